@@ -1,0 +1,120 @@
+//! Exact cost of a configuration, by formula (facts A5).
+
+use crate::{ConfigError, ModelConfig, STAGES};
+
+/// Parameters, multiply-adds and FLOPs of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Trainable values, head included.
+    pub parameters: u64,
+    /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
+    pub macs: u64,
+    /// What the paper calls FLOPs: `macs` plus 5 for every value that a LayerNorm puts out.
+    pub flops: u64,
+}
+
+impl Cost {
+    /// The cost of a model on an image of `height` x `width` pixels.
+    ///
+    /// # Errors
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    pub fn of(config: &ModelConfig, height: usize, width: usize) -> Result<Self, ConfigError> {
+        let sites = config.stage_sizes(height, width)?.map(|[rows, columns]| (rows * columns) as u64);
+        let widths = config.widths.map(|width| width as u64);
+        let depths = config.depths.map(|depth| depth as u64);
+        let classes = config.classes as u64;
+        let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
+
+        let mut macs = sites[0] * stem_inputs * widths[0];
+        let mut normalised = sites[0] * widths[0];
+        for stage in 1..STAGES {
+            macs += sites[stage] * 4 * widths[stage - 1] * widths[stage];
+            normalised += sites[stage - 1] * widths[stage - 1];
+        }
+        for stage in 0..STAGES {
+            let channels = widths[stage];
+            macs += depths[stage] * sites[stage] * (8 * channels * channels + 49 * channels);
+            normalised += depths[stage] * sites[stage] * channels;
+        }
+        if classes > 0 {
+            macs += widths[STAGES - 1] * classes;
+            normalised += widths[STAGES - 1];
+        }
+        Ok(Self { parameters: parameters(config), macs, flops: macs + 5 * normalised })
+    }
+}
+
+/// Trainable values of a model, from its shapes.
+fn parameters(config: &ModelConfig) -> u64 {
+    let widths = config.widths.map(|width| width as u64);
+    let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
+    let stem = (stem_inputs + 3) * widths[0];
+    let downsampling: u64 = widths.windows(2).map(|w| 2 * w[0] + 4 * w[0] * w[1] + w[1]).sum();
+    let per_channel = 57 + if config.grn { 8 } else { 0 } + u64::from(config.layer_scale.is_some());
+    let blocks: u64 = widths
+        .iter()
+        .zip(config.depths)
+        .map(|(&c, depth)| depth as u64 * (8 * c * c + per_channel * c))
+        .sum();
+    let classes = config.classes as u64;
+    let head = if classes > 0 { 2 * widths[STAGES - 1] + (widths[STAGES - 1] + 1) * classes } else { 0 };
+    stem + downsampling + blocks + head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, MODELS, find_model};
+
+    #[test]
+    fn parameters_are_those_of_the_table() {
+        for size in MODELS {
+            let cost = Cost::of(&size.config(), 224, 224).unwrap();
+            assert_eq!(cost.parameters, size.parameters, "{}", size.name);
+        }
+    }
+
+    #[test]
+    fn multiply_adds_are_exact() {
+        let expected: [(&str, [u64; 3]); 10] = [
+            ("atto", [547_332_480, 1_607_866_880, 2_858_181_120]),
+            ("femto", [779_629_824, 2_290_412_544, 4_071_545_856]),
+            ("pico", [1_367_055_360, 4_016_476_160, 7_140_003_840]),
+            ("nano", [2_445_528_320, 7_185_617_920, 12_773_934_080]),
+            ("tiny", [4_455_531_264, 13_092_317_184, 23_274_633_216]),
+            ("v1-small", [8_683_712_256, 25_517_991_936, 45_364_721_664]),
+            ("base", [15_354_729_472, 45_122_117_632, 80_216_301_568]),
+            ("large", [34_361_433_600, 100_977_561_600, 179_514_470_400]),
+            ("v1-xlarge", [60_921_030_656, 179_029_262_336, 318_272_651_264]),
+            ("huge", [114_922_100_480, 337_724_794_880, 600_397_445_120]),
+        ];
+        for (name, counts) in expected {
+            let config = find_model(name).unwrap().config();
+            for (side, macs) in [224, 384, 512].into_iter().zip(counts) {
+                assert_eq!(Cost::of(&config, side, side).unwrap().macs, macs, "{name} at {side}");
+            }
+        }
+    }
+
+    #[test]
+    fn flops_follow_the_papers_convention() {
+        // mmpretrain's published values count the same without the head's C3 x 1000.
+        for (name, side, without_head) in
+            [("atto", 224, 551_718_080_u64), ("tiny", 224, 4_469_631_744), ("huge", 512, 600_809_158_400)]
+        {
+            let config = find_model(name).unwrap().config();
+            let head = config.last_width() as u64 * 1000;
+            assert_eq!(Cost::of(&config, side, side).unwrap().flops, without_head + head, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_families_cost_the_same_multiply_adds() {
+        for size in MODELS.iter().filter(|size| size.family == Family::V1) {
+            if let Ok(v2) = find_model(size.name.trim_start_matches("v1-")) {
+                let cost = |config| Cost::of(&config, 224, 224).unwrap();
+                assert_eq!(cost(size.config()).macs, cost(v2.config()).macs, "{}", size.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The errors of values that do not fit together.
+
+use thiserror::Error;
+
+/// A configuration, a mask or an image size that cannot be used, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No row of the size table has this name.
+    #[error("unknown model '{name}'; known models: {known}")]
+    UnknownModel {
+        /// The name that was asked for.
+        name: String,
+        /// All names of the table, separated by commas.
+        known: String,
+    },
+    /// A value lies outside the range that makes sense for it.
+    #[error("{what} is {found}, but must be {expected}")]
+    OutOfRange {
+        /// Which setting.
+        what: &'static str,
+        /// The value found.
+        found: String,
+        /// The values allowed, in words.
+        expected: &'static str,
+    },
+    /// An image side is not a multiple of the patch, which FCMAE needs.
+    #[error(
+        "image size {height}x{width} is not a multiple of the patch of {patch} pixels \
+         (8 x stem stride {stem_stride}); choose an image size such as {suggestion} or another stem stride"
+    )]
+    ImageNotPatches {
+        /// Image height in pixels.
+        height: usize,
+        /// Image width in pixels.
+        width: usize,
+        /// Patch side in pixels.
+        patch: usize,
+        /// Stem stride in pixels.
+        stem_stride: usize,
+        /// The nearest side that works.
+        suggestion: usize,
+    },
+    /// An image is so small that the last stage would have no site.
+    #[error(
+        "image size {height}x{width} is too small: at stem stride {stem_stride} each side needs at least {minimum} pixels"
+    )]
+    ImageTooSmall {
+        /// Image height in pixels.
+        height: usize,
+        /// Image width in pixels.
+        width: usize,
+        /// Stem stride in pixels.
+        stem_stride: usize,
+        /// Smallest side that leaves one site in the last stage.
+        minimum: usize,
+    },
+    /// The mask ratio leaves no patch to see or none to predict.
+    #[error(
+        "mask ratio {ratio} keeps {kept} of {patches} patches; at least one must be kept and one removed: \
+         change the mask ratio or use larger images"
+    )]
+    NothingToDo {
+        /// Share of patches to remove, as asked.
+        ratio: f64,
+        /// Patches that would be kept.
+        kept: usize,
+        /// Patches of the image.
+        patches: usize,
+    },
+    /// A list of kept patches does not fit the grid.
+    #[error("kept patches do not fit a grid of {rows}x{columns}: {why}")]
+    BadMask {
+        /// Rows of the patch grid.
+        rows: usize,
+        /// Columns of the patch grid.
+        columns: usize,
+        /// What is wrong with the list.
+        why: String,
+    },
+}

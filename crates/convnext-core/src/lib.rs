@@ -1,0 +1,28 @@
+//! Plain data that every other crate of convnext agrees on.
+//!
+//! - [`ModelConfig`] and the one table of sizes, [`MODELS`];
+//! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
+//! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
+//! - [`Seed`]: one random stream per (purpose, epoch, sample);
+//! - [`Preprocessing`], [`ClassNames`], [`WeightMetadata`]: what travels with weights.
+//!
+//! **Invariant:** this crate knows neither Burn nor the file system, and nothing here can fail
+//! except on values that its caller passed.
+
+mod config;
+mod cost;
+mod error;
+mod mask;
+mod metadata;
+mod preprocessing;
+mod seed;
+mod sizes;
+
+pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, ModelConfig, STAGES};
+pub use cost::Cost;
+pub use error::ConfigError;
+pub use mask::{Mask, PatchGrid, kept_count};
+pub use metadata::{ClassNames, WeightKind, WeightMetadata};
+pub use preprocessing::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing};
+pub use seed::{Purpose, Seed};
+pub use sizes::{MODELS, ModelSize, find_model};

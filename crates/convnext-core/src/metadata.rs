@@ -1,0 +1,97 @@
+//! What is stored beside the tensors of a weight file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FcmaeConfig, ModelConfig, Preprocessing};
+
+/// The names of the classes, in the order of the logits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassNames(pub Vec<String>);
+
+impl ClassNames {
+    /// The name of a class; `class_12` where none is known.
+    pub fn name(&self, index: usize) -> String {
+        self.0.get(index).cloned().unwrap_or_else(|| format!("class_{index}"))
+    }
+
+    /// Number of names.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// `true` when there is no name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The index of a name.
+    pub fn index(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|known| known == name)
+    }
+}
+
+/// What a weight file holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum WeightKind {
+    /// A classifier: backbone, final norm and head.
+    Classifier {
+        /// Its configuration.
+        model: ModelConfig,
+    },
+    /// A masked autoencoder: encoder and decoder.
+    Fcmae {
+        /// Its configuration.
+        fcmae: FcmaeConfig,
+    },
+}
+
+impl WeightKind {
+    /// The configuration of the backbone, whichever kind it is.
+    pub fn backbone(&self) -> &ModelConfig {
+        match self {
+            Self::Classifier { model } => model,
+            Self::Fcmae { fcmae } => &fcmae.encoder,
+        }
+    }
+}
+
+/// Everything that one needs to use a weight file, apart from the tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightMetadata {
+    /// What the tensors are.
+    #[serde(flatten)]
+    pub kind: WeightKind,
+    /// How pictures are prepared.
+    pub preprocessing: Preprocessing,
+    /// The names of the classes; empty for an autoencoder.
+    #[serde(default)]
+    pub classes: ClassNames,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::find_model;
+
+    #[test]
+    fn metadata_survives_json() {
+        let model = find_model("micro").unwrap().config();
+        let fcmae = FcmaeConfig::new(model.clone());
+        for kind in [WeightKind::Classifier { model }, WeightKind::Fcmae { fcmae }] {
+            let metadata = WeightMetadata {
+                kind,
+                preprocessing: Preprocessing::for_size(32),
+                classes: ClassNames(vec!["cat".into(), "dog".into()]),
+            };
+            let text = serde_json::to_string(&metadata).unwrap();
+            assert_eq!(serde_json::from_str::<WeightMetadata>(&text).unwrap(), metadata);
+        }
+    }
+
+    #[test]
+    fn unknown_classes_are_numbered() {
+        assert_eq!(ClassNames::default().name(12), "class_12");
+    }
+}

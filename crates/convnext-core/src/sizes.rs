@@ -1,0 +1,99 @@
+//! The one table of sizes (paper appendix A, Tables 14 and 15; facts A5).
+
+use crate::{ConfigError, Family, ModelConfig, STAGES};
+
+/// A row of the table: everything that a model's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelSize {
+    /// The name on the command line: `atto` to `huge`, `v1-atto` to `v1-xlarge`, `micro`, `v1-micro`.
+    pub name: &'static str,
+    /// V1 or V2.
+    pub family: Family,
+    /// Blocks in each stage.
+    pub depths: [usize; STAGES],
+    /// Channels of the first stage; each later stage doubles them.
+    pub width: usize,
+    /// `false` for sizes that are ours and not the paper's.
+    pub in_paper: bool,
+    /// Parameters with a head of 1,000 classes, stem stride 4 and 3 input channels.
+    pub parameters: u64,
+}
+
+impl ModelSize {
+    /// The configuration of this row: 1,000 classes, 3 input channels, stem stride 4, no drop path.
+    pub fn config(&self) -> ModelConfig {
+        ModelConfig {
+            name: self.name.to_owned(),
+            depths: self.depths,
+            widths: std::array::from_fn(|stage| self.width << stage),
+            grn: self.family.has_grn(),
+            layer_scale: self.family.layer_scale(),
+            classes: 1000,
+            input_channels: 3,
+            stem_stride: 4,
+            drop_path: 0.0,
+            head_init_scale: 1.0,
+        }
+    }
+}
+
+/// Looks a model up by its name.
+///
+/// # Errors
+/// [`ConfigError::UnknownModel`] with all names that exist.
+pub fn find_model(name: &str) -> Result<&'static ModelSize, ConfigError> {
+    MODELS.iter().find(|size| size.name == name).ok_or_else(|| ConfigError::UnknownModel {
+        name: name.to_owned(),
+        known: MODELS.map(|size| size.name).join(", "),
+    })
+}
+
+const fn row(
+    name: &'static str,
+    family: Family,
+    depths: [usize; STAGES],
+    width: usize,
+    in_paper: bool,
+    parameters: u64,
+) -> ModelSize {
+    ModelSize { name, family, depths, width, in_paper, parameters }
+}
+
+/// Every model by name. V1's four small sizes are those of the paper's supervised baselines.
+#[rustfmt::skip]
+pub const MODELS: [ModelSize; 19] = [
+    row("atto",      Family::V2, [2, 2,  6, 2],  40, true,    3_708_400),
+    row("femto",     Family::V2, [2, 2,  6, 2],  48, true,    5_233_240),
+    row("pico",      Family::V2, [2, 2,  6, 2],  64, true,    9_066_280),
+    row("nano",      Family::V2, [2, 2,  8, 2],  80, true,   15_623_800),
+    row("tiny",      Family::V2, [3, 3,  9, 3],  96, true,   28_635_496),
+    row("base",      Family::V2, [3, 3, 27, 3], 128, true,   88_717_800),
+    row("large",     Family::V2, [3, 3, 27, 3], 192, true,  197_956_840),
+    row("huge",      Family::V2, [3, 3, 27, 3], 352, true,  660_289_640),
+    row("v1-atto",   Family::V1, [2, 2,  6, 2],  40, true,    3_695_520),
+    row("v1-femto",  Family::V1, [2, 2,  6, 2],  48, true,    5_217_784),
+    row("v1-pico",   Family::V1, [2, 2,  6, 2],  64, true,    9_045_672),
+    row("v1-nano",   Family::V1, [2, 2,  8, 2],  80, true,   15_593_560),
+    row("v1-tiny",   Family::V1, [3, 3,  9, 3],  96, true,   28_589_128),
+    row("v1-small",  Family::V1, [3, 3, 27, 3],  96, true,   50_223_688),
+    row("v1-base",   Family::V1, [3, 3, 27, 3], 128, true,   88_591_464),
+    row("v1-large",  Family::V1, [3, 3, 27, 3], 192, true,  197_767_336),
+    row("v1-xlarge", Family::V1, [3, 3, 27, 3], 256, true,  350_196_968),
+    row("micro",     Family::V2, [1, 1,  2, 1],  16, false,     400_136),
+    row("v1-micro",  Family::V1, [1, 1,  2, 1],  16, false,     398_008),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for size in MODELS {
+            assert_eq!(find_model(size.name).unwrap().name, size.name);
+            assert_eq!(MODELS.iter().filter(|other| other.name == size.name).count(), 1);
+        }
+        let error = find_model("giant").unwrap_err().to_string();
+        assert!(error.contains("giant") && error.contains("v1-xlarge"), "{error}");
+    }
+}

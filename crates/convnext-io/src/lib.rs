@@ -1,0 +1,1 @@
+//! Weight files of ConvNeXt V2: named arrays, safetensors, and their metadata.
