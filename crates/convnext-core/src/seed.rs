@@ -2,6 +2,7 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 /// What a random stream decides. Each purpose has its own, so that a new one changes no other.
@@ -40,6 +41,14 @@ impl Seed {
             bytes.copy_from_slice(&value.to_le_bytes());
         }
         ChaCha8Rng::from_seed(key)
+    }
+
+    /// The first values of the parameter `name`: normal with mean 0 and the given standard deviation.
+    /// They depend on the seed and the name only, so other parameters may come and go.
+    pub fn initial_values(self, name: &str, count: usize, std: f64) -> Vec<f32> {
+        let mut stream = self.stream(Purpose::Initialization, 0, Self::name_index(name));
+        let mut draw = || -> f64 { StandardNormal.sample(&mut stream) };
+        (0..count).map(|_| (std * draw()) as f32).collect()
     }
 
     /// A number for a name (FNV-1a, 64 bits), to be used as the `sample` of a stream.

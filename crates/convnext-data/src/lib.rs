@@ -1,1 +1,42 @@
 //! Image decoding, transforms, data sets and loaders for ConvNeXt V2: files in, plain buffers out.
+//!
+//! - [`decode`] turns the bytes of a file into a [`Picture`] (RGB, 8 bit);
+//! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
+//!   that a model sees;
+//! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
+//!   a `.tar` or a `.tar.gz` as a [`Dataset`];
+//! - [`Loader`] reads, transforms and batches a data set in background threads.
+//!
+//! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
+//! epoch and the index of a sample, never on the number of threads or on their timing.
+
+mod archive;
+mod corrupt;
+mod crop;
+mod dataset;
+mod error;
+mod jpeg;
+mod layout;
+mod listing;
+mod loader;
+mod open;
+mod picture;
+mod resample;
+mod split;
+mod storage;
+mod transform;
+
+pub use corrupt::{CorruptFile, OnCorrupt};
+pub use crop::TrainCrop;
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use loader::{Batch, EpochBatches, Loader, LoaderConfig, Transform};
+pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
+pub use picture::{Orientation, Picture, decode};
+pub use resample::{Region, resize};
+pub use transform::{TrainTransform, crop_for_evaluation, normalize, prepare_for_evaluation};
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

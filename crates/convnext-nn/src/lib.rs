@@ -1,1 +1,40 @@
-//! ConvNeXt V1 and V2 and the FCMAE masked autoencoder on the Burn framework.
+//! ConvNeXt V1 and V2 and the FCMAE masked autoencoder on Burn.
+//!
+//! An image is a set of tiles: activations are rows `[sites, channels]`, and [`SiteMap`] says where
+//! they lie. A dense image is the case of one tile. One code path serves both, and a removed patch
+//! costs nothing.
+//!
+//! - [`ConvNext`]: the classifier and its feature maps;
+//! - [`Fcmae`]: the masked autoencoder;
+//! - [`block_op`]: the block as one operation, the place where kernels go;
+//! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
+//!
+//! **Invariant:** no files, no data sets, no training.
+
+pub mod block_op;
+
+mod backbone;
+mod block;
+mod block_reference;
+mod classifier;
+mod drop_path;
+mod error;
+mod fcmae;
+mod layers;
+mod masked_dense;
+mod names;
+mod parameters;
+mod patches;
+mod site_map;
+
+pub use backbone::{Backbone, Downsampling, Stem};
+pub use block::Block;
+pub use classifier::ConvNext;
+pub use drop_path::DropPath;
+pub use error::ModelError;
+pub use fcmae::{Fcmae, FcmaeOutput};
+pub use layers::{Convolution, Grn, LayerNorm, Linear};
+pub use masked_dense::forward_masked_dense;
+pub use names::{ParameterView, for_each_parameter, parameter_shapes, replace_parameters};
+pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
+pub use site_map::{SiteMap, SitePyramid};

@@ -1,1 +1,37 @@
-//! Recipes, schedules, optimiser and the training loop of ConvNeXt V2 and FCMAE.
+//! Recipes, schedules, the optimiser and the one training loop of convnext.
+//!
+//! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out;
+//! - [`train`] is the loop, generic over a [`Task`];
+//! - [`evaluate`] measures a classifier;
+//! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.
+//!
+//! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
+
+mod error;
+mod evaluation;
+mod finetuning;
+mod loss;
+mod observer;
+mod optimizer;
+mod pretraining;
+mod recipe;
+mod run_folder;
+mod schedule;
+mod training_loop;
+mod weights;
+
+pub use error::TrainError;
+pub use evaluation::{ClassResult, Evaluation, Reading, evaluate};
+pub use finetuning::{FinetuneJob, finetune};
+pub use loss::smoothed_cross_entropy;
+pub use observer::{EpochReport, Observer, Silent, StepReport};
+pub use optimizer::{AdamW, decays};
+pub use pretraining::{PretrainJob, pretrain};
+pub use recipe::{
+    AugmentationRecipe, FinetuneRecipe, Length, MaskingRecipe, PretrainRecipe, RegularizationRecipe,
+    TrainingRecipe,
+};
+pub use run_folder::{RunFolder, WEIGHTS_FILE};
+pub use schedule::Schedule;
+pub use training_loop::{Task, Trained, batch_images, train};
+pub use weights::{load_classifier, load_fcmae, read_metadata, save_weights, start_from};

@@ -1,0 +1,70 @@
+//! Files that cannot be read: what to do about them, and which were found.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::DataError;
+
+/// What the loader does when an image cannot be read or decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCorrupt {
+    /// It stops with the error.
+    Fail,
+    /// It takes the next good image in the order of the epoch instead, as long as at most 1 % of the data
+    /// set is corrupt.
+    Replace,
+}
+
+/// An image file that could not be read or decoded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CorruptFile {
+    /// The file.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// The most corrupt files that are replaced: 1 % of the data set.
+pub(crate) fn most_replaced(samples: usize) -> usize {
+    samples / 100
+}
+
+/// The corrupt files that a loader has met, each once.
+#[derive(Debug, Default)]
+pub(crate) struct CorruptFiles {
+    found: Mutex<(Vec<CorruptFile>, HashSet<String>)>,
+}
+
+impl CorruptFiles {
+    /// Adds and reports a file, once.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyCorrupt`] when more than 1 % of the `total` files are corrupt.
+    pub(crate) fn add(&self, file: CorruptFile, total: usize) -> Result<(), DataError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (files, names) = &mut *found;
+        if names.insert(file.name.clone()) {
+            log::warn!("{} cannot be used ({}); another image takes its place", file.name, file.why);
+            files.push(file);
+        }
+        match files.first() {
+            Some(first) if files.len() > most_replaced(total) => Err(DataError::TooManyCorrupt {
+                count: files.len(),
+                total,
+                first: first.name.clone(),
+                why: first.why.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// All files found so far, sorted by name.
+    pub(crate) fn sorted(&self) -> Vec<CorruptFile> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = found.0.clone();
+        files.sort();
+        files
+    }
+}

@@ -1,0 +1,155 @@
+//! A list of images with or without labels.
+
+use std::{fmt, sync::Arc};
+
+use convnext_core::{ClassNames, Seed};
+
+use crate::{
+    DataError, Orientation, Picture, decode,
+    listing::Listing,
+    split::choose,
+    storage::{Place, Storage},
+};
+
+/// Images of a folder or an archive, each with or without a label. Copies and subsets share the list of
+/// files and the storage; the images themselves are read when they are asked for.
+#[derive(Clone)]
+pub struct Dataset {
+    files: Arc<Files>,
+    samples: Vec<Sample>,
+    classes: Arc<ClassNames>,
+}
+
+/// The files that data sets share.
+struct Files {
+    names: Vec<String>,
+    places: Vec<Place>,
+    storage: Storage,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    file: usize,
+    label: Option<usize>,
+}
+
+impl Dataset {
+    /// A data set of all images of a listing, without labels.
+    pub(crate) fn new(listing: Listing) -> Self {
+        let names: Vec<String> = listing.images.iter().map(|image| listing.name(&image.path)).collect();
+        let places = listing.images.into_iter().map(|image| image.place).collect();
+        let samples = (0..names.len()).map(|file| Sample { file, label: None }).collect();
+        let files = Arc::new(Files { names, places, storage: listing.storage });
+        Self { files, samples, classes: Arc::default() }
+    }
+
+    /// Some files of this data set's list, with labels.
+    pub(crate) fn labelled(&self, classes: &Arc<ClassNames>, samples: &[(usize, usize)]) -> Self {
+        let samples = samples.iter().map(|&(file, label)| Sample { file, label: Some(label) }).collect();
+        Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// `true` when there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The class of an image as an index into [`Self::classes`], `None` where it has none.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn label(&self, index: usize) -> Option<usize> {
+        self.samples[index].label
+    }
+
+    /// The name of an image in messages: `folder/path` or `archive.tar: path`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn name(&self, index: usize) -> &str {
+        &self.files.names[self.samples[index].file]
+    }
+
+    /// The bytes of an image file.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] with the name of the file.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        self.files.storage.read(&self.files.places[self.samples[index].file], self.name(index))
+    }
+
+    /// Reads and decodes an image.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the file.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn picture(&self, index: usize, orientation: Orientation) -> Result<Picture, DataError> {
+        decode(&self.read(index)?, self.name(index), orientation)
+    }
+
+    /// The names of the classes, sorted; empty without labels.
+    pub fn classes(&self) -> &ClassNames {
+        &self.classes
+    }
+
+    /// Number of images of each class.
+    pub fn labels_per_class(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for label in self.samples.iter().filter_map(|sample| sample.label) {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    /// The images at these positions, in this order. Cheap: no file is read.
+    ///
+    /// # Panics
+    /// When an index is not below [`Self::len`].
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let samples = indices.iter().map(|&index| self.samples[index]).collect();
+        Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(&self.classes) }
+    }
+
+    /// `per_class` images of every class, chosen by the seed and kept in their order. A smaller choice
+    /// with the same seed is part of a larger one.
+    ///
+    /// # Errors
+    /// [`DataError::TooFewInClass`] with the first class that has fewer images, and
+    /// [`DataError::OutOfRange`] when `per_class` is 0 or there are no classes.
+    pub fn choose_per_class(&self, per_class: usize, seed: Seed) -> Result<Self, DataError> {
+        DataError::check(per_class > 0, "number of labelled images per class", per_class, "at least 1")?;
+        DataError::check(!self.classes.is_empty(), "number of classes", 0, "at least 1 to choose per class")?;
+        let mut members = vec![Vec::new(); self.classes.len()];
+        for (index, sample) in self.samples.iter().enumerate() {
+            if let Some(label) = sample.label {
+                members[label].push(index);
+            }
+        }
+        let mut chosen = Vec::with_capacity(per_class * members.len());
+        for (class, members) in self.classes.0.iter().zip(&members) {
+            if members.len() < per_class {
+                let (class, found) = (class.clone(), members.len());
+                return Err(DataError::TooFewInClass { class, found, wanted: per_class });
+            }
+            chosen.extend(choose(class, members, per_class, seed));
+        }
+        chosen.sort_unstable();
+        Ok(self.subset(&chosen))
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dataset({} images, {} classes)", self.len(), self.classes.len())
+    }
+}

@@ -1,0 +1,209 @@
+//! What can be wrong with image files and data sets, and what to do about it.
+
+use std::io;
+
+use thiserror::Error;
+
+/// A file, a data set or a setting that cannot be used.
+///
+/// Files inside an archive are named `archive.tar: member/path`.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system could not read or write a file.
+    #[error("cannot {action} {name}: {source}")]
+    Io {
+        /// What was tried, such as "read".
+        action: &'static str,
+        /// The file.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The bytes of a file are no complete image of a known format.
+    #[error("{name} is not a readable image: {why}; replace or remove the file")]
+    Decode {
+        /// The file.
+        name: String,
+        /// What the decoder found.
+        why: String,
+    },
+    /// A picture would take too much memory.
+    #[error(
+        "{name} is {width}x{height} pixels, {mebibytes} MiB when decoded, above the limit of {limit} MiB; \
+         shrink the image or remove the file"
+    )]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Size when decoded.
+        mebibytes: u64,
+        /// The largest size allowed.
+        limit: u64,
+    },
+    /// A buffer does not hold the pixels that its sides promise.
+    #[error(
+        "a picture of {width}x{height} pixels has both sides between 1 and {} and 3 bytes a pixel, \
+         but the buffer holds {found} bytes",
+        u32::MAX
+    )]
+    PictureSize {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Bytes in the buffer.
+        found: usize,
+    },
+    /// A path that is neither a folder nor an archive of a known kind.
+    #[error("{path} is neither a folder nor a .tar, .tar.gz or .tgz archive; give the path of one of those")]
+    UnknownSource {
+        /// The path.
+        path: String,
+    },
+    /// An archive that ends too early or is no archive.
+    #[error("cannot read the archive {path}: {why}; the file is damaged or incomplete, so fetch it again")]
+    Archive {
+        /// The archive.
+        path: String,
+        /// What was found.
+        why: String,
+    },
+    /// A compressed archive with more than fits into memory.
+    #[error(
+        "the images in {path} take more than {limit} MiB when unpacked, too much to keep in memory; unpack \
+         the archive into a folder, or decompress it to a .tar, which is read in place"
+    )]
+    ArchiveTooLarge {
+        /// The archive.
+        path: String,
+        /// The largest content allowed.
+        limit: u64,
+    },
+    /// No image was found.
+    #[error("no images found under {path}; expected files ending in {expected}")]
+    NoImages {
+        /// The folder or archive.
+        path: String,
+        /// The file endings that count as images.
+        expected: String,
+    },
+    /// The folders are not laid out as the task needs.
+    #[error("{path} has the wrong layout: {found}; {advice}")]
+    Layout {
+        /// The folder or archive.
+        path: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A class folder that holds no image.
+    #[error("class '{class}' in {path} has no images; add images to it or remove the folder")]
+    EmptyClass {
+        /// The class.
+        class: String,
+        /// The folder that holds the classes.
+        path: String,
+    },
+    /// A validation class that training does not know.
+    #[error(
+        "class '{class}' in {path} does not exist in the training part (its {known} classes are: {names}); \
+         rename or remove the folder"
+    )]
+    UnknownClass {
+        /// The extra class.
+        class: String,
+        /// The folder of the validation part.
+        path: String,
+        /// Number of training classes.
+        known: usize,
+        /// The first names of the training classes.
+        names: String,
+    },
+    /// A class has fewer labelled images than were asked for.
+    #[error(
+        "class '{class}' has {found} images, but {wanted} per class were asked for; \
+         ask for at most {found} per class or add images"
+    )]
+    TooFewInClass {
+        /// The class.
+        class: String,
+        /// Its number of images.
+        found: usize,
+        /// The number asked for.
+        wanted: usize,
+    },
+    /// A setting outside the range that makes sense for it.
+    #[error("{what} is {found}, but must be {expected}")]
+    OutOfRange {
+        /// Which setting.
+        what: &'static str,
+        /// The value found.
+        found: String,
+        /// The values allowed, in words.
+        expected: String,
+    },
+    /// A data set with too few images to make one batch.
+    #[error("the data set has {samples} images, fewer than one batch of {batch_size}; {advice}")]
+    TooFewSamples {
+        /// Images in the data set.
+        samples: usize,
+        /// Images in a batch.
+        batch_size: usize,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// So many files are corrupt that replacing them would change the data set.
+    #[error(
+        "{count} of {total} images cannot be read, more than 1 %; the first is {first} ({why}); repair or \
+         remove these files, or fetch the data set again"
+    )]
+    TooManyCorrupt {
+        /// Corrupt files found so far.
+        count: usize,
+        /// Images in the data set.
+        total: usize,
+        /// The first corrupt file.
+        first: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn io(action: &'static str, name: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { action, name: name.into(), source }
+    }
+
+    pub(crate) fn decode(name: &str, why: impl ToString) -> Self {
+        Self::Decode { name: name.to_owned(), why: why.to_string() }
+    }
+
+    /// What is wrong with a file, without its name.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Io { source, .. } => source.to_string(),
+            Self::Decode { why, .. } => why.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Checks one setting: `ok`, or an error with the value found and the values allowed.
+    pub(crate) fn check(
+        ok: bool,
+        what: &'static str,
+        found: impl ToString,
+        expected: &str,
+    ) -> Result<(), Self> {
+        if ok {
+            Ok(())
+        } else {
+            Err(Self::OutOfRange { what, found: found.to_string(), expected: expected.to_owned() })
+        }
+    }
+}

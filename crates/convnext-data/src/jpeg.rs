@@ -1,0 +1,80 @@
+//! Is a JPEG file complete? The decoder fills missing data with grey and says nothing, so this is
+//! checked first.
+
+/// Walks over the segments of a JPEG file up to its end-of-image marker.
+///
+/// A file that was cut anywhere before that marker is refused; bytes after it are allowed.
+pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), &'static str> {
+    const INCOMPLETE: &str = "the JPEG data ends before the end of the image";
+    let mut position = 2; // after the start-of-image marker
+    let mut scans = 0;
+    loop {
+        let (marker, after) = next_marker(bytes, position).ok_or(INCOMPLETE)?;
+        position = after;
+        match marker {
+            0xD9 if scans > 0 => return Ok(()),
+            0xD9 => return Err("the JPEG file holds no image data"),
+            // Markers without a segment: restarts, a repeated start of image, and a reserved one.
+            0xD0..=0xD8 | 0x01 => {}
+            _ => {
+                let length = bytes.get(position..position + 2).ok_or(INCOMPLETE)?;
+                position += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+                scans += usize::from(marker == 0xDA);
+            }
+        }
+    }
+}
+
+/// The first marker from `position` on, and the position after it. In entropy-coded data `FF 00` stands
+/// for the byte `FF`, and any number of `FF` may stand before a marker.
+fn next_marker(bytes: &[u8], position: usize) -> Option<(u8, usize)> {
+    let mut after_ff = false;
+    for (offset, &byte) in bytes.get(position..)?.iter().enumerate() {
+        match byte {
+            0xFF => after_ff = true,
+            0x00 => after_ff = false,
+            marker if after_ff => return Some((marker, position + offset + 1)),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+
+    use super::*;
+
+    fn jpeg() -> Vec<u8> {
+        let pixels: Vec<u8> =
+            (0..64 * 48 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let mut bytes = Vec::new();
+        JpegEncoder::new(&mut bytes).encode(&pixels, 64, 48, ExtendedColorType::Rgb8).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_whole_file_is_complete_even_with_bytes_after_it() {
+        let mut bytes = jpeg();
+        assert_eq!(check_complete(&bytes), Ok(()));
+        bytes.extend([0, 1, 2, 0xFF]);
+        assert_eq!(check_complete(&bytes), Ok(()));
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let bytes = jpeg();
+        for length in 2..bytes.len() {
+            assert!(check_complete(&bytes[..length]).is_err(), "cut at {length} of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn zeros_instead_of_the_end_are_noticed() {
+        let mut bytes = jpeg();
+        let half = bytes.len() / 2;
+        bytes[half..].fill(0);
+        assert!(check_complete(&bytes).is_err());
+    }
+}

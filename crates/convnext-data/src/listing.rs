@@ -1,0 +1,222 @@
+//! The images below a folder or in an archive, as relative paths: one form for every kind of source.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use crate::{
+    DataError, archive,
+    storage::{Place, Storage},
+};
+
+/// File endings of images, in any case.
+const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+
+/// One image file.
+#[derive(Debug)]
+pub(crate) struct ImageFile {
+    /// Path below the root, with `/` between the parts.
+    pub(crate) path: String,
+    /// Where its bytes are.
+    pub(crate) place: Place,
+}
+
+/// All images below a root and all folders, with or without images.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// The folder or archive as the user named it.
+    pub(crate) root: String,
+    /// `true` when the root is an archive.
+    pub(crate) is_archive: bool,
+    /// Sorted by path.
+    pub(crate) images: Vec<ImageFile>,
+    /// Relative paths of all folders.
+    pub(crate) folders: BTreeSet<String>,
+    /// Where the bytes are.
+    pub(crate) storage: Storage,
+}
+
+impl Listing {
+    /// Lists a folder, a `.tar` or a compressed `.tar`. There is at least one image.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        let root = path.display().to_string();
+        let metadata = fs::metadata(path).map_err(|source| DataError::io("open", &root, source))?;
+        let mut listing =
+            if metadata.is_dir() { Self::of_folder(path, root)? } else { archive::list(path, root)? };
+        if listing.images.is_empty() {
+            return Err(listing.no_images(""));
+        }
+        listing.images.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listing)
+    }
+
+    /// The error for a folder of this listing without images.
+    pub(crate) fn no_images(&self, folder: &str) -> DataError {
+        let expected = IMAGE_EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+        DataError::NoImages { path: self.name(folder), expected }
+    }
+
+    /// The name of a file or folder in messages: `folder/path` or `archive.tar: path`.
+    pub(crate) fn name(&self, path: &str) -> String {
+        match path {
+            "" => self.root.clone(),
+            path if self.is_archive => format!("{}: {path}", self.root),
+            path => format!("{}/{path}", self.root.trim_end_matches(['/', '\\'])),
+        }
+    }
+
+    fn of_folder(path: &Path, root: String) -> Result<Self, DataError> {
+        let mut listing = Self {
+            root,
+            is_archive: false,
+            images: Vec::new(),
+            folders: BTreeSet::new(),
+            storage: Storage::Folder,
+        };
+        let real = fs::canonicalize(path).map_err(|source| DataError::io("open", &listing.root, source))?;
+        listing.walk(path, "", &mut vec![real])?;
+        Ok(listing)
+    }
+
+    /// Adds everything below `folder`. `open` holds the real paths of the folders being walked, so that
+    /// a link to one of them is not followed in circles.
+    fn walk(&mut self, folder: &Path, relative: &str, open: &mut Vec<PathBuf>) -> Result<(), DataError> {
+        let failed = |path: &Path, source| DataError::io("read", path.display().to_string(), source);
+        for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+            let entry = entry.map_err(|source| failed(folder, source))?;
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if is_hidden(&name) {
+                continue;
+            }
+            let relative = if relative.is_empty() { name } else { format!("{relative}/{name}") };
+            let kind = entry.file_type().map_err(|source| failed(&path, source))?;
+            // A link to nowhere counts as a file: whoever reads it learns its name.
+            let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
+            if is_folder {
+                let real = fs::canonicalize(&path).map_err(|source| failed(&path, source))?;
+                if open.contains(&real) {
+                    continue;
+                }
+                self.folders.insert(relative.clone());
+                open.push(real);
+                self.walk(&path, &relative, open)?;
+                open.pop();
+            } else if has_image_extension(&path) {
+                self.images.push(ImageFile { path: relative, place: Place::Path(path) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `true` for a file whose ending is that of an image.
+pub(crate) fn has_image_extension(path: &Path) -> bool {
+    path.extension()
+        .and_then(OsStr::to_str)
+        .is_some_and(|extension| IMAGE_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+/// The path of an archive's member with `/` between its parts; `None` when a part is hidden.
+pub(crate) fn member_path(path: &Path) -> Option<String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_string_lossy()),
+            // A leading `./` or `/` means the root of the archive.
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+            Component::ParentDir => return None,
+        }
+    }
+    (!parts.iter().any(|part| is_hidden(part))).then(|| parts.join("/"))
+}
+
+/// Hidden files, and the folder of resource forks that archives from macOS carry.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || name == "__MACOSX"
+}
+
+/// Adds a folder and all folders above it.
+pub(crate) fn add_folders(folders: &mut BTreeSet<String>, mut folder: &str) {
+    while !folder.is_empty() && folders.insert(folder.to_owned()) {
+        folder = parent(folder);
+    }
+}
+
+/// The folder that holds a path; empty at the root.
+pub(crate) fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(listing: &Listing) -> Vec<&str> {
+        listing.images.iter().map(|image| image.path.as_str()).collect()
+    }
+
+    #[test]
+    fn images_are_found_in_order_and_hidden_files_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in
+            ["b/2.PNG", "b/10.jpeg", "a.Tiff", ".hidden.png", "__MACOSX/x.png", ".git/x.png", "notes.txt"]
+        {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let listing = Listing::open(folder.path()).unwrap();
+        assert_eq!(paths(&listing), ["a.Tiff", "b/10.jpeg", "b/2.PNG"]);
+        assert!(listing.name("b/2.PNG").ends_with("/b/2.PNG"));
+        assert_eq!(listing.folders.into_iter().collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn missing_and_empty_sources_say_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Listing::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("no images found under") && message.contains(".webp"), "{message}");
+        let message = Listing::open(&folder.path().join("gone")).unwrap_err().to_string();
+        assert!(message.contains("cannot open") && message.contains("gone"), "{message}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn linked_folders_are_followed_but_never_in_circles() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("real")).unwrap();
+        fs::write(folder.path().join("real/1.png"), "").unwrap();
+        symlink(folder.path(), folder.path().join("real/loop")).unwrap();
+        symlink(folder.path().join("real"), folder.path().join("linked")).unwrap();
+        symlink(folder.path().join("nowhere"), folder.path().join("broken.png")).unwrap();
+        let listing = Listing::open(folder.path()).unwrap();
+        assert_eq!(paths(&listing), ["broken.png", "linked/1.png", "real/1.png"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_unicode_are_read_under_a_similar_name() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(OsStr::from_bytes(b"caf\xe9.png")), "bytes").unwrap();
+        let listing = Listing::open(folder.path()).unwrap();
+        assert_eq!(paths(&listing), ["caf\u{fffd}.png"]);
+        assert_eq!(listing.storage.read(&listing.images[0].place, "").unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn members_are_named_from_the_root() {
+        assert_eq!(member_path(Path::new("./train/cat/1.png")).unwrap(), "train/cat/1.png");
+        assert_eq!(member_path(Path::new("/train//1.png")).unwrap(), "train/1.png");
+        assert_eq!(member_path(Path::new("__MACOSX/train/1.png")), None);
+        assert_eq!(member_path(Path::new("train/._1.png")), None);
+        assert_eq!(member_path(Path::new("../1.png")), None);
+    }
+}

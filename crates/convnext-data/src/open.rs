@@ -1,0 +1,140 @@
+//! Opening a folder or an archive as a data set.
+
+use std::{path::Path, sync::Arc};
+
+use convnext_core::{ClassNames, Seed};
+
+use crate::{
+    DataError, Dataset,
+    layout::{Classes, Parts, classes, find_parts},
+    listing::Listing,
+    split::{check_fraction, split_class},
+};
+
+/// A data set for training a classifier. Both parts have the same classes.
+#[derive(Debug, Clone)]
+pub struct LabelledData {
+    /// What is learned from.
+    pub train: Dataset,
+    /// What is measured on; it may lack images of some classes.
+    pub validation: Dataset,
+}
+
+/// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
+/// path.
+///
+/// Files count by their ending (jpg, jpeg, png, webp, bmp, tif, tiff); hidden files and `__MACOSX` do not.
+///
+/// # Errors
+/// [`DataError`] when the path does not exist, is no archive, or holds no image.
+pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
+    Listing::open(path).map(Dataset::new)
+}
+
+/// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes.
+///
+/// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`
+/// (or `validation`, `valid`, `test`, in this order); `train/CLASS/*` alone; `CLASS/*`. In the last two,
+/// `validation_fraction` of each class, chosen by the seed, is set apart for validation: rounded, at
+/// least one image, while training keeps at least one. Images may lie deeper below a class.
+///
+/// # Errors
+/// [`DataError`] when the path cannot be opened, the layout is another one, a class has no images, the
+/// validation part has a class that the training part lacks, there is only one class, or a split is
+/// needed and the fraction is not in (0, 1).
+pub fn open_labelled(path: &Path, validation_fraction: f64, seed: Seed) -> Result<LabelledData, DataError> {
+    let listing = Listing::open(path)?;
+    let (train, validation) = match find_parts(&listing) {
+        Parts::Separate { train: Some(train), validation } => (train, validation),
+        Parts::Together { folder } => (folder, None),
+        Parts::Separate { train: None, validation } => {
+            return Err(DataError::Layout {
+                path: listing.name(""),
+                found: format!("it has '{}' but no 'train'", validation.unwrap_or_default()),
+                advice: "add 'train' with the same class folders".into(),
+            });
+        }
+    };
+    let train_classes = classes(&listing, &train)?;
+    if train_classes.len() < 2 {
+        return Err(DataError::Layout {
+            path: listing.name(&train),
+            found: format!("it has only one class, '{}'", names(&train_classes).name(0)),
+            advice: "put the images of each class into a folder of its own, at least two".into(),
+        });
+    }
+    let class_names = Arc::new(names(&train_classes));
+    let parts = match validation {
+        Some(validation) => {
+            let validation_classes = classes(&listing, &validation)?;
+            check_known(&validation_classes, &class_names, &listing.name(&validation))?;
+            [samples(&train_classes, &class_names), samples(&validation_classes, &class_names)]
+        }
+        None => {
+            check_fraction(validation_fraction)?;
+            let mut parts = [Classes::new(), Classes::new()];
+            for (class, images) in &train_classes {
+                let split = split_class(class, images, validation_fraction, seed);
+                for (part, images) in parts.iter_mut().zip(split) {
+                    part.insert(class.clone(), images);
+                }
+            }
+            parts.map(|part| samples(&part, &class_names))
+        }
+    };
+    let all = Dataset::new(listing);
+    let [train, validation] = parts.map(|samples| all.labelled(&class_names, &samples));
+    Ok(LabelledData { train, validation })
+}
+
+/// Opens the part of a data set that a trained classifier is measured on: `val` (or `validation`,
+/// `valid`, `test`, in this order) if there is one, else all of `CLASS/*`.
+///
+/// The classes are those of this part alone; match them with the model's by name.
+///
+/// # Errors
+/// [`DataError`] when the path cannot be opened, there is only a training part, there are no class
+/// folders, or a class has no images.
+pub fn open_for_evaluation(path: &Path) -> Result<Dataset, DataError> {
+    let listing = Listing::open(path)?;
+    let part = match find_parts(&listing) {
+        Parts::Separate { validation: Some(validation), .. } => validation,
+        Parts::Together { folder } => folder,
+        Parts::Separate { train, validation: None } => {
+            let train = train.unwrap_or_default();
+            return Err(DataError::Layout {
+                path: listing.name(""),
+                found: format!("it has '{train}' but no 'val', 'validation', 'valid' or 'test'"),
+                advice: format!("add one of them, or give the path of '{train}' to evaluate on it"),
+            });
+        }
+    };
+    let classes = classes(&listing, &part)?;
+    let class_names = Arc::new(names(&classes));
+    let samples = samples(&classes, &class_names);
+    Ok(Dataset::new(listing).labelled(&class_names, &samples))
+}
+
+fn names(classes: &Classes) -> ClassNames {
+    ClassNames(classes.keys().cloned().collect())
+}
+
+/// Pairs of position in the listing and label, sorted by class.
+fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
+    names
+        .0
+        .iter()
+        .enumerate()
+        .flat_map(|(label, class)| classes.get(class).into_iter().flatten().map(move |&file| (file, label)))
+        .collect()
+}
+
+fn check_known(validation: &Classes, known: &ClassNames, path: &str) -> Result<(), DataError> {
+    const SHOWN: usize = 10;
+    let Some(class) = validation.keys().find(|class| !known.0.contains(class)) else { return Ok(()) };
+    let mut names = known.0[..known.len().min(SHOWN)].join(", ");
+    if known.len() > SHOWN {
+        names.push_str(", ...");
+    }
+    Err(DataError::UnknownClass { class: class.clone(), path: path.to_owned(), known: known.len(), names })
+}

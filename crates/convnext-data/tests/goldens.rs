@@ -1,0 +1,127 @@
+//! Decoding, resizing and evaluation agree with Pillow and torchvision, whose results lie in
+//! `tests/goldens` together with the script that made them.
+
+use std::path::PathBuf;
+
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing};
+use convnext_data::{
+    Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Manifest {
+    resize: Vec<Resize>,
+    evaluation: Vec<Evaluation>,
+    decode: Vec<Decode>,
+}
+
+#[derive(Deserialize)]
+struct Resize {
+    file: String,
+    #[serde(rename = "box")]
+    region: [f64; 4],
+    size: [usize; 2],
+}
+
+#[derive(Deserialize)]
+struct Evaluation {
+    file: String,
+    source: String,
+    image_size: usize,
+    crop: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Decode {
+    file: String,
+    expected: String,
+    tolerance: u8,
+    orientation: String,
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn manifest() -> Manifest {
+    serde_json::from_slice(&bytes("manifest.json")).unwrap()
+}
+
+fn picture(name: &str) -> Picture {
+    decode(&bytes(name), name, Orientation::Honour).unwrap()
+}
+
+/// The largest difference of two pictures of one size.
+fn difference(a: &Picture, b: &Picture, what: &str) -> u8 {
+    assert_eq!((a.width(), a.height()), (b.width(), b.height()), "{what}");
+    let difference = a.rgb().iter().zip(b.rgb()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    println!("{what}: largest difference {difference}");
+    difference
+}
+
+#[test]
+fn resizing_agrees_with_pillow() {
+    let photo = picture("photo.png");
+    for Resize { file, region: [left, top, right, bottom], size } in manifest().resize {
+        let region = Region { left, top, width: right - left, height: bottom - top };
+        let resized = resize(&photo, region, size[0], size[1]);
+        assert!(difference(&resized, &picture(&file), &file) <= 1, "{file}");
+    }
+}
+
+#[test]
+fn evaluation_agrees_with_torchvision() {
+    for Evaluation { file, source, image_size, crop } in manifest().evaluation {
+        let preprocessing = Preprocessing { image_size, crop, mean: IMAGENET_MEAN, std: IMAGENET_STD };
+        let source = picture(&source);
+        let expected = picture(&file);
+        let cropped = crop_for_evaluation(&source, &preprocessing);
+        assert!(difference(&cropped, &expected, &file) <= 1, "{file}");
+
+        let values = prepare_for_evaluation(&source, &preprocessing);
+        assert_eq!(values.len(), 3 * image_size * image_size);
+        for (index, value) in values.into_iter().enumerate() {
+            let (colour, pixel) = (index / (image_size * image_size), index % (image_size * image_size));
+            let level = f32::from(expected.pixel(pixel % image_size, pixel / image_size)[colour]);
+            let wanted = (level / 255.0 - IMAGENET_MEAN[colour]) / IMAGENET_STD[colour];
+            assert!((value - wanted).abs() * IMAGENET_STD[colour] <= 1.001 / 255.0, "{file}: value {index}");
+        }
+    }
+}
+
+#[test]
+fn decoding_agrees_with_pillow() {
+    for Decode { file, expected, tolerance, orientation } in manifest().decode {
+        let orientation = if orientation == "honour" { Orientation::Honour } else { Orientation::Ignore };
+        let decoded = decode(&bytes(&file), &file, orientation).unwrap();
+        let what = format!("{file} {orientation:?}");
+        assert!(difference(&decoded, &picture(&expected), &what) <= tolerance, "{what}");
+    }
+}
+
+#[test]
+fn cut_files_are_refused() {
+    for Decode { file, .. } in manifest().decode {
+        let whole = bytes(&file);
+        for length in [0, 1, 10, whole.len() / 2, whole.len() * 9 / 10, whole.len() - 40] {
+            let result = decode(&whole[..length], &file, Orientation::Honour);
+            let Err(error) = result else {
+                panic!("{file} cut to {length} of {} bytes is read", whole.len())
+            };
+            assert!(error.to_string().starts_with(&file), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_without_its_last_bytes_is_refused() {
+    for file in ["rgb.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg"] {
+        let whole = bytes(file);
+        for missing in 1..100 {
+            let result = decode(&whole[..whole.len() - missing], file, Orientation::Ignore);
+            assert!(result.is_err(), "{file} without its last {missing} bytes is read");
+        }
+    }
+}

@@ -1,0 +1,367 @@
+use std::fs;
+use std::io::{Seek, SeekFrom};
+use std::path::PathBuf;
+
+use convnext_core::{ClassNames, FcmaeConfig, ModelConfig, Preprocessing, WeightKind, find_model};
+use tempfile::TempDir;
+
+use super::*;
+
+fn metadata() -> WeightMetadata {
+    let model = ModelConfig { classes: 2, drop_path: 0.1, ..find_model("micro").unwrap().config() };
+    WeightMetadata {
+        kind: WeightKind::Classifier { model },
+        preprocessing: Preprocessing::for_size(32),
+        classes: ClassNames(vec!["cat".into(), "Hündin \"Δ\"".into()]),
+    }
+}
+
+fn arrays() -> Vec<NamedArray> {
+    let bytes = |size: usize, count: usize| {
+        (0..size * count).map(|index| (index * 37 % 251) as u8).collect::<Vec<u8>>()
+    };
+    let array = |name: &str, element_type: ElementType, shape: &[usize]| NamedArray {
+        name: name.into(),
+        element_type,
+        shape: shape.to_vec(),
+        bytes: bytes(element_type.size(), shape.iter().product()),
+    };
+    vec![
+        NamedArray::from_f32("norm.bias", [3], &[f32::NAN, -0.0, f32::INFINITY]),
+        array("stem.weight", ElementType::Bf16, &[3, 1, 5]),
+        array("a \"quoted\" näme", ElementType::F16, &[1]),
+        array("scalar", ElementType::F64, &[]),
+        array("nothing", ElementType::F32, &[4, 0]),
+        array("also nothing", ElementType::F32, &[0]),
+        array("head.weight", ElementType::F32, &[2, 128]),
+    ]
+}
+
+fn by_name(arrays: Vec<NamedArray>) -> BTreeMap<String, NamedArray> {
+    arrays.into_iter().map(|array| (array.name.clone(), array)).collect()
+}
+
+/// A file in a fresh folder, with these bytes.
+fn file_with(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// A safetensors file made of this header and this many bytes of tensors.
+fn file_from(header: &str, data: usize) -> (TempDir, PathBuf) {
+    let prefix = (header.len() as u64).to_le_bytes();
+    file_with(&[prefix.as_slice(), header.as_bytes(), &vec![0; data]].concat())
+}
+
+/// Both readers refuse the file, naming it and each of the words.
+fn check_refused(path: &Path, words: &[&str]) {
+    let messages = [read_weights(path).unwrap_err().to_string(), read_header(path).unwrap_err().to_string()];
+    for message in messages {
+        for word in words.iter().copied().chain([path.to_str().unwrap()]) {
+            assert!(message.contains(word), "'{word}' is not in: {message}");
+        }
+    }
+}
+
+#[test]
+fn reading_gives_back_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let fcmae = WeightKind::Fcmae { fcmae: FcmaeConfig::new(find_model("v1-micro").unwrap().config()) };
+    let autoencoder = WeightMetadata { kind: fcmae, classes: ClassNames::default(), ..metadata() };
+    for (arrays, metadata) in [(arrays(), metadata()), (Vec::new(), autoencoder)] {
+        write_weights(&path, &arrays, &metadata).unwrap();
+        assert_eq!(read_weights(&path).unwrap(), WeightFile { arrays: by_name(arrays), metadata });
+    }
+}
+
+#[test]
+fn random_shapes_types_and_rates_survive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let types = [ElementType::F64, ElementType::F32, ElementType::F16, ElementType::Bf16];
+    for _ in 0..50 {
+        let mut arrays = Vec::new();
+        for index in 0..random(12) {
+            let element_type = types[random(4)];
+            let shape: Vec<usize> = (0..random(5)).map(|_| random(5)).collect();
+            let size = shape.iter().product::<usize>() * element_type.size();
+            let bytes = (0..size).map(|_| random(256) as u8).collect();
+            arrays.push(NamedArray { name: format!("{}.{index}", random(9)), element_type, shape, bytes });
+        }
+        // Rates with all their digits: without serde_json's `float_roundtrip` one in some comes back changed.
+        let drop_path = random(1 << 30) as f64 / (1_u64 << 30) as f64 * 0.937;
+        let model = ModelConfig { drop_path, ..find_model("micro").unwrap().config() };
+        let metadata = WeightMetadata { kind: WeightKind::Classifier { model }, ..metadata() };
+        write_weights(&path, &arrays, &metadata).unwrap();
+        assert_eq!(read_weights(&path).unwrap(), WeightFile { arrays: by_name(arrays), metadata });
+    }
+}
+
+#[test]
+fn equal_input_gives_equal_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, arrays: &[NamedArray]| {
+        let path = folder.path().join(name);
+        write_weights(&path, arrays, &metadata()).unwrap();
+        fs::read(path).unwrap()
+    };
+    let first = write("first", &arrays());
+    for attempt in 0..8 {
+        let mut arrays = arrays();
+        arrays.rotate_left(attempt % 7);
+        assert_eq!(first, write("again", &arrays));
+    }
+}
+
+#[test]
+fn the_safetensors_crate_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_weights(&path, &arrays(), &metadata()).unwrap();
+    let bytes = fs::read(path).unwrap();
+    let (header, info) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!((header + 8) % 8, 0);
+    let entries = info.metadata().as_ref().unwrap();
+    assert_eq!(entries["format"], "pt");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for array in arrays() {
+        let tensor = tensors.tensor(&array.name).unwrap();
+        assert_eq!((tensor.shape(), tensor.data()), (array.shape.as_slice(), array.bytes.as_slice()));
+        let start = info.info(&array.name).unwrap().data_offsets.0;
+        assert_eq!(start % array.element_type.size(), 0, "{} is not aligned", array.name);
+    }
+}
+
+#[test]
+fn headers_of_ours_and_of_others_are_read_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_weights(&path, &arrays(), &metadata()).unwrap();
+    let header = read_header(&path).unwrap();
+    assert_eq!(header.metadata, Some(metadata()));
+    assert_eq!(header.size, fs::metadata(&path).unwrap().len());
+    let names: Vec<String> = header.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    assert_eq!(names, by_name(arrays()).into_keys().collect::<Vec<_>>());
+    let stem = header.tensors.last().unwrap();
+    assert_eq!((stem.dtype.as_str(), stem.shape.as_slice()), ("BF16", [3, 1, 5].as_slice()));
+
+    let foreign =
+        r#"{"steps":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"__metadata__":{"format":"pt"}}"#;
+    let (_folder, path) = file_from(foreign, 8);
+    let tensor = TensorInfo { name: "steps".into(), dtype: "I64".into(), shape: vec![] };
+    let size = 8 + foreign.len() as u64 + 8;
+    assert_eq!(read_header(&path).unwrap(), Header { tensors: vec![tensor], metadata: None, size });
+}
+
+#[test]
+fn foreign_files_are_told_apart() {
+    for header in ["{}", r#"{"__metadata__":{"format":"pt"}}"#] {
+        let (_folder, path) = file_from(header, 0);
+        assert_eq!(read_header(&path).unwrap().metadata, None);
+        let message = read_weights(&path).unwrap_err().to_string();
+        assert!(message.contains("foreign: no `convnext` metadata"), "{message}");
+    }
+}
+
+#[test]
+fn a_missing_file_says_check_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    check_refused(&folder.path().join("none.safetensors"), &["does not exist", "check the path"]);
+}
+
+#[test]
+fn a_folder_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    check_refused(folder.path(), &["cannot read"]);
+}
+
+#[test]
+fn other_formats_are_recognised() {
+    let cases: [(&[u8], &[&str]); 8] = [
+        (b"PK\x03\x04\0\0\x08\x08\0\0archive/data.pkl", &["PyTorch file (zip)", "convert it to safetensors"]),
+        (
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+            &["PyTorch file (pickle)", "convert it to safetensors"],
+        ),
+        (b"version https://git-lfs.github.com/spec/v1\n", &["not a safetensors file", "it is text"]),
+        (b"<!DOCTYPE html><html>", &["not a safetensors file", "it is text"]),
+        (b"weights {", &["not a safetensors file", "it is text"]),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", &["not a safetensors file", "does not start with a header"]),
+        (b"\0\0\0\0\0\0\0\0{}", &["not a safetensors file", "does not start with a header"]),
+        (b"", &["not a safetensors file", "it is empty"]),
+    ];
+    for (bytes, words) in cases {
+        let (_folder, path) = file_with(bytes);
+        check_refused(&path, words);
+    }
+}
+
+#[test]
+fn a_header_that_counts_like_a_pickle_is_a_header() {
+    // 640 bytes: in little-endian order the file starts with 80 02, like a pickle of protocol 2.
+    let (_folder, path) = file_from(&format!("{:<640}", "{}"), 0);
+    assert_eq!(read_header(&path).unwrap().size, 648);
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_weights(&path, &arrays(), &metadata()).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let whole = file.metadata().unwrap().len();
+    file.set_len(whole + 1).unwrap();
+    check_refused(&path, &[&format!("should have {whole}:")]);
+    for size in (9..whole).rev() {
+        file.set_len(size).unwrap();
+        check_refused(&path, &[&format!("has {size} bytes, but should have"), "copy it again"]);
+    }
+    for size in (0..9).rev() {
+        file.set_len(size).unwrap();
+        check_refused(&path, &["not a safetensors file"]);
+    }
+}
+
+#[test]
+fn damaged_headers_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_weights(&path, &arrays(), &metadata()).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let header = whole.len() - arrays().iter().map(|array| array.bytes.len()).sum::<usize>();
+    // Written in place, because many file systems take long to replace a file.
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut put = |index: usize, byte: u8| {
+        file.seek(SeekFrom::Start(index as u64)).unwrap();
+        file.write_all(&[byte]).unwrap();
+    };
+    for (index, &intact) in whole[..header].iter().enumerate() {
+        for byte in [0, b'9', b'{', b'"', 0xff] {
+            put(index, byte);
+            let _ = read_weights(&path);
+            let _ = read_header(&path);
+        }
+        put(index, intact);
+    }
+    read_weights(&path).unwrap();
+}
+
+#[test]
+fn contradictory_headers_are_refused() {
+    let huge = usize::MAX;
+    let cases = [
+        (r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#.to_owned(), "EOF"),
+        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#.to_owned(), "invalid shape"),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#.to_owned(),
+            "invalid offset for tensor `a`",
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#.to_owned(),
+            "invalid offset for tensor `a`",
+        ),
+        (r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#.to_owned(), "invalid value"),
+        (r#"{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}"#.to_owned(), "F99"),
+        (format!(r#"{{"a":{{"dtype":"F32","shape":[{huge},2],"data_offsets":[0,4]}}}}"#), "overflow"),
+        (format!(r#"{{"a":{{"dtype":"F32","shape":[{huge}],"data_offsets":[0,{huge}]}}}}"#), "overflow"),
+    ];
+    for (header, why) in cases {
+        let (_folder, path) = file_from(&header, 4);
+        check_refused(&path, &["header", "damaged", why]);
+    }
+    let vast = format!(r#"{{"a":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#, 1_u64 << 60);
+    let (_folder, path) = file_from(&vast, 4);
+    check_refused(&path, &["was cut off"]);
+}
+
+#[test]
+fn metadata_must_parse() {
+    for text in ["not json", r#"{\"kind\":\"detector\"}"#] {
+        let (_folder, path) = file_from(&format!(r#"{{"__metadata__":{{"convnext":"{text}"}}}}"#), 0);
+        check_refused(&path, &["`convnext` metadata", "cannot be understood", "newer"]);
+    }
+}
+
+#[test]
+fn types_that_are_not_read_are_refused_by_tensor() {
+    let text = serde_json::to_string(&serde_json::to_string(&metadata()).unwrap()).unwrap();
+    let header = format!(
+        r#"{{"__metadata__":{{"convnext":{text}}},"step":{{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}}}"#
+    );
+    let (_folder, path) = file_from(&header, 8);
+    let message = read_weights(&path).unwrap_err().to_string();
+    assert!(message.contains("tensor step of") && message.contains("type I64"), "{message}");
+    assert_eq!(read_header(&path).unwrap().tensors[0].dtype, "I64");
+}
+
+#[test]
+fn invalid_arrays_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = |name: &str, values: &[f32]| NamedArray::from_f32(name, [1], values);
+    for (arrays, words) in [
+        (vec![one("a", &[1.0, 2.0])], "tensor a: 8 bytes do not make the shape [1] of F32"),
+        (vec![one("a", &[1.0]), one("a", &[2.0])], "tensor a: two arrays have this name"),
+        (vec![one("__metadata__", &[1.0])], "reserved"),
+    ] {
+        let error = write_weights(&folder.path().join("w"), &arrays, &metadata()).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn failed_writes_name_the_path_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let occupied = folder.path().join("occupied");
+    fs::create_dir(&occupied).unwrap();
+    for path in [folder.path().join("none/weights.safetensors"), occupied, "/".into()] {
+        let message = write_weights(&path, &arrays(), &metadata()).unwrap_err().to_string();
+        assert!(message.contains(&format!("cannot write {}:", path.display())), "{message}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_disk_keeps_the_old_file() {
+    /// Takes a number of bytes, then says that the disk is full.
+    struct FullDisk(usize);
+
+    impl Write for FullDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let (folder, path) = file_with(b"old");
+    let error = replace_file(&path, |_| write_all(FullDisk(100), &[&arrays()[0]], "{}")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(fs::read(&path).unwrap(), b"old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let message = IoError::Write { path, source: error }.to_string();
+    assert!(message.contains("weights.safetensors") && message.contains("has space left"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn others_may_read_the_file_as_far_as_the_umask_allows() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, plain) = file_with(b"as any other file");
+    let path = folder.path().join("new.safetensors");
+    write_weights(&path, &arrays(), &metadata()).unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(path), mode(plain));
+}

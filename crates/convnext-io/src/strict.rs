@@ -1,0 +1,106 @@
+//! Do the arrays of a file fit a model?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{IoError, Misshapen, NamedArray};
+
+/// Checks, strictly both ways, that `found` holds exactly the `expected` names and shapes.
+///
+/// Expected names that start with one of the prefixes `may_be_absent` (such as `head.`) need not be
+/// there; where they are, their shapes must fit as well.
+///
+/// # Errors
+/// [`IoError::Mismatch`] with every difference.
+pub fn check_names(
+    expected: &[(String, Vec<usize>)],
+    found: &BTreeMap<String, NamedArray>,
+    may_be_absent: &[&str],
+) -> Result<(), IoError> {
+    let mut missing = Vec::new();
+    let mut misshapen = Vec::new();
+    for (name, shape) in expected {
+        match found.get(name) {
+            Some(array) if array.shape == *shape => {}
+            Some(array) => misshapen.push(Misshapen {
+                name: name.clone(),
+                expected: shape.clone(),
+                found: array.shape.clone(),
+            }),
+            None if may_be_absent.iter().any(|prefix| name.starts_with(prefix)) => {}
+            None => missing.push((name.clone(), shape.clone())),
+        }
+    }
+    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+    let unexpected: Vec<_> = found
+        .iter()
+        .filter(|(name, _)| !known.contains(name.as_str()))
+        .map(|(name, array)| (name.clone(), array.shape.clone()))
+        .collect();
+    if missing.is_empty() && unexpected.is_empty() && misshapen.is_empty() {
+        return Ok(());
+    }
+    Err(IoError::Mismatch { missing, unexpected, misshapen })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected(names: &[(&str, &[usize])]) -> Vec<(String, Vec<usize>)> {
+        names.iter().map(|(name, shape)| ((*name).to_owned(), shape.to_vec())).collect()
+    }
+
+    fn found(names: &[(&str, &[usize])]) -> BTreeMap<String, NamedArray> {
+        let array = |(name, shape): &(&str, &[usize])| {
+            let values = vec![0.0; shape.iter().product()];
+            ((*name).to_owned(), NamedArray::from_f32(*name, *shape, &values))
+        };
+        names.iter().map(array).collect()
+    }
+
+    #[test]
+    fn the_same_names_and_shapes_fit_in_any_order() {
+        let expected = expected(&[("b", &[3, 1]), ("a", &[2])]);
+        check_names(&expected, &found(&[("a", &[2]), ("b", &[3, 1])]), &[]).unwrap();
+    }
+
+    #[test]
+    fn every_difference_is_named_with_its_shapes() {
+        let error = check_names(
+            &expected(&[("stem.weight", &[40, 3]), ("norm.bias", &[320]), ("head.bias", &[1000])]),
+            &found(&[("stem.weight", &[3, 40]), ("head.bias", &[1000]), ("downsample.0", &[7])]),
+            &[],
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the tensors do not fit the model: missing: norm.bias [320]; unexpected: downsample.0 [7]; \
+             of the wrong shape: stem.weight (expected [40, 3], found [3, 40]); \
+             check that the weights belong to this model"
+        );
+    }
+
+    #[test]
+    fn prefixes_excuse_absence_only() {
+        let expected = expected(&[("norm.bias", &[4]), ("head.weight", &[10, 4]), ("head.bias", &[10])]);
+        check_names(&expected, &found(&[("norm.bias", &[4])]), &["head."]).unwrap();
+        let message = |names| check_names(&expected, &found(names), &["head."]).unwrap_err().to_string();
+        let wrong_shape = message(&[("norm.bias", &[4]), ("head.bias", &[5])]);
+        assert!(wrong_shape.contains("head.bias (expected [10], found [5])"), "{wrong_shape}");
+        let unexpected = message(&[("norm.bias", &[4]), ("head.other", &[5])]);
+        assert!(unexpected.contains("unexpected: head.other [5]"), "{unexpected}");
+        let missing = message(&[("head.bias", &[10])]);
+        assert!(missing.contains("missing: norm.bias [4];"), "{missing}");
+    }
+
+    #[test]
+    fn long_lists_are_cut_after_ten() {
+        let names: Vec<String> = (10..23).map(|index| format!("n{index}")).collect();
+        let expected: Vec<_> = names.iter().map(|name| (name.clone(), vec![1])).collect();
+        let error = check_names(&expected, &BTreeMap::new(), &[]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("n19 [1], and 3 more;") && !message.contains("n20"), "{message}");
+        let IoError::Mismatch { missing, .. } = error else { panic!("{error}") };
+        assert_eq!(missing.len(), 13);
+    }
+}

@@ -1,0 +1,187 @@
+//! Stem, downsampling and the four stages, on rows of sites (paper section 3; facts A1).
+//!
+//! Letters: N images, S rows, C_i channels of stage i, H_i x W_i its map.
+
+use burn::prelude::*;
+use convnext_core::{ModelConfig, STAGES};
+
+use crate::block::Block;
+use crate::layers::{Convolution, LayerNorm};
+use crate::parameters::Scope;
+use crate::{DropPath, ModelError, SiteMap, SitePyramid};
+
+/// A convolution whose kernel is its stride, then LayerNorm.
+#[derive(Module, Debug)]
+pub struct Stem {
+    /// Weight `[C_0, input channels, stride, stride]`.
+    pub conv: Convolution,
+    /// Over C_0 channels.
+    pub norm: LayerNorm,
+}
+
+impl Stem {
+    /// The rows of stage 0.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[S, C_0]`
+    fn forward(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
+        let stride = self.conv.weight.lazy_shape()[2];
+        let patches = sites.gather(stem_patches(images, stride));
+        self.norm.forward(self.conv.forward_patches(patches))
+    }
+}
+
+/// LayerNorm, then a 2x2 convolution of stride 2.
+#[derive(Module, Debug)]
+pub struct Downsampling {
+    /// Over C_{i-1} channels.
+    pub norm: LayerNorm,
+    /// Weight `[C_i, C_{i-1}, 2, 2]`.
+    pub conv: Convolution,
+}
+
+impl Downsampling {
+    /// Halves height and width, flooring: four children make one row.
+    ///
+    /// # Shapes
+    /// - rows: `[S_{i-1}, C_{i-1}]`
+    /// - children: `[4 S_i]`
+    /// - output: `[S_i, C_i]`
+    fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
+        let [count] = children.dims();
+        let gathered = self.norm.forward(rows).select(0, children).reshape([count as i32 / 4, -1]);
+        self.conv.forward_gathered(gathered)
+    }
+}
+
+/// A ConvNeXt without its final norm and head: what pre-training makes and later tasks start from.
+#[derive(Module, Debug)]
+pub struct Backbone {
+    /// From pixels to stage 0.
+    pub stem: Stem,
+    /// Before stages 1, 2 and 3.
+    pub downsampling: Vec<Downsampling>,
+    /// The blocks of each stage.
+    pub stages: Vec<Vec<Block>>,
+}
+
+impl Backbone {
+    pub(crate) fn new(config: &ModelConfig, scope: &Scope) -> Self {
+        let widths = config.widths;
+        let stem_shape = [widths[0], config.input_channels, config.stem_stride, config.stem_stride];
+        let layers = scope.at("downsample_layers");
+        Self {
+            stem: Stem {
+                conv: Convolution::new(stem_shape, &layers.at(0).at(0)),
+                norm: LayerNorm::new(widths[0], &layers.at(0).at(1)),
+            },
+            downsampling: (1..STAGES)
+                .map(|stage| Downsampling {
+                    norm: LayerNorm::new(widths[stage - 1], &layers.at(stage).at(0)),
+                    conv: Convolution::new(
+                        [widths[stage], widths[stage - 1], 2, 2],
+                        &layers.at(stage).at(1),
+                    ),
+                })
+                .collect(),
+            stages: (0..STAGES)
+                .map(|stage| {
+                    let scope = scope.at("stages").at(stage);
+                    let block = |index| {
+                        Block::new(widths[stage], config.grn, config.layer_scale, &scope.at(index))
+                    };
+                    (0..config.depths[stage]).map(block).collect()
+                })
+                .collect(),
+        }
+    }
+
+    /// The rows after each stage.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[S_i, C_i]` for i = 0 to 3
+    ///
+    /// # Errors
+    /// [`ModelError::Channels`] when the images have other channels than the stem.
+    pub fn forward(
+        &self,
+        images: Tensor<4>,
+        sites: &SitePyramid,
+        drop_path: &DropPath,
+    ) -> Result<[Tensor<2>; STAGES], ModelError> {
+        self.check_channels(&images)?;
+        let rows = self.stem.forward(images, sites.stage(0));
+        Ok(self.forward_stages(rows, sites, drop_path))
+    }
+
+    /// The rows after each stage, from the rows that the stem puts out.
+    pub(crate) fn forward_stages(
+        &self,
+        stem_rows: Tensor<2>,
+        sites: &SitePyramid,
+        drop_path: &DropPath,
+    ) -> [Tensor<2>; STAGES] {
+        let mut rows = stem_rows;
+        let mut block_index = 0;
+        std::array::from_fn(|stage| {
+            if stage > 0 {
+                rows = self.downsampling[stage - 1].forward(rows.clone(), sites.children(stage));
+            }
+            for block in &self.stages[stage] {
+                let scales = drop_path.of_block(block_index);
+                rows = block.forward(rows.clone(), sites.stage(stage), scales);
+                block_index += 1;
+            }
+            rows.clone()
+        })
+    }
+
+    /// The stem alone, on all sites.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[S_0, C_0]`
+    pub(crate) fn forward_stem(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
+        self.stem.forward(images, sites)
+    }
+
+    pub(crate) fn check_channels(&self, images: &Tensor<4>) -> Result<(), ModelError> {
+        let expected = self.stem.conv.weight.lazy_shape()[1];
+        let found = images.dims()[1];
+        if expected == found { Ok(()) } else { Err(ModelError::Channels { expected, found }) }
+    }
+}
+
+/// The pixels under each site of stage 0, in the order (channel, y, x). Pixels beyond the last whole
+/// stride are left out, as a convolution without padding does.
+///
+/// # Shapes
+/// - images: `[N, channels, height, width]`
+/// - output: `[N * (height / stride) * (width / stride), channels * stride * stride]`
+fn stem_patches(images: Tensor<4>, stride: usize) -> Tensor<2> {
+    let [count, channels, height, width] = images.dims();
+    let (rows, columns) = (height / stride, width / stride);
+    images
+        .slice([0..count, 0..channels, 0..rows * stride, 0..columns * stride])
+        .reshape([count, channels, rows, stride, columns, stride])
+        .permute([0, 2, 4, 1, 3, 5])
+        .reshape([count * rows * columns, channels * stride * stride])
+}
+
+/// Dense rows as a map.
+///
+/// # Shapes
+/// - rows: `[N * height * width, C]`
+/// - output: `[N, C, height, width]`
+pub(crate) fn rows_to_map(rows: Tensor<2>, images: usize, height: usize, width: usize) -> Tensor<4> {
+    let [_, channels] = rows.dims();
+    rows.reshape([images, height, width, channels]).permute([0, 3, 1, 2])
+}
+
+/// A map as dense rows: the inverse of [`rows_to_map`].
+pub(crate) fn map_to_rows(map: Tensor<4>) -> Tensor<2> {
+    let [images, channels, height, width] = map.dims();
+    map.permute([0, 2, 3, 1]).reshape([images * height * width, channels])
+}

@@ -1,0 +1,297 @@
+//! The block as ONE operation of our backend extension, forward and backward.
+//!
+//! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
+//! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and
+//! [`BlockBackend::block_backward`] and nothing else changes. Every other backend uses the default
+//! bodies: [`block_in_tensor_operations`] and its derivative by nested automatic differentiation.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, Dispatch, ExtensionType, Flex, backend_extension,
+};
+use burn::tensor::Tensor;
+use convnext_kernels::Sites;
+
+use crate::SiteMap;
+use crate::block_reference::block_in_tensor_operations;
+
+/// GRN's scale and shift, each `[1, 1, 1, 4C]`, or none (V1).
+#[derive(Debug, Clone, ExtensionType)]
+pub enum GrnParameters<B: Backend> {
+    /// The block has no GRN.
+    Absent,
+    /// Global Response Normalization (paper equations 1 to 3).
+    Present {
+        /// Scale of the normalised response.
+        gamma: FloatTensor<B>,
+        /// Shift.
+        beta: FloatTensor<B>,
+    },
+}
+
+/// LayerScale, `[C]`, or none (V2).
+#[derive(Debug, Clone, ExtensionType)]
+pub enum LayerScaleParameters<B: Backend> {
+    /// The block has no LayerScale.
+    Absent,
+    /// A factor on each channel of the branch.
+    Present {
+        /// The factor.
+        gamma: FloatTensor<B>,
+    },
+}
+
+/// The parameters of a block in PyTorch's layouts; also the shape of their gradients.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct BlockParameters<B: Backend> {
+    /// `dwconv.weight`, `[C, 1, 7, 7]`.
+    pub depthwise_weight: FloatTensor<B>,
+    /// `dwconv.bias`, `[C]`.
+    pub depthwise_bias: FloatTensor<B>,
+    /// `norm.weight`, `[C]`.
+    pub norm_weight: FloatTensor<B>,
+    /// `norm.bias`, `[C]`.
+    pub norm_bias: FloatTensor<B>,
+    /// `pwconv1.weight`, `[4C, C]`.
+    pub expand_weight: FloatTensor<B>,
+    /// `pwconv1.bias`, `[4C]`.
+    pub expand_bias: FloatTensor<B>,
+    /// `pwconv2.weight`, `[C, 4C]`.
+    pub project_weight: FloatTensor<B>,
+    /// `pwconv2.bias`, `[C]`.
+    pub project_bias: FloatTensor<B>,
+    /// `grn.gamma` and `grn.beta`.
+    #[extension_type]
+    pub grn: GrnParameters<B>,
+    /// `gamma`.
+    #[extension_type]
+    pub layer_scale: LayerScaleParameters<B>,
+}
+
+impl<B: Backend> BlockParameters<B> {
+    /// Applies `f` to every tensor, in the fixed order that the graph's parents use as well.
+    pub(crate) fn map<B2: Backend>(
+        self,
+        mut f: impl FnMut(FloatTensor<B>) -> FloatTensor<B2>,
+    ) -> BlockParameters<B2> {
+        BlockParameters {
+            depthwise_weight: f(self.depthwise_weight),
+            depthwise_bias: f(self.depthwise_bias),
+            norm_weight: f(self.norm_weight),
+            norm_bias: f(self.norm_bias),
+            expand_weight: f(self.expand_weight),
+            expand_bias: f(self.expand_bias),
+            project_weight: f(self.project_weight),
+            project_bias: f(self.project_bias),
+            grn: match self.grn {
+                GrnParameters::Absent => GrnParameters::Absent,
+                GrnParameters::Present { gamma, beta } => {
+                    GrnParameters::Present { gamma: f(gamma), beta: f(beta) }
+                }
+            },
+            layer_scale: match self.layer_scale {
+                LayerScaleParameters::Absent => LayerScaleParameters::Absent,
+                LayerScaleParameters::Present { gamma } => LayerScaleParameters::Present { gamma: f(gamma) },
+            },
+        }
+    }
+}
+
+/// Where the rows lie, for a default body: kernels read [`BlockPlan::sites`] instead.
+#[derive(Debug, Clone, ExtensionType)]
+pub enum Placement<B: Backend> {
+    /// Rows and map are the same.
+    Dense,
+    /// Kept sites only.
+    Kept {
+        /// Place of every row in the stacked maps, `[rows]`.
+        positions: IntTensor<B>,
+    },
+}
+
+/// What a block needs to know besides tensors.
+#[derive(Debug, Clone)]
+pub struct BlockPlan {
+    /// Which sites the rows are.
+    pub sites: Arc<Sites>,
+    /// Drop path: the factor of each image's branch, 0 where the image skips this block and
+    /// 1 / (1 - rate) elsewhere; `None` keeps all branches as they are.
+    pub branch_scales: Option<Vec<f32>>,
+}
+
+/// The gradients of a block.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct BlockGradients<B: Backend> {
+    /// Gradient of the input rows, `[rows, C]`.
+    pub rows: FloatTensor<B>,
+    /// Gradients of the parameters.
+    #[extension_type]
+    pub parameters: BlockParameters<B>,
+}
+
+/// The operations that a backend may replace by kernels.
+#[backend_extension(Flex, Autodiff)]
+pub trait BlockBackend: Backend {
+    /// One block on rows `[rows, C]`; the output has the same shape.
+    fn block(
+        rows: FloatTensor<Self>,
+        #[extension_type] parameters: BlockParameters<Self>,
+        #[extension_type] placement: Placement<Self>,
+        plan: BlockPlan,
+    ) -> FloatTensor<Self> {
+        block_in_tensor_operations::<Self>(rows, parameters, placement, &plan)
+    }
+
+    /// The gradients of [`Self::block`] for an output gradient `[rows, C]`.
+    fn block_backward(
+        rows: FloatTensor<Self>,
+        #[extension_type] parameters: BlockParameters<Self>,
+        #[extension_type] placement: Placement<Self>,
+        plan: BlockPlan,
+        output_gradient: FloatTensor<Self>,
+    ) -> BlockGradients<Self> {
+        differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
+    }
+}
+
+impl BlockBackend for Flex {}
+
+/// The derivative of the default body, by automatic differentiation of that body alone: only the
+/// block's inputs are kept between forward and backward.
+fn differentiate_default_body<B: Backend>(
+    rows: FloatTensor<B>,
+    parameters: BlockParameters<B>,
+    placement: Placement<B>,
+    plan: &BlockPlan,
+    output_gradient: FloatTensor<B>,
+) -> BlockGradients<B> {
+    use burn::backend::ops::FloatTensorOps;
+    type Nested<B> = Autodiff<B>;
+    let leaf = |tensor: FloatTensor<B>| <Nested<B> as AutodiffBackend>::from_inner(tensor).require_grad();
+
+    let rows = leaf(rows);
+    let parameters: BlockParameters<Nested<B>> = parameters.map(leaf);
+    let placement = match placement {
+        Placement::Dense => Placement::Dense,
+        Placement::Kept { positions } => Placement::Kept { positions },
+    };
+    let output =
+        block_in_tensor_operations::<Nested<B>>(rows.clone(), parameters.clone(), placement, plan);
+    let output_gradient = <Nested<B> as AutodiffBackend>::from_inner(output_gradient);
+    let product = <Nested<B> as FloatTensorOps<Nested<B>>>::float_mul(output, output_gradient);
+    let sum = <Nested<B> as FloatTensorOps<Nested<B>>>::float_sum(product);
+    let mut gradients = <Nested<B> as AutodiffBackend>::backward(sum);
+    let mut gradient = |tensor: &FloatTensor<Nested<B>>| {
+        <Nested<B> as AutodiffBackend>::grad_remove(tensor, &mut gradients)
+            .unwrap_or_else(|| unreachable!("every input of a block reaches its output"))
+    };
+    let rows = gradient(&rows);
+    BlockGradients { rows, parameters: parameters.map(|tensor| gradient(&tensor)) }
+}
+
+/// What the graph keeps of a block.
+#[derive(Debug, Clone)]
+struct SavedBlock<B: Backend> {
+    rows: FloatTensor<B>,
+    parameters: BlockParameters<B>,
+    placement: Placement<B>,
+    plan: BlockPlan,
+}
+
+/// The graph's node of one block.
+#[derive(Debug)]
+struct BlockNode;
+
+impl<B: BlockBackend, const N: usize> Backward<B, N> for BlockNode {
+    type State = SavedBlock<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let output_gradient = grads.consume::<B>(&ops.node);
+        let SavedBlock { rows, parameters, placement, plan } = ops.state;
+        let gradients = B::block_backward(rows, parameters, placement, plan, output_gradient);
+        let mut list = vec![gradients.rows];
+        let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
+            list.push(tensor.clone());
+            tensor
+        });
+        for (parent, gradient) in ops.parents.into_iter().zip(list) {
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<B: BlockBackend, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
+    fn block(
+        rows: FloatTensor<Self>,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
+        plan: BlockPlan,
+    ) -> FloatTensor<Self> {
+        let mut guards: Vec<NodeGuard> = Vec::with_capacity(12);
+        let mut part = |tensor: FloatTensor<Self>| {
+            let (primitive, guard) = tensor.into_parts();
+            guards.push(guard);
+            primitive
+        };
+        let rows = part(rows);
+        let parameters: BlockParameters<B> = parameters.map(part);
+        let placement = match placement {
+            Placement::Dense => Placement::Dense,
+            Placement::Kept { positions } => Placement::Kept { positions },
+        };
+        let saved = SavedBlock { rows, parameters, placement, plan };
+        // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
+        // GRN, 1 more for LayerScale.
+        match guards.len() {
+            9 => record::<B, C, 9>(guards, saved),
+            10 => record::<B, C, 10>(guards, saved),
+            11 => record::<B, C, 11>(guards, saved),
+            _ => record::<B, C, 12>(guards, saved),
+        }
+    }
+}
+
+/// Runs the block on the inner backend and hangs its node into the graph if anything upstream needs
+/// a gradient.
+fn record<B: BlockBackend, C: CheckpointStrategy, const N: usize>(
+    guards: Vec<NodeGuard>,
+    saved: SavedBlock<B>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let guards: [NodeGuard; N] =
+        guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
+    let run = |saved: SavedBlock<B>| B::block(saved.rows, saved.parameters, saved.placement, saved.plan);
+    match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
+        OpsKind::Tracked(node) => {
+            let output = run(saved.clone());
+            node.finish(saved, output)
+        }
+        OpsKind::UnTracked(node) => node.finish(run(saved)),
+    }
+}
+
+/// One block on rows, on whatever backend they live.
+///
+/// # Shapes
+/// - rows, output: `[rows, C]`
+pub(crate) fn block(
+    rows: Tensor<2>,
+    parameters: BlockParameters<Dispatch>,
+    sites: &SiteMap,
+    branch_scales: Option<Vec<f32>>,
+) -> Tensor<2> {
+    let placement = match sites.positions() {
+        None => Placement::Dense,
+        Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
+    };
+    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales };
+    let output =
+        <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
+    Tensor::from_dispatch(output)
+}

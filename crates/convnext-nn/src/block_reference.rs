@@ -1,0 +1,140 @@
+//! The block in ordinary tensor operations: the default body of every backend, and the reference
+//! that kernels are compared with. Written on primitives, because it must also run on a nested
+//! automatic differentiation of any backend.
+//!
+//! Letters: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
+use burn::tensor::{Shape, TensorData};
+use convnext_kernels::Sites;
+
+use crate::block_op::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+
+/// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
+pub(crate) const EPSILON: f64 = 1e-6;
+
+/// Added under the root of GRN's norm, so that its derivative at an all-zero channel is 0 and not
+/// undefined. Far below what f32 resolves beside any real response.
+const TINY: f64 = 1e-30;
+
+/// One block on rows `[S, C]`, as [`crate::block_op::BlockBackend::block`].
+pub(crate) fn block_in_tensor_operations<B: Backend>(
+    rows: FloatTensor<B>,
+    parameters: BlockParameters<B>,
+    placement: Placement<B>,
+    plan: &BlockPlan,
+) -> FloatTensor<B> {
+    let sites = &plan.sites;
+    let p = parameters;
+    let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
+    let branch = layer_norm::<B>(branch, p.norm_weight, p.norm_bias);
+    let branch = linear::<B>(branch, p.expand_weight, p.expand_bias);
+    let branch = B::gelu(branch);
+    let branch = match p.grn {
+        GrnParameters::Absent => branch,
+        GrnParameters::Present { gamma, beta } => {
+            global_response_norm::<B>(branch, gamma, beta, sites.images())
+        }
+    };
+    let branch = linear::<B>(branch, p.project_weight, p.project_bias);
+    let branch = match p.layer_scale {
+        LayerScaleParameters::Absent => branch,
+        LayerScaleParameters::Present { gamma } => {
+            let channels = gamma.shape()[0];
+            B::float_mul(branch, B::float_reshape(gamma, Shape::new([1, channels])))
+        }
+    };
+    let branch = match &plan.branch_scales {
+        None => branch,
+        Some(scales) => scale_images::<B>(branch, scales),
+    };
+    B::float_add(rows, branch)
+}
+
+/// Depthwise 7x7 convolution with zero padding at the kept sites: `[S, C]` to `[S, C]`.
+///
+/// Sites that are not kept count as zero and get no output, which is submanifold sparse convolution.
+fn depthwise<B: Backend>(
+    rows: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    placement: Placement<B>,
+    sites: &Sites,
+) -> FloatTensor<B> {
+    let channels = rows.shape()[1];
+    let (images, height, width) = (sites.images(), sites.height(), sites.width());
+    let places = Shape::new([images * height * width, channels]);
+    let map = match &placement {
+        Placement::Dense => rows,
+        Placement::Kept { positions } => {
+            let zeros = B::float_zeros(places.clone(), &rows.device(), rows.dtype().into());
+            B::float_select_assign(zeros, 0, positions.clone(), rows, IndexingUpdateOp::Add)
+        }
+    };
+    let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
+    let map = B::float_permute(map, &[0, 3, 1, 2]);
+    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
+    let map = B::conv2d(map, weight, Some(bias), options);
+    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), places);
+    match placement {
+        Placement::Dense => map,
+        Placement::Kept { positions } => B::float_select(map, 0, positions),
+    }
+}
+
+/// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
+fn layer_norm<B: Backend>(rows: FloatTensor<B>, weight: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+    let row = Shape::new([1, rows.shape()[1]]);
+    let centred = B::float_sub(rows.clone(), B::float_mean_dim(rows, 1));
+    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 1);
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, EPSILON.into()));
+    let normalised = B::float_div(centred, deviation);
+    B::float_add(
+        B::float_mul(normalised, B::float_reshape(weight, row.clone())),
+        B::float_reshape(bias, row),
+    )
+}
+
+/// `rows W^T + b`: `[S, in]` to `[S, out]`, with PyTorch's weight `[out, in]`.
+fn linear<B: Backend>(rows: FloatTensor<B>, weight: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+    let outputs = bias.shape()[0];
+    let product = B::float_matmul(rows, B::float_swap_dims(weight, 0, 1));
+    B::float_add(product, B::float_reshape(bias, Shape::new([1, outputs])))
+}
+
+/// Global Response Normalization over the rows of each image (paper equations 1 to 3, Algorithm 1):
+/// `gamma * X * N(G(X)) + beta + X`, `[S, 4C]` to `[S, 4C]`.
+///
+/// `G` is the L2 norm of a channel over the kept sites of one image, never over the batch; `N`
+/// divides it by the mean over channels (the printed sum times the channel count, footnote 1).
+fn global_response_norm<B: Backend>(
+    rows: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    beta: FloatTensor<B>,
+    images: usize,
+) -> FloatTensor<B> {
+    let shape = rows.shape();
+    let channels = shape[1];
+    let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, channels]));
+    let one_row = Shape::new([1, 1, channels]);
+    let squares = B::float_sum_dim(B::float_mul(x.clone(), x.clone()), 1);
+    let response = B::float_sqrt(B::float_add_scalar(squares, TINY.into()));
+    let mean = B::float_add_scalar(B::float_mean_dim(response.clone(), 2), EPSILON.into());
+    let normalised = B::float_div(response, mean);
+    let scaled = B::float_mul(normalised, B::float_reshape(gamma, one_row.clone()));
+    let scale = B::float_add_scalar(scaled, 1.0_f64.into());
+    let y = B::float_add(B::float_mul(x, scale), B::float_reshape(beta, one_row));
+    B::float_reshape(y, shape)
+}
+
+/// Multiplies the rows of each image by its factor: `[S, C]` to `[S, C]`.
+fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor<B> {
+    let shape = rows.shape();
+    let images = scales.len();
+    let data = TensorData::new(scales.to_vec(), [images, 1, 1]).convert_dtype(rows.dtype());
+    let factors = B::float_from_data(data, &rows.device());
+    let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, shape[1]]));
+    B::float_reshape(B::float_mul(x, factors), shape)
+}

@@ -1,0 +1,123 @@
+//! The ConvNeXt classifier: backbone, mean over the sites, LayerNorm, linear head.
+
+use burn::prelude::*;
+use convnext_core::{ModelConfig, STAGES, Seed};
+
+use crate::backbone::{Backbone, rows_to_map};
+use crate::layers::{LayerNorm, Linear};
+use crate::parameters::Scope;
+use crate::{DropPath, ModelError, SitePyramid};
+
+/// A ConvNeXt V1 or V2 image classifier.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use convnext_core::{Seed, find_model};
+/// use convnext_nn::{ConvNext, DropPath};
+///
+/// let device = Device::flex();
+/// let config = find_model("micro")?.config();
+/// let model = ConvNext::new(&config, Seed(0), &device)?;
+/// let logits = model.forward(Tensor::zeros([1, 3, 64, 64], &device), &DropPath::none())?;
+/// assert_eq!(logits.dims(), [1, 1000]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct ConvNext {
+    /// Stem and stages.
+    pub backbone: Backbone,
+    /// LayerNorm of the pooled features; absent when there is no head.
+    pub norm: Option<LayerNorm>,
+    /// The head, weight `[classes, C_3]`; absent when the configuration has 0 classes.
+    pub head: Option<Linear>,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+impl ConvNext {
+    /// Builds a model with fresh parameters (facts A6), each drawn at its first use.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] when a setting is out of its range.
+    pub fn new(config: &ModelConfig, seed: Seed, device: &Device) -> Result<Self, ModelError> {
+        config.validate()?;
+        let scope = Scope::root(seed, device);
+        let has_head = config.classes > 0;
+        let head = || {
+            Linear::new(config.last_width(), config.classes, config.head_init_scale, &scope.at("head"))
+        };
+        Ok(Self {
+            backbone: Backbone::new(config, &scope),
+            norm: has_head.then(|| LayerNorm::new(config.last_width(), &scope.at("norm"))),
+            head: has_head.then(head),
+            config: config.clone(),
+        })
+    }
+
+    /// The configuration that this model was built from.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The logits of a batch; the pooled features of the last stage when there is no head.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[N, classes]`, or `[N, C_3]` without head
+    ///
+    /// # Errors
+    /// [`ModelError`] when the images are too small or have other channels than the model.
+    pub fn forward(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<Tensor<2>, ModelError> {
+        let (sites, stages) = self.stage_rows(images, drop_path)?;
+        let [.., rows] = stages;
+        Ok(self.forward_head(rows, sites.stage(STAGES - 1).sites().images()))
+    }
+
+    /// The feature maps of the four stages, as later heads take them.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[N, C_i, height / (stride 2^i), width / (stride 2^i)]`, floored, for i = 0 to 3
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn features(
+        &self,
+        images: Tensor<4>,
+        drop_path: &DropPath,
+    ) -> Result<[Tensor<4>; STAGES], ModelError> {
+        let (sites, stages) = self.stage_rows(images, drop_path)?;
+        let mut stage = 0;
+        Ok(stages.map(|rows| {
+            let place = sites.stage(stage).sites();
+            stage += 1;
+            rows_to_map(rows, place.images(), place.height(), place.width())
+        }))
+    }
+
+    /// Mean over the sites of each image, LayerNorm, head.
+    ///
+    /// # Shapes
+    /// - rows: `[images * sites, C_3]`
+    /// - output: `[images, classes]`
+    fn forward_head(&self, rows: Tensor<2>, images: usize) -> Tensor<2> {
+        let [count, channels] = rows.dims();
+        let pooled =
+            rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]);
+        match (&self.norm, &self.head) {
+            (Some(norm), Some(head)) => head.forward(norm.forward(pooled)),
+            _ => pooled,
+        }
+    }
+
+    fn stage_rows(
+        &self,
+        images: Tensor<4>,
+        drop_path: &DropPath,
+    ) -> Result<(SitePyramid, [Tensor<2>; STAGES]), ModelError> {
+        let [count, _, height, width] = images.dims();
+        let sites = SitePyramid::dense(&self.config, count, height, width, &images.device())?;
+        let stages = self.backbone.forward(images, &sites, drop_path)?;
+        Ok((sites, stages))
+    }
+}

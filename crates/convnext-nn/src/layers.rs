@@ -1,0 +1,120 @@
+//! The layers that hold parameters, in PyTorch's layouts and under its names.
+
+use burn::module::Param;
+use burn::prelude::*;
+
+use crate::block_reference::EPSILON;
+use crate::parameters::Scope;
+
+/// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale, `[channels]`, starts at 1.
+    pub weight: Param<Tensor<1>>,
+    /// Shift, `[channels]`, starts at 0.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl LayerNorm {
+    pub(crate) fn new(channels: usize, scope: &Scope) -> Self {
+        Self { weight: scope.constant([channels], 1.0), bias: scope.constant([channels], 0.0) }
+    }
+
+    /// Normalises each row.
+    ///
+    /// # Shapes
+    /// - rows, output: `[rows, channels]`
+    pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
+        let centred = rows.clone() - rows.mean_dim(1);
+        let variance = centred.clone().square().mean_dim(1);
+        centred / (variance + EPSILON).sqrt() * self.weight.val().unsqueeze()
+            + self.bias.val().unsqueeze()
+    }
+}
+
+/// A linear layer with PyTorch's weight.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[out, in]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[out]`, starts at 0.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// `factor` scales the fresh weight.
+    pub(crate) fn new(inputs: usize, outputs: usize, factor: f64, scope: &Scope) -> Self {
+        Self {
+            weight: scope.scaled_weight("weight", [outputs, inputs], factor),
+            bias: scope.constant([outputs], 0.0),
+        }
+    }
+
+    /// `rows W^T + b`.
+    ///
+    /// # Shapes
+    /// - rows: `[rows, in]`
+    /// - output: `[rows, out]`
+    pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
+        rows.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+}
+
+/// The parameters of a convolution. How it runs is the caller's business: over rows it is a gather
+/// and a matrix product.
+#[derive(Module, Debug)]
+pub struct Convolution {
+    /// `[out, in / groups, height, width]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`, starts at 0.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Convolution {
+    pub(crate) fn new(shape: [usize; 4], scope: &Scope) -> Self {
+        Self { weight: scope.weight("weight", shape), bias: scope.constant([shape[0]], 0.0) }
+    }
+
+    /// A convolution whose stride is its kernel, over rows that already hold a kernel's worth of
+    /// inputs in the order (channel, y, x).
+    ///
+    /// # Shapes
+    /// - rows: `[rows, in * height * width]`
+    /// - output: `[rows, out]`
+    pub fn forward_patches(&self, rows: Tensor<2>) -> Tensor<2> {
+        let weight = self.weight.val();
+        let outputs = weight.dims()[0];
+        self.product(rows, weight.reshape([outputs as i32, -1]))
+    }
+
+    /// The same for inputs in the order (y, x, channel), as gathered rows have it.
+    ///
+    /// # Shapes
+    /// - rows: `[rows, height * width * in]`
+    /// - output: `[rows, out]`
+    pub fn forward_gathered(&self, rows: Tensor<2>) -> Tensor<2> {
+        let weight = self.weight.val();
+        let outputs = weight.dims()[0];
+        self.product(rows, weight.permute([0, 2, 3, 1]).reshape([outputs as i32, -1]))
+    }
+
+    fn product(&self, rows: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+        rows.matmul(weight.transpose()) + self.bias.val().unsqueeze()
+    }
+}
+
+/// The parameters of Global Response Normalization in the release's shape, both starting at 0.
+#[derive(Module, Debug)]
+pub struct Grn {
+    /// Scale of the normalised response, `[1, 1, 1, 4C]`.
+    pub gamma: Param<Tensor<4>>,
+    /// Shift, `[1, 1, 1, 4C]`.
+    pub beta: Param<Tensor<4>>,
+}
+
+impl Grn {
+    pub(crate) fn new(channels: usize, scope: &Scope) -> Self {
+        let shape = [1, 1, 1, channels];
+        Self { gamma: scope.constant(shape, 0.0), beta: scope.constant(shape, 0.0) }
+    }
+}

@@ -1,0 +1,132 @@
+//! The official PyTorch names of parameters (facts B1, B2), and visits by name.
+//!
+//! Parameters already have PyTorch's shapes; only the downsampling layers are called otherwise in
+//! PyTorch. Ranks are erased: a visitor sees each parameter as its flat values.
+
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
+use burn::prelude::*;
+use burn::tensor::Gradients;
+
+/// The official name of a parameter for its path in our modules:
+/// `encoder.downsampling.0.conv.weight` is `encoder.downsample_layers.1.1.weight`.
+fn official_name(path: &[String]) -> String {
+    let parts: Vec<&str> = path.iter().map(String::as_str).filter(|&part| part != "backbone").collect();
+    let (prefix, rest) = match parts.split_first() {
+        Some((&"encoder", rest)) => ("encoder.", rest),
+        _ => ("", &parts[..]),
+    };
+    let name = match rest {
+        ["stem", "conv", leaf] => format!("downsample_layers.0.0.{leaf}"),
+        ["stem", "norm", leaf] => format!("downsample_layers.0.1.{leaf}"),
+        ["downsampling", index, layer, leaf] => {
+            let stage = index.parse::<usize>().map_or_else(|_| (*index).to_owned(), |i| (i + 1).to_string());
+            format!("downsample_layers.{stage}.{}.{leaf}", usize::from(*layer == "conv"))
+        }
+        other => other.join("."),
+    };
+    format!("{prefix}{name}")
+}
+
+/// One parameter as a visitor sees it.
+pub struct ParameterView<'a> {
+    /// The official name.
+    pub name: String,
+    /// The official shape.
+    pub shape: Vec<usize>,
+    /// Where the parameter lives, with gradient tracking or without.
+    pub device: Device,
+    values: &'a dyn Fn() -> Tensor<1>,
+    gradient: &'a dyn Fn(&Gradients) -> Option<Tensor<1>>,
+}
+
+impl ParameterView<'_> {
+    /// The flat values, without gradient tracking. Draws the parameter if it was never used.
+    pub fn values(&self) -> Tensor<1> {
+        (self.values)()
+    }
+
+    /// The flat gradient; `None` when the parameter did not take part.
+    pub fn gradient(&self, gradients: &Gradients) -> Option<Tensor<1>> {
+        (self.gradient)(gradients)
+    }
+}
+
+/// Calls `visit` for every parameter, in the order of the model.
+pub fn for_each_parameter<M: Module>(module: &M, visit: impl FnMut(ParameterView)) {
+    struct Visitor<F> {
+        path: Vec<String>,
+        visit: F,
+    }
+    impl<F: FnMut(ParameterView)> ModuleVisitor for Visitor<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            with_view(&self.path, parameter, &mut self.visit);
+        }
+    }
+    module.visit(&mut Visitor { path: Vec::new(), visit });
+}
+
+/// Name and shape of every parameter, in the order of the model. Allocates no parameter.
+pub fn parameter_shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    let mut shapes = Vec::new();
+    for_each_parameter(module, |parameter| shapes.push((parameter.name, parameter.shape)));
+    shapes
+}
+
+/// Replaces parameters: `replace` returns the new flat values, or `None` to leave a parameter as it
+/// is. One whose values were never asked for is not even drawn.
+pub fn replace_parameters<M: Module>(
+    module: M,
+    replace: impl FnMut(ParameterView) -> Option<Tensor<1>>,
+) -> M {
+    struct Mapper<F> {
+        path: Vec<String>,
+        replace: F,
+    }
+    impl<F: FnMut(ParameterView) -> Option<Tensor<1>>> ModuleMapper for Mapper<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let replaced = with_view(&self.path, &parameter, &mut self.replace);
+            match replaced {
+                None => parameter,
+                Some(flat) => {
+                    let value = flat.reshape(parameter.lazy_shape().dims::<D>());
+                    let tracked = parameter.lazy_device().is_autodiff();
+                    let value = if tracked { Tensor::from_inner(value).require_grad() } else { value };
+                    Param::initialized(parameter.id, value)
+                }
+            }
+        }
+    }
+    module.map(&mut Mapper { path: Vec::new(), replace })
+}
+
+/// Shows one parameter to `visit` without its rank.
+fn with_view<const D: usize, R>(
+    path: &[String],
+    parameter: &Param<Tensor<D>>,
+    visit: impl FnOnce(ParameterView) -> R,
+) -> R {
+    visit(ParameterView {
+        name: official_name(path),
+        shape: parameter.lazy_shape().to_vec(),
+        device: parameter.lazy_device(),
+        values: &|| plain(parameter.val()).reshape([-1]),
+        gradient: &|gradients| parameter.val().grad(gradients).map(|gradient| gradient.reshape([-1])),
+    })
+}
+
+/// The tensor without its history.
+fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
+}

@@ -1,0 +1,70 @@
+//! Making parameters: lazily, each with its own random stream, under its official name.
+
+use burn::module::{Param, ParamId};
+use burn::prelude::*;
+use convnext_core::Seed;
+
+/// Standard deviation of every fresh weight (facts A6). The published FCMAE code draws some layers
+/// with deviation 1 by accident; we do not.
+const WEIGHT_STD: f64 = 0.02;
+
+/// Where in the model a parameter is being made.
+///
+/// A parameter is drawn at its first use, so a model of any size is built without memory, and one
+/// that is loaded from a file is never drawn at all. The stream of a parameter depends on the run's
+/// seed and its official name only.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope<'a> {
+    device: &'a Device,
+    seed: Seed,
+    path: String,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn root(seed: Seed, device: &'a Device) -> Self {
+        Self { device, seed, path: String::new() }
+    }
+
+    /// The scope one level down.
+    pub(crate) fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self { path: self.name(name), ..self.clone() }
+    }
+
+    fn name(&self, leaf: impl std::fmt::Display) -> String {
+        if self.path.is_empty() { leaf.to_string() } else { format!("{}.{leaf}", self.path) }
+    }
+
+    /// A weight: normal, mean 0, standard deviation 0.02. The release truncates at 100 standard
+    /// deviations, which no draw reaches.
+    pub(crate) fn weight<const D: usize>(&self, leaf: &str, shape: [usize; D]) -> Param<Tensor<D>> {
+        self.scaled_weight(leaf, shape, 1.0)
+    }
+
+    /// A weight multiplied by `factor`.
+    pub(crate) fn scaled_weight<const D: usize>(
+        &self,
+        leaf: &str,
+        shape: [usize; D],
+        factor: f64,
+    ) -> Param<Tensor<D>> {
+        let (seed, name) = (self.seed, self.name(leaf));
+        self.parameter(shape, move |count| seed.initial_values(&name, count, WEIGHT_STD * factor))
+    }
+
+    /// A parameter that starts at one value everywhere.
+    pub(crate) fn constant<const D: usize>(&self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+        self.parameter(shape, move |count| vec![value as f32; count])
+    }
+
+    fn parameter<const D: usize>(
+        &self,
+        shape: [usize; D],
+        values: impl FnOnce(usize) -> Vec<f32> + Send + Sync + 'static,
+    ) -> Param<Tensor<D>> {
+        let init = move |device: &Device, require_grad: bool| {
+            let data = TensorData::new(values(shape.iter().product()), shape);
+            Tensor::from_data(data, device).set_require_grad(require_grad)
+        };
+        Param::uninitialized(ParamId::new(), init, self.device.clone(), true, Shape::new(shape))
+    }
+}

@@ -1,0 +1,130 @@
+//! [`Sites`] made ready for a device: the index tensors that gather and scatter rows.
+
+use std::sync::Arc;
+
+use burn::prelude::*;
+use convnext_core::{ConfigError, Mask, ModelConfig, STAGES};
+use convnext_kernels::Sites;
+
+use crate::ModelError;
+
+/// The sites of one stage, with their places as an index tensor, uploaded once per forward pass.
+#[derive(Debug, Clone)]
+pub struct SiteMap {
+    sites: Arc<Sites>,
+    /// Place of every row in the stacked maps, `[rows]`; `None` when rows and map are the same.
+    positions: Option<Tensor<1, Int>>,
+}
+
+impl SiteMap {
+    /// Uploads the places of `sites` to `device`.
+    pub fn new(sites: Sites, device: &Device) -> Self {
+        let positions = (!sites.is_dense()).then(|| index_tensor(&sites.positions(), device));
+        Self { sites: Arc::new(sites), positions }
+    }
+
+    /// The geometry.
+    pub fn sites(&self) -> &Arc<Sites> {
+        &self.sites
+    }
+
+    /// Place of every row in the stacked maps; `None` when rows and map are the same.
+    pub fn positions(&self) -> Option<&Tensor<1, Int>> {
+        self.positions.as_ref()
+    }
+
+    /// Rows of a map in row order.
+    ///
+    /// # Shapes
+    /// - map: `[images * height * width, channels]`
+    /// - output: `[rows, channels]`
+    pub fn gather(&self, map: Tensor<2>) -> Tensor<2> {
+        match &self.positions {
+            None => map,
+            Some(positions) => map.select(0, positions.clone()),
+        }
+    }
+}
+
+/// The sites of all four stages, and which rows each downsampling gathers.
+#[derive(Debug, Clone)]
+pub struct SitePyramid {
+    stages: Vec<SiteMap>,
+    /// Before stages 1, 2 and 3: four rows of the stage before for every row, `[4 * rows]`.
+    children: Vec<Tensor<1, Int>>,
+}
+
+impl SitePyramid {
+    /// All sites of `images` images of `height` x `width` pixels.
+    ///
+    /// # Errors
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    pub fn dense(
+        config: &ModelConfig,
+        images: usize,
+        height: usize,
+        width: usize,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let [[rows, columns], ..] = config.stage_sizes(height, width)?;
+        Self::from_sites(Sites::dense(images, rows, columns)?, device)
+    }
+
+    /// The sites of the kept patches of a batch, one mask for each image.
+    ///
+    /// # Errors
+    /// [`ModelError::Sites`] when the masks keep different numbers of patches, and
+    /// [`ModelError::Config`] when their grids differ.
+    pub fn masked(masks: &[Mask], device: &Device) -> Result<Self, ModelError> {
+        let grid = common_grid(masks)?;
+        let kept = masks.iter().map(|mask| mask.kept().to_vec()).collect();
+        Self::from_sites(Sites::tiled(grid, 1 << (STAGES - 1), kept)?, device)
+    }
+
+    /// The pyramid over the sites of stage 0.
+    ///
+    /// # Errors
+    /// [`ModelError::Sites`] when a tile is too small to be halved three times.
+    pub fn from_sites(first: Sites, device: &Device) -> Result<Self, ModelError> {
+        let mut pyramid = Self { stages: Vec::with_capacity(STAGES), children: Vec::new() };
+        let mut sites = first;
+        for _ in 1..STAGES {
+            let next = sites.downsample()?;
+            pyramid.children.push(index_tensor(&sites.children(), device));
+            pyramid.stages.push(SiteMap::new(sites, device));
+            sites = next;
+        }
+        pyramid.stages.push(SiteMap::new(sites, device));
+        Ok(pyramid)
+    }
+
+    /// The sites of stage `stage` (0 to 3).
+    pub fn stage(&self, stage: usize) -> &SiteMap {
+        &self.stages[stage]
+    }
+
+    /// For stage 1, 2 or 3: the rows of the stage before that each row gathers.
+    pub(crate) fn children(&self, stage: usize) -> Tensor<1, Int> {
+        self.children[stage - 1].clone()
+    }
+}
+
+/// The patch grid that all masks share.
+pub(crate) fn common_grid(masks: &[Mask]) -> Result<[usize; 2], ModelError> {
+    let first = masks.first().map_or([0, 0], |mask| [mask.grid().rows, mask.grid().columns]);
+    match masks.iter().find(|mask| [mask.grid().rows, mask.grid().columns] != first) {
+        None => Ok(first),
+        Some(other) => Err(ModelError::Config(ConfigError::BadMask {
+            rows: first[0],
+            columns: first[1],
+            why: format!("another mask of the batch has {}x{}", other.grid().rows, other.grid().columns),
+        })),
+    }
+}
+
+/// Uploads indices.
+pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}

@@ -1,0 +1,55 @@
+//! Shared by the integration tests: weights by rule, values by name, relative errors.
+#![allow(dead_code, unreachable_pub, clippy::panic, clippy::unwrap_used, reason = "helpers: each test binary uses its own part")]
+
+pub mod golden;
+
+use std::collections::BTreeMap;
+
+use burn::prelude::*;
+use burn::tensor::Gradients;
+use convnext_nn::{for_each_parameter, replace_parameters};
+
+/// Gives every parameter the values that the rule of the goldens has for its name.
+pub fn ruled<M: Module>(model: M) -> M {
+    replace_parameters(model, |parameter| {
+        let values = golden::parameter(&parameter.name, &parameter.shape);
+        let count = values.len();
+        Some(Tensor::from_data(TensorData::new(values, [count]), &parameter.device.inner()))
+    })
+}
+
+/// The values of a tensor, row-major, as f32.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_into_vec::<f32>().unwrap()
+}
+
+/// The same for the commonest rank.
+pub fn flat(tensor: Tensor<2>) -> Vec<f32> {
+    to_vec(tensor)
+}
+
+/// Every gradient by its official name; a parameter without one fails the test.
+pub fn gradients_by_name<M: Module>(model: &M, gradients: &Gradients) -> BTreeMap<String, Vec<f32>> {
+    let mut found = BTreeMap::new();
+    for_each_parameter(model, |parameter| {
+        let gradient = parameter.gradient(gradients);
+        let gradient = gradient.unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
+        found.insert(parameter.name.clone(), to_vec(gradient));
+    });
+    found
+}
+
+/// Norm of the difference over the norm of `expected` (floor 1e-7).
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let square = |value: f64| value * value;
+    let difference: f64 = found.iter().zip(expected).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
+    let norm: f64 = expected.iter().map(|&b| square(f64::from(b))).sum();
+    difference.sqrt() / norm.sqrt().max(1e-7)
+}
+
+/// Asserts that two lists of values agree relative to their norm.
+pub fn assert_close(what: &str, found: &[f32], expected: &[f32], tolerance: f64) {
+    let error = relative_error(found, expected);
+    assert!(error <= tolerance, "{what}: relative error {error:.2e} is above {tolerance:.0e}");
+}

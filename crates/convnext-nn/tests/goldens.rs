@@ -1,0 +1,106 @@
+//! Against PyTorch in f64: `goldens/` holds the values and the scripts that made them.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use burn::prelude::*;
+use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
+use common::{gradients_by_name, ruled, to_vec};
+use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed};
+use convnext_nn::{ConvNext, DropPath, Fcmae};
+
+fn model_config(golden: &ModelGolden) -> ModelConfig {
+    ModelConfig {
+        name: "golden".into(),
+        depths: golden.depths,
+        widths: golden.widths,
+        grn: golden.grn,
+        layer_scale: golden.layer_scale.then_some(1e-6),
+        classes: golden.classes,
+        input_channels: golden.input_channels,
+        stem_stride: golden.stem_stride,
+        drop_path: 0.0,
+        head_init_scale: 1.0,
+    }
+}
+
+fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(golden::images(shape), shape), device)
+}
+
+fn check_gradients(case: &str, found: &BTreeMap<String, Vec<f32>>, expected: &BTreeMap<String, Sketch>) {
+    let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found.keys().collect()), names(expected.keys().collect()), "{case}");
+    for (name, sketch) in expected {
+        sketch.check(&format!("{case}: gradient of {name}"), &found[name]);
+    }
+}
+
+#[test]
+fn classifiers_agree_with_timm() {
+    let device = Device::flex().autodiff();
+    for case in golden::all::<ClassifierGolden>("classifier") {
+        let name = &case.name;
+        let model = ruled(ConvNext::new(&model_config(&case.config), Seed(0), &device).unwrap());
+        let pixels = images(case.image_shape(), &device).require_grad();
+
+        let features = model.features(pixels.clone().inner(), &DropPath::none()).unwrap();
+        for (stage, (map, sketch)) in features.into_iter().zip(&case.features).enumerate() {
+            assert_eq!(map.dims().to_vec(), sketch.shape, "{name}: stage {stage}");
+            sketch.check(&format!("{name}: features of stage {stage}"), &to_vec(map));
+        }
+
+        let logits = model.forward(pixels.clone(), &DropPath::none()).unwrap();
+        case.check_logits(&to_vec(logits.clone()));
+        let [batch, classes] = logits.dims();
+        let cotangent = golden::cotangent(batch * classes);
+        let cotangent = Tensor::<2>::from_data(TensorData::new(cotangent, [batch, classes]), &device);
+        let gradients = (logits * cotangent).sum().backward();
+        case.input_gradient.check(
+            &format!("{name}: gradient of the images"),
+            &to_vec(pixels.grad(&gradients).unwrap()),
+        );
+        check_gradients(name, &gradients_by_name(&model, &gradients), &case.gradients);
+    }
+}
+
+#[test]
+fn masked_autoencoders_agree_with_pytorch() {
+    let device = Device::flex().autodiff();
+    for case in golden::all::<FcmaeGolden>("fcmae") {
+        let name = &case.name;
+        let decoder = DecoderConfig {
+            depth: case.decoder.depth,
+            width: case.decoder.width,
+            grn: case.decoder.grn,
+            layer_scale: case.decoder.layer_scale,
+        };
+        let mut config = FcmaeConfig {
+            encoder: model_config(&case.config),
+            encoder_kind: EncoderKind::Sparse,
+            decoder,
+            mask_ratio: case.mask_ratio,
+            normalize_target: case.normalize_target,
+        };
+        let grid = PatchGrid::of_image(&config.encoder, case.height, case.width).unwrap();
+        let masks: Vec<Mask> =
+            case.kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
+        // The slow reference runs on the small cases only.
+        let kinds: &[EncoderKind] = if case.width < 200 {
+            &[EncoderKind::Sparse, EncoderKind::MaskedDense]
+        } else {
+            &[EncoderKind::Sparse]
+        };
+        for &kind in kinds {
+            config.encoder_kind = kind;
+            let model = ruled(Fcmae::new(&config, Seed(0), &device).unwrap());
+            let output = model.forward(images(case.image_shape(), &device), &masks).unwrap();
+            case.check_loss(output.loss.clone().into_scalar::<f32>());
+            let case_name = format!("{name}, {kind:?}");
+            case.prediction.check(&format!("{case_name}: predictions"), &to_vec(output.predictions));
+            let gradients = output.loss.backward();
+            check_gradients(&case_name, &gradients_by_name(&model, &gradients), &case.gradients);
+        }
+    }
+}

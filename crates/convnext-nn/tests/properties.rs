@@ -1,0 +1,228 @@
+//! What must hold for any weights: sparse equals masked dense, images do not see each other,
+//! removed pixels do not matter, and gradients are derivatives.
+
+mod common;
+
+use burn::prelude::*;
+use common::{assert_close, flat, golden, gradients_by_name, relative_error, ruled, to_vec};
+use convnext_core::{
+    DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
+};
+use convnext_nn::{
+    ConvNext, DropPath, Fcmae, SitePyramid, forward_masked_dense, parameter_shapes,
+};
+
+fn micro(name: &str, stem_stride: usize) -> ModelConfig {
+    ModelConfig { stem_stride, classes: 5, ..find_model(name).unwrap().config() }
+}
+
+fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(golden::images(shape), shape), device)
+}
+
+fn masks(grid: PatchGrid, count: usize) -> Vec<Mask> {
+    (0..count).map(|image| Mask::random(grid, 0.6, Seed(5), 0, image as u64).unwrap()).collect()
+}
+
+fn fcmae(name: &str, encoder_kind: EncoderKind) -> FcmaeConfig {
+    let mut config = FcmaeConfig::new(micro(name, 1));
+    config.encoder_kind = encoder_kind;
+    config.decoder = DecoderConfig { depth: 1, width: 24, ..config.decoder };
+    config
+}
+
+#[test]
+fn sparse_equals_masked_dense_forward_and_every_gradient() {
+    let device = Device::flex().autodiff();
+    let pixels = images([3, 3, 24, 32], &device);
+    let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
+    for name in ["micro", "v1-micro"] {
+        let run = |kind| {
+            let model = ruled(Fcmae::new(&fcmae(name, kind), Seed(0), &device).unwrap());
+            let encoded = flat(model.encode(pixels.clone(), &masks).unwrap());
+            let output = model.forward(pixels.clone(), &masks).unwrap();
+            let gradients = gradients_by_name(&model, &output.loss.backward());
+            (encoded, output.loss.into_scalar::<f32>(), gradients)
+        };
+        let (sparse, sparse_loss, sparse_gradients) = run(EncoderKind::Sparse);
+        let (dense, dense_loss, dense_gradients) = run(EncoderKind::MaskedDense);
+        assert_close("features of kept patches", &sparse, &dense, 1e-5);
+        assert!((sparse_loss - dense_loss).abs() < 1e-5 * dense_loss, "{sparse_loss} {dense_loss}");
+        assert_eq!(sparse_gradients.len(), dense_gradients.len());
+        for (parameter, gradient) in &sparse_gradients {
+            assert_close(parameter, gradient, &dense_gradients[parameter], 1e-4);
+        }
+    }
+}
+
+#[test]
+fn no_encoder_sees_removed_pixels() {
+    let device = Device::flex();
+    let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
+    let original = images([1, 3, 24, 24], &device);
+    let removed = masks[0].upsample(8).into_iter().map(|kept| if kept { 0.0 } else { 1.0 });
+    let change = Tensor::<1>::from_floats(removed.collect::<Vec<f32>>().as_slice(), &device);
+    let changed = original.clone() + change.reshape([1, 1, 24, 24]);
+    for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense, EncoderKind::Leaky] {
+        let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
+        let encode = |pixels: &Tensor<4>| flat(model.encode(pixels.clone(), &masks).unwrap());
+        assert_eq!(encode(&original), encode(&changed), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_leaky_encoder_computes_at_removed_sites() {
+    let device = Device::flex();
+    let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
+    let pixels = images([1, 3, 24, 24], &device);
+    let encode = |kind| {
+        let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
+        flat(model.encode(pixels.clone(), &masks).unwrap())
+    };
+    let difference = relative_error(&encode(EncoderKind::Leaky), &encode(EncoderKind::Sparse));
+    assert!(difference > 1e-2, "{difference}");
+}
+
+#[test]
+fn with_nothing_removed_the_rows_equal_the_plain_network() {
+    let device = Device::flex();
+    for (name, stride, height, width) in [("micro", 4, 75, 97), ("v1-micro", 2, 47, 32), ("micro", 1, 19, 23)]
+    {
+        let model = ruled(ConvNext::new(&micro(name, stride), Seed(0), &device).unwrap());
+        let pixels = images([2, 3, height, width], &device);
+        let rows = model.features(pixels.clone(), &DropPath::none()).unwrap();
+        let maps = forward_masked_dense(&model.backbone, pixels, &[]).unwrap();
+        for (stage, (row, map)) in rows.into_iter().zip(maps).enumerate() {
+            assert_eq!(row.dims(), map.dims());
+            assert_close(&format!("{name} stage {stage}"), &to_vec(row), &to_vec(map), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn all_patches_kept_as_tiles_equals_one_dense_tile() {
+    use convnext_kernels::Sites;
+    let device = Device::flex();
+    let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
+    let pixels = images([2, 3, 16, 24], &device);
+    let dense = SitePyramid::dense(model.config(), 2, 16, 24, &device).unwrap();
+    let whole = model.backbone.forward(pixels.clone(), &dense, &DropPath::none()).unwrap();
+    // A mask never keeps everything, so the tiles are made by hand.
+    let tiles = Sites::tiled([2, 3], 8, vec![(0..6).collect(); 2]).unwrap();
+    let tiled = SitePyramid::from_sites(tiles, &device).unwrap();
+    let by_tile = model.backbone.forward(pixels, &tiled, &DropPath::none()).unwrap();
+    for stage in 0..STAGES {
+        let order = tiled.stage(stage).sites().positions();
+        let whole = to_vec(whole[stage].clone());
+        let channels = model.config().widths[stage];
+        let expected: Vec<f32> =
+            order.iter().flat_map(|&place| whole[place * channels..][..channels].to_vec()).collect();
+        assert_close(&format!("stage {stage}"), &to_vec(by_tile[stage].clone()), &expected, 1e-5);
+    }
+}
+
+#[test]
+fn an_image_does_not_depend_on_its_neighbours() {
+    let device = Device::flex();
+    let pixels = images([3, 3, 24, 24], &device);
+    let masks = masks(PatchGrid { rows: 3, columns: 3 }, 3);
+    let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
+    let auto = ruled(Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap());
+    let logits = model.forward(pixels.clone(), &DropPath::none()).unwrap();
+    let predictions = auto.forward(pixels.clone(), &masks).unwrap().predictions;
+    let removed = masks[0].removed().len();
+    for image in 0..3 {
+        let alone = pixels.clone().slice([image..image + 1]);
+        let own = model.forward(alone.clone(), &DropPath::none()).unwrap();
+        assert_close("logits", &to_vec(own), &to_vec(logits.clone().slice([image..image + 1])), 1e-6);
+        let own = auto.forward(alone, &masks[image..image + 1]).unwrap().predictions;
+        let rows = predictions.clone().slice([image * removed..(image + 1) * removed]);
+        assert_close("predictions", &to_vec(own), &to_vec(rows), 1e-6);
+    }
+}
+
+#[test]
+fn a_dropped_branch_leaves_the_image_as_it_was() {
+    let device = Device::flex();
+    let config = ModelConfig { depths: [1, 1, 1, 1], ..micro("micro", 1) };
+    let model = ruled(ConvNext::new(&config, Seed(0), &device).unwrap());
+    let pixels = images([2, 3, 16, 16], &device);
+    let plain = model.forward(pixels.clone(), &DropPath::none()).unwrap();
+    let scales = |second: f32| DropPath::from_scales(vec![vec![1.0, second]; 4]);
+    let kept = model.forward(pixels.clone(), &scales(1.0)).unwrap();
+    assert_close("factor 1 changes nothing", &to_vec(kept), &to_vec(plain.clone()), 1e-6);
+    let dropped = model.forward(pixels, &scales(0.0)).unwrap();
+    let row = |logits: &Tensor<2>, image: usize| to_vec(logits.clone().slice([image..image + 1]));
+    assert_close("the other image", &row(&dropped, 0), &row(&plain, 0), 1e-6);
+    assert!(relative_error(&row(&dropped, 1), &row(&plain, 1)) > 1e-2);
+}
+
+#[test]
+fn an_all_zero_hidden_channel_has_a_finite_gradient() {
+    // GRN's norm is not differentiable at 0; black images with zero biases reach that point.
+    let device = Device::flex().autodiff();
+    let model = ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap();
+    let logits = model.forward(Tensor::zeros([1, 3, 8, 8], &device), &DropPath::none()).unwrap();
+    for (name, gradient) in gradients_by_name(&model, &logits.sum().backward()) {
+        assert!(gradient.iter().all(|value| value.is_finite()), "{name}");
+    }
+}
+
+#[test]
+fn huge_has_its_exact_count_without_being_allocated() {
+    for size in convnext_core::MODELS {
+        let model = ConvNext::new(&size.config(), Seed(0), &Device::flex()).unwrap();
+        let count: usize =
+            parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        assert_eq!(count as u64, size.parameters, "{}", size.name);
+    }
+}
+
+#[test]
+fn fcmae_has_the_papers_decoder() {
+    for (name, total) in [("atto", 7_257_992), ("base", 91_922_432), ("huge", 662_616_192)] {
+        let config = FcmaeConfig::new(find_model(name).unwrap().config());
+        let model = Fcmae::new(&config, Seed(0), &Device::flex()).unwrap();
+        let count: usize =
+            parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        assert_eq!(count, total, "{name}");
+    }
+}
+
+#[test]
+fn fresh_weights_depend_on_seed_and_name_only() {
+    let device = Device::flex();
+    let all = |seed| {
+        let mut values = Vec::new();
+        let model = ConvNext::new(&micro("micro", 1), Seed(seed), &device).unwrap();
+        convnext_nn::for_each_parameter(&model, |p| values.extend(to_vec(p.values())));
+        values
+    };
+    assert_eq!(all(1), all(1));
+    assert_ne!(all(1), all(2));
+    let model = ConvNext::new(&micro("micro", 1), Seed(1), &device).unwrap();
+    let weights = to_vec(model.backbone.stages[3][0].pwconv1.weight.val());
+    let std = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
+    assert!((std - 0.02).abs() < 2e-4, "{std}");
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_refused() {
+    let device = Device::flex();
+    let model = ConvNext::new(&micro("micro", 4), Seed(0), &device).unwrap();
+    let message = |result: Result<Tensor<2>, convnext_nn::ModelError>| result.unwrap_err().to_string();
+    let grey = message(model.forward(Tensor::zeros([1, 1, 64, 64], &device), &DropPath::none()));
+    assert!(grey.contains("3 channels, found 1"), "{grey}");
+    let small = message(model.forward(Tensor::zeros([1, 3, 31, 64], &device), &DropPath::none()));
+    assert!(small.contains("at least 32 pixels"), "{small}");
+
+    let auto = Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap();
+    let pixels: Tensor<4> = Tensor::zeros([2, 3, 24, 24], &device);
+    let grid = PatchGrid { rows: 3, columns: 3 };
+    let encode = |masks: &[Mask]| message(auto.encode(pixels.clone(), masks));
+    assert!(encode(&masks(grid, 1)).contains("2 images came with 1 masks"));
+    assert!(encode(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"));
+    let unequal =
+        [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
+    assert!(encode(&unequal).contains("image 1 keeps 2 tiles"));
+}

@@ -1,0 +1,106 @@
+//! The errors of a training job.
+
+use std::path::PathBuf;
+
+use convnext_core::ConfigError;
+use convnext_data::DataError;
+use convnext_io::IoError;
+use convnext_nn::ModelError;
+use thiserror::Error;
+
+/// Why a job cannot start or go on, and what to do about it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The images cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model does not take these settings or images.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A weight file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The tensors of a weight file do not fit the model.
+    #[error("{path}: {source}")]
+    Weights {
+        /// The weight file.
+        path: PathBuf,
+        /// Which tensors, and how.
+        source: IoError,
+    },
+    /// The weight file holds another kind of model than is needed.
+    #[error("{path} holds {found}, but {needed} is needed; {advice}")]
+    WrongKind {
+        /// The weight file.
+        path: PathBuf,
+        /// What it holds.
+        found: &'static str,
+        /// What the command needs.
+        needed: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The weight file holds another model than was asked for.
+    #[error(
+        "{path} holds the backbone '{found}', but '{asked}' was asked for; leave --model and --stem-stride out to take what the file holds, \
+         or choose other weights"
+    )]
+    OtherModel {
+        /// The weight file.
+        path: PathBuf,
+        /// The backbone of the file.
+        found: String,
+        /// The backbone asked for.
+        asked: String,
+    },
+    /// The output folder already holds something.
+    #[error("output folder {0} is not empty; choose a new one with --out, or delete it")]
+    OutputUsed(PathBuf),
+    /// A file of the output folder cannot be written.
+    #[error("cannot write {path}: {source}; check that the folder exists, is writable and has space")]
+    Output {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "the loss of step {step} is {loss}: training has diverged; use a smaller --lr, or look for broken values in the data"
+    )]
+    Diverged {
+        /// The step, counted from 1.
+        step: usize,
+        /// The loss found.
+        loss: f32,
+    },
+    /// The classes of a data set are not those of a classifier.
+    #[error("the data has class '{class}', which the classifier does not know; it knows: {known}")]
+    UnknownClass {
+        /// The class of the data.
+        class: String,
+        /// The classes of the weights.
+        known: String,
+    },
+    /// There is nothing to tell apart.
+    #[error("found {found} class(es); a classifier needs at least 2")]
+    TooFewClasses {
+        /// Classes found.
+        found: usize,
+    },
+    /// Neither weights nor a model's name were given.
+    #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]
+    NoModel,
+    /// A recipe or a configuration cannot be parsed or written.
+    #[error("recipe {name}: {why}")]
+    Recipe {
+        /// Name of the recipe or file.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}

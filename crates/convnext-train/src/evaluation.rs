@@ -1,0 +1,188 @@
+//! How good a classifier is.
+
+use convnext_core::{ClassNames, Preprocessing, Seed};
+use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_nn::{ConvNext, DropPath};
+use serde::Serialize;
+
+use crate::{TrainError, batch_images};
+
+/// Results over a data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Images looked at.
+    pub images: usize,
+    /// Share of images whose class had the highest logit, in [0, 1].
+    pub top1: f64,
+    /// Share of images whose class was among the five highest logits.
+    pub top5: f64,
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Each class of the classifier that the data set has, in the order of the logits.
+    pub classes: Vec<ClassResult>,
+}
+
+/// Results of one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassResult {
+    /// Name of the class.
+    pub label: String,
+    /// Images of the class.
+    pub images: usize,
+    /// Images of the class that were recognised.
+    pub correct: usize,
+    /// `correct / images`.
+    pub accuracy: f64,
+}
+
+/// How images are read for an evaluation. 
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Images that go through the model together.
+    pub batch_size: usize,
+    /// Threads that read images.
+    pub threads: usize,
+    /// Whether the EXIF orientation of pictures counts.
+    pub orientation: Orientation,
+}
+
+/// Classifies every image of a labelled data set. Any image that cannot be read is an error.
+///
+/// `names` are the classes in the order of the logits; the data set's classes are matched by name.
+/// `progress` is told how many images are done.
+///
+/// # Errors
+/// [`TrainError::UnknownClass`] when the data set has a class that `names` has not, and what reading
+/// the images reports.
+pub fn evaluate(
+    model: &ConvNext,
+    names: &ClassNames,
+    dataset: &Dataset,
+    preprocessing: &Preprocessing,
+    reading: &Reading,
+    mut progress: impl FnMut(usize),
+) -> Result<Evaluation, TrainError> {
+    let to_logit = match_classes(dataset.classes(), names)?;
+    let config = LoaderConfig {
+        batch_size: reading.batch_size,
+        threads: reading.threads,
+        queue: 4,
+        shuffle: false,
+        drop_last: false,
+        orientation: reading.orientation,
+        on_corrupt: OnCorrupt::Fail,
+        seed: Seed::default(),
+    };
+    let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), config)?;
+    let device = model.backbone.stem.conv.weight.lazy_device();
+    let mut tally = Tally::new(model.config().classes);
+    for batch in loader.epoch(0) {
+        let batch = batch?;
+        let logits = model.forward(batch_images(&batch, &device), &DropPath::none())?;
+        let classes = logits.dims()[1];
+        let logits = logits.into_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default();
+        for (row, label) in logits.chunks(classes).zip(&batch.labels) {
+            if let Some(label) = label {
+                tally.add(row, to_logit[*label]);
+            }
+        }
+        progress(tally.images);
+    }
+    Ok(tally.finish(names))
+}
+
+/// For each class of the data the index of its logit.
+fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
+    found
+        .0
+        .iter()
+        .map(|class| {
+            known.index(class).ok_or_else(|| TrainError::UnknownClass {
+                class: class.clone(),
+                known: known.0.join(", "),
+            })
+        })
+        .collect()
+}
+
+/// Running sums.
+struct Tally {
+    images: usize,
+    top1: usize,
+    top5: usize,
+    loss: f64,
+    /// For each class: images, of these recognised.
+    classes: Vec<[usize; 2]>,
+}
+
+impl Tally {
+    fn new(classes: usize) -> Self {
+        Self { images: 0, top1: 0, top5: 0, loss: 0.0, classes: vec![[0, 0]; classes] }
+    }
+
+    fn add(&mut self, logits: &[f32], label: usize) {
+        let own = logits[label];
+        // Ties count against the classifier, so that constant logits are not right by accident. So does
+        // NaN, which is neither above nor below.
+        let ahead =
+            logits.iter().enumerate().filter(|&(class, &logit)| class != label && !(logit < own)).count();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        self.images += 1;
+        self.top1 += usize::from(ahead < 1);
+        self.top5 += usize::from(ahead < 5);
+        self.loss += total.ln() - f64::from(own - largest);
+        self.classes[label][0] += 1;
+        self.classes[label][1] += usize::from(ahead < 1);
+    }
+
+    fn finish(self, names: &ClassNames) -> Evaluation {
+        let share = |count: usize| count as f64 / self.images.max(1) as f64;
+        let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
+        Evaluation {
+            images: self.images,
+            top1: share(self.top1),
+            top5: share(self.top5),
+            loss: self.loss / self.images.max(1) as f64,
+            classes: classes
+                .map(|(index, &[images, correct])| ClassResult {
+                    label: names.name(index),
+                    images,
+                    correct,
+                    accuracy: correct as f64 / images as f64,
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_counts_ranks_ties_and_surprise() {
+        let mut tally = Tally::new(7);
+        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 1); // first
+        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 0); // sixth
+        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 2); // fifth
+        tally.add(&[1.0; 7], 3); // tied with all
+        let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
+        let result = tally.finish(&names);
+        assert_eq!((result.images, result.top1, result.top5), (4, 0.25, 0.5));
+        let exps: f64 = [0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0_f64].iter().map(|x| x.exp()).sum();
+        let expected = (3.0 * exps.ln() - 5.0 - 0.0 - 1.0 + 7.0_f64.ln()) / 4.0;
+        assert!((result.loss - expected).abs() < 1e-6);
+        assert_eq!(result.classes.len(), 4);
+        assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
+    }
+
+    #[test]
+    fn classes_are_matched_by_name() {
+        let names = |list: &[&str]| ClassNames(list.iter().map(|&name| name.to_owned()).collect());
+        let known = names(&["ant", "bee", "cat"]);
+        assert_eq!(match_classes(&names(&["cat", "ant"]), &known).unwrap(), [2, 0]);
+        let error = match_classes(&names(&["dog"]), &known).unwrap_err().to_string();
+        assert!(error.contains("'dog'") && error.contains("ant, bee, cat"), "{error}");
+    }
+}

@@ -1,0 +1,142 @@
+//! AdamW over named parameters.
+
+use std::collections::HashMap;
+
+use burn::module::Module;
+use burn::optim::{AdamW as BurnAdamW, AdamWConfig, AdamWState, Optimizer};
+use burn::tensor::Gradients;
+use convnext_nn::replace_parameters;
+
+use crate::TrainingRecipe;
+
+/// PyTorch's epsilon; Burn's default is another.
+const EPSILON: f32 = 1e-8;
+
+/// `true` for parameters that weight decay applies to: none of one dimension, no bias, neither GRN's
+/// parameters nor the mask token (facts C1, D2; the release decays the last two in pre-training by
+/// accident of their shapes, its author advises against it).
+pub fn decays(name: &str, shape: &[usize]) -> bool {
+    shape.len() > 1 && !name.ends_with(".bias") && !name.contains(".grn.") && name != "mask_token"
+}
+
+/// AdamW with PyTorch's semantics: decoupled decay, bias-corrected moments, epsilon outside the root.
+///
+/// The state is kept by parameter name. The arithmetic is Burn's; this type decides which parameters
+/// decay.
+pub struct AdamW {
+    decaying: BurnAdamW,
+    plain: BurnAdamW,
+    states: HashMap<String, AdamWState<1>>,
+}
+
+impl AdamW {
+    /// An optimiser without state.
+    pub fn new(recipe: &TrainingRecipe) -> Self {
+        let [beta_1, beta_2] = recipe.betas;
+        let with_decay = |decay: f64| {
+            AdamWConfig::new()
+                .with_beta_1(beta_1 as f32)
+                .with_beta_2(beta_2 as f32)
+                .with_epsilon(EPSILON)
+                .with_weight_decay(decay as f32)
+                .build()
+        };
+        Self { decaying: with_decay(recipe.weight_decay), plain: with_decay(0.0), states: HashMap::new() }
+    }
+
+    /// One step of every parameter that has a gradient.
+    pub fn step<M: Module>(&mut self, model: M, gradients: &Gradients, learning_rate: f64) -> M {
+        replace_parameters(model, |parameter| {
+            let gradient = parameter.gradient(gradients)?;
+            let rule = if decays(&parameter.name, &parameter.shape) { &self.decaying } else { &self.plain };
+            let state = self.states.remove(&parameter.name);
+            let (values, state) = rule.step(learning_rate, parameter.values(), gradient, state);
+            if let Some(state) = state {
+                self.states.insert(parameter.name.clone(), state);
+            }
+            Some(values)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::prelude::*;
+    use convnext_core::{ModelConfig, Seed, find_model};
+    use convnext_nn::{ConvNext, DropPath, for_each_parameter};
+
+    use super::*;
+    use crate::FinetuneRecipe;
+
+    #[test]
+    fn only_weight_matrices_decay() {
+        for (name, shape, expected) in [
+            ("stages.0.0.pwconv1.weight", &[64, 16][..], true),
+            ("stages.0.0.dwconv.weight", &[16, 1, 7, 7], true),
+            ("stages.0.0.grn.gamma", &[1, 1, 1, 64], false),
+            ("stages.0.0.grn.beta", &[1, 1, 1, 64], false),
+            ("stages.0.0.norm.weight", &[16], false),
+            ("stages.0.0.gamma", &[16], false),
+            ("head.bias", &[10], false),
+            ("mask_token", &[1, 128, 1, 1], false),
+            ("pred.weight", &[192, 128, 1, 1], true),
+        ] {
+            assert_eq!(decays(name, shape), expected, "{name}");
+        }
+    }
+
+    /// The rule of PyTorch's documentation, in f64.
+    fn adamw(mut value: f64, gradients: &[f64], rate: f64, decay: f64, betas: [f64; 2]) -> f64 {
+        let (mut first, mut second) = (0.0, 0.0);
+        for (step, gradient) in (1..).zip(gradients) {
+            value *= 1.0 - rate * decay;
+            first = betas[0] * first + (1.0 - betas[0]) * gradient;
+            second = betas[1] * second + (1.0 - betas[1]) * gradient * gradient;
+            let corrected = first / (1.0 - betas[0].powi(step));
+            let root = (second / (1.0 - betas[1].powi(step))).sqrt();
+            value -= rate * corrected / (root + 1e-8);
+        }
+        value
+    }
+
+    #[test]
+    fn three_steps_follow_pytorchs_rule() {
+        let device = Device::flex().autodiff();
+        let config =
+            ModelConfig { classes: 3, stem_stride: 1, depths: [1; 4], ..find_model("micro").unwrap().config() };
+        let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
+        let recipe = FinetuneRecipe::plain().unwrap().training;
+        let mut optimizer = AdamW::new(&recipe);
+        let watched = ["stages.1.0.pwconv2.weight", "head.bias", "stages.0.0.grn.beta"];
+        let value_of = |model: &ConvNext, wanted: &str| {
+            let mut found = f64::NAN;
+            for_each_parameter(model, |parameter| {
+                if parameter.name == wanted {
+                    found = f64::from(parameter.values().slice([0..1]).into_scalar::<f32>());
+                }
+            });
+            found
+        };
+        let start = watched.map(|name| value_of(&model, name));
+        let mut seen = [const { Vec::new() }; 3];
+        for step in 0..3 {
+            let images = Tensor::<4>::full([2, 3, 8, 8], 0.3 + 0.2 * f64::from(step), &device);
+            let logits = model.forward(images, &DropPath::none()).unwrap();
+            let gradients = (logits.clone() * logits.sub_scalar(1.0)).sum().backward();
+            for_each_parameter(&model, |parameter| {
+                if let Some(place) = watched.iter().position(|name| *name == parameter.name) {
+                    let gradient = parameter.gradient(&gradients).unwrap();
+                    seen[place].push(f64::from(gradient.slice([0..1]).into_scalar::<f32>()));
+                }
+            });
+            model = optimizer.step(model, &gradients, 1e-2);
+        }
+        for (place, name) in watched.iter().enumerate() {
+            let decay = if name.ends_with("weight") { recipe.weight_decay } else { 0.0 };
+            let expected = adamw(start[place], &seen[place], 1e-2, decay, recipe.betas);
+            let found = value_of(&model, name);
+            assert!((found - expected).abs() < 1e-6, "{name}: {found}, expected {expected}");
+            assert!((found - start[place]).abs() > 1e-3, "{name} did not move");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Recipes: how a run trains, as TOML. Unknown keys are errors.
+
+use convnext_data::{TrainCrop, TrainTransform};
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Schedule, TrainError};
+
+/// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
+const SMALL_IMAGE: usize = 32;
+
+/// A recipe of FCMAE pre-training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainRecipe {
+    /// What the recipe promises.
+    pub claim: String,
+    /// Optimiser and schedule.
+    pub training: TrainingRecipe,
+    /// What happens to each picture.
+    pub augmentation: AugmentationRecipe,
+    /// What is removed and predicted.
+    pub masking: MaskingRecipe,
+}
+
+/// A recipe of supervised training or fine-tuning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneRecipe {
+    /// What the recipe promises.
+    pub claim: String,
+    /// Optimiser and schedule.
+    pub training: TrainingRecipe,
+    /// What happens to each picture.
+    pub augmentation: AugmentationRecipe,
+    /// What keeps the classifier from learning by heart.
+    pub regularization: RegularizationRecipe,
+}
+
+/// Optimiser and schedule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecipe {
+    /// Images a step.
+    pub batch_size: usize,
+    /// Visits of every image.
+    pub epochs: f64,
+    /// Epochs of the linear warm-up.
+    pub warmup_epochs: f64,
+    /// Highest learning rate, absolute.
+    pub learning_rate: f64,
+    /// Learning rate at the end.
+    pub minimum_learning_rate: f64,
+    /// Decay of weights of two and more dimensions.
+    pub weight_decay: f64,
+    /// Decay rates of AdamW's two moments.
+    pub betas: [f64; 2],
+}
+
+/// What happens to each picture in training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentationRecipe {
+    /// Smallest and largest share of the picture that a crop covers.
+    pub crop_scale: [f64; 2],
+    /// Smallest and largest width over height of a crop.
+    pub crop_ratio: [f64; 2],
+    /// Probability of a horizontal flip.
+    pub flip: f64,
+    /// For images of at most 32 pixels: pad by so many pixels and crop, instead of resizing a crop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_padding: Option<usize>,
+}
+
+/// What FCMAE removes and predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaskingRecipe {
+    /// Side of the images in pixels.
+    pub image_size: usize,
+    /// Share of patches that are removed.
+    pub ratio: f64,
+    /// Predict pixels normalised within their patch.
+    pub normalize_target: bool,
+}
+
+/// What keeps a classifier from learning by heart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegularizationRecipe {
+    /// Side of the images in pixels.
+    pub image_size: usize,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Drop path rate of the last block.
+    pub drop_path: f64,
+    /// Factor on the fresh head when training from scratch.
+    pub head_init_scratch: f64,
+    /// Factor on the fresh head when starting from weights.
+    pub head_init_weights: f64,
+}
+
+/// How long to train, if not as long as the recipe says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// So many visits of every image.
+    Epochs(f64),
+    /// So many optimiser steps.
+    Steps(usize),
+}
+
+impl PretrainRecipe {
+    /// The recipe for small runs.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] if the built-in file were broken, which a test rules out.
+    pub fn plain() -> Result<Self, TrainError> {
+        parse("pretrain-plain", include_str!("../recipes/pretrain-plain.toml"))
+    }
+}
+
+impl FinetuneRecipe {
+    /// The recipe for small runs.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] if the built-in file were broken, which a test rules out.
+    pub fn plain() -> Result<Self, TrainError> {
+        parse("finetune-plain", include_str!("../recipes/finetune-plain.toml"))
+    }
+}
+
+fn parse<R: DeserializeOwned>(name: &str, text: &str) -> Result<R, TrainError> {
+    toml::from_str(text).map_err(|error| TrainError::Recipe { name: name.into(), why: error.to_string() })
+}
+
+impl TrainingRecipe {
+    /// The learning-rate curve for epochs of `steps_per_epoch` steps. Another length rescales the
+    /// whole schedule: the warm-up keeps its share.
+    pub fn schedule(&self, steps_per_epoch: usize, length: Option<Length>) -> Schedule {
+        let steps = |epochs: f64| ((epochs * steps_per_epoch as f64).round() as usize).max(1);
+        let total_steps = match length {
+            None => steps(self.epochs),
+            Some(Length::Epochs(epochs)) => steps(epochs),
+            Some(Length::Steps(steps)) => steps,
+        };
+        let share = if self.epochs > 0.0 { self.warmup_epochs / self.epochs } else { 0.0 };
+        Schedule {
+            peak: self.learning_rate,
+            minimum: self.minimum_learning_rate.min(self.learning_rate),
+            warmup_steps: share * total_steps as f64,
+            total_steps,
+        }
+    }
+}
+
+impl AugmentationRecipe {
+    /// The transform for images of a size.
+    pub fn transform(&self, image_size: usize) -> TrainTransform {
+        let crop = match self.small_padding {
+            Some(padding) if image_size <= SMALL_IMAGE => TrainCrop::Padded { padding },
+            _ => TrainCrop::RandomResized { scale: self.crop_scale, ratio: self.crop_ratio },
+        };
+        TrainTransform {
+            image_size,
+            crop,
+            flip_probability: self.flip,
+            mean: IMAGENET_MEAN,
+            std: IMAGENET_STD,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_recipes_parse() {
+        assert_eq!(PretrainRecipe::plain().unwrap().masking.ratio, 0.6);
+        assert_eq!(FinetuneRecipe::plain().unwrap().augmentation.small_padding, Some(4));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let text = include_str!("../recipes/pretrain-plain.toml").replace("flip =", "flop =");
+        let message = parse::<PretrainRecipe>("mine", &text).unwrap_err().to_string();
+        assert!(message.contains("mine") && message.contains("flop"), "{message}");
+    }
+
+    #[test]
+    fn another_length_keeps_the_share_of_the_warm_up() {
+        let training = FinetuneRecipe::plain().unwrap().training;
+        let whole = training.schedule(10, None);
+        assert_eq!((whole.total_steps, whole.warmup_steps), (500, 50.0));
+        let short = training.schedule(10, Some(Length::Steps(30)));
+        assert_eq!((short.total_steps, short.warmup_steps), (30, 3.0));
+        let epochs = training.schedule(7, Some(Length::Epochs(2.0)));
+        assert_eq!(epochs.total_steps, 14);
+    }
+
+    #[test]
+    fn small_images_are_padded_only_where_the_recipe_says() {
+        let pretrain = PretrainRecipe::plain().unwrap().augmentation;
+        assert!(matches!(pretrain.transform(32).crop, TrainCrop::RandomResized { .. }));
+        let finetune = FinetuneRecipe::plain().unwrap().augmentation;
+        assert_eq!(finetune.transform(32).crop, TrainCrop::Padded { padding: 4 });
+        assert!(matches!(finetune.transform(64).crop, TrainCrop::RandomResized { .. }));
+    }
+}

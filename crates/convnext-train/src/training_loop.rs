@@ -1,0 +1,116 @@
+//! The one training loop, generic over what is learnt.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use convnext_data::{Batch, Loader};
+
+use crate::{
+    AdamW, EpochReport, Observer, RunFolder, Schedule, StepReport, TrainError, TrainingRecipe,
+};
+
+/// What a training run learns: the loss of a batch, and what to measure between epochs.
+pub trait Task {
+    /// What is trained.
+    type Model: Module;
+
+    /// The loss of one batch, `[1]`.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the batch does not fit the model.
+    fn loss(&self, model: &Self::Model, batch: &Batch) -> Result<Tensor<1>, TrainError>;
+
+    /// Images that one validation looks at: it is put off until as many images were trained on, so
+    /// that validation never takes longer than training.
+    fn validation_images(&self) -> usize;
+
+    /// Measures the model after an epoch; `model` does not track gradients. Empty when there is
+    /// nothing to measure.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the validation images cannot be used.
+    fn validate(&self, model: &Self::Model) -> Result<BTreeMap<String, f64>, TrainError>;
+}
+
+/// A trained model and its last measurements.
+#[derive(Debug)]
+pub struct Trained<M> {
+    /// The model, tracking gradients.
+    pub model: M,
+    /// The last epoch's report.
+    pub last: EpochReport,
+}
+
+/// Trains `model` for `schedule.total_steps` steps.
+///
+/// # Errors
+/// [`TrainError::Diverged`] when a loss is not finite, and whatever the task, the loader and the run
+/// folder report.
+pub fn train<T: Task>(
+    task: &T,
+    mut model: T::Model,
+    loader: &Loader,
+    recipe: &TrainingRecipe,
+    schedule: &Schedule,
+    run: &mut RunFolder,
+    observer: &mut dyn Observer,
+) -> Result<Trained<T::Model>, TrainError> {
+    let mut optimizer = AdamW::new(recipe);
+    let mut last =
+        EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
+    let mut step = 0;
+    let mut trained_images = 0;
+    for epoch in 0.. {
+        let mut losses = 0.0;
+        let first_step = step;
+        let mut clock = Instant::now();
+        for batch in loader.epoch(epoch).take(schedule.total_steps - step) {
+            let batch = batch?;
+            let images = batch.len();
+            let learning_rate = schedule.learning_rate(step);
+            let loss = task.loss(&model, &batch)?;
+            let value = loss.clone().into_scalar::<f32>();
+            step += 1;
+            trained_images += images;
+            if !value.is_finite() {
+                return Err(TrainError::Diverged { step, loss: value });
+            }
+            model = optimizer.step(model, &loss.backward(), learning_rate);
+            losses += f64::from(value);
+            let report = StepReport {
+                step,
+                total_steps: schedule.total_steps,
+                epoch,
+                loss: value,
+                learning_rate,
+                images_per_second: images as f64 / clock.elapsed().as_secs_f64(),
+            };
+            clock = Instant::now();
+            run.record(&report)?;
+            observer.step(&report);
+        }
+        let finished = step >= schedule.total_steps;
+        let mut validation = BTreeMap::new();
+        if finished || trained_images >= task.validation_images() {
+            validation = task.validate(&model.valid())?;
+            trained_images = 0;
+        }
+        let train_loss = losses / (step - first_step).max(1) as f64;
+        last = EpochReport { epoch, step, train_loss, validation };
+        run.record(&last)?;
+        run.flush()?;
+        observer.epoch(&last);
+        if finished {
+            break;
+        }
+    }
+    Ok(Trained { model, last })
+}
+
+/// The images of a batch on a device, `[N, channels, height, width]`. Copies the pixels once.
+pub fn batch_images(batch: &Batch, device: &Device) -> Tensor<4> {
+    let shape = [batch.len(), batch.channels, batch.height, batch.width];
+    Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
+}
