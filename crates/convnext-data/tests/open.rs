@@ -1,5 +1,8 @@
 //! Folders and archives of the known layouts become the same data sets.
 
+// Helpers of tests may fail like tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},

@@ -179,10 +179,7 @@ mod tests {
     fn tiles_lie_where_the_grid_says() {
         let sites = Sites::tiled([2, 2], 2, vec![vec![1, 2], vec![0, 3]]).unwrap();
         assert_eq!((sites.height(), sites.width(), sites.rows()), (4, 4, 16));
-        assert_eq!(
-            sites.positions(),
-            [2, 3, 6, 7, 8, 9, 12, 13, 16, 17, 20, 21, 26, 27, 30, 31]
-        );
+        assert_eq!(sites.positions(), [2, 3, 6, 7, 8, 9, 12, 13, 16, 17, 20, 21, 26, 27, 30, 31]);
         assert_eq!(sites.children()[..8], [0, 1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(sites.downsample().unwrap().positions(), [1, 2, 4, 7]);
     }

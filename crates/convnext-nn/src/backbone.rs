@@ -79,18 +79,14 @@ impl Backbone {
             downsampling: (1..STAGES)
                 .map(|stage| Downsampling {
                     norm: LayerNorm::new(widths[stage - 1], &layers.at(stage).at(0)),
-                    conv: Convolution::new(
-                        [widths[stage], widths[stage - 1], 2, 2],
-                        &layers.at(stage).at(1),
-                    ),
+                    conv: Convolution::new([widths[stage], widths[stage - 1], 2, 2], &layers.at(stage).at(1)),
                 })
                 .collect(),
             stages: (0..STAGES)
                 .map(|stage| {
                     let scope = scope.at("stages").at(stage);
-                    let block = |index| {
-                        Block::new(widths[stage], config.grn, config.layer_scale, &scope.at(index))
-                    };
+                    let block =
+                        |index| Block::new(widths[stage], config.grn, config.layer_scale, &scope.at(index));
                     (0..config.depths[stage]).map(block).collect()
                 })
                 .collect(),

@@ -4,10 +4,10 @@ use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
 
+use crate::SiteMap;
 use crate::block_op::{self, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::parameters::Scope;
-use crate::SiteMap;
 
 /// Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, residual.
 #[derive(Module, Debug)]

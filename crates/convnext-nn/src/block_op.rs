@@ -3,22 +3,22 @@
 //! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
 //! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and
 //! [`BlockBackend::block_backward`] and nothing else changes. Every other backend uses the default
-//! bodies: [`block_in_tensor_operations`] and its derivative by nested automatic differentiation.
+//! bodies: the block in ordinary tensor operations and its derivative by nested automatic
+//! differentiation.
 
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
-use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{
-    Autodiff, AutodiffBackend, Backend, Dispatch, ExtensionType, Flex, backend_extension,
-};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 use burn::tensor::Tensor;
 use convnext_kernels::Sites;
 
 use crate::SiteMap;
 use crate::block_reference::block_in_tensor_operations;
+use crate::depthwise_op::{DepthwiseBackend, Placement, leaf, pull_back};
 
 /// GRN's scale and shift, each `[1, 1, 1, 4C]`, or none (V1).
 #[derive(Debug, Clone, ExtensionType)]
@@ -102,18 +102,6 @@ impl<B: Backend> BlockParameters<B> {
     }
 }
 
-/// Where the rows lie, for a default body: kernels read [`BlockPlan::sites`] instead.
-#[derive(Debug, Clone, ExtensionType)]
-pub enum Placement<B: Backend> {
-    /// Rows and map are the same.
-    Dense,
-    /// Kept sites only.
-    Kept {
-        /// Place of every row in the stacked maps, `[rows]`.
-        positions: IntTensor<B>,
-    },
-}
-
 /// What a block needs to know besides tensors.
 #[derive(Debug, Clone)]
 pub struct BlockPlan {
@@ -136,7 +124,7 @@ pub struct BlockGradients<B: Backend> {
 
 /// The operations that a backend may replace by kernels.
 #[backend_extension(Flex, Autodiff)]
-pub trait BlockBackend: Backend {
+pub trait BlockBackend: DepthwiseBackend {
     /// One block on rows `[rows, C]`; the output has the same shape.
     fn block(
         rows: FloatTensor<Self>,
@@ -163,35 +151,25 @@ impl BlockBackend for Flex {}
 
 /// The derivative of the default body, by automatic differentiation of that body alone: only the
 /// block's inputs are kept between forward and backward.
-fn differentiate_default_body<B: Backend>(
+fn differentiate_default_body<B: BlockBackend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: &BlockPlan,
     output_gradient: FloatTensor<B>,
 ) -> BlockGradients<B> {
-    use burn::backend::ops::FloatTensorOps;
-    type Nested<B> = Autodiff<B>;
-    let leaf = |tensor: FloatTensor<B>| <Nested<B> as AutodiffBackend>::from_inner(tensor).require_grad();
-
-    let rows = leaf(rows);
-    let parameters: BlockParameters<Nested<B>> = parameters.map(leaf);
-    let placement = match placement {
-        Placement::Dense => Placement::Dense,
-        Placement::Kept { positions } => Placement::Kept { positions },
-    };
+    let rows = leaf::<B>(rows);
+    let mut leaves = vec![rows.clone()];
+    let parameters: BlockParameters<Autodiff<B>> = parameters.map(|tensor| {
+        let leaf = leaf::<B>(tensor);
+        leaves.push(leaf.clone());
+        leaf
+    });
     let output =
-        block_in_tensor_operations::<Nested<B>>(rows.clone(), parameters.clone(), placement, plan);
-    let output_gradient = <Nested<B> as AutodiffBackend>::from_inner(output_gradient);
-    let product = <Nested<B> as FloatTensorOps<Nested<B>>>::float_mul(output, output_gradient);
-    let sum = <Nested<B> as FloatTensorOps<Nested<B>>>::float_sum(product);
-    let mut gradients = <Nested<B> as AutodiffBackend>::backward(sum);
-    let mut gradient = |tensor: &FloatTensor<Nested<B>>| {
-        <Nested<B> as AutodiffBackend>::grad_remove(tensor, &mut gradients)
-            .unwrap_or_else(|| unreachable!("every input of a block reaches its output"))
-    };
-    let rows = gradient(&rows);
-    BlockGradients { rows, parameters: parameters.map(|tensor| gradient(&tensor)) }
+        block_in_tensor_operations::<Autodiff<B>>(rows, parameters.clone(), placement.convert(), plan);
+    let mut gradients = pull_back::<B>(output, output_gradient, &leaves).into_iter();
+    let mut next = || gradients.next().unwrap_or_else(|| unreachable!("one gradient for each leaf"));
+    BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
 }
 
 /// What the graph keeps of a block.
@@ -242,11 +220,7 @@ impl<B: BlockBackend, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
         };
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
-        let placement = match placement {
-            Placement::Dense => Placement::Dense,
-            Placement::Kept { positions } => Placement::Kept { positions },
-        };
-        let saved = SavedBlock { rows, parameters, placement, plan };
+        let saved = SavedBlock { rows, parameters, placement: placement.convert(), plan };
         // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
         // GRN, 1 more for LayerScale.
         match guards.len() {
@@ -291,7 +265,6 @@ pub(crate) fn block(
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
     let plan = BlockPlan { sites: sites.sites().clone(), branch_scales };
-    let output =
-        <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
+    let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

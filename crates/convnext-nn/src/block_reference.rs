@@ -6,11 +6,10 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, TensorData};
-use convnext_kernels::Sites;
 
-use crate::block_op::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+use crate::block_op::{BlockBackend, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters};
+use crate::depthwise_op::Placement;
 
 /// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
 pub(crate) const EPSILON: f64 = 1e-6;
@@ -20,7 +19,7 @@ pub(crate) const EPSILON: f64 = 1e-6;
 const TINY: f64 = 1e-30;
 
 /// One block on rows `[S, C]`, as [`crate::block_op::BlockBackend::block`].
-pub(crate) fn block_in_tensor_operations<B: Backend>(
+pub(crate) fn block_in_tensor_operations<B: BlockBackend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
@@ -28,7 +27,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
 ) -> FloatTensor<B> {
     let sites = &plan.sites;
     let p = parameters;
-    let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
+    let branch = B::depthwise(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites.clone());
     let branch = layer_norm::<B>(branch, p.norm_weight, p.norm_bias);
     let branch = linear::<B>(branch, p.expand_weight, p.expand_bias);
     let branch = B::gelu(branch);
@@ -53,48 +52,18 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
     B::float_add(rows, branch)
 }
 
-/// Depthwise 7x7 convolution with zero padding at the kept sites: `[S, C]` to `[S, C]`.
-///
-/// Sites that are not kept count as zero and get no output, which is submanifold sparse convolution.
-fn depthwise<B: Backend>(
+/// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
+fn layer_norm<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
-    placement: Placement<B>,
-    sites: &Sites,
 ) -> FloatTensor<B> {
-    let channels = rows.shape()[1];
-    let (images, height, width) = (sites.images(), sites.height(), sites.width());
-    let places = Shape::new([images * height * width, channels]);
-    let map = match &placement {
-        Placement::Dense => rows,
-        Placement::Kept { positions } => {
-            let zeros = B::float_zeros(places.clone(), &rows.device(), rows.dtype().into());
-            B::float_select_assign(zeros, 0, positions.clone(), rows, IndexingUpdateOp::Add)
-        }
-    };
-    let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
-    let map = B::float_permute(map, &[0, 3, 1, 2]);
-    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
-    let map = B::conv2d(map, weight, Some(bias), options);
-    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), places);
-    match placement {
-        Placement::Dense => map,
-        Placement::Kept { positions } => B::float_select(map, 0, positions),
-    }
-}
-
-/// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
-fn layer_norm<B: Backend>(rows: FloatTensor<B>, weight: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
     let row = Shape::new([1, rows.shape()[1]]);
     let centred = B::float_sub(rows.clone(), B::float_mean_dim(rows, 1));
     let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 1);
     let deviation = B::float_sqrt(B::float_add_scalar(variance, EPSILON.into()));
     let normalised = B::float_div(centred, deviation);
-    B::float_add(
-        B::float_mul(normalised, B::float_reshape(weight, row.clone())),
-        B::float_reshape(bias, row),
-    )
+    B::float_add(B::float_mul(normalised, B::float_reshape(weight, row.clone())), B::float_reshape(bias, row))
 }
 
 /// `rows W^T + b`: `[S, in]` to `[S, out]`, with PyTorch's weight `[out, in]`.

@@ -43,9 +43,8 @@ impl ConvNext {
         config.validate()?;
         let scope = Scope::root(seed, device);
         let has_head = config.classes > 0;
-        let head = || {
-            Linear::new(config.last_width(), config.classes, config.head_init_scale, &scope.at("head"))
-        };
+        let head =
+            || Linear::new(config.last_width(), config.classes, config.head_init_scale, &scope.at("head"));
         Ok(Self {
             backbone: Backbone::new(config, &scope),
             norm: has_head.then(|| LayerNorm::new(config.last_width(), &scope.at("norm"))),
@@ -102,8 +101,7 @@ impl ConvNext {
     /// - output: `[images, classes]`
     fn forward_head(&self, rows: Tensor<2>, images: usize) -> Tensor<2> {
         let [count, channels] = rows.dims();
-        let pooled =
-            rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]);
+        let pooled = rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]);
         match (&self.norm, &self.head) {
             (Some(norm), Some(head)) => head.forward(norm.forward(pooled)),
             _ => pooled,

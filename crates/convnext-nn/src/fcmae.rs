@@ -54,9 +54,8 @@ impl Fcmae {
         let scope = Scope::root(seed, device);
         let width = config.decoder.width;
         let layer_scale = config.decoder.layer_scale.then_some(1e-6);
-        let block = |index| {
-            Block::new(width, config.decoder.grn, layer_scale, &scope.at("decoder").at(index))
-        };
+        let block =
+            |index| Block::new(width, config.decoder.grn, layer_scale, &scope.at("decoder").at(index));
         Ok(Self {
             encoder: Backbone::new(&config.encoder, &scope.at("encoder")),
             proj: Convolution::new([width, config.encoder.last_width(), 1, 1], &scope.at("proj")),

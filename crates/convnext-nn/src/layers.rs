@@ -27,8 +27,7 @@ impl LayerNorm {
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
         let centred = rows.clone() - rows.mean_dim(1);
         let variance = centred.clone().square().mean_dim(1);
-        centred / (variance + EPSILON).sqrt() * self.weight.val().unsqueeze()
-            + self.bias.val().unsqueeze()
+        centred / (variance + EPSILON).sqrt() * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
     }
 }
 

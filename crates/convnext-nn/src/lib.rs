@@ -6,12 +6,13 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`block_op`]: the block as one operation, the place where kernels go;
+//! - [`block_op`], [`depthwise_op`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
 //!
 //! **Invariant:** no files, no data sets, no training.
 
 pub mod block_op;
+pub mod depthwise_op;
 
 mod backbone;
 mod block;
@@ -26,6 +27,7 @@ mod names;
 mod parameters;
 mod patches;
 mod site_map;
+mod values;
 
 pub use backbone::{Backbone, Downsampling, Stem};
 pub use block::Block;
@@ -38,3 +40,4 @@ pub use masked_dense::forward_masked_dense;
 pub use names::{ParameterView, for_each_parameter, parameter_shapes, replace_parameters};
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
+pub use values::tensor_values;

@@ -32,10 +32,12 @@ pub fn patches_to_images(patches: Tensor<2>, grid: [usize; 2], patch: usize) -> 
     let [rows, columns] = grid;
     let images = count / (rows * columns);
     let channels = values / (patch * patch);
-    patches
-        .reshape([images, rows, columns, patch, patch, channels])
-        .permute([0, 5, 1, 3, 2, 4])
-        .reshape([images, channels, rows * patch, columns * patch])
+    patches.reshape([images, rows, columns, patch, patch, channels]).permute([0, 5, 1, 3, 2, 4]).reshape([
+        images,
+        channels,
+        rows * patch,
+        columns * patch,
+    ])
 }
 
 /// Mean and standard deviation of each patch: what normalises a target and undoes it.

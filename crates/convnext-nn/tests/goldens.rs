@@ -1,4 +1,5 @@
 //! Against PyTorch in f64: `goldens/` holds the values and the scripts that made them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -6,9 +7,9 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
-use common::{gradients_by_name, ruled, to_vec};
+use common::{gradients_by_name, ruled};
 use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed};
-use convnext_nn::{ConvNext, DropPath, Fcmae};
+use convnext_nn::{ConvNext, DropPath, Fcmae, tensor_values};
 
 fn model_config(golden: &ModelGolden) -> ModelConfig {
     ModelConfig {
@@ -48,18 +49,18 @@ fn classifiers_agree_with_timm() {
         let features = model.features(pixels.clone().inner(), &DropPath::none()).unwrap();
         for (stage, (map, sketch)) in features.into_iter().zip(&case.features).enumerate() {
             assert_eq!(map.dims().to_vec(), sketch.shape, "{name}: stage {stage}");
-            sketch.check(&format!("{name}: features of stage {stage}"), &to_vec(map));
+            sketch.check(&format!("{name}: features of stage {stage}"), &tensor_values(map));
         }
 
         let logits = model.forward(pixels.clone(), &DropPath::none()).unwrap();
-        case.check_logits(&to_vec(logits.clone()));
+        case.check_logits(&tensor_values(logits.clone()));
         let [batch, classes] = logits.dims();
         let cotangent = golden::cotangent(batch * classes);
         let cotangent = Tensor::<2>::from_data(TensorData::new(cotangent, [batch, classes]), &device);
         let gradients = (logits * cotangent).sum().backward();
         case.input_gradient.check(
             &format!("{name}: gradient of the images"),
-            &to_vec(pixels.grad(&gradients).unwrap()),
+            &tensor_values(pixels.grad(&gradients).unwrap()),
         );
         check_gradients(name, &gradients_by_name(&model, &gradients), &case.gradients);
     }
@@ -98,7 +99,7 @@ fn masked_autoencoders_agree_with_pytorch() {
             let output = model.forward(images(case.image_shape(), &device), &masks).unwrap();
             case.check_loss(output.loss.clone().into_scalar::<f32>());
             let case_name = format!("{name}, {kind:?}");
-            case.prediction.check(&format!("{case_name}: predictions"), &to_vec(output.predictions));
+            case.prediction.check(&format!("{case_name}: predictions"), &tensor_values(output.predictions));
             let gradients = output.loss.backward();
             check_gradients(&case_name, &gradients_by_name(&model, &gradients), &case.gradients);
         }

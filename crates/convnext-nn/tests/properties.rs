@@ -1,15 +1,16 @@
 //! What must hold for any weights: sparse equals masked dense, images do not see each other,
 //! removed pixels do not matter, and gradients are derivatives.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
 use burn::prelude::*;
-use common::{assert_close, flat, golden, gradients_by_name, relative_error, ruled, to_vec};
+use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
 use convnext_nn::{
-    ConvNext, DropPath, Fcmae, SitePyramid, forward_masked_dense, parameter_shapes,
+    ConvNext, DropPath, Fcmae, SitePyramid, forward_masked_dense, parameter_shapes, tensor_values,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
@@ -39,7 +40,7 @@ fn sparse_equals_masked_dense_forward_and_every_gradient() {
     for name in ["micro", "v1-micro"] {
         let run = |kind| {
             let model = ruled(Fcmae::new(&fcmae(name, kind), Seed(0), &device).unwrap());
-            let encoded = flat(model.encode(pixels.clone(), &masks).unwrap());
+            let encoded = tensor_values(model.encode(pixels.clone(), &masks).unwrap());
             let output = model.forward(pixels.clone(), &masks).unwrap();
             let gradients = gradients_by_name(&model, &output.loss.backward());
             (encoded, output.loss.into_scalar::<f32>(), gradients)
@@ -65,7 +66,7 @@ fn no_encoder_sees_removed_pixels() {
     let changed = original.clone() + change.reshape([1, 1, 24, 24]);
     for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense, EncoderKind::Leaky] {
         let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
-        let encode = |pixels: &Tensor<4>| flat(model.encode(pixels.clone(), &masks).unwrap());
+        let encode = |pixels: &Tensor<4>| tensor_values(model.encode(pixels.clone(), &masks).unwrap());
         assert_eq!(encode(&original), encode(&changed), "{kind:?}");
     }
 }
@@ -77,7 +78,7 @@ fn the_leaky_encoder_computes_at_removed_sites() {
     let pixels = images([1, 3, 24, 24], &device);
     let encode = |kind| {
         let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
-        flat(model.encode(pixels.clone(), &masks).unwrap())
+        tensor_values(model.encode(pixels.clone(), &masks).unwrap())
     };
     let difference = relative_error(&encode(EncoderKind::Leaky), &encode(EncoderKind::Sparse));
     assert!(difference > 1e-2, "{difference}");
@@ -94,7 +95,7 @@ fn with_nothing_removed_the_rows_equal_the_plain_network() {
         let maps = forward_masked_dense(&model.backbone, pixels, &[]).unwrap();
         for (stage, (row, map)) in rows.into_iter().zip(maps).enumerate() {
             assert_eq!(row.dims(), map.dims());
-            assert_close(&format!("{name} stage {stage}"), &to_vec(row), &to_vec(map), 1e-5);
+            assert_close(&format!("{name} stage {stage}"), &tensor_values(row), &tensor_values(map), 1e-5);
         }
     }
 }
@@ -113,11 +114,11 @@ fn all_patches_kept_as_tiles_equals_one_dense_tile() {
     let by_tile = model.backbone.forward(pixels, &tiled, &DropPath::none()).unwrap();
     for stage in 0..STAGES {
         let order = tiled.stage(stage).sites().positions();
-        let whole = to_vec(whole[stage].clone());
+        let whole = tensor_values(whole[stage].clone());
         let channels = model.config().widths[stage];
         let expected: Vec<f32> =
             order.iter().flat_map(|&place| whole[place * channels..][..channels].to_vec()).collect();
-        assert_close(&format!("stage {stage}"), &to_vec(by_tile[stage].clone()), &expected, 1e-5);
+        assert_close(&format!("stage {stage}"), &tensor_values(by_tile[stage].clone()), &expected, 1e-5);
     }
 }
 
@@ -132,12 +133,12 @@ fn an_image_does_not_depend_on_its_neighbours() {
     let predictions = auto.forward(pixels.clone(), &masks).unwrap().predictions;
     let removed = masks[0].removed().len();
     for image in 0..3 {
-        let alone = pixels.clone().slice([image..image + 1]);
+        let alone = pixels.clone().narrow(0, image, 1);
         let own = model.forward(alone.clone(), &DropPath::none()).unwrap();
-        assert_close("logits", &to_vec(own), &to_vec(logits.clone().slice([image..image + 1])), 1e-6);
+        assert_close("logits", &tensor_values(own), &tensor_values(logits.clone().narrow(0, image, 1)), 1e-6);
         let own = auto.forward(alone, &masks[image..image + 1]).unwrap().predictions;
-        let rows = predictions.clone().slice([image * removed..(image + 1) * removed]);
-        assert_close("predictions", &to_vec(own), &to_vec(rows), 1e-6);
+        let rows = predictions.clone().narrow(0, image * removed, removed);
+        assert_close("predictions", &tensor_values(own), &tensor_values(rows), 1e-6);
     }
 }
 
@@ -150,9 +151,9 @@ fn a_dropped_branch_leaves_the_image_as_it_was() {
     let plain = model.forward(pixels.clone(), &DropPath::none()).unwrap();
     let scales = |second: f32| DropPath::from_scales(vec![vec![1.0, second]; 4]);
     let kept = model.forward(pixels.clone(), &scales(1.0)).unwrap();
-    assert_close("factor 1 changes nothing", &to_vec(kept), &to_vec(plain.clone()), 1e-6);
+    assert_close("factor 1 changes nothing", &tensor_values(kept), &tensor_values(plain.clone()), 1e-6);
     let dropped = model.forward(pixels, &scales(0.0)).unwrap();
-    let row = |logits: &Tensor<2>, image: usize| to_vec(logits.clone().slice([image..image + 1]));
+    let row = |logits: &Tensor<2>, image: usize| tensor_values(logits.clone().narrow(0, image, 1));
     assert_close("the other image", &row(&dropped, 0), &row(&plain, 0), 1e-6);
     assert!(relative_error(&row(&dropped, 1), &row(&plain, 1)) > 1e-2);
 }
@@ -195,13 +196,13 @@ fn fresh_weights_depend_on_seed_and_name_only() {
     let all = |seed| {
         let mut values = Vec::new();
         let model = ConvNext::new(&micro("micro", 1), Seed(seed), &device).unwrap();
-        convnext_nn::for_each_parameter(&model, |p| values.extend(to_vec(p.values())));
+        convnext_nn::for_each_parameter(&model, |p| values.extend(tensor_values(p.values())));
         values
     };
     assert_eq!(all(1), all(1));
     assert_ne!(all(1), all(2));
     let model = ConvNext::new(&micro("micro", 1), Seed(1), &device).unwrap();
-    let weights = to_vec(model.backbone.stages[3][0].pwconv1.weight.val());
+    let weights = tensor_values(model.backbone.stages[3][0].pwconv1.weight.val());
     let std = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
     assert!((std - 0.02).abs() < 2e-4, "{std}");
 }
@@ -222,7 +223,6 @@ fn inputs_that_do_not_fit_are_refused() {
     let encode = |masks: &[Mask]| message(auto.encode(pixels.clone(), masks));
     assert!(encode(&masks(grid, 1)).contains("2 images came with 1 masks"));
     assert!(encode(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"));
-    let unequal =
-        [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
+    let unequal = [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
     assert!(encode(&unequal).contains("image 1 keeps 2 tiles"));
 }

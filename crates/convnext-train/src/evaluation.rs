@@ -1,8 +1,10 @@
 //! How good a classifier is.
 
+use std::cmp::Ordering;
+
 use convnext_core::{ClassNames, Preprocessing, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
-use convnext_nn::{ConvNext, DropPath};
+use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
 use crate::{TrainError, batch_images};
@@ -35,7 +37,7 @@ pub struct ClassResult {
     pub accuracy: f64,
 }
 
-/// How images are read for an evaluation. 
+/// How images are read for an evaluation.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
     /// Images that go through the model together.
@@ -80,7 +82,7 @@ pub fn evaluate(
         let batch = batch?;
         let logits = model.forward(batch_images(&batch, &device), &DropPath::none())?;
         let classes = logits.dims()[1];
-        let logits = logits.into_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default();
+        let logits = tensor_values(logits);
         for (row, label) in logits.chunks(classes).zip(&batch.labels) {
             if let Some(label) = label {
                 tally.add(row, to_logit[*label]);
@@ -97,10 +99,9 @@ fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, T
         .0
         .iter()
         .map(|class| {
-            known.index(class).ok_or_else(|| TrainError::UnknownClass {
-                class: class.clone(),
-                known: known.0.join(", "),
-            })
+            known
+                .index(class)
+                .ok_or_else(|| TrainError::UnknownClass { class: class.clone(), known: known.0.join(", ") })
         })
         .collect()
 }
@@ -124,8 +125,9 @@ impl Tally {
         let own = logits[label];
         // Ties count against the classifier, so that constant logits are not right by accident. So does
         // NaN, which is neither above nor below.
+        let is_ahead = |logit: f32| logit.partial_cmp(&own) != Some(Ordering::Less);
         let ahead =
-            logits.iter().enumerate().filter(|&(class, &logit)| class != label && !(logit < own)).count();
+            logits.iter().enumerate().filter(|&(class, &logit)| class != label && is_ahead(logit)).count();
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let total: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
         self.images += 1;

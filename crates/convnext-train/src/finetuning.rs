@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor};
-use convnext_core::{
-    ClassNames, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
-};
+use convnext_core::{ClassNames, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
 use convnext_data::{Batch, Dataset, LabelledData, Loader, Orientation, Transform, open_labelled};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
@@ -83,7 +81,9 @@ pub fn finetune(
         Transform::Train(recipe.augmentation.transform(size)),
         training_loader(recipe.training.batch_size, job.threads, job.orientation, job.seed),
     )?;
-    let schedule = recipe.training.schedule(loader.batches_per_epoch(), job.length);
+    let steps_per_epoch = loader.batches_per_epoch();
+    recipe.training = recipe.training.rescaled(steps_per_epoch, job.length);
+    let schedule = recipe.training.schedule(steps_per_epoch);
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
     let mut run = RunFolder::create(&job.out, &resolved)?;
@@ -164,14 +164,8 @@ impl Task for Classification {
         if self.validation.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let result = evaluate(
-            model,
-            &self.classes,
-            &self.validation,
-            &self.preprocessing,
-            &self.reading,
-            |_| {},
-        )?;
+        let result =
+            evaluate(model, &self.classes, &self.validation, &self.preprocessing, &self.reading, |_| {})?;
         Ok(BTreeMap::from([
             ("validation_loss".to_owned(), result.loss),
             ("validation_top1".to_owned(), result.top1),

@@ -63,7 +63,7 @@ impl AdamW {
 mod tests {
     use burn::prelude::*;
     use convnext_core::{ModelConfig, Seed, find_model};
-    use convnext_nn::{ConvNext, DropPath, for_each_parameter};
+    use convnext_nn::{ConvNext, DropPath, for_each_parameter, tensor_values};
 
     use super::*;
     use crate::FinetuneRecipe;
@@ -102,8 +102,12 @@ mod tests {
     #[test]
     fn three_steps_follow_pytorchs_rule() {
         let device = Device::flex().autodiff();
-        let config =
-            ModelConfig { classes: 3, stem_stride: 1, depths: [1; 4], ..find_model("micro").unwrap().config() };
+        let config = ModelConfig {
+            classes: 3,
+            stem_stride: 1,
+            depths: [1; 4],
+            ..find_model("micro").unwrap().config()
+        };
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
         let recipe = FinetuneRecipe::plain().unwrap().training;
         let mut optimizer = AdamW::new(&recipe);
@@ -112,7 +116,7 @@ mod tests {
             let mut found = f64::NAN;
             for_each_parameter(model, |parameter| {
                 if parameter.name == wanted {
-                    found = f64::from(parameter.values().slice([0..1]).into_scalar::<f32>());
+                    found = f64::from(tensor_values(parameter.values())[0]);
                 }
             });
             found
@@ -126,7 +130,7 @@ mod tests {
             for_each_parameter(&model, |parameter| {
                 if let Some(place) = watched.iter().position(|name| *name == parameter.name) {
                     let gradient = parameter.gradient(&gradients).unwrap();
-                    seen[place].push(f64::from(gradient.slice([0..1]).into_scalar::<f32>()));
+                    seen[place].push(f64::from(tensor_values(gradient)[0]));
                 }
             });
             model = optimizer.step(model, &gradients, 1e-2);

@@ -7,14 +7,13 @@ use burn::tensor::{Device, Tensor};
 use convnext_core::{
     ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata, kept_count,
 };
-use convnext_data::{
-    Batch, Loader, LoaderConfig, OnCorrupt, Orientation, Transform, open_unlabelled,
-};
+use convnext_data::{Batch, Loader, LoaderConfig, OnCorrupt, Orientation, Transform, open_unlabelled};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::{
-    Length, Observer, PretrainRecipe, RunFolder, Task, TrainError, Trained, batch_images, save_weights, start_from, train,
+    Length, Observer, PretrainRecipe, RunFolder, Task, TrainError, Trained, batch_images, save_weights,
+    start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -72,7 +71,9 @@ pub fn pretrain(
         Transform::Train(recipe.augmentation.transform(size)),
         training_loader(recipe.training.batch_size, job.threads, job.orientation, job.seed),
     )?;
-    let schedule = recipe.training.schedule(loader.batches_per_epoch(), job.length);
+    let steps_per_epoch = loader.batches_per_epoch();
+    recipe.training = recipe.training.rescaled(steps_per_epoch, job.length);
+    let schedule = recipe.training.schedule(steps_per_epoch);
 
     let mut run = RunFolder::create(&job.out, &PretrainJob { recipe: recipe.clone(), ..job.clone() })?;
     observer.start(&format!(
@@ -84,7 +85,8 @@ pub fn pretrain(
         recipe.training.batch_size,
     ));
     let task = Pretraining { grid, mask_ratio: job.model.mask_ratio, seed: job.seed, device: device.clone() };
-    let Trained { model, .. } = train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
+    let Trained { model, .. } =
+        train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
 
     let metadata = WeightMetadata {
         kind: WeightKind::Fcmae { fcmae: job.model.clone() },
@@ -126,9 +128,8 @@ impl Task for Pretraining {
     type Model = Fcmae;
 
     fn loss(&self, model: &Fcmae, batch: &Batch) -> Result<Tensor<1>, TrainError> {
-        let mask = |&sample: &usize| {
-            Mask::random(self.grid, self.mask_ratio, self.seed, batch.epoch, sample as u64)
-        };
+        let mask =
+            |&sample: &usize| Mask::random(self.grid, self.mask_ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
         Ok(model.forward(batch_images(batch, &self.device), &masks)?.loss)
     }

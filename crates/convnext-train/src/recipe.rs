@@ -1,7 +1,7 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use convnext_data::{TrainCrop, TrainTransform};
 use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
+use convnext_data::{TrainCrop, TrainTransform};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Schedule, TrainError};
@@ -134,21 +134,26 @@ fn parse<R: DeserializeOwned>(name: &str, text: &str) -> Result<R, TrainError> {
 }
 
 impl TrainingRecipe {
-    /// The learning-rate curve for epochs of `steps_per_epoch` steps. Another length rescales the
-    /// whole schedule: the warm-up keeps its share.
-    pub fn schedule(&self, steps_per_epoch: usize, length: Option<Length>) -> Schedule {
-        let steps = |epochs: f64| ((epochs * steps_per_epoch as f64).round() as usize).max(1);
-        let total_steps = match length {
-            None => steps(self.epochs),
-            Some(Length::Epochs(epochs)) => steps(epochs),
-            Some(Length::Steps(steps)) => steps,
+    /// The same recipe at another length: the whole schedule is rescaled, so the warm-up keeps its
+    /// share.
+    pub fn rescaled(&self, steps_per_epoch: usize, length: Option<Length>) -> Self {
+        let epochs = match length {
+            None => self.epochs,
+            Some(Length::Epochs(epochs)) => epochs,
+            Some(Length::Steps(steps)) => steps as f64 / steps_per_epoch as f64,
         };
         let share = if self.epochs > 0.0 { self.warmup_epochs / self.epochs } else { 0.0 };
+        Self { epochs, warmup_epochs: share * epochs, ..self.clone() }
+    }
+
+    /// The learning-rate curve for epochs of `steps_per_epoch` steps.
+    pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
+        let steps = |epochs: f64| epochs * steps_per_epoch as f64;
         Schedule {
             peak: self.learning_rate,
             minimum: self.minimum_learning_rate.min(self.learning_rate),
-            warmup_steps: share * total_steps as f64,
-            total_steps,
+            warmup_steps: steps(self.warmup_epochs),
+            total_steps: (steps(self.epochs).round() as usize).max(1),
         }
     }
 }
@@ -190,12 +195,14 @@ mod tests {
     #[test]
     fn another_length_keeps_the_share_of_the_warm_up() {
         let training = FinetuneRecipe::plain().unwrap().training;
-        let whole = training.schedule(10, None);
-        assert_eq!((whole.total_steps, whole.warmup_steps), (500, 50.0));
-        let short = training.schedule(10, Some(Length::Steps(30)));
-        assert_eq!((short.total_steps, short.warmup_steps), (30, 3.0));
-        let epochs = training.schedule(7, Some(Length::Epochs(2.0)));
-        assert_eq!(epochs.total_steps, 14);
+        let steps = |length, steps_per_epoch| {
+            let schedule = training.rescaled(steps_per_epoch, length).schedule(steps_per_epoch);
+            (schedule.total_steps, (schedule.warmup_steps * 1e6).round() / 1e6)
+        };
+        assert_eq!(steps(None, 10), (500, 50.0));
+        assert_eq!(steps(Some(Length::Steps(30)), 10), (30, 3.0));
+        assert_eq!(steps(Some(Length::Steps(1)), 7), (1, 0.1));
+        assert_eq!(steps(Some(Length::Epochs(2.0)), 7), (14, 1.4));
     }
 
     #[test]

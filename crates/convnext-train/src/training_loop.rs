@@ -7,9 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use convnext_data::{Batch, Loader};
 
-use crate::{
-    AdamW, EpochReport, Observer, RunFolder, Schedule, StepReport, TrainError, TrainingRecipe,
-};
+use crate::{AdamW, EpochReport, Observer, RunFolder, Schedule, StepReport, TrainError, TrainingRecipe};
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
 pub trait Task {
@@ -58,8 +56,7 @@ pub fn train<T: Task>(
     observer: &mut dyn Observer,
 ) -> Result<Trained<T::Model>, TrainError> {
     let mut optimizer = AdamW::new(recipe);
-    let mut last =
-        EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
+    let mut last = EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
     let mut step = 0;
     let mut trained_images = 0;
     for epoch in 0.. {

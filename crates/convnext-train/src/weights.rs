@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::prelude::*;
 use convnext_core::{Seed, WeightKind, WeightMetadata};
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
-use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters};
+use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
 use crate::TrainError;
 
@@ -15,22 +15,12 @@ use crate::TrainError;
 ///
 /// # Errors
 /// [`IoError::Write`] when the file cannot be written.
-pub fn save_weights<M: Module>(
-    path: &Path,
-    model: &M,
-    metadata: &WeightMetadata,
-) -> Result<(), TrainError> {
+pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata) -> Result<(), TrainError> {
     let mut arrays = Vec::new();
-    let mut unreadable = None;
     for_each_parameter(model, |parameter| {
-        match parameter.values().into_data().convert::<f32>().try_into_vec::<f32>() {
-            Ok(values) => arrays.push(NamedArray::from_f32(parameter.name, parameter.shape, &values)),
-            Err(error) => unreadable = Some(format!("{}: {error:?}", parameter.name)),
-        }
+        let values = tensor_values(parameter.values());
+        arrays.push(NamedArray::from_f32(parameter.name, parameter.shape, &values));
     });
-    if let Some(why) = unreadable {
-        return Err(TrainError::Recipe { name: path.display().to_string(), why });
-    }
     Ok(write_weights(path, &arrays, metadata)?)
 }
 
@@ -101,10 +91,7 @@ const OPTIONAL_PARTS: [&str; 6] = ["norm.", "head.", "mask_token", "proj.", "dec
 ///
 /// # Errors
 /// [`IoError::Mismatch`] with every tensor of the backbone that is missing, unexpected or misshapen.
-fn start_backbone<M: Module>(
-    model: M,
-    arrays: BTreeMap<String, NamedArray>,
-) -> Result<M, IoError> {
+fn start_backbone<M: Module>(model: M, arrays: BTreeMap<String, NamedArray>) -> Result<M, IoError> {
     let bare = |name: &str| name.strip_prefix("encoder.").unwrap_or(name).to_owned();
     let is_optional = |name: &str| OPTIONAL_PARTS.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
@@ -126,10 +113,7 @@ fn bind<M: Module>(model: M, arrays: &BTreeMap<String, NamedArray>) -> Result<M,
 }
 
 /// Replaces every parameter for which an array is found.
-fn assign<'a, M: Module>(
-    model: M,
-    find: impl Fn(&str) -> Option<&'a NamedArray>,
-) -> Result<M, IoError> {
+fn assign<'a, M: Module>(model: M, find: impl Fn(&str) -> Option<&'a NamedArray>) -> Result<M, IoError> {
     let mut failure = None;
     let model = replace_parameters(model, |parameter| {
         let array = find(&parameter.name)?;

@@ -1,3 +1,21 @@
-//! The command line of convnext.
+//! The command line of convnext. All printing and every exit code is decided here and in `cli`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the binary is the only place that prints")]
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Unknown commands, flags, models and single values out of range end here with code 2.
+    let arguments = cli::Arguments::parse();
+    match cli::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(1)
+        }
+    }
+}

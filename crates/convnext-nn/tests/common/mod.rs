@@ -1,5 +1,11 @@
 //! Shared by the integration tests: weights by rule, values by name, relative errors.
-#![allow(dead_code, unreachable_pub, clippy::panic, clippy::unwrap_used, reason = "helpers: each test binary uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers: each test binary uses its own part"
+)]
 
 pub mod golden;
 
@@ -7,7 +13,7 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use burn::tensor::Gradients;
-use convnext_nn::{for_each_parameter, replace_parameters};
+use convnext_nn::{for_each_parameter, replace_parameters, tensor_values};
 
 /// Gives every parameter the values that the rule of the goldens has for its name.
 pub fn ruled<M: Module>(model: M) -> M {
@@ -18,23 +24,13 @@ pub fn ruled<M: Module>(model: M) -> M {
     })
 }
 
-/// The values of a tensor, row-major, as f32.
-pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec::<f32>().unwrap()
-}
-
-/// The same for the commonest rank.
-pub fn flat(tensor: Tensor<2>) -> Vec<f32> {
-    to_vec(tensor)
-}
-
 /// Every gradient by its official name; a parameter without one fails the test.
 pub fn gradients_by_name<M: Module>(model: &M, gradients: &Gradients) -> BTreeMap<String, Vec<f32>> {
     let mut found = BTreeMap::new();
     for_each_parameter(model, |parameter| {
         let gradient = parameter.gradient(gradients);
         let gradient = gradient.unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
-        found.insert(parameter.name.clone(), to_vec(gradient));
+        found.insert(parameter.name.clone(), tensor_values(gradient));
     });
     found
 }
@@ -43,7 +39,8 @@ pub fn gradients_by_name<M: Module>(model: &M, gradients: &Gradients) -> BTreeMa
 pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let square = |value: f64| value * value;
-    let difference: f64 = found.iter().zip(expected).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
+    let difference: f64 =
+        found.iter().zip(expected).map(|(&a, &b)| square(f64::from(a) - f64::from(b))).sum();
     let norm: f64 = expected.iter().map(|&b| square(f64::from(b))).sum();
     difference.sqrt() / norm.sqrt().max(1e-7)
 }

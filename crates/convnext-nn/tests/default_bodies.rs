@@ -1,0 +1,85 @@
+//! The default bodies of the backend extension, which every backend without kernels runs: here in f64,
+//! where the CPU backend has no kernels either. Their derivatives are held against finite differences.
+//!
+//! A test binary of its own, because the precision of a device is chosen once for a process.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use burn::prelude::*;
+use burn::tensor::{FloatDType, IntDType};
+use common::{golden, ruled};
+use convnext_core::{DecoderConfig, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, find_model};
+use convnext_nn::{Fcmae, for_each_parameter, replace_parameters};
+
+const STEP: f64 = 1e-5;
+
+fn masked_autoencoder(name: &str, device: &Device) -> Fcmae {
+    let encoder = ModelConfig {
+        depths: [1; 4],
+        widths: [4, 6, 8, 10],
+        stem_stride: 1,
+        ..find_model(name).unwrap().config()
+    };
+    let mut config = FcmaeConfig::new(encoder);
+    config.decoder = DecoderConfig { depth: 1, width: 12, ..config.decoder };
+    ruled(Fcmae::new(&config, Seed(0), device).unwrap())
+}
+
+fn loss(model: &Fcmae, device: &Device) -> Tensor<1> {
+    let shape = [2, 3, 16, 24];
+    let images = Tensor::from_data(TensorData::new(golden::images(shape), shape), device);
+    let grid = PatchGrid { rows: 2, columns: 3 };
+    let masks = [vec![0, 4], vec![2, 5]].map(|kept| Mask::from_kept(grid, kept).unwrap());
+    model.forward(images, &masks).unwrap().loss
+}
+
+#[test]
+fn gradients_are_derivatives() {
+    Device::flex().configure((FloatDType::F64, IntDType::I32)).unwrap();
+    let tracked = Device::flex().autodiff();
+    for name in ["micro", "v1-micro"] {
+        let model = masked_autoencoder(name, &tracked);
+        let gradients = loss(&model, &tracked).backward();
+        let mut checked = 0;
+        for_each_parameter(&model, |parameter| {
+            let gradient = parameter.gradient(&gradients).unwrap();
+            assert_eq!(gradient.dtype(), burn::tensor::DType::F64);
+            let gradient = gradient.into_data().try_into_vec::<f64>().unwrap();
+            // Two values of each parameter, the second far from the first.
+            for index in [0, gradient.len() * 2 / 3] {
+                let moved = |step| {
+                    let plain = Device::flex();
+                    let model = masked_autoencoder(name, &plain);
+                    let model = nudge(model, &parameter.name, index, step);
+                    loss(&model, &plain).into_scalar::<f64>()
+                };
+                let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                let error = (slope - gradient[index]).abs();
+                let allowed = 1e-6 * gradient[index].abs().max(1e-3);
+                assert!(
+                    error <= allowed,
+                    "{name}, {} [{index}]: {slope}, {}",
+                    parameter.name,
+                    gradient[index]
+                );
+                checked += 1;
+            }
+        });
+        assert!(checked > 80, "{checked}");
+    }
+}
+
+/// The model with one value of one parameter moved.
+fn nudge(model: Fcmae, name: &str, index: usize, step: f64) -> Fcmae {
+    replace_parameters(model, |parameter| {
+        if parameter.name != name {
+            return None;
+        }
+        let values = parameter.values();
+        let mut data = values.into_data().try_into_vec::<f64>().unwrap();
+        data[index] += step;
+        let count = data.len();
+        Some(Tensor::from_data(TensorData::new(data, [count]), &parameter.device))
+    })
+}

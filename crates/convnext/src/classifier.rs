@@ -1,0 +1,105 @@
+//! From a weight file to the classes of pictures.
+
+use std::path::Path;
+
+use burn::prelude::*;
+use convnext_core::{ClassNames, Preprocessing};
+use convnext_data::{Picture, prepare_for_evaluation};
+use convnext_nn::{ConvNext, DropPath, tensor_values};
+use convnext_train::{TrainError, load_classifier};
+use serde::Serialize;
+
+/// A classifier with its preprocessing and class names, ready for pictures.
+#[derive(Debug)]
+pub struct Classifier {
+    model: ConvNext,
+    preprocessing: Preprocessing,
+    classes: ClassNames,
+    device: Device,
+}
+
+/// What a classifier says about one class of one picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// Name of the class.
+    pub label: String,
+    /// Index of the class among the logits.
+    pub index: usize,
+    /// Softmax over all classes, in [0, 1].
+    pub probability: f64,
+    /// The number before the softmax.
+    pub logit: f32,
+}
+
+impl Classifier {
+    /// Reads a classifier that `convnext finetune` wrote.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the file cannot be read, holds no classifier, or does not fit itself.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let device = Device::flex();
+        let (model, metadata) = load_classifier(path, &device)?;
+        let (preprocessing, classes) = (metadata.preprocessing, metadata.classes);
+        Ok(Self { model, preprocessing, classes, device })
+    }
+
+    /// The network.
+    pub fn model(&self) -> &ConvNext {
+        &self.model
+    }
+
+    /// How pictures are prepared.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// The class names in the order of the logits.
+    pub fn classes(&self) -> &ClassNames {
+        &self.classes
+    }
+
+    /// For each picture all classes, the likeliest first.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the network does not take colour pictures.
+    pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<Vec<Prediction>>, TrainError> {
+        if pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let images = pictures_to_tensor(pictures, &self.preprocessing, &self.device);
+        let logits = self.model.forward(images, &DropPath::none())?;
+        let classes = logits.dims()[1];
+        let logits = tensor_values(logits);
+        Ok(logits.chunks(classes).map(|row| self.rank(row)).collect())
+    }
+
+    fn rank(&self, logits: &[f32]) -> Vec<Prediction> {
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weight = |logit: f32| f64::from(logit - largest).exp();
+        let total: f64 = logits.iter().map(|&logit| weight(logit)).sum();
+        let mut predictions: Vec<Prediction> = logits
+            .iter()
+            .enumerate()
+            .map(|(index, &logit)| Prediction {
+                label: self.classes.name(index),
+                index,
+                probability: weight(logit) / total,
+                logit,
+            })
+            .collect();
+        predictions.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.index.cmp(&b.index)));
+        predictions
+    }
+}
+
+/// Prepared pictures as one batch, `[N, 3, size, size]`.
+pub(crate) fn pictures_to_tensor(
+    pictures: &[Picture],
+    preprocessing: &Preprocessing,
+    device: &Device,
+) -> Tensor<4> {
+    let size = preprocessing.image_size;
+    let values: Vec<f32> =
+        pictures.iter().flat_map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
+    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, size, size]), device)
+}

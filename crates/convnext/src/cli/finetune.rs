@@ -1,0 +1,81 @@
+//! `convnext finetune`
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use clap::Args;
+use convnext::core::Seed;
+use convnext::train::{FinetuneJob, FinetuneRecipe, finetune, read_metadata};
+
+use super::output::print_text;
+use super::progress::TrainingProgress;
+use super::values::{self, TrainingArguments};
+
+/// Train a classifier, from pre-trained weights or from scratch
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The data is train/CLASS/* and val/CLASS/* (or test), or CLASS/* which is split by --val-fraction and --seed.
+
+Examples:
+  convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
+  convnext finetune --data labelled --init none --model atto --epochs 100 --out runs/scratch
+  convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few")]
+pub(crate) struct FinetuneArguments {
+    /// Labelled images: a folder, a .tar or a .tar.gz
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Weights to start from, or `none` to train from scratch
+    #[arg(long, value_name = "WEIGHTS|none")]
+    init: PathBuf,
+    /// Use only so many labelled images of each class, chosen by the seed
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    labels_per_class: Option<usize>,
+    /// Share of each class held out for validation when the data has no such part
+    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2)]
+    val_fraction: f64,
+    #[command(flatten)]
+    training: TrainingArguments,
+}
+
+pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
+    let threads = super::use_threads(arguments.training.machine.threads)?;
+    let job = plan(arguments, threads)?;
+    let (weights, last) = finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
+    if let Some(top1) = last.validation.get("validation_top1") {
+        print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
+    }
+    print_text(&format!(
+        "wrote {weights}\nnext: convnext evaluate --data {data} --weights {weights}\n      \
+         convnext classify IMAGE --weights {weights}",
+        weights = weights.display(),
+        data = job.data.display(),
+    ))
+}
+
+/// From what was typed to what will be run.
+fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<FinetuneJob> {
+    let FinetuneArguments { data, init, labels_per_class, val_fraction, training } = arguments;
+    let init = (init.as_os_str() != "none").then_some(init);
+    let metadata = init.as_deref().map(read_metadata).transpose()?;
+    let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
+    let model = training.backbone(start)?;
+    let mut recipe = FinetuneRecipe::plain()?;
+    let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
+    recipe.regularization.image_size =
+        training.image_size.or(of_weights).unwrap_or(recipe.regularization.image_size);
+    recipe.training.batch_size = training.batch_size.unwrap_or(recipe.training.batch_size);
+    recipe.training.learning_rate = training.lr.unwrap_or(recipe.training.learning_rate);
+    Ok(FinetuneJob {
+        data,
+        init,
+        seed: Seed(training.seed),
+        threads,
+        orientation: training.pictures.orientation(),
+        validation_fraction: val_fraction,
+        labels_per_class,
+        length: training.length(),
+        model,
+        recipe,
+        out: training.out,
+    })
+}

@@ -1,0 +1,94 @@
+//! `convnext inspect`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use convnext::core::{WeightKind, WeightMetadata};
+use convnext::io::{Header, TensorInfo, read_header};
+use serde::Serialize;
+
+use super::output::{print_json, print_text, table, thousands};
+
+/// Show what is in a weight file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Any safetensors file can be inspected, one of another program too.
+
+Examples:
+  convnext inspect runs/classifier/weights.safetensors
+  convnext inspect weights.safetensors --json")]
+pub(crate) struct InspectArguments {
+    /// A safetensors file
+    #[arg(value_name = "WEIGHTS")]
+    weights: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Contents {
+    bytes: u64,
+    parameters: usize,
+    metadata: Option<WeightMetadata>,
+    tensors: Vec<Tensor>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tensor {
+    name: String,
+    dtype: String,
+    shape: Vec<usize>,
+}
+
+pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
+    let Header { tensors, metadata, size } = read_header(&arguments.weights)?;
+    let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+    let tensors = tensors
+        .into_iter()
+        .map(|TensorInfo { name, dtype, shape, .. }| Tensor { name, dtype, shape })
+        .collect();
+    let contents = Contents { bytes: size, parameters, metadata, tensors };
+    if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
+}
+
+fn describe(contents: &Contents) -> String {
+    let row = |tensor: &Tensor| {
+        let shape: Vec<String> = tensor.shape.iter().map(ToString::to_string).collect();
+        vec![tensor.name.clone(), tensor.dtype.clone(), shape.join(" x ")]
+    };
+    let tensors = table(&["tensor", "type", "shape"], 2, contents.tensors.iter().map(row).collect());
+    let about = match &contents.metadata {
+        None => "written by another program: no convnext metadata".to_owned(),
+        Some(metadata) => describe_metadata(metadata),
+    };
+    format!(
+        "{about}\n{} values in {} tensors, {} bytes\n\n{tensors}",
+        thousands(contents.parameters as u64),
+        contents.tensors.len(),
+        thousands(contents.bytes)
+    )
+}
+
+fn describe_metadata(metadata: &WeightMetadata) -> String {
+    let backbone = metadata.kind.backbone();
+    let kind = match &metadata.kind {
+        WeightKind::Classifier { model } => format!("classifier {} of {} classes", model.name, model.classes),
+        WeightKind::Fcmae { fcmae } => format!(
+            "masked autoencoder {} with a decoder of {} block(s) of {} channels, mask ratio {}",
+            fcmae.encoder.name, fcmae.decoder.depth, fcmae.decoder.width, fcmae.mask_ratio
+        ),
+    };
+    let crop = match metadata.preprocessing.crop {
+        Some(crop) => format!("centre crop {crop}"),
+        None => "warped".to_owned(),
+    };
+    let mut text = format!(
+        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px, {crop}",
+        backbone.depths, backbone.widths, backbone.stem_stride, metadata.preprocessing.image_size
+    );
+    if !metadata.classes.is_empty() {
+        text.push_str(&format!("\nclasses: {}", metadata.classes.0.join(", ")));
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! Arguments as typed, and the commands that run them.
+
+mod classify;
+mod evaluate;
+mod finetune;
+mod inspect;
+mod models;
+mod output;
+mod pretrain;
+mod progress;
+mod reconstruct;
+mod values;
+
+use std::io;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use output::is_broken_pipe;
+
+/// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
+#[derive(Debug, Parser)]
+#[command(name = "convnext", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more about what happens (twice: even more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  convnext pretrain --data photos --model atto --out runs/pretrained
+  convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
+  convnext classify photo.jpg --weights runs/classifier/weights.safetensors";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Models(models::ModelsArguments),
+    Pretrain(Box<pretrain::PretrainArguments>),
+    Finetune(Box<finetune::FinetuneArguments>),
+    Evaluate(evaluate::EvaluateArguments),
+    Classify(classify::ClassifyArguments),
+    Reconstruct(reconstruct::ReconstructArguments),
+    Inspect(inspect::InspectArguments),
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { command, quiet, verbose } = arguments;
+    let level = match (quiet, verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (false, 0) => log::LevelFilter::Warn,
+        (false, 1) => log::LevelFilter::Info,
+        (false, _) => log::LevelFilter::Debug,
+    };
+    env_logger::Builder::new().filter_level(level).format_timestamp(None).format_target(false).init();
+    match command {
+        Command::Models(arguments) => models::run(&arguments),
+        Command::Pretrain(arguments) => pretrain::run(*arguments, quiet),
+        Command::Finetune(arguments) => finetune::run(*arguments, quiet),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),
+        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Reconstruct(arguments) => reconstruct::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+    }
+}
+
+/// Uses so many threads for all work, all cores by default.
+fn use_threads(threads: Option<usize>) -> anyhow::Result<usize> {
+    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(io::Error::other)?;
+    Ok(threads)
+}

@@ -1,0 +1,94 @@
+//! `convnext models`
+
+use clap::Args;
+use convnext::core::{Cost, Family, MODELS, ModelSize};
+use serde::Serialize;
+
+use super::output::{print_json, print_text, table, thousands};
+
+const SIZES: [usize; 3] = [224, 384, 512];
+
+/// List the models with their exact parameters, multiply-adds and FLOPs
+#[derive(Debug, Args)]
+#[command(after_help = "\
+FLOPs are counted as in the paper: multiply-adds plus 5 for every value that a LayerNorm puts out.
+All counts are for 1,000 classes, 3 input channels and stem stride 4.
+
+Examples:
+  convnext models
+  convnext models --json")]
+pub(crate) struct ModelsArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    family: Family,
+    in_paper: bool,
+    depths: [usize; 4],
+    widths: [usize; 4],
+    parameters: u64,
+    costs: Vec<SizeCost>,
+}
+
+#[derive(Debug, Serialize)]
+struct SizeCost {
+    image_size: usize,
+    macs: u64,
+    flops: u64,
+}
+
+pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
+    let rows = MODELS.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
+    if arguments.json {
+        return print_json(&rows);
+    }
+    let head = [
+        "model",
+        "family",
+        "depths",
+        "widths",
+        "parameters",
+        "MACs 224",
+        "FLOPs 224",
+        "FLOPs 384",
+        "FLOPs 512",
+    ];
+    print_text(&table(&head, 4, rows.iter().map(cells).collect()))?;
+    print_text("\nmicro and v1-micro are ours and not in the paper.")
+}
+
+fn row(size: &ModelSize) -> anyhow::Result<Row> {
+    let config = size.config();
+    let cost = |image_size: usize| {
+        let Cost { macs, flops, .. } = Cost::of(&config, image_size, image_size)?;
+        Ok(SizeCost { image_size, macs, flops })
+    };
+    Ok(Row {
+        name: size.name,
+        family: size.family,
+        in_paper: size.in_paper,
+        depths: size.depths,
+        widths: config.widths,
+        parameters: size.parameters,
+        costs: SIZES.into_iter().map(cost).collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let list = |values: [usize; 4]| values.map(|value| value.to_string()).join("-");
+    let billions = |value: u64| format!("{:.3} G", value as f64 / 1e9);
+    let mut cells = vec![
+        row.name.to_owned(),
+        format!("{:?}", row.family),
+        list(row.depths),
+        list(row.widths),
+        thousands(row.parameters),
+        billions(row.costs[0].macs),
+    ];
+    cells.extend(row.costs.iter().map(|cost| billions(cost.flops)));
+    cells
+}

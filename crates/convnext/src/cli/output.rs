@@ -1,0 +1,63 @@
+//! Results on standard output.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+/// Prints a value as indented JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_text(&serde_json::to_string_pretty(value)?)
+}
+
+/// Prints text and a line end.
+pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
+/// A table with a head; columns from `numbers_from` on are aligned to the right.
+pub(crate) fn table(head: &[&str], numbers_from: usize, rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let align = |(column, text): (usize, String)| {
+        let side = if column >= numbers_from { CellAlignment::Right } else { CellAlignment::Left };
+        Cell::new(text).set_alignment(side)
+    };
+    table.set_header(head.iter().map(|&text| text.to_owned()).enumerate().map(align));
+    for row in rows {
+        table.add_row(row.into_iter().enumerate().map(align));
+    }
+    table.trim_fmt()
+}
+
+/// A number with commas between thousands.
+pub(crate) fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `true` when whoever read our output has gone, as `head` does.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        for (value, text) in [(7, "7"), (999, "999"), (1000, "1,000"), (660_289_640, "660,289,640")] {
+            assert_eq!(thousands(value), text);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `convnext pretrain`
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, Seed, WeightKind};
+use convnext::train::{PretrainJob, PretrainRecipe, pretrain, read_metadata};
+
+use super::output::print_text;
+use super::progress::TrainingProgress;
+use super::values::{self, TrainingArguments};
+
+/// Pre-train on images without labels (FCMAE)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The image size must be a multiple of the patch, which is 8 x stem stride pixels wide: 32 by default.
+
+Examples:
+  convnext pretrain --data photos --model atto --out runs/pretrained
+  convnext pretrain --data photos.tar --model tiny --epochs 200 --batch-size 32 --out runs/tiny
+  convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons")]
+pub(crate) struct PretrainArguments {
+    /// Images: a folder with any nesting, a .tar or a .tar.gz; labels are ignored
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Weights to start from
+    #[arg(long, value_name = "WEIGHTS")]
+    init: Option<PathBuf>,
+    /// Share of patches to remove [default: 0.6]
+    #[arg(long, value_name = "R", value_parser = values::share)]
+    mask_ratio: Option<f64>,
+    /// How the encoder treats removed patches [default: sparse]
+    #[arg(long, value_name = "KIND")]
+    encoder: Option<EncoderName>,
+    /// Blocks of the decoder [default: 1]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    decoder_depth: Option<usize>,
+    /// Channels of the decoder [default: 512; 128 for micro]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    decoder_width: Option<usize>,
+    #[command(flatten)]
+    training: TrainingArguments,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EncoderName {
+    /// Submanifold sparse convolution on the kept sites
+    Sparse,
+    /// Dense convolution under a mask: the same numbers, slower
+    MaskedDense,
+    /// Dense convolution that computes at removed sites: the paper's ablation
+    Leaky,
+}
+
+impl From<EncoderName> for EncoderKind {
+    fn from(name: EncoderName) -> Self {
+        match name {
+            EncoderName::Sparse => Self::Sparse,
+            EncoderName::MaskedDense => Self::MaskedDense,
+            EncoderName::Leaky => Self::Leaky,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
+    let threads = super::use_threads(arguments.training.machine.threads)?;
+    let job = plan(arguments, threads)?;
+    let weights = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
+    print_text(&format!(
+        "wrote {weights}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
+         convnext finetune --data LABELLED --init {weights} --out classifier",
+        weights = weights.display()
+    ))
+}
+
+/// From what was typed to what will be run.
+fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<PretrainJob> {
+    let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
+        arguments;
+    let metadata = init.as_deref().map(read_metadata).transpose()?;
+    let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
+    let backbone = training.backbone(start)?;
+    let mut recipe = PretrainRecipe::plain()?;
+
+    let mut model = match metadata.as_ref().map(|metadata| &metadata.kind) {
+        Some(WeightKind::Fcmae { fcmae }) => fcmae.clone(),
+        _ => FcmaeConfig {
+            mask_ratio: recipe.masking.ratio,
+            normalize_target: recipe.masking.normalize_target,
+            ..FcmaeConfig::new(backbone)
+        },
+    };
+    model.mask_ratio = mask_ratio.unwrap_or(model.mask_ratio);
+    model.encoder_kind = encoder.map_or(model.encoder_kind, EncoderKind::from);
+    model.decoder = DecoderConfig {
+        depth: decoder_depth.unwrap_or(model.decoder.depth),
+        width: decoder_width.unwrap_or(model.decoder.width),
+        ..model.decoder
+    };
+
+    let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
+    recipe.masking.image_size = training.image_size.or(of_weights).unwrap_or(recipe.masking.image_size);
+    recipe.masking.ratio = model.mask_ratio;
+    recipe.training.batch_size = training.batch_size.unwrap_or(recipe.training.batch_size);
+    recipe.training.learning_rate = training.lr.unwrap_or(recipe.training.learning_rate);
+    Ok(PretrainJob {
+        data,
+        init,
+        seed: Seed(training.seed),
+        threads,
+        orientation: training.pictures.orientation(),
+        length: training.length(),
+        model,
+        recipe,
+        out: training.out,
+    })
+}

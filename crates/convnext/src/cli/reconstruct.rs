@@ -1,0 +1,121 @@
+//! `convnext reconstruct`
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use convnext::Reconstructor;
+use convnext::core::{Mask, PatchGrid, Seed};
+use serde::{Deserialize, Serialize};
+
+use super::classify::read_picture;
+use super::output::{print_json, print_text};
+use super::values::{self, MachineArguments, PictureArguments};
+
+/// Show what a pre-trained autoencoder sees behind the mask
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each picture written shows the original, what the encoder saw, and the reconstruction.
+
+Examples:
+  convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out pictures
+  convnext reconstruct *.jpg --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out pictures
+  convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out pictures --json")]
+pub(crate) struct ReconstructArguments {
+    /// Pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Weights that `convnext pretrain` wrote
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: PathBuf,
+    /// Folder for the pictures
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// JSON file {"kept": [patch indices, row by row]} instead of random masks
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mask_ratio", "seed"])]
+    mask: Option<PathBuf>,
+    /// Share of patches to remove [default: that of the pre-training]
+    #[arg(long, value_name = "R", value_parser = values::share)]
+    mask_ratio: Option<f64>,
+    /// Seed of the masks
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    pictures: PictureArguments,
+}
+
+/// A mask file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaskFile {
+    kept: Vec<usize>,
+}
+
+/// The answer about one picture.
+#[derive(Debug, Serialize)]
+struct Answer {
+    image: String,
+    loss: f32,
+    kept: Vec<usize>,
+    picture: String,
+}
+
+pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
+    super::use_threads(arguments.machine.threads)?;
+    let reconstructor = Reconstructor::load(&arguments.weights)?;
+    let grid = reconstructor.grid()?;
+    let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
+    let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
+    fs::create_dir_all(&arguments.out)
+        .map_err(|error| anyhow::anyhow!("cannot make folder {}: {error}", arguments.out.display()))?;
+    let mut names = HashSet::new();
+    let mut answers = Vec::new();
+    for (index, path) in arguments.images.iter().enumerate() {
+        let picture = read_picture(path, arguments.pictures.orientation())?;
+        let mask = match &given {
+            Some(mask) => mask.clone(),
+            None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
+        };
+        let result = reconstructor.reconstruct(&picture, &mask)?;
+        let target = arguments.out.join(picture_name(path, index, &mut names));
+        result.picture.save_png(&target)?;
+        answers.push(Answer {
+            image: path.display().to_string(),
+            loss: result.loss,
+            kept: mask.kept().to_vec(),
+            picture: target.display().to_string(),
+        });
+    }
+    if arguments.json {
+        return print_json(&answers);
+    }
+    for answer in answers {
+        print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.picture))?;
+    }
+    Ok(())
+}
+
+fn read_mask(path: &Path, grid: PatchGrid) -> anyhow::Result<Mask> {
+    let name = path.display();
+    let text =
+        fs::read_to_string(path).map_err(|error| anyhow::anyhow!("cannot read mask {name}: {error}"))?;
+    let file: MaskFile = serde_json::from_str(&text).map_err(|error| {
+        anyhow::anyhow!("mask {name} is not of the form {{\"kept\": [0, 3, ...]}}: {error}")
+    })?;
+    Mask::from_kept(grid, file.kept).map_err(|error| anyhow::anyhow!("mask {name}: {error}"))
+}
+
+/// The name of the picture for an image; images of the same name are told apart by their place.
+fn picture_name(image: &Path, index: usize, taken: &mut HashSet<String>) -> String {
+    let stem = image.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+    let name = format!("{stem}.png");
+    let name = if taken.contains(&name) { format!("{stem}-{index}.png") } else { name };
+    taken.insert(name.clone());
+    name
+}

@@ -1,0 +1,157 @@
+//! Values that several commands share, with their ranges. A value out of its range ends with code 2.
+
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use convnext::core::{ModelConfig, ModelSize, find_model};
+use convnext::data::Orientation;
+use convnext::train::{Length, TrainError};
+
+/// A model's name, as `convnext models` lists them.
+pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
+    find_model(name).map_err(|error| error.to_string())
+}
+
+/// A count of at least 1.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    match usize::from_str(text) {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+/// The side and stride of the stem.
+pub(crate) fn stem_stride(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "2" => Ok(2),
+        "4" => Ok(4),
+        _ => Err("expected 1, 2 or 4".into()),
+    }
+}
+
+/// A share strictly between 0 and 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    match f64::from_str(text) {
+        Ok(value) if value > 0.0 && value < 1.0 => Ok(value),
+        _ => Err("expected a number between 0 and 1, both excluded".into()),
+    }
+}
+
+/// A positive, finite number.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    match f64::from_str(text) {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
+/// Where the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// The processor
+    Cpu,
+}
+
+/// What pre-training and fine-tuning share.
+#[derive(Debug, Args)]
+pub(crate) struct TrainingArguments {
+    /// Model: atto ... huge, v1-atto ... v1-xlarge, micro (see `convnext models`)
+    #[arg(long, value_name = "NAME", value_parser = model)]
+    pub(crate) model: Option<&'static ModelSize>,
+    /// New folder for configuration, metrics and weights
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: std::path::PathBuf,
+    /// Visits of every image; the whole schedule is rescaled
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "steps")]
+    pub(crate) epochs: Option<usize>,
+    /// Optimiser steps; the whole schedule is rescaled
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) steps: Option<usize>,
+    /// Images a step [default: 64]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) batch_size: Option<usize>,
+    /// Side of the images in pixels [default: that of the weights, or 224]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) image_size: Option<usize>,
+    /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
+    #[arg(long, value_name = "N", value_parser = stem_stride)]
+    pub(crate) stem_stride: Option<usize>,
+    /// Highest learning rate, absolute [default: 1e-3]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) lr: Option<f64>,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) machine: MachineArguments,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArguments,
+}
+
+/// What the work runs on.
+#[derive(Debug, Args)]
+pub(crate) struct MachineArguments {
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) threads: Option<usize>,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: DeviceName,
+}
+
+/// How pictures are read.
+#[derive(Debug, Args)]
+pub(crate) struct PictureArguments {
+    /// Do not turn pictures as their EXIF data says (most Python pipelines do not)
+    #[arg(long)]
+    pub(crate) ignore_orientation: bool,
+}
+
+impl PictureArguments {
+    pub(crate) fn orientation(&self) -> Orientation {
+        if self.ignore_orientation { Orientation::Ignore } else { Orientation::Honour }
+    }
+}
+
+impl TrainingArguments {
+    /// How long to train, if not as the recipe says.
+    pub(crate) fn length(&self) -> Option<Length> {
+        self.epochs.map(|epochs| Length::Epochs(epochs as f64)).or(self.steps.map(Length::Steps))
+    }
+
+    /// The backbone: that of the weights to start from, or the named one.
+    pub(crate) fn backbone(
+        &self,
+        init: Option<(&std::path::Path, &ModelConfig)>,
+    ) -> Result<ModelConfig, TrainError> {
+        let Some((path, found)) = init else {
+            let mut config = self.model.ok_or(TrainError::NoModel)?.config();
+            config.stem_stride = self.stem_stride.unwrap_or(config.stem_stride);
+            return Ok(config);
+        };
+        let mut asked = self.model.map_or_else(|| found.clone(), ModelSize::config);
+        asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
+        let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.stem_stride);
+        if shape(&asked) == shape(found) {
+            return Ok(found.clone());
+        }
+        let describe = |config: &ModelConfig| format!("{}, stem stride {}", config.name, config.stem_stride);
+        Err(TrainError::OtherModel { path: path.to_owned(), found: describe(found), asked: describe(&asked) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(count("3"), Ok(3));
+        assert!(["0", "-1", "1.5", "x"].iter().all(|text| count(text).is_err()));
+        assert!(["0", "1", "1.2", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
+        assert!(["0", "-1", "inf", "nan"].iter().all(|text| positive(text).is_err()));
+        assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
+        assert!(model("giant").unwrap_err().contains("known models: atto"));
+    }
+}

@@ -1,0 +1,106 @@
+//! From a pre-trained autoencoder to pictures of what it sees behind the mask.
+
+use std::path::Path;
+
+use burn::prelude::*;
+use convnext_core::{FcmaeConfig, Mask, PatchGrid, Preprocessing};
+use convnext_data::{Picture, crop_for_evaluation, normalize};
+use convnext_nn::{Fcmae, tensor_values};
+use convnext_train::{TrainError, load_fcmae};
+
+/// Grey of removed patches, and white between the three pictures.
+const REMOVED: u8 = 128;
+const GAP: u8 = 255;
+
+/// A masked autoencoder, ready for pictures.
+#[derive(Debug)]
+pub struct Reconstructor {
+    model: Fcmae,
+    preprocessing: Preprocessing,
+    device: Device,
+}
+
+/// One picture, reconstructed.
+#[derive(Debug, Clone)]
+pub struct Reconstruction {
+    /// Mean squared error over the removed patches, as in training.
+    pub loss: f32,
+    /// Original, masked and reconstructed picture side by side.
+    pub picture: Picture,
+}
+
+impl Reconstructor {
+    /// Reads an autoencoder that `convnext pretrain` wrote.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the file cannot be read, holds no autoencoder, or does not fit itself.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let device = Device::flex();
+        let (model, metadata) = load_fcmae(path, &device)?;
+        Ok(Self { model, preprocessing: metadata.preprocessing, device })
+    }
+
+    /// The configuration of the autoencoder.
+    pub fn config(&self) -> &FcmaeConfig {
+        self.model.config()
+    }
+
+    /// The patches of the pictures that the autoencoder was trained on.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] when the file's image size is no multiple of its patch.
+    pub fn grid(&self) -> Result<PatchGrid, TrainError> {
+        let size = self.preprocessing.image_size;
+        Ok(PatchGrid::of_image(&self.model.config().encoder, size, size)?)
+    }
+
+    /// Removes patches and predicts them.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the mask does not fit the picture's patches.
+    pub fn reconstruct(&self, picture: &Picture, mask: &Mask) -> Result<Reconstruction, TrainError> {
+        let Preprocessing { image_size: size, mean, std, .. } = self.preprocessing;
+        let original = crop_for_evaluation(picture, &self.preprocessing);
+        let pixels = TensorData::new(normalize(&original, mean, std), [1, 3, size, size]);
+        let images = Tensor::from_data(pixels, &self.device);
+        let masks = std::slice::from_ref(mask);
+        let output = self.model.forward(images.clone(), masks)?;
+        let restored = tensor_values(self.model.reconstruct(images, masks, output.predictions)?);
+
+        let keeps = mask.upsample(size / mask.grid().rows);
+        let masked = original.rgb().chunks(3).zip(&keeps);
+        let masked: Vec<u8> = masked
+            .flat_map(|(rgb, &kept)| if kept { [rgb[0], rgb[1], rgb[2]] } else { [REMOVED; 3] })
+            .collect();
+        let reconstructed = denormalize(&restored, size * size, mean, std);
+        Ok(Reconstruction {
+            loss: output.loss.into_scalar::<f32>(),
+            picture: side_by_side(&[original.rgb(), &masked, &reconstructed], size)?,
+        })
+    }
+}
+
+/// Normalised values `[3, sites]` as RGB bytes.
+fn denormalize(values: &[f32], sites: usize, mean: [f32; 3], std: [f32; 3]) -> Vec<u8> {
+    let level = |site: usize, colour: usize| {
+        let value = values[colour * sites + site] * std[colour] + mean[colour];
+        (value * 255.0).round().clamp(0.0, 255.0) as u8
+    };
+    (0..sites).flat_map(|site| [0, 1, 2].map(|colour| level(site, colour))).collect()
+}
+
+/// Square RGB pictures in a row, with white gaps.
+fn side_by_side(pictures: &[&[u8]], size: usize) -> Result<Picture, TrainError> {
+    let gap = (size / 28).max(2);
+    let width = pictures.len() * size + (pictures.len() - 1) * gap;
+    let mut rgb = Vec::with_capacity(3 * width * size);
+    for row in 0..size {
+        for (index, picture) in pictures.iter().enumerate() {
+            if index > 0 {
+                rgb.extend(std::iter::repeat_n(GAP, 3 * gap));
+            }
+            rgb.extend_from_slice(&picture[3 * row * size..3 * (row + 1) * size]);
+        }
+    }
+    Ok(Picture::new(width, size, rgb)?)
+}
