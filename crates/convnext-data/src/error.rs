@@ -11,7 +11,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum DataError {
     /// The operating system could not read or write a file.
-    #[error("cannot {action} {name}: {source}")]
+    #[error("cannot {action} {name}: {source}; check that the path is right and may be read or written")]
     Io {
         /// What was tried, such as "read".
         action: &'static str,

@@ -39,8 +39,7 @@ pub enum IoError {
     },
     /// The file is a PyTorch file: a zip archive or a pickle.
     #[error(
-        "{} is a PyTorch file ({format}), which is not read yet; convert it to safetensors, in Python with \
-         `safetensors.torch.save_file(state_dict, \"weights.safetensors\")`",
+        "{} is a PyTorch file ({format}), and those are not read yet; give a weight file that convnext wrote",
         path.display()
     )]
     PyTorch {

@@ -3,8 +3,8 @@
 //! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
 //! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and
 //! [`BlockBackend::block_backward`] and nothing else changes. Every other backend uses the default
-//! bodies: the block in ordinary tensor operations and its derivative by nested automatic
-//! differentiation.
+//! bodies: the block in tensor operations, with [`DepthwiseBackend`] for the layer that looks across
+//! tiles, and its derivative by nested automatic differentiation.
 
 use std::sync::Arc;
 

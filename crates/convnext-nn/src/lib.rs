@@ -1,8 +1,8 @@
 //! ConvNeXt V1 and V2 and the FCMAE masked autoencoder on Burn.
 //!
 //! An image is a set of tiles: activations are rows `[sites, channels]`, and [`SiteMap`] says where
-//! they lie. A dense image is the case of one tile. One code path serves both, and a removed patch
-//! costs nothing.
+//! they lie. A dense image is the case of one tile. One code path serves both, and the layers on
+//! rows never touch a removed patch.
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;

@@ -95,7 +95,7 @@ pub enum TrainError {
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]
     NoModel,
-    /// A recipe or a configuration cannot be parsed or written.
+    /// A recipe cannot be parsed.
     #[error("recipe {name}: {why}")]
     Recipe {
         /// Name of the recipe or file.

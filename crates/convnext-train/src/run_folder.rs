@@ -1,7 +1,7 @@
 //! The folder of one run: resolved configuration, metrics, weights.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -34,9 +34,8 @@ impl RunFolder {
         if entries.next().is_some() {
             return Err(TrainError::OutputUsed(path.to_owned()));
         }
-        let text = toml::to_string(config)
-            .map_err(|error| TrainError::Recipe { name: CONFIG_FILE.into(), why: error.to_string() })?;
         let config_path = path.join(CONFIG_FILE);
+        let text = toml::to_string(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
         fs::write(&config_path, text).map_err(|source| output(&config_path, source))?;
         let metrics_path = path.join(METRICS_FILE);
         let metrics = File::create(&metrics_path).map_err(|source| output(&metrics_path, source))?;
@@ -68,7 +67,7 @@ impl RunFolder {
     }
 }
 
-fn output(path: &Path, source: std::io::Error) -> TrainError {
+fn output(path: &Path, source: io::Error) -> TrainError {
     TrainError::Output { path: path.to_owned(), source }
 }
 

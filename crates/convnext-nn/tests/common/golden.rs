@@ -120,7 +120,7 @@ impl Sketch {
         (squares.sum::<f64>() / 8.0).sqrt() / self.norm.max(NORM_FLOOR)
     }
 
-    /// Asserts that the values are the tensor, to 1e-4 or twice PyTorch's own error in float32.
+    /// Asserts that the values are the tensor, to [`TOLERANCE`] or twice PyTorch's own error in float32.
     pub fn check(&self, what: &str, values: &[f32]) {
         let count: usize = self.shape.iter().product();
         assert_eq!(values.len(), count, "{what}: a tensor of the shape {:?}", self.shape);
@@ -128,7 +128,7 @@ impl Sketch {
     }
 }
 
-/// Asserts that an error is at most 1e-4 or twice that of PyTorch in float32.
+/// Asserts that an error is at most [`TOLERANCE`] or twice that of PyTorch in float32.
 fn check_error(what: &str, error: f64, float32_error: f64, norm: f64) {
     let allowed = TOLERANCE.max(2.0 * float32_error);
     // Not `error > allowed`: NaN must fail.

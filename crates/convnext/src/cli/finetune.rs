@@ -18,14 +18,14 @@ The data is train/CLASS/* and val/CLASS/* (or test), or CLASS/* which is split b
 
 Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
-  convnext finetune --data labelled --init none --model atto --epochs 100 --out runs/scratch
+  convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
   convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few")]
 pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// Weights to start from, or `none` to train from scratch
-    #[arg(long, value_name = "WEIGHTS|none")]
+    #[arg(long, value_name = "WEIGHTS|none", default_value = "none")]
     init: PathBuf,
     /// Use only so many labelled images of each class, chosen by the seed
     #[arg(long, value_name = "N", value_parser = values::count)]

@@ -36,7 +36,7 @@ pub(crate) struct PretrainArguments {
     /// Blocks of the decoder [default: 1]
     #[arg(long, value_name = "N", value_parser = values::count)]
     decoder_depth: Option<usize>,
-    /// Channels of the decoder [default: 512; 128 for micro]
+    /// Channels of the decoder [default: 512; 128 for the micro models]
     #[arg(long, value_name = "N", value_parser = values::count)]
     decoder_width: Option<usize>,
     #[command(flatten)]

@@ -19,8 +19,11 @@ impl TrainingProgress {
 
 impl Observer for TrainingProgress {
     fn start(&mut self, summary: &str) {
-        self.bar.println(summary);
-        log::info!("{summary}");
+        if log::log_enabled!(log::Level::Info) {
+            log::info!("{summary}");
+        } else {
+            self.bar.println(summary);
+        }
         self.bar.enable_steady_tick(Duration::from_millis(500));
     }
 
@@ -41,7 +44,8 @@ impl Observer for TrainingProgress {
     fn epoch(&mut self, report: &EpochReport) {
         let top1 = report.validation.get("validation_top1");
         let measured = top1.map_or(String::new(), |top1| format!(", validation top-1 {:.2} %", 100.0 * top1));
-        log::info!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss);
+        self.bar
+            .suspend(|| log::info!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss));
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct ReconstructArguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// JSON file {"kept": [patch indices, row by row]} instead of random masks
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["mask_ratio", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "mask_ratio")]
     mask: Option<PathBuf>,
     /// Share of patches to remove [default: that of the pre-training]
     #[arg(long, value_name = "R", value_parser = values::share)]

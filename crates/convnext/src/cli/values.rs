@@ -56,7 +56,7 @@ pub(crate) enum DeviceName {
 /// What pre-training and fine-tuning share.
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArguments {
-    /// Model: atto ... huge, v1-atto ... v1-xlarge, micro (see `convnext models`)
+    /// Model: atto ... huge, v1-atto ... v1-xlarge, micro, v1-micro (see `convnext models`)
     #[arg(long, value_name = "NAME", value_parser = model)]
     pub(crate) model: Option<&'static ModelSize>,
     /// New folder for configuration, metrics and weights
