@@ -7,6 +7,14 @@ use crate::ConfigError;
 /// Number of stages of every ConvNeXt.
 pub const STAGES: usize = 4;
 
+/// Most blocks of a stage or of a decoder, channels and classes. Far above any model; a file or a slip
+/// of the fingers that goes beyond is refused before anything is allocated for it.
+pub const MOST_BLOCKS: usize = 1_000;
+/// See [`MOST_BLOCKS`].
+pub const MOST_CHANNELS: usize = 65_536;
+/// See [`MOST_BLOCKS`].
+pub const MOST_CLASSES: usize = 10_000_000;
+
 /// The two generations of the model family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -83,8 +91,10 @@ impl ModelConfig {
     /// Height and width of the feature map of each stage, flooring as PyTorch does.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
+    /// [`ConfigError::OutOfRange`] when the configuration itself is not sound.
     pub fn stage_sizes(&self, height: usize, width: usize) -> Result<[[usize; 2]; STAGES], ConfigError> {
+        self.validate()?;
         let mut size = [height / self.stem_stride, width / self.stem_stride];
         let mut sizes = [size; STAGES];
         for stage in sizes.iter_mut().skip(1) {
@@ -110,9 +120,14 @@ impl ModelConfig {
         let check = |ok: bool, what: &'static str, found: String, expected: &'static str| {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
-        check(!self.depths.contains(&0), "depths", format!("{:?}", self.depths), "at least 1 in each stage")?;
-        check(!self.widths.contains(&0), "widths", format!("{:?}", self.widths), "at least 1 in each stage")?;
-        check(self.input_channels > 0, "input channels", self.input_channels.to_string(), "at least 1")?;
+        let blocks_fit = self.depths.iter().all(|depth| (1..=MOST_BLOCKS).contains(depth));
+        check(blocks_fit, "depths", format!("{:?}", self.depths), "from 1 to 1000 in each stage")?;
+        let channels_fit = |channels: &usize| (1..=MOST_CHANNELS).contains(channels);
+        let widths_fit = self.widths.iter().all(channels_fit);
+        check(widths_fit, "widths", format!("{:?}", self.widths), "from 1 to 65536 in each stage")?;
+        let inputs = self.input_channels;
+        check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
+        check(self.classes <= MOST_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
         check(
             [1, 2, 4].contains(&self.stem_stride),
             "stem stride",
@@ -204,11 +219,11 @@ impl FcmaeConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.encoder.validate()?;
         let out_of_range = |what, found, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if self.decoder.depth == 0 {
-            return out_of_range("decoder depth", "0".into(), "at least 1");
+        if !(1..=MOST_BLOCKS).contains(&self.decoder.depth) {
+            return out_of_range("decoder depth", self.decoder.depth.to_string(), "from 1 to 1000");
         }
-        if self.decoder.width == 0 {
-            return out_of_range("decoder width", "0".into(), "at least 1");
+        if !(1..=MOST_CHANNELS).contains(&self.decoder.width) {
+            return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
         }
         if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
             return out_of_range("mask ratio", self.mask_ratio.to_string(), "between 0 and 1, both excluded");

@@ -68,6 +68,12 @@ pub enum ConfigError {
         /// Patches of the image.
         patches: usize,
     },
+    /// Class names do not fit the classes.
+    #[error("class names do not fit: {why}")]
+    ClassNames {
+        /// What is wrong with them.
+        why: String,
+    },
     /// A list of kept patches does not fit the grid.
     #[error("kept patches do not fit a grid of {rows}x{columns}: {why}")]
     BadMask {

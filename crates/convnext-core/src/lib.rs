@@ -18,11 +18,14 @@ mod preprocessing;
 mod seed;
 mod sizes;
 
-pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, ModelConfig, STAGES};
+pub use config::{
+    DecoderConfig, EncoderKind, Family, FcmaeConfig, MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, ModelConfig,
+    STAGES,
+};
 pub use cost::Cost;
 pub use error::ConfigError;
-pub use mask::{Mask, PatchGrid, kept_count};
+pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};
-pub use preprocessing::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing};
+pub use preprocessing::{IMAGENET_MEAN, IMAGENET_STD, LARGEST_IMAGE, Preprocessing};
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};

@@ -46,6 +46,18 @@ pub fn kept_count(patches: usize, ratio: f64) -> usize {
     (patches as f64 * (1.0 - ratio)) as usize
 }
 
+/// [`kept_count`] where it leaves something to see and something to predict.
+///
+/// # Errors
+/// [`ConfigError::NothingToDo`] when the ratio would keep no patch or remove none.
+pub fn usable_kept_count(patches: usize, ratio: f64) -> Result<usize, ConfigError> {
+    let kept = kept_count(patches, ratio);
+    if kept == 0 || kept >= patches {
+        return Err(ConfigError::NothingToDo { ratio, kept, patches });
+    }
+    Ok(kept)
+}
+
 /// The patches of one image that the encoder sees. All others are *removed* and to be predicted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
@@ -89,10 +101,7 @@ impl Mask {
         sample: u64,
     ) -> Result<Self, ConfigError> {
         let patches = grid.patches();
-        let kept = kept_count(patches, ratio);
-        if kept == 0 || kept >= patches {
-            return Err(ConfigError::NothingToDo { ratio, kept, patches });
-        }
+        let kept = usable_kept_count(patches, ratio)?;
         let mut indices: Vec<usize> = (0..patches).collect();
         let (chosen, _) = indices.partial_shuffle(&mut seed.stream(Purpose::Mask, epoch, sample), kept);
         let mut chosen = chosen.to_vec();

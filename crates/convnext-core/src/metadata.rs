@@ -1,8 +1,10 @@
 //! What is stored beside the tensors of a weight file.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{FcmaeConfig, ModelConfig, Preprocessing};
+use crate::{ConfigError, FcmaeConfig, ModelConfig, Preprocessing};
 
 /// The names of the classes, in the order of the logits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +72,36 @@ pub struct WeightMetadata {
     pub classes: ClassNames,
 }
 
+impl WeightMetadata {
+    /// Checks every value against its range and the parts against each other. Whoever reads metadata
+    /// from a file calls this before building anything.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] or [`ConfigError::ClassNames`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.preprocessing.validate()?;
+        let classes = match &self.kind {
+            WeightKind::Classifier { model } => {
+                model.validate()?;
+                model.classes
+            }
+            WeightKind::Fcmae { fcmae } => {
+                fcmae.validate()?;
+                0
+            }
+        };
+        let bad = |why: String| Err(ConfigError::ClassNames { why });
+        if !self.classes.is_empty() && self.classes.len() != classes {
+            return bad(format!("there are {} names for {classes} classes", self.classes.len()));
+        }
+        let mut seen = HashSet::new();
+        match self.classes.0.iter().find(|name| !seen.insert(name.as_str())) {
+            Some(name) => bad(format!("'{name}' stands twice")),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +120,20 @@ mod tests {
             let text = serde_json::to_string(&metadata).unwrap();
             assert_eq!(serde_json::from_str::<WeightMetadata>(&text).unwrap(), metadata);
         }
+    }
+
+    #[test]
+    fn names_must_fit_the_classes() {
+        let model = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
+        let check = |names: &[&str]| {
+            let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
+            let kind = WeightKind::Classifier { model: model.clone() };
+            WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes }.validate()
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["cat", "dog"]), Ok(()));
+        assert!(check(&["cat"]).unwrap_err().to_string().contains("1 names for 2 classes"));
+        assert!(check(&["cat", "cat"]).unwrap_err().to_string().contains("'cat' stands twice"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct LabelledData {
     pub train: Dataset,
     /// What is measured on; it may lack images of some classes.
     pub validation: Dataset,
+    /// Whether `validation` was held out of the training images, because the data has no such part.
+    pub held_out: bool,
 }
 
 /// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
@@ -64,6 +66,7 @@ pub fn open_labelled(path: &Path, validation_fraction: f64, seed: Seed) -> Resul
         });
     }
     let class_names = Arc::new(names(&train_classes));
+    let held_out = validation.is_none();
     let parts = match validation {
         Some(validation) => {
             let validation_classes = classes(&listing, &validation)?;
@@ -84,7 +87,7 @@ pub fn open_labelled(path: &Path, validation_fraction: f64, seed: Seed) -> Resul
     };
     let all = Dataset::new(listing);
     let [train, validation] = parts.map(|samples| all.labelled(&class_names, &samples));
-    Ok(LabelledData { train, validation })
+    Ok(LabelledData { train, validation, held_out })
 }
 
 /// Opens the part of a data set that a trained classifier is measured on: `val` (or `validation`,

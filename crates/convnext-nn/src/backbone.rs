@@ -100,7 +100,8 @@ impl Backbone {
     /// - output: `[S_i, C_i]` for i = 0 to 3
     ///
     /// # Errors
-    /// [`ModelError::Channels`] when the images have other channels than the stem.
+    /// [`ModelError::Channels`] when the images have other channels than the stem,
+    /// [`ModelError::DropPath`] when the factors do not fit blocks and images.
     pub fn forward(
         &self,
         images: Tensor<4>,
@@ -108,6 +109,10 @@ impl Backbone {
         drop_path: &DropPath,
     ) -> Result<[Tensor<2>; STAGES], ModelError> {
         self.check_channels(&images)?;
+        let (blocks, count) = (self.stages.iter().map(Vec::len).sum(), images.dims()[0]);
+        if !drop_path.fits(blocks, count) {
+            return Err(ModelError::DropPath { blocks, images: count });
+        }
         let rows = self.stem.forward(images, sites.stage(0));
         Ok(self.forward_stages(rows, sites, drop_path))
     }

@@ -33,6 +33,12 @@ impl DropPath {
         Self { scales }
     }
 
+    /// `true` when there is one factor for each of `images` in each of `blocks`, or nothing is dropped.
+    pub(crate) fn fits(&self, blocks: usize, images: usize) -> bool {
+        self.scales.is_empty()
+            || self.scales.len() == blocks && self.scales.iter().all(|scales| scales.len() == images)
+    }
+
     /// The factors given from outside: `scales[block][image]`.
     pub fn from_scales(scales: Vec<Vec<f32>>) -> Self {
         Self { scales }

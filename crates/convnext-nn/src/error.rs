@@ -22,6 +22,14 @@ pub enum ModelError {
         /// Channels of the images.
         found: usize,
     },
+    /// Drop path needs one factor for each block and image.
+    #[error("drop path does not have one factor for each of {blocks} blocks and {images} images")]
+    DropPath {
+        /// Blocks of the backbone.
+        blocks: usize,
+        /// Images of the batch.
+        images: usize,
+    },
     /// A batch needs one mask for each image.
     #[error("{images} images came with {masks} masks; each image needs one")]
     MaskCount {

@@ -23,13 +23,18 @@ use crate::layers::{Convolution, Grn, LayerNorm};
 /// - output: `[N, C_i, H_i, W_i]` for i = 0 to 3
 ///
 /// # Errors
-/// [`ModelError::Channels`] when the images have other channels than the stem.
+/// [`ModelError::Channels`] when the images have other channels than the stem,
+/// [`ModelError::MaskCount`] when there are some masks but not one for each image.
 pub fn forward_masked_dense(
     backbone: &Backbone,
     images: Tensor<4>,
     masks: &[Mask],
 ) -> Result<[Tensor<4>; STAGES], ModelError> {
     backbone.check_channels(&images)?;
+    let count = images.dims()[0];
+    if !masks.is_empty() && masks.len() != count {
+        return Err(ModelError::MaskCount { images: count, masks: masks.len() });
+    }
     let device = images.device();
     let keep = |stage: usize| (!masks.is_empty()).then(|| keep_map(masks, STAGES - 1 - stage, &device));
     let stride = backbone.stem.conv.weight.lazy_shape()[2];

@@ -10,7 +10,7 @@ use burn::prelude::*;
 use burn::tensor::{FloatDType, IntDType};
 use common::{golden, ruled};
 use convnext_core::{DecoderConfig, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, find_model};
-use convnext_nn::{Fcmae, for_each_parameter, replace_parameters};
+use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, replace_parameters};
 
 const STEP: f64 = 1e-5;
 
@@ -34,44 +34,77 @@ fn loss(model: &Fcmae, device: &Device) -> Tensor<1> {
     model.forward(images, &masks).unwrap().loss
 }
 
+/// A classifier under drop path: the second image skips some branches, the others are scaled.
+fn classifier(name: &str, device: &Device) -> ConvNext {
+    let config = ModelConfig {
+        depths: [2, 1, 1, 1],
+        widths: [4, 6, 8, 10],
+        stem_stride: 1,
+        classes: 3,
+        ..find_model(name).unwrap().config()
+    };
+    ruled(ConvNext::new(&config, Seed(0), device).unwrap())
+}
+
+fn classifier_loss(model: &ConvNext, device: &Device) -> Tensor<1> {
+    let shape = [2, 3, 11, 17];
+    let images = Tensor::from_data(TensorData::new(golden::images(shape), shape), device);
+    let scales = [[1.0, 0.0], [1.25, 1.25], [0.0, 1.5], [2.0, 2.0], [1.0, 0.0]];
+    let drop_path = DropPath::from_scales(scales.map(|scales| scales.to_vec()).to_vec());
+    model.forward(images, &drop_path).unwrap().square().sum()
+}
+
+/// In f64 from here on: the precision of a device is chosen once for a process.
+fn choose_f64() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| Device::flex().configure((FloatDType::F64, IntDType::I32)).unwrap());
+}
+
 #[test]
-fn gradients_are_derivatives() {
-    Device::flex().configure((FloatDType::F64, IntDType::I32)).unwrap();
-    let tracked = Device::flex().autodiff();
+fn gradients_of_masked_autoencoders_are_derivatives() {
+    choose_f64();
     for name in ["micro", "v1-micro"] {
-        let model = masked_autoencoder(name, &tracked);
-        let gradients = loss(&model, &tracked).backward();
-        let mut checked = 0;
-        for_each_parameter(&model, |parameter| {
-            let gradient = parameter.gradient(&gradients).unwrap();
-            assert_eq!(gradient.dtype(), burn::tensor::DType::F64);
-            let gradient = gradient.into_data().try_into_vec::<f64>().unwrap();
-            // Two values of each parameter, the second far from the first.
-            for index in [0, gradient.len() * 2 / 3] {
-                let moved = |step| {
-                    let plain = Device::flex();
-                    let model = masked_autoencoder(name, &plain);
-                    let model = nudge(model, &parameter.name, index, step);
-                    loss(&model, &plain).into_scalar::<f64>()
-                };
-                let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
-                let error = (slope - gradient[index]).abs();
-                let allowed = 1e-6 * gradient[index].abs().max(1e-3);
-                assert!(
-                    error <= allowed,
-                    "{name}, {} [{index}]: {slope}, {}",
-                    parameter.name,
-                    gradient[index]
-                );
-                checked += 1;
-            }
-        });
-        assert!(checked > 80, "{checked}");
+        check(name, |device| masked_autoencoder(name, device), loss);
     }
 }
 
+#[test]
+fn gradients_under_drop_path_are_derivatives() {
+    choose_f64();
+    for name in ["micro", "v1-micro"] {
+        check(name, |device| classifier(name, device), classifier_loss);
+    }
+}
+
+/// Holds gradients of a model against differences of its loss, two values of every parameter.
+fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, &Device) -> Tensor<1>) {
+    let tracked = Device::flex().autodiff();
+    let model = build(&tracked);
+    let gradients = loss(&model, &tracked).backward();
+    let mut checked = 0;
+    for_each_parameter(&model, |parameter| {
+        let gradient = parameter.gradient(&gradients).unwrap();
+        assert_eq!(gradient.dtype(), burn::tensor::DType::F64);
+        let gradient = gradient.into_data().try_into_vec::<f64>().unwrap();
+        // Two values of each parameter, the second far from the first.
+        for index in [0, gradient.len() * 2 / 3] {
+            let moved = |step| {
+                let plain = Device::flex();
+                let model = nudge(build(&plain), &parameter.name, index, step);
+                loss(&model, &plain).into_scalar::<f64>()
+            };
+            let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            let error = (slope - gradient[index]).abs();
+            let allowed = 1e-6 * gradient[index].abs().max(1e-3);
+            assert!(error <= allowed, "{name}, {} [{index}]: {slope}, {}", parameter.name, gradient[index]);
+            checked += 1;
+        }
+    });
+    assert!(checked > 80, "{checked}");
+}
+
 /// The model with one value of one parameter moved.
-fn nudge(model: Fcmae, name: &str, index: usize, step: f64) -> Fcmae {
+fn nudge<M: Module>(model: M, name: &str, index: usize, step: f64) -> M {
     replace_parameters(model, |parameter| {
         if parameter.name != name {
             return None;

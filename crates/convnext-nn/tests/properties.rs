@@ -10,7 +10,8 @@ use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
 use convnext_nn::{
-    ConvNext, DropPath, Fcmae, SitePyramid, forward_masked_dense, parameter_shapes, tensor_values,
+    ConvNext, DropPath, Fcmae, PatchStatistics, SitePyramid, forward_masked_dense, images_to_patches,
+    parameter_shapes, tensor_values,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
@@ -145,17 +146,67 @@ fn an_image_does_not_depend_on_its_neighbours() {
 #[test]
 fn a_dropped_branch_leaves_the_image_as_it_was() {
     let device = Device::flex();
-    let config = ModelConfig { depths: [1, 1, 1, 1], ..micro("micro", 1) };
+    let config = ModelConfig { depths: [2, 1, 1, 1], ..micro("micro", 1) };
     let model = ruled(ConvNext::new(&config, Seed(0), &device).unwrap());
     let pixels = images([2, 3, 16, 16], &device);
-    let plain = model.forward(pixels.clone(), &DropPath::none()).unwrap();
-    let scales = |second: f32| DropPath::from_scales(vec![vec![1.0, second]; 4]);
-    let kept = model.forward(pixels.clone(), &scales(1.0)).unwrap();
-    assert_close("factor 1 changes nothing", &tensor_values(kept), &tensor_values(plain.clone()), 1e-6);
-    let dropped = model.forward(pixels, &scales(0.0)).unwrap();
-    let row = |logits: &Tensor<2>, image: usize| tensor_values(logits.clone().narrow(0, image, 1));
-    assert_close("the other image", &row(&dropped, 0), &row(&plain, 0), 1e-6);
-    assert!(relative_error(&row(&dropped, 1), &row(&plain, 1)) > 1e-2);
+    let first_stage = |scales: [[f32; 2]; 2]| {
+        let mut scales: Vec<Vec<f32>> = scales.map(|scales| scales.to_vec()).to_vec();
+        scales.extend([[1.0; 2]; 3].map(|scales| scales.to_vec()));
+        let [map, ..] = model.features(pixels.clone(), &DropPath::from_scales(scales)).unwrap();
+        [0, 1].map(|image| tensor_values(map.clone().narrow(0, image, 1)))
+    };
+    let whole = first_stage([[1.0, 1.0], [1.0, 1.0]]);
+    let plain = model.features(pixels.clone(), &DropPath::none()).unwrap();
+    assert_close("factor 1 changes nothing", &whole.concat(), &tensor_values(plain[0].clone()), 1e-6);
+
+    // The second image skips both blocks: what leaves the stage is what the stem put in.
+    let dropped = first_stage([[1.0, 0.0], [1.0, 0.0]]);
+    assert_close("the other image", &dropped[0], &whole[0], 1e-6);
+    let sites = SitePyramid::dense(&config, 2, 16, 16, &device).unwrap();
+    let mut stem_only = model.clone();
+    stem_only.backbone.stages[0].clear();
+    let [stem, ..] = stem_only.backbone.forward(pixels.clone(), &sites, &DropPath::none()).unwrap();
+    let stem = tensor_values(stem.narrow(0, 256, 256).reshape([16, 16, 16]).permute([2, 0, 1]));
+    assert_close("the dropped image", &dropped[1], &stem, 1e-6);
+
+    // Each block has its own factors: dropping the first or the second is not the same.
+    let first = first_stage([[1.0, 0.0], [1.0, 1.0]]);
+    let second = first_stage([[1.0, 1.0], [1.0, 0.0]]);
+    assert!(relative_error(&first[1], &second[1]) > 1e-2);
+}
+
+#[test]
+fn drop_path_of_another_shape_is_refused() {
+    let device = Device::flex();
+    let model = ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap();
+    for scales in [vec![vec![1.0; 2]; 4], vec![vec![1.0]; 5]] {
+        let drop_path = DropPath::from_scales(scales);
+        let error = model.forward(Tensor::zeros([2, 3, 8, 8], &device), &drop_path).unwrap_err();
+        assert!(error.to_string().contains("5 blocks and 2 images"), "{error}");
+    }
+}
+
+#[test]
+fn a_perfect_prediction_gives_the_image_back() {
+    let device = Device::flex();
+    let grid = PatchGrid { rows: 2, columns: 3 };
+    let masks = masks(grid, 2);
+    let pixels = images([2, 3, 16, 24], &device);
+    for normalize_target in [true, false] {
+        let config = FcmaeConfig { normalize_target, ..fcmae("micro", EncoderKind::Sparse) };
+        let model = Fcmae::new(&config, Seed(0), &device).unwrap();
+        let removed: Vec<i32> = (0..2)
+            .flat_map(|image| masks[image].removed().into_iter().map(move |patch| (image * 6 + patch) as i32))
+            .collect();
+        let removed = Tensor::<1, Int>::from_ints(removed.as_slice(), &device);
+        let truth = images_to_patches(pixels.clone(), 8).select(0, removed);
+        let perfect =
+            if normalize_target { PatchStatistics::of(truth.clone()).normalize(truth) } else { truth };
+        let back = model.reconstruct(pixels.clone(), &masks, perfect.clone()).unwrap();
+        assert_close("image", &tensor_values(back), &tensor_values(pixels.clone()), 1e-6);
+        let wrong = model.reconstruct(pixels.clone(), &masks, perfect + 1.0).unwrap();
+        assert!(relative_error(&tensor_values(wrong), &tensor_values(pixels.clone())) > 0.1);
+    }
 }
 
 #[test]
@@ -203,8 +254,13 @@ fn fresh_weights_depend_on_seed_and_name_only() {
     assert_ne!(all(1), all(2));
     let model = ConvNext::new(&micro("micro", 1), Seed(1), &device).unwrap();
     let weights = tensor_values(model.backbone.stages[3][0].pwconv1.weight.val());
-    let std = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
-    assert!((std - 0.02).abs() < 2e-4, "{std}");
+    let deviation =
+        |weights: &[f32]| (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
+    assert!((deviation(&weights) - 0.02).abs() < 2e-4, "{}", deviation(&weights));
+    let config = ModelConfig { head_init_scale: 0.001, classes: 1000, ..micro("micro", 1) };
+    let model = ConvNext::new(&config, Seed(1), &device).unwrap();
+    let head = deviation(&tensor_values(model.head.unwrap().weight.val()));
+    assert!((head - 2e-5).abs() < 2e-7, "{head}");
 }
 
 #[test]

@@ -86,11 +86,19 @@ pub enum TrainError {
         /// The classes of the weights.
         known: String,
     },
-    /// There is nothing to tell apart.
-    #[error("found {found} class(es); a classifier needs at least 2")]
-    TooFewClasses {
-        /// Classes found.
-        found: usize,
+    /// A result or a weight is not a number.
+    #[error("{what} holds a value that is not finite; the weights are damaged or their training diverged")]
+    NotFinite {
+        /// Which tensor or result.
+        what: String,
+    },
+    /// What a weight file says about itself makes no sense.
+    #[error("{path}: its metadata makes no sense: {source}")]
+    Metadata {
+        /// The weight file.
+        path: PathBuf,
+        /// Which value, and why.
+        source: ConfigError,
     },
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]

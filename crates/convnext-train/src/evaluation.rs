@@ -1,13 +1,11 @@
 //! How good a classifier is.
 
-use std::cmp::Ordering;
-
 use convnext_core::{ClassNames, Preprocessing, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
-use crate::{TrainError, batch_images};
+use crate::{TrainError, batch_images, log_probabilities};
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,9 +81,12 @@ pub fn evaluate(
         let logits = model.forward(batch_images(&batch, &device), &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
-        for (row, label) in logits.chunks(classes).zip(&batch.labels) {
+        for ((row, label), &sample) in logits.chunks(classes).zip(&batch.labels).zip(&batch.samples) {
+            let not_finite =
+                || TrainError::NotFinite { what: format!("the answer for {}", dataset.name(sample)) };
+            let logs = log_probabilities(row).ok_or_else(not_finite)?;
             if let Some(label) = label {
-                tally.add(row, to_logit[*label]);
+                tally.add(&logs, to_logit[*label]);
             }
         }
         progress(tally.images);
@@ -121,19 +122,15 @@ impl Tally {
         Self { images: 0, top1: 0, top5: 0, loss: 0.0, classes: vec![[0, 0]; classes] }
     }
 
-    fn add(&mut self, logits: &[f32], label: usize) {
-        let own = logits[label];
-        // Ties count against the classifier, so that constant logits are not right by accident. So does
-        // NaN, which is neither above nor below.
-        let is_ahead = |logit: f32| logit.partial_cmp(&own) != Some(Ordering::Less);
-        let ahead =
-            logits.iter().enumerate().filter(|&(class, &logit)| class != label && is_ahead(logit)).count();
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+    /// Counts one image by the logarithms of its class probabilities.
+    fn add(&mut self, logs: &[f64], label: usize) {
+        let own = logs[label];
+        // Ties count against the classifier, so that constant logits are not right by accident.
+        let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
         self.images += 1;
         self.top1 += usize::from(ahead < 1);
         self.top5 += usize::from(ahead < 5);
-        self.loss += total.ln() - f64::from(own - largest);
+        self.loss -= own;
         self.classes[label][0] += 1;
         self.classes[label][1] += usize::from(ahead < 1);
     }
@@ -165,10 +162,11 @@ mod tests {
     #[test]
     fn the_tally_counts_ranks_ties_and_surprise() {
         let mut tally = Tally::new(7);
-        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 1); // first
-        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 0); // sixth
-        tally.add(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0], 2); // fifth
-        tally.add(&[1.0; 7], 3); // tied with all
+        let logs = log_probabilities(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0]).unwrap();
+        tally.add(&logs, 1); // first
+        tally.add(&logs, 0); // sixth
+        tally.add(&logs, 2); // fifth
+        tally.add(&log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
         let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
         let result = tally.finish(&names);
         assert_eq!((result.images, result.top1, result.top5), (4, 0.25, 0.5));

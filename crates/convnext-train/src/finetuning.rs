@@ -1,10 +1,10 @@
 //! Supervised training: from pre-trained weights (fine-tuning) or from scratch.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
-use convnext_core::{ClassNames, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
 use convnext_data::{Batch, Dataset, LabelledData, Loader, Orientation, Transform, open_labelled};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
@@ -46,8 +46,19 @@ pub struct FinetuneJob {
     pub recipe: FinetuneRecipe,
 }
 
-/// Trains a classifier and writes it to `weights.safetensors` in the run folder. Returns the path of
-/// the weights and the last report, with the finished classifier's results on the validation images.
+/// What a supervised training made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finetuned {
+    /// The weight file.
+    pub weights: PathBuf,
+    /// The last report, with the finished classifier's results on the validation images.
+    pub last: EpochReport,
+    /// Whether the validation images were held out of the training part: to measure on the same ones
+    /// again, `evaluate` needs the same fraction and seed.
+    pub held_out: bool,
+}
+
+/// Trains a classifier and writes it to `weights.safetensors` in the run folder.
 ///
 /// # Errors
 /// Any [`TrainError`]; whatever can be found wrong before the first step is found then.
@@ -55,14 +66,11 @@ pub fn finetune(
     job: &FinetuneJob,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<(PathBuf, EpochReport), TrainError> {
+) -> Result<Finetuned, TrainError> {
     let size = job.recipe.regularization.image_size;
-    let LabelledData { train: mut train_data, validation } =
+    let LabelledData { train: mut train_data, validation, held_out } =
         open_labelled(&job.data, job.validation_fraction, job.seed)?;
     let classes = train_data.classes().clone();
-    if classes.len() < 2 {
-        return Err(TrainError::TooFewClasses { found: classes.len() });
-    }
     if let Some(count) = job.labels_per_class {
         train_data = train_data.choose_per_class(count, job.seed)?;
     }
@@ -71,7 +79,7 @@ pub fn finetune(
     let model = ConvNext::new(&config, job.seed, &device.clone().autodiff())?;
     let model = match &job.init {
         None => model,
-        Some(path) => start_from(model, path)?,
+        Some(path) => start_from(model, path, &classes)?,
     };
     let images = train_data.len();
     let mut recipe = job.recipe.clone();
@@ -96,30 +104,22 @@ pub fn finetune(
         schedule.total_steps,
         recipe.training.batch_size,
     ));
+    let preprocessing = Preprocessing::for_size(size);
     let task = Classification {
         rates: config.drop_path_rates(),
         smoothing: recipe.regularization.label_smoothing,
         seed: job.seed,
         device: device.clone(),
         validation,
-        classes: classes.clone(),
-        preprocessing: Preprocessing::for_size(size),
         reading: Reading {
             batch_size: recipe.training.batch_size,
             threads: job.threads,
             orientation: job.orientation,
         },
+        metadata: WeightMetadata { kind: WeightKind::Classifier { model: config }, preprocessing, classes },
     };
-    let Trained { model, last } =
-        train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
-
-    let metadata = WeightMetadata {
-        kind: WeightKind::Classifier { model: config },
-        preprocessing: task.preprocessing,
-        classes,
-    };
-    save_weights(&run.weights(), &model, &metadata)?;
-    Ok((run.weights(), last))
+    let Trained { last, .. } = train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
+    Ok(Finetuned { weights: run.weights(), last, held_out })
 }
 
 /// The classifier that a job trains: its backbone, with classes from the data and the rest from the
@@ -141,9 +141,8 @@ struct Classification {
     seed: Seed,
     device: Device,
     validation: Dataset,
-    classes: ClassNames,
-    preprocessing: Preprocessing,
     reading: Reading,
+    metadata: WeightMetadata,
 }
 
 impl Task for Classification {
@@ -156,6 +155,10 @@ impl Task for Classification {
         Ok(smoothed_cross_entropy(logits, &labels, self.smoothing))
     }
 
+    fn save(&self, model: &ConvNext, path: &Path) -> Result<(), TrainError> {
+        save_weights(path, model, &self.metadata)
+    }
+
     fn validation_images(&self) -> usize {
         self.validation.len()
     }
@@ -164,8 +167,14 @@ impl Task for Classification {
         if self.validation.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let result =
-            evaluate(model, &self.classes, &self.validation, &self.preprocessing, &self.reading, |_| {})?;
+        let result = evaluate(
+            model,
+            &self.metadata.classes,
+            &self.validation,
+            &self.metadata.preprocessing,
+            &self.reading,
+            |_| {},
+        )?;
         Ok(BTreeMap::from([
             ("validation_loss".to_owned(), result.loss),
             ("validation_top1".to_owned(), result.top1),

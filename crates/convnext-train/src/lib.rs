@@ -10,6 +10,7 @@
 mod error;
 mod evaluation;
 mod finetuning;
+mod logits;
 mod loss;
 mod observer;
 mod optimizer;
@@ -22,7 +23,8 @@ mod weights;
 
 pub use error::TrainError;
 pub use evaluation::{ClassResult, Evaluation, Reading, evaluate};
-pub use finetuning::{FinetuneJob, finetune};
+pub use finetuning::{FinetuneJob, Finetuned, finetune};
+pub use logits::log_probabilities;
 pub use loss::smoothed_cross_entropy;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};

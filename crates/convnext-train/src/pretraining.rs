@@ -1,19 +1,20 @@
 //! Pre-training without labels: FCMAE on a folder of images (paper section 3.1).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use convnext_core::{
-    ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata, kept_count,
+    ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata,
+    usable_kept_count,
 };
 use convnext_data::{Batch, Loader, LoaderConfig, OnCorrupt, Orientation, Transform, open_unlabelled};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::{
-    Length, Observer, PretrainRecipe, RunFolder, Task, TrainError, Trained, batch_images, save_weights,
-    start_from, train,
+    Length, Observer, PretrainRecipe, RunFolder, Task, TrainError, batch_images, save_weights, start_from,
+    train,
 };
 
 /// Everything that decides a pre-training.
@@ -55,13 +56,12 @@ pub fn pretrain(
     job.model.validate()?;
     let size = job.recipe.masking.image_size;
     let grid = PatchGrid::of_image(&job.model.encoder, size, size)?;
-    // Drawn once only to find out before any work whether the ratio leaves something to do.
-    Mask::random(grid, job.model.mask_ratio, job.seed, 0, 0)?;
+    let kept = usable_kept_count(grid.patches(), job.model.mask_ratio)?;
     let dataset = open_unlabelled(&job.data)?;
     let model = Fcmae::new(&job.model, job.seed, &device.clone().autodiff())?;
     let model = match &job.init {
         None => model,
-        Some(path) => start_from(model, path)?,
+        Some(path) => start_from(model, path, &ClassNames::default())?,
     };
     let images = dataset.len();
     let mut recipe = job.recipe.clone();
@@ -79,21 +79,19 @@ pub fn pretrain(
     observer.start(&format!(
         "pre-training {} on {images} images of {size} px: {} of {} patches kept, {} steps of {} images",
         job.model.encoder.name,
-        kept_count(grid.patches(), job.model.mask_ratio),
+        kept,
         grid.patches(),
         schedule.total_steps,
         recipe.training.batch_size,
     ));
-    let task = Pretraining { grid, mask_ratio: job.model.mask_ratio, seed: job.seed, device: device.clone() };
-    let Trained { model, .. } =
-        train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
-
     let metadata = WeightMetadata {
         kind: WeightKind::Fcmae { fcmae: job.model.clone() },
         preprocessing: Preprocessing::for_size(size),
         classes: ClassNames::default(),
     };
-    save_weights(&run.weights(), &model, &metadata)?;
+    let mask_ratio = job.model.mask_ratio;
+    let task = Pretraining { grid, mask_ratio, seed: job.seed, device: device.clone(), metadata };
+    train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
     Ok(run.weights())
 }
 
@@ -122,6 +120,7 @@ struct Pretraining {
     mask_ratio: f64,
     seed: Seed,
     device: Device,
+    metadata: WeightMetadata,
 }
 
 impl Task for Pretraining {
@@ -132,6 +131,10 @@ impl Task for Pretraining {
             |&sample: &usize| Mask::random(self.grid, self.mask_ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
         Ok(model.forward(batch_images(batch, &self.device), &masks)?.loss)
+    }
+
+    fn save(&self, model: &Fcmae, path: &Path) -> Result<(), TrainError> {
+        save_weights(path, model, &self.metadata)
     }
 
     fn validation_images(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The one training loop, generic over what is learnt.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -19,6 +20,13 @@ pub trait Task {
     /// # Errors
     /// [`TrainError`] when the batch does not fit the model.
     fn loss(&self, model: &Self::Model, batch: &Batch) -> Result<Tensor<1>, TrainError>;
+
+    /// Writes the trained model, with whatever is needed to use it.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when training has diverged, [`TrainError::Io`] when the file cannot be
+    /// written.
+    fn save(&self, model: &Self::Model, path: &Path) -> Result<(), TrainError>;
 
     /// Images that one validation looks at: it is put off until as many images were trained on, so
     /// that validation never takes longer than training.
@@ -41,7 +49,8 @@ pub struct Trained<M> {
     pub last: EpochReport,
 }
 
-/// Trains `model` for `schedule.total_steps` steps.
+/// Trains `model` for `schedule.total_steps` steps and saves it in the run folder, before it is
+/// measured for the last time: a broken validation image must not cost the weights.
 ///
 /// # Errors
 /// [`TrainError::Diverged`] when a loss is not finite, and whatever the task, the loader and the run
@@ -89,6 +98,9 @@ pub fn train<T: Task>(
             observer.step(&report);
         }
         let finished = step >= schedule.total_steps;
+        if finished {
+            task.save(&model, &run.weights())?;
+        }
         let mut validation = BTreeMap::new();
         if finished || trained_images >= task.validation_images() {
             validation = task.validate(&model.valid())?;
@@ -102,6 +114,13 @@ pub fn train<T: Task>(
         if finished {
             break;
         }
+    }
+    let corrupt = loader.corrupt().len();
+    if corrupt > 0 {
+        log::warn!(
+            "{corrupt} of {} images could not be read and were replaced by others",
+            loader.dataset().len()
+        );
     }
     Ok(Trained { model, last })
 }

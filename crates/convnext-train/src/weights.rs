@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_core::{Seed, WeightKind, WeightMetadata};
+use convnext_core::{ClassNames, Seed, WeightKind, WeightMetadata};
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
@@ -14,13 +14,21 @@ use crate::TrainError;
 /// Writes all parameters of a model under their official names.
 ///
 /// # Errors
-/// [`IoError::Write`] when the file cannot be written.
+/// [`TrainError::NotFinite`] with the first parameter that holds such a value, [`TrainError::Io`] when
+/// the file cannot be written.
 pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata) -> Result<(), TrainError> {
     let mut arrays = Vec::new();
+    let mut broken = None;
     for_each_parameter(model, |parameter| {
         let values = tensor_values(parameter.values());
+        if !values.iter().all(|value| value.is_finite()) {
+            broken.get_or_insert_with(|| parameter.name.clone());
+        }
         arrays.push(NamedArray::from_f32(parameter.name, parameter.shape, &values));
     });
+    if let Some(what) = broken {
+        return Err(TrainError::NotFinite { what });
+    }
     Ok(write_weights(path, &arrays, metadata)?)
 }
 
@@ -30,14 +38,17 @@ pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata
 /// [`TrainError::WrongKind`] for an autoencoder, [`TrainError::Weights`] for tensors that do not fit
 /// the file's own configuration, [`TrainError::Io`] for a file that cannot be read.
 pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
-    let WeightFile { arrays, metadata } = read_weights(path)?;
-    let WeightKind::Classifier { model: config } = &metadata.kind else {
-        return Err(TrainError::WrongKind {
-            path: path.to_owned(),
-            found: "a pre-trained autoencoder without classes",
-            needed: "a classifier",
-            advice: "fine-tune it first: convnext finetune --init WEIGHTS",
-        });
+    let WeightFile { arrays, metadata } = read(path)?;
+    let config = match &metadata.kind {
+        WeightKind::Classifier { model } if model.classes > 0 => model,
+        _ => {
+            return Err(TrainError::WrongKind {
+                path: path.to_owned(),
+                found: "a pre-trained network without classes",
+                needed: "a classifier",
+                advice: "fine-tune it first: convnext finetune --init WEIGHTS",
+            });
+        }
     };
     let model = ConvNext::new(config, Seed::default(), device)?;
     let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
@@ -49,7 +60,7 @@ pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, Weight
 /// # Errors
 /// As [`load_classifier`], with the kinds exchanged.
 pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata), TrainError> {
-    let WeightFile { arrays, metadata } = read_weights(path)?;
+    let WeightFile { arrays, metadata } = read(path)?;
     let WeightKind::Fcmae { fcmae: config } = &metadata.kind else {
         return Err(TrainError::WrongKind {
             path: path.to_owned(),
@@ -63,46 +74,84 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
     Ok((model, metadata))
 }
 
-/// Starts `model` from a weight file of either kind. The backbone must be complete and fit; final
-/// norm, head and decoder may stay fresh.
+/// Starts `model` from a weight file of either kind. The backbone must be complete and fit. The other
+/// parts are taken where they fit and stay fresh elsewhere; the head only if `classes`, in their order,
+/// are those of the file.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
 /// read.
-pub fn start_from<M: Module>(model: M, path: &Path) -> Result<M, TrainError> {
-    start_backbone(model, read_weights(path)?.arrays).map_err(|source| misfit(path, source))
+pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
+    let WeightFile { mut arrays, metadata } = read(path)?;
+    if metadata.classes != *classes {
+        arrays.retain(|name, _| !name.starts_with("head."));
+    }
+    start_backbone(model, arrays, path).map_err(|source| misfit(path, source))
 }
 
 /// What a weight file says about itself, without reading its tensors.
 ///
 /// # Errors
-/// [`TrainError::Io`] when the file cannot be read or says nothing.
+/// [`TrainError::Io`] when the file cannot be read or says nothing, [`TrainError::Metadata`] when what it
+/// says makes no sense.
 pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     let header = read_header(path)?;
-    header.metadata.ok_or_else(|| TrainError::Io(IoError::Foreign { path: path.to_owned() }))
+    let metadata = header.metadata.ok_or_else(|| IoError::Foreign { path: path.to_owned() })?;
+    checked(path, metadata)
 }
 
-/// Parts that a run may start without: they are fresh if absent, and ignored if not needed.
+/// A whole weight file whose metadata makes sense.
+fn read(path: &Path) -> Result<WeightFile, TrainError> {
+    let WeightFile { arrays, metadata } = read_weights(path)?;
+    Ok(WeightFile { arrays, metadata: checked(path, metadata)? })
+}
+
+fn checked(path: &Path, metadata: WeightMetadata) -> Result<WeightMetadata, TrainError> {
+    match metadata.validate() {
+        Ok(()) => Ok(metadata),
+        Err(source) => Err(TrainError::Metadata { path: path.to_owned(), source }),
+    }
+}
+
+/// Parts that a run may start without.
 const OPTIONAL_PARTS: [&str; 6] = ["norm.", "head.", "mask_token", "proj.", "decoder.", "pred."];
 
-/// Gives the backbone of `model` the values of `arrays`, whether either is a classifier (names as in
-/// `stages.0...`) or an autoencoder (`encoder.stages.0...`). Final norm, head and decoder are taken
-/// where name and shape agree and otherwise stay as they are.
+/// Gives `model` the values of `arrays`, whether either is a classifier (names as in `stages.0...`) or an
+/// autoencoder (`encoder.stages.0...`). What stays fresh, and what is not used, is logged by name.
 ///
 /// # Errors
 /// [`IoError::Mismatch`] with every tensor of the backbone that is missing, unexpected or misshapen.
-fn start_backbone<M: Module>(model: M, arrays: BTreeMap<String, NamedArray>) -> Result<M, IoError> {
+fn start_backbone<M: Module>(
+    model: M,
+    arrays: BTreeMap<String, NamedArray>,
+    path: &Path,
+) -> Result<M, IoError> {
     let bare = |name: &str| name.strip_prefix("encoder.").unwrap_or(name).to_owned();
     let is_optional = |name: &str| OPTIONAL_PARTS.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
         parameter_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
-    let arrays: BTreeMap<String, NamedArray> = arrays
+    let (arrays, unused): (BTreeMap<String, NamedArray>, BTreeMap<String, NamedArray>) = arrays
         .into_iter()
         .map(|(name, array)| (bare(&name), array))
-        .filter(|(name, array)| !is_optional(name) || wanted.get(name) == Some(&array.shape))
-        .collect();
+        .partition(|(name, array)| !is_optional(name) || wanted.get(name) == Some(&array.shape));
     let expected: Vec<(String, Vec<usize>)> = wanted.into_iter().collect();
     check_names(&expected, &arrays, &OPTIONAL_PARTS)?;
+
+    let names = |list: Vec<&String>| list.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let fresh: Vec<&String> =
+        expected.iter().map(|(name, _)| name).filter(|name| !arrays.contains_key(*name)).collect();
+    // Of both sides, so of another shape: worth more than a quiet remark.
+    let (misshapen, absent): (Vec<_>, Vec<_>) =
+        fresh.into_iter().partition(|name| unused.contains_key(*name));
+    if !misshapen.is_empty() {
+        log::warn!("{}: of another shape, so these start fresh: {}", path.display(), names(misshapen));
+    }
+    if !absent.is_empty() {
+        log::info!("{}: not there, so these start fresh: {}", path.display(), names(absent));
+    }
+    if !unused.is_empty() {
+        log::info!("{}: not used: {}", path.display(), names(unused.keys().collect()));
+    }
     assign(model, |name| arrays.get(&bare(name)))
 }
 

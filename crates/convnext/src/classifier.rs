@@ -6,7 +6,7 @@ use burn::prelude::*;
 use convnext_core::{ClassNames, Preprocessing};
 use convnext_data::{Picture, prepare_for_evaluation};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
-use convnext_train::{TrainError, load_classifier};
+use convnext_train::{TrainError, load_classifier, log_probabilities};
 use serde::Serialize;
 
 /// A classifier with its preprocessing and class names, ready for pictures.
@@ -61,7 +61,8 @@ impl Classifier {
     /// For each picture all classes, the likeliest first.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the network does not take colour pictures.
+    /// [`TrainError::Model`] when the network does not take colour pictures, [`TrainError::NotFinite`] when
+    /// its weights are damaged.
     pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<Vec<Prediction>>, TrainError> {
         if pictures.is_empty() {
             return Ok(Vec::new());
@@ -70,25 +71,26 @@ impl Classifier {
         let logits = self.model.forward(images, &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
-        Ok(logits.chunks(classes).map(|row| self.rank(row)).collect())
+        let ranked = logits.chunks(classes).map(|row| self.rank(row)).collect::<Option<Vec<_>>>();
+        ranked.ok_or_else(|| TrainError::NotFinite { what: "the answer of the classifier".into() })
     }
 
-    fn rank(&self, logits: &[f32]) -> Vec<Prediction> {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weight = |logit: f32| f64::from(logit - largest).exp();
-        let total: f64 = logits.iter().map(|&logit| weight(logit)).sum();
+    /// All classes, the likeliest first; `None` when a logit is not finite.
+    fn rank(&self, logits: &[f32]) -> Option<Vec<Prediction>> {
+        let logs = log_probabilities(logits)?;
         let mut predictions: Vec<Prediction> = logits
             .iter()
+            .zip(logs)
             .enumerate()
-            .map(|(index, &logit)| Prediction {
+            .map(|(index, (&logit, log))| Prediction {
                 label: self.classes.name(index),
                 index,
-                probability: weight(logit) / total,
+                probability: log.exp(),
                 logit,
             })
             .collect();
         predictions.sort_by(|a, b| b.logit.total_cmp(&a.logit).then(a.index.cmp(&b.index)));
-        predictions
+        Some(predictions)
     }
 }
 

@@ -57,7 +57,8 @@ impl Reconstructor {
     /// Removes patches and predicts them.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the mask does not fit the picture's patches.
+    /// [`TrainError::Model`] when the mask does not fit the picture's patches, [`TrainError::NotFinite`] when
+    /// the weights are damaged.
     pub fn reconstruct(&self, picture: &Picture, mask: &Mask) -> Result<Reconstruction, TrainError> {
         let Preprocessing { image_size: size, mean, std, .. } = self.preprocessing;
         let original = crop_for_evaluation(picture, &self.preprocessing);
@@ -65,6 +66,10 @@ impl Reconstructor {
         let images = Tensor::from_data(pixels, &self.device);
         let masks = std::slice::from_ref(mask);
         let output = self.model.forward(images.clone(), masks)?;
+        let loss = output.loss.into_scalar::<f32>();
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite { what: "the reconstruction".into() });
+        }
         let restored = tensor_values(self.model.reconstruct(images, masks, output.predictions)?);
 
         let keeps = mask.upsample(size / mask.grid().rows);
@@ -73,10 +78,7 @@ impl Reconstructor {
             .flat_map(|(rgb, &kept)| if kept { [rgb[0], rgb[1], rgb[2]] } else { [REMOVED; 3] })
             .collect();
         let reconstructed = denormalize(&restored, size * size, mean, std);
-        Ok(Reconstruction {
-            loss: output.loss.into_scalar::<f32>(),
-            picture: side_by_side(&[original.rgb(), &masked, &reconstructed], size)?,
-        })
+        Ok(Reconstruction { loss, picture: side_by_side(&[original.rgb(), &masked, &reconstructed], size)? })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::Args;
 use convnext::core::Seed;
-use convnext::train::{FinetuneJob, FinetuneRecipe, finetune, read_metadata};
+use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, finetune, read_metadata};
 
 use super::output::print_text;
 use super::progress::TrainingProgress;
@@ -40,12 +40,18 @@ pub(crate) struct FinetuneArguments {
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let threads = super::use_threads(arguments.training.machine.threads)?;
     let job = plan(arguments, threads)?;
-    let (weights, last) = finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
+    let Finetuned { weights, last, held_out } =
+        finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
     if let Some(top1) = last.validation.get("validation_top1") {
         print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
     }
+    // Without these two, `evaluate` would look at training images as well.
+    let same_part = match held_out {
+        true => format!(" --val-fraction {} --seed {}", job.validation_fraction, job.seed.0),
+        false => String::new(),
+    };
     print_text(&format!(
-        "wrote {weights}\nnext: convnext evaluate --data {data} --weights {weights}\n      \
+        "wrote {weights}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
          convnext classify IMAGE --weights {weights}",
         weights = weights.display(),
         data = job.data.display(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use convnext::core::{WeightKind, WeightMetadata};
-use convnext::io::{Header, TensorInfo, read_header};
+use convnext::io::{TensorInfo, read_header};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
@@ -42,13 +42,14 @@ struct Tensor {
 }
 
 pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
-    let Header { tensors, metadata, size } = read_header(&arguments.weights)?;
-    let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
-    let tensors = tensors
+    let header = read_header(&arguments.weights)?;
+    let parameters = header.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+    let tensors = header
+        .tensors
         .into_iter()
         .map(|TensorInfo { name, dtype, shape, .. }| Tensor { name, dtype, shape })
         .collect();
-    let contents = Contents { bytes: size, parameters, metadata, tensors };
+    let contents = Contents { bytes: header.size, parameters, metadata: header.metadata, tensors };
     if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
 }
 

@@ -34,10 +34,10 @@ pub(crate) struct PretrainArguments {
     #[arg(long, value_name = "KIND")]
     encoder: Option<EncoderName>,
     /// Blocks of the decoder [default: 1]
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::decoder_depth)]
     decoder_depth: Option<usize>,
     /// Channels of the decoder [default: 512; 128 for the micro models]
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
     #[command(flatten)]
     training: TrainingArguments,
@@ -102,6 +102,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<Pretrain
     let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
     recipe.masking.image_size = training.image_size.or(of_weights).unwrap_or(recipe.masking.image_size);
     recipe.masking.ratio = model.mask_ratio;
+    recipe.masking.normalize_target = model.normalize_target;
     recipe.training.batch_size = training.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.training.learning_rate = training.lr.unwrap_or(recipe.training.learning_rate);
     Ok(PretrainJob {

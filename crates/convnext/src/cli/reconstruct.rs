@@ -83,7 +83,10 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
         };
         let result = reconstructor.reconstruct(&picture, &mask)?;
-        let target = arguments.out.join(picture_name(path, index, &mut names));
+        let target = arguments.out.join(picture_name(path, &mut names));
+        if let Some(input) = arguments.images.iter().find(|input| is_same_file(input, &target)) {
+            anyhow::bail!("{} would be overwritten; choose another --out", input.display());
+        }
         result.picture.save_png(&target)?;
         answers.push(Answer {
             image: path.display().to_string(),
@@ -111,11 +114,30 @@ fn read_mask(path: &Path, grid: PatchGrid) -> anyhow::Result<Mask> {
     Mask::from_kept(grid, file.kept).map_err(|error| anyhow::anyhow!("mask {name}: {error}"))
 }
 
-/// The name of the picture for an image; images of the same name are told apart by their place.
-fn picture_name(image: &Path, index: usize, taken: &mut HashSet<String>) -> String {
+/// The name of the picture for an image; later images of the same name are numbered.
+fn picture_name(image: &Path, taken: &mut HashSet<String>) -> String {
     let stem = image.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-    let name = format!("{stem}.png");
-    let name = if taken.contains(&name) { format!("{stem}-{index}.png") } else { name };
-    taken.insert(name.clone());
+    let mut name = format!("{stem}.png");
+    let mut number = 2;
+    while !taken.insert(name.clone()) {
+        name = format!("{stem}-{number}.png");
+        number += 1;
+    }
     name
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_the_same_name_are_numbered() {
+        let mut taken = HashSet::new();
+        let names = ["a-2.png", "x/a.png", "y/a.jpg"].map(|image| picture_name(Path::new(image), &mut taken));
+        assert_eq!(names, ["a-2.png", "a.png", "a-3.png"]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use convnext::core::{ModelConfig, ModelSize, find_model};
+use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, find_model};
 use convnext::data::Orientation;
 use convnext::train::{Length, TrainError};
 
@@ -18,6 +18,34 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
         Ok(value) if value > 0 => Ok(value),
         _ => Err("expected a whole number of at least 1".into()),
     }
+}
+
+/// A count from 1 to `most`.
+fn count_to(text: &str, most: usize) -> Result<usize, String> {
+    match usize::from_str(text) {
+        Ok(value) if (1..=most).contains(&value) => Ok(value),
+        _ => Err(format!("expected a whole number from 1 to {most}")),
+    }
+}
+
+/// A number of threads; more than this is a slip of the fingers.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    count_to(text, 1024)
+}
+
+/// The side of an image in pixels.
+pub(crate) fn image_size(text: &str) -> Result<usize, String> {
+    count_to(text, LARGEST_IMAGE)
+}
+
+/// Blocks of a decoder.
+pub(crate) fn decoder_depth(text: &str) -> Result<usize, String> {
+    count_to(text, MOST_BLOCKS)
+}
+
+/// Channels of a decoder.
+pub(crate) fn decoder_width(text: &str) -> Result<usize, String> {
+    count_to(text, MOST_CHANNELS)
 }
 
 /// The side and stride of the stem.
@@ -72,7 +100,7 @@ pub(crate) struct TrainingArguments {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) batch_size: Option<usize>,
     /// Side of the images in pixels [default: that of the weights, or 224]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = image_size)]
     pub(crate) image_size: Option<usize>,
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
@@ -93,7 +121,7 @@ pub(crate) struct TrainingArguments {
 #[derive(Debug, Args)]
 pub(crate) struct MachineArguments {
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
@@ -151,6 +179,9 @@ mod tests {
         assert!(["0", "-1", "1.5", "x"].iter().all(|text| count(text).is_err()));
         assert!(["0", "1", "1.2", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(["0", "-1", "inf", "nan"].iter().all(|text| positive(text).is_err()));
+        assert!(["0", "1025"].iter().all(|text| threads(text).is_err()));
+        assert!(["0", "100000000"].iter().all(|text| image_size(text).is_err()));
+        assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
         assert!(model("giant").unwrap_err().contains("known models: atto"));
     }
