@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, FcmaeConfig, ModelConfig, Preprocessing};
+use crate::{ConfigError, FcmaeConfig, ModelConfig, PatchGrid, Preprocessing};
 
 /// The names of the classes, in the order of the logits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,16 +77,18 @@ impl WeightMetadata {
     /// from a file calls this before building anything.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] or [`ConfigError::ClassNames`].
+    /// [`ConfigError`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.preprocessing.validate()?;
+        let size = self.preprocessing.image_size;
         let classes = match &self.kind {
             WeightKind::Classifier { model } => {
-                model.validate()?;
+                model.stage_sizes(size, size)?;
                 model.classes
             }
             WeightKind::Fcmae { fcmae } => {
                 fcmae.validate()?;
+                PatchGrid::of_image(&fcmae.encoder, size, size)?;
                 0
             }
         };

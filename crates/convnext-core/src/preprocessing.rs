@@ -52,7 +52,7 @@ impl Preprocessing {
         let finite = self.mean.iter().all(|mean| mean.is_finite());
         check(finite, "mean", format!("{:?}", self.mean), "finite")?;
         let positive = self.std.iter().all(|std| std.is_finite() && *std > 0.0);
-        check(positive, "standard deviation", format!("{:?}", self.std), "finite and above 0")
+        check(positive, "std", format!("{:?}", self.std), "finite and above 0")
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
             (Preprocessing { image_size: 100_000_000, ..good }, "image size is 100000000"),
             (Preprocessing { crop: Some(0.0), ..good }, "crop is"),
             (Preprocessing { mean: [f32::NAN; 3], ..good }, "mean is"),
-            (Preprocessing { std: [0.2, 0.0, 0.2], ..good }, "standard deviation is"),
+            (Preprocessing { std: [0.2, 0.0, 0.2], ..good }, "std is"),
         ] {
             let message = bad.validate().unwrap_err().to_string();
             assert!(message.contains(what), "{message}");

@@ -68,15 +68,15 @@ pub enum TrainError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The loss is not a number any more.
+    /// The loss, a weight or a result is not a number any more.
     #[error(
-        "the loss of step {step} is {loss}: training has diverged; use a smaller --lr, or look for broken values in the data"
+        "training has diverged at step {step}: {what} is not finite; use a smaller --lr, or look for broken values in the data"
     )]
     Diverged {
-        /// The step, counted from 1.
+        /// The last step, counted from 1.
         step: usize,
-        /// The loss found.
-        loss: f32,
+        /// What is not finite.
+        what: String,
     },
     /// The classes of a data set are not those of a classifier.
     #[error("the data has class '{class}', which the classifier does not know; it knows: {known}")]
@@ -87,7 +87,7 @@ pub enum TrainError {
         known: String,
     },
     /// A result or a weight is not a number.
-    #[error("{what} holds a value that is not finite; the weights are damaged or their training diverged")]
+    #[error("{what} is not finite: the weights are damaged, or their training diverged")]
     NotFinite {
         /// Which tensor or result.
         what: String,

@@ -81,7 +81,7 @@ pub fn train<T: Task>(
             step += 1;
             trained_images += images;
             if !value.is_finite() {
-                return Err(TrainError::Diverged { step, loss: value });
+                return Err(TrainError::Diverged { step, what: format!("the loss ({value})") });
             }
             model = optimizer.step(model, &loss.backward(), learning_rate);
             losses += f64::from(value);
@@ -99,11 +99,11 @@ pub fn train<T: Task>(
         }
         let finished = step >= schedule.total_steps;
         if finished {
-            task.save(&model, &run.weights())?;
+            task.save(&model, &run.weights()).map_err(|error| diverged(error, step))?;
         }
         let mut validation = BTreeMap::new();
         if finished || trained_images >= task.validation_images() {
-            validation = task.validate(&model.valid())?;
+            validation = task.validate(&model.valid()).map_err(|error| diverged(error, step))?;
             trained_images = 0;
         }
         let train_loss = losses / (step - first_step).max(1) as f64;
@@ -123,6 +123,14 @@ pub fn train<T: Task>(
         );
     }
     Ok(Trained { model, last })
+}
+
+/// What is not finite during training is the training's doing and not that of damaged weights.
+fn diverged(error: TrainError, step: usize) -> TrainError {
+    match error {
+        TrainError::NotFinite { what } => TrainError::Diverged { step, what },
+        other => other,
+    }
 }
 
 /// The images of a batch on a device, `[N, channels, height, width]`. Copies the pixels once.

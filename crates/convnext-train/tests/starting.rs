@@ -118,7 +118,7 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
         (ModelConfig { depths: [1, 1, 1 << 60, 1], ..good.clone() }, sizes, names(&[]), "depths is"),
         (ModelConfig { widths: [16, 32, 64, 1 << 60], ..good.clone() }, sizes, names(&[]), "widths is"),
         (good.clone(), Preprocessing { image_size: 0, ..sizes }, names(&[]), "image size is 0"),
-        (good.clone(), Preprocessing { std: [0.0; 3], ..sizes }, names(&[]), "standard deviation"),
+        (good.clone(), Preprocessing { std: [0.0; 3], ..sizes }, names(&[]), "std is"),
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {
         let path = folder.path().join("weights.safetensors");

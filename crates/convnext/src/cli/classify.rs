@@ -16,11 +16,14 @@ const BATCH: usize = 16;
 
 /// Say what is in pictures
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   convnext classify cat.jpg dog.png --weights runs/classifier/weights.safetensors
   convnext classify photos --weights weights.safetensors --top-k 1 --csv answers.csv
-  convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json")]
+  convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json"
+)]
 pub(crate) struct ClassifyArguments {
     /// Pictures, or folders and archives of pictures
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
@@ -131,7 +134,12 @@ fn describe(answers: &[Answer]) -> String {
 }
 
 fn write_csv(path: &Path, answers: &[Answer]) -> anyhow::Result<()> {
-    let cannot = |error: csv::Error| anyhow::anyhow!("cannot write {}: {error}", path.display());
+    let cannot = |error: csv::Error| {
+        anyhow::anyhow!(
+            "cannot write {}: {error}; check that its folder exists and may be written",
+            path.display()
+        )
+    };
     let mut writer = csv::Writer::from_path(path).map_err(cannot)?;
     writer.write_record(["image", "rank", "label", "index", "probability", "logit"]).map_err(cannot)?;
     for answer in answers {

@@ -14,13 +14,16 @@ use super::values::{self, MachineArguments, PictureArguments};
 
 /// Measure a classifier on labelled images: top-1, top-5, loss, each class
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 The images are val/CLASS/* (or test/CLASS/*) if there is such a part, and CLASS/* otherwise.
 If `finetune` held a part of CLASS/* out, name the same --val-fraction and --seed to measure on that part.
 
 Examples:
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
-  convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json")]
+  convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
+)]
 pub(crate) struct EvaluateArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]

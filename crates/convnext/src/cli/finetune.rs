@@ -13,13 +13,16 @@ use super::values::{self, TrainingArguments};
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 The data is train/CLASS/* and val/CLASS/* (or test), or CLASS/* which is split by --val-fraction and --seed.
 
 Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
   convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
-  convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few")]
+  convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few"
+)]
 pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]

@@ -11,12 +11,15 @@ use super::output::{print_json, print_text, table, thousands};
 
 /// Show what is in a weight file
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Any safetensors file can be inspected, one of another program too.
 
 Examples:
   convnext inspect runs/classifier/weights.safetensors
-  convnext inspect weights.safetensors --json")]
+  convnext inspect weights.safetensors --json"
+)]
 pub(crate) struct InspectArguments {
     /// A safetensors file
     #[arg(value_name = "WEIGHTS")]

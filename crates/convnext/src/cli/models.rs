@@ -10,13 +10,16 @@ const SIZES: [usize; 3] = [224, 384, 512];
 
 /// List the models with their exact parameters, multiply-adds and FLOPs
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 FLOPs are counted as in the paper: multiply-adds plus 5 for every value that a LayerNorm puts out.
 All counts are for 1,000 classes, 3 input channels and stem stride 4.
 
 Examples:
   convnext models
-  convnext models --json")]
+  convnext models --json"
+)]
 pub(crate) struct ModelsArguments {
     /// Print JSON
     #[arg(long)]

@@ -13,13 +13,16 @@ use super::values::{self, TrainingArguments};
 
 /// Pre-train on images without labels (FCMAE)
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 The image size must be a multiple of the patch, which is 8 x stem stride pixels wide: 32 by default.
 
 Examples:
   convnext pretrain --data photos --model atto --out runs/pretrained
   convnext pretrain --data photos.tar --model tiny --epochs 200 --batch-size 32 --out runs/tiny
-  convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons")]
+  convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons"
+)]
 pub(crate) struct PretrainArguments {
     /// Images: a folder with any nesting, a .tar or a .tar.gz; labels are ignored
     #[arg(long, value_name = "PATH")]

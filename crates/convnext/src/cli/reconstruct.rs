@@ -15,13 +15,16 @@ use super::values::{self, MachineArguments, PictureArguments};
 
 /// Show what a pre-trained autoencoder sees behind the mask
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Each picture written shows the original, what the encoder saw, and the reconstruction.
 
 Examples:
   convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out pictures
   convnext reconstruct *.jpg --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out pictures
-  convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out pictures --json")]
+  convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out pictures --json"
+)]
 pub(crate) struct ReconstructArguments {
     /// Pictures
     #[arg(required = true, value_name = "IMAGE")]
@@ -72,8 +75,12 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
-    fs::create_dir_all(&arguments.out)
-        .map_err(|error| anyhow::anyhow!("cannot make folder {}: {error}", arguments.out.display()))?;
+    fs::create_dir_all(&arguments.out).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot make folder {}: {error}; check that no file is in its place and that it may be written",
+            arguments.out.display()
+        )
+    })?;
     let mut names = HashSet::new();
     let mut answers = Vec::new();
     for (index, path) in arguments.images.iter().enumerate() {
@@ -106,8 +113,8 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
 
 fn read_mask(path: &Path, grid: PatchGrid) -> anyhow::Result<Mask> {
     let name = path.display();
-    let text =
-        fs::read_to_string(path).map_err(|error| anyhow::anyhow!("cannot read mask {name}: {error}"))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read mask {name}: {error}; check that the path is right"))?;
     let file: MaskFile = serde_json::from_str(&text).map_err(|error| {
         anyhow::anyhow!("mask {name} is not of the form {{\"kept\": [0, 3, ...]}}: {error}")
     })?;

@@ -1,0 +1,26 @@
+//! The command line as people and scripts meet it: the program is run, nothing is called directly.
+//!
+//! Commands stand in the tests as one would type them, in a fresh folder for each test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+
+mod cli {
+    mod bench;
+    mod pictures;
+    mod weights;
+
+    mod bad_data;
+    mod bad_masks;
+    mod bad_outputs;
+    mod bad_sizes;
+    mod bad_values;
+    mod bad_weights;
+    mod catalogue;
+    mod classifying;
+    mod evaluating;
+    mod finetuning;
+    mod inspecting;
+    mod pretraining;
+    mod reconstructing;
+    mod whole_job;
+}

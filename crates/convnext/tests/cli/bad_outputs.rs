@@ -1,0 +1,59 @@
+//! Places that cannot be written to, or hold something already. Root runs tests in places, so the
+//! unwritable ones lie under a regular file.
+
+use super::bench::Bench;
+use super::weights::{autoencoder, classifier};
+
+const PRETRAIN: &str = "pretrain --data labelled --model micro --image-size 64 --steps 1";
+const FINETUNE: &str = "finetune --data labelled --init none --model micro --image-size 32 --steps 1";
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("autoencoder.safetensors", autoencoder());
+    bench.write("classifier.safetensors", classifier());
+    bench.write("taken", "I was here first.\n");
+    bench.draw_classes("labelled", 2);
+    bench
+}
+
+#[test]
+fn a_file_in_the_way_is_named_and_kept() {
+    let bench = bench();
+    let reconstruct = "reconstruct labelled/vertical/00.png --weights autoencoder.safetensors";
+    let mut lines = Vec::new();
+    for command in [PRETRAIN, FINETUNE, reconstruct] {
+        lines.extend(["taken", "taken/run"].map(|out| format!("{command} --out {out}")));
+    }
+    lines.push("classify labelled --weights classifier.safetensors --csv taken/answers.csv".into());
+    let words = ["taken", "check that"];
+    let refusals: Vec<(&str, &[&str])> = lines.iter().map(|line| (&line[..], &words[..])).collect();
+    bench.refuse(1, &refusals);
+    assert_eq!(bench.read_text("taken"), "I was here first.\n");
+}
+
+#[test]
+fn a_table_needs_its_folder() {
+    let line = "classify labelled --weights classifier.safetensors --csv gone/answers.csv";
+    bench().refuse(1, &[(line, &["gone/answers.csv", "check that"])]);
+}
+
+#[test]
+fn a_used_folder_is_refused_and_kept() {
+    let bench = bench();
+    bench.write("run/notes.txt", "the last run\n");
+    let words = ["output folder run is not empty", "--out"];
+    bench
+        .refuse(1, &[(&format!("{PRETRAIN} --out run"), &words), (&format!("{FINETUNE} --out run"), &words)]);
+    assert_eq!(bench.read_text("run/notes.txt"), "the last run\n");
+    assert!(!bench.exists("run/config.toml"), "something was written into a used folder");
+}
+
+#[test]
+fn an_empty_folder_and_a_deep_one_are_fine() {
+    let bench = bench();
+    bench.make_folder("empty");
+    for out in ["empty", "deep/deeper/run"] {
+        bench.succeed(&format!("{PRETRAIN} --out {out}"));
+        assert!(bench.exists(&format!("{out}/weights.safetensors")));
+    }
+}

@@ -1,0 +1,97 @@
+//! Bad input that one word of the command line gives away: code 2, before anything is done.
+
+use super::bench::Bench;
+
+const PRETRAIN: &str = "pretrain --data photos --model micro --out run";
+const FINETUNE: &str = "finetune --data photos --init none --model micro --out run";
+const EVALUATE: &str = "evaluate --data photos --weights w.safetensors";
+const CLASSIFY: &str = "classify photos --weights w.safetensors";
+const RECONSTRUCT: &str = "reconstruct photo.png --weights w.safetensors --out run";
+
+#[test]
+fn unknown_words_are_named() {
+    Bench::new().refuse(
+        2,
+        &[
+            ("fly", &["'fly'", "--help"]),
+            ("models --colour", &["'--colour'", "--help"]),
+            ("pretrain --data photos --model giant --out run", &["giant", "known models: atto", "micro"]),
+            ("finetune --data photos --init none --model v2 --out run", &["v2", "known models: atto"]),
+            (&format!("{PRETRAIN} --encoder dense"), &["dense", "sparse, masked-dense, leaky"]),
+            (&format!("{PRETRAIN} --device gpu"), &["gpu", "cpu"]),
+            (&format!("{FINETUNE} --mask-ratio 0.5"), &["--mask-ratio"]),
+            (&format!("{PRETRAIN} --labels-per-class 5"), &["--labels-per-class"]),
+            ("inspect one.safetensors two.safetensors", &["two.safetensors"]),
+        ],
+    );
+}
+
+#[test]
+fn missing_words_are_named() {
+    Bench::new().refuse(
+        2,
+        &[
+            ("pretrain --model micro --out run", &["--data <PATH>"]),
+            ("pretrain --data photos --model micro", &["--out <DIR>"]),
+            ("finetune --data photos --model micro", &["--out <DIR>"]),
+            ("evaluate --data photos", &["--weights <WEIGHTS>"]),
+            ("classify --weights w.safetensors", &["<IMAGE|FOLDER>"]),
+            ("classify photo.png", &["--weights <WEIGHTS>"]),
+            ("reconstruct photo.png --weights w.safetensors", &["--out <DIR>"]),
+            ("inspect", &["<WEIGHTS>"]),
+        ],
+    );
+}
+
+#[test]
+fn values_out_of_range_are_named_with_their_range() {
+    let share = "between 0 and 1";
+    let count = "expected a whole number";
+    let above = "above 0";
+    let stride = "1, 2 or 4";
+    let rows = [
+        (PRETRAIN, "--mask-ratio", &["1.5", "0", "1", "-0.5", "nan", "half"][..], share),
+        (PRETRAIN, "--stem-stride", &["3", "0", "8", "-1"], stride),
+        (PRETRAIN, "--batch-size", &["0", "-4", "1.5"], count),
+        (PRETRAIN, "--epochs", &["0", "-1"], count),
+        (PRETRAIN, "--steps", &["0"], count),
+        (PRETRAIN, "--image-size", &["0", "16385", "18446744073709551584", "big"], count),
+        (PRETRAIN, "--decoder-depth", &["0"], count),
+        (PRETRAIN, "--decoder-width", &["0", "18446744073709551615"], count),
+        (PRETRAIN, "--lr", &["-1", "0", "inf", "nan", "fast"], above),
+        (PRETRAIN, "--threads", &["0", "1025"], count),
+        (PRETRAIN, "--seed", &["-1", "1.5", "x"], "--seed"),
+        (FINETUNE, "--lr", &["-1"], above),
+        (FINETUNE, "--image-size", &["0", "18446744073709551584"], count),
+        (FINETUNE, "--stem-stride", &["3"], stride),
+        (FINETUNE, "--labels-per-class", &["0"], count),
+        (FINETUNE, "--val-fraction", &["0", "1", "2"], share),
+        (EVALUATE, "--batch-size", &["0"], count),
+        (EVALUATE, "--val-fraction", &["1.5"], share),
+        (CLASSIFY, "--top-k", &["0", "-1"], count),
+        (RECONSTRUCT, "--mask-ratio", &["1.5", "0"], share),
+    ];
+    let mut lines = Vec::new();
+    for (command, flag, values, range) in rows {
+        lines.extend(values.iter().map(|value| (format!("{command} {flag} {value}"), [flag, *value, range])));
+    }
+    let refusals: Vec<(&str, &[&str])> = lines.iter().map(|(line, words)| (&line[..], &words[..])).collect();
+    let bench = Bench::new();
+    bench.refuse(2, &refusals);
+    assert!(!bench.exists("run"), "a refused command made its output folder");
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_named() {
+    Bench::new().refuse(
+        2,
+        &[
+            (&format!("{PRETRAIN} --epochs 1 --steps 1"), &["--epochs", "--steps", "cannot be used with"]),
+            (&format!("{FINETUNE} --epochs 1 --steps 1"), &["--epochs", "--steps", "cannot be used with"]),
+            (&format!("{CLASSIFY} --json --csv a.csv"), &["--json", "--csv", "cannot be used with"]),
+            (&format!("{RECONSTRUCT} --mask m.json --mask-ratio 0.5"), &["--mask", "--mask-ratio"]),
+            (&format!("{EVALUATE} --seed 1"), &["--val-fraction"]),
+            ("models -q -v", &["--quiet", "--verbose"]),
+        ],
+    );
+}

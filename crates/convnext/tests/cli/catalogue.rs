@@ -1,0 +1,47 @@
+//! What one finds out without data: models, help, version.
+
+use predicates::str::contains;
+
+use super::bench::Bench;
+
+#[test]
+fn models_are_listed_with_exact_counts() {
+    let rows = Bench::new().json("models --json");
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 19);
+    for (name, parameters) in [("atto", 3_708_400), ("huge", 660_289_640), ("v1-xlarge", 350_196_968)] {
+        let row = rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(row["parameters"], parameters, "{row}");
+    }
+    let ours: Vec<_> = rows.iter().filter(|row| row["in_paper"] == false).map(|row| &row["name"]).collect();
+    assert_eq!(ours, ["micro", "v1-micro"]);
+}
+
+#[test]
+fn models_print_a_table() {
+    Bench::new().run("models").success().stdout(contains("3,708,400")).stdout(contains("v1-xlarge"));
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let bench = Bench::new();
+    let commands = ["", "models", "pretrain", "finetune", "evaluate", "classify", "reconstruct", "inspect"];
+    for command in commands {
+        let help = bench.succeed(&format!("{command} --help"));
+        assert!(help.contains("Examples:\n"), "{command}:\n{help}");
+        assert!(help.contains(&format!("  convnext {command}")), "{command}:\n{help}");
+    }
+    for command in &commands[1..] {
+        bench.run("--help").success().stdout(contains(format!("\n  {command} ")));
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    Bench::new().run("--version").success().stdout(concat!("convnext ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    Bench::new().run("").code(2).stderr(contains("Usage: convnext"));
+}

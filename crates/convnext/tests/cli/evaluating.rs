@@ -1,0 +1,77 @@
+//! `convnext evaluate`, held against what `convnext classify` says about the same pictures.
+
+use serde_json::Value;
+
+use super::bench::Bench;
+use super::pictures::CLASSES;
+use super::weights::classifier;
+
+/// Labelled pictures of which the classifier has not seen half, and not as many of each class.
+fn labelled() -> Bench {
+    let bench = Bench::new();
+    bench.write("weights.safetensors", classifier());
+    for (class, count) in CLASSES.into_iter().zip([5, 14, 20]) {
+        for number in 0..count {
+            bench.draw(&format!("photos/val/{class}/{number}.png"), class, 10 + number);
+        }
+    }
+    bench
+}
+
+fn evaluation(bench: &Bench, settings: &str) -> Value {
+    bench.json(&format!("evaluate --data photos --weights weights.safetensors --json {settings}"))
+}
+
+#[test]
+fn the_fields_are_fixed_and_add_up() {
+    let result = evaluation(&labelled(), "");
+    let fields: Vec<&String> = result.as_object().unwrap().keys().collect();
+    let mut expected = ["images", "top1", "top5", "loss", "classes"];
+    expected.sort_unstable();
+    assert_eq!(fields, expected, "{result}");
+
+    let classes = result["classes"].as_array().unwrap();
+    let labels: Vec<&Value> = classes.iter().map(|class| &class["label"]).collect();
+    assert_eq!(labels, CLASSES, "{result}");
+    let sum = |weight: fn(&Value) -> f64| classes.iter().map(weight).sum::<f64>();
+    let number = |value: &Value| value.as_f64().unwrap();
+    let images = sum(|class| class["images"].as_f64().unwrap());
+    let weighted = sum(|class| class["images"].as_f64().unwrap() * class["accuracy"].as_f64().unwrap());
+    assert_eq!(images, 39.0, "{result}");
+    assert!((number(&result["top1"]) - weighted / images).abs() < 1e-12, "{result}");
+    assert_eq!(number(&result["top5"]), 1.0, "of three classes each is among the first five: {result}");
+}
+
+#[test]
+fn it_agrees_with_classify_counted_by_hand() {
+    let bench = labelled();
+    let result = evaluation(&bench, "--batch-size 7");
+    let answers = bench.json(
+        "classify photos/val/checkers photos/val/horizontal photos/val/vertical --weights weights.safetensors \
+         --top-k 3 --json",
+    );
+    let answers = answers.as_array().unwrap();
+    let mut right = 0;
+    let mut loss = 0.0;
+    for answer in answers {
+        let image = answer["image"].as_str().unwrap();
+        let class = CLASSES.into_iter().find(|class| image.contains(class)).unwrap();
+        let predictions = answer["predictions"].as_array().unwrap();
+        right += usize::from(predictions[0]["label"] == class);
+        let own = predictions.iter().find(|prediction| prediction["label"] == class).unwrap();
+        loss -= own["probability"].as_f64().unwrap().ln();
+    }
+    let count = answers.len() as f64;
+    assert_eq!(result["images"], answers.len(), "{result}");
+    assert_eq!(result["top1"].as_f64().unwrap(), right as f64 / count, "{result}");
+    let found = result["loss"].as_f64().unwrap();
+    assert!((found - loss / count).abs() < 1e-5, "{found}, by hand {}", loss / count);
+}
+
+#[test]
+fn for_people_there_is_a_table() {
+    let said = labelled().succeed("evaluate --data photos --weights weights.safetensors");
+    for word in ["class", "accuracy", "horizontal", "39 images: top-1", "top-5 100.00 %", "loss"] {
+        assert!(said.contains(word), "no '{word}' in\n{said}");
+    }
+}

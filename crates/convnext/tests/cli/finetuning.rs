@@ -1,0 +1,72 @@
+//! `convnext finetune`: from scratch, with few labels, with a split of its own.
+
+use predicates::str::contains;
+
+use super::bench::Bench;
+use super::weights::{autoencoder, classifier};
+
+const SCRATCH: &str = "finetune --data labelled --init none --model micro --image-size 32";
+
+#[test]
+fn few_labels_a_class_are_enough_to_start() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 8);
+    bench.draw_classes("labelled/val", 2);
+    bench
+        .run(&format!("{SCRATCH} --labels-per-class 5 --steps 2 --out run -v"))
+        .success()
+        .stderr(contains("from scratch on 15 images of 3 classes (6 for validation)"))
+        .stdout(contains("validation top-1"));
+    let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+    assert_eq!(config["labels_per_class"].as_integer(), Some(5), "{config}");
+    assert!(!config.contains_key("init"), "{config}");
+}
+
+#[test]
+fn data_without_a_validation_part_is_split() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 8);
+    bench
+        .run(&format!("{SCRATCH} --val-fraction 0.25 --seed 4 --steps 1 --out run -v"))
+        .success()
+        .stderr(contains("on 18 images of 3 classes (6 for validation)"));
+    let result = bench.json(
+        "evaluate --data labelled --val-fraction 0.25 --seed 4 --weights run/weights.safetensors --json",
+    );
+    assert_eq!(result["images"], 6, "{result}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 5);
+    let weights = |out: &str, settings: &str| {
+        bench.succeed(&format!("{SCRATCH} --epochs 2 --batch-size 4 --out {out} {settings}"));
+        bench.read(&format!("{out}/weights.safetensors"))
+    };
+    let first = weights("a", "--seed 1");
+    assert!(first == weights("b", "--seed 1"), "two runs with the same settings differ");
+    assert!(first != weights("c", "--seed 2"), "another seed gives the same weights");
+}
+
+#[test]
+fn both_kinds_of_weights_can_be_started_from() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 3);
+    for (name, weights) in [("autoencoder", autoencoder()), ("classifier", classifier())] {
+        bench.write("start.safetensors", weights);
+        bench.succeed(&format!("finetune --data labelled --init start.safetensors --steps 1 --out {name}"));
+        let contents = bench.json(&format!("inspect {name}/weights.safetensors --json"));
+        assert_eq!(contents["metadata"]["kind"], "classifier", "{name}");
+        assert_eq!(contents["metadata"]["preprocessing"]["image_size"], 32, "{name}");
+        assert_eq!(contents["metadata"]["model"]["stem_stride"], 1, "{name}");
+    }
+}
+
+#[test]
+fn training_that_diverges_says_so() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 3);
+    bench.refuse(1, &[(&format!("{SCRATCH} --lr 1e30 --steps 20 --out run"), &["diverged", "--lr", "step"])]);
+    assert!(!bench.exists("run/weights.safetensors"), "broken weights were written");
+}

@@ -1,0 +1,119 @@
+//! `convnext pretrain`: the run folder, the metrics, repeatability.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+
+use super::bench::Bench;
+use super::weights::autoencoder;
+
+/// Patches of 32 pixels, so that a step of 64 pixels is quick.
+const QUICK: &str = "pretrain --data photos --model micro --image-size 64 --batch-size 4";
+
+fn photos() -> Bench {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 4);
+    bench
+}
+
+#[test]
+fn the_run_folder_holds_configuration_metrics_and_weights() {
+    let bench = photos();
+    let said = bench.succeed(&format!("{QUICK} --steps 5 --seed 3 --mask-ratio 0.7 --lr 0.002 --out runs/a"));
+    assert!(said.contains("runs/a/weights.safetensors"), "{said}");
+
+    let config: toml::Table = bench.read_text("runs/a/config.toml").parse().unwrap();
+    assert_eq!(config["seed"].as_integer(), Some(3), "{config}");
+    assert_eq!(config["model"]["encoder"]["name"].as_str(), Some("micro"), "{config}");
+    assert_eq!(config["model"]["mask_ratio"].as_float(), Some(0.7), "{config}");
+    assert_eq!(config["recipe"]["training"]["learning_rate"].as_float(), Some(0.002), "{config}");
+    assert_eq!(config["recipe"]["training"]["batch_size"].as_integer(), Some(4), "{config}");
+
+    let metrics = bench.read_text("runs/a/metrics.jsonl");
+    let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<&Value> = lines.iter().filter(|line| line.get("loss").is_some()).collect();
+    assert_eq!(steps.len(), 5, "{metrics}");
+    for (number, step) in (1..).zip(steps) {
+        assert_eq!(step["step"], number, "{metrics}");
+        assert!(step["loss"].as_f64().is_some_and(f64::is_finite), "{metrics}");
+    }
+    // 12 pictures are 3 steps, so the second epoch is cut short.
+    let epochs: Vec<&Value> = lines.iter().filter(|line| line.get("train_loss").is_some()).collect();
+    assert_eq!(epochs.iter().map(|epoch| &epoch["step"]).collect::<Vec<_>>(), [3, 5], "{metrics}");
+}
+
+#[test]
+fn the_configuration_tells_how_long_the_run_was() {
+    let bench = photos();
+    // 12 pictures are 3 steps an epoch.
+    for (number, (length, epochs)) in [("--steps 2", 2.0 / 3.0), ("--epochs 2", 2.0)].into_iter().enumerate()
+    {
+        bench.succeed(&format!("{QUICK} {length} --out {number}"));
+        let config: toml::Table = bench.read_text(&format!("{number}/config.toml")).parse().unwrap();
+        let found = config["recipe"]["training"]["epochs"].as_float().unwrap();
+        assert!((found - epochs).abs() < 1e-9, "{length} is {epochs} epochs, not {found}:\n{config}");
+    }
+}
+
+#[test]
+fn nothing_but_the_result_is_said_off_a_terminal() {
+    let bench = photos();
+    bench.run(&format!("{QUICK} --steps 1 --out a")).success().stderr("");
+    bench.run(&format!("{QUICK} --steps 1 --out b -v")).success().stderr(contains("12 images of 64 px"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let bench = photos();
+    let weights = |out: &str, settings: &str| {
+        bench.succeed(&format!("{QUICK} --epochs 2 --out {out} {settings}"));
+        bench.read(&format!("{out}/weights.safetensors"))
+    };
+    let first = weights("a", "--seed 1");
+    assert!(first == weights("b", "--seed 1"), "two runs with the same settings differ");
+    assert!(first == weights("c", "--seed 1 --threads 1"), "the number of threads changes the weights");
+    assert!(first != weights("d", "--seed 2"), "another seed gives the same weights");
+}
+
+#[test]
+fn every_option_of_the_autoencoder_runs_and_is_kept() {
+    let bench = photos();
+    for (number, (settings, path, expected)) in [
+        ("--encoder masked-dense", "encoder_kind", "masked-dense"),
+        ("--encoder leaky", "encoder_kind", "leaky"),
+        ("--decoder-depth 2", "decoder.depth", "2"),
+        ("--decoder-width 24", "decoder.width", "24"),
+        ("--stem-stride 2", "encoder.stem_stride", "2"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.succeed(&format!("{QUICK} --steps 1 --out {number} {settings}"));
+        let contents = bench.json(&format!("inspect {number}/weights.safetensors --json"));
+        let fcmae = &contents["metadata"]["fcmae"];
+        let found = path.split('.').fold(fcmae, |value, key| &value[key]);
+        assert_eq!(found.to_string().trim_matches('"'), expected, "{settings}: {fcmae}");
+    }
+}
+
+#[test]
+fn it_goes_on_from_weights_as_they_say() {
+    let bench = photos();
+    bench.write("start.safetensors", autoencoder());
+    bench.succeed("pretrain --data photos --init start.safetensors --steps 1 --batch-size 4 --out run");
+    let [before, after] = ["start", "run/weights"]
+        .map(|name| bench.json(&format!("inspect {name}.safetensors --json"))["metadata"].take());
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_few_corrupt_images_are_replaced_and_named() {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 37);
+    bench.draw_truncated("photos/cut-off.jpg");
+    // 1 of 112 is below 1 %, and two steps of 56 visit all.
+    bench
+        .run("pretrain --data photos --model micro --image-size 64 --batch-size 56 --steps 2 --out run")
+        .success()
+        .stderr(contains("cut-off.jpg").and(contains("another image takes its place")));
+}
