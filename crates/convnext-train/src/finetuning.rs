@@ -5,41 +5,26 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
-use convnext_data::{Batch, Dataset, LabelledData, Loader, Orientation, Transform, open_labelled};
+use convnext_data::{Batch, Dataset, LabelledData, Transform, open_labelled};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
-use crate::pretraining::training_loader;
 use crate::{
-    EpochReport, FinetuneRecipe, Length, Observer, Reading, RunFolder, Task, TrainError, Trained,
-    batch_images, evaluate, save_weights, smoothed_cross_entropy, start_from, train,
+    EpochReport, FinetuneRecipe, Observer, Reading, RunFolder, RunSettings, Task, TrainError, batch_images,
+    evaluate, save_weights, smoothed_cross_entropy, start_from, train,
 };
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
 pub struct FinetuneJob {
-    /// Folder or archive of images in folders of classes.
-    pub data: PathBuf,
-    /// Output folder.
-    pub out: PathBuf,
-    /// Weights to start from; `None` trains from scratch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-    /// Seed of every random choice.
-    pub seed: Seed,
-    /// Threads that read images.
-    #[serde(skip)]
-    pub threads: usize,
-    /// Whether the EXIF orientation of pictures counts.
-    pub orientation: Orientation,
+    /// Where, and under which seed; the data is images in folders of classes.
+    #[serde(flatten)]
+    pub run: RunSettings,
     /// Share of each class that becomes validation when the data has no such part.
     pub validation_fraction: f64,
     /// Use only so many labelled images of each class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels_per_class: Option<usize>,
-    /// How long, if not as the recipe says.
-    #[serde(skip)]
-    pub length: Option<Length>,
     /// The backbone; its number of classes, drop path and head are set from data and recipe.
     pub model: ModelConfig,
     /// How to train it.
@@ -61,64 +46,60 @@ pub struct Finetuned {
 /// Trains a classifier and writes it to `weights.safetensors` in the run folder.
 ///
 /// # Errors
-/// Any [`TrainError`]; whatever can be found wrong before the first step is found then.
+/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
 pub fn finetune(
     job: &FinetuneJob,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Finetuned, TrainError> {
-    let size = job.recipe.regularization.image_size;
+    let settings = &job.run;
+    let mut recipe = job.recipe.clone();
+    let size = recipe.regularization.image_size;
     let LabelledData { train: mut train_data, validation, held_out } =
-        open_labelled(&job.data, job.validation_fraction, job.seed)?;
+        open_labelled(&settings.data, job.validation_fraction, settings.seed)?;
     let classes = train_data.classes().clone();
     if let Some(count) = job.labels_per_class {
-        train_data = train_data.choose_per_class(count, job.seed)?;
+        train_data = train_data.choose_per_class(count, settings.seed)?;
     }
+    let images = train_data.len();
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
-    let model = ConvNext::new(&config, job.seed, &device.clone().autodiff())?;
-    let model = match &job.init {
-        None => model,
-        Some(path) => start_from(model, path, &classes)?,
-    };
-    let images = train_data.len();
-    let mut recipe = job.recipe.clone();
-    recipe.training.batch_size = recipe.training.batch_size.min(images);
-    let loader = Loader::new(
-        train_data,
-        Transform::Train(recipe.augmentation.transform(size)),
-        training_loader(recipe.training.batch_size, job.threads, job.orientation, job.seed),
-    )?;
-    let steps_per_epoch = loader.batches_per_epoch();
-    recipe.training = recipe.training.rescaled(steps_per_epoch, job.length);
-    let schedule = recipe.training.schedule(steps_per_epoch);
+    let transform = Transform::Train(recipe.augmentation.transform(size));
+    let lesson = settings.prepare(train_data, transform, &config, &mut recipe.training)?;
+    let mut model = ConvNext::new(&config, settings.seed, &device.clone().autodiff())?;
+    if let Some(path) = &settings.init {
+        model = start_from(model, path, &classes)?;
+    }
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let mut run = RunFolder::create(&job.out, &resolved)?;
+    let mut run = RunFolder::create(&settings.out, &resolved)?;
     observer.start(&format!(
         "training {} {} on {images} images of {} classes ({} for validation), {size} px: {} steps of {} images",
         config.name,
-        if job.init.is_some() { "from weights" } else { "from scratch" },
+        if settings.init.is_some() { "from weights" } else { "from scratch" },
         classes.len(),
         validation.len(),
-        schedule.total_steps,
+        lesson.schedule.total_steps,
         recipe.training.batch_size,
     ));
-    let preprocessing = Preprocessing::for_size(size);
     let task = Classification {
         rates: config.drop_path_rates(),
         smoothing: recipe.regularization.label_smoothing,
-        seed: job.seed,
+        seed: settings.seed,
         device: device.clone(),
         validation,
         reading: Reading {
             batch_size: recipe.training.batch_size,
-            threads: job.threads,
-            orientation: job.orientation,
+            threads: settings.threads,
+            orientation: settings.orientation,
         },
-        metadata: WeightMetadata { kind: WeightKind::Classifier { model: config }, preprocessing, classes },
+        metadata: WeightMetadata {
+            kind: WeightKind::Classifier { model: config },
+            preprocessing: Preprocessing::for_size(size),
+            classes,
+        },
     };
-    let Trained { last, .. } = train(&task, model, &loader, &recipe.training, &schedule, &mut run, observer)?;
+    let last = train(&task, model, &lesson, &recipe.training, &mut run, observer)?.last;
     Ok(Finetuned { weights: run.weights(), last, held_out })
 }
 
@@ -129,7 +110,11 @@ fn classifier_config(job: &FinetuneJob, classes: usize) -> ModelConfig {
     ModelConfig {
         classes,
         drop_path: rules.drop_path,
-        head_init_scale: if job.init.is_some() { rules.head_init_weights } else { rules.head_init_scratch },
+        head_init_scale: if job.run.init.is_some() {
+            rules.head_init_weights
+        } else {
+            rules.head_init_scratch
+        },
         ..job.model.clone()
     }
 }

@@ -17,6 +17,7 @@ mod optimizer;
 mod pretraining;
 mod recipe;
 mod run_folder;
+mod run_settings;
 mod schedule;
 mod training_loop;
 mod weights;
@@ -34,6 +35,7 @@ pub use recipe::{
     TrainingRecipe,
 };
 pub use run_folder::{RunFolder, WEIGHTS_FILE};
+pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
 pub use training_loop::{Task, Trained, batch_images, train};
 pub use weights::{load_classifier, load_fcmae, read_metadata, save_weights, start_from};

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use convnext_data::{Batch, Loader};
+use convnext_data::Batch;
 
-use crate::{AdamW, EpochReport, Observer, RunFolder, Schedule, StepReport, TrainError, TrainingRecipe};
+use crate::{AdamW, EpochReport, Lesson, Observer, RunFolder, StepReport, TrainError, TrainingRecipe};
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
 pub trait Task {
@@ -49,7 +49,7 @@ pub struct Trained<M> {
     pub last: EpochReport,
 }
 
-/// Trains `model` for `schedule.total_steps` steps and saves it in the run folder, before it is
+/// Trains `model` for `lesson.schedule.total_steps` steps and saves it in the run folder, before it is
 /// measured for the last time: a broken validation image must not cost the weights.
 ///
 /// # Errors
@@ -58,12 +58,12 @@ pub struct Trained<M> {
 pub fn train<T: Task>(
     task: &T,
     mut model: T::Model,
-    loader: &Loader,
+    lesson: &Lesson,
     recipe: &TrainingRecipe,
-    schedule: &Schedule,
     run: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Trained<T::Model>, TrainError> {
+    let Lesson { loader, schedule } = lesson;
     let mut optimizer = AdamW::new(recipe);
     let mut last = EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
     let mut step = 0;

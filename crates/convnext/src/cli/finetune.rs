@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use convnext::core::Seed;
 use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, finetune, read_metadata};
 
 use super::output::print_text;
@@ -50,14 +49,14 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     }
     // Without these two, `evaluate` would look at training images as well.
     let same_part = match held_out {
-        true => format!(" --val-fraction {} --seed {}", job.validation_fraction, job.seed.0),
+        true => format!(" --val-fraction {} --seed {}", job.validation_fraction, job.run.seed.0),
         false => String::new(),
     };
     print_text(&format!(
         "wrote {weights}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
          convnext classify IMAGE --weights {weights}",
         weights = weights.display(),
-        data = job.data.display(),
+        data = job.run.data.display(),
     ))
 }
 
@@ -72,19 +71,12 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<Finetune
     let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
     recipe.regularization.image_size =
         training.image_size.or(of_weights).unwrap_or(recipe.regularization.image_size);
-    recipe.training.batch_size = training.batch_size.unwrap_or(recipe.training.batch_size);
-    recipe.training.learning_rate = training.lr.unwrap_or(recipe.training.learning_rate);
+    training.adjust(&mut recipe.training);
     Ok(FinetuneJob {
-        data,
-        init,
-        seed: Seed(training.seed),
-        threads,
-        orientation: training.pictures.orientation(),
+        run: training.settings(data, init, threads),
         validation_fraction: val_fraction,
         labels_per_class,
-        length: training.length(),
         model,
         recipe,
-        out: training.out,
     })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, Seed, WeightKind};
+use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
 use convnext::train::{PretrainJob, PretrainRecipe, pretrain, read_metadata};
 
 use super::output::print_text;
@@ -106,17 +106,6 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<Pretrain
     recipe.masking.image_size = training.image_size.or(of_weights).unwrap_or(recipe.masking.image_size);
     recipe.masking.ratio = model.mask_ratio;
     recipe.masking.normalize_target = model.normalize_target;
-    recipe.training.batch_size = training.batch_size.unwrap_or(recipe.training.batch_size);
-    recipe.training.learning_rate = training.lr.unwrap_or(recipe.training.learning_rate);
-    Ok(PretrainJob {
-        data,
-        init,
-        seed: Seed(training.seed),
-        threads,
-        orientation: training.pictures.orientation(),
-        length: training.length(),
-        model,
-        recipe,
-        out: training.out,
-    })
+    training.adjust(&mut recipe.training);
+    Ok(PretrainJob { run: training.settings(data, init, threads), model, recipe })
 }

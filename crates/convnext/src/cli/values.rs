@@ -1,11 +1,12 @@
 //! Values that several commands share, with their ranges. A value out of its range ends with code 2.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, find_model};
+use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
-use convnext::train::{Length, TrainError};
+use convnext::train::{Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -89,7 +90,7 @@ pub(crate) struct TrainingArguments {
     pub(crate) model: Option<&'static ModelSize>,
     /// New folder for configuration, metrics and weights
     #[arg(long, value_name = "DIR")]
-    pub(crate) out: std::path::PathBuf,
+    pub(crate) out: PathBuf,
     /// Visits of every image; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count, conflicts_with = "steps")]
     pub(crate) epochs: Option<usize>,
@@ -143,16 +144,28 @@ impl PictureArguments {
 }
 
 impl TrainingArguments {
-    /// How long to train, if not as the recipe says.
-    pub(crate) fn length(&self) -> Option<Length> {
-        self.epochs.map(|epochs| Length::Epochs(epochs as f64)).or(self.steps.map(Length::Steps))
+    /// Writes what was typed over what the recipe says.
+    pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe) {
+        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
+    }
+
+    /// What every run needs to know.
+    pub(crate) fn settings(self, data: PathBuf, init: Option<PathBuf>, threads: usize) -> RunSettings {
+        let epochs = self.epochs.map(|epochs| Length::Epochs(epochs as f64));
+        RunSettings {
+            data,
+            out: self.out,
+            init,
+            seed: Seed(self.seed),
+            orientation: self.pictures.orientation(),
+            threads,
+            length: epochs.or(self.steps.map(Length::Steps)),
+        }
     }
 
     /// The backbone: that of the weights to start from, or the named one.
-    pub(crate) fn backbone(
-        &self,
-        init: Option<(&std::path::Path, &ModelConfig)>,
-    ) -> Result<ModelConfig, TrainError> {
+    pub(crate) fn backbone(&self, init: Option<(&Path, &ModelConfig)>) -> Result<ModelConfig, TrainError> {
         let Some((path, found)) = init else {
             let mut config = self.model.ok_or(TrainError::NoModel)?.config();
             config.stem_stride = self.stem_stride.unwrap_or(config.stem_stride);
