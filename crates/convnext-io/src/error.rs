@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use convnext_core::ConfigError;
 use thiserror::Error;
 
 /// Names of each sort that a message lists before it only counts.
@@ -37,16 +38,67 @@ pub enum IoError {
         /// The reason.
         source: io::Error,
     },
-    /// The file is a PyTorch file: a zip archive or a pickle.
+    /// A PyTorch file of before version 1.6: a bare pickle.
     #[error(
-        "{} is a PyTorch file ({format}), and those are not read yet; give a weight file that convnext wrote",
+        "{} is a pickle as PyTorch wrote it before version 1.6; if you trust it, load it and save it again with a \
+         current PyTorch: torch.save(torch.load(OLD), NEW)",
         path.display()
     )]
-    PyTorch {
+    LegacyPyTorch {
         /// The file.
         path: PathBuf,
-        /// Which of PyTorch's formats: `zip` or `pickle`.
-        format: &'static str,
+    },
+    /// A zip archive, or a record in it, that contradicts itself.
+    #[error("the archive {} is damaged ({why}); copy the file again", path.display())]
+    CorruptArchive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A zip archive other than those of `torch.save`.
+    #[error("the archive {} is none that is read: {why}", path.display())]
+    UnsupportedArchive {
+        /// The file.
+        path: PathBuf,
+        /// What is different and what to do.
+        why: String,
+    },
+    /// A PyTorch file that asks for more than tensors and plain data.
+    #[error(
+        "{} asks for {global}, which Python would load and could run, so that it was refused and nothing was \
+         run; if you trust its source, save the tensors alone: torch.save({{'model': model.state_dict()}}, NEW)",
+        path.display()
+    )]
+    ForbiddenGlobal {
+        /// The file.
+        path: PathBuf,
+        /// Module and name, cut if they are long.
+        global: String,
+    },
+    /// The structure of a PyTorch file is damaged or none of plain data.
+    #[error(
+        "the structure of {} is not read: {why}; copy the file again, or save the tensors alone: \
+         torch.save({{'model': model.state_dict()}}, NEW)",
+        path.display()
+    )]
+    BadPickle {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        why: String,
+    },
+    /// A PyTorch file without the tensors of a model.
+    #[error(
+        "{} holds no dictionary of tensors, neither as `model` or `model_ema` nor as a whole, only [{found}]; save \
+         one: torch.save({{'model': model.state_dict()}}, NEW)",
+        path.display()
+    )]
+    NoStateDict {
+        /// The file.
+        path: PathBuf,
+        /// The first keys that it holds.
+        found: String,
     },
     /// The file is something else than safetensors.
     #[error("{} is not a safetensors file: {why}", path.display())]
@@ -77,15 +129,43 @@ pub enum IoError {
         /// What is wrong with the header.
         why: String,
     },
-    /// A safetensors file from elsewhere, which does not say what model it holds.
+    /// A file from elsewhere that does not say what model it holds, in its names neither.
     #[error(
-        "{} is foreign: no `convnext` metadata says which model its tensors belong to; use weights written by \
-         this program",
+        "{} is foreign: no `convnext` metadata says which model its tensors belong to, and their names are not \
+         those of the official PyTorch code (downsample_layers.0.0.weight, stages.0.0.dwconv.weight, ...; for an \
+         autoencoder also encoder.*, mask_token, proj.*, decoder.N.*, pred.*); rename the tensors, or use \
+         official weights or those of this program",
         path.display()
     )]
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// The names are the official ones, but they do not make a whole model.
+    #[error("{} has names of the official PyTorch code, but {source}", path.display())]
+    ForeignMismatch {
+        /// The file.
+        path: PathBuf,
+        /// All differences, an [`IoError::Mismatch`].
+        source: Box<IoError>,
+    },
+    /// The tensors make a model beyond the limits of ours.
+    #[error("the tensors of {} make no model of ours: {source}", path.display())]
+    ImpossibleModel {
+        /// The file.
+        path: PathBuf,
+        /// The value that is out of its range.
+        source: ConfigError,
+    },
+    /// A tensor of the file cannot be what its name says.
+    #[error("tensor {name} of {} {why}", path.display())]
+    BadTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What is wrong with it and what to do.
+        why: String,
     },
     /// The metadata is there, but cannot be understood.
     #[error(
@@ -98,6 +178,14 @@ pub enum IoError {
         path: PathBuf,
         /// Where the text goes wrong.
         source: serde_json::Error,
+    },
+    /// The metadata is ours, but its values make no sense.
+    #[error("the `convnext` metadata of {} makes no sense: {why}; take the original file", path.display())]
+    WrongMetadata {
+        /// The file.
+        path: PathBuf,
+        /// Which value is wrong.
+        why: ConfigError,
     },
     /// A tensor has elements of a type that is not read.
     #[error(

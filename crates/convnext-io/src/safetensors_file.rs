@@ -13,7 +13,7 @@ use convnext_core::WeightMetadata;
 use safetensors::tensor::{Metadata, TensorInfo as RawInfo};
 use serde::Serialize;
 
-use crate::{ElementType, IoError, NamedArray};
+use crate::{ElementType, IoError, NamedArray, TensorInfo};
 
 /// Our key in `__metadata__`.
 const METADATA_KEY: &str = "convnext";
@@ -26,63 +26,6 @@ const PREFIX: u64 = 8;
 
 /// Headers beyond this are refused, as the `safetensors` crate does.
 const LARGEST_HEADER: u64 = 100_000_000;
-
-/// Everything in a weight file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WeightFile {
-    /// The tensors by name.
-    pub arrays: BTreeMap<String, NamedArray>,
-    /// What they belong to.
-    pub metadata: WeightMetadata,
-}
-
-/// What a file says about itself before its tensors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Header {
-    /// The tensors, sorted by name.
-    pub tensors: Vec<TensorInfo>,
-    /// What they belong to; `None` in files from elsewhere.
-    pub metadata: Option<WeightMetadata>,
-    /// Bytes of the file.
-    pub size: u64,
-}
-
-/// A tensor without its elements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Its name.
-    pub name: String,
-    /// The type of its elements as safetensors calls it; any, not only an [`ElementType`].
-    pub dtype: String,
-    /// Its shape, slowest axis first.
-    pub shape: Vec<usize>,
-}
-
-/// Reads a weight file that [`write_weights`] wrote.
-///
-/// # Errors
-/// [`IoError::Foreign`] for safetensors files from elsewhere, [`IoError::UnsupportedType`] by tensor, and
-/// all errors of [`read_header`].
-pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
-    let mut open = OpenFile::new(path)?;
-    let metadata = open.weight_metadata()?.ok_or_else(|| IoError::Foreign { path: path.to_owned() })?;
-    Ok(WeightFile { arrays: open.read_arrays()?, metadata })
-}
-
-/// Reads what a safetensors file holds, ours or foreign, without its tensors.
-///
-/// # Errors
-/// [`IoError::Missing`], [`IoError::Read`]; [`IoError::PyTorch`] and [`IoError::NotSafetensors`] for other
-/// formats; [`IoError::WrongSize`] and [`IoError::CorruptHeader`] for damaged files;
-/// [`IoError::BadMetadata`] when the metadata is ours but not valid.
-pub fn read_header(path: &Path) -> Result<Header, IoError> {
-    let open = OpenFile::new(path)?;
-    let mut tensors: Vec<TensorInfo> = (open.header.tensors().into_iter())
-        .map(|(name, info)| TensorInfo { name, dtype: info.dtype.to_string(), shape: info.shape.clone() })
-        .collect();
-    tensors.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(Header { tensors, metadata: open.weight_metadata()?, size: open.size })
-}
 
 /// Writes arrays and their metadata. Equal input gives equal bytes, whatever the order of the arrays.
 ///
@@ -113,15 +56,15 @@ pub fn write_weights(path: &Path, arrays: &[NamedArray], metadata: &WeightMetada
 }
 
 /// An open safetensors file whose header was read and checked; the tensors come next.
-struct OpenFile<'a> {
+pub(crate) struct SafetensorsFile<'a> {
     path: &'a Path,
     file: File,
     size: u64,
     header: Metadata,
 }
 
-impl<'a> OpenFile<'a> {
-    fn new(path: &'a Path) -> Result<Self, IoError> {
+impl<'a> SafetensorsFile<'a> {
+    pub(crate) fn open(path: &'a Path) -> Result<Self, IoError> {
         let mut file = File::open(path).map_err(|source| read_error(path, source))?;
         let size = file.metadata().map_err(|source| read_error(path, source))?.len();
 
@@ -149,7 +92,22 @@ impl<'a> OpenFile<'a> {
         Ok(Self { path, file, size, header })
     }
 
-    fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The tensors, sorted by name.
+    pub(crate) fn tensors(&self) -> Vec<TensorInfo> {
+        let mut tensors: Vec<TensorInfo> = (self.header.tensors().into_iter())
+            .map(|(name, info)| TensorInfo { name, dtype: info.dtype.to_string(), shape: info.shape.clone() })
+            .collect();
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        tensors
+    }
+
+    /// Our own metadata, if it is there.
+    pub(crate) fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
         let text = self.header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
         text.map(|text| serde_json::from_str(text))
             .transpose()
@@ -157,7 +115,7 @@ impl<'a> OpenFile<'a> {
     }
 
     /// Reads the tensors one after the other, each straight into its own memory.
-    fn read_arrays(&mut self) -> Result<BTreeMap<String, NamedArray>, IoError> {
+    pub(crate) fn read_arrays(&mut self) -> Result<BTreeMap<String, NamedArray>, IoError> {
         let mut arrays = self.empty_arrays()?;
         for name in self.header.offset_keys() {
             if let (Some(array), Some(info)) = (arrays.get_mut(&name), self.header.info(&name)) {
@@ -167,6 +125,11 @@ impl<'a> OpenFile<'a> {
             }
         }
         Ok(arrays)
+    }
+
+    /// Finds elements of a type that is not read.
+    pub(crate) fn check_types(&self) -> Result<(), IoError> {
+        self.empty_arrays().map(drop)
     }
 
     /// The arrays before their bytes are read, so that a type that is not read is found at once.
@@ -185,7 +148,7 @@ impl<'a> OpenFile<'a> {
     }
 }
 
-fn read_error(path: &Path, source: io::Error) -> IoError {
+pub(crate) fn read_error(path: &Path, source: io::Error) -> IoError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::NotFound => IoError::Missing { path },
@@ -204,8 +167,7 @@ fn header_size(path: &Path, start: &[u8]) -> Result<u64, IoError> {
         }
     }
     let why = match start {
-        [b'P', b'K', 3, 4, ..] => return Err(IoError::PyTorch { path, format: "zip" }),
-        [0x80, 2..=5, ..] => return Err(IoError::PyTorch { path, format: "pickle" }),
+        [0x80, 2..=5, ..] => return Err(IoError::LegacyPyTorch { path }),
         [] => "it is empty".to_owned(),
         _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
             "it is text, perhaps a web page or a Git LFS pointer in place of the file".to_owned()

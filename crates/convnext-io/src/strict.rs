@@ -16,16 +16,25 @@ pub fn check_names(
     found: &BTreeMap<String, NamedArray>,
     may_be_absent: &[&str],
 ) -> Result<(), IoError> {
+    let shapes = found.iter().map(|(name, array)| (name.as_str(), array.shape.as_slice())).collect();
+    check_shapes(expected, &shapes, may_be_absent)
+}
+
+/// As [`check_names`], before any array was read.
+pub(crate) fn check_shapes(
+    expected: &[(String, Vec<usize>)],
+    found: &BTreeMap<&str, &[usize]>,
+    may_be_absent: &[&str],
+) -> Result<(), IoError> {
     let mut missing = Vec::new();
     let mut misshapen = Vec::new();
     for (name, shape) in expected {
-        match found.get(name) {
-            Some(array) if array.shape == *shape => {}
-            Some(array) => misshapen.push(Misshapen {
-                name: name.clone(),
-                expected: shape.clone(),
-                found: array.shape.clone(),
-            }),
+        match found.get(name.as_str()) {
+            Some(found) if found == shape => {}
+            Some(found) => {
+                let (name, expected, found) = (name.clone(), shape.clone(), found.to_vec());
+                misshapen.push(Misshapen { name, expected, found });
+            }
             None if may_be_absent.iter().any(|prefix| name.starts_with(prefix)) => {}
             None => missing.push((name.clone(), shape.clone())),
         }
@@ -33,8 +42,8 @@ pub fn check_names(
     let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
     let unexpected: Vec<_> = found
         .iter()
-        .filter(|(name, _)| !known.contains(name.as_str()))
-        .map(|(name, array)| (name.clone(), array.shape.clone()))
+        .filter(|(name, _)| !known.contains(*name))
+        .map(|(name, shape)| ((*name).to_owned(), shape.to_vec()))
         .collect();
     if missing.is_empty() && unexpected.is_empty() && misshapen.is_empty() {
         return Ok(());

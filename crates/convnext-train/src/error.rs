@@ -92,13 +92,15 @@ pub enum TrainError {
         /// Which tensor or result.
         what: String,
     },
-    /// What a weight file says about itself makes no sense.
-    #[error("{path}: its metadata makes no sense: {source}")]
-    Metadata {
-        /// The weight file.
-        path: PathBuf,
-        /// Which value, and why.
-        source: ConfigError,
+    /// A step asks for more batches than an epoch has.
+    #[error(
+        "a step of {accumulate} batches does not fit an epoch of {batches}; use a smaller --accumulate or --batch-size, or more images"
+    )]
+    Accumulate {
+        /// Batches of a step.
+        accumulate: usize,
+        /// Whole batches of an epoch.
+        batches: usize,
     },
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]

@@ -10,8 +10,8 @@ use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
 use crate::{
-    EpochReport, FinetuneRecipe, Observer, Reading, RunFolder, RunSettings, Task, TrainError, batch_images,
-    evaluate, save_weights, smoothed_cross_entropy, start_from, train,
+    EpochReport, FinetuneRecipe, LayerDecay, Observer, Reading, RunFolder, RunSettings, Task, TrainError,
+    batch_images, evaluate, save_weights, smoothed_cross_entropy, start_from, train,
 };
 
 /// Everything that decides a supervised training.
@@ -65,10 +65,12 @@ pub fn finetune(
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(train_data, transform, &config, &mut recipe.training)?;
+    let mut lesson = settings.prepare(train_data, transform, &config, &mut recipe.training)?;
     let mut model = ConvNext::new(&config, settings.seed, &device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         model = start_from(model, path, &classes)?;
+        lesson.layer_decay =
+            recipe.layer_decay.map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
     }
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };

@@ -7,9 +7,12 @@
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
+mod average;
 mod error;
 mod evaluation;
 mod finetuning;
+mod gradients;
+mod layer_decay;
 mod logits;
 mod loss;
 mod observer;
@@ -22,19 +25,22 @@ mod schedule;
 mod training_loop;
 mod weights;
 
+pub use average::MovingAverage;
 pub use error::TrainError;
 pub use evaluation::{ClassResult, Evaluation, Reading, evaluate};
 pub use finetuning::{FinetuneJob, Finetuned, finetune};
+pub use gradients::NamedGradients;
+pub use layer_decay::{LayerCount, LayerDecay};
 pub use logits::log_probabilities;
 pub use loss::smoothed_cross_entropy;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, pretrain};
 pub use recipe::{
-    AugmentationRecipe, FinetuneRecipe, Length, MaskingRecipe, PretrainRecipe, RegularizationRecipe,
-    TrainingRecipe,
+    AugmentationRecipe, FinetuneRecipe, LayerDecayRecipe, Length, MaskingRecipe, PretrainRecipe,
+    RegularizationRecipe, TrainingRecipe,
 };
-pub use run_folder::{RunFolder, WEIGHTS_FILE};
+pub use run_folder::{AVERAGED_WEIGHTS_FILE, RunFolder, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
 pub use training_loop::{Task, Trained, batch_images, train};

@@ -4,34 +4,36 @@ use std::collections::HashMap;
 
 use burn::module::Module;
 use burn::optim::{AdamW as BurnAdamW, AdamWConfig, AdamWState, Optimizer};
-use burn::tensor::Gradients;
 use convnext_nn::replace_parameters;
 
-use crate::TrainingRecipe;
+use crate::{LayerDecay, NamedGradients, TrainingRecipe};
 
 /// PyTorch's epsilon; Burn's default is another.
 const EPSILON: f32 = 1e-8;
 
-/// `true` for parameters that weight decay applies to: none of one dimension, no bias, neither GRN's
-/// parameters nor the mask token (facts C1, D2; the release decays the last two in pre-training by
-/// accident of their shapes, its author advises against it).
-pub fn decays(name: &str, shape: &[usize]) -> bool {
-    shape.len() > 1 && !name.ends_with(".bias") && !name.contains(".grn.") && name != "mask_token"
+/// `true` for parameters that weight decay applies to: none of one dimension and no bias; GRN's
+/// parameters and the mask token only with `decay_grn_and_mask_token` (facts C1, D2: the release decays
+/// them in pre-training by accident of their shapes, its author advises against it).
+pub fn decays(name: &str, shape: &[usize], decay_grn_and_mask_token: bool) -> bool {
+    let is_special = name.contains(".grn.") || name == "mask_token";
+    shape.len() > 1 && !name.ends_with(".bias") && (decay_grn_and_mask_token || !is_special)
 }
 
 /// AdamW with PyTorch's semantics: decoupled decay, bias-corrected moments, epsilon outside the root.
 ///
 /// The state is kept by parameter name. The arithmetic is Burn's; this type decides which parameters
-/// decay.
+/// decay and how fast each learns.
 pub struct AdamW {
     decaying: BurnAdamW,
     plain: BurnAdamW,
+    decay_grn_and_mask_token: bool,
+    layer_decay: Option<LayerDecay>,
     states: HashMap<String, AdamWState<1>>,
 }
 
 impl AdamW {
-    /// An optimiser without state.
-    pub fn new(recipe: &TrainingRecipe) -> Self {
+    /// An optimiser without state. With `layer_decay`, early layers learn more slowly.
+    pub fn new(recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
         let [beta_1, beta_2] = recipe.betas;
         let with_decay = |decay: f64| {
             AdamWConfig::new()
@@ -41,16 +43,24 @@ impl AdamW {
                 .with_weight_decay(decay as f32)
                 .build()
         };
-        Self { decaying: with_decay(recipe.weight_decay), plain: with_decay(0.0), states: HashMap::new() }
+        Self {
+            decaying: with_decay(recipe.weight_decay),
+            plain: with_decay(0.0),
+            decay_grn_and_mask_token: recipe.decay_grn_and_mask_token,
+            layer_decay,
+            states: HashMap::new(),
+        }
     }
 
     /// One step of every parameter that has a gradient.
-    pub fn step<M: Module>(&mut self, model: M, gradients: &Gradients, learning_rate: f64) -> M {
+    pub fn step<M: Module>(&mut self, model: M, gradients: &NamedGradients, learning_rate: f64) -> M {
         replace_parameters(model, |parameter| {
-            let gradient = parameter.gradient(gradients)?;
-            let rule = if decays(&parameter.name, &parameter.shape) { &self.decaying } else { &self.plain };
+            let gradient = gradients.get(&parameter.name)?.clone();
+            let decays = decays(&parameter.name, &parameter.shape, self.decay_grn_and_mask_token);
+            let rule = if decays { &self.decaying } else { &self.plain };
+            let scale = self.layer_decay.as_ref().map_or(1.0, |layers| layers.scale(&parameter.name));
             let state = self.states.remove(&parameter.name);
-            let (values, state) = rule.step(learning_rate, parameter.values(), gradient, state);
+            let (values, state) = rule.step(learning_rate * scale, parameter.values(), gradient, state);
             if let Some(state) = state {
                 self.states.insert(parameter.name.clone(), state);
             }
@@ -66,7 +76,7 @@ mod tests {
     use convnext_nn::{ConvNext, DropPath, for_each_parameter, tensor_values};
 
     use super::*;
-    use crate::FinetuneRecipe;
+    use crate::{FinetuneRecipe, LayerCount};
 
     #[test]
     fn only_weight_matrices_decay() {
@@ -81,8 +91,11 @@ mod tests {
             ("mask_token", &[1, 128, 1, 1], false),
             ("pred.weight", &[192, 128, 1, 1], true),
         ] {
-            assert_eq!(decays(name, shape), expected, "{name}");
+            assert_eq!(decays(name, shape, false), expected, "{name}");
         }
+        assert!(decays("stages.0.0.grn.gamma", &[1, 1, 1, 64], true));
+        assert!(decays("mask_token", &[1, 128, 1, 1], true));
+        assert!(!decays("stages.0.0.norm.weight", &[16], true));
     }
 
     /// The rule of PyTorch's documentation, in f64.
@@ -101,6 +114,16 @@ mod tests {
 
     #[test]
     fn three_steps_follow_pytorchs_rule() {
+        check_three_steps(None);
+    }
+
+    #[test]
+    fn early_layers_follow_it_more_slowly() {
+        check_three_steps(Some(0.5));
+    }
+
+    /// Without layer decay, or with one of this rate.
+    fn check_three_steps(rate: Option<f64>) {
         let device = Device::flex().autodiff();
         let config = ModelConfig {
             classes: 3,
@@ -110,7 +133,8 @@ mod tests {
         };
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
         let recipe = FinetuneRecipe::plain().unwrap().training;
-        let mut optimizer = AdamW::new(&recipe);
+        let layers = rate.map(|rate| LayerDecay::new(LayerCount::Single, rate, &config));
+        let mut optimizer = AdamW::new(&recipe, layers.clone());
         let watched = ["stages.1.0.pwconv2.weight", "head.bias", "stages.0.0.grn.beta"];
         let value_of = |model: &ConvNext, wanted: &str| {
             let mut found = f64::NAN;
@@ -133,14 +157,16 @@ mod tests {
                     seen[place].push(f64::from(tensor_values(gradient)[0]));
                 }
             });
+            let gradients = NamedGradients::of(&model, &gradients);
             model = optimizer.step(model, &gradients, 1e-2);
         }
         for (place, name) in watched.iter().enumerate() {
             let decay = if name.ends_with("weight") { recipe.weight_decay } else { 0.0 };
-            let expected = adamw(start[place], &seen[place], 1e-2, decay, recipe.betas);
+            let rate = 1e-2 * layers.as_ref().map_or(1.0, |layers| layers.scale(name));
+            let expected = adamw(start[place], &seen[place], rate, decay, recipe.betas);
             let found = value_of(&model, name);
             assert!((found - expected).abs() < 1e-6, "{name}: {found}, expected {expected}");
-            assert!((found - start[place]).abs() > 1e-3, "{name} did not move");
+            assert!((found - start[place]).abs() > 0.1 * rate, "{name} did not move");
         }
     }
 }

@@ -4,7 +4,7 @@ use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
 use convnext_data::{TrainCrop, TrainTransform};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Schedule, TrainError};
+use crate::{LayerCount, Schedule, TrainError};
 
 /// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
@@ -35,14 +35,20 @@ pub struct FinetuneRecipe {
     pub augmentation: AugmentationRecipe,
     /// What keeps the classifier from learning by heart.
     pub regularization: RegularizationRecipe,
+    /// Layer-wise decay of the learning rate, from weights only; `None` lets all layers learn alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<LayerDecayRecipe>,
 }
 
 /// Optimiser and schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecipe {
-    /// Images a step.
+    /// Images of a batch.
     pub batch_size: usize,
+    /// Batches of a step, whose gradients are averaged.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// Visits of every image.
     pub epochs: f64,
     /// Epochs of the linear warm-up.
@@ -53,8 +59,31 @@ pub struct TrainingRecipe {
     pub minimum_learning_rate: f64,
     /// Decay of weights of two and more dimensions.
     pub weight_decay: f64,
+    /// Decay GRN's parameters and the mask token as well, as the public code does in pre-training.
+    #[serde(default)]
+    pub decay_grn_and_mask_token: bool,
+    /// Largest L2 norm of all gradients together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Decay of a moving average of the weights, such as 0.9999.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
+}
+
+fn one() -> usize {
+    1
+}
+
+/// How much more slowly early layers learn when fine-tuning from weights.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerDecayRecipe {
+    /// Rate of a layer over that of the layer after it, in (0, 1].
+    pub rate: f64,
+    /// How layers are counted.
+    pub count: LayerCount,
 }
 
 /// What happens to each picture in training.
@@ -190,6 +219,23 @@ mod tests {
         let text = include_str!("../recipes/pretrain-plain.toml").replace("flip =", "flop =");
         let message = parse::<PretrainRecipe>("mine", &text).unwrap_err().to_string();
         assert!(message.contains("mine") && message.contains("flop"), "{message}");
+    }
+
+    #[test]
+    fn what_a_recipe_leaves_out_is_off() {
+        let recipe = FinetuneRecipe::plain().unwrap();
+        assert_eq!(
+            (recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema),
+            (1, None, None)
+        );
+        assert_eq!(recipe.layer_decay, None);
+        let text = include_str!("../recipes/finetune-plain.toml")
+            .replace("batch_size = 64", "batch_size = 32\naccumulate = 2\nclip_norm = 1.0\nema = 0.999");
+        let text = format!("{text}\n[layer_decay]\nrate = 0.9\ncount = \"group\"\n");
+        let recipe: FinetuneRecipe = parse("mine", &text).unwrap();
+        assert_eq!(recipe.training.accumulate, 2);
+        assert_eq!(recipe.training.ema, Some(0.999));
+        assert_eq!(recipe.layer_decay, Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group }));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::TrainError;
 /// Name of the weight file of a finished run.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 
+/// Name of the weight file with the moving average of a finished run.
+pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
+
 const CONFIG_FILE: &str = "config.toml";
 const METRICS_FILE: &str = "metrics.jsonl";
 
@@ -45,6 +48,11 @@ impl RunFolder {
     /// Where the weights go at the end.
     pub fn weights(&self) -> PathBuf {
         self.path.join(WEIGHTS_FILE)
+    }
+
+    /// Where the averaged weights go at the end.
+    pub fn averaged_weights(&self) -> PathBuf {
+        self.path.join(AVERAGED_WEIGHTS_FILE)
     }
 
     /// Appends one line of JSON to the metrics.

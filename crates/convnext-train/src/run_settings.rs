@@ -7,7 +7,7 @@ use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Trans
 use convnext_nn::ModelError;
 use serde::Serialize;
 
-use crate::{Length, Schedule, TrainError, TrainingRecipe};
+use crate::{LayerDecay, Length, Schedule, TrainError, TrainingRecipe};
 
 /// Channels of every picture that is read.
 const COLOURS: usize = 3;
@@ -44,6 +44,8 @@ pub struct Lesson {
     pub loader: Loader,
     /// The learning rate of every step.
     pub schedule: Schedule,
+    /// How much more slowly early layers learn.
+    pub layer_decay: Option<LayerDecay>,
 }
 
 impl RunSettings {
@@ -75,8 +77,12 @@ impl RunSettings {
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;
-        let steps_per_epoch = loader.batches_per_epoch();
+        let batches = loader.batches_per_epoch();
+        if recipe.accumulate == 0 || recipe.accumulate > batches {
+            return Err(TrainError::Accumulate { accumulate: recipe.accumulate, batches });
+        }
+        let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
-        Ok(Lesson { loader, schedule: recipe.schedule(steps_per_epoch) })
+        Ok(Lesson { loader, schedule: recipe.schedule(steps_per_epoch), layer_decay: None })
     }
 }

@@ -6,9 +6,12 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use convnext_data::Batch;
+use convnext_data::{Batch, DataError};
 
-use crate::{AdamW, EpochReport, Lesson, Observer, RunFolder, StepReport, TrainError, TrainingRecipe};
+use crate::{
+    AdamW, EpochReport, Lesson, MovingAverage, NamedGradients, Observer, RunFolder, StepReport, TrainError,
+    TrainingRecipe,
+};
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
 pub trait Task {
@@ -50,7 +53,8 @@ pub struct Trained<M> {
 }
 
 /// Trains `model` for `lesson.schedule.total_steps` steps and saves it in the run folder, before it is
-/// measured for the last time: a broken validation image must not cost the weights.
+/// measured for the last time: a broken validation image must not cost the weights. With a moving
+/// average, that is saved and measured as well.
 ///
 /// # Errors
 /// [`TrainError::Diverged`] when a loss is not finite, and whatever the task, the loader and the run
@@ -63,47 +67,61 @@ pub fn train<T: Task>(
     run: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Trained<T::Model>, TrainError> {
-    let Lesson { loader, schedule } = lesson;
-    let mut optimizer = AdamW::new(recipe);
+    let Lesson { loader, schedule, layer_decay } = lesson;
+    let mut optimizer = AdamW::new(recipe, layer_decay.clone());
+    let mut average = recipe.ema.map(|decay| MovingAverage::new(&model, decay));
+    let steps_per_epoch = loader.batches_per_epoch() / recipe.accumulate.max(1);
     let mut last = EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
     let mut step = 0;
     let mut trained_images = 0;
     for epoch in 0.. {
         let mut losses = 0.0;
         let first_step = step;
-        let mut clock = Instant::now();
-        for batch in loader.epoch(epoch).take(schedule.total_steps - step) {
-            let batch = batch?;
-            let images = batch.len();
+        let mut batches = loader.epoch(epoch);
+        for _ in 0..steps_per_epoch.min(schedule.total_steps - step) {
+            let clock = Instant::now();
             let learning_rate = schedule.learning_rate(step);
-            let loss = task.loss(&model, &batch)?;
-            let value = loss.clone().into_scalar::<f32>();
             step += 1;
-            trained_images += images;
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { step, what: format!("the loss ({value})") });
+            let Lap { loss, images, mut gradients } =
+                gradients_of_step(task, &model, batches.by_ref().take(recipe.accumulate), step)?;
+            if let Some(largest) = recipe.clip_norm {
+                gradients.clip(largest);
             }
-            model = optimizer.step(model, &loss.backward(), learning_rate);
-            losses += f64::from(value);
+            model = optimizer.step(model, &gradients, learning_rate);
+            if let Some(average) = &mut average {
+                average.update(&model);
+            }
+            trained_images += images;
+            losses += f64::from(loss);
             let report = StepReport {
                 step,
                 total_steps: schedule.total_steps,
                 epoch,
-                loss: value,
+                loss,
                 learning_rate,
                 images_per_second: images as f64 / clock.elapsed().as_secs_f64(),
             };
-            clock = Instant::now();
             run.record(&report)?;
             observer.step(&report);
         }
+        let averaged = average.as_ref().map(|average| average.apply(model.clone()));
         let finished = step >= schedule.total_steps;
         if finished {
             task.save(&model, &run.weights()).map_err(|error| diverged(error, step))?;
+            if let Some(averaged) = &averaged {
+                task.save(averaged, &run.averaged_weights()).map_err(|error| diverged(error, step))?;
+            }
         }
         let mut validation = BTreeMap::new();
         if finished || trained_images >= task.validation_images() {
-            validation = task.validate(&model.valid()).map_err(|error| diverged(error, step))?;
+            let measure =
+                |model: &T::Model| task.validate(&model.valid()).map_err(|error| diverged(error, step));
+            validation = measure(&model)?;
+            if let Some(averaged) = &averaged {
+                validation.extend(
+                    measure(averaged)?.into_iter().map(|(name, value)| (format!("ema_{name}"), value)),
+                );
+            }
             trained_images = 0;
         }
         let train_loss = losses / (step - first_step).max(1) as f64;
@@ -123,6 +141,43 @@ pub fn train<T: Task>(
         );
     }
     Ok(Trained { model, last })
+}
+
+/// What the batches of one step say.
+struct Lap {
+    /// Mean over the batches.
+    loss: f32,
+    images: usize,
+    /// Mean over the batches.
+    gradients: NamedGradients,
+}
+
+/// Goes forward and backward through the batches of one step.
+fn gradients_of_step<T: Task>(
+    task: &T,
+    model: &T::Model,
+    batches: impl Iterator<Item = Result<Batch, DataError>>,
+    step: usize,
+) -> Result<Lap, TrainError> {
+    let mut lap = Lap { loss: 0.0, images: 0, gradients: NamedGradients::default() };
+    let mut count = 0;
+    for batch in batches {
+        let batch = batch?;
+        let loss = task.loss(model, &batch)?;
+        let value = loss.clone().into_scalar::<f32>();
+        if !value.is_finite() {
+            return Err(TrainError::Diverged { step, what: format!("the loss ({value})") });
+        }
+        lap.gradients.add(NamedGradients::of(model, &loss.backward()));
+        lap.loss += value;
+        lap.images += batch.len();
+        count += 1;
+    }
+    if count > 1 {
+        lap.loss /= count as f32;
+        lap.gradients.scale(1.0 / f64::from(count));
+    }
+    Ok(lap)
 }
 
 /// What is not finite during training is the training's doing and not that of damaged weights.

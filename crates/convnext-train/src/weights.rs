@@ -38,7 +38,7 @@ pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata
 /// [`TrainError::WrongKind`] for an autoencoder, [`TrainError::Weights`] for tensors that do not fit
 /// the file's own configuration, [`TrainError::Io`] for a file that cannot be read.
 pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
-    let WeightFile { arrays, metadata } = read(path)?;
+    let WeightFile { arrays, metadata } = read_weights(path)?;
     let config = match &metadata.kind {
         WeightKind::Classifier { model } if model.classes > 0 => model,
         _ => {
@@ -60,7 +60,7 @@ pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, Weight
 /// # Errors
 /// As [`load_classifier`], with the kinds exchanged.
 pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata), TrainError> {
-    let WeightFile { arrays, metadata } = read(path)?;
+    let WeightFile { arrays, metadata } = read_weights(path)?;
     let WeightKind::Fcmae { fcmae: config } = &metadata.kind else {
         return Err(TrainError::WrongKind {
             path: path.to_owned(),
@@ -82,7 +82,7 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
 /// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
 /// read.
 pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
-    let WeightFile { mut arrays, metadata } = read(path)?;
+    let WeightFile { mut arrays, metadata } = read_weights(path)?;
     if metadata.classes != *classes {
         arrays.retain(|name, _| !name.starts_with("head."));
     }
@@ -92,25 +92,10 @@ pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Res
 /// What a weight file says about itself, without reading its tensors.
 ///
 /// # Errors
-/// [`TrainError::Io`] when the file cannot be read or says nothing, [`TrainError::Metadata`] when what it
-/// says makes no sense.
+/// [`TrainError::Io`] when the file cannot be read, or what it says about itself makes no sense.
 pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     let header = read_header(path)?;
-    let metadata = header.metadata.ok_or_else(|| IoError::Foreign { path: path.to_owned() })?;
-    checked(path, metadata)
-}
-
-/// A whole weight file whose metadata makes sense.
-fn read(path: &Path) -> Result<WeightFile, TrainError> {
-    let WeightFile { arrays, metadata } = read_weights(path)?;
-    Ok(WeightFile { arrays, metadata: checked(path, metadata)? })
-}
-
-fn checked(path: &Path, metadata: WeightMetadata) -> Result<WeightMetadata, TrainError> {
-    match metadata.validate() {
-        Ok(()) => Ok(metadata),
-        Err(source) => Err(TrainError::Metadata { path: path.to_owned(), source }),
-    }
+    header.metadata.ok_or_else(|| IoError::Foreign { path: path.to_owned() }.into())
 }
 
 /// Parts that a run may start without.

@@ -25,12 +25,9 @@ fn checksums<M: Module>(model: &M) -> Vec<(String, u64)> {
     found
 }
 
-fn metadata(kind: WeightKind) -> WeightMetadata {
-    WeightMetadata {
-        kind,
-        preprocessing: Preprocessing::for_size(32),
-        classes: ClassNames(vec!["a".into(), "b".into(), "c".into()]),
-    }
+fn metadata(kind: WeightKind, classes: &[&str]) -> WeightMetadata {
+    let classes = ClassNames(classes.iter().map(|&name| name.to_owned()).collect());
+    WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes }
 }
 
 #[test]
@@ -64,7 +61,7 @@ fn every_model_of_the_table() {
             );
         });
 
-        let written = metadata(WeightKind::Classifier { model: config });
+        let written = metadata(WeightKind::Classifier { model: config }, &["a", "b", "c"]);
         save_weights(&path, &model, &written).unwrap();
         let (loaded, read) = load_classifier(&path, &Device::flex()).unwrap();
         assert_eq!(read, written, "{name}");
@@ -78,7 +75,7 @@ fn an_autoencoder_goes_through_a_file_and_back() {
     let path = folder.path().join("weights.safetensors");
     let config = FcmaeConfig::new(convnext_core::find_model("v1-micro").unwrap().config());
     let model = Fcmae::new(&config, Seed(1), &Device::flex()).unwrap();
-    let written = metadata(WeightKind::Fcmae { fcmae: config });
+    let written = metadata(WeightKind::Fcmae { fcmae: config }, &[]);
     save_weights(&path, &model, &written).unwrap();
     let (loaded, read) = load_fcmae(&path, &Device::flex()).unwrap();
     assert_eq!(read, written);

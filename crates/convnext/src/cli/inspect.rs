@@ -14,14 +14,14 @@ use super::output::{print_json, print_text, table, thousands};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Any safetensors file can be inspected, one of another program too.
+Any safetensors or PyTorch weight file can be inspected, one of another program too.
 
 Examples:
   convnext inspect runs/classifier/weights.safetensors
   convnext inspect weights.safetensors --json"
 )]
 pub(crate) struct InspectArguments {
-    /// A safetensors file
+    /// A safetensors, .pt or .pth file
     #[arg(value_name = "WEIGHTS")]
     weights: PathBuf,
     /// Print JSON
@@ -33,6 +33,8 @@ pub(crate) struct InspectArguments {
 struct Contents {
     bytes: u64,
     parameters: usize,
+    /// Written by another program: the metadata is inferred from the shapes.
+    foreign: bool,
     metadata: Option<WeightMetadata>,
     tensors: Vec<Tensor>,
 }
@@ -52,7 +54,13 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
         .into_iter()
         .map(|TensorInfo { name, dtype, shape, .. }| Tensor { name, dtype, shape })
         .collect();
-    let contents = Contents { bytes: header.size, parameters, metadata: header.metadata, tensors };
+    let contents = Contents {
+        bytes: header.size,
+        parameters,
+        foreign: header.foreign,
+        metadata: header.metadata,
+        tensors,
+    };
     if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
 }
 
@@ -63,7 +71,10 @@ fn describe(contents: &Contents) -> String {
     };
     let tensors = table(&["tensor", "type", "shape"], 2, contents.tensors.iter().map(row).collect());
     let about = match &contents.metadata {
-        None => "written by another program: no convnext metadata".to_owned(),
+        None => "written by another program: no ConvNeXt under its official names".to_owned(),
+        Some(metadata) if contents.foreign => {
+            format!("written by another program; inferred from its shapes:\n{}", describe_metadata(metadata))
+        }
         Some(metadata) => describe_metadata(metadata),
     };
     format!(

@@ -97,9 +97,12 @@ pub(crate) struct TrainingArguments {
     /// Optimiser steps; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) steps: Option<usize>,
-    /// Images a step [default: 64]
+    /// Images of a batch [default: 64]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) batch_size: Option<usize>,
+    /// Batches of a step: many small batches act like one large batch [default: 1]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) accumulate: Option<usize>,
     /// Side of the images in pixels [default: that of the weights, or 224]
     #[arg(long, value_name = "N", value_parser = image_size)]
     pub(crate) image_size: Option<usize>,
@@ -147,6 +150,7 @@ impl TrainingArguments {
     /// Writes what was typed over what the recipe says.
     pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe) {
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        recipe.accumulate = self.accumulate.unwrap_or(recipe.accumulate);
         recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
     }
 

@@ -49,7 +49,7 @@ fn broken_weights() {
         ("page", b"<!DOCTYPE html><html><title>404</title></html>", "not a safetensors file"),
         ("empty", b"", "not a safetensors file"),
         ("huge-header", &huge_header, "not a safetensors file"),
-        ("pytorch", b"PK\x03\x04 and so on and so forth", "give a weight file that convnext wrote"),
+        ("pytorch", b"PK\x03\x04 and so on and so forth", "copy the file again"),
     ] {
         let bench = bench();
         let file = format!("{name}.safetensors");

@@ -1,0 +1,77 @@
+//! Files from elsewhere: official names and layouts become ours, and shapes tell the configuration.
+//!
+//! 1. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
+//! 2. `infer`: the configuration from names and shapes, which must fit it without exception.
+
+mod infer;
+mod remap;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use convnext_core::WeightMetadata;
+
+use crate::{IoError, NamedArray, TensorInfo};
+use remap::Remapped;
+
+/// What a foreign file turned out to hold, before its tensors are read.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    /// What the tensors belong to.
+    pub(crate) metadata: WeightMetadata,
+    /// By the name in the file.
+    tensors: BTreeMap<String, Remapped>,
+}
+
+impl Foreign {
+    /// Works out what tensors of these names and shapes are.
+    ///
+    /// # Errors
+    /// [`IoError::Foreign`] for other names than the official ones, [`IoError::BadTensor`],
+    /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model.
+    pub(crate) fn recognise(path: &Path, tensors: &[TensorInfo]) -> Result<Self, IoError> {
+        if !infer::has_official_names(tensors) {
+            return Err(IoError::Foreign { path: path.to_owned() });
+        }
+        let mut remapped = BTreeMap::new();
+        let mut shapes = BTreeMap::new();
+        for tensor in tensors {
+            let new = Remapped::new(tensor).map_err(|why| bad_tensor(path, &tensor.name, why))?;
+            if shapes.insert(new.name.clone(), new.shape.clone()).is_some() {
+                let why = format!("would be called {}, as another tensor; remove one of them", new.name);
+                return Err(bad_tensor(path, &tensor.name, why));
+            }
+            remapped.insert(tensor.name.clone(), new);
+        }
+        let metadata = infer::infer(path, &shapes)?;
+        Ok(Self { metadata, tensors: remapped })
+    }
+
+    /// The names and shapes that [`Self::convert`] gives.
+    pub(crate) fn tensors(&self, found: Vec<TensorInfo>) -> Vec<TensorInfo> {
+        let convert = |TensorInfo { name, dtype, shape }: TensorInfo| match self.tensors.get(&name) {
+            Some(new) => TensorInfo { name: new.name.clone(), dtype, shape: new.shape.clone() },
+            None => TensorInfo { name, dtype, shape },
+        };
+        found.into_iter().map(convert).collect()
+    }
+
+    /// Gives the tensors our names and layouts, one after the other.
+    pub(crate) fn convert(&self, arrays: BTreeMap<String, NamedArray>) -> BTreeMap<String, NamedArray> {
+        let convert = |(name, array)| {
+            let array = match self.tensors.get(&name) {
+                Some(new) => new.convert(array),
+                None => array,
+            };
+            (array.name.clone(), array)
+        };
+        arrays.into_iter().map(convert).collect()
+    }
+}
+
+fn bad_tensor(path: &Path, name: &str, why: impl Into<String>) -> IoError {
+    IoError::BadTensor { path: path.to_owned(), name: name.to_owned(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests;

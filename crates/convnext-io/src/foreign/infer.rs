@@ -1,0 +1,194 @@
+//! The configuration of a model from the names and shapes of its tensors (facts A1, A2, B1).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use convnext_core::{
+    ClassNames, DecoderConfig, EncoderKind, Family, FcmaeConfig, MODELS, ModelConfig, Preprocessing, STAGES,
+    WeightKind, WeightMetadata,
+};
+
+use super::bad_tensor;
+use crate::shapes::{self, ENCODER};
+use crate::strict::check_shapes;
+use crate::{IoError, TensorInfo};
+
+/// The name of a model that is no row of the table.
+const CUSTOM: &str = "custom";
+
+/// `true` when the stem has its official name: with `encoder.` in an autoencoder, without in a classifier.
+pub(crate) fn has_official_names(tensors: &[TensorInfo]) -> bool {
+    let stem = |tensor: &TensorInfo| {
+        tensor.name.strip_prefix(ENCODER).unwrap_or(&tensor.name) == "downsample_layers.0.0.weight"
+    };
+    tensors.iter().any(stem)
+}
+
+/// What tensors of these official names and dense shapes belong to.
+///
+/// What no shape can tell is as in the paper: LayerScale 1e-6, no drop path, mask ratio 0.6, normalised
+/// targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
+///
+/// # Errors
+/// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
+pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Result<WeightMetadata, IoError> {
+    let found = Found { path, shapes };
+    let (kind, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER)) {
+        found.autoencoder()?
+    } else {
+        found.classifier()?
+    };
+    let by_name = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    check_shapes(&expected, &by_name, &[])
+        .map_err(|source| IoError::ForeignMismatch { path: path.to_owned(), source: Box::new(source) })?;
+    let image_size = match kind.backbone().stem_stride {
+        1 => 32,
+        2 => 112,
+        _ => 224,
+    };
+    let preprocessing = Preprocessing::for_size(image_size);
+    let metadata = WeightMetadata { kind, preprocessing, classes: ClassNames::default() };
+    match metadata.validate() {
+        Ok(()) => Ok(metadata),
+        Err(source) => Err(IoError::ImpossibleModel { path: path.to_owned(), source }),
+    }
+}
+
+type KindAndShapes = (WeightKind, Vec<shapes::Shaped>);
+
+struct Found<'a> {
+    path: &'a Path,
+    shapes: &'a BTreeMap<String, Vec<usize>>,
+}
+
+impl Found<'_> {
+    fn classifier(&self) -> Result<KindAndShapes, IoError> {
+        let mut model = self.backbone("")?;
+        let mut expected = shapes::backbone("", &model);
+        let has_head = self.has("head.weight");
+        // An encoder alone (`pt_only`) has neither final norm nor head.
+        if has_head || self.has("norm.weight") {
+            expected.extend(shapes::final_norm(&model));
+        }
+        if has_head {
+            [model.classes, _] = self.axes("head.weight")?;
+            expected.extend(shapes::head(&model));
+        }
+        Ok((WeightKind::Classifier { model }, expected))
+    }
+
+    fn autoencoder(&self) -> Result<KindAndShapes, IoError> {
+        let encoder = self.backbone(ENCODER)?;
+        let [width, ..] = self.axes::<4>("proj.weight")?;
+        let decoder = DecoderConfig {
+            depth: self.count_blocks("decoder")?,
+            width,
+            grn: self.has("decoder.0.grn.gamma"),
+            layer_scale: self.has("decoder.0.gamma"),
+        };
+        let fcmae = FcmaeConfig {
+            encoder,
+            encoder_kind: EncoderKind::Sparse,
+            decoder,
+            mask_ratio: 0.6,
+            normalize_target: true,
+        };
+        let values = self.values_per_patch(&fcmae.encoder)?;
+        let mut expected = shapes::backbone(ENCODER, &fcmae.encoder);
+        expected.extend(shapes::decoder_ends(&fcmae, values));
+        expected.extend(shapes::decoder_blocks(&fcmae.decoder));
+        Ok((WeightKind::Fcmae { fcmae }, expected))
+    }
+
+    /// The configuration of a backbone, of 0 classes.
+    fn backbone(&self, prefix: &str) -> Result<ModelConfig, IoError> {
+        let stem = format!("{prefix}downsample_layers.0.0.weight");
+        let [first_width, input_channels, stem_stride, side] = self.axes(&stem)?;
+        if side != stem_stride || ![1, 2, 4].contains(&side) {
+            let why = format!(
+                "is a stem of {stem_stride} x {side} pixels, but stems have 4 x 4, 2 x 2 or 1 x 1; this is \
+                 another kind of model"
+            );
+            return Err(bad_tensor(self.path, &stem, why));
+        }
+        let mut widths = [first_width; STAGES];
+        let mut depths = [0; STAGES];
+        for stage in 0..STAGES {
+            if stage > 0 {
+                [widths[stage], ..] =
+                    self.axes::<4>(&format!("{prefix}downsample_layers.{stage}.1.weight"))?;
+            }
+            depths[stage] = self.count_blocks(&format!("{prefix}stages.{stage}"))?;
+        }
+        let grn = self.has(&format!("{prefix}stages.0.0.grn.gamma"));
+        let layer_scale =
+            self.has(&format!("{prefix}stages.0.0.gamma")).then_some(Family::V1.layer_scale()).flatten();
+        let name = name_of(depths, widths, grn, layer_scale.is_some()).to_owned();
+        Ok(ModelConfig {
+            name,
+            depths,
+            widths,
+            grn,
+            layer_scale,
+            classes: 0,
+            input_channels,
+            stem_stride,
+            drop_path: 0.0,
+            head_init_scale: 1.0,
+        })
+    }
+
+    fn values_per_patch(&self, encoder: &ModelConfig) -> Result<usize, IoError> {
+        let (channels, patch) = (encoder.input_channels, encoder.patch_size());
+        let [found, ..] = self.axes::<4>("pred.weight")?;
+        if channels.checked_mul(patch * patch) == Some(found) {
+            return Ok(found);
+        }
+        let why = format!(
+            "predicts {found} values for a patch, but the stem of {0} x {0} pixels and {channels} channel(s) \
+             makes patches of {channels} x {patch} x {patch} values; stem and decoder are of two models",
+            encoder.stem_stride
+        );
+        Err(bad_tensor(self.path, "pred.weight", why))
+    }
+
+    /// The number of blocks called `P.0`, `P.1` and so on: at least 1, never beyond the names of the file.
+    fn count_blocks(&self, prefix: &str) -> Result<usize, IoError> {
+        let count = (0..).take_while(|index| self.has(&format!("{prefix}.{index}.dwconv.weight"))).count();
+        if count == 0 {
+            return Err(self.missing(&format!("{prefix}.0.dwconv.weight")));
+        }
+        Ok(count)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.shapes.contains_key(name)
+    }
+
+    /// The axes of a tensor that tells a number of the configuration: none may be empty.
+    fn axes<const N: usize>(&self, name: &str) -> Result<[usize; N], IoError> {
+        let shape = self.shapes.get(name).ok_or_else(|| self.missing(name))?;
+        match <[usize; N]>::try_from(shape.as_slice()) {
+            Ok(axes) if !axes.contains(&0) => Ok(axes),
+            _ => {
+                let why = format!("has shape {shape:?}, but needs {N} axes and no empty one");
+                Err(bad_tensor(self.path, name, why))
+            }
+        }
+    }
+
+    fn missing(&self, name: &str) -> IoError {
+        let why = "is missing, although others have their official names; use the whole checkpoint";
+        bad_tensor(self.path, name, why)
+    }
+}
+
+/// The row of the table with these sizes, whatever its stem and its classes.
+fn name_of(depths: [usize; STAGES], widths: [usize; STAGES], grn: bool, layer_scale: bool) -> &'static str {
+    let row = MODELS.iter().find(|size| {
+        let config = size.config();
+        (config.depths, config.widths) == (depths, widths)
+            && (config.grn, config.layer_scale.is_some()) == (grn, layer_scale)
+    });
+    row.map_or(CUSTOM, |size| size.name)
+}

@@ -1,0 +1,154 @@
+use convnext_core::{DecoderConfig, FcmaeConfig, MODELS, ModelConfig, WeightKind, find_model};
+
+use super::*;
+use crate::test_files::{arrays_of, by_name, foreign_file, speck};
+use crate::{read_header, read_weights};
+
+fn classifier(model: ModelConfig) -> WeightKind {
+    WeightKind::Classifier { model }
+}
+
+fn small() -> ModelConfig {
+    ModelConfig { depths: [1, 2, 3, 1], widths: [2, 4, 5, 7], input_channels: 3, ..speck() }
+}
+
+/// A foreign file of these tensors is refused by both readers with each of the words.
+fn check_refused(arrays: &[NamedArray], words: &[&str]) {
+    let (_folder, path) = foreign_file(arrays);
+    for error in [read_weights(&path).unwrap_err(), read_header(&path).unwrap_err()] {
+        let message = error.to_string();
+        for word in words.iter().copied().chain([path.to_str().unwrap()]) {
+            assert!(message.contains(word), "'{word}' is not in: {message}");
+        }
+    }
+}
+
+fn find<'a>(arrays: &'a mut [NamedArray], name: &str) -> &'a mut NamedArray {
+    arrays.iter_mut().find(|array| array.name == name).unwrap()
+}
+
+#[test]
+fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
+    let v1 = ModelConfig { grn: false, layer_scale: Some(1e-6), ..small() };
+    let both = ModelConfig { layer_scale: Some(1e-6), ..small() };
+    let neither = ModelConfig { grn: false, ..small() };
+    let decoder = DecoderConfig { depth: 3, width: 6, grn: false, layer_scale: true };
+    let fcmae = FcmaeConfig { decoder, ..FcmaeConfig::new(ModelConfig { input_channels: 2, ..small() }) };
+    let cases = [
+        (classifier(small()), 32),
+        (classifier(ModelConfig { classes: 0, ..small() }), 32),
+        (classifier(ModelConfig { classes: 1, input_channels: 1, ..small() }), 32),
+        (classifier(ModelConfig { stem_stride: 2, ..v1.clone() }), 112),
+        (classifier(ModelConfig { stem_stride: 4, ..both }), 224),
+        (classifier(neither), 32),
+        (WeightKind::Fcmae { fcmae: fcmae.clone() }, 32),
+        (WeightKind::Fcmae { fcmae: FcmaeConfig::new(ModelConfig { stem_stride: 2, ..v1 }) }, 112),
+    ];
+    for (kind, image_size) in cases {
+        let arrays = arrays_of(&kind);
+        let (_folder, path) = foreign_file(&arrays);
+        let read = read_weights(&path).unwrap();
+        assert_eq!(read.metadata.kind, kind);
+        assert_eq!(read.metadata.preprocessing.image_size, image_size);
+        assert!(read.metadata.classes.is_empty());
+        let header = read_header(&path).unwrap();
+        assert_eq!((header.metadata, header.foreign), (Some(read.metadata), true));
+        assert_eq!(header.tensors.len(), arrays.len());
+        assert_eq!(read.arrays, by_name(arrays));
+    }
+}
+
+#[test]
+fn an_encoder_alone_has_neither_norm_nor_head() {
+    let model = ModelConfig { classes: 0, ..small() };
+    let mut arrays = arrays_of(&classifier(model.clone()));
+    arrays.retain(|array| !array.name.starts_with("norm."));
+    let (_folder, path) = foreign_file(&arrays);
+    assert_eq!(read_weights(&path).unwrap().metadata.kind, classifier(model));
+}
+
+#[test]
+fn rows_of_the_table_are_found_whatever_their_stem() {
+    for size in MODELS {
+        let model = ModelConfig { stem_stride: 2, classes: 0, ..size.config() };
+        let tensors: Vec<TensorInfo> = (crate::shapes::backbone("", &model).into_iter())
+            .map(|(name, shape)| TensorInfo { name, dtype: "F32".into(), shape })
+            .collect();
+        let foreign = Foreign::recognise(Path::new("x"), &tensors).unwrap();
+        assert_eq!(foreign.metadata.kind, classifier(model));
+    }
+}
+
+#[test]
+fn grn_may_have_any_shape_of_its_size() {
+    let arrays = arrays_of(&classifier(small()));
+    for shape in [vec![8], vec![1, 8], vec![8, 1, 1], vec![1, 1, 1, 1, 8]] {
+        let mut changed = arrays.clone();
+        find(&mut changed, "stages.0.0.grn.beta").shape = shape;
+        let (_folder, path) = foreign_file(&changed);
+        assert_eq!(read_weights(&path).unwrap().arrays, by_name(arrays.clone()));
+        let header = read_header(&path).unwrap();
+        let beta = header.tensors.iter().find(|tensor| tensor.name == "stages.0.0.grn.beta").unwrap();
+        assert_eq!(beta.shape, [1, 1, 1, 8]);
+    }
+    let mut changed = arrays;
+    *find(&mut changed, "stages.0.0.grn.beta") =
+        NamedArray::from_f32("stages.0.0.grn.beta", [1, 4], &[0.0; 4]);
+    check_refused(&changed, &["stages.0.0.grn.beta (expected [1, 1, 1, 8], found [1, 1, 1, 4])"]);
+}
+
+#[test]
+fn a_file_that_is_no_whole_model_is_refused_by_tensor() {
+    let arrays = arrays_of(&classifier(small()));
+    let without = |name: &str| arrays.iter().filter(|array| array.name != name).cloned().collect::<Vec<_>>();
+    let with = |name: &str, shape: &[usize]| {
+        let values = vec![0.0; shape.iter().product()];
+        [without(name), vec![NamedArray::from_f32(name, shape, &values)]].concat()
+    };
+    check_refused(&without("norm.bias"), &["official PyTorch code", "missing: norm.bias [7]"]);
+    check_refused(&without("stages.2.1.dwconv.weight"), &["unexpected: stages.2.1.dwconv.bias [5]"]);
+    check_refused(&without("stages.1.0.dwconv.weight"), &["stages.1.0.dwconv.weight", "is missing", "whole"]);
+    check_refused(&without("downsample_layers.2.1.weight"), &["downsample_layers.2.1.weight", "is missing"]);
+    check_refused(&with("optimizer.step", &[1]), &["unexpected: optimizer.step [1]"]);
+    check_refused(&with("head.weight", &[3, 7]), &["head.bias (expected [3], found [2])"]);
+    check_refused(&with("head.weight", &[0, 7]), &["head.weight", "no empty one"]);
+    check_refused(&with("downsample_layers.0.0.weight", &[2, 3, 3, 3]), &["stem of 3 x 3 pixels", "4 x 4"]);
+    check_refused(&with("downsample_layers.0.0.weight", &[2, 3, 16]), &["needs 4 axes"]);
+    check_refused(&with("stages.0.0.dwconv.kernel", &[49, 2]), &["stages.0.0.dwconv.weight", "remove one"]);
+    let tall = 1_usize << 60;
+    check_refused(&with("downsample_layers.0.0.weight", &[tall, 0, 1, 1]), &["no empty one"]);
+}
+
+#[test]
+fn more_blocks_than_any_model_has_are_refused() {
+    let model = ModelConfig { depths: [1, 1, 1001, 1], classes: 0, ..speck() };
+    check_refused(&arrays_of(&classifier(model)), &["make no model of ours", "depths", "1 to 1000"]);
+}
+
+#[test]
+fn an_autoencoder_must_predict_its_patches() {
+    let mut arrays = arrays_of(&WeightKind::Fcmae { fcmae: FcmaeConfig::new(small()) });
+    let stem = NamedArray::from_f32("encoder.downsample_layers.0.0.weight", [2, 3, 2, 2], &[0.0; 24]);
+    *find(&mut arrays, "encoder.downsample_layers.0.0.weight") = stem;
+    check_refused(&arrays, &["pred.weight", "predicts 192 values", "3 x 16 x 16"]);
+    arrays.retain(|array| array.name != "pred.weight");
+    check_refused(&arrays, &["pred.weight", "is missing"]);
+}
+
+#[test]
+fn other_names_are_foreign() {
+    for name in ["stem.0.weight", "backbone.downsample_layers.0.0.weight", "convnextv2.layernorm.weight"] {
+        let (_folder, path) = foreign_file(&[NamedArray::from_f32(name, [1], &[0.0])]);
+        let header = read_header(&path).unwrap();
+        assert_eq!((header.metadata, header.foreign, header.tensors.len()), (None, true, 1));
+        let message = read_weights(&path).unwrap_err().to_string();
+        assert!(message.contains("downsample_layers.0.0.weight") && message.contains("rename"), "{message}");
+    }
+}
+
+#[test]
+fn a_micro_model_of_the_table_is_called_so() {
+    let model = find_model("v1-micro").unwrap().config();
+    let (_folder, path) = foreign_file(&arrays_of(&classifier(model.clone())));
+    assert_eq!(read_weights(&path).unwrap().metadata.kind, classifier(model));
+}

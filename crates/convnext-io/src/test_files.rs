@@ -1,0 +1,76 @@
+//! Small models and files for tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use convnext_core::{ModelConfig, WeightKind, find_model};
+use safetensors::tensor::TensorView;
+use tempfile::TempDir;
+
+use crate::shapes::{self, ENCODER};
+use crate::{ElementType, NamedArray};
+
+/// The smallest model there can be.
+pub(crate) fn speck() -> ModelConfig {
+    ModelConfig {
+        name: "custom".into(),
+        depths: [1; 4],
+        widths: [1; 4],
+        classes: 2,
+        input_channels: 1,
+        stem_stride: 1,
+        ..find_model("micro").unwrap().config()
+    }
+}
+
+/// All tensors of a model, in half precision.
+pub(crate) fn arrays_of(kind: &WeightKind) -> Vec<NamedArray> {
+    let shapes = match kind {
+        WeightKind::Classifier { model } => {
+            let head = if model.classes > 0 { shapes::head(model).to_vec() } else { vec![] };
+            [shapes::backbone("", model), shapes::final_norm(model).into(), head].concat()
+        }
+        WeightKind::Fcmae { fcmae } => {
+            let ends = shapes::decoder_ends(fcmae, fcmae.values_per_patch());
+            let blocks = shapes::decoder_blocks(&fcmae.decoder);
+            [shapes::backbone(ENCODER, &fcmae.encoder), ends.into(), blocks].concat()
+        }
+    };
+    let mut random = random_numbers(1);
+    let array = |(name, shape): (String, Vec<usize>)| {
+        let bytes = (0..2 * shape.iter().product::<usize>()).map(|_| random(256) as u8).collect();
+        NamedArray { name, element_type: ElementType::F16, shape, bytes }
+    };
+    shapes.into_iter().map(array).collect()
+}
+
+pub(crate) fn by_name(arrays: Vec<NamedArray>) -> BTreeMap<String, NamedArray> {
+    arrays.into_iter().map(|array| (array.name.clone(), array)).collect()
+}
+
+/// A file in a fresh folder, with these bytes.
+pub(crate) fn file_with(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// A safetensors file as other programs write it, without our metadata.
+pub(crate) fn foreign_file(arrays: &[NamedArray]) -> (TempDir, PathBuf) {
+    let views = arrays.iter().map(|array| {
+        let view = TensorView::new(array.element_type.dtype(), array.shape.clone(), &array.bytes).unwrap();
+        (array.name.as_str(), view)
+    });
+    file_with(&safetensors::serialize(views, None).unwrap())
+}
+
+/// Draws numbers below its argument, the same in every run.
+pub(crate) fn random_numbers(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    }
+}

@@ -1,0 +1,173 @@
+//! Reading weights, whatever program wrote them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use convnext_core::{ConfigError, WeightMetadata};
+
+use crate::IoError;
+use crate::array::NamedArray;
+use crate::foreign::Foreign;
+use crate::safetensors_file::{SafetensorsFile, read_error};
+use crate::torch_file::TorchFile;
+
+/// Everything in a weight file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightFile {
+    /// The tensors by name.
+    pub arrays: BTreeMap<String, NamedArray>,
+    /// What they belong to.
+    pub metadata: WeightMetadata,
+}
+
+/// What a file says about itself before its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The tensors, sorted by name; in files from elsewhere with the names and shapes that
+    /// [`read_weights`] gives them, if it can.
+    pub tensors: Vec<TensorInfo>,
+    /// What they belong to: as it stands in the file, or inferred from the shapes if the file is
+    /// [foreign](Self::foreign); `None` when nothing can be inferred.
+    pub metadata: Option<WeightMetadata>,
+    /// `true` for files from elsewhere, which hold no metadata of ours.
+    pub foreign: bool,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// A tensor without its elements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements as safetensors calls it; any, not only an [`crate::ElementType`].
+    pub dtype: String,
+    /// Its shape, slowest axis first.
+    pub shape: Vec<usize>,
+}
+
+/// Reads the tensors of a file and what they belong to.
+///
+/// Files of [`crate::write_weights`] say themselves what they hold, and the tensors are given as they are.
+/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`: nothing in them is executed), the
+/// official names are understood: dense models, encoders alone, and autoencoders, whose sparse layout
+/// becomes the dense one (facts B1 to B3). Their configuration is inferred from the shapes, and every
+/// tensor must fit it; classes have no names then, and what shapes do not tell (LayerScale's initial
+/// value, drop path, mask ratio, image size) is as in the paper.
+///
+/// # Errors
+/// [`IoError::Foreign`] for other names, [`IoError::UnsupportedType`] by tensor, and all errors of
+/// [`read_header`].
+pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
+    let mut file = OpenFile::new(path)?;
+    let tensors = file.tensors();
+    match file.weight_metadata()? {
+        Some(metadata) => {
+            file.check_types()?;
+            check_metadata(path, &metadata)?;
+            Ok(WeightFile { arrays: file.read_arrays()?, metadata })
+        }
+        None => {
+            let foreign = Foreign::recognise(path, &tensors)?;
+            let arrays = foreign.convert(file.read_arrays()?);
+            Ok(WeightFile { arrays, metadata: foreign.metadata })
+        }
+    }
+}
+
+/// Reads what a weight file holds, ours or foreign, without its tensors.
+///
+/// Other names than the official ones are no error here: the tensors are listed, without metadata.
+///
+/// # Errors
+/// [`IoError::Missing`], [`IoError::Read`], [`IoError::NotSafetensors`] for what is no weight file;
+/// [`IoError::WrongSize`], [`IoError::CorruptHeader`] for damaged safetensors files, [`IoError::BadMetadata`],
+/// [`IoError::WrongMetadata`] when their metadata is ours but not valid;
+/// [`IoError::LegacyPyTorch`], [`IoError::UnsupportedArchive`], [`IoError::CorruptArchive`],
+/// [`IoError::ForbiddenGlobal`], [`IoError::BadPickle`], [`IoError::NoStateDict`] for PyTorch files;
+/// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] when the names are
+/// official ones but the tensors make no model.
+pub fn read_header(path: &Path) -> Result<Header, IoError> {
+    let file = OpenFile::new(path)?;
+    let (tensors, size) = (file.tensors(), file.size());
+    if let Some(metadata) = file.weight_metadata()? {
+        check_metadata(path, &metadata)?;
+        return Ok(Header { tensors, metadata: Some(metadata), foreign: false, size });
+    }
+    match Foreign::recognise(path, &tensors) {
+        Ok(foreign) => {
+            let tensors = foreign.tensors(tensors);
+            Ok(Header { tensors, metadata: Some(foreign.metadata), foreign: true, size })
+        }
+        Err(IoError::Foreign { .. }) => Ok(Header { tensors, metadata: None, foreign: true, size }),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whoever reads metadata builds a model from it: what makes no sense is refused first. Whether the
+/// tensors fit is for [`crate::check_names`] to say, by name.
+fn check_metadata(path: &Path, metadata: &WeightMetadata) -> Result<(), IoError> {
+    let wrong = |why: ConfigError| IoError::WrongMetadata { path: path.to_owned(), why };
+    metadata.validate().map_err(wrong)
+}
+
+/// A file of either format whose structure was checked; the tensors come next.
+enum OpenFile<'a> {
+    Safetensors(SafetensorsFile<'a>),
+    Torch(TorchFile),
+}
+
+impl<'a> OpenFile<'a> {
+    /// Tells the formats apart by their first bytes, whatever the file is called.
+    fn new(path: &'a Path) -> Result<Self, IoError> {
+        let fail = |source| read_error(path, source);
+        let mut file = File::open(path).map_err(fail)?;
+        let mut start = Vec::new();
+        (&mut file).take(9).read_to_end(&mut start).map_err(fail)?;
+        // A safetensors header may count like a zip archive begins, but then comes a brace.
+        if start.starts_with(b"PK\x03\x04") && start.last() != Some(&b'{') {
+            let size = file.metadata().map_err(fail)?.len();
+            file.rewind().map_err(fail)?;
+            return TorchFile::open(path, file, size).map(Self::Torch);
+        }
+        SafetensorsFile::open(path).map(Self::Safetensors)
+    }
+
+    fn size(&self) -> u64 {
+        match self {
+            Self::Safetensors(file) => file.size(),
+            Self::Torch(file) => file.size(),
+        }
+    }
+
+    fn tensors(&self) -> Vec<TensorInfo> {
+        match self {
+            Self::Safetensors(file) => file.tensors(),
+            Self::Torch(file) => file.tensors(),
+        }
+    }
+
+    fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
+        match self {
+            Self::Safetensors(file) => file.weight_metadata(),
+            Self::Torch(_) => Ok(None),
+        }
+    }
+
+    /// Finds elements of a type that is not read.
+    fn check_types(&self) -> Result<(), IoError> {
+        match self {
+            Self::Safetensors(file) => file.check_types(),
+            Self::Torch(_) => Ok(()),
+        }
+    }
+
+    fn read_arrays(&mut self) -> Result<BTreeMap<String, NamedArray>, IoError> {
+        match self {
+            Self::Safetensors(file) => file.read_arrays(),
+            Self::Torch(file) => file.read_arrays(),
+        }
+    }
+}

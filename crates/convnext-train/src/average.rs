@@ -1,0 +1,66 @@
+//! A moving average of all parameters (facts D1).
+
+use std::collections::HashMap;
+
+use burn::module::Module;
+use burn::prelude::*;
+use convnext_nn::{for_each_parameter, replace_parameters};
+
+/// Exponential moving average of a model's parameters: after every optimiser step
+/// `average = decay * average + (1 - decay) * parameter`, with a constant decay, starting as a copy.
+#[derive(Debug, Clone)]
+pub struct MovingAverage {
+    decay: f64,
+    values: HashMap<String, Tensor<1>>,
+}
+
+impl MovingAverage {
+    /// Starts as a copy of `model`.
+    pub fn new<M: Module>(model: &M, decay: f64) -> Self {
+        let mut values = HashMap::new();
+        for_each_parameter(model, |parameter| {
+            values.insert(parameter.name.clone(), parameter.values());
+        });
+        Self { decay, values }
+    }
+
+    /// Takes the parameters after a step into account.
+    pub fn update<M: Module>(&mut self, model: &M) {
+        for_each_parameter(model, |parameter| {
+            let new = parameter.values() * (1.0 - self.decay);
+            if let Some(average) = self.values.remove(&parameter.name) {
+                self.values.insert(parameter.name, average * self.decay + new);
+            }
+        });
+    }
+
+    /// `model` with the averages in the place of its parameters.
+    pub fn apply<M: Module>(&self, model: M) -> M {
+        replace_parameters(model, |parameter| self.values.get(&parameter.name).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{ModelConfig, Seed, find_model};
+    use convnext_nn::{ConvNext, tensor_values};
+
+    use super::*;
+
+    #[test]
+    fn the_average_follows_the_rule() {
+        let config = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
+        let model = ConvNext::new(&config, Seed(0), &Device::flex().autodiff()).unwrap();
+        let with_bias = |model: &ConvNext, value: f32| {
+            replace_parameters(model.clone(), |parameter| {
+                (parameter.name == "head.bias").then(|| Tensor::full([2], value, &parameter.device.inner()))
+            })
+        };
+        let mut average = MovingAverage::new(&with_bias(&model, 1.0), 0.75);
+        average.update(&with_bias(&model, 2.0));
+        average.update(&with_bias(&model, 4.0));
+        let averaged = average.apply(model);
+        // 0.75 (0.75 x 1 + 0.25 x 2) + 0.25 x 4
+        assert_eq!(tensor_values(averaged.head.unwrap().bias.val()), [1.9375, 1.9375]);
+    }
+}
