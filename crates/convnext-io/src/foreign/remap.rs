@@ -9,11 +9,13 @@
 //! | `P.bias` [1, n] | `P.bias` [n] |
 //! | `P.ln.X`, `P.linear.X` | `P.X` |
 //! | `P.grn.gamma`, `P.grn.beta` of any shape | [1, 1, 1, n] |
-//! | all others, so all of a dense file | as they are |
+//! | `P.pwconv1.weight`, `P.pwconv2.weight` [out, in, 1, 1] | [out, in] |
+//! | all others, so all of an official dense file | as they are |
 //!
 //! Minkowski numbers the places of a kernel with the first spatial coordinate, our row y, fastest.
 //! Differences: the encoder keeps its prefix and the decoder stays, since we read autoencoders whole; GRN
-//! is brought to one shape from any, where the official code makes six axes out of four.
+//! is brought to one shape from any, where the official code makes six axes out of four; pointwise weights
+//! may be those of 1x1 convolutions, as timm's small models have them.
 
 use crate::{NamedArray, TensorInfo};
 
@@ -44,6 +46,11 @@ impl Remapped {
         }
         let shape = match shape {
             &[1, count] if name.ends_with(".bias") => vec![count],
+            &[outputs, inputs, 1, 1]
+                if name.ends_with(".pwconv1.weight") || name.ends_with(".pwconv2.weight") =>
+            {
+                vec![outputs, inputs]
+            }
             _ if name.ends_with(".grn.gamma") || name.ends_with(".grn.beta") => {
                 let count = shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
                 vec![1, 1, 1, count.ok_or_else(|| format!("has an absurd shape {shape:?}"))?]
@@ -137,6 +144,8 @@ mod tests {
             ("encoder.downsample_layers.1.0.bias", &[40]),
         );
         check(("stages.0.0.pwconv1.linear.weight", &[8, 2]), ("stages.0.0.pwconv1.weight", &[8, 2]));
+        check(("stages.0.0.pwconv2.weight", &[2, 8, 1, 1]), ("stages.0.0.pwconv2.weight", &[2, 8]));
+        check(("head.weight", &[2, 8, 1, 1]), ("head.weight", &[2, 8, 1, 1]));
         check(("stages.0.0.grn.gamma", &[1, 160]), ("stages.0.0.grn.gamma", &[1, 1, 1, 160]));
         check(("stages.0.0.grn.beta", &[160]), ("stages.0.0.grn.beta", &[1, 1, 1, 160]));
     }
