@@ -132,7 +132,7 @@ mod tests {
             ..find_model("micro").unwrap().config()
         };
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
-        let recipe = FinetuneRecipe::plain().unwrap().training;
+        let recipe = FinetuneRecipe::load("plain", &[]).unwrap().training;
         let layers = rate.map(|rate| LayerDecay::new(LayerCount::Single, rate, &config));
         let mut optimizer = AdamW::new(&recipe, layers.clone());
         let watched = ["stages.1.0.pwconv2.weight", "head.bias", "stages.0.0.grn.beta"];

@@ -1,8 +1,11 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
+use std::fs;
+
+use convnext_core::{ConfigError, IMAGENET_MEAN, IMAGENET_STD};
 use convnext_data::{TrainCrop, TrainTransform};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use toml::{Table, Value};
 
 use crate::{LayerCount, Schedule, TrainError};
 
@@ -138,31 +141,111 @@ pub enum Length {
     Steps(usize),
 }
 
+/// The built-in recipes of pre-training by name.
+const PRETRAINING: [(&str, &str); 1] = [("plain", include_str!("../recipes/pretrain-plain.toml"))];
+/// The built-in recipes of supervised training by name.
+const FINETUNING: [(&str, &str); 1] = [("plain", include_str!("../recipes/finetune-plain.toml"))];
+
 impl PretrainRecipe {
-    /// The recipe for small runs.
+    /// Reads a recipe: the name of a built-in one (`plain`, for small runs) or the path of a TOML file.
+    /// Each of `settings` replaces one key, as in `training.weight_decay=0.1`.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] if the built-in file were broken, which a test rules out.
-    pub fn plain() -> Result<Self, TrainError> {
-        parse("pretrain-plain", include_str!("../recipes/pretrain-plain.toml"))
+    /// [`TrainError::Recipe`] when the file cannot be read, or a key is unknown, missing or of another
+    /// type; [`TrainError::Config`] when a value is out of its range.
+    pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
+        let recipe: Self = load(&PRETRAINING, choice, settings)?;
+        recipe.training.validate()?;
+        Ok(recipe)
     }
 }
 
 impl FinetuneRecipe {
-    /// The recipe for small runs.
+    /// Reads a recipe, as [`PretrainRecipe::load`] does.
     ///
     /// # Errors
-    /// [`TrainError::Recipe`] if the built-in file were broken, which a test rules out.
-    pub fn plain() -> Result<Self, TrainError> {
-        parse("finetune-plain", include_str!("../recipes/finetune-plain.toml"))
+    /// As [`PretrainRecipe::load`].
+    pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
+        let recipe: Self = load(&FINETUNING, choice, settings)?;
+        recipe.training.validate()?;
+        let smoothing = recipe.regularization.label_smoothing;
+        check((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "in [0, 1)")?;
+        if let Some(LayerDecayRecipe { rate, .. }) = recipe.layer_decay {
+            check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
+        }
+        Ok(recipe)
     }
 }
 
-fn parse<R: DeserializeOwned>(name: &str, text: &str) -> Result<R, TrainError> {
-    toml::from_str(text).map_err(|error| TrainError::Recipe { name: name.into(), why: error.to_string() })
+fn load<R: DeserializeOwned>(
+    built_in: &[(&str, &str)],
+    choice: &str,
+    settings: &[String],
+) -> Result<R, TrainError> {
+    let fail = |why: String| TrainError::Recipe { name: choice.to_owned(), why };
+    let text = match built_in.iter().find(|(name, _)| *name == choice) {
+        Some((_, text)) => (*text).to_owned(),
+        None => fs::read_to_string(choice).map_err(|error| {
+            let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
+            fail(format!("{error}; give the path of a TOML file, or one of: {}", names.join(", ")))
+        })?,
+    };
+    let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    for setting in settings {
+        set(&mut table, setting).map_err(&fail)?;
+    }
+    table.try_into().map_err(|error: toml::de::Error| fail(error.to_string()))
+}
+
+/// Replaces one key of a table: `a.b=value`. What is no TOML value is taken as text.
+fn set(table: &mut Table, setting: &str) -> Result<(), String> {
+    let (path, text) =
+        setting.split_once('=').ok_or_else(|| format!("'{setting}' is not of the form key=value"))?;
+    let value = toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()));
+    let mut keys: Vec<&str> = path.trim().split('.').collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut place = table;
+    for key in keys {
+        let next = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
+        place = next.as_table_mut().ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+fn check(ok: bool, what: &'static str, found: f64, expected: &'static str) -> Result<(), TrainError> {
+    if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found: found.to_string(), expected }.into()) }
 }
 
 impl TrainingRecipe {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with the first value that does not fit.
+    fn validate(&self) -> Result<(), TrainError> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
+        check(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
+        check(self.accumulate > 0, "accumulate", self.accumulate as f64, "at least 1")?;
+        check(positive(self.epochs), "epochs", self.epochs, "above 0")?;
+        let warmup_fits = (0.0..=self.epochs).contains(&self.warmup_epochs);
+        check(warmup_fits, "warm-up epochs", self.warmup_epochs, "from 0 to the epochs")?;
+        check(positive(self.learning_rate), "learning rate", self.learning_rate, "above 0")?;
+        let minimum = self.minimum_learning_rate;
+        check(not_negative(minimum), "minimum learning rate", minimum, "0 or above")?;
+        check(not_negative(self.weight_decay), "weight decay", self.weight_decay, "0 or above")?;
+        for beta in self.betas {
+            check((0.0..1.0).contains(&beta), "beta", beta, "in [0, 1)")?;
+        }
+        let clip_norm = self.clip_norm.unwrap_or(1.0);
+        check(positive(clip_norm), "clip norm", clip_norm, "above 0")?;
+        let ema = self.ema.unwrap_or(0.0);
+        check((0.0..1.0).contains(&ema), "ema", ema, "in [0, 1)")
+    }
+
     /// The same recipe at another length: the whole schedule is rescaled, so the warm-up keeps its
     /// share.
     pub fn rescaled(&self, steps_per_epoch: usize, length: Option<Length>) -> Self {
@@ -210,29 +293,78 @@ mod tests {
 
     #[test]
     fn the_built_in_recipes_parse() {
-        assert_eq!(PretrainRecipe::plain().unwrap().masking.ratio, 0.6);
-        assert_eq!(FinetuneRecipe::plain().unwrap().augmentation.small_padding, Some(4));
+        assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().masking.ratio, 0.6);
+        assert_eq!(FinetuneRecipe::load("plain", &[]).unwrap().augmentation.small_padding, Some(4));
+    }
+
+    fn pretrain(settings: &[&str]) -> Result<PretrainRecipe, String> {
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        PretrainRecipe::load("plain", &settings).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn an_unknown_key_is_refused_by_name() {
-        let text = include_str!("../recipes/pretrain-plain.toml").replace("flip =", "flop =");
-        let message = parse::<PretrainRecipe>("mine", &text).unwrap_err().to_string();
-        assert!(message.contains("mine") && message.contains("flop"), "{message}");
+    fn settings_replace_keys_of_any_type() {
+        let recipe = pretrain(&[
+            "training.weight_decay=0.1",
+            "training.betas=[0.8, 0.9]",
+            "training.ema=0.99",
+            "masking.normalize_target=false",
+            "claim=mine",
+        ])
+        .unwrap();
+        assert_eq!(recipe.training.weight_decay, 0.1);
+        assert_eq!((recipe.training.betas, recipe.training.ema), ([0.8, 0.9], Some(0.99)));
+        assert_eq!((recipe.masking.normalize_target, recipe.claim.as_str()), (false, "mine"));
+    }
+
+    #[test]
+    fn bad_settings_are_named() {
+        for (setting, expected) in [
+            ("training.flop=1", "flop"),
+            ("flop=1", "flop"),
+            ("training.epochs=many", "epochs"),
+            ("training.epochs.more=1", "'epochs' is no table"),
+            ("training.epochs", "key=value"),
+            ("training.epochs=0", "epochs is 0, but must be above 0"),
+            ("training.warmup_epochs=101", "warm-up epochs is 101"),
+            ("training.betas=[0.9, 1.0]", "beta is 1"),
+            ("training.ema=1.5", "ema is 1.5"),
+            ("training.learning_rate=nan", "learning rate is NaN"),
+        ] {
+            let message = pretrain(&[setting]).unwrap_err();
+            assert!(message.contains(expected), "{setting}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_can_be_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let name = path.display().to_string();
+        let missing = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
+        assert!(missing.contains("mine.toml") && missing.contains("one of: plain"), "{missing}");
+        fs::write(&path, PRETRAINING[0].1.replace("flip = 0.0", "flip = 0.25")).unwrap();
+        assert_eq!(PretrainRecipe::load(&name, &[]).unwrap().augmentation.flip, 0.25);
+        fs::write(&path, PRETRAINING[0].1.replace("flip =", "flop =")).unwrap();
+        let unknown = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
+        assert!(unknown.contains("mine.toml") && unknown.contains("flop"), "{unknown}");
     }
 
     #[test]
     fn what_a_recipe_leaves_out_is_off() {
-        let recipe = FinetuneRecipe::plain().unwrap();
+        let recipe = FinetuneRecipe::load("plain", &[]).unwrap();
         assert_eq!(
             (recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema),
             (1, None, None)
         );
         assert_eq!(recipe.layer_decay, None);
-        let text = include_str!("../recipes/finetune-plain.toml")
-            .replace("batch_size = 64", "batch_size = 32\naccumulate = 2\nclip_norm = 1.0\nema = 0.999");
-        let text = format!("{text}\n[layer_decay]\nrate = 0.9\ncount = \"group\"\n");
-        let recipe: FinetuneRecipe = parse("mine", &text).unwrap();
+        let settings = [
+            "training.accumulate=2",
+            "training.ema=0.999",
+            "layer_decay.rate=0.9",
+            "layer_decay.count=group",
+        ];
+        let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned)).unwrap();
         assert_eq!(recipe.training.accumulate, 2);
         assert_eq!(recipe.training.ema, Some(0.999));
         assert_eq!(recipe.layer_decay, Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group }));
@@ -240,7 +372,7 @@ mod tests {
 
     #[test]
     fn another_length_keeps_the_share_of_the_warm_up() {
-        let training = FinetuneRecipe::plain().unwrap().training;
+        let training = FinetuneRecipe::load("plain", &[]).unwrap().training;
         let steps = |length, steps_per_epoch| {
             let schedule = training.rescaled(steps_per_epoch, length).schedule(steps_per_epoch);
             (schedule.total_steps, (schedule.warmup_steps * 1e6).round() / 1e6)
@@ -253,9 +385,9 @@ mod tests {
 
     #[test]
     fn small_images_are_padded_only_where_the_recipe_says() {
-        let pretrain = PretrainRecipe::plain().unwrap().augmentation;
+        let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
         assert!(matches!(pretrain.transform(32).crop, TrainCrop::RandomResized { .. }));
-        let finetune = FinetuneRecipe::plain().unwrap().augmentation;
+        let finetune = FinetuneRecipe::load("plain", &[]).unwrap().augmentation;
         assert_eq!(finetune.transform(32).crop, TrainCrop::Padded { padding: 4 });
         assert!(matches!(finetune.transform(64).crop, TrainCrop::RandomResized { .. }));
     }

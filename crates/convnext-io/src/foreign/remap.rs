@@ -44,9 +44,9 @@ impl Remapped {
         if let Some(layer) = name.strip_suffix(".kernel") {
             return Self::kernel(format!("{layer}.weight"), shape);
         }
-        let shape = match shape {
-            &[1, count] if name.ends_with(".bias") => vec![count],
-            &[outputs, inputs, 1, 1]
+        let shape = match *shape {
+            [1, count] if name.ends_with(".bias") => vec![count],
+            [outputs, inputs, 1, 1]
                 if name.ends_with(".pwconv1.weight") || name.ends_with(".pwconv2.weight") =>
             {
                 vec![outputs, inputs]

@@ -20,7 +20,9 @@ The data is train/CLASS/* and val/CLASS/* (or test), or CLASS/* which is split b
 Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
   convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
-  convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few"
+  convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few
+  convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
+      --set layer_decay.rate=0.9 --set layer_decay.count=single --out runs/slow-stem"
 )]
 pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
@@ -67,7 +69,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<Finetune
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;
-    let mut recipe = FinetuneRecipe::plain()?;
+    let mut recipe = FinetuneRecipe::load(&training.recipe, &training.settings)?;
     let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
     recipe.regularization.image_size =
         training.image_size.or(of_weights).unwrap_or(recipe.regularization.image_size);

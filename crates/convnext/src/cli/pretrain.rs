@@ -84,7 +84,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<Pretrain
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let backbone = training.backbone(start)?;
-    let mut recipe = PretrainRecipe::plain()?;
+    let mut recipe = PretrainRecipe::load(&training.recipe, &training.settings)?;
 
     let mut model = match metadata.as_ref().map(|metadata| &metadata.kind) {
         Some(WeightKind::Fcmae { fcmae }) => fcmae.clone(),

@@ -49,6 +49,14 @@ pub(crate) fn decoder_width(text: &str) -> Result<usize, String> {
     count_to(text, MOST_CHANNELS)
 }
 
+/// A key and a value.
+pub(crate) fn setting(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("expected key=value".into()),
+    }
+}
+
 /// The side and stride of the stem.
 pub(crate) fn stem_stride(text: &str) -> Result<usize, String> {
     match text {
@@ -91,6 +99,12 @@ pub(crate) struct TrainingArguments {
     /// New folder for configuration, metrics and weights
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// How to train: `plain`, or a TOML file of your own
+    #[arg(long, value_name = "NAME|FILE", default_value = "plain")]
+    pub(crate) recipe: String,
+    /// Replace a key of the recipe, such as training.weight_decay=0.1; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<String>,
     /// Visits of every image; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count, conflicts_with = "steps")]
     pub(crate) epochs: Option<usize>,
@@ -200,6 +214,7 @@ mod tests {
         assert!(["0", "100000000"].iter().all(|text| image_size(text).is_err()));
         assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
+        assert!(["epochs", "=3"].iter().all(|text| setting(text).is_err()));
         assert!(model("giant").unwrap_err().contains("known models: atto"));
     }
 }
