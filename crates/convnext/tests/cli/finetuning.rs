@@ -50,6 +50,50 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_recipe_can_be_changed_key_by_key() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 8);
+    bench.draw_classes("labelled/val", 2);
+    bench.write("start.safetensors", autoencoder());
+    bench.succeed(
+        "finetune --data labelled --init start.safetensors --batch-size 4 --accumulate 3 --epochs 3 \
+         --set training.ema=0.5 --set training.clip_norm=1 --set layer_decay.rate=0.9 \
+         --set layer_decay.count=single --out run",
+    );
+    let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+    assert_eq!(config["recipe"]["training"]["accumulate"].as_integer(), Some(3), "{config}");
+    assert_eq!(config["recipe"]["layer_decay"]["count"].as_str(), Some("single"), "{config}");
+    // 24 images are 6 batches, so 2 steps an epoch.
+    let metrics = bench.read_text("run/metrics.jsonl");
+    assert_eq!(metrics.lines().filter(|line| line.contains("learning_rate")).count(), 6, "{metrics}");
+    assert!(metrics.lines().last().unwrap().contains("ema_validation_top1"), "{metrics}");
+    let [trained, averaged] = ["weights", "weights-ema"].map(|name| {
+        bench.json(&format!("evaluate --data labelled --weights run/{name}.safetensors --json"))["loss"]
+            .clone()
+    });
+    assert_ne!(trained, averaged);
+}
+
+#[test]
+fn recipes_that_cannot_be_used_are_named() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 3);
+    bench.write("mine.toml", "claim = \"nothing\"");
+    for (settings, code, words) in [
+        ("--set training.flop=1", 1, "flop"),
+        ("--set training.ema=2", 1, "ema is 2"),
+        ("--set flop", 2, "key=value"),
+        ("--recipe gone.toml", 1, "gone.toml"),
+        ("--recipe mine.toml", 1, "mine.toml"),
+        ("--accumulate 100", 1, "--accumulate"),
+    ] {
+        let line = format!("{SCRATCH} {settings} --out run");
+        bench.run(&line).code(code).stderr(contains("error:")).stderr(contains(words));
+        assert!(!bench.exists("run"), "{line}");
+    }
+}
+
+#[test]
 fn both_kinds_of_weights_can_be_started_from() {
     let bench = Bench::new();
     bench.draw_classes("labelled", 3);
