@@ -70,7 +70,9 @@ pub fn train<T: Task>(
     let Lesson { loader, schedule, layer_decay } = lesson;
     let mut optimizer = AdamW::new(recipe, layer_decay.clone());
     let mut average = recipe.ema.map(|decay| MovingAverage::new(&model, decay));
-    let steps_per_epoch = loader.batches_per_epoch() / recipe.accumulate.max(1);
+    // A step has at least one batch and an epoch at least one step, or the run would never end.
+    let accumulate = recipe.accumulate.max(1);
+    let steps_per_epoch = (loader.batches_per_epoch() / accumulate).max(1);
     let mut last = EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
     let mut step = 0;
     let mut trained_images = 0;
@@ -83,7 +85,7 @@ pub fn train<T: Task>(
             let learning_rate = schedule.learning_rate(step);
             step += 1;
             let Lap { loss, images, mut gradients } =
-                gradients_of_step(task, &model, batches.by_ref().take(recipe.accumulate), step)?;
+                gradients_of_step(task, &model, batches.by_ref().take(accumulate), step)?;
             if let Some(largest) = recipe.clip_norm {
                 gradients.clip(largest);
             }
