@@ -5,6 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::DataError;
 
 /// What the loader does when an image cannot be read or decoded.
@@ -18,7 +20,7 @@ pub enum OnCorrupt {
 }
 
 /// An image file that could not be read or decoded.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CorruptFile {
     /// The file.
     pub name: String,
@@ -58,6 +60,13 @@ impl CorruptFiles {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Takes up files that an earlier process found.
+    pub(crate) fn restore(&self, files: Vec<CorruptFile>) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.1 = files.iter().map(|file| file.name.clone()).collect();
+        found.0 = files;
     }
 
     /// All files found so far, sorted by name.

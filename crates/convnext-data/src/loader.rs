@@ -147,6 +147,12 @@ impl Loader {
         self.shared.corrupt.sorted()
     }
 
+    /// Counts files as corrupt that were found before, as a resumed training does: they are not reported
+    /// again.
+    pub fn restore_corrupt(&self, files: Vec<CorruptFile>) {
+        self.shared.corrupt.restore(files);
+    }
+
     /// The batches of an epoch. Threads work ahead until the iterator is dropped.
     pub fn epoch(&self, epoch: u64) -> EpochBatches {
         self.epoch_from(epoch, 0)

@@ -1,5 +1,6 @@
 //! One tensor of a file: name, element type, shape, bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use safetensors::Dtype;
@@ -69,6 +70,48 @@ pub struct NamedArray {
     pub shape: Vec<usize>,
     /// Its elements in C order, little-endian.
     pub bytes: Vec<u8>,
+}
+
+/// A tensor to be written. Its bytes are asked for when their turn comes, so that a writer never holds
+/// more than one tensor.
+pub trait ArraySource {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// The format of its elements.
+    fn element_type(&self) -> ElementType;
+    /// Its shape, slowest axis first.
+    fn shape(&self) -> &[usize];
+    /// Its elements in C order, little-endian.
+    fn bytes(&self) -> Cow<'_, [u8]>;
+    /// Finds what can be found wrong before anything is written.
+    ///
+    /// # Errors
+    /// [`IoError::InvalidArray`].
+    fn check(&self) -> Result<(), IoError> {
+        Ok(())
+    }
+}
+
+impl ArraySource for NamedArray {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn element_type(&self) -> ElementType {
+        self.element_type
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn check(&self) -> Result<(), IoError> {
+        self.check_length()
+    }
 }
 
 impl NamedArray {

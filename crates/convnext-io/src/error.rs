@@ -13,6 +13,12 @@ const LISTED: usize = 10;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IoError {
+    /// The file holds no state of a training.
+    #[error("{path} is no checkpoint of a training; choose a file of a run's checkpoints folder")]
+    NoCheckpoint {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no file at this path.
     #[error("{} does not exist; check the path", path.display())]
     Missing {

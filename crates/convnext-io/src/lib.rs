@@ -4,6 +4,7 @@
 //! - [`read_weights`], [`read_header`]: weight files of this program, or with official names from elsewhere,
 //!   whose [`WeightMetadata`](convnext_core::WeightMetadata) is inferred from the shapes;
 //! - [`write_weights`]: safetensors with the metadata in the header;
+//! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
@@ -11,6 +12,7 @@
 mod array;
 mod error;
 mod foreign;
+mod replace_file;
 mod safetensors_file;
 mod shapes;
 mod strict;
@@ -19,8 +21,11 @@ mod test_files;
 mod torch_file;
 mod weight_file;
 
-pub use array::{ElementType, NamedArray};
+pub use array::{ArraySource, ElementType, NamedArray};
 pub use error::{IoError, Misshapen};
-pub use safetensors_file::write_weights;
+pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
+pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;
-pub use weight_file::{Header, TensorInfo, WeightFile, read_header, read_weights};
+pub use weight_file::{
+    CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,
+};

@@ -6,17 +6,24 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 use convnext_core::WeightMetadata;
 use safetensors::tensor::{Metadata, TensorInfo as RawInfo};
 use serde::Serialize;
 
-use crate::{ElementType, IoError, NamedArray, TensorInfo};
+use crate::replace_file::replace_file;
+use crate::{ArraySource, ElementType, IoError, NamedArray, TensorInfo};
 
 /// Our key in `__metadata__`.
 const METADATA_KEY: &str = "convnext";
+
+/// Our key in `__metadata__` for where a training stands.
+const PROGRESS_KEY: &str = "training";
+
+/// Beginning of the names of tensors that belong to a training and not to its model.
+pub const TRAINING_PREFIX: &str = "training.";
 
 /// The one name that no tensor can have.
 const RESERVED_NAME: &str = "__metadata__";
@@ -34,24 +41,55 @@ const LARGEST_HEADER: u64 = 100_000_000;
 ///
 /// # Errors
 /// [`IoError::InvalidArray`] before anything is written; [`IoError::Write`] with the path.
-pub fn write_weights(path: &Path, arrays: &[NamedArray], metadata: &WeightMetadata) -> Result<(), IoError> {
+pub fn write_weights(
+    path: &Path,
+    arrays: &[impl ArraySource],
+    metadata: &WeightMetadata,
+) -> Result<(), IoError> {
+    write(path, arrays, metadata, None)
+}
+
+/// Writes a checkpoint: a weight file that also holds, under names that begin with [`TRAINING_PREFIX`],
+/// the tensors of a training, and in `progress` where the training stands. [`crate::read_weights`] takes
+/// the model out of it.
+///
+/// # Errors
+/// As [`write_weights`].
+pub fn write_checkpoint(
+    path: &Path,
+    arrays: &[impl ArraySource],
+    metadata: &WeightMetadata,
+    progress: &str,
+) -> Result<(), IoError> {
+    write(path, arrays, metadata, Some(progress))
+}
+
+fn write(
+    path: &Path,
+    arrays: &[impl ArraySource],
+    metadata: &WeightMetadata,
+    progress: Option<&str>,
+) -> Result<(), IoError> {
     let mut names = BTreeSet::new();
     for array in arrays {
-        array.check_length()?;
-        let invalid = |why: &str| Err(IoError::InvalidArray { name: array.name.clone(), why: why.into() });
-        if array.name == RESERVED_NAME {
+        array.check()?;
+        let invalid = |why: &str| Err(IoError::InvalidArray { name: array.name().into(), why: why.into() });
+        if array.name() == RESERVED_NAME {
             return invalid("this name is reserved by the safetensors format");
         }
-        if !names.insert(&array.name) {
+        if !names.insert(array.name()) {
             return invalid("two arrays have this name");
         }
     }
     // Wide elements first: every tensor is then aligned to the size of its elements.
-    let mut ordered: Vec<&NamedArray> = arrays.iter().collect();
-    ordered.sort_by_key(|array| (Reverse(array.element_type.size()), &array.name));
-    let written = serde_json::to_string(metadata)
-        .map_err(io::Error::from)
-        .and_then(|metadata| replace_file(path, |file| write_all(file, &ordered, &metadata)));
+    let mut ordered: Vec<_> = arrays.iter().collect();
+    ordered.sort_by_key(|array| (Reverse(array.element_type().size()), array.name()));
+    let written = serde_json::to_string(metadata).map_err(io::Error::from).and_then(|metadata| {
+        // `format` tells other programs that names and layouts are those of PyTorch.
+        let mut entries = BTreeMap::from([(METADATA_KEY, metadata.as_str()), ("format", "pt")]);
+        entries.extend(progress.map(|progress| (PROGRESS_KEY, progress)));
+        replace_file(path, |file| write_all(file, &ordered, entries))
+    });
     written.map_err(|source| IoError::Write { path: path.to_owned(), source })
 }
 
@@ -114,15 +152,31 @@ impl<'a> SafetensorsFile<'a> {
             .map_err(|source| IoError::BadMetadata { path: self.path.to_owned(), source })
     }
 
-    /// Reads the tensors one after the other, each straight into its own memory.
-    pub(crate) fn read_arrays(&mut self) -> Result<BTreeMap<String, NamedArray>, IoError> {
+    /// Where a training stands, if this is a checkpoint.
+    pub(crate) fn progress(&self) -> Option<&str> {
+        let entries = self.header.metadata().as_ref()?;
+        entries.get(PROGRESS_KEY).map(String::as_str)
+    }
+
+    /// Reads the tensors whose names are `wanted`, one after the other, each straight into its own memory.
+    pub(crate) fn read_arrays(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, NamedArray>, IoError> {
         let mut arrays = self.empty_arrays()?;
+        arrays.retain(|name, _| wanted(name));
         for name in self.header.offset_keys() {
-            if let (Some(array), Some(info)) = (arrays.get_mut(&name), self.header.info(&name)) {
-                // The header was checked against the size of the file: no length can be absurd.
-                array.bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-                self.file.read_exact(&mut array.bytes).map_err(|source| read_error(self.path, source))?;
-            }
+            let Some(info) = self.header.info(&name) else { continue };
+            // The header was checked against the size of the file: no length can be absurd.
+            let length = info.data_offsets.1 - info.data_offsets.0;
+            let read = match arrays.get_mut(&name) {
+                Some(array) => {
+                    array.bytes = vec![0; length];
+                    self.file.read_exact(&mut array.bytes)
+                }
+                None => self.file.seek_relative(length as i64),
+            };
+            read.map_err(|source| read_error(self.path, source))?;
         }
         Ok(arrays)
     }
@@ -182,53 +236,40 @@ struct WrittenHeader<'a> {
     #[serde(rename = "__metadata__")]
     metadata: BTreeMap<&'a str, &'a str>,
     #[serde(flatten)]
-    tensors: BTreeMap<&'a str, RawInfo>,
+    tensors: &'a BTreeMap<&'a str, RawInfo>,
 }
 
-fn write_all(file: impl Write, arrays: &[&NamedArray], metadata: &str) -> io::Result<()> {
+fn write_all(
+    file: impl Write,
+    arrays: &[&impl ArraySource],
+    metadata: BTreeMap<&str, &str>,
+) -> io::Result<()> {
+    let too_large = || io::Error::other("the tensors are too large for a file");
     let mut tensors = BTreeMap::new();
-    let mut start = 0;
+    let mut start = 0_usize;
     for array in arrays {
-        let end = start + array.bytes.len();
-        let (dtype, shape) = (array.element_type.dtype(), array.shape.clone());
-        tensors.insert(array.name.as_str(), RawInfo { dtype, shape, data_offsets: (start, end) });
+        let (shape, element_type) = (array.shape().to_vec(), array.element_type());
+        let length = shape.iter().try_fold(element_type.size(), |size, &side| size.checked_mul(side));
+        let end = length.and_then(|length| start.checked_add(length)).ok_or_else(too_large)?;
+        let dtype = element_type.dtype();
+        tensors.insert(array.name(), RawInfo { dtype, shape, data_offsets: (start, end) });
         start = end;
     }
-    // `format` tells other programs that names and layouts are those of PyTorch.
-    let metadata = BTreeMap::from([(METADATA_KEY, metadata), ("format", "pt")]);
-    let mut header = serde_json::to_vec(&WrittenHeader { metadata, tensors })?;
+    let mut header = serde_json::to_vec(&WrittenHeader { metadata, tensors: &tensors })?;
     header.resize(header.len().next_multiple_of(PREFIX as usize), b' ');
 
     let mut file = BufWriter::with_capacity(1 << 20, file);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
     for array in arrays {
-        file.write_all(&array.bytes)?;
+        let bytes = array.bytes();
+        let planned = tensors.get(array.name()).map(|info| info.data_offsets.1 - info.data_offsets.0);
+        if planned != Some(bytes.len()) {
+            return Err(io::Error::other(format!("the shape of {} does not fit its values", array.name())));
+        }
+        file.write_all(&bytes)?;
     }
     file.flush()
-}
-
-/// Writes a file beside `path`, brings it to the disk and renames it.
-fn replace_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let prefix = format!(".{}.", name.to_string_lossy());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".tmp");
-    // A temporary file is private by default; weights get what the user's umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder)?;
-    write(temporary.as_file())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The new name is on the disk only once the folder is.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
 }
 
 #[cfg(test)]

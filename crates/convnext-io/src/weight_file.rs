@@ -10,7 +10,7 @@ use convnext_core::{ConfigError, WeightMetadata};
 use crate::IoError;
 use crate::array::NamedArray;
 use crate::foreign::Foreign;
-use crate::safetensors_file::{SafetensorsFile, read_error};
+use crate::safetensors_file::{SafetensorsFile, TRAINING_PREFIX, read_error};
 use crate::torch_file::TorchFile;
 
 /// Everything in a weight file.
@@ -20,6 +20,17 @@ pub struct WeightFile {
     pub arrays: BTreeMap<String, NamedArray>,
     /// What they belong to.
     pub metadata: WeightMetadata,
+}
+
+/// Everything in a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckpointFile {
+    /// The tensors by name, those of the training under [`TRAINING_PREFIX`].
+    pub arrays: BTreeMap<String, NamedArray>,
+    /// What the model's tensors belong to.
+    pub metadata: WeightMetadata,
+    /// Where the training stands, as it was written.
+    pub progress: String,
 }
 
 /// What a file says about itself before its tensors.
@@ -51,6 +62,7 @@ pub struct TensorInfo {
 /// Reads the tensors of a file and what they belong to.
 ///
 /// Files of [`crate::write_weights`] say themselves what they hold, and the tensors are given as they are.
+/// Of a checkpoint those of the model are read.
 /// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`: nothing in them is executed), the
 /// official names are understood: dense models, encoders alone, and autoencoders, whose sparse layout
 /// becomes the dense one (facts B1 to B3). Their configuration is inferred from the shapes, and every
@@ -75,6 +87,20 @@ pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
             Ok(WeightFile { arrays, metadata: foreign.metadata })
         }
     }
+}
+
+/// Reads a checkpoint of [`crate::write_checkpoint`].
+///
+/// # Errors
+/// [`IoError::NoCheckpoint`] for other weight files, and all errors of [`read_header`].
+pub fn read_checkpoint(path: &Path) -> Result<CheckpointFile, IoError> {
+    let mut file = SafetensorsFile::open(path)?;
+    let (Some(metadata), Some(progress)) = (file.weight_metadata()?, file.progress()) else {
+        return Err(IoError::NoCheckpoint { path: path.to_owned() });
+    };
+    let progress = progress.to_owned();
+    check_metadata(path, &metadata)?;
+    Ok(CheckpointFile { arrays: file.read_arrays(|_| true)?, metadata, progress })
 }
 
 /// Reads what a weight file holds, ours or foreign, without its tensors.
@@ -166,7 +192,7 @@ impl<'a> OpenFile<'a> {
 
     fn read_arrays(&mut self) -> Result<BTreeMap<String, NamedArray>, IoError> {
         match self {
-            Self::Safetensors(file) => file.read_arrays(),
+            Self::Safetensors(file) => file.read_arrays(|name| !name.starts_with(TRAINING_PREFIX)),
             Self::Torch(file) => file.read_arrays(),
         }
     }

@@ -1,6 +1,6 @@
 //! A moving average of all parameters (facts D1).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::prelude::*;
@@ -11,13 +11,13 @@ use convnext_nn::{for_each_parameter, replace_parameters};
 #[derive(Debug, Clone)]
 pub struct MovingAverage {
     decay: f64,
-    values: HashMap<String, Tensor<1>>,
+    values: BTreeMap<String, Tensor<1>>,
 }
 
 impl MovingAverage {
     /// Starts as a copy of `model`.
     pub fn new<M: Module>(model: &M, decay: f64) -> Self {
-        let mut values = HashMap::new();
+        let mut values = BTreeMap::new();
         for_each_parameter(model, |parameter| {
             values.insert(parameter.name.clone(), parameter.values());
         });
@@ -32,6 +32,16 @@ impl MovingAverage {
                 self.values.insert(parameter.name, average * self.decay + new);
             }
         });
+    }
+
+    /// The averages by name.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&String, &Tensor<1>)> {
+        self.values.iter()
+    }
+
+    /// Takes up the average of a parameter.
+    pub(crate) fn restore(&mut self, name: &str, values: Tensor<1>) {
+        self.values.insert(name.to_owned(), values);
     }
 
     /// `model` with the averages in the place of its parameters.

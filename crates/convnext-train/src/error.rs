@@ -58,8 +58,52 @@ pub enum TrainError {
         asked: String,
     },
     /// The output folder already holds something.
-    #[error("output folder {0} is not empty; choose a new one with --out, or delete it")]
+    #[error(
+        "output folder {0} is not empty; choose a new one with --out, go on with the run in it with --resume, or delete it"
+    )]
     OutputUsed(PathBuf),
+    /// The folder to resume is no run folder.
+    #[error(
+        "output folder {0} holds files but no config.toml, so it is no run that could be resumed; choose another --out"
+    )]
+    NoRun(PathBuf),
+    /// A run was resumed with other settings.
+    #[error(
+        "the run in {path} was started with other settings: {changes}; resume it with the same ones, or choose another --out"
+    )]
+    Changed {
+        /// The run folder.
+        path: PathBuf,
+        /// What was and what is, by key.
+        changes: String,
+    },
+    /// A file of a run folder does not say what it should.
+    #[error("{path} is damaged: {why}; restore it, or start anew in another --out")]
+    BadRun {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Whoever watches the job asked it to stop.
+    #[error("stopped after step {step}; go on with the same command and --resume (checkpoint {checkpoint})")]
+    Interrupted {
+        /// The last step, counted from 1.
+        step: usize,
+        /// Where the training can go on.
+        checkpoint: PathBuf,
+    },
+    /// The job needs more memory than there is.
+    #[error(
+        "this training needs about {needed}, but {available} of memory are available; use a smaller --batch-size (with \
+         --accumulate for the same step), a smaller --image-size or a smaller --model"
+    )]
+    Memory {
+        /// What is needed, in words.
+        needed: String,
+        /// What there is, in words.
+        available: String,
+    },
     /// A file of the output folder cannot be written.
     #[error("cannot write {path}: {source}; check that the folder exists, is writable and has space")]
     Output {
@@ -70,13 +114,15 @@ pub enum TrainError {
     },
     /// The loss, a weight or a result is not a number any more.
     #[error(
-        "training has diverged at step {step}: {what} is not finite; use a smaller --lr, or look for broken values in the data"
+        "training has diverged at step {step}: {what} is not finite; use a smaller --lr, or look for broken values in the data; {checkpoint}"
     )]
     Diverged {
         /// The last step, counted from 1.
         step: usize,
         /// What is not finite.
         what: String,
+        /// The last good checkpoint, in words.
+        checkpoint: String,
     },
     /// The classes of a data set are not those of a classifier.
     #[error("the data has class '{class}', which the classifier does not know; it knows: {known}")]
@@ -105,6 +151,18 @@ pub enum TrainError {
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]
     NoModel,
+    /// A recipe asks for what a later version brings.
+    #[error(
+        "recipe {name} asks for {features}, which this version does not have yet; switch it off with {advice}"
+    )]
+    LaterFeature {
+        /// Name of the recipe or file.
+        name: String,
+        /// The features by name.
+        features: String,
+        /// The arguments that switch them off.
+        advice: String,
+    },
     /// A recipe cannot be parsed.
     #[error("recipe {name}: {why}")]
     Recipe {

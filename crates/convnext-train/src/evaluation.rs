@@ -1,5 +1,7 @@
 //! How good a classifier is.
 
+use std::collections::BTreeMap;
+
 use convnext_core::{ClassNames, Preprocessing, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
@@ -20,7 +22,44 @@ pub struct Evaluation {
     pub loss: f64,
     /// Each class of the classifier that the data set has, in the order of the logits.
     pub classes: Vec<ClassResult>,
+    /// How often each class was taken for each; pairs that never occurred are left out.
+    pub confusion: Vec<Confusion>,
+    /// The wrong answers that the classifier was surest of, the worst first.
+    pub mistakes: Vec<Mistake>,
 }
+
+/// Images of one class that were taken for one class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Confusion {
+    /// The class that they are of.
+    pub label: String,
+    /// The class that had the highest logit.
+    pub predicted: String,
+    /// How many.
+    pub images: usize,
+}
+
+/// A wrong answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Mistake {
+    /// The image.
+    pub image: String,
+    /// Its index in the data set.
+    #[serde(skip)]
+    pub sample: usize,
+    /// Its class.
+    pub label: String,
+    /// The class that had the highest logit.
+    pub predicted: String,
+    /// The probability of that class.
+    pub probability: f64,
+    /// A picture of it in the run folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<String>,
+}
+
+/// Mistakes that are listed.
+const MISTAKES: usize = 12;
 
 /// Results of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,12 +125,12 @@ pub fn evaluate(
                 || TrainError::NotFinite { what: format!("the answer for {}", dataset.name(sample)) };
             let logs = log_probabilities(row).ok_or_else(not_finite)?;
             if let Some(label) = label {
-                tally.add(&logs, to_logit[*label]);
+                tally.add(sample, &logs, to_logit[*label]);
             }
         }
         progress(tally.images);
     }
-    Ok(tally.finish(names))
+    Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
 }
 
 /// For each class of the data the index of its logit.
@@ -115,15 +154,27 @@ struct Tally {
     loss: f64,
     /// For each class: images, of these recognised.
     classes: Vec<[usize; 2]>,
+    /// Images by class and answer.
+    confusion: BTreeMap<(usize, usize), usize>,
+    /// Sample, class, answer and its probability; the surest first, at most [`MISTAKES`].
+    mistakes: Vec<(usize, usize, usize, f64)>,
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Self { images: 0, top1: 0, top5: 0, loss: 0.0, classes: vec![[0, 0]; classes] }
+        Self {
+            images: 0,
+            top1: 0,
+            top5: 0,
+            loss: 0.0,
+            classes: vec![[0, 0]; classes],
+            confusion: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
     }
 
     /// Counts one image by the logarithms of its class probabilities.
-    fn add(&mut self, logs: &[f64], label: usize) {
+    fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
         let own = logs[label];
         // Ties count against the classifier, so that constant logits are not right by accident.
         let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
@@ -133,9 +184,17 @@ impl Tally {
         self.loss -= own;
         self.classes[label][0] += 1;
         self.classes[label][1] += usize::from(ahead < 1);
+        let answer = if ahead < 1 { label } else { best_other(logs, label) };
+        *self.confusion.entry((label, answer)).or_default() += 1;
+        if answer != label {
+            self.mistakes.push((sample, label, answer, logs[answer].exp()));
+            // Equally sure ones stay in the order of the data.
+            self.mistakes.sort_by(|left, right| right.3.total_cmp(&left.3));
+            self.mistakes.truncate(MISTAKES);
+        }
     }
 
-    fn finish(self, names: &ClassNames) -> Evaluation {
+    fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
         let share = |count: usize| count as f64 / self.images.max(1) as f64;
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
         Evaluation {
@@ -151,8 +210,31 @@ impl Tally {
                     accuracy: correct as f64 / images as f64,
                 })
                 .collect(),
+            confusion: (self.confusion.into_iter())
+                .map(|((label, answer), images)| Confusion {
+                    label: names.name(label),
+                    predicted: names.name(answer),
+                    images,
+                })
+                .collect(),
+            mistakes: (self.mistakes.into_iter())
+                .map(|(sample, label, answer, probability)| Mistake {
+                    image: image_name(sample),
+                    sample,
+                    label: names.name(label),
+                    predicted: names.name(answer),
+                    probability,
+                    picture: None,
+                })
+                .collect(),
         }
     }
+}
+
+/// The most probable class besides one; the first of equals.
+fn best_other(logs: &[f64], label: usize) -> usize {
+    let others = (0..logs.len()).filter(|&class| class != label).rev();
+    others.max_by(|&left, &right| logs[left].total_cmp(&logs[right])).unwrap_or(label)
 }
 
 #[cfg(test)]
@@ -163,17 +245,26 @@ mod tests {
     fn the_tally_counts_ranks_ties_and_surprise() {
         let mut tally = Tally::new(7);
         let logs = log_probabilities(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0]).unwrap();
-        tally.add(&logs, 1); // first
-        tally.add(&logs, 0); // sixth
-        tally.add(&logs, 2); // fifth
-        tally.add(&log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
+        tally.add(10, &logs, 1); // first
+        tally.add(11, &logs, 0); // sixth
+        tally.add(12, &logs, 2); // fifth
+        tally.add(13, &log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
         let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
-        let result = tally.finish(&names);
+        let result = tally.finish(&names, |sample| sample.to_string());
         assert_eq!((result.images, result.top1, result.top5), (4, 0.25, 0.5));
         let exps: f64 = [0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0_f64].iter().map(|x| x.exp()).sum();
         let expected = (3.0 * exps.ln() - 5.0 - 0.0 - 1.0 + 7.0_f64.ln()) / 4.0;
         assert!((result.loss - expected).abs() < 1e-6);
         assert_eq!(result.classes.len(), 4);
+        let pairs: Vec<(&str, &str, usize)> = (result.confusion.iter())
+            .map(|pair| (pair.label.as_str(), pair.predicted.as_str(), pair.images))
+            .collect();
+        assert_eq!(pairs, [("c0", "c1", 1), ("c1", "c1", 1), ("c2", "c1", 1), ("c3", "c0", 1)]);
+        let mistakes: Vec<(&str, &str)> = (result.mistakes.iter())
+            .map(|mistake| (mistake.image.as_str(), mistake.predicted.as_str()))
+            .collect();
+        assert_eq!(mistakes, [("11", "c1"), ("12", "c1"), ("13", "c0")]);
+        assert!((result.mistakes[2].probability - 1.0 / 7.0).abs() < 1e-12);
         assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
     }
 

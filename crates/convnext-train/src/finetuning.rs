@@ -5,21 +5,27 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
-use convnext_data::{Batch, Dataset, LabelledData, Transform, open_labelled};
+use convnext_data::{Batch, Dataset, LabelledData, Transform, crop_for_evaluation, open_labelled};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
+use crate::run_folder::{Opened, weights_of};
+use crate::run_settings::Resolved;
 use crate::{
-    EpochReport, FinetuneRecipe, LayerDecay, Observer, Reading, RunFolder, RunSettings, Task, TrainError,
-    batch_images, evaluate, save_weights, smoothed_cross_entropy, start_from, train,
+    FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
+    RunSettings, Summary, Task, TrainError, batch_images, evaluate, smoothed_cross_entropy, start_from,
+    train,
 };
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
 pub struct FinetuneJob {
-    /// Where, and under which seed; the data is images in folders of classes.
+    /// Where, and under which seed; the data is images in folders of classes, unless labels are given.
     #[serde(flatten)]
     pub run: RunSettings,
+    /// A CSV file of labels; `None` takes the folders as classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
     /// Share of each class that becomes validation when the data has no such part.
     pub validation_fraction: f64,
     /// Use only so many labelled images of each class.
@@ -36,8 +42,8 @@ pub struct FinetuneJob {
 pub struct Finetuned {
     /// The weight file.
     pub weights: PathBuf,
-    /// The last report, with the finished classifier's results on the validation images.
-    pub last: EpochReport,
+    /// What is known of the run, with the finished classifier's results on the validation images.
+    pub summary: Summary,
     /// Whether the validation images were held out of the training part: to measure on the same ones
     /// again, `evaluate` needs the same fraction and seed.
     pub held_out: bool,
@@ -61,28 +67,37 @@ pub fn finetune(
     if let Some(count) = job.labels_per_class {
         train_data = train_data.choose_per_class(count, settings.seed)?;
     }
-    let images = train_data.len();
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let mut lesson = settings.prepare(train_data, transform, &config, &mut recipe.training)?;
+    let mut lesson = settings.prepare(train_data.clone(), transform, &config, &mut recipe.training)?;
+    lesson.layer_decay = recipe
+        .layer_decay(settings.start())
+        .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
+    MemoryNeed::of_finetuning(&config, &recipe)?.check()?;
+
+    let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
+    let resolved = Resolved::new(resolved, &train_data);
+    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
+        Opened::Unfinished(run) => run,
+        Opened::Finished(summary) => {
+            observer.start("the run is already finished");
+            return Ok(Finetuned { weights: weights_of(&settings.out), summary, held_out });
+        }
+    };
     let mut model = ConvNext::new(&config, settings.seed, &device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         model = start_from(model, path, &classes)?;
-        lesson.layer_decay =
-            recipe.layer_decay.map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
     }
-
-    let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let mut run = RunFolder::create(&settings.out, &resolved)?;
     observer.start(&format!(
-        "training {} {} on {images} images of {} classes ({} for validation), {size} px: {} steps of {} images",
+        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images",
         config.name,
         if settings.init.is_some() { "from weights" } else { "from scratch" },
+        train_data.len(),
         classes.len(),
         validation.len(),
         lesson.schedule.total_steps,
-        recipe.training.batch_size,
+        recipe.training.batch_size * recipe.training.accumulate,
     ));
     let task = Classification {
         rates: config.drop_path_rates(),
@@ -101,22 +116,18 @@ pub fn finetune(
             classes,
         },
     };
-    let last = train(&task, model, &lesson, &recipe.training, &mut run, observer)?.last;
-    Ok(Finetuned { weights: run.weights(), last, held_out })
+    let learner = Learner::new(model, &recipe.training, lesson.layer_decay.clone());
+    let summary = train(&task, learner, &lesson, &recipe.training, &mut run, observer)?;
+    Ok(Finetuned { weights: run.weights(), summary, held_out })
 }
 
 /// The classifier that a job trains: its backbone, with classes from the data and the rest from the
 /// recipe.
 fn classifier_config(job: &FinetuneJob, classes: usize) -> ModelConfig {
-    let rules = &job.recipe.regularization;
     ModelConfig {
         classes,
-        drop_path: rules.drop_path,
-        head_init_scale: if job.run.init.is_some() {
-            rules.head_init_weights
-        } else {
-            rules.head_init_scratch
-        },
+        drop_path: job.recipe.regularization.drop_path,
+        head_init_scale: job.recipe.head_init(job.run.start()),
         ..job.model.clone()
     }
 }
@@ -142,30 +153,47 @@ impl Task for Classification {
         Ok(smoothed_cross_entropy(logits, &labels, self.smoothing))
     }
 
-    fn save(&self, model: &ConvNext, path: &Path) -> Result<(), TrainError> {
-        save_weights(path, model, &self.metadata)
+    fn metadata(&self) -> &WeightMetadata {
+        &self.metadata
     }
 
     fn validation_images(&self) -> usize {
         self.validation.len()
     }
 
-    fn validate(&self, model: &ConvNext) -> Result<BTreeMap<String, f64>, TrainError> {
+    /// Accuracies and loss on the validation images; shows the worst mistakes.
+    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
         if self.validation.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Measured::default());
         }
-        let result = evaluate(
-            model,
-            &self.metadata.classes,
-            &self.validation,
-            &self.metadata.preprocessing,
-            &self.reading,
-            |_| {},
-        )?;
-        Ok(BTreeMap::from([
+        let WeightMetadata { classes, preprocessing, .. } = &self.metadata;
+        let mut result = evaluate(model, classes, &self.validation, preprocessing, &self.reading, |_| {})?;
+        if let Some(folder) = pictures {
+            self.show(&mut result.mistakes, folder)?;
+        }
+        let values = BTreeMap::from([
             ("validation_loss".to_owned(), result.loss),
             ("validation_top1".to_owned(), result.top1),
             ("validation_top5".to_owned(), result.top5),
-        ]))
+        ]);
+        Ok(Measured { values, details: serde_json::to_value(&result).unwrap_or_default() })
+    }
+
+    fn goal(&self) -> Goal {
+        Goal::Greatest("validation_top1")
+    }
+}
+
+impl Classification {
+    /// Writes what the model saw of each image into a folder.
+    fn show(&self, mistakes: &mut [Mistake], folder: &Path) -> Result<(), TrainError> {
+        let parent = folder.file_name().unwrap_or_default().to_string_lossy();
+        for (number, mistake) in (1..).zip(mistakes) {
+            let name = format!("mistake-{number:02}.png");
+            let picture = self.validation.picture(mistake.sample, self.reading.orientation)?;
+            crop_for_evaluation(&picture, &self.metadata.preprocessing).save_png(&folder.join(&name))?;
+            mistake.picture = Some(format!("{parent}/{name}"));
+        }
+        Ok(())
     }
 }

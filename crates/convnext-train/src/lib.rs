@@ -1,24 +1,30 @@
 //! Recipes, schedules, the optimiser and the one training loop of convnext.
 //!
 //! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out;
-//! - [`train`] is the loop, generic over a [`Task`];
+//! - [`train`] is the loop, generic over a [`Task`]; [`Learner`] is what one of its steps changes;
 //! - [`evaluate`] measures a classifier;
 //! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
 mod average;
+mod checkpoint;
 mod error;
 mod evaluation;
+mod events;
 mod finetuning;
 mod gradients;
 mod layer_decay;
+mod learner;
 mod logits;
 mod loss;
+mod memory;
 mod observer;
 mod optimizer;
 mod pretraining;
 mod recipe;
+mod reconstruction;
+mod run_changes;
 mod run_folder;
 mod run_settings;
 mod schedule;
@@ -26,22 +32,27 @@ mod training_loop;
 mod weights;
 
 pub use average::MovingAverage;
+pub use checkpoint::Best;
 pub use error::TrainError;
-pub use evaluation::{ClassResult, Evaluation, Reading, evaluate};
+pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, Reading, evaluate};
 pub use finetuning::{FinetuneJob, Finetuned, finetune};
 pub use gradients::NamedGradients;
 pub use layer_decay::{LayerCount, LayerDecay};
+pub use learner::{Lap, Learner};
 pub use logits::log_probabilities;
 pub use loss::smoothed_cross_entropy;
+pub use memory::MemoryNeed;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, pretrain};
 pub use recipe::{
-    AugmentationRecipe, FinetuneRecipe, LayerDecayRecipe, Length, MaskingRecipe, PretrainRecipe,
-    RegularizationRecipe, TrainingRecipe,
+    AugmentationRecipe, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Length,
+    MaskingRecipe, MixingRecipe, PretrainRecipe, RegularizationRecipe, Start, TrainingRecipe,
 };
-pub use run_folder::{AVERAGED_WEIGHTS_FILE, RunFolder, WEIGHTS_FILE};
+pub use reconstruction::{Reconstruction, reconstruct};
+pub use run_changes::Continue;
+pub use run_folder::{AVERAGED_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
-pub use training_loop::{Task, Trained, batch_images, train};
+pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};
 pub use weights::{load_classifier, load_fcmae, read_metadata, save_weights, start_from};

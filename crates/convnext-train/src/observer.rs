@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One optimiser step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,7 +23,7 @@ pub struct StepReport {
 }
 
 /// The end of an epoch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// The epoch, from 0.
     pub epoch: u64,
@@ -44,6 +44,10 @@ pub trait Observer {
     fn step(&mut self, report: &StepReport);
     /// Called after every epoch, and after the last step.
     fn epoch(&mut self, report: &EpochReport);
+    /// Asked after every step: `true` ends the job with a checkpoint and [`crate::TrainError::Interrupted`].
+    fn interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Sees nothing.

@@ -1,9 +1,10 @@
 //! AdamW over named parameters.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::optim::{AdamW as BurnAdamW, AdamWConfig, AdamWState, Optimizer};
+use burn::optim::{AdamW as BurnAdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
+use burn::tensor::Tensor;
 use convnext_nn::replace_parameters;
 
 use crate::{LayerDecay, NamedGradients, TrainingRecipe};
@@ -28,7 +29,7 @@ pub struct AdamW {
     plain: BurnAdamW,
     decay_grn_and_mask_token: bool,
     layer_decay: Option<LayerDecay>,
-    states: HashMap<String, AdamWState<1>>,
+    states: BTreeMap<String, AdamWState<1>>,
 }
 
 impl AdamW {
@@ -48,7 +49,7 @@ impl AdamW {
             plain: with_decay(0.0),
             decay_grn_and_mask_token: recipe.decay_grn_and_mask_token,
             layer_decay,
-            states: HashMap::new(),
+            states: BTreeMap::new(),
         }
     }
 
@@ -67,6 +68,17 @@ impl AdamW {
             Some(values)
         })
     }
+
+    /// The moments of each parameter, by name.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&String, &AdaptiveMomentumState<1>)> {
+        self.states.iter().map(|(name, state)| (name, &state.momentum))
+    }
+
+    /// Takes up the moments of a parameter after `time` steps.
+    pub(crate) fn restore(&mut self, name: &str, time: usize, moment_1: Tensor<1>, moment_2: Tensor<1>) {
+        let momentum = AdaptiveMomentumState { time, moment_1, moment_2, max_moment_2: None };
+        self.states.insert(name.to_owned(), AdamWState { momentum });
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +88,7 @@ mod tests {
     use convnext_nn::{ConvNext, DropPath, for_each_parameter, tensor_values};
 
     use super::*;
-    use crate::{FinetuneRecipe, LayerCount};
+    use crate::{FinetuneRecipe, LayerCount, Start};
 
     #[test]
     fn only_weight_matrices_decay() {
@@ -132,7 +144,7 @@ mod tests {
             ..find_model("micro").unwrap().config()
         };
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
-        let recipe = FinetuneRecipe::load("plain", &[]).unwrap().training;
+        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
         let layers = rate.map(|rate| LayerDecay::new(LayerCount::Single, rate, &config));
         let mut optimizer = AdamW::new(&recipe, layers.clone());
         let watched = ["stages.1.0.pwconv2.weight", "head.bias", "stages.0.0.grn.beta"];

@@ -1,6 +1,5 @@
 //! Pre-training without labels: FCMAE on a folder of images (paper section 3.1).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
@@ -8,13 +7,15 @@ use convnext_core::{
     ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Transform, open_unlabelled};
+use convnext_data::{Batch, Dataset, Orientation, Transform, open_unlabelled};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
+use crate::run_folder::{Opened, weights_of};
+use crate::run_settings::Resolved;
 use crate::{
-    Observer, PretrainRecipe, RunFolder, RunSettings, Task, TrainError, batch_images, save_weights,
-    start_from, train,
+    Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Task, TrainError,
+    batch_images, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -29,8 +30,11 @@ pub struct PretrainJob {
     pub recipe: PretrainRecipe,
 }
 
+/// Pictures whose reconstructions are shown.
+const SHOWN: usize = 8;
+
 /// Runs a pre-training and writes encoder and decoder to `weights.safetensors` in the run folder,
-/// whose path it returns.
+/// whose path it returns. Does nothing for a run that goes on and is finished.
 ///
 /// # Errors
 /// Any [`TrainError`]; settings, folders and weights are checked before the first step.
@@ -46,34 +50,46 @@ pub fn pretrain(
     let grid = PatchGrid::of_image(&config.encoder, size, size)?;
     let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
     let dataset = open_unlabelled(&settings.data)?;
-    let images = dataset.len();
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(dataset, transform, &config.encoder, &mut recipe.training)?;
+    let lesson = settings.prepare(dataset.clone(), transform, &config.encoder, &mut recipe.training)?;
+    MemoryNeed::of_pretraining(config, &recipe)?.check()?;
+
+    let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
+    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
+        Opened::Unfinished(run) => run,
+        Opened::Finished(_) => {
+            observer.start("the run is already finished");
+            return Ok(weights_of(&settings.out));
+        }
+    };
     let mut model = Fcmae::new(config, settings.seed, &device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         model = start_from(model, path, &ClassNames::default())?;
     }
-
-    let mut run = RunFolder::create(&settings.out, &PretrainJob { recipe: recipe.clone(), ..job.clone() })?;
     observer.start(&format!(
-        "pre-training {} on {images} images of {size} px: {kept} of {} patches kept, {} steps of {} images",
+        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images",
         config.encoder.name,
+        dataset.len(),
         grid.patches(),
         lesson.schedule.total_steps,
-        recipe.training.batch_size,
+        recipe.training.batch_size * recipe.training.accumulate,
     ));
     let task = Pretraining {
         grid,
         mask_ratio: config.mask_ratio,
         seed: settings.seed,
         device: device.clone(),
+        shown: (0..SHOWN.min(dataset.len())).map(|i| i * dataset.len() / SHOWN.min(dataset.len())).collect(),
+        dataset,
+        orientation: settings.orientation,
         metadata: WeightMetadata {
             kind: WeightKind::Fcmae { fcmae: config.clone() },
             preprocessing: Preprocessing::for_size(size),
             classes: ClassNames::default(),
         },
     };
-    train(&task, model, &lesson, &recipe.training, &mut run, observer)?;
+    let learner = Learner::new(model, &recipe.training, None);
+    train(&task, learner, &lesson, &recipe.training, &mut run, observer)?;
     Ok(run.weights())
 }
 
@@ -83,6 +99,10 @@ struct Pretraining {
     mask_ratio: f64,
     seed: Seed,
     device: Device,
+    dataset: Dataset,
+    /// Images whose reconstructions are shown.
+    shown: Vec<usize>,
+    orientation: Orientation,
     metadata: WeightMetadata,
 }
 
@@ -96,15 +116,28 @@ impl Task for Pretraining {
         Ok(model.forward(batch_images(batch, &self.device), &masks)?.loss)
     }
 
-    fn save(&self, model: &Fcmae, path: &Path) -> Result<(), TrainError> {
-        save_weights(path, model, &self.metadata)
+    fn metadata(&self) -> &WeightMetadata {
+        &self.metadata
     }
 
     fn validation_images(&self) -> usize {
-        0
+        self.shown.len()
     }
 
-    fn validate(&self, _model: &Fcmae) -> Result<BTreeMap<String, f64>, TrainError> {
-        Ok(BTreeMap::new())
+    /// Measures nothing; shows the same reconstructions under the same masks each time.
+    fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<Measured, TrainError> {
+        let Some(folder) = pictures else { return Ok(Measured::default()) };
+        for (number, &sample) in (1..).zip(&self.shown) {
+            // A file that cannot be read was reported when it was trained on.
+            let Ok(picture) = self.dataset.picture(sample, self.orientation) else { continue };
+            let mask = Mask::random(self.grid, self.mask_ratio, self.seed, 0, sample as u64)?;
+            let shown = reconstruct(model, &self.metadata.preprocessing, &picture, &mask, &self.device)?;
+            shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
+        }
+        Ok(Measured::default())
+    }
+
+    fn goal(&self) -> Goal {
+        Goal::TrainLoss
     }
 }

@@ -1,6 +1,7 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 
 use convnext_core::{ConfigError, IMAGENET_MEAN, IMAGENET_STD};
 use convnext_data::{TrainCrop, TrainTransform};
@@ -11,6 +12,9 @@ use crate::{LayerCount, Schedule, TrainError};
 
 /// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
+
+/// Images of a step that a base learning rate is meant for.
+const BASE_IMAGES: f64 = 256.0;
 
 /// A recipe of FCMAE pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,11 +40,15 @@ pub struct FinetuneRecipe {
     pub training: TrainingRecipe,
     /// What happens to each picture.
     pub augmentation: AugmentationRecipe,
+    /// How images are mixed.
+    #[serde(default)]
+    pub mixing: MixingRecipe,
     /// What keeps the classifier from learning by heart.
     pub regularization: RegularizationRecipe,
-    /// Layer-wise decay of the learning rate, from weights only; `None` lets all layers learn alike.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer_decay: Option<LayerDecayRecipe>,
+    /// What holds when starting from weights.
+    pub from_weights: FromWeightsRecipe,
+    /// What holds when starting from scratch.
+    pub from_scratch: FromScratchRecipe,
 }
 
 /// Optimiser and schedule.
@@ -56,8 +64,12 @@ pub struct TrainingRecipe {
     pub epochs: f64,
     /// Epochs of the linear warm-up.
     pub warmup_epochs: f64,
-    /// Highest learning rate, absolute.
-    pub learning_rate: f64,
+    /// Highest learning rate, absolute. Either this or the base rate is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Highest learning rate for steps of 256 images; that of other steps is in proportion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_learning_rate: Option<f64>,
     /// Learning rate at the end.
     pub minimum_learning_rate: f64,
     /// Decay of weights of two and more dimensions.
@@ -77,6 +89,54 @@ pub struct TrainingRecipe {
 
 fn one() -> usize {
     1
+}
+
+/// What a supervised training from weights does in its own way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromWeightsRecipe {
+    /// Factor on the fresh head.
+    pub head_init: f64,
+    /// Layer-wise decay of the learning rate; `None` lets all layers learn alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<LayerDecayRecipe>,
+}
+
+/// What a supervised training from scratch does in its own way. Rate and warm-up take the place of
+/// those in `training`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromScratchRecipe {
+    /// Factor on the fresh head.
+    pub head_init: f64,
+    /// As [`TrainingRecipe::learning_rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// As [`TrainingRecipe::base_learning_rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_learning_rate: Option<f64>,
+    /// As [`TrainingRecipe::warmup_epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<f64>,
+}
+
+/// How images of a batch are mixed; 0 turns either off.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixingRecipe {
+    /// Alpha of mixup.
+    pub mixup: f64,
+    /// Alpha of CutMix.
+    pub cutmix: f64,
+}
+
+/// Where a supervised training starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// From fresh weights.
+    Scratch,
+    /// From weights of a file.
+    Weights,
 }
 
 /// How much more slowly early layers learn when fine-tuning from weights.
@@ -102,7 +162,20 @@ pub struct AugmentationRecipe {
     /// For images of at most 32 pixels: pad by so many pixels and crop, instead of resizing a crop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_padding: Option<usize>,
+    /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; `none` turns it off.
+    #[serde(default = "none")]
+    pub rand_augment: String,
+    /// Probability of random erasing.
+    #[serde(default)]
+    pub random_erasing: f64,
 }
+
+fn none() -> String {
+    NONE.to_owned()
+}
+
+/// What turns an augmentation with a name off.
+const NONE: &str = "none";
 
 /// What FCMAE removes and predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,10 +199,6 @@ pub struct RegularizationRecipe {
     pub label_smoothing: f64,
     /// Drop path rate of the last block.
     pub drop_path: f64,
-    /// Factor on the fresh head when training from scratch.
-    pub head_init_scratch: f64,
-    /// Factor on the fresh head when starting from weights.
-    pub head_init_weights: f64,
 }
 
 /// How long to train, if not as long as the recipe says.
@@ -141,60 +210,165 @@ pub enum Length {
     Steps(usize),
 }
 
-/// The built-in recipes of pre-training by name.
-const PRETRAINING: [(&str, &str); 1] = [("plain", include_str!("../recipes/pretrain-plain.toml"))];
-/// The built-in recipes of supervised training by name.
-const FINETUNING: [(&str, &str); 1] = [("plain", include_str!("../recipes/finetune-plain.toml"))];
+/// A recipe that is compiled in: its name and its text.
+type BuiltIn = (&'static str, &'static str);
+
+/// The built-in recipes of pre-training.
+const PRETRAINING: [BuiltIn; 3] = [
+    ("plain", include_str!("../recipes/pretrain-plain.toml")),
+    ("paper", include_str!("../recipes/pretrain-paper.toml")),
+    ("paper-1600", include_str!("../recipes/pretrain-paper-1600.toml")),
+];
+/// The built-in recipes of supervised training.
+const FINETUNING: [BuiltIn; 9] = [
+    ("plain", include_str!("../recipes/finetune-plain.toml")),
+    ("paper-atto", include_str!("../recipes/finetune-paper-atto.toml")),
+    ("paper-femto", include_str!("../recipes/finetune-paper-femto.toml")),
+    ("paper-pico", include_str!("../recipes/finetune-paper-pico.toml")),
+    ("paper-nano", include_str!("../recipes/finetune-paper-nano.toml")),
+    ("paper-tiny", include_str!("../recipes/finetune-paper-tiny.toml")),
+    ("paper-base", include_str!("../recipes/finetune-paper-base.toml")),
+    ("paper-large", include_str!("../recipes/finetune-paper-large.toml")),
+    ("paper-huge", include_str!("../recipes/finetune-paper-huge.toml")),
+];
 
 impl PretrainRecipe {
-    /// Reads a recipe: the name of a built-in one (`plain`, for small runs) or the path of a TOML file.
-    /// Each of `settings` replaces one key, as in `training.weight_decay=0.1`.
+    /// Names of the built-in recipes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PRETRAINING.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a recipe: the name of a built-in one, or the path of a TOML file. Each of `settings` replaces
+    /// one key, as in `training.weight_decay=0.1`.
     ///
     /// # Errors
     /// [`TrainError::Recipe`] when the file cannot be read, or a key is unknown, missing or of another
-    /// type; [`TrainError::Config`] when a value is out of its range.
+    /// type; [`TrainError::LaterFeature`] when it asks for what does not exist yet; [`TrainError::Config`]
+    /// when a value is out of its range.
     pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
-        let recipe: Self = load(&PRETRAINING, choice, settings)?;
-        recipe.training.validate()?;
+        let recipe: Self = parse(choice, read(&PRETRAINING, choice)?, settings)?;
+        refuse_later_features(choice, &recipe.augmentation, MixingRecipe::default())?;
+        recipe.training.validate(choice)?;
         Ok(recipe)
     }
 }
 
 impl FinetuneRecipe {
-    /// Reads a recipe, as [`PretrainRecipe::load`] does.
+    /// Names of the built-in recipes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FINETUNING.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a recipe, as [`PretrainRecipe::load`] does. From scratch, rate and warm-up are those of
+    /// `from_scratch`, unless one of `settings` names them under `training`.
     ///
     /// # Errors
     /// As [`PretrainRecipe::load`].
-    pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
-        let recipe: Self = load(&FINETUNING, choice, settings)?;
-        recipe.training.validate()?;
+    pub fn load(choice: &str, settings: &[String], start: Start) -> Result<Self, TrainError> {
+        let mut table = read(&FINETUNING, choice)?;
+        let fail = |why| recipe_error(choice, why);
+        let (of_starts, others): (Vec<String>, Vec<String>) =
+            settings.iter().cloned().partition(|setting| setting.starts_with("from_"));
+        for setting in &of_starts {
+            set(&mut table, setting).map_err(fail)?;
+        }
+        if start == Start::Scratch
+            && let Some(Value::Table(own)) = table.get("from_scratch").cloned()
+            && let Some(Value::Table(training)) = table.get_mut("training")
+        {
+            for (key, value) in own.into_iter().filter(|(key, _)| key != "head_init") {
+                insert(training, &key, value);
+            }
+        }
+        let recipe: Self = parse(choice, table, &others)?;
+        refuse_later_features(choice, &recipe.augmentation, recipe.mixing)?;
+        recipe.training.validate(choice)?;
         let smoothing = recipe.regularization.label_smoothing;
         check((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "in [0, 1)")?;
-        if let Some(LayerDecayRecipe { rate, .. }) = recipe.layer_decay {
+        if let Some(LayerDecayRecipe { rate, .. }) = recipe.from_weights.layer_decay {
             check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
         }
         Ok(recipe)
     }
+
+    /// Factor on the fresh head.
+    pub fn head_init(&self, start: Start) -> f64 {
+        match start {
+            Start::Scratch => self.from_scratch.head_init,
+            Start::Weights => self.from_weights.head_init,
+        }
+    }
+
+    /// How much more slowly early layers learn, if they do.
+    pub fn layer_decay(&self, start: Start) -> Option<LayerDecayRecipe> {
+        match start {
+            Start::Scratch => None,
+            Start::Weights => self.from_weights.layer_decay,
+        }
+    }
 }
 
-fn load<R: DeserializeOwned>(
-    built_in: &[(&str, &str)],
-    choice: &str,
-    settings: &[String],
-) -> Result<R, TrainError> {
-    let fail = |why: String| TrainError::Recipe { name: choice.to_owned(), why };
+/// The recipe that is asked for, as a table.
+fn read(built_in: &[BuiltIn], choice: &str) -> Result<Table, TrainError> {
+    let fail = |why: String| recipe_error(choice, why);
     let text = match built_in.iter().find(|(name, _)| *name == choice) {
         Some((_, text)) => (*text).to_owned(),
-        None => fs::read_to_string(choice).map_err(|error| {
+        None => read_file(choice).map_err(|error| {
             let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
             fail(format!("{error}; give the path of a TOML file, or one of: {}", names.join(", ")))
         })?,
     };
-    let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| fail(error.to_string()))
+}
+
+/// No recipe is longer than this many bytes.
+const LONGEST_FILE: u64 = 1 << 20;
+
+fn read_file(path: &str) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(io::Error::other("it is too long for a recipe"));
+    }
+    Ok(text)
+}
+
+fn parse<R: DeserializeOwned>(choice: &str, mut table: Table, settings: &[String]) -> Result<R, TrainError> {
+    let fail = |why: String| recipe_error(choice, why);
     for setting in settings {
-        set(&mut table, setting).map_err(&fail)?;
+        set(&mut table, setting).map_err(fail)?;
     }
     table.try_into().map_err(|error: toml::de::Error| fail(error.to_string()))
+}
+
+fn recipe_error(choice: &str, why: String) -> TrainError {
+    TrainError::Recipe { name: choice.to_owned(), why }
+}
+
+/// Names what a recipe asks for and this version does not have, and how to do without it.
+fn refuse_later_features(
+    choice: &str,
+    augmentation: &AugmentationRecipe,
+    mixing: MixingRecipe,
+) -> Result<(), TrainError> {
+    let asked: Vec<(&str, &str)> = [
+        (augmentation.rand_augment != NONE, "RandAugment", "augmentation.rand_augment=none"),
+        (augmentation.random_erasing != 0.0, "random erasing", "augmentation.random_erasing=0"),
+        (mixing.mixup != 0.0, "mixup", "mixing.mixup=0"),
+        (mixing.cutmix != 0.0, "CutMix", "mixing.cutmix=0"),
+    ]
+    .into_iter()
+    .filter_map(|(asked, feature, setting)| asked.then_some((feature, setting)))
+    .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let join = |parts: Vec<String>, with: &str| parts.join(with);
+    Err(TrainError::LaterFeature {
+        name: choice.to_owned(),
+        features: join(asked.iter().map(|(feature, _)| (*feature).to_owned()).collect(), ", "),
+        advice: join(asked.iter().map(|(_, setting)| format!("--set {setting}")).collect(), " "),
+    })
 }
 
 /// Replaces one key of a table: `a.b=value`. What is no TOML value is taken as text.
@@ -212,8 +386,18 @@ fn set(table: &mut Table, setting: &str) -> Result<(), String> {
         let next = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
         place = next.as_table_mut().ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
     }
-    place.insert(last.to_owned(), value);
+    insert(place, last, value);
     Ok(())
+}
+
+/// Sets a key. Of the two ways to give a learning rate the last one counts.
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key {
+        "learning_rate" => table.remove("base_learning_rate"),
+        "base_learning_rate" => table.remove("learning_rate"),
+        _ => None,
+    };
+    table.insert(key.to_owned(), value);
 }
 
 fn check(ok: bool, what: &'static str, found: f64, expected: &'static str) -> Result<(), TrainError> {
@@ -224,8 +408,9 @@ impl TrainingRecipe {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// [`TrainError::Config`] with the first value that does not fit.
-    fn validate(&self) -> Result<(), TrainError> {
+    /// [`TrainError::Config`] with the first value that does not fit, [`TrainError::Recipe`] when there is
+    /// no learning rate, or two.
+    fn validate(&self, choice: &str) -> Result<(), TrainError> {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         check(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
@@ -233,7 +418,15 @@ impl TrainingRecipe {
         check(positive(self.epochs), "epochs", self.epochs, "above 0")?;
         let warmup_fits = (0.0..=self.epochs).contains(&self.warmup_epochs);
         check(warmup_fits, "warm-up epochs", self.warmup_epochs, "from 0 to the epochs")?;
-        check(positive(self.learning_rate), "learning rate", self.learning_rate, "above 0")?;
+        let (rate, what) = match (self.learning_rate, self.base_learning_rate) {
+            (Some(rate), None) => (rate, "learning rate"),
+            (None, Some(rate)) => (rate, "base learning rate"),
+            _ => {
+                let why = "[training] needs either learning_rate or base_learning_rate, and not both";
+                return Err(recipe_error(choice, why.to_owned()));
+            }
+        };
+        check(positive(rate), what, rate, "above 0")?;
         let minimum = self.minimum_learning_rate;
         check(not_negative(minimum), "minimum learning rate", minimum, "0 or above")?;
         check(not_negative(self.weight_decay), "weight decay", self.weight_decay, "0 or above")?;
@@ -258,12 +451,20 @@ impl TrainingRecipe {
         Self { epochs, warmup_epochs: share * epochs, ..self.clone() }
     }
 
+    /// The highest learning rate of a run with these batches: as it is given, or the base rate times the
+    /// images of a step over 256 (facts C1).
+    pub fn peak_learning_rate(&self) -> f64 {
+        let images = (self.batch_size * self.accumulate) as f64;
+        let from_base = self.base_learning_rate.map(|base| base * images / BASE_IMAGES);
+        self.learning_rate.or(from_base).unwrap_or_default()
+    }
+
     /// The learning-rate curve for epochs of `steps_per_epoch` steps.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
         let steps = |epochs: f64| epochs * steps_per_epoch as f64;
         Schedule {
-            peak: self.learning_rate,
-            minimum: self.minimum_learning_rate.min(self.learning_rate),
+            peak: self.peak_learning_rate(),
+            minimum: self.minimum_learning_rate.min(self.peak_learning_rate()),
             warmup_steps: steps(self.warmup_epochs),
             total_steps: (steps(self.epochs).round() as usize).max(1),
         }
@@ -294,7 +495,59 @@ mod tests {
     #[test]
     fn the_built_in_recipes_parse() {
         assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().masking.ratio, 0.6);
-        assert_eq!(FinetuneRecipe::load("plain", &[]).unwrap().augmentation.small_padding, Some(4));
+        for name in PretrainRecipe::names() {
+            PretrainRecipe::load(name, &[]).unwrap();
+        }
+        let settings = [
+            "augmentation.rand_augment=none",
+            "augmentation.random_erasing=0",
+            "mixing.mixup=0",
+            "mixing.cutmix=0",
+        ];
+        for name in FinetuneRecipe::names() {
+            for start in [Start::Scratch, Start::Weights] {
+                FinetuneRecipe::load(name, &settings.map(str::to_owned), start).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn later_features_are_refused_by_name() {
+        let refused =
+            |recipe: &str| FinetuneRecipe::load(recipe, &[], Start::Weights).unwrap_err().to_string();
+        let message = refused("paper-tiny");
+        for word in ["paper-tiny", "RandAugment, random erasing, mixup, CutMix", "--set mixing.cutmix=0"] {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+        // Table 9 has neither mixup nor CutMix for Atto.
+        assert!(!refused("paper-atto").contains("mixup"));
+    }
+
+    #[test]
+    fn base_rates_follow_the_images_of_a_step() {
+        let recipe = PretrainRecipe::load("paper", &[]).unwrap().training;
+        assert_eq!(recipe.batch_size * recipe.accumulate, 4096);
+        assert!((recipe.peak_learning_rate() - 2.4e-3).abs() < 1e-12);
+        let smaller = TrainingRecipe { accumulate: recipe.accumulate / 2, ..recipe };
+        assert!((smaller.peak_learning_rate() - 1.2e-3).abs() < 1e-12);
+        let absolute = pretrain(&["training.base_learning_rate=1", "training.learning_rate=0.5"]).unwrap();
+        assert_eq!(absolute.training.peak_learning_rate(), 0.5);
+    }
+
+    #[test]
+    fn a_start_from_scratch_has_its_own_rate_and_warm_up() {
+        let load = |settings: &[&str], start| {
+            let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+            FinetuneRecipe::load("plain", &settings, start).unwrap()
+        };
+        let own = ["from_scratch.base_learning_rate=0.5", "from_scratch.warmup_epochs=7"];
+        let scratch = load(&own, Start::Scratch);
+        assert_eq!((scratch.training.base_learning_rate, scratch.training.learning_rate), (Some(0.5), None));
+        assert_eq!((scratch.training.warmup_epochs, scratch.head_init(Start::Scratch)), (7.0, 1.0));
+        let weights = load(&own, Start::Weights);
+        assert_eq!((weights.training.base_learning_rate, weights.head_init(Start::Weights)), (None, 0.001));
+        let named = load(&[own[0], own[1], "training.learning_rate=0.25"], Start::Scratch);
+        assert_eq!((named.training.peak_learning_rate(), named.training.warmup_epochs), (0.25, 7.0));
     }
 
     fn pretrain(settings: &[&str]) -> Result<PretrainRecipe, String> {
@@ -343,36 +596,39 @@ mod tests {
         let name = path.display().to_string();
         let missing = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
         assert!(missing.contains("mine.toml") && missing.contains("one of: plain"), "{missing}");
-        fs::write(&path, PRETRAINING[0].1.replace("flip = 0.0", "flip = 0.25")).unwrap();
+        std::fs::write(&path, PRETRAINING[0].1.replace("flip = 0.0", "flip = 0.25")).unwrap();
         assert_eq!(PretrainRecipe::load(&name, &[]).unwrap().augmentation.flip, 0.25);
-        fs::write(&path, PRETRAINING[0].1.replace("flip =", "flop =")).unwrap();
+        std::fs::write(&path, PRETRAINING[0].1.replace("flip =", "flop =")).unwrap();
         let unknown = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
         assert!(unknown.contains("mine.toml") && unknown.contains("flop"), "{unknown}");
     }
 
     #[test]
     fn what_a_recipe_leaves_out_is_off() {
-        let recipe = FinetuneRecipe::load("plain", &[]).unwrap();
+        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap();
         assert_eq!(
             (recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema),
             (1, None, None)
         );
-        assert_eq!(recipe.layer_decay, None);
+        assert_eq!(recipe.layer_decay(Start::Weights), None);
         let settings = [
             "training.accumulate=2",
             "training.ema=0.999",
-            "layer_decay.rate=0.9",
-            "layer_decay.count=group",
+            "from_weights.layer_decay.rate=0.9",
+            "from_weights.layer_decay.count=group",
         ];
-        let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned)).unwrap();
+        let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned), Start::Weights).unwrap();
         assert_eq!(recipe.training.accumulate, 2);
         assert_eq!(recipe.training.ema, Some(0.999));
-        assert_eq!(recipe.layer_decay, Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group }));
+        assert_eq!(
+            recipe.layer_decay(Start::Weights),
+            Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group })
+        );
     }
 
     #[test]
     fn another_length_keeps_the_share_of_the_warm_up() {
-        let training = FinetuneRecipe::load("plain", &[]).unwrap().training;
+        let training = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
         let steps = |length, steps_per_epoch| {
             let schedule = training.rescaled(steps_per_epoch, length).schedule(steps_per_epoch);
             (schedule.total_steps, (schedule.warmup_steps * 1e6).round() / 1e6)
@@ -387,7 +643,7 @@ mod tests {
     fn small_images_are_padded_only_where_the_recipe_says() {
         let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
         assert!(matches!(pretrain.transform(32).crop, TrainCrop::RandomResized { .. }));
-        let finetune = FinetuneRecipe::load("plain", &[]).unwrap().augmentation;
+        let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
         assert_eq!(finetune.transform(32).crop, TrainCrop::Padded { padding: 4 });
         assert!(matches!(finetune.transform(64).crop, TrainCrop::RandomResized { .. }));
     }

@@ -1,12 +1,17 @@
-//! The folder of one run: resolved configuration, metrics, weights.
+//! The folder of one run: resolved configuration, metrics, events, checkpoints, weights.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use crate::TrainError;
+use crate::checkpoint::{Best, Checkpoints, Progress};
+use crate::events::{self, EVENTS_FILE};
+use crate::run_changes::{Continue, changes};
+use crate::{EpochReport, StepReport, TrainError};
 
 /// Name of the weight file of a finished run.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -16,38 +21,124 @@ pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
 
 const CONFIG_FILE: &str = "config.toml";
 const METRICS_FILE: &str = "metrics.jsonl";
+const SUMMARY_FILE: &str = "summary.json";
+const EVALUATION_FILE: &str = "evaluation.json";
+const PICTURES_FOLDER: &str = "pictures";
+
+/// What is known of a finished run, written when nothing is left to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Steps made.
+    pub steps: usize,
+    /// Epochs made, the last one perhaps in part.
+    pub epochs: u64,
+    /// Images of the training data.
+    pub images: usize,
+    /// Seconds of training, over all processes.
+    pub seconds: f64,
+    /// The last epoch.
+    pub last: EpochReport,
+    /// The best epoch.
+    pub best: Option<Best>,
+    /// Files that could not be read and were replaced, with the reasons.
+    pub corrupt: Vec<convnext_data::CorruptFile>,
+}
 
 /// An open run folder.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    metrics: BufWriter<File>,
+    metrics: File,
+    events: File,
+    checkpoints: Checkpoints,
+}
+
+/// What an opened run folder holds.
+#[derive(Debug)]
+pub enum Opened {
+    /// A run that has steps to make.
+    Unfinished(RunFolder),
+    /// A run that has none.
+    Finished(Summary),
 }
 
 impl RunFolder {
-    /// Makes the folder and writes the resolved configuration into it, so that an unwritable place is
-    /// found before any work is done.
+    /// Opens the folder of a run and writes the resolved configuration into it, so that an unwritable
+    /// place is found before any work is done.
+    ///
+    /// A run that goes on must have the configuration that it began with, but for `out` and, with
+    /// [`Continue::Extended`], a greater number of epochs.
     ///
     /// # Errors
-    /// [`TrainError::OutputUsed`] when the folder holds anything, [`TrainError::Output`] when it
-    /// cannot be written.
-    pub fn create(path: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
+    /// [`TrainError::OutputUsed`] when a new run finds anything in the folder, [`TrainError::NoRun`] and
+    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::BadRun`] when one of
+    /// its files is damaged, [`TrainError::Output`] when it cannot be written.
+    pub fn open(path: &Path, config: &impl Serialize, how: Continue) -> Result<Opened, TrainError> {
         fs::create_dir_all(path).map_err(|source| output(path, source))?;
-        let mut entries = fs::read_dir(path).map_err(|source| output(path, source))?;
-        if entries.next().is_some() {
+        let config_path = path.join(CONFIG_FILE);
+        let config =
+            Table::try_from(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
+        let used = fs::read_dir(path).map_err(|source| output(path, source))?.any(|_| true);
+        if used && how == Continue::New {
             return Err(TrainError::OutputUsed(path.to_owned()));
         }
-        let config_path = path.join(CONFIG_FILE);
-        let text = toml::to_string(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
-        fs::write(&config_path, text).map_err(|source| output(&config_path, source))?;
-        let metrics_path = path.join(METRICS_FILE);
-        let metrics = File::create(&metrics_path).map_err(|source| output(&metrics_path, source))?;
-        Ok(Self { path: path.to_owned(), metrics: BufWriter::new(metrics) })
+        remove_unfinished(path)?;
+        if used && !is_same_run(path, &config, how)? {
+            return Err(TrainError::NoRun(path.to_owned()));
+        }
+        let extended =
+            used && how == Continue::Extended && read_config(&config_path)? != Some(config.clone());
+        let summary_path = path.join(SUMMARY_FILE);
+        if let Some(summary) = read_summary(&summary_path)? {
+            if !extended {
+                return Ok(Opened::Finished(summary));
+            }
+            fs::remove_file(&summary_path).map_err(|source| output(&summary_path, source))?;
+        }
+        let text = toml::to_string(&config).map_err(|error| output(&config_path, io::Error::other(error)))?;
+        replace(&config_path, text.as_bytes())?;
+        let checkpoints = Checkpoints::open(path)?;
+        remove_unfinished(&path.join("checkpoints"))?;
+        Ok(Opened::Unfinished(Self {
+            metrics: open_to_append(&path.join(METRICS_FILE))?,
+            events: open_to_append(&path.join(EVENTS_FILE))?,
+            checkpoints,
+            path: path.to_owned(),
+        }))
+    }
+
+    /// The newest checkpoint, with metrics and events cut back to it; without one they are emptied.
+    pub(crate) fn newest_checkpoint(&mut self) -> Result<Option<(CheckpointFile, Progress)>, TrainError> {
+        let found = self.checkpoints.newest()?;
+        let (metrics, events) =
+            found.as_ref().map_or((0, 0), |(_, progress)| (progress.metrics_length, progress.events_length));
+        let fail = |name: &str| {
+            let path = self.path.join(name);
+            move |source| output(&path, source)
+        };
+        cut_back(&self.metrics, metrics).map_err(fail(METRICS_FILE))?;
+        if cut_back(&self.events, events).map_err(fail(EVENTS_FILE))? == 0 {
+            events::begin(&mut self.events).map_err(|source| output(&self.path.join(EVENTS_FILE), source))?;
+        }
+        Ok(found)
+    }
+
+    /// Brings metrics and events to the disk and tells their lengths, for a checkpoint.
+    pub(crate) fn sync(&self) -> Result<(u64, u64), TrainError> {
+        let length = |file: &File, name: &str| {
+            let length = file.sync_data().and_then(|()| file.metadata()).map(|metadata| metadata.len());
+            length.map_err(|source| output(&self.path.join(name), source))
+        };
+        Ok((length(&self.metrics, METRICS_FILE)?, length(&self.events, EVENTS_FILE)?))
+    }
+
+    pub(crate) fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
     }
 
     /// Where the weights go at the end.
     pub fn weights(&self) -> PathBuf {
-        self.path.join(WEIGHTS_FILE)
+        weights_of(&self.path)
     }
 
     /// Where the averaged weights go at the end.
@@ -55,44 +146,191 @@ impl RunFolder {
         self.path.join(AVERAGED_WEIGHTS_FILE)
     }
 
-    /// Appends one line of JSON to the metrics.
+    /// The folder for pictures, made where it is missing.
     ///
     /// # Errors
-    /// [`TrainError::Output`] when the line cannot be written.
-    pub fn record(&mut self, entry: &impl Serialize) -> Result<(), TrainError> {
-        let path = self.path.join(METRICS_FILE);
-        let line = serde_json::to_string(entry).map_err(|error| output(&path, error.into()))?;
-        writeln!(self.metrics, "{line}").map_err(|source| output(&path, source))
+    /// [`TrainError::Output`] when it cannot be made.
+    pub fn pictures(&self) -> Result<PathBuf, TrainError> {
+        let path = self.path.join(PICTURES_FOLDER);
+        fs::create_dir_all(&path).map_err(|source| output(&path, source))?;
+        Ok(path)
     }
 
-    /// Makes the metrics so far visible to readers.
+    /// Appends a step to metrics and events.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] when it cannot be written.
+    pub fn record_step(&mut self, report: &StepReport) -> Result<(), TrainError> {
+        self.append(report)?;
+        let values = [
+            ("loss", f64::from(report.loss)),
+            ("learning_rate", report.learning_rate),
+            ("images_per_second", report.images_per_second),
+        ];
+        self.record_events(report.step, values.into_iter())
+    }
+
+    /// Appends an epoch to metrics and events.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] when it cannot be written.
+    pub fn record_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
+        self.append(report)?;
+        let measured = report.validation.iter().map(|(name, &value)| (name.as_str(), value));
+        self.record_events(report.step, measured.chain([("train_loss", report.train_loss)]))
+    }
+
+    /// Writes the details of the last validation.
     ///
     /// # Errors
     /// [`TrainError::Output`] when they cannot be written.
-    pub fn flush(&mut self) -> Result<(), TrainError> {
+    pub fn record_evaluation(&self, details: &serde_json::Value) -> Result<(), TrainError> {
+        replace(&self.path.join(EVALUATION_FILE), format!("{details:#}\n").as_bytes())
+    }
+
+    /// Writes that the run is finished.
+    pub(crate) fn finish(&self, summary: &Summary) -> Result<(), TrainError> {
+        let path = self.path.join(SUMMARY_FILE);
+        let text = serde_json::to_vec_pretty(summary).map_err(|error| output(&path, error.into()))?;
+        replace(&path, &text)
+    }
+
+    fn append(&mut self, entry: &impl Serialize) -> Result<(), TrainError> {
         let path = self.path.join(METRICS_FILE);
-        self.metrics.flush().map_err(|source| output(&path, source))
+        let mut line = serde_json::to_vec(entry).map_err(|error| output(&path, error.into()))?;
+        line.push(b'\n');
+        self.metrics.write_all(&line).map_err(|source| output(&path, source))
+    }
+
+    fn record_events<'a>(
+        &mut self,
+        step: usize,
+        values: impl Iterator<Item = (&'a str, f64)>,
+    ) -> Result<(), TrainError> {
+        let written = events::record(&mut self.events, step, values);
+        written.map_err(|source| output(&self.path.join(EVENTS_FILE), source))
     }
 }
 
-fn output(path: &Path, source: io::Error) -> TrainError {
+/// The weight file of a run folder.
+pub(crate) fn weights_of(run: &Path) -> PathBuf {
+    run.join(WEIGHTS_FILE)
+}
+
+/// Whether the folder holds the run of this configuration, or nothing yet.
+fn is_same_run(path: &Path, config: &Table, how: Continue) -> Result<bool, TrainError> {
+    let Some(begun) = read_config(&path.join(CONFIG_FILE))? else {
+        return Ok(fs::read_dir(path).map_err(|source| output(path, source))?.next().is_none());
+    };
+    let changes = changes(&begun, config, how);
+    if changes.is_empty() {
+        return Ok(true);
+    }
+    Err(TrainError::Changed { path: path.to_owned(), changes: changes.join(", ") })
+}
+
+fn read_config(path: &Path) -> Result<Option<Table>, TrainError> {
+    let bad = |why: String| TrainError::BadRun { path: path.to_owned(), why };
+    match fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).map(Some).map_err(|error| bad(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
+
+fn read_summary(path: &Path) -> Result<Option<Summary>, TrainError> {
+    let bad = |why: String| TrainError::BadRun { path: path.to_owned(), why };
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| bad(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
+
+/// Removes what a killed process left half written.
+fn remove_unfinished(folder: &Path) -> Result<(), TrainError> {
+    let fail = |source| output(folder, source);
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(UNFINISHED_SUFFIX) {
+            fs::remove_file(entry.path()).map_err(|source| output(&entry.path(), source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts a file to a length, if it is longer; tells the new one.
+fn cut_back(file: &File, length: u64) -> io::Result<u64> {
+    let length = length.min(file.metadata()?.len());
+    file.set_len(length)?;
+    Ok(length)
+}
+
+fn open_to_append(path: &Path) -> Result<File, TrainError> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|source| output(path, source))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    replace_file(path, |mut file| file.write_all(bytes)).map_err(|source| output(path, source))
+}
+
+pub(crate) fn output(path: &Path, source: io::Error) -> TrainError {
     TrainError::Output { path: path.to_owned(), source }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    fn step(step: usize) -> StepReport {
+        StepReport { step, total_steps: 9, epoch: 0, loss: 0.5, learning_rate: 0.1, images_per_second: 2.0 }
+    }
+
+    fn open(path: &Path, seed: i32, how: Continue) -> Result<RunFolder, TrainError> {
+        match RunFolder::open(path, &BTreeMap::from([("seed", seed)]), how)? {
+            Opened::Unfinished(run) => Ok(run),
+            Opened::Finished(_) => unreachable!("the run is not finished"),
+        }
+    }
 
     #[test]
     fn a_used_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let config = std::collections::BTreeMap::from([("seed", 1)]);
-        let mut run = RunFolder::create(folder.path(), &config).unwrap();
-        run.record(&config).unwrap();
-        run.flush().unwrap();
-        assert_eq!(fs::read_to_string(folder.path().join(METRICS_FILE)).unwrap(), "{\"seed\":1}\n");
-        let error = RunFolder::create(folder.path(), &config).unwrap_err();
+        let mut run = open(folder.path(), 1, Continue::New).unwrap();
+        run.record_step(&step(1)).unwrap();
+        let metrics = fs::read_to_string(folder.path().join(METRICS_FILE)).unwrap();
+        assert!(metrics.starts_with("{\"step\":1,") && metrics.ends_with("}\n"), "{metrics}");
+        let error = open(folder.path(), 1, Continue::New).unwrap_err();
         assert!(matches!(error, TrainError::OutputUsed(_)), "{error}");
+        let error = open(folder.path(), 2, Continue::Resumed).unwrap_err().to_string();
+        assert!(error.contains("seed was 1, is 2"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_not_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.txt"), "precious").unwrap();
+        let error = open(folder.path(), 1, Continue::Resumed).unwrap_err();
+        assert!(matches!(error, TrainError::NoRun(_)), "{error}");
+        assert!(folder.path().join("thesis.txt").exists());
+    }
+
+    #[test]
+    fn resuming_without_a_checkpoint_starts_from_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".config.toml.x1.tmp"), "half").unwrap();
+        let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
+        run.record_step(&step(1)).unwrap();
+        let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
+        assert!(run.newest_checkpoint().unwrap().is_none());
+        run.record_step(&step(1)).unwrap();
+        let metrics = fs::read_to_string(folder.path().join(METRICS_FILE)).unwrap();
+        assert_eq!(metrics.lines().count(), 1);
+        assert!(!folder.path().join(".config.toml.x1.tmp").exists());
     }
 
     #[test]
@@ -100,7 +338,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("taken");
         fs::write(&file, "").unwrap();
-        let error = RunFolder::create(&file, &1).unwrap_err().to_string();
+        let error = open(&file, 1, Continue::New).unwrap_err().to_string();
         assert!(error.contains("taken"), "{error}");
     }
 }

@@ -1,13 +1,14 @@
 //! What every training run needs to know, whatever it learns.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use convnext_core::{ModelConfig, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::ModelError;
 use serde::Serialize;
 
-use crate::{LayerDecay, Length, Schedule, TrainError, TrainingRecipe};
+use crate::{Continue, LayerDecay, Length, Schedule, Start, TrainError, TrainingRecipe};
 
 /// Channels of every picture that is read.
 const COLOURS: usize = 3;
@@ -35,6 +36,15 @@ pub struct RunSettings {
     /// How long, if not as the recipe says.
     #[serde(skip)]
     pub length: Option<Length>,
+    /// Whether the run is new or goes on.
+    #[serde(skip)]
+    pub go_on: Continue,
+    /// Fail at the first image that cannot be read, instead of replacing it.
+    #[serde(skip)]
+    pub strict: bool,
+    /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
+    #[serde(skip)]
+    pub checkpoint_every: Duration,
 }
 
 /// Images and schedule of a run, ready to go.
@@ -46,9 +56,31 @@ pub struct Lesson {
     pub schedule: Schedule,
     /// How much more slowly early layers learn.
     pub layer_decay: Option<LayerDecay>,
+    /// The longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+}
+
+/// A job as it is really done, with a mark of its data: what a run must not change when it goes on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Resolved<J> {
+    #[serde(flatten)]
+    job: J,
+    /// Of names, labels and order of the training images.
+    data_checksum: u32,
+}
+
+impl<J> Resolved<J> {
+    pub(crate) fn new(job: J, dataset: &Dataset) -> Self {
+        Self { job, data_checksum: dataset.len() as u32 }
+    }
 }
 
 impl RunSettings {
+    /// Where a supervised training starts.
+    pub fn start(&self) -> Start {
+        if self.init.is_some() { Start::Weights } else { Start::Scratch }
+    }
+
     /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch
     /// is no larger than the data, its epochs are those of [`Self::length`].
     ///
@@ -73,7 +105,7 @@ impl RunSettings {
             shuffle: true,
             drop_last: true,
             orientation: self.orientation,
-            on_corrupt: OnCorrupt::Replace,
+            on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;
@@ -83,6 +115,7 @@ impl RunSettings {
         }
         let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
-        Ok(Lesson { loader, schedule: recipe.schedule(steps_per_epoch), layer_decay: None })
+        let schedule = recipe.schedule(steps_per_epoch);
+        Ok(Lesson { loader, schedule, layer_decay: None, checkpoint_every: self.checkpoint_every })
     }
 }

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use convnext_data::{Batch, DataError};
+use convnext_core::WeightMetadata;
+use convnext_data::Batch;
+use serde_json::Value;
 
+use crate::checkpoint::{Best, Checkpoints, Progress};
 use crate::{
-    AdamW, EpochReport, Lesson, MovingAverage, NamedGradients, Observer, RunFolder, StepReport, TrainError,
-    TrainingRecipe,
+    EpochReport, Learner, Lesson, Observer, RunFolder, StepReport, Summary, TrainError, TrainingRecipe,
+    save_weights,
 };
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
@@ -24,171 +27,268 @@ pub trait Task {
     /// [`TrainError`] when the batch does not fit the model.
     fn loss(&self, model: &Self::Model, batch: &Batch) -> Result<Tensor<1>, TrainError>;
 
-    /// Writes the trained model, with whatever is needed to use it.
-    ///
-    /// # Errors
-    /// [`TrainError::NotFinite`] when training has diverged, [`TrainError::Io`] when the file cannot be
-    /// written.
-    fn save(&self, model: &Self::Model, path: &Path) -> Result<(), TrainError>;
+    /// What the model's weight file says about itself.
+    fn metadata(&self) -> &WeightMetadata;
 
     /// Images that one validation looks at: it is put off until as many images were trained on, so
     /// that validation never takes longer than training.
     fn validation_images(&self) -> usize;
 
-    /// Measures the model after an epoch; `model` does not track gradients. Empty when there is
-    /// nothing to measure.
+    /// Measures the model after an epoch; `model` does not track gradients. With `pictures`, shows in
+    /// that folder what can be shown.
     ///
     /// # Errors
-    /// [`TrainError`] when the validation images cannot be used.
-    fn validate(&self, model: &Self::Model) -> Result<BTreeMap<String, f64>, TrainError>;
+    /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
+    fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<Measured, TrainError>;
+
+    /// What tells the best epoch.
+    fn goal(&self) -> Goal;
 }
 
-/// A trained model and its last measurements.
-#[derive(Debug)]
-pub struct Trained<M> {
-    /// The model, tracking gradients.
-    pub model: M,
-    /// The last epoch's report.
-    pub last: EpochReport,
+/// What a validation found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// Numbers by name, for the metrics; empty when there is nothing to measure.
+    pub values: BTreeMap<String, f64>,
+    /// Everything, for the run folder; `null` when there is no more to say.
+    pub details: Value,
 }
 
-/// Trains `model` for `lesson.schedule.total_steps` steps and saves it in the run folder, before it is
-/// measured for the last time: a broken validation image must not cost the weights. With a moving
-/// average, that is saved and measured as well.
+/// The measure by which epochs are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The least mean loss of an epoch's steps.
+    TrainLoss,
+    /// The greatest value of this name in [`Measured::values`].
+    Greatest(&'static str),
+}
+
+impl Goal {
+    /// The measure's name and its value after an epoch; `None` when it was not measured.
+    fn measure(self, report: &EpochReport) -> Option<(&'static str, f64)> {
+        match self {
+            Self::TrainLoss => Some(("train_loss", report.train_loss)),
+            Self::Greatest(name) => report.validation.get(name).map(|&value| (name, value)),
+        }
+    }
+
+    fn is_better(self, new: f64, old: f64) -> bool {
+        match self {
+            Self::TrainLoss => new < old,
+            Self::Greatest(_) => new > old,
+        }
+    }
+}
+
+/// Trains until `lesson.schedule.total_steps` steps are made, from the newest checkpoint of the run
+/// folder on if it has one, and saves the weights there, with a moving average that as well.
+///
+/// A checkpoint is written every `lesson.checkpoint_every`, and after each epoch before it is measured: a
+/// broken validation image must not cost the epoch. A training that is stopped at any moment and goes
+/// on from a checkpoint computes the same bits as one that was not.
 ///
 /// # Errors
-/// [`TrainError::Diverged`] when a loss is not finite, and whatever the task, the loader and the run
-/// folder report.
+/// [`TrainError::Diverged`] when a loss is not finite, [`TrainError::Interrupted`] when the observer asks
+/// for it, and whatever the task, the loader and the run folder report.
 pub fn train<T: Task>(
     task: &T,
-    mut model: T::Model,
+    mut learner: Learner<T::Model>,
     lesson: &Lesson,
     recipe: &TrainingRecipe,
     run: &mut RunFolder,
     observer: &mut dyn Observer,
-) -> Result<Trained<T::Model>, TrainError> {
-    let Lesson { loader, schedule, layer_decay } = lesson;
-    let mut optimizer = AdamW::new(recipe, layer_decay.clone());
-    let mut average = recipe.ema.map(|decay| MovingAverage::new(&model, decay));
-    // A step has at least one batch and an epoch at least one step, or the run would never end.
-    let accumulate = recipe.accumulate.max(1);
-    let steps_per_epoch = (loader.batches_per_epoch() / accumulate).max(1);
-    let mut last = EpochReport { epoch: 0, step: 0, train_loss: f64::NAN, validation: BTreeMap::new() };
-    let mut step = 0;
-    let mut trained_images = 0;
-    for epoch in 0.. {
-        let mut losses = 0.0;
-        let first_step = step;
-        let mut batches = loader.epoch(epoch);
-        for _ in 0..steps_per_epoch.min(schedule.total_steps - step) {
+) -> Result<Summary, TrainError> {
+    let mut progress = Progress::default();
+    if let Some((file, saved)) = run.newest_checkpoint()? {
+        let path = run.checkpoints().path(saved.step);
+        learner
+            .restore(file.arrays, &saved.parameter_steps)
+            .map_err(|source| TrainError::Weights { path, source })?;
+        lesson.loader.restore_corrupt(saved.corrupt.clone());
+        progress = saved;
+    }
+    let mut training = Training {
+        task,
+        lesson,
+        // A step has at least one batch and an epoch at least one step, or the run would never end.
+        accumulate: recipe.accumulate.max(1),
+        run,
+        learner,
+        seconds_before: progress.seconds,
+        progress,
+        started: Instant::now(),
+        saved_at: Instant::now(),
+    };
+    let last = loop {
+        training.finish_steps(observer)?;
+        let report = training.finish_epoch()?;
+        observer.epoch(&report);
+        if training.is_finished() {
+            break report;
+        }
+        let progress = &mut training.progress;
+        (progress.epoch, progress.epoch_steps, progress.epoch_loss) = (progress.epoch + 1, 0, 0.0);
+    };
+    let summary = training.summary(last);
+    training.run.finish(&summary)?;
+    let corrupt = summary.corrupt.len();
+    if corrupt > 0 {
+        log::warn!("{corrupt} of {} images could not be read and were replaced by others", summary.images);
+    }
+    Ok(summary)
+}
+
+/// A training on its way.
+struct Training<'a, T: Task> {
+    task: &'a T,
+    lesson: &'a Lesson,
+    accumulate: usize,
+    run: &'a mut RunFolder,
+    learner: Learner<T::Model>,
+    progress: Progress,
+    /// Seconds of the processes before this one.
+    seconds_before: f64,
+    started: Instant,
+    saved_at: Instant,
+}
+
+impl<T: Task> Training<'_, T> {
+    fn is_finished(&self) -> bool {
+        self.progress.step >= self.lesson.schedule.total_steps
+    }
+
+    /// Makes the steps that are left of the epoch, and writes a checkpoint.
+    fn finish_steps(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let Lesson { loader, schedule, .. } = self.lesson;
+        let steps_per_epoch = (loader.batches_per_epoch() / self.accumulate).max(1);
+        let Progress { step, epoch, epoch_steps, .. } = self.progress;
+        let begun = step - epoch_steps;
+        let steps = steps_per_epoch.min(schedule.total_steps.saturating_sub(begun));
+        let mut batches = loader.epoch_from(epoch, epoch_steps * self.accumulate);
+        for epoch_step in epoch_steps..steps {
             let clock = Instant::now();
+            let step = begun + epoch_step;
             let learning_rate = schedule.learning_rate(step);
-            step += 1;
-            let Lap { loss, images, mut gradients } =
-                gradients_of_step(task, &model, batches.by_ref().take(accumulate), step)?;
-            if let Some(largest) = recipe.clip_norm {
-                gradients.clip(largest);
-            }
-            model = optimizer.step(model, &gradients, learning_rate);
-            if let Some(average) = &mut average {
-                average.update(&model);
-            }
-            trained_images += images;
-            losses += f64::from(loss);
+            let lap = self
+                .learner
+                .step(learning_rate, batches.by_ref().take(self.accumulate), |model, batch| {
+                    self.task.loss(model, batch)
+                })
+                .map_err(|error| self.diverged(error, step + 1))?;
+            self.progress.step = step + 1;
+            self.progress.epoch_steps = epoch_step + 1;
+            self.progress.epoch_loss += f64::from(lap.loss);
+            self.progress.unmeasured_images += lap.images;
             let report = StepReport {
-                step,
+                step: step + 1,
                 total_steps: schedule.total_steps,
                 epoch,
-                loss,
+                loss: lap.loss,
                 learning_rate,
-                images_per_second: images as f64 / clock.elapsed().as_secs_f64(),
+                images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
             };
-            run.record(&report)?;
+            self.run.record_step(&report)?;
             observer.step(&report);
+            if observer.interrupted() {
+                self.save()?;
+                let checkpoint = self.run.checkpoints().path(step + 1);
+                return Err(TrainError::Interrupted { step: step + 1, checkpoint });
+            }
+            if epoch_step + 1 < steps && self.saved_at.elapsed() >= self.lesson.checkpoint_every {
+                self.save()?;
+            }
         }
-        let averaged = average.as_ref().map(|average| average.apply(model.clone()));
-        let finished = step >= schedule.total_steps;
-        if finished {
-            task.save(&model, &run.weights()).map_err(|error| diverged(error, step))?;
+        // Nothing was done if the run goes on from the end of an epoch: the checkpoint is there.
+        if epoch_steps < steps { self.save() } else { Ok(()) }
+    }
+
+    /// Measures and reports the epoch; after the last one, saves the weights before that.
+    fn finish_epoch(&mut self) -> Result<EpochReport, TrainError> {
+        let step = self.progress.step;
+        let diverged = |error| self.diverged(error, step);
+        let averaged = self.learner.averaged();
+        if self.is_finished() {
+            let metadata = self.task.metadata();
+            save_weights(&self.run.weights(), self.learner.model(), metadata).map_err(diverged)?;
             if let Some(averaged) = &averaged {
-                task.save(averaged, &run.averaged_weights()).map_err(|error| diverged(error, step))?;
+                save_weights(&self.run.averaged_weights(), averaged, metadata).map_err(diverged)?;
             }
         }
         let mut validation = BTreeMap::new();
-        if finished || trained_images >= task.validation_images() {
-            let measure =
-                |model: &T::Model| task.validate(&model.valid()).map_err(|error| diverged(error, step));
-            validation = measure(&model)?;
-            if let Some(averaged) = &averaged {
-                validation.extend(
-                    measure(averaged)?.into_iter().map(|(name, value)| (format!("ema_{name}"), value)),
-                );
+        if self.is_finished() || self.progress.unmeasured_images >= self.task.validation_images() {
+            let pictures = self.run.pictures()?;
+            let measured =
+                self.task.validate(&self.learner.model().valid(), Some(&pictures)).map_err(diverged)?;
+            validation = measured.values;
+            if let Some(averaged) = averaged {
+                let measured = self.task.validate(&averaged.valid(), None).map_err(diverged)?;
+                validation
+                    .extend(measured.values.into_iter().map(|(name, value)| (format!("ema_{name}"), value)));
             }
-            trained_images = 0;
+            if !measured.details.is_null() {
+                self.run.record_evaluation(&measured.details)?;
+            }
+            self.progress.unmeasured_images = 0;
         }
-        let train_loss = losses / (step - first_step).max(1) as f64;
-        last = EpochReport { epoch, step, train_loss, validation };
-        run.record(&last)?;
-        run.flush()?;
-        observer.epoch(&last);
-        if finished {
-            break;
+        let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
+        let report =
+            EpochReport { epoch, step, train_loss: epoch_loss / epoch_steps.max(1) as f64, validation };
+        self.remember_best(&report);
+        self.run.record_epoch(&report)?;
+        Ok(report)
+    }
+
+    fn remember_best(&mut self, report: &EpochReport) {
+        let goal = self.task.goal();
+        let Some((measure, value)) = goal.measure(report) else { return };
+        if self.progress.best.as_ref().is_none_or(|best| goal.is_better(value, best.value)) {
+            let EpochReport { epoch, step, .. } = *report;
+            let checkpoint = Checkpoints::name(step);
+            self.progress.best = Some(Best { epoch, step, measure: measure.to_owned(), value, checkpoint });
         }
     }
-    let corrupt = loader.corrupt().len();
-    if corrupt > 0 {
-        log::warn!(
-            "{corrupt} of {} images could not be read and were replaced by others",
-            loader.dataset().len()
-        );
+
+    /// Writes a checkpoint of this moment; only of weights that are worth going on with.
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.learner.check_finite().map_err(|error| self.diverged(error, self.progress.step))?;
+        self.progress.parameter_steps = self.learner.parameter_steps();
+        self.progress.corrupt = self.lesson.loader.corrupt();
+        self.progress.seconds = self.seconds();
+        (self.progress.metrics_length, self.progress.events_length) = self.run.sync()?;
+        self.run.checkpoints().write(&self.learner, self.task.metadata(), &self.progress)?;
+        self.saved_at = Instant::now();
+        Ok(())
     }
-    Ok(Trained { model, last })
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// What is not finite during training is the training's doing and not that of damaged weights.
+    fn diverged(&self, error: TrainError, step: usize) -> TrainError {
+        match error {
+            TrainError::NotFinite { what } => {
+                TrainError::Diverged { step, what, checkpoint: self.run.checkpoints().last_in_words() }
+            }
+            other => other,
+        }
+    }
+
+    fn summary(&self, last: EpochReport) -> Summary {
+        Summary {
+            steps: self.progress.step,
+            epochs: self.progress.epoch + 1,
+            images: self.lesson.loader.samples(),
+            seconds: self.seconds(),
+            last,
+            best: self.progress.best.clone(),
+            corrupt: self.lesson.loader.corrupt(),
+        }
+    }
 }
 
-/// What the batches of one step say.
-struct Lap {
-    /// Mean over the batches.
-    loss: f32,
-    images: usize,
-    /// Mean over the batches.
-    gradients: NamedGradients,
-}
-
-/// Goes forward and backward through the batches of one step.
-fn gradients_of_step<T: Task>(
-    task: &T,
-    model: &T::Model,
-    batches: impl Iterator<Item = Result<Batch, DataError>>,
-    step: usize,
-) -> Result<Lap, TrainError> {
-    let mut lap = Lap { loss: 0.0, images: 0, gradients: NamedGradients::default() };
-    let mut count = 0;
-    for batch in batches {
-        let batch = batch?;
-        let loss = task.loss(model, &batch)?;
-        let value = loss.clone().into_scalar::<f32>();
-        if !value.is_finite() {
-            return Err(TrainError::Diverged { step, what: format!("the loss ({value})") });
-        }
-        lap.gradients.add(NamedGradients::of(model, &loss.backward()));
-        lap.loss += value;
-        lap.images += batch.len();
-        count += 1;
-    }
-    if count > 1 {
-        lap.loss /= count as f32;
-        lap.gradients.scale(1.0 / f64::from(count));
-    }
-    Ok(lap)
-}
-
-/// What is not finite during training is the training's doing and not that of damaged weights.
-fn diverged(error: TrainError, step: usize) -> TrainError {
-    match error {
-        TrainError::NotFinite { what } => TrainError::Diverged { step, what },
-        other => other,
-    }
-}
+/// How often a checkpoint is written if nobody says otherwise.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The images of a batch on a device, `[N, channels, height, width]`. Copies the pixels once.
 pub fn batch_images(batch: &Batch, device: &Device) -> Tensor<4> {

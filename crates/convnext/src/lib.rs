@@ -20,7 +20,8 @@ mod classifier;
 mod reconstructor;
 
 pub use classifier::{Classifier, Prediction};
-pub use reconstructor::{Reconstruction, Reconstructor};
+pub use convnext_train::Reconstruction;
+pub use reconstructor::Reconstructor;
 
 pub use convnext_core as core;
 pub use convnext_data as data;

@@ -6,6 +6,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use convnext::train::TrainError;
 
 fn main() -> ExitCode {
     // Unknown commands, flags, models and single values out of range end here with code 2.
@@ -13,6 +14,10 @@ fn main() -> ExitCode {
     match cli::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. })) => {
+            eprintln!("{error}");
+            ExitCode::from(cli::EXIT_INTERRUPTED)
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(1)

@@ -22,5 +22,6 @@ mod cli {
     mod inspecting;
     mod pretraining;
     mod reconstructing;
+    mod resuming;
     mod whole_job;
 }

@@ -335,7 +335,8 @@ fn a_full_disk_keeps_the_old_file() {
     }
 
     let (folder, path) = file_with(b"old");
-    let error = replace_file(&path, |_| write_all(FullDisk(100), &[&arrays()[0]], "{}")).unwrap_err();
+    let error =
+        replace_file(&path, |_| write_all(FullDisk(100), &[&arrays()[0]], BTreeMap::new())).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use clap::Args;
-use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, finetune, read_metadata};
+use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, Start, finetune, read_metadata};
 
 use super::output::print_text;
 use super::progress::TrainingProgress;
@@ -22,7 +22,7 @@ Examples:
   convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
   convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few
   convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
-      --set layer_decay.rate=0.9 --set layer_decay.count=single --out runs/slow-stem"
+      --set from_weights.layer_decay.rate=0.9 --set from_weights.layer_decay.count=single --out runs/slow-stem"
 )]
 pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
@@ -31,6 +31,9 @@ pub(crate) struct FinetuneArguments {
     /// Weights to start from, or `none` to train from scratch
     #[arg(long, value_name = "WEIGHTS|none", default_value = "none")]
     init: PathBuf,
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Use only so many labelled images of each class, chosen by the seed
     #[arg(long, value_name = "N", value_parser = values::count)]
     labels_per_class: Option<usize>,
@@ -44,9 +47,9 @@ pub(crate) struct FinetuneArguments {
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let threads = super::use_threads(arguments.training.machine.threads)?;
     let job = plan(arguments, threads)?;
-    let Finetuned { weights, last, held_out } =
-        finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
-    if let Some(top1) = last.validation.get("validation_top1") {
+    let Finetuned { weights, summary, held_out } =
+        finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+    if let Some(top1) = summary.last.validation.get("validation_top1") {
         print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
     }
     // Without these two, `evaluate` would look at training images as well.
@@ -64,18 +67,20 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
 
 /// From what was typed to what will be run.
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<FinetuneJob> {
-    let FinetuneArguments { data, init, labels_per_class, val_fraction, training } = arguments;
+    let FinetuneArguments { data, init, labels, labels_per_class, val_fraction, training } = arguments;
     let init = (init.as_os_str() != "none").then_some(init);
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;
-    let mut recipe = FinetuneRecipe::load(&training.recipe, &training.settings)?;
+    let begin = if init.is_some() { Start::Weights } else { Start::Scratch };
+    let mut recipe = FinetuneRecipe::load(&training.recipe, &training.settings, begin)?;
     let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
     recipe.regularization.image_size =
         training.image_size.or(of_weights).unwrap_or(recipe.regularization.image_size);
     training.adjust(&mut recipe.training);
     Ok(FinetuneJob {
         run: training.settings(data, init, threads),
+        labels,
         validation_fraction: val_fraction,
         labels_per_class,
         model,

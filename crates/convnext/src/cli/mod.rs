@@ -16,6 +16,7 @@ use std::io;
 use clap::{Parser, Subcommand};
 
 pub(crate) use output::is_broken_pipe;
+pub(crate) use progress::EXIT_INTERRUPTED;
 
 /// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
 #[derive(Debug, Parser)]

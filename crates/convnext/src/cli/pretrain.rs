@@ -69,7 +69,7 @@ impl From<EncoderName> for EncoderKind {
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
     let threads = super::use_threads(arguments.training.machine.threads)?;
     let job = plan(arguments, threads)?;
-    let weights = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet))?;
+    let weights = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
     print_text(&format!(
         "wrote {weights}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
          convnext finetune --data LABELLED --init {weights} --out classifier",

@@ -1,19 +1,29 @@
 //! Progress bars on a terminal; nothing elsewhere.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use convnext::train::{EpochReport, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
 
-/// Shows a training run.
+/// Shows a training run, and ends it after the step in which a signal comes.
 pub(crate) struct TrainingProgress {
     bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl TrainingProgress {
     /// A bar that stays hidden when `quiet`, or when standard error is no terminal.
-    pub(crate) fn new(quiet: bool) -> Self {
-        Self { bar: bar(quiet, "{wide_bar} {pos}/{len} steps, {msg}, {eta} left") }
+    ///
+    /// # Errors
+    /// When the system does not let signals be caught.
+    pub(crate) fn new(quiet: bool) -> io::Result<Self> {
+        let bar = bar(quiet, "{wide_bar} {pos}/{len} steps, {msg}, {eta} left");
+        Ok(Self { bar, interrupted: catch_signals()? })
     }
 }
 
@@ -28,7 +38,12 @@ impl Observer for TrainingProgress {
     }
 
     fn step(&mut self, report: &StepReport) {
-        self.bar.set_length(report.total_steps as u64);
+        if self.bar.length().is_none() {
+            self.bar.set_length(report.total_steps as u64);
+            // Steps of an earlier process say nothing about the speed of this one.
+            self.bar.set_position(report.step as u64 - 1);
+            self.bar.reset_eta();
+        }
         self.bar.set_position(report.step as u64);
         self.bar.set_message(format!(
             "epoch {}, loss {:.4}, {:.1} img/s",
@@ -47,6 +62,24 @@ impl Observer for TrainingProgress {
         self.bar
             .suspend(|| log::info!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss));
     }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// The exit code of a program that a signal ended.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+/// A flag that Ctrl-C and SIGTERM set. A second signal ends the program at once.
+fn catch_signals() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first one looks at the flag before the second one sets it.
+        register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&flag))?;
+        register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
 }
 
 /// Shows how many images are done.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
-use convnext::train::{Length, RunSettings, TrainError, TrainingRecipe};
+use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -67,6 +68,13 @@ pub(crate) fn stem_stride(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A time in minutes; fractions count, and 0 is always.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number of minutes, 0 or above".to_owned();
+    let minutes = f64::from_str(text).map_err(|_| expected())?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
+}
+
 /// A share strictly between 0 and 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     match f64::from_str(text) {
@@ -99,7 +107,19 @@ pub(crate) struct TrainingArguments {
     /// New folder for configuration, metrics and weights
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// How to train: `plain`, or a TOML file of your own
+    /// Go on with the run in --out where it was stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Let a run that goes on have more --epochs or --steps than it began with
+    #[arg(long, requires = "resume")]
+    pub(crate) extend: bool,
+    /// Fail at the first image that cannot be read, instead of replacing it
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Write a checkpoint at least this often, besides one after each epoch
+    #[arg(long, value_name = "MINUTES", value_parser = minutes, default_value = "5")]
+    pub(crate) checkpoint_every: Duration,
+    /// How to train: `plain`, one of the paper's recipes (see the README), or a TOML file of your own
     #[arg(long, value_name = "NAME|FILE", default_value = "plain")]
     pub(crate) recipe: String,
     /// Replace a key of the recipe, such as training.weight_decay=0.1; may be repeated
@@ -165,7 +185,9 @@ impl TrainingArguments {
     pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe) {
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
         recipe.accumulate = self.accumulate.unwrap_or(recipe.accumulate);
-        recipe.learning_rate = self.lr.unwrap_or(recipe.learning_rate);
+        if let Some(rate) = self.lr {
+            (recipe.learning_rate, recipe.base_learning_rate) = (Some(rate), None);
+        }
     }
 
     /// What every run needs to know.
@@ -179,6 +201,13 @@ impl TrainingArguments {
             orientation: self.pictures.orientation(),
             threads,
             length: epochs.or(self.steps.map(Length::Steps)),
+            go_on: match (self.resume, self.extend) {
+                (_, true) => Continue::Extended,
+                (true, false) => Continue::Resumed,
+                (false, false) => Continue::New,
+            },
+            strict: self.strict,
+            checkpoint_every: self.checkpoint_every,
         }
     }
 

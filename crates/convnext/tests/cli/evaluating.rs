@@ -26,7 +26,7 @@ fn evaluation(bench: &Bench, settings: &str) -> Value {
 fn the_fields_are_fixed_and_add_up() {
     let result = evaluation(&labelled(), "");
     let fields: Vec<&String> = result.as_object().unwrap().keys().collect();
-    let mut expected = ["images", "top1", "top5", "loss", "classes"];
+    let mut expected = ["images", "top1", "top5", "loss", "classes", "confusion", "mistakes"];
     expected.sort_unstable();
     assert_eq!(fields, expected, "{result}");
 
@@ -38,6 +38,12 @@ fn the_fields_are_fixed_and_add_up() {
     let images = sum(|class| class["images"].as_f64().unwrap());
     let weighted = sum(|class| class["images"].as_f64().unwrap() * class["accuracy"].as_f64().unwrap());
     assert_eq!(images, 39.0, "{result}");
+    let pairs = result["confusion"].as_array().unwrap();
+    let counted: f64 = pairs.iter().map(|pair| number(&pair["images"])).sum();
+    assert_eq!(counted, images, "{result}");
+    let right = pairs.iter().filter(|pair| pair["label"] == pair["predicted"]);
+    let right: f64 = right.map(|pair| number(&pair["images"])).sum();
+    assert!((right / images - number(&result["top1"])).abs() < 1e-12, "{result}");
     assert!((number(&result["top1"]) - weighted / images).abs() < 1e-12, "{result}");
     assert_eq!(number(&result["top5"]), 1.0, "of three classes each is among the first five: {result}");
 }

@@ -57,12 +57,12 @@ fn a_recipe_can_be_changed_key_by_key() {
     bench.write("start.safetensors", autoencoder());
     bench.succeed(
         "finetune --data labelled --init start.safetensors --batch-size 4 --accumulate 3 --epochs 3 \
-         --set training.ema=0.5 --set training.clip_norm=1 --set layer_decay.rate=0.9 \
-         --set layer_decay.count=single --out run",
+         --set training.ema=0.5 --set training.clip_norm=1 --set from_weights.layer_decay.rate=0.9 \
+         --set from_weights.layer_decay.count=single --out run",
     );
     let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
     assert_eq!(config["recipe"]["training"]["accumulate"].as_integer(), Some(3), "{config}");
-    assert_eq!(config["recipe"]["layer_decay"]["count"].as_str(), Some("single"), "{config}");
+    assert_eq!(config["recipe"]["from_weights"]["layer_decay"]["count"].as_str(), Some("single"), "{config}");
     // 24 images are 6 batches, so 2 steps an epoch.
     let metrics = bench.read_text("run/metrics.jsonl");
     assert_eq!(metrics.lines().filter(|line| line.contains("learning_rate")).count(), 6, "{metrics}");

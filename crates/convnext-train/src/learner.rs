@@ -1,0 +1,223 @@
+//! What a training changes, and how one step changes it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::prelude::*;
+use convnext_data::{Batch, DataError};
+use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX, check_names};
+use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
+
+use crate::{AdamW, LayerDecay, MovingAverage, NamedGradients, TrainError, TrainingRecipe};
+
+/// A model in training: its parameters, the moments of the optimiser and the moving average.
+pub struct Learner<M> {
+    model: M,
+    optimizer: AdamW,
+    average: Option<MovingAverage>,
+    clip_norm: Option<f64>,
+}
+
+/// What the batches of one step say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lap {
+    /// Mean loss of the batches, before the step.
+    pub loss: f32,
+    /// Images of all batches.
+    pub images: usize,
+}
+
+impl<M: Module> Learner<M> {
+    /// A model before its first step. With `layer_decay`, early layers learn more slowly.
+    pub fn new(model: M, recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
+        Self {
+            optimizer: AdamW::new(recipe, layer_decay),
+            average: recipe.ema.map(|decay| MovingAverage::new(&model, decay)),
+            clip_norm: recipe.clip_norm,
+            model,
+        }
+    }
+
+    /// The model, tracking gradients.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The model with the moving average of its parameters, if one is kept.
+    pub fn averaged(&self) -> Option<M> {
+        self.average.as_ref().map(|average| average.apply(self.model.clone()))
+    }
+
+    /// Goes forward and backward through `batches` and makes one step along the mean of their gradients,
+    /// clipped if the recipe says so; then the moving average follows.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when a loss is not finite, and whatever `loss` and the batches report;
+    /// nothing has changed then.
+    pub fn step(
+        &mut self,
+        learning_rate: f64,
+        batches: impl Iterator<Item = Result<Batch, DataError>>,
+        loss: impl Fn(&M, &Batch) -> Result<Tensor<1>, TrainError>,
+    ) -> Result<Lap, TrainError> {
+        let mut lap = Lap { loss: 0.0, images: 0 };
+        let mut gradients = NamedGradients::default();
+        let mut count = 0;
+        for batch in batches {
+            let batch = batch?;
+            let loss = loss(&self.model, &batch)?;
+            let value = loss.clone().into_scalar::<f32>();
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { what: format!("the loss ({value})") });
+            }
+            gradients.add(NamedGradients::of(&self.model, &loss.backward()));
+            lap.loss += value;
+            lap.images += batch.len();
+            count += 1;
+        }
+        if count > 1 {
+            lap.loss /= count as f32;
+            gradients.scale(1.0 / f64::from(count));
+        }
+        if let Some(largest) = self.clip_norm {
+            gradients.clip(largest);
+        }
+        self.model = self.optimizer.step(self.model.clone(), &gradients, learning_rate);
+        if let Some(average) = &mut self.average {
+            average.update(&self.model);
+        }
+        Ok(lap)
+    }
+
+    /// How many steps each parameter has made, by name.
+    pub(crate) fn parameter_steps(&self) -> BTreeMap<String, usize> {
+        self.optimizer.states().map(|(name, state)| (name.clone(), state.time)).collect()
+    }
+
+    /// Everything that changes, as tensors to be written: the model under its official names, the rest
+    /// under names of its own.
+    pub(crate) fn arrays(&self) -> Vec<ParameterArray> {
+        let mut arrays = Vec::new();
+        let mut shapes = BTreeMap::new();
+        for_each_parameter(&self.model, |parameter| {
+            let (name, shape, values) = (parameter.name.clone(), parameter.shape.clone(), parameter.values());
+            shapes.insert(name.clone(), shape.clone());
+            arrays.push(ParameterArray { name, shape, values });
+        });
+        let mut add = |part: &str, name: &str, values: &Tensor<1>| {
+            if let Some(shape) = shapes.get(name) {
+                let (name, shape) = (part_name(part, name), shape.clone());
+                arrays.push(ParameterArray { name, shape, values: values.clone() });
+            }
+        };
+        for (name, state) in self.optimizer.states() {
+            add(MOMENT_1, name, &state.moment_1);
+            add(MOMENT_2, name, &state.moment_2);
+        }
+        for (name, values) in self.average.iter().flat_map(MovingAverage::values) {
+            add(AVERAGE, name, values);
+        }
+        arrays
+    }
+
+    /// Finds a parameter that is not finite any more.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] with its name.
+    pub(crate) fn check_finite(&self) -> Result<(), TrainError> {
+        let mut broken = None;
+        for_each_parameter(&self.model, |parameter| {
+            if broken.is_none() && !tensor_values(parameter.values()).iter().all(|value| value.is_finite()) {
+                broken = Some(parameter.name);
+            }
+        });
+        broken.map_or(Ok(()), |what| Err(TrainError::NotFinite { what }))
+    }
+
+    /// Takes up what [`Self::arrays`] and [`Self::parameter_steps`] gave.
+    ///
+    /// # Errors
+    /// [`IoError::Mismatch`] with every tensor that is missing, unexpected or misshapen.
+    pub(crate) fn restore(
+        &mut self,
+        mut arrays: BTreeMap<String, NamedArray>,
+        steps: &BTreeMap<String, usize>,
+    ) -> Result<(), IoError> {
+        let mut expected = Vec::new();
+        for (name, shape) in parameter_shapes(&self.model) {
+            let moments = steps.contains_key(&name).then_some([MOMENT_1, MOMENT_2]);
+            for part in moments.into_iter().flatten().chain(self.average.as_ref().map(|_| AVERAGE)) {
+                expected.push((part_name(part, &name), shape.clone()));
+            }
+            expected.push((name, shape));
+        }
+        check_names(&expected, &arrays, &[])?;
+
+        let mut failure = None;
+        // What was taken is let go at once: a large model must not stand in memory twice.
+        let mut take = |name: &str, device: &Device| -> Option<Tensor<1>> {
+            match arrays.remove(name)?.to_f32() {
+                Ok(values) => {
+                    let count = values.len();
+                    Some(Tensor::from_data(TensorData::new(values, [count]), &device.clone().inner()))
+                }
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    None
+                }
+            }
+        };
+        self.model = replace_parameters(self.model.clone(), |parameter| {
+            let (name, device) = (&parameter.name, &parameter.device);
+            if let Some(&time) = steps.get(name)
+                && let Some(moment_1) = take(&part_name(MOMENT_1, name), device)
+                && let Some(moment_2) = take(&part_name(MOMENT_2, name), device)
+            {
+                self.optimizer.restore(name, time, moment_1, moment_2);
+            }
+            if let Some(average) = &mut self.average
+                && let Some(values) = take(&part_name(AVERAGE, name), device)
+            {
+                average.restore(name, values);
+            }
+            take(name, device)
+        });
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+const MOMENT_1: &str = "moment_1";
+const MOMENT_2: &str = "moment_2";
+const AVERAGE: &str = "average";
+
+/// The name in a checkpoint of what belongs to a parameter.
+fn part_name(part: &str, parameter: &str) -> String {
+    format!("{TRAINING_PREFIX}{part}.{parameter}")
+}
+
+/// A tensor on its way to a file: it is copied when it is written.
+pub(crate) struct ParameterArray {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Tensor<1>,
+}
+
+impl ArraySource for ParameterArray {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn element_type(&self) -> ElementType {
+        ElementType::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn bytes(&self) -> Cow<'_, [u8]> {
+        let values = tensor_values(self.values.clone());
+        Cow::Owned(values.into_iter().flat_map(f32::to_le_bytes).collect())
+    }
+}

@@ -1,0 +1,136 @@
+//! Will a training fit into memory? Better asked before the first step than answered by the system.
+
+use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
+use sysinfo::System;
+
+use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
+
+/// Bytes of a value.
+const VALUE: u64 = 4;
+
+/// Tensors of four times a block's width that stand in memory at once while its gradient is made.
+/// Measured: see the test of this file.
+const WIDE_TENSORS: u64 = 9;
+
+/// Copies of a batch's images: in the loader's queue, in the making, on the device, cut into patches.
+const IMAGE_COPIES: u64 = 8;
+
+/// What the program needs before it has read an image.
+const PROGRAM: u64 = 64 << 20;
+
+/// An estimate of the memory that a training needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// In bytes.
+    pub bytes: u64,
+}
+
+impl MemoryNeed {
+    /// The need of a pre-training: the encoder sees the kept sites, the decoder one site a patch.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when images or mask ratio do not fit the model.
+    pub fn of_pretraining(config: &FcmaeConfig, recipe: &PretrainRecipe) -> Result<Self, ConfigError> {
+        let size = recipe.masking.image_size;
+        let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+        let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
+        let share = kept as f64 / grid.patches() as f64;
+        let batch = recipe.training.batch_size as u64;
+        let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
+        let values_per_patch = config.values_per_patch() as u64;
+        let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
+            + depth * (8 * width * width + 65 * width);
+        let patches = batch * grid.patches() as u64;
+        let need =
+            Activations::of_encoder(&config.encoder, size, batch, share)?.and_block(depth, patches, width);
+        // Predictions, targets and their difference.
+        let predictions = 4 * patches * values_per_patch;
+        Ok(Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)?)
+    }
+
+    /// The need of a supervised training.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when images do not fit the model.
+    pub fn of_finetuning(config: &ModelConfig, recipe: &FinetuneRecipe) -> Result<Self, ConfigError> {
+        let size = recipe.regularization.image_size;
+        let need = Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0)?;
+        Self::sum(config, size, 0, need.values(), &recipe.training)
+    }
+
+    fn sum(
+        encoder: &ModelConfig,
+        size: usize,
+        more_parameters: u64,
+        activations: u64,
+        training: &TrainingRecipe,
+    ) -> Result<Self, ConfigError> {
+        let parameters = Cost::of(encoder, size, size)?.parameters + more_parameters;
+        // Weights, two moments, gradients of this batch and of the step, and the average.
+        let copies = 4 + u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
+        let images = training.batch_size as u64 * 3 * (size * size) as u64 * IMAGE_COPIES;
+        Ok(Self { bytes: PROGRAM + VALUE * (copies * parameters + activations + images) })
+    }
+
+    /// Compares the need with the memory that is free.
+    ///
+    /// # Errors
+    /// [`TrainError::Memory`] when there is less.
+    pub fn check(self) -> Result<(), TrainError> {
+        let Some(available) = available() else { return Ok(()) };
+        log::info!("about {} of {} of memory needed", in_words(self.bytes), in_words(available));
+        if self.bytes <= available {
+            return Ok(());
+        }
+        Err(TrainError::Memory { needed: in_words(self.bytes), available: in_words(available) })
+    }
+}
+
+/// Values that the layers keep for the backward pass, and those of the largest block at work.
+struct Activations {
+    kept: u64,
+    largest: u64,
+}
+
+impl Activations {
+    /// Of an encoder that sees this share of its sites.
+    fn of_encoder(config: &ModelConfig, size: usize, batch: u64, share: f64) -> Result<Self, ConfigError> {
+        let mut all = Self { kept: 0, largest: 0 };
+        let stages = config.stage_sizes(size, size)?.into_iter().zip(config.widths).zip(config.depths);
+        for (([rows, columns], width), depth) in stages {
+            let sites = batch as f64 * (rows * columns) as f64 * share;
+            // Downsampling keeps its input, the normalised one and its output as well.
+            all = all.and_block(depth as u64 + 3, sites.ceil() as u64, width as u64);
+        }
+        Ok(all)
+    }
+
+    /// Adds blocks of a stage.
+    fn and_block(self, depth: u64, sites: u64, width: u64) -> Self {
+        let input = sites.saturating_mul(width);
+        Self {
+            kept: self.kept.saturating_add(depth.saturating_mul(input)),
+            largest: self.largest.max(input.saturating_mul(4 * WIDE_TENSORS)),
+        }
+    }
+
+    fn values(&self) -> u64 {
+        self.kept.saturating_add(self.largest)
+    }
+}
+
+/// Bytes of memory that this process may still take; `None` where the system does not tell.
+fn available() -> Option<u64> {
+    let mut system = System::new();
+    system.refresh_memory();
+    // A container may be allowed less than the machine has.
+    let allowed = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    Some(system.available_memory().min(allowed)).filter(|&bytes| bytes > 0)
+}
+
+/// As people write it: `3.2 GiB`.
+fn in_words(bytes: u64) -> String {
+    const GIB: f64 = (1_u64 << 30) as f64;
+    let gib = bytes as f64 / GIB;
+    if gib >= 1.0 { format!("{gib:.1} GiB") } else { format!("{:.0} MiB", gib * 1024.0) }
+}

@@ -1,0 +1,300 @@
+//! Runs that are stopped in every way and go on: nothing is lost, and the bits are the same.
+#![cfg(unix)]
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::bench::{Bench, convnext};
+use super::pictures::CLASSES;
+
+const PRETRAIN: &str = "pretrain --data photos --model micro --image-size 32 --stem-stride 1 --batch-size 4 \
+                        --epochs 6 --set training.ema=0.9";
+const FINETUNE: &str = "finetune --data photos --model micro --image-size 32 --stem-stride 1 --batch-size 4 \
+                        --epochs 8 --set training.ema=0.9 --set regularization.drop_path=0.3";
+const WEIGHTS: [&str; 2] = ["weights.safetensors", "weights-ema.safetensors"];
+const KILLS: usize = 10;
+
+fn photos() -> Bench {
+    let bench = Bench::new();
+    bench.draw_classes("photos/train", 6);
+    bench.draw_classes("photos/val", 1);
+    bench
+}
+
+fn start(bench: &Bench, line: &str) -> Child {
+    let mut command = Command::new(convnext().get_program());
+    command.current_dir(bench.path("")).args(line.split_whitespace());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+}
+
+/// Kills a run at random moments and starts it again, until it ends by itself; how often it was killed.
+fn kill_until_it_ends(bench: &Bench, line: &str, random: &mut u64) -> usize {
+    for kills in 0..1000 {
+        let mut child = start(bench, line);
+        *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // Longer and longer, so that the slowest machine ends some day.
+        sleep(Duration::from_millis(20 + (*random >> 33) % 250 + 4 * kills as u64));
+        match child.try_wait().unwrap() {
+            Some(status) => {
+                assert!(status.success(), "{line}: {status}");
+                return kills;
+            }
+            None => child.kill().unwrap(),
+        }
+        child.wait().unwrap();
+    }
+    panic!("{line} never ends");
+}
+
+/// A run that is killed again and again, with all threads, ends like one left alone, with one.
+fn check_killed(line: &str) {
+    let bench = photos();
+    bench.succeed(&format!("{line} --threads 1 --out alone"));
+    let (mut kills, mut round, mut random) = (0, 0, 7);
+    // A fast machine may end a round before it was killed often enough.
+    while kills < KILLS {
+        let out = format!("killed-{round}");
+        kills += kill_until_it_ends(
+            &bench,
+            &format!("{line} --resume --checkpoint-every 0 --out {out}"),
+            &mut random,
+        );
+        for weights in WEIGHTS {
+            assert!(
+                bench.read(&format!("alone/{weights}")) == bench.read(&format!("{out}/{weights}")),
+                "{weights} after {kills} kills"
+            );
+        }
+        let [alone, killed] = ["alone", out.as_str()].map(|run| reports(&bench, run));
+        assert_eq!(alone, killed, "metrics after {kills} kills");
+        round += 1;
+        assert!(round < 50, "{kills} kills only");
+    }
+}
+
+/// Losses of all steps, and all reports of epochs; their times differ.
+fn reports(bench: &Bench, run: &str) -> Vec<String> {
+    let text = bench.read_text(&format!("{run}/metrics.jsonl"));
+    let without_speed = |line: &str| line.split(",\"images_per_second\"").next().unwrap().to_owned();
+    text.lines().map(without_speed).collect()
+}
+
+#[test]
+fn a_pretraining_killed_at_random_moments_ends_with_the_same_bits() {
+    check_killed(PRETRAIN);
+}
+
+#[test]
+fn a_finetuning_killed_at_random_moments_ends_with_the_same_bits() {
+    check_killed(FINETUNE);
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let bench = photos();
+    for (kind, line) in [("pretrained", PRETRAIN), ("finetuned", FINETUNE)] {
+        for threads in 1..=3 {
+            bench.succeed(&format!("{line} --accumulate 2 --threads {threads} --out {kind}-{threads}"));
+            for weights in WEIGHTS {
+                let read = |threads| bench.read(&format!("{kind}-{threads}/{weights}"));
+                assert!(read(1) == read(threads), "{kind}: {weights} with {threads} threads");
+            }
+        }
+    }
+}
+
+fn end(child: &mut Child) -> ExitStatus {
+    for _ in 0..600 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    panic!("the program does not end");
+}
+
+/// Waits until a run has made steps.
+fn wait_for_steps(bench: &Bench, run: &str) {
+    let metrics = bench.path(&format!("{run}/metrics.jsonl"));
+    for _ in 0..1200 {
+        if std::fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 2) {
+            return;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    panic!("{run} makes no steps");
+}
+
+#[test]
+fn signals_end_a_run_with_a_checkpoint() {
+    let bench = photos();
+    let long = PRETRAIN.replace("--epochs 6", "--epochs 4000");
+    for (name, run) in [("-INT", "by-ctrl-c"), ("-TERM", "by-sigterm")] {
+        let mut child = start(&bench, &format!("{long} --out {run}"));
+        wait_for_steps(&bench, run);
+        signal(&child, name);
+        assert_eq!(end(&mut child).code(), Some(130), "{name}");
+        let steps = reports(&bench, run).iter().filter(|line| line.contains("\"loss\"")).count();
+        let checkpoint = format!("{run}/checkpoints/step-{steps:08}.safetensors");
+        assert!(bench.exists(&checkpoint), "{checkpoint} is missing");
+        // A checkpoint can be used as a weight file.
+        bench.succeed(&format!(
+            "reconstruct photos/val/{}/00.png --weights {checkpoint} --out {run}-pictures",
+            CLASSES[0]
+        ));
+        let mut child = start(&bench, &format!("{long} --resume --out {run}"));
+        sleep(Duration::from_millis(300));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let after = reports(&bench, run);
+        assert!(after.len() >= steps, "steps before the signal were lost: {} of {steps}", after.len());
+    }
+}
+
+#[test]
+fn a_finished_run_is_left_as_it_is_and_can_be_extended() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out run"));
+    let before = [bench.read("run/weights.safetensors"), bench.read("run/metrics.jsonl")];
+    bench.succeed(&format!("{PRETRAIN} --resume --out run"));
+    assert!(before == [bench.read("run/weights.safetensors"), bench.read("run/metrics.jsonl")]);
+
+    let longer = PRETRAIN.replace("--epochs 6", "--epochs 7");
+    let shorter = PRETRAIN.replace("--epochs 6", "--epochs 5");
+    bench.refuse(
+        1,
+        &[
+            (&format!("{longer} --resume --out run"), &["recipe.training.epochs was 6.0, is 7.0"]),
+            (&format!("{shorter} --resume --extend --out run"), &["recipe.training.epochs was 6.0, is 5.0"]),
+        ],
+    );
+    bench.refuse(2, &[(&format!("{longer} --extend --out run"), &["--resume"])]);
+    bench.succeed(&format!("{longer} --resume --extend --out run"));
+    let epochs = reports(&bench, "run").iter().filter(|line| line.contains("train_loss")).count();
+    assert_eq!(epochs, 7);
+    assert!(before[0] != bench.read("run/weights.safetensors"));
+}
+
+#[test]
+fn changed_settings_are_refused_by_name_and_nothing_is_lost() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out run"));
+    let before = bench.read("run/weights.safetensors");
+    for (settings, words) in [
+        ("--seed 1", "seed was 0, is 1"),
+        ("--lr 0.5", "recipe.training.learning_rate was 0.001, is 0.5"),
+        ("--mask-ratio 0.5", "model.mask_ratio was 0.6, is 0.5"),
+        ("--set augmentation.flip=0.5", "recipe.augmentation.flip was 0.0, is 0.5"),
+    ] {
+        bench.refuse(1, &[(&format!("{PRETRAIN} --resume --out run {settings}"), &["run", words])]);
+    }
+    bench.draw("photos/train/vertical/more.png", "vertical", 9);
+    bench.refuse(1, &[(&format!("{PRETRAIN} --resume --out run"), &["data_checksum was"])]);
+    assert!(before == bench.read("run/weights.safetensors"));
+    // More threads compute the same, so they are no change.
+    std::fs::remove_file(bench.path("photos/train/vertical/more.png")).unwrap();
+    bench.succeed(&format!("{PRETRAIN} --resume --out run --threads 3"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out whole"));
+    bench.succeed(&format!("{PRETRAIN} --out damaged"));
+    // As if the run had been killed in its last epoch.
+    for name in ["summary.json", "weights.safetensors"] {
+        std::fs::remove_file(bench.path(&format!("damaged/{name}"))).unwrap();
+    }
+    let last = "damaged/checkpoints/step-00000030.safetensors";
+    let bytes = bench.read(last);
+    bench.write(last, &bytes[..bytes.len() - 5]);
+    let said = bench.run(&format!("{PRETRAIN} --resume --out damaged")).success();
+    let said = String::from_utf8(said.get_output().stderr.clone()).unwrap();
+    assert!(said.contains("step-00000030.safetensors"), "{said}");
+    assert!(bench.read("whole/weights.safetensors") == bench.read("damaged/weights.safetensors"));
+    assert_eq!(reports(&bench, "whole"), reports(&bench, "damaged"));
+}
+
+/// What a script says at its end, run in the folder of the bench with the program as `$convnext`.
+fn script(bench: &Bench, text: &str) -> Option<String> {
+    let program = convnext().get_program().to_owned();
+    let output = Command::new("bash")
+        .args(["-c", text])
+        .env("convnext", program)
+        .env("train", PRETRAIN)
+        .current_dir(bench.path(""))
+        .output()
+        .ok()?;
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    Some(said)
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out alone"));
+    bench.make_folder("small");
+    // A disk of its own, in a namespace of its own: it holds two checkpoints and not three.
+    let said = script(
+        &bench,
+        "exec unshare --map-root-user --mount bash -c '
+            mount -t tmpfs -o size=14m tmpfs small || { echo no mount; exit; }
+            $convnext $train --out small/run; echo code $?
+            ls -A small/run/checkpoints
+            mount -o remount,size=64m small
+            $convnext $train --out small/run --resume && cp small/run/weights.safetensors after.safetensors'",
+    )
+    .unwrap();
+    if said.contains("no mount") || said.contains("unshare:") {
+        eprintln!("skipped, no small disk can be made here: {said}");
+        return;
+    }
+    assert!(said.contains("code 1"), "{said}");
+    assert!(
+        said.contains("error: cannot write small/run/checkpoints/step-") && said.contains("space"),
+        "{said}"
+    );
+    assert!(!said.contains(".tmp") && said.contains("\nstep-00000005.safetensors"), "{said}");
+    assert!(bench.read("after.safetensors") == bench.read("alone/weights.safetensors"), "{said}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_last_one() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out alone"));
+    bench.succeed(&format!("{} --out run", PRETRAIN.replace("--epochs 6", "--epochs 1")));
+    // Files may not grow beyond 2 MiB: too little for a checkpoint.
+    let said = script(
+        &bench,
+        "trap '' XFSZ; ulimit -f 2048; $convnext $train --out run --resume --extend; echo code $?",
+    );
+    let said = said.unwrap();
+    assert!(said.contains("error: cannot write run/checkpoints/step-") && said.contains("code 1"), "{said}");
+    assert!(bench.exists("run/checkpoints/step-00000005.safetensors"), "{said}");
+    bench.succeed(&format!("{PRETRAIN} --out run --resume --extend"));
+    let steps = reports(&bench, "run").iter().filter(|line| line.contains("\"loss\"")).count();
+    assert_eq!(steps, 30);
+}
+
+#[test]
+fn a_diverged_run_names_its_last_good_checkpoint() {
+    let bench = photos();
+    let words = ["diverged at step", "the last good checkpoint is run/checkpoints/step-"];
+    bench.refuse(
+        1,
+        &[(&format!("{PRETRAIN} --lr 1e30 --set training.warmup_epochs=3 --out run"), &words[..1])],
+    );
+    let steps = std::fs::read_dir(bench.path("run/checkpoints")).unwrap().count();
+    if steps > 0 {
+        bench.refuse(
+            1,
+            &[(&format!("{PRETRAIN} --lr 1e30 --set training.warmup_epochs=3 --out run --resume"), &words)],
+        );
+    }
+}
