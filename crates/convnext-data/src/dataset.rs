@@ -97,6 +97,22 @@ impl Dataset {
         decode(&self.read(index)?, self.name(index), orientation)
     }
 
+    /// A checksum of the names of the classes and of the name and label of every image, in order; not of
+    /// their pixels. A run that goes on notices by it that its data is another.
+    pub fn fingerprint(&self) -> u32 {
+        let mut hash = crc32fast::Hasher::new();
+        let mut add = |text: &str| {
+            hash.update(&(text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        self.classes.0.iter().for_each(|class| add(class));
+        for index in 0..self.len() {
+            add(self.name(index));
+            add(&self.label(index).map_or(String::new(), |label| label.to_string()));
+        }
+        hash.finalize()
+    }
+
     /// The names of the classes, sorted; empty without labels.
     pub fn classes(&self) -> &ClassNames {
         &self.classes

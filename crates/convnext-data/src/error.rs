@@ -102,6 +102,18 @@ pub enum DataError {
         /// What to do.
         advice: String,
     },
+    /// A file of labels cannot be used.
+    #[error(
+        "labels {path}, line {line}: {why}; a file of labels is CSV with the columns path, label and perhaps split"
+    )]
+    Labels {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        why: String,
+    },
     /// A class folder that holds no image.
     #[error("class '{class}' in {path} has no images; add images to it or remove the folder")]
     EmptyClass {

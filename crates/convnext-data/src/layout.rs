@@ -12,7 +12,7 @@ use crate::{
 const TRAIN: &str = "train";
 
 /// The folders that can be the validation part; the first that exists is taken.
-const VALIDATION: [&str; 4] = ["val", "validation", "valid", "test"];
+pub(crate) const VALIDATION: [&str; 4] = ["val", "validation", "valid", "test"];
 
 /// The images of each class: class name to positions in the listing, both sorted.
 pub(crate) type Classes = BTreeMap<String, Vec<usize>>;

@@ -17,6 +17,7 @@ mod dataset;
 mod epoch;
 mod error;
 mod jpeg;
+mod labels;
 mod layout;
 mod listing;
 mod loader;

@@ -6,6 +6,7 @@ use convnext_core::{ClassNames, Seed};
 
 use crate::{
     DataError, Dataset,
+    labels::{self, Labels},
     layout::{Classes, Parts, classes, find_parts},
     listing::Listing,
     split::{check_fraction, split_class},
@@ -33,50 +34,40 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
     Listing::open(path).map(Dataset::new)
 }
 
-/// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes.
+/// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
 ///
 /// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`
 /// (or `validation`, `valid`, `test`, in this order); `train/CLASS/*` alone; `CLASS/*`. In the last two,
 /// `validation_fraction` of each class, chosen by the seed, is set apart for validation: rounded, at
 /// least one image, while training keeps at least one. Images may lie deeper below a class.
 ///
+/// With `labels` the folders do not matter: the file has a header with the columns `path` (relative to
+/// `path`), `label` and perhaps `split` (`train`, or one of the names above; empty is `train`). Images that
+/// it does not name are left out; without any for validation, a fraction is set apart as above.
+///
 /// # Errors
 /// [`DataError`] when the path cannot be opened, the layout is another one, a class has no images, the
 /// validation part has a class that the training part lacks, there is only one class, or a split is
-/// needed and the fraction is not in (0, 1).
-pub fn open_labelled(path: &Path, validation_fraction: f64, seed: Seed) -> Result<LabelledData, DataError> {
+/// needed and the fraction is not in (0, 1); [`DataError::Labels`] with the line that is wrong.
+pub fn open_labelled(
+    path: &Path,
+    labels: Option<&Path>,
+    validation_fraction: f64,
+    seed: Seed,
+) -> Result<LabelledData, DataError> {
     let listing = Listing::open(path)?;
-    let (train, validation) = match find_parts(&listing) {
-        Parts::Separate { train: Some(train), validation } => (train, validation),
-        Parts::Together { folder } => (folder, None),
-        Parts::Separate { train: None, validation } => {
-            return Err(DataError::Layout {
-                path: listing.name(""),
-                found: format!("it has '{}' but no 'train'", validation.unwrap_or_default()),
-                advice: "add 'train' with the same class folders".into(),
-            });
-        }
+    let (train, validation) = match labels {
+        Some(file) => division_by_file(file, &listing)?,
+        None => division_by_folders(&listing)?,
     };
-    let train_classes = classes(&listing, &train)?;
-    if train_classes.len() < 2 {
-        return Err(DataError::Layout {
-            path: listing.name(&train),
-            found: format!("it has only one class, '{}'", names(&train_classes).name(0)),
-            advice: "put the images of each class into a folder of its own, at least two".into(),
-        });
-    }
-    let class_names = Arc::new(names(&train_classes));
+    let class_names = Arc::new(names(&train));
     let held_out = validation.is_none();
     let parts = match validation {
-        Some(validation) => {
-            let validation_classes = classes(&listing, &validation)?;
-            check_known(&validation_classes, &class_names, &listing.name(&validation))?;
-            [samples(&train_classes, &class_names), samples(&validation_classes, &class_names)]
-        }
+        Some(validation) => [samples(&train, &class_names), samples(&validation, &class_names)],
         None => {
             check_fraction(validation_fraction)?;
             let mut parts = [Classes::new(), Classes::new()];
-            for (class, images) in &train_classes {
+            for (class, images) in &train {
                 let split = split_class(class, images, validation_fraction, seed);
                 for (part, images) in parts.iter_mut().zip(split) {
                     part.insert(class.clone(), images);
@@ -90,17 +81,70 @@ pub fn open_labelled(path: &Path, validation_fraction: f64, seed: Seed) -> Resul
     Ok(LabelledData { train, validation, held_out })
 }
 
+/// Training and, perhaps, validation images of each class, as a file of labels names them.
+fn division_by_file(file: &Path, listing: &Listing) -> Result<(Classes, Option<Classes>), DataError> {
+    let Labels { train, validation } = labels::read(file, listing)?;
+    let name = file.display().to_string();
+    if train.len() < 2 {
+        let why = format!("its training images have {} class(es), but two are needed", train.len());
+        return Err(DataError::Labels { path: name, line: 1, why });
+    }
+    check_known(&validation, &names(&train), &name)?;
+    Ok((train, Some(validation).filter(|validation| !validation.is_empty())))
+}
+
+/// Training and, perhaps, validation images of each class, as the folders have them.
+fn division_by_folders(listing: &Listing) -> Result<(Classes, Option<Classes>), DataError> {
+    let (train, validation) = match find_parts(listing) {
+        Parts::Separate { train: Some(train), validation } => (train, validation),
+        Parts::Together { folder } => (folder, None),
+        Parts::Separate { train: None, validation } => {
+            return Err(DataError::Layout {
+                path: listing.name(""),
+                found: format!("it has '{}' but no 'train'", validation.unwrap_or_default()),
+                advice: "add 'train' with the same class folders".into(),
+            });
+        }
+    };
+    let train_classes = classes(listing, &train)?;
+    if train_classes.len() < 2 {
+        return Err(DataError::Layout {
+            path: listing.name(&train),
+            found: format!("it has only one class, '{}'", names(&train_classes).name(0)),
+            advice: "put the images of each class into a folder of its own, at least two".into(),
+        });
+    }
+    let Some(validation) = validation else { return Ok((train_classes, None)) };
+    let validation_classes = classes(listing, &validation)?;
+    check_known(&validation_classes, &names(&train_classes), &listing.name(&validation))?;
+    Ok((train_classes, Some(validation_classes)))
+}
+
 /// Opens the part of a data set that a trained classifier is measured on: `val` (or `validation`,
-/// `valid`, `test`, in this order) if there is one, else all of `CLASS/*`.
+/// `valid`, `test`, in this order) if there is one, else all of `CLASS/*`. With `labels`, a file as
+/// [`open_labelled`] reads it, the images that it names for validation, else all that it names.
 ///
 /// The classes are those of this part alone; match them with the model's by name.
 ///
 /// # Errors
 /// [`DataError`] when the path cannot be opened, there is only a training part, there are no class
-/// folders, or a class has no images.
-pub fn open_for_evaluation(path: &Path) -> Result<Dataset, DataError> {
+/// folders, or a class has no images; [`DataError::Labels`] with the line that is wrong.
+pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
     let listing = Listing::open(path)?;
-    let part = match find_parts(&listing) {
+    let classes = match labels {
+        Some(file) => {
+            let Labels { train, validation } = labels::read(file, &listing)?;
+            if validation.is_empty() { train } else { validation }
+        }
+        None => classes_for_evaluation(&listing)?,
+    };
+    let class_names = Arc::new(names(&classes));
+    let samples = samples(&classes, &class_names);
+    Ok(Dataset::new(listing).labelled(&class_names, &samples))
+}
+
+fn classes_for_evaluation(listing: &Listing) -> Result<Classes, DataError> {
+    let part = match find_parts(listing) {
         Parts::Separate { validation: Some(validation), .. } => validation,
         Parts::Together { folder } => folder,
         Parts::Separate { train, validation: None } => {
@@ -112,10 +156,7 @@ pub fn open_for_evaluation(path: &Path) -> Result<Dataset, DataError> {
             });
         }
     };
-    let classes = classes(&listing, &part)?;
-    let class_names = Arc::new(names(&classes));
-    let samples = samples(&classes, &class_names);
-    Ok(Dataset::new(listing).labelled(&class_names, &samples))
+    classes(listing, &part)
 }
 
 fn names(classes: &Classes) -> ClassNames {

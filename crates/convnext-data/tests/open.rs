@@ -63,7 +63,7 @@ fn every_source_gives_the_same_parts() {
     let (_root, data) =
         folder(&["train/dog/1.png", "train/cat/2.png", "train/cat/deep/1.png", "val/dog/1.png", "notes/"]);
     for path in packed(&data) {
-        let opened = open_labelled(&path, 0.1, Seed(0)).unwrap();
+        let opened = open_labelled(&path, None, 0.1, Seed(0)).unwrap();
         assert_eq!(opened.train.classes().0, ["cat", "dog"]);
         assert_eq!(content(&opened.train), [(Some(0), 1), (Some(0), 2), (Some(1), 0)]);
         assert_eq!(opened.train.labels_per_class(), [2, 1]);
@@ -71,7 +71,7 @@ fn every_source_gives_the_same_parts() {
         assert_eq!(content(&opened.validation), [(Some(1), 3)]);
         assert_eq!(opened.validation.classes(), opened.train.classes());
 
-        let evaluation = open_for_evaluation(&path).unwrap();
+        let evaluation = open_for_evaluation(&path, None).unwrap();
         assert_eq!(
             (evaluation.classes().0.clone(), content(&evaluation)),
             (vec!["dog".into()], vec![(Some(0), 3)])
@@ -90,7 +90,7 @@ fn classes_without_parts_are_split() {
     let paths = many(&["cat", "dog"], 10);
     let (_root, data) = folder(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     for path in packed(&data) {
-        let split = |seed| open_labelled(&path, 0.3, Seed(seed)).unwrap();
+        let split = |seed| open_labelled(&path, None, 0.3, Seed(seed)).unwrap();
         let opened = split(1);
         assert_eq!(opened.train.labels_per_class(), [7, 7]);
         assert_eq!(opened.validation.labels_per_class(), [3, 3]);
@@ -99,21 +99,21 @@ fn classes_without_parts_are_split() {
         assert_eq!(all, (0..20).map(|i| (Some(i / 10), i as u8)).collect::<Vec<_>>());
         assert_eq!(content(&opened.validation), content(&split(1).validation));
         assert_ne!(content(&opened.validation), content(&split(2).validation));
-        assert_eq!(open_for_evaluation(&path).unwrap().len(), 20);
+        assert_eq!(open_for_evaluation(&path, None).unwrap().len(), 20);
     }
-    let error = message(open_labelled(&data, 1.0, Seed(0)));
+    let error = message(open_labelled(&data, None, 1.0, Seed(0)));
     assert!(error.contains("validation fraction is 1"), "{error}");
 }
 
 #[test]
 fn training_alone_is_split_but_not_evaluated() {
     let (_root, data) = folder(&["train/a/1.png", "train/a/2.png", "train/b/1.png"]);
-    let opened = open_labelled(&data, 0.1, Seed(0)).unwrap();
+    let opened = open_labelled(&data, None, 0.1, Seed(0)).unwrap();
     assert_eq!(
         (opened.train.labels_per_class(), opened.validation.labels_per_class()),
         (vec![1, 1], vec![1, 0])
     );
-    let error = message(open_for_evaluation(&data));
+    let error = message(open_for_evaluation(&data, None));
     assert!(error.contains("it has 'train' but no 'val'"), "{error}");
 }
 
@@ -128,11 +128,11 @@ fn wrong_layouts_say_what_to_do() {
         (&["a/1.png", "a/2.png"], "only one class, 'a'"),
     ] {
         let (_root, data) = folder(paths);
-        let error = message(open_labelled(&data, 0.5, Seed(0)));
+        let error = message(open_labelled(&data, None, 0.5, Seed(0)));
         assert!(error.contains(expected), "{paths:?}: {error}");
     }
     let (_root, data) = folder(&["train/a/1.png", "train/b/1.png", "val/c/1.png"]);
-    let error = message(open_labelled(&data, 0.5, Seed(0)));
+    let error = message(open_labelled(&data, None, 0.5, Seed(0)));
     assert!(error.contains("its 2 classes are: a, b"), "{error}");
 }
 
@@ -140,7 +140,7 @@ fn wrong_layouts_say_what_to_do() {
 fn labels_are_chosen_per_class() {
     let paths = many(&["cat", "dog"], 6);
     let (_root, data) = folder(&paths.iter().map(String::as_str).collect::<Vec<_>>());
-    let dataset = open_for_evaluation(&data).unwrap();
+    let dataset = open_for_evaluation(&data, None).unwrap();
     let chosen = dataset.choose_per_class(4, Seed(3)).unwrap();
     assert_eq!(chosen.labels_per_class(), [4, 4]);
     assert_eq!(content(&chosen), content(&dataset.choose_per_class(4, Seed(3)).unwrap()));

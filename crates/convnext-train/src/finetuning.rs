@@ -62,7 +62,7 @@ pub fn finetune(
     let mut recipe = job.recipe.clone();
     let size = recipe.regularization.image_size;
     let LabelledData { train: mut train_data, validation, held_out } =
-        open_labelled(&settings.data, job.validation_fraction, settings.seed)?;
+        open_labelled(&settings.data, job.labels.as_deref(), job.validation_fraction, settings.seed)?;
     let classes = train_data.classes().clone();
     if let Some(count) = job.labels_per_class {
         train_data = train_data.choose_per_class(count, settings.seed)?;

@@ -71,7 +71,7 @@ pub(crate) struct Resolved<J> {
 
 impl<J> Resolved<J> {
     pub(crate) fn new(job: J, dataset: &Dataset) -> Self {
-        Self { job, data_checksum: dataset.len() as u32 }
+        Self { job, data_checksum: dataset.fingerprint() }
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct EvaluateArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Weights of a classifier
     #[arg(long, value_name = "WEIGHTS")]
     weights: PathBuf,
@@ -52,9 +55,10 @@ pub(crate) struct EvaluateArguments {
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
     let threads = super::use_threads(arguments.machine.threads)?;
     let classifier = Classifier::load(&arguments.weights)?;
+    let labels = arguments.labels.as_deref();
     let dataset = match arguments.val_fraction {
-        None => open_for_evaluation(&arguments.data)?,
-        Some(fraction) => open_labelled(&arguments.data, fraction, Seed(arguments.seed))?.validation,
+        None => open_for_evaluation(&arguments.data, labels)?,
+        Some(fraction) => open_labelled(&arguments.data, labels, fraction, Seed(arguments.seed))?.validation,
     };
     let reading =
         Reading { batch_size: arguments.batch_size, threads, orientation: arguments.pictures.orientation() };

@@ -1,0 +1,172 @@
+//! Labels from CSV files: what they may say, what is refused by line, and damage of every kind.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use convnext_core::Seed;
+use convnext_data::{DataError, Dataset, Picture, open_for_evaluation, open_labelled};
+use peak_alloc::PeakAlloc;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tempfile::TempDir;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Tests run one after the other, so that each sees its own memory only.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Memory that any opening of the data takes.
+const ALLOWANCE: usize = 256 << 10;
+
+/// Six images below one folder; the file of labels lies beside them.
+struct Data {
+    folder: TempDir,
+}
+
+impl Data {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("data/all");
+        fs::create_dir_all(&images).unwrap();
+        let picture = Picture::new(2, 2, vec![9; 12]).unwrap();
+        for number in 0..6 {
+            picture.save_png(&images.join(format!("{number}.png"))).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn images(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn labels(&self, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join("labels.csv");
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// `class:file` of every image.
+fn contents(dataset: &Dataset) -> Vec<String> {
+    let file = |name: &str| Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
+    (0..dataset.len())
+        .map(|i| format!("{}:{}", dataset.classes().name(dataset.label(i).unwrap()), file(dataset.name(i))))
+        .collect()
+}
+
+#[test]
+fn columns_paths_and_splits_are_understood() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let labels = data.labels(
+        "\u{feff}Label, weight ,PATH,split\r\n dog ,1,all/3.png,train\r\n\"cat, big\",2,./all/0.png,\r\ndog,3,1.png,VAL\r\ndog,4,all\\5.png,train\r\n",
+    );
+    let opened = open_labelled(&data.images(), Some(&labels), 0.5, Seed(0)).unwrap();
+    assert!(!opened.held_out);
+    assert_eq!(contents(&opened.train), ["cat, big:0", "dog:3", "dog:5"]);
+    assert_eq!(contents(&opened.validation), ["dog:1"]);
+    assert_eq!(contents(&open_for_evaluation(&data.images(), Some(&labels)).unwrap()), ["dog:1"]);
+    assert_ne!(opened.train.fingerprint(), opened.validation.fingerprint());
+}
+
+#[test]
+fn without_a_split_images_are_held_out_as_from_folders() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let text: String = (0..6).map(|i| format!("all/{i}.png,{}\n", if i < 3 { "a" } else { "b" })).collect();
+    let labels = data.labels(format!("path,label\n{text}"));
+    let folders = data.folder.path().join("folders");
+    for i in 0..6 {
+        let class = folders.join(if i < 3 { "a" } else { "b" });
+        fs::create_dir_all(&class).unwrap();
+        fs::copy(data.images().join(format!("all/{i}.png")), class.join(format!("{i}.png"))).unwrap();
+    }
+    let by_file = open_labelled(&data.images(), Some(&labels), 0.34, Seed(5)).unwrap();
+    let by_folder = open_labelled(&folders, None, 0.34, Seed(5)).unwrap();
+    assert!(by_file.held_out);
+    assert_eq!(contents(&by_file.train), contents(&by_folder.train));
+    assert_eq!(contents(&by_file.validation), contents(&by_folder.validation));
+    assert_eq!(open_for_evaluation(&data.images(), Some(&labels)).unwrap().len(), 6);
+}
+
+#[test]
+fn mistakes_are_named_by_line() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    for (text, words) in [
+        ("", "no column 'path'"),
+        ("path;label\nall/0.png;a", "no column 'path'"),
+        ("path,class\nall/0.png,a", "no column 'label'"),
+        ("path,label\n", "labels no image"),
+        ("path,label\nall/0.png,a\nall/9.png,b", "line 3: there is no image 'all/9.png'"),
+        ("path,label\nall/0.png,a\n./all/0.png,b", "line 3: './all/0.png' has a label already, in line 2"),
+        ("path,label\nall/0.png,", "line 2: path or label is empty"),
+        ("path,label\nall/0.png,a,b", "line 2"),
+        ("path,label,split\nall/0.png,a,tomorrow", "split 'tomorrow' is none of train, val"),
+        ("path,label\nall/0.png,a\nall/1.png,a", "1 class(es)"),
+        ("path,label,split\n0.png,a,\n1.png,b,\n2.png,c,val", "'c'"),
+    ] {
+        let labels = data.labels(text);
+        let message = open_labelled(&data.images(), Some(&labels), 0.5, Seed(0)).unwrap_err().to_string();
+        assert!(message.contains("labels.csv") && message.contains(words), "{text:?}: {message}");
+    }
+    let missing = data.folder.path().join("gone.csv");
+    let message = open_for_evaluation(&data.images(), Some(&missing)).unwrap_err().to_string();
+    assert!(message.contains("gone.csv"), "{message}");
+}
+
+/// Changes some bytes of a text: flips, cuts, doubles, and puts in what parsers stumble over.
+fn damage(text: &mut Vec<u8>, random: &mut SmallRng) {
+    const STUMBLING: [&[u8]; 10] =
+        [b"\"", b"\"\"", b",", b"\r", b"\n", b"\0", b"\xff\xfe", b"../", b",,,,,,,,,,,,", b"val"];
+    for _ in 0..random.random_range(1..6) {
+        let place = random.random_range(0..=text.len());
+        match random.random_range(0..5) {
+            0 if place < text.len() => text[place] ^= 1 << random.random_range(0..8),
+            1 => text.truncate(place),
+            2 => {
+                let end = random.random_range(place..=text.len());
+                let piece = text[place..end].to_vec();
+                text.splice(place..place, piece);
+            }
+            3 => {
+                let count = random.random_range(1..2000);
+                text.splice(place..place, std::iter::repeat_n(b'x', count));
+            }
+            _ => {
+                let piece = STUMBLING[random.random_range(0..STUMBLING.len())];
+                text.splice(place..place, piece.iter().copied());
+            }
+        }
+    }
+}
+
+#[test]
+fn damaged_files_are_read_or_refused_within_their_size() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let whole = "path,label,split\nall/0.png,a,train\n\"all/1.png\",\"b, c\",train\nall/2.png,a,val\n3.png,\"b, c\",test\n";
+    let mut random = SmallRng::seed_from_u64(11);
+    let mut read = 0;
+    for _ in 0..3000 {
+        let mut text = whole.as_bytes().to_vec();
+        damage(&mut text, &mut random);
+        let labels = data.labels(&text);
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let opened = open_labelled(&data.images(), Some(&labels), 0.5, Seed(0));
+        let taken = MEMORY.peak_usage() - before;
+        assert!(taken <= 16 * text.len() + ALLOWANCE, "{taken} bytes for {} bytes", text.len());
+        match opened {
+            Ok(_) => read += 1,
+            Err(DataError::Labels { path, .. } | DataError::UnknownClass { path, .. }) => {
+                assert!(path.contains("labels.csv"), "{path}");
+            }
+            Err(other) => panic!("{other}: {:?}", String::from_utf8_lossy(&text)),
+        }
+    }
+    assert!((30..2900).contains(&read), "{read} of 3000 were read");
+}
