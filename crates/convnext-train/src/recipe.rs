@@ -122,7 +122,7 @@ pub struct FromScratchRecipe {
 
 /// How images of a batch are mixed; 0 turns either off.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MixingRecipe {
     /// Alpha of mixup.
     pub mixup: f64,

@@ -1,7 +1,8 @@
 //! ConvNeXt V2 and its masked autoencoder FCMAE as one library.
 //!
-//! This crate re-exports the parts that make it up and adds the two things that most programs want:
-//! [`Classifier`] and [`Reconstructor`], from a weight file to answers about pictures.
+//! This crate re-exports the parts that make it up and adds what most programs want: [`Classifier`] and
+//! [`Reconstructor`], from a weight file to answers about pictures, and [`write_report`], from a run folder
+//! to a page.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -17,11 +18,15 @@
 //! ```
 
 mod classifier;
+mod mask_file;
 mod reconstructor;
+mod report;
 
 pub use classifier::{Classifier, Prediction};
 pub use convnext_train::Reconstruction;
+pub use mask_file::{MaskFileError, read_mask};
 pub use reconstructor::Reconstructor;
+pub use report::{REPORT_FILE, ReportError, write_report};
 
 pub use convnext_core as core;
 pub use convnext_data as data;

@@ -20,6 +20,7 @@ mod cli {
     mod evaluating;
     mod finetuning;
     mod inspecting;
+    mod labels;
     mod pretraining;
     mod reconstructing;
     mod resuming;

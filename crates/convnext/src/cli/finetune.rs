@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::Args;
 use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, Start, finetune, read_metadata};
+use convnext::write_report;
 
 use super::output::print_text;
 use super::progress::TrainingProgress;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     let job = plan(arguments, threads)?;
     let Finetuned { weights, summary, held_out } =
         finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+    let report = write_report(&job.run.out)?;
     if let Some(top1) = summary.last.validation.get("validation_top1") {
         print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
     }
@@ -58,9 +60,10 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
         false => String::new(),
     };
     print_text(&format!(
-        "wrote {weights}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
+        "wrote {weights} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
          convnext classify IMAGE --weights {weights}",
         weights = weights.display(),
+        report = report.display(),
         data = job.run.data.display(),
     ))
 }

@@ -9,6 +9,7 @@ mod output;
 mod pretrain;
 mod progress;
 mod reconstruct;
+mod report;
 mod values;
 
 use std::io;
@@ -48,6 +49,7 @@ enum Command {
     Classify(classify::ClassifyArguments),
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
+    Report(report::ReportArguments),
 }
 
 /// Runs a command to its end.
@@ -68,6 +70,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
     }
 }
 

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
 use convnext::train::{PretrainJob, PretrainRecipe, pretrain, read_metadata};
+use convnext::write_report;
 
 use super::output::print_text;
 use super::progress::TrainingProgress;
@@ -70,10 +71,12 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
     let threads = super::use_threads(arguments.training.machine.threads)?;
     let job = plan(arguments, threads)?;
     let weights = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+    let report = write_report(&job.run.out)?;
     print_text(&format!(
-        "wrote {weights}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
+        "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
          convnext finetune --data LABELLED --init {weights} --out classifier",
-        weights = weights.display()
+        weights = weights.display(),
+        report = report.display(),
     ))
 }
 

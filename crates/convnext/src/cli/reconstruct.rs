@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use convnext::Reconstructor;
-use convnext::core::{Mask, PatchGrid, Seed};
-use serde::{Deserialize, Serialize};
+use convnext::core::{Mask, Seed};
+use convnext::{Reconstructor, read_mask};
+use serde::Serialize;
 
 use super::classify::read_picture;
 use super::output::{print_json, print_text};
@@ -51,13 +51,6 @@ pub(crate) struct ReconstructArguments {
     machine: MachineArguments,
     #[command(flatten)]
     pictures: PictureArguments,
-}
-
-/// A mask file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MaskFile {
-    kept: Vec<usize>,
 }
 
 /// The answer about one picture.
@@ -109,16 +102,6 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
         print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.picture))?;
     }
     Ok(())
-}
-
-fn read_mask(path: &Path, grid: PatchGrid) -> anyhow::Result<Mask> {
-    let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("cannot read mask {name}: {error}; check that the path is right"))?;
-    let file: MaskFile = serde_json::from_str(&text).map_err(|error| {
-        anyhow::anyhow!("mask {name} is not of the form {{\"kept\": [0, 3, ...]}}: {error}")
-    })?;
-    Mask::from_kept(grid, file.kept).map_err(|error| anyhow::anyhow!("mask {name}: {error}"))
 }
 
 /// The name of the picture for an image; later images of the same name are numbered.

@@ -142,6 +142,22 @@ fn more_than_one_percent_of_broken_pictures_stops_pre_training() {
 }
 
 #[test]
+fn a_few_broken_pictures_are_replaced_counted_and_listed_but_not_with_strict() {
+    let bench = Bench::new();
+    bench.draw_classes("many", 40);
+    bench.draw_truncated("many/vertical/cut.jpg");
+    let line =
+        "pretrain --data many --model micro --image-size 32 --stem-stride 1 --batch-size 11 --epochs 1";
+    bench.run(&format!("{line} --out run")).success().stderr(predicates::str::contains("cut.jpg"));
+    let summary: serde_json::Value = serde_json::from_str(&bench.read_text("run/summary.json")).unwrap();
+    let corrupt = summary["corrupt"].as_array().unwrap();
+    assert_eq!(corrupt.len(), 1, "{summary}");
+    assert!(corrupt[0]["name"].as_str().unwrap().ends_with("cut.jpg"), "{summary}");
+    assert!(bench.read_text("run/report.html").contains("cut.jpg"));
+    bench.refuse(1, &[(&format!("{line} --strict --out strict"), &["cut.jpg"])]);
+}
+
+#[test]
 fn a_broken_picture_among_those_for_validation() {
     let bench = bench();
     bench.draw_classes("labelled/train", 2);

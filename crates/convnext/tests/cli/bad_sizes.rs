@@ -13,6 +13,21 @@ fn refuse(line: &str, words: &[&str]) {
 }
 
 #[test]
+fn what_no_memory_holds_is_refused_before_the_first_step() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 3);
+    let words = ["GiB of memory are available", "--batch-size"];
+    bench.refuse(
+        1,
+        &[
+            ("pretrain --data labelled --model micro --image-size 16384 --out run", &words),
+            ("finetune --data labelled --model huge --image-size 4096 --out run", &words),
+        ],
+    );
+    assert!(!bench.exists("run"));
+}
+
+#[test]
 fn images_must_be_whole_patches() {
     refuse(
         "pretrain --model micro --image-size 36 --stem-stride 1",

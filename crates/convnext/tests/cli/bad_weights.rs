@@ -59,6 +59,28 @@ fn broken_weights() {
 }
 
 #[test]
+fn overlapping_tensors() {
+    let bench = bench();
+    let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 12]].concat();
+    bench.write("overlapping", bytes);
+    refuse(&bench, &COMMANDS, "overlapping", &["overlapping"]);
+}
+
+/// The file would call `os.system` in PyTorch.
+#[test]
+fn a_malicious_pytorch_file_is_refused_and_not_executed() {
+    let bench = bench();
+    for (name, bytes) in [
+        ("evil.pt", &include_bytes!("../../../convnext-io/tests/fixtures/evil.pt")[..]),
+        ("evil_setstate.pt", include_bytes!("../../../convnext-io/tests/fixtures/evil_setstate.pt")),
+    ] {
+        bench.write(name, bytes);
+        refuse(&bench, &COMMANDS, name, &["which"]);
+    }
+}
+
+#[test]
 fn a_folder_in_place_of_weights() {
     let bench = bench();
     bench.make_folder("folder.safetensors");

@@ -1,0 +1,73 @@
+//! The report of a run: one page that holds everything, made from nothing but the run folder.
+
+mod curves;
+mod page;
+mod run_data;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use convnext_io::replace_file;
+use thiserror::Error;
+
+use run_data::RunData;
+
+/// Name of the report in a run folder.
+pub const REPORT_FILE: &str = "report.html";
+
+/// Why a report cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The folder holds no run.
+    #[error("{0} is no run folder: it has no config.toml; give the --out of a pre-training or fine-tuning")]
+    NoRun(PathBuf),
+    /// A file of the run cannot be read.
+    #[error("cannot read {path}: {source}; check that it may be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the run does not say what it should.
+    #[error("{path} is damaged: {why}; restore it, or move it away to report on the rest")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        why: String,
+    },
+    /// A curve cannot be drawn.
+    #[error("cannot draw {what}: {why}")]
+    Draw {
+        /// The curve.
+        what: &'static str,
+        /// What the plotter said.
+        why: String,
+    },
+    /// The report cannot be written.
+    #[error("cannot write {path}: {source}; check that the folder is writable and has space")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Writes `report.html` into a run folder and tells where: curves, and reconstructions or confusion and
+/// worst mistakes. A run that is not finished is reported on as far as it came.
+///
+/// # Errors
+/// Any [`ReportError`].
+pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
+    let html = page::render(&RunData::read(run)?)?;
+    let path = run.join(REPORT_FILE);
+    replace_file(&path, |mut file| file.write_all(html.as_bytes()))
+        .map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests;

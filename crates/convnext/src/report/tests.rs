@@ -1,0 +1,107 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// One red pixel.
+const PICTURE: &[u8] = b"\x89PNG not really";
+
+fn run(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("pictures")).unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn report(folder: &TempDir) -> String {
+    fs::read_to_string(write_report(folder.path()).unwrap()).unwrap()
+}
+
+const PRETRAINING: &str = "data = 'photos'\nseed = 3\n[model.encoder]\nname = 'atto'\n[recipe]\nclaim = 'good'\n[recipe.training]\nepochs = 2.0\n";
+const METRICS: &str = r#"{"step":1,"epoch":0,"loss":0.9,"learning_rate":0.0,"images_per_second":3.0}
+{"step":2,"epoch":0,"loss":0.7,"learning_rate":0.1,"images_per_second":3.5}
+{"epoch":0,"step":2,"train_loss":0.8,"validation_top1":0.25,"validation_loss":1.5}
+"#;
+const EVALUATION: &str = r#"{"images":2,"top1":0.5,"top5":1.0,"loss":0.6,
+ "classes":[{"label":"<script>alert(1)</script>","images":2,"correct":1,"accuracy":0.5}],
+ "confusion":[{"label":"<script>alert(1)</script>","predicted":"dog","images":1},{"label":"<script>alert(1)</script>","predicted":"<script>alert(1)</script>","images":1}],
+ "mistakes":[{"image":"a&b.png","label":"<script>alert(1)</script>","predicted":"dog","probability":0.98,"picture":"PICTURE"}]}"#;
+
+#[test]
+fn a_pretraining_shows_curves_and_reconstructions() {
+    let summary =
+        r#"{"steps":2,"epochs":1,"images":9,"seconds":75.2,"corrupt":[{"name":"bad <1>.jpg","why":"cut"}]}"#;
+    let folder = run(&[("config.toml", PRETRAINING), ("metrics.jsonl", METRICS), ("summary.json", summary)]);
+    fs::write(folder.path().join("pictures/reconstruction-01.png"), PICTURE).unwrap();
+    let page = report(&folder);
+    for words in [
+        "Pre-training run of atto",
+        "finished: 2 steps in 1 epochs of 9 images, 75 s",
+        "<svg",
+        "data:image/png;base64,iVBORyBub3QgcmVhbGx5".trim_end_matches("iVBORyBub3QgcmVhbGx5"),
+        "reconstructed",
+        "bad &lt;1&gt;.jpg",
+    ] {
+        assert!(page.contains(words), "'{words}' is missing");
+    }
+}
+
+#[test]
+fn names_of_users_are_harmless_and_nothing_is_loaded() {
+    let config = "data = '<b>'\n[model]\nname = 'atto'\n";
+    let folder = run(&[
+        ("config.toml", config),
+        ("metrics.jsonl", METRICS),
+        ("evaluation.json", &EVALUATION.replace("PICTURE", "pictures/mistake-01.png")),
+    ]);
+    fs::write(folder.path().join("pictures/mistake-01.png"), PICTURE).unwrap();
+    let page = report(&folder);
+    assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+    assert!(page.contains("taken for") && page.contains("a&amp;b.png") && page.contains("not finished: 2"));
+    let without_namespaces = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!without_namespaces.contains("http:") && !without_namespaces.contains("https:"));
+    for source in page.split("src=\"").skip(1) {
+        assert!(source.starts_with("data:"), "{}", &source[..40]);
+    }
+}
+
+#[test]
+fn many_classes_are_listed() {
+    let classes: Vec<String> =
+        (0..40).map(|i| format!(r#"{{"label":"c{i}","images":3,"correct":1,"accuracy":0.3}}"#)).collect();
+    let pairs: Vec<String> = (0..40)
+        .map(|i| format!(r#"{{"label":"c{i}","predicted":"c{}","images":{i}}}"#, (i + 1) % 40))
+        .collect();
+    let text = format!(
+        r#"{{"images":2,"top1":0.5,"top5":1,"loss":1,"classes":[{}],"confusion":[{}],"mistakes":[]}}"#,
+        classes.join(","),
+        pairs.join(",")
+    );
+    let page = report(&run(&[("config.toml", "[model]\nname='x'"), ("evaluation.json", &text)]));
+    assert_eq!(page.matches("td class=\"text\"").count(), 30);
+}
+
+#[test]
+fn an_unfinished_run_with_a_cut_line_is_reported_on() {
+    let cut = format!("{METRICS}{{\"step\":3,\"ep");
+    let page = report(&run(&[("config.toml", PRETRAINING), ("metrics.jsonl", &cut)]));
+    assert!(page.contains("not finished: 2 steps made"));
+    let page = report(&run(&[("config.toml", PRETRAINING)]));
+    assert!(page.contains("No step was made yet"));
+}
+
+#[test]
+fn what_is_no_run_or_damaged_is_named() {
+    let message = |folder: &TempDir| write_report(folder.path()).unwrap_err().to_string();
+    assert!(message(&run(&[])).contains("no run folder"));
+    let broken = run(&[("config.toml", PRETRAINING), ("metrics.jsonl", "{\"step\":1}\nnonsense\n")]);
+    assert!(message(&broken).contains("metrics.jsonl is damaged: line 1"));
+    for path in ["../secret.png", "/etc/passwd"] {
+        let text = EVALUATION.replace("PICTURE", path);
+        let escaping = run(&[("config.toml", PRETRAINING), ("evaluation.json", &text)]);
+        assert!(message(&escaping).contains("not inside of the run folder"), "{path}");
+    }
+}
