@@ -30,7 +30,7 @@ pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> 
         let line = error.position().map_or(1, csv::Position::line);
         let why = error.to_string();
         match error.into_kind() {
-            csv::ErrorKind::Io(source) => DataError::io("read", &file.display().to_string(), source),
+            csv::ErrorKind::Io(source) => DataError::io("read", file.display().to_string(), source),
             _ => fail(line, why),
         }
     };
