@@ -8,7 +8,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use convnext_io::{read_header, read_weights, write_weights};
+use convnext_io::{
+    NamedArray, TRAINING_PREFIX, read_checkpoint, read_header, read_weights, write_checkpoint, write_weights,
+};
 use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
 
@@ -50,10 +52,12 @@ impl Target {
         MEMORY.reset_peak_usage();
         let weights = read_weights(&self.path);
         let header = read_header(&self.path);
+        let checkpoint = read_checkpoint(&self.path);
         let taken = MEMORY.peak_usage() - before;
         let allowed = factor * bytes.len() + ALLOWANCE;
         assert!(taken <= allowed, "{taken} bytes for a file of {} bytes: {header:?}", bytes.len());
-        for error in [weights.as_ref().err(), header.as_ref().err()].into_iter().flatten() {
+        let errors = [weights.as_ref().err(), header.as_ref().err(), checkpoint.as_ref().err()];
+        for error in errors.into_iter().flatten() {
             let message = error.to_string();
             assert!(message.contains(self.path.to_str().unwrap()), "{message}");
             assert!(message.len() < 5000, "{message}");
@@ -136,8 +140,21 @@ fn damaged_files_of_every_kind() {
     let weights = read_weights(&target.path).unwrap();
     let arrays: Vec<_> = weights.arrays.into_values().collect();
     write_weights(&ours, &arrays, &weights.metadata).unwrap();
-    let files =
-        [fixture("dense.pt"), fixture("sparse.pt"), fixture("dense.safetensors"), fs::read(ours).unwrap()];
+    let checkpoint = target.path.with_file_name("checkpoint");
+    let moment = NamedArray::from_f32(format!("{TRAINING_PREFIX}moment_1.mask_token"), [2], &[0.5, -0.5]);
+    let state: Vec<_> = arrays.into_iter().chain([moment]).collect();
+    write_checkpoint(&checkpoint, &state, &weights.metadata, r#"{"step":3}"#).unwrap();
+    // The model is taken out of a checkpoint, and the checkpoint holds all.
+    let read = read_checkpoint(&checkpoint).unwrap();
+    assert_eq!((read.arrays.len(), read.progress.as_str()), (state.len(), r#"{"step":3}"#));
+    assert_eq!(read_weights(&checkpoint).unwrap(), read_weights(&ours).unwrap());
+    let files = [
+        fixture("dense.pt"),
+        fixture("sparse.pt"),
+        fixture("dense.safetensors"),
+        fs::read(ours).unwrap(),
+        fs::read(checkpoint).unwrap(),
+    ];
     let mut random = random_numbers(1);
     for intact in &files {
         assert!(target.read(intact, 4));

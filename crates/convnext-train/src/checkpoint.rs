@@ -147,8 +147,12 @@ impl Checkpoints {
 
 fn read(path: &Path) -> Result<(CheckpointFile, Progress), TrainError> {
     let file = read_checkpoint(path)?;
-    let progress = serde_json::from_str(&file.progress)
+    let progress: Progress = serde_json::from_str(&file.progress)
         .map_err(|source| IoError::BadMetadata { path: path.to_owned(), source })?;
+    if progress.epoch_steps > progress.step {
+        let why = format!("{} steps of an epoch, but only {} in all", progress.epoch_steps, progress.step);
+        return Err(TrainError::BadRun { path: path.to_owned(), why });
+    }
     Ok((file, progress))
 }
 

@@ -67,6 +67,9 @@ pub enum TrainError {
         "output folder {0} holds files but no config.toml, so it is no run that could be resumed; choose another --out"
     )]
     NoRun(PathBuf),
+    /// Another process works in the output folder.
+    #[error("another process is training in {0}; wait for it or stop it, or choose another --out")]
+    InUse(PathBuf),
     /// A run was resumed with other settings.
     #[error(
         "the run in {path} was started with other settings: {changes}; resume it with the same ones, or choose another --out"

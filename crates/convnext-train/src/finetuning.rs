@@ -70,8 +70,8 @@ pub fn finetune(
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let mut lesson = settings.prepare(train_data.clone(), transform, &config, &mut recipe.training)?;
-    lesson.layer_decay = recipe
+    let lesson = settings.prepare(train_data.clone(), transform, &config, &mut recipe.training)?;
+    let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
     MemoryNeed::of_finetuning(&config, &recipe)?.check()?;
@@ -116,8 +116,8 @@ pub fn finetune(
             classes,
         },
     };
-    let learner = Learner::new(model, &recipe.training, lesson.layer_decay.clone());
-    let summary = train(&task, learner, &lesson, &recipe.training, &mut run, observer)?;
+    let learner = Learner::new(model, &recipe.training, layer_decay);
+    let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Finetuned { weights: run.weights(), summary, held_out })
 }
 

@@ -73,17 +73,23 @@ impl MemoryNeed {
         Ok(Self { bytes: PROGRAM + VALUE * (copies * parameters + activations + images) })
     }
 
-    /// Compares the need with the memory that is free.
+    /// Compares the need with the memory that is free; warns when it is close.
     ///
     /// # Errors
-    /// [`TrainError::Memory`] when there is less.
+    /// [`TrainError::Memory`] when there is much less.
     pub fn check(self) -> Result<(), TrainError> {
         let Some(available) = available() else { return Ok(()) };
-        log::info!("about {} of {} of memory needed", in_words(self.bytes), in_words(available));
+        let (needed, available_words) = (in_words(self.bytes), in_words(available));
+        log::info!("about {needed} of {available_words} of memory needed");
         if self.bytes <= available {
             return Ok(());
         }
-        Err(TrainError::Memory { needed: in_words(self.bytes), available: in_words(available) })
+        // An estimate that may be too high by a third is no reason to refuse what may fit.
+        if self.bytes / 4 * 3 <= available {
+            log::warn!("about {needed} of memory needed, but {available_words} available: this may fail");
+            return Ok(());
+        }
+        Err(TrainError::Memory { needed, available: available_words })
     }
 }
 
@@ -124,8 +130,9 @@ impl Activations {
 fn available() -> Option<u64> {
     let mut system = System::new();
     system.refresh_memory();
-    // A container may be allowed less than the machine has.
-    let allowed = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    // A container may be allowed less than the machine has. What files take of it is given back.
+    let allowed =
+        system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory.saturating_sub(limits.rss));
     Some(system.available_memory().min(allowed)).filter(|&bytes| bytes > 0)
 }
 

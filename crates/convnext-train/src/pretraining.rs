@@ -89,7 +89,7 @@ pub fn pretrain(
         },
     };
     let learner = Learner::new(model, &recipe.training, None);
-    train(&task, learner, &lesson, &recipe.training, &mut run, observer)?;
+    train(&task, learner, &lesson, &mut run, observer)?;
     Ok(run.weights())
 }
 

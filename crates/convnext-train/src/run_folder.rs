@@ -1,6 +1,6 @@
 //! The folder of one run: resolved configuration, metrics, events, checkpoints, weights.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -71,8 +71,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`TrainError::OutputUsed`] when a new run finds anything in the folder, [`TrainError::NoRun`] and
-    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::BadRun`] when one of
-    /// its files is damaged, [`TrainError::Output`] when it cannot be written.
+    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::InUse`] when another
+    /// process works in it, [`TrainError::BadRun`] when one of its files is damaged,
+    /// [`TrainError::Output`] when it cannot be written.
     pub fn open(path: &Path, config: &impl Serialize, how: Continue) -> Result<Opened, TrainError> {
         fs::create_dir_all(path).map_err(|source| output(path, source))?;
         let config_path = path.join(CONFIG_FILE);
@@ -82,10 +83,10 @@ impl RunFolder {
         if used && how == Continue::New {
             return Err(TrainError::OutputUsed(path.to_owned()));
         }
-        remove_unfinished(path)?;
         if used && !is_same_run(path, &config, how)? {
             return Err(TrainError::NoRun(path.to_owned()));
         }
+        remove_unfinished(path)?;
         let extended =
             used && how == Continue::Extended && read_config(&config_path)? != Some(config.clone());
         let summary_path = path.join(SUMMARY_FILE);
@@ -99,8 +100,14 @@ impl RunFolder {
         replace(&config_path, text.as_bytes())?;
         let checkpoints = Checkpoints::open(path)?;
         remove_unfinished(&path.join("checkpoints"))?;
+        let metrics = open_to_append(&path.join(METRICS_FILE))?;
+        // The system lets the lock go with the process, however that ends. Where a file system knows no
+        // locks, the run goes on without.
+        if let Err(TryLockError::WouldBlock) = metrics.try_lock() {
+            return Err(TrainError::InUse(path.to_owned()));
+        }
         Ok(Opened::Unfinished(Self {
-            metrics: open_to_append(&path.join(METRICS_FILE))?,
+            metrics,
             events: open_to_append(&path.join(EVENTS_FILE))?,
             checkpoints,
             path: path.to_owned(),
@@ -217,10 +224,15 @@ pub(crate) fn weights_of(run: &Path) -> PathBuf {
     run.join(WEIGHTS_FILE)
 }
 
-/// Whether the folder holds the run of this configuration, or nothing yet.
+/// Whether the folder holds the run of this configuration, or no more than what a run leaves that is
+/// killed at its very beginning.
 fn is_same_run(path: &Path, config: &Table, how: Continue) -> Result<bool, TrainError> {
     let Some(begun) = read_config(&path.join(CONFIG_FILE))? else {
-        return Ok(fs::read_dir(path).map_err(|source| output(path, source))?.next().is_none());
+        let beginning = format!(".{CONFIG_FILE}.");
+        let entries = fs::read_dir(path).map_err(|source| output(path, source))?;
+        return Ok(entries
+            .flatten()
+            .all(|entry| entry.file_name().to_string_lossy().starts_with(&beginning)));
     };
     let changes = changes(&begun, config, how);
     if changes.is_empty() {
@@ -306,6 +318,7 @@ mod tests {
         assert!(metrics.starts_with("{\"step\":1,") && metrics.ends_with("}\n"), "{metrics}");
         let error = open(folder.path(), 1, Continue::New).unwrap_err();
         assert!(matches!(error, TrainError::OutputUsed(_)), "{error}");
+        drop(run);
         let error = open(folder.path(), 2, Continue::Resumed).unwrap_err().to_string();
         assert!(error.contains("seed was 1, is 2"), "{error}");
     }
@@ -313,10 +326,22 @@ mod tests {
     #[test]
     fn a_folder_of_something_else_is_not_resumed() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("thesis.txt"), "precious").unwrap();
+        for name in ["thesis.txt", ".draft.tmp"] {
+            fs::write(folder.path().join(name), "precious").unwrap();
+            let error = open(folder.path(), 1, Continue::Resumed).unwrap_err();
+            assert!(matches!(error, TrainError::NoRun(_)), "{error}");
+            assert!(folder.path().join(name).exists());
+        }
+    }
+
+    #[test]
+    fn two_processes_cannot_work_in_one_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path(), 1, Continue::New).unwrap();
         let error = open(folder.path(), 1, Continue::Resumed).unwrap_err();
-        assert!(matches!(error, TrainError::NoRun(_)), "{error}");
-        assert!(folder.path().join("thesis.txt").exists());
+        assert!(matches!(error, TrainError::InUse(_)), "{error}");
+        drop(first);
+        open(folder.path(), 1, Continue::Resumed).unwrap();
     }
 
     #[test]
@@ -325,6 +350,7 @@ mod tests {
         fs::write(folder.path().join(".config.toml.x1.tmp"), "half").unwrap();
         let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
         run.record_step(&step(1)).unwrap();
+        drop(run);
         let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
         assert!(run.newest_checkpoint().unwrap().is_none());
         run.record_step(&step(1)).unwrap();

@@ -8,7 +8,7 @@ use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Trans
 use convnext_nn::ModelError;
 use serde::Serialize;
 
-use crate::{Continue, LayerDecay, Length, Schedule, Start, TrainError, TrainingRecipe};
+use crate::{Continue, Length, Schedule, Start, TrainError, TrainingRecipe};
 
 /// Channels of every picture that is read.
 const COLOURS: usize = 3;
@@ -54,8 +54,8 @@ pub struct Lesson {
     pub loader: Loader,
     /// The learning rate of every step.
     pub schedule: Schedule,
-    /// How much more slowly early layers learn.
-    pub layer_decay: Option<LayerDecay>,
+    /// Batches of a step, at least 1.
+    pub accumulate: usize,
     /// The longest time between two checkpoints.
     pub checkpoint_every: Duration,
 }
@@ -116,6 +116,7 @@ impl RunSettings {
         let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
         let schedule = recipe.schedule(steps_per_epoch);
-        Ok(Lesson { loader, schedule, layer_decay: None, checkpoint_every: self.checkpoint_every })
+        let (accumulate, checkpoint_every) = (recipe.accumulate, self.checkpoint_every);
+        Ok(Lesson { loader, schedule, accumulate, checkpoint_every })
     }
 }

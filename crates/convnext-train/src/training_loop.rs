@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::checkpoint::{Best, Checkpoints, Progress};
 use crate::{
-    EpochReport, Learner, Lesson, Observer, RunFolder, StepReport, Summary, TrainError, TrainingRecipe,
-    save_weights,
+    EpochReport, Learner, Lesson, Observer, RunFolder, StepReport, Summary, TrainError, save_weights,
 };
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
@@ -94,7 +93,6 @@ pub fn train<T: Task>(
     task: &T,
     mut learner: Learner<T::Model>,
     lesson: &Lesson,
-    recipe: &TrainingRecipe,
     run: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
@@ -111,7 +109,7 @@ pub fn train<T: Task>(
         task,
         lesson,
         // A step has at least one batch and an epoch at least one step, or the run would never end.
-        accumulate: recipe.accumulate.max(1),
+        accumulate: lesson.accumulate.max(1),
         run,
         learner,
         seconds_before: progress.seconds,
@@ -164,7 +162,7 @@ impl<T: Task> Training<'_, T> {
         let Progress { step, epoch, epoch_steps, .. } = self.progress;
         let begun = step - epoch_steps;
         let steps = steps_per_epoch.min(schedule.total_steps.saturating_sub(begun));
-        let mut batches = loader.epoch_from(epoch, epoch_steps * self.accumulate);
+        let mut batches = loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
         for epoch_step in epoch_steps..steps {
             let clock = Instant::now();
             let step = begun + epoch_step;

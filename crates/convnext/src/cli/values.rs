@@ -131,10 +131,10 @@ pub(crate) struct TrainingArguments {
     /// Optimiser steps; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) steps: Option<usize>,
-    /// Images of a batch [default: 64]
+    /// Images of a batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) batch_size: Option<usize>,
-    /// Batches of a step: many small batches act like one large batch [default: 1]
+    /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
     /// Side of the images in pixels [default: that of the weights, or 224]
@@ -143,7 +143,7 @@ pub(crate) struct TrainingArguments {
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
     pub(crate) stem_stride: Option<usize>,
-    /// Highest learning rate, absolute [default: 1e-3]
+    /// Highest learning rate, absolute [default: that of the recipe]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) lr: Option<f64>,
     /// Seed of every random choice
