@@ -1,62 +1,71 @@
-//! Depthwise 7x7 convolution at kept sites, forward and backward, in plain Rust: the reference that
-//! faster versions will be compared with.
+//! Depthwise 7x7 convolution at kept sites, forward and backward.
 //!
-//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. Each
-//! image's rows are scattered into a map with a border of zeros, so that the inner loops have no
-//! conditions.
+//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map
+//! is worked on in bands of rows, and a band in panels of as many channels as a register holds: the
+//! kept sites around a band are copied into a small map with a border of zeros, which stays in the
+//! nearest cache while every tap passes over it, so that the inner loops have no conditions.
 //!
-//! Letters: C channels, R rows of one image, N images, H x W the map.
+//! Letters: C channels, N images, R rows of one image, H x W the map.
 //!
-//! **Same bits for any number of threads:** the input gradient and the output have one writer for
-//! each value; the weight gradient is at most [`PARTIAL_SUMS`] sums, cut by the batch alone and added
-//! in order.
+//! **Same bits for any number of threads:** output and input gradient have one writer for each value;
+//! the weight gradient is at most [`PARTIAL_SUMS`] sums, cut by shapes alone and added in order.
 
+use std::ops::Range;
+
+use aligned_vec::{AVec, avec};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::Sites;
+use crate::lanes::{add, load, store};
+use crate::pieces::{pieces, wide};
 
 /// Side of the kernel, and the border that it needs.
 const SIDE: usize = 7;
 const BORDER: usize = SIDE / 2;
 const TAPS: usize = SIDE * SIDE;
 
-/// Channels that the forward inner loop holds in registers.
-const LANES: usize = 16;
-/// The same for the weight gradient, which holds a row of taps.
-const GRADIENT_LANES: usize = 8;
+/// Most sites whose outputs are held in registers at once.
+const LONGEST_RUN: usize = 8;
 
 /// Most partial sums that a weight gradient is made of.
 const PARTIAL_SUMS: usize = 8;
 
 /// The gradients of a depthwise convolution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DepthwiseGradients {
+pub(crate) struct DepthwiseGradients {
     /// `[N * R, C]`.
-    pub rows: Vec<f32>,
+    pub(crate) rows: Vec<f32>,
     /// `[C, 49]`.
-    pub weight: Vec<f32>,
+    pub(crate) weight: Vec<f32>,
     /// `[C]`.
-    pub bias: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
 }
 
-/// Convolves at the kept sites.
+/// Convolves at the kept sites of the images that take part; the others' rows become 0.
 ///
 /// # Shapes
 /// - rows, output: `[N * R, C]`
 /// - weight: `[C, 49]`, PyTorch's `[C, 1, 7, 7]`
 /// - bias: `[C]`
-pub fn depthwise_forward(sites: &Sites, rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    convolve(sites, rows, &taps_first(weight, bias.len()), bias)
+pub(crate) fn forward(arch: Arch, bands: &Bands, rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    convolve(arch, bands, rows, &taps_first(weight, bias.len()), bias)
 }
 
-/// The gradients of [`depthwise_forward`] for an output gradient `dout`, `[N * R, C]`.
-pub fn depthwise_backward(sites: &Sites, rows: &[f32], weight: &[f32], dout: &[f32]) -> DepthwiseGradients {
+/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`.
+pub(crate) fn backward(
+    arch: Arch,
+    bands: &Bands,
+    rows: &[f32],
+    weight: &[f32],
+    dout: &[f32],
+) -> DepthwiseGradients {
     let channels = weight.len() / TAPS;
     // Seen from the input, the kernel is turned by half a circle.
     let mut turned = taps_first(weight, channels);
     reverse_taps(&mut turned, channels);
-    let (weight, bias) = weight_gradient(sites, channels, rows, dout);
-    DepthwiseGradients { rows: convolve(sites, dout, &turned, &vec![0.0; channels]), weight, bias }
+    let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
+    DepthwiseGradients { rows: convolve(arch, bands, dout, &turned, &vec![0.0; channels]), weight, bias }
 }
 
 /// `[C, 49]` as `[49, C]`.
@@ -71,186 +80,319 @@ fn reverse_taps(taps: &mut [f32], channels: usize) {
     }
 }
 
-fn convolve(sites: &Sites, rows: &[f32], taps: &[f32], bias: &[f32]) -> Vec<f32> {
-    let channels = bias.len();
-    let geometry = Geometry::new(sites, channels);
-    let per_image = sites.rows_per_image() * channels;
-    let mut out = vec![0.0; rows.len()];
-    out.par_chunks_mut(per_image).enumerate().for_each_init(
-        || geometry.empty_map(),
-        |map, (image, out)| {
-            let corners = geometry.corners(image);
-            geometry.scatter(corners, &rows[image * per_image..][..per_image], map);
-            for (&corner, out) in corners.iter().zip(out.chunks_exact_mut(channels)) {
-                out.copy_from_slice(bias);
-                let whole = channels - channels % LANES;
-                for channel in (0..whole).step_by(LANES) {
-                    geometry.convolve_panel::<LANES>(
-                        map,
-                        corner + channel,
-                        &taps[channel..],
-                        &mut out[channel..],
-                    );
-                }
-                for channel in whole..channels {
-                    geometry.convolve_panel::<1>(
-                        map,
-                        corner + channel,
-                        &taps[channel..],
-                        &mut out[channel..],
-                    );
+/// Kept sites that are neighbours in a row of the map.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// The activation row of the first site.
+    row: usize,
+    y: usize,
+    x: usize,
+    sites: usize,
+}
+
+/// Some rows of one image's map.
+#[derive(Debug)]
+struct Band {
+    /// The lines of the image and, among them, those of the band.
+    image: Range<usize>,
+    lines: Range<usize>,
+    /// Activation rows of the band's lines: they lie side by side.
+    rows: Range<usize>,
+    /// From the first to the last line of the map.
+    height: Range<usize>,
+}
+
+/// How the work on a batch is cut.
+#[derive(Debug)]
+pub(crate) struct Bands {
+    lines: Vec<Line>,
+    bands: Vec<Band>,
+    rows: usize,
+    width: usize,
+}
+
+impl Bands {
+    /// Cuts the images that `takes_part` names.
+    pub(crate) fn new(sites: &Sites, takes_part: impl Fn(usize) -> bool) -> Self {
+        let width = sites.width();
+        let mut this = Self { lines: Vec::new(), bands: Vec::new(), rows: sites.rows(), width };
+        for image in (0..sites.images()).filter(|&image| takes_part(image)) {
+            let begin = this.lines.len();
+            let mut row = image * sites.rows_per_image();
+            for (top, left) in sites.tiles(image) {
+                let [height, width] = sites.tile();
+                for y in top..top + height {
+                    this.lines.push(Line { row, y, x: left, sites: width });
+                    row += width;
                 }
             }
-            geometry.erase(corners, map);
-        },
-    );
+            this.cut(begin, sites);
+        }
+        this
+    }
+
+    /// Cuts the lines of an image, from `begin` on.
+    fn cut(&mut self, begin: usize, sites: &Sites) {
+        let image = begin..self.lines.len();
+        let [tile_height, _] = sites.tile();
+        // A dense map is cut into enough bands for the cores even when it is the only one; small tiles
+        // are so few sites that an image is one band; else a band is a row of tiles.
+        let height = match (sites.is_dense(), tile_height) {
+            (true, height) => height.div_ceil(4).clamp(SIDE, 2 * LONGEST_RUN),
+            (false, 0..4) => sites.height(),
+            (false, side) => side,
+        };
+        let mut start = begin;
+        while start < image.end {
+            let band = self.lines[start].y / height;
+            let count = self.lines[start..].iter().take_while(|line| line.y / height == band).count();
+            let lines = start..start + count;
+            let (first, last) = (self.lines[start], self.lines[start + count - 1]);
+            let top = self.lines[lines.clone()].iter().map(|line| line.y).min().unwrap_or(first.y);
+            let bottom = self.lines[lines.clone()].iter().map(|line| line.y).max().unwrap_or(last.y);
+            let rows = first.row..last.row + last.sites;
+            self.bands.push(Band { image: image.clone(), lines, rows, height: top..bottom + 1 });
+            start += count;
+        }
+    }
+
+    /// The lines of the image that a band's outputs depend on.
+    fn around(&self, band: &Band) -> impl Iterator<Item = &Line> {
+        let (top, bottom) = (band.height.start.saturating_sub(BORDER), band.height.end + BORDER);
+        self.lines[band.image.clone()].iter().filter(move |line| (top..bottom).contains(&line.y))
+    }
+
+    /// Sites from one row of a band's map to the next.
+    fn stride(&self) -> usize {
+        self.width + 2 * BORDER
+    }
+
+    /// An empty map for a band and `lanes` channels.
+    fn empty_map(&self, band: &Band, lanes: usize) -> AVec<f32> {
+        avec![0.0; (band.height.len() + 2 * BORDER) * self.stride() * lanes]
+    }
+
+    /// The place in a band's map where the window of a line's first site begins.
+    fn corner(&self, band: &Band, line: &Line) -> usize {
+        (line.y - band.height.start) * self.stride() + line.x
+    }
+}
+
+fn convolve(arch: Arch, bands: &Bands, rows: &[f32], taps: &[f32], bias: &[f32]) -> Vec<f32> {
+    let channels = bias.len();
+    let mut out = vec![0.0; bands.rows * channels];
+    let parts = pieces(&mut out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
+    bands.bands.par_iter().zip(parts).for_each(|(band, out)| {
+        arch.dispatch(Convolve { bands, band, rows, taps, bias, out });
+    });
     out
 }
 
-/// Gradients of weight, `[C, 49]`, and bias, `[C]`.
-fn weight_gradient(sites: &Sites, channels: usize, rows: &[f32], dout: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let geometry = Geometry::new(sites, channels);
-    let per_image = sites.rows_per_image() * channels;
-    let per_group = sites.images().div_ceil(PARTIAL_SUMS);
-    let groups: Vec<std::ops::Range<usize>> = (0..sites.images())
-        .step_by(per_group)
-        .map(|first| first..(first + per_group).min(sites.images()))
-        .collect();
-    // Each partial sum is [49, C] and then [C] for the bias.
-    let partial_sums: Vec<Vec<f32>> = groups
-        .into_par_iter()
-        .map(|images| {
-            let mut sums = vec![0.0; (TAPS + 1) * channels];
-            let mut map = geometry.empty_map();
-            for image in images {
-                let corners = geometry.corners(image);
-                let (rows, dout) =
-                    (&rows[image * per_image..][..per_image], &dout[image * per_image..][..per_image]);
-                geometry.scatter(corners, rows, &mut map);
-                let whole = channels - channels % GRADIENT_LANES;
-                for channel in (0..whole).step_by(GRADIENT_LANES) {
-                    geometry.gradient_panel::<GRADIENT_LANES>(&map, corners, channel, dout, &mut sums);
-                }
-                for channel in whole..channels {
-                    geometry.gradient_panel::<1>(&map, corners, channel, dout, &mut sums);
-                }
-                for dout in dout.chunks_exact(channels) {
-                    add(&mut sums[TAPS * channels..], dout);
-                }
-                geometry.erase(corners, &mut map);
+/// One band's part of a convolution.
+struct Convolve<'a> {
+    bands: &'a Bands,
+    band: &'a Band,
+    rows: &'a [f32],
+    /// `[49, C]`.
+    taps: &'a [f32],
+    bias: &'a [f32],
+    /// The rows of the band.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Convolve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { bands, band, rows, taps, bias, out } = self;
+        let channels = bias.len();
+        let mut map = bands.empty_map(band, S::F32_LANES);
+        let map = S::as_mut_simd_f32s(&mut map).0;
+        for panel in (0..channels).step_by(S::F32_LANES) {
+            fill(simd, bands, band, &Panel { rows, channels, panel }, map);
+            let bias = load(simd, bias, panel);
+            let mut kernel = [bias; TAPS];
+            for (tap, lanes) in kernel.iter_mut().enumerate() {
+                *lanes = load(simd, &taps[tap * channels..][..channels], panel);
             }
+            for line in &bands.lines[band.lines.clone()] {
+                let (mut done, corner) = (0, bands.corner(band, line));
+                while done < line.sites {
+                    let place = (line.row - band.rows.start + done) * channels;
+                    let run = Run {
+                        map: &map[corner + done..],
+                        stride: bands.stride(),
+                        kernel: &kernel,
+                        bias,
+                        out: &mut out[place..],
+                        channels,
+                        panel,
+                    };
+                    done += match run_length(line.sites, line.sites - done) {
+                        8 => run.convolve::<S, 8>(simd),
+                        7 => run.convolve::<S, 7>(simd),
+                        4 => run.convolve::<S, 4>(simd),
+                        2 => run.convolve::<S, 2>(simd),
+                        _ => run.convolve::<S, 1>(simd),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// How many of the `left` sites of a line to do next: sevens where they come out even, as in the maps
+/// of images of 224 pixels, and else the largest power of two.
+#[inline(always)]
+fn run_length(sites: usize, left: usize) -> usize {
+    match left {
+        _ if sites.is_multiple_of(7) && !sites.is_multiple_of(8) => 7,
+        8.. => 8,
+        4..8 => 4,
+        2..4 => 2,
+        _ => 1,
+    }
+}
+
+/// Neighbouring sites of one line, for one panel.
+struct Run<'a, V> {
+    /// From the first site's window on.
+    map: &'a [V],
+    stride: usize,
+    kernel: &'a [V; TAPS],
+    bias: V,
+    /// From the first site's row on.
+    out: &'a mut [f32],
+    channels: usize,
+    panel: usize,
+}
+
+impl<V: Copy> Run<'_, V> {
+    /// Convolves `SITES` sites and tells how many that were.
+    #[inline(always)]
+    fn convolve<S: Simd<f32s = V>, const SITES: usize>(self, simd: S) -> usize {
+        let mut sums = [self.bias; SITES];
+        for y in 0..SIDE {
+            let line = &self.map[y * self.stride..][..SITES + SIDE - 1];
+            let kernel = &self.kernel[y * SIDE..][..SIDE];
+            for x in 0..SIDE {
+                for site in 0..SITES {
+                    sums[site] = simd.mul_add_e_f32s(line[site + x], kernel[x], sums[site]);
+                }
+            }
+        }
+        for (site, sum) in sums.into_iter().enumerate() {
+            store(simd, &mut self.out[site * self.channels..][..self.channels], self.panel, sum);
+        }
+        SITES
+    }
+}
+
+/// As many channels of all rows as a register holds.
+struct Panel<'a> {
+    rows: &'a [f32],
+    channels: usize,
+    /// The first channel.
+    panel: usize,
+}
+
+impl Panel<'_> {
+    #[inline(always)]
+    fn load<S: Simd>(&self, simd: S, row: usize) -> S::f32s {
+        load(simd, &self.rows[row * self.channels..][..self.channels], self.panel)
+    }
+}
+
+/// Copies the sites around a band into its map. Sites that are not kept stay 0.
+#[inline(always)]
+fn fill<S: Simd>(simd: S, bands: &Bands, band: &Band, panel: &Panel<'_>, map: &mut [S::f32s]) {
+    for line in bands.around(band) {
+        let place = (line.y + BORDER - band.height.start) * bands.stride() + line.x + BORDER;
+        for (row, site) in (line.row..).zip(&mut map[place..][..line.sites]) {
+            *site = panel.load(simd, row);
+        }
+    }
+}
+
+/// Gradients of weight, `[C, 49]`, and bias, `[C]`.
+fn weight_gradient(
+    arch: Arch,
+    bands: &Bands,
+    channels: usize,
+    rows: &[f32],
+    dout: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let per_group = bands.bands.len().div_ceil(PARTIAL_SUMS).max(1);
+    // Each partial sum is [49, C] and then [C] for the bias.
+    let partial_sums: Vec<Vec<f32>> = (bands.bands.par_chunks(per_group))
+        .map(|group| {
+            let mut sums = vec![0.0; (TAPS + 1) * channels];
+            arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
             sums
         })
         .collect();
-    let mut total = vec![0.0; (TAPS + 1) * channels];
-    for sums in &partial_sums {
-        add(&mut total, sums);
+    let mut sums = vec![0.0; (TAPS + 1) * channels];
+    for partial in &partial_sums {
+        sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
     }
-    let bias = total.split_off(TAPS * channels);
-    let weight = (0..channels * TAPS).map(|i| total[(i % TAPS) * channels + i / TAPS]).collect();
-    (weight, bias)
+    let bias = sums.split_off(TAPS * channels);
+    (channels_first(&sums, channels), bias)
 }
 
-fn add(sums: &mut [f32], values: &[f32]) {
-    for (sum, value) in sums.iter_mut().zip(values) {
-        *sum += value;
-    }
+/// `[49, C]` as `[C, 49]`.
+fn channels_first(taps: &[f32], channels: usize) -> Vec<f32> {
+    (0..TAPS * channels).map(|i| taps[(i % TAPS) * channels + i / TAPS]).collect()
 }
 
-/// Where the sites lie in a map with a border.
-struct Geometry {
+/// Some bands' part of a weight gradient.
+struct WeightGradient<'a> {
+    bands: &'a Bands,
+    group: &'a [Band],
     channels: usize,
-    rows_per_image: usize,
-    /// Values of one line of the bordered map.
-    line: usize,
-    /// Values of the whole bordered map.
-    size: usize,
-    /// For each row of the batch the place of its window's top left corner in the bordered map.
-    corners: Vec<usize>,
+    rows: &'a [f32],
+    dout: &'a [f32],
+    /// `[49, C]` and `[C]`.
+    sums: &'a mut [f32],
 }
 
-impl Geometry {
-    fn new(sites: &Sites, channels: usize) -> Self {
-        let (height, width) = (sites.height(), sites.width());
-        let line = (width + 2 * BORDER) * channels;
-        let corner = |position: usize| {
-            let (y, x) = (position / width % height, position % width);
-            y * line + x * channels
-        };
-        Self {
-            channels,
-            rows_per_image: sites.rows_per_image(),
-            line,
-            size: (height + 2 * BORDER) * line,
-            corners: sites.positions().into_iter().map(corner).collect(),
-        }
-    }
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
 
-    fn empty_map(&self) -> Vec<f32> {
-        vec![0.0; self.size]
-    }
-
-    fn corners(&self, image: usize) -> &[usize] {
-        &self.corners[image * self.rows_per_image..][..self.rows_per_image]
-    }
-
-    /// Distance from a window's corner to its centre.
-    fn centre(&self) -> usize {
-        BORDER * (self.line + self.channels)
-    }
-
-    fn scatter(&self, corners: &[usize], rows: &[f32], map: &mut [f32]) {
-        for (&corner, row) in corners.iter().zip(rows.chunks_exact(self.channels)) {
-            map[corner + self.centre()..][..self.channels].copy_from_slice(row);
-        }
-    }
-
-    /// Undoes [`Self::scatter`], so that the map can serve the next image.
-    fn erase(&self, corners: &[usize], map: &mut [f32]) {
-        for &corner in corners {
-            map[corner + self.centre()..][..self.channels].fill(0.0);
-        }
-    }
-
-    /// Adds the window at `corner` times the taps to `out`, for `L` channels.
-    fn convolve_panel<const L: usize>(&self, map: &[f32], corner: usize, taps: &[f32], out: &mut [f32]) {
-        let mut sums = [0.0_f32; L];
-        sums.copy_from_slice(&out[..L]);
-        for y in 0..SIDE {
-            for x in 0..SIDE {
-                let values = &map[corner + y * self.line + x * self.channels..][..L];
-                let taps = &taps[(y * SIDE + x) * self.channels..][..L];
-                for lane in 0..L {
-                    sums[lane] += values[lane] * taps[lane];
-                }
-            }
-        }
-        out[..L].copy_from_slice(&sums);
-    }
-
-    /// Adds one image's weight gradient of the channels from `channel` on to `sums`, `[49, C]`.
-    fn gradient_panel<const L: usize>(
-        &self,
-        map: &[f32],
-        corners: &[usize],
-        channel: usize,
-        dout: &[f32],
-        sums: &mut [f32],
-    ) {
-        for y in 0..SIDE {
-            let mut line_sums = [[0.0_f32; L]; SIDE];
-            for (&corner, dout) in corners.iter().zip(dout.chunks_exact(self.channels)) {
-                let dout = &dout[channel..][..L];
-                let line = &map[corner + y * self.line + channel..];
-                for (x, sums) in line_sums.iter_mut().enumerate() {
-                    let values = &line[x * self.channels..][..L];
-                    for lane in 0..L {
-                        sums[lane] += values[lane] * dout[lane];
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { bands, group, channels, rows, dout, sums } = self;
+        let zero = simd.splat_f32s(0.0);
+        let mut gradient = vec![zero; bands.width];
+        for band in group {
+            let mut map = bands.empty_map(band, S::F32_LANES);
+            let map = S::as_mut_simd_f32s(&mut map).0;
+            for panel in (0..channels).step_by(S::F32_LANES) {
+                fill(simd, bands, band, &Panel { rows, channels, panel }, map);
+                let dout = Panel { rows: dout, channels, panel };
+                let mut taps = [zero; TAPS];
+                let mut bias = zero;
+                for line in &bands.lines[band.lines.clone()] {
+                    let gradient = &mut gradient[..line.sites];
+                    for (row, gradient) in (line.row..).zip(gradient.iter_mut()) {
+                        *gradient = dout.load(simd, row);
+                        bias = simd.add_f32s(bias, *gradient);
+                    }
+                    let corner = bands.corner(band, line);
+                    for (y, taps) in taps.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
+                        let map = &map[corner + y * bands.stride()..][..line.sites + SIDE - 1];
+                        let mut sums = *taps;
+                        for (gradient, window) in gradient.iter().zip(map.windows(SIDE)) {
+                            for x in 0..SIDE {
+                                sums[x] = simd.mul_add_e_f32s(*gradient, window[x], sums[x]);
+                            }
+                        }
+                        *taps = sums;
                     }
                 }
-            }
-            for (x, line_sums) in line_sums.iter().enumerate() {
-                add(&mut sums[(y * SIDE + x) * self.channels + channel..][..L], line_sums);
+                for (tap, lanes) in taps.into_iter().chain([bias]).enumerate() {
+                    add(simd, &mut sums[tap * channels..][..channels], panel, lanes);
+                }
             }
         }
     }
@@ -259,16 +401,8 @@ impl Geometry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Values without pattern in [-1, 1).
-    fn noise(count: usize, seed: u64) -> Vec<f32> {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        (0..count).map(|_| next()).collect()
-    }
+    use crate::instructions::ladder;
+    use crate::testing::noise;
 
     /// Sites of every kind: dense and odd, tiles of each stage, channels beside the register widths.
     fn cases() -> Vec<(Sites, usize)> {
@@ -276,6 +410,7 @@ mod tests {
             (Sites::dense(2, 5, 9).unwrap(), 3),
             (Sites::dense(1, 1, 1).unwrap(), 17),
             (Sites::dense(9, 4, 3).unwrap(), 16),
+            (Sites::dense(1, 37, 21).unwrap(), 8),
         ];
         for side in [1, 2, 4, 8] {
             let kept = vec![vec![0, 2, 5], vec![1, 3, 4]];
@@ -332,11 +467,14 @@ mod tests {
             for (index, &value) in dout.iter().enumerate() {
                 dbias[index % channels] += f64::from(value);
             }
-            check("output", &depthwise_forward(&sites, &rows, &weight, &bias), &out);
-            let gradients = depthwise_backward(&sites, &rows, &weight, &dout);
-            check("row gradient", &gradients.rows, &drows);
-            check("weight gradient", &gradients.weight, &dweight);
-            check("bias gradient", &gradients.bias, &dbias);
+            let bands = Bands::new(&sites, |_| true);
+            for (name, arch) in ladder() {
+                check(name, &forward(arch, &bands, &rows, &weight, &bias), &out);
+                let gradients = backward(arch, &bands, &rows, &weight, &dout);
+                check(name, &gradients.rows, &drows);
+                check(name, &gradients.weight, &dweight);
+                check(name, &gradients.bias, &dbias);
+            }
         }
     }
 
@@ -348,8 +486,9 @@ mod tests {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let out = depthwise_forward(&sites, &rows, &weight, &weight[..24]);
-                (out, depthwise_backward(&sites, &rows, &weight, &dout))
+                let bands = Bands::new(&sites, |_| true);
+                let out = forward(Arch::new(), &bands, &rows, &weight, &weight[..24]);
+                (out, backward(Arch::new(), &bands, &rows, &weight, &dout))
             })
         };
         let one = run(1);

@@ -1,14 +1,34 @@
 //! CPU kernels and site geometry for ConvNeXt V2: slices in, slices out.
 //!
 //! An image is a set of tiles. The activations of a batch are a matrix `[rows, channels]`, one row
-//! for each kept site; [`Sites`] says where the rows lie. So far the depthwise convolution has a
-//! kernel; all other arithmetic runs in the default bodies of `convnext-nn`.
+//! for each kept site; [`Sites`] says where the rows lie. [`block_forward`] and [`block_backward`] are the
+//! block as one operation. The instruction set is found at run time: plain, AVX2 with FMA, or AVX-512.
 //!
 //! **Invariant:** no framework, no files, no model names. This is the only crate that may ever
 //! contain `unsafe`.
 
+mod block;
+mod block_backward;
+#[cfg(test)]
+mod block_tests;
+mod cut;
 mod depthwise;
+mod expansion;
+mod gelu;
+mod instructions;
+mod lanes;
+mod layer_norm;
+mod pieces;
+mod product;
+mod response;
 mod sites;
+#[cfg(test)]
+mod testing;
 
-pub use depthwise::{DepthwiseGradients, depthwise_backward, depthwise_forward};
+pub use block::{BlockWeights, KeptBlock, block_forward};
+pub use block_backward::{BlockGradients, block_backward};
+pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use sites::{Sites, SitesError};
+
+/// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
+const EPSILON: f32 = 1e-6;

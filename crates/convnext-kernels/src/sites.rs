@@ -109,15 +109,24 @@ impl Sites {
         self.grid == [1, 1]
     }
 
+    /// Rows and columns of one tile.
+    pub(crate) fn tile(&self) -> [usize; 2] {
+        self.tile
+    }
+
+    /// The first row and column of each kept tile of an image, in order.
+    pub(crate) fn tiles(&self, image: usize) -> impl Iterator<Item = (usize, usize)> {
+        let place = |tile| ((tile / self.grid[1]) * self.tile[0], (tile % self.grid[1]) * self.tile[1]);
+        self.kept[image].iter().map(place)
+    }
+
     /// For every row its place in the stacked maps: `(image * height + y) * width + x`.
     pub fn positions(&self) -> Vec<usize> {
         let [tile_height, tile_width] = self.tile;
         let (height, width) = (self.height(), self.width());
         let mut positions = Vec::with_capacity(self.rows());
-        for (image, tiles) in self.kept.iter().enumerate() {
-            for tile in tiles {
-                let top = (tile / self.grid[1]) * tile_height;
-                let left = (tile % self.grid[1]) * tile_width;
+        for image in 0..self.images() {
+            for (top, left) in self.tiles(image) {
                 for y in top..top + tile_height {
                     let start = (image * height + y) * width;
                     positions.extend(start + left..start + left + tile_width);

@@ -1,24 +1,46 @@
 //! The block as ONE operation of our backend extension, forward and backward.
 //!
 //! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
-//! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and
-//! [`BlockBackend::block_backward`] and nothing else changes. Every other backend uses the default
-//! bodies: the block in tensor operations, with [`DepthwiseBackend`] for the layer that looks across
-//! tiles, and its derivative by nested automatic differentiation.
+//! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and the methods of
+//! [`DifferentiableBlock`], and nothing else changes. The CPU backend does, in `block_flex.rs`. Every
+//! other backend uses the default bodies: the block in tensor operations, and its derivative by nested
+//! automatic differentiation.
 
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::Sites;
+use convnext_kernels::{KeptBlock, Sites};
 
 use crate::SiteMap;
 use crate::block_reference::block_in_tensor_operations;
-use crate::depthwise_op::{DepthwiseBackend, Placement, leaf, pull_back};
+
+/// Where the rows lie, for a default body: kernels read [`Sites`] instead.
+#[derive(Debug, Clone, ExtensionType)]
+pub enum Placement<B: Backend> {
+    /// Rows and map are the same.
+    Dense,
+    /// Kept sites only.
+    Kept {
+        /// Place of every row in the stacked maps, `[rows]`.
+        positions: IntTensor<B>,
+    },
+}
+
+impl<B: Backend> Placement<B> {
+    /// The same places for a backend around this one or inside it, which shares its integers.
+    pub(crate) fn convert<B2: Backend<IntTensorPrimitive = B::IntTensorPrimitive>>(self) -> Placement<B2> {
+        match self {
+            Self::Dense => Placement::Dense,
+            Self::Kept { positions } => Placement::Kept { positions },
+        }
+    }
+}
 
 /// GRN's scale and shift, each `[1, 1, 1, 4C]`, or none (V1).
 #[derive(Debug, Clone, ExtensionType)]
@@ -122,9 +144,9 @@ pub struct BlockGradients<B: Backend> {
     pub parameters: BlockParameters<B>,
 }
 
-/// The operations that a backend may replace by kernels.
+/// The block's forward, for every backend.
 #[backend_extension(Flex, Autodiff)]
-pub trait BlockBackend: DepthwiseBackend {
+pub trait BlockBackend: Backend {
     /// One block on rows `[rows, C]`; the output has the same shape.
     fn block(
         rows: FloatTensor<Self>,
@@ -134,24 +156,36 @@ pub trait BlockBackend: DepthwiseBackend {
     ) -> FloatTensor<Self> {
         block_in_tensor_operations::<Self>(rows, parameters, placement, &plan)
     }
+}
 
-    /// The gradients of [`Self::block`] for an output gradient `[rows, C]`.
+/// What automatic differentiation needs of a backend's block.
+pub trait DifferentiableBlock: BlockBackend {
+    /// [`BlockBackend::block`], and what [`Self::block_backward`] wants of it besides its inputs.
+    fn block_keeping(
+        rows: FloatTensor<Self>,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
+        plan: BlockPlan,
+    ) -> (FloatTensor<Self>, Option<KeptBlock>) {
+        (Self::block(rows, parameters, placement, plan), None)
+    }
+
+    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`.
     fn block_backward(
         rows: FloatTensor<Self>,
-        #[extension_type] parameters: BlockParameters<Self>,
-        #[extension_type] placement: Placement<Self>,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
         plan: BlockPlan,
+        _kept: Option<KeptBlock>,
         output_gradient: FloatTensor<Self>,
     ) -> BlockGradients<Self> {
         differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
     }
 }
 
-impl BlockBackend for Flex {}
-
 /// The derivative of the default body, by automatic differentiation of that body alone: only the
 /// block's inputs are kept between forward and backward.
-fn differentiate_default_body<B: BlockBackend>(
+pub(crate) fn differentiate_default_body<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
@@ -172,6 +206,28 @@ fn differentiate_default_body<B: BlockBackend>(
     BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
 }
 
+/// A tensor as the beginning of a graph of its own.
+fn leaf<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<Autodiff<B>> {
+    <Autodiff<B> as AutodiffBackend>::from_inner(tensor).require_grad()
+}
+
+/// The gradients of `leaves` when `output` has the gradient `output_gradient`.
+fn pull_back<B: Backend>(
+    output: FloatTensor<Autodiff<B>>,
+    output_gradient: FloatTensor<B>,
+    leaves: &[FloatTensor<Autodiff<B>>],
+) -> Vec<FloatTensor<B>> {
+    let output_gradient = <Autodiff<B> as AutodiffBackend>::from_inner(output_gradient);
+    let product = <Autodiff<B> as FloatTensorOps<Autodiff<B>>>::float_mul(output, output_gradient);
+    let sum = <Autodiff<B> as FloatTensorOps<Autodiff<B>>>::float_sum(product);
+    let mut gradients = <Autodiff<B> as AutodiffBackend>::backward(sum);
+    let mut gradient = |leaf| {
+        <Autodiff<B> as AutodiffBackend>::grad_remove(leaf, &mut gradients)
+            .unwrap_or_else(|| unreachable!("every input of the operation reaches its output"))
+    };
+    leaves.iter().map(&mut gradient).collect()
+}
+
 /// What the graph keeps of a block.
 #[derive(Debug, Clone)]
 struct SavedBlock<B: Backend> {
@@ -179,19 +235,20 @@ struct SavedBlock<B: Backend> {
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: BlockPlan,
+    kept: Option<KeptBlock>,
 }
 
 /// The graph's node of one block.
 #[derive(Debug)]
 struct BlockNode;
 
-impl<B: BlockBackend, const N: usize> Backward<B, N> for BlockNode {
+impl<B: DifferentiableBlock, const N: usize> Backward<B, N> for BlockNode {
     type State = SavedBlock<B>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let SavedBlock { rows, parameters, placement, plan } = ops.state;
-        let gradients = B::block_backward(rows, parameters, placement, plan, output_gradient);
+        let SavedBlock { rows, parameters, placement, plan, kept } = ops.state;
+        let gradients = B::block_backward(rows, parameters, placement, plan, kept, output_gradient);
         let mut list = vec![gradients.rows];
         let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
             list.push(tensor.clone());
@@ -205,7 +262,7 @@ impl<B: BlockBackend, const N: usize> Backward<B, N> for BlockNode {
     }
 }
 
-impl<B: BlockBackend, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
+impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
     fn block(
         rows: FloatTensor<Self>,
         parameters: BlockParameters<Self>,
@@ -220,7 +277,7 @@ impl<B: BlockBackend, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
         };
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
-        let saved = SavedBlock { rows, parameters, placement: placement.convert(), plan };
+        let saved = SavedBlock { rows, parameters, placement: placement.convert(), plan, kept: None };
         // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
         // GRN, 1 more for LayerScale.
         match guards.len() {
@@ -234,19 +291,22 @@ impl<B: BlockBackend, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
 
 /// Runs the block on the inner backend and hangs its node into the graph if anything upstream needs
 /// a gradient.
-fn record<B: BlockBackend, C: CheckpointStrategy, const N: usize>(
+fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
     guards: Vec<NodeGuard>,
-    saved: SavedBlock<B>,
+    mut saved: SavedBlock<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards: [NodeGuard; N] =
         guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
-    let run = |saved: SavedBlock<B>| B::block(saved.rows, saved.parameters, saved.placement, saved.plan);
     match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
-            let output = run(saved.clone());
+            let SavedBlock { rows, parameters, placement, plan, .. } = saved.clone();
+            let (output, kept) = B::block_keeping(rows, parameters, placement, plan);
+            saved.kept = kept;
             node.finish(saved, output)
         }
-        OpsKind::UnTracked(node) => node.finish(run(saved)),
+        OpsKind::UnTracked(node) => {
+            node.finish(B::block(saved.rows, saved.parameters, saved.placement, saved.plan))
+        }
     }
 }
 

@@ -6,10 +6,11 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, TensorData};
+use convnext_kernels::Sites;
 
-use crate::block_op::{BlockBackend, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters};
-use crate::depthwise_op::Placement;
+use crate::block_op::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
 
 /// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
 pub(crate) const EPSILON: f64 = 1e-6;
@@ -19,7 +20,7 @@ pub(crate) const EPSILON: f64 = 1e-6;
 const TINY: f64 = 1e-30;
 
 /// One block on rows `[S, C]`, as [`crate::block_op::BlockBackend::block`].
-pub(crate) fn block_in_tensor_operations<B: BlockBackend>(
+pub(crate) fn block_in_tensor_operations<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
@@ -27,7 +28,7 @@ pub(crate) fn block_in_tensor_operations<B: BlockBackend>(
 ) -> FloatTensor<B> {
     let sites = &plan.sites;
     let p = parameters;
-    let branch = B::depthwise(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites.clone());
+    let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
     let branch = layer_norm::<B>(branch, p.norm_weight, p.norm_bias);
     let branch = linear::<B>(branch, p.expand_weight, p.expand_bias);
     let branch = B::gelu(branch);
@@ -50,6 +51,35 @@ pub(crate) fn block_in_tensor_operations<B: BlockBackend>(
         Some(scales) => scale_images::<B>(branch, scales),
     };
     B::float_add(rows, branch)
+}
+
+/// Depthwise 7x7 convolution at kept sites, `[S, C]` to `[S, C]`: scatter into maps, convolve, gather.
+fn depthwise<B: Backend>(
+    rows: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    placement: Placement<B>,
+    sites: &Sites,
+) -> FloatTensor<B> {
+    let channels = rows.shape()[1];
+    let (images, height, width) = (sites.images(), sites.height(), sites.width());
+    let places = Shape::new([images * height * width, channels]);
+    let map = match &placement {
+        Placement::Dense => rows,
+        Placement::Kept { positions } => {
+            let zeros = B::float_zeros(places.clone(), &rows.device(), rows.dtype().into());
+            B::float_select_assign(zeros, 0, positions.clone(), rows, IndexingUpdateOp::Add)
+        }
+    };
+    let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
+    let map = B::float_permute(map, &[0, 3, 1, 2]);
+    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
+    let map = B::conv2d(map, weight, Some(bias), options);
+    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), places);
+    match placement {
+        Placement::Dense => map,
+        Placement::Kept { positions } => B::float_select(map, 0, positions),
+    }
 }
 
 /// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.

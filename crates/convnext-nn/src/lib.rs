@@ -6,16 +6,16 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`block_op`], [`depthwise_op`]: the operations where kernels go;
+//! - [`block_op`]: the operation where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
 //!
 //! **Invariant:** no files, no data sets, no training.
 
 pub mod block_op;
-pub mod depthwise_op;
 
 mod backbone;
 mod block;
+mod block_flex;
 mod block_reference;
 mod classifier;
 mod drop_path;

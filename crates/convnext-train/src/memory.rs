@@ -8,9 +8,16 @@ use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
 /// Bytes of a value.
 const VALUE: u64 = 4;
 
-/// Tensors of four times a block's width that stand in memory at once while its gradient is made. This
-/// and the next constants are fitted to measured peaks; estimates lie up to a third above them.
-const WIDE_TENSORS: u64 = 5;
+/// Tensors of a block's width that it keeps for its gradient: what goes in, what the convolution puts out,
+/// and four for what the first linear layer does.
+const KEPT_TENSORS: u64 = 6;
+
+/// Tensors of a stage's width that the layer before it keeps: its input, the normalised one, its output.
+const DOWNSAMPLING_TENSORS: u64 = 3;
+
+/// Tensors of a block's width that stand in memory at once while its gradient is made. This and the next
+/// constants are fitted to measured peaks; estimates lie up to a third above them.
+const WORKING_TENSORS: u64 = 5;
 
 /// Copies of a batch's images: in the loader's queue, in the making, on the device, cut into patches.
 const IMAGE_COPIES: u64 = 6;
@@ -42,7 +49,7 @@ impl MemoryNeed {
             + depth * (8 * width * width + 65 * width);
         let patches = batch * grid.patches() as u64;
         let need =
-            Activations::of_encoder(&config.encoder, size, batch, share)?.and_block(depth, patches, width);
+            Activations::of_encoder(&config.encoder, size, batch, share)?.and_blocks(depth, patches, width);
         // Predictions, targets and their difference.
         let predictions = 4 * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
@@ -105,19 +112,20 @@ impl Activations {
         let mut all = Self { kept: 0, largest: 0 };
         let stages = config.stage_sizes(size, size)?.into_iter().zip(config.widths).zip(config.depths);
         for (([rows, columns], width), depth) in stages {
-            let sites = batch as f64 * (rows * columns) as f64 * share;
-            // Downsampling keeps its input, the normalised one and its output as well.
-            all = all.and_block(depth as u64 + 3, sites.ceil() as u64, width as u64);
+            let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
+            all = all.and_blocks(depth as u64, sites, width as u64);
+            let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
+            all.kept = all.kept.saturating_add(before);
         }
         Ok(all)
     }
 
     /// Adds blocks of a stage.
-    fn and_block(self, depth: u64, sites: u64, width: u64) -> Self {
+    fn and_blocks(self, depth: u64, sites: u64, width: u64) -> Self {
         let input = sites.saturating_mul(width);
         Self {
-            kept: self.kept.saturating_add(depth.saturating_mul(input)),
-            largest: self.largest.max(input.saturating_mul(4 * WIDE_TENSORS)),
+            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(KEPT_TENSORS))),
+            largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
         }
     }
 

@@ -1,0 +1,269 @@
+//! The ConvNeXt block on rows, forward: depthwise 7x7, LayerNorm, linear to E = 4C channels, GELU, GRN,
+//! linear to C, LayerScale, drop path, residual (paper Figure 5).
+//!
+//! The convolution runs over the whole batch, the rest pass by pass (see [`crate::cut`]): a first sweep
+//! over the chunks up to GELU, which also sums the squares for GRN, and a second one from GRN on. An
+//! image whose branch is dropped costs nothing.
+//!
+//! Letters: N images, R rows of one image, C channels, E = 4C.
+
+use std::borrow::Cow;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::Sites;
+use crate::cut::{Pass, Segment, passes};
+use crate::depthwise::{self, Bands};
+use crate::expansion::{Activate, Modulate, Residual};
+use crate::instructions::instructions;
+use crate::layer_norm::LayerNorm;
+use crate::pieces::{pieces, wide};
+use crate::product::{Matrix, product};
+use crate::response::Responses;
+
+/// A block's parameters in PyTorch's layouts.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockWeights<'a> {
+    /// `[C, 49]`.
+    pub depthwise_weight: &'a [f32],
+    /// `[C]`.
+    pub depthwise_bias: &'a [f32],
+    /// LayerNorm's scale, `[C]`.
+    pub norm_weight: &'a [f32],
+    /// LayerNorm's shift, `[C]`.
+    pub norm_bias: &'a [f32],
+    /// Of the first linear layer, `[E, C]`.
+    pub expand_weight: &'a [f32],
+    /// `[E]`.
+    pub expand_bias: &'a [f32],
+    /// Of the second linear layer, `[C, E]`.
+    pub project_weight: &'a [f32],
+    /// `[C]`.
+    pub project_bias: &'a [f32],
+    /// GRN's gamma and beta, each `[E]`; V1 has none.
+    pub grn: Option<[&'a [f32]; 2]>,
+    /// LayerScale, `[C]`; V2 has none.
+    pub layer_scale: Option<&'a [f32]>,
+}
+
+impl<'a> BlockWeights<'a> {
+    /// C.
+    pub(crate) fn channels(&self) -> usize {
+        self.depthwise_bias.len()
+    }
+
+    /// E.
+    pub(crate) fn width(&self) -> usize {
+        self.expand_bias.len()
+    }
+
+    /// GRN's gamma and beta. A block without GRN is one in which both are 0.
+    pub(crate) fn grn_or_zeros(&self) -> [Cow<'a, [f32]>; 2] {
+        match self.grn {
+            Some(grn) => grn.map(Cow::Borrowed),
+            None => [(); 2].map(|()| Cow::Owned(vec![0.0; self.width()])),
+        }
+    }
+
+    /// Weight and bias of the second linear layer with LayerScale folded in.
+    pub(crate) fn scaled_projection(&self) -> [Cow<'a, [f32]>; 2] {
+        let Some(scale) = self.layer_scale else {
+            return [Cow::Borrowed(self.project_weight), Cow::Borrowed(self.project_bias)];
+        };
+        let rows = self.project_weight.chunks_exact(self.width()).zip(scale);
+        let weight = rows.flat_map(|(row, scale)| row.iter().map(move |value| value * scale)).collect();
+        let bias = self.project_bias.iter().zip(scale).map(|(value, scale)| value * scale).collect();
+        [Cow::Owned(weight), Cow::Owned(bias)]
+    }
+
+    fn check(&self) {
+        let (channels, width) = (self.channels(), self.width());
+        assert_eq!(self.depthwise_weight.len(), 49 * channels, "the depthwise weight is [C, 49]");
+        assert!(
+            [self.norm_weight, self.norm_bias, self.project_bias].iter().all(|part| part.len() == channels),
+            "norm and projection have C channels"
+        );
+        assert!(
+            [self.expand_weight, self.project_weight].iter().all(|part| part.len() == width * channels),
+            "the linear layers are [E, C] and [C, E]"
+        );
+        assert!(self.grn.iter().flatten().all(|part| part.len() == width), "GRN has E channels");
+        assert!(self.layer_scale.is_none_or(|part| part.len() == channels), "LayerScale has C channels");
+    }
+}
+
+/// What a block keeps of its forward for its backward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptBlock {
+    /// What the convolution put out, `[N R, C]`.
+    pub depthwise: Vec<f32>,
+    /// What the first linear layer put out, `[rows, E]`, of images that take part.
+    pub expanded: Vec<f32>,
+}
+
+/// The images whose branch is not dropped.
+pub(crate) fn taking_part(images: usize, branch_scales: Option<&[f32]>) -> Vec<usize> {
+    (0..images).filter(|&image| branch_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
+}
+
+/// One block: `[N R, C]` to `[N R, C]`.
+///
+/// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
+/// With `keep` the second part of the result is what [`crate::block_backward`] needs.
+///
+/// # Panics
+/// When sizes do not fit each other.
+pub fn block_forward(
+    sites: &Sites,
+    rows: &[f32],
+    weights: &BlockWeights<'_>,
+    branch_scales: Option<&[f32]>,
+    keep: bool,
+) -> (Vec<f32>, Option<KeptBlock>) {
+    forward(instructions(), sites, rows, weights, branch_scales, keep)
+}
+
+pub(crate) fn forward(
+    arch: Arch,
+    sites: &Sites,
+    rows: &[f32],
+    weights: &BlockWeights<'_>,
+    branch_scales: Option<&[f32]>,
+    keep: bool,
+) -> (Vec<f32>, Option<KeptBlock>) {
+    weights.check();
+    let (channels, width) = (weights.channels(), weights.width());
+    assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
+    let images = taking_part(sites.images(), branch_scales);
+    let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
+    let depthwise = depthwise::forward(arch, &bands, rows, weights.depthwise_weight, weights.depthwise_bias);
+    let mut out = match images.len() == sites.images() {
+        true => vec![0.0; rows.len()],
+        false => rows.to_vec(),
+    };
+    let kept_rows = if keep { images.len() * sites.rows_per_image() } else { 0 };
+    let mut expanded = vec![0.0; kept_rows * width];
+    let [projection, projection_bias] = weights.scaled_projection();
+    let branch = Branch {
+        arch,
+        weights,
+        grn: weights.grn_or_zeros(),
+        projection: &projection,
+        projection_bias: &projection_bias,
+        branch_scales,
+    };
+    let passes = passes(sites, &images, width);
+    let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
+    let mut values = vec![0.0; most_rows * width];
+    for pass in &passes {
+        let values = &mut values[..pass.rows.len() * width];
+        let expanded = if keep { &mut expanded[wide(&pass.rows, width)] } else { &mut [][..] };
+        let responses = branch.expand(pass, &depthwise, values, expanded);
+        branch.project(pass, &responses, rows, values, &mut out);
+    }
+    (out, keep.then_some(KeptBlock { depthwise, expanded }))
+}
+
+/// What all passes of a forward share.
+struct Branch<'a> {
+    arch: Arch,
+    weights: &'a BlockWeights<'a>,
+    grn: [Cow<'a, [f32]>; 2],
+    projection: &'a [f32],
+    projection_bias: &'a [f32],
+    branch_scales: Option<&'a [f32]>,
+}
+
+impl Branch<'_> {
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`.
+    fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [f32], expanded: &mut [f32]) -> Responses {
+        let Self { arch, weights, .. } = *self;
+        let (channels, width) = (weights.channels(), weights.width());
+        let chunk_rows = || pass.chunks.iter().map(|chunk| wide(&chunk.rows, width));
+        let parts = pieces(values, chunk_rows());
+        let kept: Vec<&mut [f32]> = match expanded.is_empty() {
+            true => pass.chunks.iter().map(|_| &mut [][..]).collect(),
+            false => pieces(expanded, chunk_rows()),
+        };
+        let mut squares = vec![0.0; pass.segments.len() * width];
+        let sums = pieces(&mut squares, pass.chunks.iter().map(|chunk| wide(&chunk.segments, width)));
+        let work = pass.chunks.par_iter().zip(parts).zip(kept).zip(sums);
+        work.for_each(|(((chunk, values), kept), squares)| {
+            let segments = pass.segments_of(chunk);
+            let count = chunk.rows.len();
+            let normal = normalised(arch, weights, segments, depthwise, count);
+            let weight = Matrix::new(weights.expand_weight, width, channels).transposed();
+            product(arch, Matrix::new(&normal, count, channels), weight, values, false);
+            let mut done = 0;
+            for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
+                let rows = wide(&(done..done + segment.rows.len()), width);
+                let expanded = if kept.is_empty() { &mut [][..] } else { &mut kept[rows.clone()] };
+                let values = &mut values[rows];
+                arch.dispatch(Activate { values, bias: weights.expand_bias, expanded, squares });
+                done += segment.rows.len();
+            }
+        });
+        Responses::new(pass, width, &squares, &self.grn[0])
+    }
+
+    /// GRN, the second linear layer, and what went in.
+    fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [f32], out: &mut [f32]) {
+        let Self { arch, weights, .. } = *self;
+        let (channels, width) = (weights.channels(), weights.width());
+        let parts = pieces(values, pass.chunks.iter().map(|chunk| wide(&chunk.rows, width)));
+        let mut outs =
+            pieces(out, pass.segments.iter().map(|segment| wide(&segment.rows, channels))).into_iter();
+        let outs: Vec<Vec<&mut [f32]>> =
+            (pass.chunks.iter()).map(|chunk| outs.by_ref().take(chunk.segments.len()).collect()).collect();
+        pass.chunks.par_iter().zip(parts).zip(outs).for_each(|((chunk, values), outs)| {
+            let segments = pass.segments_of(chunk);
+            let mut done = 0;
+            for segment in segments.iter().filter(|_| weights.grn.is_some()) {
+                let values = &mut values[wide(&(done..done + segment.rows.len()), width)];
+                let scale = responses.scale(pass.place_of(segment));
+                arch.dispatch(Modulate { values, scale, shift: &self.grn[1] });
+                done += segment.rows.len();
+            }
+            let mut branch = vec![0.0; chunk.rows.len() * channels];
+            let weight = Matrix::new(self.projection, channels, width).transposed();
+            product(arch, Matrix::new(values, chunk.rows.len(), width), weight, &mut branch, false);
+            let mut branch = &branch[..];
+            for (segment, out) in segments.iter().zip(outs) {
+                let (part, rest) = branch.split_at(out.len());
+                branch = rest;
+                arch.dispatch(Residual {
+                    rows: &rows[wide(&segment.rows, channels)],
+                    branch: part,
+                    bias: self.projection_bias,
+                    factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
+                    out,
+                });
+            }
+        });
+    }
+}
+
+/// LayerNorm of a chunk's rows, side by side: `[count, C]`.
+pub(crate) fn normalised(
+    arch: Arch,
+    weights: &BlockWeights<'_>,
+    segments: &[Segment],
+    depthwise: &[f32],
+    count: usize,
+) -> Vec<f32> {
+    let channels = weights.channels();
+    let mut normal = vec![0.0; count * channels];
+    let mut rest = &mut normal[..];
+    for segment in segments {
+        let (out, after) = rest.split_at_mut(segment.rows.len() * channels);
+        rest = after;
+        arch.dispatch(LayerNorm {
+            rows: &depthwise[wide(&segment.rows, channels)],
+            weight: weights.norm_weight,
+            bias: weights.norm_bias,
+            out,
+        });
+    }
+    normal
+}

@@ -1,0 +1,446 @@
+//! The ConvNeXt block, backward.
+//!
+//! Pass by pass, in three sweeps. With g the output gradient times drop path's factor and W2 the second
+//! linear layer with LayerScale folded in: the first sweep over the chunks makes dy = g W2, h again from
+//! the kept u, and GRN's sums; the second one makes du and pulls it back to the convolution's output; the
+//! third one adds to the gradients of both linear layers, cut by columns of E, so that each has one
+//! writer. At last the convolution pulls back over the whole batch.
+//!
+//! Letters: N images, R rows of one image, C channels, E = 4C.
+
+use std::borrow::Cow;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::Sites;
+use crate::block::{BlockWeights, KeptBlock, forward, normalised, taking_part};
+use crate::cut::{Chunk, Pass, passes};
+use crate::depthwise::{self, Bands};
+use crate::expansion::{Pull, Reactivate, ScaleRows};
+use crate::instructions::instructions;
+use crate::layer_norm::LayerNormGradient;
+use crate::pieces::{pieces, wide};
+use crate::product::{Matrix, product};
+use crate::response::Responses;
+
+/// Pieces that the columns of a linear layer's gradient are cut into, and the fewest columns of one.
+const PANELS: usize = 8;
+const PANEL_COLUMNS: usize = 32;
+
+/// The gradients of a block, in the layouts of [`BlockWeights`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockGradients {
+    /// Of what went in, `[N R, C]`.
+    pub rows: Vec<f32>,
+    /// `[C, 49]`.
+    pub depthwise_weight: Vec<f32>,
+    /// `[C]`.
+    pub depthwise_bias: Vec<f32>,
+    /// `[C]`.
+    pub norm_weight: Vec<f32>,
+    /// `[C]`.
+    pub norm_bias: Vec<f32>,
+    /// `[E, C]`.
+    pub expand_weight: Vec<f32>,
+    /// `[E]`.
+    pub expand_bias: Vec<f32>,
+    /// `[C, E]`.
+    pub project_weight: Vec<f32>,
+    /// `[C]`.
+    pub project_bias: Vec<f32>,
+    /// GRN's gamma and beta, each `[E]`.
+    pub grn: Option<[Vec<f32>; 2]>,
+    /// `[C]`.
+    pub layer_scale: Option<Vec<f32>>,
+}
+
+/// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
+///
+/// `kept` is what the forward kept, and is used up; without it, that much of the forward runs again,
+/// with the same bits.
+///
+/// # Panics
+/// When sizes do not fit each other.
+pub fn block_backward(
+    sites: &Sites,
+    rows: &[f32],
+    weights: &BlockWeights<'_>,
+    branch_scales: Option<&[f32]>,
+    kept: Option<KeptBlock>,
+    dout: &[f32],
+) -> BlockGradients {
+    backward(instructions(), sites, rows, weights, branch_scales, kept, dout)
+}
+
+pub(crate) fn backward(
+    arch: Arch,
+    sites: &Sites,
+    rows: &[f32],
+    weights: &BlockWeights<'_>,
+    branch_scales: Option<&[f32]>,
+    kept: Option<KeptBlock>,
+    dout: &[f32],
+) -> BlockGradients {
+    let kept = kept.or_else(|| forward(arch, sites, rows, weights, branch_scales, true).1);
+    let KeptBlock { depthwise, mut expanded } =
+        kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"));
+    let (channels, width) = (weights.channels(), weights.width());
+    assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
+    let images = taking_part(sites.images(), branch_scales);
+    let [projection, _] = weights.scaled_projection();
+    let passes = passes(sites, &images, width);
+    let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
+    let mut buffers = Buffers::new(most_rows, channels, width);
+    let mut sums = Sums::new(channels, width);
+    let mut ddepthwise = vec![0.0; rows.len()];
+    let branch = BranchBackward {
+        arch,
+        weights,
+        grn: weights.grn_or_zeros(),
+        projection: &projection,
+        branch_scales,
+        depthwise: &depthwise,
+    };
+    for pass in &passes {
+        let buffers = buffers.of(pass.rows.len(), channels, width);
+        branch.run(pass, dout, &mut expanded[wide(&pass.rows, width)], buffers, &mut ddepthwise, &mut sums);
+    }
+    let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
+    let convolution = depthwise::backward(arch, &bands, rows, weights.depthwise_weight, &ddepthwise);
+    let mut drows = convolution.rows;
+    drows.par_chunks_mut(1 << 14).zip(dout.par_chunks(1 << 14)).for_each(|(sum, values)| {
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    });
+    let project_weight = transposed(&sums.project_weight, width, channels);
+    let (project_weight, project_bias, layer_scale) =
+        unfold_layer_scale(weights, project_weight, sums.project_bias);
+    BlockGradients {
+        rows: drows,
+        depthwise_weight: convolution.weight,
+        depthwise_bias: convolution.bias,
+        norm_weight: sums.norm_weight,
+        norm_bias: sums.norm_bias,
+        expand_weight: sums.expand_weight,
+        expand_bias: sums.expand_bias,
+        project_weight,
+        project_bias,
+        grn: weights.grn.is_some().then_some([sums.grn_gamma, sums.grn_beta]),
+        layer_scale,
+    }
+}
+
+/// From the gradients of the folded second layer W2' = diag(scale) W2, b2' = scale b2 to those of W2, b2
+/// and the scale.
+fn unfold_layer_scale(
+    weights: &BlockWeights<'_>,
+    mut weight: Vec<f32>,
+    mut bias: Vec<f32>,
+) -> (Vec<f32>, Vec<f32>, Option<Vec<f32>>) {
+    let Some(scale) = weights.layer_scale else { return (weight, bias, None) };
+    let width = weights.width();
+    let mut gradient = Vec::with_capacity(scale.len());
+    let rows = weight.chunks_exact_mut(width).zip(weights.project_weight.chunks_exact(width));
+    for ((row, of_row), (value, (bias, of_bias))) in
+        rows.zip(scale.iter().zip(bias.iter_mut().zip(weights.project_bias)))
+    {
+        let product: f32 = row.iter().zip(of_row).map(|(gradient, weight)| gradient * weight).sum();
+        gradient.push(product + *bias * of_bias);
+        row.iter_mut().for_each(|gradient| *gradient *= value);
+        *bias *= value;
+    }
+    (weight, bias, Some(gradient))
+}
+
+/// `[rows, columns]` to `[columns, rows]`, in squares that fit into the nearest cache.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const SQUARE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(band, out)| {
+        for top in (0..rows).step_by(SQUARE) {
+            for (column, out) in (band * SQUARE..).zip(out.chunks_exact_mut(rows)) {
+                for row in top..rows.min(top + SQUARE) {
+                    out[row] = values[row * columns + column];
+                }
+            }
+        }
+    });
+    out
+}
+
+/// What the sweeps of a pass hand on to each other; as long as the longest pass.
+struct Buffers {
+    /// The branch's output gradient g, `[rows, C]`.
+    gradient: Vec<f32>,
+    /// What LayerNorm put out, `[rows, C]`.
+    normal: Vec<f32>,
+    /// dy, `[rows, E]`.
+    dy: Vec<f32>,
+    /// h, then y, `[rows, E]`.
+    values: Vec<f32>,
+}
+
+/// The part of [`Buffers`] that one pass uses.
+struct PassBuffers<'a> {
+    gradient: &'a mut [f32],
+    normal: &'a mut [f32],
+    dy: &'a mut [f32],
+    values: &'a mut [f32],
+}
+
+impl Buffers {
+    fn new(rows: usize, channels: usize, width: usize) -> Self {
+        let zeros = |columns| vec![0.0; rows * columns];
+        Self { gradient: zeros(channels), normal: zeros(channels), dy: zeros(width), values: zeros(width) }
+    }
+
+    fn of(&mut self, rows: usize, channels: usize, width: usize) -> PassBuffers<'_> {
+        PassBuffers {
+            gradient: &mut self.gradient[..rows * channels],
+            normal: &mut self.normal[..rows * channels],
+            dy: &mut self.dy[..rows * width],
+            values: &mut self.values[..rows * width],
+        }
+    }
+}
+
+/// Sums over rows: gradients of parameters.
+struct Sums {
+    norm_weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    expand_weight: Vec<f32>,
+    expand_bias: Vec<f32>,
+    /// `[E, C]`: turned, so that its pieces lie side by side.
+    project_weight: Vec<f32>,
+    project_bias: Vec<f32>,
+    grn_gamma: Vec<f32>,
+    grn_beta: Vec<f32>,
+}
+
+impl Sums {
+    fn new(channels: usize, width: usize) -> Self {
+        let zeros = |count| vec![0.0; count];
+        Self {
+            norm_weight: zeros(channels),
+            norm_bias: zeros(channels),
+            expand_weight: zeros(width * channels),
+            expand_bias: zeros(width),
+            project_weight: zeros(width * channels),
+            project_bias: zeros(channels),
+            grn_gamma: zeros(width),
+            grn_beta: zeros(width),
+        }
+    }
+}
+
+fn add_to(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// What all passes of a backward share.
+struct BranchBackward<'a> {
+    arch: Arch,
+    weights: &'a BlockWeights<'a>,
+    grn: [Cow<'a, [f32]>; 2],
+    projection: &'a [f32],
+    branch_scales: Option<&'a [f32]>,
+    depthwise: &'a [f32],
+}
+
+impl BranchBackward<'_> {
+    /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's
+    /// output.
+    fn run(
+        &self,
+        pass: &Pass,
+        dout: &[f32],
+        expanded: &mut [f32],
+        buffers: PassBuffers<'_>,
+        ddepthwise: &mut [f32],
+        sums: &mut Sums,
+    ) {
+        let PassBuffers { gradient, normal, dy, values } = buffers;
+        let (responses, products) =
+            self.reactivate(pass, dout, expanded, gradient, normal, dy, values, &mut sums.project_bias);
+        let through_norm = responses.pull(pass, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.pull(pass, &responses, &through_norm, expanded, dy, values, ddepthwise, sums);
+        let (channels, width) = (self.weights.channels(), self.weights.width());
+        let rows = pass.rows.len();
+        self.add_products(&mut sums.expand_weight, Matrix::new(expanded, rows, width), normal, channels);
+        self.add_products(&mut sums.project_weight, Matrix::new(values, rows, width), gradient, channels);
+    }
+
+    /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes
+    /// GELU'(u).
+    #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
+    fn reactivate(
+        &self,
+        pass: &Pass,
+        dout: &[f32],
+        expanded: &mut [f32],
+        gradient: &mut [f32],
+        normal: &mut [f32],
+        dy: &mut [f32],
+        values: &mut [f32],
+        bias_sums: &mut [f32],
+    ) -> (Responses, Vec<f32>) {
+        let Self { arch, weights, .. } = *self;
+        let (channels, width) = (weights.channels(), weights.width());
+        let mut squares = vec![0.0; pass.segments.len() * width];
+        let mut products = squares.clone();
+        let of_rows = |columns| pass.chunks.iter().map(move |chunk| wide(&chunk.rows, columns));
+        let of_segments = || pass.chunks.iter().map(|chunk| wide(&chunk.segments, width));
+        let work = (pass.chunks.par_iter())
+            .zip(pieces(expanded, of_rows(width)))
+            .zip(pieces(gradient, of_rows(channels)))
+            .zip(pieces(normal, of_rows(channels)))
+            .zip(pieces(dy, of_rows(width)))
+            .zip(pieces(values, of_rows(width)))
+            .zip(pieces(&mut squares, of_segments()))
+            .zip(pieces(&mut products, of_segments()));
+        let sums: Vec<Vec<f32>> = work
+            .map(|(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
+                let segments = pass.segments_of(chunk);
+                let count = chunk.rows.len();
+                let mut sums = vec![0.0; channels];
+                let mut done = 0;
+                for segment in segments {
+                    let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
+                    let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
+                    let rows = &dout[wide(&segment.rows, channels)];
+                    arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
+                    done += segment.rows.len();
+                }
+                normal.copy_from_slice(&normalised(arch, weights, segments, self.depthwise, count));
+                let weight = Matrix::new(self.projection, channels, width);
+                product(arch, Matrix::new(gradient, count, channels), weight, dy, false);
+                let mut done = 0;
+                let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
+                for (segment, (squares, products)) in segments.iter().zip(pooled) {
+                    let rows = wide(&(done..done + segment.rows.len()), width);
+                    arch.dispatch(Reactivate {
+                        expanded: &mut expanded[rows.clone()],
+                        dy: &dy[rows.clone()],
+                        values: &mut values[rows],
+                        squares,
+                        products,
+                    });
+                    done += segment.rows.len();
+                }
+                sums
+            })
+            .collect();
+        sums.iter().for_each(|sums| add_to(bias_sums, sums));
+        (Responses::new(pass, width, &squares, &self.grn[0]), products)
+    }
+
+    /// The second sweep: `expanded` becomes du, `values` becomes y.
+    #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
+    fn pull(
+        &self,
+        pass: &Pass,
+        responses: &Responses,
+        through_norm: &[f32],
+        expanded: &mut [f32],
+        dy: &[f32],
+        values: &mut [f32],
+        ddepthwise: &mut [f32],
+        sums: &mut Sums,
+    ) {
+        let Self { arch, weights, .. } = *self;
+        let (channels, width) = (weights.channels(), weights.width());
+        let of_rows = |columns| pass.chunks.iter().map(move |chunk| wide(&chunk.rows, columns));
+        let mut outs =
+            pieces(ddepthwise, pass.segments.iter().map(|segment| wide(&segment.rows, channels))).into_iter();
+        let outs: Vec<Vec<&mut [f32]>> =
+            pass.chunks.iter().map(|chunk| outs.by_ref().take(chunk.segments.len()).collect()).collect();
+        let work = (pass.chunks.par_iter())
+            .zip(pieces(expanded, of_rows(width)))
+            .zip(pieces(values, of_rows(width)))
+            .zip(outs);
+        let partial: Vec<ChunkSums> = work
+            .map(|(((chunk, expanded), values), outs)| {
+                let mut sums = ChunkSums::new(channels, width);
+                let dy = &dy[wide(&chunk.rows, width)];
+                let mut done = 0;
+                for segment in pass.segments_of(chunk) {
+                    let rows = wide(&(done..done + segment.rows.len()), width);
+                    let place = pass.place_of(segment);
+                    arch.dispatch(Pull {
+                        expanded: &mut expanded[rows.clone()],
+                        values: &mut values[rows.clone()],
+                        dy: &dy[rows],
+                        scale: responses.scale(place),
+                        shift: &self.grn[1],
+                        through_norm: &through_norm[place * width..][..width],
+                        dshift: &mut sums.grn_beta,
+                        dbias: &mut sums.expand_bias,
+                    });
+                    done += segment.rows.len();
+                }
+                self.pull_norm(pass, chunk, expanded, outs, &mut sums);
+                sums
+            })
+            .collect();
+        for partial in &partial {
+            add_to(&mut sums.grn_beta, &partial.grn_beta);
+            add_to(&mut sums.expand_bias, &partial.expand_bias);
+            add_to(&mut sums.norm_weight, &partial.norm_weight);
+            add_to(&mut sums.norm_bias, &partial.norm_bias);
+        }
+    }
+
+    /// From du of a chunk back through the first linear layer and LayerNorm.
+    fn pull_norm(&self, pass: &Pass, chunk: &Chunk, du: &[f32], outs: Vec<&mut [f32]>, sums: &mut ChunkSums) {
+        let Self { arch, weights, .. } = *self;
+        let (channels, width) = (weights.channels(), weights.width());
+        let count = chunk.rows.len();
+        let mut dnormal = vec![0.0; count * channels];
+        let weight = Matrix::new(weights.expand_weight, width, channels);
+        product(arch, Matrix::new(du, count, width), weight, &mut dnormal, false);
+        let mut rest = &dnormal[..];
+        for (segment, drows) in pass.segments_of(chunk).iter().zip(outs) {
+            let (dout, after) = rest.split_at(drows.len());
+            rest = after;
+            arch.dispatch(LayerNormGradient {
+                rows: &self.depthwise[wide(&segment.rows, channels)],
+                weight: weights.norm_weight,
+                dout,
+                drows,
+                dweight: &mut sums.norm_weight,
+                dbias: &mut sums.norm_bias,
+            });
+        }
+    }
+
+    /// The third sweep: adds `left^T right` to a gradient `[E, C]`, where left is `[rows, E]` and right
+    /// `[rows, C]`.
+    fn add_products(&self, sum: &mut [f32], left: Matrix<'_>, right: &[f32], channels: usize) {
+        let (rows, width) = (right.len() / channels, sum.len() / channels);
+        let columns = width.div_ceil(PANELS).max(PANEL_COLUMNS);
+        sum.par_chunks_mut(columns * channels).enumerate().for_each(|(panel, sum)| {
+            let begin = panel * columns;
+            let left = left.columns(begin..begin + sum.len() / channels).transposed();
+            product(self.arch, left, Matrix::new(right, rows, channels), sum, true);
+        });
+    }
+}
+
+/// What the second sweep sums up over a chunk.
+struct ChunkSums {
+    norm_weight: Vec<f32>,
+    norm_bias: Vec<f32>,
+    expand_bias: Vec<f32>,
+    grn_beta: Vec<f32>,
+}
+
+impl ChunkSums {
+    fn new(channels: usize, width: usize) -> Self {
+        Self {
+            norm_weight: vec![0.0; channels],
+            norm_bias: vec![0.0; channels],
+            expand_bias: vec![0.0; width],
+            grn_beta: vec![0.0; width],
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The block's kernels against the block's definition in f64, and its gradients against differences.
+
+use crate::block::{self, BlockWeights, KeptBlock};
+use crate::block_backward::{self, BlockGradients};
+use crate::instructions::ladder;
+use crate::testing::noise;
+use crate::{Sites, block_forward};
+
+/// Everything that a block depends on, as one list of tensors in f64.
+#[derive(Clone)]
+struct Example {
+    sites: Sites,
+    channels: usize,
+    /// Rows, then the parameters in the order of [`BlockWeights`].
+    tensors: Vec<Vec<f64>>,
+    scales: Option<Vec<f32>>,
+    grn: bool,
+}
+
+const ROWS: usize = 0;
+const GAMMA: usize = 9;
+const LAYER_SCALE: usize = 11;
+
+impl Example {
+    fn new(sites: Sites, channels: usize, grn: bool, drop: bool) -> Self {
+        let width = 4 * channels;
+        let sizes = [
+            sites.rows() * channels,
+            49 * channels,
+            channels,
+            channels,
+            channels,
+            width * channels,
+            width,
+            channels * width,
+            channels,
+            width,
+            width,
+            channels,
+        ];
+        let tensor = |(index, size): (usize, usize)| {
+            let scale = if [5, 7].contains(&index) { 2.0 / (channels as f64).sqrt() } else { 0.6 };
+            noise(size, 7 + index as u64)
+                .iter()
+                .map(|&value| (scale * f64::from(value)) as f32 as f64)
+                .collect()
+        };
+        let scales = drop.then(|| (0..sites.images()).map(|image| [0.0, 1.25, 1.25][image % 3]).collect());
+        Self { tensors: sizes.into_iter().enumerate().map(tensor).collect(), sites, channels, scales, grn }
+    }
+
+    /// The block as the paper defines it.
+    fn forward(&self) -> Vec<f64> {
+        let [x, taps, tap_bias, norm, norm_bias, expand, expand_bias, project, bias, gamma, beta, scale] =
+            <&[Vec<f64>; 12]>::try_from(&self.tensors[..]).unwrap();
+        let (c, e) = (self.channels, 4 * self.channels);
+        let (height, width) = (self.sites.height(), self.sites.width());
+        let places = self.sites.positions();
+        let per_image = self.sites.rows_per_image();
+        let mut out = x.clone();
+        for image in 0..self.sites.images() {
+            let factor = self.scales.as_ref().map_or(1.0, |scales| f64::from(scales[image]));
+            let rows = image * per_image..(image + 1) * per_image;
+            let mut h = vec![vec![0.0; e]; per_image];
+            for (h, row) in h.iter_mut().zip(rows.clone()) {
+                let (y, x_at) = (places[row] / width % height, places[row] % width);
+                let mut values = tap_bias.clone();
+                for other in rows.clone() {
+                    let (v, u) = (places[other] / width % height, places[other] % width);
+                    let (dy, dx) = (v as isize - y as isize + 3, u as isize - x_at as isize + 3);
+                    if (0..7).contains(&dy) && (0..7).contains(&dx) {
+                        for channel in 0..c {
+                            values[channel] +=
+                                x[other * c + channel] * taps[channel * 49 + (dy * 7 + dx) as usize];
+                        }
+                    }
+                }
+                let mean = values.iter().sum::<f64>() / c as f64;
+                let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / c as f64;
+                for (channel, value) in values.iter_mut().enumerate() {
+                    *value = (*value - mean) / (variance + 1e-6).sqrt() * norm[channel] + norm_bias[channel];
+                }
+                for (unit, h) in h.iter_mut().enumerate() {
+                    let u: f64 = values.iter().zip(&expand[unit * c..]).map(|(a, b)| a * b).sum();
+                    *h = gelu(u + expand_bias[unit]);
+                }
+            }
+            if self.grn {
+                let norms: Vec<f64> = (0..e)
+                    .map(|unit| h.iter().map(|row| row[unit] * row[unit]).sum::<f64>().sqrt())
+                    .collect();
+                let mean = norms.iter().sum::<f64>() / e as f64 + 1e-6;
+                for row in &mut h {
+                    for unit in 0..e {
+                        row[unit] += gamma[unit] * row[unit] * norms[unit] / mean + beta[unit];
+                    }
+                }
+            }
+            for (row, h) in rows.zip(&h) {
+                for channel in 0..c {
+                    let value: f64 = h.iter().zip(&project[channel * e..]).map(|(a, b)| a * b).sum();
+                    let scale = if self.grn { 1.0 } else { scale[channel] };
+                    out[row * c + channel] += factor * scale * (value + bias[channel]);
+                }
+            }
+        }
+        out
+    }
+
+    fn narrow(&self) -> Vec<Vec<f32>> {
+        self.tensors.iter().map(|tensor| tensor.iter().map(|&value| value as f32).collect()).collect()
+    }
+
+    /// Calls `f` with the rows and the parameters.
+    fn with_weights<T>(&self, f: impl FnOnce(&[f32], &BlockWeights<'_>) -> T) -> T {
+        let t = self.narrow();
+        let weights = BlockWeights {
+            depthwise_weight: &t[1],
+            depthwise_bias: &t[2],
+            norm_weight: &t[3],
+            norm_bias: &t[4],
+            expand_weight: &t[5],
+            expand_bias: &t[6],
+            project_weight: &t[7],
+            project_bias: &t[8],
+            grn: self.grn.then_some([&t[9], &t[10]]),
+            layer_scale: (!self.grn).then_some(&t[11]),
+        };
+        f(&t[ROWS], &weights)
+    }
+
+    /// Whether the block has this tensor.
+    fn has(&self, tensor: usize) -> bool {
+        match tensor {
+            LAYER_SCALE => !self.grn,
+            GAMMA.. => self.grn,
+            _ => true,
+        }
+    }
+}
+
+/// Exact GELU in f64: Phi from its series, which converges for all x that occur here.
+fn gelu(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for k in 1..120 {
+        term *= x * x / f64::from(2 * k + 1);
+        sum += term;
+    }
+    x * (0.5 + (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() * sum)
+}
+
+fn list(gradients: BlockGradients) -> Vec<Vec<f32>> {
+    let BlockGradients { rows, grn, layer_scale, .. } = gradients;
+    let [gamma, beta] = grn.unwrap_or_default();
+    vec![
+        rows,
+        gradients.depthwise_weight,
+        gradients.depthwise_bias,
+        gradients.norm_weight,
+        gradients.norm_bias,
+        gradients.expand_weight,
+        gradients.expand_bias,
+        gradients.project_weight,
+        gradients.project_bias,
+        gamma,
+        beta,
+        layer_scale.unwrap_or_default(),
+    ]
+}
+
+/// V2 and V1, dense and sparse, with and without dropped images, one and several passes and chunks.
+fn examples() -> Vec<(&'static str, Example)> {
+    let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
+    let tiled = Sites::tiled([2, 3], 2, vec![vec![0, 2, 5], vec![1, 3, 4], vec![2, 3, 5], vec![0, 1, 2]]);
+    vec![
+        ("V2, dense, odd", Example::new(dense(2, 5, 3), 5, true, false)),
+        ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 8, true, true)),
+        ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 6, false, true)),
+        ("V1, one site", Example::new(dense(3, 1, 1), 4, false, false)),
+        ("V2, several chunks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
+        ("V2, several passes", Example::new(dense(4, 31, 33), 2, true, true)),
+    ]
+}
+
+/// The largest difference over the norm of what is expected.
+fn error(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let difference = found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>().sqrt();
+    difference / norm.max(1e-3)
+}
+
+#[test]
+fn the_forward_follows_the_definition() {
+    for (what, example) in examples() {
+        let expected = example.forward();
+        for (name, arch) in ladder() {
+            let (found, _) = example.with_weights(|rows, weights| {
+                block::forward(arch, &example.sites, rows, weights, example.scales.as_deref(), false)
+            });
+            let error = error(&found, &expected);
+            assert!(error < 1e-6, "{what}, {name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_gradient_follows_differences() {
+    for (what, example) in examples() {
+        let weight: Vec<f32> = noise(example.tensors[ROWS].len(), 99);
+        let loss = |example: &Example| -> f64 {
+            example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
+        };
+        for (name, arch) in ladder() {
+            let gradients = example.with_weights(|rows, weights| {
+                let scales = example.scales.as_deref();
+                block_backward::backward(arch, &example.sites, rows, weights, scales, None, &weight)
+            });
+            for (tensor, gradient) in list(gradients).iter().enumerate().filter(|(i, _)| example.has(*i)) {
+                assert_eq!(gradient.len(), example.tensors[tensor].len());
+                let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
+                // A few places of each tensor: the definition takes its time.
+                for place in (0..gradient.len()).step_by((gradient.len() / 4).max(1)) {
+                    let at = |step: f64| {
+                        let mut moved = example.clone();
+                        moved.tensors[tensor][place] += step;
+                        loss(&moved)
+                    };
+                    let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+                    let error = (difference - f64::from(gradient[place])).abs() / f64::from(norm).max(1e-3);
+                    assert!(error < 2e-5, "{what}, {name}, tensor {tensor} at {place}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn keeping_and_computing_again_give_the_same_bits_with_any_number_of_threads() {
+    for (what, example) in examples() {
+        let dout = noise(example.tensors[ROWS].len(), 5);
+        let run = |threads: usize, keep: bool| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            example.with_weights(|rows, weights| {
+                pool.install(|| {
+                    let scales = example.scales.as_deref();
+                    let (out, kept) = block_forward(&example.sites, rows, weights, scales, keep);
+                    (out, crate::block_backward(&example.sites, rows, weights, scales, kept, &dout))
+                })
+            })
+        };
+        let one = run(1, true);
+        for (threads, keep) in [(2, true), (3, true), (1, false), (2, false)] {
+            assert!(one == run(threads, keep), "{what}: {threads} threads, keep: {keep}");
+        }
+    }
+}
+
+/// What dropped images would need is neither computed nor kept.
+#[test]
+fn dropped_images_cost_nothing() {
+    let mut example = Example::new(Sites::dense(3, 4, 4).unwrap(), 4, true, false);
+    example.scales = Some(vec![0.0, 2.0, 0.0]);
+    example.with_weights(|rows, weights| {
+        let (out, kept) = block_forward(&example.sites, rows, weights, example.scales.as_deref(), true);
+        let KeptBlock { expanded, .. } = kept.unwrap();
+        assert_eq!(expanded.len(), 16 * 16, "one image of 16 sites and 16 channels");
+        assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));
+    });
+}

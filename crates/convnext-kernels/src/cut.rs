@@ -1,0 +1,138 @@
+//! How the rows of a batch are cut into pieces of work, by shapes alone.
+//!
+//! A *pass* is a few images whose intermediate rows fit into the larger caches together. A *chunk* of a
+//! pass goes through the matrix products at once. A *segment* is what a chunk holds of one image, because
+//! GRN pools over the rows of one image only.
+
+use std::ops::Range;
+
+use crate::Sites;
+
+/// Values of `4C` channels that a pass has, if its images have so many: enough for all cores, and few
+/// enough to stay in the larger caches.
+const PASS_VALUES: usize = 1 << 19;
+
+/// Rows of a chunk: at most and, where there are so many, at least.
+const CHUNK_ROWS: [usize; 2] = [32, 256];
+
+/// Chunks that a pass should have, so that all cores find work.
+const CHUNKS: usize = 8;
+
+/// Some rows of one image.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    /// Index of the image in the batch.
+    pub(crate) image: usize,
+    /// Rows of the activation matrix.
+    pub(crate) rows: Range<usize>,
+}
+
+/// Rows that go through the products together.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    /// Indices into the segments of the pass.
+    pub(crate) segments: Range<usize>,
+    /// Rows of the pass, counted without those of images that do not take part.
+    pub(crate) rows: Range<usize>,
+}
+
+/// Images that are worked on together.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    pub(crate) images: Vec<usize>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) chunks: Vec<Chunk>,
+    /// Rows of the batch, counted without those of images that do not take part.
+    pub(crate) rows: Range<usize>,
+}
+
+impl Pass {
+    /// The segments of a chunk.
+    pub(crate) fn segments_of(&self, chunk: &Chunk) -> &[Segment] {
+        &self.segments[chunk.segments.clone()]
+    }
+
+    /// The place of a segment's image among the images of the pass.
+    pub(crate) fn place_of(&self, segment: &Segment) -> usize {
+        self.images.partition_point(|&image| image < segment.image)
+    }
+}
+
+/// Cuts the images that take part, given in rising order.
+/// `width` is the number of channels inside of the block.
+pub(crate) fn passes(sites: &Sites, images: &[usize], width: usize) -> Vec<Pass> {
+    let per_image = sites.rows_per_image();
+    let mut begin = 0;
+    (images.chunks(PASS_VALUES.div_ceil(per_image * width.max(1))))
+        .map(|images| {
+            let end = begin + images.len() * per_image;
+            let (segments, chunks) = chunks(per_image, images);
+            let pass = Pass { images: images.to_vec(), segments, chunks, rows: begin..end };
+            begin = end;
+            pass
+        })
+        .collect()
+}
+
+fn chunks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<Chunk>) {
+    let wanted = (images.len() * per_image).div_ceil(CHUNKS).clamp(CHUNK_ROWS[0], CHUNK_ROWS[1]);
+    let (mut segments, mut chunks) = (Vec::new(), Vec::new());
+    let mut row = 0;
+    let mut chunk = |found: Vec<Segment>, segments: &mut Vec<Segment>| {
+        let rows: usize = found.iter().map(|segment| segment.rows.len()).sum();
+        let begin = segments.len();
+        segments.extend(found);
+        chunks.push(Chunk { segments: begin..segments.len(), rows: row..row + rows });
+        row += rows;
+    };
+    if per_image > wanted {
+        let length = per_image.div_ceil(per_image.div_ceil(wanted));
+        for &image in images {
+            let end = (image + 1) * per_image;
+            for start in (image * per_image..end).step_by(length) {
+                chunk(vec![Segment { image, rows: start..end.min(start + length) }], &mut segments);
+            }
+        }
+    } else {
+        let whole = |&image: &usize| Segment { image, rows: image * per_image..(image + 1) * per_image };
+        for images in images.chunks(wanted / per_image) {
+            chunk(images.iter().map(whole).collect(), &mut segments);
+        }
+    }
+    (segments, chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every row of every image that takes part, once and in order.
+    #[test]
+    fn nothing_is_left_out_and_nothing_done_twice() {
+        for (images, side) in [(1, 56), (1, 7), (3, 32), (16, 4), (9, 1), (40, 9)] {
+            let sites = Sites::dense(images, side, side).unwrap();
+            let some: Vec<usize> = (0..images).filter(|image| image % 3 != 1).collect();
+            let mut rows = Vec::new();
+            let mut counted = 0;
+            for pass in passes(&sites, &some, 1 << 10) {
+                assert_eq!(pass.rows.start, counted);
+                assert_eq!(pass.rows.len(), pass.images.len() * side * side);
+                let mut in_pass = 0;
+                for chunk in &pass.chunks {
+                    assert_eq!(chunk.rows.start, in_pass);
+                    assert!(chunk.rows.len() <= CHUNK_ROWS[1].max(side * side));
+                    in_pass += chunk.rows.len();
+                    for segment in pass.segments_of(chunk) {
+                        assert_eq!(pass.images[pass.place_of(segment)], segment.image);
+                        rows.extend(segment.rows.clone());
+                    }
+                }
+                assert_eq!(in_pass, pass.rows.len());
+                counted = pass.rows.end;
+            }
+            let expected: Vec<usize> =
+                some.iter().flat_map(|image| image * side * side..(image + 1) * side * side).collect();
+            assert_eq!(rows, expected, "{images} images of {side} x {side}");
+        }
+    }
+}

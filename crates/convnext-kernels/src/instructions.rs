@@ -1,0 +1,52 @@
+//! Which instruction set the kernels run on, found at run time.
+
+use std::sync::OnceLock;
+
+use pulp::Arch;
+
+/// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`.
+/// A set that the processor lacks, or an unknown name, has no effect. For tests and comparisons.
+pub const INSTRUCTIONS_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
+
+/// What the kernels of this process run on.
+pub(crate) fn instructions() -> Arch {
+    static CHOSEN: OnceLock<Arch> = OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        let wanted = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        ladder().into_iter().find(|(name, _)| *name == wanted).map_or_else(Arch::new, |(_, arch)| arch)
+    })
+}
+
+/// The name of the instruction set that the kernels of this process run on.
+pub fn instructions_in_use() -> &'static str {
+    let chosen = std::mem::discriminant(&instructions());
+    let found = ladder().into_iter().find(|(_, arch)| std::mem::discriminant(arch) == chosen);
+    found.map_or("other", |(name, _)| name)
+}
+
+/// Every instruction set that this processor has, the plain one first.
+pub(crate) fn ladder() -> Vec<(&'static str, Arch)> {
+    let mut rungs = vec![("scalar", Arch::Scalar)];
+    #[cfg(target_arch = "x86_64")]
+    {
+        rungs.extend(pulp::x86::V3::try_new().map(|simd| ("avx2", Arch::V3(simd))));
+        rungs.extend(pulp::x86::V4::try_new().map(|simd| ("avx512", Arch::V4(simd))));
+    }
+    #[cfg(target_arch = "aarch64")]
+    rungs.extend(pulp::aarch64::Neon::try_new().map(|simd| ("neon", Arch::Neon(simd))));
+    rungs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_instruction_set_is_used_unless_another_is_asked_for() {
+        let names: Vec<&str> = ladder().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[0], "scalar");
+        let asked = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        let expected = names.iter().find(|&&name| name == asked).or(names.last()).unwrap();
+        assert_eq!(instructions_in_use(), *expected);
+    }
+}

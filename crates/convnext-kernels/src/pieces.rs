@@ -1,0 +1,33 @@
+//! A buffer cut into pieces that threads write independently.
+
+use std::ops::Range;
+
+/// The pieces of `values` in these ranges, which rise and do not overlap.
+pub(crate) fn pieces(values: &mut [f32], ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [f32]> {
+    let (mut rest, mut position) = (values, 0);
+    let mut found = Vec::new();
+    for range in ranges {
+        let (_, from) = std::mem::take(&mut rest).split_at_mut(range.start - position);
+        let (piece, after) = from.split_at_mut(range.len());
+        found.push(piece);
+        (rest, position) = (after, range.end);
+    }
+    found
+}
+
+/// A range times a width: from rows to values.
+pub(crate) fn wide(rows: &Range<usize>, width: usize) -> Range<usize> {
+    rows.start * width..rows.end * width
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_lie_where_their_ranges_say() {
+        let mut values: Vec<f32> = (0..10).map(|i| i as f32).collect();
+        let found = pieces(&mut values, [wide(&(1..2), 2), 4..4, 7..10]);
+        assert_eq!(found, [&[2.0, 3.0][..], &[], &[7.0, 8.0, 9.0]]);
+    }
+}

@@ -1,0 +1,83 @@
+//! Global Response Normalization's statistics (paper section 3.3, equations 1 to 3), image by image.
+//!
+//! With h the activations of one image, G_c = sqrt(sum over its kept sites of h_c^2),
+//! N_c = G_c / (mean over channels of G + 1e-6) and the scale s_c = 1 + gamma_c N_c. Never over the
+//! batch: that is a known bug of the public release.
+//!
+//! Letters: E channels.
+
+use crate::EPSILON;
+use crate::cut::Pass;
+
+/// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far
+/// below what f32 resolves beside any real response.
+const TINY: f32 = 1e-30;
+
+/// The statistics of a pass's images.
+#[derive(Debug)]
+pub(crate) struct Responses {
+    width: usize,
+    /// G, `[images, E]`.
+    norms: Vec<f32>,
+    /// The mean of G with its epsilon, `[images]`.
+    means: Vec<f32>,
+    /// s, `[images, E]`.
+    scales: Vec<f32>,
+}
+
+impl Responses {
+    /// From the sums of squares of the pass's segments, `[segments, E]`, added in order.
+    pub(crate) fn new(pass: &Pass, width: usize, squares: &[f32], gamma: &[f32]) -> Self {
+        let mut norms = sum_segments(pass, width, squares);
+        norms.iter_mut().for_each(|value| *value = (*value + TINY).sqrt());
+        let mean = |norms: &[f32]| {
+            (norms.iter().copied().map(f64::from).sum::<f64>() / width as f64) as f32 + EPSILON
+        };
+        let means: Vec<f32> = norms.chunks_exact(width).map(mean).collect();
+        let scales = (norms.chunks_exact(width).zip(&means))
+            .flat_map(|(norms, mean)| {
+                norms.iter().zip(gamma).map(move |(norm, gamma)| 1.0 + gamma * (norm / mean))
+            })
+            .collect();
+        Self { width, norms, means, scales }
+    }
+
+    /// s of an image, given its place in the pass.
+    pub(crate) fn scale(&self, place: usize) -> &[f32] {
+        &self.scales[place * self.width..][..self.width]
+    }
+
+    /// What each h adds to its own gradient through G, per value of h: dG / G, `[images, E]`. Adds
+    /// gamma's gradient to `dgamma`.
+    ///
+    /// `products` are the sums of h times the gradient of y of the pass's segments, `[segments, E]`. With
+    /// a their sum over an image, M the mean with its epsilon and dN = gamma a:
+    /// dgamma += N a, and dG = dN / M - (sum of dN G) / (E M^2).
+    pub(crate) fn pull(&self, pass: &Pass, products: &[f32], gamma: &[f32], dgamma: &mut [f32]) -> Vec<f32> {
+        let sums = sum_segments(pass, self.width, products);
+        let mut through_norm = vec![0.0; sums.len()];
+        let images = sums.chunks_exact(self.width).zip(self.norms.chunks_exact(self.width)).zip(&self.means);
+        for (((sums, norms), mean), through) in images.zip(through_norm.chunks_exact_mut(self.width)) {
+            let mut weighted = 0.0_f64;
+            for ((sum, norm), (gamma, dgamma)) in sums.iter().zip(norms).zip(gamma.iter().zip(&mut *dgamma)) {
+                *dgamma += norm / mean * sum;
+                weighted += f64::from(gamma * sum * norm);
+            }
+            let common = (weighted / self.width as f64) as f32 / (mean * mean);
+            for ((through, sum), (norm, gamma)) in through.iter_mut().zip(sums).zip(norms.iter().zip(gamma)) {
+                *through = (gamma * sum / mean - common) / norm;
+            }
+        }
+        through_norm
+    }
+}
+
+/// `[segments, E]` to `[images of the pass, E]`.
+fn sum_segments(pass: &Pass, width: usize, values: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0; pass.images.len() * width];
+    for (segment, values) in pass.segments.iter().zip(values.chunks_exact(width)) {
+        let sums = &mut sums[pass.place_of(segment) * width..][..width];
+        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    }
+    sums
+}

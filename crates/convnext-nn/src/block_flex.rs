@@ -1,0 +1,136 @@
+//! The block of the CPU backend: the kernels on f32, and the default body on other types.
+
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Bytes, DType, Shape};
+use convnext_kernels::{BlockWeights, KeptBlock, block_backward, block_forward};
+
+use crate::block_op::{
+    BlockBackend, BlockGradients, BlockParameters, BlockPlan, DifferentiableBlock, GrnParameters,
+    LayerScaleParameters, Placement, differentiate_default_body,
+};
+use crate::block_reference::block_in_tensor_operations;
+
+impl BlockBackend for Flex {
+    fn block(
+        rows: FlexTensor,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
+        plan: BlockPlan,
+    ) -> FlexTensor {
+        forward(rows, parameters, placement, &plan, false).0
+    }
+}
+
+impl DifferentiableBlock for Flex {
+    fn block_keeping(
+        rows: FlexTensor,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
+        plan: BlockPlan,
+    ) -> (FlexTensor, Option<KeptBlock>) {
+        forward(rows, parameters, placement, &plan, true)
+    }
+
+    fn block_backward(
+        rows: FlexTensor,
+        parameters: BlockParameters<Self>,
+        placement: Placement<Self>,
+        plan: BlockPlan,
+        kept: Option<KeptBlock>,
+        output_gradient: FlexTensor,
+    ) -> BlockGradients<Self> {
+        let [rows, output_gradient] = [rows, output_gradient].map(contiguous);
+        let parameters: BlockParameters<Self> = parameters.map(contiguous);
+        let slices = (rows.as_slice::<f32>(), weights(&parameters), output_gradient.as_slice::<f32>());
+        if let (Some(x), Some(weights), Some(dout)) = slices {
+            let scales = plan.branch_scales.as_deref();
+            let found = block_backward(&plan.sites, x, &weights, scales, kept, dout);
+            return tensors(found, rows.shape(), &parameters);
+        }
+        differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
+    }
+}
+
+fn forward(
+    rows: FlexTensor,
+    parameters: BlockParameters<Flex>,
+    placement: Placement<Flex>,
+    plan: &BlockPlan,
+    keep: bool,
+) -> (FlexTensor, Option<KeptBlock>) {
+    let rows = contiguous(rows);
+    let parameters: BlockParameters<Flex> = parameters.map(contiguous);
+    if let (Some(x), Some(weights)) = (rows.as_slice::<f32>(), weights(&parameters)) {
+        let scales = plan.branch_scales.as_deref();
+        let (output, kept) = block_forward(&plan.sites, x, &weights, scales, keep);
+        return (tensor(output, rows.shape()), kept);
+    }
+    (block_in_tensor_operations::<Flex>(rows, parameters, placement, plan), None)
+}
+
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+/// The parameters as slices, if they are f32.
+fn weights(parameters: &BlockParameters<Flex>) -> Option<BlockWeights<'_>> {
+    let p = parameters;
+    Some(BlockWeights {
+        depthwise_weight: p.depthwise_weight.as_slice()?,
+        depthwise_bias: p.depthwise_bias.as_slice()?,
+        norm_weight: p.norm_weight.as_slice()?,
+        norm_bias: p.norm_bias.as_slice()?,
+        expand_weight: p.expand_weight.as_slice()?,
+        expand_bias: p.expand_bias.as_slice()?,
+        project_weight: p.project_weight.as_slice()?,
+        project_bias: p.project_bias.as_slice()?,
+        grn: match &p.grn {
+            GrnParameters::Absent => None,
+            GrnParameters::Present { gamma, beta } => Some([gamma.as_slice()?, beta.as_slice()?]),
+        },
+        layer_scale: match &p.layer_scale {
+            LayerScaleParameters::Absent => None,
+            LayerScaleParameters::Present { gamma } => Some(gamma.as_slice()?),
+        },
+    })
+}
+
+/// Gradients in the shapes of what they are gradients of.
+fn tensors(
+    found: convnext_kernels::BlockGradients,
+    rows: Shape,
+    parameters: &BlockParameters<Flex>,
+) -> BlockGradients<Flex> {
+    let p = parameters;
+    let like = |values: Vec<f32>, parameter: &FlexTensor| tensor(values, parameter.shape());
+    BlockGradients {
+        rows: tensor(found.rows, rows),
+        parameters: BlockParameters {
+            depthwise_weight: like(found.depthwise_weight, &p.depthwise_weight),
+            depthwise_bias: like(found.depthwise_bias, &p.depthwise_bias),
+            norm_weight: like(found.norm_weight, &p.norm_weight),
+            norm_bias: like(found.norm_bias, &p.norm_bias),
+            expand_weight: like(found.expand_weight, &p.expand_weight),
+            expand_bias: like(found.expand_bias, &p.expand_bias),
+            project_weight: like(found.project_weight, &p.project_weight),
+            project_bias: like(found.project_bias, &p.project_bias),
+            grn: match (&p.grn, found.grn) {
+                (GrnParameters::Present { gamma, beta }, Some([dgamma, dbeta])) => {
+                    GrnParameters::Present { gamma: like(dgamma, gamma), beta: like(dbeta, beta) }
+                }
+                _ => GrnParameters::Absent,
+            },
+            layer_scale: match (&p.layer_scale, found.layer_scale) {
+                (LayerScaleParameters::Present { gamma }, Some(dgamma)) => {
+                    LayerScaleParameters::Present { gamma: like(dgamma, gamma) }
+                }
+                _ => LayerScaleParameters::Absent,
+            },
+        },
+    }
+}
