@@ -21,6 +21,7 @@ use crate::layer_norm::LayerNorm;
 use crate::pieces::{pieces, wide};
 use crate::product::{Matrix, product};
 use crate::response::Responses;
+use crate::scratch::Scratch;
 
 /// A block's parameters in PyTorch's layouts.
 #[derive(Debug, Clone, Copy)]
@@ -96,10 +97,10 @@ impl<'a> BlockWeights<'a> {
 /// What a block keeps of its forward for its backward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptBlock {
-    /// What the convolution put out, `[N R, C]`.
-    pub depthwise: Vec<f32>,
+    /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
+    pub(crate) depthwise: Scratch,
     /// What the first linear layer put out, `[rows, E]`, of images that take part.
-    pub expanded: Vec<f32>,
+    pub(crate) expanded: Scratch,
 }
 
 /// The images whose branch is not dropped.
@@ -137,13 +138,15 @@ pub(crate) fn forward(
     assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
     let images = taking_part(sites.images(), branch_scales);
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
-    let depthwise = depthwise::forward(arch, &bands, rows, weights.depthwise_weight, weights.depthwise_bias);
+    let mut depthwise = Scratch::take(rows.len());
+    let (taps, bias) = (weights.depthwise_weight, weights.depthwise_bias);
+    depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
     let mut out = match images.len() == sites.images() {
         true => vec![0.0; rows.len()],
         false => rows.to_vec(),
     };
     let kept_rows = if keep { images.len() * sites.rows_per_image() } else { 0 };
-    let mut expanded = vec![0.0; kept_rows * width];
+    let mut expanded = Scratch::take(kept_rows * width);
     let [projection, projection_bias] = weights.scaled_projection();
     let branch = Branch {
         arch,
@@ -155,7 +158,7 @@ pub(crate) fn forward(
     };
     let passes = passes(sites, &images, width);
     let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
-    let mut values = vec![0.0; most_rows * width];
+    let mut values = Scratch::take(most_rows * width);
     for pass in &passes {
         let values = &mut values[..pass.rows.len() * width];
         let expanded = if keep { &mut expanded[wide(&pass.rows, width)] } else { &mut [][..] };
@@ -225,7 +228,7 @@ impl Branch<'_> {
                 arch.dispatch(Modulate { values, scale, shift: &self.grn[1] });
                 done += segment.rows.len();
             }
-            let mut branch = vec![0.0; chunk.rows.len() * channels];
+            let mut branch = Scratch::take(chunk.rows.len() * channels);
             let weight = Matrix::new(self.projection, channels, width).transposed();
             product(arch, Matrix::new(values, chunk.rows.len(), width), weight, &mut branch, false);
             let mut branch = &branch[..];
@@ -251,9 +254,9 @@ pub(crate) fn normalised(
     segments: &[Segment],
     depthwise: &[f32],
     count: usize,
-) -> Vec<f32> {
+) -> Scratch {
     let channels = weights.channels();
-    let mut normal = vec![0.0; count * channels];
+    let mut normal = Scratch::take(count * channels);
     let mut rest = &mut normal[..];
     for segment in segments {
         let (out, after) = rest.split_at_mut(segment.rows.len() * channels);

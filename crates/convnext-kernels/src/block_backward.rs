@@ -23,6 +23,7 @@ use crate::layer_norm::LayerNormGradient;
 use crate::pieces::{pieces, wide};
 use crate::product::{Matrix, product};
 use crate::response::Responses;
+use crate::scratch::Scratch;
 
 /// Pieces that the columns of a linear layer's gradient are cut into, and the fewest columns of one.
 const PANELS: usize = 8;
@@ -93,7 +94,7 @@ pub(crate) fn backward(
     let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
     let mut buffers = Buffers::new(most_rows, channels, width);
     let mut sums = Sums::new(channels, width);
-    let mut ddepthwise = vec![0.0; rows.len()];
+    let mut ddepthwise = Scratch::take(rows.len());
     let branch = BranchBackward {
         arch,
         weights,
@@ -171,13 +172,13 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 /// What the sweeps of a pass hand on to each other; as long as the longest pass.
 struct Buffers {
     /// The branch's output gradient g, `[rows, C]`.
-    gradient: Vec<f32>,
+    gradient: Scratch,
     /// What LayerNorm put out, `[rows, C]`.
-    normal: Vec<f32>,
+    normal: Scratch,
     /// dy, `[rows, E]`.
-    dy: Vec<f32>,
+    dy: Scratch,
     /// h, then y, `[rows, E]`.
-    values: Vec<f32>,
+    values: Scratch,
 }
 
 /// The part of [`Buffers`] that one pass uses.
@@ -190,8 +191,8 @@ struct PassBuffers<'a> {
 
 impl Buffers {
     fn new(rows: usize, channels: usize, width: usize) -> Self {
-        let zeros = |columns| vec![0.0; rows * columns];
-        Self { gradient: zeros(channels), normal: zeros(channels), dy: zeros(width), values: zeros(width) }
+        let take = |columns| Scratch::take(rows * columns);
+        Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
     }
 
     fn of(&mut self, rows: usize, channels: usize, width: usize) -> PassBuffers<'_> {
@@ -395,7 +396,7 @@ impl BranchBackward<'_> {
         let Self { arch, weights, .. } = *self;
         let (channels, width) = (weights.channels(), weights.width());
         let count = chunk.rows.len();
-        let mut dnormal = vec![0.0; count * channels];
+        let mut dnormal = Scratch::take(count * channels);
         let weight = Matrix::new(weights.expand_weight, width, channels);
         product(arch, Matrix::new(du, count, width), weight, &mut dnormal, false);
         let mut rest = &dnormal[..];

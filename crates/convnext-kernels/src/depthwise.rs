@@ -42,14 +42,21 @@ pub(crate) struct DepthwiseGradients {
     pub(crate) bias: Vec<f32>,
 }
 
-/// Convolves at the kept sites of the images that take part; the others' rows become 0.
+/// Convolves at the kept sites of the images that take part; the others' rows stay as they are.
 ///
 /// # Shapes
 /// - rows, output: `[N * R, C]`
 /// - weight: `[C, 49]`, PyTorch's `[C, 1, 7, 7]`
 /// - bias: `[C]`
-pub(crate) fn forward(arch: Arch, bands: &Bands, rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    convolve(arch, bands, rows, &taps_first(weight, bias.len()), bias)
+pub(crate) fn forward(
+    arch: Arch,
+    bands: &Bands,
+    rows: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+) {
+    convolve(arch, bands, rows, &taps_first(weight, bias.len()), bias, out);
 }
 
 /// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`.
@@ -65,7 +72,9 @@ pub(crate) fn backward(
     let mut turned = taps_first(weight, channels);
     reverse_taps(&mut turned, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
-    DepthwiseGradients { rows: convolve(arch, bands, dout, &turned, &vec![0.0; channels]), weight, bias }
+    let mut drows = vec![0.0; rows.len()];
+    convolve(arch, bands, dout, &turned, &vec![0.0; channels], &mut drows);
+    DepthwiseGradients { rows: drows, weight, bias }
 }
 
 /// `[C, 49]` as `[49, C]`.
@@ -107,7 +116,6 @@ struct Band {
 pub(crate) struct Bands {
     lines: Vec<Line>,
     bands: Vec<Band>,
-    rows: usize,
     width: usize,
 }
 
@@ -115,7 +123,7 @@ impl Bands {
     /// Cuts the images that `takes_part` names.
     pub(crate) fn new(sites: &Sites, takes_part: impl Fn(usize) -> bool) -> Self {
         let width = sites.width();
-        let mut this = Self { lines: Vec::new(), bands: Vec::new(), rows: sites.rows(), width };
+        let mut this = Self { lines: Vec::new(), bands: Vec::new(), width };
         for image in (0..sites.images()).filter(|&image| takes_part(image)) {
             let begin = this.lines.len();
             let mut row = image * sites.rows_per_image();
@@ -178,14 +186,12 @@ impl Bands {
     }
 }
 
-fn convolve(arch: Arch, bands: &Bands, rows: &[f32], taps: &[f32], bias: &[f32]) -> Vec<f32> {
+fn convolve(arch: Arch, bands: &Bands, rows: &[f32], taps: &[f32], bias: &[f32], out: &mut [f32]) {
     let channels = bias.len();
-    let mut out = vec![0.0; bands.rows * channels];
-    let parts = pieces(&mut out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
+    let parts = pieces(out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
     bands.bands.par_iter().zip(parts).for_each(|(band, out)| {
         arch.dispatch(Convolve { bands, band, rows, taps, bias, out });
     });
-    out
 }
 
 /// One band's part of a convolution.
@@ -469,7 +475,9 @@ mod tests {
             }
             let bands = Bands::new(&sites, |_| true);
             for (name, arch) in ladder() {
-                check(name, &forward(arch, &bands, &rows, &weight, &bias), &out);
+                let mut found = vec![0.0; count];
+                forward(arch, &bands, &rows, &weight, &bias, &mut found);
+                check(name, &found, &out);
                 let gradients = backward(arch, &bands, &rows, &weight, &dout);
                 check(name, &gradients.rows, &drows);
                 check(name, &gradients.weight, &dweight);
@@ -487,7 +495,8 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let bands = Bands::new(&sites, |_| true);
-                let out = forward(Arch::new(), &bands, &rows, &weight, &weight[..24]);
+                let mut out = vec![0.0; count];
+                forward(Arch::new(), &bands, &rows, &weight, &weight[..24], &mut out);
                 (out, backward(Arch::new(), &bands, &rows, &weight, &dout))
             })
         };

@@ -3,9 +3,64 @@
 //! Letters: R rows, C channels.
 
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 use crate::EPSILON;
+use crate::instructions::instructions;
 use crate::lanes::{add, load, store};
+
+/// Rows that a thread works on at a time.
+const CHUNK_ROWS: usize = 256;
+
+/// LayerNorm of each row: `[R, C]` to `[R, C]`, with weight and bias `[C]`.
+///
+/// # Panics
+/// When the sizes do not fit each other.
+pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let values = CHUNK_ROWS * check(rows, weight, bias.len());
+    let mut out = vec![0.0; rows.len()];
+    out.par_chunks_mut(values).zip(rows.par_chunks(values)).for_each(|(out, rows)| {
+        instructions().dispatch(LayerNorm { rows, weight, bias, out });
+    });
+    out
+}
+
+/// The gradients of rows, weight and bias of [`layer_norm_forward`] for an output gradient, `[R, C]`. The
+/// sums over rows are made chunk by chunk and added in order.
+///
+/// # Panics
+/// When the sizes do not fit each other.
+pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f32>; 3] {
+    let channels = check(rows, weight, weight.len());
+    assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
+    let values = CHUNK_ROWS * channels;
+    let mut out = vec![0.0; rows.len()];
+    let chunks = rows.par_chunks(values).zip(dout.par_chunks(values)).zip(out.par_chunks_mut(values));
+    let partial: Vec<[Vec<f32>; 2]> = chunks
+        .map(|((rows, dout), drows)| {
+            let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
+            let sums = (&mut dweight[..], &mut dbias[..]);
+            let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
+            instructions().dispatch(work);
+            [dweight, dbias]
+        })
+        .collect();
+    let mut sums = [vec![0.0; channels], vec![0.0; channels]];
+    for partial in &partial {
+        for (sums, values) in sums.iter_mut().zip(partial) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+    }
+    let [dweight, dbias] = sums;
+    [out, dweight, dbias]
+}
+
+fn check(rows: &[f32], weight: &[f32], bias: usize) -> usize {
+    let channels = weight.len();
+    assert!(channels > 0 && bias == channels, "weight and bias have a value for each channel");
+    assert!(rows.len().is_multiple_of(channels), "rows are whole");
+    channels
+}
 
 /// `(x - mean) / sqrt(variance + 1e-6) * weight + bias`, row by row, with the biased variance.
 pub(crate) struct LayerNorm<'a> {
@@ -115,5 +170,61 @@ impl Statistics {
         let rest: f32 = row[whole..].iter().map(|value| (value - mean) * (value - mean)).sum();
         let variance = share * (simd.reduce_sum_f32s(squares) + rest);
         Self { mean, inverse_deviation: 1.0 / (variance + EPSILON).sqrt() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instructions::ladder;
+    use crate::testing::noise;
+
+    fn by_definition(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+        let channels = weight.len();
+        let normal = |row: &[f64]| -> Vec<f64> {
+            let mean = row.iter().sum::<f64>() / channels as f64;
+            let variance = row.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / channels as f64;
+            row.iter().map(|value| (value - mean) / (variance + 1e-6).sqrt()).collect()
+        };
+        let scaled = |row: &[f64]| -> Vec<f64> {
+            normal(row).iter().zip(weight.iter().zip(bias)).map(|(x, (w, b))| x * w + b).collect()
+        };
+        rows.chunks(channels).flat_map(scaled).collect()
+    }
+
+    #[test]
+    fn forward_and_every_gradient_follow_the_definition() {
+        for (count, channels) in [(1, 1), (3, 5), (2, 16), (700, 19)] {
+            let [rows, dout] = [1, 2].map(|seed| noise(count * channels, seed));
+            let [weight, bias] = [3, 4].map(|seed| noise(channels, seed));
+            let wide = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+            let inputs = [wide(&rows), wide(&weight), wide(&bias)];
+            let forward = |inputs: &[Vec<f64>; 3]| by_definition(&inputs[0], &inputs[1], &inputs[2]);
+            let loss = |inputs: &[Vec<f64>; 3]| -> f64 {
+                forward(inputs).iter().zip(&dout).map(|(out, dout)| out * f64::from(*dout)).sum()
+            };
+            let found = layer_norm_forward(&rows, &weight, &bias);
+            for (found, expected) in found.iter().zip(forward(&inputs)) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{count} x {channels}");
+            }
+            for (name, arch) in ladder() {
+                let mut out = vec![0.0; rows.len()];
+                arch.dispatch(LayerNorm { rows: &rows, weight: &weight, bias: &bias, out: &mut out });
+                assert!(out.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+            }
+            for (which, gradient) in layer_norm_backward(&rows, &weight, &dout).iter().enumerate() {
+                let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-2);
+                for place in (0..gradient.len()).step_by((gradient.len() / 5).max(1)) {
+                    let at = |step: f64| {
+                        let mut moved = inputs.clone();
+                        moved[which][place] += step;
+                        loss(&moved)
+                    };
+                    let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+                    let error = (difference - f64::from(gradient[place])).abs() / f64::from(norm);
+                    assert!(error < 1e-4, "{count} x {channels}, input {which} at {place}: {error}");
+                }
+            }
+        }
     }
 }

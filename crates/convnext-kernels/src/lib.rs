@@ -21,6 +21,7 @@ mod layer_norm;
 mod pieces;
 mod product;
 mod response;
+mod scratch;
 mod sites;
 #[cfg(test)]
 mod testing;
@@ -28,6 +29,7 @@ mod testing;
 pub use block::{BlockWeights, KeptBlock, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
+pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use sites::{Sites, SitesError};
 
 /// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).

@@ -1,8 +1,8 @@
 //! The block of the CPU backend: the kernels on f32, and the default body on other types.
 
-use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::Shape;
 use convnext_kernels::{BlockWeights, KeptBlock, block_backward, block_forward};
 
 use crate::block_op::{
@@ -10,6 +10,7 @@ use crate::block_op::{
     LayerScaleParameters, Placement, differentiate_default_body,
 };
 use crate::block_reference::block_in_tensor_operations;
+use crate::flex_slices::{contiguous, tensor};
 
 impl BlockBackend for Flex {
     fn block(
@@ -67,14 +68,6 @@ fn forward(
         return (tensor(output, rows.shape()), kept);
     }
     (block_in_tensor_operations::<Flex>(rows, parameters, placement, plan), None)
-}
-
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
-}
-
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
 }
 
 /// The parameters as slices, if they are f32.

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, ExtensionType, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::Tensor;
 use convnext_kernels::{KeptBlock, Sites};
 
 use crate::SiteMap;
 use crate::block_reference::block_in_tensor_operations;
+use crate::nested::{leaf, pull_back};
 
 /// Where the rows lie, for a default body: kernels read [`Sites`] instead.
 #[derive(Debug, Clone, ExtensionType)]
@@ -204,28 +204,6 @@ pub(crate) fn differentiate_default_body<B: Backend>(
     let mut gradients = pull_back::<B>(output, output_gradient, &leaves).into_iter();
     let mut next = || gradients.next().unwrap_or_else(|| unreachable!("one gradient for each leaf"));
     BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
-}
-
-/// A tensor as the beginning of a graph of its own.
-fn leaf<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<Autodiff<B>> {
-    <Autodiff<B> as AutodiffBackend>::from_inner(tensor).require_grad()
-}
-
-/// The gradients of `leaves` when `output` has the gradient `output_gradient`.
-fn pull_back<B: Backend>(
-    output: FloatTensor<Autodiff<B>>,
-    output_gradient: FloatTensor<B>,
-    leaves: &[FloatTensor<Autodiff<B>>],
-) -> Vec<FloatTensor<B>> {
-    let output_gradient = <Autodiff<B> as AutodiffBackend>::from_inner(output_gradient);
-    let product = <Autodiff<B> as FloatTensorOps<Autodiff<B>>>::float_mul(output, output_gradient);
-    let sum = <Autodiff<B> as FloatTensorOps<Autodiff<B>>>::float_sum(product);
-    let mut gradients = <Autodiff<B> as AutodiffBackend>::backward(sum);
-    let mut gradient = |leaf| {
-        <Autodiff<B> as AutodiffBackend>::grad_remove(leaf, &mut gradients)
-            .unwrap_or_else(|| unreachable!("every input of the operation reaches its output"))
-    };
-    leaves.iter().map(&mut gradient).collect()
 }
 
 /// What the graph keeps of a block.

@@ -29,7 +29,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
     let sites = &plan.sites;
     let p = parameters;
     let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
-    let branch = layer_norm::<B>(branch, p.norm_weight, p.norm_bias);
+    let branch = layer_norm_in_tensor_operations::<B>(branch, p.norm_weight, p.norm_bias);
     let branch = linear::<B>(branch, p.expand_weight, p.expand_bias);
     let branch = B::gelu(branch);
     let branch = match p.grn {
@@ -83,7 +83,7 @@ fn depthwise<B: Backend>(
 }
 
 /// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
-fn layer_norm<B: Backend>(
+pub(crate) fn layer_norm_in_tensor_operations<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,

@@ -1,9 +1,10 @@
 //! The layers that hold parameters, in PyTorch's layouts and under its names.
 
+use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
 
-use crate::block_reference::EPSILON;
+use crate::layer_norm_op::LayerNormBackend;
 use crate::parameters::Scope;
 
 /// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
@@ -25,9 +26,8 @@ impl LayerNorm {
     /// # Shapes
     /// - rows, output: `[rows, channels]`
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        let centred = rows.clone() - rows.mean_dim(1);
-        let variance = centred.clone().square().mean_dim(1);
-        centred / (variance + EPSILON).sqrt() * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        let [weight, bias] = [&self.weight, &self.bias].map(|part| part.val().into_dispatch());
+        Tensor::from_dispatch(Dispatch::normalize_rows(rows.into_dispatch(), weight, bias))
     }
 }
 

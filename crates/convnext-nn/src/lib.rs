@@ -6,12 +6,13 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`block_op`]: the operation where kernels go;
+//! - [`block_op`], [`layer_norm_op`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
 //!
 //! **Invariant:** no files, no data sets, no training.
 
 pub mod block_op;
+pub mod layer_norm_op;
 
 mod backbone;
 mod block;
@@ -21,9 +22,11 @@ mod classifier;
 mod drop_path;
 mod error;
 mod fcmae;
+mod flex_slices;
 mod layers;
 mod masked_dense;
 mod names;
+mod nested;
 mod parameters;
 mod patches;
 mod site_map;

@@ -44,7 +44,7 @@ pub use loss::smoothed_cross_entropy;
 pub use memory::MemoryNeed;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
-pub use pretraining::{PretrainJob, pretrain};
+pub use pretraining::{PretrainJob, Pretrained, pretrain};
 pub use recipe::{
     AugmentationRecipe, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Length,
     MaskingRecipe, MixingRecipe, PretrainRecipe, RegularizationRecipe, Start, TrainingRecipe,

@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
-    Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Task, TrainError,
-    batch_images, reconstruct, start_from, train,
+    Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
+    TrainError, batch_images, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -30,11 +30,20 @@ pub struct PretrainJob {
     pub recipe: PretrainRecipe,
 }
 
+/// What a pre-training made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pretrained {
+    /// The weight file: encoder and decoder.
+    pub weights: PathBuf,
+    /// What is known of the run.
+    pub summary: Summary,
+}
+
 /// Pictures whose reconstructions are shown.
 const SHOWN: usize = 8;
 
-/// Runs a pre-training and writes encoder and decoder to `weights.safetensors` in the run folder,
-/// whose path it returns. Does nothing for a run that goes on and is finished.
+/// Runs a pre-training and writes encoder and decoder to `weights.safetensors` in the run folder. Does
+/// nothing for a run that goes on and is finished.
 ///
 /// # Errors
 /// Any [`TrainError`]; settings, folders and weights are checked before the first step.
@@ -42,7 +51,7 @@ pub fn pretrain(
     job: &PretrainJob,
     device: &Device,
     observer: &mut dyn Observer,
-) -> Result<PathBuf, TrainError> {
+) -> Result<Pretrained, TrainError> {
     let PretrainJob { run: settings, model: config, recipe } = job;
     let mut recipe = recipe.clone();
     config.validate()?;
@@ -57,9 +66,9 @@ pub fn pretrain(
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
-        Opened::Finished(_) => {
+        Opened::Finished(summary) => {
             observer.start("the run is already finished");
-            return Ok(weights_of(&settings.out));
+            return Ok(Pretrained { weights: weights_of(&settings.out), summary });
         }
     };
     let mut model = Fcmae::new(config, settings.seed, &device.clone().autodiff())?;
@@ -89,8 +98,8 @@ pub fn pretrain(
         },
     };
     let learner = Learner::new(model, &recipe.training, None);
-    train(&task, learner, &lesson, &mut run, observer)?;
-    Ok(run.weights())
+    let summary = train(&task, learner, &lesson, &mut run, observer)?;
+    Ok(Pretrained { weights: run.weights(), summary })
 }
 
 /// Predict the removed patches of each image, under a fresh mask at each visit.

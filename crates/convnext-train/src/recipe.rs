@@ -214,14 +214,16 @@ pub enum Length {
 type BuiltIn = (&'static str, &'static str);
 
 /// The built-in recipes of pre-training.
-const PRETRAINING: [BuiltIn; 3] = [
+const PRETRAINING: [BuiltIn; 4] = [
     ("plain", include_str!("../recipes/pretrain-plain.toml")),
+    ("digits", include_str!("../recipes/pretrain-digits.toml")),
     ("paper", include_str!("../recipes/pretrain-paper.toml")),
     ("paper-1600", include_str!("../recipes/pretrain-paper-1600.toml")),
 ];
 /// The built-in recipes of supervised training.
-const FINETUNING: [BuiltIn; 9] = [
+const FINETUNING: [BuiltIn; 10] = [
     ("plain", include_str!("../recipes/finetune-plain.toml")),
+    ("digits", include_str!("../recipes/finetune-digits.toml")),
     ("paper-atto", include_str!("../recipes/finetune-paper-atto.toml")),
     ("paper-femto", include_str!("../recipes/finetune-paper-femto.toml")),
     ("paper-pico", include_str!("../recipes/finetune-paper-pico.toml")),

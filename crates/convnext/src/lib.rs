@@ -1,8 +1,8 @@
 //! ConvNeXt V2 and its masked autoencoder FCMAE as one library.
 //!
 //! This crate re-exports the parts that make it up and adds what most programs want: [`Classifier`] and
-//! [`Reconstructor`], from a weight file to answers about pictures, and [`write_report`], from a run folder
-//! to a page.
+//! [`Reconstructor`], from a weight file to answers about pictures; [`write_report`], from a run folder to a
+//! page; and [`Quickstart`], the whole job on the digits that travel along.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -19,14 +19,20 @@
 
 mod classifier;
 mod mask_file;
+mod quickstart;
 mod reconstructor;
 mod report;
+mod samples;
 
 pub use classifier::{Classifier, Prediction};
 pub use convnext_train::Reconstruction;
 pub use mask_file::{MaskFileError, read_mask};
+pub use quickstart::{
+    COMPARISON_FILE, Comparison, LABELS_PER_CLASS, Quickstart, QuickstartError, SeedResult, Spread,
+};
 pub use reconstructor::Reconstructor;
 pub use report::{REPORT_FILE, ReportError, write_report};
+pub use samples::{SamplesError, write_samples};
 
 pub use convnext_core as core;
 pub use convnext_data as data;

@@ -7,6 +7,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use convnext::train::TrainError;
+use mimalloc::MiMalloc;
+
+/// Keeps freed memory for the next step, where the system's allocator gives it back and asks again.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Unknown commands, flags, models and single values out of range end here with code 2.

@@ -1,5 +1,6 @@
 //! The report of a run: one page that holds everything, made from nothing but the run folder.
 
+mod comparison;
 mod curves;
 mod page;
 mod run_data;
@@ -11,6 +12,8 @@ use convnext_io::replace_file;
 use thiserror::Error;
 
 use run_data::RunData;
+
+use crate::COMPARISON_FILE;
 
 /// Name of the report in a run folder.
 pub const REPORT_FILE: &str = "report.html";
@@ -57,12 +60,16 @@ pub enum ReportError {
 }
 
 /// Writes `report.html` into a run folder and tells where: curves, and reconstructions or confusion and
-/// worst mistakes. A run that is not finished is reported on as far as it came.
+/// worst mistakes. A run that is not finished is reported on as far as it came. Of a finished quickstart,
+/// the page compares its runs.
 ///
 /// # Errors
 /// Any [`ReportError`].
 pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
-    let html = page::render(&RunData::read(run)?)?;
+    let html = match run.join(COMPARISON_FILE).exists() {
+        true => comparison::render(run)?,
+        false => page::render(&RunData::read(run)?)?,
+    };
     let path = run.join(REPORT_FILE);
     replace_file(&path, |mut file| file.write_all(html.as_bytes()))
         .map_err(|source| ReportError::Write { path: path.clone(), source })?;

@@ -22,6 +22,7 @@ mod cli {
     mod inspecting;
     mod labels;
     mod pretraining;
+    mod quickstarting;
     mod reconstructing;
     mod resuming;
     mod whole_job;

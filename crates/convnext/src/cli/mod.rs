@@ -4,10 +4,12 @@ mod classify;
 mod evaluate;
 mod finetune;
 mod inspect;
+mod manual;
 mod models;
 mod output;
 mod pretrain;
 mod progress;
+mod quickstart;
 mod reconstruct;
 mod report;
 mod values;
@@ -35,6 +37,7 @@ pub(crate) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  convnext quickstart
   convnext pretrain --data photos --model atto --out runs/pretrained
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
@@ -42,6 +45,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::QuickstartArguments),
     Models(models::ModelsArguments),
     Pretrain(Box<pretrain::PretrainArguments>),
     Finetune(Box<finetune::FinetuneArguments>),
@@ -50,6 +54,8 @@ enum Command {
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
     Report(report::ReportArguments),
+    Completions(manual::CompletionsArguments),
+    Man(manual::ManArguments),
 }
 
 /// Runs a command to its end.
@@ -63,6 +69,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     env_logger::Builder::new().filter_level(level).format_timestamp(None).format_target(false).init();
     match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments, quiet),
         Command::Models(arguments) => models::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(*arguments, quiet),
         Command::Finetune(arguments) => finetune::run(*arguments, quiet),
@@ -71,6 +78,8 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Completions(arguments) => manual::print_completions(&arguments),
+        Command::Man(arguments) => manual::write_man_pages(&arguments),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
-use convnext::train::{PretrainJob, PretrainRecipe, pretrain, read_metadata};
+use convnext::train::{PretrainJob, PretrainRecipe, Pretrained, pretrain, read_metadata};
 use convnext::write_report;
 
 use super::output::print_text;
@@ -70,7 +70,7 @@ impl From<EncoderName> for EncoderKind {
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
     let threads = super::use_threads(arguments.training.machine.threads)?;
     let job = plan(arguments, threads)?;
-    let weights = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+    let Pretrained { weights, .. } = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
         "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \

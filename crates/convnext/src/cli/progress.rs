@@ -10,8 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 
-/// Shows a training run, and ends it after the step in which a signal comes.
+/// Shows a training run, or several one after the other, and ends it after the step in which a signal
+/// comes.
 pub(crate) struct TrainingProgress {
+    quiet: bool,
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
 }
@@ -22,13 +24,13 @@ impl TrainingProgress {
     /// # Errors
     /// When the system does not let signals be caught.
     pub(crate) fn new(quiet: bool) -> io::Result<Self> {
-        let bar = bar(quiet, "{wide_bar} {pos}/{len} steps, {msg}, {eta} left");
-        Ok(Self { bar, interrupted: catch_signals()? })
+        Ok(Self { quiet, bar: ProgressBar::hidden(), interrupted: catch_signals()? })
     }
 }
 
 impl Observer for TrainingProgress {
     fn start(&mut self, summary: &str) {
+        self.bar = bar(self.quiet, "{wide_bar} {pos}/{len} steps, {msg}, {eta} left");
         if log::log_enabled!(log::Level::Info) {
             log::info!("{summary}");
         } else {

@@ -17,9 +17,26 @@ const MOST_CLASSES: usize = 30;
 /// Confusions that are listed when there are too many classes for a table.
 const LISTED: usize = 30;
 
-/// The whole page. Everything that comes from users passes through `maud`, which escapes it.
+/// The page of a run.
 pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
     let title = format!("{} run of {}", kind(run), model(run));
+    let head = html! {
+        @if let Some(claim) = run.setting("recipe.claim") { p.claim { (claim) } }
+        (facts(run))
+    };
+    let body = html! {
+        (curves(run)?)
+        (reconstructions(run)?)
+        @if let Some(evaluation) = &run.evaluation { (evaluated(run, evaluation)?) }
+        (corrupt(run.summary.as_ref()))
+        h2 { "Settings" }
+        details { summary { "config.toml" } pre { (run.config_text) } }
+    };
+    Ok(whole(&title, &head, &body))
+}
+
+/// A whole page. Everything that comes from users passes through `maud`, which escapes it.
+pub(super) fn whole(title: &str, head: &Markup, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,23 +47,12 @@ pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
                 style { (PreEscaped(include_str!("page.css"))) }
             }
             body {
-                header {
-                    h1 { (title) }
-                    @if let Some(claim) = run.setting("recipe.claim") { p.claim { (claim) } }
-                    (facts(run))
-                }
-                main {
-                    (curves(run)?)
-                    (reconstructions(run)?)
-                    @if let Some(evaluation) = &run.evaluation { (evaluated(run, evaluation)?) }
-                    (corrupt(run.summary.as_ref()))
-                    h2 { "Settings" }
-                    details { summary { "config.toml" } pre { (run.config_text) } }
-                }
+                header { h1 { (title) } (head) }
+                main { (body) }
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 fn is_pretraining(run: &RunData) -> bool {
@@ -95,7 +101,7 @@ fn facts(run: &RunData) -> Markup {
     }
 }
 
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -145,15 +151,20 @@ fn curves(run: &RunData) -> Result<Markup, ReportError> {
     Ok(html! {
         h2 { "Curves" }
         @if run.steps.is_empty() { p { "No step was made yet." } }
-        @for (title, svg) in plots {
-            @if let Some(svg) = svg {
-                figure role="img" aria-label=(title) { figcaption { (title) } (PreEscaped(svg)) }
-            }
-        }
+        @for (title, svg) in plots { (figure(title, svg)) }
     })
 }
 
-fn reconstructions(run: &RunData) -> Result<Markup, ReportError> {
+/// A plot under its title, if there is one.
+pub(super) fn figure(title: &str, svg: Option<String>) -> Markup {
+    html! {
+        @if let Some(svg) = svg {
+            figure role="img" aria-label=(title) { figcaption { (title) } (PreEscaped(svg)) }
+        }
+    }
+}
+
+pub(super) fn reconstructions(run: &RunData) -> Result<Markup, ReportError> {
     if run.reconstructions.is_empty() {
         return Ok(html! {});
     }

@@ -125,8 +125,8 @@ impl RunData {
             config_text,
             steps,
             epochs,
-            summary: json(&folder.join("summary.json"))?,
-            evaluation: json(&folder.join("evaluation.json"))?,
+            summary: read_json(&folder.join("summary.json"))?,
+            evaluation: read_json(&folder.join("evaluation.json"))?,
             reconstructions: reconstructions(&folder.join("pictures"))?,
             folder: folder.to_owned(),
         })
@@ -188,7 +188,8 @@ fn reconstructions(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
     Ok(found)
 }
 
-fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
+/// A JSON file; `None` when it does not exist.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ReportError> {
     let Some(text) = text(path)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| damaged(path, error.to_string()))
 }

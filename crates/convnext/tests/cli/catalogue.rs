@@ -25,7 +25,20 @@ fn models_print_a_table() {
 #[test]
 fn every_command_has_help_with_examples() {
     let bench = Bench::new();
-    let commands = ["", "models", "pretrain", "finetune", "evaluate", "classify", "reconstruct", "inspect"];
+    let commands = [
+        "",
+        "quickstart",
+        "models",
+        "pretrain",
+        "finetune",
+        "evaluate",
+        "classify",
+        "reconstruct",
+        "inspect",
+        "report",
+        "completions",
+        "man",
+    ];
     for command in commands {
         let help = bench.succeed(&format!("{command} --help"));
         assert!(help.contains("Examples:\n"), "{command}:\n{help}");
@@ -44,4 +57,27 @@ fn the_version_is_that_of_the_package() {
 #[test]
 fn without_a_command_the_help_is_shown() {
     Bench::new().run("").code(2).stderr(contains("Usage: convnext"));
+}
+
+#[test]
+fn completions_know_commands_and_flags() {
+    let bench = Bench::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = bench.succeed(&format!("completions {shell}"));
+        for word in ["reconstruct", "mask-ratio"] {
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+    }
+    bench.run("completions tcsh").failure().code(2);
+}
+
+#[test]
+fn man_pages_of_every_command_are_written() {
+    let bench = Bench::new();
+    bench.succeed("man --out pages/man1");
+    assert!(bench.read_text("pages/man1/convnext.1").contains("quickstart"));
+    let page = bench.read_text("pages/man1/convnext-pretrain.1");
+    for word in ["FCMAE", "mask\\-ratio", "Examples"] {
+        assert!(page.contains(word), "no {word} in {page}");
+    }
 }

@@ -157,6 +157,29 @@ fn signals_end_a_run_with_a_checkpoint() {
 }
 
 #[test]
+fn an_interrupted_quickstart_goes_on_where_it_was() {
+    let bench = Bench::new();
+    let run = "started/seed-0/pretrained";
+    let mut child = start(&bench, "quickstart --quick --out started");
+    wait_for_steps(&bench, run);
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child).code(), Some(130));
+    let before = reports(&bench, run);
+    let mut child = start(&bench, "quickstart --quick --resume --out started");
+    let more = || reports(&bench, run).len() > before.len();
+    assert!(
+        (0..600).any(|_| more() || {
+            sleep(Duration::from_millis(50));
+            false
+        }),
+        "no step was made"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(reports(&bench, run)[..before.len()], before);
+}
+
+#[test]
 fn a_finished_run_is_left_as_it_is_and_can_be_extended() {
     let bench = photos();
     bench.succeed(&format!("{PRETRAIN} --out run"));

@@ -1,0 +1,64 @@
+//! `convnext completions` and `convnext man`: made from the definitions of the arguments, so that they are
+//! never behind.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Command, CommandFactory};
+use clap_complete::Shell;
+
+use super::Arguments;
+use super::output::print_text;
+
+/// Print what a shell needs to complete this program's commands and flags
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext completions bash > ~/.local/share/bash-completion/completions/convnext
+  convnext completions zsh > ~/.zfunc/_convnext
+  convnext completions fish > ~/.config/fish/completions/convnext.fish")]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Write man pages of the program and its commands
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext man --out ~/.local/share/man/man1 && man convnext-pretrain")]
+pub(crate) struct ManArguments {
+    /// Folder for the pages; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub(crate) fn print_completions(arguments: &CompletionsArguments) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Arguments::command(), "convnext", &mut script);
+    Ok(io::stdout().lock().write_all(&script)?)
+}
+
+pub(crate) fn write_man_pages(arguments: &ManArguments) -> anyhow::Result<()> {
+    let out = &arguments.out;
+    let advice =
+        || format!("cannot write man pages into {}; check that the folder is writable", out.display());
+    fs::create_dir_all(out).with_context(advice)?;
+    let mut program = Arguments::command().disable_help_subcommand(true);
+    program.build();
+    let pages = write_page(&program, out).with_context(advice)?;
+    print_text(&format!("wrote {pages} pages into {}", out.display()))
+}
+
+/// Writes the pages of a command and of those below it; tells how many.
+fn write_page(command: &Command, out: &std::path::Path) -> io::Result<usize> {
+    let mut pages = 1;
+    clap_mangen::Man::new(command.clone()).generate_to(out)?;
+    for below in command.get_subcommands() {
+        pages += write_page(below, out)?;
+    }
+    Ok(pages)
+}

@@ -1,0 +1,107 @@
+//! `convnext quickstart`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use convnext::train::Continue;
+use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
+
+use super::output::{print_text, table};
+use super::progress::TrainingProgress;
+use super::values;
+
+/// Seeds of a whole quickstart.
+const SEEDS: u64 = 5;
+
+/// See the main job from beginning to end, on handwritten digits that travel with the program
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Pre-trains without labels, fine-tunes with 10 labels a class, trains from scratch on the same labels, and
+compares both on digits that neither has seen, for several seeds.
+
+Examples:
+  convnext quickstart
+  convnext quickstart --quick --out /tmp/quick"
+)]
+pub(crate) struct QuickstartArguments {
+    /// New folder for samples, runs and the report
+    #[arg(long, value_name = "DIR", default_value = "quickstart")]
+    out: PathBuf,
+    /// One seed only
+    #[arg(long)]
+    quick: bool,
+    /// Seeds, from 0 on [default: 5]
+    #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "quick")]
+    seeds: Option<usize>,
+    /// Go on where the quickstart in --out was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
+    threads: Option<usize>,
+}
+
+pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Result<()> {
+    let threads = super::use_threads(arguments.threads)?;
+    let job = Quickstart {
+        out: arguments.out.clone(),
+        seeds: if arguments.quick { 1 } else { arguments.seeds.map_or(SEEDS, |seeds| seeds as u64) },
+        go_on: if arguments.resume { Continue::Resumed } else { Continue::New },
+        threads,
+    };
+    let comparison = job.run(&mut TrainingProgress::new(quiet)?).map_err(|error| match error {
+        // So that `main` sees an interruption for what it is.
+        QuickstartError::Train(error) => anyhow::Error::from(error),
+        other => anyhow::Error::from(other),
+    })?;
+    print_text(&describe(&comparison))?;
+    print_text(&what_next(&job))
+}
+
+fn describe(comparison: &Comparison) -> String {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let points = |share: f64| format!("{:+.2}", 100.0 * share);
+    let mut rows: Vec<Vec<String>> = (comparison.seeds.iter())
+        .map(|result| {
+            vec![
+                result.seed.to_string(),
+                percent(result.from_fcmae),
+                percent(result.from_scratch),
+                points(result.difference()),
+            ]
+        })
+        .collect();
+    let Comparison { from_fcmae, from_scratch, difference, .. } = comparison;
+    rows.push(vec![
+        "mean".into(),
+        percent(from_fcmae.mean),
+        percent(from_scratch.mean),
+        points(difference.mean),
+    ]);
+    let deviation = |spread: &Spread| spread.deviation.map(|value| format!("{:.2}", 100.0 * value));
+    if let [Some(first), Some(second), Some(third)] = [from_fcmae, from_scratch, difference].map(deviation) {
+        rows.push(vec!["deviation".into(), first, second, third]);
+    }
+    let head = ["seed", "from FCMAE", "from scratch", "difference"];
+    format!("{}\n\n{}", table(&head, 1, rows), comparison.verdict())
+}
+
+/// The next commands to try: with what is there, and with pictures of one's own.
+fn what_next(job: &Quickstart) -> String {
+    let out = job.out.display();
+    let (pretrained, classifier) = (job.pretraining(0), job.finetuning(0));
+    format!(
+        "wrote {report}: open it in a browser\n\n\
+         next, with these digits:\n\
+         \x20 convnext classify {out}/digits/test/7 --weights {classifier}/weights.safetensors --top-k 1\n\
+         \x20 convnext reconstruct {out}/digits/test/3 --weights {pretrained}/weights.safetensors --out pictures\n\
+         and with photographs of your own:\n\
+         \x20 convnext pretrain --data PHOTOS --model atto --out runs/pretrained\n\
+         \x20 convnext finetune --data LABELLED --init runs/pretrained/weights.safetensors --out runs/classifier",
+        report = job.out.join(REPORT_FILE).display(),
+        classifier = classifier.display(),
+        pretrained = pretrained.display(),
+    )
+}

@@ -1,0 +1,119 @@
+//! The page of a quickstart: its runs side by side.
+
+use std::path::Path;
+
+use maud::{Markup, html};
+
+use super::ReportError;
+use super::curves::{Curve, plot};
+use super::page::{figure, reconstructions, time, whole};
+use super::run_data::{Epoch, RunData, read_json};
+use crate::{COMPARISON_FILE, Comparison, Spread};
+
+pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
+    let path = folder.join(COMPARISON_FILE);
+    let comparison: Comparison = read_json(&path)?.ok_or_else(|| ReportError::NoRun(folder.to_owned()))?;
+    let seeds: Vec<u64> = comparison.seeds.iter().map(|result| result.seed).collect();
+    let read = |name: &str| -> Result<Vec<RunData>, ReportError> {
+        seeds.iter().map(|seed| RunData::read(&folder.join(format!("seed-{seed}")).join(name))).collect()
+    };
+    let (pretrained, fcmae, scratch) = (read("pretrained")?, read("from-fcmae")?, read("from-scratch")?);
+    let verdict = comparison.verdict();
+    let head = html! {
+        p.claim { (capitalised(&verdict)) "." }
+        p.quiet {
+            "Top-1 on 360 handwritten digits that no choice was made by. Each seed pre-trains on 1,437 digits without "
+            "labels, then fine-tunes; from scratch, the same labels and the same number of steps. "
+            "Training took " (time(comparison.seconds)) "."
+        }
+    };
+    let accuracy = plot(
+        "epoch",
+        "top-1 in %",
+        &[mean("from FCMAE", &fcmae, top1), mean("from scratch", &scratch, top1)],
+    )?;
+    let losses = plot(
+        "epoch",
+        "loss",
+        &[mean("from FCMAE", &fcmae, train_loss), mean("from scratch", &scratch, train_loss)],
+    )?;
+    let pretraining = plot("epoch", "loss", &[mean("pre-training", &pretrained, train_loss)])?;
+    let body = html! {
+        h2 { "Result" }
+        (table(&comparison))
+        h2 { "Curves" }
+        p.quiet { "Means over the seeds." }
+        (figure("Accuracy on the test digits", accuracy))
+        (figure("Training loss with few labels", losses))
+        (figure("Loss of the pre-training", pretraining))
+        @if let Some(first) = pretrained.first() { (reconstructions(first)?) }
+    };
+    Ok(whole("Pre-trained without labels, or trained from scratch?", &head, &body))
+}
+
+fn table(comparison: &Comparison) -> Markup {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let points = |share: f64| format!("{:+.2}", 100.0 * share);
+    let deviation = |spread: &Spread| {
+        spread.deviation.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", 100.0 * value))
+    };
+    let Comparison { from_fcmae, from_scratch, difference, .. } = comparison;
+    html! {
+        div.scroll { table {
+            thead { tr {
+                th scope="col" { "seed" } th scope="col" { "from FCMAE" } th scope="col" { "from scratch" }
+                th scope="col" { "difference" } th scope="col" { "reports" }
+            } }
+            tbody {
+                @for result in &comparison.seeds {
+                    tr {
+                        th scope="row" { (result.seed) }
+                        td { (percent(result.from_fcmae)) }
+                        td { (percent(result.from_scratch)) }
+                        td { (points(result.difference())) }
+                        td.text {
+                            @for (name, folder) in
+                                [("pre-training", "pretrained"), ("fine-tuning", "from-fcmae"), ("scratch", "from-scratch")]
+                            {
+                                a href=(format!("seed-{}/{folder}/report.html", result.seed)) { (name) } " "
+                            }
+                        }
+                    }
+                }
+                tr.total {
+                    th scope="row" { "mean" }
+                    td { (percent(from_fcmae.mean)) } td { (percent(from_scratch.mean)) } td { (points(difference.mean)) } td {}
+                }
+                tr {
+                    th scope="row" { "standard deviation" }
+                    td { (deviation(from_fcmae)) } td { (deviation(from_scratch)) } td { (deviation(difference)) } td {}
+                }
+            }
+        } }
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn top1(epoch: &Epoch) -> Option<f64> {
+    epoch.value("validation_top1").map(|share| 100.0 * share)
+}
+
+fn train_loss(epoch: &Epoch) -> Option<f64> {
+    Some(epoch.train_loss)
+}
+
+/// The mean over runs of the same length, epoch by epoch.
+fn mean(name: &'static str, runs: &[RunData], value: fn(&Epoch) -> Option<f64>) -> Curve {
+    let points = |run: &RunData| -> Vec<(f64, f64)> {
+        run.epochs.iter().filter_map(|epoch| Some((epoch.epoch + 1.0, value(epoch)?))).collect()
+    };
+    let runs: Vec<Vec<(f64, f64)>> = runs.iter().map(points).collect();
+    let length = runs.iter().map(Vec::len).min().unwrap_or(0);
+    let share = 1.0 / runs.len().max(1) as f64;
+    let point = |index: usize| (runs[0][index].0, runs.iter().map(|run| share * run[index].1).sum());
+    Curve { name, points: (0..length).map(point).collect() }
+}
