@@ -13,8 +13,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::Sites;
+use crate::bands::Bands;
 use crate::cut::{Pass, Segment, passes};
-use crate::depthwise::{self, Bands};
+use crate::depthwise;
 use crate::expansion::{Activate, Modulate, Residual};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNorm;

@@ -14,9 +14,10 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::Sites;
+use crate::bands::Bands;
 use crate::block::{BlockWeights, KeptBlock, forward, normalised, taking_part};
 use crate::cut::{Chunk, Pass, passes};
-use crate::depthwise::{self, Bands};
+use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNormGradient;

@@ -7,6 +7,7 @@
 //! **Invariant:** no framework, no files, no model names. This is the only crate that may ever
 //! contain `unsafe`.
 
+mod bands;
 mod block;
 mod block_backward;
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use std::fs::File;
-use std::io::{self, Read};
-
 use convnext_core::{ConfigError, IMAGENET_MEAN, IMAGENET_STD};
 use convnext_data::{TrainCrop, TrainTransform};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use toml::{Table, Value};
+use serde::{Deserialize, Serialize};
+use toml::Value;
 
 use crate::{LayerCount, Schedule, TrainError};
+
+mod reading;
+
+use reading::{FINETUNING, PRETRAINING, insert, parse, read, recipe_error, set};
 
 /// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
@@ -210,30 +211,6 @@ pub enum Length {
     Steps(usize),
 }
 
-/// A recipe that is compiled in: its name and its text.
-type BuiltIn = (&'static str, &'static str);
-
-/// The built-in recipes of pre-training.
-const PRETRAINING: [BuiltIn; 4] = [
-    ("plain", include_str!("../recipes/pretrain-plain.toml")),
-    ("digits", include_str!("../recipes/pretrain-digits.toml")),
-    ("paper", include_str!("../recipes/pretrain-paper.toml")),
-    ("paper-1600", include_str!("../recipes/pretrain-paper-1600.toml")),
-];
-/// The built-in recipes of supervised training.
-const FINETUNING: [BuiltIn; 10] = [
-    ("plain", include_str!("../recipes/finetune-plain.toml")),
-    ("digits", include_str!("../recipes/finetune-digits.toml")),
-    ("paper-atto", include_str!("../recipes/finetune-paper-atto.toml")),
-    ("paper-femto", include_str!("../recipes/finetune-paper-femto.toml")),
-    ("paper-pico", include_str!("../recipes/finetune-paper-pico.toml")),
-    ("paper-nano", include_str!("../recipes/finetune-paper-nano.toml")),
-    ("paper-tiny", include_str!("../recipes/finetune-paper-tiny.toml")),
-    ("paper-base", include_str!("../recipes/finetune-paper-base.toml")),
-    ("paper-large", include_str!("../recipes/finetune-paper-large.toml")),
-    ("paper-huge", include_str!("../recipes/finetune-paper-huge.toml")),
-];
-
 impl PretrainRecipe {
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -310,43 +287,6 @@ impl FinetuneRecipe {
     }
 }
 
-/// The recipe that is asked for, as a table.
-fn read(built_in: &[BuiltIn], choice: &str) -> Result<Table, TrainError> {
-    let fail = |why: String| recipe_error(choice, why);
-    let text = match built_in.iter().find(|(name, _)| *name == choice) {
-        Some((_, text)) => (*text).to_owned(),
-        None => read_file(choice).map_err(|error| {
-            let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
-            fail(format!("{error}; give the path of a TOML file, or one of: {}", names.join(", ")))
-        })?,
-    };
-    toml::from_str(&text).map_err(|error| fail(error.to_string()))
-}
-
-/// No recipe is longer than this many bytes.
-const LONGEST_FILE: u64 = 1 << 20;
-
-fn read_file(path: &str) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST_FILE {
-        return Err(io::Error::other("it is too long for a recipe"));
-    }
-    Ok(text)
-}
-
-fn parse<R: DeserializeOwned>(choice: &str, mut table: Table, settings: &[String]) -> Result<R, TrainError> {
-    let fail = |why: String| recipe_error(choice, why);
-    for setting in settings {
-        set(&mut table, setting).map_err(fail)?;
-    }
-    table.try_into().map_err(|error: toml::de::Error| fail(error.to_string()))
-}
-
-fn recipe_error(choice: &str, why: String) -> TrainError {
-    TrainError::Recipe { name: choice.to_owned(), why }
-}
-
 /// Names what a recipe asks for and this version does not have, and how to do without it.
 fn refuse_later_features(
     choice: &str,
@@ -371,35 +311,6 @@ fn refuse_later_features(
         features: join(asked.iter().map(|(feature, _)| (*feature).to_owned()).collect(), ", "),
         advice: join(asked.iter().map(|(_, setting)| format!("--set {setting}")).collect(), " "),
     })
-}
-
-/// Replaces one key of a table: `a.b=value`. What is no TOML value is taken as text.
-fn set(table: &mut Table, setting: &str) -> Result<(), String> {
-    let (path, text) =
-        setting.split_once('=').ok_or_else(|| format!("'{setting}' is not of the form key=value"))?;
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut keys: Vec<&str> = path.trim().split('.').collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut place = table;
-    for key in keys {
-        let next = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        place = next.as_table_mut().ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
-    }
-    insert(place, last, value);
-    Ok(())
-}
-
-/// Sets a key. Of the two ways to give a learning rate the last one counts.
-fn insert(table: &mut Table, key: &str, value: Value) {
-    match key {
-        "learning_rate" => table.remove("base_learning_rate"),
-        "base_learning_rate" => table.remove("learning_rate"),
-        _ => None,
-    };
-    table.insert(key.to_owned(), value);
 }
 
 fn check(ok: bool, what: &'static str, found: f64, expected: &'static str) -> Result<(), TrainError> {
@@ -491,162 +402,4 @@ impl AugmentationRecipe {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_recipes_parse() {
-        assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().masking.ratio, 0.6);
-        for name in PretrainRecipe::names() {
-            PretrainRecipe::load(name, &[]).unwrap();
-        }
-        let settings = [
-            "augmentation.rand_augment=none",
-            "augmentation.random_erasing=0",
-            "mixing.mixup=0",
-            "mixing.cutmix=0",
-        ];
-        for name in FinetuneRecipe::names() {
-            for start in [Start::Scratch, Start::Weights] {
-                FinetuneRecipe::load(name, &settings.map(str::to_owned), start).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn later_features_are_refused_by_name() {
-        let refused =
-            |recipe: &str| FinetuneRecipe::load(recipe, &[], Start::Weights).unwrap_err().to_string();
-        let message = refused("paper-tiny");
-        for word in ["paper-tiny", "RandAugment, random erasing, mixup, CutMix", "--set mixing.cutmix=0"] {
-            assert!(message.contains(word), "{word}: {message}");
-        }
-        // Table 9 has neither mixup nor CutMix for Atto.
-        assert!(!refused("paper-atto").contains("mixup"));
-    }
-
-    #[test]
-    fn base_rates_follow_the_images_of_a_step() {
-        let recipe = PretrainRecipe::load("paper", &[]).unwrap().training;
-        assert_eq!(recipe.batch_size * recipe.accumulate, 4096);
-        assert!((recipe.peak_learning_rate() - 2.4e-3).abs() < 1e-12);
-        let smaller = TrainingRecipe { accumulate: recipe.accumulate / 2, ..recipe };
-        assert!((smaller.peak_learning_rate() - 1.2e-3).abs() < 1e-12);
-        let absolute = pretrain(&["training.base_learning_rate=1", "training.learning_rate=0.5"]).unwrap();
-        assert_eq!(absolute.training.peak_learning_rate(), 0.5);
-    }
-
-    #[test]
-    fn a_start_from_scratch_has_its_own_rate_and_warm_up() {
-        let load = |settings: &[&str], start| {
-            let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-            FinetuneRecipe::load("plain", &settings, start).unwrap()
-        };
-        let own = ["from_scratch.base_learning_rate=0.5", "from_scratch.warmup_epochs=7"];
-        let scratch = load(&own, Start::Scratch);
-        assert_eq!((scratch.training.base_learning_rate, scratch.training.learning_rate), (Some(0.5), None));
-        assert_eq!((scratch.training.warmup_epochs, scratch.head_init(Start::Scratch)), (7.0, 1.0));
-        let weights = load(&own, Start::Weights);
-        assert_eq!((weights.training.base_learning_rate, weights.head_init(Start::Weights)), (None, 0.001));
-        let named = load(&[own[0], own[1], "training.learning_rate=0.25"], Start::Scratch);
-        assert_eq!((named.training.peak_learning_rate(), named.training.warmup_epochs), (0.25, 7.0));
-    }
-
-    fn pretrain(settings: &[&str]) -> Result<PretrainRecipe, String> {
-        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-        PretrainRecipe::load("plain", &settings).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn settings_replace_keys_of_any_type() {
-        let recipe = pretrain(&[
-            "training.weight_decay=0.1",
-            "training.betas=[0.8, 0.9]",
-            "training.ema=0.99",
-            "masking.normalize_target=false",
-            "claim=mine",
-        ])
-        .unwrap();
-        assert_eq!(recipe.training.weight_decay, 0.1);
-        assert_eq!((recipe.training.betas, recipe.training.ema), ([0.8, 0.9], Some(0.99)));
-        assert_eq!((recipe.masking.normalize_target, recipe.claim.as_str()), (false, "mine"));
-    }
-
-    #[test]
-    fn bad_settings_are_named() {
-        for (setting, expected) in [
-            ("training.flop=1", "flop"),
-            ("flop=1", "flop"),
-            ("training.epochs=many", "epochs"),
-            ("training.epochs.more=1", "'epochs' is no table"),
-            ("training.epochs", "key=value"),
-            ("training.epochs=0", "epochs is 0, but must be above 0"),
-            ("training.warmup_epochs=101", "warm-up epochs is 101"),
-            ("training.betas=[0.9, 1.0]", "beta is 1"),
-            ("training.ema=1.5", "ema is 1.5"),
-            ("training.learning_rate=nan", "learning rate is NaN"),
-        ] {
-            let message = pretrain(&[setting]).unwrap_err();
-            assert!(message.contains(expected), "{setting}: {message}");
-        }
-    }
-
-    #[test]
-    fn a_recipe_can_be_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("mine.toml");
-        let name = path.display().to_string();
-        let missing = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
-        assert!(missing.contains("mine.toml") && missing.contains("one of: plain"), "{missing}");
-        std::fs::write(&path, PRETRAINING[0].1.replace("flip = 0.0", "flip = 0.25")).unwrap();
-        assert_eq!(PretrainRecipe::load(&name, &[]).unwrap().augmentation.flip, 0.25);
-        std::fs::write(&path, PRETRAINING[0].1.replace("flip =", "flop =")).unwrap();
-        let unknown = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
-        assert!(unknown.contains("mine.toml") && unknown.contains("flop"), "{unknown}");
-    }
-
-    #[test]
-    fn what_a_recipe_leaves_out_is_off() {
-        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap();
-        assert_eq!(
-            (recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema),
-            (1, None, None)
-        );
-        assert_eq!(recipe.layer_decay(Start::Weights), None);
-        let settings = [
-            "training.accumulate=2",
-            "training.ema=0.999",
-            "from_weights.layer_decay.rate=0.9",
-            "from_weights.layer_decay.count=group",
-        ];
-        let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned), Start::Weights).unwrap();
-        assert_eq!(recipe.training.accumulate, 2);
-        assert_eq!(recipe.training.ema, Some(0.999));
-        assert_eq!(
-            recipe.layer_decay(Start::Weights),
-            Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group })
-        );
-    }
-
-    #[test]
-    fn another_length_keeps_the_share_of_the_warm_up() {
-        let training = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
-        let steps = |length, steps_per_epoch| {
-            let schedule = training.rescaled(steps_per_epoch, length).schedule(steps_per_epoch);
-            (schedule.total_steps, (schedule.warmup_steps * 1e6).round() / 1e6)
-        };
-        assert_eq!(steps(None, 10), (500, 50.0));
-        assert_eq!(steps(Some(Length::Steps(30)), 10), (30, 3.0));
-        assert_eq!(steps(Some(Length::Steps(1)), 7), (1, 0.1));
-        assert_eq!(steps(Some(Length::Epochs(2.0)), 7), (14, 1.4));
-    }
-
-    #[test]
-    fn small_images_are_padded_only_where_the_recipe_says() {
-        let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
-        assert!(matches!(pretrain.transform(32).crop, TrainCrop::RandomResized { .. }));
-        let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
-        assert_eq!(finetune.transform(32).crop, TrainCrop::Padded { padding: 4 });
-        assert!(matches!(finetune.transform(64).crop, TrainCrop::RandomResized { .. }));
-    }
-}
+mod tests;
