@@ -1,6 +1,6 @@
 //! Exact cost of a configuration, by formula (facts A5).
 
-use crate::{ConfigError, ModelConfig, STAGES};
+use crate::{ConfigError, EncoderKind, FcmaeConfig, ModelConfig, PatchGrid, STAGES, usable_kept_count};
 
 /// Parameters, multiply-adds and FLOPs of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,28 @@ impl Cost {
         }
         Ok(Self { parameters: parameters(config), macs, flops: macs + 5 * normalised })
     }
+}
+
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `size` x `size` pixels. A sparse
+/// encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed
+/// ones.
+///
+/// # Errors
+/// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.
+pub fn pretraining_macs(config: &FcmaeConfig, size: usize) -> Result<[u64; 2], ConfigError> {
+    let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+    let (patches, kept) =
+        (grid.patches() as u64, usable_kept_count(grid.patches(), config.mask_ratio)? as u64);
+    let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, size, size)?.macs;
+    let encoder = match config.encoder_kind {
+        EncoderKind::Sparse => encoder * kept / patches,
+        EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
+    };
+    let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
+    let decoder = kept * config.encoder.last_width() as u64 * width
+        + depth * patches * (8 * width * width + 49 * width)
+        + (patches - kept) * width * config.values_per_patch() as u64;
+    Ok([encoder, decoder])
 }
 
 /// Trainable values of a model, from its shapes.
@@ -94,6 +116,17 @@ mod tests {
                 assert_eq!(Cost::of(&config, side, side).unwrap().macs, macs, "{name} at {side}");
             }
         }
+    }
+
+    /// 0.212 and 0.159 billion multiply-adds for Atto, as the design says.
+    #[test]
+    fn a_sparse_pretraining_costs_the_kept_share_and_its_decoder() {
+        let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
+        let [encoder, decoder] = pretraining_macs(&config, 224).unwrap();
+        assert_eq!(encoder, (547_332_480 - 320_000) * 19 / 49);
+        assert_eq!(decoder, 19 * 320 * 512 + 49 * (8 * 512 * 512 + 49 * 512) + 30 * 512 * 3072);
+        config.encoder_kind = EncoderKind::Leaky;
+        assert_eq!(pretraining_macs(&config, 224).unwrap(), [547_332_480 - 320_000, decoder]);
     }
 
     #[test]

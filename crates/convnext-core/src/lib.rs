@@ -22,7 +22,7 @@ pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, ModelConfig,
     STAGES,
 };
-pub use cost::Cost;
+pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};

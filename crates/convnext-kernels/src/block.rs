@@ -21,6 +21,7 @@ use crate::instructions::instructions;
 use crate::layer_norm::LayerNorm;
 use crate::pieces::{pieces, wide};
 use crate::product::{Matrix, product};
+use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
 
@@ -102,6 +103,14 @@ pub struct KeptBlock {
     pub(crate) depthwise: Scratch,
     /// What the first linear layer put out, `[rows, E]`, of images that take part.
     pub(crate) expanded: Scratch,
+}
+
+impl KeptBlock {
+    /// How many values that are.
+    #[expect(clippy::len_without_is_empty, reason = "a block always keeps something")]
+    pub fn len(&self) -> usize {
+        self.depthwise.len() + self.expanded.len()
+    }
 }
 
 /// The images whose branch is not dropped.
@@ -198,13 +207,22 @@ impl Branch<'_> {
             let count = chunk.rows.len();
             let normal = normalised(arch, weights, segments, depthwise, count);
             let weight = Matrix::new(weights.expand_weight, width, channels).transposed();
-            product(arch, Matrix::new(&normal, count, channels), weight, values, false);
+            product(
+                arch,
+                Kernel::ProductForward,
+                Matrix::new(&normal, count, channels),
+                weight,
+                values,
+                false,
+            );
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
                 let rows = wide(&(done..done + segment.rows.len()), width);
                 let expanded = if kept.is_empty() { &mut [][..] } else { &mut kept[rows.clone()] };
                 let values = &mut values[rows];
-                arch.dispatch(Activate { values, bias: weights.expand_bias, expanded, squares });
+                timed(Kernel::Expansion, || {
+                    arch.dispatch(Activate { values, bias: weights.expand_bias, expanded, squares });
+                });
                 done += segment.rows.len();
             }
         });
@@ -226,23 +244,31 @@ impl Branch<'_> {
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
                 let values = &mut values[wide(&(done..done + segment.rows.len()), width)];
                 let scale = responses.scale(pass.place_of(segment));
-                arch.dispatch(Modulate { values, scale, shift: &self.grn[1] });
+                timed(Kernel::Expansion, || arch.dispatch(Modulate { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
             let mut branch = Scratch::take(chunk.rows.len() * channels);
             let weight = Matrix::new(self.projection, channels, width).transposed();
-            product(arch, Matrix::new(values, chunk.rows.len(), width), weight, &mut branch, false);
+            product(
+                arch,
+                Kernel::ProductForward,
+                Matrix::new(values, chunk.rows.len(), width),
+                weight,
+                &mut branch,
+                false,
+            );
             let mut branch = &branch[..];
             for (segment, out) in segments.iter().zip(outs) {
                 let (part, rest) = branch.split_at(out.len());
                 branch = rest;
-                arch.dispatch(Residual {
+                let residual = Residual {
                     rows: &rows[wide(&segment.rows, channels)],
                     branch: part,
                     bias: self.projection_bias,
                     factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
                     out,
-                });
+                };
+                timed(Kernel::Residual, || arch.dispatch(residual));
             }
         });
     }
@@ -262,12 +288,13 @@ pub(crate) fn normalised(
     for segment in segments {
         let (out, after) = rest.split_at_mut(segment.rows.len() * channels);
         rest = after;
-        arch.dispatch(LayerNorm {
+        let norm = LayerNorm {
             rows: &depthwise[wide(&segment.rows, channels)],
             weight: weights.norm_weight,
             bias: weights.norm_bias,
             out,
-        });
+        };
+        timed(Kernel::LayerNorm, || arch.dispatch(norm));
     }
     normal
 }

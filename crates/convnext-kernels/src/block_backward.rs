@@ -23,6 +23,7 @@ use crate::instructions::instructions;
 use crate::layer_norm::LayerNormGradient;
 use crate::pieces::{pieces, wide};
 use crate::product::{Matrix, product};
+use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
 
@@ -310,23 +311,33 @@ impl BranchBackward<'_> {
                     let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
                     let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
                     let rows = &dout[wide(&segment.rows, channels)];
-                    arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
+                    timed(Kernel::Residual, || {
+                        arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums })
+                    });
                     done += segment.rows.len();
                 }
                 normal.copy_from_slice(&normalised(arch, weights, segments, self.depthwise, count));
                 let weight = Matrix::new(self.projection, channels, width);
-                product(arch, Matrix::new(gradient, count, channels), weight, dy, false);
+                product(
+                    arch,
+                    Kernel::ProductInputGradient,
+                    Matrix::new(gradient, count, channels),
+                    weight,
+                    dy,
+                    false,
+                );
                 let mut done = 0;
                 let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
                 for (segment, (squares, products)) in segments.iter().zip(pooled) {
                     let rows = wide(&(done..done + segment.rows.len()), width);
-                    arch.dispatch(Reactivate {
+                    let reactivate = Reactivate {
                         expanded: &mut expanded[rows.clone()],
                         dy: &dy[rows.clone()],
                         values: &mut values[rows],
                         squares,
                         products,
-                    });
+                    };
+                    timed(Kernel::ExpansionGradient, || arch.dispatch(reactivate));
                     done += segment.rows.len();
                 }
                 sums
@@ -368,7 +379,7 @@ impl BranchBackward<'_> {
                 for segment in pass.segments_of(chunk) {
                     let rows = wide(&(done..done + segment.rows.len()), width);
                     let place = pass.place_of(segment);
-                    arch.dispatch(Pull {
+                    let pull = Pull {
                         expanded: &mut expanded[rows.clone()],
                         values: &mut values[rows.clone()],
                         dy: &dy[rows],
@@ -377,7 +388,8 @@ impl BranchBackward<'_> {
                         through_norm: &through_norm[place * width..][..width],
                         dshift: &mut sums.grn_beta,
                         dbias: &mut sums.expand_bias,
-                    });
+                    };
+                    timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
                     done += segment.rows.len();
                 }
                 self.pull_norm(pass, chunk, expanded, outs, &mut sums);
@@ -399,19 +411,27 @@ impl BranchBackward<'_> {
         let count = chunk.rows.len();
         let mut dnormal = Scratch::take(count * channels);
         let weight = Matrix::new(weights.expand_weight, width, channels);
-        product(arch, Matrix::new(du, count, width), weight, &mut dnormal, false);
+        product(
+            arch,
+            Kernel::ProductInputGradient,
+            Matrix::new(du, count, width),
+            weight,
+            &mut dnormal,
+            false,
+        );
         let mut rest = &dnormal[..];
         for (segment, drows) in pass.segments_of(chunk).iter().zip(outs) {
             let (dout, after) = rest.split_at(drows.len());
             rest = after;
-            arch.dispatch(LayerNormGradient {
+            let norm = LayerNormGradient {
                 rows: &self.depthwise[wide(&segment.rows, channels)],
                 weight: weights.norm_weight,
                 dout,
                 drows,
                 dweight: &mut sums.norm_weight,
                 dbias: &mut sums.norm_bias,
-            });
+            };
+            timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
         }
     }
 
@@ -423,7 +443,14 @@ impl BranchBackward<'_> {
         sum.par_chunks_mut(columns * channels).enumerate().for_each(|(panel, sum)| {
             let begin = panel * columns;
             let left = left.columns(begin..begin + sum.len() / channels).transposed();
-            product(self.arch, left, Matrix::new(right, rows, channels), sum, true);
+            product(
+                self.arch,
+                Kernel::ProductWeightGradient,
+                left,
+                Matrix::new(right, rows, channels),
+                sum,
+                true,
+            );
         });
     }
 }

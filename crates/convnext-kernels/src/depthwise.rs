@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use crate::bands::{BORDER, Band, Bands, SIDE};
 use crate::lanes::{add, load, store};
 use crate::pieces::{pieces, wide};
+use crate::profile::{Kernel, timed};
 
 /// Taps of a channel.
 const TAPS: usize = SIDE * SIDE;
@@ -48,7 +49,7 @@ pub(crate) fn forward(
     bias: &[f32],
     out: &mut [f32],
 ) {
-    convolve(arch, bands, rows, &taps_first(weight, bias.len()), bias, out);
+    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), bias, out);
 }
 
 /// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`.
@@ -65,7 +66,7 @@ pub(crate) fn backward(
     reverse_taps(&mut turned, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
     let mut drows = vec![0.0; rows.len()];
-    convolve(arch, bands, dout, &turned, &vec![0.0; channels], &mut drows);
+    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, &vec![0.0; channels], &mut drows);
     DepthwiseGradients { rows: drows, weight, bias }
 }
 
@@ -81,11 +82,19 @@ fn reverse_taps(taps: &mut [f32], channels: usize) {
     }
 }
 
-fn convolve(arch: Arch, bands: &Bands, rows: &[f32], taps: &[f32], bias: &[f32], out: &mut [f32]) {
+fn convolve(
+    arch: Arch,
+    kernel: Kernel,
+    bands: &Bands,
+    rows: &[f32],
+    taps: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+) {
     let channels = bias.len();
     let parts = pieces(out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
     bands.bands.par_iter().zip(parts).for_each(|(band, out)| {
-        arch.dispatch(Convolve { bands, band, rows, taps, bias, out });
+        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, bias, out }));
     });
 }
 
@@ -229,7 +238,9 @@ fn weight_gradient(
     let partial_sums: Vec<Vec<f32>> = (bands.bands.par_chunks(per_group))
         .map(|group| {
             let mut sums = vec![0.0; (TAPS + 1) * channels];
-            arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
+            timed(Kernel::DepthwiseWeightGradient, || {
+                arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
+            });
             sums
         })
         .collect();

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::EPSILON;
 use crate::instructions::instructions;
 use crate::lanes::{add, load, store};
+use crate::profile::{Kernel, timed};
 
 /// Rows that a thread works on at a time.
 const CHUNK_ROWS: usize = 256;
@@ -20,7 +21,7 @@ pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32
     let values = CHUNK_ROWS * check(rows, weight, bias.len());
     let mut out = vec![0.0; rows.len()];
     out.par_chunks_mut(values).zip(rows.par_chunks(values)).for_each(|(out, rows)| {
-        instructions().dispatch(LayerNorm { rows, weight, bias, out });
+        timed(Kernel::LayerNorm, || instructions().dispatch(LayerNorm { rows, weight, bias, out }));
     });
     out
 }
@@ -41,7 +42,7 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f
             let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
             let sums = (&mut dweight[..], &mut dbias[..]);
             let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
-            instructions().dispatch(work);
+            timed(Kernel::LayerNormGradient, || instructions().dispatch(work));
             [dweight, dbias]
         })
         .collect();

@@ -19,8 +19,10 @@ mod gelu;
 mod instructions;
 mod lanes;
 mod layer_norm;
+mod peak;
 mod pieces;
 mod product;
+mod profile;
 mod response;
 mod scratch;
 mod sites;
@@ -31,6 +33,8 @@ pub use block::{BlockWeights, KeptBlock, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
+pub use peak::peak_flops;
+pub use profile::{end_profile, start_profile};
 pub use sites::{Sites, SitesError};
 
 /// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).

@@ -6,6 +6,8 @@
 use gemm::Parallelism;
 use pulp::Arch;
 
+use crate::profile::{Kernel, timed};
+
 /// A matrix that lies in a slice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
@@ -52,19 +54,32 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub(crate) fn product(arch: Arch, left: Matrix<'_>, right: Matrix<'_>, out: &mut [f32], add: bool) {
+pub(crate) fn product(
+    arch: Arch,
+    kernel: Kernel,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    out: &mut [f32],
+    add: bool,
+) {
     let (m, n, k) = (left.rows, right.columns, left.columns);
     assert_eq!(right.rows, k, "the inner sizes of a product are equal");
     assert_eq!(out.len(), m * n, "the output has the shape of the product");
     for side in [left, right] {
         assert!(side.last().is_none_or(|last| last < side.values.len()), "the matrix lies in its slice");
     }
-    if matches!(arch, Arch::Scalar) {
-        return plain_product(left, right, out, add);
-    }
+    timed(kernel, || match arch {
+        Arch::Scalar => plain_product(left, right, out, add),
+        _ => fast_product(left, right, out, add),
+    });
+}
+
+/// The product of the crate `gemm`, on shapes that were checked.
+fn fast_product(left: Matrix<'_>, right: Matrix<'_>, out: &mut [f32], add: bool) {
+    let (m, n, k) = (left.rows, right.columns, left.columns);
     let stride = |stride: usize| isize::try_from(stride).unwrap_or(isize::MAX);
     // SAFETY: `out` holds m * n values at strides (n, 1) and is borrowed mutably, so that it overlaps
-    // with nothing. The asserts above hold the last value of `left` and `right`, and so every one, to
+    // with nothing. The asserts of `product`, the only caller, hold the last value of `left` and `right`, and so every one, to
     // their slices. A slice has at most isize::MAX bytes, so no stride that is used was cut.
     #[allow(unsafe_code, reason = "the product's crate takes pointers and strides")]
     unsafe {
@@ -128,7 +143,7 @@ mod tests {
                 for lhs in [Matrix::new(&left, m, k), Matrix::new(&left_turned, k, m).transposed()] {
                     for rhs in [Matrix::new(&right, k, n), Matrix::new(&right_turned, n, k).transposed()] {
                         let mut out = before.clone();
-                        product(arch, lhs, rhs, &mut out, true);
+                        product(arch, Kernel::ProductForward, lhs, rhs, &mut out, true);
                         for (found, expected) in out.iter().zip(&expected) {
                             assert!((found - expected).abs() < 1e-4, "{name} {m} x {n} x {k}");
                         }
@@ -147,6 +162,7 @@ mod tests {
             let mut part = vec![9.0; 18];
             product(
                 arch,
+                Kernel::ProductForward,
                 Matrix::new(&left, 6, 4),
                 Matrix::new(&right, 4, 10).columns(5..8),
                 &mut part,

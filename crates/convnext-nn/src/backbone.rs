@@ -6,6 +6,7 @@ use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES};
 
 use crate::block::Block;
+use crate::block_op::BlockMemory;
 use crate::layers::{Convolution, LayerNorm};
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SiteMap, SitePyramid};
@@ -91,6 +92,12 @@ impl Backbone {
                 })
                 .collect(),
         }
+    }
+
+    pub(crate) fn with_memory(self, memory: BlockMemory) -> Self {
+        let of_stage =
+            |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_memory(memory)).collect();
+        Self { stages: self.stages.into_iter().map(of_stage).collect(), ..self }
     }
 
     /// The rows after each stage.

@@ -5,7 +5,7 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use crate::SiteMap;
-use crate::block_op::{self, BlockParameters, GrnParameters, LayerScaleParameters};
+use crate::block_op::{self, BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::parameters::Scope;
 
@@ -24,6 +24,8 @@ pub struct Block {
     pub pwconv2: Linear,
     /// LayerScale, `[C]` (V1).
     pub gamma: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    memory: BlockMemory,
 }
 
 impl Block {
@@ -35,7 +37,13 @@ impl Block {
             grn: grn.then(|| Grn::new(4 * channels, &scope.at("grn"))),
             pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
             gamma: layer_scale.map(|value| scope.constant([channels], value)),
+            memory: BlockMemory::default(),
         }
+    }
+
+    /// The same block that keeps more or less for its backward.
+    pub(crate) fn with_memory(self, memory: BlockMemory) -> Self {
+        Self { memory, ..self }
     }
 
     /// Runs the block on the rows of a stage.
@@ -45,7 +53,7 @@ impl Block {
     /// # Shapes
     /// - rows, output: `[rows, C]`
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, branch_scales: Option<Vec<f32>>) -> Tensor<2> {
-        block_op::block(rows, self.parameters(), sites, branch_scales)
+        block_op::block(rows, self.parameters(), sites, branch_scales, self.memory)
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

@@ -12,12 +12,13 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use convnext_kernels::{KeptBlock, Sites};
 
 use crate::SiteMap;
 use crate::block_reference::block_in_tensor_operations;
+use crate::held::Held;
 use crate::nested::{leaf, pull_back};
 
 /// Where the rows lie, for a default body: kernels read [`Sites`] instead.
@@ -124,6 +125,16 @@ impl<B: Backend> BlockParameters<B> {
     }
 }
 
+/// What a block keeps of its forward for its backward. Gradients have the same bits either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BlockMemory {
+    /// What its convolution and its first linear layer put out: five times its input, the fastest.
+    #[default]
+    Keep,
+    /// Nothing but its input: its backward runs that much of its forward again.
+    Recompute,
+}
+
 /// What a block needs to know besides tensors.
 #[derive(Debug, Clone)]
 pub struct BlockPlan {
@@ -132,6 +143,8 @@ pub struct BlockPlan {
     /// Drop path: the factor of each image's branch, 0 where the image skips this block and
     /// 1 / (1 - rate) elsewhere; `None` keeps all branches as they are.
     pub branch_scales: Option<Vec<f32>>,
+    /// What to keep for the backward.
+    pub memory: BlockMemory,
 }
 
 /// The gradients of a block.
@@ -214,6 +227,8 @@ struct SavedBlock<B: Backend> {
     placement: Placement<B>,
     plan: BlockPlan,
     kept: Option<KeptBlock>,
+    /// Counts all of this.
+    held: Option<Arc<Held>>,
 }
 
 /// The graph's node of one block.
@@ -225,7 +240,7 @@ impl<B: DifferentiableBlock, const N: usize> Backward<B, N> for BlockNode {
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let SavedBlock { rows, parameters, placement, plan, kept } = ops.state;
+        let SavedBlock { rows, parameters, placement, plan, kept, held: _held } = ops.state;
         let gradients = B::block_backward(rows, parameters, placement, plan, kept, output_gradient);
         let mut list = vec![gradients.rows];
         let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
@@ -255,7 +270,8 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         };
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
-        let saved = SavedBlock { rows, parameters, placement: placement.convert(), plan, kept: None };
+        let saved =
+            SavedBlock { rows, parameters, placement: placement.convert(), plan, kept: None, held: None };
         // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
         // GRN, 1 more for LayerScale.
         match guards.len() {
@@ -278,8 +294,16 @@ fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
     match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
             let SavedBlock { rows, parameters, placement, plan, .. } = saved.clone();
-            let (output, kept) = B::block_keeping(rows, parameters, placement, plan);
-            saved.kept = kept;
+            let output = match plan.memory {
+                BlockMemory::Recompute => B::block(rows, parameters, placement, plan),
+                BlockMemory::Keep => {
+                    let (output, kept) = B::block_keeping(rows, parameters, placement, plan);
+                    saved.kept = kept;
+                    output
+                }
+            };
+            let values = saved.rows.shape().num_elements() + saved.kept.as_ref().map_or(0, KeptBlock::len);
+            saved.held = Some(Arc::new(Held::new((values * size_of::<f32>()) as u64)));
             node.finish(saved, output)
         }
         OpsKind::UnTracked(node) => {
@@ -297,12 +321,13 @@ pub(crate) fn block(
     parameters: BlockParameters<Dispatch>,
     sites: &SiteMap,
     branch_scales: Option<Vec<f32>>,
+    memory: BlockMemory,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
         None => Placement::Dense,
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
-    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales };
+    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales, memory };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

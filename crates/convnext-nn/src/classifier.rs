@@ -4,6 +4,7 @@ use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES, Seed};
 
 use crate::backbone::{Backbone, rows_to_map};
+use crate::block_op::BlockMemory;
 use crate::layers::{LayerNorm, Linear};
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
@@ -56,6 +57,12 @@ impl ConvNext {
     /// The configuration that this model was built from.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The same model whose blocks keep more or less for their backward.
+    #[must_use]
+    pub fn with_memory(self, memory: BlockMemory) -> Self {
+        Self { backbone: self.backbone.with_memory(memory), ..self }
     }
 
     /// The logits of a batch; the pooled features of the last stage when there is no head.

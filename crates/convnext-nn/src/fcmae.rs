@@ -10,6 +10,7 @@ use convnext_kernels::Sites;
 
 use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
+use crate::block_op::BlockMemory;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
 use crate::parameters::Scope;
@@ -69,6 +70,13 @@ impl Fcmae {
     /// The configuration that this model was built from.
     pub fn config(&self) -> &FcmaeConfig {
         &self.config
+    }
+
+    /// The same model whose blocks keep more or less for their backward.
+    #[must_use]
+    pub fn with_memory(self, memory: BlockMemory) -> Self {
+        let decoder = self.decoder.into_iter().map(|block| block.with_memory(memory)).collect();
+        Self { encoder: self.encoder.with_memory(memory), decoder, ..self }
     }
 
     /// Encodes the kept patches, predicts the removed ones and compares them with the pixels.

@@ -74,7 +74,7 @@ pub fn finetune(
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
-    MemoryNeed::of_finetuning(&config, &recipe)?.check()?;
+    MemoryNeed::of_finetuning(&config, &recipe, settings.memory)?.check()?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
     let resolved = Resolved::new(resolved, &train_data);
@@ -116,6 +116,7 @@ pub fn finetune(
             classes,
         },
     };
+    let model = model.with_memory(settings.memory);
     let learner = Learner::new(model, &recipe.training, layer_decay);
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Finetuned { weights: run.weights(), summary, held_out })

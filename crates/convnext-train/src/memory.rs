@@ -1,6 +1,7 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
+use convnext_nn::block_op::BlockMemory;
 use sysinfo::System;
 
 use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
@@ -8,16 +9,21 @@ use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
 /// Bytes of a value.
 const VALUE: u64 = 4;
 
-/// Tensors of a block's width that it keeps for its gradient: what goes in, what the convolution puts out,
-/// and four for what the first linear layer does.
-const KEPT_TENSORS: u64 = 6;
+/// Tensors of a block's width that it keeps for its gradient: what goes in, and unless that is computed
+/// again, what the convolution puts out, and four for what the first linear layer does.
+const fn kept_tensors(memory: BlockMemory) -> u64 {
+    match memory {
+        BlockMemory::Keep => 6,
+        BlockMemory::Recompute => 1,
+    }
+}
 
 /// Tensors of a stage's width that the layer before it keeps: its input, the normalised one, its output.
 const DOWNSAMPLING_TENSORS: u64 = 3;
 
 /// Tensors of a block's width that stand in memory at once while its gradient is made. This and the next
 /// constants are fitted to measured peaks; estimates lie up to a third above them.
-const WORKING_TENSORS: u64 = 5;
+const WORKING_TENSORS: u64 = 9;
 
 /// Copies of a batch's images: in the loader's queue, in the making, on the device, cut into patches.
 const IMAGE_COPIES: u64 = 6;
@@ -37,7 +43,11 @@ impl MemoryNeed {
     ///
     /// # Errors
     /// [`ConfigError`] when images or mask ratio do not fit the model.
-    pub fn of_pretraining(config: &FcmaeConfig, recipe: &PretrainRecipe) -> Result<Self, ConfigError> {
+    pub fn of_pretraining(
+        config: &FcmaeConfig,
+        recipe: &PretrainRecipe,
+        memory: BlockMemory,
+    ) -> Result<Self, ConfigError> {
         let size = recipe.masking.image_size;
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
         let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
@@ -48,8 +58,8 @@ impl MemoryNeed {
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
             + depth * (8 * width * width + 65 * width);
         let patches = batch * grid.patches() as u64;
-        let need =
-            Activations::of_encoder(&config.encoder, size, batch, share)?.and_blocks(depth, patches, width);
+        let need = Activations::of_encoder(&config.encoder, size, batch, share, memory)?
+            .and_blocks(depth, patches, width, memory);
         // Predictions, targets and their difference.
         let predictions = 4 * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
@@ -59,9 +69,13 @@ impl MemoryNeed {
     ///
     /// # Errors
     /// [`ConfigError`] when images do not fit the model.
-    pub fn of_finetuning(config: &ModelConfig, recipe: &FinetuneRecipe) -> Result<Self, ConfigError> {
+    pub fn of_finetuning(
+        config: &ModelConfig,
+        recipe: &FinetuneRecipe,
+        memory: BlockMemory,
+    ) -> Result<Self, ConfigError> {
         let size = recipe.regularization.image_size;
-        let need = Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0)?;
+        let need = Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0, memory)?;
         Self::sum(config, size, 0, need.values(), &recipe.training)
     }
 
@@ -108,12 +122,18 @@ struct Activations {
 
 impl Activations {
     /// Of an encoder that sees this share of its sites.
-    fn of_encoder(config: &ModelConfig, size: usize, batch: u64, share: f64) -> Result<Self, ConfigError> {
+    fn of_encoder(
+        config: &ModelConfig,
+        size: usize,
+        batch: u64,
+        share: f64,
+        memory: BlockMemory,
+    ) -> Result<Self, ConfigError> {
         let mut all = Self { kept: 0, largest: 0 };
         let stages = config.stage_sizes(size, size)?.into_iter().zip(config.widths).zip(config.depths);
         for (([rows, columns], width), depth) in stages {
             let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
-            all = all.and_blocks(depth as u64, sites, width as u64);
+            all = all.and_blocks(depth as u64, sites, width as u64, memory);
             let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
             all.kept = all.kept.saturating_add(before);
         }
@@ -121,10 +141,10 @@ impl Activations {
     }
 
     /// Adds blocks of a stage.
-    fn and_blocks(self, depth: u64, sites: u64, width: u64) -> Self {
+    fn and_blocks(self, depth: u64, sites: u64, width: u64, memory: BlockMemory) -> Self {
         let input = sites.saturating_mul(width);
         Self {
-            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(KEPT_TENSORS))),
+            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(kept_tensors(memory)))),
             largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
         }
     }
@@ -161,7 +181,7 @@ mod tests {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let recipe = PretrainRecipe::load("plain", &settings).unwrap();
         let config = FcmaeConfig::new(find_model(model).unwrap().config());
-        MemoryNeed::of_pretraining(&config, &recipe).unwrap().bytes
+        MemoryNeed::of_pretraining(&config, &recipe, BlockMemory::Keep).unwrap().bytes
     }
 
     /// Peaks that were measured with two threads, in MiB: model, batch, peak.

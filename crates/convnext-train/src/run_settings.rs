@@ -6,6 +6,7 @@ use std::time::Duration;
 use convnext_core::{ModelConfig, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::ModelError;
+use convnext_nn::block_op::BlockMemory;
 use serde::Serialize;
 
 use crate::{Continue, Length, Schedule, Start, TrainError, TrainingRecipe};
@@ -42,6 +43,9 @@ pub struct RunSettings {
     /// Fail at the first image that cannot be read, instead of replacing it.
     #[serde(skip)]
     pub strict: bool,
+    /// What blocks keep for their backward: speed or memory, and the same bits.
+    #[serde(skip)]
+    pub memory: BlockMemory,
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,

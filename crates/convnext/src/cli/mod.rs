@@ -1,5 +1,6 @@
 //! Arguments as typed, and the commands that run them.
 
+mod bench;
 mod classify;
 mod evaluate;
 mod finetune;
@@ -54,6 +55,7 @@ enum Command {
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
     Report(report::ReportArguments),
+    Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
 }
@@ -78,6 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments),
         Command::Man(arguments) => manual::write_man_pages(&arguments),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
+use convnext::nn::block_op::BlockMemory;
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.
@@ -98,6 +99,25 @@ pub(crate) enum DeviceName {
     Cpu,
 }
 
+/// What the model keeps of its forward pass for its backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum MemoryName {
+    /// Keep it: the fastest
+    #[default]
+    Keep,
+    /// Compute it again: the smallest, with the same results
+    Recompute,
+}
+
+impl From<MemoryName> for BlockMemory {
+    fn from(name: MemoryName) -> Self {
+        match name {
+            MemoryName::Keep => Self::Keep,
+            MemoryName::Recompute => Self::Recompute,
+        }
+    }
+}
+
 /// What pre-training and fine-tuning share.
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArguments {
@@ -149,6 +169,9 @@ pub(crate) struct TrainingArguments {
     /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// What to do with what the backward pass needs
+    #[arg(long, value_name = "POLICY", default_value = "keep")]
+    pub(crate) memory: MemoryName,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     #[command(flatten)]
@@ -207,6 +230,7 @@ impl TrainingArguments {
                 (false, false) => Continue::New,
             },
             strict: self.strict,
+            memory: self.memory.into(),
             checkpoint_every: self.checkpoint_every,
         }
     }

@@ -1,0 +1,74 @@
+//! How long each kernel takes, summed over threads, if somebody asks.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+static NANOSECONDS: [AtomicU64; KERNELS.len()] = [const { AtomicU64::new(0) }; KERNELS.len()];
+
+/// The parts of the work that are timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    DepthwiseForward,
+    DepthwiseInputGradient,
+    DepthwiseWeightGradient,
+    LayerNorm,
+    LayerNormGradient,
+    ProductForward,
+    ProductInputGradient,
+    ProductWeightGradient,
+    Expansion,
+    ExpansionGradient,
+    Residual,
+}
+
+const KERNELS: [(Kernel, &str); 11] = [
+    (Kernel::DepthwiseForward, "depthwise forward"),
+    (Kernel::DepthwiseInputGradient, "depthwise input gradient"),
+    (Kernel::DepthwiseWeightGradient, "depthwise weight gradient"),
+    (Kernel::LayerNorm, "LayerNorm forward"),
+    (Kernel::LayerNormGradient, "LayerNorm gradient"),
+    (Kernel::ProductForward, "linear layers forward"),
+    (Kernel::ProductInputGradient, "linear layers input gradient"),
+    (Kernel::ProductWeightGradient, "linear layers weight gradient"),
+    (Kernel::Expansion, "GELU and GRN forward"),
+    (Kernel::ExpansionGradient, "GELU and GRN gradient"),
+    (Kernel::Residual, "residual and drop path"),
+];
+
+/// Does the work, and counts its time if profiling is on.
+#[inline]
+pub(crate) fn timed<T>(kernel: Kernel, work: impl FnOnce() -> T) -> T {
+    if !ENABLED.load(Relaxed) {
+        return work();
+    }
+    let begin = Instant::now();
+    let result = work();
+    NANOSECONDS[kernel as usize].fetch_add(begin.elapsed().as_nanos() as u64, Relaxed);
+    result
+}
+
+/// Starts to count, from zero.
+pub fn start_profile() {
+    NANOSECONDS.iter().for_each(|sum| sum.store(0, Relaxed));
+    ENABLED.store(true, Relaxed);
+}
+
+/// Stops to count: the name of each kernel and the seconds that it took, summed over threads.
+pub fn end_profile() -> Vec<(&'static str, f64)> {
+    ENABLED.store(false, Relaxed);
+    let seconds = |kernel: Kernel| NANOSECONDS[kernel as usize].load(Relaxed) as f64 * 1e-9;
+    KERNELS.iter().map(|&(kernel, name)| (name, seconds(kernel))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_its_place() {
+        for (index, (kernel, _)) in KERNELS.iter().enumerate() {
+            assert_eq!(*kernel as usize, index);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! `convnext bench`
+
+use std::iter::once;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use convnext::core::{
+    ConfigError, Cost, EncoderKind, FcmaeConfig, Mask, ModelConfig, ModelSize, PatchGrid, Seed,
+    pretraining_macs,
+};
+use convnext::data::Batch;
+use convnext::nn::{ConvNext, DropPath, Fcmae, kernels, most_held_bytes};
+use convnext::train::{Learner, PretrainRecipe, TrainError, batch_images, smoothed_cross_entropy};
+use serde::Serialize;
+
+use super::output::{print_json, print_text, table};
+use super::values::{self, MachineArguments, MemoryName};
+
+/// Steps before the first one that is timed: memory is found, caches are warm.
+const WARM_UP: usize = 3;
+
+/// How long the processor's peak is measured, before the steps and after them.
+const PEAK_TIME: Duration = Duration::from_millis(300);
+
+/// Measure how fast a model runs on this machine, on random images
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
+leaves the registers, timed on all threads before and after the steps.
+
+Examples:
+  convnext bench --mode infer --model atto --batch-size 8
+  convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
+  convnext bench --mode train --model atto --batch-size 8 --profile"
+)]
+pub(crate) struct BenchArguments {
+    /// What a step is
+    #[arg(long, value_name = "MODE")]
+    mode: Mode,
+    /// Model (see `convnext models`)
+    #[arg(long, value_name = "NAME", value_parser = values::model)]
+    model: &'static ModelSize,
+    /// Images of a batch
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    batch_size: usize,
+    /// Side of the images in pixels
+    #[arg(long, value_name = "N", value_parser = values::image_size, default_value_t = 224)]
+    image_size: usize,
+    /// Side of the stem's patches
+    #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
+    stem_stride: usize,
+    /// Sites that the encoder of a pre-training computes at
+    #[arg(long, value_name = "KIND", default_value = "sparse")]
+    encoder: Sites,
+    /// The whole step, or the encoder alone, forward and backward
+    #[arg(long, value_name = "SCOPE", default_value = "step")]
+    scope: Scope,
+    /// Numbers to compute with
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    precision: Precision,
+    /// Steps that are timed
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
+    steps: usize,
+    /// What to do with what the backward pass needs
+    #[arg(long, value_name = "POLICY", default_value = "keep")]
+    memory: MemoryName,
+    /// Tell the time of each kernel
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// Forward
+    Infer,
+    /// Supervised: forward, backward, optimiser
+    Train,
+    /// FCMAE: forward, backward, optimiser
+    Pretrain,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Sites {
+    /// Kept ones only
+    Sparse,
+    /// All
+    Dense,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    /// The whole step
+    Step,
+    /// The encoder
+    Encoder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Precision {
+    /// 32-bit floating point
+    F32,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Measurement {
+    mode: Mode,
+    model: &'static str,
+    batch_size: usize,
+    image_size: usize,
+    encoder: Sites,
+    scope: Scope,
+    precision: Precision,
+    threads: usize,
+    steps: usize,
+    instructions: &'static str,
+    /// Of the median step.
+    images_per_second: f64,
+    /// Seconds of a step: the smallest, the quartiles, the largest.
+    step_seconds: [f64; 5],
+    /// The largest that this process ever was; unknown outside of Linux.
+    peak_memory_bytes: Option<u64>,
+    /// What the blocks hold for their backward, at most.
+    activation_bytes: u64,
+    /// Of the median step, counting multiply-adds of convolutions and linear layers as two.
+    gflops: f64,
+    /// Of all threads together.
+    peak_gflops: f64,
+    share_of_peak: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<KernelTime>,
+}
+
+/// The time of a kernel, summed over threads.
+#[derive(Debug, Serialize)]
+struct KernelTime {
+    kernel: &'static str,
+    seconds: f64,
+    /// Of the time of all threads.
+    share: f64,
+}
+
+pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
+    let threads = super::use_threads(arguments.machine.threads)?;
+    let Subject { mut step, macs } = Subject::new(arguments)?;
+    let peak = kernels::peak_flops(PEAK_TIME);
+    for _ in 0..WARM_UP {
+        step()?;
+    }
+    if arguments.profile {
+        kernels::start_profile();
+    }
+    let mut seconds = Vec::with_capacity(arguments.steps);
+    for _ in 0..arguments.steps {
+        let clock = Instant::now();
+        step()?;
+        seconds.push(clock.elapsed().as_secs_f64());
+    }
+    let profile = if arguments.profile { kernel_times(&seconds, threads) } else { Vec::new() };
+    let peak = f64::midpoint(peak, kernels::peak_flops(PEAK_TIME));
+    seconds.sort_by(f64::total_cmp);
+    let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
+    let median = quantile(0.5);
+    let gflops = 2e-9 * macs * arguments.batch_size as f64 / median;
+    let measurement = Measurement {
+        mode: arguments.mode,
+        model: arguments.model.name,
+        batch_size: arguments.batch_size,
+        image_size: arguments.image_size,
+        encoder: arguments.encoder,
+        scope: arguments.scope,
+        precision: arguments.precision,
+        threads,
+        steps: arguments.steps,
+        instructions: kernels::instructions_in_use(),
+        images_per_second: arguments.batch_size as f64 / median,
+        step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
+        peak_memory_bytes: peak_memory(),
+        activation_bytes: most_held_bytes(),
+        gflops,
+        peak_gflops: 1e-9 * peak,
+        share_of_peak: 1e9 * gflops / peak,
+        profile,
+    };
+    if arguments.json { print_json(&measurement) } else { print_text(&describe(&measurement)) }
+}
+
+fn kernel_times(seconds: &[f64], threads: usize) -> Vec<KernelTime> {
+    let all = threads as f64 * seconds.iter().sum::<f64>();
+    let mut times: Vec<KernelTime> = (kernels::end_profile().into_iter())
+        .map(|(kernel, seconds)| KernelTime { kernel, seconds, share: seconds / all })
+        .collect();
+    times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    let rest = all - times.iter().map(|time| time.seconds).sum::<f64>();
+    times.push(KernelTime { kernel: "everything else, and waiting", seconds: rest, share: rest / all });
+    times
+}
+
+/// The largest resident size of this process.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
+}
+
+fn describe(found: &Measurement) -> String {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let [.., first, median, third, _] = found.step_seconds;
+    let mut text = format!(
+        "{:.2} images a second ({:.1} ms a step, quartiles {:.1} and {:.1})\n\
+         {:.1} GFLOP/s, {:.1} % of the {:.1} that {} threads reach with {}\n\
+         {} of memory at most, {} held for the backward",
+        found.images_per_second,
+        1e3 * median,
+        1e3 * first,
+        1e3 * third,
+        found.gflops,
+        100.0 * found.share_of_peak,
+        found.peak_gflops,
+        found.threads,
+        found.instructions,
+        found.peak_memory_bytes.map_or_else(|| "an unknown amount".to_owned(), mib),
+        mib(found.activation_bytes),
+    );
+    if !found.profile.is_empty() {
+        let row = |time: &KernelTime| {
+            vec![
+                time.kernel.to_owned(),
+                format!("{:.1} ms", 1e3 * time.seconds / found.steps as f64),
+                format!("{:.1} %", 100.0 * time.share),
+            ]
+        };
+        let head = ["kernel", "a step, all threads", "share"];
+        text += &format!("\n\n{}", table(&head, 1, found.profile.iter().map(row).collect()));
+    }
+    text
+}
+
+/// A step, and its multiply-adds for each image.
+struct Subject {
+    step: Box<dyn FnMut() -> anyhow::Result<()>>,
+    macs: f64,
+}
+
+/// Of what is timed, a backward pass costs twice as much as the forward pass.
+const FORWARD_AND_BACKWARD: f64 = 3.0;
+
+impl Subject {
+    fn new(arguments: &BenchArguments) -> anyhow::Result<Self> {
+        let BenchArguments { mode, model, batch_size, image_size: size, encoder, scope, .. } = *arguments;
+        if scope == Scope::Encoder && mode != Mode::Pretrain {
+            bail!("--scope encoder is for --mode pretrain; leave it out");
+        }
+        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
+        let (plain, tracking) = (Device::flex(), Device::flex().autodiff());
+        let memory = arguments.memory.into();
+        let recipe = PretrainRecipe::load("plain", &[])?.training;
+        let batch = random_batch(batch_size, size, backbone.classes);
+        let images = batch_images(&batch, &plain);
+        if mode != Mode::Pretrain {
+            let macs = Cost::of(&backbone, size, size)?.macs as f64;
+            let build =
+                |device| Ok::<_, TrainError>(ConvNext::new(&backbone, Seed(0), device)?.with_memory(memory));
+            if mode == Mode::Infer {
+                let model = build(&plain)?;
+                let step = move || Ok(drop(model.forward(images.clone(), &DropPath::none())?));
+                return Ok(Self { step: Box::new(step), macs });
+            }
+            let mut learner = Learner::new(build(&tracking)?, &recipe, None);
+            let step = move || {
+                learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
+                    let logits = model.forward(batch_images(batch, &plain), &DropPath::none())?;
+                    let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
+                    Ok(smoothed_cross_entropy(logits, &labels, 0.1))
+                })?;
+                Ok(())
+            };
+            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs });
+        }
+        let mut config = FcmaeConfig::new(backbone);
+        if encoder == Sites::Dense {
+            config.encoder_kind = EncoderKind::Leaky;
+        }
+        let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+        let [of_encoder, of_decoder] = pretraining_macs(&config, size)?.map(|macs| macs as f64);
+        let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory);
+        let mut number = 0;
+        let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
+            number += 1;
+            (0..batch_size as u64)
+                .map(|image| Mask::random(grid, config.mask_ratio, Seed(0), number, image))
+                .collect()
+        };
+        if scope == Scope::Encoder {
+            let step = move || Ok(drop(model.encode(images.clone(), &masks()?)?.sum().backward()));
+            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder });
+        }
+        let mut learner = Learner::new(model, &recipe, None);
+        let step = move || {
+            let masks = masks()?;
+            learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
+                Ok(model.forward(batch_images(batch, &plain), &masks)?.loss)
+            })?;
+            Ok(())
+        };
+        Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * (of_encoder + of_decoder) })
+    }
+}
+
+/// So small that nothing diverges, however many steps are timed.
+const LEARNING_RATE: f64 = 1e-6;
+
+/// Images without pattern, the same every time.
+fn random_batch(count: usize, size: usize, classes: usize) -> Batch {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+    };
+    Batch {
+        images: (0..count * 3 * size * size).map(|_| next()).collect(),
+        channels: 3,
+        height: size,
+        width: size,
+        labels: (0..count).map(|image| Some(image % classes.max(1))).collect(),
+        samples: (0..count).collect(),
+        epoch: 0,
+    }
+}
