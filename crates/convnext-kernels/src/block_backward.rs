@@ -312,7 +312,7 @@ impl BranchBackward<'_> {
                     let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
                     let rows = &dout[wide(&segment.rows, channels)];
                     timed(Kernel::Residual, || {
-                        arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums })
+                        arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
                     });
                     done += segment.rows.len();
                 }

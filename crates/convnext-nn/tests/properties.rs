@@ -9,6 +9,7 @@ use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
+use convnext_nn::block_op::BlockMemory;
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SitePyramid, forward_masked_dense, images_to_patches,
     parameter_shapes, tensor_values,
@@ -54,6 +55,22 @@ fn sparse_equals_masked_dense_forward_and_every_gradient() {
         for (parameter, gradient) in &sparse_gradients {
             assert_close(parameter, gradient, &dense_gradients[parameter], 1e-4);
         }
+    }
+}
+
+#[test]
+fn computing_a_block_again_changes_no_bit() {
+    let device = Device::flex().autodiff();
+    let pixels = images([3, 3, 24, 32], &device);
+    let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
+    for name in ["micro", "v1-micro"] {
+        let run = |memory| {
+            let model = ruled(Fcmae::new(&fcmae(name, EncoderKind::Sparse), Seed(0), &device).unwrap());
+            let model = model.with_memory(memory);
+            let loss = model.forward(pixels.clone(), &masks).unwrap().loss;
+            (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
+        };
+        assert_eq!(run(BlockMemory::Keep), run(BlockMemory::Recompute), "{name}");
     }
 }
 

@@ -28,8 +28,8 @@ const WORKING_TENSORS: u64 = 9;
 /// Copies of a batch's images: in the loader's queue, in the making, on the device, cut into patches.
 const IMAGE_COPIES: u64 = 6;
 
-/// What the program needs before it has read an image.
-const PROGRAM: u64 = 64 << 20;
+/// What the program needs before it has read an image, with what its allocator keeps at hand.
+const PROGRAM: u64 = 240 << 20;
 
 /// An estimate of the memory that a training needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ mod tests {
     /// Peaks that were measured with two threads, in MiB: model, batch, peak.
     #[test]
     fn estimates_lie_a_little_above_measured_peaks() {
-        for (model, batch, peak) in [("atto", 4, 195), ("atto", 16, 297), ("tiny", 4, 676), ("base", 2, 1823)]
+        for (model, batch, peak) in [("atto", 4, 345), ("atto", 16, 447), ("tiny", 4, 925), ("base", 2, 2088)]
         {
             let found = pretraining(model, &[&format!("training.batch_size={batch}")]) >> 20;
             assert!(

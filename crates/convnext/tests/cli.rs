@@ -21,6 +21,7 @@ mod cli {
     mod finetuning;
     mod inspecting;
     mod labels;
+    mod measuring;
     mod pretraining;
     mod quickstarting;
     mod reconstructing;

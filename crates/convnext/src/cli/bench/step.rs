@@ -1,0 +1,121 @@
+//! What the bench times: a step of each mode on random images.
+
+use std::iter::once;
+
+use anyhow::bail;
+use burn::tensor::Device;
+use convnext::core::{
+    ConfigError, Cost, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, pretraining_macs,
+};
+use convnext::data::Batch;
+use convnext::nn::{ConvNext, DropPath, Fcmae};
+use convnext::train::{Learner, PretrainRecipe, TrainError, batch_images, smoothed_cross_entropy};
+
+use super::{BenchArguments, Mode, Scope, Sites};
+use crate::cli::values::MemoryName;
+
+/// So small that nothing diverges, however many steps are timed.
+const LEARNING_RATE: f64 = 1e-6;
+
+/// A step, and its multiply-adds for each image.
+pub(super) struct Subject {
+    /// Does it once.
+    pub(super) step: Box<dyn FnMut() -> anyhow::Result<()>>,
+    /// Of all that the step does.
+    pub(super) macs: f64,
+}
+
+/// Of what is timed, a backward pass costs twice as much as the forward pass.
+const FORWARD_AND_BACKWARD: f64 = 3.0;
+
+impl Subject {
+    pub(super) fn new(arguments: &BenchArguments) -> anyhow::Result<Self> {
+        let BenchArguments { mode, model, batch_size, image_size: size, encoder, scope, .. } = *arguments;
+        if scope == Scope::Encoder && mode != Mode::Pretrain {
+            bail!("--scope encoder is for --mode pretrain; leave it out");
+        }
+        if encoder == Sites::Dense && mode != Mode::Pretrain {
+            bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
+        }
+        if arguments.memory == MemoryName::Recompute && mode == Mode::Infer {
+            bail!("--memory is for --mode train and pretrain; inference keeps nothing");
+        }
+        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
+        let (plain, tracking) = (Device::flex(), Device::flex().autodiff());
+        let memory = arguments.memory.into();
+        let recipe = PretrainRecipe::load("plain", &[])?.training;
+        let batch = random_batch(batch_size, size, backbone.classes);
+        let images = batch_images(&batch, &plain);
+        if mode != Mode::Pretrain {
+            let macs = Cost::of(&backbone, size, size)?.macs as f64;
+            let build =
+                |device| Ok::<_, TrainError>(ConvNext::new(&backbone, Seed(0), device)?.with_memory(memory));
+            if mode == Mode::Infer {
+                let model = build(&plain)?;
+                let step = move || {
+                    model.forward(images.clone(), &DropPath::none())?;
+                    Ok(())
+                };
+                return Ok(Self { step: Box::new(step), macs });
+            }
+            let mut learner = Learner::new(build(&tracking)?, &recipe, None);
+            let step = move || {
+                learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
+                    let logits = model.forward(batch_images(batch, &plain), &DropPath::none())?;
+                    let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
+                    Ok(smoothed_cross_entropy(logits, &labels, 0.1))
+                })?;
+                Ok(())
+            };
+            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs });
+        }
+        let mut config = FcmaeConfig::new(backbone);
+        if encoder == Sites::Dense {
+            config.encoder_kind = EncoderKind::Leaky;
+        }
+        let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+        let [of_encoder, of_decoder] = pretraining_macs(&config, size)?.map(|macs| macs as f64);
+        let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory);
+        let mut number = 0;
+        let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
+            number += 1;
+            (0..batch_size as u64)
+                .map(|image| Mask::random(grid, config.mask_ratio, Seed(0), number, image))
+                .collect()
+        };
+        if scope == Scope::Encoder {
+            let step = move || {
+                model.encode(images.clone(), &masks()?)?.sum().backward();
+                Ok(())
+            };
+            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder });
+        }
+        let mut learner = Learner::new(model, &recipe, None);
+        let step = move || {
+            let masks = masks()?;
+            learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
+                Ok(model.forward(batch_images(batch, &plain), &masks)?.loss)
+            })?;
+            Ok(())
+        };
+        Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * (of_encoder + of_decoder) })
+    }
+}
+
+/// Images without pattern, the same every time.
+fn random_batch(count: usize, size: usize, classes: usize) -> Batch {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+    };
+    Batch {
+        images: (0..count * 3 * size * size).map(|_| next()).collect(),
+        channels: 3,
+        height: size,
+        width: size,
+        labels: (0..count).map(|image| Some(image % classes.max(1))).collect(),
+        samples: (0..count).collect(),
+        epoch: 0,
+    }
+}

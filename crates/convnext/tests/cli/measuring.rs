@@ -1,0 +1,73 @@
+//! What the bench prints; how fast it is, no test decides.
+
+use serde_json::Value;
+
+use super::bench::Bench;
+
+/// Small enough for a test: one step of one image.
+const SMALL: &str = "--model micro --batch-size 1 --image-size 64 --steps 1";
+
+fn measure(flags: &str) -> Value {
+    Bench::new().json(&format!("bench {SMALL} --json {flags}"))
+}
+
+fn number(found: &Value, field: &str) -> f64 {
+    found[field].as_f64().unwrap_or_else(|| panic!("no {field} in {found}"))
+}
+
+#[test]
+fn every_mode_is_measured() {
+    let modes = [
+        "infer",
+        "train",
+        "pretrain",
+        "pretrain --encoder dense",
+        "pretrain --scope encoder --stem-stride 2",
+    ];
+    for mode in modes {
+        let found = measure(&format!("--mode {mode}"));
+        for field in ["images_per_second", "gflops", "share_of_peak", "peak_gflops"] {
+            assert!(number(&found, field) > 0.0, "{field}: {found}");
+        }
+        let held = number(&found, "activation_bytes");
+        assert_eq!(held == 0.0, mode == "infer", "{found}");
+        if cfg!(target_os = "linux") {
+            assert!(number(&found, "peak_memory_bytes") > held, "{found}");
+        }
+        assert!(found.get("profile").is_none(), "{found}");
+    }
+}
+
+#[test]
+fn a_sparse_encoder_and_recomputing_hold_less() {
+    let held = |flags: &str| number(&measure(&format!("--mode pretrain {flags}")), "activation_bytes");
+    let (keep, recompute, dense) = (held(""), held("--memory recompute"), held("--encoder dense"));
+    assert!(recompute * 2.0 < keep && keep < dense, "{recompute} {keep} {dense}");
+}
+
+#[test]
+fn a_profile_names_the_kernels() {
+    let found = measure("--mode train --profile");
+    let rows = found["profile"].as_array().unwrap();
+    let share: f64 = rows.iter().map(|row| row["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    let row = rows.iter().find(|row| row["kernel"] == "depthwise weight gradient").unwrap();
+    assert!(row["seconds"].as_f64().unwrap() > 0.0, "{row}");
+    let text = Bench::new().succeed(&format!("bench --mode infer {SMALL} --profile"));
+    assert!(text.contains("images a second") && text.contains("GELU and GRN forward"), "{text}");
+}
+
+#[test]
+fn combinations_that_mean_nothing_are_refused() {
+    let bench = Bench::new();
+    bench.refuse(
+        1,
+        &[
+            ("bench --mode infer --model micro --batch-size 1 --scope encoder", &["--scope"]),
+            ("bench --mode infer --model micro --batch-size 1 --encoder dense", &["--encoder"]),
+            ("bench --mode infer --model micro --batch-size 1 --memory recompute", &["--memory"]),
+            ("bench --mode pretrain --model micro --batch-size 1 --image-size 65", &["65"]),
+        ],
+    );
+    bench.refuse(2, &[("bench --mode guess --model micro --batch-size 1", &["guess"])]);
+}
