@@ -20,7 +20,7 @@ use crate::expansion::{Activate, Modulate, Residual};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNorm;
 use crate::pieces::{pieces, wide};
-use crate::product::{Matrix, product};
+use crate::product::{Matrix, Packed, product};
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
@@ -162,7 +162,8 @@ pub(crate) fn forward(
         arch,
         weights,
         grn: weights.grn_or_zeros(),
-        projection: &projection,
+        expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels).transposed()),
+        projection: Packed::new(Matrix::new(&projection, channels, width).transposed()),
         projection_bias: &projection_bias,
         branch_scales,
     };
@@ -183,7 +184,10 @@ struct Branch<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
     grn: [Cow<'a, [f32]>; 2],
-    projection: &'a [f32],
+    /// The first linear layer.
+    expansion: Packed,
+    /// The second one, with LayerScale.
+    projection: Packed,
     projection_bias: &'a [f32],
     branch_scales: Option<&'a [f32]>,
 }
@@ -191,7 +195,7 @@ struct Branch<'a> {
 impl Branch<'_> {
     /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`.
     fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [f32], expanded: &mut [f32]) -> Responses {
-        let Self { arch, weights, .. } = *self;
+        let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let chunk_rows = || pass.chunks.iter().map(|chunk| wide(&chunk.rows, width));
         let parts = pieces(values, chunk_rows());
@@ -206,15 +210,8 @@ impl Branch<'_> {
             let segments = pass.segments_of(chunk);
             let count = chunk.rows.len();
             let normal = normalised(arch, weights, segments, depthwise, count);
-            let weight = Matrix::new(weights.expand_weight, width, channels).transposed();
-            product(
-                arch,
-                Kernel::ProductForward,
-                Matrix::new(&normal, count, channels),
-                weight,
-                values,
-                false,
-            );
+            let normal = Matrix::new(&normal, count, channels);
+            product(arch, Kernel::ProductForward, normal, &self.expansion, values, false);
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
                 let rows = wide(&(done..done + segment.rows.len()), width);
@@ -231,7 +228,7 @@ impl Branch<'_> {
 
     /// GRN, the second linear layer, and what went in.
     fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [f32], out: &mut [f32]) {
-        let Self { arch, weights, .. } = *self;
+        let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let parts = pieces(values, pass.chunks.iter().map(|chunk| wide(&chunk.rows, width)));
         let mut outs =
@@ -248,15 +245,8 @@ impl Branch<'_> {
                 done += segment.rows.len();
             }
             let mut branch = Scratch::take(chunk.rows.len() * channels);
-            let weight = Matrix::new(self.projection, channels, width).transposed();
-            product(
-                arch,
-                Kernel::ProductForward,
-                Matrix::new(values, chunk.rows.len(), width),
-                weight,
-                &mut branch,
-                false,
-            );
+            let y = Matrix::new(values, chunk.rows.len(), width);
+            product(arch, Kernel::ProductForward, y, &self.projection, &mut branch, false);
             let mut branch = &branch[..];
             for (segment, out) in segments.iter().zip(outs) {
                 let (part, rest) = branch.split_at(out.len());

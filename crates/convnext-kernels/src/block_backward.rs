@@ -21,15 +21,11 @@ use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNormGradient;
-use crate::pieces::{pieces, wide};
-use crate::product::{Matrix, product};
+use crate::pieces::{add_to, pieces, wide};
+use crate::product::{Matrix, Packed, add_turned_product, product};
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
-
-/// Pieces that the columns of a linear layer's gradient are cut into, and the fewest columns of one.
-const PANELS: usize = 8;
-const PANEL_COLUMNS: usize = 32;
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +97,8 @@ pub(crate) fn backward(
         arch,
         weights,
         grn: weights.grn_or_zeros(),
-        projection: &projection,
+        expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels)),
+        projection: Packed::new(Matrix::new(&projection, channels, width)),
         branch_scales,
         depthwise: &depthwise,
     };
@@ -113,7 +110,7 @@ pub(crate) fn backward(
     let convolution = depthwise::backward(arch, &bands, rows, weights.depthwise_weight, &ddepthwise);
     let mut drows = convolution.rows;
     drows.par_chunks_mut(1 << 14).zip(dout.par_chunks(1 << 14)).for_each(|(sum, values)| {
-        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        add_to(sum, values);
     });
     let project_weight = transposed(&sums.project_weight, width, channels);
     let (project_weight, project_bias, layer_scale) =
@@ -236,16 +233,15 @@ impl Sums {
     }
 }
 
-fn add_to(sums: &mut [f32], values: &[f32]) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-}
-
 /// What all passes of a backward share.
 struct BranchBackward<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
     grn: [Cow<'a, [f32]>; 2],
-    projection: &'a [f32],
+    /// The first linear layer.
+    expansion: Packed,
+    /// The second one, with LayerScale.
+    projection: Packed,
     branch_scales: Option<&'a [f32]>,
     depthwise: &'a [f32],
 }
@@ -269,8 +265,11 @@ impl BranchBackward<'_> {
         self.pull(pass, &responses, &through_norm, expanded, dy, values, ddepthwise, sums);
         let (channels, width) = (self.weights.channels(), self.weights.width());
         let rows = pass.rows.len();
-        self.add_products(&mut sums.expand_weight, Matrix::new(expanded, rows, width), normal, channels);
-        self.add_products(&mut sums.project_weight, Matrix::new(values, rows, width), gradient, channels);
+        // The third sweep.
+        let [du, y] = [expanded, values].map(|values| Matrix::new(values, rows, width));
+        let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
+        add_turned_product(self.arch, du, normal, &mut sums.expand_weight);
+        add_turned_product(self.arch, y, gradient, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes
@@ -287,7 +286,7 @@ impl BranchBackward<'_> {
         values: &mut [f32],
         bias_sums: &mut [f32],
     ) -> (Responses, Vec<f32>) {
-        let Self { arch, weights, .. } = *self;
+        let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let mut squares = vec![0.0; pass.segments.len() * width];
         let mut products = squares.clone();
@@ -317,15 +316,8 @@ impl BranchBackward<'_> {
                     done += segment.rows.len();
                 }
                 normal.copy_from_slice(&normalised(arch, weights, segments, self.depthwise, count));
-                let weight = Matrix::new(self.projection, channels, width);
-                product(
-                    arch,
-                    Kernel::ProductInputGradient,
-                    Matrix::new(gradient, count, channels),
-                    weight,
-                    dy,
-                    false,
-                );
+                let gradient = Matrix::new(gradient, count, channels);
+                product(arch, Kernel::ProductInputGradient, gradient, &self.projection, dy, false);
                 let mut done = 0;
                 let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
                 for (segment, (squares, products)) in segments.iter().zip(pooled) {
@@ -360,7 +352,7 @@ impl BranchBackward<'_> {
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let Self { arch, weights, .. } = *self;
+        let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let of_rows = |columns| pass.chunks.iter().map(move |chunk| wide(&chunk.rows, columns));
         let mut outs =
@@ -406,19 +398,12 @@ impl BranchBackward<'_> {
 
     /// From du of a chunk back through the first linear layer and LayerNorm.
     fn pull_norm(&self, pass: &Pass, chunk: &Chunk, du: &[f32], outs: Vec<&mut [f32]>, sums: &mut ChunkSums) {
-        let Self { arch, weights, .. } = *self;
+        let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let count = chunk.rows.len();
         let mut dnormal = Scratch::take(count * channels);
-        let weight = Matrix::new(weights.expand_weight, width, channels);
-        product(
-            arch,
-            Kernel::ProductInputGradient,
-            Matrix::new(du, count, width),
-            weight,
-            &mut dnormal,
-            false,
-        );
+        let du = Matrix::new(du, count, width);
+        product(arch, Kernel::ProductInputGradient, du, &self.expansion, &mut dnormal, false);
         let mut rest = &dnormal[..];
         for (segment, drows) in pass.segments_of(chunk).iter().zip(outs) {
             let (dout, after) = rest.split_at(drows.len());
@@ -433,25 +418,6 @@ impl BranchBackward<'_> {
             };
             timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
         }
-    }
-
-    /// The third sweep: adds `left^T right` to a gradient `[E, C]`, where left is `[rows, E]` and right
-    /// `[rows, C]`.
-    fn add_products(&self, sum: &mut [f32], left: Matrix<'_>, right: &[f32], channels: usize) {
-        let (rows, width) = (right.len() / channels, sum.len() / channels);
-        let columns = width.div_ceil(PANELS).max(PANEL_COLUMNS);
-        sum.par_chunks_mut(columns * channels).enumerate().for_each(|(panel, sum)| {
-            let begin = panel * columns;
-            let left = left.columns(begin..begin + sum.len() / channels).transposed();
-            product(
-                self.arch,
-                Kernel::ProductWeightGradient,
-                left,
-                Matrix::new(right, rows, channels),
-                sum,
-                true,
-            );
-        });
     }
 }
 

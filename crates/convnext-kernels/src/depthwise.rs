@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::bands::{BORDER, Band, Bands, SIDE};
 use crate::lanes::{add, load, store};
-use crate::pieces::{pieces, wide};
+use crate::pieces::{add_to, pieces, wide};
 use crate::profile::{Kernel, timed};
 
 /// Taps of a channel.
@@ -246,7 +246,7 @@ fn weight_gradient(
         .collect();
     let mut sums = vec![0.0; (TAPS + 1) * channels];
     for partial in &partial_sums {
-        sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+        add_to(&mut sums, partial);
     }
     let bias = sums.split_off(TAPS * channels);
     (channels_first(&sums, channels), bias)

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::EPSILON;
 use crate::instructions::instructions;
 use crate::lanes::{add, load, store};
+use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
 
 /// Rows that a thread works on at a time.
@@ -49,7 +50,7 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
     for partial in &partial {
         for (sums, values) in sums.iter_mut().zip(partial) {
-            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            add_to(sums, values);
         }
     }
     let [dweight, dbias] = sums;

@@ -7,6 +7,8 @@
 //! **Invariant:** no framework, no files, no model names. This is the only crate that may ever
 //! contain `unsafe`.
 
+mod adamw;
+mod allocator;
 mod bands;
 mod block;
 mod block_backward;
@@ -15,10 +17,13 @@ mod block_tests;
 mod cut;
 mod depthwise;
 mod expansion;
+mod gather;
 mod gelu;
 mod instructions;
 mod lanes;
 mod layer_norm;
+mod linear;
+mod patch_loss;
 mod peak;
 mod pieces;
 mod product;
@@ -29,10 +34,15 @@ mod sites;
 #[cfg(test)]
 mod testing;
 
+pub use adamw::{AdamWStep, adamw};
+pub use allocator::keep_freed_memory;
 pub use block::{BlockWeights, KeptBlock, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
+pub use gather::{gather_rows, gather_rows_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
+pub use linear::{LinearGradients, linear_backward, linear_forward};
+pub use patch_loss::{PatchedImages, patch_errors};
 pub use peak::peak_flops;
 pub use profile::{end_profile, start_profile};
 pub use sites::{Sites, SitesError};

@@ -1,4 +1,4 @@
-//! A buffer cut into pieces that threads write independently.
+//! A buffer cut into pieces that threads write independently, and put together again.
 
 use std::ops::Range;
 
@@ -18,6 +18,11 @@ pub(crate) fn pieces(values: &mut [f32], ranges: impl IntoIterator<Item = Range<
 /// A range times a width: from rows to values.
 pub(crate) fn wide(rows: &Range<usize>, width: usize) -> Range<usize> {
     rows.start * width..rows.end * width
+}
+
+/// Adds values to sums, one by one.
+pub(crate) fn add_to(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
 #[cfg(test)]

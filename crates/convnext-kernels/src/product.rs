@@ -1,12 +1,28 @@
-//! Matrix products on one thread: the `gemm` crate behind bounds checks.
+//! Matrix products on rows, one thread each: `out = left right`.
+//!
+//! The right side is packed once into panels of at most 64 columns, and every thread that holds some rows
+//! of the left side reads the same panels. A tile of the output, a few rows by one panel, stays in the registers
+//! while it is summed up.
 //!
 //! Callers cut their work by shapes and give each piece to a thread, so that results do not depend
 //! on the number of threads.
 
-use gemm::Parallelism;
-use pulp::Arch;
+use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::lanes::{load, store};
+use crate::pieces::{pieces, wide};
 use crate::profile::{Kernel, timed};
+use crate::scratch::Scratch;
+
+/// Most columns of a panel, and what their number is a multiple of.
+const WIDEST: usize = 64;
+const STEP: usize = 16;
+
+/// Inner values that are summed up at a time: so few that a panel of them stays in the second cache.
+const DEPTH: usize = 256;
 
 /// A matrix that lies in a slice.
 #[derive(Debug, Clone, Copy)]
@@ -14,39 +30,109 @@ pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     rows: usize,
     columns: usize,
-    /// From one row to the next.
-    row_stride: usize,
-    /// From one column to the next.
-    column_stride: usize,
+    /// Whether `values` hold column after column.
+    turned: bool,
 }
 
 impl<'a> Matrix<'a> {
     /// Row after row.
     pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix has as many values as its shape says");
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+        Self { values, rows, columns, turned: false }
     }
 
     pub(crate) fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
+        Self { rows: self.columns, columns: self.rows, turned: !self.turned, ..self }
+    }
+}
+
+/// The right side of products.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// By pieces of the inner dimension, then by panels: `[inner, width]`, with zeros after the last column.
+    values: Scratch,
+    inner: usize,
+    columns: usize,
+}
+
+impl Packed {
+    /// Packs a matrix on all threads.
+    pub(crate) fn new(matrix: Matrix<'_>) -> Self {
+        let Matrix { values, rows: inner, columns, turned } = matrix;
+        let padded = columns.next_multiple_of(STEP);
+        let mut packed = Scratch::take(inner * padded);
+        packed.par_chunks_mut((DEPTH * padded).max(1)).enumerate().for_each(|(piece, packed)| {
+            let depth = packed.len() / padded;
+            let lines = piece * DEPTH..piece * DEPTH + depth;
+            let panels: Vec<Panel> = Panel::all(columns).collect();
+            let parts = pieces(packed, panels.iter().map(|panel| wide(&panel.padded(), depth)));
+            panels.par_iter().zip(parts).for_each(|(panel, packed)| {
+                timed(Kernel::Packing, || {
+                    if turned {
+                        pack_turned(
+                            &values[wide(&panel.columns, inner)],
+                            inner,
+                            lines.clone(),
+                            panel,
+                            packed,
+                        );
+                    } else {
+                        pack(values, columns, lines.clone(), panel, packed);
+                    }
+                });
+            });
+        });
+        Self { values: packed, inner, columns }
+    }
+
+    /// The lines of a panel, `[lines, width]`. The lines are those of a piece.
+    fn panel(&self, lines: &Range<usize>, panel: &Panel) -> &[f32] {
+        let begin = lines.start * self.columns.next_multiple_of(STEP);
+        &self.values[begin..][wide(&panel.padded(), lines.len())]
+    }
+}
+
+/// Some columns of the right side.
+struct Panel {
+    columns: Range<usize>,
+}
+
+impl Panel {
+    /// As few as possible, and then as equal as possible: with a narrow one the registers would wait for
+    /// each other.
+    fn all(columns: usize) -> impl Iterator<Item = Self> {
+        let width = columns.div_ceil(columns.div_ceil(WIDEST).max(1)).next_multiple_of(STEP).max(STEP);
+        (0..columns).step_by(width).map(move |begin| Self { columns: begin..columns.min(begin + width) })
+    }
+
+    /// With the zeros after the last column.
+    fn padded(&self) -> Range<usize> {
+        self.columns.start..self.columns.end.next_multiple_of(STEP)
+    }
+}
+
+/// Packs a panel of a matrix that lies row after row.
+fn pack(values: &[f32], columns: usize, lines: Range<usize>, panel: &Panel, packed: &mut [f32]) {
+    for (line, packed) in lines.zip(packed.chunks_exact_mut(panel.padded().len())) {
+        let (found, rest) = packed.split_at_mut(panel.columns.len());
+        found.copy_from_slice(&values[line * columns..][panel.columns.clone()]);
+        rest.fill(0.0);
+    }
+}
+
+/// Packs a panel whose columns lie one after the other, `inner` values each.
+fn pack_turned(values: &[f32], inner: usize, lines: Range<usize>, panel: &Panel, packed: &mut [f32]) {
+    // As many lines as fit into a cache line of the source.
+    const LINES: usize = 16;
+    let width = panel.padded().len();
+    for (line, packed) in lines.step_by(LINES).zip(packed.chunks_mut(LINES * width)) {
+        for (column, values) in values.chunks_exact(inner).enumerate() {
+            for (packed, value) in packed.chunks_exact_mut(width).zip(&values[line..]) {
+                packed[column] = *value;
+            }
         }
-    }
-
-    /// Some neighbouring columns.
-    pub(crate) fn columns(self, range: std::ops::Range<usize>) -> Self {
-        assert!(range.end <= self.columns, "the columns are there");
-        let start = (range.start * self.column_stride).min(self.values.len());
-        Self { values: &self.values[start..], columns: range.len(), ..self }
-    }
-
-    /// The place of the last value, or none of an empty matrix.
-    fn last(self) -> Option<usize> {
-        Some(self.rows.checked_sub(1)? * self.row_stride + self.columns.checked_sub(1)? * self.column_stride)
+        let count = panel.columns.len();
+        packed.chunks_exact_mut(width).for_each(|packed| packed[count..].fill(0.0));
     }
 }
 
@@ -58,66 +144,202 @@ pub(crate) fn product(
     arch: Arch,
     kernel: Kernel,
     left: Matrix<'_>,
-    right: Matrix<'_>,
+    right: &Packed,
     out: &mut [f32],
     add: bool,
 ) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    assert_eq!(right.rows, k, "the inner sizes of a product are equal");
-    assert_eq!(out.len(), m * n, "the output has the shape of the product");
-    for side in [left, right] {
-        assert!(side.last().is_none_or(|last| last < side.values.len()), "the matrix lies in its slice");
-    }
-    timed(kernel, || match arch {
-        Arch::Scalar => plain_product(left, right, out, add),
-        _ => fast_product(left, right, out, add),
+    rows_of_product(arch, kernel, left, 0..left.rows, right, out, add);
+}
+
+/// Some rows of a product.
+fn rows_of_product(
+    arch: Arch,
+    kernel: Kernel,
+    left: Matrix<'_>,
+    rows: Range<usize>,
+    right: &Packed,
+    out: &mut [f32],
+    add: bool,
+) {
+    assert_eq!(left.columns, right.inner, "the inner sizes of a product are equal");
+    assert_eq!(out.len(), rows.len() * right.columns, "the output has the shape of the product");
+    assert!(rows.end <= left.rows, "the rows are there");
+    timed(kernel, || arch.dispatch(Product { left, rows, right, out, add }));
+}
+
+/// Pieces that [`add_turned_product`] cuts its output into, and the fewest rows of one.
+const PIECES: usize = 8;
+const PIECE_ROWS: usize = 24;
+
+/// Adds `left^T right` to `sums`: the gradient of a linear layer's weight. Every piece of the output has
+/// one writer.
+///
+/// # Panics
+/// When the shapes do not fit each other.
+pub(crate) fn add_turned_product(arch: Arch, left: Matrix<'_>, right: Matrix<'_>, sums: &mut [f32]) {
+    let left = left.transposed();
+    let (count, width) = (left.rows, right.columns.max(1));
+    let right = Packed::new(right);
+    let piece = count.div_ceil(PIECES).next_multiple_of(TALLEST).max(PIECE_ROWS);
+    sums.par_chunks_mut(piece * width).enumerate().for_each(|(index, sums)| {
+        let begin = index * piece;
+        let rows = begin..begin + sums.len() / width;
+        rows_of_product(arch, Kernel::ProductWeightGradient, left, rows, &right, sums, true);
     });
 }
 
-/// The product of the crate `gemm`, on shapes that were checked.
-fn fast_product(left: Matrix<'_>, right: Matrix<'_>, out: &mut [f32], add: bool) {
-    let (m, n, k) = (left.rows, right.columns, left.columns);
-    let stride = |stride: usize| isize::try_from(stride).unwrap_or(isize::MAX);
-    // SAFETY: `out` holds m * n values at strides (n, 1) and is borrowed mutably, so that it overlaps
-    // with nothing. The asserts of `product`, the only caller, hold the last value of `left` and `right`, and so every one, to
-    // their slices. A slice has at most isize::MAX bytes, so no stride that is used was cut.
-    #[allow(unsafe_code, reason = "the product's crate takes pointers and strides")]
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            stride(n),
-            add,
-            left.values.as_ptr(),
-            stride(left.column_stride),
-            stride(left.row_stride),
-            right.values.as_ptr(),
-            stride(right.column_stride),
-            stride(right.row_stride),
-            if add { 1.0 } else { 0.0 },
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+/// Most rows of a tile.
+const TALLEST: usize = 6;
+
+struct Product<'a> {
+    left: Matrix<'a>,
+    rows: Range<usize>,
+    right: &'a Packed,
+    out: &'a mut [f32],
+    add: bool,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, rows, right, out, add } = self;
+        if right.inner == 0 && !add {
+            out.fill(0.0);
+        }
+        for begin in (0..right.inner).step_by(DEPTH) {
+            let lines = begin..right.inner.min(begin + DEPTH);
+            let add = add || begin > 0;
+            for panel in Panel::all(right.columns) {
+                let tiles = Tiles {
+                    left,
+                    rows: rows.clone(),
+                    lines: lines.clone(),
+                    panel: right.panel(&lines, &panel),
+                    first_column: panel.columns.start,
+                    columns: right.columns,
+                    add,
+                };
+                match (left.turned, panel.padded().len()) {
+                    (false, 16) => tiles.run::<S, 16, false>(simd, out),
+                    (false, 32) => tiles.run::<S, 32, false>(simd, out),
+                    (false, 48) => tiles.run::<S, 48, false>(simd, out),
+                    (false, _) => tiles.run::<S, 64, false>(simd, out),
+                    (true, 16) => tiles.run::<S, 16, true>(simd, out),
+                    (true, 32) => tiles.run::<S, 32, true>(simd, out),
+                    (true, 48) => tiles.run::<S, 48, true>(simd, out),
+                    (true, _) => tiles.run::<S, 64, true>(simd, out),
+                }
+            }
+        }
     }
 }
 
-/// The definition: the reference, and the product of processors without vector instructions.
-fn plain_product(left: Matrix<'_>, right: Matrix<'_>, out: &mut [f32], add: bool) {
-    if !add {
-        out.fill(0.0);
+/// The tiles below one panel.
+struct Tiles<'a> {
+    left: Matrix<'a>,
+    rows: Range<usize>,
+    lines: Range<usize>,
+    panel: &'a [f32],
+    first_column: usize,
+    columns: usize,
+    add: bool,
+}
+
+impl Tiles<'_> {
+    /// A panel of W columns, as many registers of it at a time as the processor has room for.
+    #[inline(always)]
+    fn run<S: Simd, const W: usize, const TURNED: bool>(&self, simd: S, out: &mut [f32]) {
+        match S::F32_LANES {
+            16 => match W {
+                64 => self.column::<S, 4, W, TURNED>(simd, 0, out),
+                48 => self.column::<S, 3, W, TURNED>(simd, 0, out),
+                32 => self.column::<S, 2, W, TURNED>(simd, 0, out),
+                _ => self.column::<S, 1, W, TURNED>(simd, 0, out),
+            },
+            8 => (0..W).step_by(16).for_each(|at| self.column::<S, 2, W, TURNED>(simd, at, out)),
+            lanes => (0..W).step_by(4 * lanes).for_each(|at| self.column::<S, 4, W, TURNED>(simd, at, out)),
+        }
     }
-    for (row, out) in out.chunks_exact_mut(right.columns.max(1)).enumerate() {
-        for inner in 0..left.columns {
-            let factor = left.values[row * left.row_stride + inner * left.column_stride];
-            for (column, out) in out.iter_mut().enumerate() {
-                *out += factor * right.values[inner * right.row_stride + column * right.column_stride];
+
+    /// All rows of V registers of columns.
+    #[inline(always)]
+    fn column<S: Simd, const V: usize, const W: usize, const TURNED: bool>(
+        &self,
+        simd: S,
+        at: usize,
+        out: &mut [f32],
+    ) {
+        let count = self.rows.len();
+        let mut row = 0;
+        while row + TALLEST <= count {
+            self.tile::<S, TALLEST, V, W, TURNED>(simd, row, at, out);
+            row += TALLEST;
+        }
+        while row + 2 <= count {
+            self.tile::<S, 2, V, W, TURNED>(simd, row, at, out);
+            row += 2;
+        }
+        if row < count {
+            self.tile::<S, 1, V, W, TURNED>(simd, row, at, out);
+        }
+    }
+
+    /// M rows by V registers.
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize, const W: usize, const TURNED: bool>(
+        &self,
+        simd: S,
+        row: usize,
+        at: usize,
+        out: &mut [f32],
+    ) {
+        let mut sums = [[simd.splat_f32s(0.0); V]; M];
+        let first = self.rows.start + row;
+        let panel = self.panel.as_chunks::<W>().0;
+        if TURNED {
+            let stride = self.left.rows;
+            let lines = self.left.values[self.lines.start * stride..].chunks(stride);
+            for (line, panel) in lines.zip(panel) {
+                let factors = &line[first..first + M];
+                multiply_add::<S, M, V>(simd, &mut sums, |row| factors[row], &panel[at..]);
             }
+        } else {
+            let stride = self.left.columns;
+            let rows: [&[f32]; M] = std::array::from_fn(|m| {
+                &self.left.values[(first + m) * stride + self.lines.start..][..panel.len()]
+            });
+            for inner in 0..panel.len() {
+                multiply_add::<S, M, V>(simd, &mut sums, |row| rows[row][inner], &panel[inner][at..]);
+            }
+        }
+        for (m, sums) in sums.into_iter().enumerate() {
+            let out = &mut out[(row + m) * self.columns..][..self.columns];
+            for (v, sum) in sums.into_iter().enumerate() {
+                let at = self.first_column + at + v * S::F32_LANES;
+                if at < self.columns {
+                    let value = if self.add { simd.add_f32s(load(simd, out, at), sum) } else { sum };
+                    store(simd, out, at, value);
+                }
+            }
+        }
+    }
+}
+
+/// One inner value of a tile.
+#[inline(always)]
+fn multiply_add<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; M],
+    factor: impl Fn(usize) -> f32,
+    panel: &[f32],
+) {
+    let lanes = &S::as_simd_f32s(panel).0[..V];
+    for (row, sums) in sums.iter_mut().enumerate() {
+        let factor = simd.splat_f32s(factor(row));
+        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+            *sum = simd.mul_add_e_f32s(factor, *lanes, *sum);
         }
     }
 }
@@ -128,24 +350,38 @@ mod tests {
     use crate::instructions::ladder;
     use crate::testing::noise;
 
+    /// The definition.
+    fn plain(left: &[f32], right: &[f32], [m, n, k]: [usize; 3]) -> Vec<f64> {
+        let value = |place: usize| {
+            let (row, column) = (place / n, place % n);
+            (0..k).map(|inner| f64::from(left[row * k + inner]) * f64::from(right[inner * n + column])).sum()
+        };
+        (0..m * n).map(value).collect()
+    }
+
+    fn turn(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+        (0..rows * columns).map(|i| values[(i % rows) * columns + i / rows]).collect()
+    }
+
     #[test]
     fn products_of_any_layout_follow_the_definition() {
-        for (m, n, k) in [(1, 1, 1), (5, 7, 3), (64, 40, 160), (33, 129, 17), (300, 16, 70)] {
-            let (left, right) = (noise(m * k, 1), noise(k * n, 2));
-            let turn = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
-                (0..rows * columns).map(|i| values[(i % rows) * columns + i / rows]).collect()
-            };
+        let shapes =
+            [[1, 1, 1], [5, 7, 3], [64, 40, 160], [33, 129, 17], [300, 16, 70], [13, 200, 600], [4, 3, 0]];
+        for [m, n, k] in shapes {
+            let (left, right, before) = (noise(m * k, 1), noise(k * n, 2), noise(m * n, 3));
             let (left_turned, right_turned) = (turn(&left, m, k), turn(&right, k, n));
-            let mut expected = noise(m * n, 3);
-            let before = expected.clone();
-            plain_product(Matrix::new(&left, m, k), Matrix::new(&right, k, n), &mut expected, true);
+            let expected = plain(&left, &right, [m, n, k]);
             for (name, arch) in ladder() {
                 for lhs in [Matrix::new(&left, m, k), Matrix::new(&left_turned, k, m).transposed()] {
                     for rhs in [Matrix::new(&right, k, n), Matrix::new(&right_turned, n, k).transposed()] {
-                        let mut out = before.clone();
-                        product(arch, Kernel::ProductForward, lhs, rhs, &mut out, true);
-                        for (found, expected) in out.iter().zip(&expected) {
-                            assert!((found - expected).abs() < 1e-4, "{name} {m} x {n} x {k}");
+                        for add in [false, true] {
+                            let mut out = before.clone();
+                            product(arch, Kernel::ProductForward, lhs, &Packed::new(rhs), &mut out, add);
+                            for ((found, expected), before) in out.iter().zip(&expected).zip(&before) {
+                                let expected = expected + if add { f64::from(*before) } else { 0.0 };
+                                let error = (f64::from(*found) - expected).abs();
+                                assert!(error < 1e-4, "{name} {m} x {n} x {k}: {error}");
+                            }
                         }
                     }
                 }
@@ -154,24 +390,18 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_matrix_are_a_matrix() {
-        let (left, right) = (noise(6 * 4, 1), noise(4 * 10, 2));
-        let mut whole = vec![0.0; 60];
-        plain_product(Matrix::new(&left, 6, 4), Matrix::new(&right, 4, 10), &mut whole, false);
-        for (_, arch) in ladder() {
-            let mut part = vec![9.0; 18];
-            product(
-                arch,
-                Kernel::ProductForward,
-                Matrix::new(&left, 6, 4),
-                Matrix::new(&right, 4, 10).columns(5..8),
-                &mut part,
-                false,
-            );
-            for (row, part) in part.chunks_exact(3).enumerate() {
-                for (found, expected) in part.iter().zip(&whole[row * 10 + 5..]) {
-                    assert!((found - expected).abs() < 1e-5);
-                }
+    fn gradients_of_weights_are_added_piece_by_piece() {
+        let (rows, outputs, inputs) = (70, 101, 33);
+        let (left, right, before) =
+            (noise(rows * outputs, 1), noise(rows * inputs, 2), noise(outputs * inputs, 3));
+        let expected = plain(&turn(&left, rows, outputs), &right, [outputs, inputs, rows]);
+        for (name, arch) in ladder() {
+            let mut sums = before.clone();
+            let [left, right] =
+                [(&left, outputs), (&right, inputs)].map(|(v, columns)| Matrix::new(v, rows, columns));
+            add_turned_product(arch, left, right, &mut sums);
+            for ((found, expected), before) in sums.iter().zip(&expected).zip(&before) {
+                assert!((f64::from(*found) - expected - f64::from(*before)).abs() < 1e-4, "{name}");
             }
         }
     }

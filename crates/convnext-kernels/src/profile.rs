@@ -14,26 +14,34 @@ pub(crate) enum Kernel {
     DepthwiseWeightGradient,
     LayerNorm,
     LayerNormGradient,
+    Packing,
     ProductForward,
     ProductInputGradient,
     ProductWeightGradient,
     Expansion,
     ExpansionGradient,
     Residual,
+    Gather,
+    Loss,
+    Optimizer,
 }
 
-const KERNELS: [(Kernel, &str); 11] = [
+const KERNELS: [(Kernel, &str); 15] = [
     (Kernel::DepthwiseForward, "depthwise forward"),
     (Kernel::DepthwiseInputGradient, "depthwise input gradient"),
     (Kernel::DepthwiseWeightGradient, "depthwise weight gradient"),
     (Kernel::LayerNorm, "LayerNorm forward"),
     (Kernel::LayerNormGradient, "LayerNorm gradient"),
+    (Kernel::Packing, "packing of weights"),
     (Kernel::ProductForward, "linear layers forward"),
     (Kernel::ProductInputGradient, "linear layers input gradient"),
     (Kernel::ProductWeightGradient, "linear layers weight gradient"),
     (Kernel::Expansion, "GELU and GRN forward"),
     (Kernel::ExpansionGradient, "GELU and GRN gradient"),
     (Kernel::Residual, "residual and drop path"),
+    (Kernel::Gather, "gathers"),
+    (Kernel::Loss, "loss of patches"),
+    (Kernel::Optimizer, "optimiser"),
 ];
 
 /// Does the work, and counts its time if profiling is on.

@@ -8,6 +8,7 @@
 
 use crate::EPSILON;
 use crate::cut::Pass;
+use crate::pieces::add_to;
 
 /// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far
 /// below what f32 resolves beside any real response.
@@ -77,7 +78,7 @@ fn sum_segments(pass: &Pass, width: usize, values: &[f32]) -> Vec<f32> {
     let mut sums = vec![0.0; pass.images.len() * width];
     for (segment, values) in pass.segments.iter().zip(values.chunks_exact(width)) {
         let sums = &mut sums[pass.place_of(segment) * width..][..width];
-        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        add_to(sums, values);
     }
     sums
 }

@@ -6,9 +6,11 @@ use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES};
 
 use crate::block::Block;
-use crate::block_op::BlockMemory;
 use crate::layers::{Convolution, LayerNorm};
+use crate::ops::block::BlockMemory;
+use crate::ops::gather::gather;
 use crate::parameters::Scope;
+use crate::site_map::index_tensor;
 use crate::{DropPath, ModelError, SiteMap, SitePyramid};
 
 /// A convolution whose kernel is its stride, then LayerNorm.
@@ -28,7 +30,7 @@ impl Stem {
     /// - output: `[S, C_0]`
     fn forward(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
         let stride = self.conv.weight.lazy_shape()[2];
-        let patches = sites.gather(stem_patches(images, stride));
+        let patches = stem_patches(images, stride, sites);
         self.norm.forward(self.conv.forward_patches(patches))
     }
 }
@@ -51,7 +53,7 @@ impl Downsampling {
     /// - output: `[S_i, C_i]`
     fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
         let [count] = children.dims();
-        let gathered = self.norm.forward(rows).select(0, children).reshape([count as i32 / 4, -1]);
+        let gathered = gather(self.norm.forward(rows), children).reshape([count as i32 / 4, -1]);
         self.conv.forward_gathered(gathered)
     }
 }
@@ -167,15 +169,28 @@ impl Backbone {
 ///
 /// # Shapes
 /// - images: `[N, channels, height, width]`
-/// - output: `[N * (height / stride) * (width / stride), channels * stride * stride]`
-fn stem_patches(images: Tensor<4>, stride: usize) -> Tensor<2> {
+/// - output: `[S, channels * stride * stride]`
+fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap) -> Tensor<2> {
     let [count, channels, height, width] = images.dims();
     let (rows, columns) = (height / stride, width / stride);
-    images
-        .slice([0..count, 0..channels, 0..rows * stride, 0..columns * stride])
-        .reshape([count, channels, rows, stride, columns, stride])
-        .permute([0, 2, 4, 1, 3, 5])
-        .reshape([count * rows * columns, channels * stride * stride])
+    // A site's pixels are short pieces of lines, which a gather picks.
+    let pieces = match width == columns * stride {
+        true => images,
+        false => images.slice([0..count, 0..channels, 0..height, 0..columns * stride]),
+    };
+    let device = pieces.device();
+    let pieces = pieces.reshape([count * channels * height * columns, stride]);
+    let places = sites.sites().positions();
+    let mut picks = Vec::with_capacity(places.len() * channels * stride);
+    for place in places {
+        let (image, y, x) = (place / (rows * columns), place / columns % rows, place % columns);
+        for channel in 0..channels {
+            let line = (image * channels + channel) * height + y * stride;
+            picks.extend((line..line + stride).map(|line| line * columns + x));
+        }
+    }
+    let found = gather(pieces, index_tensor(&picks, &device));
+    found.reshape([-1, (channels * stride * stride) as i32])
 }
 
 /// Dense rows as a map.

@@ -5,8 +5,8 @@ use burn::module::Param;
 use burn::prelude::*;
 
 use crate::SiteMap;
-use crate::block_op::{self, BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
+use crate::ops::block::{self, BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::parameters::Scope;
 
 /// Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, residual.
@@ -53,7 +53,7 @@ impl Block {
     /// # Shapes
     /// - rows, output: `[rows, C]`
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, branch_scales: Option<Vec<f32>>) -> Tensor<2> {
-        block_op::block(rows, self.parameters(), sites, branch_scales, self.memory)
+        block::block(rows, self.parameters(), sites, branch_scales, self.memory)
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

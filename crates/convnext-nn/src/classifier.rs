@@ -4,8 +4,8 @@ use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES, Seed};
 
 use crate::backbone::{Backbone, rows_to_map};
-use crate::block_op::BlockMemory;
 use crate::layers::{LayerNorm, Linear};
+use crate::ops::block::BlockMemory;
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
 

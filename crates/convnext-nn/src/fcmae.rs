@@ -6,13 +6,15 @@
 use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::{EncoderKind, FcmaeConfig, Mask, PatchGrid, STAGES, Seed};
-use convnext_kernels::Sites;
+use convnext_kernels::{PatchedImages, Sites};
 
 use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
-use crate::block_op::BlockMemory;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
+use crate::ops::block::BlockMemory;
+use crate::ops::gather::gather;
+use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
 use crate::patches::{PatchStatistics, images_to_patches, patches_to_images};
 use crate::site_map::{common_grid, index_tensor};
@@ -91,10 +93,14 @@ impl Fcmae {
         self.check_masks(&images, masks)?;
         let encoded = self.encode(images.clone(), masks)?;
         let predictions = self.decode(encoded, masks)?;
-        let errors = predictions.clone() - self.targets(images, masks);
-        let count = errors.shape().num_elements();
-        // Summed dimension by dimension: the order of additions then never depends on threads.
-        let loss = errors.square().sum_dim(1).sum_dim(0).reshape([1]) / count as f64;
+        let [_, channels, height, width] = images.dims();
+        let patch = self.config.encoder.patch_size();
+        let plan = PatchLossPlan {
+            images: PatchedImages { channels, height, width, patch },
+            normalize: self.config.normalize_target,
+        };
+        let removed = index_tensor(&removed_positions(masks), &images.device());
+        let loss = patch_loss(predictions.clone(), images, removed, plan);
         Ok(FcmaeOutput { loss, predictions })
     }
 
@@ -147,27 +153,12 @@ impl Fcmae {
         let [kept, width] = projected.dims();
         let token = self.mask_token.val().reshape([1, width]);
         let sources = index_tensor(&token_sources(masks, kept), &device);
-        let mut features = Tensor::cat(vec![projected, token], 0).select(0, sources);
+        let mut features = gather(Tensor::cat(vec![projected, token], 0), sources);
         for block in &self.decoder {
             features = block.forward(features, &map, None);
         }
-        let removed = features.select(0, index_tensor(&removed_positions(masks), &device));
+        let removed = gather(features, index_tensor(&removed_positions(masks), &device));
         Ok(self.pred.forward_patches(removed))
-    }
-
-    /// What the decoder should have said at the removed patches.
-    ///
-    /// # Shapes
-    /// - images: `[N, channels, height, width]`
-    /// - output: `[N * R, V]`
-    fn targets(&self, images: Tensor<4>, masks: &[Mask]) -> Tensor<2> {
-        let removed = index_tensor(&removed_positions(masks), &images.device());
-        let patches = images_to_patches(images, self.config.encoder.patch_size()).select(0, removed);
-        if self.config.normalize_target {
-            PatchStatistics::of(patches.clone()).normalize(patches)
-        } else {
-            patches
-        }
     }
 
     /// The images with every removed patch replaced by its prediction. Normalised predictions are
@@ -192,7 +183,7 @@ impl Fcmae {
         let patches = images_to_patches(images, patch);
         let removed = removed_positions(masks);
         let pixels = if self.config.normalize_target {
-            let truth = patches.clone().select(0, index_tensor(&removed, &device));
+            let truth = gather(patches.clone(), index_tensor(&removed, &device));
             PatchStatistics::of(truth).restore(predictions)
         } else {
             predictions
@@ -202,7 +193,7 @@ impl Fcmae {
         for (prediction, &position) in removed.iter().enumerate() {
             sources[position] = count + prediction;
         }
-        let merged = Tensor::cat(vec![patches, pixels], 0).select(0, index_tensor(&sources, &device));
+        let merged = gather(Tensor::cat(vec![patches, pixels], 0), index_tensor(&sources, &device));
         Ok(patches_to_images(merged, common_grid(masks)?, patch))
     }
 

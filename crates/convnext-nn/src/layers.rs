@@ -1,10 +1,10 @@
 //! The layers that hold parameters, in PyTorch's layouts and under its names.
 
-use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
 
-use crate::layer_norm_op::LayerNormBackend;
+use crate::ops::layer_norm::layer_norm;
+use crate::ops::linear::linear;
 use crate::parameters::Scope;
 
 /// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
@@ -26,8 +26,7 @@ impl LayerNorm {
     /// # Shapes
     /// - rows, output: `[rows, channels]`
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        let [weight, bias] = [&self.weight, &self.bias].map(|part| part.val().into_dispatch());
-        Tensor::from_dispatch(Dispatch::normalize_rows(rows.into_dispatch(), weight, bias))
+        layer_norm(rows, self.weight.val(), self.bias.val())
     }
 }
 
@@ -55,7 +54,7 @@ impl Linear {
     /// - rows: `[rows, in]`
     /// - output: `[rows, out]`
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        rows.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        linear(rows, self.weight.val(), self.bias.val())
     }
 }
 
@@ -83,7 +82,7 @@ impl Convolution {
     pub fn forward_patches(&self, rows: Tensor<2>) -> Tensor<2> {
         let weight = self.weight.val();
         let outputs = weight.dims()[0];
-        self.product(rows, weight.reshape([outputs as i32, -1]))
+        linear(rows, weight.reshape([outputs as i32, -1]), self.bias.val())
     }
 
     /// The same for inputs in the order (y, x, channel), as gathered rows have it.
@@ -94,11 +93,7 @@ impl Convolution {
     pub fn forward_gathered(&self, rows: Tensor<2>) -> Tensor<2> {
         let weight = self.weight.val();
         let outputs = weight.dims()[0];
-        self.product(rows, weight.permute([0, 2, 3, 1]).reshape([outputs as i32, -1]))
-    }
-
-    fn product(&self, rows: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-        rows.matmul(weight.transpose()) + self.bias.val().unsqueeze()
+        linear(rows, weight.permute([0, 2, 3, 1]).reshape([outputs as i32, -1]), self.bias.val())
     }
 }
 

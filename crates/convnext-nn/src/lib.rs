@@ -6,28 +6,22 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`block_op`], [`layer_norm_op`]: the operations where kernels go;
+//! - [`ops`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
 //!
 //! **Invariant:** no files, no data sets, no training.
 
-pub mod block_op;
-pub mod layer_norm_op;
+pub mod ops;
 
 mod backbone;
 mod block;
-mod block_flex;
-mod block_reference;
 mod classifier;
 mod drop_path;
 mod error;
 mod fcmae;
-mod flex_slices;
-mod held;
 mod layers;
 mod masked_dense;
 mod names;
-mod nested;
 mod parameters;
 mod patches;
 mod site_map;
@@ -39,10 +33,11 @@ pub use classifier::ConvNext;
 pub use drop_path::DropPath;
 pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};
-pub use held::most_held_bytes;
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
 pub use names::{ParameterView, for_each_parameter, parameter_shapes, replace_parameters};
+pub use ops::block::BlockMemory;
+pub use ops::held::most_held_bytes;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
 pub use values::tensor_values;

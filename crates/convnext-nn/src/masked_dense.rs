@@ -12,8 +12,8 @@ use convnext_core::{Mask, STAGES};
 use crate::ModelError;
 use crate::backbone::Backbone;
 use crate::block::Block;
-use crate::block_reference::EPSILON;
 use crate::layers::{Convolution, Grn, LayerNorm};
+use crate::ops::reference::EPSILON;
 
 /// The feature maps of all four stages. Sites of removed patches hold values without meaning.
 ///

@@ -7,6 +7,7 @@ use convnext_core::{ConfigError, Mask, ModelConfig, STAGES};
 use convnext_kernels::Sites;
 
 use crate::ModelError;
+use crate::ops::gather::gather;
 
 /// The sites of one stage, with their places as an index tensor, uploaded once per forward pass.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl SiteMap {
     pub fn gather(&self, map: Tensor<2>) -> Tensor<2> {
         match &self.positions {
             None => map,
-            Some(positions) => map.select(0, positions.clone()),
+            Some(positions) => gather(map, positions.clone()),
         }
     }
 }

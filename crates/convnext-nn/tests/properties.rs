@@ -9,7 +9,7 @@ use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
-use convnext_nn::block_op::BlockMemory;
+use convnext_nn::BlockMemory;
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SitePyramid, forward_masked_dense, images_to_patches,
     parameter_shapes, tensor_values,

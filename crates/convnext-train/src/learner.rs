@@ -9,6 +9,7 @@ use convnext_data::{Batch, DataError};
 use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX, check_names};
 use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
+use crate::optimizer::ParameterState;
 use crate::{AdamW, LayerDecay, MovingAverage, NamedGradients, TrainError, TrainingRecipe};
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
@@ -112,8 +113,9 @@ impl<M: Module> Learner<M> {
             }
         };
         for (name, state) in self.optimizer.states() {
-            add(MOMENT_1, name, &state.moment_1);
-            add(MOMENT_2, name, &state.moment_2);
+            let [first, second] = &state.moments;
+            add(MOMENT_1, name, first);
+            add(MOMENT_2, name, second);
         }
         for (name, values) in self.average.iter().flat_map(MovingAverage::values) {
             add(AVERAGE, name, values);
@@ -171,10 +173,10 @@ impl<M: Module> Learner<M> {
         self.model = replace_parameters(self.model.clone(), |parameter| {
             let (name, device) = (&parameter.name, &parameter.device);
             if let Some(&time) = steps.get(name)
-                && let Some(moment_1) = take(&part_name(MOMENT_1, name), device)
-                && let Some(moment_2) = take(&part_name(MOMENT_2, name), device)
+                && let Some(first) = take(&part_name(MOMENT_1, name), device)
+                && let Some(second) = take(&part_name(MOMENT_2, name), device)
             {
-                self.optimizer.restore(name, time, moment_1, moment_2);
+                self.optimizer.restore(name, ParameterState { time, moments: [first, second] });
             }
             if let Some(average) = &mut self.average
                 && let Some(values) = take(&part_name(AVERAGE, name), device)

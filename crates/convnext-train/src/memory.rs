@@ -1,7 +1,7 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
-use convnext_nn::block_op::BlockMemory;
+use convnext_nn::BlockMemory;
 use sysinfo::System;
 
 use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};

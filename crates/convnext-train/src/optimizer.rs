@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::optim::{AdamW as BurnAdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::Tensor;
+use convnext_nn::kernels::AdamWStep;
+use convnext_nn::ops::adamw::adamw;
 use convnext_nn::replace_parameters;
 
 use crate::{LayerDecay, NamedGradients, TrainingRecipe};
 
-/// PyTorch's epsilon; Burn's default is another.
-const EPSILON: f32 = 1e-8;
+/// PyTorch's epsilon.
+const EPSILON: f64 = 1e-8;
 
 /// `true` for parameters that weight decay applies to: none of one dimension and no bias; GRN's
 /// parameters and the mask token only with `decay_grn_and_mask_token` (facts C1, D2: the release decays
@@ -22,31 +23,31 @@ pub fn decays(name: &str, shape: &[usize], decay_grn_and_mask_token: bool) -> bo
 
 /// AdamW with PyTorch's semantics: decoupled decay, bias-corrected moments, epsilon outside the root.
 ///
-/// The state is kept by parameter name. The arithmetic is Burn's; this type decides which parameters
-/// decay and how fast each learns.
+/// The state is kept by parameter name. This type decides which parameters decay and how fast each
+/// learns; the arithmetic is [`convnext_nn::ops::adamw`].
 pub struct AdamW {
-    decaying: BurnAdamW,
-    plain: BurnAdamW,
+    betas: [f64; 2],
+    weight_decay: f64,
     decay_grn_and_mask_token: bool,
     layer_decay: Option<LayerDecay>,
-    states: BTreeMap<String, AdamWState<1>>,
+    states: BTreeMap<String, ParameterState>,
+}
+
+/// What the optimiser remembers of a parameter.
+#[derive(Debug, Clone)]
+pub(crate) struct ParameterState {
+    /// Steps that it has made.
+    pub(crate) time: usize,
+    /// The running means of its gradient and of the gradient's square, flat.
+    pub(crate) moments: [Tensor<1>; 2],
 }
 
 impl AdamW {
     /// An optimiser without state. With `layer_decay`, early layers learn more slowly.
     pub fn new(recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
-        let [beta_1, beta_2] = recipe.betas;
-        let with_decay = |decay: f64| {
-            AdamWConfig::new()
-                .with_beta_1(beta_1 as f32)
-                .with_beta_2(beta_2 as f32)
-                .with_epsilon(EPSILON)
-                .with_weight_decay(decay as f32)
-                .build()
-        };
         Self {
-            decaying: with_decay(recipe.weight_decay),
-            plain: with_decay(0.0),
+            betas: recipe.betas,
+            weight_decay: recipe.weight_decay,
             decay_grn_and_mask_token: recipe.decay_grn_and_mask_token,
             layer_decay,
             states: BTreeMap::new(),
@@ -58,26 +59,31 @@ impl AdamW {
         replace_parameters(model, |parameter| {
             let gradient = gradients.get(&parameter.name)?.clone();
             let decays = decays(&parameter.name, &parameter.shape, self.decay_grn_and_mask_token);
-            let rule = if decays { &self.decaying } else { &self.plain };
             let scale = self.layer_decay.as_ref().map_or(1.0, |layers| layers.scale(&parameter.name));
-            let state = self.states.remove(&parameter.name);
-            let (values, state) = rule.step(learning_rate * scale, parameter.values(), gradient, state);
-            if let Some(state) = state {
-                self.states.insert(parameter.name.clone(), state);
-            }
+            let zeros = || gradient.zeros_like();
+            let ParameterState { time, moments } = (self.states.remove(&parameter.name))
+                .unwrap_or_else(|| ParameterState { time: 0, moments: [zeros(), zeros()] });
+            let step = AdamWStep {
+                time: time + 1,
+                learning_rate: learning_rate * scale,
+                betas: self.betas,
+                epsilon: EPSILON,
+                weight_decay: if decays { self.weight_decay } else { 0.0 },
+            };
+            let (values, moments) = adamw(parameter.values(), gradient, moments, step);
+            self.states.insert(parameter.name.clone(), ParameterState { time: time + 1, moments });
             Some(values)
         })
     }
 
-    /// The moments of each parameter, by name.
-    pub(crate) fn states(&self) -> impl Iterator<Item = (&String, &AdaptiveMomentumState<1>)> {
-        self.states.iter().map(|(name, state)| (name, &state.momentum))
+    /// What is remembered of each parameter, by name.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&String, &ParameterState)> {
+        self.states.iter()
     }
 
-    /// Takes up the moments of a parameter after `time` steps.
-    pub(crate) fn restore(&mut self, name: &str, time: usize, moment_1: Tensor<1>, moment_2: Tensor<1>) {
-        let momentum = AdaptiveMomentumState { time, moment_1, moment_2, max_moment_2: None };
-        self.states.insert(name.to_owned(), AdamWState { momentum });
+    /// Takes up the state of a parameter.
+    pub(crate) fn restore(&mut self, name: &str, state: ParameterState) {
+        self.states.insert(name.to_owned(), state);
     }
 }
 

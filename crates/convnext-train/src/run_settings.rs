@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use convnext_core::{ModelConfig, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_nn::BlockMemory;
 use convnext_nn::ModelError;
-use convnext_nn::block_op::BlockMemory;
 use serde::Serialize;
 
 use crate::{Continue, Length, Schedule, Start, TrainError, TrainingRecipe};

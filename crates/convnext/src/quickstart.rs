@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use convnext_core::{ConfigError, FcmaeConfig, ModelConfig, Seed, find_model};
 use convnext_data::Orientation;
 use convnext_io::replace_file;
-use convnext_nn::block_op::BlockMemory;
+use convnext_nn::BlockMemory;
 use convnext_train::{
     CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Observer, PretrainJob, PretrainRecipe,
     Pretrained, RunSettings, Start, Summary, TrainError, finetune, pretrain,

@@ -18,6 +18,7 @@ mod values;
 use std::io;
 
 use clap::{Parser, Subcommand};
+use convnext::nn::kernels;
 
 pub(crate) use output::is_broken_pipe;
 pub(crate) use progress::EXIT_INTERRUPTED;
@@ -86,9 +87,12 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Uses so many threads for all work, all cores by default.
+/// Gets ready to compute: on so many threads, all cores by default.
 fn use_threads(threads: Option<usize>) -> anyhow::Result<usize> {
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(io::Error::other)?;
+    kernels::keep_freed_memory();
+    // This thread is one of them: it would only wait for the others, and be woken each time.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+    pool.build_global().map_err(io::Error::other)?;
     Ok(threads)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
-use convnext::nn::block_op::BlockMemory;
+use convnext::nn::BlockMemory;
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.

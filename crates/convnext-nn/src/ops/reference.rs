@@ -1,25 +1,27 @@
-//! The block in ordinary tensor operations: the default body of every backend, and the reference
+//! Our operations in ordinary tensor operations: the default bodies of every backend, and the reference
 //! that kernels are compared with. Written on primitives, because it must also run on a nested
 //! automatic differentiation of any backend.
 //!
 //! Letters: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
 
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, TensorData};
-use convnext_kernels::Sites;
+use convnext_kernels::{PatchedImages, Sites};
 
-use crate::block_op::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+use crate::ops::block::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+use crate::ops::patch_loss::PatchLossPlan;
 
-/// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
+/// Added to the variance in LayerNorm, to the mean response in GRN and to the variance of a target patch
+/// (facts A1, A3, C4).
 pub(crate) const EPSILON: f64 = 1e-6;
 
 /// Added under the root of GRN's norm, so that its derivative at an all-zero channel is 0 and not
 /// undefined. Far below what f32 resolves beside any real response.
 const TINY: f64 = 1e-30;
 
-/// One block on rows `[S, C]`, as [`crate::block_op::BlockBackend::block`].
+/// One block on rows `[S, C]`, as [`crate::ops::block::BlockBackend::block`].
 pub(crate) fn block_in_tensor_operations<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
@@ -30,7 +32,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
     let p = parameters;
     let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
     let branch = layer_norm_in_tensor_operations::<B>(branch, p.norm_weight, p.norm_bias);
-    let branch = linear::<B>(branch, p.expand_weight, p.expand_bias);
+    let branch = linear_in_tensor_operations::<B>(branch, p.expand_weight, p.expand_bias);
     let branch = B::gelu(branch);
     let branch = match p.grn {
         GrnParameters::Absent => branch,
@@ -38,7 +40,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
             global_response_norm::<B>(branch, gamma, beta, sites.images())
         }
     };
-    let branch = linear::<B>(branch, p.project_weight, p.project_bias);
+    let branch = linear_in_tensor_operations::<B>(branch, p.project_weight, p.project_bias);
     let branch = match p.layer_scale {
         LayerScaleParameters::Absent => branch,
         LayerScaleParameters::Present { gamma } => {
@@ -97,7 +99,11 @@ pub(crate) fn layer_norm_in_tensor_operations<B: Backend>(
 }
 
 /// `rows W^T + b`: `[S, in]` to `[S, out]`, with PyTorch's weight `[out, in]`.
-fn linear<B: Backend>(rows: FloatTensor<B>, weight: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+pub(crate) fn linear_in_tensor_operations<B: Backend>(
+    rows: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
     let outputs = bias.shape()[0];
     let product = B::float_matmul(rows, B::float_swap_dims(weight, 0, 1));
     B::float_add(product, B::float_reshape(bias, Shape::new([1, outputs])))
@@ -136,4 +142,37 @@ fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor
     let factors = B::float_from_data(data, &rows.device());
     let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, shape[1]]));
     B::float_reshape(B::float_mul(x, factors), shape)
+}
+
+/// The errors `[R, V]` of predicted patches and the mean of their squares `[1]`, as
+/// [`crate::ops::patch_loss::DifferentiablePatchLoss::patch_errors`].
+pub(crate) fn patch_errors_in_tensor_operations<B: Backend>(
+    predictions: FloatTensor<B>,
+    images: FloatTensor<B>,
+    patches: IntTensor<B>,
+    plan: PatchLossPlan,
+) -> [FloatTensor<B>; 2] {
+    let PatchedImages { channels, height, width, patch } = plan.images;
+    let (count, values) = (images.shape()[0], patch * patch * channels);
+    let (rows, columns) = (height / patch, width / patch);
+    let cut = B::float_reshape(images, Shape::new([count, channels, rows, patch, columns, patch]));
+    let cut = B::float_permute(cut, &[0, 2, 4, 3, 5, 1]);
+    let targets = B::float_reshape(cut, Shape::new([count * rows * columns, values]));
+    let targets = B::float_select(targets, 0, patches);
+    let targets = if plan.normalize { normalize_patches::<B>(targets) } else { targets };
+    let errors = B::float_sub(predictions, targets);
+    let number = errors.shape().num_elements();
+    // Summed dimension by dimension: the order of additions then never depends on threads.
+    let squares = B::float_mul(errors.clone(), errors.clone());
+    let sum = B::float_reshape(B::float_sum_dim(B::float_sum_dim(squares, 1), 0), Shape::new([1]));
+    [errors, B::float_div_scalar(sum, (number as f64).into())]
+}
+
+/// Each row less its mean, over the root of its unbiased variance + 1e-6 (facts C4).
+fn normalize_patches<B: Backend>(patches: FloatTensor<B>) -> FloatTensor<B> {
+    let values = patches.shape()[1];
+    let centred = B::float_sub(patches.clone(), B::float_mean_dim(patches, 1));
+    let squares = B::float_sum_dim(B::float_mul(centred.clone(), centred.clone()), 1);
+    let variance = B::float_div_scalar(squares, ((values - 1) as f64).into());
+    B::float_div(centred, B::float_sqrt(B::float_add_scalar(variance, EPSILON.into())))
 }

@@ -17,9 +17,9 @@ use burn::tensor::Tensor;
 use convnext_kernels::{KeptBlock, Sites};
 
 use crate::SiteMap;
-use crate::block_reference::block_in_tensor_operations;
-use crate::held::Held;
-use crate::nested::{leaf, pull_back};
+use crate::ops::graph::{leaf, pull_back, register};
+use crate::ops::held::Held;
+use crate::ops::reference::block_in_tensor_operations;
 
 /// Where the rows lie, for a default body: kernels read [`Sites`] instead.
 #[derive(Debug, Clone, ExtensionType)]
@@ -242,16 +242,13 @@ impl<B: DifferentiableBlock, const N: usize> Backward<B, N> for BlockNode {
         let output_gradient = grads.consume::<B>(&ops.node);
         let SavedBlock { rows, parameters, placement, plan, kept, held: _held } = ops.state;
         let gradients = B::block_backward(rows, parameters, placement, plan, kept, output_gradient);
-        let mut list = vec![gradients.rows];
+        let mut list = vec![Some(gradients.rows)];
         let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
-            list.push(tensor.clone());
+            list.push(Some(tensor.clone()));
             tensor
         });
-        for (parent, gradient) in ops.parents.into_iter().zip(list) {
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, N>(grads, parents, list);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tensors of the CPU backend as the slices that kernels work on, and back, without copies.
 
+use std::borrow::Cow;
+
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
@@ -11,4 +13,13 @@ pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
 /// A tensor that owns these values.
 pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+/// The values of an index tensor that is contiguous.
+pub(crate) fn indices(tensor: &FlexTensor) -> Option<Cow<'_, [i32]>> {
+    if let Some(indices) = tensor.as_slice::<i32>() {
+        return Some(Cow::Borrowed(indices));
+    }
+    let wide = tensor.as_slice::<i64>()?;
+    wide.iter().map(|&index| i32::try_from(index).ok()).collect::<Option<Vec<i32>>>().map(Cow::Owned)
 }

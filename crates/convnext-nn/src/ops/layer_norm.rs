@@ -6,11 +6,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
 
-use crate::block_reference::layer_norm_in_tensor_operations;
-use crate::flex_slices::{contiguous, tensor};
-use crate::nested::{leaf, pull_back};
+use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::graph::{leaf, pull_back, register};
+use crate::ops::reference::layer_norm_in_tensor_operations;
 
 /// LayerNorm's forward, for every backend.
 #[backend_extension(Flex, Autodiff)]
@@ -93,11 +94,8 @@ impl<B: DifferentiableLayerNorm> Backward<B, 3> for LayerNormNode {
         let output_gradient = grads.consume::<B>(&ops.node);
         let [rows, weight, bias] = ops.state;
         let gradients = B::layer_norm_backward(rows, weight, bias, output_gradient);
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, 3>(grads, parents, gradients.map(Some));
     }
 }
 
@@ -115,4 +113,10 @@ impl<B: DifferentiableLayerNorm, C: CheckpointStrategy> LayerNormBackend for Aut
             OpsKind::UnTracked(node) => node.finish(B::normalize_rows(rows, weight, bias)),
         }
     }
+}
+
+/// LayerNorm over rows, on whatever backend they live.
+pub(crate) fn layer_norm(rows: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<2> {
+    let [weight, bias] = [weight, bias].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::normalize_rows(rows.into_dispatch(), weight, bias))
 }

@@ -5,12 +5,12 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 use convnext_kernels::{BlockWeights, KeptBlock, block_backward, block_forward};
 
-use crate::block_op::{
+use crate::ops::block::{
     BlockBackend, BlockGradients, BlockParameters, BlockPlan, DifferentiableBlock, GrnParameters,
     LayerScaleParameters, Placement, differentiate_default_body,
 };
-use crate::block_reference::block_in_tensor_operations;
-use crate::flex_slices::{contiguous, tensor};
+use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::reference::block_in_tensor_operations;
 
 impl BlockBackend for Flex {
     fn block(

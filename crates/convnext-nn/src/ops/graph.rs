@@ -1,5 +1,8 @@
-//! The derivative of a default body, by automatic differentiation of that body alone.
+//! What the operations' nodes in the graph share: gradients on their way to the parents, and the derivative
+//! of a default body by automatic differentiation of that body alone.
 
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::grads::Gradients;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend};
@@ -24,4 +27,17 @@ pub(crate) fn pull_back<B: Backend>(
             .unwrap_or_else(|| unreachable!("every input of the operation reaches its output"))
     };
     leaves.iter().map(&mut gradient).collect()
+}
+
+/// Hands each gradient to its parent, if that wants one.
+pub(crate) fn register<B: Backend, const N: usize>(
+    grads: &mut Gradients,
+    parents: [Option<NodeId>; N],
+    gradients: impl IntoIterator<Item = Option<FloatTensor<B>>>,
+) {
+    for (parent, gradient) in parents.into_iter().zip(gradients) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            grads.register::<B>(parent, gradient);
+        }
+    }
 }

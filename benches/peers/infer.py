@@ -1,0 +1,92 @@
+"""Images a second of other runtimes on the same model, image size and threads, in f32.
+
+    python -m venv peers && peers/bin/pip install torch timm onnx onnxscript onnxruntime openvino
+    peers/bin/python benches/peers/infer.py --peer openvino --model atto --batch-size 8
+
+Prints the median over calls, on random images, after a warm-up; one line of JSON.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+
+def export(model, images, path):
+    import torch
+
+    torch.onnx.export(model, (images,), str(path), dynamo=False, input_names=["images"], output_names=["logits"])
+
+
+def build(peer, name, batch_size, image_size, threads):
+    """A function that classifies one batch."""
+    import timm
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = timm.create_model(f"convnextv2_{name}").eval()
+    images = torch.randn(batch_size, 3, image_size, image_size)
+    if peer in ("torch", "torch-channels-last", "torch-compile"):
+        if peer == "torch-channels-last":
+            model, images = (part.to(memory_format=torch.channels_last) for part in (model, images))
+        if peer == "torch-compile":
+            model = torch.compile(model)
+
+        def call():
+            with torch.inference_mode():
+                model(images)
+
+        return call
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export(model, images, path)
+        if peer == "onnxruntime":
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            feed = {"images": images.numpy()}
+            return lambda: session.run(None, feed)
+        import openvino
+
+        core = openvino.Core()
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        request = core.compile_model(core.read_model(str(path)), "CPU", settings).create_infer_request()
+        array = images.numpy()
+        return lambda: request.infer({0: array}, share_inputs=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    peers = ["torch", "torch-channels-last", "torch-compile", "onnxruntime", "openvino"]
+    parser.add_argument("--peer", choices=peers, required=True)
+    parser.add_argument("--model", default="atto", help="a size of ConvNeXt V2")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
+    arguments = parser.parse_args()
+    call = build(
+        arguments.peer, arguments.model, arguments.batch_size, arguments.image_size, arguments.threads
+    )
+    for _ in range(3):
+        call()
+    times, end = [], time.perf_counter() + arguments.seconds
+    while time.perf_counter() < end or len(times) < 3:
+        begin = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - begin)
+    found = {"peer": arguments.peer, "images_per_second": arguments.batch_size / statistics.median(times)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+//! The operations of our backend extension: where kernels go.
+//!
+//! Each has a forward with a default body in tensor operations, for every backend, and a backward; the
+//! CPU backend overrides both with kernels on f32.
+//!
+//! - [`block`]: the ConvNeXt block;
+//! - [`linear`], [`layer_norm`], [`gather`]: what stem, downsampling, projection, prediction and head are
+//!   made of;
+//! - [`patch_loss`]: FCMAE's loss;
+//! - [`adamw`]: the optimiser's step.
+
+pub mod adamw;
+pub mod block;
+pub mod gather;
+pub mod layer_norm;
+pub mod linear;
+pub mod patch_loss;
+
+mod block_flex;
+mod flex_slices;
+mod graph;
+pub(crate) mod held;
+pub(crate) mod reference;

@@ -1,0 +1,126 @@
+//! A linear layer on rows: convolutions whose kernel is their stride are one after a gather, too.
+//!
+//! Letters: R rows, I values of a row that goes in, O of one that comes out.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor};
+
+use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::graph::register;
+use crate::ops::reference::linear_in_tensor_operations;
+
+/// The forward of a linear layer, for every backend.
+#[backend_extension(Flex, Autodiff)]
+pub trait LinearBackend: Backend {
+    /// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with PyTorch's weight `[O, I]`.
+    fn linear_rows(
+        rows: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear_in_tensor_operations::<Self>(rows, weight, bias)
+    }
+}
+
+/// What automatic differentiation needs of a backend's linear layer.
+pub trait DifferentiableLinear: LinearBackend {
+    /// The gradients of rows, if they are wanted, of weight and of bias for an output gradient `[R, O]`.
+    fn linear_backward(
+        rows: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        wants_rows: bool,
+    ) -> (Option<FloatTensor<Self>>, [FloatTensor<Self>; 2]) {
+        gradients_in_tensor_operations::<Self>(rows, weight, output_gradient, wants_rows)
+    }
+}
+
+fn gradients_in_tensor_operations<B: Backend>(
+    rows: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    dout: FloatTensor<B>,
+    wants_rows: bool,
+) -> (Option<FloatTensor<B>>, [FloatTensor<B>; 2]) {
+    let outputs = weight.shape()[0];
+    let drows = wants_rows.then(|| B::float_matmul(dout.clone(), weight));
+    let dweight = B::float_matmul(B::float_swap_dims(dout.clone(), 0, 1), rows);
+    let dbias = B::float_reshape(B::float_sum_dim(dout, 0), Shape::new([outputs]));
+    (drows, [dweight, dbias])
+}
+
+/// The CPU backend runs the kernels on f32, and the default body on other types.
+impl LinearBackend for Flex {
+    fn linear_rows(rows: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let [rows, weight, bias] = [rows, weight, bias].map(contiguous);
+        if let [Some(x), Some(w), Some(b)] = [&rows, &weight, &bias].map(FlexTensor::as_slice::<f32>) {
+            let shape = Shape::new([rows.shape()[0], bias.shape()[0]]);
+            return tensor(convnext_kernels::linear_forward(x, w, b), shape);
+        }
+        linear_in_tensor_operations::<Self>(rows, weight, bias)
+    }
+}
+
+impl DifferentiableLinear for Flex {
+    fn linear_backward(
+        rows: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        wants_rows: bool,
+    ) -> (Option<FlexTensor>, [FlexTensor; 2]) {
+        let [rows, weight, dout] = [rows, weight, output_gradient].map(contiguous);
+        if let [Some(x), Some(w), Some(d)] = [&rows, &weight, &dout].map(FlexTensor::as_slice::<f32>) {
+            let outputs = weight.shape()[0];
+            let found = convnext_kernels::linear_backward(x, w, outputs, d, wants_rows);
+            return (
+                found.rows.map(|values| tensor(values, rows.shape())),
+                [tensor(found.weight, weight.shape()), tensor(found.bias, Shape::new([outputs]))],
+            );
+        }
+        gradients_in_tensor_operations::<Self>(rows, weight, dout, wants_rows)
+    }
+}
+
+/// The graph's node of one linear layer.
+#[derive(Debug)]
+struct LinearNode;
+
+impl<B: DifferentiableLinear> Backward<B, 3> for LinearNode {
+    /// Rows and weight.
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let output_gradient = grads.consume::<B>(&ops.node);
+        let [rows, weight] = ops.state;
+        let wants_rows = ops.parents[0].is_some();
+        let (drows, [dweight, dbias]) = B::linear_backward(rows, weight, output_gradient, wants_rows);
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, 3>(grads, parents, [drows, Some(dweight), Some(dbias)]);
+    }
+}
+
+impl<B: DifferentiableLinear, C: CheckpointStrategy> LinearBackend for Autodiff<B, C> {
+    fn linear_rows(
+        rows: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [(rows, of_rows), (weight, of_weight), (bias, of_bias)] =
+            [rows, weight, bias].map(FloatTensor::<Self>::into_parts);
+        let saved = [rows.clone(), weight.clone()];
+        match LinearNode.prepare::<C>([of_rows, of_weight, of_bias]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(saved, B::linear_rows(rows, weight, bias)),
+            OpsKind::UnTracked(node) => node.finish(B::linear_rows(rows, weight, bias)),
+        }
+    }
+}
+
+/// A linear layer, on whatever backend its tensors live.
+pub(crate) fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    let output = Dispatch::linear_rows(rows.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(output)
+}

@@ -1,0 +1,133 @@
+//! FCMAE's loss: the mean squared error of the predicted patches (paper section 3.1; facts C4).
+//!
+//! Letters: N images, R predicted patches of the batch, V values of a patch in the order (y, x, channel).
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::prelude::*;
+use convnext_kernels::PatchedImages;
+
+use crate::ops::flex_slices::{contiguous, indices, tensor};
+use crate::ops::graph::register;
+use crate::ops::reference::patch_errors_in_tensor_operations;
+
+/// What the loss needs to know besides tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct PatchLossPlan {
+    /// How the images are cut.
+    pub images: PatchedImages,
+    /// Whether a target is normalised within its patch.
+    pub normalize: bool,
+}
+
+/// The forward of the loss, for every backend.
+#[backend_extension(Flex, Autodiff)]
+pub trait PatchLossBackend: Backend {
+    /// The mean squared error, `[1]`, of predictions `[R, V]` of these patches, counted over all patches
+    /// of the images `[N, channels, height, width]`. The images are constants to it.
+    fn patch_loss(
+        predictions: FloatTensor<Self>,
+        images: FloatTensor<Self>,
+        patches: IntTensor<Self>,
+        plan: PatchLossPlan,
+    ) -> FloatTensor<Self> {
+        let [_, loss] = patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan);
+        loss
+    }
+}
+
+/// What automatic differentiation needs of a backend's loss.
+pub trait DifferentiablePatchLoss: PatchLossBackend {
+    /// The errors, `[R, V]`, and [`PatchLossBackend::patch_loss`].
+    fn patch_errors(
+        predictions: FloatTensor<Self>,
+        images: FloatTensor<Self>,
+        patches: IntTensor<Self>,
+        plan: PatchLossPlan,
+    ) -> [FloatTensor<Self>; 2] {
+        patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
+    }
+}
+
+/// The CPU backend runs the kernels on f32, and the default body on other types.
+impl PatchLossBackend for Flex {
+    fn patch_loss(
+        predictions: FlexTensor,
+        images: FlexTensor,
+        patches: FlexTensor,
+        plan: PatchLossPlan,
+    ) -> FlexTensor {
+        let [_, loss] = Self::patch_errors(predictions, images, patches, plan);
+        loss
+    }
+}
+
+impl DifferentiablePatchLoss for Flex {
+    fn patch_errors(
+        predictions: FlexTensor,
+        images: FlexTensor,
+        patches: FlexTensor,
+        plan: PatchLossPlan,
+    ) -> [FlexTensor; 2] {
+        let [predictions, images, patches] = [predictions, images, patches].map(contiguous);
+        let slices = (predictions.as_slice::<f32>(), images.as_slice::<f32>(), indices(&patches));
+        if let (Some(p), Some(x), Some(found)) = slices {
+            let (errors, loss) = convnext_kernels::patch_errors(p, x, plan.images, &found, plan.normalize);
+            return [tensor(errors, predictions.shape()), tensor(vec![loss], Shape::new([1]))];
+        }
+        patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
+    }
+}
+
+/// The graph's node of one loss.
+#[derive(Debug)]
+struct PatchLossNode;
+
+impl<B: DifferentiablePatchLoss> Backward<B, 1> for PatchLossNode {
+    /// The errors.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let output_gradient = grads.consume::<B>(&ops.node);
+        let errors = ops.state;
+        let factor = 2.0 / errors.shape().num_elements() as f64;
+        let factor = B::float_mul_scalar(output_gradient, factor.into());
+        let dpredictions = B::float_mul(errors, B::float_reshape(factor, Shape::new([1, 1])));
+        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
+        register::<B, 1>(grads, parents, [Some(dpredictions)]);
+    }
+}
+
+impl<B: DifferentiablePatchLoss, C: CheckpointStrategy> PatchLossBackend for Autodiff<B, C> {
+    fn patch_loss(
+        predictions: FloatTensor<Self>,
+        images: FloatTensor<Self>,
+        patches: IntTensor<Self>,
+        plan: PatchLossPlan,
+    ) -> FloatTensor<Self> {
+        let (predictions, of_predictions) = predictions.into_parts();
+        let (images, _) = images.into_parts();
+        match PatchLossNode.prepare::<C>([of_predictions]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let [errors, loss] = B::patch_errors(predictions, images, patches, plan);
+                node.finish(errors, loss)
+            }
+            OpsKind::UnTracked(node) => node.finish(B::patch_loss(predictions, images, patches, plan)),
+        }
+    }
+}
+
+/// FCMAE's loss, on whatever backend its tensors live.
+pub(crate) fn patch_loss(
+    predictions: Tensor<2>,
+    images: Tensor<4>,
+    patches: Tensor<1, Int>,
+    plan: PatchLossPlan,
+) -> Tensor<1> {
+    let (predictions, images) = (predictions.into_dispatch(), images.into_dispatch());
+    Tensor::from_dispatch(Dispatch::patch_loss(predictions, images, patches.into_dispatch(), plan))
+}
