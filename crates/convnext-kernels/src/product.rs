@@ -273,6 +273,18 @@ impl Tiles<'_> {
     ) {
         let count = self.rows.len();
         let mut row = 0;
+        if S::F32_LANES == 16 && V == 3 {
+            while row + 8 <= count {
+                self.tile::<S, 8, V, W, TURNED>(simd, row, at, out);
+                row += 8;
+            }
+        }
+        if S::F32_LANES == 16 && V < 3 {
+            while row + 12 <= count {
+                self.tile::<S, 12, V, W, TURNED>(simd, row, at, out);
+                row += 12;
+            }
+        }
         while row + TALLEST <= count {
             self.tile::<S, TALLEST, V, W, TURNED>(simd, row, at, out);
             row += TALLEST;

@@ -15,8 +15,8 @@ use convnext_data::Orientation;
 use convnext_io::replace_file;
 use convnext_nn::BlockMemory;
 use convnext_train::{
-    CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Observer, PretrainJob, PretrainRecipe,
-    Pretrained, RunSettings, Start, Summary, TrainError, finetune, pretrain,
+    CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Length, Observer, PretrainJob, PretrainRecipe,
+    Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe, finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -32,6 +32,9 @@ pub const COMPARISON_FILE: &str = "comparison.json";
 
 /// The built-in recipes that fit the digits.
 const RECIPE: &str = "digits";
+/// How many times shorter a short quickstart's trainings are.
+const SHORTER: f64 = 3.0;
+
 const MODEL: &str = "micro";
 const STEM_STRIDE: usize = 1;
 
@@ -42,6 +45,8 @@ pub struct Quickstart {
     pub out: PathBuf,
     /// How many seeds, at least 1; they are 0, 1, 2 and so on.
     pub seeds: u64,
+    /// Whether every training gets a third of its recipe's epochs only.
+    pub short: bool,
     /// Whether it is new or goes on.
     pub go_on: Continue,
     /// Threads that read images.
@@ -237,7 +242,7 @@ impl Quickstart {
             normalize_target: recipe.masking.normalize_target,
             ..FcmaeConfig::new(backbone()?)
         };
-        let run = self.settings(seed, "digits/train", None, self.pretraining(seed));
+        let run = self.settings(seed, "digits/train", None, self.pretraining(seed), &recipe.training);
         let made = pretrain(&PretrainJob { run, model, recipe }, &Device::flex(), observer)?;
         write_report(&self.pretraining(seed))?;
         Ok(made)
@@ -252,21 +257,29 @@ impl Quickstart {
     ) -> Result<Summary, QuickstartError> {
         let start = if init.is_some() { Start::Weights } else { Start::Scratch };
         let out = self.run_folder(seed, name);
+        let recipe = FinetuneRecipe::load(RECIPE, &[], start)?;
         let job = FinetuneJob {
-            run: self.settings(seed, "digits", init, out.clone()),
+            run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
             labels: None,
             // The digits have a test part, so that nothing is held out.
             validation_fraction: 0.2,
             labels_per_class: Some(LABELS_PER_CLASS),
             model: backbone()?,
-            recipe: FinetuneRecipe::load(RECIPE, &[], start)?,
+            recipe,
         };
         let summary = finetune(&job, &Device::flex(), observer)?.summary;
         write_report(&out)?;
         Ok(summary)
     }
 
-    fn settings(&self, seed: u64, data: &str, init: Option<PathBuf>, out: PathBuf) -> RunSettings {
+    fn settings(
+        &self,
+        seed: u64,
+        data: &str,
+        init: Option<PathBuf>,
+        out: PathBuf,
+        recipe: &TrainingRecipe,
+    ) -> RunSettings {
         RunSettings {
             data: self.out.join(Path::new(data)),
             out,
@@ -274,7 +287,7 @@ impl Quickstart {
             seed: Seed(seed),
             orientation: Orientation::Honour,
             threads: self.threads,
-            length: None,
+            length: self.short.then(|| Length::Epochs((recipe.epochs / SHORTER).ceil())),
             go_on: self.go_on,
             strict: true,
             memory: BlockMemory::Keep,

@@ -2,11 +2,11 @@
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::Tensor;
 use convnext_kernels::AdamWStep;
 
-use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::flex_slices::{contiguous, slice_mut};
 
 /// AdamW's step, for every backend.
 #[backend_extension(Flex)]
@@ -53,19 +53,17 @@ impl AdamWBackend for Flex {
         second: FlexTensor,
         step: AdamWStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let shape = values.shape();
         let gradient = contiguous(gradient);
-        let others = [&values, &first, &second];
-        let Some(slopes) = gradient.as_slice().filter(|_| others.iter().all(|t| t.dtype() == DType::F32))
-        else {
+        let [mut values, mut first, mut second] = [values, first, second].map(contiguous);
+        let slices = (slice_mut(&mut values), slice_mut(&mut first), slice_mut(&mut second));
+        if let (Some(values), Some(first), Some(second)) = slices
+            && let Some(gradient) = gradient.as_slice()
+        {
+            convnext_kernels::adamw(values, gradient, [first, second], step);
+        } else {
             return adamw_in_tensor_operations::<Self>(values, gradient, first, second, step);
-        };
-        let own = |tensor: FlexTensor| -> Vec<f32> {
-            tensor.into_data().try_into_vec().unwrap_or_else(|_| unreachable!("the type was looked at"))
-        };
-        let [mut values, mut first, mut second] = [values, first, second].map(own);
-        convnext_kernels::adamw(&mut values, slopes, [&mut first, &mut second], step);
-        (tensor(values, shape.clone()), tensor(first, shape.clone()), tensor(second, shape))
+        }
+        (values, first, second)
     }
 }
 
@@ -80,4 +78,45 @@ pub fn adamw(
     let (values, first, second) =
         Dispatch::adamw(values.into_dispatch(), gradient.into_dispatch(), first, second, step);
     (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Shape;
+
+    use super::*;
+    use crate::ops::flex_slices::tensor;
+
+    #[test]
+    fn the_kernel_follows_the_default_body() {
+        let values = |factor: f32| -> Vec<f32> { (0..50).map(|i| factor * (i as f32 - 20.5)).collect() };
+        let own = |values: Vec<f32>| tensor(values, Shape::new([50]));
+        let [mut found, mut expected] =
+            [(); 2].map(|()| (own(values(0.1)), own(vec![0.0; 50]), own(vec![0.0; 50])));
+        for time in 1..=3 {
+            let step =
+                AdamWStep { time, learning_rate: 0.01, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1 };
+            let gradient = || own(values(0.3 / time as f32));
+            let (a, b, c) = found;
+            found = Flex::adamw(a, gradient(), b, c, step);
+            let (a, b, c) = expected;
+            expected = adamw_in_tensor_operations::<Flex>(a, gradient(), b, c, step);
+        }
+        let pairs = [(&found.0, &expected.0), (&found.1, &expected.1), (&found.2, &expected.2)];
+        for (found, expected) in pairs {
+            let [found, expected] = [found, expected].map(|tensor| tensor.as_slice::<f32>().unwrap());
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_shares_the_values_keeps_the_old_ones() {
+        let own = |value: f32| tensor(vec![value; 5], Shape::new([5]));
+        let before = own(1.0);
+        let step =
+            AdamWStep { time: 1, learning_rate: 0.1, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0 };
+        let (after, ..) = Flex::adamw(before.clone(), own(2.0), own(0.0), own(0.0), step);
+        assert_eq!(before.as_slice::<f32>().unwrap(), [1.0; 5]);
+        assert!(after.as_slice::<f32>().unwrap().iter().all(|value| (value - 0.9).abs() < 1e-6));
+    }
 }

@@ -10,6 +10,14 @@ pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
+/// The values of a contiguous tensor to write to, if they are f32: its own where nobody else holds them,
+/// or a copy that it owns from now on.
+pub(crate) fn slice_mut(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
+    let count = tensor.as_slice::<f32>()?.len();
+    let start = tensor.layout().start_offset();
+    tensor.storage_mut().get_mut(start..start + count)
+}
+
 /// A tensor that owns these values.
 pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)

@@ -29,7 +29,7 @@ pub(crate) struct QuickstartArguments {
     /// New folder for samples, runs and the report
     #[arg(long, value_name = "DIR", default_value = "quickstart")]
     out: PathBuf,
-    /// One seed only
+    /// One seed, and a third of the epochs: does it run?
     #[arg(long)]
     quick: bool,
     /// Seeds, from 0 on [default: 5]
@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
     let job = Quickstart {
         out: arguments.out.clone(),
         seeds: if arguments.quick { 1 } else { arguments.seeds.map_or(SEEDS, |seeds| seeds as u64) },
+        short: arguments.quick,
         go_on: if arguments.resume { Continue::Resumed } else { Continue::New },
         threads,
     };
@@ -57,6 +58,11 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
         other => anyhow::Error::from(other),
     })?;
     print_text(&describe(&comparison))?;
+    if job.short {
+        print_text(
+            "with a third of the epochs this shows that it runs, not what it can do; leave out --quick for that",
+        )?;
+    }
     print_text(&what_next(&job))
 }
 
