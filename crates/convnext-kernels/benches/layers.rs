@@ -1,0 +1,123 @@
+//! Blocks and linear layers at the shapes that they have in Atto, Tiny and Base at 224 pixels, dense and
+//! with 19 of 49 patches kept.
+//!
+//! `cargo bench -p convnext-kernels` runs all; a part of a name chooses, such as `linear/tiny`.
+#![allow(missing_docs, reason = "criterion's macros make the functions")]
+#![allow(clippy::unwrap_used, reason = "the shapes are right")]
+
+use convnext_kernels::{BlockWeights, Sites, block_backward, block_forward, linear_backward, linear_forward};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+const IMAGES: usize = 8;
+const GRID: [usize; 2] = [7, 7];
+const KEPT: usize = 19;
+/// Sides of a patch at the four stages.
+const TILES: [usize; 4] = [8, 4, 2, 1];
+const MODELS: [(&str, [usize; 4]); 3] =
+    [("atto", [40, 80, 160, 320]), ("tiny", [96, 192, 384, 768]), ("base", [128, 256, 512, 1024])];
+
+/// Values without pattern in [-1, 1).
+fn noise(count: usize) -> Vec<f32> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Multiplications and additions of the linear layers and the convolution of a block.
+fn operations(rows: usize, channels: usize) -> u64 {
+    2 * (rows * (8 * channels * channels + 49 * channels)) as u64
+}
+
+fn blocks(criterion: &mut Criterion) {
+    for (model, widths) in MODELS {
+        let mut group = criterion.benchmark_group(format!("block/{model}"));
+        group.sample_size(10);
+        for (stage, channels) in widths.into_iter().enumerate() {
+            let side = 7 * TILES[stage];
+            // Every image keeps other patches.
+            let kept = (0..IMAGES).map(|image| (0..KEPT).map(|place| (5 * place + 3 * image) % 49).collect());
+            let sparse: Vec<Vec<usize>> = kept
+                .map(|mut kept: Vec<usize>| {
+                    kept.sort_unstable();
+                    kept
+                })
+                .collect();
+            let all = [
+                ("dense", Sites::dense(IMAGES, side, side).unwrap()),
+                ("sparse", Sites::tiled(GRID, TILES[stage], sparse).unwrap()),
+            ];
+            let parts =
+                [49, 1, 1, 1, 4 * channels, 4, 4 * channels, 1, 4, 4].map(|size| noise(size * channels));
+            let [
+                depthwise,
+                bias,
+                norm_weight,
+                norm_bias,
+                expand,
+                expand_bias,
+                project,
+                project_bias,
+                gamma,
+                beta,
+            ] = &parts;
+            let weights = BlockWeights {
+                depthwise_weight: depthwise,
+                depthwise_bias: bias,
+                norm_weight,
+                norm_bias,
+                expand_weight: expand,
+                expand_bias,
+                project_weight: project,
+                project_bias,
+                grn: Some([gamma, beta]),
+                layer_scale: None,
+            };
+            for (name, sites) in &all {
+                let rows = noise(sites.rows() * channels);
+                group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
+                let id = |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}"), pass);
+                group.bench_function(id("forward"), |bencher| {
+                    bencher.iter(|| block_forward(sites, &rows, &weights, None, false));
+                });
+                group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
+                group.bench_function(id("backward"), |bencher| {
+                    bencher.iter_batched(
+                        || block_forward(sites, &rows, &weights, None, true).1,
+                        |kept| block_backward(sites, &rows, &weights, None, kept, &rows),
+                        criterion::BatchSize::PerIteration,
+                    );
+                });
+            }
+        }
+    }
+}
+
+fn linear_layers(criterion: &mut Criterion) {
+    for (model, widths) in MODELS {
+        let mut group = criterion.benchmark_group(format!("linear/{model}"));
+        group.sample_size(10);
+        for (stage, channels) in widths.into_iter().enumerate() {
+            let count = IMAGES * (7 * TILES[stage]).pow(2);
+            for (inputs, outputs) in [(channels, 4 * channels), (4 * channels, channels)] {
+                let [rows, weight, bias, dout] =
+                    [count * inputs, outputs * inputs, outputs, count * outputs].map(noise);
+                let operations = 2 * (count * inputs * outputs) as u64;
+                let id = |pass: &str| BenchmarkId::new(format!("{count} x {inputs} to {outputs}"), pass);
+                group.throughput(Throughput::Elements(operations));
+                group.bench_function(id("forward"), |bencher| {
+                    bencher.iter(|| linear_forward(&rows, &weight, &bias));
+                });
+                group.throughput(Throughput::Elements(2 * operations));
+                group.bench_function(id("backward"), |bencher| {
+                    bencher.iter(|| linear_backward(&rows, &weight, outputs, &dout, true));
+                });
+            }
+        }
+    }
+}
+
+criterion_group!(benches, linear_layers, blocks);
+criterion_main!(benches);
