@@ -5,7 +5,9 @@
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
-use convnext_kernels::{BlockWeights, Sites, block_backward, block_forward, linear_backward, linear_forward};
+use convnext_kernels::{
+    BlockWeights, PackedBlock, Sites, block_backward, block_forward, linear_backward, linear_forward,
+};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const IMAGES: usize = 8;
@@ -75,17 +77,18 @@ fn blocks(criterion: &mut Criterion) {
                 grn: Some([gamma, beta]),
                 layer_scale: None,
             };
+            let packed = PackedBlock::new(&weights);
             for (name, sites) in &all {
                 let rows = noise(sites.rows() * channels);
                 group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
                 let id = |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}"), pass);
                 group.bench_function(id("forward"), |bencher| {
-                    bencher.iter(|| block_forward(sites, &rows, &weights, None, false));
+                    bencher.iter(|| block_forward(sites, &rows, &weights, &packed, None, false));
                 });
                 group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
                 group.bench_function(id("backward"), |bencher| {
                     bencher.iter_batched(
-                        || block_forward(sites, &rows, &weights, None, true).1,
+                        || block_forward(sites, &rows, &weights, &packed, None, true).1,
                         |kept| block_backward(sites, &rows, &weights, None, kept, &rows),
                         criterion::BatchSize::PerIteration,
                     );

@@ -19,8 +19,9 @@ use crate::depthwise;
 use crate::expansion::{Activate, Modulate, Residual};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNorm;
+use crate::packed::{Matrix, Packed};
 use crate::pieces::{pieces, wide};
-use crate::product::{Matrix, Packed, product};
+use crate::product::product;
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
@@ -113,12 +114,40 @@ impl KeptBlock {
     }
 }
 
+/// The linear layers of a block, ready for [`block_forward`].
+#[derive(Debug)]
+pub struct PackedBlock {
+    /// The first one.
+    expansion: Packed,
+    /// The second one, with LayerScale.
+    projection: Packed,
+    projection_bias: Vec<f32>,
+}
+
+impl PackedBlock {
+    /// Packs the linear layers and LayerScale of a block. As long as these do not change, the result can
+    /// be used again.
+    ///
+    /// # Panics
+    /// When sizes do not fit each other.
+    pub fn new(weights: &BlockWeights<'_>) -> Self {
+        weights.check();
+        let (channels, width) = (weights.channels(), weights.width());
+        let [projection, projection_bias] = weights.scaled_projection();
+        Self {
+            expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels).transposed()),
+            projection: Packed::new(Matrix::new(&projection, channels, width).transposed()),
+            projection_bias: projection_bias.into_owned(),
+        }
+    }
+}
+
 /// The images whose branch is not dropped.
 pub(crate) fn taking_part(images: usize, branch_scales: Option<&[f32]>) -> Vec<usize> {
     (0..images).filter(|&image| branch_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
 }
 
-/// One block: `[N R, C]` to `[N R, C]`.
+/// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
 /// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
 /// With `keep` the second part of the result is what [`crate::block_backward`] needs.
@@ -129,10 +158,11 @@ pub fn block_forward(
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
+    packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
     keep: bool,
 ) -> (Vec<f32>, Option<KeptBlock>) {
-    forward(instructions(), sites, rows, weights, branch_scales, keep)
+    forward(instructions(), sites, rows, weights, packed, branch_scales, keep)
 }
 
 pub(crate) fn forward(
@@ -140,6 +170,7 @@ pub(crate) fn forward(
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
+    packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
     keep: bool,
 ) -> (Vec<f32>, Option<KeptBlock>) {
@@ -157,16 +188,7 @@ pub(crate) fn forward(
     };
     let kept_rows = if keep { images.len() * sites.rows_per_image() } else { 0 };
     let mut expanded = Scratch::take(kept_rows * width);
-    let [projection, projection_bias] = weights.scaled_projection();
-    let branch = Branch {
-        arch,
-        weights,
-        grn: weights.grn_or_zeros(),
-        expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels).transposed()),
-        projection: Packed::new(Matrix::new(&projection, channels, width).transposed()),
-        projection_bias: &projection_bias,
-        branch_scales,
-    };
+    let branch = Branch { arch, weights, packed, grn: weights.grn_or_zeros(), branch_scales };
     let passes = passes(sites, &images, width);
     let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
     let mut values = Scratch::take(most_rows * width);
@@ -183,12 +205,8 @@ pub(crate) fn forward(
 struct Branch<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
+    packed: &'a PackedBlock,
     grn: [Cow<'a, [f32]>; 2],
-    /// The first linear layer.
-    expansion: Packed,
-    /// The second one, with LayerScale.
-    projection: Packed,
-    projection_bias: &'a [f32],
     branch_scales: Option<&'a [f32]>,
 }
 
@@ -211,7 +229,7 @@ impl Branch<'_> {
             let count = chunk.rows.len();
             let normal = normalised(arch, weights, segments, depthwise, count);
             let normal = Matrix::new(&normal, count, channels);
-            product(arch, Kernel::ProductForward, normal, &self.expansion, values, false);
+            product(arch, Kernel::ProductForward, normal, &self.packed.expansion, values, false);
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
                 let rows = wide(&(done..done + segment.rows.len()), width);
@@ -246,7 +264,7 @@ impl Branch<'_> {
             }
             let mut branch = Scratch::take(chunk.rows.len() * channels);
             let y = Matrix::new(values, chunk.rows.len(), width);
-            product(arch, Kernel::ProductForward, y, &self.projection, &mut branch, false);
+            product(arch, Kernel::ProductForward, y, &self.packed.projection, &mut branch, false);
             let mut branch = &branch[..];
             for (segment, out) in segments.iter().zip(outs) {
                 let (part, rest) = branch.split_at(out.len());
@@ -254,7 +272,7 @@ impl Branch<'_> {
                 let residual = Residual {
                     rows: &rows[wide(&segment.rows, channels)],
                     branch: part,
-                    bias: self.projection_bias,
+                    bias: &self.packed.projection_bias,
                     factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
                     out,
                 };

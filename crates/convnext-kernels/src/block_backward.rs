@@ -15,14 +15,15 @@ use rayon::prelude::*;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::block::{BlockWeights, KeptBlock, forward, normalised, taking_part};
+use crate::block::{BlockWeights, KeptBlock, PackedBlock, forward, normalised, taking_part};
 use crate::cut::{Chunk, Pass, passes};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNormGradient;
+use crate::packed::{Matrix, Packed};
 use crate::pieces::{add_to, pieces, wide};
-use crate::product::{Matrix, Packed, add_turned_product, product};
+use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
 use crate::scratch::Scratch;
@@ -81,7 +82,8 @@ pub(crate) fn backward(
     kept: Option<KeptBlock>,
     dout: &[f32],
 ) -> BlockGradients {
-    let kept = kept.or_else(|| forward(arch, sites, rows, weights, branch_scales, true).1);
+    let kept = kept
+        .or_else(|| forward(arch, sites, rows, weights, &PackedBlock::new(weights), branch_scales, true).1);
     let KeptBlock { depthwise, mut expanded } =
         kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"));
     let (channels, width) = (weights.channels(), weights.width());

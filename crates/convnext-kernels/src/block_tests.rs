@@ -4,7 +4,7 @@ use crate::block::{self, BlockWeights, KeptBlock};
 use crate::block_backward::{self, BlockGradients};
 use crate::instructions::ladder;
 use crate::testing::noise;
-use crate::{Sites, block_forward};
+use crate::{PackedBlock, Sites, block_forward};
 
 /// Everything that a block depends on, as one list of tensors in f64.
 #[derive(Clone)]
@@ -196,7 +196,15 @@ fn the_forward_follows_the_definition() {
         let expected = example.forward();
         for (name, arch) in ladder() {
             let (found, _) = example.with_weights(|rows, weights| {
-                block::forward(arch, &example.sites, rows, weights, example.scales.as_deref(), false)
+                block::forward(
+                    arch,
+                    &example.sites,
+                    rows,
+                    weights,
+                    &PackedBlock::new(weights),
+                    example.scales.as_deref(),
+                    false,
+                )
             });
             let error = error(&found, &expected);
             assert!(error < 1e-6, "{what}, {name}: {error}");
@@ -244,7 +252,14 @@ fn keeping_and_computing_again_give_the_same_bits_with_any_number_of_threads() {
             example.with_weights(|rows, weights| {
                 pool.install(|| {
                     let scales = example.scales.as_deref();
-                    let (out, kept) = block_forward(&example.sites, rows, weights, scales, keep);
+                    let (out, kept) = block_forward(
+                        &example.sites,
+                        rows,
+                        weights,
+                        &PackedBlock::new(weights),
+                        scales,
+                        keep,
+                    );
                     (out, crate::block_backward(&example.sites, rows, weights, scales, kept, &dout))
                 })
             })
@@ -262,7 +277,14 @@ fn dropped_images_cost_nothing() {
     let mut example = Example::new(Sites::dense(3, 4, 4).unwrap(), 4, true, false);
     example.scales = Some(vec![0.0, 2.0, 0.0]);
     example.with_weights(|rows, weights| {
-        let (out, kept) = block_forward(&example.sites, rows, weights, example.scales.as_deref(), true);
+        let (out, kept) = block_forward(
+            &example.sites,
+            rows,
+            weights,
+            &PackedBlock::new(weights),
+            example.scales.as_deref(),
+            true,
+        );
         let KeptBlock { expanded, .. } = kept.unwrap();
         assert_eq!(expanded.len(), 16 * 16, "one image of 16 sites and 16 channels");
         assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));

@@ -23,6 +23,7 @@ mod instructions;
 mod lanes;
 mod layer_norm;
 mod linear;
+mod packed;
 mod patch_loss;
 mod peak;
 mod pieces;
@@ -36,7 +37,7 @@ mod testing;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::keep_freed_memory;
-pub use block::{BlockWeights, KeptBlock, block_forward};
+pub use block::{BlockWeights, KeptBlock, PackedBlock, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
 pub use gather::{gather_rows, gather_rows_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};

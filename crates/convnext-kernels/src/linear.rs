@@ -7,8 +7,9 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::instructions::instructions;
+use crate::packed::{Matrix, Packed};
 use crate::pieces::add_to;
-use crate::product::{Matrix, Packed, add_turned_product, product};
+use crate::product::{add_turned_product, product};
 use crate::profile::Kernel;
 
 /// Pieces that the rows should be cut into, so that all cores find work, and the rows of one: at least and

@@ -1,8 +1,7 @@
 //! Matrix products on rows, one thread each: `out = left right`.
 //!
-//! The right side is packed once into panels of at most 64 columns, and every thread that holds some rows
-//! of the left side reads the same panels. A tile of the output, a few rows by one panel, stays in the registers
-//! while it is summed up.
+//! The right side is packed once, and every thread that holds some rows of the left side reads the same
+//! panels. A tile of the output, a few rows by one panel, stays in the registers while it is summed up.
 //!
 //! Callers cut their work by shapes and give each piece to a thread, so that results do not depend
 //! on the number of threads.
@@ -13,128 +12,8 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::lanes::{load, store};
-use crate::pieces::{pieces, wide};
+use crate::packed::{DEPTH, Matrix, Packed, Panel};
 use crate::profile::{Kernel, timed};
-use crate::scratch::Scratch;
-
-/// Most columns of a panel, and what their number is a multiple of.
-const WIDEST: usize = 64;
-const STEP: usize = 16;
-
-/// Inner values that are summed up at a time: so few that a panel of them stays in the second cache.
-const DEPTH: usize = 256;
-
-/// A matrix that lies in a slice.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    /// Whether `values` hold column after column.
-    turned: bool,
-}
-
-impl<'a> Matrix<'a> {
-    /// Row after row.
-    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert_eq!(values.len(), rows * columns, "a matrix has as many values as its shape says");
-        Self { values, rows, columns, turned: false }
-    }
-
-    pub(crate) fn transposed(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, turned: !self.turned, ..self }
-    }
-}
-
-/// The right side of products.
-#[derive(Debug)]
-pub(crate) struct Packed {
-    /// By pieces of the inner dimension, then by panels: `[inner, width]`, with zeros after the last column.
-    values: Scratch,
-    inner: usize,
-    columns: usize,
-}
-
-impl Packed {
-    /// Packs a matrix on all threads.
-    pub(crate) fn new(matrix: Matrix<'_>) -> Self {
-        let Matrix { values, rows: inner, columns, turned } = matrix;
-        let padded = columns.next_multiple_of(STEP);
-        let mut packed = Scratch::take(inner * padded);
-        packed.par_chunks_mut((DEPTH * padded).max(1)).enumerate().for_each(|(piece, packed)| {
-            let depth = packed.len() / padded;
-            let lines = piece * DEPTH..piece * DEPTH + depth;
-            let panels: Vec<Panel> = Panel::all(columns).collect();
-            let parts = pieces(packed, panels.iter().map(|panel| wide(&panel.padded(), depth)));
-            panels.par_iter().zip(parts).for_each(|(panel, packed)| {
-                timed(Kernel::Packing, || {
-                    if turned {
-                        pack_turned(
-                            &values[wide(&panel.columns, inner)],
-                            inner,
-                            lines.clone(),
-                            panel,
-                            packed,
-                        );
-                    } else {
-                        pack(values, columns, lines.clone(), panel, packed);
-                    }
-                });
-            });
-        });
-        Self { values: packed, inner, columns }
-    }
-
-    /// The lines of a panel, `[lines, width]`. The lines are those of a piece.
-    fn panel(&self, lines: &Range<usize>, panel: &Panel) -> &[f32] {
-        let begin = lines.start * self.columns.next_multiple_of(STEP);
-        &self.values[begin..][wide(&panel.padded(), lines.len())]
-    }
-}
-
-/// Some columns of the right side.
-struct Panel {
-    columns: Range<usize>,
-}
-
-impl Panel {
-    /// As few as possible, and then as equal as possible: with a narrow one the registers would wait for
-    /// each other.
-    fn all(columns: usize) -> impl Iterator<Item = Self> {
-        let width = columns.div_ceil(columns.div_ceil(WIDEST).max(1)).next_multiple_of(STEP).max(STEP);
-        (0..columns).step_by(width).map(move |begin| Self { columns: begin..columns.min(begin + width) })
-    }
-
-    /// With the zeros after the last column.
-    fn padded(&self) -> Range<usize> {
-        self.columns.start..self.columns.end.next_multiple_of(STEP)
-    }
-}
-
-/// Packs a panel of a matrix that lies row after row.
-fn pack(values: &[f32], columns: usize, lines: Range<usize>, panel: &Panel, packed: &mut [f32]) {
-    for (line, packed) in lines.zip(packed.chunks_exact_mut(panel.padded().len())) {
-        let (found, rest) = packed.split_at_mut(panel.columns.len());
-        found.copy_from_slice(&values[line * columns..][panel.columns.clone()]);
-        rest.fill(0.0);
-    }
-}
-
-/// Packs a panel whose columns lie one after the other, `inner` values each.
-fn pack_turned(values: &[f32], inner: usize, lines: Range<usize>, panel: &Panel, packed: &mut [f32]) {
-    // As many lines as fit into a cache line of the source.
-    const LINES: usize = 16;
-    let width = panel.padded().len();
-    for (line, packed) in lines.step_by(LINES).zip(packed.chunks_mut(LINES * width)) {
-        for (column, values) in values.chunks_exact(inner).enumerate() {
-            for (packed, value) in packed.chunks_exact_mut(width).zip(&values[line..]) {
-                packed[column] = *value;
-            }
-        }
-        let count = panel.columns.len();
-        packed.chunks_exact_mut(width).for_each(|packed| packed[count..].fill(0.0));
-    }
-}
 
 /// `out = left right`, or `out += left right` with `add`; `out` row after row.
 ///
@@ -273,18 +152,6 @@ impl Tiles<'_> {
     ) {
         let count = self.rows.len();
         let mut row = 0;
-        if S::F32_LANES == 16 && V == 3 {
-            while row + 8 <= count {
-                self.tile::<S, 8, V, W, TURNED>(simd, row, at, out);
-                row += 8;
-            }
-        }
-        if S::F32_LANES == 16 && V < 3 {
-            while row + 12 <= count {
-                self.tile::<S, 12, V, W, TURNED>(simd, row, at, out);
-                row += 12;
-            }
-        }
         while row + TALLEST <= count {
             self.tile::<S, TALLEST, V, W, TURNED>(simd, row, at, out);
             row += TALLEST;

@@ -7,6 +7,7 @@ use burn::prelude::*;
 use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block::{self, BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
+use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
 
 /// Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, residual.
@@ -26,6 +27,8 @@ pub struct Block {
     pub gamma: Option<Param<Tensor<1>>>,
     #[module(skip)]
     memory: BlockMemory,
+    #[module(skip)]
+    packing: PackingCache,
 }
 
 impl Block {
@@ -38,6 +41,7 @@ impl Block {
             pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
             gamma: layer_scale.map(|value| scope.constant([channels], value)),
             memory: BlockMemory::default(),
+            packing: PackingCache::default(),
         }
     }
 
@@ -53,7 +57,7 @@ impl Block {
     /// # Shapes
     /// - rows, output: `[rows, C]`
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, branch_scales: Option<Vec<f32>>) -> Tensor<2> {
-        block::block(rows, self.parameters(), sites, branch_scales, self.memory)
+        block::block(rows, self.parameters(), sites, branch_scales, self.memory, self.packing.clone())
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

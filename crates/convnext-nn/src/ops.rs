@@ -14,6 +14,7 @@ pub mod block;
 pub mod gather;
 pub mod layer_norm;
 pub mod linear;
+pub mod packing;
 pub mod patch_loss;
 
 mod block_flex;

@@ -12,7 +12,7 @@ use convnext_core::{
 use convnext_nn::BlockMemory;
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SitePyramid, forward_masked_dense, images_to_patches,
-    parameter_shapes, tensor_values,
+    parameter_shapes, replace_parameters, tensor_values,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
@@ -71,6 +71,25 @@ fn computing_a_block_again_changes_no_bit() {
             (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
         };
         assert_eq!(run(BlockMemory::Keep), run(BlockMemory::Recompute), "{name}");
+    }
+}
+
+#[test]
+fn an_inference_follows_parameters_that_changed_after_another() {
+    let device = Device::flex();
+    for name in ["micro", "v1-micro"] {
+        let build = || ruled(ConvNext::new(&micro(name, 2), Seed(0), &device).unwrap());
+        let change = |model| replace_parameters(model, |parameter| Some(parameter.values() * 1.5));
+        let run = |model: &ConvNext| {
+            let logits = model.forward(images([2, 3, 32, 32], &device), &DropPath::none()).unwrap();
+            tensor_values(logits)
+        };
+        let used = build();
+        let before = run(&used);
+        assert_eq!(run(&used), before, "{name}");
+        let changed = run(&change(used));
+        assert_eq!(changed, run(&change(build())), "{name}");
+        assert_ne!(changed, before, "{name}");
     }
 }
 

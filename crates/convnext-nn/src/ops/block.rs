@@ -19,6 +19,7 @@ use convnext_kernels::{KeptBlock, Sites};
 use crate::SiteMap;
 use crate::ops::graph::{leaf, pull_back, register};
 use crate::ops::held::Held;
+use crate::ops::packing::PackingCache;
 use crate::ops::reference::block_in_tensor_operations;
 
 /// Where the rows lie, for a default body: kernels read [`Sites`] instead.
@@ -145,6 +146,8 @@ pub struct BlockPlan {
     pub branch_scales: Option<Vec<f32>>,
     /// What to keep for the backward.
     pub memory: BlockMemory,
+    /// Where the CPU backend keeps packed weights between inferences; none while parameters change.
+    pub packing: Option<PackingCache>,
 }
 
 /// The gradients of a block.
@@ -290,6 +293,7 @@ fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
         guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
     match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
+            saved.plan.packing = None;
             let SavedBlock { rows, parameters, placement, plan, .. } = saved.clone();
             let output = match plan.memory {
                 BlockMemory::Recompute => B::block(rows, parameters, placement, plan),
@@ -319,12 +323,13 @@ pub(crate) fn block(
     sites: &SiteMap,
     branch_scales: Option<Vec<f32>>,
     memory: BlockMemory,
+    packing: PackingCache,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
         None => Placement::Dense,
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
-    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales, memory };
+    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales, memory, packing: Some(packing) };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

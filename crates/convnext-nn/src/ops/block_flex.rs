@@ -1,9 +1,11 @@
 //! The block of the CPU backend: the kernels on f32, and the default body on other types.
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
-use convnext_kernels::{BlockWeights, KeptBlock, block_backward, block_forward};
+use convnext_kernels::{BlockWeights, KeptBlock, PackedBlock, block_backward, block_forward};
 
 use crate::ops::block::{
     BlockBackend, BlockGradients, BlockParameters, BlockPlan, DifferentiableBlock, GrnParameters,
@@ -64,10 +66,27 @@ fn forward(
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
     if let (Some(x), Some(weights)) = (rows.as_slice::<f32>(), weights(&parameters)) {
         let scales = plan.branch_scales.as_deref();
-        let (output, kept) = block_forward(&plan.sites, x, &weights, scales, keep);
+        let packed = packed(&parameters, &weights, plan);
+        let (output, kept) = block_forward(&plan.sites, x, &weights, &packed, scales, keep);
         return (tensor(output, rows.shape()), kept);
     }
     (block_in_tensor_operations::<Flex>(rows, parameters, placement, plan), None)
+}
+
+/// The linear layers, packed now or in an inference before.
+fn packed(
+    parameters: &BlockParameters<Flex>,
+    weights: &BlockWeights<'_>,
+    plan: &BlockPlan,
+) -> Arc<PackedBlock> {
+    let pack = || PackedBlock::new(weights);
+    let Some(cache) = &plan.packing else { return Arc::new(pack()) };
+    let p = parameters;
+    let mut packed = vec![&p.expand_weight, &p.project_weight, &p.project_bias];
+    if let LayerScaleParameters::Present { gamma } = &p.layer_scale {
+        packed.push(gamma);
+    }
+    cache.get(&packed, pack)
 }
 
 /// The parameters as slices, if they are f32.
