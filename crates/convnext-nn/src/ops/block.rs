@@ -293,7 +293,10 @@ fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
         guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
     match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
-            saved.plan.packing = None;
+            // These parameters are about to change: a training holds no packed copy of them.
+            if let Some(packing) = saved.plan.packing.take() {
+                packing.clear();
+            }
             let SavedBlock { rows, parameters, placement, plan, .. } = saved.clone();
             let output = match plan.memory {
                 BlockMemory::Recompute => B::block(rows, parameters, placement, plan),
