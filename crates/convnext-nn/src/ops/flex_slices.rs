@@ -31,3 +31,12 @@ pub(crate) fn indices(tensor: &FlexTensor) -> Option<Cow<'_, [i32]>> {
     let wide = tensor.as_slice::<i64>()?;
     wide.iter().map(|&index| i32::try_from(index).ok()).collect::<Option<Vec<i32>>>().map(Cow::Owned)
 }
+
+/// Whether two tensors have one shape and nearly the same values; for tests.
+#[cfg(test)]
+pub(crate) fn values_close(found: &FlexTensor, expected: &FlexTensor) -> bool {
+    use burn::backend::TensorMetadata;
+    let [a, b] = [found, expected].map(|tensor| contiguous(tensor.clone()));
+    let (Some(x), Some(y)) = (a.as_slice::<f32>(), b.as_slice::<f32>()) else { return false };
+    found.shape() == expected.shape() && x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-5)
+}

@@ -124,3 +124,27 @@ pub(crate) fn linear(rows: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Ten
     let output = Dispatch::linear_rows(rows.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(output)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::flex_slices::values_close;
+
+    #[test]
+    fn the_kernels_follow_the_default_bodies() {
+        let make = |rows: usize, columns: usize| {
+            let values = (0..rows * columns).map(|i| (i as f32 * 0.7).sin()).collect();
+            tensor(values, Shape::new([rows, columns]))
+        };
+        let (rows, weight, dout) = (make(7, 5), make(3, 5), make(7, 3));
+        let bias = tensor(vec![0.5, -1.0, 2.0], Shape::new([3]));
+        let found = Flex::linear_rows(rows.clone(), weight.clone(), bias.clone());
+        let expected = linear_in_tensor_operations::<Flex>(rows.clone(), weight.clone(), bias);
+        assert!(values_close(&found, &expected));
+        let (drows, rest) = Flex::linear_backward(rows.clone(), weight.clone(), dout.clone(), true);
+        let (expected_drows, expected_rest) =
+            gradients_in_tensor_operations::<Flex>(rows, weight, dout, true);
+        assert!(values_close(&drows.unwrap(), &expected_drows.unwrap()));
+        assert!(rest.iter().zip(&expected_rest).all(|(a, b)| values_close(a, b)));
+    }
+}

@@ -131,3 +131,30 @@ pub(crate) fn patch_loss(
     let (predictions, images) = (predictions.into_dispatch(), images.into_dispatch());
     Tensor::from_dispatch(Dispatch::patch_loss(predictions, images, patches.into_dispatch(), plan))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Bytes, DType};
+
+    use super::*;
+    use crate::ops::flex_slices::values_close;
+
+    #[test]
+    fn the_kernel_follows_the_default_body() {
+        let images = PatchedImages { channels: 3, height: 4, width: 6, patch: 2 };
+        let values = |count: usize| -> Vec<f32> { (0..count).map(|i| (i as f32 * 0.7).sin()).collect() };
+        let pixels = tensor(values(2 * 72), Shape::new([2, 3, 4, 6]));
+        let predictions = tensor(values(36), Shape::new([3, 12]));
+        let layout = burn::backend::flex::Layout::contiguous(Shape::new([3]));
+        let patches = FlexTensor::new(Bytes::from_elems(vec![1_i32, 5, 9]), layout, DType::I32);
+        for normalize in [false, true] {
+            let plan = PatchLossPlan { images, normalize };
+            let all = || (predictions.clone(), pixels.clone(), patches.clone());
+            let (p, x, i) = all();
+            let found = Flex::patch_errors(p, x, i, plan);
+            let (p, x, i) = all();
+            let expected = patch_errors_in_tensor_operations::<Flex>(p, x, i, plan);
+            assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
+        }
+    }
+}
