@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use pulp::Arch;
 
 /// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`.
-/// A set that the processor lacks, or an unknown name, has no effect. For tests and comparisons.
+/// A set that the processor lacks, or an unknown name, has no effect here; the program warns. For tests
+/// and comparisons.
 pub const INSTRUCTIONS_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
 
 /// What the kernels of this process run on.

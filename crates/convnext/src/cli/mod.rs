@@ -91,6 +91,15 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn use_threads(threads: Option<usize>) -> anyhow::Result<usize> {
     let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     kernels::keep_freed_memory();
+    let in_use = kernels::instructions_in_use();
+    if std::env::var(kernels::INSTRUCTIONS_VARIABLE)
+        .is_ok_and(|wanted| !wanted.is_empty() && wanted != in_use)
+    {
+        log::warn!(
+            "{} asks for instructions that this processor or program does not have; {in_use} are used",
+            kernels::INSTRUCTIONS_VARIABLE
+        );
+    }
     // This thread is one of them: it would only wait for the others, and be woken each time.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
     pool.build_global().map_err(io::Error::other)?;

@@ -1,8 +1,9 @@
 //! What the bench prints; how fast it is, no test decides.
 
+use predicates::str::contains;
 use serde_json::Value;
 
-use super::bench::Bench;
+use super::bench::{Bench, convnext};
 
 /// Small enough for a test: one step of one image.
 const SMALL: &str = "--model micro --batch-size 1 --image-size 64 --steps 1";
@@ -70,4 +71,14 @@ fn combinations_that_mean_nothing_are_refused() {
         ],
     );
     bench.refuse(2, &[("bench --mode guess --model micro --batch-size 1", &["guess"])]);
+}
+
+#[test]
+fn instructions_that_are_not_there_are_not_passed_over_in_silence() {
+    let measure = |wanted: &str| {
+        let line = format!("bench --mode infer {SMALL}");
+        convnext().env("CONVNEXT_INSTRUCTIONS", wanted).args(line.split_whitespace()).assert().success()
+    };
+    measure("mmx").stderr(contains("CONVNEXT_INSTRUCTIONS"));
+    measure("scalar").stderr("").stdout(contains("with scalar"));
 }
