@@ -92,14 +92,14 @@ impl Fcmae {
     pub fn forward(&self, images: Tensor<4>, masks: &[Mask]) -> Result<FcmaeOutput, ModelError> {
         self.check_masks(&images, masks)?;
         let encoded = self.encode(images.clone(), masks)?;
-        let predictions = self.decode(encoded, masks)?;
+        let removed = index_tensor(&removed_positions(masks), &images.device());
+        let predictions = self.predict(encoded, masks, removed.clone())?;
         let [_, channels, height, width] = images.dims();
         let patch = self.config.encoder.patch_size();
         let plan = PatchLossPlan {
             images: PatchedImages { channels, height, width, patch },
             normalize: self.config.normalize_target,
         };
-        let removed = index_tensor(&removed_positions(masks), &images.device());
         let loss = patch_loss(predictions.clone(), images, removed, plan);
         Ok(FcmaeOutput { loss, predictions })
     }
@@ -146,6 +146,17 @@ impl Fcmae {
     /// # Errors
     /// [`ModelError`] when the masks do not fit each other.
     pub fn decode(&self, encoded: Tensor<2>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
+        let removed = index_tensor(&removed_positions(masks), &encoded.device());
+        self.predict(encoded, masks, removed)
+    }
+
+    /// [`Self::decode`] for the places of the removed patches, `[N * R]`.
+    fn predict(
+        &self,
+        encoded: Tensor<2>,
+        masks: &[Mask],
+        removed: Tensor<1, Int>,
+    ) -> Result<Tensor<2>, ModelError> {
         let device = encoded.device();
         let [rows, columns] = common_grid(masks)?;
         let map = SiteMap::new(Sites::dense(masks.len(), rows, columns)?, &device);
@@ -157,8 +168,7 @@ impl Fcmae {
         for block in &self.decoder {
             features = block.forward(features, &map, None);
         }
-        let removed = gather(features, index_tensor(&removed_positions(masks), &device));
-        Ok(self.pred.forward_patches(removed))
+        Ok(self.pred.forward_patches(gather(features, removed)))
     }
 
     /// The images with every removed patch replaced by its prediction. Normalised predictions are
