@@ -10,7 +10,6 @@
 use std::borrow::Cow;
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 use crate::Sites;
 use crate::bands::Bands;
@@ -20,6 +19,7 @@ use crate::expansion::{Activate, Modulate, Residual};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNorm;
 use crate::packed::{Matrix, Packed};
+use crate::parallel;
 use crate::pieces::{pieces, wide};
 use crate::product::product;
 use crate::profile::{Kernel, timed};
@@ -190,14 +190,13 @@ pub(crate) fn forward(
     let mut expanded = Scratch::take(kept_rows * width);
     let branch = Branch { arch, weights, packed, grn: weights.grn_or_zeros(), branch_scales };
     let passes = passes(sites, &images, width);
-    let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
-    let mut values = Scratch::take(most_rows * width);
-    for pass in &passes {
-        let values = &mut values[..pass.rows.len() * width];
-        let expanded = if keep { &mut expanded[wide(&pass.rows, width)] } else { &mut [][..] };
-        let responses = branch.expand(pass, &depthwise, values, expanded);
-        branch.project(pass, &responses, rows, values, &mut out);
-    }
+    let kept = pieces(&mut expanded, passes.iter().map(|pass| if keep { wide(&pass.rows, width) } else { 0..0 }));
+    let outs = pieces(&mut out, passes.iter().map(|pass| wide(&pass.span, channels)));
+    parallel::for_each(passes.iter().zip(kept).zip(outs), |((pass, expanded), out)| {
+        let mut values = Scratch::take(pass.rows.len() * width);
+        let responses = branch.expand(pass, &depthwise, &mut values, expanded);
+        branch.project(pass, &responses, rows, &mut values, out);
+    });
     (out, keep.then_some(KeptBlock { depthwise, expanded }))
 }
 
@@ -215,19 +214,18 @@ impl Branch<'_> {
     fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [f32], expanded: &mut [f32]) -> Responses {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let chunk_rows = || pass.chunks.iter().map(|chunk| wide(&chunk.rows, width));
-        let parts = pieces(values, chunk_rows());
-        let kept: Vec<&mut [f32]> = match expanded.is_empty() {
+        let kept = match expanded.is_empty() {
             true => pass.chunks.iter().map(|_| &mut [][..]).collect(),
-            false => pieces(expanded, chunk_rows()),
+            false => pass.of_chunks(expanded, width),
         };
         let mut squares = vec![0.0; pass.segments.len() * width];
-        let sums = pieces(&mut squares, pass.chunks.iter().map(|chunk| wide(&chunk.segments, width)));
-        let work = pass.chunks.par_iter().zip(parts).zip(kept).zip(sums);
-        work.for_each(|(((chunk, values), kept), squares)| {
+        let sums = pass.of_chunks_segments(&mut squares, width);
+        let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(kept).zip(sums);
+        parallel::for_each(work, |(((chunk, values), kept), squares)| {
             let segments = pass.segments_of(chunk);
             let count = chunk.rows.len();
-            let normal = normalised(arch, weights, segments, depthwise, count);
+            let mut normal = Scratch::take(count * channels);
+            normalise(arch, weights, segments, depthwise, &mut normal);
             let normal = Matrix::new(&normal, count, channels);
             product(arch, Kernel::ProductForward, normal, &self.packed.expansion, values, false);
             let mut done = 0;
@@ -248,12 +246,8 @@ impl Branch<'_> {
     fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [f32], out: &mut [f32]) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let parts = pieces(values, pass.chunks.iter().map(|chunk| wide(&chunk.rows, width)));
-        let mut outs =
-            pieces(out, pass.segments.iter().map(|segment| wide(&segment.rows, channels))).into_iter();
-        let outs: Vec<Vec<&mut [f32]>> =
-            (pass.chunks.iter()).map(|chunk| outs.by_ref().take(chunk.segments.len()).collect()).collect();
-        pass.chunks.par_iter().zip(parts).zip(outs).for_each(|((chunk, values), outs)| {
+        let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(pass.of_segments(out, channels));
+        parallel::for_each(work, |((chunk, values), outs)| {
             let segments = pass.segments_of(chunk);
             let mut done = 0;
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
@@ -283,16 +277,15 @@ impl Branch<'_> {
 }
 
 /// LayerNorm of a chunk's rows, side by side: `[count, C]`.
-pub(crate) fn normalised(
+pub(crate) fn normalise(
     arch: Arch,
     weights: &BlockWeights<'_>,
     segments: &[Segment],
     depthwise: &[f32],
-    count: usize,
-) -> Scratch {
+    normal: &mut [f32],
+) {
     let channels = weights.channels();
-    let mut normal = Scratch::take(count * channels);
-    let mut rest = &mut normal[..];
+    let mut rest = normal;
     for segment in segments {
         let (out, after) = rest.split_at_mut(segment.rows.len() * channels);
         rest = after;
@@ -304,5 +297,4 @@ pub(crate) fn normalised(
         };
         timed(Kernel::LayerNorm, || arch.dispatch(norm));
     }
-    normal
 }

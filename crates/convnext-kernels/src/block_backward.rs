@@ -9,19 +9,21 @@
 //! Letters: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::block::{BlockWeights, KeptBlock, PackedBlock, forward, normalised, taking_part};
+use crate::block::{BlockWeights, KeptBlock, PackedBlock, forward, normalise, taking_part};
 use crate::cut::{Chunk, Pass, passes};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::instructions;
 use crate::layer_norm::LayerNormGradient;
 use crate::packed::{Matrix, Packed};
+use crate::parallel;
 use crate::pieces::{add_to, pieces, wide};
 use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
@@ -91,9 +93,6 @@ pub(crate) fn backward(
     let images = taking_part(sites.images(), branch_scales);
     let [projection, _] = weights.scaled_projection();
     let passes = passes(sites, &images, width);
-    let most_rows = passes.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
-    let mut buffers = Buffers::new(most_rows, channels, width);
-    let mut sums = Sums::new(channels, width);
     let mut ddepthwise = Scratch::take(rows.len());
     let branch = BranchBackward {
         arch,
@@ -104,16 +103,17 @@ pub(crate) fn backward(
         branch_scales,
         depthwise: &depthwise,
     };
-    for pass in &passes {
-        let buffers = buffers.of(pass.rows.len(), channels, width);
-        branch.run(pass, dout, &mut expanded[wide(&pass.rows, width)], buffers, &mut ddepthwise, &mut sums);
-    }
-    let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
-    let convolution = depthwise::backward(arch, &bands, rows, weights.depthwise_weight, &ddepthwise);
-    let mut drows = convolution.rows;
-    drows.par_chunks_mut(1 << 14).zip(dout.par_chunks(1 << 14)).for_each(|(sum, values)| {
-        add_to(sum, values);
+    let shares = shares(&passes);
+    let kept = pieces(&mut expanded, shares.iter().map(|share| wide(&rows_of(share), width)));
+    let outs = pieces(&mut ddepthwise, shares.iter().map(|share| wide(&span_of(share), channels)));
+    let parts = parallel::map(shares.iter().zip(kept).zip(outs), |((share, expanded), ddepthwise)| {
+        branch.run_share(share, dout, expanded, ddepthwise)
     });
+    let sums = Sums::added(parts);
+    let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
+    let mut drows = dout.to_vec();
+    let taps = weights.depthwise_weight;
+    let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, &mut drows);
     let project_weight = transposed(&sums.project_weight, width, channels);
     let (project_weight, project_bias, layer_scale) =
         unfold_layer_scale(weights, project_weight, sums.project_bias);
@@ -233,6 +233,50 @@ impl Sums {
             grn_beta: zeros(width),
         }
     }
+
+    /// The sum of some, in their order.
+    fn added(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let mut sums = parts.next().unwrap();
+        for part in parts {
+            for (sums, part) in sums.all().into_iter().zip(part.all_ref()) {
+                parallel::for_each(sums.chunks_mut(1 << 14).zip(part.chunks(1 << 14)), |(sums, part)| add_to(sums, part));
+            }
+        }
+        sums
+    }
+
+    fn all(&mut self) -> [&mut [f32]; 8] {
+        [&mut self.norm_weight, &mut self.norm_bias, &mut self.expand_weight, &mut self.expand_bias, &mut self.project_weight, &mut self.project_bias, &mut self.grn_gamma, &mut self.grn_beta]
+    }
+
+    fn all_ref(&self) -> [&[f32]; 8] {
+        [&self.norm_weight, &self.norm_bias, &self.expand_weight, &self.expand_bias, &self.project_weight, &self.project_bias, &self.grn_gamma, &self.grn_beta]
+    }
+}
+
+/// Most shares that the passes of a backward are divided into, and the fewest rows of one.
+const SHARES: usize = 8;
+const SHARE_ROWS: usize = 512;
+
+/// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
+/// that all cores find work, so few that the sums cost little beside it.
+fn shares(passes: &[Pass]) -> Vec<&[Pass]> {
+    let rows = passes.last().map_or(0, |pass| pass.rows.end);
+    let count = (rows / SHARE_ROWS).clamp(1, SHARES);
+    passes.chunks(passes.len().div_ceil(count).max(1)).collect()
+}
+
+fn rows_of(share: &[Pass]) -> Range<usize> {
+    share.first().map_or(0, |pass| pass.rows.start)..share.last().map_or(0, |pass| pass.rows.end)
+}
+
+fn span_of(share: &[Pass]) -> Range<usize> {
+    share.first().map_or(0, |pass| pass.span.start)..share.last().map_or(0, |pass| pass.span.end)
+}
+
+fn from(begin: usize, range: &Range<usize>) -> Range<usize> {
+    range.start - begin..range.end - begin
 }
 
 /// What all passes of a backward share.
@@ -249,6 +293,22 @@ struct BranchBackward<'a> {
 }
 
 impl BranchBackward<'_> {
+    /// Some passes, one after the other.
+    fn run_share(&self, share: &[Pass], dout: &[f32], expanded: &mut [f32], ddepthwise: &mut [f32]) -> Sums {
+        let (channels, width) = (self.weights.channels(), self.weights.width());
+        let most_rows = share.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
+        let mut buffers = Buffers::new(most_rows, channels, width);
+        let mut sums = Sums::new(channels, width);
+        let (first, span) = (rows_of(share).start, span_of(share).start);
+        let kept = pieces(expanded, share.iter().map(|pass| wide(&from(first, &pass.rows), width)));
+        let outs = pieces(ddepthwise, share.iter().map(|pass| wide(&from(span, &pass.span), channels)));
+        for ((pass, expanded), ddepthwise) in share.iter().zip(kept).zip(outs) {
+            let buffers = buffers.of(pass.rows.len(), channels, width);
+            self.run(pass, dout, expanded, buffers, ddepthwise, &mut sums);
+        }
+        sums
+    }
+
     /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's
     /// output.
     fn run(
@@ -292,18 +352,15 @@ impl BranchBackward<'_> {
         let (channels, width) = (weights.channels(), weights.width());
         let mut squares = vec![0.0; pass.segments.len() * width];
         let mut products = squares.clone();
-        let of_rows = |columns| pass.chunks.iter().map(move |chunk| wide(&chunk.rows, columns));
-        let of_segments = || pass.chunks.iter().map(|chunk| wide(&chunk.segments, width));
-        let work = (pass.chunks.par_iter())
-            .zip(pieces(expanded, of_rows(width)))
-            .zip(pieces(gradient, of_rows(channels)))
-            .zip(pieces(normal, of_rows(channels)))
-            .zip(pieces(dy, of_rows(width)))
-            .zip(pieces(values, of_rows(width)))
-            .zip(pieces(&mut squares, of_segments()))
-            .zip(pieces(&mut products, of_segments()));
-        let sums: Vec<Vec<f32>> = work
-            .map(|(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
+        let work = (pass.chunks.iter())
+            .zip(pass.of_chunks(expanded, width))
+            .zip(pass.of_chunks(gradient, channels))
+            .zip(pass.of_chunks(normal, channels))
+            .zip(pass.of_chunks(dy, width))
+            .zip(pass.of_chunks(values, width))
+            .zip(pass.of_chunks_segments(&mut squares, width))
+            .zip(pass.of_chunks_segments(&mut products, width));
+        let sums: Vec<Vec<f32>> = parallel::map(work, |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
                 let segments = pass.segments_of(chunk);
                 let count = chunk.rows.len();
                 let mut sums = vec![0.0; channels];
@@ -317,7 +374,7 @@ impl BranchBackward<'_> {
                     });
                     done += segment.rows.len();
                 }
-                normal.copy_from_slice(&normalised(arch, weights, segments, self.depthwise, count));
+                normalise(arch, weights, segments, self.depthwise, normal);
                 let gradient = Matrix::new(gradient, count, channels);
                 product(arch, Kernel::ProductInputGradient, gradient, &self.projection, dy, false);
                 let mut done = 0;
@@ -335,8 +392,7 @@ impl BranchBackward<'_> {
                     done += segment.rows.len();
                 }
                 sums
-            })
-            .collect();
+            });
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
         (Responses::new(pass, width, &squares, &self.grn[0]), products)
     }
@@ -356,17 +412,11 @@ impl BranchBackward<'_> {
     ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let of_rows = |columns| pass.chunks.iter().map(move |chunk| wide(&chunk.rows, columns));
-        let mut outs =
-            pieces(ddepthwise, pass.segments.iter().map(|segment| wide(&segment.rows, channels))).into_iter();
-        let outs: Vec<Vec<&mut [f32]>> =
-            pass.chunks.iter().map(|chunk| outs.by_ref().take(chunk.segments.len()).collect()).collect();
-        let work = (pass.chunks.par_iter())
-            .zip(pieces(expanded, of_rows(width)))
-            .zip(pieces(values, of_rows(width)))
-            .zip(outs);
-        let partial: Vec<ChunkSums> = work
-            .map(|(((chunk, expanded), values), outs)| {
+        let work = (pass.chunks.iter())
+            .zip(pass.of_chunks(expanded, width))
+            .zip(pass.of_chunks(values, width))
+            .zip(pass.of_segments(ddepthwise, channels));
+        let partial: Vec<ChunkSums> = parallel::map(work, |(((chunk, expanded), values), outs)| {
                 let mut sums = ChunkSums::new(channels, width);
                 let dy = &dy[wide(&chunk.rows, width)];
                 let mut done = 0;
@@ -388,8 +438,7 @@ impl BranchBackward<'_> {
                 }
                 self.pull_norm(pass, chunk, expanded, outs, &mut sums);
                 sums
-            })
-            .collect();
+            });
         for partial in &partial {
             add_to(&mut sums.grn_beta, &partial.grn_beta);
             add_to(&mut sums.expand_bias, &partial.expand_bias);

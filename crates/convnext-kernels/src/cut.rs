@@ -7,10 +7,11 @@
 use std::ops::Range;
 
 use crate::Sites;
+use crate::pieces::{pieces, wide};
 
 /// Values of `4C` channels that a pass has, if its images have so many: enough for all cores, and few
 /// enough to stay in the larger caches.
-const PASS_VALUES: usize = 1 << 19;
+const PASS_VALUES: usize = 1 << 18;
 
 /// Rows of a chunk: at most and, where there are so many, at least.
 const CHUNK_ROWS: [usize; 2] = [32, 256];
@@ -44,9 +45,30 @@ pub(crate) struct Pass {
     pub(crate) chunks: Vec<Chunk>,
     /// Rows of the batch, counted without those of images that do not take part.
     pub(crate) rows: Range<usize>,
+    /// Rows of the batch, from the first image to the last one.
+    pub(crate) span: Range<usize>,
 }
 
 impl Pass {
+    /// The pieces of each chunk, of values that belong to the rows of the pass, `width` to a row.
+    pub(crate) fn of_chunks<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.rows, width)))
+    }
+
+    /// The pieces of each chunk, of values that belong to the segments of the pass, `width` to a segment.
+    pub(crate) fn of_chunks_segments<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.segments, width)))
+    }
+
+    /// The pieces of the segments of each chunk, of values that belong to the span of the pass, `width` to
+    /// a row.
+    pub(crate) fn of_segments<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<Vec<&'a mut [f32]>> {
+        let from_span = |rows: &Range<usize>| rows.start - self.span.start..rows.end - self.span.start;
+        let rows = self.segments.iter().map(|segment| wide(&from_span(&segment.rows), width));
+        let mut found = pieces(values, rows).into_iter();
+        self.chunks.iter().map(|chunk| found.by_ref().take(chunk.segments.len()).collect()).collect()
+    }
+
     /// The segments of a chunk.
     pub(crate) fn segments_of(&self, chunk: &Chunk) -> &[Segment] {
         &self.segments[chunk.segments.clone()]
@@ -67,7 +89,11 @@ pub(crate) fn passes(sites: &Sites, images: &[usize], width: usize) -> Vec<Pass>
         .map(|images| {
             let end = begin + images.len() * per_image;
             let (segments, chunks) = chunks(per_image, images);
-            let pass = Pass { images: images.to_vec(), segments, chunks, rows: begin..end };
+            let span = match (images.first(), images.last()) {
+                (Some(first), Some(last)) => first * per_image..(last + 1) * per_image,
+                _ => 0..0,
+            };
+            let pass = Pass { images: images.to_vec(), segments, chunks, rows: begin..end, span };
             begin = end;
             pass
         })

@@ -11,10 +11,10 @@
 //! the weight gradient is at most [`PARTIAL_SUMS`] sums, cut by shapes alone and added in order.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::bands::{BORDER, Band, Bands, SIDE};
 use crate::lanes::{add, load, store};
+use crate::parallel;
 use crate::pieces::{add_to, pieces, wide};
 use crate::profile::{Kernel, timed};
 
@@ -27,8 +27,6 @@ const PARTIAL_SUMS: usize = 8;
 /// The gradients of a depthwise convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DepthwiseGradients {
-    /// `[N * R, C]`.
-    pub(crate) rows: Vec<f32>,
     /// `[C, 49]`.
     pub(crate) weight: Vec<f32>,
     /// `[C]`.
@@ -49,30 +47,35 @@ pub(crate) fn forward(
     bias: &[f32],
     out: &mut [f32],
 ) {
-    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), bias, out);
+    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), Some(bias), out);
 }
 
-/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`.
+/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. That of the rows is added to
+/// `drows`.
 pub(crate) fn backward(
     arch: Arch,
     bands: &Bands,
     rows: &[f32],
     weight: &[f32],
     dout: &[f32],
+    drows: &mut [f32],
 ) -> DepthwiseGradients {
     let channels = weight.len() / TAPS;
     // Seen from the input, the kernel is turned by half a circle.
     let mut turned = taps_first(weight, channels);
     reverse_taps(&mut turned, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
-    let mut drows = vec![0.0; rows.len()];
-    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, &vec![0.0; channels], &mut drows);
-    DepthwiseGradients { rows: drows, weight, bias }
+    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, None, drows);
+    DepthwiseGradients { weight, bias }
 }
 
 /// `[C, 49]` as `[49, C]`.
 fn taps_first(weight: &[f32], channels: usize) -> Vec<f32> {
-    (0..TAPS * channels).map(|i| weight[(i % channels) * TAPS + i / channels]).collect()
+    let mut taps = vec![0.0; TAPS * channels];
+    for (tap, line) in taps.chunks_exact_mut(channels).enumerate() {
+        line.iter_mut().zip(weight[tap..].iter().step_by(TAPS)).for_each(|(to, from)| *to = *from);
+    }
+    taps
 }
 
 fn reverse_taps(taps: &mut [f32], channels: usize) {
@@ -88,12 +91,12 @@ fn convolve(
     bands: &Bands,
     rows: &[f32],
     taps: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
-    let channels = bias.len();
+    let channels = taps.len() / TAPS;
     let parts = pieces(out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
-    bands.bands.par_iter().zip(parts).for_each(|(band, out)| {
+    parallel::for_each(bands.bands.iter().zip(parts), |(band, out)| {
         timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, bias, out }));
     });
 }
@@ -105,7 +108,8 @@ struct Convolve<'a> {
     rows: &'a [f32],
     /// `[49, C]`.
     taps: &'a [f32],
-    bias: &'a [f32],
+    /// What the sums begin with; if none, with what is there.
+    bias: Option<&'a [f32]>,
     /// The rows of the band.
     out: &'a mut [f32],
 }
@@ -115,14 +119,25 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match self.bias {
+            Some(_) => self.run::<S, false>(simd),
+            None => self.run::<S, true>(simd),
+        }
+    }
+}
+
+impl Convolve<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ADD: bool>(self, simd: S) {
         let Self { bands, band, rows, taps, bias, out } = self;
-        let channels = bias.len();
+        let channels = taps.len() / TAPS;
         let mut map = bands.empty_map(band, S::F32_LANES);
         let map = S::as_mut_simd_f32s(&mut map).0;
         for panel in (0..channels).step_by(S::F32_LANES) {
             fill(simd, bands, band, &Panel { rows, channels, panel }, map);
-            let bias = load(simd, bias, panel);
-            let mut kernel = [bias; TAPS];
+            let zero = simd.splat_f32s(0.0);
+            let first = bias.map_or(zero, |bias| load(simd, bias, panel));
+            let mut kernel = [zero; TAPS];
             for (tap, lanes) in kernel.iter_mut().enumerate() {
                 *lanes = load(simd, &taps[tap * channels..][..channels], panel);
             }
@@ -134,17 +149,17 @@ impl WithSimd for Convolve<'_> {
                         map: &map[corner + done..],
                         stride: bands.stride(),
                         kernel: &kernel,
-                        bias,
+                        first,
                         out: &mut out[place..],
                         channels,
                         panel,
                     };
                     done += match run_length(line.sites, line.sites - done) {
-                        8 => run.convolve::<S, 8>(simd),
-                        7 => run.convolve::<S, 7>(simd),
-                        4 => run.convolve::<S, 4>(simd),
-                        2 => run.convolve::<S, 2>(simd),
-                        _ => run.convolve::<S, 1>(simd),
+                        8 => run.convolve::<S, ADD, 8>(simd),
+                        7 => run.convolve::<S, ADD, 7>(simd),
+                        4 => run.convolve::<S, ADD, 4>(simd),
+                        2 => run.convolve::<S, ADD, 2>(simd),
+                        _ => run.convolve::<S, ADD, 1>(simd),
                     };
                 }
             }
@@ -171,7 +186,8 @@ struct Run<'a, V> {
     map: &'a [V],
     stride: usize,
     kernel: &'a [V; TAPS],
-    bias: V,
+    /// What the sums begin with, if not with what is there.
+    first: V,
     /// From the first site's row on.
     out: &'a mut [f32],
     channels: usize,
@@ -181,8 +197,13 @@ struct Run<'a, V> {
 impl<V: Copy> Run<'_, V> {
     /// Convolves `SITES` sites and tells how many that were.
     #[inline(always)]
-    fn convolve<S: Simd<f32s = V>, const SITES: usize>(self, simd: S) -> usize {
-        let mut sums = [self.bias; SITES];
+    fn convolve<S: Simd<f32s = V>, const ADD: bool, const SITES: usize>(self, simd: S) -> usize {
+        let mut sums = [self.first; SITES];
+        if ADD {
+            for (site, sum) in sums.iter_mut().enumerate() {
+                *sum = load(simd, &self.out[site * self.channels..][..self.channels], self.panel);
+            }
+        }
         for y in 0..SIDE {
             let line = &self.map[y * self.stride..][..SITES + SIDE - 1];
             let kernel = &self.kernel[y * SIDE..][..SIDE];
@@ -235,15 +256,13 @@ fn weight_gradient(
 ) -> (Vec<f32>, Vec<f32>) {
     let per_group = bands.bands.len().div_ceil(PARTIAL_SUMS).max(1);
     // Each partial sum is [49, C] and then [C] for the bias.
-    let partial_sums: Vec<Vec<f32>> = (bands.bands.par_chunks(per_group))
-        .map(|group| {
+    let partial_sums: Vec<Vec<f32>> = parallel::map(bands.bands.chunks(per_group), |group| {
             let mut sums = vec![0.0; (TAPS + 1) * channels];
             timed(Kernel::DepthwiseWeightGradient, || {
                 arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
             });
             sums
-        })
-        .collect();
+        });
     let mut sums = vec![0.0; (TAPS + 1) * channels];
     for partial in &partial_sums {
         add_to(&mut sums, partial);
@@ -254,7 +273,11 @@ fn weight_gradient(
 
 /// `[49, C]` as `[C, 49]`.
 fn channels_first(taps: &[f32], channels: usize) -> Vec<f32> {
-    (0..TAPS * channels).map(|i| taps[(i % TAPS) * channels + i / TAPS]).collect()
+    let mut weight = vec![0.0; TAPS * channels];
+    for (tap, line) in taps.chunks_exact(channels).enumerate() {
+        weight[tap..].iter_mut().step_by(TAPS).zip(line).for_each(|(to, from)| *to = *from);
+    }
+    weight
 }
 
 /// Some bands' part of a weight gradient.
@@ -385,8 +408,9 @@ mod tests {
                 let mut found = vec![0.0; count];
                 forward(arch, &bands, &rows, &weight, &bias, &mut found);
                 check(name, &found, &out);
-                let gradients = backward(arch, &bands, &rows, &weight, &dout);
-                check(name, &gradients.rows, &drows);
+                let mut found = vec![0.0; count];
+                let gradients = backward(arch, &bands, &rows, &weight, &dout, &mut found);
+                check(name, &found, &drows);
                 check(name, &gradients.weight, &dweight);
                 check(name, &gradients.bias, &dbias);
             }
@@ -404,7 +428,9 @@ mod tests {
                 let bands = Bands::new(&sites, |_| true);
                 let mut out = vec![0.0; count];
                 forward(Arch::new(), &bands, &rows, &weight, &weight[..24], &mut out);
-                (out, backward(Arch::new(), &bands, &rows, &weight, &dout))
+                let mut drows = vec![0.0; count];
+                let gradients = backward(Arch::new(), &bands, &rows, &weight, &dout, &mut drows);
+                (out, drows, gradients)
             })
         };
         let one = run(1);

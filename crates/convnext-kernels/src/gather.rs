@@ -3,8 +3,8 @@
 //!
 //! Letters: R rows to pick from, P picks, C values of a row.
 
-use rayon::prelude::*;
 
+use crate::parallel;
 use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
 
@@ -18,7 +18,7 @@ const PIECE_VALUES: usize = 1 << 14;
 pub fn gather_rows(rows: &[f32], columns: usize, indices: &[i32]) -> Vec<f32> {
     let mut out = vec![0.0; indices.len() * columns];
     let piece = piece_rows(columns);
-    out.par_chunks_mut(piece * columns).zip(indices.par_chunks(piece)).for_each(|(out, indices)| {
+    parallel::for_each(out.chunks_mut(piece * columns).zip(indices.chunks(piece)), |(out, indices)| {
         timed(Kernel::Gather, || {
             for (out, &index) in out.chunks_exact_mut(columns).zip(indices) {
                 out.copy_from_slice(&rows[index as usize * columns..][..columns]);
@@ -38,7 +38,7 @@ pub fn gather_rows_backward(dout: &[f32], columns: usize, indices: &[i32], count
     let picks = Picks::new(indices, count);
     let mut drows = vec![0.0; count * columns];
     let piece = piece_rows(columns);
-    drows.par_chunks_mut(piece * columns).enumerate().for_each(|(index, drows)| {
+    parallel::for_each(drows.chunks_mut(piece * columns).enumerate(), |(index, drows)| {
         timed(Kernel::Gather, || {
             for (row, drow) in (index * piece..).zip(drows.chunks_exact_mut(columns)) {
                 match picks.of(row) {

@@ -26,6 +26,7 @@ mod linear;
 mod packed;
 mod patch_loss;
 mod peak;
+mod parallel;
 mod pieces;
 mod product;
 mod profile;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::instructions::instructions;
 use crate::packed::{Matrix, Packed};
+use crate::parallel;
 use crate::pieces::add_to;
 use crate::product::{add_turned_product, product};
 use crate::profile::Kernel;
@@ -56,7 +57,7 @@ fn forward(arch: Arch, rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let piece = piece_rows(count);
     let right = Packed::new(Matrix::new(weight, outputs, inputs).transposed());
     let mut out = vec![0.0; count * outputs];
-    out.par_chunks_mut(piece * outputs).zip(rows.par_chunks(piece * inputs)).for_each(|(out, rows)| {
+    parallel::for_each(out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs)), |(out, rows)| {
         out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
         let left = Matrix::new(rows, rows.len() / inputs, inputs);
         product(arch, Kernel::ProductForward, left, &right, out, true);
@@ -78,8 +79,8 @@ fn backward(
     let drows = wants_rows.then(|| {
         let right = Packed::new(Matrix::new(weight, outputs, inputs));
         let mut drows = vec![0.0; rows.len()];
-        let work = drows.par_chunks_mut(piece * inputs).zip(dout.par_chunks(piece * outputs));
-        work.for_each(|(drows, dout)| {
+        let work = drows.chunks_mut(piece * inputs).zip(dout.chunks(piece * outputs));
+        parallel::for_each(work, |(drows, dout)| {
             let left = Matrix::new(dout, dout.len() / outputs, outputs);
             product(arch, Kernel::ProductInputGradient, left, &right, drows, false);
         });

@@ -9,10 +9,11 @@
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::lanes::{load, store};
+use crate::parallel;
 use crate::packed::{DEPTH, Matrix, Packed, Panel};
+use crate::pieces::wide;
 use crate::profile::{Kernel, timed};
 
 /// `out = left right`, or `out += left right` with `add`; `out` row after row.
@@ -27,7 +28,7 @@ pub(crate) fn product(
     out: &mut [f32],
     add: bool,
 ) {
-    rows_of_product(arch, kernel, left, 0..left.rows, right, out, add);
+    rows_of_product(arch, kernel, left, 0..left.rows, Right::Packed(right), out, add);
 }
 
 /// Some rows of a product.
@@ -36,12 +37,13 @@ fn rows_of_product(
     kernel: Kernel,
     left: Matrix<'_>,
     rows: Range<usize>,
-    right: &Packed,
+    right: Right<'_>,
     out: &mut [f32],
     add: bool,
 ) {
-    assert_eq!(left.columns, right.inner, "the inner sizes of a product are equal");
-    assert_eq!(out.len(), rows.len() * right.columns, "the output has the shape of the product");
+    let [inner, columns] = right.shape();
+    assert_eq!(left.columns, inner, "the inner sizes of a product are equal");
+    assert_eq!(out.len(), rows.len() * columns, "the output has the shape of the product");
     assert!(rows.end <= left.rows, "the rows are there");
     timed(kernel, || arch.dispatch(Product { left, rows, right, out, add }));
 }
@@ -56,24 +58,55 @@ const PIECE_ROWS: usize = 24;
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn add_turned_product(arch: Arch, left: Matrix<'_>, right: Matrix<'_>, sums: &mut [f32]) {
+    assert!(!right.turned, "the right side lies row after row");
     let left = left.transposed();
     let (count, width) = (left.rows, right.columns.max(1));
-    let right = Packed::new(right);
+    let right = Right::Rows(right);
     let piece = count.div_ceil(PIECES).next_multiple_of(TALLEST).max(PIECE_ROWS);
-    sums.par_chunks_mut(piece * width).enumerate().for_each(|(index, sums)| {
+    parallel::for_each(sums.chunks_mut(piece * width).enumerate(), |(index, sums)| {
         let begin = index * piece;
         let rows = begin..begin + sums.len() / width;
-        rows_of_product(arch, Kernel::ProductWeightGradient, left, rows, &right, sums, true);
+        rows_of_product(arch, Kernel::ProductWeightGradient, left, rows, right, sums, true);
     });
 }
 
 /// Most rows of a tile.
 const TALLEST: usize = 6;
 
+/// The right side of a product.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    /// Packed, because many products read it.
+    Packed(&'a Packed),
+    /// As it lies, row after row.
+    Rows(Matrix<'a>),
+}
+
+impl<'a> Right<'a> {
+    /// Inner size and columns.
+    fn shape(self) -> [usize; 2] {
+        match self {
+            Self::Packed(packed) => [packed.inner, packed.columns],
+            Self::Rows(matrix) => [matrix.rows, matrix.columns],
+        }
+    }
+
+    /// Some lines of a panel, from its first column on, and how far it is from one line to the next.
+    fn panel(self, lines: &Range<usize>, panel: &Panel) -> (&'a [f32], usize) {
+        match self {
+            Self::Packed(packed) => (packed.panel(lines, panel), panel.padded().len()),
+            Self::Rows(matrix) => {
+                let values = &matrix.values[wide(lines, matrix.columns)];
+                (&values[panel.columns.start..], matrix.columns)
+            }
+        }
+    }
+}
+
 struct Product<'a> {
     left: Matrix<'a>,
     rows: Range<usize>,
-    right: &'a Packed,
+    right: Right<'a>,
     out: &'a mut [f32],
     add: bool,
 }
@@ -84,20 +117,23 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, rows, right, out, add } = self;
-        if right.inner == 0 && !add {
+        let [inner, columns] = right.shape();
+        if inner == 0 && !add {
             out.fill(0.0);
         }
-        for begin in (0..right.inner).step_by(DEPTH) {
-            let lines = begin..right.inner.min(begin + DEPTH);
+        for begin in (0..inner).step_by(DEPTH) {
+            let lines = begin..inner.min(begin + DEPTH);
             let add = add || begin > 0;
-            for panel in Panel::all(right.columns) {
+            for panel in Panel::all(columns) {
+                let (values, stride) = right.panel(&lines, &panel);
                 let tiles = Tiles {
                     left,
                     rows: rows.clone(),
                     lines: lines.clone(),
-                    panel: right.panel(&lines, &panel),
+                    panel: values,
+                    stride,
                     first_column: panel.columns.start,
-                    columns: right.columns,
+                    columns,
                     add,
                 };
                 match (left.turned, panel.padded().len()) {
@@ -120,7 +156,9 @@ struct Tiles<'a> {
     left: Matrix<'a>,
     rows: Range<usize>,
     lines: Range<usize>,
+    /// Line after line; after the panel's columns come values without a meaning.
     panel: &'a [f32],
+    stride: usize,
     first_column: usize,
     columns: usize,
     add: bool,
@@ -176,21 +214,33 @@ impl Tiles<'_> {
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let first = self.rows.start + row;
-        let panel = self.panel.as_chunks::<W>().0;
+        let depth = self.lines.len();
+        // Where a line is not as wide as the panel because the matrix ends, it is read more slowly.
+        let whole = depth.min((self.panel.len() + self.stride).saturating_sub(W) / self.stride);
         if TURNED {
             let stride = self.left.rows;
-            let lines = self.left.values[self.lines.start * stride..].chunks(stride);
-            for (line, panel) in lines.zip(panel) {
-                let factors = &line[first..first + M];
-                multiply_add::<S, M, V>(simd, &mut sums, |row| factors[row], &panel[at..]);
+            let lines = &self.left.values[self.lines.start * stride + first..];
+            let factors = |inner: usize| &lines[inner * stride..][..M];
+            for inner in 0..whole {
+                let factors = factors(inner);
+                let panel = self.line::<S, V, W>(inner, at);
+                multiply_add(simd, &mut sums, |row| factors[row], panel);
+            }
+            for inner in whole..depth {
+                let factors = factors(inner);
+                multiply_add(simd, &mut sums, |row| factors[row], &self.last_line::<S, V>(simd, inner, at));
             }
         } else {
             let stride = self.left.columns;
             let rows: [&[f32]; M] = std::array::from_fn(|m| {
-                &self.left.values[(first + m) * stride + self.lines.start..][..panel.len()]
+                &self.left.values[(first + m) * stride + self.lines.start..][..depth]
             });
-            for inner in 0..panel.len() {
-                multiply_add::<S, M, V>(simd, &mut sums, |row| rows[row][inner], &panel[inner][at..]);
+            for inner in 0..whole {
+                let panel = self.line::<S, V, W>(inner, at);
+                multiply_add(simd, &mut sums, |row| rows[row][inner], panel);
+            }
+            for inner in whole..depth {
+                multiply_add(simd, &mut sums, |row| rows[row][inner], &self.last_line::<S, V>(simd, inner, at));
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
@@ -206,15 +256,30 @@ impl Tiles<'_> {
     }
 }
 
+impl Tiles<'_> {
+    /// V registers of a line of the panel.
+    #[inline(always)]
+    fn line<S: Simd, const V: usize, const W: usize>(&self, inner: usize, at: usize) -> &[S::f32s; V] {
+        let line = &self.panel[inner * self.stride..][..W];
+        S::as_simd_f32s(&line[at..]).0.first_chunk().unwrap_or_else(|| unreachable!("a panel has W columns"))
+    }
+
+    /// V registers of a line that ends early, with zeros after its end.
+    #[inline(always)]
+    fn last_line<S: Simd, const V: usize>(&self, simd: S, inner: usize, at: usize) -> [S::f32s; V] {
+        let line = &self.panel[inner * self.stride..];
+        std::array::from_fn(|v| load(simd, line, (at + v * S::F32_LANES).min(line.len())))
+    }
+}
+
 /// One inner value of a tile.
 #[inline(always)]
 fn multiply_add<S: Simd, const M: usize, const V: usize>(
     simd: S,
     sums: &mut [[S::f32s; V]; M],
     factor: impl Fn(usize) -> f32,
-    panel: &[f32],
+    lanes: &[S::f32s; V],
 ) {
-    let lanes = &S::as_simd_f32s(panel).0[..V];
     for (row, sums) in sums.iter_mut().enumerate() {
         let factor = simd.splat_f32s(factor(row));
         for (sum, lanes) in sums.iter_mut().zip(lanes) {
