@@ -6,7 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockWeights, PackedBlock, Sites, block_backward, block_forward, linear_backward, linear_forward,
+    BlockWeights, PackedBlock, PackedLinear, Sites, block_backward, block_forward, linear_backward,
+    linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -111,7 +112,7 @@ fn linear_layers(criterion: &mut Criterion) {
                 let id = |pass: &str| BenchmarkId::new(format!("{count} x {inputs} to {outputs}"), pass);
                 group.throughput(Throughput::Elements(operations));
                 group.bench_function(id("forward"), |bencher| {
-                    bencher.iter(|| linear_forward(&rows, &weight, &bias));
+                    bencher.iter(|| linear_forward(&rows, &PackedLinear::new(&weight, outputs), &bias));
                 });
                 group.throughput(Throughput::Elements(2 * operations));
                 group.bench_function(id("backward"), |bencher| {

@@ -1,10 +1,10 @@
 //! AdamW, all of it in one pass over the values (Loshchilov and Hutter; PyTorch's semantics).
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::instructions::instructions;
 use crate::lanes::{load, store};
+use crate::parallel;
 use crate::profile::{Kernel, timed};
 
 /// Values that a thread works on at a time.
@@ -34,9 +34,9 @@ pub fn adamw(values: &mut [f32], gradient: &[f32], moments: [&mut [f32]; 2], ste
     let count = values.len();
     assert!([gradient.len(), first.len(), second.len()].iter().all(|&len| len == count), "sizes are equal");
     let factors = Factors::of(step);
-    let pieces = (values.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE)))
-        .zip(first.par_chunks_mut(PIECE).zip(second.par_chunks_mut(PIECE)));
-    pieces.for_each(|((values, gradient), (first, second))| {
+    let pieces = (values.chunks_mut(PIECE).zip(gradient.chunks(PIECE)))
+        .zip(first.chunks_mut(PIECE).zip(second.chunks_mut(PIECE)));
+    parallel::for_each(pieces, |((values, gradient), (first, second))| {
         timed(Kernel::Optimizer, || {
             instructions().dispatch(Update { values, gradient, first, second, factors });
         });

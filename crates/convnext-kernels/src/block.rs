@@ -190,7 +190,8 @@ pub(crate) fn forward(
     let mut expanded = Scratch::take(kept_rows * width);
     let branch = Branch { arch, weights, packed, grn: weights.grn_or_zeros(), branch_scales };
     let passes = passes(sites, &images, width);
-    let kept = pieces(&mut expanded, passes.iter().map(|pass| if keep { wide(&pass.rows, width) } else { 0..0 }));
+    let kept =
+        pieces(&mut expanded, passes.iter().map(|pass| if keep { wide(&pass.rows, width) } else { 0..0 }));
     let outs = pieces(&mut out, passes.iter().map(|pass| wide(&pass.span, channels)));
     parallel::for_each(passes.iter().zip(kept).zip(outs), |((pass, expanded), out)| {
         let mut values = Scratch::take(pass.rows.len() * width);

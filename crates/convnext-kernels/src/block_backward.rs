@@ -1,6 +1,6 @@
 //! The ConvNeXt block, backward.
 //!
-//! Pass by pass, in three sweeps. With g the output gradient times drop path's factor and W2 the second
+//! In a few shares of passes, each with sums of its own, and pass by pass in three sweeps. With g the output gradient times drop path's factor and W2 the second
 //! linear layer with LayerScale folded in: the first sweep over the chunks makes dy = g W2, h again from
 //! the kept u, and GRN's sums; the second one makes du and pulls it back to the convolution's output; the
 //! third one adds to the gradients of both linear layers, cut by columns of E, so that each has one
@@ -12,7 +12,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 use crate::Sites;
 use crate::bands::Bands;
@@ -109,7 +108,9 @@ pub(crate) fn backward(
     let parts = parallel::map(shares.iter().zip(kept).zip(outs), |((share, expanded), ddepthwise)| {
         branch.run_share(share, dout, expanded, ddepthwise)
     });
-    let sums = Sums::added(parts);
+    let mut parts = parts.into_iter();
+    let mut sums = parts.next().unwrap_or_else(|| Sums::new(channels, width));
+    parts.for_each(|part| sums.add(&part));
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut drows = dout.to_vec();
     let taps = weights.depthwise_weight;
@@ -158,7 +159,7 @@ fn unfold_layer_scale(
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const SQUARE: usize = 32;
     let mut out = vec![0.0; values.len()];
-    out.par_chunks_mut(SQUARE * rows).enumerate().for_each(|(band, out)| {
+    parallel::for_each(out.chunks_mut((SQUARE * rows).max(1)).enumerate(), |(band, out)| {
         for top in (0..rows).step_by(SQUARE) {
             for (column, out) in (band * SQUARE..).zip(out.chunks_exact_mut(rows)) {
                 for row in top..rows.min(top + SQUARE) {
@@ -234,48 +235,52 @@ impl Sums {
         }
     }
 
-    /// The sum of some, in their order.
-    fn added(parts: Vec<Self>) -> Self {
-        let mut parts = parts.into_iter();
-        let mut sums = parts.next().unwrap();
-        for part in parts {
-            for (sums, part) in sums.all().into_iter().zip(part.all_ref()) {
-                parallel::for_each(sums.chunks_mut(1 << 14).zip(part.chunks(1 << 14)), |(sums, part)| add_to(sums, part));
-            }
-        }
-        sums
-    }
-
-    fn all(&mut self) -> [&mut [f32]; 8] {
-        [&mut self.norm_weight, &mut self.norm_bias, &mut self.expand_weight, &mut self.expand_bias, &mut self.project_weight, &mut self.project_bias, &mut self.grn_gamma, &mut self.grn_beta]
-    }
-
-    fn all_ref(&self) -> [&[f32]; 8] {
-        [&self.norm_weight, &self.norm_bias, &self.expand_weight, &self.expand_bias, &self.project_weight, &self.project_bias, &self.grn_gamma, &self.grn_beta]
+    /// Adds the sums of another share.
+    fn add(&mut self, other: &Self) {
+        let values = [
+            (&mut self.norm_weight, &other.norm_weight),
+            (&mut self.norm_bias, &other.norm_bias),
+            (&mut self.expand_weight, &other.expand_weight),
+            (&mut self.expand_bias, &other.expand_bias),
+            (&mut self.project_weight, &other.project_weight),
+            (&mut self.project_bias, &other.project_bias),
+            (&mut self.grn_gamma, &other.grn_gamma),
+            (&mut self.grn_beta, &other.grn_beta),
+        ];
+        let pieces = (values.into_iter())
+            .flat_map(|(sums, values)| sums.chunks_mut(PIECE_VALUES).zip(values.chunks(PIECE_VALUES)));
+        parallel::for_each(pieces, |(sums, values)| add_to(sums, values));
     }
 }
+
+/// Values of sums that a thread adds at a time.
+const PIECE_VALUES: usize = 1 << 14;
 
 /// Most shares that the passes of a backward are divided into, and the fewest rows of one.
 const SHARES: usize = 8;
 const SHARE_ROWS: usize = 512;
 
 /// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
-/// that all cores find work, so few that the sums cost little beside it.
+/// that what one thread does alone in one share is hidden behind the others, so few that the sums cost
+/// little.
 fn shares(passes: &[Pass]) -> Vec<&[Pass]> {
     let rows = passes.last().map_or(0, |pass| pass.rows.end);
     let count = (rows / SHARE_ROWS).clamp(1, SHARES);
     passes.chunks(passes.len().div_ceil(count).max(1)).collect()
 }
 
+/// Rows of a share, counted without those of images that do not take part.
 fn rows_of(share: &[Pass]) -> Range<usize> {
     share.first().map_or(0, |pass| pass.rows.start)..share.last().map_or(0, |pass| pass.rows.end)
 }
 
+/// Rows of the batch, from the first image of a share to the last one.
 fn span_of(share: &[Pass]) -> Range<usize> {
     share.first().map_or(0, |pass| pass.span.start)..share.last().map_or(0, |pass| pass.span.end)
 }
 
-fn from(begin: usize, range: &Range<usize>) -> Range<usize> {
+/// A range counted from `begin` on.
+fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
     range.start - begin..range.end - begin
 }
 
@@ -300,8 +305,9 @@ impl BranchBackward<'_> {
         let mut buffers = Buffers::new(most_rows, channels, width);
         let mut sums = Sums::new(channels, width);
         let (first, span) = (rows_of(share).start, span_of(share).start);
-        let kept = pieces(expanded, share.iter().map(|pass| wide(&from(first, &pass.rows), width)));
-        let outs = pieces(ddepthwise, share.iter().map(|pass| wide(&from(span, &pass.span), channels)));
+        let kept = pieces(expanded, share.iter().map(|pass| wide(&counted_from(first, &pass.rows), width)));
+        let outs =
+            pieces(ddepthwise, share.iter().map(|pass| wide(&counted_from(span, &pass.span), channels)));
         for ((pass, expanded), ddepthwise) in share.iter().zip(kept).zip(outs) {
             let buffers = buffers.of(pass.rows.len(), channels, width);
             self.run(pass, dout, expanded, buffers, ddepthwise, &mut sums);
@@ -360,7 +366,9 @@ impl BranchBackward<'_> {
             .zip(pass.of_chunks(values, width))
             .zip(pass.of_chunks_segments(&mut squares, width))
             .zip(pass.of_chunks_segments(&mut products, width));
-        let sums: Vec<Vec<f32>> = parallel::map(work, |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
+        let sums: Vec<Vec<f32>> = parallel::map(
+            work,
+            |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
                 let segments = pass.segments_of(chunk);
                 let count = chunk.rows.len();
                 let mut sums = vec![0.0; channels];
@@ -392,7 +400,8 @@ impl BranchBackward<'_> {
                     done += segment.rows.len();
                 }
                 sums
-            });
+            },
+        );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
         (Responses::new(pass, width, &squares, &self.grn[0]), products)
     }
@@ -417,28 +426,28 @@ impl BranchBackward<'_> {
             .zip(pass.of_chunks(values, width))
             .zip(pass.of_segments(ddepthwise, channels));
         let partial: Vec<ChunkSums> = parallel::map(work, |(((chunk, expanded), values), outs)| {
-                let mut sums = ChunkSums::new(channels, width);
-                let dy = &dy[wide(&chunk.rows, width)];
-                let mut done = 0;
-                for segment in pass.segments_of(chunk) {
-                    let rows = wide(&(done..done + segment.rows.len()), width);
-                    let place = pass.place_of(segment);
-                    let pull = Pull {
-                        expanded: &mut expanded[rows.clone()],
-                        values: &mut values[rows.clone()],
-                        dy: &dy[rows],
-                        scale: responses.scale(place),
-                        shift: &self.grn[1],
-                        through_norm: &through_norm[place * width..][..width],
-                        dshift: &mut sums.grn_beta,
-                        dbias: &mut sums.expand_bias,
-                    };
-                    timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
-                    done += segment.rows.len();
-                }
-                self.pull_norm(pass, chunk, expanded, outs, &mut sums);
-                sums
-            });
+            let mut sums = ChunkSums::new(channels, width);
+            let dy = &dy[wide(&chunk.rows, width)];
+            let mut done = 0;
+            for segment in pass.segments_of(chunk) {
+                let rows = wide(&(done..done + segment.rows.len()), width);
+                let place = pass.place_of(segment);
+                let pull = Pull {
+                    expanded: &mut expanded[rows.clone()],
+                    values: &mut values[rows.clone()],
+                    dy: &dy[rows],
+                    scale: responses.scale(place),
+                    shift: &self.grn[1],
+                    through_norm: &through_norm[place * width..][..width],
+                    dshift: &mut sums.grn_beta,
+                    dbias: &mut sums.expand_bias,
+                };
+                timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
+                done += segment.rows.len();
+            }
+            self.pull_norm(pass, chunk, expanded, outs, &mut sums);
+            sums
+        });
         for partial in &partial {
             add_to(&mut sums.grn_beta, &partial.grn_beta);
             add_to(&mut sums.expand_bias, &partial.expand_bias);

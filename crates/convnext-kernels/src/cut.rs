@@ -112,11 +112,13 @@ fn chunks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<Chunk>) {
         row += rows;
     };
     if per_image > wanted {
-        let length = per_image.div_ceil(per_image.div_ceil(wanted));
+        // An image alone is cut into a number that threads can share evenly.
+        let count = per_image.div_ceil(wanted);
+        let count = if images.len() == 1 { count.next_multiple_of(CHUNKS) } else { count };
         for &image in images {
-            let end = (image + 1) * per_image;
-            for start in (image * per_image..end).step_by(length) {
-                chunk(vec![Segment { image, rows: start..end.min(start + length) }], &mut segments);
+            let rows = |chunk: usize| image * per_image + chunk * per_image / count;
+            for index in 0..count {
+                chunk(vec![Segment { image, rows: rows(index)..rows(index + 1) }], &mut segments);
             }
         }
     } else {

@@ -257,12 +257,12 @@ fn weight_gradient(
     let per_group = bands.bands.len().div_ceil(PARTIAL_SUMS).max(1);
     // Each partial sum is [49, C] and then [C] for the bias.
     let partial_sums: Vec<Vec<f32>> = parallel::map(bands.bands.chunks(per_group), |group| {
-            let mut sums = vec![0.0; (TAPS + 1) * channels];
-            timed(Kernel::DepthwiseWeightGradient, || {
-                arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
-            });
-            sums
+        let mut sums = vec![0.0; (TAPS + 1) * channels];
+        timed(Kernel::DepthwiseWeightGradient, || {
+            arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
         });
+        sums
+    });
     let mut sums = vec![0.0; (TAPS + 1) * channels];
     for partial in &partial_sums {
         add_to(&mut sums, partial);

@@ -3,7 +3,6 @@
 //!
 //! Letters: R rows to pick from, P picks, C values of a row.
 
-
 use crate::parallel;
 use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};

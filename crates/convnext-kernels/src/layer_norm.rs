@@ -3,11 +3,11 @@
 //! Letters: R rows, C channels.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::EPSILON;
 use crate::instructions::instructions;
 use crate::lanes::{add, load, store};
+use crate::parallel;
 use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
 
@@ -21,7 +21,7 @@ const CHUNK_ROWS: usize = 256;
 pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let values = CHUNK_ROWS * check(rows, weight, bias.len());
     let mut out = vec![0.0; rows.len()];
-    out.par_chunks_mut(values).zip(rows.par_chunks(values)).for_each(|(out, rows)| {
+    parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
         timed(Kernel::LayerNorm, || instructions().dispatch(LayerNorm { rows, weight, bias, out }));
     });
     out
@@ -37,16 +37,14 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
     let values = CHUNK_ROWS * channels;
     let mut out = vec![0.0; rows.len()];
-    let chunks = rows.par_chunks(values).zip(dout.par_chunks(values)).zip(out.par_chunks_mut(values));
-    let partial: Vec<[Vec<f32>; 2]> = chunks
-        .map(|((rows, dout), drows)| {
-            let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
-            let sums = (&mut dweight[..], &mut dbias[..]);
-            let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
-            timed(Kernel::LayerNormGradient, || instructions().dispatch(work));
-            [dweight, dbias]
-        })
-        .collect();
+    let chunks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
+    let partial = parallel::map(chunks, |((rows, dout), drows)| {
+        let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
+        let sums = (&mut dweight[..], &mut dbias[..]);
+        let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
+        timed(Kernel::LayerNormGradient, || instructions().dispatch(work));
+        [dweight, dbias]
+    });
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
     for partial in &partial {
         for (sums, values) in sums.iter_mut().zip(partial) {

@@ -4,7 +4,6 @@
 //! Letters: R rows, I values of a row that goes in, O of one that comes out.
 
 use pulp::Arch;
-use rayon::prelude::*;
 
 use crate::instructions::instructions;
 use crate::packed::{Matrix, Packed};
@@ -29,12 +28,27 @@ pub struct LinearGradients {
     pub bias: Vec<f32>,
 }
 
-/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a weight `[O, I]` and a bias `[O]`.
+/// The weight of a linear layer, ready for [`linear_forward`].
+#[derive(Debug)]
+pub struct PackedLinear(Packed);
+
+impl PackedLinear {
+    /// Packs a weight `[O, I]`. As long as it does not change, the result can be used again.
+    ///
+    /// # Panics
+    /// When the sizes do not fit each other.
+    pub fn new(weight: &[f32], outputs: usize) -> Self {
+        let inputs = inputs_of(weight, outputs);
+        Self(Packed::new(Matrix::new(weight, outputs, inputs).transposed()))
+    }
+}
+
+/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn linear_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    forward(instructions(), rows, weight, bias)
+pub fn linear_forward(rows: &[f32], packed: &PackedLinear, bias: &[f32]) -> Vec<f32> {
+    forward(instructions(), rows, packed, bias)
 }
 
 /// The gradients of [`linear_forward`] for an output gradient `[R, O]`. The first layer of a network does
@@ -52,15 +66,16 @@ pub fn linear_backward(
     backward(instructions(), rows, weight, outputs, dout, wants_rows)
 }
 
-fn forward(arch: Arch, rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let (outputs, Shape { count, inputs }) = (bias.len(), Shape::of(rows, weight, bias.len()));
+fn forward(arch: Arch, rows: &[f32], PackedLinear(right): &PackedLinear, bias: &[f32]) -> Vec<f32> {
+    let (inputs, outputs) = (right.inner, right.columns);
+    assert_eq!(bias.len(), outputs, "there is a bias for each output");
+    let count = count_rows(rows, inputs);
     let piece = piece_rows(count);
-    let right = Packed::new(Matrix::new(weight, outputs, inputs).transposed());
     let mut out = vec![0.0; count * outputs];
     parallel::for_each(out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs)), |(out, rows)| {
         out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
         let left = Matrix::new(rows, rows.len() / inputs, inputs);
-        product(arch, Kernel::ProductForward, left, &right, out, true);
+        product(arch, Kernel::ProductForward, left, right, out, true);
     });
     out
 }
@@ -73,7 +88,8 @@ fn backward(
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    let Shape { count, inputs } = Shape::of(rows, weight, outputs);
+    let inputs = inputs_of(weight, outputs);
+    let count = count_rows(rows, inputs);
     assert_eq!(dout.len(), count * outputs, "there is an output gradient for each row");
     let piece = piece_rows(count);
     let drows = wants_rows.then(|| {
@@ -93,19 +109,15 @@ fn backward(
     LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
 }
 
-struct Shape {
-    count: usize,
-    inputs: usize,
+fn inputs_of(weight: &[f32], outputs: usize) -> usize {
+    assert!(outputs > 0 && !weight.is_empty(), "the layer has inputs and outputs");
+    assert!(weight.len().is_multiple_of(outputs), "the weight is [O, I]");
+    weight.len() / outputs
 }
 
-impl Shape {
-    fn of(rows: &[f32], weight: &[f32], outputs: usize) -> Self {
-        assert!(outputs > 0 && !weight.is_empty(), "the layer has inputs and outputs");
-        assert!(weight.len().is_multiple_of(outputs), "the weight is [O, I]");
-        let inputs = weight.len() / outputs;
-        assert!(rows.len().is_multiple_of(inputs), "rows are whole");
-        Self { count: rows.len() / inputs, inputs }
-    }
+fn count_rows(rows: &[f32], inputs: usize) -> usize {
+    assert!(rows.len().is_multiple_of(inputs), "rows are whole");
+    rows.len() / inputs
 }
 
 fn piece_rows(count: usize) -> usize {
@@ -114,13 +126,11 @@ fn piece_rows(count: usize) -> usize {
 
 /// The sums of the columns of `[R, columns]`, piece by piece and then in the order of the pieces.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let partial: Vec<Vec<f32>> = (values.par_chunks(PIECE_ROWS[1] * columns))
-        .map(|values| {
-            let mut sums = vec![0.0; columns];
-            values.chunks_exact(columns).for_each(|row| add_to(&mut sums, row));
-            sums
-        })
-        .collect();
+    let partial = parallel::map(values.chunks(PIECE_ROWS[1] * columns), |values| {
+        let mut sums = vec![0.0; columns];
+        values.chunks_exact(columns).for_each(|row| add_to(&mut sums, row));
+        sums
+    });
     let mut sums = vec![0.0; columns];
     partial.iter().for_each(|partial| add_to(&mut sums, partial));
     sums
@@ -162,7 +172,8 @@ mod tests {
                         assert!(error < 1e-4, "{name}, {count} x {inputs} to {outputs}, {what}: {error}");
                     }
                 };
-                check("out", &forward(arch, &rows, &weight, &bias), &out);
+                let packed = PackedLinear::new(&weight, outputs);
+                check("out", &forward(arch, &rows, &packed, &bias), &out);
                 let found = backward(arch, &rows, &weight, outputs, &dout, true);
                 check("rows", &found.rows.unwrap(), &drows);
                 check("weight", &found.weight, &dweight);

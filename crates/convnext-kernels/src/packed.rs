@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use crate::parallel;
 use crate::pieces::{pieces, wide};
 use crate::profile::{Kernel, timed};
 use crate::scratch::Scratch;
@@ -53,25 +52,17 @@ impl Packed {
         let Matrix { values, rows: inner, columns, turned } = matrix;
         let padded = columns.next_multiple_of(STEP);
         let mut packed = Scratch::take(inner * padded);
-        packed.par_chunks_mut((DEPTH * padded).max(1)).enumerate().for_each(|(piece, packed)| {
+        let panels: Vec<Panel> = Panel::all(columns).collect();
+        let work = packed.chunks_mut((DEPTH * padded).max(1)).enumerate().flat_map(|(piece, packed)| {
             let depth = packed.len() / padded;
             let lines = piece * DEPTH..piece * DEPTH + depth;
-            let panels: Vec<Panel> = Panel::all(columns).collect();
             let parts = pieces(packed, panels.iter().map(|panel| wide(&panel.padded(), depth)));
-            panels.par_iter().zip(parts).for_each(|(panel, packed)| {
-                timed(Kernel::Packing, || {
-                    if turned {
-                        pack_turned(
-                            &values[wide(&panel.columns, inner)],
-                            inner,
-                            lines.clone(),
-                            panel,
-                            packed,
-                        );
-                    } else {
-                        pack(values, columns, lines.clone(), panel, packed);
-                    }
-                });
+            parts.into_iter().zip(&panels).map(move |(packed, panel)| (lines.clone(), panel, packed))
+        });
+        parallel::for_each(work, |(lines, panel, packed)| {
+            timed(Kernel::Packing, || match turned {
+                true => pack_turned(&values[wide(&panel.columns, inner)], inner, lines, panel, packed),
+                false => pack(values, columns, lines, panel, packed),
             });
         });
         Self { values: packed, inner, columns }
@@ -114,8 +105,8 @@ fn pack(values: &[f32], columns: usize, lines: Range<usize>, panel: &Panel, pack
 
 /// Packs a panel whose columns lie one after the other, `inner` values each.
 fn pack_turned(values: &[f32], inner: usize, lines: Range<usize>, panel: &Panel, packed: &mut [f32]) {
-    // As many lines as fit into a cache line of the source.
-    const LINES: usize = 16;
+    // A few cache lines of the source at a time, so that the next one is on its way.
+    const LINES: usize = 64;
     let width = panel.padded().len();
     for (line, packed) in lines.step_by(LINES).zip(packed.chunks_mut(LINES * width)) {
         for (column, values) in values.chunks_exact(inner).enumerate() {

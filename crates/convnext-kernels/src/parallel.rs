@@ -1,19 +1,22 @@
-//! Work on all threads of the pool: many short pieces, one after the other, with little time between.
+//! Work on all threads of rayon's pool: short pieces, many times in a row.
 //!
-//! Rayon puts a thread to sleep that finds no work for some microseconds, and waking it takes longer than
-//! many a kernel. So whoever waits here keeps looking for work, and the other threads go on looking for a
-//! while after the last piece.
+//! Rayon puts a thread to sleep that has found no work for some microseconds, and to wake it takes longer
+//! than many a kernel. So whoever waits here keeps looking for work, and the other threads go on looking
+//! for a while after their last piece; each lets any other thread of the machine go first.
+//!
+//! Calls may be nested: a thread that waits for its own pieces does those of others.
 
-use std::sync::atomic::{AtomicUsize, Ordering::{AcqRel, Acquire, Relaxed, Release}};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use rayon::Yield;
 
 /// How long a thread looks for work before rayon may put it to sleep: longer than what lies between two
-/// kernels, shorter than anybody notices.
+/// kernels, too short for anybody to notice.
 const PATIENCE: Duration = Duration::from_micros(500);
 
-/// Calls so far: tells the threads that look for work that there will be some.
+/// Calls so far: tells the threads that look for work that more is likely to come.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// Threads that look for work.
@@ -33,8 +36,9 @@ pub(crate) fn for_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl F
         for item in items {
             let (work, left) = (&work, &left);
             scope.spawn(move |_| {
+                let done = Done(left);
                 work(item);
-                left.fetch_sub(1, Release);
+                drop(done);
             });
         }
         work(last);
@@ -55,7 +59,16 @@ pub(crate) fn map<T: Send, R: Send>(
     found.into_iter().flatten().collect()
 }
 
-/// Does a piece of work of anybody, if there is one.
+/// Counts a piece as done when it is dropped, so that a panic in it reaches the caller as well.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Release);
+    }
+}
+
+/// Does a piece of anybody's work, if there is one, and tells whether there was.
 fn look_for_work() -> bool {
     let found = rayon::yield_now() == Some(Yield::Executed);
     if !found {
@@ -64,6 +77,7 @@ fn look_for_work() -> bool {
     found
 }
 
+/// Makes all other threads of the pool look for work, if they do not already.
 fn keep_threads_awake() {
     CALLS.fetch_add(1, Relaxed);
     let caller = rayon::current_thread_index();
@@ -78,6 +92,7 @@ fn keep_threads_awake() {
     }
 }
 
+/// Looks for work until there has been none, and no call, for a while.
 fn wait_for_calls() {
     let (mut calls, mut since) = (CALLS.load(Relaxed), Instant::now());
     while since.elapsed() < PATIENCE {
@@ -85,5 +100,42 @@ fn wait_for_calls() {
         if look_for_work() || now != calls {
             (calls, since) = (now, Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[test]
+    fn everything_is_done_once_and_found_in_order() {
+        for threads in [1, 2, 5] {
+            for count in [0, 1, 2, 3, 100] {
+                let squares = on_threads(threads, || map(0..count, |item: usize| item * item));
+                assert_eq!(squares, (0..count).map(|item| item * item).collect::<Vec<_>>());
+            }
+        }
+        // From outside of any pool, too.
+        assert_eq!(map(0..10, |item| item + 1), (1..11).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn calls_can_be_nested() {
+        let table = |rows: usize| map(0..rows, |row| map(0..row, |column| row * column));
+        let expected: Vec<Vec<usize>> =
+            (0..40).map(|row| (0..row).map(|column| row * column).collect()).collect();
+        for threads in [1, 2, 5] {
+            assert_eq!(on_threads(threads, || table(40)), expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the fifth piece")]
+    fn a_panic_reaches_the_caller() {
+        on_threads(2, || for_each(0..10, |item| assert!(item != 5, "the fifth piece")));
     }
 }

@@ -4,8 +4,7 @@
 //! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel), R predicted patches of the batch.
 
-use rayon::prelude::*;
-
+use crate::parallel;
 use crate::profile::{Kernel, timed};
 
 /// Added to the variance of a patch.
@@ -64,38 +63,40 @@ pub fn patch_errors(
     let values = shape.values();
     assert_eq!(predictions.len(), patches.len() * values, "there is a prediction for each patch");
     let mut errors = vec![0.0; predictions.len()];
-    let work = errors.par_chunks_mut(values).zip(predictions.par_chunks(values)).zip(patches);
-    let squares: Vec<f64> = work
-        .map(|((errors, predictions), &patch)| {
-            timed(Kernel::Loss, || {
-                shape.copy(images, patch as usize, errors);
-                let (mean, deviation) = if normalize { statistics(errors) } else { (0.0, 1.0) };
-                let mut sum = 0.0_f64;
-                for (errors, predictions) in errors.chunks_mut(LANES).zip(predictions.chunks(LANES)) {
-                    let mut squares = 0.0;
-                    for (error, prediction) in errors.iter_mut().zip(predictions) {
-                        *error = prediction - (*error - mean) / deviation;
-                        squares += *error * *error;
-                    }
-                    sum += f64::from(squares);
-                }
-                sum
-            })
+    let work = errors.chunks_mut(values).zip(predictions.chunks(values)).zip(patches);
+    let squares = parallel::map(work, |((errors, predictions), &patch)| {
+        timed(Kernel::Loss, || {
+            shape.copy(images, patch as usize, errors);
+            let (mean, deviation) = if normalize { statistics(errors) } else { (0.0, 1.0) };
+            let scale = 1.0 / deviation;
+            for (error, prediction) in errors.iter_mut().zip(predictions) {
+                *error = prediction - (*error - mean) * scale;
+            }
+            sum(errors, |error| f64::from(error * error))
         })
-        .collect();
+    });
     let mean = squares.iter().sum::<f64>() / errors.len().max(1) as f64;
     (errors, mean as f32)
 }
 
-/// Values that are summed up in f32 before they go into a sum in f64.
-const LANES: usize = 64;
+/// Sums that are made beside each other, because each addition waits for the one before.
+const LANES: usize = 8;
+
+/// The sum of what `value` makes of each of the values.
+fn sum(values: &[f32], value: impl Fn(f32) -> f64) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for values in whole {
+        sums.iter_mut().zip(values).for_each(|(sum, &v)| *sum += value(v));
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|&v| value(v)).sum::<f64>()
+}
 
 /// Mean and deviation of a patch.
 fn statistics(values: &[f32]) -> (f32, f32) {
     let count = values.len() as f64;
-    let sum = |value: &dyn Fn(f32) -> f64| values.iter().map(|&v| value(v)).sum::<f64>();
-    let mean = sum(&f64::from) / count;
-    let squares = sum(&|value| (f64::from(value) - mean).powi(2));
+    let mean = sum(values, f64::from) / count;
+    let squares = sum(values, |value| (f64::from(value) - mean).powi(2));
     (mean as f32, (squares / (count - 1.0) + EPSILON).sqrt() as f32)
 }
 

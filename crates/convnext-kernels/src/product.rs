@@ -11,8 +11,8 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::lanes::{load, store};
-use crate::parallel;
 use crate::packed::{DEPTH, Matrix, Packed, Panel};
+use crate::parallel;
 use crate::pieces::wide;
 use crate::profile::{Kernel, timed};
 
@@ -240,7 +240,12 @@ impl Tiles<'_> {
                 multiply_add(simd, &mut sums, |row| rows[row][inner], panel);
             }
             for inner in whole..depth {
-                multiply_add(simd, &mut sums, |row| rows[row][inner], &self.last_line::<S, V>(simd, inner, at));
+                multiply_add(
+                    simd,
+                    &mut sums,
+                    |row| rows[row][inner],
+                    &self.last_line::<S, V>(simd, inner, at),
+                );
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
+use convnext_kernels::PackedBlock;
 
 use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
@@ -28,7 +29,7 @@ pub struct Block {
     #[module(skip)]
     memory: BlockMemory,
     #[module(skip)]
-    packing: PackingCache,
+    packing: PackingCache<PackedBlock>,
 }
 
 impl Block {

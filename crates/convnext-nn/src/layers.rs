@@ -2,9 +2,11 @@
 
 use burn::module::Param;
 use burn::prelude::*;
+use convnext_kernels::PackedLinear;
 
 use crate::ops::layer_norm::layer_norm;
 use crate::ops::linear::linear;
+use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
 
 /// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
@@ -37,6 +39,8 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[out]`, starts at 0.
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    packing: PackingCache<PackedLinear>,
 }
 
 impl Linear {
@@ -45,6 +49,7 @@ impl Linear {
         Self {
             weight: scope.scaled_weight("weight", [outputs, inputs], factor),
             bias: scope.constant([outputs], 0.0),
+            packing: PackingCache::default(),
         }
     }
 
@@ -54,7 +59,7 @@ impl Linear {
     /// - rows: `[rows, in]`
     /// - output: `[rows, out]`
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        linear(rows, self.weight.val(), self.bias.val())
+        linear(rows, self.weight.val(), self.bias.val(), &self.packing)
     }
 }
 
@@ -66,11 +71,17 @@ pub struct Convolution {
     pub weight: Param<Tensor<4>>,
     /// `[out]`, starts at 0.
     pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    packing: PackingCache<PackedLinear>,
 }
 
 impl Convolution {
     pub(crate) fn new(shape: [usize; 4], scope: &Scope) -> Self {
-        Self { weight: scope.weight("weight", shape), bias: scope.constant([shape[0]], 0.0) }
+        Self {
+            weight: scope.weight("weight", shape),
+            bias: scope.constant([shape[0]], 0.0),
+            packing: PackingCache::default(),
+        }
     }
 
     /// A convolution whose stride is its kernel, over rows that already hold a kernel's worth of
@@ -80,9 +91,7 @@ impl Convolution {
     /// - rows: `[rows, in * height * width]`
     /// - output: `[rows, out]`
     pub fn forward_patches(&self, rows: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight.val();
-        let outputs = weight.dims()[0];
-        linear(rows, weight.reshape([outputs as i32, -1]), self.bias.val())
+        linear(rows, self.weight.val(), self.bias.val(), &self.packing)
     }
 
     /// The same for inputs in the order (y, x, channel), as gathered rows have it.
@@ -91,9 +100,7 @@ impl Convolution {
     /// - rows: `[rows, height * width * in]`
     /// - output: `[rows, out]`
     pub fn forward_gathered(&self, rows: Tensor<2>) -> Tensor<2> {
-        let weight = self.weight.val();
-        let outputs = weight.dims()[0];
-        linear(rows, weight.permute([0, 2, 3, 1]).reshape([outputs as i32, -1]), self.bias.val())
+        linear(rows, self.weight.val().permute([0, 2, 3, 1]), self.bias.val(), &self.packing)
     }
 }
 

@@ -116,8 +116,8 @@ pub fn evaluate(
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);
     for batch in loader.epoch(0) {
-        let batch = batch?;
-        let logits = model.forward(batch_images(&batch, &device), &DropPath::none())?;
+        let mut batch = batch?;
+        let logits = model.forward(batch_images(&mut batch, &device), &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
         for ((row, label), &sample) in logits.chunks(classes).zip(&batch.labels).zip(&batch.samples) {

@@ -147,9 +147,9 @@ struct Classification {
 impl Task for Classification {
     type Model = ConvNext;
 
-    fn loss(&self, model: &ConvNext, batch: &Batch) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, model: &ConvNext, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
         let drop_path = DropPath::draw(&self.rates, self.seed, batch.epoch, &batch.samples);
-        let logits = model.forward(batch_images(batch, &self.device), &drop_path)?;
+        let logits = model.forward(batch_images(&mut batch, &self.device), &drop_path)?;
         let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
         Ok(smoothed_cross_entropy(logits, &labels, self.smoothing))
     }

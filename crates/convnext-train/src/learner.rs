@@ -60,21 +60,22 @@ impl<M: Module> Learner<M> {
         &mut self,
         learning_rate: f64,
         batches: impl Iterator<Item = Result<Batch, DataError>>,
-        loss: impl Fn(&M, &Batch) -> Result<Tensor<1>, TrainError>,
+        loss: impl Fn(&M, Batch) -> Result<Tensor<1>, TrainError>,
     ) -> Result<Lap, TrainError> {
         let mut lap = Lap { loss: 0.0, images: 0 };
         let mut gradients = NamedGradients::default();
         let mut count = 0;
         for batch in batches {
             let batch = batch?;
-            let loss = loss(&self.model, &batch)?;
+            let images = batch.len();
+            let loss = loss(&self.model, batch)?;
             let value = loss.clone().into_scalar::<f32>();
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what: format!("the loss ({value})") });
             }
             gradients.add(NamedGradients::of(&self.model, &loss.backward()));
             lap.loss += value;
-            lap.images += batch.len();
+            lap.images += images;
             count += 1;
         }
         if count > 1 {

@@ -119,11 +119,11 @@ struct Pretraining {
 impl Task for Pretraining {
     type Model = Fcmae;
 
-    fn loss(&self, model: &Fcmae, batch: &Batch) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, model: &Fcmae, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
         let mask =
             |&sample: &usize| Mask::random(self.grid, self.mask_ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
-        Ok(model.forward(batch_images(batch, &self.device), &masks)?.loss)
+        Ok(model.forward(batch_images(&mut batch, &self.device), &masks)?.loss)
     }
 
     fn metadata(&self) -> &WeightMetadata {

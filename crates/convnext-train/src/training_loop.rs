@@ -24,7 +24,7 @@ pub trait Task {
     ///
     /// # Errors
     /// [`TrainError`] when the batch does not fit the model.
-    fn loss(&self, model: &Self::Model, batch: &Batch) -> Result<Tensor<1>, TrainError>;
+    fn loss(&self, model: &Self::Model, batch: Batch) -> Result<Tensor<1>, TrainError>;
 
     /// What the model's weight file says about itself.
     fn metadata(&self) -> &WeightMetadata;
@@ -288,8 +288,8 @@ impl<T: Task> Training<'_, T> {
 /// How often a checkpoint is written if nobody says otherwise.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// The images of a batch on a device, `[N, channels, height, width]`. Copies the pixels once.
-pub fn batch_images(batch: &Batch, device: &Device) -> Tensor<4> {
+/// Moves the pixels of a batch to a device, `[N, channels, height, width]`; the batch keeps the rest.
+pub fn batch_images(batch: &mut Batch, device: &Device) -> Tensor<4> {
     let shape = [batch.len(), batch.channels, batch.height, batch.width];
-    Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
+    Tensor::from_data(TensorData::new(std::mem::take(&mut batch.images), shape), device)
 }

@@ -92,7 +92,7 @@ fn check<M: Module>(
     curve: &Curve,
     mut learner: Learner<M>,
     images: usize,
-    loss: impl Fn(&M, &Batch) -> Result<Tensor<1>, TrainError>,
+    loss: impl Fn(&M, Batch) -> Result<Tensor<1>, TrainError>,
 ) {
     let schedule = curve.settings.schedule(curve.losses.len());
     for (step, (&expected, &rate)) in curve.losses.iter().zip(&curve.learning_rates).enumerate() {
@@ -140,10 +140,10 @@ fn twenty_steps_of_pretraining_follow_pytorch() {
     let grid = PatchGrid::of_image(&config.encoder, SIDE, SIDE).unwrap();
     let model = ruled(Fcmae::new(&config, Seed(0), &device.clone().autodiff()).unwrap());
     let learner = Learner::new(model, &curve.settings.recipe(), None);
-    check("pre-training", &curve, learner, 4, |model, batch| {
+    check("pre-training", &curve, learner, 4, |model, mut batch| {
         let kept = &curve.kept[batch.epoch as usize][batch.samples[0]];
         let masks: Vec<Mask> = kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
-        Ok(model.forward(batch_images(batch, &device), &masks)?.loss)
+        Ok(model.forward(batch_images(&mut batch, &device), &masks)?.loss)
     });
 }
 
@@ -155,10 +155,10 @@ fn twenty_steps_of_finetuning_follow_pytorch() {
     let model = ruled(ConvNext::new(&config, Seed(0), &device.clone().autodiff()).unwrap());
     let layers = LayerDecay::new(LayerCount::Single, curve.settings.layer_decay, &config);
     let learner = Learner::new(model, &curve.settings.recipe(), Some(layers));
-    check("fine-tuning", &curve, learner, 6, |model, batch| {
+    check("fine-tuning", &curve, learner, 6, |model, mut batch| {
         let (step, number) = (batch.epoch as usize, batch.samples[0]);
         let drop_path = DropPath::from_scales(curve.drop_path[step][number].clone());
-        let logits = model.forward(batch_images(batch, &device), &drop_path)?;
+        let logits = model.forward(batch_images(&mut batch, &device), &drop_path)?;
         Ok(smoothed_cross_entropy(logits, &curve.labels[step][number], curve.smoothing))
     });
 }

@@ -14,7 +14,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::{KeptBlock, Sites};
+use convnext_kernels::{KeptBlock, PackedBlock, Sites};
 
 use crate::SiteMap;
 use crate::ops::graph::{leaf, pull_back, register};
@@ -147,7 +147,7 @@ pub struct BlockPlan {
     /// What to keep for the backward.
     pub memory: BlockMemory,
     /// Where the CPU backend keeps packed weights between inferences; none while parameters change.
-    pub packing: Option<PackingCache>,
+    pub packing: Option<PackingCache<PackedBlock>>,
 }
 
 /// The gradients of a block.
@@ -326,7 +326,7 @@ pub(crate) fn block(
     sites: &SiteMap,
     branch_scales: Option<Vec<f32>>,
     memory: BlockMemory,
-    packing: PackingCache,
+    packing: PackingCache<PackedBlock>,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
         None => Placement::Dense,

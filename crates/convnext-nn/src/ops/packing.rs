@@ -1,33 +1,28 @@
-//! The packed linear layers of a block, kept from one inference to the next.
+//! Packed weights, kept from one inference to the next.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Bytes;
-use convnext_kernels::PackedBlock;
 
-/// What was packed last, and of which parameters. Clones share it.
-#[derive(Clone, Default)]
-pub struct PackingCache(Arc<Mutex<Option<Entry>>>);
+/// What was packed last, and of which parameters. Clones share it. Each belongs to one layer, which always
+/// packs in the same way.
+pub struct PackingCache<P>(Arc<Mutex<Option<Entry<P>>>>);
 
-struct Entry {
+struct Entry<P> {
     /// Where they lie. While they are held nobody changes them: a tensor copies before it is written to.
     parameters: Vec<(Arc<Bytes>, usize)>,
-    packed: Arc<PackedBlock>,
+    packed: Arc<P>,
 }
 
-impl PackingCache {
+impl<P> PackingCache<P> {
     /// The packed form of these parameters, made by `pack` unless they are the same as last time.
-    pub(crate) fn get(
-        &self,
-        parameters: &[&FlexTensor],
-        pack: impl FnOnce() -> PackedBlock,
-    ) -> Arc<PackedBlock> {
+    pub(crate) fn get(&self, parameters: &[&FlexTensor], pack: impl FnOnce() -> P) -> Arc<P> {
         let place = |tensor: &&FlexTensor| (tensor.data_arc(), tensor.layout().start_offset());
         let parameters: Vec<(Arc<Bytes>, usize)> = parameters.iter().map(place).collect();
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |entry: &&Entry| {
+        let is_same = |entry: &&Entry<P>| {
             entry.parameters.len() == parameters.len()
                 && entry
                     .parameters
@@ -49,7 +44,19 @@ impl PackingCache {
     }
 }
 
-impl fmt::Debug for PackingCache {
+impl<P> Clone for PackingCache<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P> Default for PackingCache<P> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<P> fmt::Debug for PackingCache<P> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PackingCache")
     }
@@ -58,29 +65,14 @@ impl fmt::Debug for PackingCache {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Shape;
-    use convnext_kernels::BlockWeights;
 
     use super::*;
     use crate::ops::flex_slices::tensor;
 
-    fn pack() -> PackedBlock {
-        PackedBlock::new(&BlockWeights {
-            depthwise_weight: &[0.0; 49],
-            depthwise_bias: &[0.0],
-            norm_weight: &[0.0],
-            norm_bias: &[0.0],
-            expand_weight: &[0.0; 4],
-            expand_bias: &[0.0; 4],
-            project_weight: &[0.0; 4],
-            project_bias: &[0.0],
-            grn: None,
-            layer_scale: None,
-        })
-    }
-
     #[test]
     fn weights_are_packed_again_when_they_changed_or_were_let_go() {
         let cache = PackingCache::default();
+        let pack = || vec![0.0];
         let [one, other] = [1.0, 1.0].map(|value| tensor(vec![value], Shape::new([1])));
         let first = cache.get(&[&one], pack);
         assert!(Arc::ptr_eq(&first, &cache.get(&[&one.clone()], pack)));

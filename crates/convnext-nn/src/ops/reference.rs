@@ -105,8 +105,16 @@ pub(crate) fn linear_in_tensor_operations<B: Backend>(
     bias: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let outputs = bias.shape()[0];
+    let weight = weight_matrix::<B>(weight);
     let product = B::float_matmul(rows, B::float_swap_dims(weight, 0, 1));
     B::float_add(product, B::float_reshape(bias, Shape::new([1, outputs])))
+}
+
+/// A weight of any rank, `[O, ...]`, as `[O, I]`.
+pub(crate) fn weight_matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = weight.shape();
+    let outputs = shape[0];
+    B::float_reshape(weight, Shape::new([outputs, shape.num_elements() / outputs.max(1)]))
 }
 
 /// Global Response Normalization over the rows of each image (paper equations 1 to 3, Algorithm 1):

@@ -44,8 +44,9 @@ impl Subject {
         let (plain, tracking) = (Device::flex(), Device::flex().autodiff());
         let memory = arguments.memory.into();
         let recipe = PretrainRecipe::load("plain", &[])?.training;
-        let batch = random_batch(batch_size, size, backbone.classes);
-        let images = batch_images(&batch, &plain);
+        // The step gets the images as they are, without a copy; what is left of the batch are its labels.
+        let mut batch = random_batch(batch_size, size, backbone.classes);
+        let images = batch_images(&mut batch, &plain);
         if mode != Mode::Pretrain {
             let macs = Cost::of(&backbone, size, size)?.macs as f64;
             let build =
@@ -61,7 +62,7 @@ impl Subject {
             let mut learner = Learner::new(build(&tracking)?, &recipe, None);
             let step = move || {
                 learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
-                    let logits = model.forward(batch_images(batch, &plain), &DropPath::none())?;
+                    let logits = model.forward(images.clone(), &DropPath::none())?;
                     let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
                     Ok(smoothed_cross_entropy(logits, &labels, 0.1))
                 })?;
@@ -93,8 +94,8 @@ impl Subject {
         let mut learner = Learner::new(model, &recipe, None);
         let step = move || {
             let masks = masks()?;
-            learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
-                Ok(model.forward(batch_images(batch, &plain), &masks)?.loss)
+            learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
+                Ok(model.forward(images.clone(), &masks)?.loss)
             })?;
             Ok(())
         };
