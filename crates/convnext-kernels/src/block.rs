@@ -24,7 +24,7 @@ use crate::pieces::{pieces, wide};
 use crate::product::product;
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
-use crate::scratch::Scratch;
+use crate::buffer::Buffer;
 
 /// A block's parameters in PyTorch's layouts.
 #[derive(Debug, Clone, Copy)]
@@ -101,9 +101,9 @@ impl<'a> BlockWeights<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptBlock {
     /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
-    pub(crate) depthwise: Scratch,
+    pub(crate) depthwise: Buffer,
     /// What the first linear layer put out, `[rows, E]`, of images that take part.
-    pub(crate) expanded: Scratch,
+    pub(crate) expanded: Buffer,
 }
 
 impl KeptBlock {
@@ -147,6 +147,15 @@ pub(crate) fn taking_part(images: usize, branch_scales: Option<&[f32]>) -> Vec<u
     (0..images).filter(|&image| branch_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
 }
 
+/// Copies the rows of the images that do not take part.
+pub(crate) fn copy_others(sites: &Sites, images: &[usize], from: &[f32], to: &mut [f32]) {
+    let values = from.len() / sites.images().max(1);
+    let others = (0..sites.images()).filter(|image| images.binary_search(image).is_err());
+    for image in others.map(|image| image * values..(image + 1) * values) {
+        to[image.clone()].copy_from_slice(&from[image]);
+    }
+}
+
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
 /// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
@@ -161,7 +170,7 @@ pub fn block_forward(
     packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
     keep: bool,
-) -> (Vec<f32>, Option<KeptBlock>) {
+) -> (Buffer, Option<KeptBlock>) {
     forward(instructions(), sites, rows, weights, packed, branch_scales, keep)
 }
 
@@ -173,28 +182,26 @@ pub(crate) fn forward(
     packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
     keep: bool,
-) -> (Vec<f32>, Option<KeptBlock>) {
+) -> (Buffer, Option<KeptBlock>) {
     weights.check();
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
     let images = taking_part(sites.images(), branch_scales);
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
-    let mut depthwise = Scratch::take(rows.len());
+    let mut depthwise = Buffer::take(rows.len());
     let (taps, bias) = (weights.depthwise_weight, weights.depthwise_bias);
     depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
-    let mut out = match images.len() == sites.images() {
-        true => vec![0.0; rows.len()],
-        false => rows.to_vec(),
-    };
+    let mut out = Buffer::take(rows.len());
+    copy_others(sites, &images, rows, &mut out);
     let kept_rows = if keep { images.len() * sites.rows_per_image() } else { 0 };
-    let mut expanded = Scratch::take(kept_rows * width);
+    let mut expanded = Buffer::take(kept_rows * width);
     let branch = Branch { arch, weights, packed, grn: weights.grn_or_zeros(), branch_scales };
     let passes = passes(sites, &images, width);
     let kept =
         pieces(&mut expanded, passes.iter().map(|pass| if keep { wide(&pass.rows, width) } else { 0..0 }));
     let outs = pieces(&mut out, passes.iter().map(|pass| wide(&pass.span, channels)));
     parallel::for_each(passes.iter().zip(kept).zip(outs), |((pass, expanded), out)| {
-        let mut values = Scratch::take(pass.rows.len() * width);
+        let mut values = Buffer::take(pass.rows.len() * width);
         let responses = branch.expand(pass, &depthwise, &mut values, expanded);
         branch.project(pass, &responses, rows, &mut values, out);
     });
@@ -225,7 +232,7 @@ impl Branch<'_> {
         parallel::for_each(work, |(((chunk, values), kept), squares)| {
             let segments = pass.segments_of(chunk);
             let count = chunk.rows.len();
-            let mut normal = Scratch::take(count * channels);
+            let mut normal = Buffer::take(count * channels);
             normalise(arch, weights, segments, depthwise, &mut normal);
             let normal = Matrix::new(&normal, count, channels);
             product(arch, Kernel::ProductForward, normal, &self.packed.expansion, values, false);
@@ -257,7 +264,7 @@ impl Branch<'_> {
                 timed(Kernel::Expansion, || arch.dispatch(Modulate { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
-            let mut branch = Scratch::take(chunk.rows.len() * channels);
+            let mut branch = Buffer::take(chunk.rows.len() * channels);
             let y = Matrix::new(values, chunk.rows.len(), width);
             product(arch, Kernel::ProductForward, y, &self.packed.projection, &mut branch, false);
             let mut branch = &branch[..];

@@ -15,7 +15,7 @@ use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::block::{BlockWeights, KeptBlock, PackedBlock, forward, normalise, taking_part};
+use crate::block::{BlockWeights, KeptBlock, PackedBlock, copy_others, forward, normalise, taking_part};
 use crate::cut::{Chunk, Pass, passes};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
@@ -27,13 +27,13 @@ use crate::pieces::{add_to, pieces, wide};
 use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
-use crate::scratch::Scratch;
+use crate::buffer::Buffer;
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockGradients {
     /// Of what went in, `[N R, C]`.
-    pub rows: Vec<f32>,
+    pub rows: Buffer,
     /// `[C, 49]`.
     pub depthwise_weight: Vec<f32>,
     /// `[C]`.
@@ -92,7 +92,7 @@ pub(crate) fn backward(
     let images = taking_part(sites.images(), branch_scales);
     let [projection, _] = weights.scaled_projection();
     let passes = passes(sites, &images, width);
-    let mut ddepthwise = Scratch::take(rows.len());
+    let mut ddepthwise = Buffer::take(rows.len());
     let branch = BranchBackward {
         arch,
         weights,
@@ -112,9 +112,10 @@ pub(crate) fn backward(
     let mut sums = parts.next().unwrap_or_else(|| Sums::new(channels, width));
     parts.for_each(|part| sums.add(&part));
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
-    let mut drows = dout.to_vec();
+    let mut drows = Buffer::take(rows.len());
+    copy_others(sites, &images, dout, &mut drows);
     let taps = weights.depthwise_weight;
-    let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, &mut drows);
+    let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
     let project_weight = transposed(&sums.project_weight, width, channels);
     let (project_weight, project_bias, layer_scale) =
         unfold_layer_scale(weights, project_weight, sums.project_bias);
@@ -174,13 +175,13 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 /// What the sweeps of a pass hand on to each other; as long as the longest pass.
 struct Buffers {
     /// The branch's output gradient g, `[rows, C]`.
-    gradient: Scratch,
+    gradient: Buffer,
     /// What LayerNorm put out, `[rows, C]`.
-    normal: Scratch,
+    normal: Buffer,
     /// dy, `[rows, E]`.
-    dy: Scratch,
+    dy: Buffer,
     /// h, then y, `[rows, E]`.
-    values: Scratch,
+    values: Buffer,
 }
 
 /// The part of [`Buffers`] that one pass uses.
@@ -193,7 +194,7 @@ struct PassBuffers<'a> {
 
 impl Buffers {
     fn new(rows: usize, channels: usize, width: usize) -> Self {
-        let take = |columns| Scratch::take(rows * columns);
+        let take = |columns| Buffer::take(rows * columns);
         Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
     }
 
@@ -461,7 +462,7 @@ impl BranchBackward<'_> {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let count = chunk.rows.len();
-        let mut dnormal = Scratch::take(count * channels);
+        let mut dnormal = Buffer::take(count * channels);
         let du = Matrix::new(du, count, width);
         product(arch, Kernel::ProductInputGradient, du, &self.expansion, &mut dnormal, false);
         let mut rest = &dnormal[..];

@@ -153,7 +153,7 @@ fn list(gradients: BlockGradients) -> Vec<Vec<f32>> {
     let BlockGradients { rows, grn, layer_scale, .. } = gradients;
     let [gamma, beta] = grn.unwrap_or_default();
     vec![
-        rows,
+        rows.to_vec(),
         gradients.depthwise_weight,
         gradients.depthwise_bias,
         gradients.norm_weight,

@@ -47,17 +47,18 @@ pub(crate) fn forward(
     bias: &[f32],
     out: &mut [f32],
 ) {
-    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), Some(bias), out);
+    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), First::Bias(bias), out);
 }
 
-/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. That of the rows is added to
-/// `drows`.
+/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. What goes around the
+/// convolution is added to that of the rows: `drows` becomes `around` and its gradient.
 pub(crate) fn backward(
     arch: Arch,
     bands: &Bands,
     rows: &[f32],
     weight: &[f32],
     dout: &[f32],
+    around: &[f32],
     drows: &mut [f32],
 ) -> DepthwiseGradients {
     let channels = weight.len() / TAPS;
@@ -65,7 +66,7 @@ pub(crate) fn backward(
     let mut turned = taps_first(weight, channels);
     reverse_taps(&mut turned, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
-    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, None, drows);
+    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, First::Rows(around), drows);
     DepthwiseGradients { weight, bias }
 }
 
@@ -91,14 +92,23 @@ fn convolve(
     bands: &Bands,
     rows: &[f32],
     taps: &[f32],
-    bias: Option<&[f32]>,
+    first: First<'_>,
     out: &mut [f32],
 ) {
     let channels = taps.len() / TAPS;
     let parts = pieces(out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
     parallel::for_each(bands.bands.iter().zip(parts), |(band, out)| {
-        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, bias, out }));
+        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, first, out }));
     });
+}
+
+/// What the sums of a convolution begin with.
+#[derive(Clone, Copy)]
+enum First<'a> {
+    /// The same for all sites, `[C]`.
+    Bias(&'a [f32]),
+    /// For each site its own, `[N * R, C]`.
+    Rows(&'a [f32]),
 }
 
 /// One band's part of a convolution.
@@ -108,8 +118,7 @@ struct Convolve<'a> {
     rows: &'a [f32],
     /// `[49, C]`.
     taps: &'a [f32],
-    /// What the sums begin with; if none, with what is there.
-    bias: Option<&'a [f32]>,
+    first: First<'a>,
     /// The rows of the band.
     out: &'a mut [f32],
 }
@@ -119,24 +128,24 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.bias {
-            Some(_) => self.run::<S, false>(simd),
-            None => self.run::<S, true>(simd),
+        match self.first {
+            First::Bias(bias) => self.run::<S, false>(simd, bias, &[]),
+            First::Rows(rows) => self.run::<S, true>(simd, &[], rows),
         }
     }
 }
 
 impl Convolve<'_> {
     #[inline(always)]
-    fn run<S: Simd, const ADD: bool>(self, simd: S) {
-        let Self { bands, band, rows, taps, bias, out } = self;
+    fn run<S: Simd, const ROWS: bool>(self, simd: S, bias: &[f32], around: &[f32]) {
+        let Self { bands, band, rows, taps, out, .. } = self;
         let channels = taps.len() / TAPS;
         let mut map = bands.empty_map(band, S::F32_LANES);
         let map = S::as_mut_simd_f32s(&mut map).0;
         for panel in (0..channels).step_by(S::F32_LANES) {
             fill(simd, bands, band, &Panel { rows, channels, panel }, map);
             let zero = simd.splat_f32s(0.0);
-            let first = bias.map_or(zero, |bias| load(simd, bias, panel));
+            let first = if ROWS { zero } else { load(simd, bias, panel) };
             let mut kernel = [zero; TAPS];
             for (tap, lanes) in kernel.iter_mut().enumerate() {
                 *lanes = load(simd, &taps[tap * channels..][..channels], panel);
@@ -150,16 +159,17 @@ impl Convolve<'_> {
                         stride: bands.stride(),
                         kernel: &kernel,
                         first,
+                        around: if ROWS { &around[(line.row + done) * channels..] } else { &[] },
                         out: &mut out[place..],
                         channels,
                         panel,
                     };
                     done += match run_length(line.sites, line.sites - done) {
-                        8 => run.convolve::<S, ADD, 8>(simd),
-                        7 => run.convolve::<S, ADD, 7>(simd),
-                        4 => run.convolve::<S, ADD, 4>(simd),
-                        2 => run.convolve::<S, ADD, 2>(simd),
-                        _ => run.convolve::<S, ADD, 1>(simd),
+                        8 => run.convolve::<S, ROWS, 8>(simd),
+                        7 => run.convolve::<S, ROWS, 7>(simd),
+                        4 => run.convolve::<S, ROWS, 4>(simd),
+                        2 => run.convolve::<S, ROWS, 2>(simd),
+                        _ => run.convolve::<S, ROWS, 1>(simd),
                     };
                 }
             }
@@ -186,8 +196,9 @@ struct Run<'a, V> {
     map: &'a [V],
     stride: usize,
     kernel: &'a [V; TAPS],
-    /// What the sums begin with, if not with what is there.
+    /// What the sums begin with, if not with these rows.
     first: V,
+    around: &'a [f32],
     /// From the first site's row on.
     out: &'a mut [f32],
     channels: usize,
@@ -197,11 +208,11 @@ struct Run<'a, V> {
 impl<V: Copy> Run<'_, V> {
     /// Convolves `SITES` sites and tells how many that were.
     #[inline(always)]
-    fn convolve<S: Simd<f32s = V>, const ADD: bool, const SITES: usize>(self, simd: S) -> usize {
+    fn convolve<S: Simd<f32s = V>, const ROWS: bool, const SITES: usize>(self, simd: S) -> usize {
         let mut sums = [self.first; SITES];
-        if ADD {
+        if ROWS {
             for (site, sum) in sums.iter_mut().enumerate() {
-                *sum = load(simd, &self.out[site * self.channels..][..self.channels], self.panel);
+                *sum = load(simd, &self.around[site * self.channels..][..self.channels], self.panel);
             }
         }
         for y in 0..SIDE {
@@ -409,8 +420,9 @@ mod tests {
                 forward(arch, &bands, &rows, &weight, &bias, &mut found);
                 check(name, &found, &out);
                 let mut found = vec![0.0; count];
-                let gradients = backward(arch, &bands, &rows, &weight, &dout, &mut found);
-                check(name, &found, &drows);
+                let gradients = backward(arch, &bands, &rows, &weight, &dout, &rows, &mut found);
+                let without: Vec<f32> = found.iter().zip(&rows).map(|(sum, row)| sum - row).collect();
+                check(name, &without, &drows);
                 check(name, &gradients.weight, &dweight);
                 check(name, &gradients.bias, &dbias);
             }
@@ -429,7 +441,7 @@ mod tests {
                 let mut out = vec![0.0; count];
                 forward(Arch::new(), &bands, &rows, &weight, &weight[..24], &mut out);
                 let mut drows = vec![0.0; count];
-                let gradients = backward(Arch::new(), &bands, &rows, &weight, &dout, &mut drows);
+                let gradients = backward(Arch::new(), &bands, &rows, &weight, &dout, &rows, &mut drows);
                 (out, drows, gradients)
             })
         };

@@ -3,6 +3,7 @@
 //!
 //! Letters: R rows to pick from, P picks, C values of a row.
 
+use crate::buffer::Buffer;
 use crate::parallel;
 use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
@@ -14,8 +15,8 @@ const PIECE_VALUES: usize = 1 << 14;
 ///
 /// # Panics
 /// When an index is not that of a row.
-pub fn gather_rows(rows: &[f32], columns: usize, indices: &[i32]) -> Vec<f32> {
-    let mut out = vec![0.0; indices.len() * columns];
+pub fn gather_rows(rows: &[f32], columns: usize, indices: &[i32]) -> Buffer {
+    let mut out = Buffer::take(indices.len() * columns);
     let piece = piece_rows(columns);
     parallel::for_each(out.chunks_mut(piece * columns).zip(indices.chunks(piece)), |(out, indices)| {
         timed(Kernel::Gather, || {
@@ -32,16 +33,16 @@ pub fn gather_rows(rows: &[f32], columns: usize, indices: &[i32]) -> Vec<f32> {
 ///
 /// # Panics
 /// When an index is not that of a row, or there is not a gradient for each pick.
-pub fn gather_rows_backward(dout: &[f32], columns: usize, indices: &[i32], count: usize) -> Vec<f32> {
+pub fn gather_rows_backward(dout: &[f32], columns: usize, indices: &[i32], count: usize) -> Buffer {
     assert_eq!(dout.len(), indices.len() * columns, "there is a gradient for each pick");
     let picks = Picks::new(indices, count);
-    let mut drows = vec![0.0; count * columns];
+    let mut drows = Buffer::take(count * columns);
     let piece = piece_rows(columns);
     parallel::for_each(drows.chunks_mut(piece * columns).enumerate(), |(index, drows)| {
         timed(Kernel::Gather, || {
             for (row, drow) in (index * piece..).zip(drows.chunks_exact_mut(columns)) {
                 match picks.of(row) {
-                    [] => (),
+                    [] => drow.fill(0.0),
                     [first, others @ ..] => {
                         let gradient = |pick: u32| &dout[pick as usize * columns..][..columns];
                         drow.copy_from_slice(gradient(*first));
@@ -97,9 +98,9 @@ mod tests {
     fn rows_are_picked_and_their_gradients_come_back() {
         let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let indices = [2, 0, 2, 2];
-        assert_eq!(gather_rows(&rows, 2, &indices), [5.0, 6.0, 1.0, 2.0, 5.0, 6.0, 5.0, 6.0]);
+        assert_eq!(gather_rows(&rows, 2, &indices)[..], [5.0, 6.0, 1.0, 2.0, 5.0, 6.0, 5.0, 6.0]);
         let dout = [1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 100.0, 200.0];
-        assert_eq!(gather_rows_backward(&dout, 2, &indices, 3), [3.0, 4.0, 0.0, 0.0, 111.0, 222.0]);
+        assert_eq!(gather_rows_backward(&dout, 2, &indices, 3)[..], [3.0, 4.0, 0.0, 0.0, 111.0, 222.0]);
         assert!(gather_rows(&rows, 2, &[]).is_empty());
     }
 
@@ -111,6 +112,6 @@ mod tests {
         let turned: Vec<i32> = (0..count as i32).rev().collect();
         let found = gather_rows(&rows, columns, &turned);
         assert_eq!(found[..3], rows[(count - 1) * columns..]);
-        assert_eq!(gather_rows_backward(&found, columns, &turned, count), rows);
+        assert_eq!(gather_rows_backward(&found, columns, &turned, count)[..], rows);
     }
 }

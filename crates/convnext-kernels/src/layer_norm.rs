@@ -5,6 +5,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::EPSILON;
+use crate::buffer::Buffer;
 use crate::instructions::instructions;
 use crate::lanes::{add, load, store};
 use crate::parallel;
@@ -18,9 +19,9 @@ const CHUNK_ROWS: usize = 256;
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Buffer {
     let values = CHUNK_ROWS * check(rows, weight, bias.len());
-    let mut out = vec![0.0; rows.len()];
+    let mut out = Buffer::take(rows.len());
     parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
         timed(Kernel::LayerNorm, || instructions().dispatch(LayerNorm { rows, weight, bias, out }));
     });
@@ -32,11 +33,11 @@ pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f32>; 3] {
+pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffer, [Vec<f32>; 2]) {
     let channels = check(rows, weight, weight.len());
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
     let values = CHUNK_ROWS * channels;
-    let mut out = vec![0.0; rows.len()];
+    let mut out = Buffer::take(rows.len());
     let chunks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
     let partial = parallel::map(chunks, |((rows, dout), drows)| {
         let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
@@ -51,8 +52,7 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> [Vec<f
             add_to(sums, values);
         }
     }
-    let [dweight, dbias] = sums;
-    [out, dweight, dbias]
+    (out, sums)
 }
 
 fn check(rows: &[f32], weight: &[f32], bias: usize) -> usize {
@@ -210,9 +210,10 @@ mod tests {
             for (name, arch) in ladder() {
                 let mut out = vec![0.0; rows.len()];
                 arch.dispatch(LayerNorm { rows: &rows, weight: &weight, bias: &bias, out: &mut out });
-                assert!(out.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+                assert!(out.iter().zip(&found[..]).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
             }
-            for (which, gradient) in layer_norm_backward(&rows, &weight, &dout).iter().enumerate() {
+            let (drows, [dweight, dbias]) = layer_norm_backward(&rows, &weight, &dout);
+            for (which, gradient) in [&drows[..], &dweight, &dbias].into_iter().enumerate() {
                 let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-2);
                 for place in (0..gradient.len()).step_by((gradient.len() / 5).max(1)) {
                     let at = |step: f64| {

@@ -14,6 +14,7 @@ mod block;
 mod block_backward;
 #[cfg(test)]
 mod block_tests;
+mod buffer;
 mod cut;
 mod depthwise;
 mod expansion;
@@ -31,7 +32,7 @@ mod pieces;
 mod product;
 mod profile;
 mod response;
-mod scratch;
+
 mod sites;
 #[cfg(test)]
 mod testing;
@@ -40,6 +41,7 @@ pub use adamw::{AdamWStep, adamw};
 pub use allocator::keep_freed_memory;
 pub use block::{BlockWeights, KeptBlock, PackedBlock, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
+pub use buffer::Buffer;
 pub use gather::{gather_rows, gather_rows_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};

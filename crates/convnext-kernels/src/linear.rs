@@ -5,6 +5,7 @@
 
 use pulp::Arch;
 
+use crate::buffer::Buffer;
 use crate::instructions::instructions;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
@@ -21,7 +22,7 @@ const PIECE_ROWS: [usize; 2] = [32, 256];
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearGradients {
     /// Of what went in, `[R, I]`, if it was asked for.
-    pub rows: Option<Vec<f32>>,
+    pub rows: Option<Buffer>,
     /// `[O, I]`.
     pub weight: Vec<f32>,
     /// `[O]`.
@@ -47,7 +48,7 @@ impl PackedLinear {
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn linear_forward(rows: &[f32], packed: &PackedLinear, bias: &[f32]) -> Vec<f32> {
+pub fn linear_forward(rows: &[f32], packed: &PackedLinear, bias: &[f32]) -> Buffer {
     forward(instructions(), rows, packed, bias)
 }
 
@@ -66,12 +67,12 @@ pub fn linear_backward(
     backward(instructions(), rows, weight, outputs, dout, wants_rows)
 }
 
-fn forward(arch: Arch, rows: &[f32], PackedLinear(right): &PackedLinear, bias: &[f32]) -> Vec<f32> {
+fn forward(arch: Arch, rows: &[f32], PackedLinear(right): &PackedLinear, bias: &[f32]) -> Buffer {
     let (inputs, outputs) = (right.inner, right.columns);
     assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let count = count_rows(rows, inputs);
     let piece = piece_rows(count);
-    let mut out = vec![0.0; count * outputs];
+    let mut out = Buffer::take(count * outputs);
     parallel::for_each(out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs)), |(out, rows)| {
         out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
         let left = Matrix::new(rows, rows.len() / inputs, inputs);
@@ -94,7 +95,7 @@ fn backward(
     let piece = piece_rows(count);
     let drows = wants_rows.then(|| {
         let right = Packed::new(Matrix::new(weight, outputs, inputs));
-        let mut drows = vec![0.0; rows.len()];
+        let mut drows = Buffer::take(rows.len());
         let work = drows.chunks_mut(piece * inputs).zip(dout.chunks(piece * outputs));
         parallel::for_each(work, |(drows, dout)| {
             let left = Matrix::new(dout, dout.len() / outputs, outputs);
@@ -139,7 +140,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::ladder;
+use crate::instructions::ladder;
     use crate::testing::noise;
 
     #[test]

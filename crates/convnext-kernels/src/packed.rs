@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::parallel;
 use crate::pieces::{pieces, wide};
 use crate::profile::{Kernel, timed};
-use crate::scratch::Scratch;
+use crate::buffer::Buffer;
 
 /// Most columns of a panel, and what their number is a multiple of.
 const WIDEST: usize = 64;
@@ -41,7 +41,7 @@ impl<'a> Matrix<'a> {
 #[derive(Debug)]
 pub(crate) struct Packed {
     /// By pieces of the inner dimension, then by panels: `[inner, width]`, with zeros after the last column.
-    values: Scratch,
+    values: Buffer,
     pub(crate) inner: usize,
     pub(crate) columns: usize,
 }
@@ -51,7 +51,7 @@ impl Packed {
     pub(crate) fn new(matrix: Matrix<'_>) -> Self {
         let Matrix { values, rows: inner, columns, turned } = matrix;
         let padded = columns.next_multiple_of(STEP);
-        let mut packed = Scratch::take(inner * padded);
+        let mut packed = Buffer::take(inner * padded);
         let panels: Vec<Panel> = Panel::all(columns).collect();
         let work = packed.chunks_mut((DEPTH * padded).max(1)).enumerate().flat_map(|(piece, packed)| {
             let depth = packed.len() / padded;

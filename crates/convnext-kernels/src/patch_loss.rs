@@ -4,6 +4,7 @@
 //! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel), R predicted patches of the batch.
 
+use crate::buffer::Buffer;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 
@@ -59,10 +60,10 @@ pub fn patch_errors(
     shape: PatchedImages,
     patches: &[i32],
     normalize: bool,
-) -> (Vec<f32>, f32) {
+) -> (Buffer, f32) {
     let values = shape.values();
     assert_eq!(predictions.len(), patches.len() * values, "there is a prediction for each patch");
-    let mut errors = vec![0.0; predictions.len()];
+    let mut errors = Buffer::take(predictions.len());
     let work = errors.chunks_mut(values).zip(predictions.chunks(values)).zip(patches);
     let squares = parallel::map(work, |((errors, predictions), &patch)| {
         timed(Kernel::Loss, || {
@@ -142,6 +143,6 @@ mod tests {
     fn a_plain_patch_has_a_finite_target() {
         let shape = PatchedImages { channels: 1, height: 2, width: 2, patch: 2 };
         let (errors, loss) = patch_errors(&[0.0; 4], &[0.25; 4], shape, &[0], true);
-        assert_eq!((errors, loss), (vec![0.0; 4], 0.0));
+        assert_eq!((&errors[..], loss), (&[0.0; 4][..], 0.0));
     }
 }

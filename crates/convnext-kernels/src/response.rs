@@ -35,11 +35,14 @@ impl Responses {
             (norms.iter().copied().map(f64::from).sum::<f64>() / width as f64) as f32 + EPSILON
         };
         let means: Vec<f32> = norms.chunks_exact(width).map(mean).collect();
-        let scales = (norms.chunks_exact(width).zip(&means))
-            .flat_map(|(norms, mean)| {
-                norms.iter().zip(gamma).map(move |(norm, gamma)| 1.0 + gamma * (norm / mean))
-            })
-            .collect();
+        let mut scales = vec![0.0; norms.len()];
+        for ((scales, norms), mean) in
+            scales.chunks_exact_mut(width).zip(norms.chunks_exact(width)).zip(&means)
+        {
+            for ((scale, norm), gamma) in scales.iter_mut().zip(norms).zip(gamma) {
+                *scale = 1.0 + gamma * (norm / mean);
+            }
+        }
         Self { width, norms, means, scales }
     }
 

@@ -11,7 +11,7 @@ use crate::ops::block::{
     BlockBackend, BlockGradients, BlockParameters, BlockPlan, DifferentiableBlock, GrnParameters,
     LayerScaleParameters, Placement, differentiate_default_body,
 };
-use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::reference::block_in_tensor_operations;
 
 impl BlockBackend for Flex {
@@ -68,7 +68,7 @@ fn forward(
         let scales = plan.branch_scales.as_deref();
         let packed = packed(&parameters, &weights, plan);
         let (output, kept) = block_forward(&plan.sites, x, &weights, &packed, scales, keep);
-        return (tensor(output, rows.shape()), kept);
+        return (buffer_tensor(output, rows.shape()), kept);
     }
     (block_in_tensor_operations::<Flex>(rows, parameters, placement, plan), None)
 }
@@ -121,7 +121,7 @@ fn tensors(
     let p = parameters;
     let like = |values: Vec<f32>, parameter: &FlexTensor| tensor(values, parameter.shape());
     BlockGradients {
-        rows: tensor(found.rows, rows),
+        rows: buffer_tensor(found.rows, rows),
         parameters: BlockParameters {
             depthwise_weight: like(found.depthwise_weight, &p.depthwise_weight),
             depthwise_bias: like(found.depthwise_bias, &p.depthwise_bias),

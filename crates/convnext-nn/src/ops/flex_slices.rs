@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
+use convnext_kernels::Buffer;
 
 /// The same tensor with its values side by side.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -16,6 +17,12 @@ pub(crate) fn slice_mut(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
     let count = tensor.as_slice::<f32>()?.len();
     let start = tensor.layout().start_offset();
     tensor.storage_mut().get_mut(start..start + count)
+}
+
+/// A tensor that holds a buffer, and lets it be used again in the end.
+pub(crate) fn buffer_tensor(values: Buffer, shape: Shape) -> FlexTensor {
+    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native);
+    FlexTensor::new(bytes, Layout::contiguous(shape), DType::F32)
 }
 
 /// A tensor that owns these values.

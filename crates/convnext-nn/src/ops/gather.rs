@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::prelude::*;
 use burn::tensor::ops::IndexingUpdateOp;
 
-use crate::ops::flex_slices::{contiguous, indices, tensor};
+use crate::ops::flex_slices::{buffer_tensor, contiguous, indices};
 use crate::ops::graph::register;
 
 /// The forward of a gather, for every backend.
@@ -51,7 +51,7 @@ impl GatherBackend for Flex {
         if let (Some(x), Some(found)) = (rows.as_slice::<f32>(), indices(&picks)) {
             let columns = rows.shape()[1];
             let shape = Shape::new([found.len(), columns]);
-            return tensor(convnext_kernels::gather_rows(x, columns, &found), shape);
+            return buffer_tensor(convnext_kernels::gather_rows(x, columns, &found), shape);
         }
         <Self as burn::backend::ops::FloatTensorOps<Self>>::float_select(rows, 0, picks)
     }
@@ -62,7 +62,7 @@ impl DifferentiableGather for Flex {
         let [picks, dout] = [picks, output_gradient].map(contiguous);
         if let (Some(d), Some(found)) = (dout.as_slice::<f32>(), indices(&picks)) {
             let drows = convnext_kernels::gather_rows_backward(d, rows[1], &found, rows[0]);
-            return tensor(drows, rows);
+            return buffer_tensor(drows, rows);
         }
         scatter_in_tensor_operations::<Self>(rows, picks, dout)
     }

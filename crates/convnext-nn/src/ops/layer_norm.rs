@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::{leaf, pull_back, register};
 use crate::ops::reference::layer_norm_in_tensor_operations;
 
@@ -57,7 +57,7 @@ impl LayerNormBackend for Flex {
     fn normalize_rows(rows: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let [rows, weight, bias] = [rows, weight, bias].map(contiguous);
         if let [Some(x), Some(w), Some(b)] = [&rows, &weight, &bias].map(FlexTensor::as_slice::<f32>) {
-            return tensor(convnext_kernels::layer_norm_forward(x, w, b), rows.shape());
+            return buffer_tensor(convnext_kernels::layer_norm_forward(x, w, b), rows.shape());
         }
         layer_norm_in_tensor_operations::<Self>(rows, weight, bias)
     }
@@ -72,9 +72,9 @@ impl DifferentiableLayerNorm for Flex {
     ) -> [FlexTensor; 3] {
         let [rows, weight, dout] = [rows, weight, output_gradient].map(contiguous);
         if let [Some(x), Some(w), Some(d)] = [&rows, &weight, &dout].map(FlexTensor::as_slice::<f32>) {
-            let [drows, dweight, dbias] = convnext_kernels::layer_norm_backward(x, w, d);
+            let (drows, [dweight, dbias]) = convnext_kernels::layer_norm_backward(x, w, d);
             return [
-                tensor(drows, rows.shape()),
+                buffer_tensor(drows, rows.shape()),
                 tensor(dweight, weight.shape()),
                 tensor(dbias, bias.shape()),
             ];

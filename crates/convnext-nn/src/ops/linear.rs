@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{DType, Shape, Tensor};
 use convnext_kernels::PackedLinear;
 
-use crate::ops::flex_slices::{contiguous, tensor};
+use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
 use crate::ops::packing::PackingCache;
 use crate::ops::reference::{linear_in_tensor_operations, weight_matrix};
@@ -79,7 +79,7 @@ impl LinearBackend for Flex {
                 PackedLinear::new(values, outputs)
             });
             let shape = Shape::new([rows.shape()[0], outputs]);
-            return tensor(convnext_kernels::linear_forward(x, &packed, b), shape);
+            return buffer_tensor(convnext_kernels::linear_forward(x, &packed, b), shape);
         }
         linear_in_tensor_operations::<Self>(rows, weight, bias)
     }
@@ -97,7 +97,7 @@ impl DifferentiableLinear for Flex {
             let outputs = weight.shape()[0];
             let found = convnext_kernels::linear_backward(x, w, outputs, d, wants_rows);
             return (
-                found.rows.map(|values| tensor(values, rows.shape())),
+                found.rows.map(|values| buffer_tensor(values, rows.shape())),
                 [tensor(found.weight, weight.shape()), tensor(found.bias, Shape::new([outputs]))],
             );
         }

@@ -11,7 +11,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::prelude::*;
 use convnext_kernels::PatchedImages;
 
-use crate::ops::flex_slices::{contiguous, indices, tensor};
+use crate::ops::flex_slices::{buffer_tensor, contiguous, indices, tensor};
 use crate::ops::graph::register;
 use crate::ops::reference::patch_errors_in_tensor_operations;
 
@@ -77,7 +77,7 @@ impl DifferentiablePatchLoss for Flex {
         let slices = (predictions.as_slice::<f32>(), images.as_slice::<f32>(), indices(&patches));
         if let (Some(p), Some(x), Some(found)) = slices {
             let (errors, loss) = convnext_kernels::patch_errors(p, x, plan.images, &found, plan.normalize);
-            return [tensor(errors, predictions.shape()), tensor(vec![loss], Shape::new([1]))];
+            return [buffer_tensor(errors, predictions.shape()), tensor(vec![loss], Shape::new([1]))];
         }
         patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
     }
