@@ -13,6 +13,7 @@ use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
+use crate::buffer::Buffer;
 use crate::cut::{Pass, Segment, passes};
 use crate::depthwise;
 use crate::expansion::{Activate, Modulate, Residual};
@@ -24,7 +25,6 @@ use crate::pieces::{pieces, wide};
 use crate::product::product;
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
-use crate::buffer::Buffer;
 
 /// A block's parameters in PyTorch's layouts.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ use pulp::Arch;
 use crate::Sites;
 use crate::bands::Bands;
 use crate::block::{BlockWeights, KeptBlock, PackedBlock, copy_others, forward, normalise, taking_part};
+use crate::buffer::Buffer;
 use crate::cut::{Chunk, Pass, passes};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
@@ -27,7 +28,6 @@ use crate::pieces::{add_to, pieces, wide};
 use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
 use crate::response::Responses;
-use crate::buffer::Buffer;
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,7 @@
 //! How the rows of a batch are cut into pieces of work, by shapes alone.
 //!
-//! A *pass* is a few images whose intermediate rows fit into the larger caches together. A *chunk* of a
+//! A *pass* is a few images whose intermediate rows fit into the larger caches together; passes do not
+//! depend on each other. A *chunk* of a
 //! pass goes through the matrix products at once. A *segment* is what a chunk holds of one image, because
 //! GRN pools over the rows of one image only.
 
@@ -9,14 +10,14 @@ use std::ops::Range;
 use crate::Sites;
 use crate::pieces::{pieces, wide};
 
-/// Values of `4C` channels that a pass has, if its images have so many: enough for all cores, and few
-/// enough to stay in the larger caches.
-const PASS_VALUES: usize = 1 << 18;
+/// Values of `4C` channels that a pass has, if its images have so many: few enough to stay in the larger
+/// caches.
+const PASS_VALUES: usize = 1 << 17;
 
 /// Rows of a chunk: at most and, where there are so many, at least.
 const CHUNK_ROWS: [usize; 2] = [32, 256];
 
-/// Chunks that a pass should have, so that all cores find work.
+/// Chunks that a pass should have, so that all cores find work even in a single one.
 const CHUNKS: usize = 8;
 
 /// Some rows of one image.

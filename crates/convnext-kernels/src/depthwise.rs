@@ -47,7 +47,15 @@ pub(crate) fn forward(
     bias: &[f32],
     out: &mut [f32],
 ) {
-    convolve(arch, Kernel::DepthwiseForward, bands, rows, &taps_first(weight, bias.len()), First::Bias(bias), out);
+    convolve(
+        arch,
+        Kernel::DepthwiseForward,
+        bands,
+        rows,
+        &taps_first(weight, bias.len()),
+        First::Bias(bias),
+        out,
+    );
 }
 
 /// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. What goes around the

@@ -140,7 +140,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-use crate::instructions::ladder;
+    use crate::instructions::ladder;
     use crate::testing::noise;
 
     #[test]

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
+use crate::buffer::Buffer;
 use crate::parallel;
 use crate::pieces::{pieces, wide};
 use crate::profile::{Kernel, timed};
-use crate::buffer::Buffer;
 
 /// Most columns of a panel, and what their number is a multiple of.
 const WIDEST: usize = 64;

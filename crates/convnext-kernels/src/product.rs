@@ -235,17 +235,13 @@ impl Tiles<'_> {
             let rows: [&[f32]; M] = std::array::from_fn(|m| {
                 &self.left.values[(first + m) * stride + self.lines.start..][..depth]
             });
+            let factors = |inner: usize| move |row: usize| rows[row][inner];
             for inner in 0..whole {
                 let panel = self.line::<S, V, W>(inner, at);
-                multiply_add(simd, &mut sums, |row| rows[row][inner], panel);
+                multiply_add(simd, &mut sums, factors(inner), panel);
             }
             for inner in whole..depth {
-                multiply_add(
-                    simd,
-                    &mut sums,
-                    |row| rows[row][inner],
-                    &self.last_line::<S, V>(simd, inner, at),
-                );
+                multiply_add(simd, &mut sums, factors(inner), &self.last_line::<S, V>(simd, inner, at));
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {

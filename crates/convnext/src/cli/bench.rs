@@ -12,6 +12,7 @@ use serde::Serialize;
 use self::step::Subject;
 use super::output::{print_json, print_text, table};
 use super::values::{self, MachineArguments, MemoryName};
+use crate::ALLOCATOR;
 
 /// Steps before the first one that is timed: memory is found, caches are warm.
 const WARM_UP: usize = 3;
@@ -130,6 +131,10 @@ struct Measurement {
     peak_memory_bytes: Option<u64>,
     /// What the blocks hold for their backward, at most.
     activation_bytes: u64,
+    /// In use by the program before the first step that is timed, and after the last one.
+    live_bytes: [u64; 2],
+    /// Of the steps that are timed, on average; unknown outside of Linux.
+    page_faults_a_step: Option<f64>,
     /// Of the median step, counting multiply-adds of convolutions and linear layers as two.
     gflops: f64,
     /// Of all threads together.
@@ -159,11 +164,15 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         kernels::start_profile();
     }
     let mut seconds = Vec::with_capacity(arguments.steps);
+    let (live, faults) = (ALLOCATOR.allocated() as u64, page_faults());
     for _ in 0..arguments.steps {
         let clock = Instant::now();
         step()?;
         seconds.push(clock.elapsed().as_secs_f64());
     }
+    let live_bytes = [live, ALLOCATOR.allocated() as u64];
+    let page_faults_a_step =
+        faults.zip(page_faults()).map(|(before, after)| (after - before) / arguments.steps as f64);
     let profile = if arguments.profile { kernel_times(&seconds, threads) } else { Vec::new() };
     let peak = f64::midpoint(peak, kernels::peak_flops(PEAK_TIME));
     seconds.sort_by(f64::total_cmp);
@@ -185,6 +194,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
         peak_memory_bytes: peak_memory(),
         activation_bytes: most_held_bytes(),
+        live_bytes,
+        page_faults_a_step,
         gflops,
         peak_gflops: 1e-9 * peak,
         share_of_peak: 1e9 * gflops / peak,
@@ -211,13 +222,23 @@ fn peak_memory() -> Option<u64> {
     Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
 }
 
+/// How often the system had to give this process a page of memory until now.
+fn page_faults() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // After the name in brackets, which may hold anything, minor faults are the eighth value and major ones the tenth.
+    let (_, values) = status.rsplit_once(')')?;
+    let mut values = values.split_whitespace().skip(7).step_by(2).map(str::parse::<f64>);
+    Some(values.next()?.ok()? + values.next()?.ok()?)
+}
+
 fn describe(found: &Measurement) -> String {
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let [.., first, median, third, _] = found.step_seconds;
     let mut text = format!(
         "{:.2} images a second ({:.1} ms a step, quartiles {:.1} and {:.1})\n\
          {:.1} GFLOP/s, {:.1} % of the {:.1} that {} threads reach with {}\n\
-         {} of memory at most, {} held for the backward",
+         {} of memory at most, {} held for the backward\n\
+         {} in use before the steps, {} after; {} page faults a step",
         found.images_per_second,
         1e3 * median,
         1e3 * first,
@@ -229,6 +250,11 @@ fn describe(found: &Measurement) -> String {
         found.instructions,
         found.peak_memory_bytes.map_or_else(|| "an unknown amount".to_owned(), mib),
         mib(found.activation_bytes),
+        mib(found.live_bytes[0]),
+        mib(found.live_bytes[1]),
+        found
+            .page_faults_a_step
+            .map_or_else(|| "an unknown number of".to_owned(), |count| format!("{count:.1}")),
     );
     if !found.profile.is_empty() {
         let row = |time: &KernelTime| {

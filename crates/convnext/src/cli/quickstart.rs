@@ -11,7 +11,7 @@ use super::progress::TrainingProgress;
 use super::values;
 
 /// Seeds of a whole quickstart.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 3;
 
 /// See the main job from beginning to end, on handwritten digits that travel with the program
 #[derive(Debug, Args)]

@@ -40,6 +40,20 @@ fn every_mode_is_measured() {
 }
 
 #[test]
+fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
+    for mode in ["infer", "train", "pretrain", "pretrain --memory recompute"] {
+        let flags =
+            format!("bench --json --model micro --batch-size 4 --image-size 64 --steps 20 --mode {mode}");
+        let found = Bench::new().json(&flags);
+        let [before, after] = [0, 1].map(|place| found["live_bytes"][place].as_f64().unwrap());
+        assert!(before > 1e6 && after < 1.01 * before, "{mode}: {before} and then {after} bytes");
+        if cfg!(target_os = "linux") {
+            assert!(number(&found, "page_faults_a_step") < 2_000.0, "{found}");
+        }
+    }
+}
+
+#[test]
 fn a_sparse_encoder_and_recomputing_hold_less() {
     let held = |flags: &str| number(&measure(&format!("--mode pretrain {flags}")), "activation_bytes");
     let (keep, recompute, dense) = (held(""), held("--memory recompute"), held("--encoder dense"));
