@@ -32,7 +32,7 @@ pub(crate) struct QuickstartArguments {
     /// One seed, and a third of the epochs: does it run?
     #[arg(long)]
     quick: bool,
-    /// Seeds, from 0 on [default: 5]
+    /// Seeds, from 0 on [default: 3]
     #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "quick")]
     seeds: Option<usize>,
     /// Go on where the quickstart in --out was stopped
