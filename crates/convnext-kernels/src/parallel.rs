@@ -36,9 +36,8 @@ pub(crate) fn for_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl F
         for item in items {
             let (work, left) = (&work, &left);
             scope.spawn(move |_| {
-                let done = Done(left);
+                let _done = Done(left);
                 work(item);
-                drop(done);
             });
         }
         work(last);
