@@ -290,3 +290,50 @@ fn dropped_images_cost_nothing() {
         assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));
     });
 }
+
+/// A batch of several passes and shares, with dropped images among the others.
+#[test]
+fn a_large_batch_is_its_images_one_by_one() {
+    const IMAGES: usize = 60;
+    let batch = Example::new(Sites::dense(IMAGES, 8, 8).unwrap(), 32, true, true);
+    let taking_part: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
+    let passes = crate::cut::passes(&batch.sites, &taking_part, 128).len();
+    assert!(passes >= 3, "one pass would test nothing: {passes}");
+    let dout = noise(batch.tensors[ROWS].len(), 5);
+    let values = dout.len() / IMAGES;
+    batch.with_weights(|rows, weights| {
+        let packed = PackedBlock::new(weights);
+        let run = |sites: &Sites, rows: &[f32], scales: &[f32], dout: &[f32]| {
+            let (out, kept) = block_forward(sites, rows, weights, &packed, Some(scales), true);
+            (out, list(crate::block_backward(sites, rows, weights, Some(scales), kept, dout)))
+        };
+        let scales = batch.scales.as_deref().unwrap();
+        let (out, found) = run(&batch.sites, rows, scales, &dout);
+        let mut sums = vec![Vec::new(); found.len()];
+        let one = Sites::dense(1, 8, 8).unwrap();
+        for image in 0..IMAGES {
+            let place = image * values..(image + 1) * values;
+            let scale = &scales[image..=image];
+            let (image_out, gradients) = run(&one, &rows[place.clone()], scale, &dout[place.clone()]);
+            check_close(&format!("output of image {image}"), &out[place], &image_out);
+            for (tensor, (sums, gradient)) in sums.iter_mut().zip(gradients).enumerate() {
+                match tensor {
+                    ROWS => sums.extend(gradient),
+                    _ if sums.is_empty() => *sums = gradient,
+                    _ => crate::pieces::add_to(sums, &gradient),
+                }
+            }
+        }
+        for (tensor, (found, sums)) in found.iter().zip(&sums).enumerate() {
+            check_close(&format!("gradient of tensor {tensor}"), found, sums);
+        }
+    });
+}
+
+fn check_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3_f32, |largest, value| largest.max(value.abs()));
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() < 1e-4 * largest, "{what} at {place}: {found}, {expected}");
+    }
+}
