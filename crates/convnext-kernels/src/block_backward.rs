@@ -9,15 +9,15 @@
 //! Letters: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
 use crate::block::{BlockWeights, KeptBlock, PackedBlock, copy_others, forward, normalise, taking_part};
+use crate::block_sums::{ChunkSums, Sums};
 use crate::buffer::Buffer;
-use crate::cut::{Chunk, Pass, passes};
+use crate::cut::{Chunk, Pass, counted_from, passes, rows_of, shares, span_of};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::instructions;
@@ -206,83 +206,6 @@ impl Buffers {
             values: &mut self.values[..rows * width],
         }
     }
-}
-
-/// Sums over rows: gradients of parameters.
-struct Sums {
-    norm_weight: Vec<f32>,
-    norm_bias: Vec<f32>,
-    expand_weight: Vec<f32>,
-    expand_bias: Vec<f32>,
-    /// `[E, C]`: turned, so that its pieces lie side by side.
-    project_weight: Vec<f32>,
-    project_bias: Vec<f32>,
-    grn_gamma: Vec<f32>,
-    grn_beta: Vec<f32>,
-}
-
-impl Sums {
-    fn new(channels: usize, width: usize) -> Self {
-        let zeros = |count| vec![0.0; count];
-        Self {
-            norm_weight: zeros(channels),
-            norm_bias: zeros(channels),
-            expand_weight: zeros(width * channels),
-            expand_bias: zeros(width),
-            project_weight: zeros(width * channels),
-            project_bias: zeros(channels),
-            grn_gamma: zeros(width),
-            grn_beta: zeros(width),
-        }
-    }
-
-    /// Adds the sums of another share.
-    fn add(&mut self, other: &Self) {
-        let values = [
-            (&mut self.norm_weight, &other.norm_weight),
-            (&mut self.norm_bias, &other.norm_bias),
-            (&mut self.expand_weight, &other.expand_weight),
-            (&mut self.expand_bias, &other.expand_bias),
-            (&mut self.project_weight, &other.project_weight),
-            (&mut self.project_bias, &other.project_bias),
-            (&mut self.grn_gamma, &other.grn_gamma),
-            (&mut self.grn_beta, &other.grn_beta),
-        ];
-        let pieces = (values.into_iter())
-            .flat_map(|(sums, values)| sums.chunks_mut(PIECE_VALUES).zip(values.chunks(PIECE_VALUES)));
-        parallel::for_each(pieces, |(sums, values)| add_to(sums, values));
-    }
-}
-
-/// Values of sums that a thread adds at a time.
-const PIECE_VALUES: usize = 1 << 14;
-
-/// Most shares that the passes of a backward are divided into, and the fewest rows of one.
-const SHARES: usize = 8;
-const SHARE_ROWS: usize = 512;
-
-/// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
-/// that what one thread does alone in one share is hidden behind the others, so few that the sums cost
-/// little.
-fn shares(passes: &[Pass]) -> Vec<&[Pass]> {
-    let rows = passes.last().map_or(0, |pass| pass.rows.end);
-    let count = (rows / SHARE_ROWS).clamp(1, SHARES);
-    passes.chunks(passes.len().div_ceil(count).max(1)).collect()
-}
-
-/// Rows of a share, counted without those of images that do not take part.
-fn rows_of(share: &[Pass]) -> Range<usize> {
-    share.first().map_or(0, |pass| pass.rows.start)..share.last().map_or(0, |pass| pass.rows.end)
-}
-
-/// Rows of the batch, from the first image of a share to the last one.
-fn span_of(share: &[Pass]) -> Range<usize> {
-    share.first().map_or(0, |pass| pass.span.start)..share.last().map_or(0, |pass| pass.span.end)
-}
-
-/// A range counted from `begin` on.
-fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
-    range.start - begin..range.end - begin
 }
 
 /// What all passes of a backward share.
@@ -478,25 +401,6 @@ impl BranchBackward<'_> {
                 dbias: &mut sums.norm_bias,
             };
             timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
-        }
-    }
-}
-
-/// What the second sweep sums up over a chunk.
-struct ChunkSums {
-    norm_weight: Vec<f32>,
-    norm_bias: Vec<f32>,
-    expand_bias: Vec<f32>,
-    grn_beta: Vec<f32>,
-}
-
-impl ChunkSums {
-    fn new(channels: usize, width: usize) -> Self {
-        Self {
-            norm_weight: vec![0.0; channels],
-            norm_bias: vec![0.0; channels],
-            expand_bias: vec![0.0; width],
-            grn_beta: vec![0.0; width],
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How the rows of a batch are cut into pieces of work, by shapes alone.
 //!
 //! A *pass* is a few images whose intermediate rows fit into the larger caches together; passes do not
-//! depend on each other. A *chunk* of a
+//! depend on each other. A *share* is a few passes with sums of their own. A *chunk* of a
 //! pass goes through the matrix products at once. A *segment* is what a chunk holds of one image, because
 //! GRN pools over the rows of one image only.
 
@@ -64,7 +64,7 @@ impl Pass {
     /// The pieces of the segments of each chunk, of values that belong to the span of the pass, `width` to
     /// a row.
     pub(crate) fn of_segments<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<Vec<&'a mut [f32]>> {
-        let from_span = |rows: &Range<usize>| rows.start - self.span.start..rows.end - self.span.start;
+        let from_span = |rows| counted_from(self.span.start, rows);
         let rows = self.segments.iter().map(|segment| wide(&from_span(&segment.rows), width));
         let mut found = pieces(values, rows).into_iter();
         self.chunks.iter().map(|chunk| found.by_ref().take(chunk.segments.len()).collect()).collect()
@@ -99,6 +99,34 @@ pub(crate) fn passes(sites: &Sites, images: &[usize], width: usize) -> Vec<Pass>
             pass
         })
         .collect()
+}
+
+/// Most shares that the passes of a backward are divided into, and the fewest rows of one.
+const SHARES: usize = 8;
+const SHARE_ROWS: usize = 512;
+
+/// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
+/// that what one thread does alone in one share is hidden behind the others, so few that the sums cost
+/// little.
+pub(crate) fn shares(passes: &[Pass]) -> Vec<&[Pass]> {
+    let rows = passes.last().map_or(0, |pass| pass.rows.end);
+    let count = (rows / SHARE_ROWS).clamp(1, SHARES);
+    passes.chunks(passes.len().div_ceil(count).max(1)).collect()
+}
+
+/// Rows of a share, counted without those of images that do not take part.
+pub(crate) fn rows_of(share: &[Pass]) -> Range<usize> {
+    share.first().map_or(0, |pass| pass.rows.start)..share.last().map_or(0, |pass| pass.rows.end)
+}
+
+/// Rows of the batch, from the first image of a share to the last one.
+pub(crate) fn span_of(share: &[Pass]) -> Range<usize> {
+    share.first().map_or(0, |pass| pass.span.start)..share.last().map_or(0, |pass| pass.span.end)
+}
+
+/// A range counted from `begin` on.
+pub(crate) fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
+    range.start - begin..range.end - begin
 }
 
 fn chunks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<Chunk>) {

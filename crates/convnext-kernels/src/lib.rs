@@ -12,6 +12,7 @@ mod allocator;
 mod bands;
 mod block;
 mod block_backward;
+mod block_sums;
 #[cfg(test)]
 mod block_tests;
 mod buffer;

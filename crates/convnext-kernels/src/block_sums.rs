@@ -1,0 +1,74 @@
+//! What the backward of a block sums up over rows: the gradients of its parameters.
+//!
+//! Letters: C channels, E = 4C.
+
+use crate::parallel;
+use crate::pieces::add_to;
+
+/// Values of sums that a thread adds at a time.
+const PIECE_VALUES: usize = 1 << 14;
+
+/// Sums over rows: gradients of parameters.
+pub(crate) struct Sums {
+    pub(crate) norm_weight: Vec<f32>,
+    pub(crate) norm_bias: Vec<f32>,
+    pub(crate) expand_weight: Vec<f32>,
+    pub(crate) expand_bias: Vec<f32>,
+    /// `[E, C]`: turned, so that its pieces lie side by side.
+    pub(crate) project_weight: Vec<f32>,
+    pub(crate) project_bias: Vec<f32>,
+    pub(crate) grn_gamma: Vec<f32>,
+    pub(crate) grn_beta: Vec<f32>,
+}
+
+impl Sums {
+    pub(crate) fn new(channels: usize, width: usize) -> Self {
+        let zeros = |count| vec![0.0; count];
+        Self {
+            norm_weight: zeros(channels),
+            norm_bias: zeros(channels),
+            expand_weight: zeros(width * channels),
+            expand_bias: zeros(width),
+            project_weight: zeros(width * channels),
+            project_bias: zeros(channels),
+            grn_gamma: zeros(width),
+            grn_beta: zeros(width),
+        }
+    }
+
+    /// Adds the sums of another share.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let values = [
+            (&mut self.norm_weight, &other.norm_weight),
+            (&mut self.norm_bias, &other.norm_bias),
+            (&mut self.expand_weight, &other.expand_weight),
+            (&mut self.expand_bias, &other.expand_bias),
+            (&mut self.project_weight, &other.project_weight),
+            (&mut self.project_bias, &other.project_bias),
+            (&mut self.grn_gamma, &other.grn_gamma),
+            (&mut self.grn_beta, &other.grn_beta),
+        ];
+        let pieces = (values.into_iter())
+            .flat_map(|(sums, values)| sums.chunks_mut(PIECE_VALUES).zip(values.chunks(PIECE_VALUES)));
+        parallel::for_each(pieces, |(sums, values)| add_to(sums, values));
+    }
+}
+
+/// What the second sweep sums up over a chunk.
+pub(crate) struct ChunkSums {
+    pub(crate) norm_weight: Vec<f32>,
+    pub(crate) norm_bias: Vec<f32>,
+    pub(crate) expand_bias: Vec<f32>,
+    pub(crate) grn_beta: Vec<f32>,
+}
+
+impl ChunkSums {
+    pub(crate) fn new(channels: usize, width: usize) -> Self {
+        Self {
+            norm_weight: vec![0.0; channels],
+            norm_bias: vec![0.0; channels],
+            expand_bias: vec![0.0; width],
+            grn_beta: vec![0.0; width],
+        }
+    }
+}
