@@ -15,10 +15,11 @@ use crate::pieces::{pieces, wide};
 const PASS_VALUES: usize = 1 << 17;
 
 /// Rows of a chunk: at most and, where there are so many, at least.
-const CHUNK_ROWS: [usize; 2] = [32, 256];
+const CHUNK_ROWS: [usize; 2] = [32, 400];
 
-/// Chunks that a pass should have, so that all cores find work even in a single one.
-const CHUNKS: usize = 8;
+/// Chunks that a pass should have, so that cores find work even in a single one. Every chunk reads the
+/// weights anew from the second cache: with twice as many, an image alone takes 5 % longer on two cores.
+const CHUNKS: usize = 4;
 
 /// Some rows of one image.
 #[derive(Debug, Clone)]
