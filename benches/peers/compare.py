@@ -1,10 +1,11 @@
-"""Times this program against a peer in alternating pairs, because the machine drifts; prints the ratio.
+"""Times this program against peers in alternating pairs, because the machine drifts; prints ratios.
 
-    peers/bin/python benches/peers/compare.py --pairs 7 --mode infer --model atto --batch-size 8 --peer openvino
-    peers/bin/python benches/peers/compare.py --pairs 7 --mode pretrain --model atto --batch-size 16 --peer torch
+    peers/bin/python benches/peers/compare.py --mode infer --model atto --batch-size 8 --peer openvino
+    peers/bin/python benches/peers/compare.py --table
 
-Needs `cargo build --release` before, and the packages that infer.py and train.py name. Prints a row of a
-table: images a second of both (medians), the ratio with its quartiles, the share of the processor's peak.
+Needs `cargo build --release` before, and the packages that infer.py and train.py name; torch-compile needs a
+C++ compiler as well. Prints rows of a table: images a second of both (medians), the ratio with its quartiles,
+the share of the processor's peak. With --table these are the rows that are reported in docs/results.
 """
 
 import argparse
@@ -14,6 +15,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Mode, model, batch, peer and pairs: first what is promised, then what is worth knowing.
+TABLE = [
+    ("infer", "atto", 8, "openvino", 7),
+    ("infer", "tiny", 8, "openvino", 7),
+    ("infer", "atto", 1, "openvino", 7),
+    ("infer", "tiny", 1, "openvino", 7),
+    ("pretrain", "atto", 16, "torch", 7),
+    ("pretrain", "tiny", 8, "torch", 7),
+    ("train", "atto", 8, "torch", 7),
+    ("infer", "base", 8, "openvino", 3),
+    ("infer", "atto", 8, "onnxruntime", 3),
+    ("infer", "tiny", 8, "onnxruntime", 3),
+    ("infer", "atto", 8, "torch", 3),
+    ("infer", "atto", 8, "torch-compile", 3),
+    ("infer", "tiny", 8, "torch", 3),
+    ("pretrain", "atto", 16, "torch-compile", 3),
+    ("train", "atto", 8, "torch-compile", 3),
+    ("pretrain", "base", 4, "torch", 3),
+]
+
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE.parents[1] / "target" / "release" / "convnext"
 
@@ -22,38 +43,49 @@ def last_json(command):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
 
 
-def ours(arguments, steps):
-    command = [PROGRAM, "bench", "--mode", arguments.mode, "--model", arguments.model, "--json"]
-    command += ["--batch-size", str(arguments.batch_size), "--steps", str(steps), "--threads", str(arguments.threads)]
+def ours(mode, model, batch_size, steps, threads):
+    command = [PROGRAM, "bench", "--mode", mode, "--model", model, "--batch-size", str(batch_size), "--json"]
+    command += ["--steps", str(steps), "--threads", str(threads)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def peer(arguments):
-    shared = ["--model", arguments.model, "--batch-size", str(arguments.batch_size), "--threads", str(arguments.threads)]
-    if arguments.mode == "infer":
-        return last_json([sys.executable, HERE / "infer.py", "--peer", arguments.peer, *shared])
-    more = ["--compile"] if arguments.peer == "torch-compile" else []
-    return last_json([sys.executable, HERE / "train.py", "--mode", arguments.mode, *shared, *more])
+def other(mode, model, batch_size, peer, threads):
+    shared = ["--model", model, "--batch-size", str(batch_size), "--threads", str(threads)]
+    if mode == "infer":
+        return last_json([sys.executable, HERE / "infer.py", "--peer", peer, *shared])
+    more = ["--compile"] if peer == "torch-compile" else []
+    return last_json([sys.executable, HERE / "train.py", "--mode", mode, *shared, *more])
+
+
+def compare(mode, model, batch_size, peer, pairs, threads):
+    # As many steps as take three seconds.
+    steps = max(5, round(3 / ours(mode, model, batch_size, 3, threads)["step_seconds"][2]))
+    found = [
+        (ours(mode, model, batch_size, steps, threads), other(mode, model, batch_size, peer, threads))
+        for _ in range(pairs)
+    ]
+    ratios = sorted(mine["images_per_second"] / its["images_per_second"] for mine, its in found)
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if pairs > 1 else ratios * 3
+    speed = [statistics.median(run["images_per_second"] for run in side) for side in zip(*found)]
+    share = statistics.median(mine["share_of_peak"] for mine, _ in found)
+    name = f"{mode}, {model}, batch {batch_size}, {peer}"
+    ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+    print(f"| {name} | {speed[0]:.1f} | {speed[1]:.1f} | {ratio} | {100 * share:.0f} % |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=["infer", "train", "pretrain"], required=True)
+    parser.add_argument("--table", action="store_true", help="all rows that are reported")
+    parser.add_argument("--mode", choices=["infer", "train", "pretrain"], default="infer")
     parser.add_argument("--model", default="atto")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--peer", default="torch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=7)
     arguments = parser.parse_args()
-    # As many steps as take three seconds.
-    steps = max(5, round(3 / ours(arguments, 3)["step_seconds"][2]))
-    pairs = [(ours(arguments, steps), peer(arguments)) for _ in range(arguments.pairs)]
-    ratios = sorted(mine["images_per_second"] / other["images_per_second"] for mine, other in pairs)
-    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
-    speed = [statistics.median(run["images_per_second"] for run in side) for side in zip(*pairs)]
-    share = statistics.median(mine["share_of_peak"] for mine, _ in pairs)
-    name = f"{arguments.mode}, {arguments.model}, batch {arguments.batch_size}, {arguments.peer}"
-    print(f"| {name} | {speed[0]:.1f} | {speed[1]:.1f} | {middle:.2f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |")
+    one = (arguments.mode, arguments.model, arguments.batch_size, arguments.peer, arguments.pairs)
+    for row in TABLE if arguments.table else [one]:
+        compare(*row, arguments.threads)
 
 
 if __name__ == "__main__":
