@@ -50,4 +50,12 @@ mod tests {
         let expected = names.iter().find(|&&name| name == asked).or(names.last()).unwrap();
         assert_eq!(instructions_in_use(), *expected);
     }
+
+    // Without this the other tests would pass there on the plain rung alone.
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn neon_is_found_on_every_64_bit_arm_processor() {
+        let names: Vec<&str> = ladder().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["scalar", "neon"]);
+    }
 }
