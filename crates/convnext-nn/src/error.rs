@@ -4,7 +4,9 @@ use convnext_core::ConfigError;
 use convnext_kernels::SitesError;
 use thiserror::Error;
 
-/// A model that cannot be built, or an input that does not fit it.
+use crate::DeviceName;
+
+/// A model that cannot be built, an input that does not fit it, or a device that it cannot compute on.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -49,5 +51,29 @@ pub enum ModelError {
         found_rows: usize,
         /// Patch columns of the masks.
         found_columns: usize,
+    },
+    /// A word that is no device.
+    #[error("unknown device '{name}'; expected cpu, wgpu, wgpu:N, cuda or cuda:N, where N counts from 0")]
+    UnknownDevice {
+        /// The word.
+        name: String,
+    },
+    /// A kind of device that was left out when this was built.
+    #[error(
+        "this build has no device '{feature}'; build it with: cargo build --release --features {feature}"
+    )]
+    DeviceNotBuilt {
+        /// The cargo feature, which is called like the device.
+        feature: &'static str,
+    },
+    /// A device that this machine, or its drivers, do not have.
+    #[error(
+        "no device {device}: {found} of this kind found, counted from 0; check its driver, or use --device cpu"
+    )]
+    NoDevice {
+        /// What was asked for.
+        device: DeviceName,
+        /// How many there are of its kind.
+        found: usize,
     },
 }

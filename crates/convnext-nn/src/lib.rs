@@ -6,6 +6,7 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
+//! - [`DeviceName`]: where they compute;
 //! - [`ops`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
 //!
@@ -16,6 +17,7 @@ pub mod ops;
 mod backbone;
 mod block;
 mod classifier;
+mod device;
 mod drop_path;
 mod error;
 mod fcmae;
@@ -30,6 +32,7 @@ mod values;
 pub use backbone::{Backbone, Downsampling, Stem};
 pub use block::Block;
 pub use classifier::ConvNext;
+pub use device::{DeviceName, is_cpu};
 pub use drop_path::DropPath;
 pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};

@@ -18,6 +18,8 @@ pub mod packing;
 pub mod patch_loss;
 
 mod block_flex;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
 mod flex_slices;
 mod graph;
 pub(crate) mod held;

@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use burn::prelude::*;
+use common::device::test_device;
 use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
 use common::{gradients_by_name, ruled};
 use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed};
@@ -40,7 +41,7 @@ fn check_gradients(case: &str, found: &BTreeMap<String, Vec<f32>>, expected: &BT
 
 #[test]
 fn classifiers_agree_with_timm() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     for case in golden::all::<ClassifierGolden>("classifier") {
         let name = &case.name;
         let model = ruled(ConvNext::new(&model_config(&case.config), Seed(0), &device).unwrap());
@@ -68,7 +69,7 @@ fn classifiers_agree_with_timm() {
 
 #[test]
 fn masked_autoencoders_agree_with_pytorch() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     for case in golden::all::<FcmaeGolden>("fcmae") {
         let name = &case.name;
         let decoder = DecoderConfig {

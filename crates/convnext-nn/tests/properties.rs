@@ -5,6 +5,7 @@
 mod common;
 
 use burn::prelude::*;
+use common::device::test_device;
 use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
@@ -36,7 +37,7 @@ fn fcmae(name: &str, encoder_kind: EncoderKind) -> FcmaeConfig {
 
 #[test]
 fn sparse_equals_masked_dense_forward_and_every_gradient() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     let pixels = images([3, 3, 24, 32], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
     for name in ["micro", "v1-micro"] {
@@ -60,7 +61,7 @@ fn sparse_equals_masked_dense_forward_and_every_gradient() {
 
 #[test]
 fn computing_a_block_again_changes_no_bit() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     let pixels = images([3, 3, 24, 32], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
     for name in ["micro", "v1-micro"] {
@@ -76,7 +77,7 @@ fn computing_a_block_again_changes_no_bit() {
 
 #[test]
 fn an_inference_follows_parameters_that_changed_after_another() {
-    let device = Device::flex();
+    let device = test_device();
     for name in ["micro", "v1-micro"] {
         let build = || ruled(ConvNext::new(&micro(name, 2), Seed(0), &device).unwrap());
         let change = |model| replace_parameters(model, |parameter| Some(parameter.values() * 1.5));
@@ -95,7 +96,7 @@ fn an_inference_follows_parameters_that_changed_after_another() {
 
 #[test]
 fn no_encoder_sees_removed_pixels() {
-    let device = Device::flex();
+    let device = test_device();
     let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
     let original = images([1, 3, 24, 24], &device);
     let removed = masks[0].upsample(8).into_iter().map(|kept| if kept { 0.0 } else { 1.0 });
@@ -110,7 +111,7 @@ fn no_encoder_sees_removed_pixels() {
 
 #[test]
 fn the_leaky_encoder_computes_at_removed_sites() {
-    let device = Device::flex();
+    let device = test_device();
     let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
     let pixels = images([1, 3, 24, 24], &device);
     let encode = |kind| {
@@ -123,7 +124,7 @@ fn the_leaky_encoder_computes_at_removed_sites() {
 
 #[test]
 fn with_nothing_removed_the_rows_equal_the_plain_network() {
-    let device = Device::flex();
+    let device = test_device();
     for (name, stride, height, width) in [("micro", 4, 75, 97), ("v1-micro", 2, 47, 32), ("micro", 1, 19, 23)]
     {
         let model = ruled(ConvNext::new(&micro(name, stride), Seed(0), &device).unwrap());
@@ -140,7 +141,7 @@ fn with_nothing_removed_the_rows_equal_the_plain_network() {
 #[test]
 fn all_patches_kept_as_tiles_equals_one_dense_tile() {
     use convnext_kernels::Sites;
-    let device = Device::flex();
+    let device = test_device();
     let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
     let pixels = images([2, 3, 16, 24], &device);
     let dense = SitePyramid::dense(model.config(), 2, 16, 24, &device).unwrap();
@@ -161,7 +162,7 @@ fn all_patches_kept_as_tiles_equals_one_dense_tile() {
 
 #[test]
 fn an_image_does_not_depend_on_its_neighbours() {
-    let device = Device::flex();
+    let device = test_device();
     let pixels = images([3, 3, 24, 24], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 3 }, 3);
     let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
@@ -181,7 +182,7 @@ fn an_image_does_not_depend_on_its_neighbours() {
 
 #[test]
 fn a_dropped_branch_leaves_the_image_as_it_was() {
-    let device = Device::flex();
+    let device = test_device();
     let config = ModelConfig { depths: [2, 1, 1, 1], ..micro("micro", 1) };
     let model = ruled(ConvNext::new(&config, Seed(0), &device).unwrap());
     let pixels = images([2, 3, 16, 16], &device);
@@ -213,7 +214,7 @@ fn a_dropped_branch_leaves_the_image_as_it_was() {
 
 #[test]
 fn drop_path_of_another_shape_is_refused() {
-    let device = Device::flex();
+    let device = test_device();
     let model = ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap();
     for scales in [vec![vec![1.0; 2]; 4], vec![vec![1.0]; 5]] {
         let drop_path = DropPath::from_scales(scales);
@@ -224,7 +225,7 @@ fn drop_path_of_another_shape_is_refused() {
 
 #[test]
 fn a_perfect_prediction_gives_the_image_back() {
-    let device = Device::flex();
+    let device = test_device();
     let grid = PatchGrid { rows: 2, columns: 3 };
     let masks = masks(grid, 2);
     let pixels = images([2, 3, 16, 24], &device);
@@ -248,7 +249,7 @@ fn a_perfect_prediction_gives_the_image_back() {
 #[test]
 fn an_all_zero_hidden_channel_has_a_finite_gradient() {
     // GRN's norm is not differentiable at 0; black images with zero biases reach that point.
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     let model = ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap();
     let logits = model.forward(Tensor::zeros([1, 3, 8, 8], &device), &DropPath::none()).unwrap();
     for (name, gradient) in gradients_by_name(&model, &logits.sum().backward()) {
@@ -259,7 +260,7 @@ fn an_all_zero_hidden_channel_has_a_finite_gradient() {
 #[test]
 fn huge_has_its_exact_count_without_being_allocated() {
     for size in convnext_core::MODELS {
-        let model = ConvNext::new(&size.config(), Seed(0), &Device::flex()).unwrap();
+        let model = ConvNext::new(&size.config(), Seed(0), &test_device()).unwrap();
         let count: usize =
             parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(count as u64, size.parameters, "{}", size.name);
@@ -270,7 +271,7 @@ fn huge_has_its_exact_count_without_being_allocated() {
 fn fcmae_has_the_papers_decoder() {
     for (name, total) in [("atto", 7_257_992), ("base", 91_922_432), ("huge", 662_616_192)] {
         let config = FcmaeConfig::new(find_model(name).unwrap().config());
-        let model = Fcmae::new(&config, Seed(0), &Device::flex()).unwrap();
+        let model = Fcmae::new(&config, Seed(0), &test_device()).unwrap();
         let count: usize =
             parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(count, total, "{name}");
@@ -279,7 +280,7 @@ fn fcmae_has_the_papers_decoder() {
 
 #[test]
 fn fresh_weights_depend_on_seed_and_name_only() {
-    let device = Device::flex();
+    let device = test_device();
     let all = |seed| {
         let mut values = Vec::new();
         let model = ConvNext::new(&micro("micro", 1), Seed(seed), &device).unwrap();
@@ -301,7 +302,7 @@ fn fresh_weights_depend_on_seed_and_name_only() {
 
 #[test]
 fn inputs_that_do_not_fit_are_refused() {
-    let device = Device::flex();
+    let device = test_device();
     let model = ConvNext::new(&micro("micro", 4), Seed(0), &device).unwrap();
     let message = |result: Result<Tensor<2>, convnext_nn::ModelError>| result.unwrap_err().to_string();
     let grey = message(model.forward(Tensor::zeros([1, 1, 64, 64], &device), &DropPath::none()));

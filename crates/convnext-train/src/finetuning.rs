@@ -74,7 +74,7 @@ pub fn finetune(
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
-    MemoryNeed::of_finetuning(&config, &recipe, settings.memory)?.check()?;
+    MemoryNeed::of_finetuning(&config, &recipe, settings.memory)?.check(device)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
     let resolved = Resolved::new(resolved, &train_data);

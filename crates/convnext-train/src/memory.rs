@@ -1,7 +1,8 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
+use burn::tensor::Device;
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
-use convnext_nn::BlockMemory;
+use convnext_nn::{BlockMemory, is_cpu};
 use sysinfo::System;
 
 use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
@@ -94,12 +95,13 @@ impl MemoryNeed {
         Ok(Self { bytes: PROGRAM + VALUE * (copies * parameters + activations + images) })
     }
 
-    /// Compares the need with the memory that is free; warns when it is close.
+    /// Compares the need with the memory that is free; warns when it is close. Other devices than the CPU
+    /// have memory of their own, and are not asked.
     ///
     /// # Errors
     /// [`TrainError::Memory`] when there is much less.
-    pub fn check(self) -> Result<(), TrainError> {
-        let Some(available) = available() else { return Ok(()) };
+    pub fn check(self, device: &Device) -> Result<(), TrainError> {
+        let Some(available) = available().filter(|_| is_cpu(device)) else { return Ok(()) };
         let (needed, available_words) = (in_words(self.bytes), in_words(available));
         log::info!("about {needed} of {available_words} of memory needed");
         if self.bytes <= available {
@@ -211,8 +213,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_in_words() {
-        let message = MemoryNeed { bytes: 1 << 50 }.check().unwrap_err().to_string();
+        let device = Device::flex();
+        let message = MemoryNeed { bytes: 1 << 50 }.check(&device).unwrap_err().to_string();
         assert!(message.contains("1048576.0 GiB") && message.contains("--batch-size"), "{message}");
-        MemoryNeed { bytes: 1 }.check().unwrap();
+        MemoryNeed { bytes: 1 }.check(&device).unwrap();
     }
 }

@@ -61,7 +61,7 @@ pub fn pretrain(
     let dataset = open_unlabelled(&settings.data)?;
     let transform = Transform::Train(recipe.augmentation.transform(size));
     let lesson = settings.prepare(dataset.clone(), transform, &config.encoder, &mut recipe.training)?;
-    MemoryNeed::of_pretraining(config, &recipe, settings.memory)?.check()?;
+    MemoryNeed::of_pretraining(config, &recipe, settings.memory)?.check(device)?;
 
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {

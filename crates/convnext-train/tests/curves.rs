@@ -2,6 +2,8 @@
 //! average. Masks, labels and dropped paths are injected; `goldens/` holds the script.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "../../convnext-nn/tests/common/device.rs"]
+mod device;
 #[path = "../../convnext-nn/tests/common/golden.rs"]
 mod golden;
 
@@ -16,6 +18,7 @@ use convnext_train::{
     LayerCount, LayerDecay, Learner, PretrainRecipe, Schedule, TrainError, TrainingRecipe, batch_images,
     smoothed_cross_entropy,
 };
+use device::test_device;
 use golden::Sketch;
 use serde::Deserialize;
 
@@ -134,7 +137,7 @@ fn micro(classes: usize) -> ModelConfig {
 #[test]
 fn twenty_steps_of_pretraining_follow_pytorch() {
     let curve: Curve = golden::load("pretraining.json");
-    let device = Device::flex();
+    let device = test_device();
     let base = FcmaeConfig::new(micro(0));
     let config = FcmaeConfig { decoder: DecoderConfig { depth: 1, width: 128, ..base.decoder }, ..base };
     let grid = PatchGrid::of_image(&config.encoder, SIDE, SIDE).unwrap();
@@ -150,7 +153,7 @@ fn twenty_steps_of_pretraining_follow_pytorch() {
 #[test]
 fn twenty_steps_of_finetuning_follow_pytorch() {
     let curve: Curve = golden::load("finetuning.json");
-    let device = Device::flex();
+    let device = test_device();
     let config = micro(5);
     let model = ruled(ConvNext::new(&config, Seed(0), &device.clone().autodiff()).unwrap());
     let layers = LayerDecay::new(LayerCount::Single, curve.settings.layer_decay, &config);

@@ -32,15 +32,22 @@ pub struct Prediction {
 }
 
 impl Classifier {
-    /// Reads a classifier that `convnext finetune` wrote.
+    /// Reads a classifier that `convnext finetune` wrote, to compute on the CPU.
     ///
     /// # Errors
     /// [`TrainError`] when the file cannot be read, holds no classifier, or does not fit itself.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let device = Device::flex();
-        let (model, metadata) = load_classifier(path, &device)?;
+        Self::load_on(path, &Device::flex())
+    }
+
+    /// [`Self::load`], to compute on any device, such as [`convnext_nn::DeviceName::open`] gives.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        let (model, metadata) = load_classifier(path, device)?;
         let (preprocessing, classes) = (metadata.preprocessing, metadata.classes);
-        Ok(Self { model, preprocessing, classes, device })
+        Ok(Self { model, preprocessing, classes, device: device.clone() })
     }
 
     /// The network.

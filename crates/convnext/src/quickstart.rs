@@ -51,6 +51,8 @@ pub struct Quickstart {
     pub go_on: Continue,
     /// Threads that read images.
     pub threads: usize,
+    /// Where it trains.
+    pub device: Device,
 }
 
 /// Why a quickstart ended early.
@@ -243,7 +245,7 @@ impl Quickstart {
             ..FcmaeConfig::new(backbone()?)
         };
         let run = self.settings(seed, "digits/train", None, self.pretraining(seed), &recipe.training);
-        let made = pretrain(&PretrainJob { run, model, recipe }, &Device::flex(), observer)?;
+        let made = pretrain(&PretrainJob { run, model, recipe }, &self.device, observer)?;
         write_report(&self.pretraining(seed))?;
         Ok(made)
     }
@@ -267,7 +269,7 @@ impl Quickstart {
             model: backbone()?,
             recipe,
         };
-        let summary = finetune(&job, &Device::flex(), observer)?.summary;
+        let summary = finetune(&job, &self.device, observer)?.summary;
         write_report(&out)?;
         Ok(summary)
     }

@@ -17,14 +17,21 @@ pub struct Reconstructor {
 }
 
 impl Reconstructor {
-    /// Reads an autoencoder that `convnext pretrain` wrote.
+    /// Reads an autoencoder that `convnext pretrain` wrote, to compute on the CPU.
     ///
     /// # Errors
     /// [`TrainError`] when the file cannot be read, holds no autoencoder, or does not fit itself.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let device = Device::flex();
-        let (model, metadata) = load_fcmae(path, &device)?;
-        Ok(Self { model, preprocessing: metadata.preprocessing, device })
+        Self::load_on(path, &Device::flex())
+    }
+
+    /// [`Self::load`], to compute on any device, such as [`convnext_nn::DeviceName::open`] gives.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        let (model, metadata) = load_fcmae(path, device)?;
+        Ok(Self { model, preprocessing: metadata.preprocessing, device: device.clone() })
     }
 
     /// The configuration of the autoencoder.

@@ -9,7 +9,7 @@ use convnext_kernels::AdamWStep;
 use crate::ops::flex_slices::{contiguous, slice_mut};
 
 /// AdamW's step, for every backend.
-#[backend_extension(Flex)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
 pub trait AdamWBackend: Backend {
     /// New values and moments from the old ones and the gradient, all of one shape.
     fn adamw(

@@ -161,7 +161,7 @@ pub struct BlockGradients<B: Backend> {
 }
 
 /// The block's forward, for every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait BlockBackend: Backend {
     /// One block on rows `[rows, C]`; the output has the same shape.
     fn block(

@@ -15,7 +15,7 @@ use crate::ops::flex_slices::{buffer_tensor, contiguous, indices};
 use crate::ops::graph::register;
 
 /// The forward of a gather, for every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait GatherBackend: Backend {
     /// The rows of `[R, C]` with these indices: `[P, C]`.
     fn gather_rows(rows: FloatTensor<Self>, picks: IntTensor<Self>) -> FloatTensor<Self> {

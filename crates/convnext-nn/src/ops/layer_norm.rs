@@ -14,7 +14,7 @@ use crate::ops::graph::{leaf, pull_back, register};
 use crate::ops::reference::layer_norm_in_tensor_operations;
 
 /// LayerNorm's forward, for every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait LayerNormBackend: Backend {
     /// Normalises each row of `[rows, C]`, with weight and bias `[C]`.
     fn normalize_rows(

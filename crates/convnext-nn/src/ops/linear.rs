@@ -17,7 +17,7 @@ use crate::ops::packing::PackingCache;
 use crate::ops::reference::{linear_in_tensor_operations, weight_matrix};
 
 /// The forward of a linear layer, for every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait LinearBackend: Backend {
     /// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with PyTorch's weight `[O, ...]`, whose further
     /// dimensions are read as one of I values. The CPU backend keeps the packed weight in `packing`

@@ -25,7 +25,7 @@ pub struct PatchLossPlan {
 }
 
 /// The forward of the loss, for every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait PatchLossBackend: Backend {
     /// The mean squared error, `[1]`, of predictions `[R, V]` of these patches, counted over all patches
     /// of the images `[N, channels, height, width]`. The images are constants to it.

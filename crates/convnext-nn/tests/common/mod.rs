@@ -7,6 +7,7 @@
     reason = "helpers: each test binary uses its own part"
 )]
 
+pub mod device;
 pub mod golden;
 
 use std::collections::BTreeMap;

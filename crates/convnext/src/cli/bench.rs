@@ -4,14 +4,16 @@ mod step;
 
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::ModelSize;
-use convnext::nn::{kernels, most_held_bytes};
+use convnext::nn::{is_cpu, kernels, most_held_bytes};
 use serde::Serialize;
 
 use self::step::Subject;
 use super::output::{print_json, print_text, table};
 use super::values::{self, MachineArguments, MemoryName};
+use super::{Machine, set_up};
 use crate::ALLOCATOR;
 
 /// Steps before the first one that is timed: memory is found, caches are warm.
@@ -26,7 +28,8 @@ const PEAK_TIME: Duration = Duration::from_millis(300);
     allow_negative_numbers = true,
     after_help = "\
 Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
-leaves the registers, timed on all threads before and after the steps.
+leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is
+not known, and the memory that is told is that of this program, not that of the device.
 
 Examples:
   convnext bench --mode infer --model atto --batch-size 8
@@ -64,7 +67,7 @@ pub(crate) struct BenchArguments {
     /// What to do with what the backward pass needs
     #[arg(long, value_name = "POLICY", default_value = "keep")]
     memory: MemoryName,
-    /// Tell the time of each kernel
+    /// Tell the time of each kernel of the CPU
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -120,9 +123,11 @@ struct Measurement {
     encoder: Sites,
     scope: Scope,
     precision: Precision,
+    device: String,
     threads: usize,
     steps: usize,
-    instructions: &'static str,
+    /// Of the CPU's kernels; unknown on other devices, like the peak.
+    instructions: Option<&'static str>,
     /// Of the median step.
     images_per_second: f64,
     /// Seconds of a step: the smallest, the quartiles, the largest.
@@ -138,8 +143,8 @@ struct Measurement {
     /// Of the median step, counting multiply-adds of convolutions and linear layers as two.
     gflops: f64,
     /// Of all threads together.
-    peak_gflops: f64,
-    share_of_peak: f64,
+    peak_gflops: Option<f64>,
+    share_of_peak: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<KernelTime>,
 }
@@ -154,9 +159,19 @@ struct KernelTime {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let threads = super::use_threads(arguments.machine.threads)?;
-    let Subject { mut step, macs } = Subject::new(arguments)?;
-    let peak = kernels::peak_flops(PEAK_TIME);
+    let Machine { threads, device } = set_up(&arguments.machine)?;
+    let on_cpu = is_cpu(&device);
+    if arguments.profile && !on_cpu {
+        bail!("--profile tells the time of the CPU's kernels; leave it or --device out");
+    }
+    let Subject { mut step, macs } = Subject::new(arguments, &device)?;
+    let peak = || on_cpu.then(|| kernels::peak_flops(PEAK_TIME));
+    // Other devices than the CPU only note what they shall do.
+    let mut step = move || -> anyhow::Result<()> {
+        step()?;
+        Ok(device.sync()?)
+    };
+    let peak_before = peak();
     for _ in 0..WARM_UP {
         step()?;
     }
@@ -174,7 +189,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
     let page_faults_a_step =
         faults.zip(page_faults()).map(|(before, after)| (after - before) / arguments.steps as f64);
     let profile = if arguments.profile { kernel_times(&seconds, threads) } else { Vec::new() };
-    let peak = f64::midpoint(peak, kernels::peak_flops(PEAK_TIME));
+    let peak = peak_before.zip(peak()).map(|(before, after)| f64::midpoint(before, after));
     seconds.sort_by(f64::total_cmp);
     let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
     let median = quantile(0.5);
@@ -187,9 +202,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         encoder: arguments.encoder,
         scope: arguments.scope,
         precision: arguments.precision,
+        device: arguments.machine.device.to_string(),
         threads,
         steps: arguments.steps,
-        instructions: kernels::instructions_in_use(),
+        instructions: on_cpu.then(kernels::instructions_in_use),
         images_per_second: arguments.batch_size as f64 / median,
         step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
         peak_memory_bytes: peak_memory(),
@@ -197,8 +213,8 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         live_bytes,
         page_faults_a_step,
         gflops,
-        peak_gflops: 1e-9 * peak,
-        share_of_peak: 1e9 * gflops / peak,
+        peak_gflops: peak.map(|peak| 1e-9 * peak),
+        share_of_peak: peak.map(|peak| 1e9 * gflops / peak),
         profile,
     };
     if arguments.json { print_json(&measurement) } else { print_text(&describe(&measurement)) }
@@ -231,12 +247,24 @@ fn page_faults() -> Option<f64> {
     Some(values.next()?.ok()? + values.next()?.ok()?)
 }
 
+/// What the speed is a share of, or where it was reached.
+fn describe_share(found: &Measurement) -> String {
+    let Measurement { share_of_peak, peak_gflops, instructions, threads, device, .. } = found;
+    match (share_of_peak, peak_gflops, instructions) {
+        (Some(share), Some(peak), Some(instructions)) => {
+            let share = 100.0 * share;
+            format!(", {share:.1} % of the {peak:.1} that {threads} threads reach with {instructions}")
+        }
+        _ => format!(" on {device}"),
+    }
+}
+
 fn describe(found: &Measurement) -> String {
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let [.., first, median, third, _] = found.step_seconds;
     let mut text = format!(
         "{:.2} images a second ({:.1} ms a step, quartiles {:.1} and {:.1})\n\
-         {:.1} GFLOP/s, {:.1} % of the {:.1} that {} threads reach with {}\n\
+         {:.1} GFLOP/s{}\n\
          {} of memory at most, {} held for the backward\n\
          {} in use before the steps, {} after; {} page faults a step",
         found.images_per_second,
@@ -244,10 +272,7 @@ fn describe(found: &Measurement) -> String {
         1e3 * first,
         1e3 * third,
         found.gflops,
-        100.0 * found.share_of_peak,
-        found.peak_gflops,
-        found.threads,
-        found.instructions,
+        describe_share(found),
         found.peak_memory_bytes.map_or_else(|| "an unknown amount".to_owned(), mib),
         mib(found.activation_bytes),
         mib(found.live_bytes[0]),

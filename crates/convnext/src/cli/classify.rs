@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::output::{print_json, print_text};
 use super::values::{self, MachineArguments, PictureArguments};
+use super::{Machine, set_up};
 
 /// Pictures that go through the model together.
 const BATCH: usize = 16;
@@ -54,8 +55,8 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
-    super::use_threads(arguments.machine.threads)?;
-    let classifier = Classifier::load(&arguments.weights)?;
+    let Machine { device, .. } = set_up(&arguments.machine)?;
+    let classifier = Classifier::load_on(&arguments.weights, &device)?;
     let mut answers = Answers { classifier, top_k: arguments.top_k, waiting: Vec::new(), done: Vec::new() };
     for path in &arguments.images {
         answers.add(path, arguments.pictures.orientation())?;

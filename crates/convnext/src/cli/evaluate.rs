@@ -11,6 +11,7 @@ use convnext::train::{ClassResult, Evaluation, Reading, evaluate};
 use super::output::{print_json, print_text, table};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
+use super::{Machine, set_up};
 
 /// Measure a classifier on labelled images: top-1, top-5, loss, each class
 #[derive(Debug, Args)]
@@ -53,8 +54,8 @@ pub(crate) struct EvaluateArguments {
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let threads = super::use_threads(arguments.machine.threads)?;
-    let classifier = Classifier::load(&arguments.weights)?;
+    let Machine { threads, device } = set_up(&arguments.machine)?;
+    let classifier = Classifier::load_on(&arguments.weights, &device)?;
     let labels = arguments.labels.as_deref();
     let dataset = match arguments.val_fraction {
         None => open_for_evaluation(&arguments.data, labels)?,

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
 use clap::Args;
 use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, Start, finetune, read_metadata};
 use convnext::write_report;
@@ -10,6 +9,7 @@ use convnext::write_report;
 use super::output::print_text;
 use super::progress::TrainingProgress;
 use super::values::{self, TrainingArguments};
+use super::{Machine, set_up};
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Debug, Args)]
@@ -46,10 +46,10 @@ pub(crate) struct FinetuneArguments {
 }
 
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
-    let threads = super::use_threads(arguments.training.machine.threads)?;
+    let Machine { threads, device } = set_up(&arguments.training.machine)?;
     let job = plan(arguments, threads)?;
     let Finetuned { weights, summary, held_out } =
-        finetune(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+        finetune(&job, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     if let Some(top1) = summary.last.validation.get("validation_top1") {
         print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;

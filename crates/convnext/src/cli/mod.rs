@@ -17,11 +17,14 @@ mod values;
 
 use std::io;
 
+use burn::tensor::Device;
 use clap::{Parser, Subcommand};
 use convnext::nn::kernels;
 
 pub(crate) use output::is_broken_pipe;
 pub(crate) use progress::EXIT_INTERRUPTED;
+
+use self::values::MachineArguments;
 
 /// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
 #[derive(Debug, Parser)]
@@ -87,9 +90,19 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Gets ready to compute: on so many threads, all cores by default.
-fn use_threads(threads: Option<usize>) -> anyhow::Result<usize> {
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+/// What a command computes on.
+struct Machine {
+    /// The kernels' threads, and those that read images.
+    threads: usize,
+    /// Where models are.
+    device: Device,
+}
+
+/// Gets ready to compute: on so many threads, all cores by default, and on the device that was named.
+fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
+    let device = arguments.device.open()?;
+    let threads =
+        arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     kernels::keep_freed_memory();
     let in_use = kernels::instructions_in_use();
     if std::env::var(kernels::INSTRUCTIONS_VARIABLE)
@@ -103,5 +116,5 @@ fn use_threads(threads: Option<usize>) -> anyhow::Result<usize> {
     // This thread is one of them: it would only wait for the others, and be woken each time.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
     pool.build_global().map_err(io::Error::other)?;
-    Ok(threads)
+    Ok(Machine { threads, device })
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
 use convnext::train::{PretrainJob, PretrainRecipe, Pretrained, pretrain, read_metadata};
@@ -11,6 +10,7 @@ use convnext::write_report;
 use super::output::print_text;
 use super::progress::TrainingProgress;
 use super::values::{self, TrainingArguments};
+use super::{Machine, set_up};
 
 /// Pre-train on images without labels (FCMAE)
 #[derive(Debug, Args)]
@@ -68,9 +68,9 @@ impl From<EncoderName> for EncoderKind {
 }
 
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
-    let threads = super::use_threads(arguments.training.machine.threads)?;
+    let Machine { threads, device } = set_up(&arguments.training.machine)?;
     let job = plan(arguments, threads)?;
-    let Pretrained { weights, .. } = pretrain(&job, &Device::flex(), &mut TrainingProgress::new(quiet)?)?;
+    let Pretrained { weights, .. } = pretrain(&job, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
         "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \

@@ -8,7 +8,8 @@ use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
 
 use super::output::{print_text, table};
 use super::progress::TrainingProgress;
-use super::values;
+use super::values::{self, MachineArguments};
+use super::{Machine, set_up};
 
 /// Seeds of a whole quickstart.
 const SEEDS: u64 = 3;
@@ -38,19 +39,19 @@ pub(crate) struct QuickstartArguments {
     /// Go on where the quickstart in --out was stopped
     #[arg(long)]
     resume: bool,
-    /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = values::threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    machine: MachineArguments,
 }
 
 pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Result<()> {
-    let threads = super::use_threads(arguments.threads)?;
+    let Machine { threads, device } = set_up(&arguments.machine)?;
     let job = Quickstart {
         out: arguments.out.clone(),
         seeds: if arguments.quick { 1 } else { arguments.seeds.map_or(SEEDS, |seeds| seeds as u64) },
         short: arguments.quick,
         go_on: if arguments.resume { Continue::Resumed } else { Continue::New },
         threads,
+        device,
     };
     let comparison = job.run(&mut TrainingProgress::new(quiet)?).map_err(|error| match error {
         // So that `main` sees an interruption for what it is.

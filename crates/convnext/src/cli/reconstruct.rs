@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::classify::read_picture;
 use super::output::{print_json, print_text};
 use super::values::{self, MachineArguments, PictureArguments};
+use super::{Machine, set_up};
 
 /// Show what a pre-trained autoencoder sees behind the mask
 #[derive(Debug, Args)]
@@ -63,8 +64,8 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
-    super::use_threads(arguments.machine.threads)?;
-    let reconstructor = Reconstructor::load(&arguments.weights)?;
+    let Machine { device, .. } = set_up(&arguments.machine)?;
+    let reconstructor = Reconstructor::load_on(&arguments.weights, &device)?;
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
-use convnext::nn::BlockMemory;
+use convnext::nn::{BlockMemory, DeviceName};
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.
@@ -90,13 +90,6 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
         Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a number above 0".into()),
     }
-}
-
-/// Where the work is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DeviceName {
-    /// The processor
-    Cpu,
 }
 
 /// What the model keeps of its forward pass for its backward pass.
@@ -184,7 +177,7 @@ pub(crate) struct MachineArguments {
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
-    /// Where to compute
+    /// Where to compute: cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
 }

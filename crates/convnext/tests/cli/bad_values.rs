@@ -18,12 +18,36 @@ fn unknown_words_are_named() {
             ("pretrain --data photos --model giant --out run", &["giant", "known models: atto", "micro"]),
             ("finetune --data photos --init none --model v2 --out run", &["v2", "known models: atto"]),
             (&format!("{PRETRAIN} --encoder dense"), &["dense", "sparse, masked-dense, leaky"]),
-            (&format!("{PRETRAIN} --device gpu"), &["gpu", "cpu"]),
+            (&format!("{PRETRAIN} --device gpu"), &["gpu", "cpu, wgpu, wgpu:N"]),
+            ("quickstart --device wgpu:first", &["wgpu:first", "cpu, wgpu, wgpu:N"]),
             (&format!("{FINETUNE} --mask-ratio 0.5"), &["--mask-ratio"]),
             (&format!("{PRETRAIN} --labels-per-class 5"), &["--labels-per-class"]),
             ("inspect one.safetensors two.safetensors", &["two.safetensors"]),
         ],
     );
+}
+
+#[test]
+fn devices_that_were_not_built_are_named_with_their_feature() {
+    let mut lines = Vec::new();
+    for (device, is_built) in [("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))] {
+        let commands = [PRETRAIN, FINETUNE, EVALUATE, CLASSIFY, RECONSTRUCT].iter().filter(|_| !is_built);
+        lines.extend(
+            commands
+                .map(|command| (format!("{command} --device {device}:1"), format!("--features {device}"))),
+        );
+    }
+    let refusals: Vec<_> = lines.iter().map(|(line, words)| (line, [&words[..]])).collect();
+    let refusals: Vec<_> = refusals.iter().map(|(line, words)| (&line[..], &words[..])).collect();
+    Bench::new().refuse(2, &refusals);
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_device_that_the_machine_does_not_have_is_named() {
+    let bench = Bench::new();
+    bench.refuse(1, &[(&format!("{PRETRAIN} --device wgpu:99"), &["wgpu:99", "driver", "--device cpu"])]);
+    assert!(!bench.exists("run"), "a refused command made its output folder");
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) struct Subject {
 const FORWARD_AND_BACKWARD: f64 = 3.0;
 
 impl Subject {
-    pub(super) fn new(arguments: &BenchArguments) -> anyhow::Result<Self> {
+    pub(super) fn new(arguments: &BenchArguments, plain: &Device) -> anyhow::Result<Self> {
         let BenchArguments { mode, model, batch_size, image_size: size, encoder, scope, .. } = *arguments;
         if scope == Scope::Encoder && mode != Mode::Pretrain {
             bail!("--scope encoder is for --mode pretrain; leave it out");
@@ -41,18 +41,18 @@ impl Subject {
             bail!("--memory is for --mode train and pretrain; inference keeps nothing");
         }
         let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
-        let (plain, tracking) = (Device::flex(), Device::flex().autodiff());
+        let tracking = plain.clone().autodiff();
         let memory = arguments.memory.into();
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
         let mut batch = random_batch(batch_size, size, backbone.classes);
-        let images = batch_images(&mut batch, &plain);
+        let images = batch_images(&mut batch, plain);
         if mode != Mode::Pretrain {
             let macs = Cost::of(&backbone, size, size)?.macs as f64;
             let build =
                 |device| Ok::<_, TrainError>(ConvNext::new(&backbone, Seed(0), device)?.with_memory(memory));
             if mode == Mode::Infer {
-                let model = build(&plain)?;
+                let model = build(plain)?;
                 let step = move || {
                     model.forward(images.clone(), &DropPath::none())?;
                     Ok(())

@@ -1,0 +1,49 @@
+//! The whole job on a device by its name: that of CONVNEXT_TEST_DEVICE, or the CPU.
+
+use std::env;
+
+use super::bench::Bench;
+
+#[test]
+fn every_command_computes_on_the_device_that_it_is_told() {
+    let device = env::var("CONVNEXT_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let bench = Bench::new();
+    bench.draw_classes("photos/train", 4);
+    bench.draw_classes("photos/val", 2);
+    let told = |line: &str| format!("{line} --device {device}");
+    bench.succeed(&told(
+        "pretrain --data photos/train --model micro --image-size 32 --stem-stride 1 --steps 2 --batch-size 4 \
+         --out pretrained",
+    ));
+    bench.succeed(&told(
+        "reconstruct photos/val/vertical/00.png --weights pretrained/weights.safetensors --out seen",
+    ));
+    let train =
+        "finetune --data photos --init pretrained/weights.safetensors --batch-size 4 --out classifier";
+    bench.succeed(&told(&format!("{train} --steps 1")));
+    bench.succeed(&told(&format!("{train} --steps 2 --resume --extend")));
+    let weights = "--weights classifier/weights.safetensors --json";
+    let evaluate = format!("evaluate --data photos {weights}");
+    let classify = format!("classify photos/val/vertical/00.png {weights}");
+
+    // The same weights give the same answers on the CPU, to what f32 can tell.
+    let close = |found: &serde_json::Value, expected: &serde_json::Value| {
+        let [found, expected] = [found, expected].map(|value| value.as_f64().unwrap());
+        assert!((found - expected).abs() < 1e-4, "{found}, on the CPU {expected}");
+    };
+    close(&bench.json(&told(&evaluate))["loss"], &bench.json(&evaluate)["loss"]);
+    let [found, expected] = [told(&classify), classify].map(|line| bench.json(&line));
+    for (found, expected) in
+        found[0]["predictions"].as_array().unwrap().iter().zip(expected[0]["predictions"].as_array().unwrap())
+    {
+        assert_eq!(found["label"], expected["label"]);
+        close(&found["logit"], &expected["logit"]);
+    }
+
+    let measured =
+        bench.json(&told("bench --mode train --model micro --batch-size 2 --image-size 64 --steps 1 --json"));
+    assert_eq!(measured["device"], device, "{measured}");
+    assert!(measured["images_per_second"].as_f64().unwrap() > 0.0, "{measured}");
+    // What the processor could do at most says nothing about another device.
+    assert_eq!(measured["share_of_peak"].is_null(), device != "cpu", "{measured}");
+}
