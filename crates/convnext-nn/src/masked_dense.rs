@@ -3,17 +3,19 @@
 //!
 //! Nothing here is shared with the path on rows but the parameters, so agreement means something.
 
+use std::f64::consts::SQRT_2;
+
 use burn::prelude::*;
 use burn::tensor::activation::gelu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use convnext_core::{Mask, STAGES};
 
-use crate::ModelError;
 use crate::backbone::Backbone;
 use crate::block::Block;
 use crate::layers::{Convolution, Grn, LayerNorm};
 use crate::ops::reference::EPSILON;
+use crate::{ModelError, is_cpu};
 
 /// The feature maps of all four stages. Sites of removed patches hold values without meaning.
 ///
@@ -75,7 +77,7 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
     let bias = Some(block.dwconv.bias.val());
     let branch = masked(conv2d(masked(map.clone()), block.dwconv.weight.val(), bias, options));
     let branch = norm_channels(&block.norm, branch);
-    let branch = gelu(pointwise(branch, block.pwconv1.weight.val(), block.pwconv1.bias.val()));
+    let branch = exact_gelu(pointwise(branch, block.pwconv1.weight.val(), block.pwconv1.bias.val()));
     let branch = match &block.grn {
         None => branch,
         Some(grn) => response_norm(grn, branch, keep),
@@ -86,6 +88,15 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
         Some(gamma) => branch * per_channel(gamma.val()),
     };
     map + branch
+}
+
+/// GELU with erf, and with its own derivative: Burn's is exact on the CPU only (see `ops/reference.rs`).
+fn exact_gelu(map: Tensor<4>) -> Tensor<4> {
+    if is_cpu(&map.device()) {
+        return gelu(map);
+    }
+    let erf = (map.clone() / SQRT_2).erf();
+    map * 0.5 * (erf + 1.0)
 }
 
 /// GRN whose norm runs over the kept sites of each image.

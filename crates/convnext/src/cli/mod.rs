@@ -64,6 +64,10 @@ enum Command {
     Man(manual::ManArguments),
 }
 
+/// What talks about its attempts to find a way of computing on a device, pages of shaders included. What
+/// fails for good is an error all the same.
+const DEVICE_LOGS: [&str; 4] = ["burn", "cubecl", "naga", "wgpu"];
+
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { command, quiet, verbose } = arguments;
@@ -73,7 +77,14 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         (false, 1) => log::LevelFilter::Info,
         (false, _) => log::LevelFilter::Debug,
     };
-    env_logger::Builder::new().filter_level(level).format_timestamp(None).format_target(false).init();
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(level).format_timestamp(None).format_target(false);
+    if verbose == 0 {
+        DEVICE_LOGS.iter().for_each(|module| {
+            logger.filter_module(module, log::LevelFilter::Off);
+        });
+    }
+    logger.init();
     match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments, quiet),
         Command::Models(arguments) => models::run(&arguments),

@@ -1,6 +1,6 @@
 //! Bad input that one word of the command line gives away: code 2, before anything is done.
 
-use super::bench::Bench;
+use super::bench::{Bench, Refusal};
 
 const PRETRAIN: &str = "pretrain --data photos --model micro --out run";
 const FINETUNE: &str = "finetune --data photos --init none --model micro --out run";
@@ -29,17 +29,17 @@ fn unknown_words_are_named() {
 
 #[test]
 fn devices_that_were_not_built_are_named_with_their_feature() {
-    let mut lines = Vec::new();
     for (device, is_built) in [("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))] {
-        let commands = [PRETRAIN, FINETUNE, EVALUATE, CLASSIFY, RECONSTRUCT].iter().filter(|_| !is_built);
-        lines.extend(
-            commands
-                .map(|command| (format!("{command} --device {device}:1"), format!("--features {device}"))),
-        );
+        if is_built {
+            continue;
+        }
+        let feature = format!("--features {device}");
+        let words = [&feature[..]];
+        let lines = [PRETRAIN, FINETUNE, EVALUATE, CLASSIFY, RECONSTRUCT]
+            .map(|command| format!("{command} --device {device}:1"));
+        let refusals: Vec<Refusal> = lines.iter().map(|line| (&line[..], &words[..])).collect();
+        Bench::new().refuse(2, &refusals);
     }
-    let refusals: Vec<_> = lines.iter().map(|(line, words)| (line, [&words[..]])).collect();
-    let refusals: Vec<_> = refusals.iter().map(|(line, words)| (&line[..], &words[..])).collect();
-    Bench::new().refuse(2, &refusals);
 }
 
 #[cfg(feature = "wgpu")]

@@ -1,9 +1,9 @@
 //! A fresh folder in which commands are run as typed.
 
 use std::error::Error;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -14,12 +14,18 @@ use tempfile::TempDir;
 
 use super::pictures::{CLASSES, Draw, save};
 
-/// No command of these tests takes seconds; a longer one hangs.
+/// No command of these tests takes seconds on the CPU; a longer one hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// On another device each command first builds its shaders, which takes a software driver a minute.
+const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(900);
+
+/// Names the device that the whole job is tried on; the CPU if it is not set.
+pub(super) const TEST_DEVICE: &str = "CONVNEXT_TEST_DEVICE";
 
 pub(super) fn convnext() -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("convnext");
-    command.timeout(PATIENCE);
+    command.timeout(if env::var_os(TEST_DEVICE).is_some() { PATIENCE_ELSEWHERE } else { PATIENCE });
     command
 }
 

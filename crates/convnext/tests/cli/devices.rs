@@ -1,12 +1,12 @@
-//! The whole job on a device by its name: that of CONVNEXT_TEST_DEVICE, or the CPU.
+//! The whole job on a device by its name.
 
 use std::env;
 
-use super::bench::Bench;
+use super::bench::{Bench, TEST_DEVICE};
 
 #[test]
 fn every_command_computes_on_the_device_that_it_is_told() {
-    let device = env::var("CONVNEXT_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+    let device = env::var(TEST_DEVICE).unwrap_or_else(|_| "cpu".to_owned());
     let bench = Bench::new();
     bench.draw_classes("photos/train", 4);
     bench.draw_classes("photos/val", 2);
