@@ -10,10 +10,11 @@ use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
+use convnext_kernels::Sites;
 use convnext_nn::BlockMemory;
 use convnext_nn::{
-    ConvNext, DropPath, Fcmae, PatchStatistics, SitePyramid, forward_masked_dense, images_to_patches,
-    parameter_shapes, replace_parameters, tensor_values,
+    ConvNext, DropPath, Fcmae, PatchStatistics, SiteMap, SitePyramid, forward_masked_dense,
+    images_to_patches, parameter_shapes, replace_parameters, tensor_values,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
@@ -94,6 +95,21 @@ fn an_inference_follows_parameters_that_changed_after_another() {
     }
 }
 
+/// Mesa's software driver ends a loop after 65,535 rounds, and Burn's sum of rows is one loop.
+#[test]
+fn the_gradient_of_many_rows_reaches_every_one() {
+    let device = test_device().autodiff();
+    let kept: Vec<usize> = (0..36 * 36).filter(|patch| patch % 7 != 0).collect();
+    let sites = SiteMap::new(Sites::tiled([36, 36], 8, vec![kept]).unwrap(), &device);
+    let places = sites.sites().positions();
+    assert!(places.len() > 70_000);
+    let map = Tensor::<2>::ones([36 * 36 * 64, 1], &device).require_grad();
+    let gradients = sites.gather(map.clone()).sum().backward();
+    let mut expected = vec![0.0; 36 * 36 * 64];
+    places.iter().for_each(|&place| expected[place] = 1.0);
+    assert_eq!(tensor_values(map.grad(&gradients).unwrap()), expected);
+}
+
 #[test]
 fn no_encoder_sees_removed_pixels() {
     let device = test_device();
@@ -140,7 +156,6 @@ fn with_nothing_removed_the_rows_equal_the_plain_network() {
 
 #[test]
 fn all_patches_kept_as_tiles_equals_one_dense_tile() {
-    use convnext_kernels::Sites;
     let device = test_device();
     let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
     let pixels = images([2, 3, 16, 24], &device);

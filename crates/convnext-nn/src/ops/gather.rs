@@ -9,10 +9,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::prelude::*;
-use burn::tensor::ops::IndexingUpdateOp;
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, indices};
 use crate::ops::graph::register;
+use crate::ops::reference::put_rows;
 
 /// The forward of a gather, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
@@ -41,7 +41,7 @@ fn scatter_in_tensor_operations<B: Backend>(
     dout: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let zeros = B::float_zeros(rows, &dout.device(), dout.dtype().into());
-    B::float_select_assign(zeros, 0, picks, dout, IndexingUpdateOp::Add)
+    put_rows::<B>(zeros, picks, dout)
 }
 
 /// The CPU backend runs the kernels on f32, and the default body on other types.

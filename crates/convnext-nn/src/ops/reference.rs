@@ -9,7 +9,7 @@ use std::f64::consts::SQRT_2;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
-use burn::tensor::{Shape, TensorData};
+use burn::tensor::{Shape, Slice, TensorData};
 use convnext_kernels::{PatchedImages, Sites};
 
 use crate::ops::block::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
@@ -72,7 +72,7 @@ fn depthwise<B: Backend>(
         Placement::Dense => rows,
         Placement::Kept { positions } => {
             let zeros = B::float_zeros(places.clone(), &rows.device(), rows.dtype().into());
-            B::float_select_assign(zeros, 0, positions.clone(), rows, IndexingUpdateOp::Add)
+            put_rows::<B>(zeros, positions.clone(), rows)
         }
     };
     let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
@@ -82,8 +82,37 @@ fn depthwise<B: Backend>(
     let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), places);
     match placement {
         Placement::Dense => map,
-        Placement::Kept { positions } => B::float_select(map, 0, positions),
+        Placement::Kept { positions } => take_rows::<B>(map, positions),
     }
+}
+
+/// Rows that one operation adds at their places. Burn lets a graphics card go through them in one loop, and
+/// Mesa's software driver ends every loop after 65,535 rounds without a word.
+const MOST_PUT: usize = 1 << 15;
+
+/// `into` with rows added at their places: `[P, C]` and `[S, C]` to `[P, C]`.
+pub(crate) fn put_rows<B: Backend>(
+    into: FloatTensor<B>,
+    places: IntTensor<B>,
+    rows: FloatTensor<B>,
+) -> FloatTensor<B> {
+    pieces(places.shape()[0]).fold(into, |into, piece| {
+        let places = B::int_slice(places.clone(), &[piece]);
+        let rows = B::float_slice(rows.clone(), &[piece]);
+        B::float_select_assign(into, 0, places, rows, IndexingUpdateOp::Add)
+    })
+}
+
+/// The rows at these places, `[P, C]` to `[S, C]`. Its derivative puts them back, so it is cut like
+/// [`put_rows`].
+fn take_rows<B: Backend>(from: FloatTensor<B>, places: IntTensor<B>) -> FloatTensor<B> {
+    let take = |piece| B::float_select(from.clone(), 0, B::int_slice(places.clone(), &[piece]));
+    B::float_cat(pieces(places.shape()[0]).map(take).collect(), 0)
+}
+
+/// Cuts so many rows.
+fn pieces(rows: usize) -> impl Iterator<Item = Slice> {
+    (0..rows).step_by(MOST_PUT).map(move |begin| (begin..rows.min(begin + MOST_PUT)).into())
 }
 
 /// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
