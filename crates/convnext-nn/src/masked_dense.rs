@@ -6,16 +6,15 @@
 use std::f64::consts::SQRT_2;
 
 use burn::prelude::*;
-use burn::tensor::activation::gelu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use convnext_core::{Mask, STAGES};
 
+use crate::ModelError;
 use crate::backbone::Backbone;
 use crate::block::Block;
 use crate::layers::{Convolution, Grn, LayerNorm};
 use crate::ops::reference::EPSILON;
-use crate::{ModelError, is_cpu};
 
 /// The feature maps of all four stages. Sites of removed patches hold values without meaning.
 ///
@@ -90,11 +89,9 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
     map + branch
 }
 
-/// GELU with erf, and with its own derivative: Burn's is exact on the CPU only (see `ops/reference.rs`).
+/// GELU with erf, and with the derivative of that: Burn's own is exact on the CPU only (see
+/// `ops/reference.rs`).
 fn exact_gelu(map: Tensor<4>) -> Tensor<4> {
-    if is_cpu(&map.device()) {
-        return gelu(map);
-    }
     let erf = (map.clone() / SQRT_2).erf();
     map * 0.5 * (erf + 1.0)
 }
