@@ -222,3 +222,32 @@ fn normalize_patches<B: Backend>(patches: FloatTensor<B>) -> FloatTensor<B> {
     let variance = B::float_div_scalar(squares, ((values - 1) as f64).into());
     B::float_div(centred, B::float_sqrt(B::float_add_scalar(variance, EPSILON.into())))
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::backend::tensor::Device;
+
+    use super::*;
+
+    /// Ones with these rows added at these places, and what is then taken from there.
+    fn put_and_take<B: Backend>(places: &[i32], rows: &[f32], device: &Device<B>) -> [FloatTensor<B>; 2] {
+        let count = rows.len();
+        let tensor = |values: Vec<f32>| B::float_from_data(TensorData::new(values, [count, 1]), device);
+        let places = B::int_from_data(TensorData::new(places.to_vec(), [count]), device);
+        let put = put_rows::<B>(tensor(vec![1.0; count]), places.clone(), tensor(rows.to_vec()));
+        [put.clone(), take_rows::<B>(put, places)]
+    }
+
+    #[test]
+    fn rows_are_put_and_taken_in_several_pieces_as_in_one() {
+        let count = 2 * MOST_PUT + 5;
+        let rows: Vec<f32> = (0..count).map(|row| row as f32).collect();
+        let places: Vec<i32> = (0..count as i32).rev().collect();
+        let [put, taken] = put_and_take::<Flex>(&places, &rows, &Default::default());
+        let expected: Vec<f32> = rows.iter().map(|row| row + 1.0).collect();
+        assert_eq!(taken.as_slice::<f32>(), Some(&expected[..]));
+        let expected: Vec<f32> = expected.into_iter().rev().collect();
+        assert_eq!(put.as_slice::<f32>(), Some(&expected[..]));
+    }
+}
