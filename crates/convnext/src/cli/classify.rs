@@ -1,14 +1,14 @@
 //! `convnext classify`
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use convnext::data::{DataError, Orientation, Picture, decode, open_unlabelled};
+use convnext::data::Picture;
 use convnext::{Classifier, Prediction};
 use serde::Serialize;
 
 use super::output::{print_json, print_text};
+use super::pictures::Pictures;
 use super::values::{self, MachineArguments, PictureArguments};
 use super::{Machine, set_up};
 
@@ -58,8 +58,9 @@ pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
     let Machine { device, .. } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights, &device)?;
     let mut answers = Answers { classifier, top_k: arguments.top_k, waiting: Vec::new(), done: Vec::new() };
-    for path in &arguments.images {
-        answers.add(path, arguments.pictures.orientation())?;
+    for read in Pictures::find(&arguments.images, arguments.pictures.orientation())?.read() {
+        let (name, picture) = read?;
+        answers.add(name, picture)?;
     }
     let answers = answers.finish()?;
     match &arguments.csv {
@@ -67,15 +68,6 @@ pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
         None if arguments.json => print_json(&answers),
         None => print_text(&describe(&answers)),
     }
-}
-
-/// Reads one picture from a file.
-pub(crate) fn read_picture(path: &Path, orientation: Orientation) -> anyhow::Result<Picture> {
-    let name = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| {
-        anyhow::anyhow!("cannot read {name}: {error}; check that the path is right and the file readable")
-    })?;
-    Ok(decode(&bytes, &name, orientation)?)
 }
 
 /// Collects pictures into batches and the answers about them.
@@ -87,20 +79,7 @@ struct Answers {
 }
 
 impl Answers {
-    fn add(&mut self, path: &Path, orientation: Orientation) -> anyhow::Result<()> {
-        let is_collection = path.is_dir() || is_archive(path);
-        if !is_collection {
-            return self.push(path.display().to_string(), read_picture(path, orientation)?);
-        }
-        let dataset = open_unlabelled(path)?;
-        for index in 0..dataset.len() {
-            let picture: Result<Picture, DataError> = dataset.picture(index, orientation);
-            self.push(dataset.name(index).to_owned(), picture?)?;
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, name: String, picture: Picture) -> anyhow::Result<()> {
+    fn add(&mut self, name: String, picture: Picture) -> anyhow::Result<()> {
         self.waiting.push((name, picture));
         if self.waiting.len() == BATCH { self.classify() } else { Ok(()) }
     }
@@ -118,11 +97,6 @@ impl Answers {
         self.classify()?;
         Ok(self.done)
     }
-}
-
-fn is_archive(path: &Path) -> bool {
-    let name = path.to_string_lossy().to_lowercase();
-    [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn describe(answers: &[Answer]) -> String {

@@ -8,6 +8,7 @@ mod inspect;
 mod manual;
 mod models;
 mod output;
+mod pictures;
 mod pretrain;
 mod progress;
 mod quickstart;

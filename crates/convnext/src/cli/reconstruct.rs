@@ -9,8 +9,8 @@ use convnext::core::{Mask, Seed};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
-use super::classify::read_picture;
 use super::output::{print_json, print_text};
+use super::pictures::Pictures;
 use super::values::{self, MachineArguments, PictureArguments};
 use super::{Machine, set_up};
 
@@ -23,12 +23,12 @@ Each picture written shows the original, what the encoder saw, and the reconstru
 
 Examples:
   convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out pictures
-  convnext reconstruct *.jpg --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out pictures
+  convnext reconstruct photos --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out pictures
   convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out pictures --json"
 )]
 pub(crate) struct ReconstructArguments {
-    /// Pictures
-    #[arg(required = true, value_name = "IMAGE")]
+    /// Pictures, or folders and archives of pictures
+    #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
     /// Weights that `convnext pretrain` wrote
     #[arg(long, value_name = "WEIGHTS")]
@@ -75,22 +75,25 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })?;
-    let mut names = HashSet::new();
+    let pictures = Pictures::find(&arguments.images, arguments.pictures.orientation())?;
+    let mut taken = HashSet::new();
     let mut answers = Vec::new();
-    for (index, path) in arguments.images.iter().enumerate() {
-        let picture = read_picture(path, arguments.pictures.orientation())?;
+    for (index, read) in pictures.read().enumerate() {
+        let (image, picture) = read?;
         let mask = match &given {
             Some(mask) => mask.clone(),
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
         };
         let result = reconstructor.reconstruct(&picture, &mask)?;
-        let target = arguments.out.join(picture_name(path, &mut names));
-        if let Some(input) = arguments.images.iter().find(|input| is_same_file(input, &target)) {
-            anyhow::bail!("{} would be overwritten; choose another --out", input.display());
+        let target = arguments.out.join(picture_name(Path::new(&image), &mut taken));
+        if target.exists()
+            && let Some(input) = pictures.names().find(|input| is_same_file(Path::new(input), &target))
+        {
+            anyhow::bail!("{input} would be overwritten; choose another --out");
         }
         result.picture.save_png(&target)?;
         answers.push(Answer {
-            image: path.display().to_string(),
+            image,
             loss: result.loss,
             kept: mask.kept().to_vec(),
             picture: target.display().to_string(),

@@ -44,7 +44,7 @@ fn an_empty_folder() {
     bench.make_folder("empty");
     bench.write("words/notes.txt", "no image");
     for folder in ["empty", "words"] {
-        let commands = [PRETRAIN, FINETUNE, EVALUATE, CLASSIFY];
+        let commands = [PRETRAIN, FINETUNE, EVALUATE, CLASSIFY, RECONSTRUCT];
         refuse(&bench, &commands, folder, &["no images found", folder, "expected files ending in", ".jpg"]);
     }
 }
@@ -178,11 +178,4 @@ fn a_file_in_place_of_a_folder_of_images() {
     );
     bench.write("broken.tar", "no archive either");
     refuse(&bench, &[PRETRAIN, FINETUNE, EVALUATE], "broken.tar", &["broken.tar", "fetch it again"]);
-}
-
-#[test]
-fn a_folder_in_place_of_a_picture() {
-    let bench = bench();
-    bench.draw_classes("photos", 1);
-    refuse(&bench, &[RECONSTRUCT], "photos", &["photos", "check"]);
 }

@@ -64,6 +64,21 @@ fn a_mask_file_holds_for_every_picture() {
     assert_ne!(answers[0]["loss"], answers[1]["loss"]);
 }
 
+/// The quickstart tells a newcomer to do this, and it was refused.
+#[test]
+fn every_picture_of_a_folder_is_reconstructed() {
+    let bench = photo();
+    for (name, number) in [("digits/a.png", 0), ("digits/b.png", 1)] {
+        bench.draw(name, CLASSES[0], number);
+    }
+    let answers = reconstruct(&bench, "digits photo.png --out pictures");
+    let images: Vec<&str> =
+        answers.as_array().unwrap().iter().map(|answer| answer["image"].as_str().unwrap()).collect();
+    assert_eq!(images, ["digits/a.png", "digits/b.png", "photo.png"]);
+    assert!(["a", "b", "photo"].iter().all(|name| bench.exists(&format!("pictures/{name}.png"))));
+    assert_ne!(answers[0]["kept"], answers[1]["kept"], "each picture has a mask of its own");
+}
+
 #[test]
 fn original_mask_and_reconstruction_stand_side_by_side() {
     let bench = photo();
@@ -109,4 +124,8 @@ fn the_photo_itself_is_never_overwritten() {
     let before = bench.read("photo.png");
     bench.run("reconstruct photo.png --weights weights.safetensors --out .");
     assert!(bench.read("photo.png") == before, "the photo was replaced by its reconstruction");
+    bench.draw("digits/a.png", CLASSES[0], 0);
+    let before = bench.read("digits/a.png");
+    bench.refuse(1, &[("reconstruct digits --weights weights.safetensors --out digits", &["digits/a.png"])]);
+    assert!(bench.read("digits/a.png") == before, "a photo of the folder was replaced");
 }
