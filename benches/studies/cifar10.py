@@ -104,17 +104,16 @@ class Study:
         self.results = results
         self.program, self.threads = arguments.program, str(arguments.threads)
 
-    def call(self, run, command, *more, again=False):
-        if run in self.results.runs and not again:
-            return
+    def call(self, run, command, *more):
         folder = self.runs / run
         arguments = [*map(str, more), "--out", str(folder)]
-        shown = " ".join(["convnext", command, *arguments]).replace(str(self.data), "CIFAR10")
+        shown = " ".join(["convnext", command, *arguments])
+        shown = shown.replace(str(self.data), "CIFAR10").replace(str(self.runs), "RUNS")
         print(shown, flush=True)
         call = [self.program, command, *arguments, "--threads", self.threads, "--resume", "-q"]
         subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
         if run not in self.results.runs:
-            self.results.add(run, shown.replace(str(self.runs), "RUNS"), folder)
+            self.results.add(run, shown, folder)
 
     def weights(self, model, encoder, seed):
         """Of a pre-training, which is done (again) if they are not there."""
@@ -123,7 +122,7 @@ class Study:
         weights = self.runs / run / "weights.safetensors"
         if not weights.exists() or run not in self.results.runs:
             more = ["--model", model, *SMALL, "--encoder", encoder, "--seed", seed, "--epochs", epochs, *PRETRAINING]
-            self.call(run, "pretrain", "--data", self.data / "train", *more, again=True)
+            self.call(run, "pretrain", "--data", self.data / "train", *more)
         return weights
 
     def finetune(self, model, start, labels, seed, rate):
