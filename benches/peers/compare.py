@@ -1,7 +1,7 @@
 """Times this program against peers in alternating pairs, because the machine drifts; prints ratios.
 
     peers/bin/python benches/peers/compare.py --mode infer --model atto --batch-size 8 --peer openvino
-    peers/bin/python benches/peers/compare.py --table
+    peers/bin/python benches/peers/compare.py --table --precision bf16
 
 Needs `cargo build --release` before, and the packages that infer.py and train.py name; torch-compile needs a
 C++ compiler as well. Prints rows of a table: images a second of both (medians), the ratio with its quartiles,
@@ -43,25 +43,26 @@ def last_json(command):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
 
 
-def ours(mode, model, batch_size, steps, threads):
+def ours(mode, model, batch_size, steps, threads, precision):
     command = [PROGRAM, "bench", "--mode", mode, "--model", model, "--batch-size", str(batch_size), "--json"]
-    command += ["--steps", str(steps), "--threads", str(threads)]
+    command += ["--steps", str(steps), "--threads", str(threads), "--precision", precision]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def other(mode, model, batch_size, peer, threads):
+def other(mode, model, batch_size, peer, threads, precision):
     shared = ["--model", model, "--batch-size", str(batch_size), "--threads", str(threads)]
+    shared += ["--precision", precision]
     if mode == "infer":
         return last_json([sys.executable, HERE / "infer.py", "--peer", peer, *shared])
     more = ["--compile"] if peer == "torch-compile" else []
     return last_json([sys.executable, HERE / "train.py", "--mode", mode, *shared, *more])
 
 
-def compare(mode, model, batch_size, peer, pairs, threads):
+def compare(mode, model, batch_size, peer, pairs, machine):
     # As many steps as take three seconds.
-    steps = max(5, round(3 / ours(mode, model, batch_size, 3, threads)["step_seconds"][2]))
+    steps = max(5, round(3 / ours(mode, model, batch_size, 3, *machine)["step_seconds"][2]))
     found = [
-        (ours(mode, model, batch_size, steps, threads), other(mode, model, batch_size, peer, threads))
+        (ours(mode, model, batch_size, steps, *machine), other(mode, model, batch_size, peer, *machine))
         for _ in range(pairs)
     ]
     ratios = sorted(mine["images_per_second"] / its["images_per_second"] for mine, its in found)
@@ -81,11 +82,14 @@ def main():
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--peer", default="torch")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--pairs", type=int, default=7)
     arguments = parser.parse_args()
     one = (arguments.mode, arguments.model, arguments.batch_size, arguments.peer, arguments.pairs)
     for row in TABLE if arguments.table else [one]:
-        compare(*row, arguments.threads)
+        # No bf16 on CPUs.
+        if (row[3], arguments.precision) != ("onnxruntime", "bf16"):
+            compare(*row, (arguments.threads, arguments.precision))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Images a second of other runtimes on the same model, image size and threads, in f32.
+"""Images a second of other runtimes on the same model, image size and threads, in f32 or bf16.
 
     python -m venv peers && peers/bin/pip install torch timm onnx onnxscript onnxruntime openvino
     peers/bin/python benches/peers/infer.py --peer openvino --model atto --batch-size 8
@@ -20,7 +20,7 @@ def export(model, images, path):
     torch.onnx.export(model, (images,), str(path), dynamo=False, input_names=["images"], output_names=["logits"])
 
 
-def build(peer, name, batch_size, image_size, threads):
+def build(peer, name, batch_size, image_size, threads, precision):
     """A function that classifies one batch."""
     import timm
     import torch
@@ -36,7 +36,7 @@ def build(peer, name, batch_size, image_size, threads):
             model = torch.compile(model)
 
         def call():
-            with torch.inference_mode():
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 model(images)
 
         return call
@@ -56,7 +56,7 @@ def build(peer, name, batch_size, image_size, threads):
         core = openvino.Core()
         settings = {
             "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
         }
         request = core.compile_model(core.read_model(str(path)), "CPU", settings).create_infer_request()
@@ -72,10 +72,18 @@ def main():
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16 not for onnxruntime")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
     arguments = parser.parse_args()
+    if arguments.peer == "onnxruntime" and arguments.precision == "bf16":
+        parser.error("onnxruntime has no bf16 on CPUs")
     call = build(
-        arguments.peer, arguments.model, arguments.batch_size, arguments.image_size, arguments.threads
+        arguments.peer,
+        arguments.model,
+        arguments.batch_size,
+        arguments.image_size,
+        arguments.threads,
+        arguments.precision,
     )
     for _ in range(3):
         call()

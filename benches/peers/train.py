@@ -1,4 +1,5 @@
-"""Images a second of whole PyTorch training steps: supervised, or FCMAE with a masked dense encoder, in f32.
+"""Images a second of whole PyTorch training steps: supervised, or FCMAE with a masked dense encoder, in f32 or
+under autocast to bf16.
 
     python -m venv peers && peers/bin/pip install torch timm
     peers/bin/python benches/peers/train.py --mode pretrain --model atto --batch-size 16
@@ -78,7 +79,9 @@ def build(arguments):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss_of(run).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bf16"):
+            loss = loss_of(run)
+        loss.backward()
         optimizer.step()
 
     return step
@@ -91,6 +94,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
     arguments = parser.parse_args()
