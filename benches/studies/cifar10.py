@@ -28,25 +28,31 @@ PRETRAINING = ["--batch-size", "64", "--lr", "3e-3", "--set", "augmentation.crop
 LABELS = {50: (100, 32), 500: (30, 64)}
 ATTO_LABELS = {50: (50, 32), 500: (15, 64)}
 SMALL = ["--image-size", "32", "--stem-stride", "1"]
-# Rows of the table: model, how it was pre-trained, seeds.
+# Rows of the table: model, how it was pre-trained, precision, seeds.
 CELLS = [
-    ("micro", "scratch", SEEDS),
-    ("micro", "sparse", SEEDS),
-    ("v1-micro", "scratch", SEEDS),
-    ("v1-micro", "sparse", SEEDS),
-    ("micro", "leaky", SEEDS),
-    ("atto", "scratch", SEEDS[:1]),
-    ("atto", "sparse", SEEDS[:1]),
+    ("micro", "scratch", "f32", SEEDS),
+    ("micro", "sparse", "f32", SEEDS),
+    ("v1-micro", "scratch", "f32", SEEDS),
+    ("v1-micro", "sparse", "f32", SEEDS),
+    ("micro", "leaky", "f32", SEEDS),
+    ("atto", "scratch", "f32", SEEDS[:1]),
+    ("atto", "sparse", "f32", SEEDS[:1]),
+    ("micro", "scratch", "bf16", SEEDS),
+    ("micro", "sparse", "bf16", SEEDS),
 ]
 
 
-def pretraining(model, encoder, seed):
-    return f"pretrain-{model}-{encoder}-{seed}"
+def named(run, precision):
+    return run if precision == "f32" else f"{run}-{precision}"
 
 
-def finetuning(model, start, labels, seed, rate):
+def pretraining(model, encoder, seed, precision):
+    return named(f"pretrain-{model}-{encoder}-{seed}", precision)
+
+
+def finetuning(model, start, labels, seed, rate, precision="f32"):
     kind = "search" if seed == SEARCH_SEED else "finetune"
-    return f"{kind}-{model}-{start}-{labels}-{seed}-{rate:g}"
+    return named(f"{kind}-{model}-{start}-{labels}-{seed}-{rate:g}", precision)
 
 
 class Results:
@@ -81,20 +87,20 @@ class Results:
         return measured[-1][1] if measured else None
 
     def chosen_rate(self, model, start, labels):
-        """The best rate of the search. The leaky encoder has that of the sparse one, Atto that of micro."""
+        """The best rate of the search in f32. The leaky encoder has that of the sparse one, Atto that of micro."""
         start = "sparse" if start == "leaky" else start
         model = "micro" if model == "atto" else model
         found = {rate: self.last_top1(finetuning(model, start, labels, SEARCH_SEED, rate)) for rate in RATES[start]}
         return None if None in found.values() else max(found, key=found.get)
 
-    def finetunings(self, model, start, labels, seeds):
+    def finetunings(self, model, start, precision, labels, seeds):
         """The runs of a cell, at the chosen rate, that have ended."""
         rate = self.chosen_rate(model, start, labels)
-        names = [finetuning(model, start, labels, seed, rate) for seed in seeds] if rate else []
+        names = [finetuning(model, start, labels, seed, rate, precision) for seed in seeds] if rate else []
         return {seed: name for seed, name in zip(seeds, names) if name in self.runs}
 
-    def values(self, model, start, labels, seeds):
-        found = self.finetunings(model, start, labels, seeds)
+    def values(self, model, start, precision, labels, seeds):
+        found = self.finetunings(model, start, precision, labels, seeds)
         return {seed: self.last_top1(name) for seed, name in found.items()}
 
 
@@ -115,18 +121,18 @@ class Study:
         if run not in self.results.runs:
             self.results.add(run, shown, folder)
 
-    def weights(self, model, encoder, seed):
+    def weights(self, model, encoder, seed, precision):
         """Of a pre-training, which is done (again) if they are not there."""
         epochs = 3 if model == "atto" else 15
-        run = pretraining(model, encoder, seed)
+        run = pretraining(model, encoder, seed, precision)
         weights = self.runs / run / "weights.safetensors"
         if not weights.exists() or run not in self.results.runs:
             more = ["--model", model, *SMALL, "--encoder", encoder, "--seed", seed, "--epochs", epochs, *PRETRAINING]
-            self.call(run, "pretrain", "--data", self.data / "train", *more)
+            self.call(run, "pretrain", "--data", self.data / "train", *more, "--precision", precision)
         return weights
 
-    def finetune(self, model, start, labels, seed, rate):
-        run = finetuning(model, start, labels, seed, rate)
+    def finetune(self, model, start, precision, labels, seed, rate):
+        run = finetuning(model, start, labels, seed, rate, precision)
         if run in self.results.runs:
             return
         search = seed == SEARCH_SEED
@@ -135,23 +141,24 @@ class Study:
         if start == "scratch":
             init = ["--init", "none", "--model", model, *SMALL]
         else:
-            init = ["--init", self.weights(model, start, SEEDS[0] if search else seed)]
+            init = ["--init", self.weights(model, start, SEEDS[0] if search else seed, precision)]
         more = ["--labels-per-class", labels, "--seed", seed, "--epochs", epochs, "--batch-size", batch]
-        self.call(run, "finetune", *data, *init, *more, "--lr", f"{rate:g}")
+        self.call(run, "finetune", *data, *init, *more, "--lr", f"{rate:g}", "--precision", precision)
 
-    def cell(self, model, start, seed):
+    def cell(self, model, start, precision, seed):
         for labels in LABELS:
-            if model != "atto" and start != "leaky":
+            if model != "atto" and start != "leaky" and precision == "f32":
                 for rate in RATES[start]:
-                    self.finetune(model, start, labels, SEARCH_SEED, rate)
-            self.finetune(model, start, labels, seed, self.results.chosen_rate(model, start, labels))
+                    self.finetune(model, start, precision, labels, SEARCH_SEED, rate)
+            rate = self.results.chosen_rate(model, start, labels)
+            self.finetune(model, start, precision, labels, seed, rate)
 
     def run(self):
         self.runs.mkdir(parents=True, exist_ok=True)
         for seed in SEEDS:
-            for model, start, seeds in CELLS:
+            for model, start, precision, seeds in CELLS:
                 if seed in seeds:
-                    self.cell(model, start, seed)
+                    self.cell(model, start, precision, seed)
 
 
 def spread(values):
@@ -166,31 +173,36 @@ def row(cells):
 
 
 def table(results):
-    print(row(["model", "start", *(f"rate, {labels} a class | top-1, %" for labels in LABELS), "seeds"]))
-    print("|---" * (3 + 2 * len(LABELS)) + "|")
-    for model, start, seeds in CELLS:
-        found = [results.values(model, start, labels, seeds) for labels in LABELS]
+    head = ["model", "start", "precision"]
+    print(row([*head, *(f"rate, {labels} a class | top-1, %" for labels in LABELS), "seeds"]))
+    print("|---" * (4 + 2 * len(LABELS)) + "|")
+    for model, start, precision, seeds in CELLS:
+        found = [results.values(model, start, precision, labels, seeds) for labels in LABELS]
         rates = [results.chosen_rate(model, start, labels) for labels in LABELS]
         cells = [f"{rate or '-'} | {spread(list(values.values()))}" for rate, values in zip(rates, found)]
-        print(row([model, start, *cells, str(min(map(len, found)))]))
+        print(row([model, start, precision, *cells, str(min(map(len, found)))]))
     titles = ["V2: FCMAE - scratch", "V1: FCMAE - scratch", "difference of differences", "V2: sparse - leaky"]
+    titles += ["scratch: bf16 - f32", "FCMAE: bf16 - f32"]
     print("\n" + row(["labels a class", *titles]))
-    print("|---" * 5 + "|")
+    print("|---" * (1 + len(titles)) + "|")
     for labels in LABELS:
-        of = {cell: results.values(*cell, labels, SEEDS) for cell in [(m, s) for m, s, _ in CELLS[:5]]}
+        of = {cell[:3]: results.values(*cell[:3], labels, SEEDS) for cell in CELLS if cell[0] != "atto"}
 
         def differences(one, other):
+            one, other = [(cell + ("f32",))[:3] for cell in (one, other)]
             return {seed: of[one][seed] - of[other][seed] for seed in SEEDS if seed in of[one] and seed in of[other]}
 
         second = differences(("micro", "sparse"), ("micro", "scratch"))
         first = differences(("v1-micro", "sparse"), ("v1-micro", "scratch"))
         of_both = {seed: second[seed] - first[seed] for seed in second if seed in first}
         leaky = differences(("micro", "sparse"), ("micro", "leaky"))
-        print(row([str(labels), *(spread(list(found.values())) for found in (second, first, of_both, leaky))]))
+        rounded = [differences(("micro", start, "bf16"), ("micro", start)) for start in ("scratch", "sparse")]
+        found = [second, first, of_both, leaky, *rounded]
+        print(row([str(labels), *(spread(list(values.values())) for values in found)]))
     rates = sorted({rate for of_start in RATES.values() for rate in of_start})
     print("\n" + row(["search", "labels a class", *(f"{rate:g}" for rate in rates)]))
     print("|---" * (2 + len(rates)) + "|")
-    for model, start, _ in CELLS[:4]:
+    for model, start, _, _ in CELLS[:4]:
         for labels in LABELS:
             found = [results.last_top1(finetuning(model, start, labels, SEARCH_SEED, rate)) for rate in rates]
             print(row([f"{model}, {start}", str(labels), *("" if v is None else f"{v:.2f}" for v in found)]))
@@ -205,16 +217,17 @@ def curves(results, out):
 
     many = max(LABELS)
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for model, start, seeds in CELLS:
-        losses = [found for seed in seeds if (found := results.losses(pretraining(model, start, seed)))]
+    for model, start, precision, seeds in CELLS:
+        label = named(f"{model}, {start}", precision)
+        losses = [found for seed in seeds if (found := results.losses(pretraining(model, start, seed, precision)))]
         if losses:
             means = [statistics.mean(epoch) for epoch in zip(*losses)]
-            left.plot(range(1, len(means) + 1), means, marker=".", label=f"{model}, {start}")
-        runs = results.finetunings(model, start, many, seeds).values()
+            left.plot(range(1, len(means) + 1), means, marker=".", label=label)
+        runs = results.finetunings(model, start, precision, many, seeds).values()
         points = list(zip(*(results.top1(run) for run in runs)))
         if points and model != "atto":
             means = [statistics.mean(value for _, value in point) for point in points]
-            right.plot([point[0][0] for point in points], means, marker=".", label=f"{model}, {start}")
+            right.plot([point[0][0] for point in points], means, marker=".", label=label)
     left.set(xlabel="epoch of pre-training", ylabel="loss at removed patches")
     right.set(xlabel=f"epoch of fine-tuning, {many} labels a class", ylabel="top-1 on the test images, %")
     for part in (left, right):

@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockWeights, PackedBlock, PackedLinear, Sites, block_backward, block_forward, linear_backward,
-    linear_forward,
+    BlockWeights, Keep, LinearInput, PackedBlock, PackedLinear, Precision, Sites, block_backward,
+    block_forward, linear_backward, linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -78,22 +78,26 @@ fn blocks(criterion: &mut Criterion) {
                 grn: Some([gamma, beta]),
                 layer_scale: None,
             };
-            let packed = PackedBlock::new(&weights);
-            for (name, sites) in &all {
-                let rows = noise(sites.rows() * channels);
-                group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
-                let id = |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}"), pass);
-                group.bench_function(id("forward"), |bencher| {
-                    bencher.iter(|| block_forward(sites, &rows, &weights, &packed, None, false));
-                });
-                group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
-                group.bench_function(id("backward"), |bencher| {
-                    bencher.iter_batched(
-                        || block_forward(sites, &rows, &weights, &packed, None, true).1,
-                        |kept| block_backward(sites, &rows, &weights, None, kept, &rows),
-                        criterion::BatchSize::PerIteration,
-                    );
-                });
+            for precision in [Precision::F32, Precision::Bf16] {
+                let packed = PackedBlock::new(&weights, precision);
+                for (name, sites) in &all {
+                    let rows = noise(sites.rows() * channels);
+                    let forward = |keep| block_forward(sites, &rows, &weights, &packed, None, keep);
+                    let id =
+                        |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}, {precision:?}"), pass);
+                    group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
+                    group.bench_function(id("forward"), |bencher| {
+                        bencher.iter(|| forward(Keep::Nothing));
+                    });
+                    group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
+                    group.bench_function(id("backward"), |bencher| {
+                        bencher.iter_batched(
+                            || forward(Keep::Exact).1,
+                            |kept| block_backward(sites, &rows, &weights, precision, None, kept, &rows),
+                            criterion::BatchSize::PerIteration,
+                        );
+                    });
+                }
             }
         }
     }
@@ -109,15 +113,21 @@ fn linear_layers(criterion: &mut Criterion) {
                 let [rows, weight, bias, dout] =
                     [count * inputs, outputs * inputs, outputs, count * outputs].map(noise);
                 let operations = 2 * (count * inputs * outputs) as u64;
-                let id = |pass: &str| BenchmarkId::new(format!("{count} x {inputs} to {outputs}"), pass);
-                group.throughput(Throughput::Elements(operations));
-                group.bench_function(id("forward"), |bencher| {
-                    bencher.iter(|| linear_forward(&rows, &PackedLinear::new(&weight, outputs), &bias));
-                });
-                group.throughput(Throughput::Elements(2 * operations));
-                group.bench_function(id("backward"), |bencher| {
-                    bencher.iter(|| linear_backward(&rows, &weight, outputs, &dout, true));
-                });
+                for precision in [Precision::F32, Precision::Bf16] {
+                    let name = format!("{count} x {inputs} to {outputs}, {precision:?}");
+                    let id = |pass: &str| BenchmarkId::new(&name, pass);
+                    let packed = PackedLinear::new(&weight, outputs, precision);
+                    group.throughput(Throughput::Elements(operations));
+                    group.bench_function(id("forward"), |bencher| {
+                        bencher.iter(|| linear_forward(&rows, &packed, &bias, false));
+                    });
+                    let (_, kept) = linear_forward(&rows, &packed, &bias, true);
+                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
+                    group.throughput(Throughput::Elements(2 * operations));
+                    group.bench_function(id("backward"), |bencher| {
+                        bencher.iter(|| linear_backward(input, &weight, outputs, &dout, true));
+                    });
+                }
             }
         }
     }

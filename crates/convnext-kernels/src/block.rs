@@ -9,15 +9,20 @@
 
 use std::borrow::Cow;
 
+use bytemuck::cast_slice_mut;
 use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
+use crate::bf16::bf16;
+use crate::bf16::block::PairsBranch;
+use crate::bf16::columns::{PackColumns, count, pack_columns};
+use crate::bf16::packed::PackedPairs;
 use crate::buffer::Buffer;
 use crate::cut::{Pass, Segment, passes};
 use crate::depthwise;
 use crate::expansion::{Activate, Modulate, Residual};
-use crate::instructions::instructions;
+use crate::instructions::{Engine, engine};
 use crate::layer_norm::LayerNorm;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
@@ -97,9 +102,43 @@ impl<'a> BlockWeights<'a> {
     }
 }
 
+/// What linear layers multiply: values of 32 bits, or values rounded to bf16 whose products are summed up in
+/// f32. Everything else is computed in f32 either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Nothing is rounded beyond f32.
+    #[default]
+    F32,
+    /// What goes into a product is rounded to bf16: 8 bits of mantissa, the exponents of f32.
+    Bf16,
+}
+
+impl Precision {
+    /// As users write it: `f32` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
+/// What a forward keeps for its backward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: there will be no backward, or it runs the forward again.
+    Nothing,
+    /// What the backward needs as it was computed; with [`Precision::Bf16`] rounded all the same.
+    Exact,
+    /// The same rounded to bf16, and with it what went in.
+    Rounded,
+}
+
 /// What a block keeps of its forward for its backward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptBlock {
+    /// What went in, if everything is kept rounded. Rounded parts are pairs of columns.
+    pub(crate) rows: Option<Buffer>,
     /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
     pub(crate) depthwise: Buffer,
     /// What the first linear layer put out, `[rows, E]`, of images that take part.
@@ -107,21 +146,31 @@ pub struct KeptBlock {
 }
 
 impl KeptBlock {
-    /// How many values that are.
-    #[expect(clippy::len_without_is_empty, reason = "a block always keeps something")]
-    pub fn len(&self) -> usize {
-        self.depthwise.len() + self.expanded.len()
+    /// How many bytes that are.
+    pub fn bytes(&self) -> usize {
+        let values =
+            self.rows.as_ref().map_or(0, |rows| rows.len()) + self.depthwise.len() + self.expanded.len();
+        values * size_of::<f32>()
+    }
+
+    /// Whether this holds what went in as well, so that nobody else needs to.
+    pub fn has_rows(&self) -> bool {
+        self.rows.is_some()
     }
 }
 
 /// The linear layers of a block, ready for [`block_forward`].
 #[derive(Debug)]
 pub struct PackedBlock {
-    /// The first one.
-    expansion: Packed,
-    /// The second one, with LayerScale.
-    projection: Packed,
+    layers: PackedLayers,
     projection_bias: Vec<f32>,
+}
+
+/// The first one, and the second one with LayerScale.
+#[derive(Debug)]
+enum PackedLayers {
+    F32([Packed; 2]),
+    Bf16([PackedPairs; 2]),
 }
 
 impl PackedBlock {
@@ -130,15 +179,21 @@ impl PackedBlock {
     ///
     /// # Panics
     /// When sizes do not fit each other.
-    pub fn new(weights: &BlockWeights<'_>) -> Self {
+    pub fn new(weights: &BlockWeights<'_>, precision: Precision) -> Self {
         weights.check();
         let (channels, width) = (weights.channels(), weights.width());
         let [projection, projection_bias] = weights.scaled_projection();
-        Self {
-            expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels).transposed()),
-            projection: Packed::new(Matrix::new(&projection, channels, width).transposed()),
-            projection_bias: projection_bias.into_owned(),
-        }
+        let expansion = Matrix::new(weights.expand_weight, width, channels).transposed();
+        let projection = Matrix::new(&projection, channels, width).transposed();
+        let layers = match precision {
+            Precision::F32 => PackedLayers::F32([expansion, projection].map(Packed::new)),
+            Precision::Bf16 => {
+                let bf16 = bf16();
+                let expansion = PackedPairs::of_whole_blocks(bf16, expansion);
+                PackedLayers::Bf16([expansion, PackedPairs::new(bf16, projection)])
+            }
+        };
+        Self { layers, projection_bias: projection_bias.into_owned() }
     }
 }
 
@@ -159,7 +214,7 @@ pub(crate) fn copy_others(sites: &Sites, images: &[usize], from: &[f32], to: &mu
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
 /// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
-/// With `keep` the second part of the result is what [`crate::block_backward`] needs.
+/// The second part of the result is what `keep` tells to keep for [`crate::block_backward`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -169,21 +224,22 @@ pub fn block_forward(
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
-    keep: bool,
+    keep: Keep,
 ) -> (Buffer, Option<KeptBlock>) {
-    forward(instructions(), sites, rows, weights, packed, branch_scales, keep)
+    forward(engine(), sites, rows, weights, packed, branch_scales, keep)
 }
 
 pub(crate) fn forward(
-    arch: Arch,
+    engine: Engine,
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
     branch_scales: Option<&[f32]>,
-    keep: bool,
+    keep: Keep,
 ) -> (Buffer, Option<KeptBlock>) {
     weights.check();
+    let Engine { arch, bf16 } = engine;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
     let images = taking_part(sites.images(), branch_scales);
@@ -193,39 +249,63 @@ pub(crate) fn forward(
     depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
     let mut out = Buffer::take(rows.len());
     copy_others(sites, &images, rows, &mut out);
-    let kept_rows = if keep { images.len() * sites.rows_per_image() } else { 0 };
-    let mut expanded = Buffer::take(kept_rows * width);
-    let branch = Branch { arch, weights, packed, grn: weights.grn_or_zeros(), branch_scales };
+    let rounded = keep == Keep::Rounded || matches!(packed.layers, PackedLayers::Bf16(_));
+    let kept_rows = if keep == Keep::Nothing { 0 } else { images.len() * sites.rows_per_image() };
+    let kept_width = if rounded { count(width) } else { width };
+    let mut expanded = Buffer::take(kept_rows * kept_width);
     let passes = passes(sites, &images, width);
-    let kept =
-        pieces(&mut expanded, passes.iter().map(|pass| if keep { wide(&pass.rows, width) } else { 0..0 }));
+    let kept = passes.iter().map(|pass| if kept_rows > 0 { wide(&pass.rows, kept_width) } else { 0..0 });
+    let kept = pieces(&mut expanded, kept);
     let outs = pieces(&mut out, passes.iter().map(|pass| wide(&pass.span, channels)));
-    parallel::for_each(passes.iter().zip(kept).zip(outs), |((pass, expanded), out)| {
-        let mut values = Buffer::take(pass.rows.len() * width);
-        let responses = branch.expand(pass, &depthwise, &mut values, expanded);
-        branch.project(pass, &responses, rows, &mut values, out);
-    });
-    (out, keep.then_some(KeptBlock { depthwise, expanded }))
+    let grn = weights.grn_or_zeros();
+    let projection_bias = &packed.projection_bias;
+    let work = passes.iter().zip(kept).zip(outs);
+    match &packed.layers {
+        PackedLayers::F32(layers) => {
+            let branch = Branch { engine, weights, layers, projection_bias, grn, branch_scales };
+            parallel::for_each(work, |((pass, expanded), out)| {
+                let mut values = Buffer::take(pass.rows.len() * width);
+                let responses = branch.expand(pass, &depthwise, &mut values, expanded);
+                branch.project(pass, &responses, rows, &mut values, out);
+            });
+        }
+        PackedLayers::Bf16(layers) => {
+            let branch = PairsBranch { engine, weights, layers, projection_bias, grn, branch_scales };
+            parallel::for_each(work, |((pass, expanded), out)| {
+                branch.run(pass, &depthwise, rows, cast_slice_mut(expanded), out);
+            });
+        }
+    }
+    let kept = match keep {
+        Keep::Nothing => None,
+        _ if rounded => Some(KeptBlock {
+            rows: Some(pack_columns(bf16, rows, channels)),
+            depthwise: pack_columns(bf16, &depthwise, channels),
+            expanded,
+        }),
+        _ => Some(KeptBlock { rows: None, depthwise, expanded }),
+    };
+    (out, kept)
 }
 
 /// What all passes of a forward share.
 struct Branch<'a> {
-    arch: Arch,
+    engine: Engine,
     weights: &'a BlockWeights<'a>,
-    packed: &'a PackedBlock,
+    layers: &'a [Packed; 2],
+    projection_bias: &'a [f32],
     grn: [Cow<'a, [f32]>; 2],
     branch_scales: Option<&'a [f32]>,
 }
 
 impl Branch<'_> {
-    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`.
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`. If there is room in
+    /// `expanded`, u goes there, as pairs where it has half the size.
     fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [f32], expanded: &mut [f32]) -> Responses {
-        let (arch, weights) = (self.arch, self.weights);
+        let (Engine { arch, bf16 }, weights) = (self.engine, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let kept = match expanded.is_empty() {
-            true => pass.chunks.iter().map(|_| &mut [][..]).collect(),
-            false => pass.of_chunks(expanded, width),
-        };
+        let kept_width = expanded.len() / pass.rows.len().max(1);
+        let kept = pass.of_chunks(expanded, kept_width);
         let mut squares = vec![0.0; pass.segments.len() * width];
         let sums = pass.of_chunks_segments(&mut squares, width);
         let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(kept).zip(sums);
@@ -235,16 +315,25 @@ impl Branch<'_> {
             let mut normal = Buffer::take(count * channels);
             normalise(arch, weights, segments, depthwise, &mut normal);
             let normal = Matrix::new(&normal, count, channels);
-            product(arch, Kernel::ProductForward, normal, &self.packed.expansion, values, false);
+            product(arch, Kernel::ProductForward, normal, &self.layers[0], values, false);
+            let rounded = kept_width > 0 && kept_width < width;
+            let mut exact = Buffer::take(if rounded { count * width } else { 0 });
+            let (to_round, expanded) = if rounded { (kept, &mut exact[..]) } else { (&mut [][..], kept) };
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
                 let rows = wide(&(done..done + segment.rows.len()), width);
-                let expanded = if kept.is_empty() { &mut [][..] } else { &mut kept[rows.clone()] };
+                let expanded = if expanded.is_empty() { &mut [][..] } else { &mut expanded[rows.clone()] };
                 let values = &mut values[rows];
                 timed(Kernel::Expansion, || {
                     arch.dispatch(Activate { values, bias: weights.expand_bias, expanded, squares });
                 });
                 done += segment.rows.len();
+            }
+            if rounded {
+                let pairs = cast_slice_mut(to_round);
+                timed(Kernel::Rounding, || {
+                    bf16.dispatch(PackColumns { rows: expanded, columns: width, pairs });
+                });
             }
         });
         Responses::new(pass, width, &squares, &self.grn[0])
@@ -252,7 +341,7 @@ impl Branch<'_> {
 
     /// GRN, the second linear layer, and what went in.
     fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [f32], out: &mut [f32]) {
-        let (arch, weights) = (self.arch, self.weights);
+        let (arch, weights) = (self.engine.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(pass.of_segments(out, channels));
         parallel::for_each(work, |((chunk, values), outs)| {
@@ -266,7 +355,7 @@ impl Branch<'_> {
             }
             let mut branch = Buffer::take(chunk.rows.len() * channels);
             let y = Matrix::new(values, chunk.rows.len(), width);
-            product(arch, Kernel::ProductForward, y, &self.packed.projection, &mut branch, false);
+            product(arch, Kernel::ProductForward, y, &self.layers[1], &mut branch, false);
             let mut branch = &branch[..];
             for (segment, out) in segments.iter().zip(outs) {
                 let (part, rest) = branch.split_at(out.len());
@@ -274,7 +363,7 @@ impl Branch<'_> {
                 let residual = Residual {
                     rows: &rows[wide(&segment.rows, channels)],
                     branch: part,
-                    bias: &self.packed.projection_bias,
+                    bias: self.projection_bias,
                     factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
                     out,
                 };

@@ -10,17 +10,23 @@
 
 use std::borrow::Cow;
 
+use bytemuck::cast_slice_mut;
 use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::block::{BlockWeights, KeptBlock, PackedBlock, copy_others, forward, normalise, taking_part};
+use crate::bf16::block::PairsBranchBackward;
+use crate::bf16::columns::{count, unpack_columns};
+use crate::bf16::packed::PackedPairs;
+use crate::block::{
+    BlockWeights, Keep, KeptBlock, PackedBlock, Precision, copy_others, forward, normalise, taking_part,
+};
 use crate::block_sums::{ChunkSums, Sums};
 use crate::buffer::Buffer;
 use crate::cut::{Chunk, Pass, counted_from, passes, rows_of, shares, span_of};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
-use crate::instructions::instructions;
+use crate::instructions::{Engine, engine};
 use crate::layer_norm::LayerNormGradient;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
@@ -59,7 +65,7 @@ pub struct BlockGradients {
 /// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
 ///
 /// `kept` is what the forward kept, and is used up; without it, that much of the forward runs again,
-/// with the same bits.
+/// with the same bits. `rows` are what went in; nobody looks at them if `kept` has them itself.
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -67,47 +73,79 @@ pub fn block_backward(
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
+    precision: Precision,
     branch_scales: Option<&[f32]>,
     kept: Option<KeptBlock>,
     dout: &[f32],
 ) -> BlockGradients {
-    backward(instructions(), sites, rows, weights, branch_scales, kept, dout)
+    backward(engine(), sites, rows, weights, precision, branch_scales, kept, dout)
 }
 
+#[expect(clippy::too_many_arguments, reason = "what a block depends on")]
 pub(crate) fn backward(
-    arch: Arch,
+    engine: Engine,
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
+    precision: Precision,
     branch_scales: Option<&[f32]>,
     kept: Option<KeptBlock>,
     dout: &[f32],
 ) -> BlockGradients {
-    let kept = kept
-        .or_else(|| forward(arch, sites, rows, weights, &PackedBlock::new(weights), branch_scales, true).1);
-    let KeptBlock { depthwise, mut expanded } =
-        kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"));
+    let Engine { arch, bf16 } = engine;
     let (channels, width) = (weights.channels(), weights.width());
-    assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
+    assert_eq!(dout.len(), sites.rows() * channels, "there is an output gradient for each row");
+    let kept = kept.unwrap_or_else(|| {
+        let packed = PackedBlock::new(weights, precision);
+        let (_, kept) = forward(engine, sites, rows, weights, &packed, branch_scales, Keep::Exact);
+        kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"))
+    });
+    let KeptBlock { rows: kept_rows, mut depthwise, mut expanded } = kept;
+    let kept_rows = kept_rows.map(|rows| {
+        depthwise = unpack_columns(bf16, &depthwise, channels);
+        if precision == Precision::F32 {
+            expanded = unpack_columns(bf16, &expanded, width);
+        }
+        unpack_columns(bf16, &rows, channels)
+    });
+    let rows = kept_rows.as_deref().unwrap_or(rows);
     let images = taking_part(sites.images(), branch_scales);
-    let [projection, _] = weights.scaled_projection();
+    let [folded_projection, _] = weights.scaled_projection();
     let passes = passes(sites, &images, width);
     let mut ddepthwise = Buffer::take(rows.len());
-    let branch = BranchBackward {
-        arch,
-        weights,
-        grn: weights.grn_or_zeros(),
-        expansion: Packed::new(Matrix::new(weights.expand_weight, width, channels)),
-        projection: Packed::new(Matrix::new(&projection, channels, width)),
-        branch_scales,
-        depthwise: &depthwise,
-    };
-    let shares = shares(&passes);
-    let kept = pieces(&mut expanded, shares.iter().map(|share| wide(&rows_of(share), width)));
+    let expansion = Matrix::new(weights.expand_weight, width, channels);
+    let projection = Matrix::new(&folded_projection, channels, width);
+    let (grn, shares) = (weights.grn_or_zeros(), shares(&passes));
+    let kept_width = if precision == Precision::F32 { width } else { count(width) };
+    let kept = pieces(&mut expanded, shares.iter().map(|share| wide(&rows_of(share), kept_width)));
     let outs = pieces(&mut ddepthwise, shares.iter().map(|share| wide(&span_of(share), channels)));
-    let parts = parallel::map(shares.iter().zip(kept).zip(outs), |((share, expanded), ddepthwise)| {
-        branch.run_share(share, dout, expanded, ddepthwise)
-    });
+    let work = shares.iter().zip(kept).zip(outs);
+    let depthwise = &depthwise[..];
+    let parts = match precision {
+        Precision::F32 => {
+            let [expansion, projection] = [expansion, projection].map(Packed::new);
+            let branch =
+                BranchBackward { arch, weights, grn, expansion, projection, branch_scales, depthwise };
+            parallel::map(work, |((share, expanded), ddepthwise)| {
+                branch.run_share(share, dout, expanded, ddepthwise)
+            })
+        }
+        Precision::Bf16 => {
+            let expansion = PackedPairs::new(bf16, expansion);
+            let projection = PackedPairs::of_whole_blocks(bf16, projection);
+            let branch =
+                PairsBranchBackward { engine, weights, grn, expansion, projection, branch_scales, depthwise };
+            parallel::map(work, |((share, expanded), ddepthwise)| {
+                let mut sums = Sums::new(channels, width);
+                for (pass, expanded, ddepthwise) in
+                    of_passes(share, expanded, kept_width, ddepthwise, channels)
+                {
+                    branch.run(pass, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
+                }
+                sums
+            })
+        }
+    };
     let mut parts = parts.into_iter();
     let mut sums = parts.next().unwrap_or_else(|| Sums::new(channels, width));
     parts.for_each(|part| sums.add(&part));
@@ -116,6 +154,7 @@ pub(crate) fn backward(
     copy_others(sites, &images, dout, &mut drows);
     let taps = weights.depthwise_weight;
     let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
+    let shift_gradient = row_times(&sums.project_bias, &folded_projection);
     let project_weight = transposed(&sums.project_weight, width, channels);
     let (project_weight, project_bias, layer_scale) =
         unfold_layer_scale(weights, project_weight, sums.project_bias);
@@ -129,7 +168,7 @@ pub(crate) fn backward(
         expand_bias: sums.expand_bias,
         project_weight,
         project_bias,
-        grn: weights.grn.is_some().then_some([sums.grn_gamma, sums.grn_beta]),
+        grn: weights.grn.is_some().then_some([sums.grn_gamma, shift_gradient]),
         layer_scale,
     }
 }
@@ -156,6 +195,22 @@ fn unfold_layer_scale(
     (weight, bias, Some(gradient))
 }
 
+/// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its gradient
+/// is that of the second linear layer's bias, pulled back through the layer.
+fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
+    const PIECE: usize = 256;
+    let columns = matrix.len() / row.len();
+    let mut out = vec![0.0; columns];
+    parallel::for_each(out.chunks_mut(PIECE).enumerate(), |(piece, out)| {
+        for (factor, line) in row.iter().zip(matrix.chunks_exact(columns)) {
+            for (out, value) in out.iter_mut().zip(&line[piece * PIECE..]) {
+                *out += factor * value;
+            }
+        }
+    });
+    out
+}
+
 /// `[rows, columns]` to `[columns, rows]`, in squares that fit into the nearest cache.
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     const SQUARE: usize = 32;
@@ -170,6 +225,22 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
         }
     });
     out
+}
+
+/// The passes of a share, each with its pieces of what belongs to the rows of the share that take part and
+/// of what belongs to its span.
+fn of_passes<'a>(
+    share: &'a [Pass],
+    expanded: &'a mut [f32],
+    kept_width: usize,
+    ddepthwise: &'a mut [f32],
+    channels: usize,
+) -> impl Iterator<Item = (&'a Pass, &'a mut [f32], &'a mut [f32])> {
+    let (first, span) = (rows_of(share).start, span_of(share).start);
+    let kept = share.iter().map(|pass| wide(&counted_from(first, &pass.rows), kept_width));
+    let outs = share.iter().map(|pass| wide(&counted_from(span, &pass.span), channels));
+    let parts = pieces(expanded, kept).into_iter().zip(pieces(ddepthwise, outs));
+    share.iter().zip(parts).map(|(pass, (expanded, ddepthwise))| (pass, expanded, ddepthwise))
 }
 
 /// What the sweeps of a pass hand on to each other; as long as the longest pass.
@@ -228,11 +299,7 @@ impl BranchBackward<'_> {
         let most_rows = share.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
         let mut buffers = Buffers::new(most_rows, channels, width);
         let mut sums = Sums::new(channels, width);
-        let (first, span) = (rows_of(share).start, span_of(share).start);
-        let kept = pieces(expanded, share.iter().map(|pass| wide(&counted_from(first, &pass.rows), width)));
-        let outs =
-            pieces(ddepthwise, share.iter().map(|pass| wide(&counted_from(span, &pass.span), channels)));
-        for ((pass, expanded), ddepthwise) in share.iter().zip(kept).zip(outs) {
+        for (pass, expanded, ddepthwise) in of_passes(share, expanded, width, ddepthwise, channels) {
             let buffers = buffers.of(pass.rows.len(), channels, width);
             self.run(pass, dout, expanded, buffers, ddepthwise, &mut sums);
         }
@@ -363,7 +430,6 @@ impl BranchBackward<'_> {
                     scale: responses.scale(place),
                     shift: &self.grn[1],
                     through_norm: &through_norm[place * width..][..width],
-                    dshift: &mut sums.grn_beta,
                     dbias: &mut sums.expand_bias,
                 };
                 timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
@@ -372,12 +438,7 @@ impl BranchBackward<'_> {
             self.pull_norm(pass, chunk, expanded, outs, &mut sums);
             sums
         });
-        for partial in &partial {
-            add_to(&mut sums.grn_beta, &partial.grn_beta);
-            add_to(&mut sums.expand_bias, &partial.expand_bias);
-            add_to(&mut sums.norm_weight, &partial.norm_weight);
-            add_to(&mut sums.norm_bias, &partial.norm_bias);
-        }
+        partial.iter().for_each(|partial| sums.add_chunk(partial));
     }
 
     /// From du of a chunk back through the first linear layer and LayerNorm.

@@ -18,7 +18,6 @@ pub(crate) struct Sums {
     pub(crate) project_weight: Vec<f32>,
     pub(crate) project_bias: Vec<f32>,
     pub(crate) grn_gamma: Vec<f32>,
-    pub(crate) grn_beta: Vec<f32>,
 }
 
 impl Sums {
@@ -32,7 +31,6 @@ impl Sums {
             project_weight: zeros(width * channels),
             project_bias: zeros(channels),
             grn_gamma: zeros(width),
-            grn_beta: zeros(width),
         }
     }
 
@@ -46,11 +44,17 @@ impl Sums {
             (&mut self.project_weight, &other.project_weight),
             (&mut self.project_bias, &other.project_bias),
             (&mut self.grn_gamma, &other.grn_gamma),
-            (&mut self.grn_beta, &other.grn_beta),
         ];
         let pieces = (values.into_iter())
             .flat_map(|(sums, values)| sums.chunks_mut(PIECE_VALUES).zip(values.chunks(PIECE_VALUES)));
         parallel::for_each(pieces, |(sums, values)| add_to(sums, values));
+    }
+
+    /// Adds the sums of a chunk.
+    pub(crate) fn add_chunk(&mut self, chunk: &ChunkSums) {
+        add_to(&mut self.expand_bias, &chunk.expand_bias);
+        add_to(&mut self.norm_weight, &chunk.norm_weight);
+        add_to(&mut self.norm_bias, &chunk.norm_bias);
     }
 }
 
@@ -59,7 +63,6 @@ pub(crate) struct ChunkSums {
     pub(crate) norm_weight: Vec<f32>,
     pub(crate) norm_bias: Vec<f32>,
     pub(crate) expand_bias: Vec<f32>,
-    pub(crate) grn_beta: Vec<f32>,
 }
 
 impl ChunkSums {
@@ -68,7 +71,6 @@ impl ChunkSums {
             norm_weight: vec![0.0; channels],
             norm_bias: vec![0.0; channels],
             expand_bias: vec![0.0; width],
-            grn_beta: vec![0.0; width],
         }
     }
 }

@@ -62,6 +62,15 @@ impl Buffer {
         };
         Self { values, count }
     }
+
+    /// The same memory as pairs of bf16 values.
+    pub(crate) fn pairs(&self) -> &[u32] {
+        bytemuck::cast_slice(self)
+    }
+
+    pub(crate) fn pairs_mut(&mut self) -> &mut [u32] {
+        bytemuck::cast_slice_mut(self)
+    }
 }
 
 impl Drop for Buffer {

@@ -1,7 +1,7 @@
 //! How the rows of a batch are cut into pieces of work, by shapes alone.
 //!
-//! A *pass* is a few images whose intermediate rows fit into the larger caches together; passes do not
-//! depend on each other. A *share* is a few passes with sums of their own. A *chunk* of a
+//! A *pass* is a few images whose intermediate rows fit into the larger caches together, or that have as many rows as
+//! the block has channels; passes do not depend on each other. A *share* is a few passes with sums of their own. A *chunk* of a
 //! pass goes through the matrix products at once. A *segment* is what a chunk holds of one image, because
 //! GRN pools over the rows of one image only.
 
@@ -37,6 +37,8 @@ pub(crate) struct Chunk {
     pub(crate) segments: Range<usize>,
     /// Rows of the pass, counted without those of images that do not take part.
     pub(crate) rows: Range<usize>,
+    /// Pairs of rows of the pass; a segment with an odd number of rows has one pair more than it fills.
+    pub(crate) lines: Range<usize>,
 }
 
 /// Images that are worked on together.
@@ -53,8 +55,13 @@ pub(crate) struct Pass {
 
 impl Pass {
     /// The pieces of each chunk, of values that belong to the rows of the pass, `width` to a row.
-    pub(crate) fn of_chunks<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
+    pub(crate) fn of_chunks<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.rows, width)))
+    }
+
+    /// The pieces of each chunk, of values that belong to the pairs of rows of the pass, `width` to a pair.
+    pub(crate) fn of_chunks_lines<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
+        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.lines, width)))
     }
 
     /// The pieces of each chunk, of values that belong to the segments of the pass, `width` to a segment.
@@ -69,6 +76,11 @@ impl Pass {
         let rows = self.segments.iter().map(|segment| wide(&from_span(&segment.rows), width));
         let mut found = pieces(values, rows).into_iter();
         self.chunks.iter().map(|chunk| found.by_ref().take(chunk.segments.len()).collect()).collect()
+    }
+
+    /// Pairs of rows.
+    pub(crate) fn lines(&self) -> usize {
+        self.chunks.last().map_or(0, |chunk| chunk.lines.end)
     }
 
     /// The segments of a chunk.
@@ -87,7 +99,11 @@ impl Pass {
 pub(crate) fn passes(sites: &Sites, images: &[usize], width: usize) -> Vec<Pass> {
     let per_image = sites.rows_per_image();
     let mut begin = 0;
-    (images.chunks(PASS_VALUES.div_ceil(per_image * width.max(1))))
+    let by_values = PASS_VALUES.div_ceil(per_image * width.max(1));
+    // With fewer rows than channels, reading weights and adding to their gradients would take longer than
+    // what is done to the rows.
+    let by_rows = (width / 4).div_ceil(per_image);
+    (images.chunks(by_values.max(by_rows)))
         .map(|images| {
             let end = begin + images.len() * per_image;
             let (segments, chunks) = chunks(per_image, images);
@@ -133,13 +149,15 @@ pub(crate) fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
 fn chunks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<Chunk>) {
     let wanted = (images.len() * per_image).div_ceil(CHUNKS).clamp(CHUNK_ROWS[0], CHUNK_ROWS[1]);
     let (mut segments, mut chunks) = (Vec::new(), Vec::new());
-    let mut row = 0;
+    let (mut row, mut line) = (0, 0);
     let mut chunk = |found: Vec<Segment>, segments: &mut Vec<Segment>| {
         let rows: usize = found.iter().map(|segment| segment.rows.len()).sum();
+        let lines: usize = found.iter().map(|segment| segment.rows.len().div_ceil(2)).sum();
         let begin = segments.len();
         segments.extend(found);
-        chunks.push(Chunk { segments: begin..segments.len(), rows: row..row + rows });
-        row += rows;
+        let segments = begin..segments.len();
+        chunks.push(Chunk { segments, rows: row..row + rows, lines: line..line + lines });
+        (row, line) = (row + rows, line + lines);
     };
     if per_image > wanted {
         // An image alone is cut into a number that threads can share evenly.

@@ -130,8 +130,6 @@ pub(crate) struct Pull<'a> {
     pub(crate) shift: &'a [f32],
     /// t: what h adds to its own gradient through GRN's norm, `[E]`.
     pub(crate) through_norm: &'a [f32],
-    /// The gradient of beta is added, `[E]`.
-    pub(crate) dshift: &'a mut [f32],
     /// The gradient of the first layer's bias is added, `[E]`.
     pub(crate) dbias: &'a mut [f32],
 }
@@ -141,14 +139,14 @@ impl WithSimd for Pull<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { expanded, values, dy, scale, shift, through_norm, dshift, dbias } = self;
+        let Self { expanded, values, dy, scale, shift, through_norm, dbias } = self;
         let width = scale.len();
         let groups = expanded.chunks_mut(GROUP * width).zip(dy.chunks(GROUP * width));
         for ((expanded, dy), values) in groups.zip(values.chunks_mut(GROUP * width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let (scale, shift) = (load(simd, scale, at), load(simd, shift, at));
                 let through_norm = load(simd, through_norm, at);
-                let (mut shift_sum, mut bias_sum) = (load(simd, dshift, at), load(simd, dbias, at));
+                let mut bias_sum = load(simd, dbias, at);
                 let rows = expanded.chunks_exact_mut(width).zip(dy.chunks_exact(width));
                 for ((expanded, dy), values) in rows.zip(values.chunks_exact_mut(width)) {
                     let (h, dy) = (load(simd, values, at), load(simd, dy, at));
@@ -156,10 +154,8 @@ impl WithSimd for Pull<'_> {
                     let du = simd.mul_f32s(dh, load(simd, expanded, at));
                     store(simd, expanded, at, du);
                     store(simd, values, at, simd.mul_add_e_f32s(h, scale, shift));
-                    shift_sum = simd.add_f32s(shift_sum, dy);
                     bias_sum = simd.add_f32s(bias_sum, du);
                 }
-                store(simd, dshift, at, shift_sum);
                 store(simd, dbias, at, bias_sum);
             }
         }

@@ -4,10 +4,25 @@ use std::sync::OnceLock;
 
 use pulp::Arch;
 
-/// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`.
+use crate::bf16::{Bf16, bf16};
+
+/// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`, which is without
+/// the instructions for bf16.
 /// A set that the processor lacks, or an unknown name, has no effect here; the program warns. For tests
 /// and comparisons.
 pub const INSTRUCTIONS_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
+
+/// What kernels run on that work in f32 and in bf16.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Engine {
+    pub(crate) arch: Arch,
+    pub(crate) bf16: Bf16,
+}
+
+/// That of this process.
+pub(crate) fn engine() -> Engine {
+    Engine { arch: instructions(), bf16: bf16() }
+}
 
 /// What the kernels of this process run on.
 pub(crate) fn instructions() -> Arch {
@@ -36,6 +51,17 @@ pub(crate) fn ladder() -> Vec<(&'static str, Arch)> {
     #[cfg(target_arch = "aarch64")]
     rungs.extend(pulp::aarch64::Neon::try_new().map(|simd| ("neon", Arch::Neon(simd))));
     rungs
+}
+
+/// Every engine that this processor has, the plain one first.
+#[cfg(test)]
+pub(crate) fn engines() -> Vec<(&'static str, Engine)> {
+    let of = |(name, bf16)| match bf16 {
+        Bf16::Emulated(arch) => (name, Engine { arch, bf16 }),
+        #[cfg(target_arch = "x86_64")]
+        Bf16::Native(_) => (name, Engine { arch: Arch::new(), bf16 }),
+    };
+    crate::bf16::bf16_ladder().into_iter().map(of).collect()
 }
 
 #[cfg(test)]

@@ -29,3 +29,24 @@ pub(crate) fn add<S: Simd>(simd: S, values: &mut [f32], at: usize, lanes: S::f32
     let sum = simd.add_f32s(load(simd, values, at), lanes);
     store(simd, values, at, sum);
 }
+
+/// [`load`] of pairs.
+#[inline(always)]
+pub(crate) fn load_pairs<S: Simd>(simd: S, pairs: &[u32], at: usize) -> S::u32s {
+    let rest = &pairs[at..];
+    match S::as_simd_u32s(rest).0 {
+        [first, ..] => *first,
+        [] => simd.partial_load_u32s(rest),
+    }
+}
+
+/// [`store`] of pairs.
+#[inline(always)]
+pub(crate) fn store_pairs<S: Simd>(simd: S, pairs: &mut [u32], at: usize, lanes: S::u32s) {
+    let rest = &mut pairs[at..];
+    if rest.len() >= S::F32_LANES {
+        S::as_mut_simd_u32s(rest).0[0] = lanes;
+    } else {
+        simd.partial_store_u32s(rest, lanes);
+    }
+}

@@ -10,6 +10,7 @@
 mod adamw;
 mod allocator;
 mod bands;
+mod bf16;
 mod block;
 mod block_backward;
 mod block_sums;
@@ -40,13 +41,14 @@ mod testing;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::keep_freed_memory;
-pub use block::{BlockWeights, KeptBlock, PackedBlock, block_forward};
+pub use bf16::bf16_in_use;
+pub use block::{BlockWeights, Keep, KeptBlock, PackedBlock, Precision, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
 pub use gather::{gather_rows, gather_rows_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
-pub use linear::{LinearGradients, PackedLinear, linear_backward, linear_forward};
+pub use linear::{KeptLinear, LinearGradients, LinearInput, PackedLinear, linear_backward, linear_forward};
 pub use patch_loss::{PatchedImages, patch_errors};
 pub use peak::peak_flops;
 pub use profile::{end_profile, start_profile};

@@ -3,10 +3,14 @@
 //!
 //! Letters: R rows, I values of a row that goes in, O of one that comes out.
 
-use pulp::Arch;
-
+use crate::bf16::columns::pack_columns;
+use crate::bf16::packed::PackedPairs;
+use crate::bf16::product::{Left, Right, Store};
+use crate::bf16::rows::pack_rows;
+use crate::bf16::{Bf16, bf16, columns, product as pairs_product};
+use crate::block::Precision;
 use crate::buffer::Buffer;
-use crate::instructions::instructions;
+use crate::instructions::{Engine, engine};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::pieces::add_to;
@@ -31,83 +35,170 @@ pub struct LinearGradients {
 
 /// The weight of a linear layer, ready for [`linear_forward`].
 #[derive(Debug)]
-pub struct PackedLinear(Packed);
+pub struct PackedLinear(PackedLayer);
+
+#[derive(Debug)]
+enum PackedLayer {
+    F32(Packed),
+    Bf16(PackedPairs),
+}
 
 impl PackedLinear {
     /// Packs a weight `[O, I]`. As long as it does not change, the result can be used again.
     ///
     /// # Panics
     /// When the sizes do not fit each other.
-    pub fn new(weight: &[f32], outputs: usize) -> Self {
-        let inputs = inputs_of(weight, outputs);
-        Self(Packed::new(Matrix::new(weight, outputs, inputs).transposed()))
+    pub fn new(weight: &[f32], outputs: usize, precision: Precision) -> Self {
+        let matrix = Matrix::new(weight, outputs, inputs_of(weight, outputs)).transposed();
+        Self(match precision {
+            Precision::F32 => PackedLayer::F32(Packed::new(matrix)),
+            Precision::Bf16 => PackedLayer::Bf16(PackedPairs::new(bf16(), matrix)),
+        })
     }
 }
 
-/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`.
+/// What a linear layer in bf16 keeps for its backward: its rows, rounded, as pairs of rows.
+#[derive(Debug, Clone)]
+pub struct KeptLinear(Buffer);
+
+impl KeptLinear {
+    /// How many bytes that are.
+    pub fn bytes(&self) -> usize {
+        self.0.len() * size_of::<f32>()
+    }
+}
+
+/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`. With `keep` a
+/// layer in bf16 also gives what [`linear_backward`] needs in the place of the rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn linear_forward(rows: &[f32], packed: &PackedLinear, bias: &[f32]) -> Buffer {
-    forward(instructions(), rows, packed, bias)
+pub fn linear_forward(
+    rows: &[f32],
+    packed: &PackedLinear,
+    bias: &[f32],
+    keep: bool,
+) -> (Buffer, Option<KeptLinear>) {
+    forward(engine(), rows, packed, bias, keep)
 }
 
-/// The gradients of [`linear_forward`] for an output gradient `[R, O]`. The first layer of a network does
-/// not ask for that of its rows.
+/// What went into a linear layer.
+#[derive(Debug, Clone, Copy)]
+pub enum LinearInput<'a> {
+    /// The rows, for a backward in f32.
+    Rows(&'a [f32]),
+    /// What the forward kept, for a backward in bf16.
+    Kept(&'a KeptLinear),
+}
+
+/// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of what is left of the
+/// input. The first layer of a network does not ask for that of its rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn linear_backward(
-    rows: &[f32],
+    input: LinearInput<'_>,
     weight: &[f32],
     outputs: usize,
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    backward(instructions(), rows, weight, outputs, dout, wants_rows)
+    backward(engine(), input, weight, outputs, dout, wants_rows)
 }
 
-fn forward(arch: Arch, rows: &[f32], PackedLinear(right): &PackedLinear, bias: &[f32]) -> Buffer {
-    let (inputs, outputs) = (right.inner, right.columns);
+fn forward(
+    Engine { arch, bf16 }: Engine,
+    rows: &[f32],
+    PackedLinear(layer): &PackedLinear,
+    bias: &[f32],
+    keep: bool,
+) -> (Buffer, Option<KeptLinear>) {
+    let (inputs, outputs) = match layer {
+        PackedLayer::F32(right) => (right.inner, right.columns),
+        PackedLayer::Bf16(right) => (right.inner, right.columns),
+    };
     assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let count = count_rows(rows, inputs);
     let piece = piece_rows(count);
     let mut out = Buffer::take(count * outputs);
-    parallel::for_each(out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs)), |(out, rows)| {
-        out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
-        let left = Matrix::new(rows, rows.len() / inputs, inputs);
-        product(arch, Kernel::ProductForward, left, right, out, true);
-    });
-    out
+    match layer {
+        PackedLayer::F32(right) => {
+            let work = out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs));
+            parallel::for_each(work, |(out, rows)| {
+                out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
+                let left = Matrix::new(rows, rows.len() / inputs, inputs);
+                product(arch, Kernel::ProductForward, left, right, out, true);
+            });
+            (out, None)
+        }
+        PackedLayer::Bf16(right) => {
+            pairs_times(bf16, Kernel::ProductForward, rows, right, Some(bias), &mut out);
+            (out, keep.then(|| KeptLinear(pack_rows(bf16, rows, inputs))))
+        }
+    }
 }
 
 fn backward(
-    arch: Arch,
-    rows: &[f32],
+    engine: Engine,
+    input: LinearInput<'_>,
     weight: &[f32],
     outputs: usize,
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
+    let Engine { arch, bf16 } = engine;
     let inputs = inputs_of(weight, outputs);
-    let count = count_rows(rows, inputs);
-    assert_eq!(dout.len(), count * outputs, "there is an output gradient for each row");
-    let piece = piece_rows(count);
-    let drows = wants_rows.then(|| {
-        let right = Packed::new(Matrix::new(weight, outputs, inputs));
-        let mut drows = Buffer::take(rows.len());
-        let work = drows.chunks_mut(piece * inputs).zip(dout.chunks(piece * outputs));
-        parallel::for_each(work, |(drows, dout)| {
-            let left = Matrix::new(dout, dout.len() / outputs, outputs);
-            product(arch, Kernel::ProductInputGradient, left, &right, drows, false);
-        });
-        drows
-    });
+    let count = count_rows(dout, outputs);
+    let matrix = Matrix::new(weight, outputs, inputs);
+    let mut drows = wants_rows.then(|| Buffer::take(count * inputs));
     let mut dweight = vec![0.0; weight.len()];
-    let [left, right] =
-        [(dout, outputs), (rows, inputs)].map(|(values, columns)| Matrix::new(values, count, columns));
-    add_turned_product(arch, left, right, &mut dweight);
+    match input {
+        LinearInput::Rows(rows) => {
+            assert_eq!(rows.len(), count * inputs, "there is an output gradient for each row");
+            if let Some(drows) = &mut drows {
+                let (right, piece) = (Packed::new(matrix), piece_rows(count));
+                let work = drows.chunks_mut(piece * inputs).zip(dout.chunks(piece * outputs));
+                parallel::for_each(work, |(drows, dout)| {
+                    let left = Matrix::new(dout, dout.len() / outputs, outputs);
+                    product(arch, Kernel::ProductInputGradient, left, &right, drows, false);
+                });
+            }
+            let [left, right] = [(dout, outputs), (rows, inputs)]
+                .map(|(values, columns)| Matrix::new(values, count, columns));
+            add_turned_product(arch, left, right, &mut dweight);
+        }
+        LinearInput::Kept(KeptLinear(rows)) => {
+            if let Some(drows) = &mut drows {
+                let right = PackedPairs::new(bf16, matrix);
+                pairs_times(bf16, Kernel::ProductInputGradient, dout, &right, None, drows);
+            }
+            let left = pack_rows(bf16, dout, outputs);
+            let sides = [left.pairs(), rows.pairs()];
+            pairs_product::add_turned_product(bf16, sides, [outputs, inputs], &mut dweight);
+        }
+    }
     LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
+}
+
+/// `rows right + bias` in bf16, piece by piece.
+fn pairs_times(
+    bf16: Bf16,
+    kernel: Kernel,
+    rows: &[f32],
+    right: &PackedPairs,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+) {
+    let (inputs, outputs) = (right.inner, right.columns);
+    let pairs = pack_columns(bf16, rows, inputs);
+    let piece = piece_rows(rows.len() / inputs);
+    let work = out.chunks_mut(piece * outputs).zip(pairs.pairs().chunks(piece * columns::count(inputs)));
+    parallel::for_each(work, |(out, pairs)| {
+        let rows = 0..out.len() / outputs;
+        let mut finish = Store { out, columns: outputs, bias };
+        let (left, right) = (Left::Columns(pairs), Right::Packed(right));
+        pairs_product::product(bf16, kernel, left, rows, &right, &mut finish);
+    });
 }
 
 fn inputs_of(weight: &[f32], outputs: usize) -> usize {
@@ -140,7 +231,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::ladder;
+    use crate::instructions::engines;
     use crate::testing::noise;
 
     #[test]
@@ -165,21 +256,30 @@ mod tests {
                 (0..count).map(|row| d(row, output) * x(row, input)).sum()
             });
             let dbias = table(1, outputs, &|_, output| (0..count).map(|row| d(row, output)).sum());
-            for (name, arch) in ladder() {
-                let check = |what: &str, found: &[f32], expected: &[f64]| {
-                    assert_eq!(found.len(), expected.len(), "{what}");
-                    for (found, expected) in found.iter().zip(expected) {
-                        let error = (f64::from(*found) - expected).abs();
-                        assert!(error < 1e-4, "{name}, {count} x {inputs} to {outputs}, {what}: {error}");
-                    }
-                };
-                let packed = PackedLinear::new(&weight, outputs);
-                check("out", &forward(arch, &rows, &packed, &bias), &out);
-                let found = backward(arch, &rows, &weight, outputs, &dout, true);
-                check("rows", &found.rows.unwrap(), &drows);
-                check("weight", &found.weight, &dweight);
-                check("bias", &found.bias, &dbias);
-                assert_eq!(backward(arch, &rows, &weight, outputs, &dout, false).rows, None);
+            for (name, engine) in engines() {
+                for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 5e-3)] {
+                    let check = |what: &str, found: &[f32], expected: &[f64]| {
+                        assert_eq!(found.len(), expected.len(), "{what}");
+                        let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt().max(1.0);
+                        for (found, expected) in found.iter().zip(expected) {
+                            let error = (f64::from(*found) - expected).abs() / norm;
+                            assert!(
+                                error < bound,
+                                "{name}, {count} x {inputs} to {outputs}, {what}: {error}"
+                            );
+                        }
+                    };
+                    let packed = PackedLinear::new(&weight, outputs, precision);
+                    let (found, kept) = forward(engine, &rows, &packed, &bias, true);
+                    check("out", &found, &out);
+                    assert_eq!(kept.is_some(), precision == Precision::Bf16);
+                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
+                    let found = backward(engine, input, &weight, outputs, &dout, true);
+                    check("rows", &found.rows.unwrap(), &drows);
+                    check("weight", &found.weight, &dweight);
+                    check("bias", &found.bias, &dbias);
+                    assert_eq!(backward(engine, input, &weight, outputs, &dout, false).rows, None);
+                }
             }
         }
     }

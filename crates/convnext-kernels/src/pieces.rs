@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// The pieces of `values` in these ranges, which rise and do not overlap.
-pub(crate) fn pieces(values: &mut [f32], ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [f32]> {
+pub(crate) fn pieces<T>(values: &mut [T], ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [T]> {
     let (mut rest, mut position) = (values, 0);
     let mut found = Vec::new();
     for range in ranges {

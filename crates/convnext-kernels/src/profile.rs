@@ -15,6 +15,7 @@ pub(crate) enum Kernel {
     LayerNorm,
     LayerNormGradient,
     Packing,
+    Rounding,
     ProductForward,
     ProductInputGradient,
     ProductWeightGradient,
@@ -26,13 +27,14 @@ pub(crate) enum Kernel {
     Optimizer,
 }
 
-const KERNELS: [(Kernel, &str); 15] = [
+const KERNELS: [(Kernel, &str); 16] = [
     (Kernel::DepthwiseForward, "depthwise forward"),
     (Kernel::DepthwiseInputGradient, "depthwise input gradient"),
     (Kernel::DepthwiseWeightGradient, "depthwise weight gradient"),
     (Kernel::LayerNorm, "LayerNorm forward"),
     (Kernel::LayerNormGradient, "LayerNorm gradient"),
     (Kernel::Packing, "packing of weights"),
+    (Kernel::Rounding, "rounding to bf16 and back"),
     (Kernel::ProductForward, "linear layers forward"),
     (Kernel::ProductInputGradient, "linear layers input gradient"),
     (Kernel::ProductWeightGradient, "linear layers weight gradient"),

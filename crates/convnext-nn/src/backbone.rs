@@ -4,6 +4,7 @@
 
 use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES};
+use convnext_kernels::Precision;
 
 use crate::block::Block;
 use crate::layers::{Convolution, LayerNorm};
@@ -100,6 +101,19 @@ impl Backbone {
         let of_stage =
             |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_memory(memory)).collect();
         Self { stages: self.stages.into_iter().map(of_stage).collect(), ..self }
+    }
+
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        let Self { stem, downsampling, stages } = self;
+        let of_stage =
+            |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_precision(precision)).collect();
+        let of_downsampling =
+            |layer: Downsampling| Downsampling { conv: layer.conv.with_precision(precision), ..layer };
+        Self {
+            stem: Stem { conv: stem.conv.with_precision(precision), ..stem },
+            downsampling: downsampling.into_iter().map(of_downsampling).collect(),
+            stages: stages.into_iter().map(of_stage).collect(),
+        }
     }
 
     /// The rows after each stage.

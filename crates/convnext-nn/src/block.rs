@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_kernels::PackedBlock;
+use convnext_kernels::{PackedBlock, Precision};
 
 use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
@@ -29,6 +29,8 @@ pub struct Block {
     #[module(skip)]
     memory: BlockMemory,
     #[module(skip)]
+    precision: Precision,
+    #[module(skip)]
     packing: PackingCache<PackedBlock>,
 }
 
@@ -42,6 +44,7 @@ impl Block {
             pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
             gamma: layer_scale.map(|value| scope.constant([channels], value)),
             memory: BlockMemory::default(),
+            precision: Precision::default(),
             packing: PackingCache::default(),
         }
     }
@@ -51,6 +54,11 @@ impl Block {
         Self { memory, ..self }
     }
 
+    /// The same block whose linear layers multiply in this precision.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, packing: PackingCache::default(), ..self }
+    }
+
     /// Runs the block on the rows of a stage.
     ///
     /// `branch_scales` is drop path: one factor for each image, or `None` for no dropping.
@@ -58,7 +66,8 @@ impl Block {
     /// # Shapes
     /// - rows, output: `[rows, C]`
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, branch_scales: Option<Vec<f32>>) -> Tensor<2> {
-        block::block(rows, self.parameters(), sites, branch_scales, self.memory, self.packing.clone())
+        let plan = (self.memory, self.precision);
+        block::block(rows, self.parameters(), sites, branch_scales, plan, self.packing.clone())
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

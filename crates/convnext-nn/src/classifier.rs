@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES, Seed};
+use convnext_kernels::Precision;
 
 use crate::backbone::{Backbone, rows_to_map};
 use crate::layers::{LayerNorm, Linear};
@@ -63,6 +64,13 @@ impl ConvNext {
     #[must_use]
     pub fn with_memory(self, memory: BlockMemory) -> Self {
         Self { backbone: self.backbone.with_memory(memory), ..self }
+    }
+
+    /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let head = self.head.map(|head| head.with_precision(precision));
+        Self { backbone: self.backbone.with_precision(precision), head, ..self }
     }
 
     /// The logits of a batch; the pooled features of the last stage when there is no head.

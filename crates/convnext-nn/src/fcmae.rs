@@ -6,7 +6,7 @@
 use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::{EncoderKind, FcmaeConfig, Mask, PatchGrid, STAGES, Seed};
-use convnext_kernels::{PatchedImages, Sites};
+use convnext_kernels::{PatchedImages, Precision, Sites};
 
 use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
@@ -79,6 +79,15 @@ impl Fcmae {
     pub fn with_memory(self, memory: BlockMemory) -> Self {
         let decoder = self.decoder.into_iter().map(|block| block.with_memory(memory)).collect();
         Self { encoder: self.encoder.with_memory(memory), decoder, ..self }
+    }
+
+    /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let decoder = self.decoder.into_iter().map(|block| block.with_precision(precision)).collect();
+        let encoder = self.encoder.with_precision(precision);
+        let [proj, pred] = [self.proj, self.pred].map(|layer| layer.with_precision(precision));
+        Self { encoder, proj, decoder, pred, ..self }
     }
 
     /// Encodes the kept patches, predicts the removed ones and compares them with the pixels.

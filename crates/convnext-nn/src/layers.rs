@@ -2,11 +2,10 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_kernels::PackedLinear;
+use convnext_kernels::Precision;
 
 use crate::ops::layer_norm::layer_norm;
-use crate::ops::linear::linear;
-use crate::ops::packing::PackingCache;
+use crate::ops::linear::{LinearPlan, linear};
 use crate::parameters::Scope;
 
 /// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
@@ -40,7 +39,7 @@ pub struct Linear {
     /// `[out]`, starts at 0.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
-    packing: PackingCache<PackedLinear>,
+    plan: LinearPlan,
 }
 
 impl Linear {
@@ -49,8 +48,13 @@ impl Linear {
         Self {
             weight: scope.scaled_weight("weight", [outputs, inputs], factor),
             bias: scope.constant([outputs], 0.0),
-            packing: PackingCache::default(),
+            plan: LinearPlan::default(),
         }
+    }
+
+    /// The same layer that multiplies in this precision.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { plan: LinearPlan::new(precision), ..self }
     }
 
     /// `rows W^T + b`.
@@ -59,7 +63,7 @@ impl Linear {
     /// - rows: `[rows, in]`
     /// - output: `[rows, out]`
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
-        linear(rows, self.weight.val(), self.bias.val(), &self.packing)
+        linear(rows, self.weight.val(), self.bias.val(), &self.plan)
     }
 }
 
@@ -72,7 +76,7 @@ pub struct Convolution {
     /// `[out]`, starts at 0.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
-    packing: PackingCache<PackedLinear>,
+    plan: LinearPlan,
 }
 
 impl Convolution {
@@ -80,8 +84,13 @@ impl Convolution {
         Self {
             weight: scope.weight("weight", shape),
             bias: scope.constant([shape[0]], 0.0),
-            packing: PackingCache::default(),
+            plan: LinearPlan::default(),
         }
+    }
+
+    /// The same layer that multiplies in this precision.
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+        Self { plan: LinearPlan::new(precision), ..self }
     }
 
     /// A convolution whose stride is its kernel, over rows that already hold a kernel's worth of
@@ -91,7 +100,7 @@ impl Convolution {
     /// - rows: `[rows, in * height * width]`
     /// - output: `[rows, out]`
     pub fn forward_patches(&self, rows: Tensor<2>) -> Tensor<2> {
-        linear(rows, self.weight.val(), self.bias.val(), &self.packing)
+        linear(rows, self.weight.val(), self.bias.val(), &self.plan)
     }
 
     /// The same for inputs in the order (y, x, channel), as gathered rows have it.
@@ -100,7 +109,7 @@ impl Convolution {
     /// - rows: `[rows, height * width * in]`
     /// - output: `[rows, out]`
     pub fn forward_gathered(&self, rows: Tensor<2>) -> Tensor<2> {
-        linear(rows, self.weight.val().permute([0, 2, 3, 1]), self.bias.val(), &self.packing)
+        linear(rows, self.weight.val().permute([0, 2, 3, 1]), self.bias.val(), &self.plan)
     }
 }
 

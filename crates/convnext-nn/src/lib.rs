@@ -46,3 +46,4 @@ pub use site_map::{SiteMap, SitePyramid};
 pub use values::tensor_values;
 
 pub use convnext_kernels as kernels;
+pub use convnext_kernels::Precision;

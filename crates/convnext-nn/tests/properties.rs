@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use burn::prelude::*;
 use common::device::test_device;
 use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
@@ -11,7 +13,7 @@ use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
 };
 use convnext_kernels::Sites;
-use convnext_nn::BlockMemory;
+use convnext_nn::{BlockMemory, Precision};
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SiteMap, SitePyramid, forward_masked_dense,
     images_to_patches, parameter_shapes, replace_parameters, tensor_values,
@@ -66,14 +68,46 @@ fn computing_a_block_again_changes_no_bit() {
     let pixels = images([3, 3, 24, 32], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
     for name in ["micro", "v1-micro"] {
-        let run = |memory| {
-            let model = ruled(Fcmae::new(&fcmae(name, EncoderKind::Sparse), Seed(0), &device).unwrap());
-            let model = model.with_memory(memory);
-            let loss = model.forward(pixels.clone(), &masks).unwrap().loss;
-            (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
-        };
-        assert_eq!(run(BlockMemory::Keep), run(BlockMemory::Recompute), "{name}");
+        for precision in [Precision::F32, Precision::Bf16] {
+            let run = |memory| loss_and_gradients(name, memory, precision, &pixels, &masks);
+            assert_eq!(run(BlockMemory::Keep), run(BlockMemory::Recompute), "{name}, {precision:?}");
+        }
     }
+}
+
+/// As far as 8 bits of mantissa reach, with all layers of the autoencoder one after the other.
+#[test]
+fn rounding_to_bf16_changes_losses_and_gradients_by_no_more_than_it_must() {
+    let device = test_device().autodiff();
+    let pixels = images([3, 3, 24, 32], &device);
+    let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
+    for name in ["micro", "v1-micro"] {
+        let run = |memory, precision| loss_and_gradients(name, memory, precision, &pixels, &masks);
+        let (exact, exact_gradients) = run(BlockMemory::Keep, Precision::F32);
+        let others = [(BlockMemory::KeepBf16, Precision::F32), (BlockMemory::Keep, Precision::Bf16)];
+        for (memory, precision) in others {
+            let (loss, gradients) = run(memory, precision);
+            assert!((loss - exact).abs() < 5e-3 * exact, "{name}, {precision:?}: {loss}, {exact}");
+            for (parameter, gradient) in &exact_gradients {
+                let what = format!("{name}, {memory:?}, {precision:?}: {parameter}");
+                assert_close(&what, &gradients[parameter], gradient, 5e-2);
+            }
+        }
+    }
+}
+
+fn loss_and_gradients(
+    name: &str,
+    memory: BlockMemory,
+    precision: Precision,
+    pixels: &Tensor<4>,
+    masks: &[Mask],
+) -> (f32, BTreeMap<String, Vec<f32>>) {
+    let config = fcmae(name, EncoderKind::Sparse);
+    let model = ruled(Fcmae::new(&config, Seed(0), &pixels.device()).unwrap());
+    let model = model.with_memory(memory).with_precision(precision);
+    let loss = model.forward(pixels.clone(), masks).unwrap().loss;
+    (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
 }
 
 #[test]

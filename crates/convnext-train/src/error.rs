@@ -107,6 +107,11 @@ pub enum TrainError {
         /// What there is, in words.
         available: String,
     },
+    /// The largest batch was asked for where nobody knows how much memory is free.
+    #[error(
+        "--batch-size auto needs to know how much memory is free, which only the CPU tells; name a number instead"
+    )]
+    UnknownMemory,
     /// A file of the output folder cannot be written.
     #[error("cannot write {path}: {source}; check that the folder exists, is writable and has space")]
     Output {

@@ -69,12 +69,19 @@ pub fn finetune(
     }
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
+    let need = |recipe: &FinetuneRecipe| {
+        MemoryNeed::of_finetuning(&config, recipe, settings.memory, settings.precision)
+    };
+    let of_batch = |batch| need(&recipe.with_batch(batch));
+    if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
+        recipe = recipe.with_batch(batch);
+    }
     let transform = Transform::Train(recipe.augmentation.transform(size));
     let lesson = settings.prepare(train_data.clone(), transform, &config, &mut recipe.training)?;
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
-    MemoryNeed::of_finetuning(&config, &recipe, settings.memory)?.check(device)?;
+    need(&recipe)?.check(device)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
     let resolved = Resolved::new(resolved, &train_data);
@@ -116,7 +123,7 @@ pub fn finetune(
             classes,
         },
     };
-    let model = model.with_memory(settings.memory);
+    let model = model.with_memory(settings.memory).with_precision(settings.precision);
     let learner = Learner::new(model, &recipe.training, layer_decay);
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Finetuned { weights: run.weights(), summary, held_out })

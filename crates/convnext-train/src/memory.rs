@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
-use convnext_nn::{BlockMemory, is_cpu};
+use convnext_nn::{BlockMemory, Precision, is_cpu};
 use sysinfo::System;
 
 use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
@@ -10,12 +10,13 @@ use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
 /// Bytes of a value.
 const VALUE: u64 = 4;
 
-/// Tensors of a block's width that it keeps for its gradient: what goes in, and unless that is computed
+/// Halves of tensors of a block's width that it keeps for its gradient: what goes in, and unless that is computed
 /// again, what the convolution puts out, and four for what the first linear layer does.
-const fn kept_tensors(memory: BlockMemory) -> u64 {
-    match memory {
-        BlockMemory::Keep => 6,
-        BlockMemory::Recompute => 1,
+const fn kept_halves(memory: BlockMemory, precision: Precision) -> u64 {
+    match (memory, precision) {
+        (BlockMemory::Keep, Precision::F32) => 12,
+        (BlockMemory::Keep, Precision::Bf16) | (BlockMemory::KeepBf16, _) => 6,
+        (BlockMemory::Recompute, _) => 2,
     }
 }
 
@@ -28,6 +29,9 @@ const WORKING_TENSORS: u64 = 9;
 
 /// Copies of a batch's images: in the loader's queue, in the making, on the device, cut into patches.
 const IMAGE_COPIES: u64 = 6;
+
+/// The largest batch that is looked for: that of the paper's pre-training (Table 8).
+const LARGEST_BATCH: usize = 4096;
 
 /// What the program needs before it has read an image, with what its allocator keeps at hand.
 const PROGRAM: u64 = 240 << 20;
@@ -48,6 +52,7 @@ impl MemoryNeed {
         config: &FcmaeConfig,
         recipe: &PretrainRecipe,
         memory: BlockMemory,
+        precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.masking.image_size;
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
@@ -59,8 +64,8 @@ impl MemoryNeed {
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
             + depth * (8 * width * width + 65 * width);
         let patches = batch * grid.patches() as u64;
-        let need = Activations::of_encoder(&config.encoder, size, batch, share, memory)?
-            .and_blocks(depth, patches, width, memory);
+        let need = Activations::of_encoder(&config.encoder, size, batch, share, memory, precision)?
+            .and_blocks(depth, patches, width, kept_halves(memory, precision));
         // Predictions, targets and their difference.
         let predictions = 4 * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
@@ -74,9 +79,11 @@ impl MemoryNeed {
         config: &ModelConfig,
         recipe: &FinetuneRecipe,
         memory: BlockMemory,
+        precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.regularization.image_size;
-        let need = Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0, memory)?;
+        let need =
+            Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0, memory, precision)?;
         Self::sum(config, size, 0, need.values(), &recipe.training)
     }
 
@@ -93,6 +100,26 @@ impl MemoryNeed {
         let copies = 5 + u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
         let images = training.batch_size as u64 * 3 * (size * size) as u64 * IMAGE_COPIES;
         Ok(Self { bytes: PROGRAM + VALUE * (copies * parameters + activations + images) })
+    }
+
+    /// The largest batch of a training whose need fits into the memory that is free, and at most
+    /// [`LARGEST_BATCH`]. `need` tells that of a batch.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownMemory`] on other devices than the CPU, [`TrainError::Memory`] when not even one image
+    /// fits, and what `need` fails with.
+    pub fn largest_batch(
+        device: &Device,
+        need: impl Fn(usize) -> Result<Self, ConfigError>,
+    ) -> Result<usize, TrainError> {
+        let available = available().filter(|_| is_cpu(device)).ok_or(TrainError::UnknownMemory)?;
+        let found = largest(available, &need)?;
+        if found == 0 {
+            let needed = in_words(need(1)?.bytes);
+            return Err(TrainError::Memory { needed, available: in_words(available) });
+        }
+        log::info!("batches of {found} images fit into {} of memory", in_words(available));
+        Ok(found)
     }
 
     /// Compares the need with the memory that is free; warns when it is close. Other devices than the CPU
@@ -116,6 +143,19 @@ impl MemoryNeed {
     }
 }
 
+/// The largest batch whose need fits into so many bytes; the need grows with the batch.
+fn largest(
+    bytes: u64,
+    need: impl Fn(usize) -> Result<MemoryNeed, ConfigError>,
+) -> Result<usize, ConfigError> {
+    let (mut fits, mut too_large) = (0, LARGEST_BATCH + 1);
+    while too_large - fits > 1 {
+        let middle = fits.midpoint(too_large);
+        if need(middle)?.bytes <= bytes { fits = middle } else { too_large = middle }
+    }
+    Ok(fits)
+}
+
 /// Values that the layers keep for the backward pass, and those of the largest block at work.
 struct Activations {
     kept: u64,
@@ -130,12 +170,13 @@ impl Activations {
         batch: u64,
         share: f64,
         memory: BlockMemory,
+        precision: Precision,
     ) -> Result<Self, ConfigError> {
         let mut all = Self { kept: 0, largest: 0 };
         let stages = config.stage_sizes(size, size)?.into_iter().zip(config.widths).zip(config.depths);
         for (([rows, columns], width), depth) in stages {
             let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
-            all = all.and_blocks(depth as u64, sites, width as u64, memory);
+            all = all.and_blocks(depth as u64, sites, width as u64, kept_halves(memory, precision));
             let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
             all.kept = all.kept.saturating_add(before);
         }
@@ -143,10 +184,10 @@ impl Activations {
     }
 
     /// Adds blocks of a stage.
-    fn and_blocks(self, depth: u64, sites: u64, width: u64, memory: BlockMemory) -> Self {
+    fn and_blocks(self, depth: u64, sites: u64, width: u64, kept_halves: u64) -> Self {
         let input = sites.saturating_mul(width);
         Self {
-            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(kept_tensors(memory)))),
+            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(kept_halves)) / 2),
             largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
         }
     }
@@ -183,7 +224,7 @@ mod tests {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let recipe = PretrainRecipe::load("plain", &settings).unwrap();
         let config = FcmaeConfig::new(find_model(model).unwrap().config());
-        MemoryNeed::of_pretraining(&config, &recipe, BlockMemory::Keep).unwrap().bytes
+        MemoryNeed::of_pretraining(&config, &recipe, BlockMemory::Keep, Precision::F32).unwrap().bytes
     }
 
     /// Peaks that were measured with two threads, in MiB: model, batch, peak.
@@ -209,6 +250,21 @@ mod tests {
         }
         assert_eq!(in_words(3 << 30), "3.0 GiB");
         assert_eq!(in_words(300 << 20), "300 MiB");
+    }
+
+    #[test]
+    fn the_largest_batch_is_the_last_one_that_fits() {
+        let need = |batch: usize| Ok(MemoryNeed { bytes: 1000 + 10 * batch as u64 });
+        for (bytes, expected) in [(999, 0), (1009, 0), (1010, 1), (1019, 1), (2000, 100), (1 << 40, 4096)] {
+            assert_eq!(largest(bytes, need).unwrap(), expected, "{bytes} bytes");
+        }
+        let device = Device::flex();
+        assert_eq!(
+            MemoryNeed::largest_batch(&device, |_| Ok(MemoryNeed { bytes: 1 })).unwrap(),
+            LARGEST_BATCH
+        );
+        let error = MemoryNeed::largest_batch(&device, |_| Ok(MemoryNeed { bytes: 1 << 50 })).unwrap_err();
+        assert!(matches!(error, TrainError::Memory { .. }), "{error}");
     }
 
     #[test]

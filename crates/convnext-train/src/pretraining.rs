@@ -59,9 +59,16 @@ pub fn pretrain(
     let grid = PatchGrid::of_image(&config.encoder, size, size)?;
     let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
     let dataset = open_unlabelled(&settings.data)?;
+    let need = |recipe: &PretrainRecipe| {
+        MemoryNeed::of_pretraining(config, recipe, settings.memory, settings.precision)
+    };
+    let of_batch = |batch| need(&recipe.with_batch(batch));
+    if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
+        recipe = recipe.with_batch(batch);
+    }
     let transform = Transform::Train(recipe.augmentation.transform(size));
     let lesson = settings.prepare(dataset.clone(), transform, &config.encoder, &mut recipe.training)?;
-    MemoryNeed::of_pretraining(config, &recipe, settings.memory)?.check(device)?;
+    need(&recipe)?.check(device)?;
 
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
@@ -97,7 +104,7 @@ pub fn pretrain(
             classes: ClassNames::default(),
         },
     };
-    let model = model.with_memory(settings.memory);
+    let model = model.with_memory(settings.memory).with_precision(settings.precision);
     let learner = Learner::new(model, &recipe.training, None);
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Pretrained { weights: run.weights(), summary })

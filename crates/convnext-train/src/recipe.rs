@@ -217,6 +217,12 @@ impl PretrainRecipe {
         PRETRAINING.iter().map(|(name, _)| *name)
     }
 
+    /// The same recipe with another batch.
+    pub(crate) fn with_batch(&self, batch_size: usize) -> Self {
+        let training = TrainingRecipe { batch_size, ..self.training.clone() };
+        Self { training, ..self.clone() }
+    }
+
     /// Reads a recipe: the name of a built-in one, or the path of a TOML file. Each of `settings` replaces
     /// one key, as in `training.weight_decay=0.1`.
     ///
@@ -236,6 +242,12 @@ impl FinetuneRecipe {
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         FINETUNING.iter().map(|(name, _)| *name)
+    }
+
+    /// The same recipe with another batch.
+    pub(crate) fn with_batch(&self, batch_size: usize) -> Self {
+        let training = TrainingRecipe { batch_size, ..self.training.clone() };
+        Self { training, ..self.clone() }
     }
 
     /// Reads a recipe, as [`PretrainRecipe::load`] does. From scratch, rate and warm-up are those of

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
 use serde::{Deserialize, Serialize};
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::checkpoint::{Best, Checkpoints, Progress};
 use crate::events::{self, EVENTS_FILE};
@@ -248,6 +248,13 @@ fn read_config(path: &Path) -> Result<Option<Table>, TrainError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(bad(error.to_string())),
     }
+}
+
+/// The batch that a run began with, if there is one.
+pub(crate) fn recorded_batch(run: &Path) -> Result<Option<usize>, TrainError> {
+    let config = read_config(&run.join(CONFIG_FILE))?;
+    let batch = config.as_ref().and_then(|config| config.get("recipe")?.get("training")?.get("batch_size"));
+    Ok(batch.and_then(Value::as_integer).and_then(|batch| usize::try_from(batch).ok()))
 }
 
 fn read_summary(path: &Path) -> Result<Option<Summary>, TrainError> {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use convnext_core::{ModelConfig, Seed};
+use burn::tensor::Device;
+use convnext_core::{ConfigError, ModelConfig, Seed};
 use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
-use convnext_nn::BlockMemory;
-use convnext_nn::ModelError;
-use serde::Serialize;
+use convnext_nn::{BlockMemory, ModelError, Precision};
+use serde::{Serialize, Serializer};
 
-use crate::{Continue, Length, Schedule, Start, TrainError, TrainingRecipe};
+use crate::run_folder::recorded_batch;
+use crate::{Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
 
 /// Channels of every picture that is read.
 const COLOURS: usize = 3;
@@ -43,12 +44,35 @@ pub struct RunSettings {
     /// Fail at the first image that cannot be read, instead of replacing it.
     #[serde(skip)]
     pub strict: bool,
-    /// What blocks keep for their backward: speed or memory, and the same bits.
-    #[serde(skip)]
+    /// What blocks keep for their backward. Recorded only where it changes what is computed.
+    #[serde(skip_serializing_if = "keeps_the_bits", serialize_with = "rounded_memory")]
     pub memory: BlockMemory,
+    /// Whether the batch is the largest that fits into memory, whatever the recipe says. A run that goes on has the
+    /// batch that it began with.
+    #[serde(skip)]
+    pub automatic_batch: bool,
+    /// What linear layers multiply. Recorded unless it is f32.
+    #[serde(skip_serializing_if = "is_f32", serialize_with = "precision_name")]
+    pub precision: Precision,
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,
+}
+
+fn keeps_the_bits(memory: &BlockMemory) -> bool {
+    *memory != BlockMemory::KeepBf16
+}
+
+fn rounded_memory<S: Serializer>(_: &BlockMemory, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("keep-bf16")
+}
+
+fn is_f32(precision: &Precision) -> bool {
+    *precision == Precision::F32
+}
+
+fn precision_name<S: Serializer>(precision: &Precision, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(precision.name())
 }
 
 /// Images and schedule of a run, ready to go.
@@ -83,6 +107,25 @@ impl RunSettings {
     /// Where a supervised training starts.
     pub fn start(&self) -> Start {
         if self.init.is_some() { Start::Weights } else { Start::Scratch }
+    }
+
+    /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.
+    ///
+    /// # Errors
+    /// As [`MemoryNeed::largest_batch`], and [`TrainError::BadRun`] when the folder of a run that goes on is damaged.
+    pub(crate) fn find_batch(
+        &self,
+        device: &Device,
+        images: usize,
+        need: impl Fn(usize) -> Result<MemoryNeed, ConfigError>,
+    ) -> Result<Option<usize>, TrainError> {
+        if !self.automatic_batch {
+            return Ok(None);
+        }
+        let begun = if self.go_on == Continue::New { None } else { recorded_batch(&self.out)? };
+        begun
+            .map_or_else(|| MemoryNeed::largest_batch(device, need).map(|found| found.min(images)), Ok)
+            .map(Some)
     }
 
     /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch

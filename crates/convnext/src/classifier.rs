@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::prelude::*;
 use convnext_core::{ClassNames, Preprocessing};
 use convnext_data::{Picture, prepare_for_evaluation};
-use convnext_nn::{ConvNext, DropPath, tensor_values};
+use convnext_nn::{ConvNext, DropPath, Precision, tensor_values};
 use convnext_train::{TrainError, load_classifier, log_probabilities};
 use serde::Serialize;
 
@@ -48,6 +48,12 @@ impl Classifier {
         let (model, metadata) = load_classifier(path, device)?;
         let (preprocessing, classes) = (metadata.preprocessing, metadata.classes);
         Ok(Self { model, preprocessing, classes, device: device.clone() })
+    }
+
+    /// The same, whose linear layers multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { model: self.model.with_precision(precision), ..self }
     }
 
     /// The network.

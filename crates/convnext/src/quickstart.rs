@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use convnext_core::{ConfigError, FcmaeConfig, ModelConfig, Seed, find_model};
 use convnext_data::Orientation;
 use convnext_io::replace_file;
-use convnext_nn::BlockMemory;
+use convnext_nn::{BlockMemory, Precision};
 use convnext_train::{
     CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Length, Observer, PretrainJob, PretrainRecipe,
     Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe, finetune, pretrain,
@@ -53,6 +53,8 @@ pub struct Quickstart {
     pub threads: usize,
     /// Where it trains.
     pub device: Device,
+    /// What linear layers multiply.
+    pub precision: Precision,
 }
 
 /// Why a quickstart ended early.
@@ -293,6 +295,8 @@ impl Quickstart {
             go_on: self.go_on,
             strict: true,
             memory: BlockMemory::Keep,
+            automatic_batch: false,
+            precision: self.precision,
             checkpoint_every: CHECKPOINT_EVERY,
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::prelude::*;
 use convnext_core::{FcmaeConfig, Mask, PatchGrid, Preprocessing};
 use convnext_data::Picture;
-use convnext_nn::Fcmae;
+use convnext_nn::{Fcmae, Precision};
 use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
 
 /// A masked autoencoder, ready for pictures.
@@ -32,6 +32,12 @@ impl Reconstructor {
     pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let (model, metadata) = load_fcmae(path, device)?;
         Ok(Self { model, preprocessing: metadata.preprocessing, device: device.clone() })
+    }
+
+    /// The same, whose linear layers multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { model: self.model.with_precision(precision), ..self }
     }
 
     /// The configuration of the autoencoder.

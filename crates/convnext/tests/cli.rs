@@ -23,6 +23,7 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod precision;
     mod pretraining;
     mod quickstarting;
     mod reconstructing;

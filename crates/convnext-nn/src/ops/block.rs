@@ -14,7 +14,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::{KeptBlock, PackedBlock, Sites};
+use convnext_kernels::{KeptBlock, PackedBlock, Precision, Sites};
 
 use crate::SiteMap;
 use crate::ops::graph::{leaf, pull_back, register};
@@ -126,12 +126,16 @@ impl<B: Backend> BlockParameters<B> {
     }
 }
 
-/// What a block keeps of its forward for its backward. Gradients have the same bits either way.
+/// What a block keeps of its forward for its backward. Gradients have the same bits with [`Self::Keep`] and
+/// [`Self::Recompute`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BlockMemory {
-    /// What its convolution and its first linear layer put out: five times its input, the fastest.
+    /// Its input, and what its convolution and its first linear layer put out, five times as much: the fastest. All
+    /// of it is rounded to bf16 if that is what linear layers multiply.
     #[default]
     Keep,
+    /// The same rounded to bf16, half as much memory, while linear layers multiply in f32.
+    KeepBf16,
     /// Nothing but its input: its backward runs that much of its forward again.
     Recompute,
 }
@@ -146,6 +150,8 @@ pub struct BlockPlan {
     pub branch_scales: Option<Vec<f32>>,
     /// What to keep for the backward.
     pub memory: BlockMemory,
+    /// What linear layers multiply on the CPU. Other devices compute in f32.
+    pub precision: Precision,
     /// Where the CPU backend keeps packed weights between inferences; none while parameters change.
     pub packing: Option<PackingCache<PackedBlock>>,
 }
@@ -186,15 +192,17 @@ pub trait DifferentiableBlock: BlockBackend {
         (Self::block(rows, parameters, placement, plan), None)
     }
 
-    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`.
+    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`. There are no rows if what was
+    /// kept has them.
     fn block_backward(
-        rows: FloatTensor<Self>,
+        rows: Option<FloatTensor<Self>>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
         _kept: Option<KeptBlock>,
         output_gradient: FloatTensor<Self>,
     ) -> BlockGradients<Self> {
+        let rows = rows.unwrap_or_else(|| unreachable!("only kernels keep rows themselves"));
         differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
     }
 }
@@ -225,7 +233,8 @@ pub(crate) fn differentiate_default_body<B: Backend>(
 /// What the graph keeps of a block.
 #[derive(Debug, Clone)]
 struct SavedBlock<B: Backend> {
-    rows: FloatTensor<B>,
+    /// None if what was kept has them.
+    rows: Option<FloatTensor<B>>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: BlockPlan,
@@ -270,15 +279,15 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         };
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
-        let saved =
-            SavedBlock { rows, parameters, placement: placement.convert(), plan, kept: None, held: None };
+        let placement = placement.convert();
+        let saved = SavedBlock { rows: None, parameters, placement, plan, kept: None, held: None };
         // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
         // GRN, 1 more for LayerScale.
         match guards.len() {
-            9 => record::<B, C, 9>(guards, saved),
-            10 => record::<B, C, 10>(guards, saved),
-            11 => record::<B, C, 11>(guards, saved),
-            _ => record::<B, C, 12>(guards, saved),
+            9 => record::<B, C, 9>(guards, rows, saved),
+            10 => record::<B, C, 10>(guards, rows, saved),
+            11 => record::<B, C, 11>(guards, rows, saved),
+            _ => record::<B, C, 12>(guards, rows, saved),
         }
     }
 }
@@ -287,6 +296,7 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
 /// a gradient.
 fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
     guards: Vec<NodeGuard>,
+    rows: FloatTensor<B>,
     mut saved: SavedBlock<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards: [NodeGuard; N] =
@@ -297,21 +307,23 @@ fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
             if let Some(packing) = saved.plan.packing.take() {
                 packing.clear();
             }
-            let SavedBlock { rows, parameters, placement, plan, .. } = saved.clone();
-            let output = match plan.memory {
-                BlockMemory::Recompute => B::block(rows, parameters, placement, plan),
-                BlockMemory::Keep => {
-                    let (output, kept) = B::block_keeping(rows, parameters, placement, plan);
-                    saved.kept = kept;
-                    output
+            let SavedBlock { parameters, placement, plan, .. } = saved.clone();
+            let (output, kept) = match plan.memory {
+                BlockMemory::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
+                BlockMemory::Keep | BlockMemory::KeepBf16 => {
+                    B::block_keeping(rows.clone(), parameters, placement, plan)
                 }
             };
-            let values = saved.rows.shape().num_elements() + saved.kept.as_ref().map_or(0, KeptBlock::len);
-            saved.held = Some(Arc::new(Held::new((values * size_of::<f32>()) as u64)));
+            saved.rows = Some(rows).filter(|_| !kept.as_ref().is_some_and(KeptBlock::has_rows));
+            saved.kept = kept;
+            let of_rows = |rows: &FloatTensor<B>| rows.shape().num_elements() * rows.dtype().size();
+            let bytes =
+                saved.rows.as_ref().map_or(0, of_rows) + saved.kept.as_ref().map_or(0, KeptBlock::bytes);
+            saved.held = Some(Arc::new(Held::new(bytes as u64)));
             node.finish(saved, output)
         }
         OpsKind::UnTracked(node) => {
-            node.finish(B::block(saved.rows, saved.parameters, saved.placement, saved.plan))
+            node.finish(B::block(rows, saved.parameters, saved.placement, saved.plan))
         }
     }
 }
@@ -325,14 +337,15 @@ pub(crate) fn block(
     parameters: BlockParameters<Dispatch>,
     sites: &SiteMap,
     branch_scales: Option<Vec<f32>>,
-    memory: BlockMemory,
+    (memory, precision): (BlockMemory, Precision),
     packing: PackingCache<PackedBlock>,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
         None => Placement::Dense,
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
-    let plan = BlockPlan { sites: sites.sites().clone(), branch_scales, memory, packing: Some(packing) };
+    let (sites, packing) = (sites.sites().clone(), Some(packing));
+    let plan = BlockPlan { sites, branch_scales, memory, precision, packing };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
-use convnext_kernels::{BlockWeights, KeptBlock, PackedBlock, block_backward, block_forward};
+use convnext_kernels::{BlockWeights, Keep, KeptBlock, PackedBlock, block_backward, block_forward};
 
 use crate::ops::block::{
-    BlockBackend, BlockGradients, BlockParameters, BlockPlan, DifferentiableBlock, GrnParameters,
-    LayerScaleParameters, Placement, differentiate_default_body,
+    BlockBackend, BlockGradients, BlockMemory, BlockParameters, BlockPlan, DifferentiableBlock,
+    GrnParameters, LayerScaleParameters, Placement, differentiate_default_body,
 };
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::reference::block_in_tensor_operations;
@@ -21,7 +21,7 @@ impl BlockBackend for Flex {
         placement: Placement<Self>,
         plan: BlockPlan,
     ) -> FlexTensor {
-        forward(rows, parameters, placement, &plan, false).0
+        forward(rows, parameters, placement, &plan, Keep::Nothing).0
     }
 }
 
@@ -32,25 +32,28 @@ impl DifferentiableBlock for Flex {
         placement: Placement<Self>,
         plan: BlockPlan,
     ) -> (FlexTensor, Option<KeptBlock>) {
-        forward(rows, parameters, placement, &plan, true)
+        let keep = if plan.memory == BlockMemory::KeepBf16 { Keep::Rounded } else { Keep::Exact };
+        forward(rows, parameters, placement, &plan, keep)
     }
 
     fn block_backward(
-        rows: FlexTensor,
+        rows: Option<FlexTensor>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
         kept: Option<KeptBlock>,
         output_gradient: FlexTensor,
     ) -> BlockGradients<Self> {
-        let [rows, output_gradient] = [rows, output_gradient].map(contiguous);
+        let (rows, output_gradient) = (rows.map(contiguous), contiguous(output_gradient));
         let parameters: BlockParameters<Self> = parameters.map(contiguous);
-        let slices = (rows.as_slice::<f32>(), weights(&parameters), output_gradient.as_slice::<f32>());
-        if let (Some(x), Some(weights), Some(dout)) = slices {
+        if let (Some(weights), Some(dout)) = (weights(&parameters), output_gradient.as_slice::<f32>()) {
             let scales = plan.branch_scales.as_deref();
-            let found = block_backward(&plan.sites, x, &weights, scales, kept, dout);
-            return tensors(found, rows.shape(), &parameters);
+            // What was kept has the rows where there are none.
+            let x = rows.as_ref().and_then(FlexTensor::as_slice).unwrap_or_default();
+            let found = block_backward(&plan.sites, x, &weights, plan.precision, scales, kept, dout);
+            return tensors(found, output_gradient.shape(), &parameters);
         }
+        let rows = rows.unwrap_or_else(|| unreachable!("what was kept is of f32"));
         differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
     }
 }
@@ -60,7 +63,7 @@ fn forward(
     parameters: BlockParameters<Flex>,
     placement: Placement<Flex>,
     plan: &BlockPlan,
-    keep: bool,
+    keep: Keep,
 ) -> (FlexTensor, Option<KeptBlock>) {
     let rows = contiguous(rows);
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
@@ -79,7 +82,7 @@ fn packed(
     weights: &BlockWeights<'_>,
     plan: &BlockPlan,
 ) -> Arc<PackedBlock> {
-    let pack = || PackedBlock::new(weights);
+    let pack = || PackedBlock::new(weights, plan.precision);
     let Some(cache) = &plan.packing else { return Arc::new(pack()) };
     let p = parameters;
     let mut packed = vec![&p.expand_weight, &p.project_weight, &p.project_bias];

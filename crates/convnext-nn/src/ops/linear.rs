@@ -9,24 +9,38 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, Tensor};
-use convnext_kernels::PackedLinear;
+use convnext_kernels::{KeptLinear, LinearInput, PackedLinear, Precision};
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
 use crate::ops::packing::PackingCache;
 use crate::ops::reference::{linear_in_tensor_operations, weight_matrix};
 
+/// What a linear layer needs to know besides tensors.
+#[derive(Debug, Clone, Default)]
+pub struct LinearPlan {
+    /// What it multiplies on the CPU. Other devices compute in f32.
+    pub precision: Precision,
+    /// Where the CPU backend keeps the packed weight between inferences.
+    pub packing: PackingCache<PackedLinear>,
+}
+
+impl LinearPlan {
+    pub(crate) fn new(precision: Precision) -> Self {
+        Self { precision, packing: PackingCache::default() }
+    }
+}
+
 /// The forward of a linear layer, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait LinearBackend: Backend {
     /// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with PyTorch's weight `[O, ...]`, whose further
-    /// dimensions are read as one of I values. The CPU backend keeps the packed weight in `packing`
-    /// between inferences.
+    /// dimensions are read as one of I values.
     fn linear_rows(
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        _packing: PackingCache<PackedLinear>,
+        _plan: LinearPlan,
     ) -> FloatTensor<Self> {
         linear_in_tensor_operations::<Self>(rows, weight, bias)
     }
@@ -34,16 +48,36 @@ pub trait LinearBackend: Backend {
 
 /// What automatic differentiation needs of a backend's linear layer.
 pub trait DifferentiableLinear: LinearBackend {
+    /// [`LinearBackend::linear_rows`], and what [`Self::linear_backward`] wants instead of the rows, if it does.
+    fn linear_keeping(
+        rows: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        plan: LinearPlan,
+    ) -> (FloatTensor<Self>, Option<KeptLinear>) {
+        (Self::linear_rows(rows, weight, bias, plan), None)
+    }
+
     /// The gradients of rows, if they are wanted, of weight and of bias for an output gradient `[R, O]`,
     /// each in the shape of what it is the gradient of.
     fn linear_backward(
-        rows: FloatTensor<Self>,
+        input: SavedInput<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
         wants_rows: bool,
     ) -> (Option<FloatTensor<Self>>, [FloatTensor<Self>; 2]) {
+        let SavedInput::Rows(rows) = input else { unreachable!("only kernels keep rows themselves") };
         gradients_in_tensor_operations::<Self>(rows, weight, output_gradient, wants_rows)
     }
+}
+
+/// What the graph keeps of a layer's input.
+#[derive(Debug, Clone)]
+pub enum SavedInput<B: Backend> {
+    /// The rows, `[R, I]`.
+    Rows(FloatTensor<B>),
+    /// What the kernels made of them.
+    Kept(KeptLinear),
 }
 
 fn gradients_in_tensor_operations<B: Backend>(
@@ -62,47 +96,70 @@ fn gradients_in_tensor_operations<B: Backend>(
 
 /// The CPU backend runs the kernels on f32, and the default body on other types.
 impl LinearBackend for Flex {
-    fn linear_rows(
-        rows: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        packing: PackingCache<PackedLinear>,
-    ) -> FlexTensor {
-        let [rows, bias] = [rows, bias].map(contiguous);
-        if let [Some(x), Some(b)] = [&rows, &bias].map(FlexTensor::as_slice::<f32>)
-            && weight.dtype() == DType::F32
-        {
-            let outputs = bias.shape()[0];
-            let packed = packing.get(&[&weight], || {
-                let weight = contiguous(weight.clone());
-                let values = weight.as_slice().unwrap_or_else(|| unreachable!("the weight is f32"));
-                PackedLinear::new(values, outputs)
-            });
-            let shape = Shape::new([rows.shape()[0], outputs]);
-            return buffer_tensor(convnext_kernels::linear_forward(x, &packed, b), shape);
-        }
-        linear_in_tensor_operations::<Self>(rows, weight, bias)
+    fn linear_rows(rows: FlexTensor, weight: FlexTensor, bias: FlexTensor, plan: LinearPlan) -> FlexTensor {
+        forward(rows, weight, bias, &plan, false).0
     }
 }
 
 impl DifferentiableLinear for Flex {
-    fn linear_backward(
+    fn linear_keeping(
         rows: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        plan: LinearPlan,
+    ) -> (FlexTensor, Option<KeptLinear>) {
+        forward(rows, weight, bias, &plan, true)
+    }
+
+    fn linear_backward(
+        input: SavedInput<Self>,
         weight: FlexTensor,
         output_gradient: FlexTensor,
         wants_rows: bool,
     ) -> (Option<FlexTensor>, [FlexTensor; 2]) {
-        let [rows, weight, dout] = [rows, weight, output_gradient].map(contiguous);
-        if let [Some(x), Some(w), Some(d)] = [&rows, &weight, &dout].map(FlexTensor::as_slice::<f32>) {
+        let [weight, dout] = [weight, output_gradient].map(contiguous);
+        let rows = if let SavedInput::Rows(rows) = &input { Some(contiguous(rows.clone())) } else { None };
+        let found_input = match &input {
+            SavedInput::Kept(kept) => Some(LinearInput::Kept(kept)),
+            SavedInput::Rows(_) => rows.as_ref().and_then(FlexTensor::as_slice).map(LinearInput::Rows),
+        };
+        let slices = (found_input, weight.as_slice::<f32>(), dout.as_slice::<f32>());
+        if let (Some(input), Some(w), Some(d)) = slices {
             let outputs = weight.shape()[0];
-            let found = convnext_kernels::linear_backward(x, w, outputs, d, wants_rows);
+            let found = convnext_kernels::linear_backward(input, w, outputs, d, wants_rows);
+            let shape = Shape::new([dout.shape()[0], w.len() / outputs]);
             return (
-                found.rows.map(|values| buffer_tensor(values, rows.shape())),
+                found.rows.map(|values| buffer_tensor(values, shape)),
                 [tensor(found.weight, weight.shape()), tensor(found.bias, Shape::new([outputs]))],
             );
         }
+        let rows = rows.unwrap_or_else(|| unreachable!("what was kept is of f32"));
         gradients_in_tensor_operations::<Self>(rows, weight, dout, wants_rows)
     }
+}
+
+fn forward(
+    rows: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    plan: &LinearPlan,
+    keep: bool,
+) -> (FlexTensor, Option<KeptLinear>) {
+    let [rows, bias] = [rows, bias].map(contiguous);
+    if let [Some(x), Some(b)] = [&rows, &bias].map(FlexTensor::as_slice::<f32>)
+        && weight.dtype() == DType::F32
+    {
+        let outputs = bias.shape()[0];
+        let packed = plan.packing.get(&[&weight], || {
+            let weight = contiguous(weight.clone());
+            let values = weight.as_slice().unwrap_or_else(|| unreachable!("the weight is f32"));
+            PackedLinear::new(values, outputs, plan.precision)
+        });
+        let shape = Shape::new([rows.shape()[0], outputs]);
+        let (out, kept) = convnext_kernels::linear_forward(x, &packed, b, keep);
+        return (buffer_tensor(out, shape), kept);
+    }
+    (linear_in_tensor_operations::<Flex>(rows, weight, bias), None)
 }
 
 /// The graph's node of one linear layer.
@@ -110,14 +167,14 @@ impl DifferentiableLinear for Flex {
 struct LinearNode;
 
 impl<B: DifferentiableLinear> Backward<B, 3> for LinearNode {
-    /// Rows and weight.
-    type State = [FloatTensor<B>; 2];
+    /// What went in, and the weight.
+    type State = (SavedInput<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let [rows, weight] = ops.state;
+        let (input, weight) = ops.state;
         let wants_rows = ops.parents[0].is_some();
-        let (drows, [dweight, dbias]) = B::linear_backward(rows, weight, output_gradient, wants_rows);
+        let (drows, [dweight, dbias]) = B::linear_backward(input, weight, output_gradient, wants_rows);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B, 3>(grads, parents, [drows, Some(dweight), Some(dbias)]);
     }
@@ -128,18 +185,20 @@ impl<B: DifferentiableLinear, C: CheckpointStrategy> LinearBackend for Autodiff<
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        packing: PackingCache<PackedLinear>,
+        plan: LinearPlan,
     ) -> FloatTensor<Self> {
         let [(rows, of_rows), (weight, of_weight), (bias, of_bias)] =
             [rows, weight, bias].map(FloatTensor::<Self>::into_parts);
-        let saved = [rows.clone(), weight.clone()];
         match LinearNode.prepare::<C>([of_rows, of_weight, of_bias]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
                 // The weight is about to change: a training holds no packed copy of it.
-                packing.clear();
-                node.finish(saved, B::linear_rows(rows, weight, bias, PackingCache::default()))
+                plan.packing.clear();
+                let plan = LinearPlan::new(plan.precision);
+                let (output, kept) = B::linear_keeping(rows.clone(), weight.clone(), bias, plan);
+                let input = kept.map_or(SavedInput::Rows(rows), SavedInput::Kept);
+                node.finish((input, weight), output)
             }
-            OpsKind::UnTracked(node) => node.finish(B::linear_rows(rows, weight, bias, packing)),
+            OpsKind::UnTracked(node) => node.finish(B::linear_rows(rows, weight, bias, plan)),
         }
     }
 }
@@ -149,10 +208,10 @@ pub(crate) fn linear<const D: usize>(
     rows: Tensor<2>,
     weight: Tensor<D>,
     bias: Tensor<1>,
-    packing: &PackingCache<PackedLinear>,
+    plan: &LinearPlan,
 ) -> Tensor<2> {
     let (rows, weight, bias) = (rows.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(Dispatch::linear_rows(rows, weight, bias, packing.clone()))
+    Tensor::from_dispatch(Dispatch::linear_rows(rows, weight, bias, plan.clone()))
 }
 
 #[cfg(test)]
@@ -168,10 +227,11 @@ mod tests {
         };
         let (rows, weight, dout) = (make(7, 5), make(3, 5), make(7, 3));
         let bias = tensor(vec![0.5, -1.0, 2.0], Shape::new([3]));
-        let found = Flex::linear_rows(rows.clone(), weight.clone(), bias.clone(), PackingCache::default());
+        let found = Flex::linear_rows(rows.clone(), weight.clone(), bias.clone(), LinearPlan::default());
         let expected = linear_in_tensor_operations::<Flex>(rows.clone(), weight.clone(), bias);
         assert!(values_close(&found, &expected));
-        let (drows, rest) = Flex::linear_backward(rows.clone(), weight.clone(), dout.clone(), true);
+        let input = SavedInput::Rows(rows.clone());
+        let (drows, rest) = Flex::linear_backward(input, weight.clone(), dout.clone(), true);
         let (expected_drows, expected_rest) =
             gradients_in_tensor_operations::<Flex>(rows, weight, dout, true);
         assert!(values_close(&drows.unwrap(), &expected_drows.unwrap()));

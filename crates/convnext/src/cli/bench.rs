@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::ModelSize;
-use convnext::nn::{is_cpu, kernels, most_held_bytes};
+use convnext::nn::{Precision, is_cpu, kernels, most_held_bytes};
 use serde::Serialize;
 
 use self::step::Subject;
@@ -58,9 +58,6 @@ pub(crate) struct BenchArguments {
     /// The whole step, or the encoder alone, forward and backward
     #[arg(long, value_name = "SCOPE", default_value = "step")]
     scope: Scope,
-    /// Numbers to compute with
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
-    precision: Precision,
     /// Steps that are timed
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
     steps: usize,
@@ -106,13 +103,6 @@ enum Scope {
     Encoder,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Precision {
-    /// 32-bit floating point
-    F32,
-}
-
 /// What was measured.
 #[derive(Debug, Serialize)]
 struct Measurement {
@@ -122,12 +112,12 @@ struct Measurement {
     image_size: usize,
     encoder: Sites,
     scope: Scope,
-    precision: Precision,
+    precision: &'static str,
     device: String,
     threads: usize,
     steps: usize,
     /// Of the CPU's kernels; unknown on other devices, like the peak.
-    instructions: Option<&'static str>,
+    instructions: Option<String>,
     /// Of the median step.
     images_per_second: f64,
     /// Seconds of a step: the smallest, the quartiles, the largest.
@@ -159,13 +149,14 @@ struct KernelTime {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let Machine { threads, device } = set_up(&arguments.machine)?;
+    arguments.memory.check(arguments.machine.precision)?;
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let on_cpu = is_cpu(&device);
     if arguments.profile && !on_cpu {
         bail!("--profile tells the time of the CPU's kernels; leave it or --device out");
     }
-    let Subject { mut step, macs } = Subject::new(arguments, &device)?;
-    let peak = || on_cpu.then(|| kernels::peak_flops(PEAK_TIME));
+    let Subject { mut step, macs } = Subject::new(arguments, &device, precision)?;
+    let peak = || on_cpu.then(|| kernels::peak_flops(precision, PEAK_TIME));
     // Other devices than the CPU only note what they shall do.
     let mut step = move || -> anyhow::Result<()> {
         step()?;
@@ -201,11 +192,11 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         image_size: arguments.image_size,
         encoder: arguments.encoder,
         scope: arguments.scope,
-        precision: arguments.precision,
+        precision: precision.name(),
         device: arguments.machine.device.to_string(),
         threads,
         steps: arguments.steps,
-        instructions: on_cpu.then(kernels::instructions_in_use),
+        instructions: on_cpu.then(|| instructions(precision)),
         images_per_second: arguments.batch_size as f64 / median,
         step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
         peak_memory_bytes: peak_memory(),
@@ -218,6 +209,13 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         profile,
     };
     if arguments.json { print_json(&measurement) } else { print_text(&describe(&measurement)) }
+}
+
+fn instructions(precision: Precision) -> String {
+    match precision {
+        Precision::F32 => kernels::instructions_in_use().to_owned(),
+        Precision::Bf16 => kernels::bf16_in_use(),
+    }
 }
 
 fn kernel_times(seconds: &[f64], threads: usize) -> Vec<KernelTime> {

@@ -55,8 +55,8 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
-    let Machine { device, .. } = set_up(&arguments.machine)?;
-    let classifier = Classifier::load_on(&arguments.weights, &device)?;
+    let Machine { device, precision, .. } = set_up(&arguments.machine)?;
+    let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
     let mut answers = Answers { classifier, top_k: arguments.top_k, waiting: Vec::new(), done: Vec::new() };
     for read in Pictures::find(&arguments.images, arguments.pictures.orientation())?.read() {
         let (name, picture) = read?;

@@ -54,8 +54,8 @@ pub(crate) struct EvaluateArguments {
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { threads, device } = set_up(&arguments.machine)?;
-    let classifier = Classifier::load_on(&arguments.weights, &device)?;
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
+    let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
     let labels = arguments.labels.as_deref();
     let dataset = match arguments.val_fraction {
         None => open_for_evaluation(&arguments.data, labels)?,

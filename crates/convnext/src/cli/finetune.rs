@@ -46,7 +46,7 @@ pub(crate) struct FinetuneArguments {
 }
 
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { threads, device } = set_up(&arguments.training.machine)?;
+    let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
     let job = plan(arguments, threads)?;
     let Finetuned { weights, summary, held_out } =
         finetune(&job, &device, &mut TrainingProgress::new(quiet)?)?;
@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
 /// From what was typed to what will be run.
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<FinetuneJob> {
     let FinetuneArguments { data, init, labels, labels_per_class, val_fraction, training } = arguments;
+    training.memory.check(training.machine.precision)?;
     let init = (init.as_os_str() != "none").then_some(init);
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));

@@ -18,14 +18,15 @@ mod values;
 
 use std::io;
 
+use anyhow::bail;
 use burn::tensor::Device;
 use clap::{Parser, Subcommand};
-use convnext::nn::kernels;
+use convnext::nn::{Precision, is_cpu, kernels};
 
 pub(crate) use output::is_broken_pipe;
 pub(crate) use progress::EXIT_INTERRUPTED;
 
-use self::values::MachineArguments;
+use self::values::{MachineArguments, PrecisionName};
 
 /// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
 #[derive(Debug, Parser)]
@@ -108,11 +109,24 @@ struct Machine {
     threads: usize,
     /// Where models are.
     device: Device,
+    /// What linear layers multiply.
+    precision: Precision,
 }
 
 /// Gets ready to compute: on so many threads, all cores by default, and on the device that was named.
 fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
     let device = arguments.device.open()?;
+    let precision = arguments.precision;
+    if precision == PrecisionName::Bf16 {
+        if !is_cpu(&device) {
+            bail!("--precision bf16 is for the CPU; leave it or --device out");
+        }
+        let in_use = kernels::bf16_in_use();
+        match in_use.starts_with("emulated") {
+            true => log::warn!("no instructions for bf16 here: products are {in_use}, slower than in f32"),
+            false => log::info!("products in bf16 run on {in_use}"),
+        }
+    }
     let threads =
         arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     kernels::keep_freed_memory();
@@ -128,5 +142,5 @@ fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
     // This thread is one of them: it would only wait for the others, and be woken each time.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
     pool.build_global().map_err(io::Error::other)?;
-    Ok(Machine { threads, device })
+    Ok(Machine { threads, device, precision: precision.into() })
 }

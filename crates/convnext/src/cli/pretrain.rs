@@ -68,7 +68,7 @@ impl From<EncoderName> for EncoderKind {
 }
 
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { threads, device } = set_up(&arguments.training.machine)?;
+    let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
     let job = plan(arguments, threads)?;
     let Pretrained { weights, .. } = pretrain(&job, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
@@ -84,6 +84,7 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
 fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<PretrainJob> {
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
         arguments;
+    training.memory.check(training.machine.precision)?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let backbone = training.backbone(start)?;

@@ -44,7 +44,7 @@ pub(crate) struct QuickstartArguments {
 }
 
 pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { threads, device } = set_up(&arguments.machine)?;
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let job = Quickstart {
         out: arguments.out.clone(),
         seeds: if arguments.quick { 1 } else { arguments.seeds.map_or(SEEDS, |seeds| seeds as u64) },
@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
         go_on: if arguments.resume { Continue::Resumed } else { Continue::New },
         threads,
         device,
+        precision,
     };
     let comparison = job.run(&mut TrainingProgress::new(quiet)?).map_err(|error| match error {
         // So that `main` sees an interruption for what it is.

@@ -64,8 +64,8 @@ struct Answer {
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
-    let Machine { device, .. } = set_up(&arguments.machine)?;
-    let reconstructor = Reconstructor::load_on(&arguments.weights, &device)?;
+    let Machine { device, precision, .. } = set_up(&arguments.machine)?;
+    let reconstructor = Reconstructor::load_on(&arguments.weights, &device)?.with_precision(precision);
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
 use convnext::data::Orientation;
-use convnext::nn::{BlockMemory, DeviceName};
+use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
 
 /// A model's name, as `convnext models` lists them.
@@ -20,6 +21,22 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     match usize::from_str(text) {
         Ok(value) if value > 0 => Ok(value),
         _ => Err("expected a whole number of at least 1".into()),
+    }
+}
+
+/// Images of a training's batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BatchSize {
+    /// As many as fit into memory.
+    Auto,
+    /// So many.
+    Count(usize),
+}
+
+fn batch_size(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize::Auto),
+        _ => count(text).map(BatchSize::Count).map_err(|expected| format!("{expected}, or auto")),
     }
 }
 
@@ -98,7 +115,9 @@ pub(crate) enum MemoryName {
     /// Keep it: the fastest
     #[default]
     Keep,
-    /// Compute it again: the smallest, with the same results
+    /// Keep it rounded to bf16: half as much, and computing in f32 goes on
+    KeepBf16,
+    /// Compute it again: the smallest, with the same results as keep
     Recompute,
 }
 
@@ -106,7 +125,37 @@ impl From<MemoryName> for BlockMemory {
     fn from(name: MemoryName) -> Self {
         match name {
             MemoryName::Keep => Self::Keep,
+            MemoryName::KeepBf16 => Self::KeepBf16,
             MemoryName::Recompute => Self::Recompute,
+        }
+    }
+}
+
+impl MemoryName {
+    /// Refuses what says the same thing twice.
+    pub(crate) fn check(self, precision: PrecisionName) -> anyhow::Result<()> {
+        if (self, precision) == (Self::KeepBf16, PrecisionName::Bf16) {
+            bail!("--precision bf16 keeps bf16 anyhow; leave --memory keep-bf16 out");
+        }
+        Ok(())
+    }
+}
+
+/// What linear layers multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum PrecisionName {
+    /// 32-bit floating point
+    #[default]
+    F32,
+    /// Products of values rounded to bf16, summed up in f32; on the CPU only
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
         }
     }
 }
@@ -144,9 +193,9 @@ pub(crate) struct TrainingArguments {
     /// Optimiser steps; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) steps: Option<usize>,
-    /// Images of a batch [default: that of the recipe]
-    #[arg(long, value_name = "N", value_parser = count)]
-    pub(crate) batch_size: Option<usize>,
+    /// Images of a batch, or auto for as many as fit into memory [default: that of the recipe]
+    #[arg(long, value_name = "N|auto", value_parser = batch_size)]
+    pub(crate) batch_size: Option<BatchSize>,
     /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
@@ -180,6 +229,9 @@ pub(crate) struct MachineArguments {
     /// Where to compute: cpu, wgpu, wgpu:N, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
+    /// What linear layers compute with
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub(crate) precision: PrecisionName,
 }
 
 /// How pictures are read.
@@ -199,7 +251,9 @@ impl PictureArguments {
 impl TrainingArguments {
     /// Writes what was typed over what the recipe says.
     pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe) {
-        recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
+        if let Some(BatchSize::Count(count)) = self.batch_size {
+            recipe.batch_size = count;
+        }
         recipe.accumulate = self.accumulate.unwrap_or(recipe.accumulate);
         if let Some(rate) = self.lr {
             (recipe.learning_rate, recipe.base_learning_rate) = (Some(rate), None);
@@ -224,6 +278,8 @@ impl TrainingArguments {
             },
             strict: self.strict,
             memory: self.memory.into(),
+            automatic_batch: matches!(self.batch_size, Some(BatchSize::Auto)),
+            precision: self.machine.precision.into(),
             checkpoint_every: self.checkpoint_every,
         }
     }

@@ -19,6 +19,8 @@ fn unknown_words_are_named() {
             ("finetune --data photos --init none --model v2 --out run", &["v2", "known models: atto"]),
             (&format!("{PRETRAIN} --encoder dense"), &["dense", "sparse, masked-dense, leaky"]),
             (&format!("{PRETRAIN} --device gpu"), &["gpu", "cpu, wgpu, wgpu:N"]),
+            (&format!("{CLASSIFY} --precision f16"), &["f16", "f32, bf16"]),
+            (&format!("{FINETUNE} --memory drop"), &["drop", "keep, keep-bf16, recompute"]),
             ("quickstart --device wgpu:first", &["wgpu:first", "cpu, wgpu, wgpu:N"]),
             (&format!("{FINETUNE} --mask-ratio 0.5"), &["--mask-ratio"]),
             (&format!("{PRETRAIN} --labels-per-class 5"), &["--labels-per-class"]),

@@ -54,10 +54,27 @@ fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
 }
 
 #[test]
-fn a_sparse_encoder_and_recomputing_hold_less() {
+fn a_sparse_encoder_rounding_and_recomputing_hold_less() {
     let held = |flags: &str| number(&measure(&format!("--mode pretrain {flags}")), "activation_bytes");
     let (keep, recompute, dense) = (held(""), held("--memory recompute"), held("--encoder dense"));
     assert!(recompute * 2.0 < keep && keep < dense, "{recompute} {keep} {dense}");
+    let halves = [held("--memory keep-bf16"), held("--precision bf16")];
+    assert_eq!(halves, [keep / 2.0; 2]);
+}
+
+#[test]
+fn bf16_is_measured_beside_what_it_can_reach() {
+    for (instructions, expected) in [("", ""), ("scalar", "emulated on scalar")] {
+        let line = format!("bench --mode train {SMALL} --precision bf16 --json");
+        let mut command = convnext();
+        let output = command.env("CONVNEXT_INSTRUCTIONS", instructions).args(line.split_whitespace());
+        let found: Value = serde_json::from_slice(&output.output().unwrap().stdout).unwrap();
+        assert_eq!(found["precision"], "bf16");
+        let in_use = found["instructions"].as_str().unwrap();
+        assert!(in_use.contains("avx512bf16") || in_use.contains("emulated on"), "{in_use}");
+        assert!(in_use.ends_with(expected), "{in_use}");
+        assert!(number(&found, "share_of_peak") > 0.0, "{found}");
+    }
 }
 
 #[test]
@@ -81,6 +98,10 @@ fn combinations_that_mean_nothing_are_refused() {
             ("bench --mode infer --model micro --batch-size 1 --scope encoder", &["--scope"]),
             ("bench --mode infer --model micro --batch-size 1 --encoder dense", &["--encoder"]),
             ("bench --mode infer --model micro --batch-size 1 --memory recompute", &["--memory"]),
+            (
+                "bench --mode train --model micro --batch-size 1 --memory keep-bf16 --precision bf16",
+                &["--memory keep-bf16"],
+            ),
             ("bench --mode pretrain --model micro --batch-size 1 --image-size 65", &["65"]),
         ],
     );

@@ -56,6 +56,21 @@ fn the_configuration_tells_how_long_the_run_was() {
 }
 
 #[test]
+fn an_automatic_batch_is_stated_and_kept_when_the_run_goes_on() {
+    let bench = photos();
+    let line = "pretrain --data photos --model micro --image-size 64 --batch-size auto --out run";
+    bench.succeed(&format!("{line} --epochs 1"));
+    let batch = || {
+        let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+        config["recipe"]["training"]["batch_size"].as_integer()
+    };
+    // There are twelve pictures, and any machine has room for them.
+    assert_eq!(batch(), Some(12));
+    bench.succeed(&format!("{line} --epochs 2 --resume --extend"));
+    assert_eq!(batch(), Some(12));
+}
+
+#[test]
 fn nothing_but_the_result_is_said_off_a_terminal() {
     let bench = photos();
     bench.run(&format!("{QUICK} --steps 1 --out a")).success().stderr("");

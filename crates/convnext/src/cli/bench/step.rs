@@ -8,7 +8,7 @@ use convnext::core::{
     ConfigError, Cost, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, pretraining_macs,
 };
 use convnext::data::Batch;
-use convnext::nn::{ConvNext, DropPath, Fcmae};
+use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
 use convnext::train::{Learner, PretrainRecipe, TrainError, batch_images, smoothed_cross_entropy};
 
 use super::{BenchArguments, Mode, Scope, Sites};
@@ -29,7 +29,11 @@ pub(super) struct Subject {
 const FORWARD_AND_BACKWARD: f64 = 3.0;
 
 impl Subject {
-    pub(super) fn new(arguments: &BenchArguments, plain: &Device) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        arguments: &BenchArguments,
+        plain: &Device,
+        precision: Precision,
+    ) -> anyhow::Result<Self> {
         let BenchArguments { mode, model, batch_size, image_size: size, encoder, scope, .. } = *arguments;
         if scope == Scope::Encoder && mode != Mode::Pretrain {
             bail!("--scope encoder is for --mode pretrain; leave it out");
@@ -37,7 +41,7 @@ impl Subject {
         if encoder == Sites::Dense && mode != Mode::Pretrain {
             bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
         }
-        if arguments.memory == MemoryName::Recompute && mode == Mode::Infer {
+        if arguments.memory != MemoryName::Keep && mode == Mode::Infer {
             bail!("--memory is for --mode train and pretrain; inference keeps nothing");
         }
         let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
@@ -49,8 +53,10 @@ impl Subject {
         let images = batch_images(&mut batch, plain);
         if mode != Mode::Pretrain {
             let macs = Cost::of(&backbone, size, size)?.macs as f64;
-            let build =
-                |device| Ok::<_, TrainError>(ConvNext::new(&backbone, Seed(0), device)?.with_memory(memory));
+            let build = |device| {
+                let model = ConvNext::new(&backbone, Seed(0), device)?;
+                Ok::<_, TrainError>(model.with_memory(memory).with_precision(precision))
+            };
             if mode == Mode::Infer {
                 let model = build(plain)?;
                 let step = move || {
@@ -76,7 +82,7 @@ impl Subject {
         }
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
         let [of_encoder, of_decoder] = pretraining_macs(&config, size)?.map(|macs| macs as f64);
-        let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory);
+        let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
             number += 1;
