@@ -102,8 +102,8 @@ impl MemoryNeed {
         Ok(Self { bytes: PROGRAM + VALUE * (copies * parameters + activations + images) })
     }
 
-    /// The largest batch of a training whose need fits into the memory that is free, and at most
-    /// [`LARGEST_BATCH`]. `need` tells that of a batch.
+    /// The largest batch of a training whose need fits into the memory that is free, and at most 4,096 images.
+    /// `need` tells that of a batch.
     ///
     /// # Errors
     /// [`TrainError::UnknownMemory`] on other devices than the CPU, [`TrainError::Memory`] when not even one image
