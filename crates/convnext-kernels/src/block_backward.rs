@@ -155,9 +155,8 @@ pub(crate) fn backward(
     let taps = weights.depthwise_weight;
     let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
     let shift_gradient = row_times(&sums.project_bias, &folded_projection);
-    let project_weight = transposed(&sums.project_weight, width, channels);
     let (project_weight, project_bias, layer_scale) =
-        unfold_layer_scale(weights, project_weight, sums.project_bias);
+        unfold_layer_scale(weights, sums.project_weight, sums.project_bias);
     BlockGradients {
         rows: drows,
         depthwise_weight: convolution.weight,
@@ -205,22 +204,6 @@ fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
         for (factor, line) in row.iter().zip(matrix.chunks_exact(columns)) {
             for (out, value) in out.iter_mut().zip(&line[piece * PIECE..]) {
                 *out += factor * value;
-            }
-        }
-    });
-    out
-}
-
-/// `[rows, columns]` to `[columns, rows]`, in squares that fit into the nearest cache.
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    const SQUARE: usize = 32;
-    let mut out = vec![0.0; values.len()];
-    parallel::for_each(out.chunks_mut((SQUARE * rows).max(1)).enumerate(), |(band, out)| {
-        for top in (0..rows).step_by(SQUARE) {
-            for (column, out) in (band * SQUARE..).zip(out.chunks_exact_mut(rows)) {
-                for row in top..rows.min(top + SQUARE) {
-                    out[row] = values[row * columns + column];
-                }
             }
         }
     });
@@ -328,7 +311,7 @@ impl BranchBackward<'_> {
         let [du, y] = [expanded, values].map(|values| Matrix::new(values, rows, width));
         let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
         add_turned_product(self.arch, du, normal, &mut sums.expand_weight);
-        add_turned_product(self.arch, y, gradient, &mut sums.project_weight);
+        add_turned_product(self.arch, gradient, y, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes

@@ -14,7 +14,6 @@ pub(crate) struct Sums {
     pub(crate) norm_bias: Vec<f32>,
     pub(crate) expand_weight: Vec<f32>,
     pub(crate) expand_bias: Vec<f32>,
-    /// `[E, C]`: turned, so that its pieces lie side by side.
     pub(crate) project_weight: Vec<f32>,
     pub(crate) project_bias: Vec<f32>,
     pub(crate) grn_gamma: Vec<f32>,

@@ -3,6 +3,8 @@
 //! Parameters already have PyTorch's shapes; only the downsampling layers are called otherwise in
 //! PyTorch. Ranks are erased: a visitor sees each parameter as its flat values.
 
+use std::cell::RefCell;
+
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
@@ -36,6 +38,7 @@ pub struct ParameterView<'a> {
     /// Where the parameter lives, with gradient tracking or without.
     pub device: Device,
     values: &'a dyn Fn() -> Tensor<1>,
+    take: &'a dyn Fn() -> Tensor<1>,
     gradient: &'a dyn Fn(&Gradients) -> Option<Tensor<1>>,
 }
 
@@ -43,6 +46,12 @@ impl ParameterView<'_> {
     /// The flat values, without gradient tracking. Draws the parameter if it was never used.
     pub fn values(&self) -> Tensor<1> {
         (self.values)()
+    }
+
+    /// [`Self::values`] for whoever returns others to [`replace_parameters`]: the model lets go of them, so that they
+    /// may be changed where they lie.
+    pub fn take_values(self) -> Tensor<1> {
+        (self.take)()
     }
 
     /// The flat gradient; `None` when the parameter did not take part.
@@ -96,19 +105,34 @@ pub fn replace_parameters<M: Module>(
             self.path.pop();
         }
         fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let replaced = with_view(&self.path, &parameter, &mut self.replace);
+            let (id, shape, device) = (parameter.id, parameter.lazy_shape(), parameter.lazy_device());
+            let slot = RefCell::new(Some(parameter));
+            let values = || slot.borrow().as_ref().unwrap_or_else(|| taken()).val();
+            let replaced = (self.replace)(ParameterView {
+                name: official_name(&self.path),
+                shape: shape.to_vec(),
+                device: device.clone(),
+                values: &|| plain(values()).reshape([-1]),
+                take: &|| plain(slot.take().unwrap_or_else(|| taken()).into_value()).reshape([-1]),
+                gradient: &|gradients| values().grad(gradients).map(|gradient| gradient.reshape([-1])),
+            });
             match replaced {
-                None => parameter,
+                None => slot.into_inner().unwrap_or_else(|| taken()),
                 Some(flat) => {
-                    let value = flat.reshape(parameter.lazy_shape().dims::<D>());
-                    let tracked = parameter.lazy_device().is_autodiff();
+                    let value = flat.reshape(shape.dims::<D>());
+                    let tracked = device.is_autodiff();
                     let value = if tracked { Tensor::from_inner(value).require_grad() } else { value };
-                    Param::initialized(parameter.id, value)
+                    Param::initialized(id, value)
                 }
             }
         }
     }
     module.map(&mut Mapper { path: Vec::new(), replace })
+}
+
+/// Whoever takes the values of a parameter returns others, and asks for nothing more.
+fn taken() -> ! {
+    unreachable!("the values of a parameter were taken and are asked for again")
 }
 
 /// Shows one parameter to `visit` without its rank.
@@ -122,6 +146,7 @@ fn with_view<const D: usize, R>(
         shape: parameter.lazy_shape().to_vec(),
         device: parameter.lazy_device(),
         values: &|| plain(parameter.val()).reshape([-1]),
+        take: &|| plain(parameter.val()).reshape([-1]),
         gradient: &|gradients| parameter.val().grad(gradients).map(|gradient| gradient.reshape([-1])),
     })
 }

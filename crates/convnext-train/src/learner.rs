@@ -14,7 +14,8 @@ use crate::{AdamW, LayerDecay, MovingAverage, NamedGradients, TrainError, Traini
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
-    model: M,
+    /// None only within a step, which has it alone, so that parameters are changed where they lie.
+    model: Option<M>,
     optimizer: AdamW,
     average: Option<MovingAverage>,
     clip_norm: Option<f64>,
@@ -36,18 +37,18 @@ impl<M: Module> Learner<M> {
             optimizer: AdamW::new(recipe, layer_decay),
             average: recipe.ema.map(|decay| MovingAverage::new(&model, decay)),
             clip_norm: recipe.clip_norm,
-            model,
+            model: Some(model),
         }
     }
 
     /// The model, tracking gradients.
     pub fn model(&self) -> &M {
-        &self.model
+        self.model.as_ref().unwrap_or_else(|| unreachable!("a step puts the model back"))
     }
 
     /// The model with the moving average of its parameters, if one is kept.
     pub fn averaged(&self) -> Option<M> {
-        self.average.as_ref().map(|average| average.apply(self.model.clone()))
+        self.average.as_ref().map(|average| average.apply(self.model().clone()))
     }
 
     /// Goes forward and backward through `batches` and makes one step along the mean of their gradients,
@@ -68,12 +69,12 @@ impl<M: Module> Learner<M> {
         for batch in batches {
             let batch = batch?;
             let images = batch.len();
-            let loss = loss(&self.model, batch)?;
+            let loss = loss(self.model(), batch)?;
             let value = loss.clone().into_scalar::<f32>();
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what: format!("the loss ({value})") });
             }
-            gradients.add(NamedGradients::of(&self.model, &loss.backward()));
+            gradients.add(NamedGradients::of(self.model(), &loss.backward()));
             lap.loss += value;
             lap.images += images;
             count += 1;
@@ -85,9 +86,9 @@ impl<M: Module> Learner<M> {
         if let Some(largest) = self.clip_norm {
             gradients.clip(largest);
         }
-        self.model = self.optimizer.step(self.model.clone(), &gradients, learning_rate);
-        if let Some(average) = &mut self.average {
-            average.update(&self.model);
+        self.model = self.model.take().map(|model| self.optimizer.step(model, &gradients, learning_rate));
+        if let (Some(average), Some(model)) = (&mut self.average, &self.model) {
+            average.update(model);
         }
         Ok(lap)
     }
@@ -102,7 +103,7 @@ impl<M: Module> Learner<M> {
     pub(crate) fn arrays(&self) -> Vec<ParameterArray> {
         let mut arrays = Vec::new();
         let mut shapes = BTreeMap::new();
-        for_each_parameter(&self.model, |parameter| {
+        for_each_parameter(self.model(), |parameter| {
             let (name, shape, values) = (parameter.name.clone(), parameter.shape.clone(), parameter.values());
             shapes.insert(name.clone(), shape.clone());
             arrays.push(ParameterArray { name, shape, values });
@@ -130,7 +131,7 @@ impl<M: Module> Learner<M> {
     /// [`TrainError::NotFinite`] with its name.
     pub(crate) fn check_finite(&self) -> Result<(), TrainError> {
         let mut broken = None;
-        for_each_parameter(&self.model, |parameter| {
+        for_each_parameter(self.model(), |parameter| {
             if broken.is_none() && !tensor_values(parameter.values()).iter().all(|value| value.is_finite()) {
                 broken = Some(parameter.name);
             }
@@ -148,7 +149,7 @@ impl<M: Module> Learner<M> {
         steps: &BTreeMap<String, usize>,
     ) -> Result<(), IoError> {
         let mut expected = Vec::new();
-        for (name, shape) in parameter_shapes(&self.model) {
+        for (name, shape) in parameter_shapes(self.model()) {
             let moments = steps.contains_key(&name).then_some([MOMENT_1, MOMENT_2]);
             for part in moments.into_iter().flatten().chain(self.average.as_ref().map(|_| AVERAGE)) {
                 expected.push((part_name(part, &name), shape.clone()));
@@ -171,7 +172,7 @@ impl<M: Module> Learner<M> {
                 }
             }
         };
-        self.model = replace_parameters(self.model.clone(), |parameter| {
+        self.model = Some(replace_parameters(self.model().clone(), |parameter| {
             let (name, device) = (&parameter.name, &parameter.device);
             if let Some(&time) = steps.get(name)
                 && let Some(first) = take(&part_name(MOMENT_1, name), device)
@@ -185,7 +186,7 @@ impl<M: Module> Learner<M> {
                 average.restore(name, values);
             }
             take(name, device)
-        });
+        }));
         failure.map_or(Ok(()), Err)
     }
 }

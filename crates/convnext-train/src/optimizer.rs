@@ -70,8 +70,9 @@ impl AdamW {
                 epsilon: EPSILON,
                 weight_decay: if decays { self.weight_decay } else { 0.0 },
             };
-            let (values, moments) = adamw(parameter.values(), gradient, moments, step);
-            self.states.insert(parameter.name.clone(), ParameterState { time: time + 1, moments });
+            let name = parameter.name.clone();
+            let (values, moments) = adamw(parameter.take_values(), gradient, moments, step);
+            self.states.insert(name, ParameterState { time: time + 1, moments });
             Some(values)
         })
     }

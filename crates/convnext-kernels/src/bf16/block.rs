@@ -159,9 +159,10 @@ impl PairsBranchBackward<'_> {
         let through_norm = responses.pull(pass, &products, &self.grn[0], &mut sums.grn_gamma);
         self.pull(pass, &responses, &through_norm, expanded, &mut buffers, ddepthwise, sums);
         let Buffers { gradient, normal, du, y, .. } = &buffers;
-        let (bf16, sizes) = (self.engine.bf16, [width, channels]);
-        add_turned_product(bf16, [du.pairs(), normal.pairs()], sizes, &mut sums.expand_weight);
-        add_turned_product(bf16, [y.pairs(), gradient.pairs()], sizes, &mut sums.project_weight);
+        let bf16 = self.engine.bf16;
+        let (of_expansion, of_projection) = ([width, channels], [channels, width]);
+        add_turned_product(bf16, [du.pairs(), normal.pairs()], of_expansion, &mut sums.expand_weight);
+        add_turned_product(bf16, [gradient.pairs(), y.pairs()], of_projection, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes GELU'(u).
