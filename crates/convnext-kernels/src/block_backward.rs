@@ -23,7 +23,7 @@ use crate::block::{
 };
 use crate::block_sums::{ChunkSums, Sums};
 use crate::buffer::Buffer;
-use crate::cut::{Chunk, Pass, counted_from, passes, rows_of, shares, span_of};
+use crate::cut::{Chunk, Pass, Segment, counted_from, passes, rows_of, shares, span_of};
 use crate::depthwise;
 use crate::expansion::{Pull, Reactivate, ScaleRows};
 use crate::instructions::{Engine, engine};
@@ -432,19 +432,33 @@ impl BranchBackward<'_> {
         let mut dnormal = Buffer::take(count * channels);
         let du = Matrix::new(du, count, width);
         product(arch, Kernel::ProductInputGradient, du, &self.expansion, &mut dnormal, false);
-        let mut rest = &dnormal[..];
-        for (segment, drows) in pass.segments_of(chunk).iter().zip(outs) {
-            let (dout, after) = rest.split_at(drows.len());
-            rest = after;
-            let norm = LayerNormGradient {
-                rows: &self.depthwise[wide(&segment.rows, channels)],
-                weight: weights.norm_weight,
-                dout,
-                drows,
-                dweight: &mut sums.norm_weight,
-                dbias: &mut sums.norm_bias,
-            };
-            timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
-        }
+        pull_layer_norm(arch, weights, self.depthwise, pass.segments_of(chunk), &dnormal, outs, sums);
+    }
+}
+
+/// From the gradient of what LayerNorm put out, the rows of a chunk side by side, to that of the convolution's
+/// output, segment by segment.
+pub(crate) fn pull_layer_norm(
+    arch: Arch,
+    weights: &BlockWeights<'_>,
+    depthwise: &[f32],
+    segments: &[Segment],
+    dnormal: &[f32],
+    outs: Vec<&mut [f32]>,
+    sums: &mut ChunkSums,
+) {
+    let mut rest = dnormal;
+    for (segment, drows) in segments.iter().zip(outs) {
+        let (dout, after) = rest.split_at(drows.len());
+        rest = after;
+        let norm = LayerNormGradient {
+            rows: &depthwise[wide(&segment.rows, weights.channels())],
+            weight: weights.norm_weight,
+            dout,
+            drows,
+            dweight: &mut sums.norm_weight,
+            dbias: &mut sums.norm_bias,
+        };
+        timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
     }
 }

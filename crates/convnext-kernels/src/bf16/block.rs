@@ -13,12 +13,12 @@ use crate::bf16::packed::PackedPairs;
 use crate::bf16::product::{Left, Right, Store, add_turned_product, product};
 use crate::bf16::rows::{PackRows, lines, padded};
 use crate::block::{BlockWeights, normalise};
+use crate::block_backward::pull_layer_norm;
 use crate::block_sums::{ChunkSums, Sums};
 use crate::buffer::Buffer;
 use crate::cut::{Chunk, Pass};
 use crate::expansion::ScaleRows;
 use crate::instructions::Engine;
-use crate::layer_norm::LayerNormGradient;
 use crate::parallel;
 use crate::pieces::{add_to, wide};
 use crate::profile::{Kernel, timed};
@@ -290,19 +290,6 @@ impl PairsBranchBackward<'_> {
         let mut finish = Store { out: &mut dnormal, columns: channels, bias: None };
         let (left, right) = (Left::Columns(du), Right::Packed(&self.expansion));
         product(bf16, Kernel::ProductInputGradient, left, 0..chunk.rows.len(), &right, &mut finish);
-        let mut rest = &dnormal[..];
-        for (segment, drows) in pass.segments_of(chunk).iter().zip(outs) {
-            let (dout, after) = rest.split_at(drows.len());
-            rest = after;
-            let norm = LayerNormGradient {
-                rows: &self.depthwise[wide(&segment.rows, channels)],
-                weight: weights.norm_weight,
-                dout,
-                drows,
-                dweight: &mut sums.norm_weight,
-                dbias: &mut sums.norm_bias,
-            };
-            timed(Kernel::LayerNormGradient, || arch.dispatch(norm));
-        }
+        pull_layer_norm(arch, weights, self.depthwise, pass.segments_of(chunk), &dnormal, outs, sums);
     }
 }
