@@ -95,7 +95,7 @@ impl MemoryNeed {
         training: &TrainingRecipe,
     ) -> Result<Self, ConfigError> {
         let parameters = Cost::of(encoder, size, size)?.parameters + more_parameters;
-        // Weights, two moments, gradients, and new values on their way; then the gradients of a step of
+        // Weights, two moments, gradients, and about as much again on its way, such as packed weights; then the gradients of a step of
         // several batches, and the average.
         let copies = 5 + u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
         let images = training.batch_size as u64 * 3 * (size * size) as u64 * IMAGE_COPIES;
