@@ -144,6 +144,28 @@ impl Dataset {
     /// [`DataError::OutOfRange`] when `per_class` is 0 or there are no classes.
     pub fn choose_per_class(&self, per_class: usize, seed: Seed) -> Result<Self, DataError> {
         DataError::check(per_class > 0, "number of labelled images per class", per_class, "at least 1")?;
+        self.choose(seed, |class, found| match found < per_class {
+            true => Err(DataError::TooFewInClass { class: class.to_owned(), found, wanted: per_class }),
+            false => Ok(per_class),
+        })
+    }
+
+    /// A share of the images of every class, rounded, at least one; chosen as [`Self::choose_per_class`] does.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no classes.
+    pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
+        let fits = fraction > 0.0 && fraction <= 1.0;
+        DataError::check(fits, "share of labelled images", fraction, "above 0 and at most 1")?;
+        self.choose(seed, |_, found| Ok(((found as f64 * fraction).round() as usize).clamp(1, found.max(1))))
+    }
+
+    /// As many images of every class as `wanted` says for its name and number of images.
+    fn choose(
+        &self,
+        seed: Seed,
+        wanted: impl Fn(&str, usize) -> Result<usize, DataError>,
+    ) -> Result<Self, DataError> {
         DataError::check(!self.classes.is_empty(), "number of classes", 0, "at least 1 to choose per class")?;
         let mut members = vec![Vec::new(); self.classes.len()];
         for (index, sample) in self.samples.iter().enumerate() {
@@ -151,13 +173,9 @@ impl Dataset {
                 members[label].push(index);
             }
         }
-        let mut chosen = Vec::with_capacity(per_class * members.len());
+        let mut chosen = Vec::new();
         for (class, members) in self.classes.0.iter().zip(&members) {
-            if members.len() < per_class {
-                let (class, found) = (class.clone(), members.len());
-                return Err(DataError::TooFewInClass { class, found, wanted: per_class });
-            }
-            chosen.extend(choose(class, members, per_class, seed));
+            chosen.extend(choose(class, members, wanted(class, members.len())?, seed));
         }
         chosen.sort_unstable();
         Ok(self.subset(&chosen))

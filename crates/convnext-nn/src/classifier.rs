@@ -82,9 +82,34 @@ impl ConvNext {
     /// # Errors
     /// [`ModelError`] when the images are too small or have other channels than the model.
     pub fn forward(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<Tensor<2>, ModelError> {
-        let (sites, stages) = self.stage_rows(images, drop_path)?;
-        let [.., rows] = stages;
-        Ok(self.forward_head(rows, sites.stage(STAGES - 1).sites().images()))
+        Ok(self.classify(self.pooled(images, drop_path)?))
+    }
+
+    /// The features of the last stage, averaged over the sites of each image.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[N, C_3]`
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn pooled(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<Tensor<2>, ModelError> {
+        let (sites, [.., rows]) = self.stage_rows(images, drop_path)?;
+        let images = sites.stage(STAGES - 1).sites().images();
+        let [count, channels] = rows.dims();
+        Ok(rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]))
+    }
+
+    /// The logits of pooled features: LayerNorm and head; the features themselves when there is no head.
+    ///
+    /// # Shapes
+    /// - pooled: `[N, C_3]`
+    /// - output: `[N, classes]`
+    pub fn classify(&self, pooled: Tensor<2>) -> Tensor<2> {
+        match (&self.norm, &self.head) {
+            (Some(norm), Some(head)) => head.forward(norm.forward(pooled)),
+            _ => pooled,
+        }
     }
 
     /// The feature maps of the four stages, as later heads take them.
@@ -107,20 +132,6 @@ impl ConvNext {
             stage += 1;
             rows_to_map(rows, place.images(), place.height(), place.width())
         }))
-    }
-
-    /// Mean over the sites of each image, LayerNorm, head.
-    ///
-    /// # Shapes
-    /// - rows: `[images * sites, C_3]`
-    /// - output: `[images, classes]`
-    fn forward_head(&self, rows: Tensor<2>, images: usize) -> Tensor<2> {
-        let [count, channels] = rows.dims();
-        let pooled = rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]);
-        match (&self.norm, &self.head) {
-            (Some(norm), Some(head)) => head.forward(norm.forward(pooled)),
-            _ => pooled,
-        }
     }
 
     fn stage_rows(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
 use convnext_data::{Batch, Dataset, LabelledData, Transform, crop_for_evaluation, open_labelled};
@@ -13,28 +14,75 @@ use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Task, TrainError, batch_images, evaluate, smoothed_cross_entropy, start_from,
-    train,
+    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, start_from, train,
 };
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
 pub struct FinetuneJob {
-    /// Where, and under which seed; the data is images in folders of classes, unless labels are given.
+    /// Where, and under which seed.
     #[serde(flatten)]
     pub run: RunSettings,
-    /// A CSV file of labels; `None` takes the folders as classes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
-    /// Share of each class that becomes validation when the data has no such part.
-    pub validation_fraction: f64,
-    /// Use only so many labelled images of each class.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels_per_class: Option<usize>,
+    /// Which of the images are learned from, and which are measured on.
+    #[serde(flatten)]
+    pub labels: LabelChoice,
+    /// Which part of the model learns.
+    #[serde(skip_serializing_if = "Freeze::is_nothing")]
+    pub freeze: Freeze,
     /// The backbone; its number of classes, drop path and head are set from data and recipe.
     pub model: ModelConfig,
     /// How to train it.
     pub recipe: FinetuneRecipe,
+}
+
+/// Which images of a folder or archive are learned from, and as what.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabelChoice {
+    /// A CSV file of labels; `None` takes the folders as classes.
+    #[serde(rename = "labels", skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Share of each class that becomes validation when the data has no such part.
+    pub validation_fraction: f64,
+    /// Use only so many labelled images of each class.
+    #[serde(rename = "labels_per_class", skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<usize>,
+    /// Use only this share of the labelled images of each class.
+    #[serde(rename = "label_fraction", skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+}
+
+impl LabelChoice {
+    /// Opens the images of a folder or archive. The seed decides what is random about the choice.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when the folder cannot be used so.
+    pub fn open(&self, path: &Path, seed: Seed) -> Result<LabelledData, TrainError> {
+        let mut data = open_labelled(path, self.file.as_deref(), self.validation_fraction, seed)?;
+        if let Some(count) = self.per_class {
+            data.train = data.train.choose_per_class(count, seed)?;
+        }
+        if let Some(fraction) = self.fraction {
+            data.train = data.train.choose_fraction(fraction, seed)?;
+        }
+        Ok(data)
+    }
+}
+
+/// Which part of a model keeps the values that it starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freeze {
+    /// None: everything learns.
+    #[default]
+    Nothing,
+    /// All but the final norm and the head learn nothing: a linear probe.
+    Encoder,
+}
+
+impl Freeze {
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
 }
 
 /// What a supervised training made.
@@ -49,24 +97,21 @@ pub struct Finetuned {
     pub held_out: bool,
 }
 
-/// Trains a classifier and writes it to `weights.safetensors` in the run folder.
+/// Trains a classifier on what [`LabelChoice::open`] opened and writes it to `weights.safetensors` in the run folder.
 ///
 /// # Errors
 /// Any [`TrainError`]; settings, folders and weights are checked before the first step.
 pub fn finetune(
     job: &FinetuneJob,
+    data: LabelledData,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Finetuned, TrainError> {
     let settings = &job.run;
     let mut recipe = job.recipe.clone();
     let size = recipe.regularization.image_size;
-    let LabelledData { train: mut train_data, validation, held_out } =
-        open_labelled(&settings.data, job.labels.as_deref(), job.validation_fraction, settings.seed)?;
+    let LabelledData { train: train_data, validation, held_out } = data;
     let classes = train_data.classes().clone();
-    if let Some(count) = job.labels_per_class {
-        train_data = train_data.choose_per_class(count, settings.seed)?;
-    }
     let config = classifier_config(job, classes.len());
     config.stage_sizes(size, size)?;
     let need = |recipe: &FinetuneRecipe| {
@@ -97,7 +142,7 @@ pub fn finetune(
         model = start_from(model, path, &classes)?;
     }
     observer.start(&format!(
-        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images",
+        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}",
         config.name,
         if settings.init.is_some() { "from weights" } else { "from scratch" },
         train_data.len(),
@@ -105,8 +150,11 @@ pub fn finetune(
         validation.len(),
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
+        in_lines(&recipe.reasons),
     ));
     let task = Classification {
+        class_weights: recipe.regularization.class_weights.of(&train_data.labels_per_class()),
+        freeze: job.freeze,
         rates: config.drop_path_rates(),
         smoothing: recipe.regularization.label_smoothing,
         seed: settings.seed,
@@ -142,6 +190,8 @@ fn classifier_config(job: &FinetuneJob, classes: usize) -> ModelConfig {
 
 /// Tell the classes of images apart.
 struct Classification {
+    class_weights: Vec<f32>,
+    freeze: Freeze,
     rates: Vec<f64>,
     smoothing: f64,
     seed: Seed,
@@ -156,9 +206,16 @@ impl Task for Classification {
 
     fn loss(&self, model: &ConvNext, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
         let drop_path = DropPath::draw(&self.rates, self.seed, batch.epoch, &batch.samples);
-        let logits = model.forward(batch_images(&mut batch, &self.device), &drop_path)?;
+        let images = batch_images(&mut batch, &self.device);
+        let logits = match self.freeze {
+            Freeze::Nothing => model.forward(images, &drop_path)?,
+            // Without a graph: what does not learn needs no backward, and drops nothing.
+            Freeze::Encoder => {
+                model.classify(Tensor::from_inner(model.valid().pooled(images, &DropPath::none())?))
+            }
+        };
         let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-        Ok(smoothed_cross_entropy(logits, &labels, self.smoothing))
+        Ok(Targets::new(&labels, &self.class_weights, self.smoothing).cross_entropy(logits))
     }
 
     fn metadata(&self) -> &WeightMetadata {

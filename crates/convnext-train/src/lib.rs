@@ -35,19 +35,21 @@ pub use average::MovingAverage;
 pub use checkpoint::Best;
 pub use error::TrainError;
 pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, Reading, evaluate};
-pub use finetuning::{FinetuneJob, Finetuned, finetune};
+pub use finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
 pub use gradients::NamedGradients;
 pub use layer_decay::{LayerCount, LayerDecay};
 pub use learner::{Lap, Learner};
 pub use logits::log_probabilities;
-pub use loss::smoothed_cross_entropy;
+pub use loss::Targets;
 pub use memory::MemoryNeed;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
+pub(crate) use recipe::in_lines;
 pub use recipe::{
-    AugmentationRecipe, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Length,
-    MaskingRecipe, MixingRecipe, PretrainRecipe, RegularizationRecipe, Start, TrainingRecipe,
+    AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe,
+    LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,
+    Situation, Start, TrainingRecipe,
 };
 pub use reconstruction::{Reconstruction, reconstruct};
 pub use run_changes::Continue;

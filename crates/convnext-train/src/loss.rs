@@ -3,43 +3,93 @@
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
-/// Cross-entropy with label smoothing, averaged over the batch (facts D1):
-/// `(1 - s) (-log p_label) + s mean_k(-log p_k)`.
-///
-/// # Shapes
-/// - logits: `[N, classes]`
-/// - labels: N indices below `classes`
-/// - output: `[1]`
-pub fn smoothed_cross_entropy(logits: Tensor<2>, labels: &[usize], smoothing: f64) -> Tensor<1> {
-    let [count, classes] = logits.dims();
-    let mut targets = vec![(smoothing / classes as f64) as f32; count * classes];
-    for (row, &label) in labels.iter().enumerate() {
-        targets[row * classes + label] += (1.0 - smoothing) as f32;
+/// What a batch of images should be told to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Targets {
+    /// Probabilities `[N, classes]`, times how much the image counts.
+    values: Vec<f32>,
+    classes: usize,
+}
+
+impl Targets {
+    /// Labels with smoothing (facts D1): `1 - s + s / K` for the class, `s / K` for the others. The images of a class
+    /// count as its weight says.
+    ///
+    /// # Panics
+    /// When a label has no weight.
+    pub fn new(labels: &[usize], class_weights: &[f32], smoothing: f64) -> Self {
+        let classes = class_weights.len();
+        let mut values = Vec::with_capacity(labels.len() * classes);
+        for &label in labels {
+            let weight = class_weights[label];
+            let others = (smoothing / classes as f64) as f32;
+            let own = others + (1.0 - smoothing) as f32;
+            values.extend((0..classes).map(|class| weight * if class == label { own } else { others }));
+        }
+        Self { values, classes }
     }
-    let targets = Tensor::<2>::from_data(TensorData::new(targets, [count, classes]), &logits.device());
-    // Summed dimension by dimension: the order of additions then never depends on threads.
-    (log_softmax(logits, 1) * targets).sum_dim(1).sum_dim(0).reshape([1]) / -(count as f64)
+
+    /// The targets of images of which `own` is their own part and the rest that of the image at the same place from
+    /// the end (facts D5).
+    #[must_use]
+    pub fn mixed(self, own: f32) -> Self {
+        let others = self.values.chunks_exact(self.classes.max(1)).rev().flatten();
+        let mix = |(mine, other): (&f32, &f32)| own * mine + (1.0 - own) * other;
+        Self { values: self.values.iter().zip(others).map(mix).collect(), ..self }
+    }
+
+    /// `mean_n(sum_k(-target_nk log p_nk))`.
+    ///
+    /// # Shapes
+    /// - logits: `[N, classes]`
+    /// - output: `[1]`
+    pub fn cross_entropy(self, logits: Tensor<2>) -> Tensor<1> {
+        let shape = logits.dims();
+        let targets = Tensor::<2>::from_data(TensorData::new(self.values, shape), &logits.device());
+        // Summed dimension by dimension: the order of additions then never depends on threads.
+        (log_softmax(logits, 1) * targets).sum_dim(1).sum_dim(0).reshape([1]) / -(shape[0] as f64)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LOGITS: [[f32; 3]; 2] = [[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]];
+
+    /// `-log p` of each class of each image.
+    fn surprises() -> Vec<Vec<f64>> {
+        let of_row = |row: &[f32; 3]| {
+            let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            row.iter().map(|&x| total.ln() - f64::from(x)).collect()
+        };
+        LOGITS.iter().map(of_row).collect()
+    }
+
+    fn loss(targets: Targets) -> f64 {
+        f64::from(targets.cross_entropy(Tensor::from_data(LOGITS, &Device::flex())).into_scalar::<f32>())
+    }
+
     #[test]
     fn the_loss_is_the_formula() {
-        let logits = [[1.0_f32, 2.0, 0.5], [0.0, -1.0, 3.0]];
         let labels = [1, 0];
-        let expected: f64 = logits
-            .iter()
-            .zip(labels)
-            .map(|(row, label)| {
-                let total: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
-                let surprise: Vec<f64> = row.iter().map(|&x| total.ln() - f64::from(x)).collect();
-                0.9 * surprise[label] + 0.1 * surprise.iter().sum::<f64>() / 3.0
-            })
-            .sum::<f64>()
-            / 2.0;
-        let found = smoothed_cross_entropy(Tensor::from_data(logits, &Device::flex()), &labels, 0.1);
-        assert!((f64::from(found.into_scalar::<f32>()) - expected).abs() < 1e-6);
+        let smoothed = |(surprise, label): (&Vec<f64>, usize)| {
+            0.9 * surprise[label] + 0.1 * surprise.iter().sum::<f64>() / 3.0
+        };
+        let each: Vec<f64> = surprises().iter().zip(labels).map(smoothed).collect();
+        let found = loss(Targets::new(&labels, &[1.0; 3], 0.1));
+        assert!((found - (each[0] + each[1]) / 2.0).abs() < 1e-6, "{found}");
+        let weighed = loss(Targets::new(&labels, &[0.5, 2.0, 9.0], 0.1));
+        assert!((weighed - (2.0 * each[0] + 0.5 * each[1]) / 2.0).abs() < 1e-6, "{weighed}");
+    }
+
+    #[test]
+    fn mixed_images_are_what_both_are() {
+        let [first, second] = <[Vec<f64>; 2]>::try_from(surprises()).unwrap();
+        let found = loss(Targets::new(&[1, 0], &[1.0; 3], 0.0).mixed(0.75));
+        let expected = (0.75 * first[1] + 0.25 * first[0] + 0.75 * second[0] + 0.25 * second[1]) / 2.0;
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        let plain = Targets::new(&[1, 0], &[0.5, 2.0, 1.0], 0.1);
+        assert_eq!(plain.clone().mixed(1.0), plain);
     }
 }

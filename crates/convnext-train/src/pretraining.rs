@@ -7,7 +7,7 @@ use convnext_core::{
     ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Dataset, Orientation, Transform, open_unlabelled};
+use convnext_data::{Batch, Dataset, Orientation, Transform};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
-    TrainError, batch_images, reconstruct, start_from, train,
+    TrainError, batch_images, in_lines, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -42,13 +42,14 @@ pub struct Pretrained {
 /// Pictures whose reconstructions are shown.
 const SHOWN: usize = 8;
 
-/// Runs a pre-training and writes encoder and decoder to `weights.safetensors` in the run folder. Does
+/// Runs a pre-training on these images and writes encoder and decoder to `weights.safetensors` in the run folder. Does
 /// nothing for a run that goes on and is finished.
 ///
 /// # Errors
 /// Any [`TrainError`]; settings, folders and weights are checked before the first step.
 pub fn pretrain(
     job: &PretrainJob,
+    dataset: Dataset,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Pretrained, TrainError> {
@@ -58,7 +59,6 @@ pub fn pretrain(
     let size = recipe.masking.image_size;
     let grid = PatchGrid::of_image(&config.encoder, size, size)?;
     let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
-    let dataset = open_unlabelled(&settings.data)?;
     let need = |recipe: &PretrainRecipe| {
         MemoryNeed::of_pretraining(config, recipe, settings.memory, settings.precision)
     };
@@ -83,12 +83,13 @@ pub fn pretrain(
         model = start_from(model, path, &ClassNames::default())?;
     }
     observer.start(&format!(
-        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images",
+        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}",
         config.encoder.name,
         dataset.len(),
         grid.patches(),
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
+        in_lines(&recipe.reasons),
     ));
     let task = Pretraining {
         grid,

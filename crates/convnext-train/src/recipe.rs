@@ -2,17 +2,26 @@
 
 use convnext_core::{ConfigError, IMAGENET_MEAN, IMAGENET_STD};
 use convnext_data::{TrainCrop, TrainTransform};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Value;
 
 use crate::{LayerCount, Schedule, TrainError};
 
+mod auto;
+mod paper;
 mod reading;
+mod situation;
 
-use reading::{FINETUNING, PRETRAINING, insert, parse, read, recipe_error, set};
+pub use situation::{Origin, Situation};
+
+use auto::Rule;
+use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
 
 /// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
+
+/// Images of a batch of a training that is only tried.
+const QUICK_BATCH: usize = 4;
 
 /// Images of a step that a base learning rate is meant for.
 const BASE_IMAGES: f64 = 256.0;
@@ -29,6 +38,12 @@ pub struct PretrainRecipe {
     pub augmentation: AugmentationRecipe,
     /// What is removed and predicted.
     pub masking: MaskingRecipe,
+    /// Where it leaves what the paper prints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub departures: Vec<Departure>,
+    /// Why the default chose what it chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 /// A recipe of supervised training or fine-tuning.
@@ -50,6 +65,26 @@ pub struct FinetuneRecipe {
     pub from_weights: FromWeightsRecipe,
     /// What holds when starting from scratch.
     pub from_scratch: FromScratchRecipe,
+    /// Where it leaves what the paper prints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub departures: Vec<Departure>,
+    /// Why the default chose what it chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+}
+
+/// A value that the paper prints otherwise, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Departure {
+    /// The key of the recipe.
+    pub key: String,
+    /// What the paper prints.
+    pub printed: String,
+    /// What the recipe has.
+    pub used: String,
+    /// Where that comes from.
+    pub source: String,
 }
 
 /// Optimiser and schedule.
@@ -81,11 +116,15 @@ pub struct TrainingRecipe {
     /// Largest L2 norm of all gradients together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Decay of a moving average of the weights, such as 0.9999.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Decay of a moving average of the weights, such as 0.9999; in a file 0 turns it off.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "above_zero")]
     pub ema: Option<f64>,
     /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
+}
+
+fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(Some(f64::deserialize(deserializer)?).filter(|&value| value != 0.0))
 }
 
 fn one() -> usize {
@@ -200,6 +239,37 @@ pub struct RegularizationRecipe {
     pub label_smoothing: f64,
     /// Drop path rate of the last block.
     pub drop_path: f64,
+    /// How much the images of each class count.
+    #[serde(default, skip_serializing_if = "ClassWeights::is_equal")]
+    pub class_weights: ClassWeights,
+}
+
+/// How much the images of each class count in the loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// All images alike.
+    #[default]
+    Equal,
+    /// Each class as a whole alike: an image counts `images / (classes x images of its class)`.
+    Balanced,
+}
+
+impl ClassWeights {
+    fn is_equal(&self) -> bool {
+        *self == Self::Equal
+    }
+
+    /// The weight of an image of each class; their mean over all images is 1.
+    pub fn of(self, class_sizes: &[usize]) -> Vec<f32> {
+        let images: usize = class_sizes.iter().sum();
+        let share = images as f64 / class_sizes.len().max(1) as f64;
+        let weight = |&size: &usize| match self {
+            Self::Equal => 1.0,
+            Self::Balanced => (share / size.max(1) as f64) as f32,
+        };
+        class_sizes.iter().map(weight).collect()
+    }
 }
 
 /// How long to train, if not as long as the recipe says.
@@ -214,13 +284,30 @@ pub enum Length {
 impl PretrainRecipe {
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        PRETRAINING.iter().map(|(name, _)| *name)
+        names(PRETRAINING)
     }
 
     /// The same recipe with another batch.
     pub(crate) fn with_batch(&self, batch_size: usize) -> Self {
         let training = TrainingRecipe { batch_size, ..self.training.clone() };
         Self { training, ..self.clone() }
+    }
+
+    /// The recipe for a situation: with `auto` one that is made for it, with `paper` the paper's row, or as
+    /// [`Self::load`].
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`TrainError::Recipe`] when the paper has no row.
+    pub fn choose(choice: &str, settings: &[String], situation: &Situation<'_>) -> Result<Self, TrainError> {
+        match choice {
+            paper::PAPER => Self::load(&paper::pretraining_row(situation.image_size)?, settings),
+            auto::AUTO => {
+                let rules = auto::pretraining(situation)?;
+                let recipe = Self::load(PLAIN, &[settings_of(&rules), settings.to_vec()].concat())?;
+                Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons: reasons(&rules, settings), ..recipe })
+            }
+            _ => Self::load(choice, settings),
+        }
     }
 
     /// Reads a recipe: the name of a built-in one, or the path of a TOML file. Each of `settings` replaces
@@ -231,7 +318,7 @@ impl PretrainRecipe {
     /// type; [`TrainError::LaterFeature`] when it asks for what does not exist yet; [`TrainError::Config`]
     /// when a value is out of its range.
     pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
-        let recipe: Self = parse(choice, read(&PRETRAINING, choice)?, settings)?;
+        let recipe: Self = parse(choice, read(PRETRAINING, choice)?, settings)?;
         refuse_later_features(choice, &recipe.augmentation, MixingRecipe::default())?;
         recipe.training.validate(choice)?;
         Ok(recipe)
@@ -241,7 +328,7 @@ impl PretrainRecipe {
 impl FinetuneRecipe {
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        FINETUNING.iter().map(|(name, _)| *name)
+        names(FINETUNING)
     }
 
     /// The same recipe with another batch.
@@ -250,13 +337,30 @@ impl FinetuneRecipe {
         Self { training, ..self.clone() }
     }
 
+    /// The recipe for a situation, as [`PretrainRecipe::choose`] does it.
+    ///
+    /// # Errors
+    /// As [`PretrainRecipe::choose`].
+    pub fn choose(choice: &str, settings: &[String], situation: &Situation<'_>) -> Result<Self, TrainError> {
+        let start = situation.origin.start();
+        match choice {
+            paper::PAPER => Self::load(&paper::finetuning_row(situation)?, settings, start),
+            auto::AUTO => {
+                let rules = auto::finetuning(situation)?;
+                let recipe = Self::load(PLAIN, &[settings_of(&rules), settings.to_vec()].concat(), start)?;
+                Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons: reasons(&rules, settings), ..recipe })
+            }
+            _ => Self::load(choice, settings, start),
+        }
+    }
+
     /// Reads a recipe, as [`PretrainRecipe::load`] does. From scratch, rate and warm-up are those of
     /// `from_scratch`, unless one of `settings` names them under `training`.
     ///
     /// # Errors
     /// As [`PretrainRecipe::load`].
     pub fn load(choice: &str, settings: &[String], start: Start) -> Result<Self, TrainError> {
-        let mut table = read(&FINETUNING, choice)?;
+        let mut table = read(FINETUNING, choice)?;
         let fail = |why| recipe_error(choice, why);
         let (of_starts, others): (Vec<String>, Vec<String>) =
             settings.iter().cloned().partition(|setting| setting.starts_with("from_"));
@@ -297,6 +401,29 @@ impl FinetuneRecipe {
             Start::Weights => self.from_weights.layer_decay,
         }
     }
+}
+
+/// The recipe that the default starts from.
+const PLAIN: &str = "plain";
+
+/// What the default promises.
+const AUTO_CLAIM: &str = "Made for this model and these images.";
+
+/// Rules as settings.
+fn settings_of(rules: &[Rule]) -> Vec<String> {
+    rules.iter().map(|rule| format!("{}={}", rule.key, rule.value)).collect()
+}
+
+/// Why each value is what it is, but for those that the user has set.
+fn reasons(rules: &[Rule], settings: &[String]) -> Vec<String> {
+    let is_set = |key: &str| settings.iter().any(|setting| setting.split('=').next() == Some(key));
+    let kept = rules.iter().filter(|rule| !is_set(rule.key));
+    kept.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect()
+}
+
+/// Reasons as they are shown below what a run is going to do.
+pub(crate) fn in_lines(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("\n  {reason}")).collect()
 }
 
 /// Names what a recipe asks for and this version does not have, and how to do without it.
@@ -362,6 +489,11 @@ impl TrainingRecipe {
         check(positive(clip_norm), "clip norm", clip_norm, "above 0")?;
         let ema = self.ema.unwrap_or(0.0);
         check((0.0..1.0).contains(&ema), "ema", ema, "in [0, 1)")
+    }
+
+    /// Makes steps so small that a machine of any size runs them in seconds.
+    pub fn shrink(&mut self) {
+        (self.batch_size, self.accumulate) = (self.batch_size.min(QUICK_BATCH), self.accumulate.min(2));
     }
 
     /// The same recipe at another length: the whole schedule is rescaled, so the warm-up keeps its

@@ -17,8 +17,8 @@ use convnext_nn::{
     ConvNext, DropPath, Fcmae, Precision, for_each_parameter, is_cpu, replace_parameters, tensor_values,
 };
 use convnext_train::{
-    LayerCount, LayerDecay, Learner, PretrainRecipe, Schedule, TrainError, TrainingRecipe, batch_images,
-    smoothed_cross_entropy,
+    LayerCount, LayerDecay, Learner, PretrainRecipe, Schedule, Targets, TrainError, TrainingRecipe,
+    batch_images,
 };
 use device::test_device;
 use golden::Sketch;
@@ -180,7 +180,8 @@ fn twenty_steps_of_finetuning_follow_pytorch() {
             let (step, number) = (batch.epoch as usize, batch.samples[0]);
             let drop_path = DropPath::from_scales(curve.drop_path[step][number].clone());
             let logits = model.forward(batch_images(&mut batch, &device), &drop_path)?;
-            Ok(smoothed_cross_entropy(logits, &curve.labels[step][number], curve.smoothing))
+            let labels = &curve.labels[step][number];
+            Ok(Targets::new(labels, &[1.0; 5], curve.smoothing).cross_entropy(logits))
         });
     }
 }

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, FcmaeConfig, ModelConfig, Seed, find_model};
-use convnext_data::Orientation;
+use convnext_data::{Orientation, open_unlabelled};
 use convnext_io::replace_file;
 use convnext_nn::{BlockMemory, Precision};
 use convnext_train::{
-    CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Length, Observer, PretrainJob, PretrainRecipe,
-    Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe, finetune, pretrain,
+    CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer,
+    PretrainJob, PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe,
+    finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -247,7 +248,8 @@ impl Quickstart {
             ..FcmaeConfig::new(backbone()?)
         };
         let run = self.settings(seed, "digits/train", None, self.pretraining(seed), &recipe.training);
-        let made = pretrain(&PretrainJob { run, model, recipe }, &self.device, observer)?;
+        let images = open_unlabelled(&run.data).map_err(TrainError::from)?;
+        let made = pretrain(&PretrainJob { run, model, recipe }, images, &self.device, observer)?;
         write_report(&self.pretraining(seed))?;
         Ok(made)
     }
@@ -264,14 +266,19 @@ impl Quickstart {
         let recipe = FinetuneRecipe::load(RECIPE, &[], start)?;
         let job = FinetuneJob {
             run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
-            labels: None,
             // The digits have a test part, so that nothing is held out.
-            validation_fraction: 0.2,
-            labels_per_class: Some(LABELS_PER_CLASS),
+            labels: LabelChoice {
+                file: None,
+                validation_fraction: 0.2,
+                per_class: Some(LABELS_PER_CLASS),
+                fraction: None,
+            },
+            freeze: Freeze::Nothing,
             model: backbone()?,
             recipe,
         };
-        let summary = finetune(&job, &self.device, observer)?.summary;
+        let data = job.labels.open(&job.run.data, job.run.seed)?;
+        let summary = finetune(&job, data, &self.device, observer)?.summary;
         write_report(&out)?;
         Ok(summary)
     }

@@ -11,38 +11,135 @@ use crate::TrainError;
 /// A recipe that is compiled in: its name and its text.
 pub(super) type BuiltIn = (&'static str, &'static str);
 
+/// Recipes of a kind, from `recipes/KIND-NAME.toml`.
+macro_rules! recipes {
+    ($kind:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../recipes/", $kind, "-", $name, ".toml")))),*]
+    };
+}
+
 /// The built-in recipes of pre-training.
-pub(super) const PRETRAINING: [BuiltIn; 4] = [
-    ("plain", include_str!("../../recipes/pretrain-plain.toml")),
-    ("digits", include_str!("../../recipes/pretrain-digits.toml")),
-    ("paper", include_str!("../../recipes/pretrain-paper.toml")),
-    ("paper-1600", include_str!("../../recipes/pretrain-paper-1600.toml")),
-];
-/// The built-in recipes of supervised training.
-pub(super) const FINETUNING: [BuiltIn; 10] = [
-    ("plain", include_str!("../../recipes/finetune-plain.toml")),
-    ("digits", include_str!("../../recipes/finetune-digits.toml")),
-    ("paper-atto", include_str!("../../recipes/finetune-paper-atto.toml")),
-    ("paper-femto", include_str!("../../recipes/finetune-paper-femto.toml")),
-    ("paper-pico", include_str!("../../recipes/finetune-paper-pico.toml")),
-    ("paper-nano", include_str!("../../recipes/finetune-paper-nano.toml")),
-    ("paper-tiny", include_str!("../../recipes/finetune-paper-tiny.toml")),
-    ("paper-base", include_str!("../../recipes/finetune-paper-base.toml")),
-    ("paper-large", include_str!("../../recipes/finetune-paper-large.toml")),
-    ("paper-huge", include_str!("../../recipes/finetune-paper-huge.toml")),
+pub(super) const PRETRAINING: &[BuiltIn] =
+    recipes!["pretrain": "plain", "digits", "paper", "paper-1600", "paper-384"];
+
+/// The built-in recipes of supervised training, and what they extend.
+#[rustfmt::skip]
+pub(super) const FINETUNING: &[BuiltIn] = recipes!["finetune":
+    "plain",
+    "digits",
+    "paper-atto",
+    "paper-femto",
+    "paper-pico",
+    "paper-nano",
+    "paper-tiny",
+    "paper-base",
+    "paper-large",
+    "paper-huge",
+    "paper-22k-nano",
+    "paper-22k-nano-384",
+    "paper-22k-tiny",
+    "paper-22k-tiny-384",
+    "paper-22k-base",
+    "paper-22k-base-384",
+    "paper-22k-large",
+    "paper-22k-large-384",
+    "paper-22k-huge",
+    "paper-22k-huge-384",
+    "paper-22k-to-1k-nano-224",
+    "paper-22k-to-1k-nano-384",
+    "paper-22k-to-1k-tiny-224",
+    "paper-22k-to-1k-tiny-384",
+    "paper-22k-to-1k-base-224",
+    "paper-22k-to-1k-base-384",
+    "paper-22k-to-1k-large-224",
+    "paper-22k-to-1k-large-384",
+    "paper-22k-to-1k-huge-384",
+    "paper-22k-to-1k-huge-512",
+    "paper-v2-supervised-atto",
+    "paper-v2-supervised-femto",
+    "paper-v2-supervised-pico",
+    "paper-v2-supervised-nano",
+    "paper-v2-supervised-tiny",
+    "paper-v2-supervised-base",
+    "paper-v2-supervised-large",
+    "paper-v1-tiny",
+    "paper-v1-small",
+    "paper-v1-base",
+    "paper-v1-base-100",
+    "paper-v1-base-384",
+    "paper-v1-large",
+    "paper-v1-large-384",
+    "paper-v1-22k-base",
+    "paper-v1-22k-large",
+    "paper-v1-22k-xlarge",
+    "paper-v1-22k-to-1k-base-224",
+    "paper-v1-22k-to-1k-base-384",
+    "paper-v1-22k-to-1k-large-224",
+    "paper-v1-22k-to-1k-large-384",
+    "paper-v1-22k-to-1k-xlarge-224",
+    "paper-v1-22k-to-1k-xlarge-384",
+    "release-22k-to-1k",
+    "release-22k",
+    "release-supervised",
+    "release-v1-22k",
+    "release",
 ];
 
-/// The recipe that is asked for, as a table.
-pub(super) fn read(built_in: &[BuiltIn], choice: &str) -> Result<Table, TrainError> {
+/// Whether a built-in recipe is only there to be extended.
+pub(super) fn is_base(name: &str) -> bool {
+    name.starts_with("release")
+}
+
+/// The names of recipes that can be chosen.
+pub(super) fn names(built_in: &'static [BuiltIn]) -> impl Iterator<Item = &'static str> {
+    built_in.iter().map(|(name, _)| *name).filter(|name| !is_base(name))
+}
+
+/// The recipe that is asked for, as a table, with all that it extends.
+pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, TrainError> {
     let fail = |why: String| recipe_error(choice, why);
-    let text = match built_in.iter().find(|(name, _)| *name == choice) {
+    let known = || names(built_in).collect::<Vec<_>>().join(", ");
+    let text = match built_in.iter().find(|(name, _)| *name == choice && !is_base(name)) {
         Some((_, text)) => (*text).to_owned(),
         None => read_file(choice).map_err(|error| {
-            let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
-            fail(format!("{error}; give the path of a TOML file, or one of: {}", names.join(", ")))
+            fail(format!("{error}; give the path of a TOML file, or one of: {}", known()))
         })?,
     };
-    toml::from_str(&text).map_err(|error| fail(error.to_string()))
+    let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    let mut extended = Vec::new();
+    while let Some(base) = table.remove(EXTENDS) {
+        let found = base.as_str().and_then(|base| built_in.iter().find(|(name, _)| *name == base));
+        let Some((name, text)) = found.filter(|(name, _)| !extended.contains(name)) else {
+            return Err(fail(format!("it extends {base}; give one of: {}", known())));
+        };
+        extended.push(*name);
+        let base: Table = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
+        table = extend(base, table);
+    }
+    Ok(table)
+}
+
+/// The key with the name of the recipe that another one changes.
+const EXTENDS: &str = "extends";
+
+/// The key of a list that grows where recipes extend each other.
+const DEPARTURES: &str = "departures";
+
+/// A table with the keys of another one over it. Departures add up.
+fn extend(mut base: Table, over: Table) -> Table {
+    for (key, value) in over {
+        match (base.remove(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(over)) => {
+                base.insert(key, Value::Table(extend(inner, over)));
+            }
+            (Some(Value::Array(mut list)), Value::Array(more)) if key == DEPARTURES => {
+                list.extend(more);
+                base.insert(key, Value::Array(list));
+            }
+            (_, value) => insert(&mut base, &key, value),
+        }
+    }
+    base
 }
 
 /// No recipe is longer than this many bytes.

@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use convnext::train::{FinetuneJob, FinetuneRecipe, Finetuned, Start, finetune, read_metadata};
+use clap::{Args, ValueEnum};
+use convnext::core::Seed;
+use convnext::data::LabelledData;
+use convnext::train::{
+    ClassWeights, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Situation, finetune,
+    read_metadata,
+};
 use convnext::write_report;
 
 use super::output::print_text;
@@ -22,6 +27,9 @@ Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
   convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
   convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few
+  convnext finetune --data labelled --init pretrained.safetensors --freeze encoder --out runs/probe
+  convnext finetune --data imagenet --init base.safetensors --recipe paper --batch-size 16 --accumulate 64 \\
+      --out runs/base
   convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
       --set from_weights.layer_decay.rate=0.9 --set from_weights.layer_decay.count=single --out runs/slow-stem"
 )]
@@ -38,25 +46,50 @@ pub(crate) struct FinetuneArguments {
     /// Use only so many labelled images of each class, chosen by the seed
     #[arg(long, value_name = "N", value_parser = values::count)]
     labels_per_class: Option<usize>,
+    /// Use only this share of the labelled images of each class, chosen by the seed
+    #[arg(long, value_name = "F", value_parser = values::share, conflicts_with = "labels_per_class")]
+    label_fraction: Option<f64>,
     /// Share of each class held out for validation when the data has no such part
     #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2)]
     val_fraction: f64,
+    /// What does not learn: with `encoder` a linear probe is trained
+    #[arg(long, value_name = "PART", default_value = "nothing")]
+    freeze: FreezeName,
+    /// How much the images of each class count [default: that of the recipe]
+    #[arg(long, value_name = "WEIGHTS")]
+    class_weights: Option<ClassWeightsName>,
     #[command(flatten)]
     training: TrainingArguments,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FreezeName {
+    /// Everything learns
+    Nothing,
+    /// Only the final norm and the head learn
+    Encoder,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ClassWeightsName {
+    /// All images alike
+    Equal,
+    /// Each class as a whole alike, for sets where some classes have few images
+    Balanced,
+}
+
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
-    let job = plan(arguments, threads)?;
+    let (job, data) = plan(arguments, threads)?;
     let Finetuned { weights, summary, held_out } =
-        finetune(&job, &device, &mut TrainingProgress::new(quiet)?)?;
+        finetune(&job, data, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     if let Some(top1) = summary.last.validation.get("validation_top1") {
         print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
     }
     // Without these two, `evaluate` would look at training images as well.
     let same_part = match held_out {
-        true => format!(" --val-fraction {} --seed {}", job.validation_fraction, job.run.seed.0),
+        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
         false => String::new(),
     };
     print_text(&format!(
@@ -68,26 +101,44 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     ))
 }
 
-/// From what was typed to what will be run.
-fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<FinetuneJob> {
-    let FinetuneArguments { data, init, labels, labels_per_class, val_fraction, training } = arguments;
+/// From what was typed to what will be run, and on what.
+fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
+    let FinetuneArguments { data, init, labels, training, .. } = arguments;
     training.memory.check(training.machine.precision)?;
+    let labels = LabelChoice {
+        file: labels,
+        validation_fraction: arguments.val_fraction,
+        per_class: arguments.labels_per_class,
+        fraction: arguments.label_fraction,
+    };
     let init = (init.as_os_str() != "none").then_some(init);
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;
-    let begin = if init.is_some() { Start::Weights } else { Start::Scratch };
-    let mut recipe = FinetuneRecipe::load(&training.recipe, &training.settings, begin)?;
-    let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
-    recipe.regularization.image_size =
-        training.image_size.or(of_weights).unwrap_or(recipe.regularization.image_size);
-    training.adjust(&mut recipe.training);
-    Ok(FinetuneJob {
-        run: training.settings(data, init, threads),
-        labels,
-        validation_fraction: val_fraction,
-        labels_per_class,
-        model,
-        recipe,
-    })
+    let images = labels.open(&data, Seed(training.seed))?;
+    let of_weights = metadata.as_ref().map(|metadata| metadata.preprocessing.image_size);
+    let situation = Situation {
+        model: &model,
+        origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        images: images.train.len(),
+        class_sizes: &images.train.labels_per_class(),
+        image_size: training.image_size,
+    };
+    let mut recipe = FinetuneRecipe::choose(&training.recipe, &training.settings, &situation)?;
+    let size = &mut recipe.regularization.image_size;
+    *size = training.image_size.or(of_weights.filter(|_| !training.recipe_knows_size())).unwrap_or(*size);
+    if let Some(weights) = arguments.class_weights {
+        recipe.regularization.class_weights = match weights {
+            ClassWeightsName::Equal => ClassWeights::Equal,
+            ClassWeightsName::Balanced => ClassWeights::Balanced,
+        };
+    }
+    let patch = model.patch_size();
+    training.adjust(&mut recipe.training, &mut recipe.regularization.image_size, patch);
+    let freeze = match arguments.freeze {
+        FreezeName::Nothing => Freeze::Nothing,
+        FreezeName::Encoder => Freeze::Encoder,
+    };
+    let run = training.settings(data, init, threads);
+    Ok((FinetuneJob { run, labels, freeze, model, recipe }, images))
 }

@@ -12,6 +12,7 @@ mod pictures;
 mod pretrain;
 mod progress;
 mod quickstart;
+mod recipes;
 mod reconstruct;
 mod report;
 mod values;
@@ -54,6 +55,7 @@ Examples:
 enum Command {
     Quickstart(quickstart::QuickstartArguments),
     Models(models::ModelsArguments),
+    Recipes(recipes::RecipesArguments),
     Pretrain(Box<pretrain::PretrainArguments>),
     Finetune(Box<finetune::FinetuneArguments>),
     Evaluate(evaluate::EvaluateArguments),
@@ -90,6 +92,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match command {
         Command::Quickstart(arguments) => quickstart::run(&arguments, quiet),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Recipes(arguments) => recipes::run(&arguments),
         Command::Pretrain(arguments) => pretrain::run(*arguments, quiet),
         Command::Finetune(arguments) => finetune::run(*arguments, quiet),
         Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),

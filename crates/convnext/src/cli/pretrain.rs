@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
-use convnext::train::{PretrainJob, PretrainRecipe, Pretrained, pretrain, read_metadata};
+use convnext::data::{Dataset, open_unlabelled};
+use convnext::train::{Origin, PretrainJob, PretrainRecipe, Pretrained, Situation, pretrain, read_metadata};
 use convnext::write_report;
 
 use super::output::print_text;
@@ -69,8 +70,8 @@ impl From<EncoderName> for EncoderKind {
 
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
-    let job = plan(arguments, threads)?;
-    let Pretrained { weights, .. } = pretrain(&job, &device, &mut TrainingProgress::new(quiet)?)?;
+    let (job, images) = plan(arguments, threads)?;
+    let Pretrained { weights, .. } = pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
         "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
@@ -80,15 +81,23 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
     ))
 }
 
-/// From what was typed to what will be run.
-fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<PretrainJob> {
+/// From what was typed to what will be run, and on what.
+fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
         arguments;
     training.memory.check(training.machine.precision)?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let backbone = training.backbone(start)?;
-    let mut recipe = PretrainRecipe::load(&training.recipe, &training.settings)?;
+    let images = open_unlabelled(&data)?;
+    let situation = Situation {
+        model: &backbone,
+        origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        images: images.len(),
+        class_sizes: &[],
+        image_size: training.image_size,
+    };
+    let mut recipe = PretrainRecipe::choose(&training.recipe, &training.settings, &situation)?;
 
     let mut model = match metadata.as_ref().map(|metadata| &metadata.kind) {
         Some(WeightKind::Fcmae { fcmae }) => fcmae.clone(),
@@ -107,9 +116,11 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<Pretrain
     };
 
     let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
-    recipe.masking.image_size = training.image_size.or(of_weights).unwrap_or(recipe.masking.image_size);
+    let size = &mut recipe.masking.image_size;
+    *size = training.image_size.or(of_weights.filter(|_| !training.recipe_knows_size())).unwrap_or(*size);
     recipe.masking.ratio = model.mask_ratio;
     recipe.masking.normalize_target = model.normalize_target;
-    training.adjust(&mut recipe.training);
-    Ok(PretrainJob { run: training.settings(data, init, threads), model, recipe })
+    let patch = model.encoder.patch_size();
+    training.adjust(&mut recipe.training, &mut recipe.masking.image_size, patch);
+    Ok((PretrainJob { run: training.settings(data, init, threads), model, recipe }, images))
 }

@@ -181,9 +181,13 @@ pub(crate) struct TrainingArguments {
     /// Write a checkpoint at least this often, besides one after each epoch
     #[arg(long, value_name = "MINUTES", value_parser = minutes, default_value = "5")]
     pub(crate) checkpoint_every: Duration,
-    /// How to train: `plain`, one of the paper's recipes (see the README), or a TOML file of your own
-    #[arg(long, value_name = "NAME|FILE", default_value = "plain")]
+    /// How to train: `auto` suits model and images, `paper` is the paper's row for them, or the name of a recipe
+    /// (see `convnext recipes`) or a TOML file of your own
+    #[arg(long, value_name = "NAME|FILE", default_value = "auto")]
     pub(crate) recipe: String,
+    /// Shrink the recipe to a few steps on small images, to see that everything is in place
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Replace a key of the recipe, such as training.weight_decay=0.1; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<String>,
@@ -248,9 +252,24 @@ impl PictureArguments {
     }
 }
 
+/// How long a training is that is only tried.
+const QUICK_STEPS: Length = Length::Steps(4);
+
+/// Patches along the side of its images.
+const QUICK_PATCHES: usize = 2;
+
 impl TrainingArguments {
-    /// Writes what was typed over what the recipe says.
-    pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe) {
+    /// Whether the recipe is one that was made for a size of images.
+    pub(crate) fn recipe_knows_size(&self) -> bool {
+        self.recipe.starts_with("paper")
+    }
+
+    /// Writes what was typed over what the recipe says; `patch` is the model's, in pixels.
+    pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe, image_size: &mut usize, patch: usize) {
+        if self.quick {
+            recipe.shrink();
+            *image_size = (*image_size).min(QUICK_PATCHES * patch);
+        }
         if let Some(BatchSize::Count(count)) = self.batch_size {
             recipe.batch_size = count;
         }
@@ -270,7 +289,7 @@ impl TrainingArguments {
             seed: Seed(self.seed),
             orientation: self.pictures.orientation(),
             threads,
-            length: epochs.or(self.steps.map(Length::Steps)),
+            length: epochs.or(self.steps.map(Length::Steps)).or(self.quick.then_some(QUICK_STEPS)),
             go_on: match (self.resume, self.extend) {
                 (_, true) => Continue::Extended,
                 (true, false) => Continue::Resumed,

@@ -9,7 +9,7 @@ use convnext::core::{
 };
 use convnext::data::Batch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
-use convnext::train::{Learner, PretrainRecipe, TrainError, batch_images, smoothed_cross_entropy};
+use convnext::train::{Learner, PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::{BenchArguments, Mode, Scope, Sites};
 use crate::cli::values::MemoryName;
@@ -66,11 +66,12 @@ impl Subject {
                 return Ok(Self { step: Box::new(step), macs });
             }
             let mut learner = Learner::new(build(&tracking)?, &recipe, None);
+            let class_weights = vec![1.0; backbone.classes];
             let step = move || {
                 learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
                     let logits = model.forward(images.clone(), &DropPath::none())?;
                     let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-                    Ok(smoothed_cross_entropy(logits, &labels, 0.1))
+                    Ok(Targets::new(&labels, &class_weights, 0.1).cross_entropy(logits))
                 })?;
                 Ok(())
             };

@@ -1,0 +1,216 @@
+//! The default: a recipe made for a model, what it starts from, and the images at hand.
+//!
+//! The rules stand here, one after the other, and each says why it chose what it chose. How they were found, and how
+//! far from the best of a search they are: `docs/results/2026-11-25-auto.md`.
+
+use convnext_core::{Cost, ModelConfig};
+
+use super::situation::{Origin, Situation};
+use crate::TrainError;
+
+/// The choice that asks for these rules.
+pub(super) const AUTO: &str = "auto";
+
+/// A key of a recipe, its value as TOML, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rule {
+    pub(super) key: &'static str,
+    pub(super) value: String,
+    pub(super) why: String,
+}
+
+fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule {
+    Rule { key, value: value.to_string(), why: why.into() }
+}
+
+/// Where fine-tuning is easy to oversee: `micro` with 500 images was searched by hand.
+const KNOWN_IMAGES: f64 = 500.0;
+
+/// Parameters of `micro`, for which rates were searched.
+const KNOWN_PARAMETERS: f64 = 0.4e6;
+
+/// What changes in `finetune-plain.toml`.
+///
+/// # Errors
+/// [`TrainError::Config`] when the model is not sound.
+pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
+    let images = situation.images.max(1) as f64;
+    let parameters = parameters(situation.model)?;
+    let (batch, epochs) = (batch(situation.images), epochs(images, situation.origin));
+    let warm_up = epochs * warm_up_share(situation.origin);
+    let rate = rate(parameters, batch, situation.origin);
+    // A start from scratch has keys of its own for these two.
+    let [warm_up_key, rate_key] = match situation.origin {
+        Origin::Scratch => ["from_scratch.warmup_epochs", "from_scratch.learning_rate"],
+        _ => ["training.warmup_epochs", "training.learning_rate"],
+    };
+    let million = parameters / 1e6;
+    let mut rules = vec![
+        rule(
+            "training.batch_size",
+            batch,
+            format!("{images} images: a dozen steps an epoch, where possible"),
+        ),
+        rule("training.epochs", epochs, "few images are seen more often, but in all fewer times than many"),
+        rule(warm_up_key, warm_up, "a tenth of the epochs; a fifth from scratch"),
+        rule(
+            rate_key,
+            rate,
+            format!("{million:.1} M parameters, steps of {batch}, {}", situation.origin.in_words()),
+        ),
+    ];
+    if let Some(decay) = layer_decay(situation) {
+        rules.push(rule(
+            "from_weights.layer_decay",
+            format!("{{ rate = {decay}, count = \"single\" }}"),
+            "early layers learn more slowly, the first at about a quarter of the rate",
+        ));
+    }
+    let drop_path = drop_path(parameters);
+    rules.push(rule("regularization.drop_path", drop_path, "grows with the model"));
+    if imbalance(situation.class_sizes) >= UNBALANCED {
+        rules.push(rule(
+            "regularization.class_weights",
+            "\"balanced\"",
+            format!("the largest class has at least {UNBALANCED} times the images of the smallest"),
+        ));
+    }
+    Ok(rules)
+}
+
+/// What changes in `pretrain-plain.toml`.
+///
+/// # Errors
+/// [`TrainError::Config`] when the model is not sound.
+pub(super) fn pretraining(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
+    let images = situation.images.max(1) as f64;
+    // A million visits, but each image at least 20 and at most 800 times (Table 8's shorter length).
+    let epochs = (1e6 / images).clamp(20.0, 800.0).round();
+    let parameters = parameters(situation.model)?;
+    let rate = round(3e-3 * (parameters / KNOWN_PARAMETERS).powf(-0.2));
+    Ok(vec![
+        rule("training.batch_size", batch(situation.images), format!("{images} images")),
+        rule("training.epochs", epochs, "a million visits in all, each image 20 to 800 times"),
+        rule("training.warmup_epochs", epochs * 0.1, "a tenth of the epochs"),
+        rule("training.learning_rate", rate, format!("{:.1} M parameters", parameters / 1e6)),
+    ])
+}
+
+/// Parameters of the backbone; those of a head say nothing about its rate.
+fn parameters(model: &ModelConfig) -> Result<f64, TrainError> {
+    let backbone = ModelConfig { classes: 0, ..model.clone() };
+    let side = model.patch_size();
+    Ok(Cost::of(&backbone, side, side)?.parameters as f64)
+}
+
+fn batch(images: usize) -> usize {
+    match images {
+        0..320 => 16,
+        320..2_000 => 32,
+        _ => 64,
+    }
+}
+
+/// Visits in all grow with the root of the images.
+fn epochs(images: f64, origin: Origin) -> f64 {
+    let visits = 50_000.0 * (images / KNOWN_IMAGES).sqrt();
+    let longer = if origin == Origin::Scratch { 1.5 } else { 1.0 };
+    (longer * visits / images).clamp(10.0, 200.0).round()
+}
+
+fn warm_up_share(origin: Origin) -> f64 {
+    if origin == Origin::Scratch { 0.2 } else { 0.1 }
+}
+
+/// The highest rate. Larger models want smaller ones, larger batches larger ones.
+fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
+    let larger = parameters / KNOWN_PARAMETERS;
+    let of_model = match origin {
+        Origin::Scratch => 1e-3 * larger.powf(-0.2),
+        Origin::Pretrained => 4e-3 * larger.powf(-0.35),
+        // Its features tell classes apart already.
+        Origin::Classifier { .. } => 2e-3 * larger.powf(-0.35),
+    };
+    round(of_model * (batch as f64 / 64.0).sqrt())
+}
+
+/// Two digits are enough for a rate.
+fn round(rate: f64) -> f64 {
+    let unit = 10_f64.powf(rate.log10().floor() - 1.0);
+    (rate / unit).round() * unit
+}
+
+/// The rate of a layer over that of the next, for models with many layers that start from weights.
+fn layer_decay(situation: &Situation<'_>) -> Option<f64> {
+    let layers: usize = situation.model.depths.iter().sum();
+    let deep = layers >= 12 && situation.origin != Origin::Scratch;
+    deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
+}
+
+fn drop_path(parameters: f64) -> f64 {
+    match parameters {
+        ..5e6 => 0.0,
+        ..50e6 => 0.1,
+        ..300e6 => 0.2,
+        _ => 0.3,
+    }
+}
+
+/// From so many times the images of the smallest class on, classes are weighed.
+const UNBALANCED: f64 = 2.0;
+
+/// Images of the largest class over those of the smallest; 1 without classes.
+fn imbalance(class_sizes: &[usize]) -> f64 {
+    let (smallest, largest) = (class_sizes.iter().min(), class_sizes.iter().max());
+    smallest.zip(largest).map_or(1.0, |(&smallest, &largest)| largest as f64 / smallest.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::find_model;
+
+    use super::*;
+
+    fn value(rules: &[Rule], key: &str) -> Option<f64> {
+        rules.iter().find(|rule| rule.key == key).and_then(|rule| rule.value.parse().ok())
+    }
+
+    fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
+        let model = find_model(model).unwrap().config();
+        let images = class_sizes.iter().sum();
+        finetuning(&Situation { model: &model, origin, images, class_sizes, image_size: None }).unwrap()
+    }
+
+    #[test]
+    fn few_images_are_seen_more_often_and_larger_models_learn_more_slowly() {
+        let few = of("atto", Origin::Pretrained, &[10; 10]);
+        let many = of("atto", Origin::Pretrained, &[1000; 10]);
+        for (key, falls) in [("training.epochs", true), ("training.batch_size", false)] {
+            let [few, many] = [&few, &many].map(|rules| value(rules, key).unwrap());
+            assert_eq!(few > many, falls, "{key}: {few}, {many}");
+            assert!(few != many, "{key}");
+        }
+        let rate = |model, origin| value(&of(model, origin, &[500; 10]), "training.learning_rate").unwrap();
+        assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
+        assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
+    }
+
+    #[test]
+    fn classes_are_weighed_only_where_they_are_unbalanced() {
+        let weighs = |sizes: &[usize]| {
+            of("micro", Origin::Pretrained, sizes)
+                .iter()
+                .any(|rule| rule.key == "regularization.class_weights")
+        };
+        assert!(!weighs(&[100, 60]) && weighs(&[100, 50]) && !weighs(&[]));
+    }
+
+    #[test]
+    fn only_deep_models_from_weights_have_layer_decay() {
+        let decays = |model, origin| {
+            of(model, origin, &[50; 10]).iter().any(|rule| rule.key == "from_weights.layer_decay")
+        };
+        assert!(decays("tiny", Origin::Pretrained) && !decays("tiny", Origin::Scratch));
+        assert!(!decays("micro", Origin::Pretrained));
+    }
+}

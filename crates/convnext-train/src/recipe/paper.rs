@@ -1,0 +1,136 @@
+//! Which row of the paper a training is.
+
+use convnext_core::{Family, MODELS, ModelConfig, ModelSize};
+
+use super::reading::recipe_error;
+use crate::{FinetuneRecipe, Origin, PretrainRecipe, Situation, TrainError};
+
+/// The choice that asks for the row that fits.
+pub(super) const PAPER: &str = "paper";
+
+/// With at least so many classes, data is taken for ImageNet-22K, which has 21,841.
+const CLASSES_OF_22K: usize = 20_000;
+
+/// Pixels of the side of an image, where nobody asks for another one.
+const USUAL_SIZE: usize = 224;
+
+/// The name of the recipe for the row of Tables 9 to 13 (and of V1's release, which the paper compares with) that
+/// trains this model from this origin on so many classes at this size.
+///
+/// # Errors
+/// [`TrainError::Recipe`] when the paper has no such row, with the rows that it has for the model.
+pub(super) fn finetuning_row(situation: &Situation<'_>) -> Result<String, TrainError> {
+    let size = situation.image_size.unwrap_or(USUAL_SIZE);
+    let Some(model) = size_of(situation.model) else {
+        let why = format!("'{}' is no model of the paper; {ADVICE}", situation.model.name);
+        return Err(recipe_error(PAPER, why));
+    };
+    let name = model.name.trim_start_matches("v1-");
+    let many = situation.class_sizes.len() >= CLASSES_OF_22K;
+    let of_22k = matches!(situation.origin, Origin::Classifier { classes } if classes >= CLASSES_OF_22K);
+    let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
+    let row = match (model.family, situation.origin) {
+        (Family::V2, Origin::Scratch) => at_224(format!("paper-v2-supervised-{name}")),
+        (Family::V2, Origin::Pretrained) if many => at_224(format!("paper-22k-{name}")),
+        (Family::V2, Origin::Pretrained) => at_224(format!("paper-{name}")),
+        (Family::V1, Origin::Scratch) if many => at_224(format!("paper-v1-22k-{name}")),
+        (Family::V1, Origin::Scratch) => at_224(format!("paper-v1-{name}")),
+        (Family::V2, Origin::Classifier { .. }) if of_22k => format!("paper-22k-to-1k-{name}-{size}"),
+        (Family::V1, Origin::Classifier { .. }) if of_22k => format!("paper-v1-22k-to-1k-{name}-{size}"),
+        (Family::V1, Origin::Classifier { .. }) => format!("paper-v1-{name}-{size}"),
+        (Family::V1, Origin::Pretrained) | (Family::V2, Origin::Classifier { .. }) => String::new(),
+    };
+    if FinetuneRecipe::names().any(|known| known == row) {
+        return Ok(row);
+    }
+    let of_model = |row: &&str| match model.family {
+        Family::V1 => row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
+        Family::V2 => !row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
+    };
+    let rows: Vec<&str> = FinetuneRecipe::names().filter(of_model).collect();
+    let rows = if rows.is_empty() { "none".to_owned() } else { rows.join(", ") };
+    Err(recipe_error(
+        PAPER,
+        format!(
+            "the paper has no row for {} {} on {} classes at {size} px; for this model it has: {rows}; {ADVICE}",
+            model.name,
+            situation.origin.in_words(),
+            situation.class_sizes.len()
+        ),
+    ))
+}
+
+/// What to do without a row.
+const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
+
+/// The name of the recipe for pre-training at this size (Table 8).
+///
+/// # Errors
+/// [`TrainError::Recipe`] for other sizes than 224 and 384.
+pub(super) fn pretraining_row(image_size: Option<usize>) -> Result<String, TrainError> {
+    let size = image_size.unwrap_or(USUAL_SIZE);
+    let row = if size == USUAL_SIZE { PAPER.to_owned() } else { format!("{PAPER}-{size}") };
+    match PretrainRecipe::names().any(|known| known == row) {
+        true => Ok(row),
+        false => Err(recipe_error(PAPER, format!("the paper pre-trains at 224 and 384 px, not at {size}"))),
+    }
+}
+
+/// The row of the table of sizes that a configuration has the shape of.
+fn size_of(model: &ModelConfig) -> Option<&'static ModelSize> {
+    let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn);
+    MODELS.iter().find(|size| size.in_paper && shape(&size.config()) == shape(model))
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::find_model;
+
+    use super::*;
+
+    fn row(model: &str, origin: Origin, classes: usize, image_size: Option<usize>) -> Result<String, String> {
+        let model = find_model(model).unwrap().config();
+        let class_sizes = vec![10; classes];
+        let images = 10 * classes;
+        let situation = Situation { model: &model, origin, images, class_sizes: &class_sizes, image_size };
+        finetuning_row(&situation).map_err(|error| error.to_string())
+    }
+
+    const OF_22K: Origin = Origin::Classifier { classes: 21_841 };
+
+    #[test]
+    fn every_row_is_chosen_by_what_it_trains() {
+        for (model, origin, classes, size, expected) in [
+            ("atto", Origin::Pretrained, 1000, None, "paper-atto"),
+            ("huge", Origin::Pretrained, 10, Some(224), "paper-huge"),
+            ("nano", Origin::Pretrained, 21_841, None, "paper-22k-nano"),
+            ("huge", Origin::Pretrained, 21_841, Some(384), "paper-22k-huge-384"),
+            ("large", OF_22K, 1000, Some(384), "paper-22k-to-1k-large-384"),
+            ("huge", OF_22K, 1000, Some(512), "paper-22k-to-1k-huge-512"),
+            ("pico", Origin::Scratch, 1000, None, "paper-v2-supervised-pico"),
+            ("v1-small", Origin::Scratch, 1000, None, "paper-v1-small"),
+            ("v1-xlarge", Origin::Scratch, 21_841, None, "paper-v1-22k-xlarge"),
+            ("v1-base", OF_22K, 1000, Some(224), "paper-v1-22k-to-1k-base-224"),
+            ("v1-base", Origin::Classifier { classes: 1000 }, 1000, Some(384), "paper-v1-base-384"),
+        ] {
+            assert_eq!(row(model, origin, classes, size).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_the_paper_does_not_have_is_refused_with_what_it_has() {
+        for (model, origin, size, expected) in [
+            ("huge", OF_22K, Some(224), "paper-22k-to-1k-huge-384, paper-22k-to-1k-huge-512"),
+            ("atto", OF_22K, Some(224), "it has: paper-atto, paper-v2-supervised-atto"),
+            ("atto", Origin::Pretrained, Some(160), "at 160 px"),
+            ("huge", Origin::Scratch, None, "from scratch"),
+            ("micro", Origin::Scratch, None, "'micro' is no model of the paper"),
+            ("v1-pico", Origin::Scratch, None, "it has: none"),
+        ] {
+            let message = row(model, origin, 1000, size).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert_eq!(pretraining_row(Some(384)).unwrap(), "paper-384");
+        assert!(pretraining_row(Some(256)).unwrap_err().to_string().contains("not at 256"));
+    }
+}

@@ -1,0 +1,60 @@
+//! What a recipe can be chosen by.
+
+use convnext_core::{ModelConfig, WeightKind};
+
+use crate::Start;
+
+/// What a training starts from and what it learns.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The backbone.
+    pub model: &'a ModelConfig,
+    /// What it starts from.
+    pub origin: Origin,
+    /// Images to learn from.
+    pub images: usize,
+    /// Of these, the images of each class; empty without labels.
+    pub class_sizes: &'a [usize],
+    /// The side of the images in pixels, if it was asked for.
+    pub image_size: Option<usize>,
+}
+
+/// Which weights a training starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Fresh ones.
+    Scratch,
+    /// Those of a pre-training without labels.
+    Pretrained,
+    /// Those of a classifier.
+    Classifier {
+        /// The classes that it tells apart.
+        classes: usize,
+    },
+}
+
+impl Origin {
+    /// The origin that a weight file is; none is a start from scratch.
+    pub fn of(weights: Option<&WeightKind>) -> Self {
+        match weights {
+            None => Self::Scratch,
+            Some(WeightKind::Classifier { model }) if model.classes > 0 => {
+                Self::Classifier { classes: model.classes }
+            }
+            Some(_) => Self::Pretrained,
+        }
+    }
+
+    /// Whether there are weights at all.
+    pub fn start(self) -> Start {
+        if self == Self::Scratch { Start::Scratch } else { Start::Weights }
+    }
+
+    pub(super) fn in_words(self) -> String {
+        match self {
+            Self::Scratch => "from scratch".to_owned(),
+            Self::Pretrained => "from pre-trained weights".to_owned(),
+            Self::Classifier { classes } => format!("from a classifier of {classes} classes"),
+        }
+    }
+}

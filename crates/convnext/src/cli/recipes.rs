@@ -1,0 +1,118 @@
+//! `convnext recipes`
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use convnext::train::{FinetuneRecipe, PretrainRecipe, Start, TrainingRecipe};
+use serde::Serialize;
+
+use super::output::{print_json, print_text, table};
+use super::values;
+
+/// List the recipes, or show one as it is run
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Two more names can be given to --recipe: `auto`, the default, makes a recipe for the model and the images at hand and
+says why; `paper` takes the paper's row for the model, what it starts from, its classes and the image size.
+
+Examples:
+  convnext recipes
+  convnext recipes show paper-tiny
+  convnext recipes show paper-tiny --batch-size 8 --accumulate 16
+  convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml"
+)]
+pub(crate) struct RecipesArguments {
+    #[command(subcommand)]
+    command: Option<RecipesCommand>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum RecipesCommand {
+    /// Print a recipe as TOML, with what it extends and its rate resolved
+    Show(ShowArguments),
+}
+
+#[derive(Debug, Args)]
+struct ShowArguments {
+    /// Name of the recipe, or a TOML file
+    #[arg(value_name = "NAME|FILE")]
+    name: String,
+    /// Images of a batch [default: that of the recipe]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    batch_size: Option<usize>,
+    /// Batches of a step [default: that of the recipe]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    accumulate: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    command: &'static str,
+    name: String,
+    claim: String,
+}
+
+pub(crate) fn run(arguments: &RecipesArguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        Some(RecipesCommand::Show(show)) => print_text(&shown(show)?),
+        None => {
+            let rows = rows()?;
+            if arguments.json {
+                return print_json(&rows);
+            }
+            let cells = |row: Row| vec![row.command.to_owned(), row.name, row.claim];
+            print_text(&table(&["command", "recipe", "claim"], 3, rows.into_iter().map(cells).collect()))
+        }
+    }
+}
+
+fn rows() -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for name in PretrainRecipe::names() {
+        let claim = PretrainRecipe::load(name, &[])?.claim;
+        rows.push(Row { command: "pretrain", name: name.to_owned(), claim });
+    }
+    for name in FinetuneRecipe::names() {
+        let claim = FinetuneRecipe::load(name, &[], Start::Weights)?.claim;
+        rows.push(Row { command: "finetune", name: name.to_owned(), claim });
+    }
+    Ok(rows)
+}
+
+/// A recipe under each command that knows its name; a file is what it can be read as.
+fn shown(show: &ShowArguments) -> anyhow::Result<String> {
+    let name = &show.name;
+    let is_built_in = PretrainRecipe::names().chain(FinetuneRecipe::names()).any(|known| known == name);
+    let mut texts = Vec::new();
+    let pretrain = PretrainRecipe::load(name, &[]);
+    let finetune = FinetuneRecipe::load(name, &[], Start::Weights);
+    if let Ok(mut recipe) = pretrain {
+        let head = head("pretrain", &mut recipe.training, show);
+        texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
+    }
+    match finetune {
+        Ok(mut recipe) => {
+            let head = head("finetune", &mut recipe.training, show);
+            texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
+        }
+        Err(error) if texts.is_empty() && !is_built_in => bail!(error),
+        Err(_) => {}
+    }
+    Ok(texts.join("\n").trim_end().to_owned())
+}
+
+/// What the numbers of a recipe come to.
+fn head(command: &str, training: &mut TrainingRecipe, show: &ShowArguments) -> String {
+    training.batch_size = show.batch_size.unwrap_or(training.batch_size);
+    training.accumulate = show.accumulate.unwrap_or(training.accumulate);
+    format!(
+        "# convnext {command} --recipe {}: steps of {} images, highest learning rate {:e}",
+        show.name,
+        training.batch_size * training.accumulate,
+        training.peak_learning_rate()
+    )
+}
