@@ -23,6 +23,8 @@ pub enum Purpose {
     Split = 6,
     /// Which labelled images are used when labels are scarce.
     LabelChoice = 7,
+    /// How the images of one batch are mixed; `sample` is the number of the batch in its epoch.
+    Mixing = 8,
 }
 
 /// The seed of a run.

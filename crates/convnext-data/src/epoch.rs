@@ -61,6 +61,7 @@ impl Shared {
             labels: Vec::with_capacity(end - start),
             samples: Vec::with_capacity(end - start),
             epoch: plan.epoch,
+            mix: None,
         };
         let mut corrupt = Vec::new();
         for position in start..end {
@@ -72,6 +73,10 @@ impl Shared {
             batch.images.extend(self.values(&picture, plan.epoch, sample));
             batch.labels.push(self.dataset.label(sample));
             batch.samples.push(sample);
+        }
+        if let Some(mixing) = self.config.mixing {
+            mixing
+                .apply(&mut batch, &mut self.config.seed.stream(Purpose::Mixing, plan.epoch, number as u64));
         }
         Made { batch: Ok(Some(batch)), corrupt }
     }

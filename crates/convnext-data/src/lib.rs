@@ -3,6 +3,8 @@
 //! - [`decode`] turns the bytes of a file into a [`Picture`] (RGB, 8 bit);
 //! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
 //!   that a model sees;
+//! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
+//!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
 //!   a `.tar` or a `.tar.gz` as a [`Dataset`];
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
@@ -11,9 +13,12 @@
 //! epoch and the index of a sample, never on the number of threads or on their timing.
 
 mod archive;
+mod augment;
 mod corrupt;
 mod crop;
 mod dataset;
+#[cfg(test)]
+mod distributions;
 mod epoch;
 mod error;
 mod jpeg;
@@ -21,6 +26,7 @@ mod labels;
 mod layout;
 mod listing;
 mod loader;
+mod mixing;
 mod open;
 mod picture;
 mod resample;
@@ -28,12 +34,14 @@ mod split;
 mod storage;
 mod transform;
 
+pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
 pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
+pub use mixing::{LabelMix, Mixing};
 pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
 pub use picture::{Orientation, Picture, decode};
 pub use resample::{Region, resize};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use convnext_core::{Preprocessing, Seed};
 
 use crate::{
-    CorruptFile, DataError, Dataset, OnCorrupt, Orientation, TrainTransform,
+    CorruptFile, DataError, Dataset, LabelMix, Mixing, OnCorrupt, Orientation, TrainTransform,
     corrupt::CorruptFiles,
     epoch::{EpochBatches, Shared},
     transform::validate_preprocessing,
@@ -28,6 +28,8 @@ pub struct Batch {
     pub samples: Vec<usize>,
     /// The epoch that the batch belongs to.
     pub epoch: u64,
+    /// How the images were mixed with each other, if they were.
+    pub mix: Option<LabelMix>,
 }
 
 impl Batch {
@@ -45,7 +47,7 @@ impl Batch {
 /// What happens to each picture.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
-    /// Random crops and flips.
+    /// Random crops, flips and other changes.
     Train(TrainTransform),
     /// The centre of the picture, always the same.
     Evaluation(Preprocessing),
@@ -86,6 +88,8 @@ pub struct LoaderConfig {
     pub orientation: Orientation,
     /// What to do about images that cannot be read.
     pub on_corrupt: OnCorrupt,
+    /// Whether and how finished batches are mixed.
+    pub mixing: Option<Mixing>,
     /// The seed of the run.
     pub seed: Seed,
 }
@@ -114,6 +118,9 @@ impl Loader {
             DataError::check(value > 0, what, value, "at least 1")?;
         }
         transform.validate()?;
+        if let Some(mixing) = config.mixing {
+            mixing.validate()?;
+        }
         let (samples, batch_size) = (dataset.len(), config.batch_size);
         if samples == 0 || (config.drop_last && samples < batch_size) {
             let advice = match samples {

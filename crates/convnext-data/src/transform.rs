@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DataError, Picture, Region, TrainCrop,
+    ColorJitter, DataError, Picture, RandAugment, RandomErasing, Region, TrainCrop,
     resample::{Order, resize_in_order},
     resize,
 };
@@ -56,7 +56,8 @@ pub fn normalize(picture: &Picture, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
     values
 }
 
-/// What training does to a picture: a random crop, a random mirror image, normalisation.
+/// What training does to a picture, in this order: a random crop, a random mirror image, RandAugment or colour
+/// jitter, normalisation, random erasing (facts D3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainTransform {
@@ -66,10 +67,16 @@ pub struct TrainTransform {
     pub crop: TrainCrop,
     /// Probability of exchanging left and right, in [0, 1].
     pub flip_probability: f64,
+    /// Random brightness, contrast and saturation. Not together with RandAugment.
+    pub color_jitter: Option<ColorJitter>,
+    /// Random operations. Those that move pixels fill the corners with the mean colour.
+    pub rand_augment: Option<RandAugment>,
     /// Mean of each colour, subtracted from values in [0, 1].
     pub mean: [f32; 3],
     /// Standard deviation of each colour, divided by.
     pub std: [f32; 3],
+    /// Random rectangles of noise.
+    pub erasing: Option<RandomErasing>,
 }
 
 impl TrainTransform {
@@ -79,17 +86,40 @@ impl TrainTransform {
         if rng.random::<f64>() < self.flip_probability {
             square = mirror(square);
         }
-        normalize(&square, self.mean, self.std)
+        if let Some(rand_augment) = self.rand_augment {
+            square = rand_augment.apply(square, mean_colour(self.mean), rng);
+        }
+        if let Some(color_jitter) = self.color_jitter {
+            square = color_jitter.apply(square, rng);
+        }
+        let (height, width) = (square.height(), square.width());
+        let mut values = normalize(&square, self.mean, self.std);
+        if let Some(erasing) = self.erasing {
+            erasing.apply(&mut values, height, width, rng);
+        }
+        values
     }
 
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// [`DataError::OutOfRange`] with the first value that does not fit.
+    /// [`DataError::OutOfRange`] with the first value that does not fit, and for colour jitter together with
+    /// RandAugment.
     pub fn validate(&self) -> Result<(), DataError> {
         let probable = (0.0..=1.0).contains(&self.flip_probability);
         DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
         check_common(self.image_size, self.mean, self.std)?;
+        if let Some(color_jitter) = self.color_jitter {
+            let advice = "off when RandAugment is on, as in timm; leave one of the two out";
+            DataError::check(self.rand_augment.is_none(), "colour jitter", "on", advice)?;
+            color_jitter.validate()?;
+        }
+        if let Some(rand_augment) = self.rand_augment {
+            rand_augment.validate()?;
+        }
+        if let Some(erasing) = self.erasing {
+            erasing.validate()?;
+        }
         self.crop.validate(self.image_size)
     }
 }
@@ -114,6 +144,11 @@ fn check_common(image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Result<(), 
     DataError::check(positive, "standard deviation of the colours", format!("{std:?}"), "above 0")
 }
 
+/// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
+fn mean_colour(mean: [f32; 3]) -> [u8; 3] {
+    mean.map(|mean| (255.0 * f64::from(mean)).round_ties_even() as u8)
+}
+
 /// The picture with left and right exchanged.
 fn mirror(picture: Picture) -> Picture {
     let (width, height) = (picture.width(), picture.height());
@@ -129,6 +164,7 @@ mod tests {
     use convnext_core::{Purpose, Seed};
 
     use super::*;
+    use crate::Operation;
 
     fn ramp(width: usize, height: usize) -> Picture {
         let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
@@ -144,8 +180,11 @@ mod tests {
             image_size: 8,
             crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
             flip_probability: 0.5,
+            color_jitter: None,
+            rand_augment: None,
             mean: [0.0; 3],
             std: [1.0; 3],
+            erasing: None,
         }
     }
 
@@ -211,6 +250,55 @@ mod tests {
         assert!((160..240).contains(&flips), "{flips}");
     }
 
+    fn everything() -> TrainTransform {
+        TrainTransform {
+            rand_augment: Some("rand-m9-mstd0.5-inc1".parse().unwrap()),
+            erasing: Some(RandomErasing { probability: 1.0 }),
+            ..transform()
+        }
+    }
+
+    #[test]
+    fn what_is_off_draws_nothing() {
+        // Runs of versions that knew crops and flips alone go on with the same pixels.
+        let (picture, transform) = (ramp(20, 30), transform());
+        for sample in 0..20 {
+            let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+            let (mut rng, mut plain) = (stream(), stream());
+            let values = transform.apply(&picture, &mut rng);
+            let mut square = transform.crop.apply(&picture, 8, &mut plain);
+            if plain.random::<f64>() < 0.5 {
+                square = mirror(square);
+            }
+            assert_eq!(values, normalize(&square, transform.mean, transform.std));
+            assert_eq!(rng.random::<u64>(), plain.random::<u64>());
+        }
+    }
+
+    #[test]
+    fn pictures_are_changed_before_and_erased_after_normalisation() {
+        let picture = ramp(20, 30);
+        let (mut changed, mut negative) = (0, 0);
+        for sample in 0..40 {
+            let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+            let plain = transform().apply(&picture, &mut stream());
+            let erased = TrainTransform { rand_augment: None, ..everything() }.apply(&picture, &mut stream());
+            let augmented = TrainTransform { erasing: None, ..everything() }.apply(&picture, &mut stream());
+            // Levels of a picture over 255 lie in [0, 1]; only noise is outside.
+            assert!(augmented.iter().all(|value| (0.0..=1.0).contains(value)));
+            negative += usize::from(erased.iter().any(|&value| value < 0.0));
+            changed += usize::from(augmented != plain);
+        }
+        assert!(changed > 20 && negative > 35, "{changed} {negative}");
+    }
+
+    #[test]
+    fn corners_get_the_mean_colour() {
+        assert_eq!(mean_colour(convnext_core::IMAGENET_MEAN), [124, 116, 104]);
+        let turned = Operation::Rotate(45.0).apply(ramp(20, 20), mean_colour([0.0, 0.5, 1.0]));
+        assert_eq!(turned.pixel(0, 0), [0, 128, 255]);
+    }
+
     #[test]
     fn settings_are_read_and_checked() {
         let text = r#"{"image_size":32,"crop":{"padded":{"padding":4}},"flip_probability":0.5,
@@ -218,6 +306,10 @@ mod tests {
         let read: TrainTransform = serde_json::from_str(text).unwrap();
         assert_eq!(read.crop, TrainCrop::Padded { padding: 4 });
         read.validate().unwrap();
+        assert_eq!((read.color_jitter, read.rand_augment, read.erasing), (None, None, None));
+        let text_of_all = serde_json::to_string(&everything()).unwrap();
+        assert!(text_of_all.contains("\"rand-m9-mstd0.5-inc1\""), "{text_of_all}");
+        assert_eq!(serde_json::from_str::<TrainTransform>(&text_of_all).unwrap(), everything());
         assert!(
             serde_json::from_str::<TrainTransform>(&text.replace("padding\":4", "padding\":4,\"x\":1"))
                 .is_err()
@@ -226,6 +318,17 @@ mod tests {
         let crop = TrainCrop::RandomResized { scale: [0.5, 0.1], ratio: [1.0, 1.0] };
         let message = TrainTransform { crop, ..transform() }.validate().unwrap_err().to_string();
         assert!(message.contains("crop scale is [0.5, 0.1]"), "{message}");
+        let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 };
+        let both = TrainTransform { color_jitter: Some(jitter), ..everything() };
+        let message = both.validate().unwrap_err().to_string();
+        assert!(message.contains("colour jitter is on, but must be off when RandAugment is on"), "{message}");
+        TrainTransform { rand_augment: None, ..both.clone() }.validate().unwrap();
+        let erasing = Some(RandomErasing { probability: 2.0 });
+        assert!(TrainTransform { erasing, ..transform() }.validate().is_err());
+        let rand_augment = Some(RandAugment { magnitude: 11, magnitude_std: 0.5, operations: 2 });
+        assert!(TrainTransform { rand_augment, ..transform() }.validate().is_err());
+        let color_jitter = Some(ColorJitter { contrast: -1.0, ..jitter });
+        assert!(TrainTransform { color_jitter, ..transform() }.validate().is_err());
         assert!(TrainTransform { flip_probability: 1.5, ..transform() }.validate().is_err());
         assert!(TrainTransform { std: [1.0, 0.0, 1.0], ..transform() }.validate().is_err());
         assert!(validate_preprocessing(&plain(0, None)).is_err());

@@ -5,10 +5,10 @@
 
 use std::{fs, path::Path};
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Seed};
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Purpose, Seed};
 use convnext_data::{
-    Batch, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop,
-    TrainTransform, Transform, open_unlabelled,
+    Batch, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture, RandomErasing,
+    TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 
@@ -33,8 +33,11 @@ fn training() -> Transform {
         image_size: 8,
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
+        color_jitter: None,
+        rand_augment: None,
         mean: IMAGENET_MEAN,
         std: IMAGENET_STD,
+        erasing: None,
     })
 }
 
@@ -47,6 +50,7 @@ fn config(threads: usize) -> LoaderConfig {
         drop_last: false,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Fail,
+        mixing: None,
         seed: Seed(11),
     }
 }
@@ -73,6 +77,44 @@ fn threads_change_nothing() {
     let mut seen: Vec<usize> = one.iter().flat_map(|batch| batch.samples.clone()).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn threads_change_nothing_with_every_augmentation_and_mixing() {
+    let (_folder, dataset) = images(30, &[]);
+    let Transform::Train(plain) = training() else { unreachable!() };
+    let all = TrainTransform {
+        rand_augment: Some("rand-m9-mstd0.5-inc1".parse().unwrap()),
+        erasing: Some(RandomErasing { probability: 0.25 }),
+        ..plain
+    };
+    let mixing = Mixing { mixup: 0.8, cutmix: 1.0, probability: 0.9, switch_probability: 0.5 };
+    let loader = |threads| {
+        let config = LoaderConfig { mixing: Some(mixing), ..config(threads) };
+        Loader::new(dataset.clone(), Transform::Train(all.clone()), config).unwrap()
+    };
+    let one = batches(&loader(1), 2);
+    assert_eq!(one, batches(&loader(3), 2));
+    assert_eq!(loader(2).epoch_from(2, 5).map(Result::unwrap).collect::<Vec<_>>(), one[5..]);
+    // Each batch is mixed in its own way, and in each epoch in another.
+    let weights = |batches: &[Batch]| -> Vec<_> {
+        batches.iter().filter_map(|batch| batch.mix).map(|mix| mix.own_weight.to_bits()).collect()
+    };
+    let mut found = [weights(&one), weights(&batches(&loader(1), 3))].concat();
+    let mixed = found.len();
+    found.sort_unstable();
+    found.dedup();
+    assert!(mixed >= 10 && found.len() >= mixed - 2, "{mixed} batches are mixed in {} ways", found.len());
+
+    // The same images and labels as without, mixed afterwards.
+    let unmixed = Loader::new(dataset.clone(), Transform::Train(all.clone()), config(2)).unwrap();
+    for (number, (mixed, mut plain)) in one.iter().zip(batches(&unmixed, 2)).enumerate() {
+        mixing.apply(&mut plain, &mut Seed(11).stream(Purpose::Mixing, 2, number as u64));
+        assert_eq!(mixed, &plain);
+    }
+    let wrong = LoaderConfig { mixing: Some(Mixing { probability: 2.0, ..mixing }), ..config(1) };
+    let error = Loader::new(dataset, training(), wrong).unwrap_err().to_string();
+    assert!(error.contains("probability of mixing is 2"), "{error}");
 }
 
 #[test]

@@ -110,6 +110,7 @@ pub fn evaluate(
         drop_last: false,
         orientation: reading.orientation,
         on_corrupt: OnCorrupt::Fail,
+        mixing: None,
         seed: Seed::default(),
     };
     let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), config)?;

@@ -539,8 +539,11 @@ impl AugmentationRecipe {
             image_size,
             crop,
             flip_probability: self.flip,
+            color_jitter: None,
+            rand_augment: None,
             mean: IMAGENET_MEAN,
             std: IMAGENET_STD,
+            erasing: None,
         }
     }
 }

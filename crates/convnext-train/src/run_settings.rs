@@ -153,6 +153,7 @@ impl RunSettings {
             drop_last: true,
             orientation: self.orientation,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
+            mixing: None,
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;

@@ -88,6 +88,7 @@ fn batch(step: usize, number: usize, count: usize) -> Batch {
         labels: vec![None; count],
         samples: vec![number; count],
         epoch: step as u64,
+        mix: None,
     }
 }
 

@@ -125,5 +125,6 @@ fn random_batch(count: usize, size: usize, classes: usize) -> Batch {
         labels: (0..count).map(|image| Some(image % classes.max(1))).collect(),
         samples: (0..count).collect(),
         epoch: 0,
+        mix: None,
     }
 }
