@@ -159,18 +159,6 @@ pub enum TrainError {
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]
     NoModel,
-    /// A recipe asks for what a later version brings.
-    #[error(
-        "recipe {name} asks for {features}, which this version does not have yet; switch it off with {advice}"
-    )]
-    LaterFeature {
-        /// Name of the recipe or file.
-        name: String,
-        /// The features by name.
-        features: String,
-        /// The arguments that switch them off.
-        advice: String,
-    },
     /// A recipe cannot be parsed.
     #[error("recipe {name}: {why}")]
     Recipe {

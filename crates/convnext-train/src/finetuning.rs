@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
-use convnext_data::{Batch, Dataset, LabelledData, Transform, crop_for_evaluation, open_labelled};
+use convnext_data::{Batch, Dataset, LabelMix, LabelledData, Transform, crop_for_evaluation, open_labelled};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
@@ -122,7 +122,13 @@ pub fn finetune(
         recipe = recipe.with_batch(batch);
     }
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(train_data.clone(), transform, &config, &mut recipe.training)?;
+    let lesson = settings.prepare(
+        train_data.clone(),
+        transform,
+        recipe.mixing.mixing(),
+        &config,
+        &mut recipe.training,
+    )?;
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
@@ -215,7 +221,12 @@ impl Task for Classification {
             }
         };
         let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-        Ok(Targets::new(&labels, &self.class_weights, self.smoothing).cross_entropy(logits))
+        let targets = Targets::new(&labels, &self.class_weights, self.smoothing);
+        let targets = match batch.mix {
+            None => targets,
+            Some(LabelMix { own_weight }) => targets.mixed(own_weight),
+        };
+        Ok(targets.cross_entropy(logits))
     }
 
     fn metadata(&self) -> &WeightMetadata {

@@ -67,7 +67,7 @@ pub fn pretrain(
         recipe = recipe.with_batch(batch);
     }
     let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(dataset.clone(), transform, &config.encoder, &mut recipe.training)?;
+    let lesson = settings.prepare(dataset.clone(), transform, None, &config.encoder, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
 
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);

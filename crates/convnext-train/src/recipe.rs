@@ -1,7 +1,7 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
 use convnext_core::{ConfigError, IMAGENET_MEAN, IMAGENET_STD};
-use convnext_data::{TrainCrop, TrainTransform};
+use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Value;
 
@@ -124,7 +124,7 @@ pub struct TrainingRecipe {
 }
 
 fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(Some(f64::deserialize(deserializer)?).filter(|&value| value != 0.0))
+    Ok(is_on(f64::deserialize(deserializer)?))
 }
 
 fn one() -> usize {
@@ -202,20 +202,24 @@ pub struct AugmentationRecipe {
     /// For images of at most 32 pixels: pad by so many pixels and crop, instead of resizing a crop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_padding: Option<usize>,
-    /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; `none` turns it off.
-    #[serde(default = "none")]
-    pub rand_augment: String,
+    /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; in a file `none` turns it off.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "rand_augment")]
+    pub rand_augment: Option<RandAugment>,
+    /// How far brightness, contrast and saturation are changed, such as 0.4; not together with RandAugment.
+    #[serde(default)]
+    pub color_jitter: f64,
     /// Probability of random erasing.
     #[serde(default)]
     pub random_erasing: f64,
 }
 
-fn none() -> String {
-    NONE.to_owned()
-}
-
-/// What turns an augmentation with a name off.
+/// What turns RandAugment off.
 const NONE: &str = "none";
+
+fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RandAugment>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text == NONE { Ok(None) } else { text.parse().map(Some).map_err(serde::de::Error::custom) }
+}
 
 /// What FCMAE removes and predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -315,11 +319,10 @@ impl PretrainRecipe {
     ///
     /// # Errors
     /// [`TrainError::Recipe`] when the file cannot be read, or a key is unknown, missing or of another
-    /// type; [`TrainError::LaterFeature`] when it asks for what does not exist yet; [`TrainError::Config`]
+    /// type; [`TrainError::Config`]
     /// when a value is out of its range.
     pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
         let recipe: Self = parse(choice, read(PRETRAINING, choice)?, settings)?;
-        refuse_later_features(choice, &recipe.augmentation, MixingRecipe::default())?;
         recipe.training.validate(choice)?;
         Ok(recipe)
     }
@@ -376,7 +379,6 @@ impl FinetuneRecipe {
             }
         }
         let recipe: Self = parse(choice, table, &others)?;
-        refuse_later_features(choice, &recipe.augmentation, recipe.mixing)?;
         recipe.training.validate(choice)?;
         let smoothing = recipe.regularization.label_smoothing;
         check((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "in [0, 1)")?;
@@ -424,32 +426,6 @@ fn reasons(rules: &[Rule], settings: &[String]) -> Vec<String> {
 /// Reasons as they are shown below what a run is going to do.
 pub(crate) fn in_lines(reasons: &[String]) -> String {
     reasons.iter().map(|reason| format!("\n  {reason}")).collect()
-}
-
-/// Names what a recipe asks for and this version does not have, and how to do without it.
-fn refuse_later_features(
-    choice: &str,
-    augmentation: &AugmentationRecipe,
-    mixing: MixingRecipe,
-) -> Result<(), TrainError> {
-    let asked: Vec<(&str, &str)> = [
-        (augmentation.rand_augment != NONE, "RandAugment", "augmentation.rand_augment=none"),
-        (augmentation.random_erasing != 0.0, "random erasing", "augmentation.random_erasing=0"),
-        (mixing.mixup != 0.0, "mixup", "mixing.mixup=0"),
-        (mixing.cutmix != 0.0, "CutMix", "mixing.cutmix=0"),
-    ]
-    .into_iter()
-    .filter_map(|(asked, feature, setting)| asked.then_some((feature, setting)))
-    .collect();
-    if asked.is_empty() {
-        return Ok(());
-    }
-    let join = |parts: Vec<String>, with: &str| parts.join(with);
-    Err(TrainError::LaterFeature {
-        name: choice.to_owned(),
-        features: join(asked.iter().map(|(feature, _)| (*feature).to_owned()).collect(), ", "),
-        advice: join(asked.iter().map(|(_, setting)| format!("--set {setting}")).collect(), " "),
-    })
 }
 
 fn check(ok: bool, what: &'static str, found: f64, expected: &'static str) -> Result<(), TrainError> {
@@ -528,6 +504,21 @@ impl TrainingRecipe {
     }
 }
 
+/// A number that turns something off when it is 0.
+fn is_on(value: f64) -> Option<f64> {
+    Some(value).filter(|&value| value != 0.0)
+}
+
+impl MixingRecipe {
+    /// How batches are mixed, if they are: all of them, and where both ways are on each in half of the batches
+    /// (facts D1).
+    pub fn mixing(&self) -> Option<Mixing> {
+        let Self { mixup, cutmix } = *self;
+        let on = mixup != 0.0 || cutmix != 0.0;
+        on.then_some(Mixing { mixup, cutmix, probability: 1.0, switch_probability: 0.5 })
+    }
+}
+
 impl AugmentationRecipe {
     /// The transform for images of a size.
     pub fn transform(&self, image_size: usize) -> TrainTransform {
@@ -539,11 +530,15 @@ impl AugmentationRecipe {
             image_size,
             crop,
             flip_probability: self.flip,
-            color_jitter: None,
-            rand_augment: None,
+            color_jitter: is_on(self.color_jitter).map(|most| ColorJitter {
+                brightness: most,
+                contrast: most,
+                saturation: most,
+            }),
+            rand_augment: self.rand_augment,
             mean: IMAGENET_MEAN,
             std: IMAGENET_STD,
-            erasing: None,
+            erasing: is_on(self.random_erasing).map(|probability| RandomErasing { probability }),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, ModelConfig, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_data::{Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
 use convnext_nn::{BlockMemory, ModelError, Precision};
 use serde::{Serialize, Serializer};
 
@@ -138,6 +138,7 @@ impl RunSettings {
         &self,
         dataset: Dataset,
         transform: Transform,
+        mixing: Option<Mixing>,
         model: &ModelConfig,
         recipe: &mut TrainingRecipe,
     ) -> Result<Lesson, TrainError> {
@@ -153,7 +154,7 @@ impl RunSettings {
             drop_last: true,
             orientation: self.orientation,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
-            mixing: None,
+            mixing,
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;

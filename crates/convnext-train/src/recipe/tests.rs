@@ -1,6 +1,8 @@
 //! Recipes, built in and of one's own.
 
-use super::reading::PRETRAINING;
+use toml::Value;
+
+use super::reading::{FINETUNING, PRETRAINING, read};
 use super::*;
 
 #[test]
@@ -9,28 +11,85 @@ fn the_built_in_recipes_parse() {
     for name in PretrainRecipe::names() {
         PretrainRecipe::load(name, &[]).unwrap();
     }
-    let settings = [
-        "augmentation.rand_augment=none",
-        "augmentation.random_erasing=0",
-        "mixing.mixup=0",
-        "mixing.cutmix=0",
-    ];
     for name in FinetuneRecipe::names() {
         for start in [Start::Scratch, Start::Weights] {
-            FinetuneRecipe::load(name, &settings.map(str::to_owned), start).unwrap();
+            let recipe = FinetuneRecipe::load(name, &[], start).unwrap();
+            recipe.augmentation.transform(recipe.regularization.image_size).validate().unwrap();
         }
     }
 }
 
 #[test]
-fn later_features_are_refused_by_name() {
-    let refused = |recipe: &str| FinetuneRecipe::load(recipe, &[], Start::Weights).unwrap_err().to_string();
-    let message = refused("paper-tiny");
-    for word in ["paper-tiny", "RandAugment, random erasing, mixup, CutMix", "--set mixing.cutmix=0"] {
-        assert!(message.contains(word), "{word}: {message}");
+fn what_a_departure_says_is_what_the_recipe_has() {
+    let mut departures = 0;
+    for (built_in, name) in PretrainRecipe::names()
+        .map(|name| (PRETRAINING, name))
+        .chain(FinetuneRecipe::names().map(|name| (FINETUNING, name)))
+    {
+        let table = read(built_in, name).unwrap();
+        let Some(Value::Array(list)) = table.get("departures") else { continue };
+        for departure in list {
+            let Departure { key, used, .. } = departure.clone().try_into().unwrap();
+            let root = Value::Table(table.clone());
+            let value = key.split('.').try_fold(&root, |place, part| place.get(part));
+            let numbers = |text: &str| -> Vec<f64> {
+                text.split(|letter: char| !"0123456789.e-".contains(letter)).flat_map(str::parse).collect()
+            };
+            let value = value.unwrap_or_else(|| panic!("{name} has no {key}")).to_string();
+            assert!(
+                value.trim_matches('"') == used || numbers(&value) == numbers(&used),
+                "{name}, {key}: {value}"
+            );
+            departures += 1;
+        }
     }
-    // Table 9 has neither mixup nor CutMix for Atto.
-    assert!(!refused("paper-atto").contains("mixup"));
+    assert!(departures > 100, "{departures}");
+}
+
+#[test]
+fn rows_have_the_numbers_of_the_papers_tables() {
+    let load = |name: &str| FinetuneRecipe::load(name, &[], Start::Weights).unwrap();
+    // Name, images of a step, epochs, warm-up, highest rate, weight decay, average, mixup, drop path, layer decay.
+    for (name, images, epochs, warm_up, rate, decay, ema, mixup, drop_path, layers) in [
+        ("paper-atto", 1024, 600.0, 0.0, 8e-4, 0.3, Some(0.9999), 0.0, 0.1, 0.9),
+        ("paper-tiny", 1024, 300.0, 40.0, 3.2e-3, 0.05, Some(0.9999), 0.8, 0.2, 0.9),
+        ("paper-large", 1024, 100.0, 20.0, 2.5e-3, 0.05, Some(0.9999), 0.8, 0.2, 0.6),
+        ("paper-huge", 1024, 50.0, 10.0, 5e-3, 0.05, Some(0.9999), 0.8, 0.3, 0.75),
+        ("paper-22k-base-384", 4096, 90.0, 5.0, 4e-3, 0.05, None, 0.8, 0.1, 0.8),
+        ("paper-22k-to-1k-tiny-384", 512, 90.0, 0.0, 5e-5, 1e-8, Some(0.9999), 0.0, 0.1, 0.9),
+        ("paper-22k-to-1k-huge-512", 512, 30.0, 0.0, 5e-5, 1e-8, None, 0.0, 0.5, 0.85),
+        ("paper-v1-22k-to-1k-base-384", 512, 30.0, 0.0, 5e-5, 1e-8, None, 0.0, 0.2, 0.8),
+    ] {
+        let recipe = load(name);
+        let training = &recipe.training;
+        assert_eq!(training.batch_size * training.accumulate, images, "{name}");
+        assert_eq!((training.epochs, training.warmup_epochs), (epochs, warm_up), "{name}");
+        assert!((training.peak_learning_rate() / rate - 1.0).abs() < 1e-9, "{name}");
+        assert_eq!((training.weight_decay, training.ema), (decay, ema), "{name}");
+        assert_eq!((recipe.mixing.mixup, recipe.regularization.drop_path), (mixup, drop_path), "{name}");
+        assert_eq!(recipe.layer_decay(Start::Weights).unwrap().rate, layers, "{name}");
+    }
+    let scratch = FinetuneRecipe::load("paper-v1-base", &[], Start::Scratch).unwrap();
+    assert!((scratch.training.peak_learning_rate() - 4e-3).abs() < 1e-12);
+    assert_eq!((scratch.training.epochs, scratch.training.warmup_epochs), (300.0, 20.0));
+    let grid = convnext_core::PatchGrid { rows: 12, columns: 12 };
+    let ratio = PretrainRecipe::load("paper-384", &[]).unwrap().masking.ratio;
+    assert_eq!(convnext_core::usable_kept_count(grid.patches(), ratio).unwrap(), 57);
+}
+
+#[test]
+fn a_file_may_extend_a_recipe_but_not_itself_in_circles() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        FinetuneRecipe::load(&path.display().to_string(), &[], Start::Weights)
+    };
+    let mine = load("extends = \"paper-tiny\"\n[training]\nlearning_rate = 0.5").unwrap();
+    assert_eq!((mine.training.learning_rate, mine.training.base_learning_rate), (Some(0.5), None));
+    assert_eq!(mine.training.epochs, 300.0);
+    let message = load("extends = \"paper-giant\"").unwrap_err().to_string();
+    assert!(message.contains("paper-giant") && message.contains("paper-tiny"), "{message}");
 }
 
 #[test]
