@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ClassNames, Preprocessing, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_core::{ClassNames, Preprocessing};
+use convnext_data::{Dataset, Loader, Orientation, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
@@ -102,18 +102,7 @@ pub fn evaluate(
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
     let to_logit = match_classes(dataset.classes(), names)?;
-    let config = LoaderConfig {
-        batch_size: reading.batch_size,
-        threads: reading.threads,
-        queue: 4,
-        shuffle: false,
-        drop_last: false,
-        orientation: reading.orientation,
-        on_corrupt: OnCorrupt::Fail,
-        mixing: None,
-        seed: Seed::default(),
-    };
-    let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), config)?;
+    let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), reading.config())?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);
     for batch in loader.epoch(0) {
@@ -135,7 +124,7 @@ pub fn evaluate(
 }
 
 /// For each class of the data the index of its logit.
-fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
+pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
     found
         .0
         .iter()
@@ -148,7 +137,7 @@ fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, T
 }
 
 /// Running sums.
-struct Tally {
+pub(crate) struct Tally {
     images: usize,
     top1: usize,
     top5: usize,
@@ -162,7 +151,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(classes: usize) -> Self {
+    pub(crate) fn new(classes: usize) -> Self {
         Self {
             images: 0,
             top1: 0,
@@ -175,7 +164,7 @@ impl Tally {
     }
 
     /// Counts one image by the logarithms of its class probabilities.
-    fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
+    pub(crate) fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
         let own = logs[label];
         // Ties count against the classifier, so that constant logits are not right by accident.
         let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
@@ -195,7 +184,7 @@ impl Tally {
         }
     }
 
-    fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
+    pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
         let share = |count: usize| count as f64 / self.images.max(1) as f64;
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
         Evaluation {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_core::{ClassNames, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ClassNames, ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
@@ -53,6 +53,18 @@ pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, Weight
     let model = ConvNext::new(config, Seed::default(), device)?;
     let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
     Ok((model, metadata))
+}
+
+/// Reads the backbone of a weight file of either kind, as a model without head.
+///
+/// # Errors
+/// [`TrainError::Weights`] for tensors that do not fit the file's own configuration, [`TrainError::Io`] for a file
+/// that cannot be read.
+pub fn load_backbone(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
+    let metadata = read_metadata(path)?;
+    let config = ModelConfig { classes: 0, ..metadata.kind.backbone().clone() };
+    let model = ConvNext::new(&config, Seed::default(), device)?;
+    Ok((start_from(model, path, &ClassNames::default())?, metadata))
 }
 
 /// Reads a masked autoencoder.

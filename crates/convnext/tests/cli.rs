@@ -26,6 +26,7 @@ mod cli {
     mod precision;
     mod pretraining;
     mod quickstarting;
+    mod recipes;
     mod reconstructing;
     mod resuming;
     mod whole_job;

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use convnext::Classifier;
-use convnext::core::Seed;
-use convnext::data::{open_for_evaluation, open_labelled};
-use convnext::train::{ClassResult, Evaluation, Reading, evaluate};
+use convnext::core::{Preprocessing, Seed};
+use convnext::data::{Dataset, LabelledData, open_for_evaluation};
+use convnext::train::{
+    ClassResult, Evaluation, Features, LabelChoice, Reading, classify_by_neighbours, evaluate, load_backbone,
+};
 
 use super::output::{print_json, print_text, table};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
 use super::{Machine, set_up};
+
+/// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
+const HELD_OUT: f64 = 0.2;
 
 /// Measure a classifier on labelled images: top-1, top-5, loss, each class
 #[derive(Debug, Args)]
@@ -23,6 +28,8 @@ If `finetune` held a part of CLASS/* out, name the same --val-fraction and --see
 
 Examples:
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --image-size 288
+  convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
   convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
 )]
 pub(crate) struct EvaluateArguments {
@@ -32,7 +39,7 @@ pub(crate) struct EvaluateArguments {
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Weights of a classifier
+    /// Weights of a classifier; with --knn of any kind
     #[arg(long, value_name = "WEIGHTS")]
     weights: PathBuf,
     /// Measure on this share of each class, as `finetune` held it out
@@ -41,6 +48,15 @@ pub(crate) struct EvaluateArguments {
     /// Seed of that choice
     #[arg(long, value_name = "N", default_value_t = 0, requires = "val_fraction")]
     seed: u64,
+    /// Classify by the nearest training images instead of by a head: judges pre-trained features without training
+    #[arg(long)]
+    knn: bool,
+    /// Training images that vote for a class
+    #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 20, requires = "knn")]
+    neighbours: usize,
+    /// Side of the images in pixels, if not as trained [default: that of the weights]
+    #[arg(long, value_name = "N", value_parser = values::image_size)]
+    image_size: Option<usize>,
     /// Images that go through the model together
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 32)]
     batch_size: usize,
@@ -54,26 +70,66 @@ pub(crate) struct EvaluateArguments {
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
+    let result = if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
+    if arguments.json { print_json(&result) } else { print_text(&describe(&result)) }
+}
+
+/// What the classifier's own head answers.
+fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
-    let labels = arguments.labels.as_deref();
     let dataset = match arguments.val_fraction {
-        None => open_for_evaluation(&arguments.data, labels)?,
-        Some(fraction) => open_labelled(&arguments.data, labels, fraction, Seed(arguments.seed))?.validation,
+        None => open_for_evaluation(&arguments.data, arguments.labels.as_deref())?,
+        Some(fraction) => arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?.validation,
     };
-    let reading =
-        Reading { batch_size: arguments.batch_size, threads, orientation: arguments.pictures.orientation() };
     let bar = image_bar(quiet, dataset.len());
     let result = evaluate(
         classifier.model(),
         classifier.classes(),
         &dataset,
-        classifier.preprocessing(),
-        &reading,
+        &arguments.preprocessing(*classifier.preprocessing()),
+        &arguments.reading(threads),
         |images| bar.set_position(images as u64),
     )?;
     bar.finish_and_clear();
-    if arguments.json { print_json(&result) } else { print_text(&describe(&result)) }
+    Ok(result)
+}
+
+/// What the nearest images of the training part answer.
+fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
+    let (model, metadata) = load_backbone(&arguments.weights, &device)?;
+    let model = model.with_precision(precision);
+    let fraction = arguments.val_fraction.unwrap_or(HELD_OUT);
+    let LabelledData { train, validation, .. } =
+        arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?;
+    let bar = image_bar(quiet, train.len() + validation.len());
+    let preprocessing = arguments.preprocessing(metadata.preprocessing);
+    let reading = arguments.reading(threads);
+    let look = |images: &Dataset, before: usize| {
+        Features::of(&model, images, &preprocessing, &reading, |done| {
+            bar.set_position((before + done) as u64)
+        })
+    };
+    let (known, asked) = (look(&train, 0)?, look(&validation, train.len())?);
+    bar.finish_and_clear();
+    let known = (&known, train.classes());
+    Ok(classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?)
+}
+
+impl EvaluateArguments {
+    fn choice(&self, validation_fraction: f64) -> LabelChoice {
+        LabelChoice { file: self.labels.clone(), validation_fraction, per_class: None, fraction: None }
+    }
+
+    /// As the weights say, or for another size.
+    fn preprocessing(&self, of_weights: Preprocessing) -> Preprocessing {
+        self.image_size.map_or(of_weights, Preprocessing::for_size)
+    }
+
+    fn reading(&self, threads: usize) -> Reading {
+        Reading { batch_size: self.batch_size, threads, orientation: self.pictures.orientation() }
+    }
 }
 
 fn describe(result: &Evaluation) -> String {

@@ -94,26 +94,6 @@ fn recipes_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn what_a_later_version_brings_is_refused_by_name() {
-    let bench = Bench::new();
-    bench.draw_classes("labelled", 3);
-    bench.refuse(
-        1,
-        &[
-            (
-                &format!("{SCRATCH} --recipe paper-tiny --out run"),
-                &["RandAugment, random erasing, mixup, CutMix", "--set augmentation.rand_augment=none"],
-            ),
-            (&format!("{SCRATCH} --set mixing.mixup=0.8 --out run"), &["mixup", "--set mixing.mixup=0"]),
-        ],
-    );
-    bench.succeed(&format!(
-        "{SCRATCH} --recipe paper-atto --set augmentation.rand_augment=none --batch-size 3 --accumulate 2 \
-         --set augmentation.random_erasing=0 --steps 1 --out run"
-    ));
-}
-
-#[test]
 fn both_kinds_of_weights_can_be_started_from() {
     let bench = Bench::new();
     bench.draw_classes("labelled", 3);

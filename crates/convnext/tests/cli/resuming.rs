@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::bench::{Bench, convnext};
 use super::pictures::CLASSES;
 
-const PRETRAIN: &str = "pretrain --data photos --model micro --image-size 32 --stem-stride 1 --batch-size 4 \
+const PRETRAIN: &str = "pretrain --data photos --model micro --recipe plain --image-size 32 --stem-stride 1 --batch-size 4 \
                         --epochs 6 --set training.ema=0.9";
-const FINETUNE: &str = "finetune --data photos --model micro --image-size 32 --stem-stride 1 --batch-size 4 \
+const FINETUNE: &str = "finetune --data photos --model micro --recipe plain --image-size 32 --stem-stride 1 --batch-size 4 \
                         --epochs 8 --set training.ema=0.9 --set regularization.drop_path=0.3";
 const WEIGHTS: [&str; 2] = ["weights.safetensors", "weights-ema.safetensors"];
 const KILLS: usize = 10;

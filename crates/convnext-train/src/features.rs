@@ -1,0 +1,70 @@
+//! What a backbone sees in images, as vectors.
+
+use convnext_core::{Preprocessing, Seed};
+use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Transform};
+use convnext_nn::{ConvNext, DropPath, tensor_values};
+
+use crate::{Reading, TrainError, batch_images};
+
+/// Pooled features of the last stage, of every image of a data set, in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// `[images, width]`, each row of length 1 (or 0 where all features are 0).
+    pub values: Vec<f32>,
+    /// Values of an image.
+    pub width: usize,
+    /// The class of each image.
+    pub labels: Vec<Option<usize>>,
+}
+
+impl Features {
+    /// Looks at every image. Any that cannot be read is an error. `progress` is told how many are done.
+    ///
+    /// # Errors
+    /// What reading the images reports, and [`TrainError::NotFinite`] with the image whose features are not.
+    pub fn of(
+        model: &ConvNext,
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+        reading: &Reading,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, TrainError> {
+        let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), reading.config())?;
+        let device = model.backbone.stem.conv.weight.lazy_device();
+        let width = model.config().last_width();
+        let mut features = Self { values: Vec::new(), width, labels: Vec::new() };
+        for batch in loader.epoch(0) {
+            let mut batch = batch?;
+            let pooled = tensor_values(model.pooled(batch_images(&mut batch, &device), &DropPath::none())?);
+            for (row, &sample) in pooled.chunks_exact(width).zip(&batch.samples) {
+                let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
+                if !length.is_finite() {
+                    let what = format!("what the model sees in {}", dataset.name(sample));
+                    return Err(TrainError::NotFinite { what });
+                }
+                let scale = if length > 0.0 { length.recip() } else { 0.0 };
+                features.values.extend(row.iter().map(|value| value * scale));
+            }
+            features.labels.extend(batch.labels);
+            progress(features.labels.len());
+        }
+        Ok(features)
+    }
+}
+
+impl Reading {
+    /// How a loader goes through all images once, in their order.
+    pub(crate) fn config(&self) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size,
+            threads: self.threads,
+            queue: 4,
+            shuffle: false,
+            drop_last: false,
+            orientation: self.orientation,
+            on_corrupt: OnCorrupt::Fail,
+            mixing: None,
+            seed: Seed::default(),
+        }
+    }
+}
