@@ -4,48 +4,45 @@ use std::{fmt, sync::Arc};
 
 use convnext_core::{ClassNames, Seed};
 
-use crate::{
-    DataError, Orientation, Picture, decode,
-    listing::Listing,
-    split::choose,
-    storage::{Place, Storage},
-};
+use crate::{DataError, Orientation, Picture, decode, listing::Listing, split::choose};
 
 /// Images of a folder or an archive, each with or without a label. Copies and subsets share the list of
 /// files and the storage; the images themselves are read when they are asked for.
 #[derive(Clone)]
 pub struct Dataset {
-    files: Arc<Files>,
-    samples: Vec<Sample>,
+    files: Arc<Listing>,
+    samples: Arc<[Sample]>,
     classes: Arc<ClassNames>,
 }
 
-/// The files that data sets share.
-struct Files {
-    names: Vec<String>,
-    places: Vec<Place>,
-    storage: Storage,
-}
-
+/// One image: 8 bytes, because there may be hundreds of millions.
 #[derive(Clone, Copy)]
 struct Sample {
-    file: usize,
-    label: Option<usize>,
+    file: u32,
+    label: u32,
+}
+
+impl Sample {
+    /// The label of an image without one.
+    const UNLABELLED: u32 = u32::MAX;
+
+    fn label(self) -> Option<usize> {
+        (self.label != Self::UNLABELLED).then_some(self.label as usize)
+    }
 }
 
 impl Dataset {
     /// A data set of all images of a listing, without labels.
     pub(crate) fn new(listing: Listing) -> Self {
-        let names: Vec<String> = listing.images.iter().map(|image| listing.name(&image.path)).collect();
-        let places = listing.images.into_iter().map(|image| image.place).collect();
-        let samples = (0..names.len()).map(|file| Sample { file, label: None }).collect();
-        let files = Arc::new(Files { names, places, storage: listing.storage });
-        Self { files, samples, classes: Arc::default() }
+        let count = listing.images.len() as u32;
+        let samples = (0..count).map(|file| Sample { file, label: Sample::UNLABELLED }).collect();
+        Self { files: Arc::new(listing), samples, classes: Arc::default() }
     }
 
     /// Some files of this data set's list, with labels.
     pub(crate) fn labelled(&self, classes: &Arc<ClassNames>, samples: &[(usize, usize)]) -> Self {
-        let samples = samples.iter().map(|&(file, label)| Sample { file, label: Some(label) }).collect();
+        let samples =
+            samples.iter().map(|&(file, label)| Sample { file: file as u32, label: label as u32 }).collect();
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
     }
 
@@ -64,15 +61,15 @@ impl Dataset {
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn label(&self, index: usize) -> Option<usize> {
-        self.samples[index].label
+        self.samples[index].label()
     }
 
     /// The name of an image in messages: `folder/path` or `archive.tar: path`.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn name(&self, index: usize) -> &str {
-        &self.files.names[self.samples[index].file]
+    pub fn name(&self, index: usize) -> String {
+        self.files.name(self.files.images.get(self.file(index)))
     }
 
     /// The bytes of an image file.
@@ -83,7 +80,8 @@ impl Dataset {
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
-        self.files.storage.read(&self.files.places[self.samples[index].file], self.name(index))
+        let bytes = self.files.storage.read(&self.files.images, self.file(index));
+        bytes.map_err(|source| DataError::io("read", self.name(index), source))
     }
 
     /// Reads and decodes an image.
@@ -94,7 +92,12 @@ impl Dataset {
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn picture(&self, index: usize, orientation: Orientation) -> Result<Picture, DataError> {
-        decode(&self.read(index)?, self.name(index), orientation)
+        decode(&self.read(index)?, &self.name(index), orientation)
+    }
+
+    /// Position of an image in the list of files.
+    fn file(&self, index: usize) -> usize {
+        self.samples[index].file as usize
     }
 
     /// A checksum of the names of the classes and of the name and label of every image, in order; not of
@@ -107,7 +110,7 @@ impl Dataset {
         };
         self.classes.0.iter().for_each(|class| add(class));
         for index in 0..self.len() {
-            add(self.name(index));
+            add(&self.name(index));
             add(&self.label(index).map_or(String::new(), |label| label.to_string()));
         }
         hash.finalize()
@@ -121,7 +124,7 @@ impl Dataset {
     /// Number of images of each class.
     pub fn labels_per_class(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
-        for label in self.samples.iter().filter_map(|sample| sample.label) {
+        for label in self.samples.iter().filter_map(|sample| sample.label()) {
             counts[label] += 1;
         }
         counts
@@ -147,7 +150,7 @@ impl Dataset {
         DataError::check(!self.classes.is_empty(), "number of classes", 0, "at least 1 to choose per class")?;
         let mut members = vec![Vec::new(); self.classes.len()];
         for (index, sample) in self.samples.iter().enumerate() {
-            if let Some(label) = sample.label {
+            if let Some(label) = sample.label() {
                 members[label].push(index);
             }
         }

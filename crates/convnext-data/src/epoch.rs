@@ -101,7 +101,7 @@ impl Shared {
             }
             let name = self.dataset.name(sample);
             if !corrupt.iter().any(|file| file.name == name) {
-                corrupt.push(CorruptFile { name: name.to_owned(), why: error.reason() });
+                corrupt.push(CorruptFile { name, why: error.reason() });
             }
             if corrupt.len() > most_replaced(total) {
                 return Ok(None);

@@ -22,6 +22,7 @@ mod layout;
 mod listing;
 mod loader;
 mod open;
+mod paths;
 mod picture;
 mod resample;
 mod split;

@@ -31,7 +31,7 @@ pub struct LabelledData {
 /// # Errors
 /// [`DataError`] when the path does not exist, is no archive, or holds no image.
 pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
-    Listing::open(path).map(Dataset::new)
+    Ok(Dataset::new(Listing::open(path)?.with_images()?))
 }
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
@@ -55,7 +55,7 @@ pub fn open_labelled(
     validation_fraction: f64,
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
-    let listing = Listing::open(path)?;
+    let listing = Listing::open(path)?.with_images()?;
     let (train, validation) = match labels {
         Some(file) => division_by_file(file, &listing)?,
         None => division_by_folders(&listing)?,
@@ -130,7 +130,7 @@ fn division_by_folders(listing: &Listing) -> Result<(Classes, Option<Classes>), 
 /// [`DataError`] when the path cannot be opened, there is only a training part, there are no class
 /// folders, or a class has no images; [`DataError::Labels`] with the line that is wrong.
 pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
-    let listing = Listing::open(path)?;
+    let listing = Listing::open(path)?.with_images()?;
     let classes = match labels {
         Some(file) => {
             let Labels { train, validation } = labels::read(file, &listing)?;
