@@ -4,13 +4,13 @@ use std::{fmt, sync::Arc};
 
 use convnext_core::{ClassNames, Seed};
 
-use crate::{DataError, Orientation, Picture, decode, listing::Listing, split::choose};
+use crate::{DataError, Orientation, Picture, decode, files::Files, split::choose, storage::Stamp};
 
-/// Images of a folder or an archive, each with or without a label. Copies and subsets share the list of
+/// Images of a folder, an archive or shards, each with or without a label. Copies and subsets share the list of
 /// files and the storage; the images themselves are read when they are asked for.
 #[derive(Clone)]
 pub struct Dataset {
-    files: Arc<Listing>,
+    files: Arc<Files>,
     samples: Arc<[Sample]>,
     classes: Arc<ClassNames>,
 }
@@ -32,11 +32,11 @@ impl Sample {
 }
 
 impl Dataset {
-    /// A data set of all images of a listing, without labels.
-    pub(crate) fn new(listing: Listing) -> Self {
-        let count = listing.images.len() as u32;
+    /// A data set of all images, without labels.
+    pub(crate) fn new(files: Files) -> Self {
+        let count = files.len() as u32;
         let samples = (0..count).map(|file| Sample { file, label: Sample::UNLABELLED }).collect();
-        Self { files: Arc::new(listing), samples, classes: Arc::default() }
+        Self { files: Arc::new(files), samples, classes: Arc::default() }
     }
 
     /// Some files of this data set's list, with labels.
@@ -69,30 +69,54 @@ impl Dataset {
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn name(&self, index: usize) -> String {
-        self.files.name(self.files.images.get(self.file(index)))
+        self.files.name(self.file(index))
     }
 
     /// The bytes of an image file.
     ///
     /// # Errors
-    /// [`DataError::Io`] with the name of the file.
+    /// [`DataError::Io`] with the name of the file, [`DataError::Archive`] with that of the shard.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
-        let bytes = self.files.storage.read(&self.files.images, self.file(index));
-        bytes.map_err(|source| DataError::io("read", self.name(index), source))
+        self.files.read(self.file(index))
     }
 
     /// Reads and decodes an image.
     ///
     /// # Errors
-    /// [`DataError::Io`], [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the file.
+    /// Those of [`Self::read`], and [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the
+    /// file.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn picture(&self, index: usize, orientation: Orientation) -> Result<Picture, DataError> {
-        decode(&self.read(index)?, &self.name(index), orientation)
+        // The name may have to be read, so only messages have it.
+        decode(&self.read(index)?, "", orientation).map_err(|error| error.named(self.name(index)))
+    }
+
+    /// The stamp of what holds an image: with another one, the image may be another.
+    pub(crate) fn stamp(&self, index: usize) -> Result<Stamp, DataError> {
+        self.files.stamp(self.file(index))
+    }
+
+    /// Numbers of consecutive samples that lie in one shard; `None` when the images are in no shards.
+    pub(crate) fn shard_runs(&self) -> Option<Vec<usize>> {
+        let Files::Shards(shards) = &*self.files else { return None };
+        let mut runs = Vec::new();
+        let mut neighbours = 0..0;
+        for sample in self.samples.iter() {
+            let file = sample.file as usize;
+            if !neighbours.contains(&file) {
+                neighbours = shards.neighbours(file);
+                runs.push(0);
+            }
+            if let Some(run) = runs.last_mut() {
+                *run += 1;
+            }
+        }
+        Some(runs)
     }
 
     /// Position of an image in the list of files.
@@ -101,22 +125,30 @@ impl Dataset {
     }
 
     /// A checksum of the names of the classes and of the name and label of every image, in order; not of
-    /// their pixels. A run that goes on notices by it that its data is another.
+    /// their pixels. Images in shards count by their place and not by their name. A run that goes on
+    /// notices by it that its data is another.
     pub fn fingerprint(&self) -> u32 {
         let mut hash = crc32fast::Hasher::new();
-        let mut add = |text: &str| {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+        let mut add = |bytes: &[u8]| {
+            hash.update(&(bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
         };
-        self.classes.0.iter().for_each(|class| add(class));
-        for index in 0..self.len() {
-            add(&self.name(index));
-            add(&self.label(index).map_or(String::new(), |label| label.to_string()));
+        self.classes.0.iter().for_each(|class| add(class.as_bytes()));
+        if let Files::Shards(shards) = &*self.files {
+            shards.describe(&mut add);
+        }
+        for sample in self.samples.iter() {
+            match &*self.files {
+                Files::Listed(_) => add(self.files.name(sample.file as usize).as_bytes()),
+                Files::Shards(_) => add(&sample.file.to_le_bytes()),
+            }
+            add(sample.label().map_or(String::new(), |label| label.to_string()).as_bytes());
         }
         hash.finalize()
     }
 
-    /// The names of the classes, sorted; empty without labels.
+    /// The names of the classes, sorted or, from shards with `classes.txt`, as that file has them; empty
+    /// without labels.
     pub fn classes(&self) -> &ClassNames {
         &self.classes
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The folder of the training part.
-const TRAIN: &str = "train";
+pub(crate) const TRAIN: &str = "train";
 
 /// The folders that can be the validation part; the first that exists is taken.
 pub(crate) const VALIDATION: [&str; 4] = ["val", "validation", "valid", "test"];

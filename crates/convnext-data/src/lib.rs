@@ -4,7 +4,7 @@
 //! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
 //!   that a model sees;
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
-//!   a `.tar` or a `.tar.gz` as a [`Dataset`];
+//!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
@@ -16,15 +16,19 @@ mod crop;
 mod dataset;
 mod epoch;
 mod error;
+mod files;
 mod jpeg;
 mod labels;
 mod layout;
 mod listing;
 mod loader;
 mod open;
+mod order;
+mod partial_file;
 mod paths;
 mod picture;
 mod resample;
+mod shards;
 mod split;
 mod storage;
 mod transform;
