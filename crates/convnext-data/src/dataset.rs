@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use convnext_core::{ClassNames, Seed};
+use convnext_core::{ClassNames, Purpose, Seed};
+use rand::seq::SliceRandom;
 
 use crate::{DataError, Orientation, Picture, decode, files::Files, split::choose, storage::Stamp};
 
@@ -169,6 +170,16 @@ impl Dataset {
     pub fn subset(&self, indices: &[usize]) -> Self {
         let samples = indices.iter().map(|&index| self.samples[index]).collect();
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(&self.classes) }
+    }
+
+    /// The same images in an order that the seed decides: for [`crate::pack`], because an epoch shuffles images
+    /// of shards among their neighbours only.
+    pub fn shuffled(&self, seed: Seed) -> Self {
+        /// No epoch of a training.
+        const NO_EPOCH: u64 = u64::MAX;
+        let mut samples = self.samples.to_vec();
+        samples.shuffle(&mut seed.stream(Purpose::Order, NO_EPOCH, 0));
+        Self { samples: samples.into(), ..self.clone() }
     }
 
     /// `per_class` images of every class, chosen by the seed and kept in their order. A smaller choice

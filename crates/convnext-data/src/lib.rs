@@ -5,6 +5,7 @@
 //!   that a model sees;
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
 //!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
+//! - [`pack`] writes a data set as shards;
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
@@ -24,6 +25,7 @@ mod listing;
 mod loader;
 mod open;
 mod order;
+mod pack;
 mod partial_file;
 mod paths;
 mod picture;
@@ -40,6 +42,7 @@ pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
+pub use pack::{PackSummary, pack};
 pub use picture::{Orientation, Picture, decode};
 pub use resample::{Region, resize};
 pub use transform::{TrainTransform, crop_for_evaluation, normalize, prepare_for_evaluation};

@@ -16,7 +16,8 @@ pub(crate) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Creates the hidden file; what an interrupted process left there is overwritten.
+    /// Creates the hidden file. Its name has the number of this process, so that two do not meet in it; a
+    /// process that is killed leaves its own behind.
     pub(crate) fn create(path: &Path) -> io::Result<(Self, File)> {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());

@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+pub(crate) use classes::CLASSES_FILE;
 pub(crate) use open::{holds_shards, open_for_evaluation, open_labelled, open_unlabelled};
 
 use crate::{
@@ -54,6 +55,11 @@ pub(crate) struct Place {
 }
 
 impl Shards {
+    /// Makes room for more images, and no more than that.
+    pub(crate) fn reserve(&mut self, images: usize) {
+        self.images.reserve_exact(images);
+    }
+
     /// Adds a shard and its images.
     pub(crate) fn push(&mut self, shard: Shard, images: impl Iterator<Item = Place>) {
         self.images.extend(images);

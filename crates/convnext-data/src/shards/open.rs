@@ -170,6 +170,7 @@ fn divide(
 }
 
 fn add(all: &mut Shards, index: &Index) {
+    all.reserve(index.images.len());
     let mut rest = &index.images[..];
     for (shard, &count) in index.shards.iter().zip(&index.counts) {
         let (own, others) = rest.split_at(count as usize);
