@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
     Batch, CorruptFile, DataError, Dataset, LoaderConfig, OnCorrupt, Picture, Transform,
+    cache::PictureCache,
     corrupt::{CorruptFiles, most_replaced},
     order::Order,
     prepare_for_evaluation,
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) transform: Transform,
     pub(crate) config: LoaderConfig,
+    pub(crate) cache: PictureCache,
     pub(crate) corrupt: CorruptFiles,
 }
 
@@ -76,7 +78,7 @@ impl Shared {
         position: usize,
         stop: &AtomicBool,
         corrupt: &mut Vec<CorruptFile>,
-    ) -> Result<Option<(usize, Picture)>, DataError> {
+    ) -> Result<Option<(usize, Arc<Picture>)>, DataError> {
         let total = plan.order.len();
         let mut last_error = None;
         for step in 0..total {
@@ -84,7 +86,7 @@ impl Shared {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let error = match self.dataset.picture(sample, self.config.orientation) {
+            let error = match self.cache.picture(&self.dataset, sample, self.config.orientation) {
                 Ok(picture) => return Ok(Some((sample, picture))),
                 Err(error) => error,
             };

@@ -12,6 +12,7 @@
 //! epoch and the index of a sample, never on the number of threads or on their timing.
 
 mod archive;
+mod cache;
 mod corrupt;
 mod crop;
 mod dataset;
@@ -35,6 +36,7 @@ mod split;
 mod storage;
 mod transform;
 
+pub use cache::Cache;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;

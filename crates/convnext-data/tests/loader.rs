@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Seed};
 use convnext_data::{
-    Batch, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop,
+    Batch, Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop,
     TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
@@ -47,6 +47,7 @@ fn config(threads: usize) -> LoaderConfig {
         drop_last: false,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Fail,
+        cache: Cache::Off,
         seed: Seed(11),
     }
 }

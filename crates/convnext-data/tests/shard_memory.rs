@@ -11,7 +11,7 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform, open_unlabelled,
+    Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform, open_unlabelled,
 };
 use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
@@ -74,6 +74,7 @@ fn loader(dataset: Dataset) -> Loader {
         drop_last: false,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Fail,
+        cache: Cache::Off,
         seed: Seed(1),
     };
     let small = Preprocessing { image_size: 2, ..Preprocessing::for_size(32) };

@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
+    Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
     open_for_evaluation, open_labelled, open_unlabelled,
 };
 use tempfile::TempDir;
@@ -79,6 +79,7 @@ fn config(threads: usize) -> LoaderConfig {
         drop_last: false,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Replace,
+        cache: Cache::Off,
         seed: Seed(11),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{ClassNames, Preprocessing, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_data::{Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
@@ -110,6 +110,7 @@ pub fn evaluate(
         drop_last: false,
         orientation: reading.orientation,
         on_corrupt: OnCorrupt::Fail,
+        cache: Cache::Off,
         seed: Seed::default(),
     };
     let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), config)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, ModelConfig, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_data::{Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
 use convnext_nn::{BlockMemory, ModelError, Precision};
 use serde::{Serialize, Serializer};
 
@@ -153,6 +153,7 @@ impl RunSettings {
             drop_last: true,
             orientation: self.orientation,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
+            cache: Cache::Off,
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;
