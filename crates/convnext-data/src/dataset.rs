@@ -172,7 +172,7 @@ impl Dataset {
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(&self.classes) }
     }
 
-    /// The same images in an order that the seed decides: for [`crate::pack`], because an epoch shuffles images
+    /// The same images in an order that the seed decides: for [`crate::pack()`], because an epoch shuffles images
     /// of shards among their neighbours only.
     pub fn shuffled(&self, seed: Seed) -> Self {
         /// No epoch of a training.

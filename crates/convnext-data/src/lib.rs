@@ -5,7 +5,7 @@
 //!   that a model sees;
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
 //!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
-//! - [`pack`] writes a data set as shards;
+//! - [`pack()`] writes a data set as shards;
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the

@@ -11,7 +11,8 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform, open_unlabelled,
+    Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform, open_for_evaluation,
+    open_unlabelled, pack,
 };
 use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
@@ -105,6 +106,39 @@ fn a_million_images_take_little() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 41 * 250);
+}
+
+/// What is reported: `cargo test --test shard_memory -- --ignored --nocapture --test-threads 1`.
+#[test]
+#[ignore = "writes 2 GB"]
+fn packing_and_listing_a_million_images() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        fs::create_dir_all(folder.path().join("data").join(class)).unwrap();
+        let path = folder.path().join("data").join(class).join("1.png");
+        Picture::new(1, 1, vec![7; 3]).unwrap().save_png(&path).unwrap();
+    }
+    let two = open_for_evaluation(&folder.path().join("data"), None).unwrap();
+    let all: Vec<usize> = (0..IMAGES).map(|image| image % 2).collect();
+    let out = folder.path().join("packed");
+    let timed = |what: &str, start: Instant| println!("{what}: {:.1} s", start.elapsed().as_secs_f64());
+    let start = Instant::now();
+    let summary = pack(&two.subset(&all), &out, 64 << 20, |_| ()).unwrap();
+    timed("packing", start);
+    println!("{summary:?}");
+    for what in ["scanning", "opening with the index"] {
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let start = Instant::now();
+        let opened = open_for_evaluation(&out, None).unwrap();
+        timed(what, start);
+        let (held, most) = (MEMORY.current_usage() - before, MEMORY.peak_usage() - before);
+        println!("{held} bytes, {most} while opening");
+        assert_eq!(opened.labels_per_class(), [IMAGES / 2; 2]);
+        let start = Instant::now();
+        opened.fingerprint();
+        timed("fingerprint", start);
+    }
 }
 
 /// What is reported: `cargo test --test shard_memory -- --ignored --nocapture`.

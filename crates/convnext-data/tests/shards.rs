@@ -111,17 +111,19 @@ fn members_of_a_key_are_one_sample() {
             ("2.json", br#"{"caption": "no label"}"#),
             ("2.webp", &pictures[2]),
             ("3.cls", b"1"),
+            ("5.png", &pictures[4]),
+            ("5.cls", b"-1"),
         ],
     );
     shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &pictures[3])]);
     fs::write(data.join("README.md"), "text").unwrap();
 
     let all = open_unlabelled(&data).unwrap();
-    assert_eq!(content(&all), [(None, 0), (None, 1), (None, 2), (None, 3)]);
+    assert_eq!(content(&all), [(None, 0), (None, 1), (None, 2), (None, 4), (None, 3)]);
     assert!(all.name(0).ends_with("a.tar: x/1.PNG"), "{}", all.name(0));
-    assert!(all.name(3).ends_with("b.tar: 4.jpg"), "{}", all.name(3));
+    assert!(all.name(4).ends_with("b.tar: 4.jpg"), "{}", all.name(4));
 
-    // Without names, numbers are the names; the image without a label is left out.
+    // Without names, numbers are the names; the images without a label are left out.
     let labelled = open_for_evaluation(&data, None).unwrap();
     assert_eq!(labelled.classes().0, ["0", "1", "2"]);
     assert_eq!(content(&labelled), [(Some(2), 0), (Some(0), 1), (Some(1), 3)]);
@@ -143,6 +145,18 @@ fn members_of_a_key_are_one_sample() {
     }
     let message = message(open_for_evaluation(&data, Some(&data.join("labels.csv"))));
     assert!(message.contains("it holds shards"), "{message}");
+}
+
+#[test]
+fn members_with_long_names_are_told_apart() {
+    let (_root, data) = folder();
+    let names = ["1", "2"].map(|end| format!("{}/{}{end}.png", "folder".repeat(20), "key".repeat(40)));
+    shard(data.join("a.tar"), &[(&names[0], &png(1)), (&names[1], &png(2))]);
+    let dataset = open_unlabelled(&data).unwrap();
+    assert_eq!(content(&dataset), [(None, 1), (None, 2)]);
+    let (first, second) = (dataset.name(0), dataset.name(1));
+    assert!(first.contains("a.tar: folderfolder") && first.contains(" at byte "), "{first}");
+    assert_ne!(first, second);
 }
 
 #[test]
@@ -204,6 +218,9 @@ fn parts_are_folders_or_a_division() {
     fs::remove_dir_all(parts.join("val")).unwrap();
     let text = message(open_for_evaluation(&parts, None));
     assert!(text.contains("none for validation"), "{text}");
+    shard(data.join("bare/1.tar"), &[("1.png", &png(1))]);
+    let text = message(open_labelled(&data.join("bare"), None, 0.5, Seed(1)));
+    assert!(text.contains("no image of its shards has a label"), "{text}");
     numbered(&data.join("one"), 1, 5, 1);
     let text = message(open_labelled(&data.join("one"), None, 0.5, Seed(1)));
     assert!(text.contains("fewer than two classes"), "{text}");

@@ -49,7 +49,8 @@ pub(crate) fn infer(index: &Index, path: &Path) -> Result<ClassNames, DataError>
     match (largest.max(), index.names.list.is_empty()) {
         (None, true) => wrong(
             "no image of its shards has a label".into(),
-            "put a KEY.cls or a KEY.json with 'label' beside each KEY.jpg",
+            "put a KEY.cls or a KEY.json with 'label' beside each KEY.jpg, or give the path of a single archive \
+             whose folders are classes",
         ),
         (Some(_), false) => wrong(
             "some labels of its shards are numbers and others names".into(),

@@ -113,7 +113,11 @@ impl Scanner {
         let text = String::from_utf8_lossy(&text);
         let label = match text.trim() {
             "" => Label::NONE,
-            text => text.parse().map_or_else(|_| self.names.label(text), Label::number),
+            // Some write -1 where there is no label.
+            text => match text.parse::<i64>() {
+                Ok(number) => u64::try_from(number).map_or(Label::NONE, Label::number),
+                Err(_) => self.names.label(text),
+            },
         };
         if label == Label::NONE {
             self.unclear.get_or_insert_with(|| member.to_owned());
