@@ -37,7 +37,8 @@ pub struct PackSummary {
 /// packed in another order: see [`Dataset::shuffled`].
 ///
 /// `progress` is called with the number of images done after each one. The shards get their names when all
-/// are written; before that, and after an error, there are none.
+/// are written; before that, and after an error, there are none. A process that is killed leaves hidden
+/// files, which end in `.partial`.
 ///
 /// # Errors
 /// [`DataError::Layout`] when `out` holds a `.tar` or a `classes.txt`, or when the name of a class has

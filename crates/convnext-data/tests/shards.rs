@@ -324,6 +324,24 @@ fn damaged_shards_are_errors_with_their_name() {
     assert!(text.contains("cannot read the archive") && text.contains("part-1.tar"), "{text}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn few_shards_are_open_at_a_time() {
+    let (_root, data) = folder();
+    numbered(&data, 150, 1, 2);
+    let dataset = open_unlabelled(&data).unwrap();
+    let expected: Vec<(Option<usize>, u8)> = (0..150).map(|number| (None, number)).collect();
+    let mut sorted = content(&dataset);
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    let open = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .filter(|path| path.starts_with(&data))
+        .count();
+    assert!((1..=64).contains(&open), "{open} are open");
+}
+
 #[test]
 fn corrupt_images_in_shards_are_replaced() {
     let (_root, data) = folder();

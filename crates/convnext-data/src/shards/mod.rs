@@ -97,7 +97,8 @@ impl Shards {
             String::from_utf8_lossy(&header.path_bytes()).into_owned()
         });
         match member {
-            Some(member) if !member.is_empty() && member.len() < CUT => {
+            // Python puts a question mark for each letter that it writes down elsewhere.
+            Some(member) if !member.is_empty() && member.len() < CUT && !member.contains('?') => {
                 format!("{}: {member}", shard.display())
             }
             // The name alone would not tell which member it is.
