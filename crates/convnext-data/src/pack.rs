@@ -6,10 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use image::ImageFormat;
 use tar::{Builder, Header};
 
 use crate::{
     DataError, Dataset,
+    listing::has_image_extension,
     partial_file::PartialFile,
     shards::{BLOCK, CLASSES_FILE},
 };
@@ -95,17 +97,28 @@ struct Sample {
 
 impl Sample {
     fn read(dataset: &Dataset, index: usize) -> Result<Self, DataError> {
-        let name = dataset.name(index);
-        // Every file of a data set has an ending, for it is found by it.
-        let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+        let image = dataset.read(index)?;
+        let ending = ending(&dataset.name(index), &image);
         let label = dataset.label(index).map(|label| (format!("{index:09}.cls"), label.to_string()));
-        Ok(Self { image_name: format!("{index:09}.{ending}"), image: dataset.read(index)?, label })
+        Ok(Self { image_name: format!("{index:09}.{ending}"), image, label })
     }
 
     /// Bytes that it takes in a shard.
     fn size(&self) -> u64 {
         let member = |length: usize| BLOCK + (length as u64).next_multiple_of(BLOCK);
         member(self.image.len()) + self.label.as_ref().map_or(0, |(_, text)| member(text.len()))
+    }
+}
+
+/// The ending of a file's name. A name from a shard may be cut off before it: then the content tells.
+fn ending(name: &str, image: &[u8]) -> String {
+    let path = Path::new(name);
+    match path.extension().filter(|_| has_image_extension(path)) {
+        Some(ending) => ending.to_string_lossy().to_ascii_lowercase(),
+        None => {
+            let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);
+            format.extensions_str().first().copied().unwrap_or("jpg").to_owned()
+        }
     }
 }
 

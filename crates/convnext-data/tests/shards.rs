@@ -11,7 +11,7 @@ use std::{
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
     Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
-    open_for_evaluation, open_labelled, open_unlabelled,
+    open_for_evaluation, open_labelled, open_unlabelled, pack,
 };
 use tempfile::TempDir;
 
@@ -157,6 +157,12 @@ fn members_with_long_names_are_told_apart() {
     let (first, second) = (dataset.name(0), dataset.name(1));
     assert!(first.contains("a.tar: folderfolder") && first.contains(" at byte "), "{first}");
     assert_ne!(first, second);
+    // Packed again they get short ones, with the ending of their content.
+    let again = data.with_extension("again");
+    pack(&dataset, &again, 1 << 20, |_| ()).unwrap();
+    let packed = open_unlabelled(&again).unwrap();
+    assert_eq!(content(&packed), content(&dataset));
+    assert!(packed.name(1).ends_with(": 000000001.png"), "{}", packed.name(1));
 }
 
 #[test]
