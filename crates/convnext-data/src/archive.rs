@@ -12,8 +12,8 @@ use tar::{Archive, Entry, EntryType};
 
 use crate::{
     DataError,
-    listing::{ImageFile, Listing, add_folders, has_image_extension, member_path, parent},
-    storage::{ArchiveFile, Place, Storage},
+    listing::{Listing, add_folders, has_image_extension, member_path, parent},
+    storage::{ArchiveFile, Range, Stamp, Storage},
 };
 
 /// The most that is unpacked into memory: 2 GiB of image files.
@@ -27,23 +27,28 @@ pub(crate) fn list(path: &Path, root: String) -> Result<Listing, DataError> {
 fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataError> {
     let mut file = File::open(path).map_err(|source| DataError::io("open", &root, source))?;
     let kind = Kind::of(&mut file, path).map_err(|source| DataError::io("read", &root, source))?;
+    let metadata = file.metadata().map_err(|source| DataError::io("read", &root, source))?;
+    let stamp = Stamp::of(&metadata);
     let mut members = Members::default();
     let damaged = |error: io::Error| DataError::Archive { path: root.clone(), why: error.to_string() };
-    let storage = match kind {
+    let (images, storage) = match kind {
         None => return Err(DataError::UnknownSource { path: root }),
         Some(Kind::Plain) => {
             members.index(&mut file).map_err(damaged)?;
-            Storage::Archive(ArchiveFile::new(file, path))
+            let (images, ranges) = members.images();
+            (images, Storage::Archive(ArchiveFile::new(file, path), ranges, stamp))
         }
         Some(Kind::Gzip) => {
             let unpacked =
                 members.unpack(MultiGzDecoder::new(BufReader::new(file)), limit).map_err(damaged)?;
-            Storage::Memory(
-                unpacked.ok_or(DataError::ArchiveTooLarge { path: root.clone(), limit: limit >> 20 })?,
-            )
+            let (images, ranges) = members.images();
+            let too_large = DataError::ArchiveTooLarge { path: root.clone(), limit: limit >> 20 };
+            (images, Storage::Memory(unpacked.ok_or(too_large)?, ranges, stamp))
         }
     };
-    Ok(Listing { root, is_archive: true, images: members.images(), folders: members.folders, storage })
+    let images = images.iter().map(String::as_str).collect();
+    let folders = members.folders;
+    Ok(Listing { root, is_archive: true, images, folders, archives: BTreeMap::new(), storage })
 }
 
 /// The kinds of archives.
@@ -72,7 +77,7 @@ impl Kind {
 /// The image files and folders found so far. A path that occurs twice means its last occurrence.
 #[derive(Default)]
 struct Members {
-    images: BTreeMap<PathBuf, (String, Place)>,
+    images: BTreeMap<PathBuf, (String, Range)>,
     folders: BTreeSet<String>,
 }
 
@@ -88,7 +93,7 @@ impl Members {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is cut off")));
             }
             if let Some((key, path)) = self.visit(&entry)? {
-                self.images.insert(key, (path, Place::Range { start, length }));
+                self.images.insert(key, (path, Range { start, length }));
             }
         }
         Ok(())
@@ -109,7 +114,7 @@ impl Members {
                 if unpacked.len() as u64 != start + length {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{path} is cut off")));
                 }
-                self.images.insert(key, (path, Place::Range { start, length }));
+                self.images.insert(key, (path, Range { start, length }));
             }
         }
         // Read to the very end, where the check sum of the compression stands.
@@ -140,9 +145,11 @@ impl Members {
         Ok(None)
     }
 
-    fn images(&mut self) -> Vec<ImageFile> {
-        let images = std::mem::take(&mut self.images);
-        images.into_values().map(|(path, place)| ImageFile { path, place }).collect()
+    /// Paths and places of the images, sorted by path.
+    fn images(&mut self) -> (Vec<String>, Vec<Range>) {
+        let mut images: Vec<_> = std::mem::take(&mut self.images).into_values().collect();
+        images.sort_by(|(path, _), (other, _)| path.cmp(other));
+        images.into_iter().unzip()
     }
 }
 
@@ -192,7 +199,8 @@ mod tests {
             let contents: Vec<(&str, Vec<u8>)> = listing
                 .images
                 .iter()
-                .map(|image| (image.path.as_str(), listing.storage.read(&image.place, "").unwrap()))
+                .enumerate()
+                .map(|(index, path)| (path, listing.storage.read(&listing.images, index).unwrap()))
                 .collect();
             let expected =
                 [(LONG, b"long".to_vec()), ("top/a.jpg", b"a".to_vec()), ("top/b.png", b"bee".to_vec())];
@@ -210,8 +218,8 @@ mod tests {
         builder.append_link(&mut header, "cat/2.png", "1.png").unwrap();
         let listing = open(&builder.into_inner().unwrap(), ".tar").unwrap();
         assert_eq!(listing.images.len(), 2);
-        for image in &listing.images {
-            assert_eq!(listing.storage.read(&image.place, "").unwrap(), b"new", "{}", image.path);
+        for (index, path) in listing.images.iter().enumerate() {
+            assert_eq!(listing.storage.read(&listing.images, index).unwrap(), b"new", "{path}");
         }
         assert!(listing.folders.contains("cat"));
     }

@@ -2,50 +2,48 @@
 
 use std::{fmt, sync::Arc};
 
-use convnext_core::{ClassNames, Seed};
+use convnext_core::{ClassNames, Purpose, Seed};
+use rand::seq::SliceRandom;
 
-use crate::{
-    DataError, Orientation, Picture, decode,
-    listing::Listing,
-    split::choose,
-    storage::{Place, Storage},
-};
+use crate::{DataError, Orientation, Picture, decode, files::Files, split::choose, storage::Stamp};
 
-/// Images of a folder or an archive, each with or without a label. Copies and subsets share the list of
+/// Images of a folder, an archive or shards, each with or without a label. Copies and subsets share the list of
 /// files and the storage; the images themselves are read when they are asked for.
 #[derive(Clone)]
 pub struct Dataset {
     files: Arc<Files>,
-    samples: Vec<Sample>,
+    samples: Arc<[Sample]>,
     classes: Arc<ClassNames>,
 }
 
-/// The files that data sets share.
-struct Files {
-    names: Vec<String>,
-    places: Vec<Place>,
-    storage: Storage,
-}
-
+/// One image: 8 bytes, because there may be hundreds of millions.
 #[derive(Clone, Copy)]
 struct Sample {
-    file: usize,
-    label: Option<usize>,
+    file: u32,
+    label: u32,
+}
+
+impl Sample {
+    /// The label of an image without one.
+    const UNLABELLED: u32 = u32::MAX;
+
+    fn label(self) -> Option<usize> {
+        (self.label != Self::UNLABELLED).then_some(self.label as usize)
+    }
 }
 
 impl Dataset {
-    /// A data set of all images of a listing, without labels.
-    pub(crate) fn new(listing: Listing) -> Self {
-        let names: Vec<String> = listing.images.iter().map(|image| listing.name(&image.path)).collect();
-        let places = listing.images.into_iter().map(|image| image.place).collect();
-        let samples = (0..names.len()).map(|file| Sample { file, label: None }).collect();
-        let files = Arc::new(Files { names, places, storage: listing.storage });
-        Self { files, samples, classes: Arc::default() }
+    /// A data set of all images, without labels.
+    pub(crate) fn new(files: Files) -> Self {
+        let count = files.len() as u32;
+        let samples = (0..count).map(|file| Sample { file, label: Sample::UNLABELLED }).collect();
+        Self { files: Arc::new(files), samples, classes: Arc::default() }
     }
 
     /// Some files of this data set's list, with labels.
     pub(crate) fn labelled(&self, classes: &Arc<ClassNames>, samples: &[(usize, usize)]) -> Self {
-        let samples = samples.iter().map(|&(file, label)| Sample { file, label: Some(label) }).collect();
+        let samples =
+            samples.iter().map(|&(file, label)| Sample { file: file as u32, label: label as u32 }).collect();
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
     }
 
@@ -64,56 +62,94 @@ impl Dataset {
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn label(&self, index: usize) -> Option<usize> {
-        self.samples[index].label
+        self.samples[index].label()
     }
 
     /// The name of an image in messages: `folder/path` or `archive.tar: path`.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn name(&self, index: usize) -> &str {
-        &self.files.names[self.samples[index].file]
+    pub fn name(&self, index: usize) -> String {
+        self.files.name(self.file(index))
     }
 
     /// The bytes of an image file.
     ///
     /// # Errors
-    /// [`DataError::Io`] with the name of the file.
+    /// [`DataError::Io`] with the name of the file, [`DataError::Archive`] with that of the shard.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
-        self.files.storage.read(&self.files.places[self.samples[index].file], self.name(index))
+        self.files.read(self.file(index))
     }
 
     /// Reads and decodes an image.
     ///
     /// # Errors
-    /// [`DataError::Io`], [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the file.
+    /// Those of [`Self::read`], and [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the
+    /// file.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn picture(&self, index: usize, orientation: Orientation) -> Result<Picture, DataError> {
-        decode(&self.read(index)?, self.name(index), orientation)
+        // The name may have to be read, so only messages have it.
+        decode(&self.read(index)?, "", orientation).map_err(|error| error.named(self.name(index)))
+    }
+
+    /// The stamp of what holds an image: with another one, the image may be another.
+    pub(crate) fn stamp(&self, index: usize) -> Result<Stamp, DataError> {
+        self.files.stamp(self.file(index))
+    }
+
+    /// Numbers of consecutive samples that lie in one shard; `None` when the images are in no shards.
+    pub(crate) fn shard_runs(&self) -> Option<Vec<usize>> {
+        let Files::Shards(shards) = &*self.files else { return None };
+        let mut runs = Vec::new();
+        let mut neighbours = 0..0;
+        for sample in self.samples.iter() {
+            let file = sample.file as usize;
+            if !neighbours.contains(&file) {
+                neighbours = shards.neighbours(file);
+                runs.push(0);
+            }
+            if let Some(run) = runs.last_mut() {
+                *run += 1;
+            }
+        }
+        Some(runs)
+    }
+
+    /// Position of an image in the list of files.
+    fn file(&self, index: usize) -> usize {
+        self.samples[index].file as usize
     }
 
     /// A checksum of the names of the classes and of the name and label of every image, in order; not of
-    /// their pixels. A run that goes on notices by it that its data is another.
+    /// their pixels. Images in shards count by their place and not by their name. A run that goes on
+    /// notices by it that its data is another.
     pub fn fingerprint(&self) -> u32 {
         let mut hash = crc32fast::Hasher::new();
-        let mut add = |text: &str| {
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
+        let mut add = |bytes: &[u8]| {
+            hash.update(&(bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
         };
-        self.classes.0.iter().for_each(|class| add(class));
-        for index in 0..self.len() {
-            add(self.name(index));
-            add(&self.label(index).map_or(String::new(), |label| label.to_string()));
+        self.classes.0.iter().for_each(|class| add(class.as_bytes()));
+        if let Files::Shards(shards) = &*self.files {
+            shards.describe(&mut add);
+        }
+        for sample in self.samples.iter() {
+            match &*self.files {
+                Files::Listed(_) => add(self.files.name(sample.file as usize).as_bytes()),
+                Files::Shards(_) => add(&sample.file.to_le_bytes()),
+            }
+            add(sample.label().map_or(String::new(), |label| label.to_string()).as_bytes());
         }
         hash.finalize()
     }
 
-    /// The names of the classes, sorted; empty without labels.
+    /// The names of the classes, sorted or, from shards with `classes.txt`, as that file has them; empty
+    /// without labels.
     pub fn classes(&self) -> &ClassNames {
         &self.classes
     }
@@ -121,7 +157,7 @@ impl Dataset {
     /// Number of images of each class.
     pub fn labels_per_class(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
-        for label in self.samples.iter().filter_map(|sample| sample.label) {
+        for label in self.samples.iter().filter_map(|sample| sample.label()) {
             counts[label] += 1;
         }
         counts
@@ -134,6 +170,16 @@ impl Dataset {
     pub fn subset(&self, indices: &[usize]) -> Self {
         let samples = indices.iter().map(|&index| self.samples[index]).collect();
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(&self.classes) }
+    }
+
+    /// The same images in an order that the seed decides: for [`crate::pack()`], because an epoch shuffles images
+    /// of shards among their neighbours only.
+    pub fn shuffled(&self, seed: Seed) -> Self {
+        /// No epoch of a training.
+        const NO_EPOCH: u64 = u64::MAX;
+        let mut samples = self.samples.to_vec();
+        samples.shuffle(&mut seed.stream(Purpose::Order, NO_EPOCH, 0));
+        Self { samples: samples.into(), ..self.clone() }
     }
 
     /// `per_class` images of every class, chosen by the seed and kept in their order. A smaller choice
@@ -169,7 +215,7 @@ impl Dataset {
         DataError::check(!self.classes.is_empty(), "number of classes", 0, "at least 1 to choose per class")?;
         let mut members = vec![Vec::new(); self.classes.len()];
         for (index, sample) in self.samples.iter().enumerate() {
-            if let Some(label) = sample.label {
+            if let Some(label) = sample.label() {
                 members[label].push(index);
             }
         }

@@ -13,11 +13,12 @@ use std::{
 
 use convnext_core::Purpose;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rand::seq::SliceRandom;
 
 use crate::{
     Batch, CorruptFile, DataError, Dataset, LoaderConfig, OnCorrupt, Picture, Transform,
+    cache::PictureCache,
     corrupt::{CorruptFiles, most_replaced},
+    order::Order,
     prepare_for_evaluation,
 };
 
@@ -27,19 +28,11 @@ pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) transform: Transform,
     pub(crate) config: LoaderConfig,
+    pub(crate) cache: PictureCache,
     pub(crate) corrupt: CorruptFiles,
 }
 
 impl Shared {
-    /// The order of the samples of an epoch.
-    fn order(&self, epoch: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        if self.config.shuffle {
-            order.shuffle(&mut self.config.seed.stream(Purpose::Order, epoch, 0));
-        }
-        order
-    }
-
     fn values(&self, picture: &Picture, epoch: u64, sample: usize) -> Vec<f32> {
         match &self.transform {
             Transform::Train(train) => train
@@ -90,23 +83,26 @@ impl Shared {
         position: usize,
         stop: &AtomicBool,
         corrupt: &mut Vec<CorruptFile>,
-    ) -> Result<Option<(usize, Picture)>, DataError> {
+    ) -> Result<Option<(usize, Arc<Picture>)>, DataError> {
         let total = plan.order.len();
         let mut last_error = None;
-        for &sample in plan.order.iter().cycle().skip(position).take(total) {
+        for step in 0..total {
+            let sample = plan.order.sample((position + step) % total);
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let error = match self.dataset.picture(sample, self.config.orientation) {
+            let error = match self.cache.picture(&self.dataset, sample, self.config.orientation) {
                 Ok(picture) => return Ok(Some((sample, picture))),
                 Err(error) => error,
             };
-            if self.config.on_corrupt == OnCorrupt::Fail {
+            // A damaged shard is no single image that another could stand in for.
+            let shard = matches!(error, DataError::Archive { .. });
+            if shard || self.config.on_corrupt == OnCorrupt::Fail {
                 return Err(error);
             }
             let name = self.dataset.name(sample);
             if !corrupt.iter().any(|file| file.name == name) {
-                corrupt.push(CorruptFile { name: name.to_owned(), why: error.reason() });
+                corrupt.push(CorruptFile { name, why: error.reason() });
             }
             if corrupt.len() > most_replaced(total) {
                 return Ok(None);
@@ -121,7 +117,7 @@ impl Shared {
 /// The order of one epoch.
 struct Plan {
     epoch: u64,
-    order: Vec<usize>,
+    order: Order,
 }
 
 /// What a thread made of one batch.
@@ -154,7 +150,9 @@ impl EpochBatches {
         let (jobs, job_queue) = unbounded::<usize>();
         let (answer, answers) = unbounded::<Answer>();
         let stop = Arc::new(AtomicBool::new(false));
-        let plan = Arc::new(Plan { epoch, order: shared.order(epoch) });
+        let config = &shared.config;
+        let plan =
+            Arc::new(Plan { epoch, order: Order::new(&shared.dataset, config.shuffle, config.seed, epoch) });
         let threads = (0..shared.config.threads.min(end.saturating_sub(first_batch)))
             .map(|_| {
                 let (shared, plan, stop) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(&stop));

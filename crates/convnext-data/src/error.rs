@@ -2,6 +2,7 @@
 
 use std::io;
 
+use convnext_core::ClassNames;
 use thiserror::Error;
 
 /// A file, a data set or a setting that cannot be used.
@@ -125,7 +126,7 @@ pub enum DataError {
     /// A validation class that training does not know.
     #[error(
         "class '{class}' in {path} does not exist in the training part (its {known} classes are: {names}); \
-         rename or remove the folder"
+         rename or remove it"
     )]
     UnknownClass {
         /// The extra class.
@@ -194,6 +195,24 @@ impl DataError {
 
     pub(crate) fn decode(name: &str, why: impl ToString) -> Self {
         Self::Decode { name: name.to_owned(), why: why.to_string() }
+    }
+
+    /// The error for a class that the training part does not have.
+    pub(crate) fn unknown_class(class: String, path: String, known: &ClassNames) -> Self {
+        const SHOWN: usize = 10;
+        let mut names = known.0[..known.len().min(SHOWN)].join(", ");
+        if known.len() > SHOWN {
+            names.push_str(", ...");
+        }
+        Self::UnknownClass { class, path, known: known.len(), names }
+    }
+
+    /// The same error about a picture, with the name of its file.
+    pub(crate) fn named(mut self, file: String) -> Self {
+        if let Self::Decode { name, .. } | Self::TooLarge { name, .. } = &mut self {
+            *name = file;
+        }
+        self
     }
 
     /// What is wrong with a file, without its name.

@@ -93,7 +93,7 @@ struct Files<'a> {
 impl<'a> Files<'a> {
     fn of(listing: &'a Listing) -> Self {
         let places: BTreeMap<&str, usize> =
-            listing.images.iter().enumerate().map(|(place, image)| (image.path.as_str(), place)).collect();
+            listing.images.iter().enumerate().map(|(place, path)| (path, place)).collect();
         let top_of = |path: &'a str| path.split_once('/').map(|(top, _)| top);
         let first = places.keys().next().and_then(|path| top_of(path));
         let top = first.filter(|_| places.keys().all(|path| top_of(path) == first));

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The folder of the training part.
-const TRAIN: &str = "train";
+pub(crate) const TRAIN: &str = "train";
 
 /// The folders that can be the validation part; the first that exists is taken.
 pub(crate) const VALIDATION: [&str; 4] = ["val", "validation", "valid", "test"];
@@ -81,8 +81,8 @@ pub(crate) fn classes(listing: &Listing, part: &str) -> Result<Classes, DataErro
         });
     }
     let mut loose = 0;
-    for (position, image) in listing.images.iter().enumerate() {
-        let Some(path) = image.path.strip_prefix(&prefix) else { continue };
+    for (position, path) in listing.images.iter().enumerate() {
+        let Some(path) = path.strip_prefix(&prefix) else { continue };
         match path.split_once('/').and_then(|(class, _)| classes.get_mut(class)) {
             Some(images) => images.push(position),
             None => loose += 1,
@@ -103,7 +103,7 @@ fn subfolders<'a>(listing: &'a Listing, folder: &str) -> Vec<&'a str> {
 }
 
 fn has_images_directly(listing: &Listing, folder: &str) -> bool {
-    listing.images.iter().any(|image| parent(&image.path) == folder)
+    listing.images.iter().any(|path| parent(path) == folder)
 }
 
 fn join(folder: &str, name: &str) -> String {
@@ -113,24 +113,24 @@ fn join(folder: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        listing::{ImageFile, add_folders},
-        storage::{Place, Storage},
-    };
+    use crate::{listing::add_folders, storage::Storage};
 
     /// Paths that end in `/` are folders, others images.
     fn listing(paths: &[&str]) -> Listing {
         let mut folders = BTreeSet::new();
-        let mut images = Vec::new();
         for path in paths {
             add_folders(&mut folders, parent(path));
-            if !path.ends_with('/') {
-                let place = Place::Range { start: 0, length: 0 };
-                images.push(ImageFile { path: (*path).to_owned(), place });
-            }
         }
-        images.sort_by(|a, b| a.path.cmp(&b.path));
-        Listing { root: "data".into(), is_archive: false, images, folders, storage: Storage::Folder }
+        let mut images: Vec<&str> = paths.iter().copied().filter(|path| !path.ends_with('/')).collect();
+        images.sort_unstable();
+        Listing {
+            root: "data".into(),
+            is_archive: false,
+            images: images.into_iter().collect(),
+            folders,
+            archives: BTreeMap::new(),
+            storage: Storage::Folder("data".into()),
+        }
     }
 
     fn separate(train: Option<&str>, validation: Option<&str>) -> Parts {
@@ -168,7 +168,7 @@ mod tests {
         let listing = listing(&["b/1.png", "a/deep/er/1.png", "a/0.png", "a-b/1.png", "loose.png"]);
         let classes = classes(&listing, "").unwrap();
         assert_eq!(classes.keys().collect::<Vec<_>>(), ["a", "a-b", "b"]);
-        let images: Vec<&str> = classes["a"].iter().map(|&i| listing.images[i].path.as_str()).collect();
+        let images: Vec<&str> = classes["a"].iter().map(|&i| listing.images.get(i)).collect();
         assert_eq!(images, ["a/0.png", "a/deep/er/1.png"]);
     }
 

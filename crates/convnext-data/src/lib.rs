@@ -6,7 +6,8 @@
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
-//!   a `.tar` or a `.tar.gz` as a [`Dataset`];
+//!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
+//! - [`pack()`] writes a data set as shards;
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
@@ -14,6 +15,7 @@
 
 mod archive;
 mod augment;
+mod cache;
 mod corrupt;
 mod crop;
 mod dataset;
@@ -21,6 +23,7 @@ mod dataset;
 mod distributions;
 mod epoch;
 mod error;
+mod files;
 mod jpeg;
 mod labels;
 mod layout;
@@ -28,13 +31,19 @@ mod listing;
 mod loader;
 mod mixing;
 mod open;
+mod order;
+mod pack;
+mod partial_file;
+mod paths;
 mod picture;
 mod resample;
+mod shards;
 mod split;
 mod storage;
 mod transform;
 
 pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
+pub use cache::Cache;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
@@ -43,6 +52,7 @@ pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
+pub use pack::{PackSummary, pack};
 pub use picture::{Orientation, Picture, decode};
 pub use resample::{Region, resize};
 pub use transform::{TrainTransform, crop_for_evaluation, normalize, prepare_for_evaluation};

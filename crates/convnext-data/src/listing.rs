@@ -1,28 +1,16 @@
 //! The images below a folder or in an archive, as relative paths: one form for every kind of source.
 
 use std::{
-    collections::BTreeSet,
-    ffi::OsStr,
+    collections::{BTreeMap, BTreeSet},
+    ffi::{OsStr, OsString},
     fs,
     path::{Component, Path, PathBuf},
 };
 
-use crate::{
-    DataError, archive,
-    storage::{Place, Storage},
-};
+use crate::{DataError, archive, paths::Paths, storage::Storage};
 
 /// File endings of images, in any case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
-
-/// One image file.
-#[derive(Debug)]
-pub(crate) struct ImageFile {
-    /// Path below the root, with `/` between the parts.
-    pub(crate) path: String,
-    /// Where its bytes are.
-    pub(crate) place: Place,
-}
 
 /// All images below a root and all folders, with or without images.
 #[derive(Debug)]
@@ -31,26 +19,33 @@ pub(crate) struct Listing {
     pub(crate) root: String,
     /// `true` when the root is an archive.
     pub(crate) is_archive: bool,
-    /// Sorted by path.
-    pub(crate) images: Vec<ImageFile>,
+    /// Paths of the images below the root, sorted.
+    pub(crate) images: Paths,
     /// Relative paths of all folders.
     pub(crate) folders: BTreeSet<String>,
+    /// The `.tar` files of each folder, by its relative path; none of an archive.
+    pub(crate) archives: BTreeMap<String, Vec<PathBuf>>,
     /// Where the bytes are.
     pub(crate) storage: Storage,
 }
 
 impl Listing {
-    /// Lists a folder, a `.tar` or a compressed `.tar`. There is at least one image.
+    /// Lists a folder, a `.tar` or a compressed `.tar`.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let root = path.display().to_string();
         let metadata = fs::metadata(path).map_err(|source| DataError::io("open", &root, source))?;
         let mut listing =
             if metadata.is_dir() { Self::of_folder(path, root)? } else { archive::list(path, root)? };
-        if listing.images.is_empty() {
-            return Err(listing.no_images(""));
-        }
-        listing.images.sort_by(|a, b| a.path.cmp(&b.path));
+        // Samples are numbered with 32 bits.
+        let (count, most) = (listing.images.len(), u32::MAX as usize);
+        DataError::check(count < most, "number of images", count, "below 4294967295")?;
+        listing.images.shrink();
         Ok(listing)
+    }
+
+    /// Checks that there is an image.
+    pub(crate) fn with_images(self) -> Result<Self, DataError> {
+        if self.images.len() == 0 { Err(self.no_images("")) } else { Ok(self) }
     }
 
     /// The error for a folder of this listing without images.
@@ -72,45 +67,87 @@ impl Listing {
         let mut listing = Self {
             root,
             is_archive: false,
-            images: Vec::new(),
+            images: Paths::default(),
             folders: BTreeSet::new(),
-            storage: Storage::Folder,
+            archives: BTreeMap::new(),
+            storage: Storage::Folder(path.to_owned()),
         };
         let real = fs::canonicalize(path).map_err(|source| DataError::io("open", &listing.root, source))?;
-        listing.walk(path, "", &mut vec![real])?;
+        listing.walk(path, "", true, &mut vec![real])?;
         Ok(listing)
     }
 
-    /// Adds everything below `folder`. `open` holds the real paths of the folders being walked, so that
-    /// a link to one of them is not followed in circles.
-    fn walk(&mut self, folder: &Path, relative: &str, open: &mut Vec<PathBuf>) -> Result<(), DataError> {
-        let failed = |path: &Path, source| DataError::io("read", path.display().to_string(), source);
-        for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
-            let entry = entry.map_err(|source| failed(folder, source))?;
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if is_hidden(&name) {
-                continue;
-            }
-            let relative = if relative.is_empty() { name } else { format!("{relative}/{name}") };
-            let kind = entry.file_type().map_err(|source| failed(&path, source))?;
-            // A link to nowhere counts as a file: whoever reads it learns its name.
-            let is_folder = kind.is_dir() || (kind.is_symlink() && path.is_dir());
-            if is_folder {
+    /// Adds everything below `folder`, in order. `relative` is empty or ends in `/`; it is `exact` when it
+    /// leads to the folder, which it does not where a name is not Unicode. `open` holds the real paths of
+    /// the folders being walked, so that a link to one of them is not followed in circles.
+    fn walk(
+        &mut self,
+        folder: &Path,
+        relative: &str,
+        exact: bool,
+        open: &mut Vec<PathBuf>,
+    ) -> Result<(), DataError> {
+        for Entry { name, other_name } in sorted_entries(folder)? {
+            let path = || folder.join(other_name.as_deref().unwrap_or(OsStr::new(&name)));
+            let exact = exact && other_name.is_none();
+            if let Some(bare_name) = name.strip_suffix('/') {
+                let path = path();
                 let real = fs::canonicalize(&path).map_err(|source| failed(&path, source))?;
                 if open.contains(&real) {
                     continue;
                 }
-                self.folders.insert(relative.clone());
+                self.folders.insert(format!("{relative}{bare_name}"));
                 open.push(real);
-                self.walk(&path, &relative, open)?;
+                self.walk(&path, &format!("{relative}{name}"), exact, open)?;
                 open.pop();
-            } else if has_image_extension(&path) {
-                self.images.push(ImageFile { path: relative, place: Place::Path(path) });
+            } else if has_image_extension(Path::new(&name)) {
+                if exact {
+                    self.images.push(relative, &name);
+                } else {
+                    self.images.push_exact(relative, &name, path());
+                }
+            } else if Path::new(&name).extension().is_some_and(|found| found.eq_ignore_ascii_case("tar")) {
+                self.archives.entry(relative.trim_end_matches('/').to_owned()).or_default().push(path());
             }
         }
         Ok(())
     }
+}
+
+/// A file or folder that is not hidden.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    /// Ends in `/` for a folder, so that the order of names is that of the paths below them.
+    name: String,
+    /// The name as it is, when it is not Unicode.
+    other_name: Option<OsString>,
+}
+
+/// What a folder holds. Only links are looked at one by one, because that costs time.
+fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+        let entry = entry.map_err(|source| failed(folder, source))?;
+        let (mut name, other_name) = match entry.file_name().into_string() {
+            Ok(name) => (name, None),
+            Err(name) => (name.to_string_lossy().into_owned(), Some(name)),
+        };
+        if is_hidden(&name) {
+            continue;
+        }
+        let kind = entry.file_type().map_err(|source| failed(&entry.path(), source))?;
+        // A link to nowhere counts as a file: whoever reads it learns its name.
+        if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
+            name.push('/');
+        }
+        entries.push(Entry { name, other_name });
+    }
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+fn failed(path: &Path, source: std::io::Error) -> DataError {
+    DataError::io("read", path.display().to_string(), source)
 }
 
 /// `true` for a file whose ending is that of an image.
@@ -156,7 +193,7 @@ mod tests {
     use super::*;
 
     fn paths(listing: &Listing) -> Vec<&str> {
-        listing.images.iter().map(|image| image.path.as_str()).collect()
+        listing.images.iter().collect()
     }
 
     #[test]
@@ -176,9 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn the_order_is_that_of_whole_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = ["a/1.png", "a-b/1.png", "a.png", "a0.png", "a/b/1.png", "a/b.png", "A/1.png"];
+        for file in files {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        files.sort_unstable();
+        assert_eq!(paths(&Listing::open(folder.path()).unwrap()), files);
+    }
+
+    #[test]
     fn missing_and_empty_sources_say_so() {
         let folder = tempfile::tempdir().unwrap();
-        let message = Listing::open(folder.path()).unwrap_err().to_string();
+        let message = Listing::open(folder.path()).unwrap().with_images().unwrap_err().to_string();
         assert!(message.contains("no images found under") && message.contains(".webp"), "{message}");
         let message = Listing::open(&folder.path().join("gone")).unwrap_err().to_string();
         assert!(message.contains("cannot open") && message.contains("gone"), "{message}");
@@ -208,7 +258,18 @@ mod tests {
         fs::write(folder.path().join(OsStr::from_bytes(b"caf\xe9.png")), "bytes").unwrap();
         let listing = Listing::open(folder.path()).unwrap();
         assert_eq!(paths(&listing), ["caf\u{fffd}.png"]);
-        assert_eq!(listing.storage.read(&listing.images[0].place, "").unwrap(), b"bytes");
+        assert_eq!(listing.storage.read(&listing.images, 0).unwrap(), b"bytes");
+
+        // Below a folder without a Unicode name, and in the order of the names that are shown.
+        let inner = folder.path().join(OsStr::from_bytes(b"\xe9"));
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("1.png"), "inner").unwrap();
+        fs::write(folder.path().join("z.png"), "z").unwrap();
+        let listing = Listing::open(folder.path()).unwrap();
+        assert_eq!(paths(&listing), ["caf\u{fffd}.png", "z.png", "\u{fffd}/1.png"]);
+        let contents: Vec<Vec<u8>> =
+            (0..3).map(|index| listing.storage.read(&listing.images, index).unwrap()).collect();
+        assert_eq!(contents, [&b"bytes"[..], b"z", b"inner"]);
     }
 
     #[test]

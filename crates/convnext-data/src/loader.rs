@@ -5,7 +5,8 @@ use std::sync::Arc;
 use convnext_core::{Preprocessing, Seed};
 
 use crate::{
-    CorruptFile, DataError, Dataset, LabelMix, Mixing, OnCorrupt, Orientation, TrainTransform,
+    Cache, CorruptFile, DataError, Dataset, LabelMix, Mixing, OnCorrupt, Orientation, TrainTransform,
+    cache::PictureCache,
     corrupt::CorruptFiles,
     epoch::{EpochBatches, Shared},
     transform::validate_preprocessing,
@@ -90,6 +91,8 @@ pub struct LoaderConfig {
     pub on_corrupt: OnCorrupt,
     /// Whether and how finished batches are mixed.
     pub mixing: Option<Mixing>,
+    /// Whether decoded pictures are kept.
+    pub cache: Cache,
     /// The seed of the run.
     pub seed: Seed,
 }
@@ -108,7 +111,7 @@ impl Loader {
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] for a setting that makes no sense, [`DataError::TooFewSamples`] when
-    /// there is not a single batch.
+    /// there is not a single batch, [`DataError::Io`] when the folder of a cache cannot be used.
     pub fn new(dataset: Dataset, transform: Transform, config: LoaderConfig) -> Result<Self, DataError> {
         for (what, value) in [
             ("batch size", config.batch_size),
@@ -129,7 +132,8 @@ impl Loader {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let shared = Shared { dataset, transform, config, corrupt: CorruptFiles::default() };
+        let cache = PictureCache::open(&config.cache, &dataset, config.orientation)?;
+        let shared = Shared { dataset, transform, config, cache, corrupt: CorruptFiles::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -6,9 +6,11 @@ use convnext_core::{ClassNames, Seed};
 
 use crate::{
     DataError, Dataset,
+    files::Files,
     labels::{self, Labels},
     layout::{Classes, Parts, classes, find_parts},
     listing::Listing,
+    shards,
     split::{check_fraction, split_class},
 };
 
@@ -28,10 +30,19 @@ pub struct LabelledData {
 ///
 /// Files count by their ending (jpg, jpeg, png, webp, bmp, tif, tiff); hidden files and `__MACOSX` do not.
 ///
+/// A folder that holds `.tar` files and no image is a data set in shards, by the convention of WebDataset:
+/// a sample is one image and what else has its key, which is the path up to the first dot of the file
+/// name, with the members of a key one after the other. The list of the members is kept beside the shards
+/// in `shards.index` where the folder can be written to.
+///
 /// # Errors
 /// [`DataError`] when the path does not exist, is no archive, or holds no image.
 pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
-    Listing::open(path).map(Dataset::new)
+    let listing = Listing::open(path)?;
+    if shards::holds_shards(&listing) {
+        return shards::open_unlabelled(&listing);
+    }
+    Ok(Dataset::new(Files::Listed(listing.with_images()?)))
 }
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
@@ -45,6 +56,12 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
 /// `path`), `label` and perhaps `split` (`train`, or one of the names above; empty is `train`). Images that
 /// it does not name are left out; without any for validation, a fraction is set apart as above.
 ///
+/// Shards ([`open_unlabelled`]) carry their labels: `KEY.cls` with the number of a class, or `KEY.json` with
+/// a number or a name under `label`, `cls` or `class`. Names for the numbers come from `classes.txt` beside
+/// the shards or one folder above, one name a line from 0 on; without it a number is its own name. Parts are
+/// the folders `train` and `val` (or its other names) with shards; else a fraction of the shards' images
+/// is set apart as above. Images without a label are left out.
+///
 /// # Errors
 /// [`DataError`] when the path cannot be opened, the layout is another one, a class has no images, the
 /// validation part has a class that the training part lacks, there is only one class, or a split is
@@ -56,6 +73,13 @@ pub fn open_labelled(
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
     let listing = Listing::open(path)?;
+    if shards::holds_shards(&listing) {
+        return match labels {
+            None => shards::open_labelled(&listing, validation_fraction, seed),
+            Some(_) => Err(labels_of_shards(&listing)),
+        };
+    }
+    let listing = listing.with_images()?;
     let (train, validation) = match labels {
         Some(file) => division_by_file(file, &listing)?,
         None => division_by_folders(&listing)?,
@@ -76,7 +100,7 @@ pub fn open_labelled(
             parts.map(|part| samples(&part, &class_names))
         }
     };
-    let all = Dataset::new(listing);
+    let all = Dataset::new(Files::Listed(listing));
     let [train, validation] = parts.map(|samples| all.labelled(&class_names, &samples));
     Ok(LabelledData { train, validation, held_out })
 }
@@ -131,6 +155,13 @@ fn division_by_folders(listing: &Listing) -> Result<(Classes, Option<Classes>), 
 /// folders, or a class has no images; [`DataError::Labels`] with the line that is wrong.
 pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
     let listing = Listing::open(path)?;
+    if shards::holds_shards(&listing) {
+        return match labels {
+            None => shards::open_for_evaluation(&listing),
+            Some(_) => Err(labels_of_shards(&listing)),
+        };
+    }
+    let listing = listing.with_images()?;
     let classes = match labels {
         Some(file) => {
             let Labels { train, validation } = labels::read(file, &listing)?;
@@ -140,7 +171,7 @@ pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset
     };
     let class_names = Arc::new(names(&classes));
     let samples = samples(&classes, &class_names);
-    Ok(Dataset::new(listing).labelled(&class_names, &samples))
+    Ok(Dataset::new(Files::Listed(listing)).labelled(&class_names, &samples))
 }
 
 fn classes_for_evaluation(listing: &Listing) -> Result<Classes, DataError> {
@@ -174,11 +205,17 @@ fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
 }
 
 fn check_known(validation: &Classes, known: &ClassNames, path: &str) -> Result<(), DataError> {
-    const SHOWN: usize = 10;
-    let Some(class) = validation.keys().find(|class| !known.0.contains(class)) else { return Ok(()) };
-    let mut names = known.0[..known.len().min(SHOWN)].join(", ");
-    if known.len() > SHOWN {
-        names.push_str(", ...");
+    match validation.keys().find(|class| !known.0.contains(class)) {
+        Some(class) => Err(DataError::unknown_class(class.clone(), path.to_owned(), known)),
+        None => Ok(()),
     }
-    Err(DataError::UnknownClass { class: class.clone(), path: path.to_owned(), known: known.len(), names })
+}
+
+/// The error for a file of labels beside shards.
+fn labels_of_shards(listing: &Listing) -> DataError {
+    DataError::Layout {
+        path: listing.name(""),
+        found: "it holds shards, whose labels a file of labels cannot name".into(),
+        advice: "put labels into the shards as KEY.cls, or leave out the file of labels".into(),
+    }
 }

@@ -53,7 +53,7 @@ impl Data {
 fn contents(dataset: &Dataset) -> Vec<String> {
     let file = |name: &str| Path::new(name).file_stem().unwrap().to_string_lossy().into_owned();
     (0..dataset.len())
-        .map(|i| format!("{}:{}", dataset.classes().name(dataset.label(i).unwrap()), file(dataset.name(i))))
+        .map(|i| format!("{}:{}", dataset.classes().name(dataset.label(i).unwrap()), file(&dataset.name(i))))
         .collect()
 }
 

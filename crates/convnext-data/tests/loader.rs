@@ -7,8 +7,8 @@ use std::{fs, path::Path};
 
 use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Purpose, Seed};
 use convnext_data::{
-    Batch, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture, RandomErasing,
-    TrainCrop, TrainTransform, Transform, open_unlabelled,
+    Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
+    RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 
@@ -51,6 +51,7 @@ fn config(threads: usize) -> LoaderConfig {
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Fail,
         mixing: None,
+        cache: Cache::Off,
         seed: Seed(11),
     }
 }

@@ -1,7 +1,7 @@
 //! What a backbone sees in images, as vectors.
 
 use convnext_core::{Preprocessing, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, OnCorrupt, Transform};
+use convnext_data::{Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
 use crate::{Reading, TrainError, batch_images};
@@ -64,6 +64,7 @@ impl Reading {
             orientation: self.orientation,
             on_corrupt: OnCorrupt::Fail,
             mixing: None,
+            cache: Cache::Off,
             seed: Seed::default(),
         }
     }

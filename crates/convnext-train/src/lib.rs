@@ -44,7 +44,7 @@ pub use layer_decay::{LayerCount, LayerDecay};
 pub use learner::{Lap, Learner};
 pub use logits::log_probabilities;
 pub use loss::Targets;
-pub use memory::MemoryNeed;
+pub use memory::{MemoryNeed, available_memory};
 pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};

@@ -119,7 +119,7 @@ impl MemoryNeed {
         device: &Device,
         need: impl Fn(usize) -> Result<Self, ConfigError>,
     ) -> Result<usize, TrainError> {
-        let available = available().filter(|_| is_cpu(device)).ok_or(TrainError::UnknownMemory)?;
+        let available = available_memory().filter(|_| is_cpu(device)).ok_or(TrainError::UnknownMemory)?;
         let found = largest(available, &need)?;
         if found == 0 {
             let needed = in_words(need(1)?.bytes);
@@ -135,7 +135,7 @@ impl MemoryNeed {
     /// # Errors
     /// [`TrainError::Memory`] when there is much less.
     pub fn check(self, device: &Device) -> Result<(), TrainError> {
-        let Some(available) = available().filter(|_| is_cpu(device)) else { return Ok(()) };
+        let Some(available) = available_memory().filter(|_| is_cpu(device)) else { return Ok(()) };
         let (needed, available_words) = (in_words(self.bytes), in_words(available));
         log::info!("about {needed} of {available_words} of memory needed");
         if self.bytes <= available {
@@ -205,7 +205,7 @@ impl Activations {
 }
 
 /// Bytes of memory that this process may still take; `None` where the system does not tell.
-fn available() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let mut system = System::new();
     system.refresh_memory();
     // A container may be allowed less than the machine has. What files take of it is given back.

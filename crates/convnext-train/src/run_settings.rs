@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, ModelConfig, Seed};
-use convnext_data::{Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
+use convnext_data::{Cache, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
 use convnext_nn::{BlockMemory, ModelError, Precision};
 use serde::{Serialize, Serializer};
 
@@ -35,6 +35,9 @@ pub struct RunSettings {
     /// Threads that read images.
     #[serde(skip)]
     pub threads: usize,
+    /// Whether decoded pictures are kept.
+    #[serde(skip)]
+    pub cache: Cache,
     /// How long, if not as the recipe says.
     #[serde(skip)]
     pub length: Option<Length>,
@@ -155,6 +158,7 @@ impl RunSettings {
             orientation: self.orientation,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
             mixing,
+            cache: self.cache.clone(),
             seed: self.seed,
         };
         let loader = Loader::new(dataset, transform, config)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, FcmaeConfig, ModelConfig, Seed, find_model};
-use convnext_data::{Orientation, open_unlabelled};
+use convnext_data::{Cache, Orientation, open_unlabelled};
 use convnext_io::replace_file;
 use convnext_nn::{BlockMemory, Precision};
 use convnext_train::{
@@ -298,6 +298,7 @@ impl Quickstart {
             seed: Seed(seed),
             orientation: Orientation::Honour,
             threads: self.threads,
+            cache: Cache::Off,
             length: self.short.then(|| Length::Epochs((recipe.epochs / SHORTER).ceil())),
             go_on: self.go_on,
             strict: true,

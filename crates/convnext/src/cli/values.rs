@@ -1,5 +1,6 @@
 //! Values that several commands share, with their ranges. A value out of its range ends with code 2.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,9 +8,9 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
-use convnext::data::Orientation;
+use convnext::data::{Cache, Orientation};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
-use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe};
+use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe, available_memory};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -215,6 +216,9 @@ pub(crate) struct TrainingArguments {
     /// Seed of every random choice
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Decode each picture once and keep it: in memory, or in a folder for later runs as well
+    #[arg(long, value_name = "ram|DIR")]
+    pub(crate) cache: Option<CachePlace>,
     /// What to do with what the backward pass needs
     #[arg(long, value_name = "POLICY", default_value = "keep")]
     pub(crate) memory: MemoryName,
@@ -222,6 +226,31 @@ pub(crate) struct TrainingArguments {
     pub(crate) machine: MachineArguments,
     #[command(flatten)]
     pub(crate) pictures: PictureArguments,
+}
+
+/// Where decoded pictures are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum CachePlace {
+    Memory,
+    Folder(PathBuf),
+}
+
+impl FromStr for CachePlace {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(if text == "ram" { Self::Memory } else { Self::Folder(text.into()) })
+    }
+}
+
+impl CachePlace {
+    /// In memory at most half of what is free: the training needs the other half.
+    fn into_cache(self) -> Cache {
+        match self {
+            Self::Memory => Cache::Memory { bytes: available_memory().unwrap_or(0) / 2 },
+            Self::Folder(folder) => Cache::Folder(folder),
+        }
+    }
 }
 
 /// What the work runs on.
@@ -289,6 +318,7 @@ impl TrainingArguments {
             seed: Seed(self.seed),
             orientation: self.pictures.orientation(),
             threads,
+            cache: self.cache.map_or(Cache::Off, CachePlace::into_cache),
             length: epochs.or(self.steps.map(Length::Steps)).or(self.quick.then_some(QUICK_STEPS)),
             go_on: match (self.resume, self.extend) {
                 (_, true) => Continue::Extended,

@@ -1,0 +1,383 @@
+//! Folders of shards are data sets: what counts as a sample, its label and its part, and what is damaged.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests as well")]
+
+use std::{
+    fs::{self, File, FileTimes},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use convnext_core::{Preprocessing, Seed};
+use convnext_data::{
+    Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
+    open_for_evaluation, open_labelled, open_unlabelled, pack,
+};
+use tempfile::TempDir;
+
+/// The bytes of a small PNG whose first value is `value`.
+fn png(value: u8) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture");
+    Picture::new(2, 1, vec![value; 6]).unwrap().save_png(&path).unwrap();
+    fs::read(path).unwrap()
+}
+
+/// Writes a shard of these members.
+fn shard(path: PathBuf, members: &[(&str, &[u8])]) -> PathBuf {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut builder = tar::Builder::new(File::create(&path).unwrap());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    builder.finish().unwrap();
+    path
+}
+
+/// Shards of `per_shard` images, with the numbers of the images modulo `classes` as labels.
+fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: usize) {
+    for number in 0..shards {
+        let samples: Vec<(String, Vec<u8>, String, String)> = (0..per_shard)
+            .map(|i| number * per_shard + i)
+            .map(|i| {
+                (format!("{i:04}.png"), png(i as u8), format!("{i:04}.cls"), format!("{}\n", i % classes))
+            })
+            .collect();
+        let members: Vec<(&str, &[u8])> = samples
+            .iter()
+            .flat_map(|(image, bytes, file, label)| [(&image[..], &bytes[..]), (&file[..], label.as_bytes())])
+            .collect();
+        shard(folder.join(format!("part-{number}.tar")), &members);
+    }
+}
+
+fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
+    (0..dataset.len())
+        .map(|i| (dataset.label(i), dataset.picture(i, Orientation::Honour).unwrap().rgb()[0]))
+        .collect()
+}
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    (folder, path)
+}
+
+fn message(result: Result<impl Sized, DataError>) -> String {
+    result.map(|_| ()).unwrap_err().to_string()
+}
+
+fn config(threads: usize) -> LoaderConfig {
+    LoaderConfig {
+        batch_size: 4,
+        threads,
+        queue: 3,
+        shuffle: true,
+        drop_last: false,
+        orientation: Orientation::Honour,
+        on_corrupt: OnCorrupt::Replace,
+        mixing: None,
+        cache: Cache::Off,
+        seed: Seed(11),
+    }
+}
+
+fn samples(dataset: &Dataset, threads: usize, first_batch: usize) -> Result<Vec<usize>, DataError> {
+    let evaluation = Transform::Evaluation(Preprocessing::for_size(32));
+    let loader = Loader::new(dataset.clone(), evaluation, config(threads)).unwrap();
+    let mut samples = Vec::new();
+    for batch in loader.epoch_from(3, first_batch) {
+        samples.extend(batch?.samples);
+    }
+    Ok(samples)
+}
+
+#[test]
+fn members_of_a_key_are_one_sample() {
+    let (_root, data) = folder();
+    let pictures: Vec<Vec<u8>> = (0..6).map(png).collect();
+    shard(
+        data.join("a.tar"),
+        &[
+            ("x/1.cls", b"2"),
+            ("x/1.PNG", &pictures[0]),
+            ("x/1.txt", b"caption"),
+            ("y/1.png", &pictures[1]),
+            ("y/1.json", br#"{"label": 0, "other": [1]}"#),
+            ("y/1.mask.png", &pictures[5]),
+            ("._y.png", &pictures[5]),
+            ("2.json", br#"{"caption": "no label"}"#),
+            ("2.webp", &pictures[2]),
+            ("3.cls", b"1"),
+            ("5.png", &pictures[4]),
+            ("5.cls", b"-1"),
+        ],
+    );
+    shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &pictures[3])]);
+    fs::write(data.join("README.md"), "text").unwrap();
+
+    let all = open_unlabelled(&data).unwrap();
+    assert_eq!(content(&all), [(None, 0), (None, 1), (None, 2), (None, 4), (None, 3)]);
+    assert!(all.name(0).ends_with("a.tar: x/1.PNG"), "{}", all.name(0));
+    assert!(all.name(4).ends_with("b.tar: 4.jpg"), "{}", all.name(4));
+
+    // Without names, numbers are the names; the images without a label are left out.
+    let labelled = open_for_evaluation(&data, None).unwrap();
+    assert_eq!(labelled.classes().0, ["0", "1", "2"]);
+    assert_eq!(content(&labelled), [(Some(2), 0), (Some(0), 1), (Some(1), 3)]);
+    assert_ne!(labelled.fingerprint(), all.fingerprint());
+
+    fs::write(data.join("classes.txt"), "zebra\r\nape\ncat\n").unwrap();
+    let labelled = open_for_evaluation(&data, None).unwrap();
+    assert_eq!(labelled.classes().0, ["zebra", "ape", "cat"]);
+    assert_eq!(labelled.labels_per_class(), [1, 1, 1]);
+    for (text, words) in [
+        ("zebra\nape\n", "class '2' in"),
+        ("zebra\nape\nape\n", "'ape' stands in lines 2 and 3"),
+        ("zebra\n\nape\n", "line 2 is empty"),
+        ("", "it is empty"),
+    ] {
+        fs::write(data.join("classes.txt"), text).unwrap();
+        let message = message(open_for_evaluation(&data, None));
+        assert!(message.contains(words), "{text:?}: {message}");
+    }
+    let message = message(open_for_evaluation(&data, Some(&data.join("labels.csv"))));
+    assert!(message.contains("it holds shards"), "{message}");
+}
+
+#[test]
+fn members_with_long_names_are_told_apart() {
+    let (_root, data) = folder();
+    let names = ["1", "2"].map(|end| format!("{}/{}{end}.png", "folder".repeat(20), "key".repeat(40)));
+    shard(data.join("a.tar"), &[(&names[0], &png(1)), (&names[1], &png(2))]);
+    let dataset = open_unlabelled(&data).unwrap();
+    assert_eq!(content(&dataset), [(None, 1), (None, 2)]);
+    let (first, second) = (dataset.name(0), dataset.name(1));
+    assert!(first.contains("a.tar: folderfolder") && first.contains(" at byte "), "{first}");
+    assert_ne!(first, second);
+    // Packed again they get short ones, with the ending of their content.
+    let again = data.with_extension("again");
+    pack(&dataset, &again, 1 << 20, |_| ()).unwrap();
+    let packed = open_unlabelled(&again).unwrap();
+    assert_eq!(content(&packed), content(&dataset));
+    assert!(packed.name(1).ends_with(": 000000001.png"), "{}", packed.name(1));
+}
+
+#[test]
+fn labels_may_be_names() {
+    let (_root, data) = folder();
+    let (one, two) = (png(1), png(2));
+    let members: [(&str, &[u8]); 4] = [
+        ("1.png", &one),
+        ("1.json", br#"{"cls": "dog"}"#),
+        ("2.png", &two),
+        ("2.json", br#"{"cls": "cat"}"#),
+    ];
+    shard(data.join("a.tar"), &members);
+    let labelled = open_for_evaluation(&data, None).unwrap();
+    assert_eq!(labelled.classes().0, ["cat", "dog"]);
+    assert_eq!(content(&labelled), [(Some(1), 1), (Some(0), 2)]);
+    // The same from the index that was written.
+    assert!(data.join("shards.index").exists());
+    assert_eq!(content(&open_for_evaluation(&data, None).unwrap()), content(&labelled));
+
+    shard(data.join("b.tar"), &[("3.png", &one), ("3.cls", b"7")]);
+    let text = message(open_for_evaluation(&data, None));
+    assert!(text.contains("some labels of its shards are numbers and others names"), "{text}");
+    fs::write(data.join("classes.txt"), "dog\nbird\n").unwrap();
+    let text = message(open_for_evaluation(&data, None));
+    assert!(text.contains("class 'cat' in"), "{text}");
+}
+
+#[test]
+fn parts_are_folders_or_a_division() {
+    let (_root, data) = folder();
+    numbered(&data, 3, 10, 3);
+    let opened = open_labelled(&data, None, 0.3, Seed(1)).unwrap();
+    assert!(opened.held_out);
+    assert_eq!(opened.validation.labels_per_class(), [3, 3, 3]);
+    let values = |dataset: &Dataset| content(dataset).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+    assert!(values(&opened.train).is_sorted() && values(&opened.validation).is_sorted());
+    let mut all = [content(&opened.train), content(&opened.validation)].concat();
+    all.sort_unstable_by_key(|&(_, value)| value);
+    assert_eq!(all, (0..30).map(|i| (Some(i % 3), i as u8)).collect::<Vec<_>>());
+
+    let parts = data.join("parts");
+    numbered(&parts.join("train"), 2, 6, 3);
+    numbered(&parts.join("val"), 1, 2, 2);
+    let opened = open_labelled(&parts, None, 0.5, Seed(1)).unwrap();
+    assert!(!opened.held_out);
+    assert_eq!((opened.train.len(), opened.validation.len()), (12, 2));
+    assert_eq!(opened.validation.classes().0, ["0", "1", "2"]);
+    assert_eq!(open_for_evaluation(&parts, None).unwrap().len(), 2);
+    assert_eq!(open_unlabelled(&parts).unwrap().len(), 14);
+    fs::write(parts.join("classes.txt"), "a\nb\nc\n").unwrap();
+    let opened = open_labelled(&parts, None, 0.5, Seed(1)).unwrap();
+    assert_eq!(opened.validation.classes().0, ["a", "b", "c"]);
+
+    numbered(&parts.join("val"), 1, 8, 4);
+    fs::remove_file(parts.join("classes.txt")).unwrap();
+    let text = message(open_labelled(&parts, None, 0.5, Seed(1)));
+    assert!(text.contains("class '3' in") && text.contains("0, 1, 2"), "{text}");
+    fs::remove_dir_all(parts.join("val")).unwrap();
+    let text = message(open_for_evaluation(&parts, None));
+    assert!(text.contains("none for validation"), "{text}");
+    shard(data.join("bare/1.tar"), &[("1.png", &png(1))]);
+    let text = message(open_labelled(&data.join("bare"), None, 0.5, Seed(1)));
+    assert!(text.contains("no image of its shards has a label"), "{text}");
+    numbered(&data.join("one"), 1, 5, 1);
+    let text = message(open_labelled(&data.join("one"), None, 0.5, Seed(1)));
+    assert!(text.contains("fewer than two classes"), "{text}");
+}
+
+#[test]
+fn images_beside_archives_make_an_ordinary_folder() {
+    let (_root, data) = folder();
+    numbered(&data, 1, 3, 2);
+    fs::create_dir(data.join("cat")).unwrap();
+    fs::write(data.join("cat/1.png"), png(9)).unwrap();
+    assert_eq!(content(&open_unlabelled(&data).unwrap()), [(None, 9)]);
+    // One archive alone is what it was: images at any path.
+    assert_eq!(open_unlabelled(&data.join("part-0.tar")).unwrap().len(), 3);
+}
+
+#[test]
+fn the_index_is_made_again_when_shards_change() {
+    let (_root, data) = folder();
+    numbered(&data, 2, 3, 2);
+    let first = open_unlabelled(&data).unwrap();
+    let index = data.join("shards.index");
+    let written = fs::read(&index).unwrap();
+    // It is used: with the time of change put back, changed content is not seen.
+    let path = data.join("part-0.tar");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let touch = |time: SystemTime| {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+    };
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, vec![0; bytes.len()]).unwrap();
+    touch(modified);
+    assert_eq!(open_unlabelled(&data).unwrap().len(), 6);
+    fs::write(&path, &bytes).unwrap();
+    touch(modified);
+
+    // Another time, another size, another shard.
+    touch(modified + Duration::from_secs(5));
+    assert_eq!(open_unlabelled(&data).unwrap().len(), 6);
+    assert_ne!(fs::read(&index).unwrap(), written);
+    shard(path.clone(), &[("0.png", &png(0))]);
+    assert_eq!(open_unlabelled(&data).unwrap().len(), 4);
+    shard(data.join("part-2.tar"), &[("0.png", &png(0))]);
+    let last = open_unlabelled(&data).unwrap();
+    assert_eq!(last.len(), 5);
+    assert_ne!(last.fingerprint(), first.fingerprint());
+
+    // Damaged in any byte or cut anywhere: the index is made again.
+    let written = fs::read(&index).unwrap();
+    for place in (0..written.len()).step_by(7) {
+        let mut damaged = written.clone();
+        damaged[place] ^= 0x55;
+        for bytes in [&damaged[..], &written[..place]] {
+            fs::write(&index, bytes).unwrap();
+            assert_eq!(content(&open_unlabelled(&data).unwrap()), content(&last));
+            assert_eq!(fs::read(&index).unwrap(), written);
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_read() {
+    let (_root, data) = folder();
+    numbered(&data, 2, 3, 2);
+    // A folder in the place of the index: works for every user, root included.
+    fs::create_dir(data.join("shards.index")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(open_unlabelled(&data).unwrap().len(), 6);
+    }
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 3, "a partial file was left");
+}
+
+#[test]
+fn damaged_shards_are_errors_with_their_name() {
+    let (_root, data) = folder();
+    numbered(&data, 3, 40, 2);
+    let path = data.join("part-1.tar");
+    let whole = fs::read(&path).unwrap();
+    // Cut within an image, within what fills up its block, and between members.
+    for damaged in [&whole[..20 * 2048 + 520], &whole[..20 * 2048 + 700], &whole[..20 * 2048], &[7; 3000][..]]
+    {
+        fs::write(&path, damaged).unwrap();
+        let text = message(open_unlabelled(&data));
+        assert!(text.contains("cannot read the archive") && text.contains("part-1.tar"), "{text}");
+    }
+    // Changed or gone while the data set is open; other images cannot stand in for a shard.
+    fs::write(&path, &whole).unwrap();
+    let dataset = open_unlabelled(&data).unwrap();
+    assert_eq!(samples(&dataset, 2, 0).unwrap().len(), 120);
+    let dataset = open_unlabelled(&data).unwrap();
+    fs::write(&path, &whole[..4096]).unwrap();
+    for _ in 0..2 {
+        let text = message(samples(&dataset, 2, 0));
+        assert!(text.contains("part-1.tar") && text.contains("changed"), "{text}");
+        let _ = fs::remove_file(&path);
+        fs::write(&path, b"").unwrap();
+    }
+    fs::remove_file(&path).unwrap();
+    let text = message(samples(&dataset, 2, 0));
+    assert!(text.contains("cannot read the archive") && text.contains("part-1.tar"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn few_shards_are_open_at_a_time() {
+    let (_root, data) = folder();
+    numbered(&data, 150, 1, 2);
+    let dataset = open_unlabelled(&data).unwrap();
+    let expected: Vec<(Option<usize>, u8)> = (0..150).map(|number| (None, number)).collect();
+    let mut sorted = content(&dataset);
+    sorted.sort_unstable();
+    assert_eq!(sorted, expected);
+    let open = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .filter(|path| path.starts_with(&data))
+        .count();
+    assert!((1..=64).contains(&open), "{open} are open");
+}
+
+#[test]
+fn corrupt_images_in_shards_are_replaced() {
+    let (_root, data) = folder();
+    numbered(&data, 3, 60, 2);
+    shard(data.join("x.tar"), &[("bad.png", b"no image")]);
+    let dataset = open_unlabelled(&data).unwrap();
+    let seen = samples(&dataset, 2, 0).unwrap();
+    assert_eq!(seen.len(), 181);
+    assert!(!seen.contains(&180));
+    let text = message(dataset.picture(180, Orientation::Honour));
+    assert!(text.contains("x.tar: bad.png is not a readable image"), "{text}");
+}
+
+#[test]
+fn epochs_of_shards_can_be_entered_anywhere() {
+    let (_root, data) = folder();
+    numbered(&data, 4, 9, 2);
+    let dataset = open_unlabelled(&data).unwrap();
+    let all = samples(&dataset, 1, 0).unwrap();
+    let mut sorted = all.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..36).collect::<Vec<_>>());
+    assert!(!all.is_sorted());
+    for (threads, first) in [(1, 0), (2, 3), (3, 8)] {
+        assert_eq!(samples(&dataset, threads, first).unwrap(), all[first * 4..]);
+    }
+    // A subset keeps to its samples.
+    let some = dataset.subset(&[35, 2, 3, 20]);
+    let mut names: Vec<usize> = samples(&some, 2, 0).unwrap();
+    names.sort_unstable();
+    assert_eq!(names, [0, 1, 2, 3]);
+}
