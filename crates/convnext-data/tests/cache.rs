@@ -71,6 +71,9 @@ impl Data {
 
 fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
     let transform = Transform::Train(TrainTransform {
+        color_jitter: None,
+        rand_augment: None,
+        erasing: None,
         image_size: 8,
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
@@ -85,6 +88,7 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         drop_last: false,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Replace,
+        mixing: None,
         cache,
         seed: Seed(3),
     };
