@@ -81,6 +81,9 @@ for height, width in [(224, 224), (32, 32), (20, 50)]:
 settings = {"translate_const": 100, "img_mean": (124, 116, 104), "interpolation": Image.Resampling.BICUBIC}
 rand_augment = auto_augment.rand_augment_transform("rand-m9-mstd0.5-inc1", settings)
 NAMES = [op.name.removesuffix("Increasing").removesuffix("Rel") for op in rand_augment.ops]
+# What an argument is at level 1.
+SCALES = {"Rotate": 3.0, "ShearX": 0.03, "ShearY": 0.03, "TranslateX": 0.045, "TranslateY": 0.045}
+FACTORS = ["Color", "Contrast", "Brightness", "Sharpness"]
 quantities = Quantities("rand_augment")
 done = []
 for op, name in zip(rand_augment.ops, NAMES):
@@ -94,6 +97,11 @@ for _ in range(200_000):
     for name, arguments in done:
         for argument in arguments:
             quantities.add(f"{name} argument", argument)
+            if name in SCALES:
+                quantities.add("level", abs(argument) / SCALES[name])
+                quantities.add("positive", argument > 0)
+            if name in FACTORS:
+                quantities.add("positive", argument > 1)
 
 levels = []
 draw = random.random
