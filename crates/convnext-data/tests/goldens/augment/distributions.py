@@ -1,8 +1,8 @@
 """Makes `distributions.json` and `levels.json`: what timm and torchvision draw.
 
 Run in this folder with timm 1.0, torchvision 0.29 and Pillow 13.0; it takes about a minute and writes the same
-files again. `distributions.json` holds count, mean and standard deviation of many quantities and of their
-squares; `levels.json` the arguments of RandAugment's operations at some levels, with both signs.
+files again. `distributions.json` holds of many quantities the count, the mean, the standard deviation, and that of
+the squared distance from the mean; `levels.json` the arguments of RandAugment's operations at some levels, with both signs.
 """
 
 import json
@@ -169,7 +169,8 @@ for mixup_alpha, cutmix_alpha, prob, switch_prob, height, width in [
 
 def summary(values):
     values = np.array(values)
-    numbers = [values.mean(), values.std(), (values**2).mean(), (values**2).std()]
+    mean = values.mean()
+    numbers = [mean, values.std(), ((values - mean) ** 2).std()]
     return [len(values)] + [float(f"{number:.9g}") for number in numbers]
 
 
