@@ -59,8 +59,8 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
         for (index, new) in rgb[y * row + 3..][..inner].iter_mut().enumerate() {
             let around: u32 = rows.iter().flatten().map(|values| u32::from(values[index])).sum();
             let level = rows[1][1][index];
-            // 13 is odd, so that there are no halves to round: integers give what Pillow's floats give.
-            let smooth = (2 * (around + 4 * u32::from(level)) + 13) / 26;
+            // Rounded. 13 is odd, so that there are no halves: integers give what Pillow's floats give.
+            let smooth = (around + 4 * u32::from(level) + 6) / 13;
             *new = blend(smooth as u8, level, factor as f32);
         }
     }

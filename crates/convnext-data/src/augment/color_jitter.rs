@@ -29,19 +29,17 @@ impl ColorJitter {
     }
 
     fn draw(&self, rng: &mut impl rand::Rng) -> Vec<Operation> {
-        let kinds: [(f64, fn(f64) -> Operation); 3] = [
-            (self.brightness, Operation::Brightness),
-            (self.contrast, Operation::Contrast),
-            (self.saturation, Operation::Color),
-        ];
-        let mut operations = Vec::with_capacity(kinds.len());
-        for (strength, operation) in kinds {
+        let mut factor = |strength: f64| {
             let least = (1.0 - strength).max(0.0);
-            let factor = least + (1.0 + strength - least) * rng.random::<f64>();
-            if strength > 0.0 {
-                operations.push(operation(factor));
-            }
-        }
+            least + (1.0 + strength - least) * rng.random::<f64>()
+        };
+        let operations = [
+            (self.brightness, Operation::Brightness(factor(self.brightness))),
+            (self.contrast, Operation::Contrast(factor(self.contrast))),
+            (self.saturation, Operation::Color(factor(self.saturation))),
+        ];
+        let wanted = operations.into_iter().filter(|&(strength, _)| strength > 0.0);
+        let mut operations: Vec<Operation> = wanted.map(|(_, operation)| operation).collect();
         operations.shuffle(rng);
         operations
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod data;
 mod evaluate;
 mod finetune;
 mod inspect;
@@ -56,6 +57,7 @@ enum Command {
     Quickstart(quickstart::QuickstartArguments),
     Models(models::ModelsArguments),
     Recipes(recipes::RecipesArguments),
+    Data(data::DataArguments),
     Pretrain(Box<pretrain::PretrainArguments>),
     Finetune(Box<finetune::FinetuneArguments>),
     Evaluate(evaluate::EvaluateArguments),
@@ -93,6 +95,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Quickstart(arguments) => quickstart::run(&arguments, quiet),
         Command::Models(arguments) => models::run(&arguments),
         Command::Recipes(arguments) => recipes::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments, quiet),
         Command::Pretrain(arguments) => pretrain::run(*arguments, quiet),
         Command::Finetune(arguments) => finetune::run(*arguments, quiet),
         Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),

@@ -52,6 +52,18 @@ fn operations_and_arguments_are_drawn_as_timm_does() {
         for (name, argument) in drawn {
             if let Some(argument) = argument {
                 reference.add(&format!("{name} argument"), argument);
+                let scale = match name {
+                    "Rotate" => 3.0,
+                    "ShearX" | "ShearY" => 0.03,
+                    "TranslateX" | "TranslateY" => 0.045,
+                    "Color" | "Contrast" | "Brightness" | "Sharpness" => {
+                        reference.add("positive", f64::from(u8::from(argument > 1.0)));
+                        continue;
+                    }
+                    _ => continue,
+                };
+                reference.add("level", argument.abs() / scale);
+                reference.add("positive", f64::from(u8::from(argument > 0.0)));
             }
         }
     }

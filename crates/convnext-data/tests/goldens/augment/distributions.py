@@ -1,8 +1,8 @@
 """Makes `distributions.json` and `levels.json`: what timm and torchvision draw.
 
 Run in this folder with timm 1.0, torchvision 0.29 and Pillow 13.0; it takes about a minute and writes the same
-files again. `distributions.json` holds count, mean and standard deviation of many quantities and of their
-squares; `levels.json` the arguments of RandAugment's operations at some levels, with both signs.
+files again. `distributions.json` holds of many quantities the count, the mean, the standard deviation, and that of
+the squared distance from the mean; `levels.json` the arguments of RandAugment's operations at some levels, with both signs.
 """
 
 import json
@@ -81,6 +81,9 @@ for height, width in [(224, 224), (32, 32), (20, 50)]:
 settings = {"translate_const": 100, "img_mean": (124, 116, 104), "interpolation": Image.Resampling.BICUBIC}
 rand_augment = auto_augment.rand_augment_transform("rand-m9-mstd0.5-inc1", settings)
 NAMES = [op.name.removesuffix("Increasing").removesuffix("Rel") for op in rand_augment.ops]
+# What an argument is at level 1.
+SCALES = {"Rotate": 3.0, "ShearX": 0.03, "ShearY": 0.03, "TranslateX": 0.045, "TranslateY": 0.045}
+FACTORS = ["Color", "Contrast", "Brightness", "Sharpness"]
 quantities = Quantities("rand_augment")
 done = []
 for op, name in zip(rand_augment.ops, NAMES):
@@ -94,6 +97,11 @@ for _ in range(200_000):
     for name, arguments in done:
         for argument in arguments:
             quantities.add(f"{name} argument", argument)
+            if name in SCALES:
+                quantities.add("level", abs(argument) / SCALES[name])
+                quantities.add("positive", argument > 0)
+            if name in FACTORS:
+                quantities.add("positive", argument > 1)
 
 levels = []
 draw = random.random
@@ -161,7 +169,8 @@ for mixup_alpha, cutmix_alpha, prob, switch_prob, height, width in [
 
 def summary(values):
     values = np.array(values)
-    numbers = [values.mean(), values.std(), (values**2).mean(), (values**2).std()]
+    mean = values.mean()
+    numbers = [mean, values.std(), ((values - mean) ** 2).std()]
     return [len(values)] + [float(f"{number:.9g}") for number in numbers]
 
 

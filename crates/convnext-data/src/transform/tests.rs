@@ -1,0 +1,171 @@
+use convnext_core::{Purpose, Seed};
+
+use super::*;
+use crate::Operation;
+
+fn ramp(width: usize, height: usize) -> Picture {
+    let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
+    Picture::new(width, height, rgb).unwrap()
+}
+
+fn plain(image_size: usize, crop: Option<f64>) -> Preprocessing {
+    Preprocessing { image_size, crop, mean: [0.0; 3], std: [1.0; 3] }
+}
+
+fn transform() -> TrainTransform {
+    TrainTransform {
+        image_size: 8,
+        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        flip_probability: 0.5,
+        color_jitter: None,
+        rand_augment: None,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        erasing: None,
+    }
+}
+
+#[test]
+fn normalised_values_stand_colour_by_colour() {
+    let picture = Picture::new(2, 1, vec![0, 51, 255, 255, 102, 0]).unwrap();
+    let values = normalize(&picture, [0.5, 0.2, 0.0], [0.5, 0.1, 2.0]);
+    for (value, expected) in values.iter().zip([-1.0, 1.0, 0.0, 2.0, 0.5, 0.0]) {
+        assert!((value - expected).abs() < 1e-6, "{values:?}");
+    }
+    assert_eq!(values.len(), 6);
+}
+
+#[test]
+fn evaluation_cuts_the_centre() {
+    // The short side is already 10 = floor(7 / 0.7): nothing is resized. (19 - 7) / 2 = 6, and
+    // (10 - 7) / 2 = 1.5 goes to the even 2.
+    let picture = crop_for_evaluation(&ramp(19, 10), &plain(7, Some(0.7)));
+    assert_eq!((picture.width(), picture.height()), (7, 7));
+    assert_eq!(picture.pixel(0, 0), [6, 2, 200]);
+}
+
+#[test]
+fn evaluation_without_crop_warps() {
+    let picture = ramp(8, 8);
+    assert_eq!(crop_for_evaluation(&picture, &plain(8, None)), picture);
+    let warped = crop_for_evaluation(&ramp(40, 10), &plain(8, None));
+    assert_eq!((warped.width(), warped.height()), (8, 8));
+    assert!(warped.pixel(0, 0)[0] < 4 && warped.pixel(7, 0)[0] > 35);
+}
+
+#[test]
+fn pictures_of_one_pixel_are_enlarged() {
+    let dot = Picture::new(1, 1, vec![9, 8, 7]).unwrap();
+    for crop in [None, Some(0.875)] {
+        assert_eq!(crop_for_evaluation(&dot, &plain(16, crop)).pixel(15, 15), [9, 8, 7]);
+    }
+    let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
+    assert_eq!(values.len(), 3 * 8 * 8);
+}
+
+#[test]
+fn training_depends_on_the_stream_only() {
+    let picture = ramp(20, 30);
+    let values = |sample| transform().apply(&picture, &mut Seed(5).stream(Purpose::Augmentation, 0, sample));
+    assert_eq!(values(1), values(1));
+    assert_ne!(values(1), values(2));
+}
+
+#[test]
+fn half_of_the_pictures_are_mirrored() {
+    let picture = ramp(8, 8);
+    let transform = TrainTransform { crop: TrainCrop::Padded { padding: 0 }, ..transform() };
+    let flips = (0..400)
+        .filter(|&sample| {
+            let mut rng = Seed(5).stream(Purpose::Augmentation, 0, sample);
+            let values = transform.apply(&picture, &mut rng);
+            assert_eq!(values[0] + values[7], 7.0 / 255.0, "a row that is neither");
+            values[0] > values[7]
+        })
+        .count();
+    assert!((160..240).contains(&flips), "{flips}");
+}
+
+fn everything() -> TrainTransform {
+    TrainTransform {
+        rand_augment: Some("rand-m9-mstd0.5-inc1".parse().unwrap()),
+        erasing: Some(RandomErasing { probability: 1.0 }),
+        ..transform()
+    }
+}
+
+#[test]
+fn what_is_off_draws_nothing() {
+    // Runs of versions that knew crops and flips alone go on with the same pixels.
+    let (picture, transform) = (ramp(20, 30), transform());
+    for sample in 0..20 {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+        let (mut rng, mut plain) = (stream(), stream());
+        let values = transform.apply(&picture, &mut rng);
+        let mut square = transform.crop.apply(&picture, 8, &mut plain);
+        if plain.random::<f64>() < 0.5 {
+            square = mirror(square);
+        }
+        assert_eq!(values, normalize(&square, transform.mean, transform.std));
+        assert_eq!(rng.random::<u64>(), plain.random::<u64>());
+    }
+}
+
+#[test]
+fn pictures_are_changed_before_and_erased_after_normalisation() {
+    let picture = ramp(20, 30);
+    let (mut changed, mut negative) = (0, 0);
+    for sample in 0..40 {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+        let plain = transform().apply(&picture, &mut stream());
+        let erased = TrainTransform { rand_augment: None, ..everything() }.apply(&picture, &mut stream());
+        let augmented = TrainTransform { erasing: None, ..everything() }.apply(&picture, &mut stream());
+        // Levels of a picture over 255 lie in [0, 1]; only noise is outside.
+        assert!(augmented.iter().all(|value| (0.0..=1.0).contains(value)));
+        negative += usize::from(erased.iter().any(|&value| value < 0.0));
+        changed += usize::from(augmented != plain);
+    }
+    assert!(changed > 20 && negative > 35, "{changed} {negative}");
+}
+
+#[test]
+fn corners_get_the_mean_colour() {
+    assert_eq!(mean_colour(convnext_core::IMAGENET_MEAN), [124, 116, 104]);
+    let turned = Operation::Rotate(45.0).apply(ramp(20, 20), mean_colour([0.0, 0.5, 1.0]));
+    assert_eq!(turned.pixel(0, 0), [0, 128, 255]);
+}
+
+#[test]
+fn settings_are_read_and_checked() {
+    let text = r#"{"image_size":32,"crop":{"padded":{"padding":4}},"flip_probability":0.5,
+        "mean":[0,0,0],"std":[1,1,1]}"#;
+    let read: TrainTransform = serde_json::from_str(text).unwrap();
+    assert_eq!(read.crop, TrainCrop::Padded { padding: 4 });
+    read.validate().unwrap();
+    assert_eq!((read.color_jitter, read.rand_augment, read.erasing), (None, None, None));
+    let text_of_all = serde_json::to_string(&everything()).unwrap();
+    assert!(text_of_all.contains("\"rand-m9-mstd0.5-inc1\""), "{text_of_all}");
+    assert_eq!(serde_json::from_str::<TrainTransform>(&text_of_all).unwrap(), everything());
+    assert!(
+        serde_json::from_str::<TrainTransform>(&text.replace("padding\":4", "padding\":4,\"x\":1")).is_err()
+    );
+
+    let crop = TrainCrop::RandomResized { scale: [0.5, 0.1], ratio: [1.0, 1.0] };
+    let message = TrainTransform { crop, ..transform() }.validate().unwrap_err().to_string();
+    assert!(message.contains("crop scale is [0.5, 0.1]"), "{message}");
+    let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 };
+    let both = TrainTransform { color_jitter: Some(jitter), ..everything() };
+    let message = both.validate().unwrap_err().to_string();
+    assert!(message.contains("colour jitter is on, but must be off when RandAugment is on"), "{message}");
+    TrainTransform { rand_augment: None, ..both.clone() }.validate().unwrap();
+    let erasing = Some(RandomErasing { probability: 2.0 });
+    assert!(TrainTransform { erasing, ..transform() }.validate().is_err());
+    let rand_augment = Some(RandAugment { magnitude: 11, magnitude_std: 0.5, operations: 2 });
+    assert!(TrainTransform { rand_augment, ..transform() }.validate().is_err());
+    let color_jitter = Some(ColorJitter { contrast: -1.0, ..jitter });
+    assert!(TrainTransform { color_jitter, ..transform() }.validate().is_err());
+    assert!(TrainTransform { flip_probability: 1.5, ..transform() }.validate().is_err());
+    assert!(TrainTransform { std: [1.0, 0.0, 1.0], ..transform() }.validate().is_err());
+    assert!(validate_preprocessing(&plain(0, None)).is_err());
+    assert!(validate_preprocessing(&plain(8, Some(1.5))).is_err());
+}
