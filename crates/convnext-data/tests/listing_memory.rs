@@ -53,7 +53,6 @@ fn measure(classes: usize, per_class: usize) -> (f64, usize, usize) {
 #[test]
 fn a_file_takes_few_bytes() {
     let (_, held, most) = measure(20, 1000);
-    println!("{held} bytes a file, {most} while opening");
     assert!(held <= MOST_PER_FILE, "{held} bytes a file");
     assert!(most <= 2 * MOST_PER_FILE, "{most} bytes a file while opening");
 }
@@ -70,10 +69,10 @@ fn a_million_files() {
             let data = folder.path().join("data");
             let start = Instant::now();
             let opened = convnext_data::open_unlabelled(&data).unwrap();
-            println!("one folder: {} files in {:.2} s", opened.len(), start.elapsed().as_secs_f64());
+            eprintln!("one folder: {} files in {:.2} s", opened.len(), start.elapsed().as_secs_f64());
         } else {
             let (seconds, held, most) = measure(classes, per_class);
-            println!("{classes} folders: {seconds:.2} s, {held} bytes a file, {most} while opening");
+            eprintln!("{classes} folders: {seconds:.2} s, {held} bytes a file, {most} while opening");
             assert!(held <= MOST_PER_FILE);
         }
     }

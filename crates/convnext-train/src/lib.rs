@@ -57,7 +57,7 @@ pub use recipe::{
 };
 pub use reconstruction::{Reconstruction, reconstruct};
 pub use run_changes::Continue;
-pub use run_folder::{AVERAGED_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};
+pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
 pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};

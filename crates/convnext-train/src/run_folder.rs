@@ -18,6 +18,8 @@ pub const WEIGHTS_FILE: &str = "weights.safetensors";
 
 /// Name of the weight file with the moving average of a finished run.
 pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
+/// The weights, averaged or not, that validated best of all epochs.
+pub const BEST_WEIGHTS_FILE: &str = "weights-best.safetensors";
 
 const CONFIG_FILE: &str = "config.toml";
 const METRICS_FILE: &str = "metrics.jsonl";
@@ -151,6 +153,11 @@ impl RunFolder {
     /// Where the averaged weights go at the end.
     pub fn averaged_weights(&self) -> PathBuf {
         self.path.join(AVERAGED_WEIGHTS_FILE)
+    }
+
+    /// Where the weights go that validated best.
+    pub fn best_weights(&self) -> PathBuf {
+        self.path.join(BEST_WEIGHTS_FILE)
     }
 
     /// The folder for pictures, made where it is missing.

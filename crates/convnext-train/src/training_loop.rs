@@ -63,11 +63,20 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// The measure's name and its value after an epoch; `None` when it was not measured.
-    fn measure(self, report: &EpochReport) -> Option<(&'static str, f64)> {
+    /// The measure's name and its value after an epoch, for the average of the weights where that is better;
+    /// `None` when it was not measured.
+    fn measure(self, report: &EpochReport) -> Option<(String, f64)> {
         match self {
-            Self::TrainLoss => Some(("train_loss", report.train_loss)),
-            Self::Greatest(name) => report.validation.get(name).map(|&value| (name, value)),
+            Self::TrainLoss => Some(("train_loss".to_owned(), report.train_loss)),
+            Self::Greatest(name) => {
+                let names = [name.to_owned(), of_average(name)];
+                let found = names.into_iter().filter_map(|name| {
+                    let value = *report.validation.get(&name)?;
+                    Some((name, value))
+                });
+                // Of equals the weights themselves.
+                found.reduce(|best, next| if next.1 > best.1 { next } else { best })
+            }
         }
     }
 
@@ -79,8 +88,16 @@ impl Goal {
     }
 }
 
+/// The name of a measure when the average of the weights has it.
+fn of_average(name: &str) -> String {
+    format!("{AVERAGE_PREFIX}{name}")
+}
+
+const AVERAGE_PREFIX: &str = "ema_";
+
 /// Trains until `lesson.schedule.total_steps` steps are made, from the newest checkpoint of the run
-/// folder on if it has one, and saves the weights there, with a moving average that as well.
+/// folder on if it has one, and saves the weights there, with a moving average that as well, and those that
+/// validated best.
 ///
 /// A checkpoint is written every `lesson.checkpoint_every`, and after each epoch before it is measured: a
 /// broken validation image must not cost the epoch. A training that is stopped at any moment and goes
@@ -218,10 +235,10 @@ impl<T: Task> Training<'_, T> {
             let measured =
                 self.task.validate(&self.learner.model().valid(), Some(&pictures)).map_err(diverged)?;
             validation = measured.values;
-            if let Some(averaged) = averaged {
+            if let Some(averaged) = &averaged {
                 let measured = self.task.validate(&averaged.valid(), None).map_err(diverged)?;
                 validation
-                    .extend(measured.values.into_iter().map(|(name, value)| (format!("ema_{name}"), value)));
+                    .extend(measured.values.into_iter().map(|(name, value)| (of_average(&name), value)));
             }
             if !measured.details.is_null() {
                 self.run.record_evaluation(&measured.details)?;
@@ -231,19 +248,32 @@ impl<T: Task> Training<'_, T> {
         let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
         let report =
             EpochReport { epoch, step, train_loss: epoch_loss / epoch_steps.max(1) as f64, validation };
-        self.remember_best(&report);
+        if self.remember_best(&report) && self.task.goal() != Goal::TrainLoss {
+            let best = averaged.as_ref().filter(|_| self.is_best_average());
+            let model = best.unwrap_or(self.learner.model());
+            save_weights(&self.run.best_weights(), model, self.task.metadata())
+                .map_err(|error| self.diverged(error, step))?;
+        }
         self.run.record_epoch(&report)?;
         Ok(report)
     }
 
-    fn remember_best(&mut self, report: &EpochReport) {
+    /// Whether the epoch is the best so far; remembers it if so.
+    fn remember_best(&mut self, report: &EpochReport) -> bool {
         let goal = self.task.goal();
-        let Some((measure, value)) = goal.measure(report) else { return };
-        if self.progress.best.as_ref().is_none_or(|best| goal.is_better(value, best.value)) {
+        let Some((measure, value)) = goal.measure(report) else { return false };
+        let is_best = self.progress.best.as_ref().is_none_or(|best| goal.is_better(value, best.value));
+        if is_best {
             let EpochReport { epoch, step, .. } = *report;
             let checkpoint = Checkpoints::name(step);
-            self.progress.best = Some(Best { epoch, step, measure: measure.to_owned(), value, checkpoint });
+            self.progress.best = Some(Best { epoch, step, measure, value, checkpoint });
         }
+        is_best
+    }
+
+    /// Whether it is the average of the weights that was best.
+    fn is_best_average(&self) -> bool {
+        self.progress.best.as_ref().is_some_and(|best| best.measure.starts_with(AVERAGE_PREFIX))
     }
 
     /// Writes a checkpoint of this moment; only of weights that are worth going on with.

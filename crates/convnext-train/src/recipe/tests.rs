@@ -1,5 +1,6 @@
 //! Recipes, built in and of one's own.
 
+use convnext_data::TrainCrop;
 use toml::Value;
 
 use super::reading::{FINETUNING, PRETRAINING, read};

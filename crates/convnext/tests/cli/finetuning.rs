@@ -75,6 +75,28 @@ fn a_recipe_can_be_changed_key_by_key() {
 }
 
 #[test]
+fn the_best_weights_are_kept_averaged_or_not() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 8);
+    bench.draw_classes("labelled/val", 8);
+    bench
+        .succeed(&format!("{SCRATCH} --recipe plain --epochs 6 --lr 0.003 --set training.ema=0.9 --out run"));
+    let measured = |name: &str| {
+        let line = format!("evaluate --data labelled --weights run/{name}.safetensors --json");
+        bench.json(&line)["top1"].as_f64().unwrap()
+    };
+    let summary: serde_json::Value = serde_json::from_str(&bench.read_text("run/summary.json")).unwrap();
+    assert_eq!(measured("weights-best"), summary["best"]["value"].as_f64().unwrap(), "{summary}");
+    let metrics = bench.read_text("run/metrics.jsonl");
+    let seen = metrics.lines().filter_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let of = |name: &str| line.get(name).and_then(serde_json::Value::as_f64);
+        of("validation_top1").into_iter().chain(of("ema_validation_top1")).reduce(f64::max)
+    });
+    assert_eq!(measured("weights-best"), seen.fold(0.0, f64::max), "{metrics}");
+}
+
+#[test]
 fn recipes_that_cannot_be_used_are_named() {
     let bench = Bench::new();
     bench.draw_classes("labelled", 3);
