@@ -3,7 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Picture, Region, resize};
+use crate::{DataError, Orientation, Picture, Region, decode, resize, scaled_jpeg::ScaledJpeg};
 
 /// How training cuts a square out of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,11 +44,34 @@ impl TrainCrop {
         }
     }
 
+    /// [`Self::apply`] to the bytes of a file, decoded at a smaller size where the crop allows it. Draws the
+    /// same; `name` is used in messages.
+    pub(crate) fn apply_to_file(
+        &self,
+        bytes: &[u8],
+        name: &str,
+        orientation: Orientation,
+        image_size: usize,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Picture, DataError> {
+        let &Self::RandomResized { scale, ratio } = self else {
+            return Ok(self.apply(&decode(bytes, name, orientation)?, image_size, rng));
+        };
+        let Some(jpeg) = ScaledJpeg::read(bytes, orientation) else {
+            return Ok(self.apply(&decode(bytes, name, orientation)?, image_size, rng));
+        };
+        let region = random_region(jpeg.size(), scale, ratio, rng);
+        match jpeg.cut(region, image_size) {
+            Some(square) => Ok(square),
+            None => Ok(resize(&decode(bytes, name, orientation)?, region, image_size, image_size)),
+        }
+    }
+
     /// Cuts a square of `image_size` pixels.
     pub(crate) fn apply(&self, picture: &Picture, image_size: usize, rng: &mut impl rand::Rng) -> Picture {
         match *self {
             Self::RandomResized { scale, ratio } => {
-                let region = random_region(picture, scale, ratio, rng);
+                let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
                 resize(picture, region, image_size, image_size)
             }
             Self::Padded { padding } => {
@@ -60,11 +83,16 @@ impl TrainCrop {
     }
 }
 
-/// A rectangle of whole pixels with random area and ratio. Where ten draws do not fit into the picture,
-/// the largest central rectangle whose ratio is allowed.
-fn random_region(picture: &Picture, scale: [f64; 2], ratio: [f64; 2], rng: &mut impl rand::Rng) -> Region {
+/// A rectangle of whole pixels with random area and ratio, of a picture of this width and height. Where ten
+/// draws do not fit into the picture, the largest central rectangle whose ratio is allowed.
+fn random_region(
+    (width, height): (usize, usize),
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    rng: &mut impl rand::Rng,
+) -> Region {
     const TRIES: usize = 10;
-    let (width, height) = (picture.width() as f64, picture.height() as f64);
+    let (width, height) = (width as f64, height as f64);
     let mut between = |range: [f64; 2]| range[0] + (range[1] - range[0]) * rng.random::<f64>();
     let drawn = (0..TRIES).find_map(|_| {
         let area = width * height * between(scale);
@@ -119,13 +147,12 @@ mod tests {
 
     #[test]
     fn random_regions_keep_area_ratio_and_borders() {
-        let picture = numbered(12, 9);
         let (scale, ratio) = ([0.2, 0.9], [0.75, 4.0 / 3.0]);
         let mut rng = Seed(3).stream(Purpose::Augmentation, 0, 0);
         let mut smallest = f64::INFINITY;
         let mut largest: f64 = 0.0;
         for _ in 0..2000 {
-            let region = random_region(&picture, scale, ratio, &mut rng);
+            let region = random_region((12, 9), scale, ratio, &mut rng);
             assert!(region.left >= 0.0 && region.left + region.width <= 12.0, "{region:?}");
             assert!(region.top >= 0.0 && region.top + region.height <= 9.0, "{region:?}");
             assert_eq!(region.left.fract() + region.width.fract(), 0.0, "{region:?}");
@@ -158,9 +185,9 @@ mod tests {
     fn long_pictures_fall_back_to_the_centre() {
         let mut rng = Seed(0).stream(Purpose::Augmentation, 0, 0);
         // No rectangle of at least 90 % of the area is as square as asked for.
-        let wide = random_region(&numbered(40, 4), [0.9, 1.0], [0.75, 1.25], &mut rng);
+        let wide = random_region((40, 4), [0.9, 1.0], [0.75, 1.25], &mut rng);
         assert_eq!(wide, Region { left: 17.0, top: 0.0, width: 5.0, height: 4.0 });
-        let tall = random_region(&numbered(4, 40), [0.9, 1.0], [0.8, 1.25], &mut rng);
+        let tall = random_region((4, 40), [0.9, 1.0], [0.8, 1.25], &mut rng);
         assert_eq!(tall, Region { left: 0.0, top: 17.0, width: 4.0, height: 5.0 });
     }
 

@@ -15,7 +15,7 @@ use convnext_core::Purpose;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    Batch, CorruptFile, DataError, Dataset, LoaderConfig, OnCorrupt, Picture, Transform,
+    Batch, Cache, CorruptFile, DataError, Dataset, LoaderConfig, OnCorrupt, Transform,
     cache::PictureCache,
     corrupt::{CorruptFiles, most_replaced},
     order::Order,
@@ -33,11 +33,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn values(&self, picture: &Picture, epoch: u64, sample: usize) -> Vec<f32> {
+    /// Reads an image and makes the values of a model's input of it.
+    fn values(&self, epoch: u64, sample: usize) -> Result<Vec<f32>, DataError> {
+        let orientation = self.config.orientation;
+        let picture = || self.cache.picture(&self.dataset, sample, orientation);
         match &self.transform {
-            Transform::Train(train) => train
-                .apply(picture, &mut self.config.seed.stream(Purpose::Augmentation, epoch, sample as u64)),
-            Transform::Evaluation(preprocessing) => prepare_for_evaluation(picture, preprocessing),
+            Transform::Evaluation(preprocessing) => Ok(prepare_for_evaluation(&*picture()?, preprocessing)),
+            Transform::Train(train) => {
+                let mut rng = self.config.seed.stream(Purpose::Augmentation, epoch, sample as u64);
+                // What is kept is whole.
+                if self.config.fast_decode && self.config.cache == Cache::Off {
+                    let bytes = self.dataset.read(sample)?;
+                    return train.apply_to_file(&bytes, &self.dataset.name(sample), orientation, &mut rng);
+                }
+                Ok(train.apply(&*picture()?, &mut rng))
+            }
         }
     }
 
@@ -58,12 +68,12 @@ impl Shared {
         };
         let mut corrupt = Vec::new();
         for position in start..end {
-            let (sample, picture) = match self.good_picture(plan, position, stop, &mut corrupt) {
+            let (sample, values) = match self.good_values(plan, position, stop, &mut corrupt) {
                 Ok(Some(found)) => found,
                 Ok(None) => return Made { batch: Ok(None), corrupt },
                 Err(error) => return Made { batch: Err(error), corrupt },
             };
-            batch.images.extend(self.values(&picture, plan.epoch, sample));
+            batch.images.extend(values);
             batch.labels.push(self.dataset.label(sample));
             batch.samples.push(sample);
         }
@@ -74,16 +84,16 @@ impl Shared {
         Made { batch: Ok(Some(batch)), corrupt }
     }
 
-    /// The picture at a position of the order or, if it is corrupt and may be replaced, the next good one
+    /// The image at a position of the order or, if it is corrupt and may be replaced, the next good one
     /// after it (the first position follows the last). `None` when stopped, or when more files are corrupt
     /// than may be.
-    fn good_picture(
+    fn good_values(
         &self,
         plan: &Plan,
         position: usize,
         stop: &AtomicBool,
         corrupt: &mut Vec<CorruptFile>,
-    ) -> Result<Option<(usize, Arc<Picture>)>, DataError> {
+    ) -> Result<Option<(usize, Vec<f32>)>, DataError> {
         let total = plan.order.len();
         let mut last_error = None;
         for step in 0..total {
@@ -91,8 +101,8 @@ impl Shared {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let error = match self.cache.picture(&self.dataset, sample, self.config.orientation) {
-                Ok(picture) => return Ok(Some((sample, picture))),
+            let error = match self.values(plan.epoch, sample) {
+                Ok(values) => return Ok(Some((sample, values))),
                 Err(error) => error,
             };
             // A damaged shard is no single image that another could stand in for.

@@ -27,17 +27,15 @@ pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), &'static str> {
 
 /// The first marker from `position` on, and the position after it. In entropy-coded data `FF 00` stands
 /// for the byte `FF`, and any number of `FF` may stand before a marker.
-fn next_marker(bytes: &[u8], position: usize) -> Option<(u8, usize)> {
-    let mut after_ff = false;
-    for (offset, &byte) in bytes.get(position..)?.iter().enumerate() {
-        match byte {
-            0xFF => after_ff = true,
-            0x00 => after_ff = false,
-            marker if after_ff => return Some((marker, position + offset + 1)),
-            _ => {}
+fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
+    loop {
+        position += memchr::memchr(0xFF, bytes.get(position..)?)?;
+        position += bytes[position..].iter().take_while(|&&byte| byte == 0xFF).count();
+        match *bytes.get(position)? {
+            0x00 => position += 1,
+            marker => return Some((marker, position + 1)),
         }
     }
-    None
 }
 
 #[cfg(test)]

@@ -87,6 +87,9 @@ pub struct LoaderConfig {
     pub drop_last: bool,
     /// What to do with the orientation that a camera wrote into a file.
     pub orientation: Orientation,
+    /// Decode JPEG files at a smaller size where the random crop of training allows it, which changes pixels
+    /// by less than 2 levels of 255 on average: [`TrainTransform::apply_to_file`]. Evaluation never does.
+    pub fast_decode: bool,
     /// What to do about images that cannot be read.
     pub on_corrupt: OnCorrupt,
     /// Whether and how finished batches are mixed.

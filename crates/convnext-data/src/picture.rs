@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{DataError, jpeg};
 
 /// The largest picture that is decoded: 512 MiB of pixels.
-const MAX_DECODED_BYTES: u64 = 512 << 20;
+pub(crate) const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 const MEBIBYTE: u64 = 1 << 20;
 

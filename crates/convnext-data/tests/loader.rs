@@ -49,6 +49,7 @@ fn config(threads: usize) -> LoaderConfig {
         shuffle: true,
         drop_last: false,
         orientation: Orientation::Honour,
+        fast_decode: false,
         on_corrupt: OnCorrupt::Fail,
         mixing: None,
         cache: Cache::Off,

@@ -74,6 +74,7 @@ fn loader(dataset: Dataset) -> Loader {
         shuffle: true,
         drop_last: false,
         orientation: Orientation::Honour,
+        fast_decode: false,
         on_corrupt: OnCorrupt::Fail,
         mixing: None,
         cache: Cache::Off,

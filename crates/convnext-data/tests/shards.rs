@@ -78,6 +78,7 @@ fn config(threads: usize) -> LoaderConfig {
         shuffle: true,
         drop_last: false,
         orientation: Orientation::Honour,
+        fast_decode: false,
         on_corrupt: OnCorrupt::Replace,
         mixing: None,
         cache: Cache::Off,

@@ -62,6 +62,7 @@ impl Reading {
             shuffle: false,
             drop_last: false,
             orientation: self.orientation,
+            fast_decode: false,
             on_corrupt: OnCorrupt::Fail,
             mixing: None,
             cache: Cache::Off,

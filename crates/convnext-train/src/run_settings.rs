@@ -35,6 +35,9 @@ pub struct RunSettings {
     /// Threads that read images.
     #[serde(skip)]
     pub threads: usize,
+    /// Decode JPEG files no larger than their crops need. Recorded when on: pixels differ a little.
+    #[serde(skip_serializing_if = "is_off")]
+    pub fast_decode: bool,
     /// Whether decoded pictures are kept.
     #[serde(skip)]
     pub cache: Cache,
@@ -60,6 +63,10 @@ pub struct RunSettings {
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,
+}
+
+fn is_off(on: &bool) -> bool {
+    !on
 }
 
 fn keeps_the_bits(memory: &BlockMemory) -> bool {
@@ -156,6 +163,7 @@ impl RunSettings {
             shuffle: true,
             drop_last: true,
             orientation: self.orientation,
+            fast_decode: self.fast_decode,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
             mixing,
             cache: self.cache.clone(),

@@ -298,6 +298,7 @@ impl Quickstart {
             seed: Seed(seed),
             orientation: Orientation::Honour,
             threads: self.threads,
+            fast_decode: false,
             cache: Cache::Off,
             length: self.short.then(|| Length::Epochs((recipe.epochs / SHORTER).ceil())),
             go_on: self.go_on,

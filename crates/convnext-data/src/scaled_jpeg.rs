@@ -1,0 +1,123 @@
+//! The crop of a JPEG file, decoded no larger than needed.
+//!
+//! libjpeg, which `mozjpeg` builds without an assembler, makes a half, a quarter or an eighth of the size straight
+//! from the coefficients. At full size it is slower than the decoder that all other files go through, and that one
+//! does not scale.
+
+use std::{
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use image::{DynamicImage, ImageDecoder, RgbImage, codecs::jpeg::JpegDecoder, metadata::Orientation as Turn};
+use mozjpeg::Decompress;
+
+use crate::{Orientation, Picture, Region, jpeg, picture::MAX_DECODED_BYTES, resize};
+
+/// By what the size can be divided, the most first.
+const DIVISORS: [usize; 3] = [8, 4, 2];
+
+/// libjpeg is told how many eighths of the size it shall make.
+const EIGHTHS: usize = 8;
+
+/// Rows that the resampling filter may look at below a region, at the size that is decoded.
+const FILTER_ROWS: f64 = 16.0;
+
+/// A complete JPEG file of which nothing but the header is decoded yet.
+pub(crate) struct ScaledJpeg<'a> {
+    bytes: &'a [u8],
+    /// As the pixels are stored.
+    width: usize,
+    height: usize,
+    turn: Turn,
+}
+
+impl<'a> ScaledJpeg<'a> {
+    /// Reads the header; `None` for what is no JPEG file, or none that can be decoded.
+    pub(crate) fn read(bytes: &'a [u8], orientation: Orientation) -> Option<Self> {
+        if !bytes.starts_with(&[0xFF, 0xD8]) || jpeg::check_complete(bytes).is_err() {
+            return None;
+        }
+        let mut decoder = JpegDecoder::new(Cursor::new(bytes)).ok()?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) * 3 > MAX_DECODED_BYTES {
+            return None;
+        }
+        let turn = match orientation {
+            Orientation::Honour => decoder.orientation().ok()?,
+            Orientation::Ignore => Turn::NoTransforms,
+        };
+        Some(Self { bytes, width: width as usize, height: height as usize, turn })
+    }
+
+    /// Width and height in pixels of the picture as [`crate::decode`] gives it.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        match self.turn {
+            Turn::Rotate90 | Turn::Rotate270 | Turn::Rotate90FlipH | Turn::Rotate270FlipH => {
+                (self.height, self.width)
+            }
+            _ => (self.width, self.height),
+        }
+    }
+
+    /// A region of the picture, resized to a square. `None` when the region would have fewer pixels than
+    /// the square at half of the size, or the data is damaged or of a kind that libjpeg makes no RGB of.
+    pub(crate) fn cut(&self, region: Region, side: usize) -> Option<Picture> {
+        let stored = self.stored(region);
+        let least = stored.width.min(stored.height);
+        let divisor = DIVISORS.into_iter().find(|&divisor| least >= (side * divisor) as f64)?;
+        let divide = |value: f64| value / divisor as f64;
+        let scaled = Region {
+            left: divide(stored.left),
+            top: divide(stored.top),
+            width: divide(stored.width),
+            height: divide(stored.height),
+        };
+        // libjpeg reports damage by unwinding.
+        let picture =
+            catch_unwind(AssertUnwindSafe(|| self.decode(divisor, &scaled, side))).ok().flatten()?;
+        let square = resize(&picture, scaled, side, side);
+        if self.turn == Turn::NoTransforms {
+            return Some(square);
+        }
+        let mut image = DynamicImage::from(RgbImage::from_raw(side as u32, side as u32, square.into_rgb())?);
+        image.apply_orientation(self.turn);
+        Some(Picture::from_parts(side, side, image.into_rgb8().into_raw()))
+    }
+
+    /// The picture at a fraction of its size, down to the last row that the region needs.
+    fn decode(&self, divisor: usize, region: &Region, side: usize) -> Option<Picture> {
+        let mut jpeg = Decompress::new_mem(self.bytes).ok()?;
+        jpeg.scale((EIGHTHS / divisor) as u8);
+        let mut jpeg = jpeg.rgb().ok()?;
+        let (width, height) = (jpeg.width(), jpeg.height());
+        let reach = FILTER_ROWS * (region.height / side as f64).max(1.0);
+        let rows = height.min((region.top + region.height + reach).ceil() as usize);
+        let mut pixels = vec![[0_u8; 3]; width * rows];
+        for row in pixels.chunks_exact_mut(width) {
+            jpeg.read_scanlines_into(row).ok()?;
+        }
+        Some(Picture::from_parts(width, rows, pixels.into_flattened()))
+    }
+
+    /// Where a region of the upright picture is stored.
+    fn stored(&self, region: Region) -> Region {
+        let Region { left, top, width, height } = region;
+        let (all_across, all_down) = (self.width as f64, self.height as f64);
+        let from_right = |start: f64, length: f64| all_across - start - length;
+        let from_bottom = |start: f64, length: f64| all_down - start - length;
+        // An upright x is a stored y for the pictures that lie on their side.
+        let (stored_left, stored_top, turned) = match self.turn {
+            Turn::NoTransforms => (left, top, false),
+            Turn::FlipHorizontal => (from_right(left, width), top, false),
+            Turn::FlipVertical => (left, from_bottom(top, height), false),
+            Turn::Rotate180 => (from_right(left, width), from_bottom(top, height), false),
+            Turn::Rotate90 => (top, from_bottom(left, width), true),
+            Turn::Rotate270 => (from_right(top, height), left, true),
+            Turn::Rotate90FlipH => (top, left, true),
+            Turn::Rotate270FlipH => (from_right(top, height), from_bottom(left, width), true),
+        };
+        let (width, height) = if turned { (height, width) } else { (width, height) };
+        Region { left: stored_left, top: stored_top, width, height }
+    }
+}
