@@ -43,8 +43,9 @@ impl Shared {
                 let mut rng = self.config.seed.stream(Purpose::Augmentation, epoch, sample as u64);
                 // What is kept is whole.
                 if self.config.fast_decode && self.config.cache == Cache::Off {
-                    let bytes = self.dataset.read(sample)?;
-                    return train.apply_to_file(&bytes, &self.dataset.name(sample), orientation, &mut rng);
+                    // The name may have to be read, so only messages have it.
+                    let values = train.apply_to_file(&self.dataset.read(sample)?, "", orientation, &mut rng);
+                    return values.map_err(|error| error.named(self.dataset.name(sample)));
                 }
                 Ok(train.apply(&*picture()?, &mut rng))
             }

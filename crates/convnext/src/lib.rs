@@ -31,7 +31,7 @@ pub use quickstart::{
     COMPARISON_FILE, Comparison, LABELS_PER_CLASS, Quickstart, QuickstartError, SeedResult, Spread,
 };
 pub use reconstructor::Reconstructor;
-pub use report::{REPORT_FILE, ReportError, write_report};
+pub use report::{REPORT_FILE, ReportError, write_contact_sheet, write_report};
 pub use samples::{SamplesError, write_samples};
 
 pub use convnext_core as core;

@@ -1,6 +1,7 @@
 //! The report of a run: one page that holds everything, made from nothing but the run folder.
 
 mod comparison;
+mod contact_sheet;
 mod curves;
 mod page;
 mod run_data;
@@ -8,6 +9,7 @@ mod run_data;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use convnext_data::Survey;
 use convnext_io::replace_file;
 use thiserror::Error;
 
@@ -71,9 +73,21 @@ pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
         false => page::render(&RunData::read(run)?)?,
     };
     let path = run.join(REPORT_FILE);
-    replace_file(&path, |mut file| file.write_all(html.as_bytes()))
-        .map_err(|source| ReportError::Write { path: path.clone(), source })?;
+    write(&path, &html)?;
     Ok(path)
+}
+
+/// Writes a page about a set of images, which `data` names: what a survey found, and its thumbnails.
+///
+/// # Errors
+/// [`ReportError::Write`] with the path.
+pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(), ReportError> {
+    write(path, &contact_sheet::render(data, survey))
+}
+
+fn write(path: &Path, html: &str) -> Result<(), ReportError> {
+    replace_file(path, |mut file| file.write_all(html.as_bytes()))
+        .map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

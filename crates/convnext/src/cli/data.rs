@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::Seed;
-use convnext::data::{Dataset, LabelledData, PackSummary, open_labelled, open_unlabelled, pack};
+use convnext::data::{
+    Dataset, LabelledData, PackSummary, Survey, SurveyOptions, open_for_evaluation, open_labelled,
+    open_unlabelled, pack, survey,
+};
+use convnext::write_contact_sheet;
 
-use super::output::{print_text, thousands};
+use super::output::{print_json, print_text, table, thousands};
 use super::progress::image_bar;
 use super::values;
 
@@ -19,7 +24,46 @@ pub(crate) struct DataArguments {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
+    Check(CheckArguments),
     Pack(PackArguments),
+}
+
+/// Look at every image: counts, sizes, files that cannot be read, duplicates, and a page of pictures
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Labelled data is looked at part by part, as `finetune` would take it; --unlabelled looks at all images alike.
+Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
+Ends with code 1 when images cannot be read.
+
+Examples:
+  convnext data check labelled
+  convnext data check photos.tar --unlabelled --out photos.html
+  convnext data check labelled --json"
+)]
+struct CheckArguments {
+    /// Images: a folder, a .tar, a .tar.gz or a folder of shards
+    #[arg(value_name = "PATH")]
+    data: PathBuf,
+    /// Folders are no classes
+    #[arg(long, conflicts_with = "labels")]
+    unlabelled: bool,
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Page with what was found and a contact sheet
+    #[arg(long, value_name = "FILE.html", default_value = "check.html")]
+    out: PathBuf,
+    /// Most pictures of a class on the page
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pictures: usize,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
+    threads: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Write images as shards: few large files that are read from end to end
@@ -62,8 +106,86 @@ struct PackArguments {
 
 pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> {
     match &arguments.command {
+        DataCommand::Check(arguments) => run_check(arguments, quiet),
         DataCommand::Pack(arguments) => run_pack(arguments, quiet),
     }
+}
+
+fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
+    let CheckArguments { data, labels, .. } = arguments;
+    let parts = match arguments.unlabelled {
+        true => vec![("all", open_unlabelled(data)?)],
+        false => {
+            let LabelledData { train, validation, held_out } =
+                open_labelled(data, labels.as_deref(), HELD_OUT, Seed::default())?;
+            // What would be held out is no part of its own.
+            if held_out {
+                vec![("all", open_for_evaluation(data, labels.as_deref())?)]
+            } else {
+                vec![("train", train), ("validation", validation)]
+            }
+        }
+    };
+    let parts: Vec<(&str, &Dataset)> = parts.iter().map(|(name, images)| (*name, images)).collect();
+    let options = SurveyOptions::default();
+    let options = SurveyOptions {
+        threads: arguments.threads.unwrap_or(options.threads),
+        thumbnails_per_class: arguments.pictures,
+    };
+    let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());
+    let found = survey(&parts, options, |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?;
+    match arguments.json {
+        true => print_json(&found)?,
+        false => print_text(&format!("{}\nwrote {}", described(&found), arguments.out.display()))?,
+    }
+    if !found.corrupt.is_empty() {
+        bail!(
+            "{} of {} images cannot be read; they are listed above and in {}",
+            found.corrupt.len(),
+            found.images,
+            arguments.out.display()
+        );
+    }
+    Ok(())
+}
+
+/// Share of each class that would be held out; here it only has to be allowed.
+const HELD_OUT: f64 = 0.2;
+
+/// Findings that are printed; the page has more.
+const PRINTED: usize = 10;
+
+fn described(found: &Survey) -> String {
+    let mut lines = Vec::new();
+    if !found.classes.is_empty() {
+        let head: Vec<&str> =
+            ["class"].into_iter().chain(found.parts.iter().map(|part| part.name.as_str())).collect();
+        let row = |(class, name): (usize, &String)| {
+            let counts = found.parts.iter().map(|part| thousands(part.images_per_class[class] as u64));
+            [name.clone()].into_iter().chain(counts).collect()
+        };
+        lines.push(table(&head, 1, found.classes.iter().enumerate().map(row).collect()));
+    }
+    for part in &found.parts {
+        lines.push(format!("{}: {} images", part.name, thousands(part.images as u64)));
+    }
+    if let Some(sizes) = &found.sizes {
+        let side = sizes.short_side;
+        lines.push(format!("short sides from {} to {} pixels, median {}", side.min, side.max, side.median));
+    }
+    let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
+    lines.push(format!(
+        "{} groups of equal images, {across} of them across parts or classes",
+        found.duplicates.len()
+    ));
+    for group in found.duplicates.iter().take(PRINTED) {
+        let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
+        lines.push(format!("  {}", names.join(" = ")));
+    }
+    lines.extend(found.corrupt.iter().map(|file| format!("cannot be read: {}: {}", file.name, file.why)));
+    lines.join("\n")
 }
 
 fn run_pack(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
