@@ -24,6 +24,7 @@ mod distributions;
 mod epoch;
 mod error;
 mod files;
+mod ground_truth;
 mod jpeg;
 mod labels;
 mod layout;
