@@ -115,6 +115,21 @@ pub enum DataError {
         /// What is wrong.
         why: String,
     },
+    /// A file with the labels of a validation folder does not fit its images.
+    #[error(
+        "labels {path}, line {line}: expected {expected}, but found {found}; take the file that belongs to \
+         these images"
+    )]
+    GroundTruth {
+        /// The file.
+        path: String,
+        /// The line, from 1; the last one when the number of lines is wrong.
+        line: usize,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
     /// A class folder that holds no image.
     #[error("class '{class}' in {path} has no images; add images to it or remove the folder")]
     EmptyClass {

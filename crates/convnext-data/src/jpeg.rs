@@ -25,6 +25,29 @@ pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Number of colours of a JPEG file: 1 for greyscale, 3 or 4. The frame header tells it, which stands before
+/// the image data.
+pub(crate) fn components(bytes: &[u8]) -> Option<u8> {
+    /// From the marker on: length, bits, height and width stand before the number.
+    const COMPONENTS: usize = 7;
+    let mut position = 2; // after the start-of-image marker
+    loop {
+        let (marker, after) = next_marker(bytes, position)?;
+        match marker {
+            // Start of frame; three numbers among these are tables.
+            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                return bytes.get(after + COMPONENTS).copied();
+            }
+            0xDA | 0xD9 => return None,
+            0xD0..=0xD8 | 0x01 => position = after,
+            _ => {
+                let length = bytes.get(after..after + 2)?;
+                position = after + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+            }
+        }
+    }
+}
+
 /// The first marker from `position` on, and the position after it. In entropy-coded data `FF 00` stands
 /// for the byte `FF`, and any number of `FF` may stand before a marker.
 fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
@@ -58,6 +81,17 @@ mod tests {
         assert_eq!(check_complete(&bytes), Ok(()));
         bytes.extend([0, 1, 2, 0xFF]);
         assert_eq!(check_complete(&bytes), Ok(()));
+    }
+
+    #[test]
+    fn the_frame_header_tells_the_colours() {
+        let mut grey = Vec::new();
+        JpegEncoder::new(&mut grey).encode(&[9; 64], 8, 8, ExtendedColorType::L8).unwrap();
+        assert_eq!((components(&jpeg()), components(&grey)), (Some(3), Some(1)));
+        let bytes = jpeg();
+        for length in 0..bytes.len() {
+            assert!(matches!(components(&bytes[..length]), None | Some(3)), "cut at {length}");
+        }
     }
 
     #[test]

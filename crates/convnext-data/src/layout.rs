@@ -66,13 +66,22 @@ pub(crate) fn find_parts(listing: &Listing) -> Parts {
     }
 }
 
+/// The names of the folders directly below a part, sorted.
+pub(crate) fn class_folders(listing: &Listing, part: &str) -> Vec<String> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    subfolders(listing, part).into_iter().map(name).collect()
+}
+
+/// `true` for a folder with images and without folders.
+pub(crate) fn is_flat(listing: &Listing, folder: &str) -> bool {
+    subfolders(listing, folder).is_empty() && has_images_directly(listing, folder)
+}
+
 /// The classes of a part: each folder directly below it, with all images at any depth.
 pub(crate) fn classes(listing: &Listing, part: &str) -> Result<Classes, DataError> {
     let prefix = if part.is_empty() { String::new() } else { format!("{part}/") };
-    let mut classes: Classes = subfolders(listing, part)
-        .into_iter()
-        .map(|folder| (folder[prefix.len()..].to_owned(), Vec::new()))
-        .collect();
+    let mut classes: Classes =
+        class_folders(listing, part).into_iter().map(|class| (class, Vec::new())).collect();
     if classes.is_empty() {
         return Err(DataError::Layout {
             path: listing.name(part),

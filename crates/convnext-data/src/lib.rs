@@ -8,6 +8,7 @@
 //! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
 //!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
+//! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
@@ -24,6 +25,7 @@ mod distributions;
 mod epoch;
 mod error;
 mod files;
+mod ground_truth;
 mod jpeg;
 mod labels;
 mod layout;
@@ -41,6 +43,7 @@ mod scaled_jpeg;
 mod shards;
 mod split;
 mod storage;
+mod survey;
 mod transform;
 
 pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
@@ -54,8 +57,12 @@ pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
 pub use pack::{PackSummary, pack};
-pub use picture::{Orientation, Picture, decode};
+pub use picture::{Channels, Orientation, Picture, decode};
 pub use resample::{Region, resize};
+pub use survey::{
+    DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
+    survey,
+};
 pub use transform::{TrainTransform, crop_for_evaluation, normalize, prepare_for_evaluation};
 
 /// The example of the README is compiled as a test.

@@ -7,8 +7,9 @@ use convnext_core::{ClassNames, Seed};
 use crate::{
     DataError, Dataset,
     files::Files,
+    ground_truth,
     labels::{self, Labels},
-    layout::{Classes, Parts, classes, find_parts},
+    layout::{Classes, Parts, class_folders, classes, find_parts, is_flat},
     listing::Listing,
     shards,
     split::{check_fraction, split_class},
@@ -56,6 +57,14 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
 /// `path`), `label` and perhaps `split` (`train`, or one of the names above; empty is `train`). Images that
 /// it does not name are left out; without any for validation, a fraction is set apart as above.
 ///
+/// ImageNet is read as it comes: a `val` whose images lie directly in it takes their classes from a file in it,
+/// beside it or at the root of the data, or from `labels`. These are known, in this order:
+/// `LOC_val_solution.csv` of Kaggle; `imagenet_2012_validation_synset_labels.txt` and `val.txt`, where a line is
+/// a file and its label, a class or its index among the sorted classes, or is a class alone, in the order of
+/// the files' names; `ILSVRC2012_validation_ground_truth.txt`, whose IDs `map_clsloc.txt` beside it explains
+/// (lines `nXXXXXXXX ID name`). `labels` may have any name: the first line tells its kind, and the ending
+/// `.txt`. There is a label for every image, and every class has a folder in `train`.
+///
 /// Shards ([`open_unlabelled`]) carry their labels: `KEY.cls` with the number of a class, or `KEY.json` with
 /// a number or a name under `label`, `cls` or `class`. Names for the numbers come from `classes.txt` beside
 /// the shards or one folder above, one name a line from 0 on; without it a number is its own name. Parts are
@@ -65,7 +74,8 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
 /// # Errors
 /// [`DataError`] when the path cannot be opened, the layout is another one, a class has no images, the
 /// validation part has a class that the training part lacks, there is only one class, or a split is
-/// needed and the fraction is not in (0, 1); [`DataError::Labels`] with the line that is wrong.
+/// needed and the fraction is not in (0, 1); [`DataError::Labels`] or [`DataError::GroundTruth`] with the line
+/// that is wrong.
 pub fn open_labelled(
     path: &Path,
     labels: Option<&Path>,
@@ -81,8 +91,8 @@ pub fn open_labelled(
     }
     let listing = listing.with_images()?;
     let (train, validation) = match labels {
-        Some(file) => division_by_file(file, &listing)?,
-        None => division_by_folders(&listing)?,
+        Some(file) if !ground_truth::is_ground_truth(file) => division_by_file(file, &listing)?,
+        truth => division_by_folders(&listing, truth)?,
     };
     let class_names = Arc::new(names(&train));
     let held_out = validation.is_none();
@@ -117,8 +127,12 @@ fn division_by_file(file: &Path, listing: &Listing) -> Result<(Classes, Option<C
     Ok((train, Some(validation).filter(|validation| !validation.is_empty())))
 }
 
-/// Training and, perhaps, validation images of each class, as the folders have them.
-fn division_by_folders(listing: &Listing) -> Result<(Classes, Option<Classes>), DataError> {
+/// Training and, perhaps, validation images of each class, as the folders have them; `truth` is a file with
+/// the labels for validation.
+fn division_by_folders(
+    listing: &Listing,
+    truth: Option<&Path>,
+) -> Result<(Classes, Option<Classes>), DataError> {
     let (train, validation) = match find_parts(listing) {
         Parts::Separate { train: Some(train), validation } => (train, validation),
         Parts::Together { folder } => (folder, None),
@@ -138,21 +152,60 @@ fn division_by_folders(listing: &Listing) -> Result<(Classes, Option<Classes>), 
             advice: "put the images of each class into a folder of its own, at least two".into(),
         });
     }
-    let Some(validation) = validation else { return Ok((train_classes, None)) };
-    let validation_classes = classes(listing, &validation)?;
-    check_known(&validation_classes, &names(&train_classes), &listing.name(&validation))?;
+    let Some(validation) = validation else {
+        return match truth {
+            None => Ok((train_classes, None)),
+            Some(file) => Err(DataError::Layout {
+                path: listing.name(""),
+                found: format!("it has no 'val' whose images {} could label", file.display()),
+                advice: "add 'val' with these images, or leave out the file of labels".into(),
+            }),
+        };
+    };
+    let known = names(&train_classes);
+    let validation_classes = classes_for_validation(listing, &validation, truth, Some(&known))?;
+    check_known(&validation_classes, &known, &listing.name(&validation))?;
     Ok((train_classes, Some(validation_classes)))
+}
+
+/// The classes of a part for validation: its folders or, where its images lie directly in it, those of a
+/// file of labels.
+fn classes_for_validation(
+    listing: &Listing,
+    part: &str,
+    truth: Option<&Path>,
+    known: Option<&ClassNames>,
+) -> Result<Classes, DataError> {
+    let flat = is_flat(listing, part);
+    let wrong = |found: String, advice| Err(DataError::Layout { path: listing.name(part), found, advice });
+    match truth {
+        Some(file) if flat => ground_truth::read(file, listing, part, known),
+        Some(file) => wrong(
+            format!("{} labels images that lie directly in it, but it has folders", file.display()),
+            "leave out the file of labels, or move the images out of the folders".into(),
+        ),
+        None if flat => match ground_truth::find(listing, part) {
+            Some(file) => ground_truth::read(&file, listing, part, known),
+            None => wrong("it has no class folders".into(), ground_truth::advice()),
+        },
+        None => classes(listing, part),
+    }
 }
 
 /// Opens the part of a data set that a trained classifier is measured on: `val` (or `validation`,
 /// `valid`, `test`, in this order) if there is one, else all of `CLASS/*`. With `labels`, a file as
 /// [`open_labelled`] reads it, the images that it names for validation, else all that it names.
 ///
+/// Images directly in `val`, or directly in `path` where there are no parts, take their classes from a file
+/// of ImageNet, as [`open_labelled`] describes. Without `train` such a file must name synsets, because an index
+/// means nothing.
+///
 /// The classes are those of this part alone; match them with the model's by name.
 ///
 /// # Errors
 /// [`DataError`] when the path cannot be opened, there is only a training part, there are no class
-/// folders, or a class has no images; [`DataError::Labels`] with the line that is wrong.
+/// folders, or a class has no images; [`DataError::Labels`] or [`DataError::GroundTruth`] with the line that is
+/// wrong.
 pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
     let listing = Listing::open(path)?;
     if shards::holds_shards(&listing) {
@@ -163,21 +216,21 @@ pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset
     }
     let listing = listing.with_images()?;
     let classes = match labels {
-        Some(file) => {
+        Some(file) if !ground_truth::is_ground_truth(file) => {
             let Labels { train, validation } = labels::read(file, &listing)?;
             if validation.is_empty() { train } else { validation }
         }
-        None => classes_for_evaluation(&listing)?,
+        truth => classes_for_evaluation(&listing, truth)?,
     };
     let class_names = Arc::new(names(&classes));
     let samples = samples(&classes, &class_names);
     Ok(Dataset::new(Files::Listed(listing)).labelled(&class_names, &samples))
 }
 
-fn classes_for_evaluation(listing: &Listing) -> Result<Classes, DataError> {
-    let part = match find_parts(listing) {
-        Parts::Separate { validation: Some(validation), .. } => validation,
-        Parts::Together { folder } => folder,
+fn classes_for_evaluation(listing: &Listing, truth: Option<&Path>) -> Result<Classes, DataError> {
+    let (train, part) = match find_parts(listing) {
+        Parts::Separate { train, validation: Some(validation) } => (train, validation),
+        Parts::Together { folder } => (None, folder),
         Parts::Separate { train, validation: None } => {
             let train = train.unwrap_or_default();
             return Err(DataError::Layout {
@@ -187,7 +240,10 @@ fn classes_for_evaluation(listing: &Listing) -> Result<Classes, DataError> {
             });
         }
     };
-    classes(listing, &part)
+    // A file of labels may count the classes of the training part.
+    let known = train.map(|train| ClassNames(class_folders(listing, &train)));
+    let known = known.filter(|known| !known.is_empty());
+    classes_for_validation(listing, &part, truth, known.as_ref())
 }
 
 fn names(classes: &Classes) -> ClassNames {

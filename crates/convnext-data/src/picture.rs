@@ -1,13 +1,16 @@
 //! Image files of any common format become RGB pictures.
 
 use std::{
-    fmt,
+    fmt, fs,
     io::Cursor,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, RgbImage,
+    codecs::png::PngEncoder,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, jpeg};
@@ -74,26 +77,25 @@ impl Picture {
         [self.rgb[start], self.rgb[start + 1], self.rgb[start + 2]]
     }
 
+    /// The bytes of a PNG file with the picture.
+    pub fn png(&self) -> Vec<u8> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut bytes = Vec::new();
+        let encoder = PngEncoder::new(&mut bytes);
+        if let Err(error) = encoder.write_image(&self.rgb, width, height, ExtendedColorType::Rgb8) {
+            // Memory takes every byte, and the buffer holds what its sides promise.
+            unreachable!("{self:?}: {error}");
+        }
+        bytes
+    }
+
     /// Writes the picture as a PNG file, whatever the ending of the path.
     ///
     /// # Errors
     /// [`DataError::Io`] with the path.
     pub fn save_png(&self, path: &Path) -> Result<(), DataError> {
-        image::save_buffer_with_format(
-            path,
-            &self.rgb,
-            self.width as u32,
-            self.height as u32,
-            image::ExtendedColorType::Rgb8,
-            ImageFormat::Png,
-        )
-        .map_err(|error| {
-            let source = match error {
-                image::ImageError::IoError(source) => source,
-                other => std::io::Error::other(other),
-            };
-            DataError::io("write", path.display().to_string(), source)
-        })
+        let written = fs::write(path, self.png());
+        written.map_err(|source| DataError::io("write", path.display().to_string(), source))
     }
 }
 
@@ -123,12 +125,62 @@ pub enum Orientation {
 /// [`DataError::Decode`] when the bytes are not an image, damaged or incomplete, or of a kind that is
 /// not supported (palette TIFF); [`DataError::TooLarge`] above 512 MiB of pixels.
 pub fn decode(bytes: &[u8], name: &str, orientation: Orientation) -> Result<Picture, DataError> {
+    decode_with_facts(bytes, name, orientation).map(|(picture, _)| picture)
+}
+
+/// What the pixels of a file are, before they become red, green and blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// Brightness alone.
+    Greyscale,
+    /// Brightness and transparency.
+    GreyscaleAlpha,
+    /// Three colours, or a palette of them.
+    Colour,
+    /// Three colours and transparency.
+    ColourAlpha,
+    /// Four printing colours.
+    Cmyk,
+}
+
+impl Channels {
+    fn of(kind: ExtendedColorType) -> Self {
+        use ExtendedColorType as Kind;
+        match kind {
+            Kind::L1 | Kind::L2 | Kind::L4 | Kind::L8 | Kind::L16 => Self::Greyscale,
+            Kind::La1 | Kind::La2 | Kind::La4 | Kind::La8 | Kind::La16 => Self::GreyscaleAlpha,
+            Kind::Rgba1 | Kind::Rgba2 | Kind::Rgba4 | Kind::Rgba8 | Kind::Rgba16 => Self::ColourAlpha,
+            Kind::Bgra8 | Kind::Rgba32F | Kind::A8 => Self::ColourAlpha,
+            Kind::Cmyk8 | Kind::Cmyk16 => Self::Cmyk,
+            _ => Self::Colour,
+        }
+    }
+}
+
+/// What a file tells about its picture beside the pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Name of the format, by content.
+    pub(crate) format: &'static str,
+    /// What its pixels are.
+    pub(crate) channels: Channels,
+    /// Whether the picture was turned or mirrored to stand upright.
+    pub(crate) turned: bool,
+}
+
+/// [`decode`], and what the file tells beside the pixels.
+pub(crate) fn decode_with_facts(
+    bytes: &[u8],
+    name: &str,
+    orientation: Orientation,
+) -> Result<(Picture, Facts), DataError> {
     // A file must never end a run: should a decoder panic on damaged data, that is an error like others.
     catch_unwind(AssertUnwindSafe(|| decode_checked(bytes, name, orientation)))
         .unwrap_or_else(|_| Err(DataError::decode(name, "the decoder failed on damaged data")))
 }
 
-fn decode_checked(bytes: &[u8], name: &str, orientation: Orientation) -> Result<Picture, DataError> {
+fn decode_checked(bytes: &[u8], name: &str, orientation: Orientation) -> Result<(Picture, Facts), DataError> {
     let unreadable = |error: image::ImageError| DataError::decode(name, error);
     if bytes.is_empty() {
         return Err(DataError::decode(name, "the file is empty"));
@@ -136,14 +188,18 @@ fn decode_checked(bytes: &[u8], name: &str, orientation: Orientation) -> Result<
     let reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| DataError::decode(name, error))?;
-    match reader.format() {
+    let format = match reader.format() {
         Some(ImageFormat::Jpeg) => {
             jpeg::check_complete(bytes).map_err(|why| DataError::decode(name, why))?;
+            "JPEG"
         }
-        Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Tiff) => {}
+        Some(ImageFormat::Png) => "PNG",
+        Some(ImageFormat::WebP) => "WebP",
+        Some(ImageFormat::Bmp) => "BMP",
+        Some(ImageFormat::Tiff) => "TIFF",
         Some(other) => return Err(DataError::decode(name, format!("{other:?} images are not supported"))),
         None => return Err(DataError::decode(name, "its content is no JPEG, PNG, WebP, BMP or TIFF image")),
-    }
+    };
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     let decoded = decoder.total_bytes().max(u64::from(width) * u64::from(height) * 3);
@@ -160,10 +216,17 @@ fn decode_checked(bytes: &[u8], name: &str, orientation: Orientation) -> Result<
         Orientation::Honour => decoder.orientation().map_err(unreadable)?,
         Orientation::Ignore => image::metadata::Orientation::NoTransforms,
     };
+    // The decoder of JPEG does not tell four printing colours from three.
+    let channels = match format {
+        "JPEG" if jpeg::components(bytes) == Some(4) => Channels::Cmyk,
+        _ => Channels::of(decoder.original_color_type()),
+    };
+    let turned = turn != image::metadata::Orientation::NoTransforms;
     let mut image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     image.apply_orientation(turn);
     let rgb: RgbImage = image.into_rgb8();
-    Picture::new(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())
+    let picture = Picture::new(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())?;
+    Ok((picture, Facts { format, channels, turned }))
 }
 
 #[cfg(test)]
@@ -189,7 +252,7 @@ mod tests {
         let picture = Picture::new(3, 2, (0..18).collect()).unwrap();
         picture.save_png(&path).unwrap();
         // The content counts, not the name.
-        assert_eq!(decode(&std::fs::read(&path).unwrap(), "x.jpg", Orientation::Honour).unwrap(), picture);
+        assert_eq!(decode(&fs::read(&path).unwrap(), "x.jpg", Orientation::Honour).unwrap(), picture);
         let error = picture.save_png(&folder.path().join("missing/x.png")).unwrap_err().to_string();
         assert!(error.contains("cannot write") && error.contains("missing"), "{error}");
     }

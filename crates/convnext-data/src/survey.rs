@@ -1,0 +1,219 @@
+//! A look at every image of a data set: what is in it and what is wrong with it.
+
+mod duplicates;
+mod parts;
+mod sizes;
+mod thumbnails;
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    duplicates::DuplicateGroup,
+    parts::{PartSurvey, SurveyedImage},
+    sizes::{ShortSides, Sizes, Spread},
+    thumbnails::Thumbnail,
+};
+use self::{duplicates::Fingerprint, parts::Parts, sizes::SizeCounts};
+use crate::{
+    Channels, CorruptFile, DataError, Dataset, Orientation,
+    picture::{Facts, decode_with_facts},
+};
+
+/// How [`survey`] goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SurveyOptions {
+    /// Threads that read and decode, at least 1. The survey is the same for any number.
+    pub threads: usize,
+    /// The most thumbnails of a class, or of the images without one; 0 for none. Of many classes there are
+    /// fewer: all together are at most 3000, so that of more classes than that there are none.
+    pub thumbnails_per_class: usize,
+}
+
+impl Default for SurveyOptions {
+    /// As many threads as the machine runs at once, and 24 thumbnails a class.
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Self { threads, thumbnails_per_class: 24 }
+    }
+}
+
+/// What [`survey`] found. Pictures stand upright here, as [`Orientation::Honour`] decodes them.
+///
+/// Everything is in the order of the data: part after part, image after image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Number of images, readable or not.
+    pub images: usize,
+    /// Bytes of all files that could be read, decoded or not.
+    pub bytes: u64,
+    /// The names of all classes, in the order of the first part and then of those that others add; empty
+    /// without labels.
+    pub classes: Vec<String>,
+    /// The parts, as they were given.
+    pub parts: Vec<PartSurvey>,
+    /// The files that cannot be read or decoded, with the reason. All that follows is about the others.
+    pub corrupt: Vec<CorruptFile>,
+    /// Widths, heights and short sides; `None` when no image can be decoded.
+    pub sizes: Option<Sizes>,
+    /// Number of images of each format, by content: JPEG, PNG, WebP, BMP or TIFF.
+    pub formats: BTreeMap<String, usize>,
+    /// Number of images by what their pixels are in the file.
+    pub channels: BTreeMap<Channels, usize>,
+    /// Images that lie on their side, stand on their head or are mirrored, by the orientation in their EXIF
+    /// data. Pipelines that ignore it see them differently.
+    pub turned: usize,
+    /// Images with the same pixels: those across parts first, then those across classes.
+    pub duplicates: Vec<DuplicateGroup>,
+    /// Some images of each class, spread evenly over its images of all parts. One that is corrupt is
+    /// missing. They are left out of what serde writes.
+    #[serde(skip)]
+    pub thumbnails: Vec<Thumbnail>,
+}
+
+/// Reads and decodes every image of the parts of a data set, such as `("train", ...)` and `("val", ...)`, or
+/// of a single one. Classes of different parts are the same when their names are.
+///
+/// Duplicates are images of the same size with the same 8 bit colours once they stand upright, told by a hash
+/// of 128 bits (XXH3): copies, and copies in another format without loss, but not pictures that merely look alike.
+///
+/// `progress` is called with the number of images done after each one, on the calling thread. At any time
+/// each thread holds one picture. For every image about 25 bytes are kept, beside the thumbnails and the names
+/// of corrupt files and duplicates.
+///
+/// # Errors
+/// [`DataError::OutOfRange`] when there are no threads, or 4294967295 images or more. A corrupt file is a
+/// finding and no error.
+pub fn survey(
+    parts: &[(&str, &Dataset)],
+    options: SurveyOptions,
+    mut progress: impl FnMut(usize),
+) -> Result<Survey, DataError> {
+    DataError::check(options.threads > 0, "number of threads", options.threads, "at least 1")?;
+    let parts = Parts::new(parts);
+    let total = parts.images();
+    // Images are numbered with 32 bits, as those of a data set are.
+    DataError::check(total < u32::MAX as usize, "number of images", total, "below 4294967295")?;
+    let wanted = thumbnails::choose(&parts, options.thumbnails_per_class);
+
+    let mut totals = Totals { fingerprints: Vec::with_capacity(total), ..Totals::default() };
+    let next = AtomicUsize::new(0);
+    let (sender, findings) = crossbeam_channel::bounded(2 * options.threads);
+    thread::scope(|scope| {
+        for _ in 0..options.threads.min(total) {
+            let (sender, parts, wanted, next) = (sender.clone(), &parts, &wanted, &next);
+            scope.spawn(move || {
+                loop {
+                    let image = next.fetch_add(1, Ordering::Relaxed);
+                    if image >= total
+                        || sender.send((image, Finding::of(parts, image, wanted[image]))).is_err()
+                    {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (done, (image, finding)) in (1..).zip(findings) {
+            totals.add(image, finding);
+            progress(done);
+        }
+    });
+    Ok(totals.finish(&parts))
+}
+
+/// What one image is.
+struct Finding {
+    bytes: u64,
+    image: Result<Decoded, CorruptFile>,
+}
+
+/// What is kept of an image that can be decoded.
+struct Decoded {
+    width: usize,
+    height: usize,
+    facts: Facts,
+    fingerprint: Fingerprint,
+    thumbnail: Option<Thumbnail>,
+}
+
+impl Finding {
+    fn of(parts: &Parts, image: usize, with_thumbnail: bool) -> Self {
+        let (dataset, index) = parts.dataset(image);
+        let mut bytes = 0;
+        let decoded = dataset.read(index).and_then(|file| {
+            bytes = file.len() as u64;
+            decode_with_facts(&file, "", Orientation::Honour)
+        });
+        let image = match decoded {
+            Ok((picture, facts)) => Ok(Decoded {
+                width: picture.width(),
+                height: picture.height(),
+                facts,
+                fingerprint: duplicates::fingerprint(&picture),
+                thumbnail: with_thumbnail.then(|| Thumbnail::of(&picture, parts.describe(image))),
+            }),
+            Err(error) => {
+                let name = dataset.name(index);
+                Err(CorruptFile { why: error.named(name.clone()).reason(), name })
+            }
+        };
+        Self { bytes, image }
+    }
+}
+
+/// What was found so far, in the order in which threads were done; sorted in the end.
+#[derive(Default)]
+struct Totals {
+    bytes: u64,
+    corrupt: Vec<(usize, CorruptFile)>,
+    sizes: SizeCounts,
+    formats: BTreeMap<String, usize>,
+    channels: BTreeMap<Channels, usize>,
+    turned: usize,
+    fingerprints: Vec<(Fingerprint, u32)>,
+    thumbnails: Vec<(usize, Thumbnail)>,
+}
+
+impl Totals {
+    fn add(&mut self, image: usize, finding: Finding) {
+        self.bytes += finding.bytes;
+        match finding.image {
+            Ok(decoded) => {
+                self.sizes.add(decoded.width, decoded.height);
+                *self.formats.entry(decoded.facts.format.to_owned()).or_default() += 1;
+                *self.channels.entry(decoded.facts.channels).or_default() += 1;
+                self.turned += usize::from(decoded.facts.turned);
+                self.fingerprints.push((decoded.fingerprint, image as u32));
+                self.thumbnails.extend(decoded.thumbnail.map(|thumbnail| (image, thumbnail)));
+            }
+            Err(corrupt) => self.corrupt.push((image, corrupt)),
+        }
+    }
+
+    fn finish(self, parts: &Parts) -> Survey {
+        Survey {
+            images: parts.images(),
+            bytes: self.bytes,
+            classes: parts.classes().to_vec(),
+            parts: parts.surveys(),
+            corrupt: in_order(self.corrupt),
+            sizes: self.sizes.finish(),
+            formats: self.formats,
+            channels: self.channels,
+            turned: self.turned,
+            duplicates: duplicates::groups(self.fingerprints, parts),
+            thumbnails: in_order(self.thumbnails),
+        }
+    }
+}
+
+fn in_order<T>(mut numbered: Vec<(usize, T)>) -> Vec<T> {
+    numbered.sort_unstable_by_key(|(image, _)| *image);
+    numbered.into_iter().map(|(_, value)| value).collect()
+}
