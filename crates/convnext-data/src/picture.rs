@@ -145,6 +145,17 @@ pub enum Channels {
 }
 
 impl Channels {
+    /// As people say it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Greyscale => "greyscale",
+            Self::GreyscaleAlpha => "greyscale with transparency",
+            Self::Colour => "colour",
+            Self::ColourAlpha => "colour with transparency",
+            Self::Cmyk => "printing colours",
+        }
+    }
+
     fn of(kind: ExtendedColorType) -> Self {
         use ExtendedColorType as Kind;
         match kind {

@@ -17,6 +17,7 @@ mod cli {
     mod bad_weights;
     mod catalogue;
     mod classifying;
+    mod data;
     mod devices;
     mod evaluating;
     mod finetuning;

@@ -30,6 +30,8 @@ fn every_command_has_help_with_examples() {
         "quickstart",
         "models",
         "recipes",
+        "data check",
+        "data pack",
         "pretrain",
         "finetune",
         "evaluate",
@@ -46,7 +48,7 @@ fn every_command_has_help_with_examples() {
         assert!(help.contains("Examples:\n"), "{command}:\n{help}");
         assert!(help.contains(&format!("  convnext {command}")), "{command}:\n{help}");
     }
-    for command in &commands[1..] {
+    for command in commands[1..].iter().filter(|command| !command.contains(char::is_whitespace)) {
         bench.run("--help").success().stdout(contains(format!("\n  {command} ")));
     }
 }

@@ -1,0 +1,93 @@
+//! `convnext data`: what is in a set of images, and shards of it.
+
+use predicates::str::contains;
+
+use super::bench::Bench;
+use super::weights::classifier;
+
+#[test]
+fn a_check_counts_and_shows_what_is_there() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 5);
+    bench.draw_classes("labelled/val", 2);
+    let said = bench.succeed("data check labelled --out page.html");
+    for words in ["train: 15 images", "validation: 6 images", "short sides from"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let page = bench.read_text("page.html");
+    assert_eq!(page.matches("data:image/png;base64,").count(), 21);
+    let found = bench.json("data check labelled --unlabelled --out all.html --json");
+    assert_eq!(
+        (found["images"].as_u64(), found["parts"][0]["name"].as_str()),
+        (Some(21), Some("all")),
+        "{found}"
+    );
+    assert_eq!(found["formats"]["PNG"], 12, "{found}");
+}
+
+#[test]
+fn a_check_names_what_is_wrong() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 3);
+    bench.draw_classes("labelled/val", 1);
+    let class = std::fs::read_dir(bench.path("labelled/train")).unwrap().next().unwrap().unwrap();
+    let class = class.file_name().into_string().unwrap();
+    // The same picture is learned from and measured on.
+    let copied = bench.read(&format!("labelled/train/{class}/02.png"));
+    bench.write(&format!("labelled/val/{class}/copy.png"), copied);
+    bench.succeed("data check labelled");
+    assert!(
+        bench.read_text("check.html").contains("in different parts"),
+        "{}",
+        bench.read_text("check.html")
+    );
+    bench.draw_truncated(&format!("labelled/train/{class}/broken.jpg"));
+    bench
+        .run("data check labelled")
+        .code(1)
+        .stdout(contains("broken.jpg"))
+        .stderr(contains("1 of 14 images"));
+    bench.refuse(1, &[("data check nowhere", &["nowhere"])]);
+}
+
+#[test]
+fn packed_images_are_the_same_ones() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 4);
+    bench.draw_classes("labelled/val", 2);
+    let said = bench.succeed("data pack labelled packed --labelled --seed 3");
+    assert!(said.contains("wrote 12 images") && said.contains("wrote 6 images"), "{said}");
+    bench.write("classifier.safetensors", classifier());
+    let measured = |data: &str| {
+        bench.json(&format!("evaluate --data {data} --weights classifier.safetensors --json"))["top1"].clone()
+    };
+    assert_eq!(measured("labelled"), measured("packed"));
+    let line = "finetune --data packed --init none --model micro --image-size 32 --steps 2";
+    bench
+        .run(&format!("{line} --out run -v"))
+        .success()
+        .stderr(contains("on 12 images of 3 classes (6 for validation)"));
+    bench.succeed("data pack labelled flat");
+    bench.succeed("pretrain --data flat --model micro --image-size 64 --steps 1 --out pretrained");
+    bench.refuse(1, &[("data pack labelled flat", &["flat"])]);
+    bench.refuse(2, &[("data pack labelled other --labels labels.csv", &["--labelled"])]);
+}
+
+#[test]
+fn decoded_pictures_may_be_kept_or_decoded_fast_and_the_run_says_so() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 4);
+    let line = "finetune --data labelled --init none --model micro --image-size 32 --epochs 2 --batch-size 3";
+    let weights = |out: &str, more: &str| {
+        bench.succeed(&format!("{line} {more} --out {out}"));
+        bench.read(&format!("{out}/weights.safetensors"))
+    };
+    let plain = weights("plain", "");
+    assert!(plain == weights("ram", "--cache ram"));
+    assert!(plain == weights("first", "--cache kept") && plain == weights("second", "--cache kept"));
+    assert!(std::fs::read_dir(bench.path("kept")).unwrap().count() > 0);
+    weights("fast", "--fast-decode");
+    assert!(bench.read_text("fast/config.toml").contains("fast_decode = true"));
+    assert!(!bench.read_text("plain/config.toml").contains("fast_decode"));
+    bench.refuse(2, &[(&format!("{line} --fast-decode --cache ram --out x"), &["--cache"])]);
+}
