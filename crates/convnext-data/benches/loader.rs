@@ -4,9 +4,15 @@
 //! pixels. With `-- --folder PHOTOGRAPHS` it goes over the JPEG files of a folder and prints seconds an
 //! image as JSON; `benches/peers/loader.py` compares these with Pillow and torchvision.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the files are readable, and a bench prints")]
+#![allow(clippy::unwrap_used, reason = "the files are readable")]
 
-use std::{fs, hint::black_box, path::Path, time::Instant};
+use std::{
+    fs,
+    hint::black_box,
+    io::{self, Write},
+    path::Path,
+    time::Instant,
+};
 
 use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Purpose, Seed};
 use convnext_data::{Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
@@ -119,7 +125,8 @@ fn measure(folder: &Path) {
         full.iter().copied().zip(fast).enumerate().map(levels).sum::<f32>() / (3 * pixels) as f32
     });
     let levels = differences.sum::<f32>() / files.len() as f32;
-    println!(r#"{{"full":{full},"fast":{fast},"decode":{decoded},"levels":{levels}}}"#);
+    writeln!(io::stdout(), r#"{{"full":{full},"fast":{fast},"decode":{decoded},"levels":{levels}}}"#)
+        .unwrap();
 }
 
 criterion_group!(benches, steps);

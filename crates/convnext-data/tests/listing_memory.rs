@@ -2,11 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, io::Write, path::Path, time::Instant};
 
 use convnext_core::Seed;
 use convnext_data::{Picture, open_labelled};
 use peak_alloc::PeakAlloc;
+
+/// Says what was measured; tests that are run by hand have nothing else to say it with.
+macro_rules! report {
+    ($($words:tt)*) => {
+        writeln!(std::io::stderr(), $($words)*).unwrap()
+    };
+}
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -69,10 +76,10 @@ fn a_million_files() {
             let data = folder.path().join("data");
             let start = Instant::now();
             let opened = convnext_data::open_unlabelled(&data).unwrap();
-            eprintln!("one folder: {} files in {:.2} s", opened.len(), start.elapsed().as_secs_f64());
+            report!("one folder: {} files in {:.2} s", opened.len(), start.elapsed().as_secs_f64());
         } else {
             let (seconds, held, most) = measure(classes, per_class);
-            eprintln!("{classes} folders: {seconds:.2} s, {held} bytes a file, {most} while opening");
+            report!("{classes} folders: {seconds:.2} s, {held} bytes a file, {most} while opening");
             assert!(held <= MOST_PER_FILE);
         }
     }

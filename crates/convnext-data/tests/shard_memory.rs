@@ -17,6 +17,13 @@ use convnext_data::{
 use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
 
+/// Says what was measured; tests that are run by hand have nothing else to say it with.
+macro_rules! report {
+    ($($words:tt)*) => {
+        writeln!(std::io::stderr(), $($words)*).unwrap()
+    };
+}
+
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
@@ -123,11 +130,11 @@ fn packing_and_listing_a_million_images() {
     let two = open_for_evaluation(&folder.path().join("data"), None).unwrap();
     let all: Vec<usize> = (0..IMAGES).map(|image| image % 2).collect();
     let out = folder.path().join("packed");
-    let timed = |what: &str, start: Instant| eprintln!("{what}: {:.1} s", start.elapsed().as_secs_f64());
+    let timed = |what: &str, start: Instant| report!("{what}: {:.1} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     let summary = pack(&two.subset(&all), &out, 64 << 20, |_| ()).unwrap();
     timed("packing", start);
-    eprintln!("{summary:?}");
+    report!("{summary:?}");
     for what in ["scanning", "opening with the index"] {
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
@@ -135,7 +142,7 @@ fn packing_and_listing_a_million_images() {
         let opened = open_for_evaluation(&out, None).unwrap();
         timed(what, start);
         let (held, most) = (MEMORY.current_usage() - before, MEMORY.peak_usage() - before);
-        eprintln!("{held} bytes, {most} while opening");
+        report!("{held} bytes, {most} while opening");
         assert_eq!(opened.labels_per_class(), [IMAGES / 2; 2]);
         let start = Instant::now();
         opened.fingerprint();
@@ -159,7 +166,7 @@ fn a_whole_epoch_of_a_million_images() {
     }
     assert!(seen.into_iter().all(|seen| seen));
     let taken = MEMORY.peak_usage() - before - IMAGES;
-    eprintln!(
+    report!(
         "{:.1} bytes an image, {taken} for an epoch, {:.1} s",
         held as f64 / IMAGES as f64,
         start.elapsed().as_secs_f64()

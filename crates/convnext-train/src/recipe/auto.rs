@@ -190,7 +190,11 @@ mod tests {
             assert_eq!(few > many, falls, "{key}: {few}, {many}");
             assert!(few != many, "{key}");
         }
-        let rate = |model, origin| value(&of(model, origin, &[500; 10]), "training.learning_rate").unwrap();
+        let rate = |model, origin| {
+            let rules = of(model, origin, &[500; 10]);
+            let key = if origin == Origin::Scratch { "from_scratch" } else { "training" };
+            value(&rules, &format!("{key}.learning_rate")).unwrap()
+        };
         assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
         assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
     }

@@ -102,7 +102,7 @@ impl TrainingRecipe {
 
     /// Makes steps so small that a machine of any size runs them in seconds.
     pub fn shrink(&mut self) {
-        (self.batch_size, self.accumulate) = (self.batch_size.min(QUICK_BATCH), self.accumulate.min(2));
+        (self.batch_size, self.accumulate) = (self.batch_size.min(QUICK_BATCH), 1);
     }
 
     /// The same recipe at another length: the whole schedule is rescaled, so the warm-up keeps its
