@@ -134,6 +134,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
         };
     }
     let patch = model.patch_size();
+    training.keep_reasons(&mut recipe.reasons);
     training.adjust(&mut recipe.training, &mut recipe.regularization.image_size, patch);
     let freeze = match arguments.freeze {
         FreezeName::Nothing => Freeze::Nothing,

@@ -121,6 +121,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     recipe.masking.ratio = model.mask_ratio;
     recipe.masking.normalize_target = model.normalize_target;
     let patch = model.encoder.patch_size();
+    training.keep_reasons(&mut recipe.reasons);
     training.adjust(&mut recipe.training, &mut recipe.masking.image_size, patch);
     Ok((PretrainJob { run: training.settings(data, init, threads), model, recipe }, images))
 }

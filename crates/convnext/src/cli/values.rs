@@ -296,6 +296,18 @@ impl TrainingArguments {
         self.recipe.starts_with("paper")
     }
 
+    /// Leaves out the reasons for what was typed otherwise.
+    pub(crate) fn keep_reasons(&self, reasons: &mut Vec<String>) {
+        let has_length = self.epochs.is_some() || self.steps.is_some() || self.quick;
+        let typed = [
+            (has_length, "epochs"),
+            (self.batch_size.is_some() || self.quick, "batch_size"),
+            (self.lr.is_some(), "learning_rate"),
+        ];
+        let is_typed = |key: &str| typed.iter().any(|&(typed, end)| typed && key.ends_with(end));
+        reasons.retain(|reason| !reason.split(' ').next().is_some_and(is_typed));
+    }
+
     /// Writes what was typed over what the recipe says; `patch` is the model's, in pixels.
     pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe, image_size: &mut usize, patch: usize) {
         if self.quick {

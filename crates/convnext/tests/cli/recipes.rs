@@ -94,8 +94,14 @@ fn the_default_says_and_stores_why_it_is_what_it_is() {
     bench.succeed(&format!("{line} --set regularization.drop_path=0.25 --out set"));
     let text = bench.read_text("set/config.toml");
     assert!(text.contains("drop_path = 0.25") && !text.contains("regularization.drop_path ="), "{text}");
-    bench.succeed("pretrain --data labelled --model micro --image-size 64 --steps 1 --out pretrained");
-    assert!(bench.read_text("pretrained/config.toml").contains("training.epochs = 800"));
+    bench.succeed(
+        "pretrain --data labelled --model micro --image-size 64 --steps 1 --lr 0.001 --out pretrained",
+    );
+    let text = bench.read_text("pretrained/config.toml");
+    assert!(
+        text.contains("\"training.batch_size = 16: ") && !text.contains("training.learning_rate ="),
+        "{text}"
+    );
 }
 
 #[test]
