@@ -2,6 +2,7 @@
 
     python benches/studies/auto.py search --data CIFAR10 --pretrained RUNS --runs RUNS   # twelve settings a case
     python benches/studies/auto.py compare --data CIFAR10 --pretrained RUNS --runs RUNS  # the best of them, and auto
+    python benches/studies/auto.py full --data CIFAR10 --pretrained RUNS --runs RUNS     # probes, neighbours, augmentation
     python benches/studies/auto.py table
 
 CIFAR10 holds train/CLASS/*.jpg and test/CLASS/*.jpg, 32 pixels each. `--pretrained` holds the pre-trainings of
@@ -109,11 +110,43 @@ class Study:
         summary = json.loads((out / "summary.json").read_text())
         shown = " ".join(map(str, ["convnext", *more]))
         line = {"run": name, "command": shown, "seconds": round(summary["seconds"]), "top1": round(100 * summary["last"]["validation_top1"], 3)}
+        self.add(line)
+
+    def judge(self, case, seed, how):
+        """What pre-trained features are worth: a linear probe, or the nearest neighbours without training."""
+        name = f"{case.name}-{case.start}-{how}-{seed}"
+        if name in self.found:
+            return
+        weights = Path(self.arguments.pretrained) / f"pretrain-micro-sparse-{seed}" / "weights.safetensors"
+        out, labels = Path(self.arguments.runs) / name, self.labels(case, seed, False)
+        common = ["--data", self.arguments.data, "--labels", labels, "--precision", "bf16", "--threads", "1", "-q"]
+        if how == "knn":
+            call = ["evaluate", *common, "--weights", weights, "--knn", "--json"]
+        else:
+            more = ["--freeze", "encoder", "--recipe", "plain", "--lr", "0.01", "--epochs", case.epochs[1], "--batch-size", case.batch]
+            call = ["finetune", *common, "--init", weights, *more, "--seed", seed, "--out", out, "--resume", "--checkpoint-every", "600"]
+        said = subprocess.run(list(map(str, [self.arguments.program, *call])), check=True, stdout=subprocess.PIPE).stdout
+        top1 = json.loads(said)["top1"] if how == "knn" else json.loads((out / "summary.json").read_text())["last"]["validation_top1"]
+        self.add({"run": name, "command": " ".join(map(str, call[:1])), "top1": round(100 * top1, 3)})
+
+    def add(self, line):
         with self.lock:
-            self.found[name] = line
+            self.found[line["run"]] = line
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-            print(line["run"], line["top1"], line["seconds"], "s", flush=True)
+            print(line["run"], line["top1"], flush=True)
+
+    def full(self):
+        """From the same weights with 5,000 labels: plain and strong augmentation, short and long; probe; neighbours."""
+        case = next(case for case in CASES if (case.name, case.start) == ("5000", "fcmae"))
+        with ThreadPoolExecutor(2) as pool:
+            jobs = []
+            for seed in case.seeds:
+                jobs += [pool.submit(self.judge, case, seed, how) for how in ["knn", "probe"]]
+                for augmentation in ["plain", "strong"]:
+                    jobs += [pool.submit(self.run, case, seed, False, (4e-3, augmentation, length)) for length in ["short", "long"]]
+            for job in jobs:
+                job.result()
 
     def top1(self, case, seed, search, setting):
         kind = "search" if search else "test"
@@ -162,7 +195,7 @@ class Study:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["search", "compare", "table"])
+    parser.add_argument("what", choices=["search", "compare", "full", "table"])
     parser.add_argument("--data")
     parser.add_argument("--pretrained")
     parser.add_argument("--runs")
@@ -172,6 +205,8 @@ def main():
     study = Study(arguments)
     if arguments.what == "table":
         study.table()
+    elif arguments.what == "full":
+        study.full()
     else:
         study.go(arguments.what == "compare")
 

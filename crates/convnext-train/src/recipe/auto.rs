@@ -136,8 +136,7 @@ fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
 
 /// Two digits are enough for a rate.
 fn round(rate: f64) -> f64 {
-    let unit = 10_f64.powf(rate.log10().floor() - 1.0);
-    (rate / unit).round() * unit
+    format!("{rate:.1e}").parse().unwrap_or(rate)
 }
 
 /// The rate of a layer over that of the next, for models with many layers that start from weights.
