@@ -125,8 +125,8 @@ fn measure(folder: &Path) {
         full.iter().copied().zip(fast).enumerate().map(levels).sum::<f32>() / (3 * pixels) as f32
     });
     let levels = differences.sum::<f32>() / files.len() as f32;
-    writeln!(io::stdout(), r#"{{"full":{full},"fast":{fast},"decode":{decoded},"levels":{levels}}}"#)
-        .unwrap();
+    let mut out = io::stdout();
+    writeln!(out, r#"{{"full":{full},"fast":{fast},"decode":{decoded},"levels":{levels}}}"#).unwrap();
 }
 
 criterion_group!(benches, steps);

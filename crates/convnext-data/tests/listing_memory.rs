@@ -10,9 +10,10 @@ use peak_alloc::PeakAlloc;
 
 /// Says what was measured; tests that are run by hand have nothing else to say it with.
 macro_rules! report {
-    ($($words:tt)*) => {
-        writeln!(std::io::stderr(), $($words)*).unwrap()
-    };
+    ($($words:tt)*) => {{
+        let mut out = std::io::stderr();
+        writeln!(out, $($words)*).unwrap()
+    }};
 }
 
 #[global_allocator]

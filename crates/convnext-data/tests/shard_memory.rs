@@ -19,9 +19,10 @@ use tempfile::TempDir;
 
 /// Says what was measured; tests that are run by hand have nothing else to say it with.
 macro_rules! report {
-    ($($words:tt)*) => {
-        writeln!(std::io::stderr(), $($words)*).unwrap()
-    };
+    ($($words:tt)*) => {{
+        let mut out = std::io::stderr();
+        writeln!(out, $($words)*).unwrap()
+    }};
 }
 
 #[global_allocator]
