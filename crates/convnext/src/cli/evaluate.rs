@@ -108,7 +108,7 @@ fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<E
     let reading = arguments.reading(threads);
     let look = |images: &Dataset, before: usize| {
         Features::of(&model, images, &preprocessing, &reading, |done| {
-            bar.set_position((before + done) as u64)
+            bar.set_position((before + done) as u64);
         })
     };
     let (known, asked) = (look(&train, 0)?, look(&validation, train.len())?);
