@@ -105,7 +105,7 @@ pub(crate) fn resize_in_order(
 }
 
 /// First pixel and number of pixels that the filter reads along one side, of `side` in all.
-fn reached(start: f64, length: f64, target: usize, side: usize) -> (f64, f64) {
+pub(crate) fn reached(start: f64, length: f64, target: usize, side: usize) -> (f64, f64) {
     let reach = FILTER_RADIUS * (length / target as f64).max(1.0) + 1.0;
     let first = (start - reach).floor().max(0.0);
     (first, (start + length + reach).ceil().min(side as f64) - first)

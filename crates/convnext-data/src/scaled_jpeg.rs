@@ -12,16 +12,13 @@ use std::{
 use image::{DynamicImage, ImageDecoder, RgbImage, codecs::jpeg::JpegDecoder, metadata::Orientation as Turn};
 use mozjpeg::Decompress;
 
-use crate::{Orientation, Picture, Region, jpeg, picture::MAX_DECODED_BYTES, resize};
+use crate::{Orientation, Picture, Region, jpeg, picture::MAX_DECODED_BYTES, resample::reached, resize};
 
 /// By what the size can be divided, the most first.
 const DIVISORS: [usize; 3] = [8, 4, 2];
 
 /// libjpeg is told how many eighths of the size it shall make.
 const EIGHTHS: usize = 8;
-
-/// Rows that the resampling filter may look at below a region, at the size that is decoded.
-const FILTER_ROWS: f64 = 16.0;
 
 /// A complete JPEG file of which nothing but the header is decoded yet.
 pub(crate) struct ScaledJpeg<'a> {
@@ -91,8 +88,8 @@ impl<'a> ScaledJpeg<'a> {
         jpeg.scale((EIGHTHS / divisor) as u8);
         let mut jpeg = jpeg.rgb().ok()?;
         let (width, height) = (jpeg.width(), jpeg.height());
-        let reach = FILTER_ROWS * (region.height / side as f64).max(1.0);
-        let rows = height.min((region.top + region.height + reach).ceil() as usize);
+        let (first, below) = reached(region.top, region.height, side, height);
+        let rows = (first + below) as usize;
         let mut pixels = vec![[0_u8; 3]; width * rows];
         for row in pixels.chunks_exact_mut(width) {
             jpeg.read_scanlines_into(row).ok()?;
