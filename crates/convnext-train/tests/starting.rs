@@ -41,7 +41,7 @@ fn autoencoder(width: usize, seed: u64) -> Fcmae {
 /// Writes a model and returns where.
 fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNames) -> PathBuf {
     let path = folder.join("weights.safetensors");
-    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes };
+    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes };
     save_weights(&path, model, &metadata).unwrap();
     path
 }
@@ -112,13 +112,18 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
     let folder = tempfile::tempdir().unwrap();
     let source = classifier(3, 1);
     let good = micro(3);
-    let sizes = Preprocessing::for_size(32);
+    let sizes = Preprocessing::for_size(32, 3);
     for (model, preprocessing, classes, what) in [
-        (ModelConfig { stem_stride: 0, ..good.clone() }, sizes, names(&[]), "stem stride is 0"),
-        (ModelConfig { depths: [1, 1, 1 << 60, 1], ..good.clone() }, sizes, names(&[]), "depths is"),
-        (ModelConfig { widths: [16, 32, 64, 1 << 60], ..good.clone() }, sizes, names(&[]), "widths is"),
-        (good.clone(), Preprocessing { image_size: 0, ..sizes }, names(&[]), "image size is 0"),
-        (good.clone(), Preprocessing { std: [0.0; 3], ..sizes }, names(&[]), "std is"),
+        (ModelConfig { stem_stride: 0, ..good.clone() }, sizes.clone(), names(&[]), "stem stride is 0"),
+        (ModelConfig { depths: [1, 1, 1 << 60, 1], ..good.clone() }, sizes.clone(), names(&[]), "depths is"),
+        (
+            ModelConfig { widths: [16, 32, 64, 1 << 60], ..good.clone() },
+            sizes.clone(),
+            names(&[]),
+            "widths is",
+        ),
+        (good.clone(), Preprocessing { image_size: 0, ..sizes.clone() }, names(&[]), "image size is 0"),
+        (good.clone(), Preprocessing { std: vec![0.0; 3], ..sizes.clone() }, names(&[]), "std is"),
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {
         let path = folder.path().join("weights.safetensors");
@@ -142,7 +147,8 @@ fn weights_that_are_not_finite_are_not_written() {
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
     let kind = WeightKind::Classifier { model: micro(3) };
-    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes: names(&[]) };
+    let metadata =
+        WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes: names(&[]) };
     let message = save_weights(&path, &model, &metadata).unwrap_err().to_string();
     assert!(message.contains("stages.1.0.norm.bias"), "{message}");
     assert!(!path.exists());
