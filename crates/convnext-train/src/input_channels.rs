@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::COLOURS;
-use convnext_io::NamedArray;
-
-use crate::TrainError;
+use convnext_io::{IoError, NamedArray};
 
 /// The weight that sees the pixels, `[width, channels, side, side]`, without `encoder.`.
 pub(crate) const STEM: &str = "downsample_layers.0.0.weight";
@@ -16,28 +14,25 @@ const PREDICTION: &str = "pred.";
 
 /// Gives the stem of weights for colours as many input channels as are asked for, by timm's rule (`adapt_input_conv`):
 /// one channel sees the sum over the colours; more see red, green and blue over and over, times 3 / `asked`, so that
-/// what comes out stays as large. The prediction of an autoencoder does not fit then, and is taken out.
+/// what comes out stays as large. The prediction of an autoencoder does not fit then, and is taken out. Other weights
+/// stay as they are.
 ///
 /// # Errors
-/// [`TrainError::Channels`] when the channels differ and those of the file are no colours, [`TrainError::Io`] when the
-/// stem cannot be read.
+/// When the stem cannot be read.
 pub(crate) fn adapt(
     arrays: &mut BTreeMap<String, NamedArray>,
     asked: usize,
     path: &Path,
-) -> Result<(), TrainError> {
+) -> Result<(), IoError> {
     let Some(stem) = arrays.values_mut().find(|array| array.name.ends_with(STEM)) else { return Ok(()) };
-    let &[width, found, rows, columns] = &stem.shape[..] else { return Ok(()) };
-    if found == asked {
+    let &[width, COLOURS, rows, columns] = &stem.shape[..] else { return Ok(()) };
+    if asked == COLOURS {
         return Ok(());
-    }
-    if found != COLOURS {
-        return Err(TrainError::Channels { path: path.to_owned(), found, asked });
     }
     let adapted = adapted(&stem.to_f32()?, rows * columns, asked);
     *stem = NamedArray::from_f32(stem.name.clone(), vec![width, asked, rows, columns], &adapted);
     arrays.retain(|name, _| !name.starts_with(PREDICTION));
-    log::info!("{}: the stem is adapted from {found} to {asked} input channel(s)", path.display());
+    log::info!("{}: the stem is adapted from {COLOURS} to {asked} input channel(s)", path.display());
     Ok(())
 }
 

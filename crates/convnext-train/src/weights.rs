@@ -92,8 +92,8 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
 /// are those of the file. Weights for colours are adapted to a model of other input channels, as in timm.
 ///
 /// # Errors
-/// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Channels`] for weights that cannot be adapted,
-/// [`TrainError::Io`] for a file that cannot be read.
+/// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
+/// read.
 pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
     if metadata.classes != *classes {

@@ -153,3 +153,39 @@ fn weights_that_are_not_finite_are_not_written() {
     assert!(message.contains("stages.1.0.norm.bias"), "{message}");
     assert!(!path.exists());
 }
+
+#[test]
+fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |channels: usize, seed| {
+        let config = FcmaeConfig::new(ModelConfig { input_channels: channels, ..micro(0) });
+        Fcmae::new(&config, Seed(seed), &Device::flex()).unwrap()
+    };
+    let write_of = |channels: usize| {
+        let source = of(channels, 1);
+        let path = folder.path().join(format!("{channels}.safetensors"));
+        let kind = WeightKind::Fcmae { fcmae: source.config().clone() };
+        let preprocessing = Preprocessing::for_size(32, channels);
+        save_weights(&path, &source, &WeightMetadata { kind, preprocessing, classes: names(&[]) }).unwrap();
+        (path, values(&source))
+    };
+    let (colours, source) = write_of(3);
+    let stem = "encoder.downsample_layers.0.0.weight";
+    let grey = values(&start_from(of(1, 2), &colours, &names(&[])).unwrap());
+    let sums: Vec<f32> = source[stem].chunks(3).map(|colours| colours.iter().sum()).collect();
+    assert_eq!(grey[stem], sums);
+    assert_eq!(grey["encoder.stages.2.1.pwconv1.weight"], source["encoder.stages.2.1.pwconv1.weight"]);
+    assert_eq!(grey["proj.weight"], source["proj.weight"]);
+    assert_eq!(grey["pred.weight"], values(&of(1, 2))["pred.weight"], "what is predicted is drawn anew");
+
+    let (five, _) = write_of(5);
+    for channels in [1, 3] {
+        let message = start_from(of(channels, 2), &five, &names(&[])).unwrap_err().to_string();
+        assert!(message.contains("downsample_layers.0.0.weight"), "{message}");
+    }
+    // Plain loading takes what the file holds.
+    assert_eq!(
+        convnext_train::load_fcmae(&five, &Device::flex()).unwrap().0.config().encoder.input_channels,
+        5
+    );
+}

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
+use convnext::core::{
+    COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model,
+};
 use convnext::data::{Cache, Orientation};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe, available_memory};
@@ -370,8 +372,13 @@ impl TrainingArguments {
         asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
         let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.stem_stride);
         if shape(&asked) == shape(found) {
-            let input_channels = self.channels.unwrap_or(found.input_channels);
-            return Ok(ModelConfig { input_channels, ..found.clone() });
+            let (found_channels, asked) =
+                (found.input_channels, self.channels.unwrap_or(found.input_channels));
+            if asked != found_channels && found_channels != COLOURS {
+                let path = path.to_owned();
+                return Err(TrainError::Channels { path, found: found_channels, asked });
+            }
+            return Ok(ModelConfig { input_channels: asked, ..found.clone() });
         }
         let describe = |config: &ModelConfig| format!("{}, stem stride {}", config.name, config.stem_stride);
         Err(TrainError::OtherModel { path: path.to_owned(), found: describe(found), asked: describe(&asked) })
