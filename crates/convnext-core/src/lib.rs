@@ -26,6 +26,8 @@ pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};
-pub use preprocessing::{IMAGENET_MEAN, IMAGENET_STD, LARGEST_IMAGE, Preprocessing};
+pub use preprocessing::{
+    COLOURS, IMAGENET_MEAN, IMAGENET_STD, LARGEST_IMAGE, Preprocessing, imagenet_mean, imagenet_std,
+};
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};

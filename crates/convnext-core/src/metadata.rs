@@ -92,6 +92,14 @@ impl WeightMetadata {
                 0
             }
         };
+        let (channels, inputs) = (self.preprocessing.channels(), self.kind.backbone().input_channels);
+        if channels != inputs {
+            return Err(ConfigError::OutOfRange {
+                what: "number of means",
+                found: format!("{channels} for {inputs} input channels"),
+                expected: "one for each channel",
+            });
+        }
         let bad = |why: String| Err(ConfigError::ClassNames { why });
         if !self.classes.is_empty() && self.classes.len() != classes {
             return bad(format!("there are {} names for {classes} classes", self.classes.len()));
@@ -116,7 +124,7 @@ mod tests {
         for kind in [WeightKind::Classifier { model }, WeightKind::Fcmae { fcmae }] {
             let metadata = WeightMetadata {
                 kind,
-                preprocessing: Preprocessing::for_size(32),
+                preprocessing: Preprocessing::for_size(32, 3),
                 classes: ClassNames(vec!["cat".into(), "dog".into()]),
             };
             let text = serde_json::to_string(&metadata).unwrap();
@@ -130,12 +138,25 @@ mod tests {
         let check = |names: &[&str]| {
             let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
             let kind = WeightKind::Classifier { model: model.clone() };
-            WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes }.validate()
+            WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes }.validate()
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["cat", "dog"]), Ok(()));
         assert!(check(&["cat"]).unwrap_err().to_string().contains("1 names for 2 classes"));
         assert!(check(&["cat", "cat"]).unwrap_err().to_string().contains("'cat' stands twice"));
+    }
+
+    #[test]
+    fn each_channel_needs_its_statistics() {
+        let model = ModelConfig { input_channels: 5, ..find_model("micro").unwrap().config() };
+        let check = |channels| {
+            let kind = WeightKind::Classifier { model: model.clone() };
+            let preprocessing = Preprocessing::for_size(32, channels);
+            WeightMetadata { kind, preprocessing, classes: ClassNames::default() }.validate()
+        };
+        assert_eq!(check(5), Ok(()));
+        let message = check(3).unwrap_err().to_string();
+        assert!(message.contains("3 for 5 input channels"), "{message}");
     }
 
     #[test]

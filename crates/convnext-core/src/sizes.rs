@@ -1,6 +1,6 @@
 //! The one table of sizes (paper appendix A, Tables 14 and 15; facts A5).
 
-use crate::{ConfigError, Family, ModelConfig, STAGES};
+use crate::{COLOURS, ConfigError, Family, ModelConfig, STAGES};
 
 /// A row of the table: everything that a model's name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl ModelSize {
             grn: self.family.has_grn(),
             layer_scale: self.family.layer_scale(),
             classes: 1000,
-            input_channels: 3,
+            input_channels: COLOURS,
             stem_stride: 4,
             drop_path: 0.0,
             head_init_scale: 1.0,

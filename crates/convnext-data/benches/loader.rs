@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Purpose, Seed};
+use convnext_core::{IMAGENET_STD, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
 use criterion::{Criterion, criterion_group};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
@@ -32,8 +32,8 @@ fn transform() -> TrainTransform {
         flip_probability: 0.5,
         color_jitter: None,
         rand_augment: None,
-        mean: IMAGENET_MEAN,
-        std: IMAGENET_STD,
+        mean: imagenet_mean(3),
+        std: imagenet_std(3),
         erasing: None,
     }
 }
@@ -44,7 +44,7 @@ fn values(bytes: &[u8], fast_decode: bool, sample: usize) -> Vec<f32> {
     let (name, orientation) = ("photograph", Orientation::Honour);
     match fast_decode {
         true => transform().apply_to_file(bytes, name, orientation, &mut rng).unwrap(),
-        false => transform().apply(&decode(bytes, name, orientation).unwrap(), &mut rng),
+        false => transform().apply(&decode(bytes, name, 3, orientation).unwrap(), &mut rng),
     }
 }
 
@@ -57,13 +57,13 @@ fn jpeg_files(folder: &Path) -> Vec<Vec<u8>> {
 
 /// A photograph with another long side, as JPEG.
 fn enlarged(bytes: &[u8], side: usize) -> Vec<u8> {
-    let picture = decode(bytes, "sample", Orientation::Honour).unwrap();
+    let picture = decode(bytes, "sample", 3, Orientation::Honour).unwrap();
     let scale = side as f64 / picture.width().max(picture.height()) as f64;
     let [width, height] = [picture.width(), picture.height()].map(|side| (side as f64 * scale) as usize);
     let large = resize(&picture, Region::whole(&picture), width, height);
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 90)
-        .encode(large.rgb(), width as u32, height as u32, ExtendedColorType::Rgb8)
+        .encode(large.bytes(), width as u32, height as u32, ExtendedColorType::Rgb8)
         .unwrap();
     bytes
 }
@@ -85,15 +85,16 @@ fn steps(criterion: &mut Criterion) {
             });
         }
         group.bench_function("decode", |bencher| {
-            bencher.iter(|| decode(&files[next.next().unwrap()], "", Orientation::Honour).unwrap());
+            bencher.iter(|| decode(&files[next.next().unwrap()], "", 3, Orientation::Honour).unwrap());
         });
-        let picture = decode(&files[0], "", Orientation::Honour).unwrap();
+        let picture = decode(&files[0], "", 3, Orientation::Honour).unwrap();
         let [width, height] = [picture.width(), picture.height()].map(|side| side as f64 * 0.75);
         let crop = Region { left: 10.0, top: 10.0, width, height };
         group.bench_function("crop", |bencher| bencher.iter(|| resize(&picture, crop, SIDE, SIDE)));
+        let (mean, std) = (imagenet_mean(3), imagenet_std(3));
         let square = resize(&picture, crop, SIDE, SIDE);
         group.bench_function("normalize", |bencher| {
-            bencher.iter(|| normalize(&square, IMAGENET_MEAN, IMAGENET_STD));
+            bencher.iter(|| normalize(&square, &mean, &std));
         });
     }
 }
@@ -116,7 +117,7 @@ fn measure(folder: &Path) {
     of(false);
     let (full, fast) = (of(false), of(true));
     let decoded =
-        seconds(&|_, bytes| drop(black_box(decode(bytes, "photograph", Orientation::Honour).unwrap())));
+        seconds(&|_, bytes| drop(black_box(decode(bytes, "photograph", 3, Orientation::Honour).unwrap())));
     let differences = files.iter().enumerate().map(|(sample, bytes)| {
         let (full, fast) = (values(bytes, false, sample), values(bytes, true, sample));
         let pixels = full.len() / 3;

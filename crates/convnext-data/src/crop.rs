@@ -1,5 +1,6 @@
 //! Where a training picture is cut.
 
+use convnext_core::COLOURS;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -44,26 +45,29 @@ impl TrainCrop {
         }
     }
 
-    /// [`Self::apply`] to the bytes of a file, decoded at a smaller size where the crop allows it. Draws the
-    /// same; `name` is used in messages.
+    /// [`Self::apply`] to the bytes of a file, decoded to so many channels, and at a smaller size where these are
+    /// colours and the crop allows it. Draws the same; `name` is used in messages.
     pub(crate) fn apply_to_file(
         &self,
         bytes: &[u8],
         name: &str,
+        channels: usize,
         orientation: Orientation,
         image_size: usize,
         rng: &mut impl rand::Rng,
     ) -> Result<Picture, DataError> {
+        let whole = || decode(bytes, name, channels, orientation);
         let &Self::RandomResized { scale, ratio } = self else {
-            return Ok(self.apply(&decode(bytes, name, orientation)?, image_size, rng));
+            return Ok(self.apply(&whole()?, image_size, rng));
         };
-        let Some(jpeg) = ScaledJpeg::read(bytes, orientation) else {
-            return Ok(self.apply(&decode(bytes, name, orientation)?, image_size, rng));
+        let jpeg = if channels == COLOURS { ScaledJpeg::read(bytes, orientation) } else { None };
+        let Some(jpeg) = jpeg else {
+            return Ok(self.apply(&whole()?, image_size, rng));
         };
         let region = random_region(jpeg.size(), scale, ratio, rng);
         match jpeg.cut(region, image_size) {
             Some(square) => Ok(square),
-            None => Ok(resize(&decode(bytes, name, orientation)?, region, image_size, image_size)),
+            None => Ok(resize(&whole()?, region, image_size, image_size)),
         }
     }
 
@@ -118,19 +122,19 @@ fn random_region(
 /// The part of a picture with a black border that starts at (left, top) of the bordered picture and has
 /// the size of the picture without it.
 fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let mut rgb = vec![0; width * height * 3];
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let mut bytes = vec![0; width * height * channels];
     // Columns of the result that come from the picture, and where they start in it.
     let first = padding.saturating_sub(left);
     let source = left.saturating_sub(padding);
-    let length = width.saturating_sub(first.max(source)) * 3;
+    let length = width.saturating_sub(first.max(source)) * channels;
     for y in 0..height {
         let Some(row) = (y + top).checked_sub(padding).filter(|&row| row < height) else { continue };
-        let to = (y * width + first.min(width)) * 3;
-        let from = (row * width + source.min(width)) * 3;
-        rgb[to..to + length].copy_from_slice(&picture.rgb()[from..from + length]);
+        let to = (y * width + first.min(width)) * channels;
+        let from = (row * width + source.min(width)) * channels;
+        bytes[to..to + length].copy_from_slice(&picture.bytes()[from..from + length]);
     }
-    Picture::from_parts(width, height, rgb)
+    Picture::from_parts(width, height, channels, bytes)
 }
 
 #[cfg(test)]
@@ -142,7 +146,7 @@ mod tests {
 
     fn numbered(width: usize, height: usize) -> Picture {
         let rgb = (0..width * height).flat_map(|i| [i as u8 + 1; 3]).collect();
-        Picture::new(width, height, rgb).unwrap()
+        Picture::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]
@@ -195,7 +199,7 @@ mod tests {
         let picture = numbered(3, 2);
         assert_eq!(cut_padded(&picture, 1, 1, 1), picture);
         let red = |left, top| -> Vec<u8> {
-            cut_padded(&picture, 1, left, top).rgb().iter().step_by(3).copied().collect()
+            cut_padded(&picture, 1, left, top).bytes().iter().step_by(3).copied().collect()
         };
         assert_eq!(red(0, 0), [0, 0, 0, 0, 1, 2]);
         assert_eq!(red(2, 1), [2, 3, 0, 5, 6, 0]);
@@ -205,8 +209,8 @@ mod tests {
     #[test]
     fn padding_as_wide_as_the_picture_can_hide_it() {
         let picture = numbered(2, 2);
-        assert!(cut_padded(&picture, 2, 4, 4).rgb().iter().all(|&value| value == 0));
-        assert!(cut_padded(&picture, 2, 0, 2).rgb().iter().all(|&value| value == 0));
+        assert!(cut_padded(&picture, 2, 4, 4).bytes().iter().all(|&value| value == 0));
+        assert!(cut_padded(&picture, 2, 0, 2).bytes().iter().all(|&value| value == 0));
     }
 
     #[test]
@@ -215,7 +219,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
         for _ in 0..200 {
-            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, 4, &mut rng).into_rgb());
+            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, 4, &mut rng).into_bytes());
         }
         assert_eq!(seen.len(), 9);
     }

@@ -84,17 +84,21 @@ impl Dataset {
         self.files.read(self.file(index))
     }
 
-    /// Reads and decodes an image.
+    /// Reads and decodes an image to so many channels.
     ///
     /// # Errors
-    /// Those of [`Self::read`], and [`DataError::Decode`] or [`DataError::TooLarge`] with the name of the
-    /// file.
+    /// Those of [`Self::read`], and those of [`decode`] with the name of the file.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn picture(&self, index: usize, orientation: Orientation) -> Result<Picture, DataError> {
+    pub fn picture(
+        &self,
+        index: usize,
+        channels: usize,
+        orientation: Orientation,
+    ) -> Result<Picture, DataError> {
         // The name may have to be read, so only messages have it.
-        decode(&self.read(index)?, "", orientation).map_err(|error| error.named(self.name(index)))
+        decode(&self.read(index)?, "", channels, orientation).map_err(|error| error.named(self.name(index)))
     }
 
     /// The stamp of what holds an image: with another one, the image may be another.

@@ -35,8 +35,8 @@ pub(crate) struct Shared {
 impl Shared {
     /// Reads an image and makes the values of a model's input of it.
     fn values(&self, epoch: u64, sample: usize) -> Result<Vec<f32>, DataError> {
-        let orientation = self.config.orientation;
-        let picture = || self.cache.picture(&self.dataset, sample, orientation);
+        let (channels, orientation) = (self.transform.channels(), self.config.orientation);
+        let picture = || self.cache.picture(&self.dataset, sample, channels, orientation);
         match &self.transform {
             Transform::Evaluation(preprocessing) => Ok(prepare_for_evaluation(&*picture()?, preprocessing)),
             Transform::Train(train) => {
@@ -56,10 +56,10 @@ impl Shared {
     fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made {
         let start = number * self.config.batch_size;
         let end = (start + self.config.batch_size).min(plan.order.len());
-        let side = self.transform.image_size();
+        let (side, channels) = (self.transform.image_size(), self.transform.channels());
         let mut batch = Batch {
-            images: Vec::with_capacity((end - start) * 3 * side * side),
-            channels: 3,
+            images: Vec::with_capacity((end - start) * channels * side * side),
+            channels,
             height: side,
             width: side,
             labels: Vec::with_capacity(end - start),
@@ -106,9 +106,9 @@ impl Shared {
                 Ok(values) => return Ok(Some((sample, values))),
                 Err(error) => error,
             };
-            // A damaged shard is no single image that another could stand in for.
-            let shard = matches!(error, DataError::Archive { .. });
-            if shard || self.config.on_corrupt == OnCorrupt::Fail {
+            // A damaged shard is no single image that another could stand in for, and other channels are no damage.
+            let other = matches!(error, DataError::Archive { .. } | DataError::Channels { .. });
+            if other || self.config.on_corrupt == OnCorrupt::Fail {
                 return Err(error);
             }
             let name = self.dataset.name(sample);

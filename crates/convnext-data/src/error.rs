@@ -29,6 +29,19 @@ pub enum DataError {
         /// What the decoder found.
         why: String,
     },
+    /// A picture has another number of channels than the model takes.
+    #[error(
+        "{name} has {found} channel(s), but {expected} are needed; give pictures of {expected} channels, or train with \
+         --channels {found}"
+    )]
+    Channels {
+        /// The file.
+        name: String,
+        /// Channels that are needed.
+        expected: usize,
+        /// Channels of the file.
+        found: usize,
+    },
     /// A picture would take too much memory.
     #[error(
         "{name} is {width}x{height} pixels, {mebibytes} MiB when decoded, above the limit of {limit} MiB; \
@@ -48,8 +61,8 @@ pub enum DataError {
     },
     /// A buffer does not hold the pixels that its sides promise.
     #[error(
-        "a picture of {width}x{height} pixels has both sides between 1 and {} and 3 bytes a pixel, \
-         but the buffer holds {found} bytes",
+        "a picture of {width}x{height} pixels and {channels} byte(s) a pixel has both sides between 1 and {} and at \
+         least one byte a pixel, but the buffer holds {found} bytes",
         u32::MAX
     )]
     PictureSize {
@@ -57,6 +70,8 @@ pub enum DataError {
         width: usize,
         /// Height in pixels.
         height: usize,
+        /// Bytes of a pixel.
+        channels: usize,
         /// Bytes in the buffer.
         found: usize,
     },
@@ -224,7 +239,9 @@ impl DataError {
 
     /// The same error about a picture, with the name of its file.
     pub(crate) fn named(mut self, file: String) -> Self {
-        if let Self::Decode { name, .. } | Self::TooLarge { name, .. } = &mut self {
+        if let Self::Decode { name, .. } | Self::Channels { name, .. } | Self::TooLarge { name, .. } =
+            &mut self
+        {
             *name = file;
         }
         self
@@ -235,6 +252,9 @@ impl DataError {
         match self {
             Self::Io { source, .. } => source.to_string(),
             Self::Decode { why, .. } => why.clone(),
+            Self::Channels { expected, found, .. } => {
+                format!("it has {found} channel(s), but {expected} are needed")
+            }
             other => other.to_string(),
         }
     }

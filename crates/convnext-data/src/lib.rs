@@ -1,6 +1,7 @@
 //! Image decoding, transforms, data sets and loaders for ConvNeXt V2: files in, plain buffers out.
 //!
-//! - [`decode`] turns the bytes of a file into a [`Picture`] (RGB, 8 bit);
+//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 bit, of as many channels
+//!   as the model takes);
 //! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
 //!   that a model sees;
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
@@ -16,15 +17,19 @@
 
 mod archive;
 mod augment;
+mod bands;
 mod cache;
 mod corrupt;
 mod crop;
 mod dataset;
+mod decode;
 #[cfg(test)]
 mod distributions;
 mod epoch;
 mod error;
+mod facts;
 mod files;
+mod grey;
 mod ground_truth;
 mod jpeg;
 mod labels;
@@ -34,6 +39,7 @@ mod loader;
 mod mixing;
 mod open;
 mod order;
+mod orientation;
 mod pack;
 mod partial_file;
 mod paths;
@@ -51,13 +57,16 @@ pub use cache::Cache;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
+pub use decode::decode;
 pub use epoch::EpochBatches;
 pub use error::DataError;
+pub use facts::Channels;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
+pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
-pub use picture::{Channels, Orientation, Picture, decode};
+pub use picture::Picture;
 pub use resample::{Region, resize};
 pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,

@@ -17,7 +17,7 @@ use crate::{
 pub struct Batch {
     /// Shape `[len, channels, height, width]`, normalised.
     pub images: Vec<f32>,
-    /// Always 3.
+    /// Channels of an image.
     pub channels: usize,
     /// Height in pixels.
     pub height: usize,
@@ -60,6 +60,14 @@ impl Transform {
         match self {
             Self::Train(train) => train.image_size,
             Self::Evaluation(preprocessing) => preprocessing.image_size,
+        }
+    }
+
+    /// Channels of the pictures.
+    pub(crate) fn channels(&self) -> usize {
+        match self {
+            Self::Train(train) => train.channels(),
+            Self::Evaluation(preprocessing) => preprocessing.channels(),
         }
     }
 
@@ -135,7 +143,7 @@ impl Loader {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let cache = PictureCache::open(&config.cache, &dataset, config.orientation)?;
+        let cache = PictureCache::open(&config.cache, &dataset, transform.channels(), config.orientation)?;
         let shared = Shared { dataset, transform, config, cache, corrupt: CorruptFiles::default() };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
-    pixels::U8x3,
+    pixels::{InnerPixel, U8, U8x2, U8x3, U8x4},
 };
 
 use crate::Picture;
@@ -113,30 +113,41 @@ pub(crate) fn reached(start: f64, length: f64, target: usize, side: usize) -> (f
 
 /// Resizes both sides at once.
 fn convolve(picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
-    let mut rgb = vec![0; width * height * 3];
-    if let Err(error) = convolve_into(&mut rgb, picture, region, width, height) {
+    let channels = picture.channels();
+    let convolved = match channels {
+        1 => convolve_as::<U8>(picture, region, width, height),
+        2 => convolve_as::<U8x2>(picture, region, width, height),
+        3 => convolve_as::<U8x3>(picture, region, width, height),
+        4 => convolve_as::<U8x4>(picture, region, width, height),
+        _ => {
+            let bands = (0..channels).map(|band| convolve(&picture.band(band), region, width, height));
+            return Picture::of_bands(&bands.collect::<Vec<_>>());
+        }
+    };
+    match convolved {
+        Ok(bytes) => Picture::from_parts(width, height, channels, bytes),
         // Both buffers hold what their sides promise and the region lies inside.
-        unreachable!("{region:?} of {picture:?}: {error}");
+        Err(error) => unreachable!("{region:?} of {picture:?}: {error}"),
     }
-    Picture::from_parts(width, height, rgb)
 }
 
-fn convolve_into(
-    rgb: &mut [u8],
+/// [`convolve`] for pixels of a type that has as many channels.
+fn convolve_as<P: InnerPixel + PixelTrait>(
     picture: &Picture,
     region: Region,
     width: usize,
     height: usize,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = vec![0; width * height * picture.channels()];
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
     let (source_width, source_height) = (picture.width() as u32, picture.height() as u32);
-    let source = TypedImageRef::<U8x3>::from_buffer(source_width, source_height, picture.rgb())?;
-    let mut target = TypedImage::<U8x3>::from_buffer(width as u32, height as u32, rgb)?;
+    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, picture.bytes())?;
+    let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, &mut bytes)?;
     Resizer::new().resize_typed(&source, &mut target, &options)?;
-    Ok(())
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -145,7 +156,7 @@ mod tests {
 
     fn ramp(width: usize, height: usize) -> Picture {
         let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 7]).collect();
-        Picture::new(width, height, rgb).unwrap()
+        Picture::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]
@@ -161,6 +172,22 @@ mod tests {
         assert_eq!((cut.width(), cut.height()), (5, 3));
         assert_eq!(cut.pixel(0, 0), [4, 2, 7]);
         assert_eq!(cut.pixel(4, 2), [8, 4, 7]);
+    }
+
+    #[test]
+    fn every_channel_is_resized_as_if_it_were_alone() {
+        let region = Region { left: 1.5, top: 0.25, width: 10.0, height: 8.0 };
+        for channels in 1..=6 {
+            let bytes = (0..13 * 9 * channels).map(|i| (i * i * 31 % 251) as u8).collect();
+            let picture = Picture::new(13, 9, channels, bytes).unwrap();
+            for (width, height) in [(5, 4), (20, 17), (4, 21)] {
+                let all = resize(&picture, region, width, height);
+                assert_eq!((all.width(), all.height(), all.channels()), (width, height, channels));
+                for band in 0..channels {
+                    assert_eq!(all.band(band), resize(&picture.band(band), region, width, height));
+                }
+            }
+        }
     }
 
     #[test]

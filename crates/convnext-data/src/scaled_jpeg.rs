@@ -9,10 +9,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use image::{DynamicImage, ImageDecoder, RgbImage, codecs::jpeg::JpegDecoder, metadata::Orientation as Turn};
+use convnext_core::COLOURS;
+use image::{ImageDecoder, codecs::jpeg::JpegDecoder, metadata::Orientation as Turn};
 use mozjpeg::Decompress;
 
-use crate::{Orientation, Picture, Region, jpeg, picture::MAX_DECODED_BYTES, resample::reached, resize};
+use crate::{
+    Orientation, Picture, Region,
+    decode::MAX_DECODED_BYTES,
+    jpeg,
+    orientation::{lies_on_its_side, turned},
+    resample::reached,
+    resize,
+};
 
 /// By what the size can be divided, the most first.
 const DIVISORS: [usize; 3] = [8, 4, 2];
@@ -49,12 +57,7 @@ impl<'a> ScaledJpeg<'a> {
 
     /// Width and height in pixels of the picture as [`crate::decode`] gives it.
     pub(crate) fn size(&self) -> (usize, usize) {
-        match self.turn {
-            Turn::Rotate90 | Turn::Rotate270 | Turn::Rotate90FlipH | Turn::Rotate270FlipH => {
-                (self.height, self.width)
-            }
-            _ => (self.width, self.height),
-        }
+        if lies_on_its_side(self.turn) { (self.height, self.width) } else { (self.width, self.height) }
     }
 
     /// A region of the picture, resized to a square. `None` when the region would have fewer pixels than
@@ -73,13 +76,7 @@ impl<'a> ScaledJpeg<'a> {
         // libjpeg reports damage by unwinding.
         let picture =
             catch_unwind(AssertUnwindSafe(|| self.decode(divisor, &scaled, side))).ok().flatten()?;
-        let square = resize(&picture, scaled, side, side);
-        if self.turn == Turn::NoTransforms {
-            return Some(square);
-        }
-        let mut image = DynamicImage::from(RgbImage::from_raw(side as u32, side as u32, square.into_rgb())?);
-        image.apply_orientation(self.turn);
-        Some(Picture::from_parts(side, side, image.into_rgb8().into_raw()))
+        Some(turned(resize(&picture, scaled, side, side), self.turn))
     }
 
     /// The picture at a fraction of its size, down to the last row that the region needs.
@@ -90,11 +87,11 @@ impl<'a> ScaledJpeg<'a> {
         let (width, height) = (jpeg.width(), jpeg.height());
         let (first, below) = reached(region.top, region.height, side, height);
         let rows = (first + below) as usize;
-        let mut pixels = vec![[0_u8; 3]; width * rows];
+        let mut pixels = vec![[0_u8; COLOURS]; width * rows];
         for row in pixels.chunks_exact_mut(width) {
             jpeg.read_scanlines_into(row).ok()?;
         }
-        Some(Picture::from_parts(width, rows, pixels.into_flattened()))
+        Some(Picture::from_parts(width, rows, COLOURS, pixels.into_flattened()))
     }
 
     /// Where a region of the upright picture is stored.

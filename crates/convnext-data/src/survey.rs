@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use convnext_core::COLOURS;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -21,8 +22,7 @@ pub use self::{
 };
 use self::{duplicates::Fingerprint, parts::Parts, sizes::SizeCounts};
 use crate::{
-    Channels, CorruptFile, DataError, Dataset, Orientation,
-    picture::{Facts, decode_with_facts},
+    Channels, CorruptFile, DataError, Dataset, Orientation, decode::decode_with_facts, facts::Facts,
 };
 
 /// How [`survey`] goes about it.
@@ -148,7 +148,7 @@ impl Finding {
         let mut bytes = 0;
         let decoded = dataset.read(index).and_then(|file| {
             bytes = file.len() as u64;
-            decode_with_facts(&file, "", Orientation::Honour)
+            decode_with_facts(&file, "", COLOURS, Orientation::Honour)
         });
         let image = match decoded {
             Ok((picture, facts)) => Ok(Decoded {

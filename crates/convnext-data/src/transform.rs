@@ -1,6 +1,6 @@
-//! From a picture to the values that a model sees: `f32`, colour by colour, normalised.
+//! From a picture to the values that a model sees: `f32`, channel by channel, normalised.
 
-use convnext_core::Preprocessing;
+use convnext_core::{COLOURS, Preprocessing};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -39,19 +39,27 @@ pub fn crop_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> 
     resize_in_order(picture, centre, size, size, Order::of(picture, width, height))
 }
 
-/// [`crop_for_evaluation`] followed by [`normalize`]: values of shape `[3, image_size, image_size]`.
+/// [`crop_for_evaluation`] followed by [`normalize`]: values of shape `[channels, image_size, image_size]`.
+///
+/// # Panics
+/// When the picture has other channels than the preprocessing.
 pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Vec<f32> {
-    normalize(&crop_for_evaluation(picture, preprocessing), preprocessing.mean, preprocessing.std)
+    normalize(&crop_for_evaluation(picture, preprocessing), &preprocessing.mean, &preprocessing.std)
 }
 
-/// `(value / 255 - mean) / std` of every pixel, all red values first: shape `[3, height, width]`.
-pub fn normalize(picture: &Picture, mean: [f32; 3], std: [f32; 3]) -> Vec<f32> {
-    let pixels = picture.width() * picture.height();
-    let mut values = Vec::with_capacity(3 * pixels);
-    for colour in 0..3 {
-        let table: [f32; 256] =
-            std::array::from_fn(|level| (level as f32 / 255.0 - mean[colour]) / std[colour]);
-        values.extend(picture.rgb()[colour..].iter().step_by(3).map(|&level| table[usize::from(level)]));
+/// `(value / 255 - mean) / std` of every pixel, all values of the first channel first: shape
+/// `[channels, height, width]`. `mean` and `std` have a value for each channel.
+///
+/// # Panics
+/// When they have fewer or more.
+pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
+    let channels = picture.channels();
+    assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
+    let mut values = Vec::with_capacity(picture.bytes().len());
+    for (channel, (mean, std)) in mean.iter().zip(std).enumerate() {
+        let table: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
+        let levels = picture.bytes()[channel..].iter().step_by(channels);
+        values.extend(levels.map(|&level| table[usize::from(level)]));
     }
     values
 }
@@ -67,20 +75,28 @@ pub struct TrainTransform {
     pub crop: TrainCrop,
     /// Probability of exchanging left and right, in [0, 1].
     pub flip_probability: f64,
-    /// Random brightness, contrast and saturation. Not together with RandAugment.
+    /// Random brightness, contrast and saturation. Of colours only, and not together with RandAugment.
     pub color_jitter: Option<ColorJitter>,
-    /// Random operations. Those that move pixels fill the corners with the mean colour.
+    /// Random operations, of colours only. Those that move pixels fill the corners with the mean colour.
     pub rand_augment: Option<RandAugment>,
-    /// Mean of each colour, subtracted from values in [0, 1].
-    pub mean: [f32; 3],
-    /// Standard deviation of each colour, divided by.
-    pub std: [f32; 3],
+    /// Mean of each channel, subtracted from values in [0, 1].
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel, divided by.
+    pub std: Vec<f32>,
     /// Random rectangles of noise.
     pub erasing: Option<RandomErasing>,
 }
 
 impl TrainTransform {
-    /// Values of shape `[3, image_size, image_size]`. All random choices come from `rng`.
+    /// Channels of the pictures, each with its mean.
+    pub fn channels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Values of shape `[channels, image_size, image_size]`. All random choices come from `rng`.
+    ///
+    /// # Panics
+    /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
     pub fn apply(&self, picture: &Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
         let square = self.crop.apply(picture, self.image_size.max(1), rng);
         self.finish(square, rng)
@@ -88,7 +104,7 @@ impl TrainTransform {
 
     /// Decodes a file and gives nearly what [`Self::apply`] gives, with the same random choices.
     ///
-    /// A JPEG file is decoded at a half, a quarter or an eighth of its size where its crop still has
+    /// A JPEG file in colours is decoded at a half, a quarter or an eighth of its size where its crop still has
     /// `image_size` pixels on both sides then. The values differ a little, by less than 2 levels of 255 on
     /// average for photographs. All other files and crops are decoded at full size. Damaged data below the
     /// crop is not noticed, but a file that was cut is refused all the same.
@@ -102,7 +118,14 @@ impl TrainTransform {
         orientation: Orientation,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let square = self.crop.apply_to_file(bytes, name, orientation, self.image_size.max(1), rng)?;
+        let square = self.crop.apply_to_file(
+            bytes,
+            name,
+            self.channels(),
+            orientation,
+            self.image_size.max(1),
+            rng,
+        )?;
         Ok(self.finish(square, rng))
     }
 
@@ -112,13 +135,13 @@ impl TrainTransform {
             square = mirror(square);
         }
         if let Some(rand_augment) = self.rand_augment {
-            square = rand_augment.apply(square, mean_colour(self.mean), rng);
+            square = rand_augment.apply(square, mean_colour(&self.mean), rng);
         }
         if let Some(color_jitter) = self.color_jitter {
             square = color_jitter.apply(square, rng);
         }
         let (height, width) = (square.height(), square.width());
-        let mut values = normalize(&square, self.mean, self.std);
+        let mut values = normalize(&square, &self.mean, &self.std);
         if let Some(erasing) = self.erasing {
             erasing.apply(&mut values, height, width, rng);
         }
@@ -128,12 +151,21 @@ impl TrainTransform {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// [`DataError::OutOfRange`] with the first value that does not fit, and for colour jitter together with
-    /// RandAugment.
+    /// [`DataError::OutOfRange`] with the first value that does not fit, for colour jitter together with RandAugment,
+    /// and for either with other channels than three.
     pub fn validate(&self) -> Result<(), DataError> {
         let probable = (0.0..=1.0).contains(&self.flip_probability);
         DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
-        check_common(self.image_size, self.mean, self.std)?;
+        check_common(self.image_size, &self.mean, &self.std)?;
+        let channels = self.channels();
+        for (what, on, advice) in [
+            ("RandAugment", self.rand_augment.is_some(), "--set augmentation.rand_augment=none"),
+            ("colour jitter", self.color_jitter.is_some(), "--set augmentation.color_jitter=0"),
+        ] {
+            let expected =
+                format!("off for pictures of {channels} channel(s), because it changes colours: {advice}");
+            DataError::check(channels == COLOURS || !on, what, "on", &expected)?;
+        }
         if let Some(color_jitter) = self.color_jitter {
             let advice = "off when RandAugment is on, as in timm; leave one of the two out";
             DataError::check(self.rand_augment.is_none(), "colour jitter", "on", advice)?;
@@ -154,34 +186,41 @@ pub(crate) fn validate_preprocessing(preprocessing: &Preprocessing) -> Result<()
     if let Some(crop) = preprocessing.crop {
         DataError::check(crop > 0.0 && crop <= 1.0, "evaluation crop", crop, "above 0 and at most 1")?;
     }
-    check_common(preprocessing.image_size, preprocessing.mean, preprocessing.std)
+    check_common(preprocessing.image_size, &preprocessing.mean, &preprocessing.std)
 }
 
 /// The largest side of a model's input; a larger one is a slip of the finger.
 const MAX_IMAGE_SIZE: usize = 16_384;
 
-fn check_common(image_size: usize, mean: [f32; 3], std: [f32; 3]) -> Result<(), DataError> {
+fn check_common(image_size: usize, mean: &[f32], std: &[f32]) -> Result<(), DataError> {
     let sensible = (1..=MAX_IMAGE_SIZE).contains(&image_size);
     DataError::check(sensible, "image size", image_size, &format!("between 1 and {MAX_IMAGE_SIZE}"))?;
+    let channels = mean.len();
+    DataError::check(channels > 0, "number of channels", channels, "at least 1")?;
+    let fits = std.len() == channels;
+    let expected = format!("{channels}, one for each channel");
+    DataError::check(fits, "number of standard deviations", std.len(), &expected)?;
     let finite = mean.iter().all(|value| value.is_finite());
-    DataError::check(finite, "mean of the colours", format!("{mean:?}"), "finite")?;
+    DataError::check(finite, "mean of the channels", format!("{mean:?}"), "finite")?;
     let positive = std.iter().all(|&value| value.is_finite() && value > 0.0);
-    DataError::check(positive, "standard deviation of the colours", format!("{std:?}"), "above 0")
+    DataError::check(positive, "standard deviation of the channels", format!("{std:?}"), "above 0")
 }
 
 /// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
-fn mean_colour(mean: [f32; 3]) -> [u8; 3] {
-    mean.map(|mean| (255.0 * f64::from(mean)).round_ties_even() as u8)
+fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
+    std::array::from_fn(|colour| (255.0 * f64::from(mean[colour])).round_ties_even() as u8)
 }
 
 /// The picture with left and right exchanged.
 fn mirror(picture: Picture) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let mut rgb = picture.into_rgb();
-    for row in rgb.chunks_exact_mut(width * 3) {
-        row.as_chunks_mut::<3>().0.reverse();
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let mut bytes = picture.into_bytes();
+    for row in bytes.chunks_exact_mut(width * channels) {
+        // All bytes change places, then those of each pixel back.
+        row.reverse();
+        row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
     }
-    Picture::from_parts(width, height, rgb)
+    Picture::from_parts(width, height, channels, bytes)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Seed};
+use convnext_core::{Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop, TrainTransform,
     Transform, open_unlabelled, pack,
@@ -44,7 +44,7 @@ impl Data {
     fn draw(&self, index: usize, pattern: usize) {
         let (width, height) = (5 + index % 7, 4 + index % 5);
         let rgb = (0..width * height * 3).map(|i| (i * 31 + pattern * 17) as u8).collect();
-        Picture::new(width, height, rgb).unwrap().save_png(&self.image(index)).unwrap();
+        Picture::new(width, height, 3, rgb).unwrap().save_png(&self.image(index)).unwrap();
     }
 
     fn dataset(&self) -> Dataset {
@@ -77,8 +77,8 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         image_size: 8,
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
-        mean: IMAGENET_MEAN,
-        std: IMAGENET_STD,
+        mean: imagenet_mean(3),
+        std: imagenet_std(3),
     });
     let config = LoaderConfig {
         batch_size: 7,
@@ -248,7 +248,7 @@ fn a_folder_that_cannot_be_used_is_named() {
         cache: Cache::Folder(file.join("below")),
         seed: Seed(0),
     };
-    let evaluation = Transform::Evaluation(convnext_core::Preprocessing::for_size(32));
+    let evaluation = Transform::Evaluation(convnext_core::Preprocessing::for_size(32, 3));
     let message = Loader::new(dataset, evaluation, config).unwrap_err().to_string();
     assert!(message.contains("file/below"), "{message}");
 }

@@ -31,8 +31,8 @@ fn transform(image_size: usize) -> TrainTransform {
         flip_probability: 0.5,
         color_jitter: None,
         rand_augment: None,
-        mean: [0.0; 3],
-        std: [1.0; 3],
+        mean: vec![0.0; 3],
+        std: vec![1.0; 3],
         erasing: None,
     }
 }
@@ -43,7 +43,9 @@ fn both(bytes: &[u8], size: usize, orientation: Orientation, sample: u64) -> [Re
         let mut rng = Seed(4).stream(Purpose::Augmentation, 0, sample);
         let values = match fast {
             true => transform(size).apply_to_file(bytes, "x.jpg", orientation, &mut rng),
-            false => decode(bytes, "x.jpg", orientation).map(|whole| transform(size).apply(&whole, &mut rng)),
+            false => {
+                decode(bytes, "x.jpg", 3, orientation).map(|whole| transform(size).apply(&whole, &mut rng))
+            }
         };
         values.map_err(|error| error.to_string())
     })
@@ -181,6 +183,6 @@ fn loaders_decode_fast_when_they_are_told_to() {
     assert_ne!(full.images, fast.images);
     assert!(difference(&full.images, &fast.images) <= 2.0);
 
-    let evaluation = Transform::Evaluation(convnext_core::Preprocessing::for_size(32));
+    let evaluation = Transform::Evaluation(convnext_core::Preprocessing::for_size(32, 3));
     assert_eq!(batches(false, &evaluation), batches(true, &evaluation));
 }

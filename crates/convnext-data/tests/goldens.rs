@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing};
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
 use convnext_data::{
     Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize,
 };
@@ -53,13 +53,13 @@ fn manifest() -> Manifest {
 }
 
 fn picture(name: &str) -> Picture {
-    decode(&bytes(name), name, Orientation::Honour).unwrap()
+    decode(&bytes(name), name, 3, Orientation::Honour).unwrap()
 }
 
 /// The largest difference of two pictures of one size.
 fn difference(a: &Picture, b: &Picture, what: &str) -> u8 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()), "{what}");
-    a.rgb().iter().zip(b.rgb()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    a.bytes().iter().zip(b.bytes()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn resizing_agrees_with_pillow() {
 #[test]
 fn evaluation_agrees_with_torchvision() {
     for Evaluation { file, source, image_size, crop } in manifest().evaluation {
-        let preprocessing = Preprocessing { image_size, crop, mean: IMAGENET_MEAN, std: IMAGENET_STD };
+        let preprocessing = Preprocessing { image_size, crop, mean: imagenet_mean(3), std: imagenet_std(3) };
         let source = picture(&source);
         let expected = picture(&file);
         let cropped = crop_for_evaluation(&source, &preprocessing);
@@ -96,7 +96,7 @@ fn evaluation_agrees_with_torchvision() {
 fn decoding_agrees_with_pillow() {
     for Decode { file, expected, tolerance, orientation } in manifest().decode {
         let orientation = if orientation == "honour" { Orientation::Honour } else { Orientation::Ignore };
-        let decoded = decode(&bytes(&file), &file, orientation).unwrap();
+        let decoded = decode(&bytes(&file), &file, 3, orientation).unwrap();
         let what = format!("{file} {orientation:?}");
         assert!(difference(&decoded, &picture(&expected), &what) <= tolerance, "{what}");
     }
@@ -107,7 +107,7 @@ fn cut_files_are_refused() {
     for Decode { file, .. } in manifest().decode {
         let whole = bytes(&file);
         for length in [0, 1, 10, whole.len() / 2, whole.len() * 9 / 10, whole.len() - 40] {
-            let result = decode(&whole[..length], &file, Orientation::Honour);
+            let result = decode(&whole[..length], &file, 3, Orientation::Honour);
             let Err(error) = result else {
                 panic!("{file} cut to {length} of {} bytes is read", whole.len())
             };
@@ -121,7 +121,7 @@ fn a_jpeg_without_its_last_bytes_is_refused() {
     for file in ["rgb.jpg", "progressive.jpg", "gray.jpg", "cmyk.jpg"] {
         let whole = bytes(file);
         for missing in 1..100 {
-            let result = decode(&whole[..whole.len() - missing], file, Orientation::Ignore);
+            let result = decode(&whole[..whole.len() - missing], file, 3, Orientation::Ignore);
             assert!(result.is_err(), "{file} without its last {missing} bytes is read");
         }
     }

@@ -44,7 +44,7 @@ impl ImageNet {
     fn image(&self, path: &str) {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Picture::new(1, 1, vec![7; 3]).unwrap().save_png(&path).unwrap();
+        Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
     }
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {

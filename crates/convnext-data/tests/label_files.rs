@@ -31,7 +31,7 @@ impl Data {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join("data/all");
         fs::create_dir_all(&images).unwrap();
-        let picture = Picture::new(2, 2, vec![9; 12]).unwrap();
+        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..6 {
             picture.save_png(&images.join(format!("{number}.png"))).unwrap();
         }

@@ -28,7 +28,7 @@ const ORDER: usize = size_of::<u32>();
 /// Folders `train/nXXXXXXXX` with names as long as those of ImageNet; every file is a link to one image.
 fn make(root: &Path, classes: usize, per_class: usize) {
     let image = root.join("one");
-    Picture::new(1, 1, vec![7; 3]).unwrap().save_png(&image).unwrap();
+    Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&image).unwrap();
     for class in 0..classes {
         let folder = root.join(format!("data/train/n{class:08}"));
         fs::create_dir_all(&folder).unwrap();

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Purpose, Seed};
+use convnext_core::{Preprocessing, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
     RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -21,7 +21,7 @@ fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
             fs::write(path, "this is no image").unwrap();
         } else {
             let rgb = (0..12 * 10 * 3).map(|i| (i * 7 + index * 13) as u8).collect();
-            Picture::new(12, 10, rgb).unwrap().save_png(&path).unwrap();
+            Picture::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
         }
     }
     let dataset = open_unlabelled(folder.path()).unwrap();
@@ -35,8 +35,8 @@ fn training() -> Transform {
         flip_probability: 0.5,
         color_jitter: None,
         rand_augment: None,
-        mean: IMAGENET_MEAN,
-        std: IMAGENET_STD,
+        mean: imagenet_mean(3),
+        std: imagenet_std(3),
         erasing: None,
     })
 }
@@ -152,7 +152,7 @@ fn augmentation_is_keyed_by_sample_and_epoch() {
 fn the_last_batch_can_be_left_out() {
     let (_folder, dataset) = images(10, &[]);
     let dropping = LoaderConfig { drop_last: true, ..config(2) };
-    let evaluation = Transform::Evaluation(Preprocessing::for_size(32));
+    let evaluation = Transform::Evaluation(Preprocessing::for_size(32, 3));
     let loader = Loader::new(dataset.clone(), evaluation.clone(), dropping.clone()).unwrap();
     assert_eq!((loader.batches_per_epoch(), loader.samples()), (2, 10));
     assert_eq!(batches(&loader, 0).len(), 2);

@@ -25,7 +25,7 @@ fn folder(paths: &[&str]) -> (TempDir, PathBuf) {
             fs::create_dir_all(file).unwrap();
         } else {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
-            Picture::new(1, 1, vec![index as u8; 3]).unwrap().save_png(&file).unwrap();
+            Picture::new(1, 1, 3, vec![index as u8; 3]).unwrap().save_png(&file).unwrap();
         }
     }
     (root, data)
@@ -46,7 +46,7 @@ fn packed(data: &Path) -> [PathBuf; 3] {
 /// Label and first pixel value of every image.
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, Orientation::Honour).unwrap().rgb()[0]))
+        .map(|i| (dataset.label(i), dataset.picture(i, 3, Orientation::Honour).unwrap().bytes()[0]))
         .collect()
 }
 

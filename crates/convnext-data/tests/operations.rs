@@ -53,15 +53,15 @@ fn operations_give_the_pixels_of_pillow() {
     let Goldens { files, cases } = serde_json::from_slice(&bytes("operations.json")).unwrap();
     assert!(files.len() == 5 && cases.len() > 50);
     for Column { file, height } in files {
-        let column = decode(&bytes(&file), &file, Orientation::Ignore).unwrap();
+        let column = decode(&bytes(&file), &file, 3, Orientation::Ignore).unwrap();
         let width = column.width();
-        let mut pictures = column.rgb().chunks_exact(width * height * 3);
-        let source = Picture::new(width, height, pictures.next().unwrap().to_vec()).unwrap();
+        let mut pictures = column.bytes().chunks_exact(width * height * 3);
+        let source = Picture::new(width, height, 3, pictures.next().unwrap().to_vec()).unwrap();
         assert_eq!(pictures.len(), cases.len());
         for ((name, argument), expected) in cases.iter().zip(pictures) {
             let found = operation(name, *argument).apply(source.clone(), [124, 116, 104]);
             assert_eq!((found.width(), found.height()), (width, height));
-            let difference = found.rgb().iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
+            let difference = found.bytes().iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
             assert_eq!(difference, Some(0), "{file}: {name} {argument:?}");
         }
     }

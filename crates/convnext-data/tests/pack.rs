@@ -23,7 +23,7 @@ fn images() -> (TempDir, PathBuf) {
     {
         let path = data.join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Picture::new(9, index + 1, (0..27 * (index + 1)).map(|i| (i * 37) as u8).collect())
+        Picture::new(9, index + 1, 3, (0..27 * (index + 1)).map(|i| (i * 37) as u8).collect())
             .unwrap()
             .save_png(&path)
             .unwrap();

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 fn png(value: u8) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture");
-    Picture::new(2, 1, vec![value; 6]).unwrap().save_png(&path).unwrap();
+    Picture::new(2, 1, 3, vec![value; 6]).unwrap().save_png(&path).unwrap();
     fs::read(path).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: usize) {
 
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, Orientation::Honour).unwrap().rgb()[0]))
+        .map(|i| (dataset.label(i), dataset.picture(i, 3, Orientation::Honour).unwrap().bytes()[0]))
         .collect()
 }
 
@@ -87,7 +87,7 @@ fn config(threads: usize) -> LoaderConfig {
 }
 
 fn samples(dataset: &Dataset, threads: usize, first_batch: usize) -> Result<Vec<usize>, DataError> {
-    let evaluation = Transform::Evaluation(Preprocessing::for_size(32));
+    let evaluation = Transform::Evaluation(Preprocessing::for_size(32, 3));
     let loader = Loader::new(dataset.clone(), evaluation, config(threads)).unwrap();
     let mut samples = Vec::new();
     for batch in loader.epoch_from(3, first_batch) {
@@ -359,7 +359,7 @@ fn corrupt_images_in_shards_are_replaced() {
     let seen = samples(&dataset, 2, 0).unwrap();
     assert_eq!(seen.len(), 181);
     assert!(!seen.contains(&180));
-    let text = message(dataset.picture(180, Orientation::Honour));
+    let text = message(dataset.picture(180, 3, Orientation::Honour));
     assert!(text.contains("x.tar: bad.png is not a readable image"), "{text}");
 }
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// A picture that differs from those of other numbers in every pixel.
 fn picture(number: u8, width: usize, height: usize) -> Picture {
     let rgb = (0..width * height * 3).map(|i| number.wrapping_mul(17) ^ (i as u8)).collect();
-    Picture::new(width, height, rgb).unwrap()
+    Picture::new(width, height, 3, rgb).unwrap()
 }
 
 struct Data {
@@ -137,19 +137,19 @@ fn duplicates_across_parts_and_classes_come_first() {
 #[test]
 fn duplicates_are_the_same_pixels_in_the_same_shape() {
     let data = Data::new();
-    let flat = |width, height| Picture::new(width, height, vec![80; width * height * 3]).unwrap().png();
+    let flat = |width, height| Picture::new(width, height, 3, vec![80; width * height * 3]).unwrap().png();
     data.write("2x3.png", &flat(2, 3));
     data.write("3x2.png", &flat(3, 2));
     data.write("6x1.png", &flat(6, 1));
     let original = picture(1, 6, 5);
     data.write("train/a.png", &original.png());
     let mut other_format = std::io::Cursor::new(Vec::new());
-    let pixels = RgbImage::from_raw(6, 5, original.rgb().to_vec()).unwrap();
+    let pixels = RgbImage::from_raw(6, 5, original.bytes().to_vec()).unwrap();
     pixels.write_to(&mut other_format, ImageFormat::Bmp).unwrap();
     data.write("train/b.bmp", other_format.get_ref());
-    let mut nearly = original.into_rgb();
+    let mut nearly = original.into_bytes();
     nearly[44] ^= 1;
-    data.write("train/c.png", &Picture::new(6, 5, nearly).unwrap().png());
+    data.write("train/c.png", &Picture::new(6, 5, 3, nearly).unwrap().png());
 
     let found = unlabelled(&open_unlabelled(&data.root()).unwrap());
     assert_eq!(
@@ -246,7 +246,7 @@ fn formats_channels_and_orientations_are_told() {
         assert_eq!(found.formats, [(format.to_owned(), 1)].into(), "{file}");
         assert_eq!(found.channels, [(channels, 1)].into(), "{file}");
         assert_eq!(found.turned, turned, "{file}");
-        let upright = decode(&bytes, file, Orientation::Honour).unwrap();
+        let upright = decode(&bytes, file, 3, Orientation::Honour).unwrap();
         let sizes = found.sizes.unwrap();
         assert_eq!((sizes.width.max, sizes.height.min), (upright.width(), upright.height()), "{file}");
     }
@@ -268,7 +268,7 @@ fn thumbnails_show_each_class_evenly() {
         [(0, Some(0), "03.png"), (0, Some(0), "11.png"), (0, Some(1), "02.png"), (1, Some(1), "a.png")]
     );
     let small = &found.thumbnails[0];
-    assert_eq!(decode(&small.png, "small", Orientation::Honour).unwrap(), picture(3, 6, 5));
+    assert_eq!(decode(&small.png, "small", 3, Orientation::Honour).unwrap(), picture(3, 6, 5));
     assert_eq!((small.width, small.height), (6, 5));
     // All but the corrupt ones, and none.
     assert_eq!(data.labelled(threads(2)).thumbnails.len(), 21);

@@ -16,7 +16,7 @@ fn memory_does_not_grow_with_the_pixels() {
     const SIDE: usize = 700;
     let folder = tempfile::tempdir().unwrap();
     for number in 0..IMAGES {
-        let picture = Picture::new(SIDE, SIDE, vec![number as u8; SIDE * SIDE * 3]).unwrap();
+        let picture = Picture::new(SIDE, SIDE, 3, vec![number as u8; SIDE * SIDE * 3]).unwrap();
         fs::write(folder.path().join(format!("{number}.png")), picture.png()).unwrap();
     }
     let dataset = open_unlabelled(folder.path()).unwrap();

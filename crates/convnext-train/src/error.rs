@@ -57,6 +57,19 @@ pub enum TrainError {
         /// The backbone asked for.
         asked: String,
     },
+    /// The weight file takes pictures of another number of channels, and cannot be adapted.
+    #[error(
+        "{path} takes pictures of {found} channel(s), but {asked} were asked for, and only weights for 3 can be adapted; \
+         leave --channels out to take what the file holds, or choose other weights"
+    )]
+    Channels {
+        /// The weight file.
+        path: PathBuf,
+        /// Channels of the file.
+        found: usize,
+        /// Channels asked for.
+        asked: usize,
+    },
     /// The output folder already holds something.
     #[error(
         "output folder {0} is not empty; choose a new one with --out, go on with the run in it with --resume, or delete it"

@@ -102,7 +102,8 @@ pub fn evaluate(
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
     let to_logit = match_classes(dataset.classes(), names)?;
-    let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), reading.config())?;
+    let loader =
+        Loader::new(dataset.clone(), Transform::Evaluation(preprocessing.clone()), reading.config())?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);
     for batch in loader.epoch(0) {

@@ -29,7 +29,8 @@ impl Features {
         reading: &Reading,
         mut progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let loader = Loader::new(dataset.clone(), Transform::Evaluation(*preprocessing), reading.config())?;
+        let loader =
+            Loader::new(dataset.clone(), Transform::Evaluation(preprocessing.clone()), reading.config())?;
         let device = model.backbone.stem.conv.weight.lazy_device();
         let width = model.config().last_width();
         let mut features = Self { values: Vec::new(), width, labels: Vec::new() };

@@ -121,14 +121,9 @@ pub fn finetune(
     if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(
-        train_data.clone(),
-        transform,
-        recipe.mixing.mixing(),
-        &config,
-        &mut recipe.training,
-    )?;
+    let transform = Transform::Train(recipe.augmentation.transform(size, config.input_channels));
+    let lesson =
+        settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
@@ -172,8 +167,8 @@ pub fn finetune(
             orientation: settings.orientation,
         },
         metadata: WeightMetadata {
+            preprocessing: Preprocessing::for_size(size, config.input_channels),
             kind: WeightKind::Classifier { model: config },
-            preprocessing: Preprocessing::for_size(size),
             classes,
         },
     };
@@ -266,8 +261,9 @@ impl Classification {
         let parent = folder.file_name().unwrap_or_default().to_string_lossy();
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");
-            let picture = self.validation.picture(mistake.sample, self.reading.orientation)?;
-            crop_for_evaluation(&picture, &self.metadata.preprocessing).save_png(&folder.join(&name))?;
+            let (preprocessing, orientation) = (&self.metadata.preprocessing, self.reading.orientation);
+            let picture = self.validation.picture(mistake.sample, preprocessing.channels(), orientation)?;
+            crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }
         Ok(())

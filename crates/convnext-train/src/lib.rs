@@ -15,6 +15,7 @@ mod events;
 mod features;
 mod finetuning;
 mod gradients;
+mod input_channels;
 mod layer_decay;
 mod learner;
 mod logits;

@@ -105,7 +105,7 @@ impl MemoryNeed {
         // The gradients of a step of several batches, and the average, are as large as the parameters.
         let more = u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
         let of_parameters = (PARAMETER_TENTHS + 10 * more) * parameters / 10;
-        let images = training.batch_size as u64 * 3 * (size * size) as u64 * IMAGE_COPIES;
+        let images = (training.batch_size * encoder.input_channels * size * size) as u64 * IMAGE_COPIES;
         Ok(Self { bytes: PROGRAM + VALUE * (of_parameters + activations + images) })
     }
 

@@ -66,8 +66,8 @@ pub fn pretrain(
     if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size));
-    let lesson = settings.prepare(dataset.clone(), transform, None, &config.encoder, &mut recipe.training)?;
+    let transform = Transform::Train(recipe.augmentation.transform(size, config.encoder.input_channels));
+    let lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
 
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
@@ -101,7 +101,7 @@ pub fn pretrain(
         orientation: settings.orientation,
         metadata: WeightMetadata {
             kind: WeightKind::Fcmae { fcmae: config.clone() },
-            preprocessing: Preprocessing::for_size(size),
+            preprocessing: Preprocessing::for_size(size, config.encoder.input_channels),
             classes: ClassNames::default(),
         },
     };
@@ -147,7 +147,8 @@ impl Task for Pretraining {
         let Some(folder) = pictures else { return Ok(Measured::default()) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
-            let Ok(picture) = self.dataset.picture(sample, self.orientation) else { continue };
+            let channels = self.metadata.preprocessing.channels();
+            let Ok(picture) = self.dataset.picture(sample, channels, self.orientation) else { continue };
             let mask = Mask::random(self.grid, self.mask_ratio, self.seed, 0, sample as u64)?;
             let shown = reconstruct(model, &self.metadata.preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;

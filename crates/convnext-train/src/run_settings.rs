@@ -4,16 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, ModelConfig, Seed};
+use convnext_core::{ConfigError, Seed};
 use convnext_data::{Cache, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
-use convnext_nn::{BlockMemory, ModelError, Precision};
+use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::run_folder::recorded_batch;
 use crate::{Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
-
-/// Channels of every picture that is read.
-const COLOURS: usize = 3;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -142,19 +139,14 @@ impl RunSettings {
     /// is no larger than the data, its epochs are those of [`Self::length`].
     ///
     /// # Errors
-    /// [`TrainError::Data`] when batches cannot be made, [`TrainError::Model`] when `model` does not take
-    /// colour pictures.
+    /// [`TrainError::Data`] when batches cannot be made.
     pub(crate) fn prepare(
         &self,
         dataset: Dataset,
         transform: Transform,
         mixing: Option<Mixing>,
-        model: &ModelConfig,
         recipe: &mut TrainingRecipe,
     ) -> Result<Lesson, TrainError> {
-        if model.input_channels != COLOURS {
-            return Err(ModelError::Channels { expected: model.input_channels, found: COLOURS }.into());
-        }
         recipe.batch_size = recipe.batch_size.min(dataset.len());
         let config = LoaderConfig {
             batch_size: recipe.batch_size,

@@ -10,6 +10,7 @@ use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, rea
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
 use crate::TrainError;
+use crate::input_channels::{self, STEM};
 
 /// Writes all parameters of a model under their official names.
 ///
@@ -88,7 +89,7 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
 
 /// Starts `model` from a weight file of either kind. The backbone must be complete and fit. The other
 /// parts are taken where they fit and stay fresh elsewhere; the head only if `classes`, in their order,
-/// are those of the file.
+/// are those of the file. Weights for colours are adapted to a model of other input channels, as in timm.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
@@ -97,6 +98,10 @@ pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Res
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
     if metadata.classes != *classes {
         arrays.retain(|name, _| !name.starts_with("head."));
+    }
+    let stem = parameter_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
+    if let Some((_, shape)) = stem {
+        input_channels::adapt(&mut arrays, shape[1], path)?;
     }
     start_backbone(model, arrays, path).map_err(|source| misfit(path, source))
 }

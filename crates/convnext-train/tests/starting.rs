@@ -41,7 +41,7 @@ fn autoencoder(width: usize, seed: u64) -> Fcmae {
 /// Writes a model and returns where.
 fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNames) -> PathBuf {
     let path = folder.join("weights.safetensors");
-    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes };
+    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes };
     save_weights(&path, model, &metadata).unwrap();
     path
 }
@@ -112,13 +112,18 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
     let folder = tempfile::tempdir().unwrap();
     let source = classifier(3, 1);
     let good = micro(3);
-    let sizes = Preprocessing::for_size(32);
+    let sizes = Preprocessing::for_size(32, 3);
     for (model, preprocessing, classes, what) in [
-        (ModelConfig { stem_stride: 0, ..good.clone() }, sizes, names(&[]), "stem stride is 0"),
-        (ModelConfig { depths: [1, 1, 1 << 60, 1], ..good.clone() }, sizes, names(&[]), "depths is"),
-        (ModelConfig { widths: [16, 32, 64, 1 << 60], ..good.clone() }, sizes, names(&[]), "widths is"),
-        (good.clone(), Preprocessing { image_size: 0, ..sizes }, names(&[]), "image size is 0"),
-        (good.clone(), Preprocessing { std: [0.0; 3], ..sizes }, names(&[]), "std is"),
+        (ModelConfig { stem_stride: 0, ..good.clone() }, sizes.clone(), names(&[]), "stem stride is 0"),
+        (ModelConfig { depths: [1, 1, 1 << 60, 1], ..good.clone() }, sizes.clone(), names(&[]), "depths is"),
+        (
+            ModelConfig { widths: [16, 32, 64, 1 << 60], ..good.clone() },
+            sizes.clone(),
+            names(&[]),
+            "widths is",
+        ),
+        (good.clone(), Preprocessing { image_size: 0, ..sizes.clone() }, names(&[]), "image size is 0"),
+        (good.clone(), Preprocessing { std: vec![0.0; 3], ..sizes.clone() }, names(&[]), "std is"),
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {
         let path = folder.path().join("weights.safetensors");
@@ -142,8 +147,45 @@ fn weights_that_are_not_finite_are_not_written() {
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
     let kind = WeightKind::Classifier { model: micro(3) };
-    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32), classes: names(&[]) };
+    let metadata =
+        WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes: names(&[]) };
     let message = save_weights(&path, &model, &metadata).unwrap_err().to_string();
     assert!(message.contains("stages.1.0.norm.bias"), "{message}");
     assert!(!path.exists());
+}
+
+#[test]
+fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |channels: usize, seed| {
+        let config = FcmaeConfig::new(ModelConfig { input_channels: channels, ..micro(0) });
+        Fcmae::new(&config, Seed(seed), &Device::flex()).unwrap()
+    };
+    let write_of = |channels: usize| {
+        let source = of(channels, 1);
+        let path = folder.path().join(format!("{channels}.safetensors"));
+        let kind = WeightKind::Fcmae { fcmae: source.config().clone() };
+        let preprocessing = Preprocessing::for_size(32, channels);
+        save_weights(&path, &source, &WeightMetadata { kind, preprocessing, classes: names(&[]) }).unwrap();
+        (path, values(&source))
+    };
+    let (colours, source) = write_of(3);
+    let stem = "encoder.downsample_layers.0.0.weight";
+    let grey = values(&start_from(of(1, 2), &colours, &names(&[])).unwrap());
+    let sums: Vec<f32> = source[stem].chunks(3).map(|colours| colours.iter().sum()).collect();
+    assert_eq!(grey[stem], sums);
+    assert_eq!(grey["encoder.stages.2.1.pwconv1.weight"], source["encoder.stages.2.1.pwconv1.weight"]);
+    assert_eq!(grey["proj.weight"], source["proj.weight"]);
+    assert_eq!(grey["pred.weight"], values(&of(1, 2))["pred.weight"], "what is predicted is drawn anew");
+
+    let (five, _) = write_of(5);
+    for channels in [1, 3] {
+        let message = start_from(of(channels, 2), &five, &names(&[])).unwrap_err().to_string();
+        assert!(message.contains("downsample_layers.0.0.weight"), "{message}");
+    }
+    // Plain loading takes what the file holds.
+    assert_eq!(
+        convnext_train::load_fcmae(&five, &Device::flex()).unwrap().0.config().encoder.input_channels,
+        5
+    );
 }

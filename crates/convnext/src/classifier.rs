@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::prelude::*;
 use convnext_core::{ClassNames, Preprocessing};
 use convnext_data::{Picture, prepare_for_evaluation};
-use convnext_nn::{ConvNext, DropPath, Precision, tensor_values};
+use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{TrainError, load_classifier, log_probabilities};
 use serde::Serialize;
 
@@ -74,11 +74,15 @@ impl Classifier {
     /// For each picture all classes, the likeliest first.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when the network does not take colour pictures, [`TrainError::NotFinite`] when
+    /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
     pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<Vec<Prediction>>, TrainError> {
         if pictures.is_empty() {
             return Ok(Vec::new());
+        }
+        let expected = self.preprocessing.channels();
+        if let Some(other) = pictures.iter().find(|picture| picture.channels() != expected) {
+            return Err(ModelError::Channels { expected, found: other.channels() }.into());
         }
         let images = pictures_to_tensor(pictures, &self.preprocessing, &self.device);
         let logits = self.model.forward(images, &DropPath::none())?;
@@ -107,7 +111,7 @@ impl Classifier {
     }
 }
 
-/// Prepared pictures as one batch, `[N, 3, size, size]`.
+/// Prepared pictures as one batch, `[N, channels, size, size]`.
 pub(crate) fn pictures_to_tensor(
     pictures: &[Picture],
     preprocessing: &Preprocessing,
@@ -116,5 +120,5 @@ pub(crate) fn pictures_to_tensor(
     let size = preprocessing.image_size;
     let values: Vec<f32> =
         pictures.iter().flat_map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, size, size]), device)
+    Tensor::from_data(TensorData::new(values, [pictures.len(), preprocessing.channels(), size, size]), device)
 }

@@ -10,7 +10,8 @@
 //!
 //! let classifier = Classifier::load(Path::new("weights.safetensors"))?;
 //! let bytes = std::fs::read("photo.jpg")?;
-//! let picture = convnext::data::decode(&bytes, "photo.jpg", Orientation::Honour)?;
+//! let channels = classifier.preprocessing().channels();
+//! let picture = convnext::data::decode(&bytes, "photo.jpg", channels, Orientation::Honour)?;
 //! for prediction in &classifier.classify(&[picture])?[0][..3] {
 //!     println!("{:.1} % {}", 100.0 * prediction.probability, prediction.label);
 //! }

@@ -45,6 +45,11 @@ impl Reconstructor {
         self.model.config()
     }
 
+    /// Channels of the pictures.
+    pub fn channels(&self) -> usize {
+        self.preprocessing.channels()
+    }
+
     /// The patches of the pictures that the autoencoder was trained on.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod cli {
     mod bad_values;
     mod bad_weights;
     mod catalogue;
+    mod channels;
     mod classifying;
     mod data;
     mod devices;

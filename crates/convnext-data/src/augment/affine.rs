@@ -23,8 +23,8 @@ pub(super) fn rotation(picture: &Picture, degrees: f64) -> Matrix {
 pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]) -> Picture {
     let (width, height) = (picture.width(), picture.height());
     let source = Source::new(picture);
-    let mut rgb = vec![0; width * height * 3];
-    for (y, new_row) in rgb.as_chunks_mut::<3>().0.chunks_exact_mut(width).enumerate() {
+    let mut bytes = vec![0; width * height * 3];
+    for (y, new_row) in bytes.as_chunks_mut::<3>().0.chunks_exact_mut(width).enumerate() {
         let y = y as f64 + 0.5;
         for (x, new) in new_row.iter_mut().enumerate() {
             let x = x as f64 + 0.5;
@@ -33,7 +33,7 @@ pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8
             *new = if inside { source.colour(from_x, from_y) } else { fill };
         }
     }
-    Picture::from_parts(width, height, rgb)
+    Picture::from_parts(width, height, 3, bytes)
 }
 
 /// Red, green, blue and nothing: four values are two registers of plain x86-64.
@@ -53,7 +53,7 @@ impl Source {
         let (width, height) = (picture.width(), picture.height());
         let stride = width + 2 * Self::MARGIN;
         let mut pixels = Vec::with_capacity(stride * (height + 2 * Self::MARGIN));
-        let rows = picture.rgb().as_chunks::<3>().0;
+        let rows = picture.bytes().as_chunks::<3>().0;
         for y in 0..height + 2 * Self::MARGIN {
             let y = y.saturating_sub(Self::MARGIN).min(height - 1);
             let row = &rows[y * width..][..width];

@@ -1,6 +1,6 @@
 //! Operations that move a picture away from or towards a plainer one: Pillow's `ImageEnhance`.
 
-use crate::{Picture, augment::levels};
+use crate::{Picture, augment::levels, grey::grey};
 
 /// Pillow's `Image.blend` of one value: `plain` at the factor 0, `level` at 1, beyond it above.
 ///
@@ -18,7 +18,7 @@ pub(super) fn brightness(picture: Picture, factor: f64) -> Picture {
 
 /// `ImageEnhance.Contrast`: the plainer picture has one grey, the mean of the greyscale picture.
 pub(super) fn contrast(picture: Picture, factor: f64) -> Picture {
-    let pixels = picture.rgb().as_chunks::<3>().0;
+    let pixels = picture.bytes().as_chunks::<3>().0;
     let sum: u64 = pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
     let mean = (sum as f64 / pixels.len() as f64 + 0.5) as u8;
     levels::map(picture, |level| blend(mean, level, factor as f32))
@@ -27,17 +27,12 @@ pub(super) fn contrast(picture: Picture, factor: f64) -> Picture {
 /// `ImageEnhance.Color`: the plainer picture is the greyscale one.
 pub(super) fn color(picture: Picture, factor: f64) -> Picture {
     let (width, height) = (picture.width(), picture.height());
-    let mut rgb = picture.into_rgb();
-    for pixel in rgb.as_chunks_mut::<3>().0 {
+    let mut bytes = picture.into_bytes();
+    for pixel in bytes.as_chunks_mut::<3>().0 {
         let grey = grey(*pixel);
         *pixel = pixel.map(|level| blend(grey, level, factor as f32));
     }
-    Picture::from_parts(width, height, rgb)
-}
-
-/// Pillow's conversion to greyscale (ITU-R 601-2 in 16 bit fractions).
-fn grey([red, green, blue]: [u8; 3]) -> u8 {
-    ((u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471 + 0x8000) >> 16) as u8
+    Picture::from_parts(width, height, 3, bytes)
 }
 
 /// `ImageEnhance.Sharpness`: the plainer picture is smoothed by a 3 x 3 filter with 5 in the middle and 1
@@ -47,8 +42,8 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
     if width < 3 || height < 3 {
         return picture;
     }
-    let old = picture.rgb();
-    let mut rgb = old.to_vec();
+    let old = picture.bytes();
+    let mut bytes = old.to_vec();
     let row = width * 3;
     // Values of a row that have neighbours on both sides.
     let inner = row - 6;
@@ -56,7 +51,7 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
         // The nine neighbours of the inner values of this row, each as a row of its own.
         let neighbour = |down: usize, right: usize| &old[(y + down - 1) * row + right * 3..][..inner];
         let rows = [0, 1, 2].map(|down| [0, 1, 2].map(|right| neighbour(down, right)));
-        for (index, new) in rgb[y * row + 3..][..inner].iter_mut().enumerate() {
+        for (index, new) in bytes[y * row + 3..][..inner].iter_mut().enumerate() {
             let around: u32 = rows.iter().flatten().map(|values| u32::from(values[index])).sum();
             let level = rows[1][1][index];
             // Rounded. 13 is odd, so that there are no halves: integers give what Pillow's floats give.
@@ -64,5 +59,5 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
             *new = blend(smooth as u8, level, factor as f32);
         }
     }
-    Picture::from_parts(width, height, rgb)
+    Picture::from_parts(width, height, 3, bytes)
 }

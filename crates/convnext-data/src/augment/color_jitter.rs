@@ -23,6 +23,9 @@ pub struct ColorJitter {
 
 impl ColorJitter {
     /// The changed picture.
+    ///
+    /// # Panics
+    /// When the picture has other than three channels.
     pub fn apply(&self, picture: Picture, rng: &mut impl rand::Rng) -> Picture {
         // No operation moves pixels, so there is nothing to fill.
         self.draw(rng).into_iter().fold(picture, |picture, operation| operation.apply(picture, [0; 3]))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 
-/// Fills a random rectangle of a normalised picture with noise: every value of every colour is drawn from
+/// Fills a random rectangle of a normalised picture with noise: every value of every channel is drawn from
 /// the normal distribution with mean 0 and standard deviation 1.
 ///
 /// The rectangle takes between 0.02 and a third of the area, with equal probability; the logarithm of
@@ -21,19 +21,16 @@ pub struct RandomErasing {
 }
 
 impl RandomErasing {
-    /// Changes the values of a picture, of shape `[3, height, width]`.
-    ///
-    /// # Panics
-    /// When there are fewer values than the sides promise.
+    /// Changes the values of a picture, of shape `[channels, height, width]`.
     pub fn apply(&self, values: &mut [f32], height: usize, width: usize, rng: &mut impl rand::Rng) {
         if rng.random::<f64>() >= self.probability {
             return;
         }
         let Some((rows, columns)) = rectangle(height, width, rng) else { return };
-        for colour in 0..3 {
+        for channel in values.chunks_exact_mut(height * width) {
             for row in rows.clone() {
-                let start = (colour * height + row) * width;
-                for value in &mut values[start + columns.start..start + columns.end] {
+                let start = row * width;
+                for value in &mut channel[start + columns.start..start + columns.end] {
                     *value = StandardNormal.sample(rng);
                 }
             }

@@ -64,7 +64,7 @@ pub(super) fn equalize(picture: Picture) -> Picture {
 /// How often each value occurs in each colour.
 fn histograms(picture: &Picture) -> [[usize; 256]; 3] {
     let mut counts = [[0; 256]; 3];
-    for pixel in picture.rgb().as_chunks::<3>().0 {
+    for pixel in picture.bytes().as_chunks::<3>().0 {
         for (colour, &level) in counts.iter_mut().zip(pixel) {
             colour[usize::from(level)] += 1;
         }
@@ -75,11 +75,11 @@ fn histograms(picture: &Picture) -> [[usize; 256]; 3] {
 /// Replaces every value by the table of its colour.
 fn replace(picture: Picture, tables: &[Table; 3]) -> Picture {
     let (width, height) = (picture.width(), picture.height());
-    let mut rgb = picture.into_rgb();
-    for pixel in rgb.as_chunks_mut::<3>().0 {
+    let mut bytes = picture.into_bytes();
+    for pixel in bytes.as_chunks_mut::<3>().0 {
         for (level, table) in pixel.iter_mut().zip(tables) {
             *level = table[usize::from(*level)];
         }
     }
-    Picture::from_parts(width, height, rgb)
+    Picture::from_parts(width, height, 3, bytes)
 }

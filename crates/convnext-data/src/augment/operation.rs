@@ -1,5 +1,7 @@
 //! The operations that augmentation is made of.
 
+use convnext_core::COLOURS;
+
 use crate::{
     Picture,
     augment::{affine, blend, levels},
@@ -45,7 +47,11 @@ pub enum Operation {
 
 impl Operation {
     /// The changed picture. Pixels that come from outside the picture get the colour `fill`.
-    pub fn apply(self, picture: Picture, fill: [u8; 3]) -> Picture {
+    ///
+    /// # Panics
+    /// When the picture has other than three channels.
+    pub fn apply(self, picture: Picture, fill: [u8; COLOURS]) -> Picture {
+        assert_eq!(picture.channels(), COLOURS, "operations change red, green and blue");
         let (width, height) = (picture.width() as f64, picture.height() as f64);
         let transform = |matrix| affine::transform(&picture, matrix, fill);
         match self {

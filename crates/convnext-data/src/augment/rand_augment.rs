@@ -57,6 +57,9 @@ fn enhancement(share: f64, sign: f64) -> f64 {
 
 impl RandAugment {
     /// The changed picture. Pixels that come from outside the picture get the colour `fill`.
+    ///
+    /// # Panics
+    /// When the picture has other than three channels.
     pub fn apply(&self, picture: Picture, fill: [u8; 3], rng: &mut impl rand::Rng) -> Picture {
         (0..self.operations).fold(picture, |picture, _| match self.draw(rng) {
             Some(operation) => operation.apply(picture, fill),

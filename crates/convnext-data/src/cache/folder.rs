@@ -1,6 +1,6 @@
 //! Decoded pictures in a folder.
 //!
-//! Two files for each data set: `.rgb` has the pixels of all pictures, one after the other as they were
+//! Two files for each data set and number of channels: `.pixels` has the pixels of all pictures, one after the other as they were
 //! decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
 //! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk
 //! in another order, fits no check sum and is decoded again.
@@ -20,6 +20,8 @@ use crate::{DataError, Dataset, Orientation, Picture, storage::Stamp};
 /// The pictures of one data set.
 #[derive(Debug)]
 pub(crate) struct FolderCache {
+    /// Channels of every picture.
+    channels: usize,
     /// The path of both files, without their endings.
     name: PathBuf,
     slots: SharedFile,
@@ -90,6 +92,7 @@ impl FolderCache {
     pub(crate) fn open(
         folder: &Path,
         dataset: &Dataset,
+        channels: usize,
         orientation: Orientation,
     ) -> Result<Self, DataError> {
         let failed = |path: &Path, source| DataError::io("open", path.display().to_string(), source);
@@ -100,13 +103,14 @@ impl FolderCache {
             Orientation::Honour => "upright",
             Orientation::Ignore => "stored",
         };
-        let name = folder.join(format!("pictures-{:08x}-{turned}-v{version}", dataset.fingerprint()));
+        let name =
+            folder.join(format!("pictures-{:08x}-{channels}-{turned}-v{version}", dataset.fingerprint()));
         let open = |ending: &str| {
             let path = PathBuf::from(format!("{}.{ending}", name.display()));
             let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             options.map_err(|source| failed(&path, source))
         };
-        let (slots, pixels) = (open("slots")?, open("rgb")?);
+        let (slots, pixels) = (open("slots")?, open("pixels")?);
         let end = pixels.metadata().map_err(|source| failed(&name, source))?.len();
         // Two that add would write over each other: no wrong picture would come of it, but lost ones.
         let grows = match pixels.try_lock() {
@@ -124,7 +128,7 @@ impl FolderCache {
             }
         };
         let (slots, pixels) = (SharedFile::new(slots), SharedFile::new(pixels));
-        Ok(Self { name, slots, pixels, end: Mutex::new(end), grows: AtomicBool::new(grows) })
+        Ok(Self { channels, name, slots, pixels, end: Mutex::new(end), grows: AtomicBool::new(grows) })
     }
 
     /// The picture of a sample, if it is there, whole, and of a file with this stamp.
@@ -133,12 +137,12 @@ impl FolderCache {
         self.slots.read_at(&mut bytes, (sample * Slot::BYTES) as u64).ok()?;
         let slot = Slot::from_bytes(&bytes, sample).filter(|slot| slot.stamp == stamp)?;
         let (width, height) = (slot.width as usize, slot.height as usize);
-        let mut rgb = vec![0; width.checked_mul(height)?.checked_mul(3)?];
-        self.pixels.read_at(&mut rgb, slot.offset).ok()?;
-        if crc32fast::hash(&rgb) != slot.pixel_sum {
+        let mut bytes = vec![0; width.checked_mul(height)?.checked_mul(self.channels)?];
+        self.pixels.read_at(&mut bytes, slot.offset).ok()?;
+        if crc32fast::hash(&bytes) != slot.pixel_sum {
             return None;
         }
-        Picture::new(width, height, rgb).ok()
+        Picture::new(width, height, self.channels, bytes).ok()
     }
 
     /// Keeps a picture. Where that fails, such as on a full disk, no more are kept.
@@ -146,18 +150,18 @@ impl FolderCache {
         if !self.grows.load(Ordering::Relaxed) {
             return;
         }
-        let rgb = picture.rgb();
+        let bytes = picture.bytes();
         let offset = {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             let offset = *end;
-            *end += rgb.len() as u64;
+            *end += bytes.len() as u64;
             offset
         };
         let (width, height) = (picture.width() as u32, picture.height() as u32);
-        let slot = Slot { offset, stamp, width, height, pixel_sum: crc32fast::hash(rgb) };
+        let slot = Slot { offset, stamp, width, height, pixel_sum: crc32fast::hash(bytes) };
         let written = self
             .pixels
-            .write_at(rgb, offset)
+            .write_at(bytes, offset)
             .and_then(|()| self.slots.write_at(&slot.to_bytes(sample), (sample * Slot::BYTES) as u64));
         if let Err(error) = written
             && self.grows.swap(false, Ordering::Relaxed)

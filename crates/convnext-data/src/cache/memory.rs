@@ -38,7 +38,7 @@ impl MemoryCache {
         }
         // Others go on meanwhile; two threads that want the same picture both decode it.
         let picture = Arc::new(decode()?);
-        let bytes = picture.rgb().len() as u64;
+        let bytes = picture.bytes().len() as u64;
         let mut kept = lock();
         if bytes <= self.limit - kept.bytes && !kept.pictures.contains_key(&sample) {
             kept.bytes += bytes;
@@ -59,9 +59,9 @@ mod tests {
         let sides = [(2, 2), (2, 2), (2, 2), (1, 2)];
         for _ in 0..2 {
             for (sample, (width, height)) in sides.into_iter().enumerate() {
-                let decode = || Picture::new(width, height, vec![sample as u8; width * height * 3]);
+                let decode = || Picture::new(width, height, 3, vec![sample as u8; width * height * 3]);
                 let picture = cache.picture(sample, decode).unwrap();
-                assert_eq!((picture.width(), picture.rgb()[0]), (width, sample as u8));
+                assert_eq!((picture.width(), picture.bytes()[0]), (width, sample as u8));
             }
         }
         let kept = cache.kept.lock().unwrap();
@@ -70,6 +70,6 @@ mod tests {
         assert_eq!((samples, kept.bytes), (vec![0, 1, 3], 30));
         drop(kept);
         let unused = || panic!("it is kept");
-        assert_eq!(cache.picture(1, unused).unwrap().rgb(), [1; 12]);
+        assert_eq!(cache.picture(1, unused).unwrap().bytes(), [1; 12]);
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn fingerprint(picture: &Picture) -> Fingerprint {
     let mut hash = Xxh3::new();
     // Pixels alone are the same for 2x3 and 3x2 of one colour; with the width they tell the height.
     hash.update(&(picture.width() as u64).to_le_bytes());
-    hash.update(picture.rgb());
+    hash.update(picture.bytes());
     hash.digest128().to_le_bytes()
 }
 

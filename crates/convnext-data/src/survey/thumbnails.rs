@@ -87,11 +87,11 @@ mod tests {
             (97, 500, (19, 96)),
             (1000, 1, (96, 1)),
         ] {
-            let picture = Picture::new(width, height, vec![5; width * height * 3]).unwrap();
+            let picture = Picture::new(width, height, 3, vec![5; width * height * 3]).unwrap();
             let image = SurveyedImage { name: String::new(), part: 0, class: None };
             let thumbnail = Thumbnail::of(&picture, image);
             assert_eq!((thumbnail.width, thumbnail.height), expected, "{width}x{height}");
-            let small = crate::decode(&thumbnail.png, "thumbnail", crate::Orientation::Honour).unwrap();
+            let small = crate::decode(&thumbnail.png, "thumbnail", 3, crate::Orientation::Honour).unwrap();
             assert_eq!((small.width(), small.height()), expected);
             assert_eq!(small.pixel(0, 0), [5; 3]);
         }

@@ -173,3 +173,7 @@ decode("gray.tif", 0)
 with open("manifest.json", "w") as file:
     json.dump(manifest, file, indent=1)
     file.write("\n")
+
+# Greyscale: what Pillow makes of colours, alpha left out.
+for name in ["photo", "rgba"]:
+    save(Image.open(f"{name}.png").convert("L"), f"{name}-grey.png")

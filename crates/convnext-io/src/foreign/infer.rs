@@ -46,7 +46,7 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
         2 => 112,
         _ => 224,
     };
-    let preprocessing = Preprocessing::for_size(image_size);
+    let preprocessing = Preprocessing::for_size(image_size, kind.backbone().input_channels);
     let metadata = WeightMetadata { kind, preprocessing, classes: ClassNames::default() };
     match metadata.validate() {
         Ok(()) => Ok(metadata),

@@ -13,7 +13,7 @@ fn metadata() -> WeightMetadata {
     let model = ModelConfig { drop_path: 0.1, ..speck() };
     WeightMetadata {
         kind: WeightKind::Classifier { model },
-        preprocessing: Preprocessing::for_size(32),
+        preprocessing: Preprocessing::for_size(32, 1),
         classes: ClassNames(vec!["cat".into(), "Hündin \"Δ\"".into()]),
     }
 }

@@ -1,6 +1,6 @@
 //! What happens to pictures and batches.
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
+use convnext_core::{imagenet_mean, imagenet_std};
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -42,8 +42,8 @@ fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ran
 }
 
 impl AugmentationRecipe {
-    /// The transform for images of a size.
-    pub fn transform(&self, image_size: usize) -> TrainTransform {
+    /// The transform for images of a size and so many channels.
+    pub fn transform(&self, image_size: usize, channels: usize) -> TrainTransform {
         let crop = match self.small_padding {
             Some(padding) if image_size <= SMALL_IMAGE => TrainCrop::Padded { padding },
             _ => TrainCrop::RandomResized { scale: self.crop_scale, ratio: self.crop_ratio },
@@ -58,8 +58,8 @@ impl AugmentationRecipe {
                 saturation: most,
             }),
             rand_augment: self.rand_augment,
-            mean: IMAGENET_MEAN,
-            std: IMAGENET_STD,
+            mean: imagenet_mean(channels),
+            std: imagenet_std(channels),
             erasing: is_on(self.random_erasing).map(|probability| RandomErasing { probability }),
         }
     }

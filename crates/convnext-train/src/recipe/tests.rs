@@ -15,7 +15,7 @@ fn the_built_in_recipes_parse() {
     for name in FinetuneRecipe::names() {
         for start in [Start::Scratch, Start::Weights] {
             let recipe = FinetuneRecipe::load(name, &[], start).unwrap();
-            recipe.augmentation.transform(recipe.regularization.image_size).validate().unwrap();
+            recipe.augmentation.transform(recipe.regularization.image_size, 3).validate().unwrap();
         }
     }
 }
@@ -209,8 +209,8 @@ fn another_length_keeps_the_share_of_the_warm_up() {
 #[test]
 fn small_images_are_padded_only_where_the_recipe_says() {
     let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
-    assert!(matches!(pretrain.transform(32).crop, TrainCrop::RandomResized { .. }));
+    assert!(matches!(pretrain.transform(32, 3).crop, TrainCrop::RandomResized { .. }));
     let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
-    assert_eq!(finetune.transform(32).crop, TrainCrop::Padded { padding: 4 });
-    assert!(matches!(finetune.transform(64).crop, TrainCrop::RandomResized { .. }));
+    assert_eq!(finetune.transform(32, 3).crop, TrainCrop::Padded { padding: 4 });
+    assert!(matches!(finetune.transform(64, 3).crop, TrainCrop::RandomResized { .. }));
 }

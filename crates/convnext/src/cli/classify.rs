@@ -57,8 +57,10 @@ struct Answer {
 pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
+    let channels = classifier.preprocessing().channels();
+    let pictures = Pictures::find(&arguments.images, channels, arguments.pictures.orientation())?;
     let mut answers = Answers { classifier, top_k: arguments.top_k, waiting: Vec::new(), done: Vec::new() };
-    for read in Pictures::find(&arguments.images, arguments.pictures.orientation())?.read() {
+    for read in pictures.read() {
         let (name, picture) = read?;
         answers.add(name, picture)?;
     }

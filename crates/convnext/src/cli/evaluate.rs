@@ -87,7 +87,7 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluat
         classifier.model(),
         classifier.classes(),
         &dataset,
-        &arguments.preprocessing(*classifier.preprocessing()),
+        &arguments.preprocessing(classifier.preprocessing().clone()),
         &arguments.reading(threads),
         |images| bar.set_position(images as u64),
     )?;
@@ -124,7 +124,10 @@ impl EvaluateArguments {
 
     /// As the weights say, or for another size.
     fn preprocessing(&self, of_weights: Preprocessing) -> Preprocessing {
-        self.image_size.map_or(of_weights, Preprocessing::for_size)
+        match self.image_size {
+            Some(size) => of_weights.at_size(size),
+            None => of_weights,
+        }
     }
 
     fn reading(&self, threads: usize) -> Reading {

@@ -99,8 +99,12 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         None => "warped".to_owned(),
     };
     let mut text = format!(
-        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px, {crop}",
-        backbone.depths, backbone.widths, backbone.stem_stride, metadata.preprocessing.image_size
+        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px and {} channel(s), {crop}",
+        backbone.depths,
+        backbone.widths,
+        backbone.stem_stride,
+        metadata.preprocessing.image_size,
+        backbone.input_channels
     );
     if !metadata.classes.is_empty() {
         text.push_str(&format!("\nclasses: {}", metadata.classes.0.join(", ")));

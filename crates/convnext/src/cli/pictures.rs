@@ -9,6 +9,7 @@ use convnext::data::{Dataset, Orientation, Picture, decode, open_unlabelled};
 /// Pictures in the order of the command line, none of them read yet.
 pub(crate) struct Pictures {
     sources: Vec<Source>,
+    channels: usize,
     orientation: Orientation,
 }
 
@@ -19,8 +20,8 @@ enum Source {
 }
 
 impl Pictures {
-    /// Looks into the folders and archives among the paths.
-    pub(crate) fn find(paths: &[PathBuf], orientation: Orientation) -> anyhow::Result<Self> {
+    /// Looks into the folders and archives among the paths, for pictures of so many channels.
+    pub(crate) fn find(paths: &[PathBuf], channels: usize, orientation: Orientation) -> anyhow::Result<Self> {
         let mut sources = Vec::new();
         for path in paths {
             if path.is_dir() || is_archive(path) {
@@ -31,7 +32,7 @@ impl Pictures {
                 sources.push(Source::File(path.clone()));
             }
         }
-        Ok(Self { sources, orientation })
+        Ok(Self { sources, channels, orientation })
     }
 
     /// What each picture is called: its path, and in an archive the archive's and its own.
@@ -41,7 +42,7 @@ impl Pictures {
 
     /// Reads the pictures one after the other.
     pub(crate) fn read(&self) -> impl Iterator<Item = anyhow::Result<(String, Picture)>> {
-        self.sources.iter().map(|source| Ok((source.name(), source.read(self.orientation)?)))
+        self.sources.iter().map(|source| Ok((source.name(), source.read(self.channels, self.orientation)?)))
     }
 }
 
@@ -53,7 +54,7 @@ impl Source {
         }
     }
 
-    fn read(&self, orientation: Orientation) -> anyhow::Result<Picture> {
+    fn read(&self, channels: usize, orientation: Orientation) -> anyhow::Result<Picture> {
         match self {
             Self::File(path) => {
                 let name = self.name();
@@ -62,9 +63,9 @@ impl Source {
                         "cannot read {name}: {error}; check that the path is right and the file readable"
                     )
                 })?;
-                Ok(decode(&bytes, &name, orientation)?)
+                Ok(decode(&bytes, &name, channels, orientation)?)
             }
-            Self::Member { collection, index } => Ok(collection.picture(*index, orientation)?),
+            Self::Member { collection, index } => Ok(collection.picture(*index, channels, orientation)?),
         }
     }
 }

@@ -100,7 +100,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let mut recipe = PretrainRecipe::choose(&training.recipe, &training.settings, &situation)?;
 
     let mut model = match metadata.as_ref().map(|metadata| &metadata.kind) {
-        Some(WeightKind::Fcmae { fcmae }) => fcmae.clone(),
+        Some(WeightKind::Fcmae { fcmae }) => FcmaeConfig { encoder: backbone, ..fcmae.clone() },
         _ => FcmaeConfig {
             mask_ratio: recipe.masking.ratio,
             normalize_target: recipe.masking.normalize_target,

@@ -19,7 +19,8 @@ use super::{Machine, set_up};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Each picture written shows the original, what the encoder saw, and the reconstruction.
+Each picture written shows the original, what the encoder saw, and the reconstruction: greyscale of one
+channel, and of more than three channels the first three.
 
 Examples:
   convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out pictures
@@ -75,7 +76,8 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })?;
-    let pictures = Pictures::find(&arguments.images, arguments.pictures.orientation())?;
+    let pictures =
+        Pictures::find(&arguments.images, reconstructor.channels(), arguments.pictures.orientation())?;
     let mut taken = HashSet::new();
     let mut answers = Vec::new();
     for (index, read) in pictures.read().enumerate() {

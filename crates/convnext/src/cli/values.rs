@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model};
+use convnext::core::{
+    COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model,
+};
 use convnext::data::{Cache, Orientation};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe, available_memory};
@@ -57,6 +59,11 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
 /// The side of an image in pixels.
 pub(crate) fn image_size(text: &str) -> Result<usize, String> {
     count_to(text, LARGEST_IMAGE)
+}
+
+/// Channels of pictures: more than any camera has is a slip of the fingers.
+fn channels(text: &str) -> Result<usize, String> {
+    count_to(text, 256)
 }
 
 /// Blocks of a decoder.
@@ -210,6 +217,10 @@ pub(crate) struct TrainingArguments {
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
     pub(crate) stem_stride: Option<usize>,
+    /// Channels of the images: 1 for greyscale, 3 for colours, others for TIFF files of so many bands
+    /// [default: that of the weights, or 3]
+    #[arg(long, value_name = "N", value_parser = channels)]
+    pub(crate) channels: Option<usize>,
     /// Highest learning rate, absolute [default: that of the recipe]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) lr: Option<f64>,
@@ -349,18 +360,25 @@ impl TrainingArguments {
         }
     }
 
-    /// The backbone: that of the weights to start from, or the named one.
+    /// The backbone: that of the weights to start from, or the named one, for as many channels as were asked for.
     pub(crate) fn backbone(&self, init: Option<(&Path, &ModelConfig)>) -> Result<ModelConfig, TrainError> {
         let Some((path, found)) = init else {
             let mut config = self.model.ok_or(TrainError::NoModel)?.config();
             config.stem_stride = self.stem_stride.unwrap_or(config.stem_stride);
+            config.input_channels = self.channels.unwrap_or(config.input_channels);
             return Ok(config);
         };
         let mut asked = self.model.map_or_else(|| found.clone(), ModelSize::config);
         asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
         let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.stem_stride);
         if shape(&asked) == shape(found) {
-            return Ok(found.clone());
+            let (found_channels, asked) =
+                (found.input_channels, self.channels.unwrap_or(found.input_channels));
+            if asked != found_channels && found_channels != COLOURS {
+                let path = path.to_owned();
+                return Err(TrainError::Channels { path, found: found_channels, asked });
+            }
+            return Ok(ModelConfig { input_channels: asked, ..found.clone() });
         }
         let describe = |config: &ModelConfig| format!("{}, stem stride {}", config.name, config.stem_stride);
         Err(TrainError::OtherModel { path: path.to_owned(), found: describe(found), asked: describe(&asked) })
@@ -380,6 +398,7 @@ mod tests {
         assert!(["0", "1025"].iter().all(|text| threads(text).is_err()));
         assert!(["0", "100000000"].iter().all(|text| image_size(text).is_err()));
         assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
+        assert!(["0", "257", "x"].iter().all(|text| channels(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
         assert!(["epochs", "=3"].iter().all(|text| setting(text).is_err()));
         assert!(model("giant").unwrap_err().contains("known models: atto"));
