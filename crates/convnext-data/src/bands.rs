@@ -114,9 +114,9 @@ fn without_colours(bytes: &[u8]) -> TiffResult<Vec<u8>> {
     let little = decoder.byte_order() == ByteOrder::LittleEndian;
     let directory = decoder.ifd_pointer().map_or(0, |pointer| pointer.0) as usize;
     let mut bytes = bytes.to_vec();
-    let read = |bytes: &[u8]| match bytes {
-        &[first, second, ..] if little => u16::from_le_bytes([first, second]),
-        &[first, second, ..] => u16::from_be_bytes([first, second]),
+    let read = |bytes: &[u8]| match *bytes {
+        [first, second, ..] if little => u16::from_le_bytes([first, second]),
+        [first, second, ..] => u16::from_be_bytes([first, second]),
         _ => 0,
     };
     let levels = PhotometricInterpretation::BlackIsZero.to_u16();
