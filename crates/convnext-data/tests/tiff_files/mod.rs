@@ -60,7 +60,6 @@ impl Bands {
             directory.write_tag(Tag::ExtraSamples, &vec![0_u16; channels - 3][..]).unwrap();
         }
         directory.finish().unwrap();
-        drop(encoder);
         bytes
     }
 }
