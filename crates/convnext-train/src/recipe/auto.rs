@@ -3,7 +3,7 @@
 //! The rules stand here, one after the other, and each says why it chose what it chose. How they were found, and how
 //! far from the best of a search they are: `docs/results/2026-11-25-auto.md`.
 
-use convnext_core::{Cost, ModelConfig};
+use convnext_core::{COLOURS, Cost, ModelConfig};
 
 use super::situation::{Origin, Situation};
 use crate::TrainError;
@@ -68,6 +68,9 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     }
     let drop_path = drop_path(parameters);
     rules.push(rule("regularization.drop_path", drop_path, "grows with the model"));
+    if situation.origin == Origin::Scratch && epochs >= MANY_EPOCHS {
+        rules.extend(strong_augmentation(situation.model));
+    }
     if imbalance(situation.class_sizes) >= UNBALANCED {
         rules.push(rule(
             "regularization.class_weights",
@@ -155,6 +158,18 @@ fn drop_path(parameters: f64) -> f64 {
     }
 }
 
+/// From so many epochs on, a training from scratch learns its pictures by heart unless they change.
+const MANY_EPOCHS: f64 = 150.0;
+
+/// What Tables 9 to 13 do to pictures; RandAugment where they are in colour.
+fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
+    let why = "few images that are seen often from scratch are learned by heart otherwise";
+    let in_colour = model.input_channels == COLOURS;
+    let colours = in_colour.then(|| rule("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
+    let others = [("augmentation.random_erasing", 0.25), ("mixing.mixup", 0.8), ("mixing.cutmix", 1.0)];
+    colours.into_iter().chain(others.map(|(key, value)| rule(key, value, why))).collect()
+}
+
 /// From so many times the images of the smallest class on, classes are weighed.
 const UNBALANCED: f64 = 2.0;
 
@@ -196,6 +211,17 @@ mod tests {
         };
         assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
         assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
+    }
+
+    #[test]
+    fn few_images_from_scratch_are_changed_a_lot() {
+        let is_strong = |origin, sizes: &[usize]| {
+            of("micro", origin, sizes).iter().any(|rule| rule.key == "mixing.mixup")
+        };
+        assert!(is_strong(Origin::Scratch, &[10; 10]) && !is_strong(Origin::Scratch, &[100; 10]));
+        assert!(!is_strong(Origin::Pretrained, &[10; 10]));
+        let grey = ModelConfig { input_channels: 1, ..find_model("micro").unwrap().config() };
+        assert!(strong_augmentation(&grey).iter().all(|rule| rule.key != "augmentation.rand_augment"));
     }
 
     #[test]
