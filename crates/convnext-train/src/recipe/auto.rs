@@ -38,7 +38,7 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     let parameters = parameters(situation.model)?;
     let (batch, epochs) = (batch(situation.images), epochs(images, situation.origin));
     let warm_up = epochs * warm_up_share(situation.origin);
-    let rate = rate(parameters, batch, situation.origin);
+    let rate = if situation.head_only { HEAD_RATE } else { rate(parameters, batch, situation.origin) };
     // A start from scratch has keys of its own for these two.
     let [warm_up_key, rate_key] = match situation.origin {
         Origin::Scratch => ["from_scratch.warmup_epochs", "from_scratch.learning_rate"],
@@ -56,7 +56,12 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
         rule(
             rate_key,
             rate,
-            format!("{million:.1} M parameters, steps of {batch}, {}", situation.origin.in_words()),
+            match situation.head_only {
+                true => "a head alone bears a high rate, whatever is below it".to_owned(),
+                false => {
+                    format!("{million:.1} M parameters, steps of {batch}, {}", situation.origin.in_words())
+                }
+            },
         ),
     ];
     if let Some(decay) = layer_decay(situation) {
@@ -137,6 +142,9 @@ fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
     round(of_model * (batch as f64 / 64.0).sqrt())
 }
 
+/// The highest rate of a head that learns alone: AdamW on one linear layer.
+const HEAD_RATE: f64 = 1e-2;
+
 /// Two digits are enough for a rate.
 fn round(rate: f64) -> f64 {
     format!("{rate:.1e}").parse().unwrap_or(rate)
@@ -145,7 +153,7 @@ fn round(rate: f64) -> f64 {
 /// The rate of a layer over that of the next, for models with many layers that start from weights.
 fn layer_decay(situation: &Situation<'_>) -> Option<f64> {
     let layers: usize = situation.model.depths.iter().sum();
-    let deep = layers >= 12 && situation.origin != Origin::Scratch;
+    let deep = layers >= 12 && situation.origin != Origin::Scratch && !situation.head_only;
     deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
 }
 
@@ -192,7 +200,15 @@ mod tests {
     fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
         let model = find_model(model).unwrap().config();
         let images = class_sizes.iter().sum();
-        finetuning(&Situation { model: &model, origin, images, class_sizes, image_size: None }).unwrap()
+        finetuning(&Situation {
+            model: &model,
+            origin,
+            head_only: false,
+            images,
+            class_sizes,
+            image_size: None,
+        })
+        .unwrap()
     }
 
     #[test]
@@ -211,6 +227,25 @@ mod tests {
         };
         assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
         assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
+    }
+
+    #[test]
+    fn a_head_alone_learns_fast_whatever_the_model() {
+        for model in ["micro", "base"] {
+            let model = find_model(model).unwrap().config();
+            let (origin, class_sizes) = (Origin::Pretrained, &[50; 10][..]);
+            let situation = Situation {
+                model: &model,
+                origin,
+                head_only: true,
+                images: 500,
+                class_sizes,
+                image_size: None,
+            };
+            let rules = finetuning(&situation).unwrap();
+            assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
+            assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));
+        }
     }
 
     #[test]

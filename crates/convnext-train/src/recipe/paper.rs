@@ -92,7 +92,14 @@ mod tests {
         let model = find_model(model).unwrap().config();
         let class_sizes = vec![10; classes];
         let images = 10 * classes;
-        let situation = Situation { model: &model, origin, images, class_sizes: &class_sizes, image_size };
+        let situation = Situation {
+            model: &model,
+            origin,
+            head_only: false,
+            images,
+            class_sizes: &class_sizes,
+            image_size,
+        };
         finetuning_row(&situation).map_err(|error| error.to_string())
     }
 

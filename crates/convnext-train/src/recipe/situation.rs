@@ -11,6 +11,8 @@ pub struct Situation<'a> {
     pub model: &'a ModelConfig,
     /// What it starts from.
     pub origin: Origin,
+    /// Whether only the head learns, as in a linear probe.
+    pub head_only: bool,
     /// Images to learn from.
     pub images: usize,
     /// Of these, the images of each class; empty without labels.

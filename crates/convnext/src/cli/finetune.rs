@@ -120,6 +120,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let situation = Situation {
         model: &model,
         origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        head_only: matches!(arguments.freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &images.train.labels_per_class(),
         image_size: training.image_size,

@@ -93,6 +93,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let situation = Situation {
         model: &backbone,
         origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        head_only: false,
         images: images.len(),
         class_sizes: &[],
         image_size: training.image_size,
