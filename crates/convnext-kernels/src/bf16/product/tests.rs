@@ -1,0 +1,190 @@
+//! Products against their definition in f64.
+
+use super::*;
+use crate::bf16::columns::PackColumns;
+use crate::bf16::rows::{PackRows, lines};
+use crate::bf16::{bf16_ladder, pair};
+use crate::packed::Matrix;
+use crate::testing::noise;
+
+fn rounded(value: f32) -> f64 {
+    f64::from(f32::from_bits(pair(0.0, value)))
+}
+
+/// The product of the rounded values.
+fn plain(left: &[f32], right: &[f32], shape: [usize; 3]) -> Vec<f64> {
+    product_in_f64(left, right, shape, rounded)
+}
+
+/// The product of what is made of the values.
+fn product_in_f64(
+    left: &[f32],
+    right: &[f32],
+    [m, n, k]: [usize; 3],
+    made_of: impl Fn(f32) -> f64,
+) -> Vec<f64> {
+    let mut out = vec![0.0; m * n];
+    for (out, left) in out.chunks_exact_mut(n).zip(left.chunks_exact(k)) {
+        for (factor, right) in left.iter().zip(right.chunks_exact(n)) {
+            let factor = made_of(*factor);
+            out.iter_mut().zip(right).for_each(|(out, &value)| *out += factor * made_of(value));
+        }
+    }
+    out
+}
+
+fn turn(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..rows * columns).map(|i| values[(i % rows) * columns + i / rows]).collect()
+}
+
+fn check(what: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        let error = (f64::from(*found) - expected).abs();
+        assert!(error < 2e-4, "{what}: {found}, {expected}");
+    }
+}
+
+#[test]
+fn products_of_any_shape_follow_the_definition() {
+    let shapes = [
+        [1, 1, 1],
+        [5, 7, 3],
+        [64, 40, 160],
+        [33, 129, 17],
+        [30, 16, 70],
+        [25, 96, 33],
+        [13, 80, 600],
+        [7, 40, 3200],
+    ];
+    for [m, n, k] in shapes {
+        let (left, right, bias) = (noise(m * k, 1), noise(k * n, 2), noise(n, 3));
+        let right_turned = turn(&right, k, n);
+        let mut expected = plain(&left, &right, [m, n, k]);
+        for (place, value) in expected.iter_mut().enumerate() {
+            *value += f64::from(bias[place % n]);
+        }
+        for (name, bf16) in bf16_ladder() {
+            let mut pairs = vec![0; m * count(k)];
+            bf16.dispatch(PackColumns { rows: &left, columns: k, pairs: &mut pairs });
+            for matrix in [Matrix::new(&right, k, n), Matrix::new(&right_turned, n, k).transposed()] {
+                for packed in [PackedPairs::new(bf16, matrix), PackedPairs::of_whole_blocks(bf16, matrix)] {
+                    let mut out = vec![f32::NAN; m * n];
+                    let mut finish = Store { out: &mut out, columns: n, bias: Some(&bias) };
+                    let (left, right) = (Left::Columns(&pairs), Right::Packed(&packed));
+                    product(bf16, Kernel::ProductForward, left, 0..m, &right, &mut finish);
+                    check(&format!("{name}, {m} x {n} x {k}"), &out, &expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_weights_are_added_piece_by_piece() {
+    for (rows, outputs, inputs) in [(70, 101, 33), (7, 160, 40), (49, 30, 96)] {
+        let (left, right, before) =
+            (noise(rows * outputs, 1), noise(rows * inputs, 2), noise(outputs * inputs, 3));
+        let mut expected = plain(&turn(&left, rows, outputs), &right, [outputs, inputs, rows]);
+        expected.iter_mut().zip(&before).for_each(|(value, before)| *value += f64::from(*before));
+        for (name, bf16) in bf16_ladder() {
+            let [left, right] = [(&left, outputs), (&right, inputs)].map(|(rows_of, columns)| {
+                let mut pairs = vec![0; lines(rows) * padded(columns)];
+                bf16.dispatch(PackRows { rows: rows_of, columns, pairs: &mut pairs });
+                pairs
+            });
+            let mut sums = before.clone();
+            add_turned_product(bf16, [&left, &right], [outputs, inputs], &mut sums);
+            check(name, &sums, &expected);
+        }
+    }
+}
+
+/// What goes in is rounded to 8 bits, an error of at most 2^-8 each and 2^-7 of a product; sums are made in f32.
+#[test]
+fn products_of_every_block_are_as_exact_as_their_inputs() {
+    const ROWS: usize = 6;
+    let widths = [16, 40, 48, 64, 80, 96, 128, 192, 256, 352].map(|first| [1, 2, 4, 8].map(|by| by * first));
+    let mut widths: Vec<usize> = widths.into_iter().flatten().chain([512]).collect();
+    widths.sort_unstable();
+    widths.dedup();
+    for width in widths {
+        for [inputs, outputs] in [[width, 4 * width], [4 * width, width]] {
+            check_layer(ROWS, inputs, outputs);
+        }
+    }
+}
+
+/// `rows W^T`, and the gradient of W for output gradients.
+fn check_layer(rows: usize, inputs: usize, outputs: usize) {
+    let (left, weight, gradient) =
+        (noise(rows * inputs, 1), noise(inputs * outputs, 2), noise(rows * outputs, 3));
+    let right = turn(&weight, outputs, inputs);
+    let gradient_turned = turn(&gradient, rows, outputs);
+    let forward = Bounds::new(&left, &right, [rows, outputs, inputs]);
+    let backward = Bounds::new(&gradient_turned, &left, [outputs, inputs, rows]);
+    // Of large layers the best instructions only: the others take their time.
+    let ladder = bf16_ladder();
+    let first = if inputs * outputs <= 1 << 19 { 0 } else { ladder.len() - 1 };
+    for &(name, bf16) in &ladder[first..] {
+        let mut pairs = vec![0; rows * count(inputs)];
+        bf16.dispatch(PackColumns { rows: &left, columns: inputs, pairs: &mut pairs });
+        let packed = PackedPairs::new(bf16, Matrix::new(&weight, outputs, inputs).transposed());
+        let mut out = vec![f32::NAN; rows * outputs];
+        let mut finish = Store { out: &mut out, columns: outputs, bias: None };
+        product(
+            bf16,
+            Kernel::ProductForward,
+            Left::Columns(&pairs),
+            0..rows,
+            &Right::Packed(&packed),
+            &mut finish,
+        );
+        forward.check(&format!("{name}, {inputs} to {outputs}"), &out);
+
+        let [gradient, left] = [(&gradient, outputs), (&left, inputs)].map(|(values, columns)| {
+            let mut pairs = vec![0; lines(rows) * padded(columns)];
+            bf16.dispatch(PackRows { rows: values, columns, pairs: &mut pairs });
+            pairs
+        });
+        let mut sums = vec![0.0; outputs * inputs];
+        add_turned_product(bf16, [&gradient, &left], [outputs, inputs], &mut sums);
+        backward.check(&format!("{name}, gradient of {inputs} to {outputs}"), &sums);
+    }
+}
+
+/// A product in f64, and how far from it another one may be.
+struct Bounds {
+    exact: Vec<f64>,
+    of_rounded: Vec<f64>,
+    /// Sums of what is added up, all counted as positive.
+    sizes: Vec<f64>,
+    inner: usize,
+}
+
+impl Bounds {
+    fn new(left: &[f32], right: &[f32], shape: [usize; 3]) -> Self {
+        Self {
+            exact: product_in_f64(left, right, shape, f64::from),
+            of_rounded: plain(left, right, shape),
+            sizes: product_in_f64(left, right, shape, |value| f64::from(value.abs())),
+            inner: shape[2],
+        }
+    }
+
+    fn check(&self, what: &str, found: &[f32]) {
+        assert_eq!(found.len(), self.exact.len(), "{what}");
+        let sums = (self.inner + 2) as f64 * f64::powi(2.0, -24);
+        for (((found, exact), of_rounded), size) in
+            found.iter().zip(&self.exact).zip(&self.of_rounded).zip(&self.sizes)
+        {
+            let found = f64::from(*found);
+            let inputs = f64::powi(2.0, -7) * (1.0 + f64::powi(2.0, -9));
+            assert!(
+                (found - of_rounded).abs() <= sums * size,
+                "{what}: {found}, rounded inputs give {of_rounded}"
+            );
+            assert!((found - exact).abs() <= (inputs + sums) * size, "{what}: {found}, exact {exact}");
+        }
+    }
+}
