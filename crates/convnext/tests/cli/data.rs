@@ -26,6 +26,17 @@ fn a_check_counts_and_shows_what_is_there() {
 }
 
 #[test]
+fn data_without_a_validation_part_is_checked_as_it_would_be_split() {
+    let bench = Bench::new();
+    bench.draw_classes("plain", 5);
+    bench.draw_classes("trained/train", 5);
+    for data in ["plain", "trained"] {
+        let said = bench.succeed(&format!("data check {data}"));
+        assert!(said.contains("train: 12 images") && said.contains("held out: 3 images"), "{data}: {said}");
+    }
+}
+
+#[test]
 fn a_check_names_what_is_wrong() {
     let bench = Bench::new();
     bench.draw_classes("labelled/train", 3);
