@@ -135,20 +135,21 @@ pub enum IoError {
         /// What is wrong with the header.
         why: String,
     },
-    /// A file from elsewhere that does not say what model it holds, in its names neither.
+    /// A file from elsewhere that does not say what model it holds, in its names neither ([`crate::Naming`]).
     #[error(
-        "{} is foreign: no `convnext` metadata says which model its tensors belong to, and their names are not \
+        "{} is foreign: no `convnext` metadata says which model its tensors belong to, and their names are neither \
          those of the official PyTorch code (downsample_layers.0.0.weight, stages.0.0.dwconv.weight, ...; for an \
-         autoencoder also encoder.*, mask_token, proj.*, decoder.N.*, pred.*); rename the tensors, or use \
-         official weights or those of this program",
+         autoencoder also encoder.*, mask_token, proj.*, decoder.N.*, pred.*) nor those of timm (stem.0.weight, ...) \
+         or transformers (convnextv2.embeddings.patch_embeddings.weight, ...); rename the tensors, or use weights \
+         of one of these or of this program",
         path.display()
     )]
     Foreign {
         /// The file.
         path: PathBuf,
     },
-    /// The names are the official ones, but they do not make a whole model.
-    #[error("{} has names of the official PyTorch code, but {source}", path.display())]
+    /// The names are known (facts B1, B4, B5), but they do not make a whole model.
+    #[error("{} has names of a ConvNeXt, here the official ones, but {source}", path.display())]
     ForeignMismatch {
         /// The file.
         path: PathBuf,
@@ -205,6 +206,12 @@ pub enum IoError {
         name: String,
         /// The type, as safetensors calls it.
         found: String,
+    },
+    /// The other program has no such model, or reads no such file.
+    #[error("{why}")]
+    NotConvertible {
+        /// What is missing there, and what to do.
+        why: String,
     },
     /// An array contradicts itself or cannot be stored under its name.
     #[error("tensor {name}: {why}")]

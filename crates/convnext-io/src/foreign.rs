@@ -1,7 +1,8 @@
-//! Files from elsewhere: official names and layouts become ours, and shapes tell the configuration.
+//! Files from elsewhere: their names and layouts become ours, and shapes tell the configuration.
 //!
-//! 1. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
-//! 2. `infer`: the configuration from names and shapes, which must fit it without exception.
+//! 1. [`Naming`]: timm's and transformers' names become the official ones (facts B4, B5);
+//! 2. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
+//! 3. `infer`: the configuration from names and shapes, which must fit it without exception.
 
 mod infer;
 mod remap;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use convnext_core::WeightMetadata;
 
+use crate::naming::Naming;
 use crate::{IoError, NamedArray, TensorInfo};
 use remap::Remapped;
 
@@ -27,16 +29,17 @@ impl Foreign {
     /// Works out what tensors of these names and shapes are.
     ///
     /// # Errors
-    /// [`IoError::Foreign`] for other names than the official ones, [`IoError::BadTensor`],
+    /// [`IoError::Foreign`] for names of no known [`Naming`], [`IoError::BadTensor`],
     /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model.
     pub(crate) fn recognise(path: &Path, tensors: &[TensorInfo]) -> Result<Self, IoError> {
-        if !infer::has_official_names(tensors) {
-            return Err(IoError::Foreign { path: path.to_owned() });
-        }
+        let naming = Naming::of(tensors).ok_or_else(|| IoError::Foreign { path: path.to_owned() })?;
         let mut remapped = BTreeMap::new();
         let mut shapes = BTreeMap::new();
         for tensor in tensors {
-            let new = Remapped::new(tensor).map_err(|why| bad_tensor(path, &tensor.name, why))?;
+            // Other names stay, so that they are listed among what does not fit.
+            let name = naming.official(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+            let new =
+                Remapped::new(&name, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
             if shapes.insert(new.name.clone(), new.shape.clone()).is_some() {
                 let why = format!("would be called {}, as another tensor; remove one of them", new.name);
                 return Err(bad_tensor(path, &tensor.name, why));

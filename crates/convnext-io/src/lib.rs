@@ -5,13 +5,16 @@
 //!   whose [`WeightMetadata`](convnext_core::WeightMetadata) is inferred from the shapes;
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
+//! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
 mod array;
+mod convert;
 mod error;
 mod foreign;
+mod naming;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
@@ -22,7 +25,9 @@ mod torch_file;
 mod weight_file;
 
 pub use array::{ArraySource, ElementType, NamedArray};
+pub use convert::write_converted;
 pub use error::{IoError, Misshapen};
+pub use naming::Naming;
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;

@@ -14,6 +14,7 @@ mod globals;
 mod machine;
 mod pickle;
 mod state_dict;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,6 +24,7 @@ use crate::{ElementType, IoError, NamedArray, TensorInfo};
 use archive::Archive;
 use pickle::{Pickle, Refusal};
 use state_dict::StateTensor;
+pub(crate) use writer::write_torch_file;
 
 /// An open PyTorch file whose structure was read and checked; the tensors come next.
 pub(crate) struct TorchFile {

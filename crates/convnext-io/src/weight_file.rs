@@ -10,6 +10,7 @@ use convnext_core::{ConfigError, WeightMetadata};
 use crate::IoError;
 use crate::array::NamedArray;
 use crate::foreign::Foreign;
+use crate::naming::Naming;
 use crate::safetensors_file::{SafetensorsFile, TRAINING_PREFIX, read_error};
 use crate::torch_file::TorchFile;
 
@@ -63,9 +64,9 @@ pub struct TensorInfo {
 ///
 /// Files of [`crate::write_weights`] say themselves what they hold, and the tensors are given as they are.
 /// Of a checkpoint those of the model are read.
-/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`: nothing in them is executed), the
-/// official names are understood: dense models, encoders alone, and autoencoders, whose sparse layout
-/// becomes the dense one (facts B1 to B3). Their configuration is inferred from the shapes, and every
+/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the
+/// names of every [`Naming`] are understood: dense models, encoders alone, and autoencoders, whose sparse
+/// layout becomes the dense one (facts B1 to B5). Their configuration is inferred from the shapes, and every
 /// tensor must fit it; classes have no names then, and what shapes do not tell (LayerScale's initial
 /// value, drop path, mask ratio, image size) is as in the paper.
 ///
@@ -75,16 +76,17 @@ pub struct TensorInfo {
 pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
     let mut file = OpenFile::new(path)?;
     let tensors = file.tensors();
-    match file.weight_metadata()? {
-        Some(metadata) => {
-            file.check_types()?;
-            check_metadata(path, &metadata)?;
-            Ok(WeightFile { arrays: file.read_arrays()?, metadata })
-        }
-        None => {
+    let own = file.weight_metadata()?;
+    if let Some(metadata) = &own {
+        file.check_types()?;
+        check_metadata(path, metadata)?;
+    }
+    match own {
+        Some(metadata) if has_our_names(&tensors) => Ok(WeightFile { arrays: file.read_arrays()?, metadata }),
+        own => {
             let foreign = Foreign::recognise(path, &tensors)?;
             let arrays = foreign.convert(file.read_arrays()?);
-            Ok(WeightFile { arrays, metadata: foreign.metadata })
+            Ok(WeightFile { arrays, metadata: own.unwrap_or(foreign.metadata) })
         }
     }
 }
@@ -105,7 +107,7 @@ pub fn read_checkpoint(path: &Path) -> Result<CheckpointFile, IoError> {
 
 /// Reads what a weight file holds, ours or foreign, without its tensors.
 ///
-/// Other names than the official ones are no error here: the tensors are listed, without metadata.
+/// Names of no known [`Naming`] are no error here: the tensors are listed, without metadata.
 ///
 /// # Errors
 /// [`IoError::Missing`], [`IoError::Read`], [`IoError::NotSafetensors`] for what is no weight file;
@@ -114,22 +116,31 @@ pub fn read_checkpoint(path: &Path) -> Result<CheckpointFile, IoError> {
 /// [`IoError::LegacyPyTorch`], [`IoError::UnsupportedArchive`], [`IoError::CorruptArchive`],
 /// [`IoError::ForbiddenGlobal`], [`IoError::BadPickle`], [`IoError::NoStateDict`] for PyTorch files;
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] when the names are
-/// official ones but the tensors make no model.
+/// known but the tensors make no model.
 pub fn read_header(path: &Path) -> Result<Header, IoError> {
     let file = OpenFile::new(path)?;
     let (tensors, size) = (file.tensors(), file.size());
-    if let Some(metadata) = file.weight_metadata()? {
-        check_metadata(path, &metadata)?;
-        return Ok(Header { tensors, metadata: Some(metadata), foreign: false, size });
+    let own = file.weight_metadata()?;
+    if let Some(metadata) = &own {
+        check_metadata(path, metadata)?;
+    }
+    if own.is_some() && has_our_names(&tensors) {
+        return Ok(Header { tensors, metadata: own, foreign: false, size });
     }
     match Foreign::recognise(path, &tensors) {
         Ok(foreign) => {
             let tensors = foreign.tensors(tensors);
-            Ok(Header { tensors, metadata: Some(foreign.metadata), foreign: true, size })
+            let metadata = own.unwrap_or(foreign.metadata);
+            Ok(Header { tensors, metadata: Some(metadata), foreign: true, size })
         }
         Err(IoError::Foreign { .. }) => Ok(Header { tensors, metadata: None, foreign: true, size }),
         Err(error) => Err(error),
     }
+}
+
+/// `false` for the names of others, which [`crate::write_converted`] writes beside our metadata.
+fn has_our_names(tensors: &[TensorInfo]) -> bool {
+    Naming::of(tensors).is_none_or(|naming| naming == Naming::Official)
 }
 
 /// Whoever reads metadata builds a model from it: what makes no sense is refused first. Whether the

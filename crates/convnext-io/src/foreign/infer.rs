@@ -9,20 +9,12 @@ use convnext_core::{
 };
 
 use super::bad_tensor;
+use crate::IoError;
 use crate::shapes::{self, ENCODER};
 use crate::strict::check_shapes;
-use crate::{IoError, TensorInfo};
 
 /// The name of a model that is no row of the table.
 const CUSTOM: &str = "custom";
-
-/// `true` when the stem has its official name: with `encoder.` in an autoencoder, without in a classifier.
-pub(crate) fn has_official_names(tensors: &[TensorInfo]) -> bool {
-    let stem = |tensor: &TensorInfo| {
-        tensor.name.strip_prefix(ENCODER).unwrap_or(&tensor.name) == "downsample_layers.0.0.weight"
-    };
-    tensors.iter().any(stem)
-}
 
 /// What tensors of these official names and dense shapes belong to.
 ///

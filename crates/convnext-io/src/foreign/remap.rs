@@ -17,7 +17,7 @@
 //! is brought to one shape from any, where the official code makes six axes out of four; pointwise weights
 //! may be those of 1x1 convolutions, as timm's small models have them.
 
-use crate::{NamedArray, TensorInfo};
+use crate::NamedArray;
 
 /// Where a tensor goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,9 @@ enum Order {
 }
 
 impl Remapped {
-    /// The place of a tensor, or what is wrong with its shape.
-    pub(crate) fn new(tensor: &TensorInfo) -> Result<Self, String> {
-        let name = dense_name(&tensor.name);
-        let shape = tensor.shape.as_slice();
+    /// The place of a tensor with this official name, or what is wrong with its shape.
+    pub(crate) fn new(name: &str, shape: &[usize]) -> Result<Self, String> {
+        let name = dense_name(name);
         if let Some(layer) = name.strip_suffix(".kernel") {
             return Self::kernel(format!("{layer}.weight"), shape);
         }
@@ -119,12 +118,8 @@ fn dense_name(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn tensor(name: &str, shape: &[usize]) -> TensorInfo {
-        TensorInfo { name: name.into(), dtype: "F32".into(), shape: shape.to_vec() }
-    }
-
     fn check(from: (&str, &[usize]), to: (&str, &[usize])) {
-        let remapped = Remapped::new(&tensor(from.0, from.1)).unwrap();
+        let remapped = Remapped::new(from.0, from.1).unwrap();
         assert_eq!((remapped.name.as_str(), remapped.shape.as_slice()), to);
     }
 
@@ -172,7 +167,7 @@ mod tests {
         for place in 0..4 {
             values.extend(pairs(2, 3).map(|(input, output)| value(place, input, output)));
         }
-        let remapped = Remapped::new(&tensor("d.1.kernel", &[4, 2, 3])).unwrap();
+        let remapped = Remapped::new("d.1.kernel", &[4, 2, 3]).unwrap();
         let array = remapped.convert(NamedArray::from_f32("d.1.kernel", [4, 2, 3], &values));
         assert_eq!((array.name.as_str(), array.shape.as_slice()), ("d.1.weight", [3, 2, 2, 2].as_slice()));
         let converted = array.to_f32().unwrap();
@@ -190,10 +185,10 @@ mod tests {
         for (shape, word) in
             [([5, 2, 3].as_slice(), "no square"), (&[0, 2], "no square"), (&[4], "2 or 3 axes")]
         {
-            let why = Remapped::new(&tensor("d.1.kernel", shape)).unwrap_err();
+            let why = Remapped::new("d.1.kernel", shape).unwrap_err();
             assert!(why.contains(word), "{why}");
         }
-        let why = Remapped::new(&tensor("s.grn.beta", &[usize::MAX, 2])).unwrap_err();
+        let why = Remapped::new("s.grn.beta", &[usize::MAX, 2]).unwrap_err();
         assert!(why.contains("absurd"), "{why}");
     }
 }

@@ -1,0 +1,112 @@
+//! Weights for other programs: their names, their shapes, and the files that they look for.
+
+mod config_files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use convnext_core::{ModelConfig, WeightKind, WeightMetadata};
+use serde_json::Value;
+
+use crate::naming::without_encoder;
+use crate::torch_file::write_torch_file;
+use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, shapes, write_weights};
+
+/// The one file name that timm and transformers look for in a folder.
+const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
+
+/// Writes a model under the names and with the shapes of another program (facts B1, B4, B5), and returns what was
+/// written.
+///
+/// `out` decides the form:
+/// - `.safetensors`: the tensors, with our metadata, so that class names and preprocessing come back with them;
+/// - `.pt`, `.pth` or `.bin`: as `torch.save` writes them, under the key `model` with official names, else bare;
+/// - any other name is a folder for timm (`timm.create_model("local-dir:FOLDER", pretrained=True)`) or transformers
+///   (`AutoModelForImageClassification.from_pretrained("FOLDER")`), with configuration and preprocessing.
+///
+/// Of an autoencoder the encoder is written, as the released `fcmae` files hold it. For timm and transformers, whose
+/// models always end with a norm, it gets one that changes nothing.
+///
+/// # Errors
+/// [`IoError::NotConvertible`] when the other program has no such model or form, [`IoError::InvalidArray`] for arrays
+/// that contradict themselves, [`IoError::Write`] with the path.
+pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
+    let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
+    let model = weights.metadata.kind.backbone().clone();
+    if naming == Naming::HuggingFace && model.grn && model.layer_scale.is_some() {
+        return Err(refuse("transformers has no model with both GRN and LayerScale; convert it --to timm"));
+    }
+    let arrays = tensors(weights, &model, naming);
+    let metadata =
+        WeightMetadata { kind: WeightKind::Classifier { model: model.clone() }, ..weights.metadata.clone() };
+    match out.extension().and_then(|ending| ending.to_str()) {
+        Some("safetensors") => write_weights(out, &arrays, &metadata)?,
+        Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
+        _ => {
+            let files = match naming {
+                Naming::Official => {
+                    return Err(refuse(
+                        "the official code reads files; end the name with .pt or .safetensors",
+                    ));
+                }
+                Naming::Timm => vec![("config.json", config_files::timm(&metadata, &model))],
+                Naming::HuggingFace => vec![
+                    ("config.json", config_files::transformers(&metadata, &model)),
+                    ("preprocessor_config.json", config_files::image_processor(&metadata)),
+                ],
+            };
+            return write_folder(out, &arrays, &metadata, &files);
+        }
+    }
+    Ok(vec![out.to_owned()])
+}
+
+fn write_folder(
+    folder: &Path,
+    arrays: &[NamedArray],
+    metadata: &WeightMetadata,
+    files: &[(&str, Value)],
+) -> Result<Vec<PathBuf>, IoError> {
+    let failed = |path: &Path, source| IoError::Write { path: path.to_owned(), source };
+    fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
+    let weights = folder.join(WEIGHTS_IN_FOLDER);
+    write_weights(&weights, arrays, metadata)?;
+    let mut written = vec![weights];
+    for (name, value) in files {
+        let path = folder.join(name);
+        replace_file(&path, |file| Ok(serde_json::to_writer_pretty(file, value)?))
+            .map_err(|source| failed(&path, source))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// The tensors of the backbone, and of final norm and head where they are.
+fn tensors(weights: &WeightFile, model: &ModelConfig, naming: Naming) -> Vec<NamedArray> {
+    let mut arrays: BTreeMap<&str, NamedArray> =
+        weights.arrays.iter().map(|(name, array)| (without_encoder(name), array.clone())).collect();
+    if naming != Naming::Official && !arrays.contains_key("norm.weight") {
+        let width = model.last_width();
+        arrays.insert("norm.weight", NamedArray::from_f32("norm.weight", [width], &vec![1.0; width]));
+        arrays.insert("norm.bias", NamedArray::from_f32("norm.bias", [width], &vec![0.0; width]));
+    }
+    let convolutions = naming == Naming::Timm && config_files::timm_multiplies_by_convolutions(model);
+    let convert = |(name, array): (&str, NamedArray)| {
+        Some(NamedArray {
+            name: naming.of_official(name, model.grn)?,
+            shape: match (naming, array.shape.as_slice()) {
+                (Naming::Timm, [1, 1, 1, count]) if name.contains(".grn.") => vec![*count],
+                (_, &[outputs, inputs]) if convolutions && name.contains(".pwconv") => {
+                    vec![outputs, inputs, 1, 1]
+                }
+                (_, shape) => shape.to_vec(),
+            },
+            ..array
+        })
+    };
+    arrays.into_iter().filter_map(convert).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use std::fs;
+
+use convnext_core::{ClassNames, FcmaeConfig, Preprocessing, find_model};
+
+use super::*;
+use crate::test_files::{arrays_of, by_name, speck};
+use crate::{read_header, read_weights};
+
+const CONVENTIONS: [Naming; 3] = [Naming::Official, Naming::Timm, Naming::HuggingFace];
+
+fn weights(kind: WeightKind, names: &[&str]) -> WeightFile {
+    let preprocessing = Preprocessing { mean: vec![0.25], std: vec![0.5], ..Preprocessing::for_size(32, 1) };
+    let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
+    WeightFile {
+        arrays: by_name(arrays_of(&kind)),
+        metadata: WeightMetadata { kind, preprocessing, classes },
+    }
+}
+
+/// A small model, in timm with linear layers or with convolutions.
+fn model(name: &str) -> ModelConfig {
+    ModelConfig { name: name.into(), depths: [1, 2, 1, 1], ..speck() }
+}
+
+#[test]
+fn every_convention_and_form_gives_the_tensors_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let v1 = ModelConfig { grn: false, layer_scale: Some(1e-6), ..model("custom") };
+    for model in [model("custom"), model("atto"), v1, ModelConfig { classes: 0, ..model("custom") }] {
+        let names: &[&str] = if model.classes > 0 { &["cat", "dog"] } else { &[] };
+        let original = weights(WeightKind::Classifier { model }, names);
+        for naming in CONVENTIONS {
+            for ending in ["safetensors", "pt", "bin"] {
+                let out = folder.path().join(format!("weights.{ending}"));
+                assert_eq!(write_converted(&out, &original, naming).unwrap(), [out.clone()]);
+                let read = read_weights(&out).unwrap();
+                assert_eq!(read.arrays, original.arrays, "{naming:?} {ending}");
+                if ending == "safetensors" {
+                    assert_eq!(read.metadata, original.metadata);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_and_shapes_are_those_of_the_other_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let shapes = |name: &str, naming| {
+        let out = folder.path().join("weights.safetensors");
+        let original = weights(WeightKind::Classifier { model: model(name) }, &[]);
+        write_converted(&out, &original, naming).unwrap();
+        let bytes = fs::read(&out).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        header
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| (name, info.shape.clone()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let timm = shapes("atto", Naming::Timm);
+    assert_eq!(timm["stages.1.blocks.1.mlp.fc1.weight"], [4, 1, 1, 1]);
+    assert_eq!(timm["stages.1.blocks.1.mlp.grn.bias"], [4]);
+    assert_eq!(shapes("custom", Naming::Timm)["stages.1.blocks.1.mlp.fc1.weight"], [4, 1]);
+    let transformers = shapes("atto", Naming::HuggingFace);
+    assert_eq!(transformers["convnextv2.encoder.stages.1.layers.1.grn.weight"], [1, 1, 1, 4]);
+    assert_eq!(transformers["convnextv2.encoder.stages.1.layers.1.pwconv1.weight"], [4, 1]);
+}
+
+#[test]
+fn of_an_autoencoder_the_encoder_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let encoder = ModelConfig { classes: 0, ..model("custom") };
+    let original = weights(WeightKind::Fcmae { fcmae: FcmaeConfig::new(encoder.clone()) }, &[]);
+    for naming in CONVENTIONS {
+        let out = folder.path().join("encoder.safetensors");
+        write_converted(&out, &original, naming).unwrap();
+        let mut read = read_weights(&out).unwrap();
+        assert_eq!(read.metadata.kind, WeightKind::Classifier { model: encoder.clone() });
+        let norm = ["norm.weight", "norm.bias"].map(|name| read.arrays.remove(name));
+        match naming {
+            Naming::Official => assert_eq!(norm, [None, None]),
+            _ => assert_eq!(norm.map(|array| array.unwrap().to_f32().unwrap()), [vec![1.0], vec![0.0]]),
+        }
+        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER));
+        let expected: Vec<_> = encoder.map(|(name, array)| (without_encoder(name), &array.bytes)).collect();
+        let found: Vec<_> = read.arrays.iter().map(|(name, array)| (name.as_str(), &array.bytes)).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn folders_hold_what_the_packages_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = weights(WeightKind::Classifier { model: model("custom") }, &["cat", "dog"]);
+    for (naming, count) in [(Naming::Timm, 2), (Naming::HuggingFace, 3)] {
+        let out = folder.path().join(format!("{naming:?}"));
+        let written = write_converted(&out, &original, naming).unwrap();
+        assert_eq!(written.len(), count);
+        let header = read_header(&written[0]).unwrap();
+        assert_eq!((header.metadata, header.foreign), (Some(original.metadata.clone()), true));
+        let config: Value = serde_json::from_slice(&fs::read(&written[1]).unwrap()).unwrap();
+        match naming {
+            Naming::Timm => {
+                assert_eq!(config["label_names"], serde_json::json!(["cat", "dog"]));
+                assert_eq!(config["model_args"]["depths"], serde_json::json!([1, 2, 1, 1]));
+            }
+            _ => assert_eq!(config["id2label"]["1"], "dog"),
+        }
+    }
+}
+
+#[test]
+fn what_the_other_program_does_not_have_is_refused() {
+    let both = ModelConfig { layer_scale: Some(1e-6), ..model("custom") };
+    let both = weights(WeightKind::Classifier { model: both }, &[]);
+    let refused = |weights: &WeightFile, out: &str, naming| {
+        write_converted(Path::new(out), weights, naming).unwrap_err().to_string()
+    };
+    assert!(refused(&both, "x.safetensors", Naming::HuggingFace).contains("--to timm"));
+    let plain = weights(WeightKind::Classifier { model: find_model("micro").unwrap().config() }, &[]);
+    assert!(refused(&plain, "folder", Naming::Official).contains(".pt"));
+    assert!(refused(&plain, "no/such/folder/x.pt", Naming::Official).contains("no/such/folder/x.pt"));
+}

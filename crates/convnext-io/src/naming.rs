@@ -1,0 +1,181 @@
+//! What the same tensor is called in the official code, in timm and in Hugging Face's transformers (facts B1, B4, B5).
+
+use crate::TensorInfo;
+use crate::shapes::ENCODER;
+
+/// A convention of names. Those of this program are the official ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Naming {
+    /// `downsample_layers.0.0.weight`, `stages.0.0.dwconv.weight`: the paper's code.
+    Official,
+    /// `stem.0.weight`, `stages.0.blocks.0.conv_dw.weight`: timm.
+    Timm,
+    /// `convnextv2.embeddings.patch_embeddings.weight`: transformers.
+    HuggingFace,
+}
+
+/// Official, timm, transformers. `#` stands for a number, `*` for the rest of the name.
+const NAMES: [[&str; 3]; 12] = [
+    ["downsample_layers.0.0.*", "stem.0.*", "embeddings.patch_embeddings.*"],
+    ["downsample_layers.0.1.*", "stem.1.*", "embeddings.layernorm.*"],
+    ["downsample_layers.#.#.*", "stages.#.downsample.#.*", "encoder.stages.#.downsampling_layer.#.*"],
+    ["stages.#.#.dwconv.*", "stages.#.blocks.#.conv_dw.*", "encoder.stages.#.layers.#.dwconv.*"],
+    ["stages.#.#.norm.*", "stages.#.blocks.#.norm.*", "encoder.stages.#.layers.#.layernorm.*"],
+    ["stages.#.#.pwconv1.*", "stages.#.blocks.#.mlp.fc1.*", "encoder.stages.#.layers.#.pwconv1.*"],
+    ["stages.#.#.grn.gamma", "stages.#.blocks.#.mlp.grn.weight", "encoder.stages.#.layers.#.grn.weight"],
+    ["stages.#.#.grn.beta", "stages.#.blocks.#.mlp.grn.bias", "encoder.stages.#.layers.#.grn.bias"],
+    ["stages.#.#.pwconv2.*", "stages.#.blocks.#.mlp.fc2.*", "encoder.stages.#.layers.#.pwconv2.*"],
+    ["stages.#.#.gamma", "stages.#.blocks.#.gamma", "encoder.stages.#.layers.#.layer_scale_parameter"],
+    ["norm.*", "head.norm.*", "layernorm.*"],
+    ["head.*", "head.fc.*", "classifier.*"],
+];
+
+/// What transformers puts in front of the names of a backbone, in its classes with a head.
+const TRANSFORMERS_PREFIXES: [&str; 2] = ["convnextv2.", "convnext."];
+
+impl Naming {
+    /// The convention of a file, which its stem tells; `None` for any other.
+    pub(crate) fn of(tensors: &[TensorInfo]) -> Option<Self> {
+        let is_stem = |naming: Self, name: &str| {
+            naming.official(name).as_deref() == Some("downsample_layers.0.0.weight")
+                || naming == Self::Official && name == "encoder.downsample_layers.0.0.weight"
+        };
+        [Self::Official, Self::Timm, Self::HuggingFace]
+            .into_iter()
+            .find(|&naming| tensors.iter().any(|tensor| is_stem(naming, &tensor.name)))
+    }
+
+    /// The official name of a tensor that is called `name` here; `None` when it is no tensor of a ConvNeXt.
+    pub(crate) fn official(self, name: &str) -> Option<String> {
+        match self {
+            Self::Official => Some(name.to_owned()),
+            Self::Timm => translate(name, self.column(), 0),
+            Self::HuggingFace => {
+                let bare = TRANSFORMERS_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+                translate(bare.unwrap_or(name), self.column(), 0)
+            }
+        }
+    }
+
+    /// What a tensor with this official name is called here, in a model with GRN or without; `None` for tensors that
+    /// only an autoencoder has.
+    pub(crate) fn of_official(self, name: &str, grn: bool) -> Option<String> {
+        let name = translate(name, 0, self.column())?;
+        let prefix = match self {
+            Self::HuggingFace if !name.starts_with("classifier.") => TRANSFORMERS_PREFIXES[usize::from(!grn)],
+            _ => "",
+        };
+        Some(format!("{prefix}{name}"))
+    }
+
+    fn column(self) -> usize {
+        match self {
+            Self::Official => 0,
+            Self::Timm => 1,
+            Self::HuggingFace => 2,
+        }
+    }
+}
+
+/// The official name of a backbone's tensor without what stands in front of it in an autoencoder.
+pub(crate) fn without_encoder(name: &str) -> &str {
+    name.strip_prefix(ENCODER).unwrap_or(name)
+}
+
+fn translate(name: &str, from: usize, to: usize) -> Option<String> {
+    NAMES.iter().find_map(|row| Some(fill(row[to], &wildcards(name, row[from])?)))
+}
+
+/// What stands at the wildcards of a pattern, if the name fits it.
+fn wildcards<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
+    let mut rest = Some(name);
+    let mut found = Vec::new();
+    for wanted in pattern.split('.') {
+        let left = rest?;
+        if wanted == "*" {
+            found.push(left);
+            return Some(found);
+        }
+        let (part, after) = left.split_once('.').map_or((left, None), |(part, after)| (part, Some(after)));
+        let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        match wanted {
+            "#" if is_number => found.push(part),
+            _ if part == wanted => {}
+            _ => return None,
+        }
+        rest = after;
+    }
+    rest.is_none().then_some(found)
+}
+
+fn fill(pattern: &str, wildcards: &[&str]) -> String {
+    let mut wildcards = wildcards.iter();
+    let part = |part| match part {
+        "#" | "*" => wildcards.next().copied().unwrap_or(part),
+        _ => part,
+    };
+    pattern.split('.').map(part).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{MODELS, ModelConfig};
+
+    use super::*;
+    use crate::shapes;
+
+    #[test]
+    fn every_name_of_every_model_goes_there_and_back() {
+        for size in MODELS {
+            let model = ModelConfig { layer_scale: Some(1.0), ..size.config() };
+            let names = shapes::backbone("", &model).into_iter().chain(shapes::final_norm(&model));
+            for (name, _) in names.chain(shapes::head(&model)) {
+                for naming in [Naming::Official, Naming::Timm, Naming::HuggingFace] {
+                    for grn in [true, false] {
+                        let there = naming.of_official(&name, grn).unwrap();
+                        assert_eq!(naming.official(&there), Some(name.clone()), "{naming:?}: {there}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_packages() {
+        for (official, timm, transformers) in [
+            ("downsample_layers.0.1.bias", "stem.1.bias", "convnextv2.embeddings.layernorm.bias"),
+            (
+                "downsample_layers.2.1.weight",
+                "stages.2.downsample.1.weight",
+                "convnextv2.encoder.stages.2.downsampling_layer.1.weight",
+            ),
+            (
+                "stages.3.11.grn.gamma",
+                "stages.3.blocks.11.mlp.grn.weight",
+                "convnextv2.encoder.stages.3.layers.11.grn.weight",
+            ),
+            ("norm.weight", "head.norm.weight", "convnextv2.layernorm.weight"),
+            ("head.bias", "head.fc.bias", "classifier.bias"),
+        ] {
+            assert_eq!(Naming::Timm.of_official(official, true).as_deref(), Some(timm));
+            assert_eq!(Naming::HuggingFace.of_official(official, true).as_deref(), Some(transformers));
+        }
+        let without_grn = Naming::HuggingFace.of_official("stages.0.0.gamma", false);
+        assert_eq!(without_grn.as_deref(), Some("convnext.encoder.stages.0.layers.0.layer_scale_parameter"));
+    }
+
+    #[test]
+    fn other_names_are_nobodys() {
+        for name in
+            ["stages.0.x.dwconv.weight", "stages.0.0.dwconv", "stages..0.gamma", "mask_token", "", "norm"]
+        {
+            assert_eq!(translate(name, 0, 1), None, "{name}");
+        }
+        assert_eq!(Naming::Timm.official("norm_pre.weight"), None);
+        let stem = |name: &str| TensorInfo { name: name.into(), dtype: "F32".into(), shape: vec![] };
+        assert_eq!(Naming::of(&[stem("backbone.stem.0.weight")]), None);
+        assert_eq!(Naming::of(&[stem("embeddings.patch_embeddings.weight")]), Some(Naming::HuggingFace));
+        assert_eq!(Naming::of(&[stem("stem.0.weight")]), Some(Naming::Timm));
+        assert_eq!(Naming::of(&[stem("encoder.downsample_layers.0.0.weight")]), Some(Naming::Official));
+    }
+}
