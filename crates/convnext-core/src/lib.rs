@@ -4,7 +4,8 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
-//! - [`Preprocessing`], [`ClassNames`], [`WeightMetadata`]: what travels with weights.
+//! - [`Preprocessing`], [`ClassNames`], [`WeightMetadata`]: what travels with weights;
+//! - [`imagenet_1k_classes`]: the class names that released weights do not carry.
 //!
 //! **Invariant:** this crate knows neither Burn nor the file system, and nothing here can fail
 //! except on values that its caller passed.
@@ -12,6 +13,7 @@
 mod config;
 mod cost;
 mod error;
+mod imagenet;
 mod mask;
 mod metadata;
 mod preprocessing;
@@ -24,6 +26,7 @@ pub use config::{
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
+pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};
 pub use preprocessing::{

@@ -70,6 +70,9 @@ pub struct WeightMetadata {
     /// The names of the classes; empty for an autoencoder.
     #[serde(default)]
     pub classes: ClassNames,
+    /// The recipe of the training, as TOML; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub recipe: String,
 }
 
 impl WeightMetadata {
@@ -126,6 +129,7 @@ mod tests {
                 kind,
                 preprocessing: Preprocessing::for_size(32, 3),
                 classes: ClassNames(vec!["cat".into(), "dog".into()]),
+                recipe: "[training]\nepochs = 1\n".into(),
             };
             let text = serde_json::to_string(&metadata).unwrap();
             assert_eq!(serde_json::from_str::<WeightMetadata>(&text).unwrap(), metadata);
@@ -138,7 +142,13 @@ mod tests {
         let check = |names: &[&str]| {
             let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
             let kind = WeightKind::Classifier { model: model.clone() };
-            WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes }.validate()
+            WeightMetadata {
+                kind,
+                preprocessing: Preprocessing::for_size(32, 3),
+                classes,
+                recipe: String::new(),
+            }
+            .validate()
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["cat", "dog"]), Ok(()));
@@ -152,7 +162,8 @@ mod tests {
         let check = |channels| {
             let kind = WeightKind::Classifier { model: model.clone() };
             let preprocessing = Preprocessing::for_size(32, channels);
-            WeightMetadata { kind, preprocessing, classes: ClassNames::default() }.validate()
+            WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() }
+                .validate()
         };
         assert_eq!(check(5), Ok(()));
         let message = check(3).unwrap_err().to_string();

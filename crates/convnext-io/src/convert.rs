@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::naming::without_encoder;
 use crate::torch_file::write_torch_file;
-use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, shapes, write_weights};
+use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, write_weights};
 
 /// The one file name that timm and transformers look for in a folder.
 const WEIGHTS_IN_FOLDER: &str = "model.safetensors";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ClassNames, Preprocessing};
+use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
 use convnext_data::{Dataset, Loader, Orientation, Transform};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
@@ -124,7 +124,7 @@ pub fn evaluate(
     Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
 }
 
-/// For each class of the data the index of its logit.
+/// For each class of the data the index of its logit. Folders of ImageNet are called after synsets.
 pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
     found
         .0
@@ -132,6 +132,7 @@ pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Ve
         .map(|class| {
             known
                 .index(class)
+                .or_else(|| known.index(imagenet_1k_name(class)?))
                 .ok_or_else(|| TrainError::UnknownClass { class: class.clone(), known: known.0.join(", ") })
         })
         .collect()

@@ -14,7 +14,7 @@ use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, start_from, train,
+    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, in_toml, start_from, train,
 };
 
 /// Everything that decides a supervised training.
@@ -170,6 +170,7 @@ pub fn finetune(
             preprocessing: Preprocessing::for_size(size, config.input_channels),
             kind: WeightKind::Classifier { model: config },
             classes,
+            recipe: in_toml(&recipe)?,
         },
     };
     let model = model.with_memory(settings.memory).with_precision(settings.precision);

@@ -50,7 +50,7 @@ pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
-pub(crate) use recipe::in_lines;
+pub(crate) use recipe::{in_lines, in_toml};
 pub use recipe::{
     AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe,
     LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,

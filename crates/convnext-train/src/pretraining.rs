@@ -15,7 +15,7 @@ use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
-    TrainError, batch_images, in_lines, reconstruct, start_from, train,
+    TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -103,6 +103,7 @@ pub fn pretrain(
             kind: WeightKind::Fcmae { fcmae: config.clone() },
             preprocessing: Preprocessing::for_size(size, config.encoder.input_channels),
             classes: ClassNames::default(),
+            recipe: in_toml(&recipe)?,
         },
     };
     let model = model.with_memory(settings.memory).with_precision(settings.precision);

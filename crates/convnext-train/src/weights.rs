@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_core::{ClassNames, ModelConfig, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ClassNames, ModelConfig, Seed, WeightKind, WeightMetadata, imagenet_1k_name};
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
@@ -96,7 +96,7 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
 /// read.
 pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
-    if metadata.classes != *classes {
+    if !are_same(&metadata.classes, classes) {
         arrays.retain(|name, _| !name.starts_with("head."));
     }
     let stem = parameter_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
@@ -113,6 +113,13 @@ pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Res
 pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     let header = read_header(path)?;
     header.metadata.ok_or_else(|| IoError::Foreign { path: path.to_owned() }.into())
+}
+
+/// Whether the classes of weights are those of data, whose folders may be called after the synsets of ImageNet.
+fn are_same(of_weights: &ClassNames, of_data: &ClassNames) -> bool {
+    let is_called =
+        |(name, folder): (&String, &String)| name == folder || imagenet_1k_name(folder) == Some(name);
+    of_weights.len() == of_data.len() && of_weights.0.iter().zip(&of_data.0).all(is_called)
 }
 
 /// Parts that a run may start without.

@@ -41,7 +41,12 @@ fn autoencoder(width: usize, seed: u64) -> Fcmae {
 /// Writes a model and returns where.
 fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNames) -> PathBuf {
     let path = folder.join("weights.safetensors");
-    let metadata = WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes };
+    let metadata = WeightMetadata {
+        kind,
+        preprocessing: Preprocessing::for_size(32, 3),
+        classes,
+        recipe: String::new(),
+    };
     save_weights(&path, model, &metadata).unwrap();
     path
 }
@@ -127,7 +132,12 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {
         let path = folder.path().join("weights.safetensors");
-        let metadata = WeightMetadata { kind: WeightKind::Classifier { model }, preprocessing, classes };
+        let metadata = WeightMetadata {
+            kind: WeightKind::Classifier { model },
+            preprocessing,
+            classes,
+            recipe: String::new(),
+        };
         save_weights(&path, &source, &metadata).unwrap();
         for message in [
             load_classifier(&path, &Device::flex()).unwrap_err().to_string(),
@@ -147,8 +157,12 @@ fn weights_that_are_not_finite_are_not_written() {
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
     let kind = WeightKind::Classifier { model: micro(3) };
-    let metadata =
-        WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes: names(&[]) };
+    let metadata = WeightMetadata {
+        kind,
+        preprocessing: Preprocessing::for_size(32, 3),
+        classes: names(&[]),
+        recipe: String::new(),
+    };
     let message = save_weights(&path, &model, &metadata).unwrap_err().to_string();
     assert!(message.contains("stages.1.0.norm.bias"), "{message}");
     assert!(!path.exists());
@@ -166,7 +180,12 @@ fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
         let path = folder.path().join(format!("{channels}.safetensors"));
         let kind = WeightKind::Fcmae { fcmae: source.config().clone() };
         let preprocessing = Preprocessing::for_size(32, channels);
-        save_weights(&path, &source, &WeightMetadata { kind, preprocessing, classes: names(&[]) }).unwrap();
+        save_weights(
+            &path,
+            &source,
+            &WeightMetadata { kind, preprocessing, classes: names(&[]), recipe: String::new() },
+        )
+        .unwrap();
         (path, values(&source))
     };
     let (colours, source) = write_of(3);

@@ -27,7 +27,7 @@ fn checksums<M: Module>(model: &M) -> Vec<(String, u64)> {
 
 fn metadata(kind: WeightKind, classes: &[&str]) -> WeightMetadata {
     let classes = ClassNames(classes.iter().map(|&name| name.to_owned()).collect());
-    WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes }
+    WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes, recipe: String::new() }
 }
 
 #[test]

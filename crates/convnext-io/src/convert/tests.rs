@@ -4,7 +4,7 @@ use convnext_core::{ClassNames, FcmaeConfig, Preprocessing, find_model};
 
 use super::*;
 use crate::test_files::{arrays_of, by_name, speck};
-use crate::{read_header, read_weights};
+use crate::{read_header, read_weights, shapes};
 
 const CONVENTIONS: [Naming; 3] = [Naming::Official, Naming::Timm, Naming::HuggingFace];
 
@@ -13,7 +13,7 @@ fn weights(kind: WeightKind, names: &[&str]) -> WeightFile {
     let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
     WeightFile {
         arrays: by_name(arrays_of(&kind)),
-        metadata: WeightMetadata { kind, preprocessing, classes },
+        metadata: WeightMetadata { kind, preprocessing, classes, recipe: String::new() },
     }
 }
 

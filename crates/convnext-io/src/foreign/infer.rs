@@ -39,7 +39,8 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
         _ => 224,
     };
     let preprocessing = Preprocessing::for_size(image_size, kind.backbone().input_channels);
-    let metadata = WeightMetadata { kind, preprocessing, classes: ClassNames::default() };
+    let metadata =
+        WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() };
     match metadata.validate() {
         Ok(()) => Ok(metadata),
         Err(source) => Err(IoError::ImpossibleModel { path: path.to_owned(), source }),

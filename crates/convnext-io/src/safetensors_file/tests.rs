@@ -15,6 +15,7 @@ fn metadata() -> WeightMetadata {
         kind: WeightKind::Classifier { model },
         preprocessing: Preprocessing::for_size(32, 1),
         classes: ClassNames(vec!["cat".into(), "Hündin \"Δ\"".into()]),
+        recipe: "epochs = 1".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod convert;
 mod data;
 mod evaluate;
 mod finetune;
@@ -64,6 +65,7 @@ enum Command {
     Classify(classify::ClassifyArguments),
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
+    Convert(convert::ConvertArguments),
     Report(report::ReportArguments),
     Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
@@ -102,6 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments),

@@ -1,0 +1,53 @@
+//! `convnext convert`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use convnext::io::{Naming, read_weights, write_converted};
+
+use super::output::print_text;
+
+/// Write weights under the names of another program
+#[derive(Debug, Args)]
+#[command(after_help = "\
+OUT decides the form: .safetensors, or .pt, .pth and .bin as torch.save writes them; any other name is a folder that
+timm (timm.create_model(\"local-dir:OUT\", pretrained=True)) or transformers
+(AutoModelForImageClassification.from_pretrained(\"OUT\")) opens by itself. Of an autoencoder the encoder is written.
+
+Examples:
+  convnext convert runs/classifier/weights.safetensors classifier-timm --to timm
+  convnext convert runs/classifier/weights.safetensors classifier-hf --to hf
+  convnext convert runs/pretrained/weights.safetensors encoder.pt --to official")]
+pub(crate) struct ConvertArguments {
+    /// Weights of this program, of the official code, of timm or of transformers
+    #[arg(value_name = "IN")]
+    weights: PathBuf,
+    /// The file or folder to write
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    /// Whose names and shapes the tensors get
+    #[arg(long, value_name = "PROGRAM")]
+    to: Program,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Program {
+    /// The code of the paper
+    Official,
+    /// pytorch-image-models
+    Timm,
+    /// Hugging Face transformers
+    Hf,
+}
+
+pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
+    let naming = match arguments.to {
+        Program::Official => Naming::Official,
+        Program::Timm => Naming::Timm,
+        Program::Hf => Naming::HuggingFace,
+    };
+    let weights = read_weights(&arguments.weights)?;
+    let written = write_converted(&arguments.out, &weights, naming)?;
+    let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    print_text(&lines.join("\n"))
+}
