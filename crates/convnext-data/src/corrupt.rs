@@ -17,6 +17,8 @@ pub enum OnCorrupt {
     /// It takes the next good image in the order of the epoch instead, as long as at most 1 % of the data
     /// set is corrupt.
     Replace,
+    /// It leaves the image out: batches are then smaller, or empty.
+    Skip,
 }
 
 /// An image file that could not be read or decoded.
@@ -43,21 +45,25 @@ impl CorruptFiles {
     /// Adds and reports a file, once.
     ///
     /// # Errors
-    /// [`DataError::TooManyCorrupt`] when more than 1 % of the `total` files are corrupt.
-    pub(crate) fn add(&self, file: CorruptFile, total: usize) -> Result<(), DataError> {
+    /// [`DataError::TooManyCorrupt`] when more than 1 % of the `total` files are corrupt and replaced.
+    pub(crate) fn add(&self, file: CorruptFile, total: usize, how: OnCorrupt) -> Result<(), DataError> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (files, names) = &mut *found;
         if names.insert(file.name.clone()) {
-            log::warn!("{} cannot be used ({}); another image takes its place", file.name, file.why);
+            let instead =
+                if how == OnCorrupt::Skip { "it is left out" } else { "another image takes its place" };
+            log::warn!("{} cannot be used ({}); {instead}", file.name, file.why);
             files.push(file);
         }
         match files.first() {
-            Some(first) if files.len() > most_replaced(total) => Err(DataError::TooManyCorrupt {
-                count: files.len(),
-                total,
-                first: first.name.clone(),
-                why: first.why.clone(),
-            }),
+            Some(first) if how != OnCorrupt::Skip && files.len() > most_replaced(total) => {
+                Err(DataError::TooManyCorrupt {
+                    count: files.len(),
+                    total,
+                    first: first.name.clone(),
+                    why: first.why.clone(),
+                })
+            }
             _ => Ok(()),
         }
     }

@@ -47,6 +47,11 @@ impl Dataset {
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
     }
 
+    /// What this data set shares with its subsets.
+    pub(crate) fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.files)
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.samples.len()
@@ -144,8 +149,8 @@ impl Dataset {
         }
         for sample in self.samples.iter() {
             match &*self.files {
-                Files::Listed(_) => add(self.files.name(sample.file as usize).as_bytes()),
                 Files::Shards(_) => add(&sample.file.to_le_bytes()),
+                _ => add(self.files.name(sample.file as usize).as_bytes()),
             }
             add(sample.label().map_or(String::new(), |label| label.to_string()).as_bytes());
         }

@@ -70,8 +70,9 @@ impl Shared {
         let mut corrupt = Vec::new();
         for position in start..end {
             let (sample, values) = match self.good_values(plan, position, stop, &mut corrupt) {
-                Ok(Some(found)) => found,
-                Ok(None) => return Made { batch: Ok(None), corrupt },
+                Ok(Found::Good(sample, values)) => (sample, values),
+                Ok(Found::Skipped) => continue,
+                Ok(Found::Nothing) => return Made { batch: Ok(None), corrupt },
                 Err(error) => return Made { batch: Err(error), corrupt },
             };
             batch.images.extend(values);
@@ -86,24 +87,23 @@ impl Shared {
     }
 
     /// The image at a position of the order or, if it is corrupt and may be replaced, the next good one
-    /// after it (the first position follows the last). `None` when stopped, or when more files are corrupt
-    /// than may be.
+    /// after it (the first position follows the last).
     fn good_values(
         &self,
         plan: &Plan,
         position: usize,
         stop: &AtomicBool,
         corrupt: &mut Vec<CorruptFile>,
-    ) -> Result<Option<(usize, Vec<f32>)>, DataError> {
+    ) -> Result<Found, DataError> {
         let total = plan.order.len();
         let mut last_error = None;
         for step in 0..total {
             let sample = plan.order.sample((position + step) % total);
             if stop.load(Ordering::Relaxed) {
-                return Ok(None);
+                return Ok(Found::Nothing);
             }
             let error = match self.values(plan.epoch, sample) {
-                Ok(values) => return Ok(Some((sample, values))),
+                Ok(values) => return Ok(Found::Good(sample, values)),
                 Err(error) => error,
             };
             // A damaged shard is no single image that another could stand in for, and other channels are no damage.
@@ -115,14 +115,27 @@ impl Shared {
             if !corrupt.iter().any(|file| file.name == name) {
                 corrupt.push(CorruptFile { name, why: error.reason() });
             }
+            if self.config.on_corrupt == OnCorrupt::Skip {
+                return Ok(Found::Skipped);
+            }
             if corrupt.len() > most_replaced(total) {
-                return Ok(None);
+                return Ok(Found::Nothing);
             }
             last_error = Some(error);
         }
         // A subset may name one corrupt file many times and nothing else.
-        last_error.map_or(Ok(None), Err)
+        last_error.map_or(Ok(Found::Nothing), Err)
     }
+}
+
+/// What came of the search for an image.
+enum Found {
+    /// A sample and its values.
+    Good(usize, Vec<f32>),
+    /// The image is left out.
+    Skipped,
+    /// The epoch was stopped, or more files are corrupt than may be.
+    Nothing,
 }
 
 /// The order of one epoch.
@@ -216,7 +229,7 @@ impl EpochBatches {
     /// The batch of one answer, once its corrupt files are reported.
     fn accept(&self, made: Made) -> Result<Option<Batch>, DataError> {
         for file in made.corrupt {
-            self.shared.corrupt.add(file, self.shared.dataset.len())?;
+            self.shared.corrupt.add(file, self.shared.dataset.len(), self.shared.config.on_corrupt)?;
         }
         made.batch
     }

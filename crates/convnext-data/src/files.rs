@@ -1,14 +1,20 @@
 //! The files that the copies and subsets of a data set share.
 
+use std::{fs, path::PathBuf, sync::Arc};
+
 use crate::{DataError, listing::Listing, shards::Shards, storage::Stamp};
 
 /// Images by number.
 #[derive(Debug)]
 pub(crate) enum Files {
-    /// Those of a folder or of one archive.
+    /// Of a folder or of one archive.
     Listed(Listing),
-    /// Those of shards.
+    /// Of shards.
     Shards(Shards),
+    /// Named one by one.
+    Single(Vec<PathBuf>),
+    /// Several of these, one after the other.
+    Joined(Vec<Arc<Files>>),
 }
 
 impl Files {
@@ -17,36 +23,71 @@ impl Files {
         match self {
             Self::Listed(listing) => listing.images.len(),
             Self::Shards(shards) => shards.len(),
+            Self::Single(paths) => paths.len(),
+            Self::Joined(parts) => parts.iter().map(|part| part.len()).sum(),
         }
     }
 
-    /// The name of an image in messages.
+    /// What an image is called in messages.
     pub(crate) fn name(&self, index: usize) -> String {
         match self {
             Self::Listed(listing) => listing.name(listing.images.get(index)),
             Self::Shards(shards) => shards.name(index),
+            Self::Single(paths) => {
+                paths.get(index).map(|path| path.display().to_string()).unwrap_or_default()
+            }
+            Self::Joined(parts) => {
+                part(parts, index).map(|(part, index)| part.name(index)).unwrap_or_default()
+            }
         }
     }
 
     /// The bytes of an image.
     pub(crate) fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        let failed = |source| DataError::io("read", self.name(index), source);
         match self {
-            Self::Listed(listing) => {
-                let bytes = listing.storage.read(&listing.images, index);
-                bytes.map_err(|source| DataError::io("read", self.name(index), source))
-            }
+            Self::Listed(listing) => listing.storage.read(&listing.images, index).map_err(failed),
             Self::Shards(shards) => shards.read(index),
+            Self::Single(paths) => {
+                fs::read(paths.get(index).ok_or_else(|| failed(absent()))?).map_err(failed)
+            }
+            Self::Joined(parts) => {
+                let (part, index) = part(parts, index).ok_or_else(|| failed(absent()))?;
+                part.read(index)
+            }
         }
     }
 
-    /// The stamp of what holds an image.
+    /// What tells whether an image is still the one that it was.
     pub(crate) fn stamp(&self, index: usize) -> Result<Stamp, DataError> {
+        let failed = |source| DataError::io("read", self.name(index), source);
         match self {
-            Self::Listed(listing) => {
-                let stamp = listing.storage.stamp(&listing.images, index);
-                stamp.map_err(|source| DataError::io("read", self.name(index), source))
-            }
+            Self::Listed(listing) => listing.storage.stamp(&listing.images, index).map_err(failed),
             Self::Shards(shards) => Ok(shards.stamp(index)),
+            Self::Single(paths) => {
+                let path = paths.get(index).ok_or_else(|| failed(absent()))?;
+                fs::metadata(path).map(|found| Stamp::of(&found)).map_err(failed)
+            }
+            Self::Joined(parts) => {
+                let (part, index) = part(parts, index).ok_or_else(|| failed(absent()))?;
+                part.stamp(index)
+            }
         }
     }
+}
+
+/// The part that an image is in, and its number there.
+fn part(parts: &[Arc<Files>], index: usize) -> Option<(&Files, usize)> {
+    let mut left = index;
+    for part in parts {
+        match left.checked_sub(part.len()) {
+            None => return Some((part, left)),
+            Some(beyond) => left = beyond,
+        }
+    }
+    None
+}
+
+fn absent() -> std::io::Error {
+    std::io::ErrorKind::NotFound.into()
 }

@@ -6,8 +6,8 @@
 //!   that a model sees;
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
-//! - [`open_labelled`], [`open_unlabelled`] and [`open_for_evaluation`] find the images of a folder,
-//!   a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
+//! - [`open_labelled`], [`open_unlabelled`], [`open_for_evaluation`] and [`open_pictures`] find the images of a
+//!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] reads, transforms and batches a data set in background threads.
@@ -63,7 +63,7 @@ pub use error::DataError;
 pub use facts::Channels;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
-pub use open::{LabelledData, open_for_evaluation, open_labelled, open_unlabelled};
+pub use open::{LabelledData, open_for_evaluation, open_labelled, open_pictures, open_unlabelled};
 pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use picture::Picture;

@@ -1,6 +1,9 @@
 //! Opening a folder or an archive as a data set.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use convnext_core::{ClassNames, Seed};
 
@@ -44,6 +47,33 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
         return shards::open_unlabelled(&listing);
     }
     Ok(Dataset::new(Files::Listed(listing.with_images()?)))
+}
+
+/// Opens pictures as a user names them, in this order: files of any name, and everything in folders, shards and
+/// archives (`.tar`, `.tar.gz`, `.tgz`), as [`open_unlabelled`] finds it. Files are not looked at yet.
+///
+/// # Errors
+/// Those of [`open_unlabelled`].
+pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
+    let mut parts: Vec<Arc<Files>> = Vec::new();
+    let mut single = Vec::new();
+    for path in paths {
+        if path.is_dir() || is_archive(path) {
+            if !single.is_empty() {
+                parts.push(Arc::new(Files::Single(std::mem::take(&mut single))));
+            }
+            parts.push(open_unlabelled(path)?.files());
+        } else {
+            single.push(path.clone());
+        }
+    }
+    parts.push(Arc::new(Files::Single(single)));
+    Ok(Dataset::new(Files::Joined(parts)))
+}
+
+fn is_archive(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_lowercase();
+    [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.

@@ -207,6 +207,18 @@ pub enum IoError {
         /// The type, as safetensors calls it.
         found: String,
     },
+    /// A file of vectors in a format that is not written.
+    #[error("{} has the ending of no file of vectors; choose .safetensors, .npy or .parquet", path.display())]
+    VectorFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that holds no vectors of ours.
+    #[error("{} holds no embeddings; make such a file with: convnext embed IMAGES --out FILE.safetensors", path.display())]
+    NoIndex {
+        /// The file.
+        path: PathBuf,
+    },
     /// The other program has no such model, or reads no such file.
     #[error("{why}")]
     NotConvertible {

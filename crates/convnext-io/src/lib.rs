@@ -6,6 +6,7 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
+//! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
@@ -22,6 +23,7 @@ mod strict;
 #[cfg(test)]
 mod test_files;
 mod torch_file;
+mod vectors;
 mod weight_file;
 
 pub use array::{ArraySource, ElementType, NamedArray};
@@ -31,6 +33,7 @@ pub use naming::Naming;
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;
+pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};
 pub use weight_file::{
     CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,
 };

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// End of the names of unfinished files; they begin with a dot.
 pub const UNFINISHED_SUFFIX: &str = ".tmp";
@@ -14,23 +16,47 @@ pub const UNFINISHED_SUFFIX: &str = ".tmp";
 /// # Errors
 /// What `write` and the system report; the old file is then untouched.
 pub fn replace_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let prefix = format!(".{}.", name.to_string_lossy());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
-    // A temporary file is private by default; results get what the user's umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder)?;
-    write(temporary.as_file())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The new name is on the disk only once the folder is.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    let unfinished = UnfinishedFile::beside(path)?;
+    write(unfinished.file())?;
+    unfinished.finish()
+}
+
+/// A file beside its place, which is removed unless it is finished.
+#[derive(Debug)]
+pub(crate) struct UnfinishedFile {
+    place: PathBuf,
+    file: NamedTempFile,
+}
+
+impl UnfinishedFile {
+    /// An empty file in the folder of `path`.
+    pub(crate) fn beside(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(UNFINISHED_SUFFIX);
+        // A temporary file is private by default; results get what the user's umask allows.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        Ok(Self { place: path.to_owned(), file: builder.tempfile_in(folder_of(path))? })
+    }
+
+    /// What is written to.
+    pub(crate) fn file(&self) -> &File {
+        self.file.as_file()
+    }
+
+    /// Brings the file to the disk and to its place.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.place).map_err(|error| error.error)?;
+        // The new name is on the disk only once the folder is.
+        #[cfg(unix)]
+        File::open(folder_of(&self.place))?.sync_all()?;
+        Ok(())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

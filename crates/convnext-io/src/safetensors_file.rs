@@ -93,6 +93,15 @@ fn write(
     written.map_err(|source| IoError::Write { path: path.to_owned(), source })
 }
 
+/// A tensor in a file.
+pub(crate) struct Place {
+    pub(crate) shape: Vec<usize>,
+    /// Its first byte.
+    pub(crate) start: u64,
+    /// The byte after it.
+    pub(crate) end: u64,
+}
+
 /// An open safetensors file whose header was read and checked; the tensors come next.
 pub(crate) struct SafetensorsFile<'a> {
     path: &'a Path,
@@ -146,16 +155,34 @@ impl<'a> SafetensorsFile<'a> {
 
     /// Our own metadata, if it is there.
     pub(crate) fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
-        let text = self.header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
-        text.map(|text| serde_json::from_str(text))
+        self.entry(METADATA_KEY)
+            .map(|text| serde_json::from_str(text))
             .transpose()
             .map_err(|source| IoError::BadMetadata { path: self.path.to_owned(), source })
     }
 
     /// Where a training stands, if this is a checkpoint.
     pub(crate) fn progress(&self) -> Option<&str> {
+        self.entry(PROGRESS_KEY)
+    }
+
+    /// A text of `__metadata__`.
+    pub(crate) fn entry(&self, key: &str) -> Option<&str> {
         let entries = self.header.metadata().as_ref()?;
-        entries.get(PROGRESS_KEY).map(String::as_str)
+        entries.get(key).map(String::as_str)
+    }
+
+    /// Where the bytes of a tensor lie in the file.
+    pub(crate) fn place(&self, name: &str) -> Option<Place> {
+        let info = self.header.info(name)?;
+        let data = self.size - self.header.data_len() as u64;
+        let (start, end) = info.data_offsets;
+        Some(Place { shape: info.shape.clone(), start: data + start as u64, end: data + end as u64 })
+    }
+
+    /// The file itself, for whoever reads it in pieces.
+    pub(crate) fn into_file(self) -> File {
+        self.file
     }
 
     /// Reads the tensors whose names are `wanted`, one after the other, each straight into its own memory.

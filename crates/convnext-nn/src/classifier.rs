@@ -10,6 +10,22 @@ use crate::ops::block::BlockMemory;
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
 
+/// Where in a network the vector of an image is taken; always the mean over the sites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EmbeddingLayer {
+    /// After the first stage.
+    Stage1,
+    /// After the second stage.
+    Stage2,
+    /// After the third stage.
+    Stage3,
+    /// After the last stage.
+    Stage4,
+    /// What the head is given: after the last stage and, in a classifier, after the final norm.
+    #[default]
+    Pooled,
+}
+
 /// A ConvNeXt V1 or V2 image classifier.
 ///
 /// ```
@@ -94,10 +110,33 @@ impl ConvNext {
     /// # Errors
     /// As [`Self::forward`].
     pub fn pooled(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<Tensor<2>, ModelError> {
-        let (sites, [.., rows]) = self.stage_rows(images, drop_path)?;
-        let images = sites.stage(STAGES - 1).sites().images();
-        let [count, channels] = rows.dims();
-        Ok(rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels]))
+        let count = images.dims()[0];
+        let (_, [.., rows]) = self.stage_rows(images, drop_path)?;
+        Ok(mean_over_sites(rows, count))
+    }
+
+    /// One vector for each image, for comparing images.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[N, C]` with the channels of the layer
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn embedding(&self, images: Tensor<4>, layer: EmbeddingLayer) -> Result<Tensor<2>, ModelError> {
+        let count = images.dims()[0];
+        let (_, [first, second, third, fourth]) = self.stage_rows(images, &DropPath::none())?;
+        let rows = match layer {
+            EmbeddingLayer::Stage1 => first,
+            EmbeddingLayer::Stage2 => second,
+            EmbeddingLayer::Stage3 => third,
+            EmbeddingLayer::Stage4 | EmbeddingLayer::Pooled => fourth,
+        };
+        let pooled = mean_over_sites(rows, count);
+        Ok(match (layer, &self.norm) {
+            (EmbeddingLayer::Pooled, Some(norm)) => norm.forward(pooled),
+            _ => pooled,
+        })
     }
 
     /// The logits of pooled features: LayerNorm and head; the features themselves when there is no head.
@@ -144,4 +183,14 @@ impl ConvNext {
         let stages = self.backbone.forward(images, &sites, drop_path)?;
         Ok((sites, stages))
     }
+}
+
+/// The mean of the rows of each image.
+///
+/// # Shapes
+/// - rows: `[images * sites, C]`
+/// - output: `[images, C]`
+fn mean_over_sites(rows: Tensor<2>, images: usize) -> Tensor<2> {
+    let [count, channels] = rows.dims();
+    rows.reshape([images, count / images, channels]).mean_dim(1).reshape([images, channels])
 }

@@ -31,7 +31,7 @@ mod values;
 
 pub use backbone::{Backbone, Downsampling, Stem};
 pub use block::Block;
-pub use classifier::ConvNext;
+pub use classifier::{ConvNext, EmbeddingLayer};
 pub use device::{DeviceName, is_cpu};
 pub use drop_path::DropPath;
 pub use error::ModelError;

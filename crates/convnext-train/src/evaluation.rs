@@ -74,17 +74,6 @@ pub struct ClassResult {
     pub accuracy: f64,
 }
 
-/// How images are read for an evaluation.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// Images that go through the model together.
-    pub batch_size: usize,
-    /// Threads that read images.
-    pub threads: usize,
-    /// Whether the EXIF orientation of pictures counts.
-    pub orientation: Orientation,
-}
-
 /// Classifies every image of a labelled data set. Any image that cannot be read is an error.
 ///
 /// `names` are the classes in the order of the logits; the data set's classes are matched by name.
@@ -102,13 +91,10 @@ pub fn evaluate(
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
     let to_logit = match_classes(dataset.classes(), names)?;
-    let loader =
-        Loader::new(dataset.clone(), Transform::Evaluation(preprocessing.clone()), reading.config())?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);
-    for batch in loader.epoch(0) {
-        let mut batch = batch?;
-        let logits = model.forward(batch_images(&mut batch, &device), &DropPath::none())?;
+    for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
+        let logits = model.forward(images, &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
         for ((row, label), &sample) in logits.chunks(classes).zip(&batch.labels).zip(&batch.samples) {
@@ -120,7 +106,8 @@ pub fn evaluate(
             }
         }
         progress(tally.images);
-    }
+        Ok::<(), TrainError>(())
+    })?;
     Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
 }
 

@@ -1,10 +1,10 @@
 //! What a backbone sees in images, as vectors.
 
-use convnext_core::{Preprocessing, Seed};
-use convnext_data::{Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Transform};
+use convnext_core::Preprocessing;
+use convnext_data::Dataset;
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
-use crate::{Reading, TrainError, batch_images};
+use crate::{Reading, TrainError, for_each_batch};
 
 /// Pooled features of the last stage, of every image of a data set, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,14 +29,11 @@ impl Features {
         reading: &Reading,
         mut progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
-        let loader =
-            Loader::new(dataset.clone(), Transform::Evaluation(preprocessing.clone()), reading.config())?;
         let device = model.backbone.stem.conv.weight.lazy_device();
         let width = model.config().last_width();
         let mut features = Self { values: Vec::new(), width, labels: Vec::new() };
-        for batch in loader.epoch(0) {
-            let mut batch = batch?;
-            let pooled = tensor_values(model.pooled(batch_images(&mut batch, &device), &DropPath::none())?);
+        for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
+            let pooled = tensor_values(model.pooled(images, &DropPath::none())?);
             for (row, &sample) in pooled.chunks_exact(width).zip(&batch.samples) {
                 let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
                 if !length.is_finite() {
@@ -46,28 +43,10 @@ impl Features {
                 let scale = if length > 0.0 { length.recip() } else { 0.0 };
                 features.values.extend(row.iter().map(|value| value * scale));
             }
-            features.labels.extend(batch.labels);
+            features.labels.extend(&batch.labels);
             progress(features.labels.len());
-        }
+            Ok(())
+        })?;
         Ok(features)
-    }
-}
-
-impl Reading {
-    /// How a loader goes through all images once, in their order.
-    pub(crate) fn config(&self) -> LoaderConfig {
-        LoaderConfig {
-            batch_size: self.batch_size,
-            threads: self.threads,
-            queue: 4,
-            shuffle: false,
-            drop_last: false,
-            orientation: self.orientation,
-            fast_decode: false,
-            on_corrupt: OnCorrupt::Fail,
-            mixing: None,
-            cache: Cache::Off,
-            seed: Seed::default(),
-        }
     }
 }

@@ -14,7 +14,8 @@ use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, in_toml, start_from, train,
+    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, in_toml, start_from,
+    train,
 };
 
 /// Everything that decides a supervised training.
@@ -165,6 +166,7 @@ pub fn finetune(
             batch_size: recipe.training.batch_size,
             threads: settings.threads,
             orientation: settings.orientation,
+            on_corrupt: OnCorrupt::Fail,
         },
         metadata: WeightMetadata {
             preprocessing: Preprocessing::for_size(size, config.input_channels),

@@ -50,12 +50,12 @@ pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
-pub(crate) use recipe::{in_lines, in_toml};
 pub use recipe::{
     AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe,
     LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,
     Situation, Start, TrainingRecipe,
 };
+pub(crate) use recipe::{in_lines, in_toml};
 pub use reconstruction::{Reconstruction, reconstruct};
 pub use run_changes::Continue;
 pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};

@@ -284,7 +284,8 @@ fn reasons(rules: &[Rule], settings: &[String]) -> Vec<String> {
 /// Reasons as they are shown below what a run is going to do.
 /// A recipe as TOML, for whoever later wants to know how weights came about.
 pub(crate) fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {
-    let failed = |error: toml::ser::Error| TrainError::Recipe { name: "of this run".into(), why: error.to_string() };
+    let failed =
+        |error: toml::ser::Error| TrainError::Recipe { name: "of this run".into(), why: error.to_string() };
     toml::to_string(recipe).map_err(failed)
 }
 

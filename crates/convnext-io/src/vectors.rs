@@ -1,0 +1,122 @@
+//! Files of many named vectors of one width: what a network sees in images, for other programs and for a search.
+//!
+//! They are written as the vectors come, so that their number is limited by the disk alone, and appear only when they
+//! are whole. Names are kept in memory until the end, but for parquet.
+
+mod index;
+mod npy;
+mod parquet_file;
+mod tensors;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use index::VectorIndex;
+
+use crate::IoError;
+
+/// What vectors are of. It stands in the file, but for `.npy`, which has no place for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VectorMetadata {
+    /// The model's name.
+    pub model: String,
+    /// Where in the model they were taken, such as `pooled` or `stage3`.
+    pub layer: String,
+    /// Side of the images in pixels.
+    pub image_size: usize,
+    /// The weights, as they were named.
+    pub weights: String,
+    /// The sum (CRC-32) of the weight file.
+    pub checksum: u32,
+    /// The files, folders and archives of the images, as they were named.
+    pub sources: Vec<String>,
+}
+
+/// Writes vectors one after the other; the ending of the file decides the format:
+///
+/// - `.safetensors`: `embeddings` (F32, `[N, width]`) and `names` (U8, UTF-8 text, a name a line);
+/// - `.npy`: the vectors, and beside it `FILE.names.txt`, a name a line;
+/// - `.parquet`: the columns `file` (string) and `embedding` (list of floats).
+///
+/// Line ends in names become spaces where a name has a line.
+#[derive(Debug)]
+pub struct VectorWriter {
+    path: PathBuf,
+    width: usize,
+    format: Format,
+}
+
+#[derive(Debug)]
+enum Format {
+    Tensors(tensors::Writer),
+    Npy(npy::Writer),
+    Parquet(parquet_file::Writer),
+}
+
+impl VectorWriter {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// [`IoError::VectorFormat`] for another ending, [`IoError::Write`] when the folder cannot be written to.
+    pub fn create(path: &Path, width: usize, metadata: &VectorMetadata) -> Result<Self, IoError> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let format = match ending {
+            "safetensors" => tensors::Writer::create(path, width, metadata).map(Format::Tensors),
+            "npy" => npy::Writer::create(path, width).map(Format::Npy),
+            "parquet" => parquet_file::Writer::create(path, metadata).map(Format::Parquet),
+            _ => return Err(IoError::VectorFormat { path: path.to_owned() }),
+        };
+        let failed = |source| IoError::Write { path: path.to_owned(), source };
+        Ok(Self { path: path.to_owned(), width, format: format.map_err(failed)? })
+    }
+
+    /// Adds a vector.
+    ///
+    /// # Errors
+    /// [`IoError::InvalidArray`] for a vector of another width, [`IoError::Write`] when the disk is full.
+    pub fn push(&mut self, name: &str, vector: &[f32]) -> Result<(), IoError> {
+        if vector.len() != self.width {
+            let why = format!("its vector has {} values, but the file is of {}", vector.len(), self.width);
+            return Err(IoError::InvalidArray { name: name.to_owned(), why });
+        }
+        let pushed = match &mut self.format {
+            Format::Tensors(writer) => writer.push(name, vector),
+            Format::Npy(writer) => writer.push(name, vector),
+            Format::Parquet(writer) => writer.push(name, vector),
+        };
+        pushed.map_err(|source| IoError::Write { path: self.path.clone(), source })
+    }
+
+    /// Puts the file into its place.
+    ///
+    /// # Errors
+    /// [`IoError::Write`].
+    pub fn finish(self) -> Result<(), IoError> {
+        let finished = match self.format {
+            Format::Tensors(writer) => writer.finish(),
+            Format::Npy(writer) => writer.finish(),
+            Format::Parquet(writer) => writer.finish(),
+        };
+        finished.map_err(|source| IoError::Write { path: self.path, source })
+    }
+}
+
+/// Names as text, a name a line.
+#[derive(Debug, Default)]
+struct Lines(String);
+
+impl Lines {
+    fn push(&mut self, name: &str) {
+        self.0.extend(name.chars().map(|letter| if matches!(letter, '\n' | '\r') { ' ' } else { letter }));
+        self.0.push('\n');
+    }
+}
+
+fn write_values(mut out: impl io::Write, values: &[f32]) -> io::Result<()> {
+    values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Every image of a data set once through a network, while the next ones are read.
+
+use burn::prelude::*;
+use convnext_core::{Preprocessing, Seed};
+use convnext_data::{Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+
+use crate::{TrainError, batch_images};
+
+/// Batches that are made ahead.
+const QUEUE: usize = 4;
+
+/// How images are read when nothing is learned from them.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Images that go through the model together.
+    pub batch_size: usize,
+    /// Threads that read images.
+    pub threads: usize,
+    /// Whether the EXIF orientation of pictures counts.
+    pub orientation: Orientation,
+    /// What happens at an image that cannot be read: [`OnCorrupt::Fail`] or [`OnCorrupt::Skip`].
+    pub on_corrupt: OnCorrupt,
+}
+
+/// Calls `each` with the images of every batch, `[N, channels, height, width]`, and with what else is known of them, in
+/// the order of the data set.
+///
+/// # Errors
+/// What reading the images reports, and what `each` returns.
+pub fn for_each_batch<E: From<TrainError>>(
+    dataset: &Dataset,
+    preprocessing: &Preprocessing,
+    reading: &Reading,
+    device: &Device,
+    mut each: impl FnMut(Tensor<4>, &Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    let transform = Transform::Evaluation(preprocessing.clone());
+    let loader = Loader::new(dataset.clone(), transform, reading.config()).map_err(TrainError::from)?;
+    for batch in loader.epoch(0) {
+        let mut batch = batch.map_err(TrainError::from)?;
+        // All images of a batch may have been left out.
+        if !batch.is_empty() {
+            let images = batch_images(&mut batch, device);
+            each(images, &batch)?;
+        }
+    }
+    Ok(())
+}
+
+impl Reading {
+    /// How a loader goes through all images once, in their order.
+    fn config(&self) -> LoaderConfig {
+        LoaderConfig {
+            batch_size: self.batch_size,
+            threads: self.threads,
+            queue: QUEUE,
+            shuffle: false,
+            drop_last: false,
+            orientation: self.orientation,
+            fast_decode: false,
+            on_corrupt: self.on_corrupt,
+            mixing: None,
+            cache: Cache::Off,
+            seed: Seed::default(),
+        }
+    }
+}
