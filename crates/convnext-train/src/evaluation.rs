@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
-use convnext_data::{Dataset, Loader, Orientation, Transform};
+use convnext_data::Dataset;
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
-use crate::{TrainError, batch_images, log_probabilities};
+use crate::{Reading, TrainError, for_each_batch, log_probabilities};
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]

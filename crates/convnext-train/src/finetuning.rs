@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
-use convnext_data::{Batch, Dataset, LabelMix, LabelledData, Transform, crop_for_evaluation, open_labelled};
+use convnext_data::{
+    Batch, Dataset, LabelMix, LabelledData, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
+};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 

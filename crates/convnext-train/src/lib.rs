@@ -2,7 +2,7 @@
 //!
 //! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out;
 //! - [`train`] is the loop, generic over a [`Task`]; [`Learner`] is what one of its steps changes;
-//! - [`evaluate`] measures a classifier;
+//! - [`evaluate`] measures a classifier; [`for_each_batch`] is how images reach a network that does not learn;
 //! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
@@ -15,6 +15,7 @@ mod events;
 mod features;
 mod finetuning;
 mod gradients;
+mod inference;
 mod input_channels;
 mod layer_decay;
 mod learner;
@@ -37,10 +38,11 @@ mod weights;
 pub use average::MovingAverage;
 pub use checkpoint::Best;
 pub use error::TrainError;
-pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, Reading, evaluate};
+pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
 pub use features::Features;
 pub use finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
 pub use gradients::NamedGradients;
+pub use inference::{Reading, for_each_batch};
 pub use layer_decay::{LayerCount, LayerDecay};
 pub use learner::{Lap, Learner};
 pub use logits::log_probabilities;
@@ -62,4 +64,4 @@ pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
 pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};
-pub use weights::{load_backbone, load_classifier, load_fcmae, read_metadata, save_weights, start_from};
+pub use weights::{load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from};

@@ -68,6 +68,17 @@ pub fn load_backbone(path: &Path, device: &Device) -> Result<(ConvNext, WeightMe
     Ok((start_from(model, path, &ClassNames::default())?, metadata))
 }
 
+/// Reads the network of a weight file of any kind: a classifier with its head, else the backbone.
+///
+/// # Errors
+/// Those of [`load_classifier`] and [`load_backbone`].
+pub fn load_network(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
+    match read_metadata(path)?.kind {
+        WeightKind::Classifier { model } if model.classes > 0 => load_classifier(path, device),
+        _ => load_backbone(path, device),
+    }
+}
+
 /// Reads a masked autoencoder.
 ///
 /// # Errors

@@ -1,15 +1,24 @@
 //! From a weight file to the classes of pictures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{ClassNames, Preprocessing};
-use convnext_data::{Picture, prepare_for_evaluation};
+use convnext_data::{Dataset, Orientation, Picture, open_pictures, prepare_for_evaluation};
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
-use convnext_train::{TrainError, load_classifier, log_probabilities};
+use convnext_train::{Reading, TrainError, for_each_batch, load_classifier, log_probabilities};
 use serde::Serialize;
 
 /// A classifier with its preprocessing and class names, ready for pictures.
+///
+/// ```no_run
+/// use convnext::Classifier;
+///
+/// let classifier = Classifier::load("weights.safetensors")?;
+/// let picture = classifier.open("photo.jpg")?;
+/// println!("{}", classifier.predict(&picture)?[0].label);
+/// # Ok::<(), convnext::train::TrainError>(())
+/// ```
 #[derive(Debug)]
 pub struct Classifier {
     model: ConvNext,
@@ -32,12 +41,12 @@ pub struct Prediction {
 }
 
 impl Classifier {
-    /// Reads a classifier that `convnext finetune` wrote, to compute on the CPU.
+    /// Reads a classifier of any origin that [`convnext_io::read_weights`] knows, to compute on the CPU.
     ///
     /// # Errors
     /// [`TrainError`] when the file cannot be read, holds no classifier, or does not fit itself.
-    pub fn load(path: &Path) -> Result<Self, TrainError> {
-        Self::load_on(path, &Device::flex())
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        Self::load_on(path.as_ref(), &Device::flex())
     }
 
     /// [`Self::load`], to compute on any device, such as [`convnext_nn::DeviceName::open`] gives.
@@ -71,6 +80,40 @@ impl Classifier {
         &self.classes
     }
 
+    /// Reads a picture with the channels that the network takes, turned as its camera says.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when the file cannot be read or decoded.
+    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Picture, TrainError> {
+        open_picture(path.into(), &self.preprocessing)
+    }
+
+    /// All classes for a picture, the likeliest first.
+    ///
+    /// # Errors
+    /// As [`Self::classify`].
+    pub fn predict(&self, picture: &Picture) -> Result<Vec<Prediction>, TrainError> {
+        Ok(self.classify(std::slice::from_ref(picture))?.pop().unwrap_or_default())
+    }
+
+    /// Classifies any number of pictures at the speed of the network, while the next ones are read. `each` is given the
+    /// name of a picture and all classes, the likeliest first, in the order of the pictures.
+    ///
+    /// # Errors
+    /// As [`Self::classify`], what reading the pictures reports, and what `each` returns.
+    pub fn classify_all<E: From<TrainError>>(
+        &self,
+        pictures: &Dataset,
+        reading: &Reading,
+        mut each: impl FnMut(String, Vec<Prediction>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {
+            let answers = self.answers(images)?;
+            let named = batch.samples.iter().map(|&sample| pictures.name(sample)).zip(answers);
+            named.into_iter().try_for_each(|(name, answer)| each(name, answer))
+        })
+    }
+
     /// For each picture all classes, the likeliest first.
     ///
     /// # Errors
@@ -80,11 +123,10 @@ impl Classifier {
         if pictures.is_empty() {
             return Ok(Vec::new());
         }
-        let expected = self.preprocessing.channels();
-        if let Some(other) = pictures.iter().find(|picture| picture.channels() != expected) {
-            return Err(ModelError::Channels { expected, found: other.channels() }.into());
-        }
-        let images = pictures_to_tensor(pictures, &self.preprocessing, &self.device);
+        self.answers(pictures_to_tensor(pictures, &self.preprocessing, &self.device)?)
+    }
+
+    fn answers(&self, images: Tensor<4>) -> Result<Vec<Vec<Prediction>>, TrainError> {
         let logits = self.model.forward(images, &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
@@ -111,14 +153,27 @@ impl Classifier {
     }
 }
 
+/// Reads one picture for a network.
+pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Result<Picture, TrainError> {
+    Ok(open_pictures(&[path])?.picture(0, preprocessing.channels(), Orientation::Honour)?)
+}
+
 /// Prepared pictures as one batch, `[N, channels, size, size]`.
+///
+/// # Errors
+/// [`TrainError::Model`] when a picture has other channels than the network takes.
 pub(crate) fn pictures_to_tensor(
     pictures: &[Picture],
     preprocessing: &Preprocessing,
     device: &Device,
-) -> Tensor<4> {
+) -> Result<Tensor<4>, TrainError> {
+    let expected = preprocessing.channels();
+    if let Some(other) = pictures.iter().find(|picture| picture.channels() != expected) {
+        return Err(ModelError::Channels { expected, found: other.channels() }.into());
+    }
     let size = preprocessing.image_size;
     let values: Vec<f32> =
         pictures.iter().flat_map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
-    Tensor::from_data(TensorData::new(values, [pictures.len(), preprocessing.channels(), size, size]), device)
+    let shape = [pictures.len(), expected, size, size];
+    Ok(Tensor::from_data(TensorData::new(values, shape), device))
 }

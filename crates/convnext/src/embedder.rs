@@ -1,0 +1,129 @@
+//! From a weight file to what a network sees in pictures.
+
+use std::path::{Path, PathBuf};
+
+use burn::prelude::*;
+use convnext_core::{ModelConfig, Preprocessing};
+use convnext_data::{Dataset, Picture};
+use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
+use convnext_train::{Reading, TrainError, for_each_batch, load_network};
+
+use crate::classifier::{open_picture, pictures_to_tensor};
+
+/// A network of any kind, pre-trained or fine-tuned, that makes a vector of each picture.
+///
+/// ```no_run
+/// use convnext::{Embedder, nn::EmbeddingLayer};
+///
+/// let embedder = Embedder::load("weights.safetensors", EmbeddingLayer::Pooled)?;
+/// let picture = embedder.open("photo.jpg")?;
+/// let vector = &embedder.embed(&[picture])?[0];
+/// assert_eq!(vector.len(), embedder.width());
+/// # Ok::<(), convnext::train::TrainError>(())
+/// ```
+#[derive(Debug)]
+pub struct Embedder {
+    model: ConvNext,
+    preprocessing: Preprocessing,
+    layer: EmbeddingLayer,
+    device: Device,
+}
+
+impl Embedder {
+    /// Reads the network of a weight file, to compute on the CPU.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the file cannot be read or does not fit itself.
+    pub fn load(path: impl AsRef<Path>, layer: EmbeddingLayer) -> Result<Self, TrainError> {
+        Self::load_on(path.as_ref(), layer, &Device::flex())
+    }
+
+    /// [`Self::load`], to compute on any device, such as [`convnext_nn::DeviceName::open`] gives.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_on(path: &Path, layer: EmbeddingLayer, device: &Device) -> Result<Self, TrainError> {
+        let (model, metadata) = load_network(path, device)?;
+        Ok(Self { model, preprocessing: metadata.preprocessing, layer, device: device.clone() })
+    }
+
+    /// The same, whose linear layers multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { model: self.model.with_precision(precision), ..self }
+    }
+
+    /// The same for images of another size.
+    #[must_use]
+    pub fn at_size(self, image_size: usize) -> Self {
+        Self { preprocessing: self.preprocessing.at_size(image_size), ..self }
+    }
+
+    /// The configuration of the network.
+    pub fn config(&self) -> &ModelConfig {
+        self.model.config()
+    }
+
+    /// How pictures are prepared.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// Values of a vector.
+    pub fn width(&self) -> usize {
+        let [first, second, third, fourth] = self.config().widths;
+        match self.layer {
+            EmbeddingLayer::Stage1 => first,
+            EmbeddingLayer::Stage2 => second,
+            EmbeddingLayer::Stage3 => third,
+            EmbeddingLayer::Stage4 | EmbeddingLayer::Pooled => fourth,
+        }
+    }
+
+    /// Reads a picture with the channels that the network takes, turned as its camera says.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when the file cannot be read or decoded.
+    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Picture, TrainError> {
+        open_picture(path.into(), &self.preprocessing)
+    }
+
+    /// The vector of each picture, of [`Self::width`] values.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
+    /// its weights are damaged.
+    pub fn embed(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, TrainError> {
+        if pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let images = pictures_to_tensor(pictures, &self.preprocessing, &self.device)?;
+        Ok(self.vectors(images)?.chunks(self.width()).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The vectors of any number of pictures, made at the speed of the network while the next pictures are read. `each`
+    /// is given the name of a picture and its vector, in the order of the pictures.
+    ///
+    /// # Errors
+    /// As [`Self::embed`], what reading the pictures reports, and what `each` returns.
+    pub fn embed_all<E: From<TrainError>>(
+        &self,
+        pictures: &Dataset,
+        reading: &Reading,
+        mut each: impl FnMut(String, &[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {
+            let vectors = self.vectors(images)?;
+            let named = batch.samples.iter().zip(vectors.chunks(self.width()));
+            named.into_iter().try_for_each(|(&sample, vector)| each(pictures.name(sample), vector))
+        })
+    }
+
+    fn vectors(&self, images: Tensor<4>) -> Result<Vec<f32>, TrainError> {
+        let vectors = tensor_values(self.model.embedding(images, self.layer)?);
+        match vectors.iter().all(|value| value.is_finite()) {
+            true => Ok(vectors),
+            false => Err(TrainError::NotFinite { what: "what the network sees".into() }),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The images whose vectors point the same way.
+
+use convnext_io::{IoError, VectorIndex};
+
+/// An image of an index that is like another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Similar {
+    /// Its number in the index.
+    pub index: usize,
+    /// The cosine of the angle between the vectors, in [-1, 1].
+    pub similarity: f32,
+}
+
+/// The `count` images of an index whose vectors are most alike to `vector`, the most alike first; of equals the first in
+/// the index. It looks at every vector once and keeps `count` of them.
+///
+/// # Errors
+/// [`IoError::Read`].
+pub fn most_similar(index: &VectorIndex, vector: &[f32], count: usize) -> Result<Vec<Similar>, IoError> {
+    let own = length(vector);
+    let mut found: Vec<Similar> = Vec::new();
+    index.for_each(|index, other| {
+        let product: f32 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
+        let lengths = own * length(other);
+        let similarity = if lengths > 0.0 { product / lengths } else { 0.0 };
+        let place = found.partition_point(|known| known.similarity >= similarity);
+        if place < count {
+            found.insert(place, Similar { index, similarity });
+            found.truncate(count);
+        }
+    })?;
+    Ok(found)
+}
+
+fn length(vector: &[f32]) -> f32 {
+    vector.iter().map(|value| value * value).sum::<f32>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_io::{VectorMetadata, VectorWriter};
+
+    use super::*;
+
+    #[test]
+    fn the_direction_of_a_vector_counts_and_not_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index.safetensors");
+        let metadata = VectorMetadata {
+            model: String::new(),
+            layer: String::new(),
+            image_size: 1,
+            weights: String::new(),
+            checksum: 0,
+            sources: vec![],
+        };
+        let mut writer = VectorWriter::create(&path, 2, &metadata).unwrap();
+        for vector in [[0.0, 1.0], [5.0, 5.0], [0.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [9.0, 9.0]] {
+            writer.push("x", &vector).unwrap();
+        }
+        writer.finish().unwrap();
+        let index = VectorIndex::open(&path).unwrap();
+        let found = most_similar(&index, &[2.0, 0.0], 4).unwrap();
+        assert_eq!(found.iter().map(|similar| similar.index).collect::<Vec<_>>(), [3, 1, 5, 0]);
+        assert!((found[1].similarity - 0.5_f32.sqrt()).abs() < 1e-6);
+        assert_eq!(most_similar(&index, &[2.0, 0.0], 9).unwrap().last().unwrap().similarity, -1.0);
+    }
+}
