@@ -6,12 +6,14 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
+//! - [`hub`]: weights from the Hugging Face hub.
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
 mod array;
 mod error;
 mod foreign;
+pub mod hub;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
