@@ -11,6 +11,8 @@ mod client;
 mod config;
 mod download;
 mod error;
+#[cfg(all(test, unix))]
+mod python_tests;
 mod released;
 mod settings;
 mod source;
@@ -19,7 +21,8 @@ mod test_server;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 pub use config::{HubConfig, HubCrop};
 pub use error::HubError;
@@ -168,7 +171,7 @@ impl Visit<'_> {
         self.obtain(file, &remote, &mut |_, _| ()).map(|(path, _)| Some(path))
     }
 
-    fn config(&self, commit: &str, file: &std::path::Path, online: bool) -> Result<HubConfig, HubError> {
+    fn config(&self, commit: &str, file: &Path, online: bool) -> Result<HubConfig, HubError> {
         let config = HubConfig::read(file, None)?;
         if config.mean.is_some() {
             return Ok(config);
@@ -199,7 +202,7 @@ impl Visit<'_> {
             let place = self.cache.unfinished(&remote.checksum);
             let download = Download { client: &self.client, model: self.model, file, remote, place: &place };
             download.run(progress)?;
-            std::fs::rename(&place, &blob).map_err(HubError::cache(&blob))?;
+            fs::rename(&place, &blob).map_err(HubError::cache(&blob))?;
         }
         Ok((self.cache.link(&remote.commit, file, &remote.checksum)?, missing))
     }

@@ -93,8 +93,8 @@ impl<'a> Client<'a> {
             if let Some(target) = redirection(&response, &address) {
                 let elsewhere = origin(&target) != origin(&address);
                 address = target;
-                // Large files lie with others, who know no commits; the hub itself has said everything.
-                if !elsewhere {
+                // Large files lie with others, who know no commits; the hub itself has said everything then.
+                if !elsewhere || commit.is_none() {
                     continue;
                 }
             } else if response.status().is_success() {

@@ -41,7 +41,11 @@ pub enum HubError {
         endpoint: String,
     },
     /// The repository has no such branch, tag or commit.
-    #[error("{} has no revision {:?}; leave it out for the newest, or look up its branches and tags", model.repository(), model.revision())]
+    #[error(
+        "{} has no revision {:?}; leave it out for the newest, or look up its branches and tags",
+        model.repository(),
+        model.revision()
+    )]
     UnknownRevision {
         /// The model that was asked for.
         model: HubModel,
@@ -149,8 +153,8 @@ pub enum HubError {
     },
     /// No room for the file.
     #[error(
-        "the disk of {} is full; make room{} and run the command again, it goes on where it stopped, or set HF_HUB_CACHE to \
-         a folder on another disk",
+        "the disk of {} is full; make room{} and run the command again, it goes on where it stopped, or set \
+         HF_HUB_CACHE to a folder on another disk",
         path.display(),
         missing.map_or(String::new(), |bytes| format!(" for {bytes} bytes"))
     )]
@@ -161,7 +165,10 @@ pub enum HubError {
         missing: Option<u64>,
     },
     /// The cache cannot be read or written.
-    #[error("cannot use {} of the hub's cache: {source}; check its permissions, or set HF_HUB_CACHE to another folder", path.display())]
+    #[error(
+        "cannot use {} of the hub's cache: {source}; check its permissions, or set HF_HUB_CACHE to another folder",
+        path.display()
+    )]
     Cache {
         /// The file or folder.
         path: PathBuf,
@@ -169,7 +176,10 @@ pub enum HubError {
         source: io::Error,
     },
     /// A description beside the weights that makes no sense.
-    #[error("{} does not describe a model: {why}; give the weights by their path to do without it", path.display())]
+    #[error(
+        "{} does not describe a model: {why}; give the weights by their path to do without it",
+        path.display()
+    )]
     BadConfig {
         /// The file.
         path: PathBuf,
