@@ -11,8 +11,6 @@ mod client;
 mod config;
 mod download;
 mod error;
-#[cfg(all(test, unix))]
-mod python_tests;
 mod released;
 mod settings;
 mod source;
