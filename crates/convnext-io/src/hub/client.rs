@@ -261,14 +261,18 @@ fn failure(address: &str, error: ureq::Error) -> HubError {
     };
     match error {
         _ if connecting => HubError::Unreachable { host, why },
+        // What rustls refuses comes wrapped.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => untrusted(host, &why),
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => untrusted(host, &why),
         ureq::Error::Timeout(_) | ureq::Error::Io(_) => HubError::Interrupted { host, why },
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-            let why =
-                format!("{why}; if your network has roots of trust of its own, name them in SSL_CERT_FILE");
-            HubError::BadAnswer { host, why }
-        }
         _ => HubError::BadAnswer { host, why },
     }
+}
+
+fn untrusted(host: String, why: &str) -> HubError {
+    let why =
+        format!("{why}; if your network has roots of trust of its own, name their file in SSL_CERT_FILE");
+    HubError::BadAnswer { host, why }
 }
 
 fn could_not_connect(error: &io::Error) -> bool {

@@ -77,6 +77,11 @@ fn released_checkpoints_bring_their_licence() {
     assert_eq!(fetched.licence.as_deref(), Some("CC BY-NC 4.0"));
     let unknown = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
     assert_eq!(unknown.licence, None);
+    let stated = TestHub::start()
+        .with_file(WEIGHTS, b"weights")
+        .with_file("config.json", br#"{"pretrained_cfg": {"license": "mit"}}"#);
+    let other = quietly(&model("me/other"), &stated.settings(cache.path())).unwrap();
+    assert_eq!(other.licence.as_deref(), Some("mit"));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Tests of servers that refuse, have trouble, or are no hub at all.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 
 use super::super::test_server::{Fault, TOKEN, TestHub, model};
 use super::super::{HubError, HubModel, HubSettings, Token};
@@ -81,7 +84,7 @@ fn silence_is_told_after_a_while() {
 fn a_refused_connection_is_told_at_once() {
     let cache = tempfile::tempdir().unwrap();
     // The port was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = format!("http://127.0.0.1:{port}");
     let settings = HubSettings { endpoint, ..HubSettings::new(cache.path()) };
     let error = quietly(&model("me/net"), &settings).unwrap_err();
@@ -125,4 +128,24 @@ fn an_address_of_the_hub_that_moved_is_followed_without_the_token() {
     let (first, second) = (&hub.requests()[0], &hub.requests()[1]);
     assert!(first.headers.contains_key("authorization") && !second.headers.contains_key("authorization"));
     assert_eq!(second.host, hub.endpoint.trim_start_matches("http://"));
+}
+
+/// Bug: what TLS refuses, certificates among it, counted as a connection that broke, and was tried again.
+#[test]
+fn what_tls_refuses_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(b"HTTP/1.1 400 No TLS here\r\n\r\n").unwrap();
+        // Until the other side has understood.
+        let _ = stream.read_to_end(&mut vec![]);
+    });
+    let cache = tempfile::tempdir().unwrap();
+    let endpoint = format!("https://127.0.0.1:{port}");
+    let settings = HubSettings { endpoint, ..HubSettings::new(cache.path()) };
+    let error = quietly(&model("me/net"), &settings).unwrap_err();
+    assert!(matches!(error, HubError::BadAnswer { .. }), "{error}");
+    assert!(words(&error).contains("SSL_CERT_FILE"), "{error}");
+    asked.join().unwrap();
 }
