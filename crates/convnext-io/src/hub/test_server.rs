@@ -123,8 +123,8 @@ impl TestHub {
 
     pub(crate) fn settings(&self, cache: &Path) -> HubSettings {
         let patience = Patience {
-            connect: Duration::from_secs(5),
-            silence: Duration::from_millis(500),
+            connect: Duration::from_secs(20),
+            silence: Duration::from_secs(20),
             retries: 3,
             pause: Duration::from_millis(1),
         };

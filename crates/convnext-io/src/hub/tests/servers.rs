@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use super::super::test_server::{Fault, TOKEN, TestHub, model};
 use super::super::{HubError, HubModel, HubSettings, Token};
@@ -57,7 +58,9 @@ fn trouble_of_the_hub_passes() {
     let (hub, cache) = start();
     hub.spoil_answers(&[Fault::Status(503), Fault::Status(429), Fault::Silence]);
     hub.spoil_bytes(&[Fault::Status(502)]);
-    quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
+    let mut settings = hub.settings(cache.path());
+    settings.patience.silence = Duration::from_millis(500);
+    quietly(&model("me/net"), &settings).unwrap();
 }
 
 #[test]
@@ -74,6 +77,7 @@ fn silence_is_told_after_a_while() {
     let (hub, cache) = start();
     let mut settings = hub.settings(cache.path());
     settings.patience.retries = 0;
+    settings.patience.silence = Duration::from_millis(100);
     hub.spoil_answers(&[Fault::Silence]);
     let error = quietly(&model("me/net"), &settings).unwrap_err();
     assert!(matches!(error, HubError::Interrupted { .. }), "{error}");
