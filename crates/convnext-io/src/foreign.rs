@@ -2,8 +2,10 @@
 //!
 //! 1. [`Naming`]: timm's and transformers' names become the official ones (facts B4, B5);
 //! 2. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
-//! 3. `infer`: the configuration from names and shapes, which must fit it without exception.
+//! 3. `infer`: the configuration from names and shapes, which must fit it without exception;
+//! 4. `description`: what else is known, from the files beside it.
 
+mod description;
 mod infer;
 mod remap;
 
@@ -46,7 +48,7 @@ impl Foreign {
             }
             remapped.insert(tensor.name.clone(), new);
         }
-        let metadata = infer::infer(path, &shapes)?;
+        let metadata = description::complete(path, infer::infer(path, &shapes)?);
         Ok(Self { metadata, tensors: remapped })
     }
 

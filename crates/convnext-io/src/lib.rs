@@ -8,6 +8,7 @@
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
+//! - [`hub`]: weights from the Hugging Face hub.
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
@@ -15,6 +16,7 @@ mod array;
 mod convert;
 mod error;
 mod foreign;
+pub mod hub;
 mod naming;
 mod replace_file;
 mod safetensors_file;

@@ -67,8 +67,9 @@ pub struct TensorInfo {
 /// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the
 /// names of every [`Naming`] are understood: dense models, encoders alone, and autoencoders, whose sparse
 /// layout becomes the dense one (facts B1 to B5). Their configuration is inferred from the shapes, and every
-/// tensor must fit it; classes have no names then, and what shapes do not tell (LayerScale's initial
-/// value, drop path, mask ratio, image size) is as in the paper.
+/// tensor must fit it. Image size, statistics and class names are those of a `config.json` beside the file, as timm
+/// and transformers write it; without one, a thousand classes are those of ImageNet. What is known of nowhere
+/// (LayerScale's initial value, drop path, mask ratio) is as in the paper.
 ///
 /// # Errors
 /// [`IoError::Foreign`] for other names, [`IoError::UnsupportedType`] by tensor, and all errors of

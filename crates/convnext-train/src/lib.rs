@@ -64,4 +64,6 @@ pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
 pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};
-pub use weights::{load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from};
+pub use weights::{
+    load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from,
+};
