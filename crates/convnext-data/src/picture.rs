@@ -5,7 +5,7 @@ use std::{fmt, fs, path::Path};
 use convnext_core::COLOURS;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::DataError;
+use crate::{DataError, Region, resize};
 
 /// Pixels of an image: 8 bit for each channel, row by row, the channels of a pixel one after the other.
 ///
@@ -53,6 +53,17 @@ impl Picture {
     pub fn band(&self, channel: usize) -> Self {
         let bytes = self.bytes[channel..].iter().step_by(self.channels).copied().collect();
         Self::from_parts(self.width, self.height, 1, bytes)
+    }
+
+    /// The same picture, at most `side` pixels wide and high, in its proportions; never larger than it is.
+    #[must_use]
+    pub fn shrunk(&self, side: usize) -> Self {
+        let long = self.width.max(self.height);
+        let scaled = |of: usize| match long > side {
+            true => ((of * side) as f64 / long as f64).round().max(1.0) as usize,
+            false => of,
+        };
+        resize(self, Region::whole(self), scaled(self.width), scaled(self.height))
     }
 
     /// Width in pixels, at least 1.

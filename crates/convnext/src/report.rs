@@ -3,16 +3,18 @@
 mod comparison;
 mod contact_sheet;
 mod curves;
+mod neighbours;
 mod page;
 mod run_data;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use convnext_data::Survey;
+use convnext_data::{Picture, Survey};
 use convnext_io::replace_file;
 use thiserror::Error;
 
+pub use neighbours::Neighbour;
 use run_data::RunData;
 
 use crate::COMPARISON_FILE;
@@ -83,6 +85,19 @@ pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
 /// [`ReportError::Write`] with the path.
 pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(), ReportError> {
     write(path, &contact_sheet::render(data, survey))
+}
+
+/// Writes a page about a picture called `name` and those that are most alike to it, the most alike first.
+///
+/// # Errors
+/// [`ReportError::Write`] with the path.
+pub fn write_neighbours(
+    path: &Path,
+    name: &str,
+    picture: &Picture,
+    found: &[Neighbour],
+) -> Result<(), ReportError> {
+    write(path, &neighbours::render(name, picture, found))
 }
 
 fn write(path: &Path, html: &str) -> Result<(), ReportError> {

@@ -1,7 +1,7 @@
 //! Small pictures for a contact sheet.
 
 use super::parts::{Parts, SurveyedImage};
-use crate::{Picture, Region, resize};
+use crate::Picture;
 
 /// The long side of a thumbnail, in pixels.
 const SIDE: usize = 96;
@@ -25,14 +25,8 @@ pub struct Thumbnail {
 
 impl Thumbnail {
     pub(super) fn of(picture: &Picture, image: SurveyedImage) -> Self {
-        let long = picture.width().max(picture.height());
-        let side = |of: usize| match long > SIDE {
-            true => ((of * SIDE) as f64 / long as f64).round().max(1.0) as usize,
-            false => of,
-        };
-        let (width, height) = (side(picture.width()), side(picture.height()));
-        let small = resize(picture, Region::whole(picture), width, height);
-        Self { image, width, height, png: small.png() }
+        let small = picture.shrunk(SIDE);
+        Self { image, width: small.width(), height: small.height(), png: small.png() }
     }
 }
 

@@ -1,27 +1,29 @@
 //! `convnext classify`
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use convnext::data::Picture;
+use convnext::data::open_pictures;
 use convnext::{Classifier, Prediction};
 use serde::Serialize;
 
 use super::output::{print_json, print_text};
-use super::pictures::Pictures;
+use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
+use super::weights::Weights;
 use super::{Machine, set_up};
-
-/// Pictures that go through the model together.
-const BATCH: usize = 16;
 
 /// Say what is in pictures
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
     after_help = "\
+In folders and archives, images that cannot be read are left out with a warning; a file that was named must be readable.
+
 Examples:
   convnext classify cat.jpg dog.png --weights runs/classifier/weights.safetensors
+  convnext classify cat.jpg --weights tiny.fcmae_ft_in22k_in1k_384
   convnext classify photos --weights weights.safetensors --top-k 1 --csv answers.csv
   convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json"
 )]
@@ -29,12 +31,15 @@ pub(crate) struct ClassifyArguments {
     /// Pictures, or folders and archives of pictures
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
-    /// Weights of a classifier
+    /// Weights of a classifier: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
-    weights: PathBuf,
+    weights: Weights,
     /// Classes to list for each picture; the class count or more lists all
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 5)]
     top_k: usize,
+    /// Images that go through the model together
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
+    batch_size: usize,
     /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -54,77 +59,89 @@ struct Answer {
     predictions: Vec<Prediction>,
 }
 
-pub(crate) fn run(arguments: &ClassifyArguments) -> anyhow::Result<()> {
-    let Machine { device, precision, .. } = set_up(&arguments.machine)?;
-    let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
-    let channels = classifier.preprocessing().channels();
-    let pictures = Pictures::find(&arguments.images, channels, arguments.pictures.orientation())?;
-    let mut answers = Answers { classifier, top_k: arguments.top_k, waiting: Vec::new(), done: Vec::new() };
-    for read in pictures.read() {
-        let (name, picture) = read?;
-        answers.add(name, picture)?;
+pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<()> {
+    let Machine { device, precision, threads } = set_up(&arguments.machine)?;
+    let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
+    let pictures = open_pictures(&arguments.images)?;
+    let reading = arguments.pictures.reading(&arguments.images, arguments.batch_size, threads);
+    let mut output = Output::begin(arguments)?;
+    let bar = image_bar(quiet, pictures.len());
+    classifier.classify_all(&pictures, &reading, |image, mut predictions| {
+        predictions.truncate(arguments.top_k);
+        bar.inc(1);
+        bar.suspend(|| output.add(Answer { image, predictions }))
+    })?;
+    bar.finish_and_clear();
+    if bar.position() == 0 {
+        anyhow::bail!("none of the {} pictures could be read; the warnings above say why", pictures.len());
     }
-    let answers = answers.finish()?;
-    match &arguments.csv {
-        Some(path) => write_csv(path, &answers),
-        None if arguments.json => print_json(&answers),
-        None => print_text(&describe(&answers)),
-    }
+    output.end()
 }
 
-/// Collects pictures into batches and the answers about them.
-struct Answers {
-    classifier: Classifier,
-    top_k: usize,
-    waiting: Vec<(String, Picture)>,
-    done: Vec<Answer>,
+/// Where answers go, as they come.
+enum Output {
+    Text,
+    /// One list, so only when all are there.
+    Json(Vec<Answer>),
+    Table(PathBuf, csv::Writer<File>),
 }
 
-impl Answers {
-    fn add(&mut self, name: String, picture: Picture) -> anyhow::Result<()> {
-        self.waiting.push((name, picture));
-        if self.waiting.len() == BATCH { self.classify() } else { Ok(()) }
-    }
-
-    fn classify(&mut self) -> anyhow::Result<()> {
-        let (names, pictures): (Vec<String>, Vec<Picture>) = self.waiting.drain(..).unzip();
-        for (image, mut predictions) in names.into_iter().zip(self.classifier.classify(&pictures)?) {
-            predictions.truncate(self.top_k);
-            self.done.push(Answer { image, predictions });
+impl Output {
+    fn begin(arguments: &ClassifyArguments) -> anyhow::Result<Self> {
+        match &arguments.csv {
+            Some(path) => {
+                let begun = csv::Writer::from_path(path).and_then(|mut writer| {
+                    writer.write_record(["image", "rank", "label", "index", "probability", "logit"])?;
+                    Ok(writer)
+                });
+                Ok(Self::Table(path.clone(), begun.map_err(|error| not_written(path, &error))?))
+            }
+            None if arguments.json => Ok(Self::Json(Vec::new())),
+            None => Ok(Self::Text),
         }
-        Ok(())
     }
 
-    fn finish(mut self) -> anyhow::Result<Vec<Answer>> {
-        self.classify()?;
-        Ok(self.done)
+    fn add(&mut self, answer: Answer) -> anyhow::Result<()> {
+        match self {
+            Self::Text => print_text(&describe(&answer)),
+            Self::Json(answers) => {
+                answers.push(answer);
+                Ok(())
+            }
+            Self::Table(path, writer) => {
+                write_rows(writer, &answer).map_err(|error| not_written(path, &error))
+            }
+        }
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text => Ok(()),
+            Self::Json(answers) => print_json(&answers),
+            Self::Table(path, mut writer) => {
+                writer.flush().map_err(|error| not_written(&path, &error.into()))
+            }
+        }
     }
 }
 
-fn describe(answers: &[Answer]) -> String {
+fn describe(answer: &Answer) -> String {
     let line = |p: &Prediction| format!("  {:6.2} %  {}", 100.0 * p.probability, p.label);
-    let block = |answer: &Answer| {
-        let lines: Vec<String> = answer.predictions.iter().map(line).collect();
-        format!("{}\n{}", answer.image, lines.join("\n"))
-    };
-    answers.iter().map(block).collect::<Vec<_>>().join("\n")
+    let lines: Vec<String> = answer.predictions.iter().map(line).collect();
+    format!("{}\n{}", answer.image, lines.join("\n"))
 }
 
-fn write_csv(path: &Path, answers: &[Answer]) -> anyhow::Result<()> {
-    let cannot = |error: csv::Error| {
-        anyhow::anyhow!(
-            "cannot write {}: {error}; check that its folder exists and may be written",
-            path.display()
-        )
-    };
-    let mut writer = csv::Writer::from_path(path).map_err(cannot)?;
-    writer.write_record(["image", "rank", "label", "index", "probability", "logit"]).map_err(cannot)?;
-    for answer in answers {
-        for (rank, p) in (1..).zip(&answer.predictions) {
-            let record =
-                (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string());
-            writer.serialize::<(&String, usize, &String, usize, String, String)>(record).map_err(cannot)?;
-        }
+fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
+    for (rank, p) in (1..).zip(&answer.predictions) {
+        let row = (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string());
+        writer.serialize::<(&String, usize, &String, usize, String, String)>(row)?;
     }
-    writer.flush().map_err(|error| cannot(error.into()))
+    Ok(())
+}
+
+fn not_written(path: &Path, error: &csv::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "cannot write {}: {error}; check that its folder exists and may be written",
+        path.display()
+    )
 }

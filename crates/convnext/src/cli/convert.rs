@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use convnext::io::{Naming, read_weights, write_converted};
 
 use super::output::print_text;
+use super::weights::Weights;
 
 /// Write weights under the names of another program
 #[derive(Debug, Args)]
@@ -19,9 +20,10 @@ Examples:
   convnext convert runs/classifier/weights.safetensors classifier-hf --to hf
   convnext convert runs/pretrained/weights.safetensors encoder.pt --to official")]
 pub(crate) struct ConvertArguments {
-    /// Weights of this program, of the official code, of timm or of transformers
+    /// Weights of this program, of the official code, of timm or of transformers: a file, hf:ORG/NAME[@REVISION] or a
+    /// released checkpoint
     #[arg(value_name = "IN")]
-    weights: PathBuf,
+    weights: Weights,
     /// The file or folder to write
     #[arg(value_name = "OUT")]
     out: PathBuf,
@@ -46,7 +48,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
         Program::Timm => Naming::Timm,
         Program::Hf => Naming::HuggingFace,
     };
-    let weights = read_weights(&arguments.weights)?;
+    let weights = read_weights(&arguments.weights.file()?)?;
     let written = write_converted(&arguments.out, &weights, naming)?;
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use convnext::Classifier;
 use convnext::core::{Preprocessing, Seed};
-use convnext::data::{Dataset, LabelledData, open_for_evaluation};
+use convnext::data::{Dataset, LabelledData, OnCorrupt, open_for_evaluation};
 use convnext::train::{
     ClassResult, Evaluation, Features, LabelChoice, Reading, classify_by_neighbours, evaluate, load_backbone,
 };
@@ -13,6 +13,7 @@ use convnext::train::{
 use super::output::{print_json, print_text, table};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
+use super::weights::Weights;
 use super::{Machine, set_up};
 
 /// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
@@ -39,9 +40,9 @@ pub(crate) struct EvaluateArguments {
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Weights of a classifier; with --knn of any kind
+    /// Weights of a classifier, with --knn of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
-    weights: PathBuf,
+    weights: Weights,
     /// Measure on this share of each class, as `finetune` held it out
     #[arg(long, value_name = "F", value_parser = values::share)]
     val_fraction: Option<f64>,
@@ -77,7 +78,7 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
 /// What the classifier's own head answers.
 fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let classifier = Classifier::load_on(&arguments.weights, &device)?.with_precision(precision);
+    let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let dataset = match arguments.val_fraction {
         None => open_for_evaluation(&arguments.data, arguments.labels.as_deref())?,
         Some(fraction) => arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?.validation,
@@ -98,7 +99,7 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluat
 /// What the nearest images of the training part answer.
 fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let (model, metadata) = load_backbone(&arguments.weights, &device)?;
+    let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
     let fraction = arguments.val_fraction.unwrap_or(HELD_OUT);
     let LabelledData { train, validation, .. } =
@@ -131,7 +132,12 @@ impl EvaluateArguments {
     }
 
     fn reading(&self, threads: usize) -> Reading {
-        Reading { batch_size: self.batch_size, threads, orientation: self.pictures.orientation() }
+        Reading {
+            batch_size: self.batch_size,
+            threads,
+            orientation: self.pictures.orientation(),
+            on_corrupt: OnCorrupt::Fail,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use convnext::write_report;
 use super::output::print_text;
 use super::progress::TrainingProgress;
 use super::values::{self, TrainingArguments};
+use super::weights::Weights;
 use super::{Machine, set_up};
 
 /// Train a classifier, from pre-trained weights or from scratch
@@ -37,9 +38,9 @@ pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Weights to start from, or `none` to train from scratch
+    /// Weights to start from: a file, hf:ORG/NAME[@REVISION] or a released checkpoint; `none` trains from scratch
     #[arg(long, value_name = "WEIGHTS|none", default_value = "none")]
-    init: PathBuf,
+    init: Weights,
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -111,7 +112,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
         per_class: arguments.labels_per_class,
         fraction: arguments.label_fraction,
     };
-    let init = (init.as_os_str() != "none").then_some(init);
+    let init = (init.text() != "none").then(|| init.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;

@@ -1,13 +1,15 @@
 //! `convnext inspect`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use convnext::core::{WeightKind, WeightMetadata};
 use convnext::io::{TensorInfo, read_header};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
+use super::weights::Weights;
+
+/// Classes that are listed; with --json all are.
+const MOST_CLASSES: usize = 30;
 
 /// Show what is in a weight file
 #[derive(Debug, Args)]
@@ -21,9 +23,9 @@ Examples:
   convnext inspect weights.safetensors --json"
 )]
 pub(crate) struct InspectArguments {
-    /// A safetensors, .pt or .pth file
+    /// A safetensors, .pt, .pth or .bin file, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(value_name = "WEIGHTS")]
-    weights: PathBuf,
+    weights: Weights,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,7 +49,7 @@ struct Tensor {
 }
 
 pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
-    let header = read_header(&arguments.weights)?;
+    let header = read_header(&arguments.weights.file()?)?;
     let parameters = header.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
     let tensors = header
         .tensors
@@ -71,7 +73,9 @@ fn describe(contents: &Contents) -> String {
     };
     let tensors = table(&["tensor", "type", "shape"], 2, contents.tensors.iter().map(row).collect());
     let about = match &contents.metadata {
-        None => "written by another program: no ConvNeXt under its official names".to_owned(),
+        None => {
+            "written by another program: no ConvNeXt under the names of any program that is known".to_owned()
+        }
         Some(metadata) if contents.foreign => {
             format!("written by another program; inferred from its shapes:\n{}", describe_metadata(metadata))
         }
@@ -106,8 +110,15 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         metadata.preprocessing.image_size,
         backbone.input_channels
     );
-    if !metadata.classes.is_empty() {
-        text.push_str(&format!("\nclasses: {}", metadata.classes.0.join(", ")));
+    match metadata.classes.0.as_slice() {
+        [] => {}
+        [first @ .., _] if first.len() >= MOST_CLASSES => {
+            text.push_str(&format!("\nclasses: {}, ...", first[..MOST_CLASSES].join(", ")));
+        }
+        all => text.push_str(&format!("\nclasses: {}", all.join(", "))),
+    }
+    if let Some(claim) = metadata.recipe.lines().find_map(|line| line.strip_prefix("claim = ")) {
+        text.push_str(&format!("\nrecipe: {}", claim.trim_matches('"')));
     }
     text
 }

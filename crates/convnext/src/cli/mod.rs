@@ -4,13 +4,14 @@ mod bench;
 mod classify;
 mod convert;
 mod data;
+mod embed;
 mod evaluate;
 mod finetune;
 mod inspect;
 mod manual;
 mod models;
+mod nearest;
 mod output;
-mod pictures;
 mod pretrain;
 mod progress;
 mod quickstart;
@@ -18,6 +19,7 @@ mod recipes;
 mod reconstruct;
 mod report;
 mod values;
+mod weights;
 
 use std::io;
 
@@ -63,6 +65,8 @@ enum Command {
     Finetune(Box<finetune::FinetuneArguments>),
     Evaluate(evaluate::EvaluateArguments),
     Classify(classify::ClassifyArguments),
+    Embed(embed::EmbedArguments),
+    Nearest(nearest::NearestArguments),
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
     Convert(convert::ConvertArguments),
@@ -101,7 +105,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Pretrain(arguments) => pretrain::run(*arguments, quiet),
         Command::Finetune(arguments) => finetune::run(*arguments, quiet),
         Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),
-        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Classify(arguments) => classify::run(&arguments, quiet),
+        Command::Embed(arguments) => embed::run(&arguments, quiet),
+        Command::Nearest(arguments) => nearest::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),

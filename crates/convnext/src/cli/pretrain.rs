@@ -11,6 +11,7 @@ use convnext::write_report;
 use super::output::print_text;
 use super::progress::TrainingProgress;
 use super::values::{self, TrainingArguments};
+use super::weights::Weights;
 use super::{Machine, set_up};
 
 /// Pre-train on images without labels (FCMAE)
@@ -29,9 +30,9 @@ pub(crate) struct PretrainArguments {
     /// Images: a folder with any nesting, a .tar or a .tar.gz; labels are ignored
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Weights to start from
+    /// Weights to start from: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
-    init: Option<PathBuf>,
+    init: Option<Weights>,
     /// Share of patches to remove [default: 0.6]
     #[arg(long, value_name = "R", value_parser = values::share)]
     mask_ratio: Option<f64>,
@@ -86,6 +87,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
         arguments;
     training.memory.check(training.machine.precision)?;
+    let init = init.map(|weights| weights.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let backbone = training.backbone(start)?;

@@ -91,6 +91,11 @@ pub(crate) fn image_bar(quiet: bool, images: usize) -> ProgressBar {
     bar
 }
 
+/// Shows a download.
+pub(crate) fn byte_bar(quiet: bool) -> ProgressBar {
+    bar(quiet, "{wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left")
+}
+
 fn bar(quiet: bool, template: &str) -> ProgressBar {
     let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use convnext::core::{Mask, Seed};
+use convnext::data::{Dataset, open_pictures};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
 use super::output::{print_json, print_text};
-use super::pictures::Pictures;
 use super::values::{self, MachineArguments, PictureArguments};
+use super::weights::Weights;
 use super::{Machine, set_up};
 
 /// Show what a pre-trained autoencoder sees behind the mask
@@ -31,9 +32,9 @@ pub(crate) struct ReconstructArguments {
     /// Pictures, or folders and archives of pictures
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
-    /// Weights that `convnext pretrain` wrote
+    /// Weights that `convnext pretrain` wrote: a file or hf:ORG/NAME[@REVISION]
     #[arg(long, value_name = "WEIGHTS")]
-    weights: PathBuf,
+    weights: Weights,
     /// Folder for the pictures
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -66,7 +67,8 @@ struct Answer {
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
-    let reconstructor = Reconstructor::load_on(&arguments.weights, &device)?.with_precision(precision);
+    let reconstructor =
+        Reconstructor::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
@@ -76,12 +78,13 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })?;
-    let pictures =
-        Pictures::find(&arguments.images, reconstructor.channels(), arguments.pictures.orientation())?;
+    let pictures = open_pictures(&arguments.images)?;
+    let orientation = arguments.pictures.orientation();
     let mut taken = HashSet::new();
     let mut answers = Vec::new();
-    for (index, read) in pictures.read().enumerate() {
-        let (image, picture) = read?;
+    for index in 0..pictures.len() {
+        let image = pictures.name(index);
+        let picture = pictures.picture(index, reconstructor.channels(), orientation)?;
         let mask = match &given {
             Some(mask) => mask.clone(),
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
@@ -89,7 +92,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
         let result = reconstructor.reconstruct(&picture, &mask)?;
         let target = arguments.out.join(picture_name(Path::new(&image), &mut taken));
         if target.exists()
-            && let Some(input) = pictures.names().find(|input| is_same_file(Path::new(input), &target))
+            && let Some(input) = names(&pictures).find(|input| is_same_file(Path::new(input), &target))
         {
             anyhow::bail!("{input} would be overwritten; choose another --out");
         }
@@ -108,6 +111,10 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
         print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.picture))?;
     }
     Ok(())
+}
+
+fn names(pictures: &Dataset) -> impl Iterator<Item = String> {
+    (0..pictures.len()).map(|index| pictures.name(index))
 }
 
 /// The name of the picture for an image; later images of the same name are numbered.

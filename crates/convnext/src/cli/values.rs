@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 use convnext::core::{
     COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model,
 };
-use convnext::data::{Cache, Orientation};
+use convnext::data::{Cache, OnCorrupt, Orientation};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
-use convnext::train::{Continue, Length, RunSettings, TrainError, TrainingRecipe, available_memory};
+use convnext::train::{Continue, Length, Reading, RunSettings, TrainError, TrainingRecipe, available_memory};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -292,6 +292,14 @@ pub(crate) struct PictureArguments {
 impl PictureArguments {
     pub(crate) fn orientation(&self) -> Orientation {
         if self.ignore_orientation { Orientation::Ignore } else { Orientation::Honour }
+    }
+
+    /// How pictures are read that go through a network once. What was named must be readable; in folders and archives
+    /// an unreadable image is left out.
+    pub(crate) fn reading(&self, named: &[PathBuf], batch_size: usize, threads: usize) -> Reading {
+        let all_files = named.iter().all(|path| path.is_file());
+        let on_corrupt = if all_files { OnCorrupt::Fail } else { OnCorrupt::Skip };
+        Reading { batch_size, threads, orientation: self.orientation(), on_corrupt }
     }
 }
 

@@ -1,0 +1,141 @@
+//! `convnext embed`
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use convnext::Embedder;
+use convnext::data::open_pictures;
+use convnext::io::{VectorMetadata, VectorWriter};
+use convnext::nn::EmbeddingLayer;
+
+use super::output::{print_text, thousands};
+use super::progress::image_bar;
+use super::values::{self, MachineArguments, PictureArguments};
+use super::weights::Weights;
+use super::{Machine, set_up};
+
+/// Write what a network sees in pictures as vectors
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+The file's ending decides the format: .safetensors (embeddings [N, width] and names, a name a line), .npy (names beside it
+in FILE.names.txt) or .parquet (columns file and embedding). Vectors are written as they come, for folders of any size;
+images that cannot be read are left out with a warning. convnext nearest searches .safetensors.
+
+Examples:
+  convnext embed photos --weights runs/pretrained/weights.safetensors --out photos.safetensors
+  convnext embed photos archive.tar --weights tiny.fcmae --layer stage3 --out photos.parquet"
+)]
+pub(crate) struct EmbedArguments {
+    /// Pictures, or folders and archives of pictures
+    #[arg(required = true, value_name = "IMAGE|FOLDER")]
+    images: Vec<PathBuf>,
+    /// Weights of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: Weights,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where in the network
+    #[arg(long, value_name = "LAYER", default_value = "pooled")]
+    layer: LayerName,
+    /// Side of the images in pixels [default: that of the weights]
+    #[arg(long, value_name = "N", value_parser = values::image_size)]
+    image_size: Option<usize>,
+    /// Images that go through the model together
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
+    batch_size: usize,
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    pictures: PictureArguments,
+}
+
+/// Where a vector is taken.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LayerName {
+    /// The mean after the last stage and, in a classifier, the final norm: what the head is given
+    Pooled,
+    /// The mean after the first stage
+    Stage1,
+    /// After the second
+    Stage2,
+    /// After the third
+    Stage3,
+    /// After the last
+    Stage4,
+}
+
+impl From<LayerName> for EmbeddingLayer {
+    fn from(name: LayerName) -> Self {
+        match name {
+            LayerName::Pooled => Self::Pooled,
+            LayerName::Stage1 => Self::Stage1,
+            LayerName::Stage2 => Self::Stage2,
+            LayerName::Stage3 => Self::Stage3,
+            LayerName::Stage4 => Self::Stage4,
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()> {
+    let Machine { device, precision, threads } = set_up(&arguments.machine)?;
+    let weights = arguments.weights.file()?;
+    let mut embedder =
+        Embedder::load_on(&weights, arguments.layer.into(), &device)?.with_precision(precision);
+    if let Some(size) = arguments.image_size {
+        embedder = embedder.at_size(size);
+    }
+    let pictures = open_pictures(&arguments.images)?;
+    let reading = arguments.pictures.reading(&arguments.images, arguments.batch_size, threads);
+    let metadata = VectorMetadata {
+        model: embedder.config().name.clone(),
+        layer: arguments
+            .layer
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default(),
+        image_size: embedder.preprocessing().image_size,
+        weights: arguments.weights.text().to_owned(),
+        checksum: checksum(&weights)?,
+        sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),
+    };
+    let mut writer = VectorWriter::create(&arguments.out, embedder.width(), &metadata)?;
+    let bar = image_bar(quiet, pictures.len());
+    embedder.embed_all(&pictures, &reading, |name, vector| {
+        writer.push(&name, vector)?;
+        bar.inc(1);
+        anyhow::Ok(())
+    })?;
+    bar.finish_and_clear();
+    let (done, all) = (bar.position(), pictures.len());
+    if done == 0 {
+        anyhow::bail!("none of the {all} pictures could be read; the warnings above say why");
+    }
+    writer.finish()?;
+    print_text(&format!(
+        "{} vectors of {} values in {}",
+        thousands(done),
+        embedder.width(),
+        arguments.out.display()
+    ))
+}
+
+/// The sum by which an index knows its weights again.
+pub(crate) fn checksum(path: &Path) -> anyhow::Result<u32> {
+    struct Sum(crc32fast::Hasher);
+    impl std::io::Write for Sum {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sum = Sum(crc32fast::Hasher::new());
+    std::io::copy(&mut File::open(path)?, &mut sum)?;
+    Ok(sum.0.finalize())
+}

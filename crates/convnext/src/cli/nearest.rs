@@ -1,0 +1,130 @@
+//! `convnext nearest`
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use convnext::data::{Orientation, Picture, open_pictures};
+use convnext::io::VectorIndex;
+use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
+use serde::Serialize;
+
+use super::embed::{LayerName, checksum};
+use super::output::{print_json, print_text};
+use super::values::{self, MachineArguments};
+use super::weights::Weights;
+use super::{Machine, set_up};
+
+/// Find the pictures that a network sees as most alike to one, and show them on a page
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+The index is a .safetensors file of convnext embed. Weights, layer and image size are those that it was made with;
+alike is what points the same way (cosine similarity).
+
+Examples:
+  convnext embed photos --weights runs/pretrained/weights.safetensors --out photos.safetensors
+  convnext nearest holiday.jpg --index photos.safetensors
+  convnext nearest holiday.jpg --index photos.safetensors --count 50 --html alike.html --json"
+)]
+pub(crate) struct NearestArguments {
+    /// A picture
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+    /// What convnext embed wrote
+    #[arg(long, value_name = "FILE")]
+    index: PathBuf,
+    /// The weights of the index, if they are no longer where they were [default: as recorded]
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: Option<Weights>,
+    /// Pictures to find
+    #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 12)]
+    count: usize,
+    /// The page to write
+    #[arg(long, value_name = "FILE", default_value = "nearest.html")]
+    html: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    image: String,
+    similarity: f32,
+}
+
+pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
+    let Machine { device, precision, .. } = set_up(&arguments.machine)?;
+    let index = VectorIndex::open(&arguments.index)?;
+    let made = index.metadata();
+    let weights = match &arguments.weights {
+        Some(weights) => weights.file()?,
+        None => made.weights.parse::<Weights>()?.file()?,
+    };
+    if weights.exists() && checksum(&weights)? != made.checksum {
+        anyhow::bail!(
+            "{} was made with other weights than {}; name them with --weights, or make the index again",
+            arguments.index.display(),
+            weights.display()
+        );
+    }
+    let layer = LayerName::from_str(&made.layer, false).map_err(|_| {
+        anyhow::anyhow!("{} names the layer '{}', which is unknown", arguments.index.display(), made.layer)
+    })?;
+    let embedder = Embedder::load_on(&weights, layer.into(), &device)?
+        .with_precision(precision)
+        .at_size(made.image_size);
+    let picture = embedder.open(&arguments.image)?;
+    let vectors = embedder.embed(std::slice::from_ref(&picture))?;
+    let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
+    if vector.len() != index.width() {
+        anyhow::bail!(
+            "{} has vectors of {} values, the weights make {}",
+            arguments.index.display(),
+            index.width(),
+            vector.len()
+        );
+    }
+    let found = most_similar(&index, vector, arguments.count)?;
+
+    let sources: Vec<PathBuf> = made.sources.iter().map(PathBuf::from).collect();
+    let names = found.iter().map(|similar| index.names()[similar.index].as_str()).collect::<Vec<_>>();
+    let pictures = read(&sources, &names, embedder.preprocessing().channels());
+    let answers: Vec<Answer> = (found.iter().zip(&names))
+        .map(|(similar, name)| Answer { image: (*name).to_owned(), similarity: similar.similarity })
+        .collect();
+    let shown: Vec<Neighbour> = (answers.iter().zip(pictures))
+        .map(|(answer, picture)| Neighbour {
+            name: answer.image.clone(),
+            similarity: answer.similarity,
+            picture,
+        })
+        .collect();
+    write_neighbours(&arguments.html, &arguments.image.display().to_string(), &picture, &shown)?;
+    if arguments.json {
+        return print_json(&answers);
+    }
+    for answer in &answers {
+        print_text(&format!("{:7.4}  {}", answer.similarity, answer.image))?;
+    }
+    print_text(&format!("page: {}", arguments.html.display()))
+}
+
+/// The pictures of these names, as far as they are still there. Images that could not be read have no vector, so that
+/// only names tell which is which.
+fn read(sources: &[PathBuf], names: &[&str], channels: usize) -> Vec<Option<Picture>> {
+    let Ok(pictures) = open_pictures(sources) else { return vec![None; names.len()] };
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for index in 0..pictures.len() {
+        let name = pictures.name(index);
+        if names.contains(&name.as_str()) {
+            places.insert(name, index);
+        }
+    }
+    let picture = |name: &&str| pictures.picture(*places.get(*name)?, channels, Orientation::Honour).ok();
+    names.iter().map(picture).collect()
+}

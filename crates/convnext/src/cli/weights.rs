@@ -1,0 +1,59 @@
+//! Weights as they are named on the command line: files, and models of the Hugging Face hub.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use convnext::io::hub::{Fetched, HubError, HubModel, HubSettings, WeightSource, fetch};
+
+use super::progress::byte_bar;
+
+/// A file, `hf:ORG/NAME[@REVISION]`, or the short name of a released checkpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Weights {
+    text: String,
+    source: WeightSource,
+}
+
+impl FromStr for Weights {
+    type Err = HubError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { text: text.to_owned(), source: WeightSource::parse(text)? })
+    }
+}
+
+impl Weights {
+    /// What was typed.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The file, which is downloaded first if it is of the hub and not there yet.
+    pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
+        match &self.source {
+            WeightSource::File(path) => Ok(path.clone()),
+            WeightSource::Hub(model) => download(model),
+        }
+    }
+}
+
+fn download(model: &HubModel) -> anyhow::Result<PathBuf> {
+    let settings = HubSettings::from_environment()?;
+    let bar = byte_bar(log::max_level() < log::LevelFilter::Warn);
+    let fetched = fetch(model, &settings, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let Fetched { weights, downloaded, licence, .. } = fetched?;
+    if downloaded {
+        let licence = licence.unwrap_or_else(|| "not stated; look at the page of the model".to_owned());
+        writeln!(
+            io::stderr(),
+            "downloaded {model} to {}; licence of the weights: {licence}",
+            weights.display()
+        )?;
+    }
+    Ok(weights)
+}
