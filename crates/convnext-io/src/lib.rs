@@ -5,6 +5,7 @@
 //!   whose [`WeightMetadata`](convnext_core::WeightMetadata) is inferred from the shapes;
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
+//! - [`write_onnx`]: the network for other runtimes;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
@@ -12,6 +13,7 @@
 mod array;
 mod error;
 mod foreign;
+mod onnx;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
@@ -23,6 +25,7 @@ mod weight_file;
 
 pub use array::{ArraySource, ElementType, NamedArray};
 pub use error::{IoError, Misshapen};
+pub use onnx::{ONNX_DATA_SUFFIX, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;
