@@ -109,6 +109,23 @@ fn feature_maps_of_classifiers_and_autoencoders() {
     }
 }
 
+/// LayerNorm's epsilon and GRN's do nothing to values of the usual size.
+#[test]
+fn small_values_meet_the_epsilons() {
+    let mut weights = classifier(small());
+    for array in weights.arrays.values_mut() {
+        let factor = match array.name.splitn(4, '.').nth(3) {
+            Some("dwconv.weight" | "dwconv.bias") => 1e-3,
+            Some("pwconv1.weight" | "pwconv1.bias" | "grn.beta") => 1e-5,
+            Some("pwconv2.weight") => 1e5,
+            _ => 1.0,
+        };
+        let values: Vec<f32> = array.to_f32().unwrap().into_iter().map(|value| factor * value).collect();
+        *array = NamedArray::from_f32(array.name.clone(), array.shape.clone(), &values);
+    }
+    check(&weights, OnnxOptions::of(&weights.metadata), &[1]);
+}
+
 #[test]
 fn weights_in_a_second_file() {
     let weights = classifier(small());
