@@ -25,7 +25,7 @@ mod weight_file;
 
 pub use array::{ArraySource, ElementType, NamedArray};
 pub use error::{IoError, Misshapen};
-pub use onnx::{ONNX_DATA_SUFFIX, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
+pub use onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;

@@ -20,7 +20,7 @@ use crate::strict::check_shapes;
 use crate::{IoError, NamedArray, WeightFile};
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
-pub const ONNX_DATA_SUFFIX: &str = ".data";
+const DATA_SUFFIX: &str = ".data";
 
 /// The version of the operators: the first with LayerNormalization, and of the format that came with it (ONNX 1.12).
 const OPERATOR_SET: i64 = 17;
@@ -81,9 +81,8 @@ pub enum OnnxOutput {
 /// `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
-/// If it would have more than 2 GB, the weights go to a second file beside it, whose name has
-/// [`ONNX_DATA_SUFFIX`] added. The first refers to the second by name, so they are moved together and not
-/// renamed. Each file is whole at any moment, as [`crate::replace_file`] describes; the second is replaced before
+/// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added.
+/// The first refers to the second by name, so they are moved together and not renamed. Each file is whole at any moment, as [`crate::replace_file`] describes; the second is replaced before
 /// the first. Equal input gives equal bytes.
 ///
 /// ```no_run
@@ -119,7 +118,7 @@ fn write_limited(
         path: path.to_owned(),
         source: io::Error::new(io::ErrorKind::InvalidFilename, "the name must be valid Unicode"),
     })?;
-    let name = format!("{name}{ONNX_DATA_SUFFIX}");
+    let name = format!("{name}{DATA_SUFFIX}");
     let data = path.with_file_name(&name);
     file.write_apart(path, &data, &name)?;
     Ok(vec![path.to_owned(), data])
