@@ -50,20 +50,22 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
 }
 
 /// Opens pictures as a user names them, in this order: files of any name, and everything in folders, shards and
-/// archives (`.tar`, `.tar.gz`, `.tgz`), as [`open_unlabelled`] finds it. Files are not looked at yet.
+/// archives ([`is_collection`]), as [`open_unlabelled`] finds it. What is in the files is not looked at yet.
 ///
 /// # Errors
-/// Those of [`open_unlabelled`].
+/// Those of [`open_unlabelled`], and [`DataError::Io`] for a file that is not there.
 pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     let mut parts: Vec<Arc<Files>> = Vec::new();
     let mut single = Vec::new();
     for path in paths {
-        if path.is_dir() || is_archive(path) {
+        if is_collection(path) {
             if !single.is_empty() {
                 parts.push(Arc::new(Files::Single(std::mem::take(&mut single))));
             }
             parts.push(open_unlabelled(path)?.files());
         } else {
+            let found = std::fs::metadata(path);
+            found.map_err(|source| DataError::io("read", path.display().to_string(), source))?;
             single.push(path.clone());
         }
     }
@@ -71,9 +73,10 @@ pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Joined(parts)))
 }
 
-fn is_archive(path: &Path) -> bool {
+/// `true` for what holds pictures and is none: a folder, or an archive by its ending (`.tar`, `.tar.gz`, `.tgz`).
+pub fn is_collection(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
-    [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+    path.is_dir() || [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.

@@ -7,6 +7,7 @@
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
+//! - [`write_onnx`]: the network for other runtimes;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
 //! - [`hub`]: weights from the Hugging Face hub.
 //!
@@ -18,6 +19,7 @@ mod error;
 mod foreign;
 pub mod hub;
 mod naming;
+mod onnx;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
@@ -32,6 +34,7 @@ pub use array::{ArraySource, ElementType, NamedArray};
 pub use convert::write_converted;
 pub use error::{IoError, Misshapen};
 pub use naming::Naming;
+pub use onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use strict::check_names;

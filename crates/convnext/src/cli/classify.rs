@@ -66,13 +66,15 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     let reading = arguments.pictures.reading(&arguments.images, arguments.batch_size, threads);
     let mut output = Output::begin(arguments)?;
     let bar = image_bar(quiet, pictures.len());
+    let mut done = 0_u64;
     classifier.classify_all(&pictures, &reading, |image, mut predictions| {
         predictions.truncate(arguments.top_k);
-        bar.inc(1);
+        done += 1;
+        bar.set_position(done);
         bar.suspend(|| output.add(Answer { image, predictions }))
     })?;
     bar.finish_and_clear();
-    if bar.position() == 0 {
+    if done == 0 {
         anyhow::bail!("none of the {} pictures could be read; the warnings above say why", pictures.len());
     }
     output.end()

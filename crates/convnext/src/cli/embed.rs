@@ -104,13 +104,15 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
     };
     let mut writer = VectorWriter::create(&arguments.out, embedder.width(), &metadata)?;
     let bar = image_bar(quiet, pictures.len());
+    let mut done = 0_u64;
     embedder.embed_all(&pictures, &reading, |name, vector| {
         writer.push(&name, vector)?;
-        bar.inc(1);
+        done += 1;
+        bar.set_position(done);
         anyhow::Ok(())
     })?;
     bar.finish_and_clear();
-    let (done, all) = (bar.position(), pictures.len());
+    let all = pictures.len();
     if done == 0 {
         anyhow::bail!("none of the {all} pictures could be read; the warnings above say why");
     }

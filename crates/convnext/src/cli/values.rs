@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::{
     COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model,
 };
-use convnext::data::{Cache, OnCorrupt, Orientation};
+use convnext::data::{Cache, OnCorrupt, Orientation, is_collection};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::{Continue, Length, Reading, RunSettings, TrainError, TrainingRecipe, available_memory};
 
@@ -297,8 +297,8 @@ impl PictureArguments {
     /// How pictures are read that go through a network once. What was named must be readable; in folders and archives
     /// an unreadable image is left out.
     pub(crate) fn reading(&self, named: &[PathBuf], batch_size: usize, threads: usize) -> Reading {
-        let all_files = named.iter().all(|path| path.is_file());
-        let on_corrupt = if all_files { OnCorrupt::Fail } else { OnCorrupt::Skip };
+        let collected = named.iter().any(|path| is_collection(path));
+        let on_corrupt = if collected { OnCorrupt::Skip } else { OnCorrupt::Fail };
         Reading { batch_size, threads, orientation: self.orientation(), on_corrupt }
     }
 }
