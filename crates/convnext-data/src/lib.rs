@@ -63,7 +63,9 @@ pub use error::DataError;
 pub use facts::Channels;
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
-pub use open::{LabelledData, is_collection, open_for_evaluation, open_labelled, open_pictures, open_unlabelled};
+pub use open::{
+    LabelledData, is_collection, open_for_evaluation, open_labelled, open_pictures, open_unlabelled,
+};
 pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use picture::Picture;

@@ -54,6 +54,13 @@ pub struct LabelChoice {
     pub fraction: Option<f64>,
 }
 
+impl Default for LabelChoice {
+    /// All images, under the names of their folders; a fifth of each class is held out where there is no validation.
+    fn default() -> Self {
+        Self { file: None, validation_fraction: 0.2, per_class: None, fraction: None }
+    }
+}
+
 impl LabelChoice {
     /// Opens the images of a folder or archive. The seed decides what is random about the choice.
     ///

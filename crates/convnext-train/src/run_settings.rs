@@ -10,7 +10,7 @@ use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::run_folder::recorded_batch;
-use crate::{Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
+use crate::{CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -111,6 +111,28 @@ impl<J> Resolved<J> {
 }
 
 impl RunSettings {
+    /// A new run from fresh weights on all cores, with seed 0 and checkpoints every
+    /// [`CHECKPOINT_EVERY`]; its length is that of the recipe.
+    pub fn new(data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            out: out.into(),
+            init: None,
+            seed: Seed::default(),
+            orientation: Orientation::Honour,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            fast_decode: false,
+            cache: Cache::Off,
+            length: None,
+            go_on: Continue::New,
+            strict: false,
+            memory: BlockMemory::Keep,
+            automatic_batch: false,
+            precision: Precision::F32,
+            checkpoint_every: CHECKPOINT_EVERY,
+        }
+    }
+
     /// Where a supervised training starts.
     pub fn start(&self) -> Start {
         if self.init.is_some() { Start::Weights } else { Start::Scratch }

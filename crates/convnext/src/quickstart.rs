@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, FcmaeConfig, ModelConfig, Seed, find_model};
-use convnext_data::{Cache, Orientation, open_unlabelled};
+use convnext_data::open_unlabelled;
 use convnext_io::replace_file;
-use convnext_nn::{BlockMemory, Precision};
+use convnext_nn::Precision;
 use convnext_train::{
-    CHECKPOINT_EVERY, Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer,
-    PretrainJob, PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe,
-    finetune, pretrain,
+    Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer, PretrainJob,
+    PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe, finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -267,12 +266,7 @@ impl Quickstart {
         let job = FinetuneJob {
             run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
             // The digits have a test part, so that nothing is held out.
-            labels: LabelChoice {
-                file: None,
-                validation_fraction: 0.2,
-                per_class: Some(LABELS_PER_CLASS),
-                fraction: None,
-            },
+            labels: LabelChoice { per_class: Some(LABELS_PER_CLASS), ..LabelChoice::default() },
             freeze: Freeze::Nothing,
             model: backbone()?,
             recipe,
@@ -292,21 +286,14 @@ impl Quickstart {
         recipe: &TrainingRecipe,
     ) -> RunSettings {
         RunSettings {
-            data: self.out.join(Path::new(data)),
-            out,
             init,
             seed: Seed(seed),
-            orientation: Orientation::Honour,
             threads: self.threads,
-            fast_decode: false,
-            cache: Cache::Off,
             length: self.short.then(|| Length::Epochs((recipe.epochs / SHORTER).ceil())),
             go_on: self.go_on,
             strict: true,
-            memory: BlockMemory::Keep,
-            automatic_batch: false,
             precision: self.precision,
-            checkpoint_every: CHECKPOINT_EVERY,
+            ..RunSettings::new(self.out.join(Path::new(data)), out)
         }
     }
 }

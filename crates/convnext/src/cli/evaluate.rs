@@ -120,7 +120,7 @@ fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<E
 
 impl EvaluateArguments {
     fn choice(&self, validation_fraction: f64) -> LabelChoice {
-        LabelChoice { file: self.labels.clone(), validation_fraction, per_class: None, fraction: None }
+        LabelChoice { file: self.labels.clone(), validation_fraction, ..LabelChoice::default() }
     }
 
     /// As the weights say, or for another size.

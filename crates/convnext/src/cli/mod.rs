@@ -6,6 +6,7 @@ mod convert;
 mod data;
 mod embed;
 mod evaluate;
+mod export;
 mod finetune;
 mod inspect;
 mod manual;
@@ -70,6 +71,7 @@ enum Command {
     Reconstruct(reconstruct::ReconstructArguments),
     Inspect(inspect::InspectArguments),
     Convert(convert::ConvertArguments),
+    Export(export::ExportArguments),
     Report(report::ReportArguments),
     Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
@@ -111,6 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use convnext::core::{Cost, Family, MODELS, ModelSize};
+use convnext::io::hub::{RELEASED, Released};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
@@ -18,12 +19,26 @@ All counts are for 1,000 classes, 3 input channels and stem stride 4.
 
 Examples:
   convnext models
-  convnext models --json"
+  convnext models --json
+  convnext models --released"
 )]
 pub(crate) struct ModelsArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// List the released checkpoints instead, which can be named wherever weights are asked for
+    #[arg(long)]
+    released: bool,
+}
+
+/// A checkpoint that can be downloaded.
+#[derive(Debug, Serialize)]
+struct Checkpoint {
+    name: &'static str,
+    repository: &'static str,
+    image_size: usize,
+    classes: usize,
+    licence: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,6 +60,9 @@ struct SizeCost {
 }
 
 pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
+    if arguments.released {
+        return list_released(arguments.json);
+    }
     let rows = MODELS.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
     if arguments.json {
         return print_json(&rows);
@@ -62,6 +80,32 @@ pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
     ];
     print_text(&table(&head, 4, rows.iter().map(cells).collect()))?;
     print_text("\nmicro and v1-micro are ours and not in the paper.")
+}
+
+fn list_released(json: bool) -> anyhow::Result<()> {
+    let checkpoints: Vec<Checkpoint> = (RELEASED.iter())
+        .map(|&Released { name, repository, licence, image_size, classes, .. }| Checkpoint {
+            name,
+            repository,
+            image_size,
+            classes,
+            licence,
+        })
+        .collect();
+    if json {
+        return print_json(&checkpoints);
+    }
+    let cells = |checkpoint: &Checkpoint| {
+        vec![
+            checkpoint.name.to_owned(),
+            format!("hf:{}", checkpoint.repository),
+            checkpoint.licence.to_owned(),
+            checkpoint.image_size.to_string(),
+            thousands(checkpoint.classes as u64),
+        ]
+    };
+    let head = ["name", "repository", "licence", "image size", "classes"];
+    print_text(&table(&head, 3, checkpoints.iter().map(cells).collect()))
 }
 
 fn row(size: &ModelSize) -> anyhow::Result<Row> {

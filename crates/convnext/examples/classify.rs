@@ -1,0 +1,19 @@
+//! Says what is in a picture: `cargo run --release --example classify -- WEIGHTS IMAGE`.
+
+use std::env;
+
+use anyhow::Context;
+use convnext::Classifier;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let weights = arguments.next().context("name the weights of a classifier")?;
+    let image = arguments.next().context("name a picture")?;
+
+    let classifier = Classifier::load(&weights)?;
+    let picture = classifier.open(&image)?;
+    for prediction in classifier.predict(&picture)?.iter().take(3) {
+        println!("{:6.2} %  {}", 100.0 * prediction.probability, prediction.label);
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Fine-tunes a classifier on a folder of labelled pictures, with the default recipe of the program:
+//! `cargo run --release --example finetune -- WEIGHTS FOLDER OUT`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use burn::tensor::Device;
+use convnext::core::Seed;
+use convnext::train::{
+    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Observer, Origin, RunSettings, Situation,
+    StepReport, finetune, read_metadata,
+};
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let weights = arguments.next().context("name weights to start from")?;
+    let folder = arguments.next().context("name a folder of labelled pictures")?;
+    let out = arguments.next().context("name a folder for the run")?;
+
+    let labels = LabelChoice::default();
+    let data = labels.open(Path::new(&folder), Seed(0))?;
+    let pretrained = read_metadata(Path::new(&weights))?;
+    let model = pretrained.kind.backbone().clone();
+    let mut recipe = FinetuneRecipe::choose(
+        "auto",
+        &["training.epochs=5".to_owned()],
+        &Situation {
+            model: &model,
+            origin: Origin::of(Some(&pretrained.kind)),
+            head_only: false,
+            images: data.train.len(),
+            class_sizes: &data.train.labels_per_class(),
+            image_size: None,
+        },
+    )?;
+    recipe.regularization.image_size = pretrained.preprocessing.image_size;
+
+    let run = RunSettings { init: Some(PathBuf::from(&weights)), ..RunSettings::new(&folder, &out) };
+    let job = FinetuneJob { run, labels, freeze: Freeze::Nothing, model, recipe };
+    let done = finetune(&job, data, &Device::flex(), &mut Epochs)?;
+    println!("weights: {}", done.weights.display());
+    Ok(())
+}
+
+/// Tells of each epoch as it ends.
+struct Epochs;
+
+impl Observer for Epochs {
+    fn start(&mut self, summary: &str) {
+        println!("{summary}");
+    }
+
+    fn step(&mut self, _report: &StepReport) {}
+
+    fn epoch(&mut self, report: &EpochReport) {
+        let top1 = report.validation.get("validation_top1").copied().unwrap_or_default();
+        println!("epoch {}: loss {:.4}, top-1 {:.2} %", report.epoch + 1, report.train_loss, 100.0 * top1);
+    }
+}

@@ -1,0 +1,26 @@
+//! Hides most of a picture and draws what an autoencoder makes of the rest:
+//! `cargo run --release --example mask_and_reconstruct -- WEIGHTS IMAGE OUT.png`.
+
+use std::env;
+use std::path::Path;
+
+use anyhow::Context;
+use convnext::Reconstructor;
+use convnext::core::{Mask, Seed};
+use convnext::data::{Orientation, open_pictures};
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = env::args().skip(1);
+    let weights = arguments.next().context("name weights that `convnext pretrain` wrote")?;
+    let image = arguments.next().context("name a picture")?;
+    let out = arguments.next().context("name the picture to write")?;
+
+    let reconstructor = Reconstructor::load(Path::new(&weights))?;
+    let picture =
+        open_pictures(&[image.into()])?.picture(0, reconstructor.channels(), Orientation::Honour)?;
+    let mask = Mask::random(reconstructor.grid()?, 0.6, Seed(0), 0, 0)?;
+    let result = reconstructor.reconstruct(&picture, &mask)?;
+    result.picture.save_png(Path::new(&out))?;
+    println!("{} patches kept, loss {:.4}: {out}", mask.kept().len(), result.loss);
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! `convnext export`
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use convnext::io::{OnnxBatch, OnnxOptions, OnnxOutput, read_weights, write_onnx};
+
+use super::output::print_text;
+use super::values;
+use super::weights::Weights;
+
+/// Write a network as ONNX, for other runtimes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Input: images [batch, channels, size, size], normalised as the file's metadata says (mean, std, image_size, crop), which
+also names the classes. Output: logits [batch, classes], or with --features the maps stage1 to stage4. Of an autoencoder
+the encoder is exported. Models above 2 GB keep their weights in a second file, OUT.data.
+
+Examples:
+  convnext export --weights runs/classifier/weights.safetensors --out classifier.onnx
+  convnext export --weights tiny.fcmae_ft_in1k --out tiny.onnx --image-size 288 --batch 1
+  convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features")]
+pub(crate) struct ExportArguments {
+    /// Weights of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: Weights,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Side of the images in pixels [default: that of the weights]
+    #[arg(long, value_name = "N", value_parser = values::image_size)]
+    image_size: Option<usize>,
+    /// Images that the network takes at once
+    #[arg(long, value_name = "dynamic|N", value_parser = batch, default_value = "dynamic")]
+    batch: OnnxBatch,
+    /// Put out the feature maps of the four stages and not logits
+    #[arg(long)]
+    features: bool,
+}
+
+fn batch(text: &str) -> Result<OnnxBatch, String> {
+    match (text, usize::from_str(text)) {
+        ("dynamic", _) => Ok(OnnxBatch::Dynamic),
+        (_, Ok(count)) if count > 0 => Ok(OnnxBatch::Fixed(count)),
+        _ => Err("expected a whole number of at least 1, or dynamic".into()),
+    }
+}
+
+pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
+    let weights = read_weights(&arguments.weights.file()?)?;
+    let of_weights = OnnxOptions::of(&weights.metadata);
+    let options = OnnxOptions {
+        image_size: arguments.image_size.unwrap_or(of_weights.image_size),
+        batch: arguments.batch,
+        output: if arguments.features { OnnxOutput::Features } else { OnnxOutput::Logits },
+    };
+    let written = write_onnx(&arguments.out, &weights, &options)?;
+    let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    print_text(&lines.join("\n"))
+}
