@@ -18,9 +18,13 @@ mod cli {
     mod catalogue;
     mod channels;
     mod classifying;
+    mod converting;
     mod data;
     mod devices;
+    mod downloading;
+    mod embedding;
     mod evaluating;
+    mod exporting;
     mod finetuning;
     mod inspecting;
     mod labels;

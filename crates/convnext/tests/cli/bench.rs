@@ -98,6 +98,12 @@ impl Bench {
         convnext().current_dir(&self.0).args(line.split_whitespace()).assert()
     }
 
+    /// Runs a command with variables of the environment.
+    pub(super) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Assert {
+        let variables = variables.iter().copied();
+        convnext().current_dir(&self.0).envs(variables).args(line.split_whitespace()).assert()
+    }
+
     /// Runs a command that works; what it prints.
     pub(super) fn succeed(&self, line: &str) -> String {
         let output = self.run(line).success().get_output().stdout.clone();

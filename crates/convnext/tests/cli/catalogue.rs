@@ -23,6 +23,17 @@ fn models_print_a_table() {
 }
 
 #[test]
+fn released_checkpoints_are_listed_with_their_licence() {
+    let bench = Bench::new();
+    let rows = bench.json("models --released --json");
+    let rows = rows.as_array().unwrap();
+    let row = rows.iter().find(|row| row["name"] == "tiny.fcmae_ft_in22k_in1k_384").unwrap();
+    assert_eq!(row["repository"], "timm/convnextv2_tiny.fcmae_ft_in22k_in1k_384");
+    assert_eq!((&row["image_size"], &row["licence"]), (&384.into(), &"CC BY-NC 4.0".into()));
+    bench.run("models --released").success().stdout(contains("hf:timm/convnextv2_atto.fcmae "));
+}
+
+#[test]
 fn every_command_has_help_with_examples() {
     let bench = Bench::new();
     let commands = [
@@ -36,8 +47,12 @@ fn every_command_has_help_with_examples() {
         "finetune",
         "evaluate",
         "classify",
+        "embed",
+        "nearest",
         "reconstruct",
         "inspect",
+        "convert",
+        "export",
         "report",
         "bench",
         "completions",

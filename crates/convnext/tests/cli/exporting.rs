@@ -1,0 +1,35 @@
+//! `convnext export`. What the files compute is tested in `convnext-io`.
+
+use predicates::str::contains;
+
+use super::bench::Bench;
+use super::weights::{autoencoder, classifier};
+
+#[test]
+fn classifiers_and_encoders_are_exported() {
+    let bench = Bench::new();
+    bench.write("classifier.safetensors", classifier());
+    bench.write("pretrained.safetensors", autoencoder());
+    for (options, words) in [
+        ("--weights classifier.safetensors", ["logits", "checkers"]),
+        ("--weights classifier.safetensors --features --image-size 64 --batch 2", ["stage1", "stage4"]),
+        ("--weights pretrained.safetensors --features", ["stage1", "stage4"]),
+    ] {
+        assert_eq!(bench.succeed(&format!("export {options} --out model.onnx")), "model.onnx\n");
+        let file = bench.read("model.onnx");
+        for word in words {
+            assert!(file.windows(word.len()).any(|part| part == word.as_bytes()), "{options}: no {word}");
+        }
+    }
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    let bench = Bench::new();
+    bench.write("pretrained.safetensors", autoencoder());
+    let line = "export --weights pretrained.safetensors --out model.onnx";
+    bench.run(line).code(1).stderr(contains("feature maps"));
+    bench.run(&format!("{line} --features --image-size 4")).code(1).stderr(contains("pixels"));
+    bench.run(&format!("{line} --batch 0")).code(2).stderr(contains("dynamic"));
+    assert!(!bench.exists("model.onnx"));
+}
