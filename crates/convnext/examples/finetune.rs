@@ -8,8 +8,8 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Observer, Origin, RunSettings, Situation,
-    StepReport, finetune, read_metadata,
+    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer, Origin, RunSettings,
+    Situation, StepReport, finetune, read_metadata,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let model = pretrained.kind.backbone().clone();
     let mut recipe = FinetuneRecipe::choose(
         "auto",
-        &["training.epochs=5".to_owned()],
+        &[],
         &Situation {
             model: &model,
             origin: Origin::of(Some(&pretrained.kind)),
@@ -36,7 +36,11 @@ fn main() -> anyhow::Result<()> {
     )?;
     recipe.regularization.image_size = pretrained.preprocessing.image_size;
 
-    let run = RunSettings { init: Some(PathBuf::from(&weights)), ..RunSettings::new(&folder, &out) };
+    let run = RunSettings {
+        init: Some(PathBuf::from(&weights)),
+        length: Some(Length::Epochs(5.0)),
+        ..RunSettings::new(&folder, &out)
+    };
     let job = FinetuneJob { run, labels, freeze: Freeze::Nothing, model, recipe };
     let done = finetune(&job, data, &Device::flex(), &mut Epochs)?;
     println!("weights: {}", done.weights.display());

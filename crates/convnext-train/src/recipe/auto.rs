@@ -37,7 +37,7 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     let images = situation.images.max(1) as f64;
     let parameters = parameters(situation.model)?;
     let (batch, epochs) = (batch(situation.images), epochs(images, situation.origin));
-    let warm_up = epochs * warm_up_share(situation.origin);
+    let warm_up = tenths(epochs * warm_up_share(situation.origin));
     let rate = if situation.head_only { HEAD_RATE } else { rate(parameters, batch, situation.origin) };
     // A start from scratch has keys of its own for these two.
     let [warm_up_key, rate_key] = match situation.origin {
@@ -99,7 +99,7 @@ pub(super) fn pretraining(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainE
     Ok(vec![
         rule("training.batch_size", batch(situation.images), format!("{images} images")),
         rule("training.epochs", epochs, "a million visits in all, each image 20 to 800 times"),
-        rule("training.warmup_epochs", epochs * 0.1, "a tenth of the epochs"),
+        rule("training.warmup_epochs", tenths(epochs * 0.1), "a tenth of the epochs"),
         rule("training.learning_rate", rate, format!("{:.1} M parameters", parameters / 1e6)),
     ])
 }
@@ -143,6 +143,11 @@ fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
 
 /// The highest rate of a head that learns alone: AdamW on one linear layer.
 const HEAD_RATE: f64 = 1e-2;
+
+/// One digit after the point is enough for epochs.
+fn tenths(epochs: f64) -> f64 {
+    (10.0 * epochs).round() / 10.0
+}
 
 /// Two digits are enough for a rate.
 fn round(rate: f64) -> f64 {
