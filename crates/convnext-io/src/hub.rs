@@ -52,7 +52,7 @@ pub struct Fetched {
     pub commit: String,
     /// `config.json` beside it, if the repository has one.
     pub config_file: Option<PathBuf>,
-    /// What that says; `None` without it, or when offline and it is not in the cache.
+    /// What that says; `None` without it, when it makes no sense, or when offline and it is not in the cache.
     pub config: Option<HubConfig>,
     /// `true` if the weights were downloaded by this call: the time to show the licence.
     pub downloaded: bool,
@@ -83,7 +83,11 @@ pub fn fetch(
     let Weights { path: weights, commit, downloaded, online } = visit.weights(progress)?;
     let config_file = visit.description(&commit, CONFIG_FILE, online)?;
     let config = match &config_file {
-        Some(file) => Some(visit.config(&commit, file, online)?),
+        // A description that cannot be understood keeps nobody from the weights.
+        Some(file) => match visit.config(&commit, file, online) {
+            Err(HubError::BadConfig { .. }) => None,
+            config => Some(config?),
+        },
         None => None,
     };
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
