@@ -33,13 +33,15 @@ pub struct SurveyOptions {
     /// The most thumbnails of a class, or of the images without one; 0 for none. Of many classes there are
     /// fewer: all together are at most 3000, so that of more classes than that there are none.
     pub thumbnails_per_class: usize,
+    /// Channels that the images are decoded to; TIFF files of other bands than colours have as many.
+    pub channels: usize,
 }
 
 impl Default for SurveyOptions {
-    /// As many threads as the machine runs at once, and 24 thumbnails a class.
+    /// As many threads as the machine runs at once, 24 thumbnails a class, colours.
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, thumbnails_per_class: 24 }
+        Self { threads, thumbnails_per_class: 24, channels: COLOURS }
     }
 }
 
@@ -111,7 +113,9 @@ pub fn survey(
                 loop {
                     let image = next.fetch_add(1, Ordering::Relaxed);
                     if image >= total
-                        || sender.send((image, Finding::of(parts, image, wanted[image]))).is_err()
+                        || sender
+                            .send((image, Finding::of(parts, image, wanted[image], options.channels)))
+                            .is_err()
                     {
                         break;
                     }
@@ -143,12 +147,12 @@ struct Decoded {
 }
 
 impl Finding {
-    fn of(parts: &Parts, image: usize, with_thumbnail: bool) -> Self {
+    fn of(parts: &Parts, image: usize, with_thumbnail: bool, channels: usize) -> Self {
         let (dataset, index) = parts.dataset(image);
         let mut bytes = 0;
         let decoded = dataset.read(index).and_then(|file| {
             bytes = file.len() as u64;
-            decode_with_facts(&file, "", COLOURS, Orientation::Honour)
+            decode_with_facts(&file, "", channels, Orientation::Honour)
         });
         let image = match decoded {
             Ok((picture, facts)) => Ok(Decoded {

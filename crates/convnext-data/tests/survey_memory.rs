@@ -23,7 +23,7 @@ fn memory_does_not_grow_with_the_pixels() {
     let pixels = IMAGES * SIDE * SIDE * 3;
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
-    let options = SurveyOptions { threads: 2, thumbnails_per_class: 24 };
+    let options = SurveyOptions { threads: 2, ..SurveyOptions::default() };
     let found = survey(&[("all", &dataset)], options, |_| ()).unwrap();
     let (peak, kept) = (MEMORY.peak_usage() - before, MEMORY.current_usage() - before);
     assert_eq!((found.images, found.thumbnails.len(), found.duplicates.len()), (IMAGES, 24, 0));

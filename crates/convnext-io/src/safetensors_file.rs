@@ -156,7 +156,7 @@ impl<'a> SafetensorsFile<'a> {
     /// Our own metadata, if it is there.
     pub(crate) fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
         self.entry(METADATA_KEY)
-            .map(|text| serde_json::from_str(text))
+            .map(serde_json::from_str)
             .transpose()
             .map_err(|source| IoError::BadMetadata { path: self.path.to_owned(), source })
     }

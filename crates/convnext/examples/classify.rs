@@ -1,5 +1,7 @@
 //! Says what is in a picture: `cargo run --release --example classify -- WEIGHTS IMAGE`.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::env;
 
 use anyhow::Context;

@@ -1,6 +1,8 @@
 //! Looks at pictures with a pre-trained network: the vector of each, the maps of the four stages, and how alike the
 //! pictures are: `cargo run --release --example extract_features -- WEIGHTS IMAGE IMAGE...`.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::env;
 use std::path::Path;
 

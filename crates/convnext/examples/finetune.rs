@@ -1,6 +1,8 @@
 //! Fine-tunes a classifier on a folder of labelled pictures, with the default recipe of the program:
 //! `cargo run --release --example finetune -- WEIGHTS FOLDER OUT`.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::env;
 use std::path::{Path, PathBuf};
 

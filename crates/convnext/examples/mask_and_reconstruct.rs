@@ -1,6 +1,8 @@
 //! Hides most of a picture and draws what an autoencoder makes of the rest:
 //! `cargo run --release --example mask_and_reconstruct -- WEIGHTS IMAGE OUT.png`.
 
+#![allow(clippy::print_stdout, reason = "an example talks")]
+
 use std::env;
 use std::path::Path;
 

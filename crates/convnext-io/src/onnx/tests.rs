@@ -34,14 +34,14 @@ fn classifier(model: ModelConfig) -> WeightFile {
     let preprocessing = Preprocessing::for_size(8 * model.stem_stride, model.input_channels);
     let classes = (0..model.classes).map(|class| format!("class \"{class}\"")).collect();
     let kind = WeightKind::Classifier { model };
-    weights(WeightMetadata { kind, preprocessing, classes: ClassNames(classes) })
+    weights(WeightMetadata { kind, preprocessing, classes: ClassNames(classes), recipe: String::new() })
 }
 
 fn autoencoder() -> WeightFile {
     let fcmae = FcmaeConfig::new(ModelConfig { stem_stride: 2, ..small() });
     let preprocessing = Preprocessing::for_size(32, 3);
     let kind = WeightKind::Fcmae { fcmae };
-    weights(WeightMetadata { kind, preprocessing, classes: ClassNames::default() })
+    weights(WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() })
 }
 
 fn weights(metadata: WeightMetadata) -> WeightFile {

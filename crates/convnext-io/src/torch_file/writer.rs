@@ -32,7 +32,7 @@ fn write_archive(file: &File, arrays: &[NamedArray], wrapped: bool) -> io::Resul
     let mut archive = ZipArchiveWriter::new(io::BufWriter::new(file));
     let mut record = |name: &str, bytes: &[u8]| -> io::Result<()> {
         let failed = |error: rawzip::Error| io::Error::other(error.to_string());
-        let (mut entry, data) = archive.new_file(&format!("{FOLDER}/{name}")).start().map_err(failed)?;
+        let (mut entry, data) = archive.new_file(format!("{FOLDER}/{name}")).start().map_err(failed)?;
         let mut data = data.wrap(&mut entry);
         data.write_all(bytes)?;
         let (_, sums) = data.finish().map_err(failed)?;

@@ -85,7 +85,7 @@ enum Output {
     Text,
     /// One list, so only when all are there.
     Json(Vec<Answer>),
-    Table(PathBuf, csv::Writer<File>),
+    Table(PathBuf, Box<csv::Writer<File>>),
 }
 
 impl Output {
@@ -96,7 +96,8 @@ impl Output {
                     writer.write_record(["image", "rank", "label", "index", "probability", "logit"])?;
                     Ok(writer)
                 });
-                Ok(Self::Table(path.clone(), begun.map_err(|error| not_written(path, &error))?))
+                let writer = begun.map_err(|error| not_written(path, &error))?;
+                Ok(Self::Table(path.clone(), Box::new(writer)))
             }
             None if arguments.json => Ok(Self::Json(Vec::new())),
             None => Ok(Self::Text),

@@ -57,6 +57,9 @@ struct CheckArguments {
     /// Most pictures of a class on the page
     #[arg(long, value_name = "N", default_value_t = 24)]
     pictures: usize,
+    /// Channels of the images, as for `pretrain`; more than 3 are those of TIFF files [default: 3]
+    #[arg(long, value_name = "N", value_parser = values::channels)]
+    channels: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     threads: Option<usize>,
@@ -125,6 +128,7 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     let options = SurveyOptions {
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: arguments.pictures,
+        channels: arguments.channels.unwrap_or(options.channels),
     };
     let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());
     let found = survey(&parts, options, |done| bar.set_position(done as u64))?;

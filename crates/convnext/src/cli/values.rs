@@ -62,7 +62,7 @@ pub(crate) fn image_size(text: &str) -> Result<usize, String> {
 }
 
 /// Channels of pictures: more than any camera has is a slip of the fingers.
-fn channels(text: &str) -> Result<usize, String> {
+pub(crate) fn channels(text: &str) -> Result<usize, String> {
     count_to(text, 256)
 }
 

@@ -203,3 +203,13 @@ fn channels_that_do_not_fit_are_refused_by_name() {
     );
     bench.refuse(2, &[(&format!("{PRETRAIN} --data photos --channels 0 --out out"), &["from 1 to 256"])]);
 }
+
+#[test]
+fn data_of_many_bands_is_checked_in_its_bands() {
+    let bench = Bench::new();
+    bench.draw_classes_in_bands("photos", 2);
+    let found = bench.json("data check photos --unlabelled --channels 5 --json");
+    assert_eq!((&found["images"], &found["corrupt"]), (&6.into(), &json!([])));
+    assert_eq!(bench.read_text("check.html").matches("data:image/png").count(), 6);
+    bench.run("data check photos --unlabelled").code(1).stderr(contains("cannot be read"));
+}
