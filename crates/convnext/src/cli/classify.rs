@@ -19,7 +19,8 @@ use super::{Machine, set_up};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-In folders and archives, images that cannot be read are left out with a warning; a file that was named must be readable.
+In folders and archives, images that cannot be read are left out with a warning (not with --strict); a file that was
+named must be readable.
 
 Examples:
   convnext classify cat.jpg dog.png --weights runs/classifier/weights.safetensors
@@ -40,6 +41,9 @@ pub(crate) struct ClassifyArguments {
     /// Images that go through the model together
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
     batch_size: usize,
+    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
     /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -63,7 +67,8 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     let Machine { device, precision, threads } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let pictures = open_pictures(&arguments.images)?;
-    let reading = arguments.pictures.reading(&arguments.images, arguments.batch_size, threads);
+    let reading =
+        arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let mut output = Output::begin(arguments)?;
     let bar = image_bar(quiet, pictures.len());
     let mut done = 0_u64;

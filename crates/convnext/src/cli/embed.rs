@@ -47,6 +47,9 @@ pub(crate) struct EmbedArguments {
     /// Images that go through the model together
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
     batch_size: usize,
+    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
@@ -89,7 +92,8 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
         embedder = embedder.at_size(size);
     }
     let pictures = open_pictures(&arguments.images)?;
-    let reading = arguments.pictures.reading(&arguments.images, arguments.batch_size, threads);
+    let reading =
+        arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let metadata = VectorMetadata {
         model: embedder.config().name.clone(),
         layer: arguments

@@ -294,11 +294,17 @@ impl PictureArguments {
         if self.ignore_orientation { Orientation::Ignore } else { Orientation::Honour }
     }
 
-    /// How pictures are read that go through a network once. What was named must be readable; in folders and archives
-    /// an unreadable image is left out.
-    pub(crate) fn reading(&self, named: &[PathBuf], batch_size: usize, threads: usize) -> Reading {
-        let collected = named.iter().any(|path| is_collection(path));
-        let on_corrupt = if collected { OnCorrupt::Skip } else { OnCorrupt::Fail };
+    /// How pictures are read that go through a network once. Files that were named must be readable; in folders and
+    /// archives an unreadable image is left out, unless `strict`.
+    pub(crate) fn reading(
+        &self,
+        named: &[PathBuf],
+        batch_size: usize,
+        threads: usize,
+        strict: bool,
+    ) -> Reading {
+        let tolerant = !strict && named.iter().any(|path| is_collection(path));
+        let on_corrupt = if tolerant { OnCorrupt::Skip } else { OnCorrupt::Fail };
         Reading { batch_size, threads, orientation: self.orientation(), on_corrupt }
     }
 }

@@ -10,6 +10,8 @@ const FINETUNE: &str =
     "finetune --init none --model micro --image-size 32 --batch-size 4 --epochs 1 --out run --data";
 const EVALUATE: &str = "evaluate --weights classifier.safetensors --data";
 const CLASSIFY: &str = "classify --weights classifier.safetensors";
+const CLASSIFY_STRICTLY: &str = "classify --weights classifier.safetensors --strict";
+const EMBED_STRICTLY: &str = "embed --weights classifier.safetensors --strict --out vectors.npy";
 const RECONSTRUCT: &str = "reconstruct --weights autoencoder.safetensors --out pictures";
 
 fn bench() -> Bench {
@@ -110,7 +112,7 @@ fn a_picture_that_is_cut_off() {
     // The message says what to do: "replace or remove the file", "repair or remove these files".
     let words = ["cut-off.jpg", "remove"];
     refuse(&bench, &[CLASSIFY, RECONSTRUCT], "labelled/checkers/cut-off.jpg", &words);
-    refuse(&bench, &[CLASSIFY, EVALUATE, PRETRAIN], "labelled", &words);
+    refuse(&bench, &[CLASSIFY_STRICTLY, EMBED_STRICTLY, EVALUATE, PRETRAIN], "labelled", &words);
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn a_text_named_png() {
     bench.write("labelled/vertical/letter.png", "Dear reader,\n");
     let words = ["letter.png", "remove"];
     refuse(&bench, &[CLASSIFY, RECONSTRUCT], "labelled/vertical/letter.png", &words);
-    refuse(&bench, &[CLASSIFY, EVALUATE, PRETRAIN], "labelled", &words);
+    refuse(&bench, &[CLASSIFY_STRICTLY, EMBED_STRICTLY, EVALUATE, PRETRAIN], "labelled", &words);
 }
 
 #[test]

@@ -116,8 +116,12 @@ fn it_goes_on_from_weights_as_they_say() {
     let bench = photos();
     bench.write("start.safetensors", autoencoder());
     bench.succeed("pretrain --data photos --init start.safetensors --steps 1 --batch-size 4 --out run");
-    let [before, after] = ["start", "run/weights"]
-        .map(|name| bench.json(&format!("inspect {name}.safetensors --json"))["metadata"].take());
+    let [before, after] = ["start", "run/weights"].map(|name| {
+        let mut metadata = bench.json(&format!("inspect {name}.safetensors --json"))["metadata"].take();
+        // Each training has a recipe of its own.
+        assert!(metadata["recipe"].take().as_str().unwrap().contains("learning_rate"));
+        metadata
+    });
     assert_eq!(before, after);
 }
 
