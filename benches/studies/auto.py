@@ -33,8 +33,8 @@ LONG_TAIL = [round(500 * 0.05 ** (rank / 9)) for rank in range(10)]
 
 
 class Case:
-    def __init__(self, name, start, sizes, batch, epochs, rates, seeds=3):
-        self.name, self.start, self.sizes, self.seeds = name, start, sizes, list(range(seeds))
+    def __init__(self, name, start, sizes, batch, epochs, rates, seeds=range(3)):
+        self.name, self.start, self.sizes, self.seeds = name, start, sizes, list(seeds)
         self.batch, self.epochs, self.rates = batch, epochs, rates
 
     def balanced(self):
@@ -48,14 +48,15 @@ class Case:
                     yield rate, augmentation, other
 
 
+# Rules were changed after they had been compared on seeds from 0 on; where they were, fresh seeds follow.
 LOW, HIGH = [5e-4, 1e-3, 2e-3], [2e-3, 4e-3, 8e-3]
 CASES = [
-    Case("100", "fcmae", [10] * 10, 16, (60, 200), HIGH, seeds=5),
-    Case("100", "scratch", [10] * 10, 16, (60, 200), LOW, seeds=5),
+    Case("100", "fcmae", [10] * 10, 16, (60, 200), HIGH, seeds=range(10, 15)),
+    Case("100", "scratch", [10] * 10, 16, (60, 200), LOW, seeds=range(10, 15)),
     Case("1000", "fcmae", [100] * 10, 32, (30, 100), HIGH),
-    Case("1000", "scratch", [100] * 10, 32, (30, 100), LOW),
+    Case("1000", "scratch", [100] * 10, 32, (30, 100), LOW, seeds=range(10, 13)),
     # Cats and dogs, 10 to 1: at the rates of the others nothing is learned.
-    Case("two-unbalanced", "fcmae", [0, 0, 0, 600, 0, 60, 0, 0, 0, 0], 32, (50, 50), LOW),
+    Case("two-unbalanced", "fcmae", [0, 0, 0, 600, 0, 60, 0, 0, 0, 0], 32, (50, 50), LOW, seeds=range(10, 13)),
     Case("ten-unbalanced", "fcmae", LONG_TAIL, 32, (50, 50), HIGH),
     Case("5000", "fcmae", [500] * 10, 64, (15, 50), HIGH),
     Case("5000", "scratch", [500] * 10, 64, (15, 50), LOW),

@@ -36,9 +36,13 @@ const KNOWN_PARAMETERS: f64 = 0.4e6;
 pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
     let images = situation.images.max(1) as f64;
     let parameters = parameters(situation.model)?;
-    let (batch, epochs) = (batch(situation.images), epochs(images, situation.origin));
+    let (batch, epochs) = (batch(situation.images), epochs(images));
     let warm_up = tenths(epochs * warm_up_share(situation.origin));
-    let rate = if situation.head_only { HEAD_RATE } else { rate(parameters, batch, situation.origin) };
+    let few = few_classes(situation);
+    let rate = match situation.head_only {
+        true => HEAD_RATE,
+        false => round(rate(parameters, batch, situation.origin) * few),
+    };
     // A start from scratch has keys of its own for these two.
     let [warm_up_key, rate_key] = match situation.origin {
         Origin::Scratch => ["from_scratch.warmup_epochs", "from_scratch.learning_rate"],
@@ -59,7 +63,9 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
             match situation.head_only {
                 true => "a head alone bears a high rate, whatever is below it".to_owned(),
                 false => {
-                    format!("{million:.1} M parameters, steps of {batch}, {}", situation.origin.in_words())
+                    let classes = if few < 1.0 { ", few classes" } else { "" };
+                    let start = situation.origin.in_words();
+                    format!("{million:.1} M parameters, steps of {batch}, {start}{classes}")
                 }
             },
         ),
@@ -73,7 +79,7 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     }
     let drop_path = drop_path(parameters);
     rules.push(rule("regularization.drop_path", drop_path, "grows with the model"));
-    if situation.origin == Origin::Scratch && epochs >= MANY_EPOCHS {
+    if epochs >= MANY_EPOCHS && !situation.head_only {
         rules.extend(strong_augmentation(situation.model));
     }
     if imbalance(situation.class_sizes) >= UNBALANCED {
@@ -120,9 +126,8 @@ fn batch(images: usize) -> usize {
 }
 
 /// A hundred at 500 images, half of that at ten times as many.
-fn epochs(images: f64, origin: Origin) -> f64 {
-    let longer = if origin == Origin::Scratch { 1.5 } else { 1.0 };
-    (longer * 100.0 * (KNOWN_IMAGES / images).powf(0.3)).clamp(10.0, 200.0).round()
+fn epochs(images: f64) -> f64 {
+    (100.0 * (KNOWN_IMAGES / images).powf(0.3)).clamp(10.0, 200.0).round()
 }
 
 fn warm_up_share(origin: Origin) -> f64 {
@@ -133,12 +138,21 @@ fn warm_up_share(origin: Origin) -> f64 {
 fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
     let larger = parameters / KNOWN_PARAMETERS;
     let of_model = match origin {
-        Origin::Scratch => 1e-3 * larger.powf(-0.2),
+        Origin::Scratch => 7e-4 * larger.powf(-0.2),
         Origin::Pretrained => 4e-3 * larger.powf(-0.35),
         // Its features tell classes apart already.
         Origin::Classifier { .. } => 2e-3 * larger.powf(-0.35),
     };
-    round(of_model * (batch as f64 / 64.0).sqrt())
+    of_model * (batch as f64 / 64.0).sqrt()
+}
+
+/// What a rate from weights is multiplied by: at the rate of ten classes two that are hard to tell apart were not
+/// learned at all, at a fifth of it they were.
+fn few_classes(situation: &Situation<'_>) -> f64 {
+    match (situation.origin, situation.class_sizes.len()) {
+        (Origin::Scratch, _) | (_, 0) => 1.0,
+        (_, classes) => (classes as f64 / 10.0).clamp(0.2, 1.0),
+    }
 }
 
 /// The highest rate of a head that learns alone: AdamW on one linear layer.
@@ -170,12 +184,12 @@ fn drop_path(parameters: f64) -> f64 {
     }
 }
 
-/// From so many epochs on, a training from scratch learns its pictures by heart unless they change.
+/// From so many epochs on, a training learns its pictures by heart unless they change.
 const MANY_EPOCHS: f64 = 150.0;
 
 /// What Tables 9 to 13 do to pictures; RandAugment where they are in colour.
 fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
-    let why = "few images that are seen often from scratch are learned by heart otherwise";
+    let why = "few images that are seen often are learned by heart otherwise";
     let in_colour = model.input_channels == COLOURS;
     let colours = in_colour.then(|| rule("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
     let others = [("augmentation.random_erasing", 0.25), ("mixing.mixup", 0.8), ("mixing.cutmix", 1.0)];
@@ -234,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn few_classes_are_learned_slowly_from_weights() {
+        let rate = |origin, sizes: &[usize], key| value(&of("micro", origin, sizes), key).unwrap();
+        let from_weights = |sizes| rate(Origin::Pretrained, sizes, "training.learning_rate");
+        assert!(from_weights(&[250; 2]) < 0.25 * from_weights(&[50; 10]));
+        assert_eq!(from_weights(&[50; 10]), from_weights(&[5; 100]));
+        let from_scratch = |sizes| rate(Origin::Scratch, sizes, "from_scratch.learning_rate");
+        assert_eq!(from_scratch(&[250; 2]), from_scratch(&[50; 10]));
+    }
+
+    #[test]
     fn a_head_alone_learns_fast_whatever_the_model() {
         for model in ["micro", "base"] {
             let model = find_model(model).unwrap().config();
@@ -253,12 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn few_images_from_scratch_are_changed_a_lot() {
+    fn few_images_are_changed_a_lot() {
         let is_strong = |origin, sizes: &[usize]| {
             of("micro", origin, sizes).iter().any(|rule| rule.key == "mixing.mixup")
         };
-        assert!(is_strong(Origin::Scratch, &[10; 10]) && !is_strong(Origin::Scratch, &[100; 10]));
-        assert!(!is_strong(Origin::Pretrained, &[10; 10]));
+        for origin in [Origin::Scratch, Origin::Pretrained] {
+            assert!(is_strong(origin, &[10; 10]) && !is_strong(origin, &[100; 10]));
+        }
         let grey = ModelConfig { input_channels: 1, ..find_model("micro").unwrap().config() };
         assert!(strong_augmentation(&grey).iter().all(|rule| rule.key != "augmentation.rand_augment"));
     }
