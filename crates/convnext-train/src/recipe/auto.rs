@@ -125,9 +125,10 @@ fn batch(images: usize) -> usize {
     }
 }
 
-/// A hundred at 500 images, half of that at ten times as many.
+/// A hundred at 500 images, half of that at ten times as many, twice as many at a fifth.
 fn epochs(images: f64) -> f64 {
-    (100.0 * (KNOWN_IMAGES / images).powf(0.3)).clamp(10.0, 200.0).round()
+    let power = if images < KNOWN_IMAGES { 0.43 } else { 0.3 };
+    (100.0 * (KNOWN_IMAGES / images).powf(power)).clamp(10.0, 200.0).round()
 }
 
 fn warm_up_share(origin: Origin) -> f64 {
