@@ -26,6 +26,8 @@ pub struct VectorMetadata {
     pub layer: String,
     /// Side of the images in pixels.
     pub image_size: usize,
+    /// Whether pictures were taken as they lie, whatever their EXIF data says.
+    pub ignore_orientation: bool,
     /// The weights, as they were named.
     pub weights: String,
     /// The sum (CRC-32) of the weight file.

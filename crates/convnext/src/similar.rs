@@ -50,6 +50,7 @@ mod tests {
             model: String::new(),
             layer: String::new(),
             image_size: 1,
+            ignore_orientation: false,
             weights: String::new(),
             checksum: 0,
             sources: vec![],

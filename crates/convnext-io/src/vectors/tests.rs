@@ -12,6 +12,7 @@ fn metadata() -> VectorMetadata {
         model: "micro".into(),
         layer: "pooled".into(),
         image_size: 32,
+        ignore_orientation: false,
         weights: "weights.safetensors".into(),
         checksum: 7,
         sources: vec!["photos".into()],

@@ -102,6 +102,7 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default(),
         image_size: embedder.preprocessing().image_size,
+        ignore_orientation: arguments.pictures.ignore_orientation,
         weights: arguments.weights.text().to_owned(),
         checksum: checksum(&weights)?,
         sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),

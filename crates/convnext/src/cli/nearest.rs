@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::embed::{LayerName, checksum};
 use super::output::{print_json, print_text};
-use super::values::{self, MachineArguments};
+use super::values::{self, MachineArguments, PictureArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
@@ -78,7 +78,9 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let embedder = Embedder::load_on(&weights, layer.into(), &device)?
         .with_precision(precision)
         .at_size(made.image_size);
-    let picture = embedder.open(&arguments.image)?;
+    let pictures = PictureArguments { ignore_orientation: made.ignore_orientation };
+    let (channels, orientation) = (embedder.preprocessing().channels(), pictures.orientation());
+    let picture = open_pictures(std::slice::from_ref(&arguments.image))?.picture(0, channels, orientation)?;
     let vectors = embedder.embed(std::slice::from_ref(&picture))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
@@ -93,7 +95,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
     let sources: Vec<PathBuf> = made.sources.iter().map(PathBuf::from).collect();
     let names = found.iter().map(|similar| index.names()[similar.index].as_str()).collect::<Vec<_>>();
-    let pictures = read(&sources, &names, embedder.preprocessing().channels());
+    let pictures = read(&sources, &names, channels, orientation);
     let answers: Vec<Answer> = (found.iter().zip(&names))
         .map(|(similar, name)| Answer { image: (*name).to_owned(), similarity: similar.similarity })
         .collect();
@@ -116,7 +118,12 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
 /// The pictures of these names, as far as they are still there. Images that could not be read have no vector, so that
 /// only names tell which is which.
-fn read(sources: &[PathBuf], names: &[&str], channels: usize) -> Vec<Option<Picture>> {
+fn read(
+    sources: &[PathBuf],
+    names: &[&str],
+    channels: usize,
+    orientation: Orientation,
+) -> Vec<Option<Picture>> {
     let Ok(pictures) = open_pictures(sources) else { return vec![None; names.len()] };
     let mut places: HashMap<String, usize> = HashMap::new();
     for index in 0..pictures.len() {
@@ -125,6 +132,6 @@ fn read(sources: &[PathBuf], names: &[&str], channels: usize) -> Vec<Option<Pict
             places.insert(name, index);
         }
     }
-    let picture = |name: &&str| pictures.picture(*places.get(*name)?, channels, Orientation::Honour).ok();
+    let picture = |name: &&str| pictures.picture(*places.get(*name)?, channels, orientation).ok();
     names.iter().map(picture).collect()
 }
