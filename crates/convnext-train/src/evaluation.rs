@@ -255,4 +255,12 @@ mod tests {
         let error = match_classes(&names(&["dog"]), &known).unwrap_err().to_string();
         assert!(error.contains("'dog'") && error.contains("ant, bee, cat"), "{error}");
     }
+
+    #[test]
+    fn folders_of_imagenet_are_called_after_synsets() {
+        let names = |list: &[&str]| ClassNames(list.iter().map(|&name| name.to_owned()).collect());
+        let imagenet = convnext_core::imagenet_1k_classes();
+        assert_eq!(match_classes(&names(&["n15075141", "n01440764"]), &imagenet).unwrap(), [999, 0]);
+        assert!(match_classes(&names(&["n01440764"]), &names(&["ant", "bee"])).is_err());
+    }
 }

@@ -203,3 +203,19 @@ fn assign<'a, M: Module>(model: M, find: impl Fn(&str) -> Option<&'a NamedArray>
 fn misfit(path: &Path, source: IoError) -> TrainError {
     TrainError::Weights { path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_the_same_under_names_or_synsets_in_the_same_order() {
+        let names = |list: &[&str]| ClassNames(list.iter().map(|&name| name.to_owned()).collect());
+        let known = names(&["tench", "goldfish"]);
+        assert!(are_same(&known, &known) && are_same(&known, &names(&["n01440764", "n01443537"])));
+        for other in [&["n01443537", "n01440764"][..], &["goldfish", "tench"], &["tench"], &["tench", "cod"]]
+        {
+            assert!(!are_same(&known, &names(other)), "{other:?}");
+        }
+    }
+}
