@@ -19,7 +19,7 @@ import statistics
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "target" / "release" / "convnext"
@@ -85,10 +85,13 @@ class Study:
             classes = {label for _, label, _ in rows}
             rest = [(image, image.parent.name, "val") for image in sorted((data / "test").glob("*/*")) if image.parent.name in classes]
         file = Path(self.arguments.runs) / f"labels-{case.name}-{seed}-{'search' if search else 'test'}.csv"
-        with file.open("w", newline="") as out:
+        # The other run may be reading it.
+        unfinished = file.with_suffix(f".{get_ident()}")
+        with unfinished.open("w", newline="") as out:
             writer = csv.writer(out)
             writer.writerow(["path", "label", "split"])
             writer.writerows((image.relative_to(data).as_posix(), label, part) for image, label, part in rows + rest)
+        unfinished.replace(file)
         return file
 
     def run(self, case, seed, search, setting):
