@@ -281,7 +281,6 @@ fn reasons(rules: &[Rule], settings: &[String]) -> Vec<String> {
     kept.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect()
 }
 
-/// Reasons as they are shown below what a run is going to do.
 /// A recipe as TOML, for whoever later wants to know how weights came about.
 pub(crate) fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {
     let failed =
@@ -289,6 +288,7 @@ pub(crate) fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {
     toml::to_string(recipe).map_err(failed)
 }
 
+/// Reasons as they are shown below what a run is going to do.
 pub(crate) fn in_lines(reasons: &[String]) -> String {
     reasons.iter().map(|reason| format!("\n  {reason}")).collect()
 }
