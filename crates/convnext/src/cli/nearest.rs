@@ -125,13 +125,13 @@ fn read(
     orientation: Orientation,
 ) -> Vec<Option<Picture>> {
     let Ok(pictures) = open_pictures(sources) else { return vec![None; names.len()] };
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut places: HashMap<&str, Option<usize>> = names.iter().map(|&name| (name, None)).collect();
     for index in 0..pictures.len() {
-        let name = pictures.name(index);
-        if names.contains(&name.as_str()) {
-            places.insert(name, index);
+        if let Some(place) = places.get_mut(pictures.name(index).as_str()) {
+            *place = Some(index);
         }
     }
-    let picture = |name: &&str| pictures.picture(*places.get(*name)?, channels, orientation).ok();
+    let place = |name: &str| places.get(name).copied().flatten();
+    let picture = |name: &&str| pictures.picture(place(name)?, channels, orientation).ok();
     names.iter().map(picture).collect()
 }
