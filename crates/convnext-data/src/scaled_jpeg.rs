@@ -1,8 +1,8 @@
 //! The crop of a JPEG file, decoded no larger than needed.
 //!
-//! libjpeg, which `mozjpeg` builds without an assembler, makes a half, a quarter or an eighth of the size straight
-//! from the coefficients. At full size it is slower than the decoder that all other files go through, and that one
-//! does not scale.
+//! libjpeg, which `mozjpeg` builds without an assembler, makes any number of eighths of the size straight from the
+//! coefficients. At full size it is slower than the decoder that all other files go through, and that one does not
+//! scale.
 
 use std::{
     io::Cursor,
@@ -22,11 +22,8 @@ use crate::{
     resize,
 };
 
-/// By what the size can be divided, the most first.
-const DIVISORS: [usize; 3] = [8, 4, 2];
-
-/// libjpeg is told how many eighths of the size it shall make.
-const EIGHTHS: usize = 8;
+/// How many eighths of the size may be enough, the fewest first.
+const EIGHTHS: [u8; 4] = [1, 2, 3, 4];
 
 /// A complete JPEG file of which nothing but the header is decoded yet.
 pub(crate) struct ScaledJpeg<'a> {
@@ -65,24 +62,24 @@ impl<'a> ScaledJpeg<'a> {
     pub(crate) fn cut(&self, region: Region, side: usize) -> Option<Picture> {
         let stored = self.stored(region);
         let least = stored.width.min(stored.height);
-        let divisor = DIVISORS.into_iter().find(|&divisor| least >= (side * divisor) as f64)?;
-        let divide = |value: f64| value / divisor as f64;
+        let part = |value: f64, eighths: u8| value * f64::from(eighths) / 8.0;
+        let eighths = EIGHTHS.into_iter().find(|&eighths| part(least, eighths) >= side as f64)?;
         let scaled = Region {
-            left: divide(stored.left),
-            top: divide(stored.top),
-            width: divide(stored.width),
-            height: divide(stored.height),
+            left: part(stored.left, eighths),
+            top: part(stored.top, eighths),
+            width: part(stored.width, eighths),
+            height: part(stored.height, eighths),
         };
         // libjpeg reports damage by unwinding.
         let picture =
-            catch_unwind(AssertUnwindSafe(|| self.decode(divisor, &scaled, side))).ok().flatten()?;
+            catch_unwind(AssertUnwindSafe(|| self.decode(eighths, &scaled, side))).ok().flatten()?;
         Some(turned(resize(&picture, scaled, side, side), self.turn))
     }
 
     /// The picture at a fraction of its size, down to the last row that the region needs.
-    fn decode(&self, divisor: usize, region: &Region, side: usize) -> Option<Picture> {
+    fn decode(&self, eighths: u8, region: &Region, side: usize) -> Option<Picture> {
         let mut jpeg = Decompress::new_mem(self.bytes).ok()?;
-        jpeg.scale((EIGHTHS / divisor) as u8);
+        jpeg.scale(eighths);
         let mut jpeg = jpeg.rgb().ok()?;
         let (width, height) = (jpeg.width(), jpeg.height());
         let (first, below) = reached(region.top, region.height, side, height);

@@ -104,8 +104,8 @@ impl TrainTransform {
 
     /// Decodes a file and gives nearly what [`Self::apply`] gives, with the same random choices.
     ///
-    /// A JPEG file in colours is decoded at a half, a quarter or an eighth of its size where its crop still has
-    /// `image_size` pixels on both sides then. The values differ a little, by less than 2 levels of 255 on
+    /// A JPEG file in colours is decoded at one to four eighths of its size, the fewest at which its crop still has
+    /// `image_size` pixels on both sides. The values differ a little, by less than 2 levels of 255 on
     /// average for photographs. All other files and crops are decoded at full size. Damaged data below the
     /// crop is not noticed, but a file that was cut is refused all the same.
     ///

@@ -81,9 +81,9 @@ pub enum OnnxOutput {
 /// `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
-/// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added.
-/// The first refers to the second by name, so they are moved together and not renamed. Each file is whole at any moment, as [`crate::replace_file`] describes; the second is replaced before
-/// the first. Equal input gives equal bytes.
+/// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
+/// first refers to the second by name, so they are moved together and not renamed. Each file is whole at any moment,
+/// as [`crate::replace_file`] describes; the second is replaced before the first. Equal input gives equal bytes.
 ///
 /// ```no_run
 /// use std::path::Path;

@@ -1,10 +1,10 @@
 //! The ConvNeXt block, backward.
 //!
-//! In a few shares of passes, each with sums of its own, and pass by pass in three sweeps. With g the
-//! output gradient times drop path's factor and W2 the second linear layer with LayerScale folded in: the
-//! first sweep over the chunks makes dy = g W2, h again from the kept u, and GRN's sums; the second one
-//! makes du and pulls it back to the convolution's output; the third one adds to the gradients of both
-//! linear layers, cut by columns of E, so that each has one writer in a share. At last the convolution pulls back over the whole batch.
+//! In a few shares of passes, each with sums of its own, and pass by pass in three sweeps. With g the output gradient
+//! times drop path's factor and W2 the second linear layer with LayerScale folded in: the first sweep over the chunks
+//! makes dy = g W2, h again from the kept u, and GRN's sums; the second one makes du and pulls it back to the
+//! convolution's output; the third one adds to the gradients of both linear layers, cut by columns of E, so that each
+//! has one writer in a share. At last the convolution pulls back over the whole batch.
 //!
 //! Letters: N images, R rows of one image, C channels, E = 4C.
 

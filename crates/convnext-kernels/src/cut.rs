@@ -1,9 +1,9 @@
 //! How the rows of a batch are cut into pieces of work, by shapes alone.
 //!
 //! A *pass* is a few images whose intermediate rows fit into the larger caches together, or that have as many rows as
-//! the block has channels; passes do not depend on each other. A *share* is a few passes with sums of their own. A *chunk* of a
-//! pass goes through the matrix products at once. A *segment* is what a chunk holds of one image, because
-//! GRN pools over the rows of one image only.
+//! the block has channels; passes do not depend on each other. A *share* is a few passes with sums of their own. A
+//! *chunk* of a pass goes through the matrix products at once. A *segment* is what a chunk holds of one image,
+//! because GRN pools over the rows of one image only.
 
 use std::ops::Range;
 

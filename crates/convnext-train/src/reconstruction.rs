@@ -23,8 +23,8 @@ pub struct Reconstruction {
 /// Removes patches of a picture and predicts them.
 ///
 /// # Errors
-/// [`TrainError::Model`] when the picture has other channels or the mask does not fit its patches, [`TrainError::NotFinite`] when
-/// the weights are damaged.
+/// [`TrainError::Model`] when the picture has other channels or the mask does not fit its patches,
+/// [`TrainError::NotFinite`] when the weights are damaged.
 pub fn reconstruct(
     model: &Fcmae,
     preprocessing: &Preprocessing,

@@ -1,5 +1,5 @@
-//! Twenty steps against PyTorch, in f32 and in bf16: AdamW with layer decay, accumulation, clipping, schedule and moving
-//! average. Masks, labels and dropped paths are injected; `goldens/` holds the script.
+//! Twenty steps against PyTorch, in f32 and in bf16: AdamW with layer decay, accumulation, clipping, schedule and
+//! moving average. Masks, labels and dropped paths are injected; `goldens/` holds the script.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "../../convnext-nn/tests/common/device.rs"]

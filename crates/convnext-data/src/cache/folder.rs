@@ -1,9 +1,9 @@
 //! Decoded pictures in a folder.
 //!
-//! Two files for each data set and number of channels: `.pixels` has the pixels of all pictures, one after the other as they were
-//! decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
-//! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk
-//! in another order, fits no check sum and is decoded again.
+//! Two files for each data set and number of channels: `.pixels` has the pixels of all pictures, one after the other
+//! as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
+//! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk in another
+//! order, fits no check sum and is decoded again.
 
 use std::{
     fs::{self, File, TryLockError},

@@ -8,8 +8,8 @@ use std::{path::PathBuf, sync::Arc};
 use self::{folder::FolderCache, memory::MemoryCache};
 use crate::{DataError, Dataset, Orientation, Picture};
 
-/// What a [`crate::Loader`] does with pictures that it has decoded: 8 bit for each channel, as large as in the file. They
-/// are the same with and without a cache.
+/// What a [`crate::Loader`] does with pictures that it has decoded: 8 bit for each channel, as large as in the file.
+/// They are the same with and without a cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cache {
     /// Every picture is read and decoded each time.
@@ -21,10 +21,10 @@ pub enum Cache {
         /// The most bytes of pixels that are kept.
         bytes: u64,
     },
-    /// Pictures are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel. They serve the
-    /// same data set later again, and an interrupted run leaves nothing wrong. A picture is decoded again
-    /// when its file, or the archive around it, has another size or time of change. Loaders of other
-    /// processes may read the same files at the same time, but only one adds to them.
+    /// Pictures are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel. They
+    /// serve the same data set later again, and an interrupted run leaves nothing wrong. A picture is decoded again
+    /// when its file, or the archive around it, has another size or time of change. Loaders of other processes may
+    /// read the same files at the same time, but only one adds to them.
     Folder(PathBuf),
 }
 
