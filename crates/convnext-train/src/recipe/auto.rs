@@ -36,7 +36,10 @@ const KNOWN_PARAMETERS: f64 = 0.4e6;
 pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
     let images = situation.images.max(1) as f64;
     let parameters = parameters(situation.model)?;
-    let (batch, epochs) = (batch(situation.images), epochs(images));
+    let batch = batch(situation.images);
+    let is_weighed = imbalance(situation.class_sizes) >= UNBALANCED;
+    let share = if is_weighed { counted_share(situation.class_sizes) } else { 1.0 };
+    let epochs = bounded(epochs(images) * share);
     let warm_up = tenths(epochs * warm_up_share(situation.origin));
     let few = few_classes(situation);
     let rate = match situation.head_only {
@@ -55,7 +58,11 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
             batch,
             format!("{images} images: a dozen steps an epoch, where possible"),
         ),
-        rule("training.epochs", epochs, "few images are seen more often, but in all fewer times than many"),
+        rule(
+            "training.epochs",
+            epochs,
+            "few images are seen more often, but in all fewer times than many; all less often where small classes weigh more",
+        ),
         rule(warm_up_key, warm_up, "a tenth of the epochs; a fifth from scratch"),
         rule(
             rate_key,
@@ -82,7 +89,7 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     if epochs >= MANY_EPOCHS && !situation.head_only {
         rules.extend(strong_augmentation(situation.model));
     }
-    if imbalance(situation.class_sizes) >= UNBALANCED {
+    if is_weighed {
         rules.push(rule(
             "regularization.class_weights",
             "\"balanced\"",
@@ -128,7 +135,11 @@ fn batch(images: usize) -> usize {
 /// A hundred at 500 images, half of that at ten times as many, twice as many at a fifth.
 fn epochs(images: f64) -> f64 {
     let power = if images < KNOWN_IMAGES { 0.43 } else { 0.3 };
-    (100.0 * (KNOWN_IMAGES / images).powf(power)).clamp(10.0, 200.0).round()
+    bounded(100.0 * (KNOWN_IMAGES / images).powf(power))
+}
+
+fn bounded(epochs: f64) -> f64 {
+    epochs.clamp(10.0, 200.0).round()
 }
 
 fn warm_up_share(origin: Origin) -> f64 {
@@ -204,6 +215,16 @@ const UNBALANCED: f64 = 2.0;
 fn imbalance(class_sizes: &[usize]) -> f64 {
     let (smallest, largest) = (class_sizes.iter().min(), class_sizes.iter().max());
     smallest.zip(largest).map_or(1.0, |(&smallest, &largest)| largest as f64 / smallest.max(1) as f64)
+}
+
+/// How many images of equal weight tell as much as these with balanced class weights, over how many there are: Kish's
+/// effective sample size. The rest repeats what the few images of a small class say, which are learned by heart when
+/// they are seen as often as the others.
+fn counted_share(class_sizes: &[usize]) -> f64 {
+    let sizes = class_sizes.iter().map(|&size| size.max(1) as f64);
+    let classes = class_sizes.len() as f64;
+    let counted = classes * classes / sizes.clone().map(|size| 1.0 / size).sum::<f64>();
+    counted / sizes.sum::<f64>()
 }
 
 #[cfg(test)]
@@ -297,6 +318,17 @@ mod tests {
                 .any(|rule| rule.key == "regularization.class_weights")
         };
         assert!(!weighs(&[100, 60]) && weighs(&[100, 50]) && !weighs(&[]));
+    }
+
+    #[test]
+    fn images_are_seen_less_often_where_small_classes_weigh_more() {
+        let epochs =
+            |sizes: &[usize]| value(&of("micro", Origin::Pretrained, sizes), "training.epochs").unwrap();
+        assert_eq!(epochs(&[330, 330]), epochs(&[66; 10]));
+        // 4 / (1/600 + 1/60) of 660 images.
+        assert_eq!(epochs(&[600, 60]), (0.3306 * epochs(&[330, 330])).round());
+        assert!(epochs(&[600, 60]) < epochs(&[600, 300]) && epochs(&[600, 300]) < epochs(&[450, 450]));
+        assert_eq!(epochs(&[5_000, 1]), 10.0);
     }
 
     #[test]
