@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use convnext_core::ModelConfig;
-use tract_onnx::prelude::{Framework, InferenceModelExt, IntoRunnable, IntoTensor, Tensor, tvec};
+use rten::{Model, Value};
+use rten_tensor::prelude::*;
 
 use super::reference::{Map, Reference};
 use super::*;
@@ -14,14 +15,14 @@ const TOLERANCE: f64 = 1e-4;
 
 /// The outputs of a file, each flat with its shape.
 fn run(path: &Path, shape: [usize; 4]) -> Vec<(Vec<usize>, Vec<f32>)> {
-    let model = tract_onnx::onnx().model_for_path(path).unwrap();
-    let plan = model.into_optimized().unwrap().into_runnable().unwrap();
-    let images = Tensor::from_shape(&shape, &images(shape)).unwrap();
-    let outputs = plan.run(tvec!(images.into())).unwrap();
-    let flat = |output: Tensor| {
-        (output.shape().to_vec(), output.to_plain_array_view::<f32>().unwrap().iter().copied().collect())
+    let model = Model::load_file(path).unwrap();
+    let images = Value::from_shape(&shape, images(shape)).unwrap();
+    let outputs = model.run(vec![(model.input_ids()[0], images.into())], model.output_ids(), None).unwrap();
+    let flat = |output: Value| {
+        let values = output.into_tensor::<f32>().unwrap();
+        (values.shape().to_vec(), values.to_vec())
     };
-    outputs.into_iter().map(|output| flat(output.into_tensor())).collect()
+    outputs.into_iter().map(flat).collect()
 }
 
 /// The same from the definition, image by image.
