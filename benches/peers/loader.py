@@ -3,7 +3,7 @@
     peers/bin/python benches/peers/loader.py PHOTOGRAPHS [--pairs 7]
 
 PHOTOGRAPHS is a folder of JPEG files, of which the first 40 are resized to a long side of 500 and 1,500 pixels
-and saved with quality 90 in a temporary folder. Needs `cargo bench -p convnext-data --bench loader --no-run`
+and saved with quality 90 in a temporary folder. Needs `cargo bench -p convnext-data --features bench --bench loader --no-run`
 before, and Pillow and torchvision. Everybody makes the normalised values of a random crop of 224 pixels from
 the bytes of a file. Prints rows of a table: images a second (medians), ratios with their quartiles.
 """

@@ -1,6 +1,6 @@
 //! From the bytes of a JPEG file to the values of a model's input, in one thread.
 //!
-//! `cargo bench -p convnext-data` times the steps on the sample photographs, enlarged to 500 and 1,500
+//! `cargo bench -p convnext-data --features bench` times the steps on the sample photographs, enlarged to 500 and 1,500
 //! pixels. With `-- --folder PHOTOGRAPHS` it goes over the JPEG files of a folder and prints seconds an
 //! image as JSON; `benches/peers/loader.py` compares these with Pillow and torchvision.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]

@@ -1,7 +1,7 @@
 //! Blocks and linear layers at the shapes that they have in Atto, Tiny and Base at 224 pixels, dense and
 //! with 19 of 49 patches kept.
 //!
-//! `cargo bench -p convnext-kernels` runs all; a part of a name chooses, such as `linear/tiny`.
+//! `cargo bench -p convnext-kernels --features bench` runs all; a part of a name chooses, such as `linear/tiny`.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
