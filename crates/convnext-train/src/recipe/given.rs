@@ -114,7 +114,9 @@ impl Given {
     /// A flag goes before a `--set` of the same key; nobody who types both means that.
     fn warn_of_overruled(&self) {
         for flag in &self.flags {
-            if let Some(value) = self.set_value(flag.key).filter(|value| value.trim() != flag.value) {
+            let bare = |value: &str| value.trim().trim_matches('"').to_owned();
+            let other = self.set_value(flag.key).filter(|value| bare(value) != bare(&flag.value));
+            if let Some(value) = other {
                 log::warn!(
                     "--set {}={value} is not used: {} {} goes before it",
                     flag.key,
@@ -125,7 +127,8 @@ impl Given {
         }
     }
 
-    fn is_set(&self, key: &str) -> bool {
+    /// Whether `--set` names this key.
+    pub fn is_set(&self, key: &str) -> bool {
         let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
         keys.map(str::trim).any(|set| is_same(set, key))
     }

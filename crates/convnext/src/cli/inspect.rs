@@ -1,7 +1,7 @@
 //! `convnext inspect`
 
 use clap::Args;
-use convnext::core::{Interpolation, WeightKind, WeightMetadata};
+use convnext::core::{Interpolation, Preprocessing, WeightKind, WeightMetadata, imagenet_mean, imagenet_std};
 use convnext::io::{TensorInfo, read_header};
 use serde::Serialize;
 
@@ -118,6 +118,10 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         metadata.preprocessing.image_size,
         backbone.input_channels
     );
+    let Preprocessing { mean, std, .. } = &metadata.preprocessing;
+    if (mean, std) != (&imagenet_mean(mean.len()), &imagenet_std(std.len())) {
+        text.push_str(&format!("\nmean {mean:?}, standard deviation {std:?}"));
+    }
     match metadata.classes.0.as_slice() {
         [] => {}
         [first @ .., _] if first.len() >= MOST_CLASSES => {

@@ -334,10 +334,28 @@ impl TrainingArguments {
         let of_weights =
             |weights: &WeightMetadata| Setting::new(image_size, weights.preprocessing.image_size, OF_WEIGHTS);
         let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
-        Given {
+        let given = Given {
             flags: flags.into_iter().flatten().collect(),
             settings: self.settings.clone(),
             weights: weights.map(of_weights).into_iter().collect(),
+        };
+        self.warn_of_overruled(&given, image_size);
+        given
+    }
+
+    /// Flags that decide something without being a value of its key go before `--set` as well.
+    fn warn_of_overruled(&self, given: &Given, image_size: &str) {
+        let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
+        for (flag, is_given, key) in [
+            ("--epochs", self.epochs.is_some(), "training.epochs"),
+            ("--steps", self.steps.is_some(), "training.epochs"),
+            ("--batch-size auto", is_automatic, "training.batch_size"),
+            ("--quick", self.quick, "training.batch_size"),
+            ("--quick", self.quick, image_size),
+        ] {
+            if is_given && given.is_set(key) {
+                log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
+            }
         }
     }
 

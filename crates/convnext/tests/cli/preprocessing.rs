@@ -52,6 +52,8 @@ fn what_timm_states_is_trained_evaluated_and_stored() {
     let stated = json!({ "image_size": 32, "crop": 0.8, "mean": [0.25, 0.5, 0.75], "std": [0.5, 0.5, 0.25],
                          "interpolation": "bilinear" });
     assert_eq!(preprocessing(&bench, "timm/model.safetensors"), stated);
+    let said = bench.succeed("inspect timm/model.safetensors");
+    assert!(said.contains("bilinear filter") && said.contains("mean [0.25, 0.5, 0.75]"), "{said}");
     let own = train(&bench, "timm", "run");
     assert_eq!(preprocessing(&bench, "run/weights.safetensors"), stated);
     assert_ne!(of_imagenet, own, "the training did not see the statistics");
