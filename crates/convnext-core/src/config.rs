@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
+use crate::stored::StoredModel;
 
 /// Number of stages of every ConvNeXt.
 pub const STAGES: usize = 4;
@@ -15,11 +16,14 @@ pub const MOST_CHANNELS: usize = 65_536;
 /// See [`MOST_BLOCKS`].
 pub const MOST_CLASSES: usize = 10_000_000;
 
+/// Initial value of LayerScale (facts A2).
+pub const LAYER_SCALE_INIT: f64 = 1e-6;
+
 /// The two generations of the model family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// ConvNeXt V1: LayerScale (initial value 1e-6), no GRN.
+    /// ConvNeXt V1: LayerScale, no GRN.
     V1,
     /// ConvNeXt V2: Global Response Normalization, no LayerScale.
     V2,
@@ -31,21 +35,19 @@ impl Family {
         self == Self::V2
     }
 
-    /// The initial value of LayerScale, `None` where the family has none.
-    pub fn layer_scale(self) -> Option<f64> {
-        match self {
-            Self::V1 => Some(1e-6),
-            Self::V2 => None,
-        }
+    /// `true` when the blocks of this family end with LayerScale.
+    pub fn has_layer_scale(self) -> bool {
+        self == Self::V1
     }
 }
 
-/// One ConvNeXt classifier: widths, depths and options.
+/// The architecture of one ConvNeXt classifier: what its tensors need. How it is trained (drop path, the scale of a fresh
+/// head) is for recipes to say.
 ///
 /// GRN and LayerScale are independent switches: V1 has only LayerScale, V2 only GRN,
 /// and a V2 with LayerScale is an ablation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredModel")]
 pub struct ModelConfig {
     /// Name of the row of [`crate::MODELS`] that this configuration started from.
     pub name: String,
@@ -55,18 +57,14 @@ pub struct ModelConfig {
     pub widths: [usize; STAGES],
     /// Global Response Normalization after the GELU of every block (V2).
     pub grn: bool,
-    /// Initial value of LayerScale at the end of every block (V1: 1e-6); `None` leaves it out.
-    pub layer_scale: Option<f64>,
+    /// LayerScale at the end of every block (V1), which starts at [`LAYER_SCALE_INIT`].
+    pub layer_scale: bool,
     /// Number of classes; 0 builds no head.
     pub classes: usize,
     /// Channels of the input image.
     pub input_channels: usize,
     /// Side and stride of the stem convolution: 4 in the paper, 2 or 1 for small images.
     pub stem_stride: usize,
-    /// Drop path rate of the last block; earlier blocks follow a straight line from 0.
-    pub drop_path: f64,
-    /// Factor on the freshly drawn head: 1 from scratch, 0.001 when fine-tuning.
-    pub head_init_scale: f64,
 }
 
 impl ModelConfig {
@@ -80,12 +78,12 @@ impl ModelConfig {
         self.widths[STAGES - 1]
     }
 
-    /// Drop path rate of every block, in order: `linspace(0, drop_path, blocks)`, both ends included
-    /// (facts A2).
-    pub fn drop_path_rates(&self) -> Vec<f64> {
+    /// Drop path rate of every block, in order, from that of the last one: `linspace(0, rate, blocks)`, both ends
+    /// included (facts A2).
+    pub fn drop_path_rates(&self, rate: f64) -> Vec<f64> {
         let blocks: usize = self.depths.iter().sum();
         let last = blocks.saturating_sub(1).max(1) as f64;
-        (0..blocks).map(|block| self.drop_path * block as f64 / last).collect()
+        (0..blocks).map(|block| rate * block as f64 / last).collect()
     }
 
     /// Height and width of the feature map of each stage, flooring as PyTorch does.
@@ -128,23 +126,12 @@ impl ModelConfig {
         let inputs = self.input_channels;
         check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
         check(self.classes <= MOST_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
-        check(
-            [1, 2, 4].contains(&self.stem_stride),
-            "stem stride",
-            self.stem_stride.to_string(),
-            "1, 2 or 4",
-        )?;
-        check((0.0..1.0).contains(&self.drop_path), "drop path", self.drop_path.to_string(), "in [0, 1)")?;
-        check(
-            self.head_init_scale.is_finite() && self.head_init_scale >= 0.0,
-            "head initialisation",
-            self.head_init_scale.to_string(),
-            "finite and not negative",
-        )
+        check([1, 2, 4].contains(&self.stem_stride), "stem stride", self.stem_stride.to_string(), "1, 2 or 4")
     }
 }
 
-/// How the encoder of FCMAE treats removed patches.
+/// How the encoder of FCMAE treats removed patches. It belongs to the architecture: the tensors are the same for each
+/// kind, but they are weights of another function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderKind {
@@ -169,13 +156,12 @@ pub struct DecoderConfig {
     pub width: usize,
     /// GRN in the decoder's blocks.
     pub grn: bool,
-    /// LayerScale (1e-6) in the decoder's blocks.
+    /// LayerScale in the decoder's blocks.
     pub layer_scale: bool,
 }
 
-/// One masked autoencoder: an encoder without head, a decoder, and how they are trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The architecture of one masked autoencoder: an encoder without head and a decoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FcmaeConfig {
     /// The encoder; its head is not used (`classes` is 0).
     pub encoder: ModelConfig,
@@ -183,27 +169,48 @@ pub struct FcmaeConfig {
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
+}
+
+/// What a masked autoencoder is trained for (paper section 3.1): how much it must predict, and of which values.
+///
+/// A training has it from its recipe; weights keep it as a record of theirs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FcmaeObjective {
     /// Share of patches that are removed, in (0, 1); 0.6 in the paper.
     pub mask_ratio: f64,
-    /// Predict pixels normalised within each patch (the default) or plain pixels.
+    /// Predict pixels normalised within each patch (as in the paper) or plain pixels.
     pub normalize_target: bool,
 }
 
+impl Default for FcmaeObjective {
+    /// The paper's: 0.6 of the patches, normalised.
+    fn default() -> Self {
+        Self { mask_ratio: 0.6, normalize_target: true }
+    }
+}
+
+impl FcmaeObjective {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] when the mask ratio does not fit.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.mask_ratio > 0.0 && self.mask_ratio < 1.0 {
+            return Ok(());
+        }
+        let (found, expected) = (self.mask_ratio.to_string(), "between 0 and 1, both excluded");
+        Err(ConfigError::OutOfRange { what: "mask ratio", found, expected })
+    }
+}
+
 impl FcmaeConfig {
-    /// The paper's masked autoencoder around an encoder: sparse, mask ratio 0.6, a decoder of one
-    /// block of the encoder's family with 512 channels (128 for encoders of at most 128 channels).
+    /// The paper's masked autoencoder around an encoder: sparse, a decoder of one block of the encoder's family with
+    /// 512 channels (128 for encoders of at most 128 channels).
     pub fn new(mut encoder: ModelConfig) -> Self {
         encoder.classes = 0;
         let width = if encoder.last_width() <= 128 { 128 } else { 512 };
-        let decoder =
-            DecoderConfig { depth: 1, width, grn: encoder.grn, layer_scale: encoder.layer_scale.is_some() };
-        Self {
-            encoder,
-            encoder_kind: EncoderKind::default(),
-            decoder,
-            mask_ratio: 0.6,
-            normalize_target: true,
-        }
+        let decoder = DecoderConfig { depth: 1, width, grn: encoder.grn, layer_scale: encoder.layer_scale };
+        Self { encoder, encoder_kind: EncoderKind::default(), decoder }
     }
 
     /// Values that the decoder predicts for one patch: channels x patch side squared.
@@ -225,9 +232,6 @@ impl FcmaeConfig {
         if !(1..=MOST_CHANNELS).contains(&self.decoder.width) {
             return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
         }
-        if !(self.mask_ratio > 0.0 && self.mask_ratio < 1.0) {
-            return out_of_range("mask ratio", self.mask_ratio.to_string(), "between 0 and 1, both excluded");
-        }
         Ok(())
     }
 }
@@ -243,8 +247,7 @@ mod tests {
 
     #[test]
     fn drop_path_runs_from_zero_to_the_rate() {
-        let config = ModelConfig { drop_path: 0.2, ..micro() };
-        assert_eq!(config.drop_path_rates(), [0.0, 0.05, 0.1, 0.15000000000000002, 0.2]);
+        assert_eq!(micro().drop_path_rates(0.2), [0.0, 0.05, 0.1, 0.15000000000000002, 0.2]);
     }
 
     #[test]
@@ -257,9 +260,8 @@ mod tests {
 
     #[test]
     fn each_bad_value_is_named() {
-        let cases: [(ModelConfig, &str); 4] = [
+        let cases: [(ModelConfig, &str); 3] = [
             (ModelConfig { stem_stride: 3, ..micro() }, "stem stride is 3"),
-            (ModelConfig { drop_path: 1.0, ..micro() }, "drop path is 1"),
             (ModelConfig { depths: [1, 0, 1, 1], ..micro() }, "depths is [1, 0, 1, 1]"),
             (ModelConfig { input_channels: 0, ..micro() }, "input channels is 0"),
         ];
@@ -267,8 +269,7 @@ mod tests {
             let message = config.validate().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
-        let mut fcmae = FcmaeConfig::new(micro());
-        fcmae.mask_ratio = 1.0;
-        assert!(fcmae.validate().unwrap_err().to_string().contains("mask ratio is 1"));
+        let objective = FcmaeObjective { mask_ratio: 1.0, ..FcmaeObjective::default() };
+        assert!(objective.validate().unwrap_err().to_string().contains("mask ratio is 1"));
     }
 }

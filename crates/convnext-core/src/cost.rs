@@ -44,16 +44,16 @@ impl Cost {
     }
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `size` x `size` pixels. A sparse
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `size` x `size` pixels, of whose patches the share
+/// `mask_ratio` is removed. A sparse
 /// encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed
 /// ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.
-pub fn pretraining_macs(config: &FcmaeConfig, size: usize) -> Result<[u64; 2], ConfigError> {
+pub fn pretraining_macs(config: &FcmaeConfig, mask_ratio: f64, size: usize) -> Result<[u64; 2], ConfigError> {
     let grid = PatchGrid::of_image(&config.encoder, size, size)?;
-    let (patches, kept) =
-        (grid.patches() as u64, usable_kept_count(grid.patches(), config.mask_ratio)? as u64);
+    let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, size, size)?.macs;
     let encoder = match config.encoder_kind {
         EncoderKind::Sparse => encoder * kept / patches,
@@ -72,7 +72,7 @@ fn parameters(config: &ModelConfig) -> u64 {
     let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
     let stem = (stem_inputs + 3) * widths[0];
     let downsampling: u64 = widths.windows(2).map(|w| 2 * w[0] + 4 * w[0] * w[1] + w[1]).sum();
-    let per_channel = 57 + if config.grn { 8 } else { 0 } + u64::from(config.layer_scale.is_some());
+    let per_channel = 57 + if config.grn { 8 } else { 0 } + u64::from(config.layer_scale);
     let blocks: u64 = widths
         .iter()
         .zip(config.depths)
@@ -122,11 +122,11 @@ mod tests {
     #[test]
     fn a_sparse_pretraining_costs_the_kept_share_and_its_decoder() {
         let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
-        let [encoder, decoder] = pretraining_macs(&config, 224).unwrap();
+        let [encoder, decoder] = pretraining_macs(&config, 0.6, 224).unwrap();
         assert_eq!(encoder, (547_332_480 - 320_000) * 19 / 49);
         assert_eq!(decoder, 19 * 320 * 512 + 49 * (8 * 512 * 512 + 49 * 512) + 30 * 512 * 3072);
         config.encoder_kind = EncoderKind::Leaky;
-        assert_eq!(pretraining_macs(&config, 224).unwrap(), [547_332_480 - 320_000, decoder]);
+        assert_eq!(pretraining_macs(&config, 0.6, 224).unwrap(), [547_332_480 - 320_000, decoder]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Plain data that every other crate of convnext agrees on.
 //!
-//! - [`ModelConfig`] and the one table of sizes, [`MODELS`];
+//! - [`ModelConfig`], [`FcmaeConfig`]: architectures, apart from how they are trained, and the one table of sizes, [`MODELS`];
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
@@ -19,10 +19,11 @@ mod metadata;
 mod preprocessing;
 mod seed;
 mod sizes;
+mod stored;
 
 pub use config::{
-    DecoderConfig, EncoderKind, Family, FcmaeConfig, MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, ModelConfig,
-    STAGES,
+    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MOST_BLOCKS,
+    MOST_CHANNELS, MOST_CLASSES, ModelConfig, STAGES,
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
@@ -30,7 +31,8 @@ pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};
 pub use preprocessing::{
-    COLOURS, IMAGENET_MEAN, IMAGENET_STD, LARGEST_IMAGE, Preprocessing, imagenet_mean, imagenet_std,
+    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, LARGEST_IMAGE, Preprocessing, imagenet_mean,
+    imagenet_std,
 };
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};

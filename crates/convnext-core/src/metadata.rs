@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, FcmaeConfig, ModelConfig, PatchGrid, Preprocessing};
+use crate::stored::StoredKind;
+use crate::{ConfigError, FcmaeConfig, FcmaeObjective, ModelConfig, PatchGrid, Preprocessing};
 
 /// The names of the classes, in the order of the logits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +36,7 @@ impl ClassNames {
 
 /// What a weight file holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(from = "StoredKind", into = "StoredKind")]
 pub enum WeightKind {
     /// A classifier: backbone, final norm and head.
     Classifier {
@@ -46,6 +47,8 @@ pub enum WeightKind {
     Fcmae {
         /// Its configuration.
         fcmae: FcmaeConfig,
+        /// What it was trained for.
+        objective: FcmaeObjective,
     },
 }
 
@@ -54,7 +57,7 @@ impl WeightKind {
     pub fn backbone(&self) -> &ModelConfig {
         match self {
             Self::Classifier { model } => model,
-            Self::Fcmae { fcmae } => &fcmae.encoder,
+            Self::Fcmae { fcmae, .. } => &fcmae.encoder,
         }
     }
 }
@@ -89,8 +92,9 @@ impl WeightMetadata {
                 model.stage_sizes(size, size)?;
                 model.classes
             }
-            WeightKind::Fcmae { fcmae } => {
+            WeightKind::Fcmae { fcmae, objective } => {
                 fcmae.validate()?;
+                objective.validate()?;
                 PatchGrid::of_image(&fcmae.encoder, size, size)?;
                 0
             }
@@ -124,7 +128,10 @@ mod tests {
     fn metadata_survives_json() {
         let model = find_model("micro").unwrap().config();
         let fcmae = FcmaeConfig::new(model.clone());
-        for kind in [WeightKind::Classifier { model }, WeightKind::Fcmae { fcmae }] {
+        for kind in [
+            WeightKind::Classifier { model },
+            WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() },
+        ] {
             let metadata = WeightMetadata {
                 kind,
                 preprocessing: Preprocessing::for_size(32, 3),

@@ -19,18 +19,67 @@ pub const IMAGENET_STD: [f32; COLOURS] = [0.229, 0.224, 0.225];
 /// The mean of ImageNet for pictures of so many channels: of one channel the mean over the colours, as in timm
 /// (`adapt_to_chs`), of others the values of red, green and blue over and over.
 pub fn imagenet_mean(channels: usize) -> Vec<f32> {
-    for_channels(IMAGENET_MEAN, channels)
+    for_channels(&IMAGENET_MEAN, channels)
 }
 
 /// The standard deviation of ImageNet for pictures of so many channels, by the rule of [`imagenet_mean`].
 pub fn imagenet_std(channels: usize) -> Vec<f32> {
-    for_channels(IMAGENET_STD, channels)
+    for_channels(&IMAGENET_STD, channels)
 }
 
-fn for_channels(colours: [f32; COLOURS], channels: usize) -> Vec<f32> {
+/// Values of channels for pictures of another number of channels.
+fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
-        1 => vec![(colours.map(f64::from).iter().sum::<f64>() / COLOURS as f64) as f32],
-        _ => colours.into_iter().cycle().take(channels).collect(),
+        _ if channels == values.len() => values.to_vec(),
+        1 => vec![(values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64) as f32],
+        _ => values.iter().copied().cycle().take(channels).collect(),
+    }
+}
+
+/// The filter that pictures are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// The pixel below the middle of the new one.
+    Nearest,
+    /// The mean of the pixels below the new one.
+    Box,
+    /// A triangle.
+    Bilinear,
+    /// As sharp as bicubic, as fast as bilinear.
+    Hamming,
+    /// Cubic with a = -0.5: what the official models were trained with.
+    #[default]
+    Bicubic,
+    /// Lanczos of three lobes.
+    Lanczos,
+}
+
+impl Interpolation {
+    /// All filters, each at the place of Pillow's number for it.
+    pub const PILLOW: [Self; 6] =
+        [Self::Nearest, Self::Lanczos, Self::Bilinear, Self::Bicubic, Self::Box, Self::Hamming];
+
+    /// The name in Pillow, timm and our files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Box => "box",
+            Self::Bilinear => "bilinear",
+            Self::Hamming => "hamming",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
+
+    /// Pillow's number, which transformers writes as `resample`.
+    pub fn pillow_number(self) -> usize {
+        Self::PILLOW.iter().position(|&other| other == self).unwrap_or_default()
+    }
+
+    /// Whether it is the usual one, which files do not mention.
+    pub fn is_bicubic(&self) -> bool {
+        *self == Self::Bicubic
     }
 }
 
@@ -48,15 +97,28 @@ pub struct Preprocessing {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, divided by.
     pub std: Vec<f32>,
+    /// The filter of the resizing.
+    #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
+    pub interpolation: Interpolation,
 }
 
 impl Preprocessing {
     /// The official rule for a size: below 384 pixels the centre of a resize by 1 / 0.875, from
     /// 384 on warping. Pictures of at most 32 pixels are not cropped either (facts B7). Mean and standard
-    /// deviation are those of ImageNet.
+    /// deviation are those of ImageNet, and resizing is bicubic.
     pub fn for_size(image_size: usize, channels: usize) -> Self {
         let crop = (33..384).contains(&image_size).then_some(0.875);
-        Self { image_size, crop, mean: imagenet_mean(channels), std: imagenet_std(channels) }
+        let (mean, std) = (imagenet_mean(channels), imagenet_std(channels));
+        Self { image_size, crop, mean, std, interpolation: Interpolation::Bicubic }
+    }
+
+    /// The preprocessing of a training: that of the weights that it starts from, where there are any, for images of this
+    /// size and so many channels. Everything else that happens to its images follows from it.
+    pub fn of_training(start: Option<&Self>, image_size: usize, channels: usize) -> Self {
+        match start {
+            None => Self::for_size(image_size, channels),
+            Some(start) => start.clone().at_size(image_size).for_channels(channels),
+        }
     }
 
     /// Channels of the pictures, each with its mean: what files are decoded to.
@@ -64,9 +126,19 @@ impl Preprocessing {
         self.mean.len()
     }
 
-    /// The same for another size.
+    /// The same for other channels, by the rule of [`imagenet_mean`].
+    #[must_use]
+    pub fn for_channels(self, channels: usize) -> Self {
+        let [mean, std] = [&self.mean, &self.std].map(|values| for_channels(values, channels));
+        Self { mean, std, ..self }
+    }
+
+    /// The same for another size, with the crop that the official rule has for that.
     #[must_use]
     pub fn at_size(self, image_size: usize) -> Self {
+        if image_size == self.image_size {
+            return self;
+        }
         let crop = Self::for_size(image_size, self.channels()).crop;
         Self { image_size, crop, ..self }
     }
@@ -130,6 +202,39 @@ mod tests {
         let own = Preprocessing { mean: vec![0.1], std: vec![0.2], ..Preprocessing::for_size(32, 1) };
         let expected = Preprocessing { image_size: 224, crop: Some(0.875), ..own.clone() };
         assert_eq!(own.at_size(224), expected);
+        let cropped = Preprocessing { crop: Some(0.95), ..Preprocessing::for_size(288, 3) };
+        assert_eq!(cropped.clone().at_size(288), cropped);
+    }
+
+    #[test]
+    fn a_training_follows_the_weights() {
+        let own = Preprocessing {
+            crop: None,
+            mean: vec![0.25, 0.5, 0.75],
+            std: vec![0.5; 3],
+            interpolation: Interpolation::Bilinear,
+            ..Preprocessing::for_size(64, 3)
+        };
+        assert_eq!(Preprocessing::of_training(Some(&own), 64, 3), own);
+        let grey = Preprocessing { mean: vec![0.5], std: vec![0.5], ..own.clone() };
+        assert_eq!(Preprocessing::of_training(Some(&own), 64, 1), grey);
+        let larger = Preprocessing::of_training(Some(&own), 224, 5);
+        assert_eq!((larger.crop, larger.interpolation), (Some(0.875), Interpolation::Bilinear));
+        assert_eq!(larger.mean, [0.25, 0.5, 0.75, 0.25, 0.5]);
+        assert_eq!(Preprocessing::of_training(None, 32, 3), Preprocessing::for_size(32, 3));
+    }
+
+    #[test]
+    fn files_mention_only_unusual_filters() {
+        let usual = serde_json::to_string(&Preprocessing::for_size(32, 1)).unwrap();
+        assert_eq!(usual, r#"{"image_size":32,"crop":null,"mean":[0.449],"std":[0.226]}"#);
+        for interpolation in Interpolation::PILLOW {
+            let own = Preprocessing { interpolation, ..Preprocessing::for_size(32, 1) };
+            let text = serde_json::to_string(&own).unwrap();
+            assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), own);
+            assert_eq!(text.contains(interpolation.name()), interpolation != Interpolation::Bicubic);
+            assert_eq!(Interpolation::PILLOW[interpolation.pillow_number()], interpolation);
+        }
     }
 
     #[test]

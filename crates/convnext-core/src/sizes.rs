@@ -20,19 +20,17 @@ pub struct ModelSize {
 }
 
 impl ModelSize {
-    /// The configuration of this row: 1,000 classes, 3 input channels, stem stride 4, no drop path.
+    /// The configuration of this row: 1,000 classes, 3 input channels, stem stride 4.
     pub fn config(&self) -> ModelConfig {
         ModelConfig {
             name: self.name.to_owned(),
             depths: self.depths,
             widths: std::array::from_fn(|stage| self.width << stage),
             grn: self.family.has_grn(),
-            layer_scale: self.family.layer_scale(),
+            layer_scale: self.family.has_layer_scale(),
             classes: 1000,
             input_channels: COLOURS,
             stem_stride: 4,
-            drop_path: 0.0,
-            head_init_scale: 1.0,
         }
     }
 }

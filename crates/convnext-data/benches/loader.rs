@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use convnext_core::{IMAGENET_STD, Purpose, Seed, imagenet_mean, imagenet_std};
+use convnext_core::{IMAGENET_STD, Interpolation, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
 use criterion::{Criterion, criterion_group};
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
@@ -34,6 +34,7 @@ fn transform() -> TrainTransform {
         rand_augment: None,
         mean: imagenet_mean(3),
         std: imagenet_std(3),
+        interpolation: Interpolation::Bicubic,
         erasing: None,
     }
 }

@@ -1,10 +1,26 @@
 //! Where a training picture is cut.
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, Interpolation};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Orientation, Picture, Region, decode, resize, scaled_jpeg::ScaledJpeg};
+use crate::{DataError, Orientation, Picture, Region, decode, resize_with, scaled_jpeg::ScaledJpeg};
+
+/// What a crop becomes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Square {
+    /// In pixels, at least 1.
+    pub(crate) side: usize,
+    /// The filter of the resizing.
+    pub(crate) interpolation: Interpolation,
+}
+
+impl Square {
+    /// A region of a picture, resized.
+    pub(crate) fn of(self, picture: &Picture, region: Region) -> Picture {
+        resize_with(self.interpolation, picture, region, self.side, self.side)
+    }
+}
 
 /// How training cuts a square out of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,35 +69,35 @@ impl TrainCrop {
         name: &str,
         channels: usize,
         orientation: Orientation,
-        image_size: usize,
+        square: Square,
         rng: &mut impl rand::Rng,
     ) -> Result<Picture, DataError> {
         let whole = || decode(bytes, name, channels, orientation);
         let &Self::RandomResized { scale, ratio } = self else {
-            return Ok(self.apply(&whole()?, image_size, rng));
+            return Ok(self.apply(&whole()?, square, rng));
         };
         let jpeg = if channels == COLOURS { ScaledJpeg::read(bytes, orientation) } else { None };
         let Some(jpeg) = jpeg else {
-            return Ok(self.apply(&whole()?, image_size, rng));
+            return Ok(self.apply(&whole()?, square, rng));
         };
         let region = random_region(jpeg.size(), scale, ratio, rng);
-        match jpeg.cut(region, image_size) {
-            Some(square) => Ok(square),
-            None => Ok(resize(&whole()?, region, image_size, image_size)),
+        match jpeg.cut(region, square) {
+            Some(cut) => Ok(cut),
+            None => Ok(square.of(&whole()?, region)),
         }
     }
 
-    /// Cuts a square of `image_size` pixels.
-    pub(crate) fn apply(&self, picture: &Picture, image_size: usize, rng: &mut impl rand::Rng) -> Picture {
+    /// Cuts a square out of a picture.
+    pub(crate) fn apply(&self, picture: &Picture, square: Square, rng: &mut impl rand::Rng) -> Picture {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
-                resize(picture, region, image_size, image_size)
+                square.of(picture, region)
             }
             Self::Padded { padding } => {
-                let square = resize(picture, Region::whole(picture), image_size, image_size);
+                let whole = square.of(picture, Region::whole(picture));
                 let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
-                cut_padded(&square, padding, left, top)
+                cut_padded(&whole, padding, left, top)
             }
         }
     }
@@ -219,7 +235,8 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
         for _ in 0..200 {
-            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, 4, &mut rng).into_bytes());
+            let square = Square { side: 4, interpolation: Interpolation::Bicubic };
+            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, square, &mut rng).into_bytes());
         }
         assert_eq!(seen.len(), 9);
     }

@@ -69,7 +69,7 @@ pub use open::{
 pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use picture::Picture;
-pub use resample::{Region, resize};
+pub use resample::{Region, resize, resize_with};
 pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,

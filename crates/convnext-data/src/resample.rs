@@ -1,7 +1,8 @@
-//! Resizing with the antialiased bicubic filter that the official models were trained with.
+//! Resizing with Pillow's antialiased filters, above all the bicubic one that the official models were trained with.
 
 use std::error::Error;
 
+use convnext_core::Interpolation;
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
@@ -10,8 +11,26 @@ use fast_image_resize::{
 
 use crate::Picture;
 
-/// Pixels of the target that the bicubic filter reaches to each side.
-const FILTER_RADIUS: f64 = 2.0;
+/// Pixels of the target that a filter reaches to each side.
+fn radius(interpolation: Interpolation) -> f64 {
+    match interpolation {
+        Interpolation::Nearest | Interpolation::Box => 0.5,
+        Interpolation::Bilinear | Interpolation::Hamming => 1.0,
+        Interpolation::Bicubic => 2.0,
+        Interpolation::Lanczos => 3.0,
+    }
+}
+
+fn algorithm(interpolation: Interpolation) -> ResizeAlg {
+    ResizeAlg::Convolution(match interpolation {
+        Interpolation::Nearest => return ResizeAlg::Nearest,
+        Interpolation::Box => FilterType::Box,
+        Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Hamming => FilterType::Hamming,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+        Interpolation::Lanczos => FilterType::Lanczos3,
+    })
+}
 
 /// A rectangle of a picture in pixels; its borders may lie between pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,7 +71,18 @@ impl Region {
 ///
 /// Parts of the region outside the picture are cut off. A side of 0 counts as 1.
 pub fn resize(picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
-    resize_in_order(picture, region, width, height, Order::of(picture, width, height))
+    resize_with(Interpolation::Bicubic, picture, region, width, height)
+}
+
+/// [`resize`] with any filter of Pillow.
+pub fn resize_with(
+    interpolation: Interpolation,
+    picture: &Picture,
+    region: Region,
+    width: usize,
+    height: usize,
+) -> Picture {
+    resize_in_order(interpolation, picture, region, [width, height], Order::of(picture, width, height))
 }
 
 /// Which side is resized first. The result of the first step is rounded to 8 bit, so the order matters
@@ -73,18 +103,25 @@ impl Order {
     }
 }
 
-/// [`resize`] with a given order, for callers that need a part of a larger result.
+/// [`resize_with`] with a given order, for callers that need a part of a larger result.
 pub(crate) fn resize_in_order(
+    interpolation: Interpolation,
     picture: &Picture,
     region: Region,
-    width: usize,
-    height: usize,
+    size: [usize; 2],
     order: Order,
 ) -> Picture {
-    let (width, height) = (width.max(1), height.max(1));
+    let [width, height] = size.map(|side| side.max(1));
+    let reached = |start, length, target, side| reached(radius(interpolation), start, length, target, side);
+    let convolve = |picture: &Picture, region, width, height| {
+        convolve(algorithm(interpolation), picture, region, width, height)
+    };
     let region = region.within(picture);
     if region == Region::whole(picture) && (width, height) == (picture.width(), picture.height()) {
         return picture.clone();
+    }
+    if interpolation == Interpolation::Nearest {
+        return convolve(picture, region, width, height);
     }
     // The first step makes only what the second looks at.
     match order {
@@ -104,22 +141,33 @@ pub(crate) fn resize_in_order(
     }
 }
 
-/// First pixel and number of pixels that the filter reads along one side, of `side` in all.
-pub(crate) fn reached(start: f64, length: f64, target: usize, side: usize) -> (f64, f64) {
-    let reach = FILTER_RADIUS * (length / target as f64).max(1.0) + 1.0;
+/// First row and number of rows, of `rows` in all, that a filter reads to make `target` rows of a region.
+pub(crate) fn rows_reached(
+    interpolation: Interpolation,
+    region: &Region,
+    target: usize,
+    rows: usize,
+) -> (f64, f64) {
+    reached(radius(interpolation), region.top, region.height, target, rows)
+}
+
+/// First pixel and number of pixels that a filter of this radius reads along one side, of `side` in all.
+fn reached(radius: f64, start: f64, length: f64, target: usize, side: usize) -> (f64, f64) {
+    let reach = radius * (length / target as f64).max(1.0) + 1.0;
     let first = (start - reach).floor().max(0.0);
     (first, (start + length + reach).ceil().min(side as f64) - first)
 }
 
 /// Resizes both sides at once.
-fn convolve(picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
+fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
     let channels = picture.channels();
     // Each type of pixel takes ten seconds to build, so what is neither grey nor coloured goes band by band.
     let convolved = match channels {
-        1 => convolve_as::<U8>(picture, region, width, height),
-        3 => convolve_as::<U8x3>(picture, region, width, height),
+        1 => convolve_as::<U8>(algorithm, picture, region, width, height),
+        3 => convolve_as::<U8x3>(algorithm, picture, region, width, height),
         _ => {
-            let bands = (0..channels).map(|band| convolve(&picture.band(band), region, width, height));
+            let bands =
+                (0..channels).map(|band| convolve(algorithm, &picture.band(band), region, width, height));
             return Picture::of_bands(&bands.collect::<Vec<_>>());
         }
     };
@@ -132,6 +180,7 @@ fn convolve(picture: &Picture, region: Region, width: usize, height: usize) -> P
 
 /// [`convolve`] for pixels of a type that has as many channels.
 fn convolve_as<P: InnerPixel + PixelTrait>(
+    algorithm: ResizeAlg,
     picture: &Picture,
     region: Region,
     width: usize,
@@ -139,7 +188,7 @@ fn convolve_as<P: InnerPixel + PixelTrait>(
 ) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = vec![0; width * height * picture.channels()];
     let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .resize_alg(algorithm)
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
     let (source_width, source_height) = (picture.width() as u32, picture.height() as u32);
@@ -185,6 +234,18 @@ mod tests {
                 for band in 0..channels {
                     assert_eq!(all.band(band), resize(&picture.band(band), region, width, height));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_filter_keeps_a_picture_of_one_colour() {
+        let picture = Picture::new(9, 7, 3, vec![77; 9 * 7 * 3]).unwrap();
+        let region = Region { left: 0.5, top: 1.0, width: 7.25, height: 5.5 };
+        for interpolation in Interpolation::PILLOW {
+            for (width, height) in [(4, 3), (20, 31), (2, 20)] {
+                let resized = resize_with(interpolation, &picture, region, width, height);
+                assert_eq!(resized.bytes(), vec![77; 3 * width * height], "{interpolation:?}");
             }
         }
     }

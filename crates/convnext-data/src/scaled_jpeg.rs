@@ -15,11 +15,11 @@ use mozjpeg::Decompress;
 
 use crate::{
     Orientation, Picture, Region,
+    crop::Square,
     decode::MAX_DECODED_BYTES,
     jpeg,
     orientation::{lies_on_its_side, turned},
-    resample::reached,
-    resize,
+    resample::rows_reached,
 };
 
 /// How many eighths of the size may be enough, the fewest first.
@@ -59,11 +59,11 @@ impl<'a> ScaledJpeg<'a> {
 
     /// A region of the picture, resized to a square. `None` when the region would have fewer pixels than
     /// the square at half of the size, or the data is damaged or of a kind that libjpeg makes no RGB of.
-    pub(crate) fn cut(&self, region: Region, side: usize) -> Option<Picture> {
+    pub(crate) fn cut(&self, region: Region, square: Square) -> Option<Picture> {
         let stored = self.stored(region);
         let least = stored.width.min(stored.height);
         let part = |value: f64, eighths: u8| value * f64::from(eighths) / 8.0;
-        let eighths = EIGHTHS.into_iter().find(|&eighths| part(least, eighths) >= side as f64)?;
+        let eighths = EIGHTHS.into_iter().find(|&eighths| part(least, eighths) >= square.side as f64)?;
         let scaled = Region {
             left: part(stored.left, eighths),
             top: part(stored.top, eighths),
@@ -72,17 +72,17 @@ impl<'a> ScaledJpeg<'a> {
         };
         // libjpeg reports damage by unwinding.
         let picture =
-            catch_unwind(AssertUnwindSafe(|| self.decode(eighths, &scaled, side))).ok().flatten()?;
-        Some(turned(resize(&picture, scaled, side, side), self.turn))
+            catch_unwind(AssertUnwindSafe(|| self.decode(eighths, &scaled, square))).ok().flatten()?;
+        Some(turned(square.of(&picture, scaled), self.turn))
     }
 
     /// The picture at a fraction of its size, down to the last row that the region needs.
-    fn decode(&self, eighths: u8, region: &Region, side: usize) -> Option<Picture> {
+    fn decode(&self, eighths: u8, region: &Region, square: Square) -> Option<Picture> {
         let mut jpeg = Decompress::new_mem(self.bytes).ok()?;
         jpeg.scale(eighths);
         let mut jpeg = jpeg.rgb().ok()?;
         let (width, height) = (jpeg.width(), jpeg.height());
-        let (first, below) = reached(region.top, region.height, side, height);
+        let (first, below) = rows_reached(square.interpolation, region, square.side, height);
         let rows = (first + below) as usize;
         let mut pixels = vec![[0_u8; COLOURS]; width * rows];
         for row in pixels.chunks_exact_mut(width) {

@@ -1,13 +1,14 @@
 //! From a picture to the values that a model sees: `f32`, channel by channel, normalised.
 
-use convnext_core::{COLOURS, Preprocessing};
+use convnext_core::{COLOURS, Interpolation, Preprocessing};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ColorJitter, DataError, Orientation, Picture, RandAugment, RandomErasing, Region, TrainCrop,
+    crop::Square,
     resample::{Order, resize_in_order},
-    resize,
+    resize_with,
 };
 
 /// The square of a picture that evaluation looks at: `image_size` x `image_size` pixels.
@@ -17,8 +18,9 @@ use crate::{
 /// counts as 1, an `image_size` of 0 as 1.
 pub fn crop_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Picture {
     let size = preprocessing.image_size.max(1);
+    let interpolation = preprocessing.interpolation;
     let Some(crop) = preprocessing.crop else {
-        return resize(picture, Region::whole(picture), size, size);
+        return resize_with(interpolation, picture, Region::whole(picture), size, size);
     };
     let short_target = ((size as f64 / crop).floor() as usize).max(size);
     let (width, height) = (picture.width(), picture.height());
@@ -36,7 +38,7 @@ pub fn crop_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> 
     let (left, region_width) = part(width, picture.width());
     let (top, region_height) = part(height, picture.height());
     let centre = Region { left, top, width: region_width, height: region_height };
-    resize_in_order(picture, centre, size, size, Order::of(picture, width, height))
+    resize_in_order(interpolation, picture, centre, [size, size], Order::of(picture, width, height))
 }
 
 /// [`crop_for_evaluation`] followed by [`normalize`]: values of shape `[channels, image_size, image_size]`.
@@ -83,6 +85,9 @@ pub struct TrainTransform {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, divided by.
     pub std: Vec<f32>,
+    /// The filter that crops are resized with.
+    #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
+    pub interpolation: Interpolation,
     /// Random rectangles of noise.
     pub erasing: Option<RandomErasing>,
 }
@@ -98,7 +103,7 @@ impl TrainTransform {
     /// # Panics
     /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
     pub fn apply(&self, picture: &Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
-        let square = self.crop.apply(picture, self.image_size.max(1), rng);
+        let square = self.crop.apply(picture, self.square(), rng);
         self.finish(square, rng)
     }
 
@@ -118,15 +123,13 @@ impl TrainTransform {
         orientation: Orientation,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let square = self.crop.apply_to_file(
-            bytes,
-            name,
-            self.channels(),
-            orientation,
-            self.image_size.max(1),
-            rng,
-        )?;
+        let square =
+            self.crop.apply_to_file(bytes, name, self.channels(), orientation, self.square(), rng)?;
         Ok(self.finish(square, rng))
+    }
+
+    fn square(&self) -> Square {
+        Square { side: self.image_size.max(1), interpolation: self.interpolation }
     }
 
     /// What happens after the crop.

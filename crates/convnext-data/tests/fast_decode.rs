@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Interpolation, Purpose, Seed};
 use convnext_data::{
     Batch, Cache, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform, Transform, decode,
     open_unlabelled,
@@ -33,6 +33,7 @@ fn transform(image_size: usize) -> TrainTransform {
         rand_augment: None,
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
+        interpolation: Interpolation::Bicubic,
         erasing: None,
     }
 }

@@ -6,9 +6,9 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocessing};
 use convnext_data::{
-    Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize,
+    Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize, resize_with,
 };
 use serde::Deserialize;
 
@@ -72,10 +72,37 @@ fn resizing_agrees_with_pillow() {
     }
 }
 
+/// The sheet of `goldens/filters.py`: a row for each filter, a column for each size and region.
+#[test]
+fn resizing_with_every_filter_agrees_with_pillow() {
+    let (photo, sheet) = (picture("photo.png"), picture("filters.png"));
+    let cases = [
+        ([32, 32], [0.0, 0.0, 97.0, 61.0]),
+        ([113, 70], [0.0, 0.0, 97.0, 61.0]),
+        ([33, 27], [10.3, 4.7, 70.5, 46.6]),
+        ([90, 30], [30.0, 11.0, 71.0, 52.0]),
+    ];
+    for (row, interpolation) in Interpolation::PILLOW.into_iter().enumerate() {
+        let mut left = 0;
+        for ([width, height], [x, y, right, bottom]) in cases {
+            let region = Region { left: x, top: y, width: right - x, height: bottom - y };
+            let resized = resize_with(interpolation, &photo, region, width, height);
+            let most = (0..width * height).flat_map(|site| {
+                let (x, y) = (site % width, site / width);
+                let (found, expected) = (resized.pixel(x, y), sheet.pixel(left + x, 70 * row + y));
+                (0..3).map(move |colour| found[colour].abs_diff(expected[colour]))
+            });
+            let (most, allowed) = (most.max().unwrap(), u8::from(interpolation != Interpolation::Nearest));
+            assert!(most <= allowed, "{interpolation:?}, {width} x {height}: {most} levels");
+            left += width;
+        }
+    }
+}
+
 #[test]
 fn evaluation_agrees_with_torchvision() {
     for Evaluation { file, source, image_size, crop } in manifest().evaluation {
-        let preprocessing = Preprocessing { image_size, crop, mean: imagenet_mean(3), std: imagenet_std(3) };
+        let preprocessing = Preprocessing { crop, ..Preprocessing::for_size(image_size, 3) };
         let source = picture(&source);
         let expected = picture(&file);
         let cropped = crop_for_evaluation(&source, &preprocessing);

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
+
 use convnext_core::{ModelConfig, WeightKind, WeightMetadata};
 use serde_json::Value;
 
@@ -34,9 +36,7 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let model = weights.metadata.kind.backbone().clone();
-    if naming == Naming::HuggingFace && model.grn && model.layer_scale.is_some() {
-        return Err(refuse("transformers has no model with both GRN and LayerScale; convert it --to timm"));
-    }
+    check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
     let metadata =
         WeightMetadata { kind: WeightKind::Classifier { model: model.clone() }, ..weights.metadata.clone() };
@@ -60,6 +60,38 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
         }
     }
     Ok(vec![out.to_owned()])
+}
+
+/// Programs by what `--to` calls them.
+const PROGRAMS: [(&str, Naming); 3] =
+    [("timm", Naming::Timm), ("hf", Naming::HuggingFace), ("official", Naming::Official)];
+
+/// Why another program cannot build a model (facts A1, B4, B5): no file for it could ever be loaded there.
+fn obstacle(model: &ModelConfig, naming: Naming) -> Option<&'static str> {
+    let has_both = model.grn && model.layer_scale;
+    match naming {
+        Naming::Timm if model.stem_stride == 2 => Some(
+            "timm halves the maps of a stem of 2 pixels once more, so that it has no model of these weights",
+        ),
+        Naming::HuggingFace if has_both => Some("transformers has no model with both GRN and LayerScale"),
+        Naming::Official if model.stem_stride != 4 => {
+            Some("the official code has stems of 4 pixels only, and these weights another one")
+        }
+        Naming::Official if has_both => Some("the official code has no model with both GRN and LayerScale"),
+        _ => None,
+    }
+}
+
+/// Refuses what the other program has no shape for, and names those that have one.
+fn check_shape(model: &ModelConfig, naming: Naming) -> Result<(), IoError> {
+    let Some(why) = obstacle(model, naming) else { return Ok(()) };
+    let others = PROGRAMS.into_iter().filter(|(_, other)| obstacle(model, *other).is_none());
+    let others: Vec<String> = others.map(|(name, _)| format!("--to {name}")).collect();
+    let advice = match others.is_empty() {
+        true => "no other program has one either, so write ONNX: convnext export".to_owned(),
+        false => format!("convert them {}", others.join(" or ")),
+    };
+    Err(IoError::NotConvertible { why: format!("{why}; {advice}") })
 }
 
 fn write_folder(

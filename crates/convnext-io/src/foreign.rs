@@ -16,6 +16,7 @@ use convnext_core::WeightMetadata;
 
 use crate::naming::Naming;
 use crate::{IoError, NamedArray, TensorInfo};
+use description::Completed;
 use remap::Remapped;
 
 /// What a foreign file turned out to hold, before its tensors are read.
@@ -25,6 +26,8 @@ pub(crate) struct Foreign {
     pub(crate) metadata: WeightMetadata,
     /// By the name in the file.
     tensors: BTreeMap<String, Remapped>,
+    /// What the files beside it say and nobody does here.
+    remarks: Vec<String>,
 }
 
 impl Foreign {
@@ -48,8 +51,8 @@ impl Foreign {
             }
             remapped.insert(tensor.name.clone(), new);
         }
-        let metadata = description::complete(path, infer::infer(path, &shapes)?);
-        Ok(Self { metadata, tensors: remapped })
+        let Completed { metadata, remarks } = description::complete(path, infer::infer(path, &shapes)?);
+        Ok(Self { metadata, tensors: remapped, remarks })
     }
 
     /// The names and shapes that [`Self::convert`] gives.
@@ -61,8 +64,10 @@ impl Foreign {
         found.into_iter().map(convert).collect()
     }
 
-    /// Gives the tensors our names and layouts, one after the other.
+    /// Gives the tensors our names and layouts, one after the other. Now that they are used, it is told what of their
+    /// description is not done.
     pub(crate) fn convert(&self, arrays: BTreeMap<String, NamedArray>) -> BTreeMap<String, NamedArray> {
+        self.remarks.iter().for_each(|remark| log::warn!("{remark}"));
         let convert = |(name, array)| {
             let array = match self.tensors.get(&name) {
                 Some(new) => new.convert(array),

@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn every_name_of_every_model_goes_there_and_back() {
         for size in MODELS {
-            let model = ModelConfig { layer_scale: Some(1.0), ..size.config() };
+            let model = ModelConfig { layer_scale: true, ..size.config() };
             let names = shapes::backbone("", &model).into_iter().chain(shapes::final_norm(&model));
             for (name, _) in names.chain(shapes::head(&model)) {
                 for naming in [Naming::Official, Naming::Timm, Naming::HuggingFace] {

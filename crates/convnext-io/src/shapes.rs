@@ -25,7 +25,7 @@ pub(crate) fn backbone(prefix: &str, model: &ModelConfig) -> Vec<Shaped> {
         shapes.push((format!("{downsampling}.{convolution}.bias"), vec![width]));
         for index in 0..model.depths[stage] {
             let name = format!("{prefix}stages.{stage}.{index}");
-            shapes.extend(block(&name, width, model.grn, model.layer_scale.is_some()));
+            shapes.extend(block(&name, width, model.grn, model.layer_scale));
         }
     }
     shapes

@@ -31,7 +31,7 @@ pub(crate) fn arrays_of(kind: &WeightKind) -> Vec<NamedArray> {
             let head = if model.classes > 0 { shapes::head(model).to_vec() } else { vec![] };
             [shapes::backbone("", model), shapes::final_norm(model).into(), head].concat()
         }
-        WeightKind::Fcmae { fcmae } => {
+        WeightKind::Fcmae { fcmae, .. } => {
             let ends = shapes::decoder_ends(fcmae, fcmae.values_per_patch());
             let blocks = shapes::decoder_blocks(&fcmae.decoder);
             [shapes::backbone(ENCODER, &fcmae.encoder), ends.into(), blocks].concat()

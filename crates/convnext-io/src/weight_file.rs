@@ -69,7 +69,7 @@ pub struct TensorInfo {
 /// layout becomes the dense one (facts B1 to B5). Their configuration is inferred from the shapes, and every
 /// tensor must fit it. Image size, statistics and class names are those of a `config.json` beside the file, as timm
 /// and transformers write it; without one, a thousand classes are those of ImageNet. What is known of nowhere
-/// (LayerScale's initial value, drop path, mask ratio) is as in the paper.
+/// (an autoencoder's objective) is as in the paper.
 ///
 /// # Errors
 /// [`IoError::Foreign`] for other names, [`IoError::UnsupportedType`] by tensor, and all errors of

@@ -3,6 +3,7 @@
 use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
+use convnext_core::LAYER_SCALE_INIT;
 use convnext_kernels::{PackedBlock, Precision};
 
 use crate::SiteMap;
@@ -35,14 +36,14 @@ pub struct Block {
 }
 
 impl Block {
-    pub(crate) fn new(channels: usize, grn: bool, layer_scale: Option<f64>, scope: &Scope) -> Self {
+    pub(crate) fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
         Self {
             dwconv: Convolution::new([channels, 1, 7, 7], &scope.at("dwconv")),
             norm: LayerNorm::new(channels, &scope.at("norm")),
             pwconv1: Linear::new(channels, 4 * channels, 1.0, &scope.at("pwconv1")),
             grn: grn.then(|| Grn::new(4 * channels, &scope.at("grn"))),
             pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
-            gamma: layer_scale.map(|value| scope.constant([channels], value)),
+            gamma: layer_scale.then(|| scope.constant([channels], LAYER_SCALE_INIT)),
             memory: BlockMemory::default(),
             precision: Precision::default(),
             packing: PackingCache::default(),

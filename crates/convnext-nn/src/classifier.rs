@@ -58,11 +58,23 @@ impl ConvNext {
     /// # Errors
     /// [`ModelError::Config`] when a setting is out of its range.
     pub fn new(config: &ModelConfig, seed: Seed, device: &Device) -> Result<Self, ModelError> {
+        Self::with_head_init(config, 1.0, seed, device)
+    }
+
+    /// [`Self::new`] with a factor on the freshly drawn head, such as 0.001 for fine-tuning.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_head_init(
+        config: &ModelConfig,
+        head_init: f64,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         config.validate()?;
         let scope = Scope::root(seed, device);
         let has_head = config.classes > 0;
-        let head =
-            || Linear::new(config.last_width(), config.classes, config.head_init_scale, &scope.at("head"));
+        let head = || Linear::new(config.last_width(), config.classes, head_init, &scope.at("head"));
         Ok(Self {
             backbone: Backbone::new(config, &scope),
             norm: has_head.then(|| LayerNorm::new(config.last_width(), &scope.at("norm"))),

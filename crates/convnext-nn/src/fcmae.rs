@@ -5,7 +5,7 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_core::{EncoderKind, FcmaeConfig, Mask, PatchGrid, STAGES, Seed};
+use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed};
 use convnext_kernels::{PatchedImages, Precision, Sites};
 
 use crate::backbone::{Backbone, map_to_rows};
@@ -43,7 +43,7 @@ pub struct FcmaeOutput {
     /// Mean squared error over the values of all removed patches, `[1]`.
     pub loss: Tensor<1>,
     /// Predicted values of the removed patches in the order (image, patch), `[N * R, V]`; normalised
-    /// within the patch if the configuration says so.
+    /// within the patch if the objective says so.
     pub predictions: Tensor<2>,
 }
 
@@ -56,9 +56,8 @@ impl Fcmae {
         config.validate()?;
         let scope = Scope::root(seed, device);
         let width = config.decoder.width;
-        let layer_scale = config.decoder.layer_scale.then_some(1e-6);
-        let block =
-            |index| Block::new(width, config.decoder.grn, layer_scale, &scope.at("decoder").at(index));
+        let DecoderConfig { grn, layer_scale, .. } = config.decoder;
+        let block = |index| Block::new(width, grn, layer_scale, &scope.at("decoder").at(index));
         Ok(Self {
             encoder: Backbone::new(&config.encoder, &scope.at("encoder")),
             proj: Convolution::new([width, config.encoder.last_width(), 1, 1], &scope.at("proj")),
@@ -98,7 +97,12 @@ impl Fcmae {
     ///
     /// # Errors
     /// [`ModelError`] when the masks do not fit the images or each other.
-    pub fn forward(&self, images: Tensor<4>, masks: &[Mask]) -> Result<FcmaeOutput, ModelError> {
+    pub fn forward(
+        &self,
+        images: Tensor<4>,
+        masks: &[Mask],
+        objective: FcmaeObjective,
+    ) -> Result<FcmaeOutput, ModelError> {
         self.check_masks(&images, masks)?;
         let encoded = self.encode(images.clone(), masks)?;
         let removed = index_tensor(&removed_positions(masks), &images.device());
@@ -107,7 +111,7 @@ impl Fcmae {
         let patch = self.config.encoder.patch_size();
         let plan = PatchLossPlan {
             images: PatchedImages { channels, height, width, patch },
-            normalize: self.config.normalize_target,
+            normalize: objective.normalize_target,
         };
         let loss = patch_loss(predictions.clone(), images, removed, plan);
         Ok(FcmaeOutput { loss, predictions })
@@ -195,13 +199,14 @@ impl Fcmae {
         images: Tensor<4>,
         masks: &[Mask],
         predictions: Tensor<2>,
+        objective: FcmaeObjective,
     ) -> Result<Tensor<4>, ModelError> {
         self.check_masks(&images, masks)?;
         let device = images.device();
         let patch = self.config.encoder.patch_size();
         let patches = images_to_patches(images, patch);
         let removed = removed_positions(masks);
-        let pixels = if self.config.normalize_target {
+        let pixels = if objective.normalize_target {
             let truth = gather(patches.clone(), index_tensor(&removed, &device));
             PatchStatistics::of(truth).restore(predictions)
         } else {

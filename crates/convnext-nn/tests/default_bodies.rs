@@ -9,7 +9,9 @@ mod common;
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IntDType};
 use common::{golden, ruled};
-use convnext_core::{DecoderConfig, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, find_model};
+use convnext_core::{
+    DecoderConfig, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
+};
 use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, replace_parameters};
 
 const STEP: f64 = 1e-5;
@@ -31,7 +33,7 @@ fn loss(model: &Fcmae, device: &Device) -> Tensor<1> {
     let images = Tensor::from_data(TensorData::new(golden::images(shape), shape), device);
     let grid = PatchGrid { rows: 2, columns: 3 };
     let masks = [vec![0, 4], vec![2, 5]].map(|kept| Mask::from_kept(grid, kept).unwrap());
-    model.forward(images, &masks).unwrap().loss
+    model.forward(images, &masks, FcmaeObjective::default()).unwrap().loss
 }
 
 /// A classifier under drop path: the second image skips some branches, the others are scaled.

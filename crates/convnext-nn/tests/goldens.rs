@@ -9,7 +9,9 @@ use burn::prelude::*;
 use common::device::test_device;
 use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
 use common::{gradients_by_name, ruled};
-use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed};
+use convnext_core::{
+    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
+};
 use convnext_nn::{ConvNext, DropPath, Fcmae, tensor_values};
 
 fn model_config(golden: &ModelGolden) -> ModelConfig {
@@ -18,12 +20,10 @@ fn model_config(golden: &ModelGolden) -> ModelConfig {
         depths: golden.depths,
         widths: golden.widths,
         grn: golden.grn,
-        layer_scale: golden.layer_scale.then_some(1e-6),
+        layer_scale: golden.layer_scale,
         classes: golden.classes,
         input_channels: golden.input_channels,
         stem_stride: golden.stem_stride,
-        drop_path: 0.0,
-        head_init_scale: 1.0,
     }
 }
 
@@ -78,13 +78,10 @@ fn masked_autoencoders_agree_with_pytorch() {
             grn: case.decoder.grn,
             layer_scale: case.decoder.layer_scale,
         };
-        let mut config = FcmaeConfig {
-            encoder: model_config(&case.config),
-            encoder_kind: EncoderKind::Sparse,
-            decoder,
-            mask_ratio: case.mask_ratio,
-            normalize_target: case.normalize_target,
-        };
+        let mut config =
+            FcmaeConfig { encoder: model_config(&case.config), encoder_kind: EncoderKind::Sparse, decoder };
+        let objective =
+            FcmaeObjective { mask_ratio: case.mask_ratio, normalize_target: case.normalize_target };
         let grid = PatchGrid::of_image(&config.encoder, case.height, case.width).unwrap();
         let masks: Vec<Mask> =
             case.kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
@@ -97,7 +94,7 @@ fn masked_autoencoders_agree_with_pytorch() {
         for &kind in kinds {
             config.encoder_kind = kind;
             let model = ruled(Fcmae::new(&config, Seed(0), &device).unwrap());
-            let output = model.forward(images(case.image_shape(), &device), &masks).unwrap();
+            let output = model.forward(images(case.image_shape(), &device), &masks, objective).unwrap();
             case.check_loss(output.loss.clone().into_scalar::<f32>());
             let case_name = format!("{name}, {kind:?}");
             case.prediction.check(&format!("{case_name}: predictions"), &tensor_values(output.predictions));

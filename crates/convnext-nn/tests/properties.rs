@@ -10,7 +10,8 @@ use burn::prelude::*;
 use common::device::test_device;
 use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
-    DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, STAGES, Seed, find_model,
+    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, STAGES, Seed,
+    find_model,
 };
 use convnext_kernels::Sites;
 use convnext_nn::{BlockMemory, Precision};
@@ -47,7 +48,7 @@ fn sparse_equals_masked_dense_forward_and_every_gradient() {
         let run = |kind| {
             let model = ruled(Fcmae::new(&fcmae(name, kind), Seed(0), &device).unwrap());
             let encoded = tensor_values(model.encode(pixels.clone(), &masks).unwrap());
-            let output = model.forward(pixels.clone(), &masks).unwrap();
+            let output = model.forward(pixels.clone(), &masks, FcmaeObjective::default()).unwrap();
             let gradients = gradients_by_name(&model, &output.loss.backward());
             (encoded, output.loss.into_scalar::<f32>(), gradients)
         };
@@ -106,7 +107,7 @@ fn loss_and_gradients(
     let config = fcmae(name, EncoderKind::Sparse);
     let model = ruled(Fcmae::new(&config, Seed(0), &pixels.device()).unwrap());
     let model = model.with_memory(memory).with_precision(precision);
-    let loss = model.forward(pixels.clone(), masks).unwrap().loss;
+    let loss = model.forward(pixels.clone(), masks, FcmaeObjective::default()).unwrap().loss;
     (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
 }
 
@@ -217,13 +218,14 @@ fn an_image_does_not_depend_on_its_neighbours() {
     let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
     let auto = ruled(Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap());
     let logits = model.forward(pixels.clone(), &DropPath::none()).unwrap();
-    let predictions = auto.forward(pixels.clone(), &masks).unwrap().predictions;
+    let objective = FcmaeObjective::default();
+    let predictions = auto.forward(pixels.clone(), &masks, objective).unwrap().predictions;
     let removed = masks[0].removed().len();
     for image in 0..3 {
         let alone = pixels.clone().narrow(0, image, 1);
         let own = model.forward(alone.clone(), &DropPath::none()).unwrap();
         assert_close("logits", &tensor_values(own), &tensor_values(logits.clone().narrow(0, image, 1)), 1e-6);
-        let own = auto.forward(alone, &masks[image..image + 1]).unwrap().predictions;
+        let own = auto.forward(alone, &masks[image..image + 1], objective).unwrap().predictions;
         let rows = predictions.clone().narrow(0, image * removed, removed);
         assert_close("predictions", &tensor_values(own), &tensor_values(rows), 1e-6);
     }
@@ -279,8 +281,8 @@ fn a_perfect_prediction_gives_the_image_back() {
     let masks = masks(grid, 2);
     let pixels = images([2, 3, 16, 24], &device);
     for normalize_target in [true, false] {
-        let config = FcmaeConfig { normalize_target, ..fcmae("micro", EncoderKind::Sparse) };
-        let model = Fcmae::new(&config, Seed(0), &device).unwrap();
+        let objective = FcmaeObjective { normalize_target, ..FcmaeObjective::default() };
+        let model = Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap();
         let removed: Vec<i32> = (0..2)
             .flat_map(|image| masks[image].removed().into_iter().map(move |patch| (image * 6 + patch) as i32))
             .collect();
@@ -288,9 +290,9 @@ fn a_perfect_prediction_gives_the_image_back() {
         let truth = images_to_patches(pixels.clone(), 8).select(0, removed);
         let perfect =
             if normalize_target { PatchStatistics::of(truth.clone()).normalize(truth) } else { truth };
-        let back = model.reconstruct(pixels.clone(), &masks, perfect.clone()).unwrap();
+        let back = model.reconstruct(pixels.clone(), &masks, perfect.clone(), objective).unwrap();
         assert_close("image", &tensor_values(back), &tensor_values(pixels.clone()), 1e-6);
-        let wrong = model.reconstruct(pixels.clone(), &masks, perfect + 1.0).unwrap();
+        let wrong = model.reconstruct(pixels.clone(), &masks, perfect + 1.0, objective).unwrap();
         assert!(relative_error(&tensor_values(wrong), &tensor_values(pixels.clone())) > 0.1);
     }
 }
@@ -343,8 +345,8 @@ fn fresh_weights_depend_on_seed_and_name_only() {
     let deviation =
         |weights: &[f32]| (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
     assert!((deviation(&weights) - 0.02).abs() < 2e-4, "{}", deviation(&weights));
-    let config = ModelConfig { head_init_scale: 0.001, classes: 1000, ..micro("micro", 1) };
-    let model = ConvNext::new(&config, Seed(1), &device).unwrap();
+    let config = ModelConfig { classes: 1000, ..micro("micro", 1) };
+    let model = ConvNext::with_head_init(&config, 0.001, Seed(1), &device).unwrap();
     let head = deviation(&tensor_values(model.head.unwrap().weight.val()));
     assert!((head - 2e-5).abs() < 2e-7, "{head}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
     Batch, Dataset, LabelMix, LabelledData, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
 };
@@ -32,7 +32,7 @@ pub struct FinetuneJob {
     /// Which part of the model learns.
     #[serde(skip_serializing_if = "Freeze::is_nothing")]
     pub freeze: Freeze,
-    /// The backbone; its number of classes, drop path and head are set from data and recipe.
+    /// The backbone; its number of classes is set from the data.
     pub model: ModelConfig,
     /// How to train it.
     pub recipe: FinetuneRecipe,
@@ -122,8 +122,9 @@ pub fn finetune(
     let size = recipe.regularization.image_size;
     let LabelledData { train: train_data, validation, held_out } = data;
     let classes = train_data.classes().clone();
-    let config = classifier_config(job, classes.len());
+    let config = ModelConfig { classes: classes.len(), ..job.model.clone() };
     config.stage_sizes(size, size)?;
+    recipe.validate(settings.start())?;
     let need = |recipe: &FinetuneRecipe| {
         MemoryNeed::of_finetuning(&config, recipe, settings.memory, settings.precision)
     };
@@ -131,7 +132,8 @@ pub fn finetune(
     if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size, config.input_channels));
+    let preprocessing = settings.preprocessing(size, config.input_channels)?;
+    let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
     let lesson =
         settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
     let layer_decay = recipe
@@ -140,7 +142,7 @@ pub fn finetune(
     need(&recipe)?.check(device)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let resolved = Resolved::new(resolved, &train_data);
+    let resolved = Resolved::new(resolved, preprocessing.clone(), &train_data);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
@@ -148,7 +150,8 @@ pub fn finetune(
             return Ok(Finetuned { weights: weights_of(&settings.out), summary, held_out });
         }
     };
-    let mut model = ConvNext::new(&config, settings.seed, &device.clone().autodiff())?;
+    let head_init = recipe.head_init(settings.start());
+    let mut model = ConvNext::with_head_init(&config, head_init, settings.seed, &device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         model = start_from(model, path, &classes)?;
     }
@@ -166,7 +169,7 @@ pub fn finetune(
     let task = Classification {
         class_weights: recipe.regularization.class_weights.of(&train_data.labels_per_class()),
         freeze: job.freeze,
-        rates: config.drop_path_rates(),
+        rates: config.drop_path_rates(recipe.regularization.drop_path),
         smoothing: recipe.regularization.label_smoothing,
         seed: settings.seed,
         device: device.clone(),
@@ -178,7 +181,7 @@ pub fn finetune(
             on_corrupt: OnCorrupt::Fail,
         },
         metadata: WeightMetadata {
-            preprocessing: Preprocessing::for_size(size, config.input_channels),
+            preprocessing,
             kind: WeightKind::Classifier { model: config },
             classes,
             recipe: in_toml(&recipe)?,
@@ -188,17 +191,6 @@ pub fn finetune(
     let learner = Learner::new(model, &recipe.training, layer_decay);
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Finetuned { weights: run.weights(), summary, held_out })
-}
-
-/// The classifier that a job trains: its backbone, with classes from the data and the rest from the
-/// recipe.
-fn classifier_config(job: &FinetuneJob, classes: usize) -> ModelConfig {
-    ModelConfig {
-        classes,
-        drop_path: job.recipe.regularization.drop_path,
-        head_init_scale: job.recipe.head_init(job.run.start()),
-        ..job.model.clone()
-    }
 }
 
 /// Tell the classes of images apart.

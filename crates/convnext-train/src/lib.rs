@@ -24,6 +24,7 @@ mod loss;
 mod memory;
 mod neighbours;
 mod observer;
+mod old_runs;
 mod optimizer;
 mod pretraining;
 mod recipe;
@@ -53,9 +54,9 @@ pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
 pub use recipe::{
-    AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe,
+    AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, Given,
     LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,
-    Situation, Start, TrainingRecipe,
+    Setting, Situation, Start, TrainingRecipe,
 };
 pub(crate) use recipe::{in_lines, in_toml};
 pub use reconstruction::{Reconstruction, reconstruct};

@@ -64,7 +64,7 @@ impl MemoryNeed {
     ) -> Result<Self, ConfigError> {
         let size = recipe.masking.image_size;
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
-        let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
+        let kept = usable_kept_count(grid.patches(), recipe.masking.ratio)?;
         let share = kept as f64 / grid.patches() as f64;
         let batch = recipe.training.batch_size as u64;
         let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);

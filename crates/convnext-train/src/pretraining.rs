@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use convnext_core::{
-    ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata,
+    ClassNames, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
 use convnext_data::{Batch, Dataset, Orientation, Transform};
@@ -26,7 +26,7 @@ pub struct PretrainJob {
     pub run: RunSettings,
     /// The autoencoder.
     pub model: FcmaeConfig,
-    /// How to train it.
+    /// How to train it, and for what.
     pub recipe: PretrainRecipe,
 }
 
@@ -56,9 +56,11 @@ pub fn pretrain(
     let PretrainJob { run: settings, model: config, recipe } = job;
     let mut recipe = recipe.clone();
     config.validate()?;
+    let objective = recipe.masking.objective();
+    objective.validate()?;
     let size = recipe.masking.image_size;
     let grid = PatchGrid::of_image(&config.encoder, size, size)?;
-    let kept = usable_kept_count(grid.patches(), config.mask_ratio)?;
+    let kept = usable_kept_count(grid.patches(), objective.mask_ratio)?;
     let need = |recipe: &PretrainRecipe| {
         MemoryNeed::of_pretraining(config, recipe, settings.memory, settings.precision)
     };
@@ -66,11 +68,13 @@ pub fn pretrain(
     if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size, config.encoder.input_channels));
+    let preprocessing = settings.preprocessing(size, config.encoder.input_channels)?;
+    let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
     let lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
 
-    let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
+    let resolved = PretrainJob { recipe: recipe.clone(), ..job.clone() };
+    let resolved = Resolved::new(resolved, preprocessing.clone(), &dataset);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
@@ -93,15 +97,15 @@ pub fn pretrain(
     ));
     let task = Pretraining {
         grid,
-        mask_ratio: config.mask_ratio,
+        objective,
         seed: settings.seed,
         device: device.clone(),
         shown: (0..SHOWN.min(dataset.len())).map(|i| i * dataset.len() / SHOWN.min(dataset.len())).collect(),
         dataset,
         orientation: settings.orientation,
         metadata: WeightMetadata {
-            kind: WeightKind::Fcmae { fcmae: config.clone() },
-            preprocessing: Preprocessing::for_size(size, config.encoder.input_channels),
+            kind: WeightKind::Fcmae { fcmae: config.clone(), objective },
+            preprocessing,
             classes: ClassNames::default(),
             recipe: in_toml(&recipe)?,
         },
@@ -115,7 +119,7 @@ pub fn pretrain(
 /// Predict the removed patches of each image, under a fresh mask at each visit.
 struct Pretraining {
     grid: PatchGrid,
-    mask_ratio: f64,
+    objective: FcmaeObjective,
     seed: Seed,
     device: Device,
     dataset: Dataset,
@@ -129,10 +133,10 @@ impl Task for Pretraining {
     type Model = Fcmae;
 
     fn loss(&self, model: &Fcmae, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
-        let mask =
-            |&sample: &usize| Mask::random(self.grid, self.mask_ratio, self.seed, batch.epoch, sample as u64);
+        let ratio = self.objective.mask_ratio;
+        let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
-        Ok(model.forward(batch_images(&mut batch, &self.device), &masks)?.loss)
+        Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss)
     }
 
     fn metadata(&self) -> &WeightMetadata {
@@ -150,8 +154,9 @@ impl Task for Pretraining {
             // A file that cannot be read was reported when it was trained on.
             let channels = self.metadata.preprocessing.channels();
             let Ok(picture) = self.dataset.picture(sample, channels, self.orientation) else { continue };
-            let mask = Mask::random(self.grid, self.mask_ratio, self.seed, 0, sample as u64)?;
-            let shown = reconstruct(model, &self.metadata.preprocessing, &picture, &mask, &self.device)?;
+            let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
+            let preprocessing = &self.metadata.preprocessing;
+            let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
         }
         Ok(Measured::default())

@@ -1,12 +1,13 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use convnext_core::ConfigError;
+use convnext_core::{ConfigError, FcmaeObjective};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
 use crate::{LayerCount, TrainError};
 
 mod auto;
+mod given;
 mod paper;
 mod pictures;
 mod reading;
@@ -14,13 +15,21 @@ mod regularization;
 mod situation;
 mod training;
 
+pub use given::{Given, Setting};
 pub use pictures::{AugmentationRecipe, MixingRecipe};
 pub use regularization::{ClassWeights, RegularizationRecipe};
 pub use situation::{Origin, Situation};
 pub use training::{Length, TrainingRecipe};
 
-use auto::Rule;
+use given::Decided;
 use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
+
+/// The side of images that nobody says anything about, in pixels.
+pub(crate) const USUAL_SIZE: usize = 224;
+
+fn usual_size() -> usize {
+    USUAL_SIZE
+}
 
 /// A recipe of FCMAE pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,7 +144,8 @@ pub struct LayerDecayRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRecipe {
-    /// Side of the images in pixels.
+    /// Side of the images in pixels; a recipe that states none suits any.
+    #[serde(default = "usual_size")]
     pub image_size: usize,
     /// Share of patches that are removed.
     pub ratio: f64,
@@ -143,7 +153,17 @@ pub struct MaskingRecipe {
     pub normalize_target: bool,
 }
 
+impl MaskingRecipe {
+    /// What the autoencoder is trained for.
+    pub fn objective(&self) -> FcmaeObjective {
+        FcmaeObjective { mask_ratio: self.ratio, normalize_target: self.normalize_target }
+    }
+}
+
 impl PretrainRecipe {
+    /// The key of the side of the images.
+    pub const IMAGE_SIZE: &'static str = "masking.image_size";
+
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         names(PRETRAINING)
@@ -156,20 +176,23 @@ impl PretrainRecipe {
     }
 
     /// The recipe for a situation: with `auto` one that is made for it, with `paper` the paper's row, or as
-    /// [`Self::load`].
+    /// [`Self::load`]; and over it what is given, in the order of precedence.
     ///
     /// # Errors
     /// As [`Self::load`]; [`TrainError::Recipe`] when the paper has no row.
-    pub fn choose(choice: &str, settings: &[String], situation: &Situation<'_>) -> Result<Self, TrainError> {
-        match choice {
-            paper::PAPER => Self::load(&paper::pretraining_row(situation.image_size)?, settings),
-            auto::AUTO => {
-                let rules = auto::pretraining(situation)?;
-                let recipe = Self::load(PLAIN, &[settings_of(&rules), settings.to_vec()].concat())?;
-                Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons: reasons(&rules, settings), ..recipe })
-            }
-            _ => Self::load(choice, settings),
+    pub fn choose(choice: &str, given: &Given, situation: &Situation<'_>) -> Result<Self, TrainError> {
+        if choice == auto::AUTO {
+            let Decided { settings, reasons } = given.decide(None, &auto::pretraining(situation)?);
+            let recipe = Self::load(PLAIN, &settings)?;
+            return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
+        let row = match choice {
+            paper::PAPER => paper::pretraining_row(given.asked_size(Self::IMAGE_SIZE))?,
+            _ => choice.to_owned(),
+        };
+        let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?), &[]);
+        let recipe = Self::load(&row, &settings)?;
+        Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
 
     /// Reads a recipe: the name of a built-in one, or the path of a TOML file. Each of `settings` replaces
@@ -182,11 +205,15 @@ impl PretrainRecipe {
     pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
         let recipe: Self = parse(choice, read(PRETRAINING, choice)?, settings)?;
         recipe.training.validate(choice)?;
+        recipe.masking.objective().validate()?;
         Ok(recipe)
     }
 }
 
 impl FinetuneRecipe {
+    /// The key of the side of the images.
+    pub const IMAGE_SIZE: &'static str = "regularization.image_size";
+
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         names(FINETUNING)
@@ -201,18 +228,22 @@ impl FinetuneRecipe {
     /// The recipe for a situation, as [`PretrainRecipe::choose`] does it.
     ///
     /// # Errors
-    /// As [`PretrainRecipe::choose`].
-    pub fn choose(choice: &str, settings: &[String], situation: &Situation<'_>) -> Result<Self, TrainError> {
+    /// As [`PretrainRecipe::choose`]; [`TrainError::Recipe`] as well when `--set` names a key without effect.
+    pub fn choose(choice: &str, given: &Given, situation: &Situation<'_>) -> Result<Self, TrainError> {
         let start = situation.origin.start();
-        match choice {
-            paper::PAPER => Self::load(&paper::finetuning_row(situation)?, settings, start),
-            auto::AUTO => {
-                let rules = auto::finetuning(situation)?;
-                let recipe = Self::load(PLAIN, &[settings_of(&rules), settings.to_vec()].concat(), start)?;
-                Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons: reasons(&rules, settings), ..recipe })
-            }
-            _ => Self::load(choice, settings, start),
+        given.check_effect(choice, start, situation.head_only)?;
+        if choice == auto::AUTO {
+            let Decided { settings, reasons } = given.decide(None, &auto::finetuning(situation)?);
+            let recipe = Self::load(PLAIN, &settings, start)?;
+            return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
+        let row = match choice {
+            paper::PAPER => paper::finetuning_row(situation, given.asked_size(Self::IMAGE_SIZE))?,
+            _ => choice.to_owned(),
+        };
+        let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?), &[]);
+        let recipe = Self::load(&row, &settings, start)?;
+        Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
 
     /// Reads a recipe, as [`PretrainRecipe::load`] does. From scratch, rate and warm-up are those of
@@ -238,12 +269,25 @@ impl FinetuneRecipe {
         }
         let recipe: Self = parse(choice, table, &others)?;
         recipe.training.validate(choice)?;
-        let smoothing = recipe.regularization.label_smoothing;
-        check((0.0..1.0).contains(&smoothing), "label smoothing", smoothing, "in [0, 1)")?;
-        if let Some(LayerDecayRecipe { rate, .. }) = recipe.from_weights.layer_decay {
+        recipe.validate(start)?;
+        Ok(recipe)
+    }
+
+    /// Checks what is neither optimiser nor schedule against its ranges.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with the first value that does not fit.
+    pub(crate) fn validate(&self, start: Start) -> Result<(), TrainError> {
+        let RegularizationRecipe { label_smoothing, drop_path, .. } = self.regularization;
+        check((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
+        check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
+        let head_init = self.head_init(start);
+        let head_fits = head_init >= 0.0 && head_init.is_finite();
+        check(head_fits, "head initialisation", head_init, "finite and not negative")?;
+        if let Some(LayerDecayRecipe { rate, .. }) = self.from_weights.layer_decay {
             check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
         }
-        Ok(recipe)
+        Ok(())
     }
 
     /// Factor on the fresh head.
@@ -268,18 +312,6 @@ const PLAIN: &str = "plain";
 
 /// What the default promises.
 const AUTO_CLAIM: &str = "Made for this model and these images.";
-
-/// Rules as settings.
-fn settings_of(rules: &[Rule]) -> Vec<String> {
-    rules.iter().map(|rule| format!("{}={}", rule.key, rule.value)).collect()
-}
-
-/// Why each value is what it is, but for those that the user has set.
-fn reasons(rules: &[Rule], settings: &[String]) -> Vec<String> {
-    let is_set = |key: &str| settings.iter().any(|setting| setting.split('=').next() == Some(key));
-    let kept = rules.iter().filter(|rule| !is_set(rule.key));
-    kept.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect()
-}
 
 /// A recipe as TOML, for whoever later wants to know how weights came about.
 pub(crate) fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {

@@ -1,7 +1,7 @@
 //! Pictures of what a masked autoencoder sees behind the mask.
 
 use burn::prelude::*;
-use convnext_core::{Mask, Preprocessing};
+use convnext_core::{FcmaeObjective, Mask, Preprocessing};
 use convnext_data::{Picture, crop_for_evaluation, normalize};
 use convnext_nn::{Fcmae, ModelError, tensor_values};
 
@@ -20,13 +20,14 @@ pub struct Reconstruction {
     pub picture: Picture,
 }
 
-/// Removes patches of a picture and predicts them.
+/// Removes patches of a picture and predicts them, as the model was trained for.
 ///
 /// # Errors
 /// [`TrainError::Model`] when the picture has other channels or the mask does not fit its patches,
 /// [`TrainError::NotFinite`] when the weights are damaged.
 pub fn reconstruct(
     model: &Fcmae,
+    objective: FcmaeObjective,
     preprocessing: &Preprocessing,
     picture: &Picture,
     mask: &Mask,
@@ -41,12 +42,12 @@ pub fn reconstruct(
     let pixels = TensorData::new(normalize(&original, mean, std), [1, channels, size, size]);
     let images = Tensor::from_data(pixels, device);
     let masks = std::slice::from_ref(mask);
-    let output = model.forward(images.clone(), masks)?;
+    let output = model.forward(images.clone(), masks, objective)?;
     let loss = output.loss.into_scalar::<f32>();
     if !loss.is_finite() {
         return Err(TrainError::NotFinite { what: "the reconstruction".into() });
     }
-    let restored = tensor_values(model.reconstruct(images, masks, output.predictions)?);
+    let restored = tensor_values(model.reconstruct(images, masks, output.predictions, objective)?);
 
     let keeps = mask.upsample(size / mask.grid().rows);
     let mut masked = original.bytes().to_vec();

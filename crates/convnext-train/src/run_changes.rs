@@ -2,6 +2,8 @@
 
 use toml::{Table, Value};
 
+use crate::old_runs;
+
 /// Whether a run is new or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Continue {
@@ -14,16 +16,16 @@ pub enum Continue {
     Extended,
 }
 
-/// Where a run stands does not decide what it computes.
-const PLACE: &str = "out";
+/// What decides nothing: where a run stands, and why its recipe is what it is.
+const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 
 /// What may grow when a run is extended; the warm-up keeps its share of it.
 const LENGTH: [&str; 2] = ["recipe.training.epochs", "recipe.training.warmup_epochs"];
 
-/// Every key whose value differs, in words; keys are dotted.
+/// Every key whose value differs, in words; keys are dotted. A run may have begun with an earlier version.
 pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    flatten("", begun, &mut before);
+    flatten("", &old_runs::in_words_of_today(begun.clone()), &mut before);
     flatten("", now, &mut after);
     let find = |list: &[(String, Value)], key: &str| {
         list.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
@@ -37,7 +39,7 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
         let longer = how == Continue::Extended
             && LENGTH.contains(&key.as_str())
             && was.as_ref().and_then(Value::as_float) <= is.as_ref().and_then(Value::as_float);
-        if was == is || key == PLACE || longer {
+        if was == is || WITHOUT_EFFECT.contains(&key.as_str()) || longer {
             continue;
         }
         let describe = |value: Option<Value>| value.map_or("not set".to_owned(), |value| value.to_string());
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn every_change_is_named() {
         let begun = "seed = 1\nout = 'a'\n[recipe.training]\nema = 0.5\nbetas = [0.9, 0.95]";
-        let now = "seed = 2\nout = 'b'\ninit = 'w'\n[recipe.training]\nbetas = [0.9, 0.99]";
+        let now = "seed = 2\nout = 'b'\ninit = 'w'\n[recipe]\nreasons = ['why']\n[recipe.training]\nbetas = [0.9, 0.99]";
         let expected = [
             "init was not set, is \"w\"",
             "recipe.training.betas was [0.9, 0.95], is [0.9, 0.99]",

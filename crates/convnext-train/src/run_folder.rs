@@ -89,8 +89,8 @@ impl RunFolder {
             return Err(TrainError::NoRun(path.to_owned()));
         }
         remove_unfinished(path)?;
-        let extended =
-            used && how == Continue::Extended && read_config(&config_path)? != Some(config.clone());
+        let begun = read_config(&config_path)?.filter(|_| used && how == Continue::Extended);
+        let extended = begun.is_some_and(|begun| !changes(&begun, &config, Continue::Resumed).is_empty());
         let summary_path = path.join(SUMMARY_FILE);
         if let Some(summary) = read_summary(&summary_path)? {
             if !extended {

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Seed};
+use convnext_core::{ConfigError, Preprocessing, Seed};
 use convnext_data::{Cache, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::run_folder::recorded_batch;
-use crate::{CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
+use crate::{
+    CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe,
+    read_metadata,
+};
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -100,13 +103,15 @@ pub struct Lesson {
 pub(crate) struct Resolved<J> {
     #[serde(flatten)]
     job: J,
+    /// How its images are prepared.
+    preprocessing: Preprocessing,
     /// Of names, labels and order of the training images.
     data_checksum: u32,
 }
 
 impl<J> Resolved<J> {
-    pub(crate) fn new(job: J, dataset: &Dataset) -> Self {
-        Self { job, data_checksum: dataset.fingerprint() }
+    pub(crate) fn new(job: J, preprocessing: Preprocessing, dataset: &Dataset) -> Self {
+        Self { job, preprocessing, data_checksum: dataset.fingerprint() }
     }
 }
 
@@ -136,6 +141,20 @@ impl RunSettings {
     /// Where a supervised training starts.
     pub fn start(&self) -> Start {
         if self.init.is_some() { Start::Weights } else { Start::Scratch }
+    }
+
+    /// How images of this size and so many channels are prepared: as the weights to start from say, where there are any.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`] when the weights cannot be read.
+    pub(crate) fn preprocessing(
+        &self,
+        image_size: usize,
+        channels: usize,
+    ) -> Result<Preprocessing, TrainError> {
+        let start = self.init.as_deref().map(read_metadata).transpose()?;
+        let of_weights = start.as_ref().map(|metadata| &metadata.preprocessing);
+        Ok(Preprocessing::of_training(of_weights, image_size, channels))
     }
 
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_core::{ClassNames, ModelConfig, Seed, WeightKind, WeightMetadata, imagenet_1k_name};
+use convnext_core::{
+    ClassNames, FcmaeObjective, ModelConfig, Seed, WeightKind, WeightMetadata, imagenet_1k_name,
+};
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
@@ -79,13 +81,16 @@ pub fn load_network(path: &Path, device: &Device) -> Result<(ConvNext, WeightMet
     }
 }
 
-/// Reads a masked autoencoder.
+/// Reads a masked autoencoder, and what it was trained for.
 ///
 /// # Errors
 /// As [`load_classifier`], with the kinds exchanged.
-pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata), TrainError> {
+pub fn load_fcmae(
+    path: &Path,
+    device: &Device,
+) -> Result<(Fcmae, FcmaeObjective, WeightMetadata), TrainError> {
     let WeightFile { arrays, metadata } = read_weights(path)?;
-    let WeightKind::Fcmae { fcmae: config } = &metadata.kind else {
+    let WeightKind::Fcmae { fcmae: config, objective } = &metadata.kind else {
         return Err(TrainError::WrongKind {
             path: path.to_owned(),
             found: "a classifier",
@@ -95,7 +100,7 @@ pub fn load_fcmae(path: &Path, device: &Device) -> Result<(Fcmae, WeightMetadata
     };
     let model = Fcmae::new(config, Seed::default(), device)?;
     let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
-    Ok((model, metadata))
+    Ok((model, *objective, metadata))
 }
 
 /// Starts `model` from a weight file of either kind. The backbone must be complete and fit. The other

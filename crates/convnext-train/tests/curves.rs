@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_core::{DecoderConfig, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, find_model};
+use convnext_core::{
+    DecoderConfig, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
+};
 use convnext_data::Batch;
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, Precision, for_each_parameter, is_cpu, replace_parameters, tensor_values,
@@ -163,7 +165,7 @@ fn twenty_steps_of_pretraining_follow_pytorch() {
             let kept = &curve.kept[batch.epoch as usize][batch.samples[0]];
             let masks: Vec<Mask> =
                 kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
-            Ok(model.forward(batch_images(&mut batch, &device), &masks)?.loss)
+            Ok(model.forward(batch_images(&mut batch, &device), &masks, FcmaeObjective::default())?.loss)
         });
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, DecoderConfig, FcmaeConfig, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
-    find_model,
+    ClassNames, DecoderConfig, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightKind,
+    WeightMetadata, find_model,
 };
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, tensor_values};
 use convnext_train::{load_classifier, read_metadata, save_weights, start_from};
@@ -38,6 +38,10 @@ fn autoencoder(width: usize, seed: u64) -> Fcmae {
     Fcmae::new(&config, Seed(seed), &Device::flex()).unwrap()
 }
 
+fn kind_of(model: &Fcmae) -> WeightKind {
+    WeightKind::Fcmae { fcmae: model.config().clone(), objective: FcmaeObjective::default() }
+}
+
 /// Writes a model and returns where.
 fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNames) -> PathBuf {
     let path = folder.join("weights.safetensors");
@@ -55,8 +59,7 @@ fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNa
 fn a_classifier_takes_the_encoder_of_an_autoencoder_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let source = autoencoder(24, 1);
-    let path =
-        write(folder.path(), &source, WeightKind::Fcmae { fcmae: source.config().clone() }, names(&[]));
+    let path = write(folder.path(), &source, kind_of(&source), names(&[]));
     let fresh = values(&classifier(3, 2));
     let started = values(&start_from(classifier(3, 2), &path, &names(&["a", "b", "c"])).unwrap());
     let source = values(&source);
@@ -75,8 +78,7 @@ fn a_classifier_takes_the_encoder_of_an_autoencoder_bit_for_bit() {
 fn an_autoencoder_goes_on_whole_and_a_new_decoder_starts_fresh() {
     let folder = tempfile::tempdir().unwrap();
     let source = autoencoder(24, 1);
-    let path =
-        write(folder.path(), &source, WeightKind::Fcmae { fcmae: source.config().clone() }, names(&[]));
+    let path = write(folder.path(), &source, kind_of(&source), names(&[]));
     let same = start_from(autoencoder(24, 2), &path, &names(&[])).unwrap();
     assert_eq!(values(&same), values(&source));
     let wider = values(&start_from(autoencoder(32, 2), &path, &names(&[])).unwrap());
@@ -178,7 +180,7 @@ fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
     let write_of = |channels: usize| {
         let source = of(channels, 1);
         let path = folder.path().join(format!("{channels}.safetensors"));
-        let kind = WeightKind::Fcmae { fcmae: source.config().clone() };
+        let kind = kind_of(&source);
         let preprocessing = Preprocessing::for_size(32, channels);
         save_weights(
             &path,

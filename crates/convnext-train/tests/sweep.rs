@@ -4,7 +4,8 @@
 
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, FcmaeConfig, MODELS, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
+    ClassNames, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing, Seed, WeightKind,
+    WeightMetadata,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, tensor_values};
 use convnext_train::{load_classifier, load_fcmae, save_weights};
@@ -75,9 +76,9 @@ fn an_autoencoder_goes_through_a_file_and_back() {
     let path = folder.path().join("weights.safetensors");
     let config = FcmaeConfig::new(convnext_core::find_model("v1-micro").unwrap().config());
     let model = Fcmae::new(&config, Seed(1), &Device::flex()).unwrap();
-    let written = metadata(WeightKind::Fcmae { fcmae: config }, &[]);
+    let written = metadata(WeightKind::Fcmae { fcmae: config, objective: FcmaeObjective::default() }, &[]);
     save_weights(&path, &model, &written).unwrap();
-    let (loaded, read) = load_fcmae(&path, &Device::flex()).unwrap();
+    let (loaded, _, read) = load_fcmae(&path, &Device::flex()).unwrap();
     assert_eq!(read, written);
     assert_eq!(checksums(&loaded), checksums(&model));
     let refused = load_classifier(&path, &Device::flex()).unwrap_err().to_string();

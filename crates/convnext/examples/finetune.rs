@@ -10,8 +10,8 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer, Origin, RunSettings,
-    Situation, StepReport, finetune, read_metadata,
+    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelChoice, Length, Observer, Origin,
+    RunSettings, Setting, Situation, StepReport, finetune, read_metadata,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -24,19 +24,20 @@ fn main() -> anyhow::Result<()> {
     let data = labels.open(Path::new(&folder), Seed(0))?;
     let pretrained = read_metadata(Path::new(&weights))?;
     let model = pretrained.kind.backbone().clone();
-    let mut recipe = FinetuneRecipe::choose(
+    let image_size = pretrained.preprocessing.image_size;
+    let of_weights = Setting::new(FinetuneRecipe::IMAGE_SIZE, image_size, "the weights");
+    let given = Given { weights: vec![of_weights], ..Given::default() };
+    let recipe = FinetuneRecipe::choose(
         "auto",
-        &[],
+        &given,
         &Situation {
             model: &model,
             origin: Origin::of(Some(&pretrained.kind)),
             head_only: false,
             images: data.train.len(),
             class_sizes: &data.train.labels_per_class(),
-            image_size: None,
         },
     )?;
-    recipe.regularization.image_size = pretrained.preprocessing.image_size;
 
     let run = RunSettings {
         init: Some(PathBuf::from(&weights)),

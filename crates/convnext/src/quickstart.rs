@@ -241,11 +241,7 @@ impl Quickstart {
 
     fn pretrain(&self, seed: u64, observer: &mut dyn Observer) -> Result<Pretrained, QuickstartError> {
         let recipe = PretrainRecipe::load(RECIPE, &[])?;
-        let model = FcmaeConfig {
-            mask_ratio: recipe.masking.ratio,
-            normalize_target: recipe.masking.normalize_target,
-            ..FcmaeConfig::new(backbone()?)
-        };
+        let model = FcmaeConfig::new(backbone()?);
         let run = self.settings(seed, "digits/train", None, self.pretraining(seed), &recipe.training);
         let images = open_unlabelled(&run.data).map_err(TrainError::from)?;
         let made = pretrain(&PretrainJob { run, model, recipe }, images, &self.device, observer)?;

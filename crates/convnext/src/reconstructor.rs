@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::prelude::*;
-use convnext_core::{FcmaeConfig, Mask, PatchGrid, Preprocessing};
+use convnext_core::{FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing};
 use convnext_data::Picture;
 use convnext_nn::{Fcmae, Precision};
 use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
@@ -12,6 +12,7 @@ use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
 #[derive(Debug)]
 pub struct Reconstructor {
     model: Fcmae,
+    objective: FcmaeObjective,
     preprocessing: Preprocessing,
     device: Device,
 }
@@ -30,8 +31,8 @@ impl Reconstructor {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let (model, metadata) = load_fcmae(path, device)?;
-        Ok(Self { model, preprocessing: metadata.preprocessing, device: device.clone() })
+        let (model, objective, metadata) = load_fcmae(path, device)?;
+        Ok(Self { model, objective, preprocessing: metadata.preprocessing, device: device.clone() })
     }
 
     /// The same, whose linear layers multiply in this precision on the CPU.
@@ -43,6 +44,11 @@ impl Reconstructor {
     /// The configuration of the autoencoder.
     pub fn config(&self) -> &FcmaeConfig {
         self.model.config()
+    }
+
+    /// What the autoencoder was trained for: how many patches it saw, and whether it predicts normalised ones.
+    pub fn objective(&self) -> FcmaeObjective {
+        self.objective
     }
 
     /// Channels of the pictures.
@@ -64,6 +70,6 @@ impl Reconstructor {
     /// # Errors
     /// As [`convnext_train::reconstruct`].
     pub fn reconstruct(&self, picture: &Picture, mask: &Mask) -> Result<Reconstruction, TrainError> {
-        reconstruct(&self.model, &self.preprocessing, picture, mask, &self.device)
+        reconstruct(&self.model, self.objective, &self.preprocessing, picture, mask, &self.device)
     }
 }

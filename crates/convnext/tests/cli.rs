@@ -29,7 +29,9 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod precedence;
     mod precision;
+    mod preprocessing;
     mod pretraining;
     mod quickstarting;
     mod recipes;

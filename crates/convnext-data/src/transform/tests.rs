@@ -1,4 +1,4 @@
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Interpolation, Purpose, Seed};
 
 use super::*;
 use crate::Operation;
@@ -9,7 +9,7 @@ fn ramp(width: usize, height: usize) -> Picture {
 }
 
 fn plain(image_size: usize, crop: Option<f64>) -> Preprocessing {
-    Preprocessing { image_size, crop, mean: vec![0.0; 3], std: vec![1.0; 3] }
+    Preprocessing { crop, mean: vec![0.0; 3], std: vec![1.0; 3], ..Preprocessing::for_size(image_size, 3) }
 }
 
 fn transform() -> TrainTransform {
@@ -21,6 +21,7 @@ fn transform() -> TrainTransform {
         rand_augment: None,
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
+        interpolation: Interpolation::Bicubic,
         erasing: None,
     }
 }

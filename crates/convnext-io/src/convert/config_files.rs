@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ModelConfig, WeightMetadata};
+use convnext_core::{LAYER_SCALE_INIT, ModelConfig, WeightMetadata};
 use serde_json::{Value, json};
 
-/// Pillow's number for bicubic resizing.
-const BICUBIC: u8 = 3;
+/// Images from this size on are warped by `ConvNextImageProcessor`, smaller ones cropped.
+pub(crate) const TRANSFORMERS_WARP_FROM: usize = 384;
 
 /// The sizes whose pointwise layers are 1x1 convolutions in timm (facts B4).
 const CONVOLUTIONS_IN_TIMM: [&str; 4] = ["atto", "femto", "pico", "nano"];
@@ -41,7 +41,7 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
             "patch_size": model.stem_stride,
             "in_chans": model.input_channels,
             "use_grn": model.grn,
-            "ls_init_value": model.layer_scale,
+            "ls_init_value": model.layer_scale.then_some(LAYER_SCALE_INIT),
             "conv_mlp": timm_multiplies_by_convolutions(model),
         },
         "pretrained_cfg": {
@@ -50,7 +50,7 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
             "pool_size": [sites, sites],
             "crop_pct": preprocessing.crop.unwrap_or(1.0),
             "crop_mode": if preprocessing.crop.is_some() { "center" } else { "squash" },
-            "interpolation": "bicubic",
+            "interpolation": preprocessing.interpolation.name(),
             "mean": preprocessing.mean,
             "std": preprocessing.std,
             "first_conv": "stem.0",
@@ -78,11 +78,10 @@ pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Va
         "hidden_sizes": model.widths,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-6,
-        "drop_path_rate": model.drop_path,
         "image_size": metadata.preprocessing.image_size,
     });
     if !model.grn {
-        config["layer_scale_init_value"] = json!(model.layer_scale.unwrap_or(0.0));
+        config["layer_scale_init_value"] = json!(if model.layer_scale { LAYER_SCALE_INIT } else { 0.0 });
     }
     if model.classes > 0 {
         config["id2label"] = json!(labels().collect::<BTreeMap<_, _>>());
@@ -91,20 +90,44 @@ pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Va
     config
 }
 
-/// transformers' `preprocessor_config.json`. It has no warping below 384 pixels, so that pictures of small models that
-/// are not square are cropped there.
+/// transformers' `preprocessor_config.json`: that of ConvNeXt where it does the same, which warps from 384 pixels on and
+/// crops below; else another processor that does.
 pub(super) fn image_processor(metadata: &WeightMetadata) -> Value {
     let preprocessing = &metadata.preprocessing;
-    json!({
-        "image_processor_type": "ConvNextImageProcessor",
+    let size = preprocessing.image_size;
+    let mut processor = json!({
         "do_resize": true,
-        "size": { "shortest_edge": preprocessing.image_size },
-        "crop_pct": preprocessing.crop.unwrap_or(1.0),
-        "resample": BICUBIC,
+        "resample": preprocessing.interpolation.pillow_number(),
         "do_rescale": true,
         "rescale_factor": 1.0 / 255.0,
         "do_normalize": true,
         "image_mean": preprocessing.mean,
         "image_std": preprocessing.std,
-    })
+    });
+    let others = match preprocessing.crop {
+        Some(crop) if size < TRANSFORMERS_WARP_FROM => json!({
+            "image_processor_type": "ConvNextImageProcessor",
+            "size": { "shortest_edge": size },
+            "crop_pct": crop,
+        }),
+        None if size >= TRANSFORMERS_WARP_FROM => json!({
+            "image_processor_type": "ConvNextImageProcessor",
+            "size": { "shortest_edge": size },
+            "crop_pct": 1.0,
+        }),
+        Some(crop) => json!({
+            "image_processor_type": "BitImageProcessor",
+            "size": { "shortest_edge": (size as f64 / crop).floor() as usize },
+            "do_center_crop": true,
+            "crop_size": { "height": size, "width": size },
+        }),
+        None => json!({
+            "image_processor_type": "ViTImageProcessor",
+            "size": { "height": size, "width": size },
+        }),
+    };
+    for (key, value) in others.as_object().into_iter().flatten() {
+        processor[key] = value.clone();
+    }
+    processor
 }

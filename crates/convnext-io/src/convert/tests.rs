@@ -1,8 +1,9 @@
 use std::fs;
 
-use convnext_core::{ClassNames, FcmaeConfig, Preprocessing, find_model};
+use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, find_model};
 
 use super::*;
+use crate::hub::HubConfig;
 use crate::test_files::{arrays_of, by_name, speck};
 use crate::{read_header, read_weights, shapes};
 
@@ -17,6 +18,16 @@ fn weights(kind: WeightKind, names: &[&str]) -> WeightFile {
     }
 }
 
+/// The same model, with the stem that the official code has if it is for that.
+fn original_for(original: &WeightFile, naming: Naming) -> WeightFile {
+    let WeightKind::Classifier { model } = &original.metadata.kind else { panic!("no classifier") };
+    let stem_stride = if naming == Naming::Official { 4 } else { model.stem_stride };
+    weights(
+        WeightKind::Classifier { model: ModelConfig { stem_stride, ..model.clone() } },
+        &original.metadata.classes.0.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+}
+
 /// A small model, in timm with linear layers or with convolutions.
 fn model(name: &str) -> ModelConfig {
     ModelConfig { name: name.into(), depths: [1, 2, 1, 1], ..speck() }
@@ -25,11 +36,12 @@ fn model(name: &str) -> ModelConfig {
 #[test]
 fn every_convention_and_form_gives_the_tensors_back() {
     let folder = tempfile::tempdir().unwrap();
-    let v1 = ModelConfig { grn: false, layer_scale: Some(1e-6), ..model("custom") };
+    let v1 = ModelConfig { grn: false, layer_scale: true, ..model("custom") };
     for model in [model("custom"), model("atto"), v1, ModelConfig { classes: 0, ..model("custom") }] {
         let names: &[&str] = if model.classes > 0 { &["cat", "dog"] } else { &[] };
         let original = weights(WeightKind::Classifier { model }, names);
         for naming in CONVENTIONS {
+            let original = original_for(&original, naming);
             for ending in ["safetensors", "pt", "bin"] {
                 let out = folder.path().join(format!("weights.{ending}"));
                 assert_eq!(write_converted(&out, &original, naming).unwrap(), std::slice::from_ref(&out));
@@ -70,8 +82,11 @@ fn names_and_shapes_are_those_of_the_other_program() {
 #[test]
 fn of_an_autoencoder_the_encoder_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let encoder = ModelConfig { classes: 0, ..model("custom") };
-    let original = weights(WeightKind::Fcmae { fcmae: FcmaeConfig::new(encoder.clone()) }, &[]);
+    let encoder = ModelConfig { classes: 0, stem_stride: 4, ..model("custom") };
+    let original = weights(
+        WeightKind::Fcmae { fcmae: FcmaeConfig::new(encoder.clone()), objective: FcmaeObjective::default() },
+        &[],
+    );
     for naming in CONVENTIONS {
         let out = folder.path().join("encoder.safetensors");
         write_converted(&out, &original, naming).unwrap();
@@ -112,13 +127,56 @@ fn folders_hold_what_the_packages_look_for() {
 
 #[test]
 fn what_the_other_program_does_not_have_is_refused() {
-    let both = ModelConfig { layer_scale: Some(1e-6), ..model("custom") };
+    let both = ModelConfig { layer_scale: true, ..model("custom") };
     let both = weights(WeightKind::Classifier { model: both }, &[]);
     let refused = |weights: &WeightFile, out: &str, naming| {
         write_converted(Path::new(out), weights, naming).unwrap_err().to_string()
     };
     assert!(refused(&both, "x.safetensors", Naming::HuggingFace).contains("--to timm"));
+    let of_stem = |stem_stride, layer_scale| {
+        let model = ModelConfig { stem_stride, layer_scale, ..model("custom") };
+        weights(WeightKind::Classifier { model }, &[])
+    };
+    for out in ["x.safetensors", "x.pt", "x"] {
+        assert!(refused(&of_stem(2, false), out, Naming::Timm).contains("--to hf"));
+        assert!(refused(&of_stem(2, false), out, Naming::Official).contains("stems of 4 pixels"));
+        assert!(refused(&of_stem(1, false), out, Naming::Official).contains("--to timm or --to hf"));
+        assert!(refused(&of_stem(2, true), out, Naming::Timm).contains("convnext export"));
+        assert!(refused(&of_stem(4, true), out, Naming::Official).contains("both GRN and LayerScale"));
+    }
     let plain = weights(WeightKind::Classifier { model: find_model("micro").unwrap().config() }, &[]);
     assert!(refused(&plain, "folder", Naming::Official).contains(".pt"));
     assert!(refused(&plain, "no/such/folder/x.pt", Naming::Official).contains("no/such/folder/x.pt"));
+}
+
+#[test]
+fn preprocessing_comes_back_from_the_files_of_the_packages() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ModelConfig { classes: 2, stem_stride: 4, input_channels: 3, ..model("custom") };
+    for (number, interpolation) in Interpolation::PILLOW.into_iter().enumerate() {
+        for (image_size, crop) in [(64, None), (64, Some(0.95)), (448, None), (448, Some(0.9))] {
+            let own = Preprocessing {
+                image_size,
+                crop,
+                mean: vec![0.25, 0.5, 0.75],
+                std: vec![0.5, 0.25, 0.125],
+                interpolation,
+            };
+            let mut original = weights(WeightKind::Classifier { model: model.clone() }, &["cat", "dog"]);
+            original.metadata.preprocessing = own.clone();
+            for naming in [Naming::Timm, Naming::HuggingFace] {
+                let out = folder.path().join(format!("{naming:?}-{number}-{image_size}-{crop:?}"));
+                let written = write_converted(&out, &original, naming).unwrap();
+                let config = HubConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
+                assert_eq!(config.remarks, Vec::<String>::new());
+                let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
+                // A share of the size comes back as pixels.
+                if naming == Naming::HuggingFace && image_size == 448 && crop.is_some() {
+                    assert_eq!((448.0 / found.crop.unwrap()).floor(), (448.0_f64 / 0.9).floor());
+                    found.crop = crop;
+                }
+                assert_eq!(found, own, "{naming:?}");
+            }
+        }
+    }
 }

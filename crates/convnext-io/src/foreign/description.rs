@@ -4,7 +4,7 @@ use std::path::Path;
 
 use convnext_core::{IMAGENET_1K_CLASSES, Preprocessing, WeightMetadata, imagenet_1k_classes};
 
-use crate::hub::HubConfig;
+use crate::hub::{HubConfig, HubError};
 
 /// Beside weights of timm and transformers.
 const CONFIG: &str = "config.json";
@@ -14,44 +14,70 @@ const PREPROCESSOR: &str = "preprocessor_config.json";
 /// What stands in the names of official files that were trained on larger images (facts B8).
 const LARGER_SIZES: [(&str, usize); 2] = [("384", 384), ("512", 512)];
 
+/// What is known of a foreign model, and what of it is not done as it says, in words.
+pub(super) struct Completed {
+    pub(super) metadata: WeightMetadata,
+    pub(super) remarks: Vec<String>,
+}
+
 /// Completes what shapes told: by the configuration of timm or transformers beside the file, if it is of such a model;
 /// by the size in an official file's name; and by the names of ImageNet's classes where there are a thousand.
 ///
-/// What makes no sense for this model is left aside, because a `config.json` may be of anything.
-pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
-    let stated = beside(path).and_then(|stated| with_stated(&metadata, &stated));
+/// What makes no sense for this model is left aside, because a `config.json` may be of anything; a remark says so.
+pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
+    let (stated, mut remarks) = match beside(path) {
+        None => (None, Vec::new()),
+        Some(Err(error)) => (None, vec![format!("{error}: {NOT_USED}")]),
+        Some(Ok(stated)) => {
+            let file = path.with_file_name(CONFIG);
+            let found = with_stated(&metadata, &stated);
+            let remark = |text: &String| format!("beside {}: {text}", path.display());
+            match found {
+                Ok(found) => (Some(found), stated.remarks.iter().map(remark).collect()),
+                Err(why) => (None, vec![format!("{}: {why}: {NOT_USED}", file.display())]),
+            }
+        }
+    };
+    let is_described = stated.is_some();
     let mut metadata = stated.unwrap_or_else(|| with_size_of_name(path, metadata));
+    if !is_described && !remarks.is_empty() {
+        let Preprocessing { image_size, .. } = metadata.preprocessing;
+        remarks.push(format!("images are prepared with {image_size} px and the statistics of ImageNet"));
+    }
     if metadata.classes.is_empty() && metadata.kind.backbone().classes == IMAGENET_1K_CLASSES {
         metadata.classes = imagenet_1k_classes();
     }
-    metadata
+    Completed { metadata, remarks }
 }
 
-fn beside(path: &Path) -> Option<HubConfig> {
+/// What becomes of a configuration that does not fit.
+const NOT_USED: &str = "it is not used";
+
+fn beside(path: &Path) -> Option<Result<HubConfig, HubError>> {
     let [config, preprocessor] = [CONFIG, PREPROCESSOR].map(|name| path.with_file_name(name));
-    if !config.is_file() {
-        return None;
-    }
-    HubConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())).ok()
+    config
+        .is_file()
+        .then(|| HubConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())))
 }
 
-/// `None` when the configuration is of another model.
-fn with_stated(metadata: &WeightMetadata, stated: &HubConfig) -> Option<WeightMetadata> {
+/// The reason when the configuration is of another model. Of an encoder alone it may tell the classes of its head.
+fn with_stated(metadata: &WeightMetadata, stated: &HubConfig) -> Result<WeightMetadata, String> {
     let classes = metadata.kind.backbone().classes;
-    if stated.classes.is_some_and(|stated| stated != classes) {
-        return None;
+    if let Some(stated) = stated.classes.filter(|&stated| stated != classes && classes > 0) {
+        return Err(format!("it states {stated} classes, but the weights have {classes}"));
     }
+    let names = stated.class_names.clone().filter(|names| names.len() == classes);
     let described = WeightMetadata {
         preprocessing: stated.preprocessing(metadata.preprocessing.clone()),
-        classes: stated.class_names.clone().unwrap_or_default(),
+        classes: names.unwrap_or_default(),
         ..metadata.clone()
     };
     if described.validate().is_ok() {
-        return Some(described);
+        return Ok(described);
     }
     // Some lists name two classes alike.
     let unnamed = WeightMetadata { classes: metadata.classes.clone(), ..described };
-    unnamed.validate().is_ok().then_some(unnamed)
+    unnamed.validate().map(|()| unnamed).map_err(|error| error.to_string())
 }
 
 fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
@@ -93,15 +119,15 @@ mod tests {
             ("convnextv2_base_22k_224_ema.pt", 224, Some(0.875)),
             ("mine_384.pt", 224, Some(0.875)),
         ] {
-            let found = complete(Path::new(name), metadata(2)).preprocessing;
+            let found = complete(Path::new(name), metadata(2)).metadata.preprocessing;
             assert_eq!((found.image_size, found.crop), (size, crop), "{name}");
         }
     }
 
     #[test]
     fn a_thousand_classes_are_those_of_imagenet() {
-        assert_eq!(complete(Path::new("x"), metadata(1000)).classes.name(0), "tench");
-        assert!(complete(Path::new("x"), metadata(999)).classes.is_empty());
+        assert_eq!(complete(Path::new("x"), metadata(1000)).metadata.classes.name(0), "tench");
+        assert!(complete(Path::new("x"), metadata(999)).metadata.classes.is_empty());
     }
 
     #[test]
@@ -118,18 +144,46 @@ mod tests {
         let timm = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "pretrained_cfg":
             {"input_size": [3, 288, 288], "crop_pct": 0.95, "mean": [0.5, 0.5, 0.5], "std": [0.1, 0.2, 0.3]}}"#;
         let found = described(timm, None);
-        assert_eq!(found.classes.0, ["cat", "dog"]);
-        let expected =
-            Preprocessing { image_size: 288, crop: Some(0.95), mean: vec![0.5; 3], std: vec![0.1, 0.2, 0.3] };
-        assert_eq!(found.preprocessing, expected);
-        // Of another model, of another kind of file, with names that stand twice, with statistics of other channels.
-        assert_eq!(described(r#"{"num_classes": 3, "label_names": ["a", "b", "c"]}"#, None), metadata(2));
-        assert_eq!(described("no JSON", None), metadata(2));
-        assert_eq!(described(r#"{"label_names": ["a", "a"]}"#, None), metadata(2));
-        assert_eq!(described(r#"{"mean": [0.5]}"#, None), metadata(2));
+        assert_eq!((found.metadata.classes.0, found.remarks), (names(&["cat", "dog"]), names(&[])));
+        let expected = Preprocessing {
+            crop: Some(0.95),
+            mean: vec![0.5; 3],
+            std: vec![0.1, 0.2, 0.3],
+            ..Preprocessing::for_size(288, 3)
+        };
+        assert_eq!(found.metadata.preprocessing, expected);
+        // Of another model, of another kind of file, with values of other channels: said and left aside.
+        for (config, why) in [
+            (r#"{"num_classes": 3, "label_names": ["a", "b", "c"]}"#, "states 3 classes"),
+            ("no JSON", "config.json"),
+            (r#"{"mean": [0.5, 0.5]}"#, "number of"),
+            (r#"{"std": [0.5, 0, 0.5]}"#, "std is"),
+        ] {
+            let found = described(config, None);
+            assert_eq!(found.metadata, metadata(2), "{config}");
+            assert!(found.remarks[0].contains(why), "{config}: {:?}", found.remarks);
+            assert!(found.remarks[1].contains("224 px"), "{config}: {:?}", found.remarks);
+        }
+        // Names that stand twice are no names.
+        let found = described(r#"{"label_names": ["a", "a"]}"#, None);
+        assert_eq!((found.metadata, found.remarks.len()), (metadata(2), 0));
         let transformers = r#"{"id2label": {"0": "ant", "1": "bee"}}"#;
-        let found = described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#));
+        let found =
+            described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#)).metadata;
         assert_eq!(found.classes.0, ["ant", "bee"]);
         assert_eq!((found.preprocessing.image_size, found.preprocessing.crop), (384, None));
+    }
+
+    #[test]
+    fn an_encoder_alone_is_prepared_as_its_classifier_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "mean": 0.5}"#;
+        fs::write(folder.path().join(CONFIG), config).unwrap();
+        let found = complete(&folder.path().join("model.safetensors"), metadata(0));
+        assert_eq!((found.metadata.classes.len(), found.metadata.preprocessing.mean), (0, vec![0.5; 3]));
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
     }
 }

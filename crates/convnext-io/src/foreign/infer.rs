@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    ClassNames, DecoderConfig, EncoderKind, Family, FcmaeConfig, MODELS, ModelConfig, Preprocessing, STAGES,
-    WeightKind, WeightMetadata,
+    ClassNames, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing,
+    STAGES, WeightKind, WeightMetadata,
 };
 
 use super::bad_tensor;
@@ -18,8 +18,7 @@ const CUSTOM: &str = "custom";
 
 /// What tensors of these official names and dense shapes belong to.
 ///
-/// What no shape can tell is as in the paper: LayerScale 1e-6, no drop path, mask ratio 0.6, normalised
-/// targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
+/// What no shape can tell is as in the paper: mask ratio 0.6, normalised targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
 ///
 /// # Errors
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
@@ -79,18 +78,12 @@ impl Found<'_> {
             grn: self.has("decoder.0.grn.gamma"),
             layer_scale: self.has("decoder.0.gamma"),
         };
-        let fcmae = FcmaeConfig {
-            encoder,
-            encoder_kind: EncoderKind::Sparse,
-            decoder,
-            mask_ratio: 0.6,
-            normalize_target: true,
-        };
+        let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
         let mut expected = shapes::backbone(ENCODER, &fcmae.encoder);
         expected.extend(shapes::decoder_ends(&fcmae, values));
         expected.extend(shapes::decoder_blocks(&fcmae.decoder));
-        Ok((WeightKind::Fcmae { fcmae }, expected))
+        Ok((WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() }, expected))
     }
 
     /// The configuration of a backbone, of 0 classes.
@@ -114,21 +107,9 @@ impl Found<'_> {
             depths[stage] = self.count_blocks(&format!("{prefix}stages.{stage}"))?;
         }
         let grn = self.has(&format!("{prefix}stages.0.0.grn.gamma"));
-        let layer_scale =
-            self.has(&format!("{prefix}stages.0.0.gamma")).then_some(Family::V1.layer_scale()).flatten();
-        let name = name_of(depths, widths, grn, layer_scale.is_some()).to_owned();
-        Ok(ModelConfig {
-            name,
-            depths,
-            widths,
-            grn,
-            layer_scale,
-            classes: 0,
-            input_channels,
-            stem_stride,
-            drop_path: 0.0,
-            head_init_scale: 1.0,
-        })
+        let layer_scale = self.has(&format!("{prefix}stages.0.0.gamma"));
+        let name = name_of(depths, widths, grn, layer_scale).to_owned();
+        Ok(ModelConfig { name, depths, widths, grn, layer_scale, classes: 0, input_channels, stem_stride })
     }
 
     fn values_per_patch(&self, encoder: &ModelConfig) -> Result<usize, IoError> {
@@ -181,7 +162,7 @@ fn name_of(depths: [usize; STAGES], widths: [usize; STAGES], grn: bool, layer_sc
     let row = MODELS.iter().find(|size| {
         let config = size.config();
         (config.depths, config.widths) == (depths, widths)
-            && (config.grn, config.layer_scale.is_some()) == (grn, layer_scale)
+            && (config.grn, config.layer_scale) == (grn, layer_scale)
     });
     row.map_or(CUSTOM, |size| size.name)
 }

@@ -1,4 +1,6 @@
-use convnext_core::{DecoderConfig, FcmaeConfig, MODELS, ModelConfig, WeightKind, find_model};
+use convnext_core::{
+    DecoderConfig, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, WeightKind, find_model,
+};
 
 use super::*;
 use crate::test_files::{arrays_of, by_name, foreign_file, speck};
@@ -10,6 +12,11 @@ fn classifier(model: ModelConfig) -> WeightKind {
 
 fn small() -> ModelConfig {
     ModelConfig { depths: [1, 2, 3, 1], widths: [2, 4, 5, 7], input_channels: 3, ..speck() }
+}
+
+/// An autoencoder of which nothing but the tensors is known.
+fn of_paper(fcmae: FcmaeConfig) -> WeightKind {
+    WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() }
 }
 
 /// A foreign file of these tensors is refused by both readers with each of the words.
@@ -29,8 +36,8 @@ fn find<'a>(arrays: &'a mut [NamedArray], name: &str) -> &'a mut NamedArray {
 
 #[test]
 fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
-    let v1 = ModelConfig { grn: false, layer_scale: Some(1e-6), ..small() };
-    let both = ModelConfig { layer_scale: Some(1e-6), ..small() };
+    let v1 = ModelConfig { grn: false, layer_scale: true, ..small() };
+    let both = ModelConfig { layer_scale: true, ..small() };
     let neither = ModelConfig { grn: false, ..small() };
     let decoder = DecoderConfig { depth: 3, width: 6, grn: false, layer_scale: true };
     let fcmae = FcmaeConfig { decoder, ..FcmaeConfig::new(ModelConfig { input_channels: 2, ..small() }) };
@@ -41,8 +48,8 @@ fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
         (classifier(ModelConfig { stem_stride: 2, ..v1.clone() }), 112),
         (classifier(ModelConfig { stem_stride: 4, ..both }), 224),
         (classifier(neither), 32),
-        (WeightKind::Fcmae { fcmae: fcmae.clone() }, 32),
-        (WeightKind::Fcmae { fcmae: FcmaeConfig::new(ModelConfig { stem_stride: 2, ..v1 }) }, 112),
+        (of_paper(fcmae.clone()), 32),
+        (of_paper(FcmaeConfig::new(ModelConfig { stem_stride: 2, ..v1 })), 112),
     ];
     for (kind, image_size) in cases {
         let arrays = arrays_of(&kind);
@@ -127,7 +134,7 @@ fn more_blocks_than_any_model_has_are_refused() {
 
 #[test]
 fn an_autoencoder_must_predict_its_patches() {
-    let mut arrays = arrays_of(&WeightKind::Fcmae { fcmae: FcmaeConfig::new(small()) });
+    let mut arrays = arrays_of(&of_paper(FcmaeConfig::new(small())));
     let stem = NamedArray::from_f32("encoder.downsample_layers.0.0.weight", [2, 3, 2, 2], &[0.0; 24]);
     *find(&mut arrays, "encoder.downsample_layers.0.0.weight") = stem;
     check_refused(&arrays, &["pred.weight", "predicts 192 values", "3 x 16 x 16"]);

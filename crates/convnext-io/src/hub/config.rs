@@ -3,18 +3,20 @@
 //! timm's `config.json` holds a `pretrained_cfg` (`timm/models/_hub.py`, `save_config_for_hf`), the `transformers` of
 //! Hugging Face spread the same over `config.json` and `preprocessor_config.json` (`ConvNextImageProcessor`).
 
+mod description;
+mod processor;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use convnext_core::{ClassNames, Preprocessing};
+use convnext_core::{COLOURS, ClassNames, Interpolation, Preprocessing};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use self::description::Description;
+use self::processor::ImageProcessor;
 use super::HubError;
-
-/// Images from this size on are warped by `ConvNextImageProcessor`, smaller ones cropped.
-const TRANSFORMERS_WARP_FROM: usize = 384;
 
 /// How a picture becomes a square in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,18 +35,20 @@ pub struct HubConfig {
     pub image_size: Option<usize>,
     /// How pictures become squares in evaluation.
     pub crop: Option<HubCrop>,
-    /// Mean of each channel, subtracted from values in [0, 1].
+    /// Mean of each channel, subtracted from values in [0, 1]; a single one is for all channels.
     pub mean: Option<Vec<f32>>,
-    /// Standard deviation of each channel, divided by.
+    /// Standard deviation of each channel, divided by; a single one is for all channels.
     pub std: Option<Vec<f32>>,
-    /// The way of resizing in timm's words, such as `bicubic`.
-    pub interpolation: Option<String>,
+    /// The filter of the resizing.
+    pub interpolation: Option<Interpolation>,
     /// Classes of the head; 0 for an encoder alone.
     pub classes: Option<usize>,
     /// Their names, in the order of the logits.
     pub class_names: Option<ClassNames>,
     /// The licence of the weights.
     pub licence: Option<String>,
+    /// What cannot be done as it says, by the name of the field, and what is done instead.
+    pub remarks: Vec<String>,
 }
 
 impl HubConfig {
@@ -55,147 +59,60 @@ impl HubConfig {
     /// [`HubError::BadConfig`] for what is no JSON, a field of another type, or images that are no squares;
     /// [`HubError::Cache`] for a file that cannot be read.
     pub fn read(config: &Path, preprocessor: Option<&Path>) -> Result<Self, HubError> {
+        let no_squares = |path: &Path| HubError::BadConfig {
+            path: path.to_owned(),
+            why: "the images that it states are no squares".into(),
+        };
         let described: Description = read_json(config)?;
         let processor: Option<ImageProcessor> = preprocessor.map(read_json).transpose()?;
-        let stated = described.into_config();
-        let stated = match processor {
-            Some(processor) => processor.into_config(stated),
-            None => stated,
-        };
-        stated.ok_or_else(|| HubError::BadConfig {
-            path: preprocessor.unwrap_or(config).to_owned(),
-            why: "the images that it states are no squares".into(),
-        })
+        // What a processor says goes before what the description says.
+        match (processor, described.into_config()) {
+            (Some(processor), described) => {
+                let path = preprocessor.unwrap_or(config);
+                processor.into_config(described.unwrap_or_default()).ok_or_else(|| no_squares(path))
+            }
+            (None, described) => described.ok_or_else(|| no_squares(config)),
+        }
     }
 
-    /// How pictures are prepared: what is said here, and the rest as otherwise.
+    /// How pictures are prepared: what is said here, and the rest as otherwise. Statistics of colours become those of
+    /// other channels as in [`Preprocessing::for_channels`].
     pub fn preprocessing(&self, otherwise: Preprocessing) -> Preprocessing {
         let sized = match self.image_size {
             Some(size) => otherwise.at_size(size),
             None => otherwise,
         };
-        Preprocessing {
-            image_size: sized.image_size,
+        let channels = sized.channels();
+        let of_channels = |stated: &Option<Vec<f32>>, otherwise: Vec<f32>| match stated.as_deref() {
+            None => otherwise,
+            Some([one]) => vec![*one; channels],
+            Some(values) => values.to_vec(),
+        };
+        let stated = Preprocessing {
             crop: match self.crop {
                 Some(HubCrop::Centre(share)) => Some(share),
                 Some(HubCrop::Whole) => None,
                 None => sized.crop,
             },
-            mean: self.mean.clone().unwrap_or(sized.mean),
-            std: self.std.clone().unwrap_or(sized.std),
-        }
+            mean: of_channels(&self.mean, sized.mean),
+            std: of_channels(&self.std, sized.std),
+            interpolation: self.interpolation.unwrap_or(sized.interpolation),
+            ..sized
+        };
+        // A model that was adapted to other channels still states its colours.
+        let is_of_colours = stated.mean.len() == COLOURS && stated.std.len() == COLOURS;
+        if is_of_colours { stated.for_channels(channels) } else { stated }
     }
 }
 
-/// `config.json`, of either program.
-#[derive(Deserialize)]
-struct Description {
-    // timm's, with what it says about the weights either nested or, as in old files, beside the rest.
-    pretrained_cfg: Option<TimmConfig>,
-    #[serde(flatten)]
-    plain: TimmConfig,
-    // Those of transformers.
-    image_size: Option<Size>,
-    id2label: Option<Labels>,
-}
-
-/// timm's `pretrained_cfg`.
-#[derive(Default, Deserialize)]
-struct TimmConfig {
-    /// Channels, height, width.
-    input_size: Option<[usize; 3]>,
-    crop_pct: Option<f64>,
-    crop_mode: Option<String>,
-    interpolation: Option<String>,
-    mean: Option<Vec<f32>>,
-    std: Option<Vec<f32>>,
-    num_classes: Option<usize>,
-    label_names: Option<Labels>,
-    license: Option<String>,
-}
-
-/// `preprocessor_config.json` of transformers.
-#[derive(Deserialize)]
-struct ImageProcessor {
-    size: Option<Size>,
-    crop_pct: Option<f64>,
-    /// Pillow's number of a way of resizing.
-    resample: Option<u8>,
-    image_mean: Option<Vec<f32>>,
-    image_std: Option<Vec<f32>>,
-}
-
 /// A size as transformers writes it, in one of four ways.
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Size {
     Side(usize),
     Sides([usize; 2]),
     ShortestEdge { shortest_edge: usize },
     Box { height: usize, width: usize },
-}
-
-/// Names of classes, in order or by number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Labels {
-    InOrder(Vec<String>),
-    ByNumber(BTreeMap<String, String>),
-}
-
-impl Description {
-    /// `None` for images that are no squares.
-    fn into_config(self) -> Option<HubConfig> {
-        let Self { pretrained_cfg, plain, image_size, id2label } = self;
-        let timm = pretrained_cfg.unwrap_or_default();
-        let input =
-            timm.input_size.or(plain.input_size).map(|[_, height, width]| Size::Sides([height, width]));
-        let crop = match timm.crop_mode.or(plain.crop_mode).as_deref() {
-            None | Some("center") => timm.crop_pct.or(plain.crop_pct).map(HubCrop::Centre),
-            Some("squash") => Some(HubCrop::Whole),
-            Some(_) => None,
-        };
-        let labels = plain.label_names.or(timm.label_names).or(id2label).and_then(Labels::in_order);
-        let classes = plain.num_classes.or(timm.num_classes);
-        Some(HubConfig {
-            image_size: input.or(image_size).map(|size| size.side().ok_or(())).transpose().ok()?,
-            crop,
-            mean: timm.mean.or(plain.mean),
-            std: timm.std.or(plain.std),
-            interpolation: timm.interpolation.or(plain.interpolation),
-            classes: classes.or(labels.as_ref().map(Vec::len)),
-            class_names: labels.map(ClassNames),
-            licence: timm.license.or(plain.license),
-        })
-    }
-}
-
-impl ImageProcessor {
-    /// What it says goes before what the description says; `None` for images that are no squares.
-    fn into_config(self, described: Option<HubConfig>) -> Option<HubConfig> {
-        let side = self.size.map(|size| size.side().ok_or(())).transpose().ok()?;
-        let described = described?;
-        let image_size = side.or(described.image_size);
-        let crop = match image_size {
-            Some(size) if size >= TRANSFORMERS_WARP_FROM => Some(HubCrop::Whole),
-            _ => self.crop_pct.map(HubCrop::Centre),
-        };
-        let interpolation = self.resample.and_then(|number| match number {
-            0 => Some("nearest"),
-            1 => Some("lanczos"),
-            2 => Some("bilinear"),
-            3 => Some("bicubic"),
-            _ => None,
-        });
-        Some(HubConfig {
-            image_size,
-            crop: crop.or(described.crop),
-            mean: self.image_mean.or(described.mean),
-            std: self.image_std.or(described.std),
-            interpolation: interpolation.map(str::to_owned).or(described.interpolation),
-            ..described
-        })
-    }
 }
 
 impl Size {
@@ -208,6 +125,14 @@ impl Size {
     }
 }
 
+/// Names of classes, in order or by number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Labels {
+    InOrder(Vec<String>),
+    ByNumber(BTreeMap<String, String>),
+}
+
 impl Labels {
     /// The names in the order of the logits, if they count from 0 without gaps.
     fn in_order(self) -> Option<Vec<String>> {
@@ -216,6 +141,23 @@ impl Labels {
             Self::ByNumber(mut names) => {
                 (0..names.len()).map(|index| names.remove(&index.to_string())).collect()
             }
+        }
+    }
+}
+
+/// A number for all channels, or one for each.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Numbers {
+    One(f32),
+    Each(Vec<f32>),
+}
+
+impl Numbers {
+    fn into_list(self) -> Vec<f32> {
+        match self {
+            Self::One(number) => vec![number],
+            Self::Each(numbers) => numbers,
         }
     }
 }

@@ -171,7 +171,7 @@ impl Network<'_> {
         let hidden = self.gelu(&format!("{name}.gelu"), &hidden);
         let hidden = if model.grn { self.grn(&format!("{name}.grn"), &hidden) } else { hidden };
         let mut rows = self.linear(&format!("{name}.pwconv2"), &hidden);
-        if model.layer_scale.is_some() {
+        if model.layer_scale {
             let gamma = self.weight(&format!("{name}.gamma"));
             rows = self.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
         }

@@ -1,6 +1,6 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Preprocessing, WeightMetadata};
+use convnext_core::{COLOURS, Interpolation, Preprocessing, WeightMetadata};
 
 use super::messages::Entry;
 use super::{OnnxOptions, OnnxOutput};
@@ -21,12 +21,7 @@ pub(super) fn description(output: OnnxOutput) -> &'static str {
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
 pub(super) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
-    let of_weights = metadata.preprocessing.clone();
-    if of_weights.image_size == options.image_size {
-        of_weights
-    } else {
-        of_weights.at_size(options.image_size)
-    }
+    metadata.preprocessing.clone().at_size(options.image_size)
 }
 
 /// Names and values, in a fixed order.
@@ -39,6 +34,7 @@ pub(super) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> se
         entry("crop", serde_json::to_string(&preprocessing.crop)?),
         entry("mean", serde_json::to_string(&preprocessing.mean)?),
         entry("std", serde_json::to_string(&preprocessing.std)?),
+        entry("interpolation", preprocessing.interpolation.name().to_owned()),
         entry("preprocessing", in_words(&preprocessing)),
     ];
     if options.output == OnnxOutput::Logits && !metadata.classes.is_empty() {
@@ -62,8 +58,12 @@ fn in_words(preprocessing: &Preprocessing) -> String {
         }
         None => format!("resize to {size}x{size}, whatever the proportions"),
     };
+    let filter = match preprocessing.interpolation {
+        Interpolation::Nearest => "the nearest pixel".to_owned(),
+        other => format!("{} with antialiasing", other.name()),
+    };
     format!(
-        "decode to {pixels}; {square} (bicubic with antialiasing); divide by 255; subtract mean and divide by std, \
+        "decode to {pixels}; {square} ({filter}); divide by 255; subtract mean and divide by std, \
          channel by channel; order [batch, channels, height, width]"
     )
 }

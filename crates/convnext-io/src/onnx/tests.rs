@@ -8,7 +8,8 @@ mod runtime;
 use std::path::PathBuf;
 
 use convnext_core::{
-    ClassNames, FcmaeConfig, ModelConfig, Preprocessing, WeightKind, WeightMetadata, find_model,
+    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, WeightKind, WeightMetadata,
+    find_model,
 };
 use prost::Message;
 use tempfile::TempDir;
@@ -40,7 +41,7 @@ fn classifier(model: ModelConfig) -> WeightFile {
 fn autoencoder() -> WeightFile {
     let fcmae = FcmaeConfig::new(ModelConfig { stem_stride: 2, ..small() });
     let preprocessing = Preprocessing::for_size(32, 3);
-    let kind = WeightKind::Fcmae { fcmae };
+    let kind = WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() };
     weights(WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() })
 }
 

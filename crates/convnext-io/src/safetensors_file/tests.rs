@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
-use convnext_core::{ClassNames, FcmaeConfig, ModelConfig, Preprocessing, WeightKind};
+use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Preprocessing, WeightKind};
 use tempfile::TempDir;
 
 use super::*;
@@ -10,7 +10,7 @@ use crate::test_files::{arrays_of, by_name, file_with, random_numbers, speck};
 use crate::{Header, WeightFile, read_header, read_weights};
 
 fn metadata() -> WeightMetadata {
-    let model = ModelConfig { drop_path: 0.1, ..speck() };
+    let model = speck();
     WeightMetadata {
         kind: WeightKind::Classifier { model },
         preprocessing: Preprocessing::for_size(32, 1),
@@ -61,7 +61,7 @@ fn check_refused(path: &Path, words: &[&str]) {
 fn reading_gives_back_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let fcmae = WeightKind::Fcmae { fcmae: FcmaeConfig::new(speck()) };
+    let fcmae = WeightKind::Fcmae { fcmae: FcmaeConfig::new(speck()), objective: FcmaeObjective::default() };
     let autoencoder = WeightMetadata { kind: fcmae, classes: ClassNames::default(), ..metadata() };
     for (arrays, metadata) in [(arrays(), metadata()), (arrays_of(&autoencoder.kind), autoencoder)] {
         write_weights(&path, &arrays, &metadata).unwrap();
@@ -84,10 +84,10 @@ fn random_shapes_types_and_rates_survive() {
             let bytes = (0..size).map(|_| random(256) as u8).collect();
             arrays.push(NamedArray { name: format!("{}.{index}", random(9)), element_type, shape, bytes });
         }
-        // Rates with all their digits: without serde_json's `float_roundtrip` one in some comes back changed.
-        let drop_path = random(1 << 30) as f64 / (1_u64 << 30) as f64 * 0.937;
-        let model = ModelConfig { drop_path, ..speck() };
-        let metadata = WeightMetadata { kind: WeightKind::Classifier { model }, ..metadata() };
+        // Numbers with all their digits: without serde_json's `float_roundtrip` one in some comes back changed.
+        let crop = Some(random(1 << 30).max(1) as f64 / (1_u64 << 30) as f64 * 0.937);
+        let preprocessing = Preprocessing { crop, ..metadata().preprocessing };
+        let metadata = WeightMetadata { preprocessing, ..metadata() };
         write_weights(&path, &arrays, &metadata).unwrap();
         assert_eq!(read_weights(&path).unwrap(), WeightFile { arrays: by_name(arrays), metadata });
     }

@@ -94,7 +94,7 @@ fn a_training_checkpoint_of_timm_is_read_bit_for_bit() {
     let WeightKind::Classifier { model } = &read.metadata.kind else { panic!("{:?}", read.metadata) };
     let ModelConfig { name, depths, widths, grn, layer_scale, classes, .. } = model;
     assert_eq!((name.as_str(), depths, widths), ("custom", &[1, 1, 2, 1], &[2, 3, 4, 5]));
-    assert_eq!((grn, layer_scale, classes, model.stem_stride), (&true, &None, &3, 4));
+    assert_eq!((grn, layer_scale, classes, model.stem_stride), (&true, &false, &3, 4));
     assert_eq!(read.metadata.classes.name(2), "class_2");
     let safetensors = read_weights(&fixture("dense.safetensors")).unwrap();
     assert_eq!(read, safetensors);
@@ -107,7 +107,7 @@ fn a_training_checkpoint_of_timm_is_read_bit_for_bit() {
 fn a_sparse_autoencoder_becomes_dense() {
     let read = read_weights(&fixture("sparse.pt")).unwrap();
     assert_eq!(read.arrays, expected("sparse.safetensors"));
-    let WeightKind::Fcmae { fcmae } = &read.metadata.kind else { panic!("{:?}", read.metadata) };
+    let WeightKind::Fcmae { fcmae, .. } = &read.metadata.kind else { panic!("{:?}", read.metadata) };
     assert_eq!((fcmae.encoder.depths, fcmae.encoder.widths), ([1, 2, 1, 1], [2, 3, 4, 5]));
     assert_eq!((fcmae.decoder.depth, fcmae.decoder.width, fcmae.decoder.grn), (1, 4, true));
     assert_eq!(read, read_weights(&fixture("sparse.safetensors")).unwrap());

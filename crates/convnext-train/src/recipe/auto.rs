@@ -240,15 +240,7 @@ mod tests {
     fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
         let model = find_model(model).unwrap().config();
         let images = class_sizes.iter().sum();
-        finetuning(&Situation {
-            model: &model,
-            origin,
-            head_only: false,
-            images,
-            class_sizes,
-            image_size: None,
-        })
-        .unwrap()
+        finetuning(&Situation { model: &model, origin, head_only: false, images, class_sizes }).unwrap()
     }
 
     #[test]
@@ -284,14 +276,7 @@ mod tests {
         for model in ["micro", "base"] {
             let model = find_model(model).unwrap().config();
             let (origin, class_sizes) = (Origin::Pretrained, &[50; 10][..]);
-            let situation = Situation {
-                model: &model,
-                origin,
-                head_only: true,
-                images: 500,
-                class_sizes,
-                image_size: None,
-            };
+            let situation = Situation { model: &model, origin, head_only: true, images: 500, class_sizes };
             let rules = finetuning(&situation).unwrap();
             assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
             assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));

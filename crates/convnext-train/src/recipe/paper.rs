@@ -2,7 +2,7 @@
 
 use convnext_core::{Family, MODELS, ModelConfig, ModelSize};
 
-use super::reading::recipe_error;
+use super::{USUAL_SIZE, reading::recipe_error};
 use crate::{FinetuneRecipe, Origin, PretrainRecipe, Situation, TrainError};
 
 /// The choice that asks for the row that fits.
@@ -11,16 +11,16 @@ pub(super) const PAPER: &str = "paper";
 /// With at least so many classes, data is taken for ImageNet-22K, which has 21,841.
 const CLASSES_OF_22K: usize = 20_000;
 
-/// Pixels of the side of an image, where nobody asks for another one.
-const USUAL_SIZE: usize = 224;
-
 /// The name of the recipe for the row of Tables 9 to 13 (and of V1's release, which the paper compares with) that
-/// trains this model from this origin on so many classes at this size.
+/// trains this model from this origin on so many classes at this size, if one was asked for.
 ///
 /// # Errors
 /// [`TrainError::Recipe`] when the paper has no such row, with the rows that it has for the model.
-pub(super) fn finetuning_row(situation: &Situation<'_>) -> Result<String, TrainError> {
-    let size = situation.image_size.unwrap_or(USUAL_SIZE);
+pub(super) fn finetuning_row(
+    situation: &Situation<'_>,
+    image_size: Option<usize>,
+) -> Result<String, TrainError> {
+    let size = image_size.unwrap_or(USUAL_SIZE);
     let Some(model) = size_of(situation.model) else {
         let why = format!("'{}' is no model of the paper; {ADVICE}", situation.model.name);
         return Err(recipe_error(PAPER, why));
@@ -92,15 +92,9 @@ mod tests {
         let model = find_model(model).unwrap().config();
         let class_sizes = vec![10; classes];
         let images = 10 * classes;
-        let situation = Situation {
-            model: &model,
-            origin,
-            head_only: false,
-            images,
-            class_sizes: &class_sizes,
-            image_size,
-        };
-        finetuning_row(&situation).map_err(|error| error.to_string())
+        let situation =
+            Situation { model: &model, origin, head_only: false, images, class_sizes: &class_sizes };
+        finetuning_row(&situation, image_size).map_err(|error| error.to_string())
     }
 
     const OF_22K: Origin = Origin::Classifier { classes: 21_841 };

@@ -1,6 +1,6 @@
 //! What happens to pictures and batches.
 
-use convnext_core::{imagenet_mean, imagenet_std};
+use convnext_core::Preprocessing;
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -42,8 +42,10 @@ fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ran
 }
 
 impl AugmentationRecipe {
-    /// The transform for images of a size and so many channels.
-    pub fn transform(&self, image_size: usize, channels: usize) -> TrainTransform {
+    /// The transform for images that are evaluated with this preprocessing: same size, channels, statistics and
+    /// filter.
+    pub fn transform(&self, preprocessing: &Preprocessing) -> TrainTransform {
+        let Preprocessing { image_size, mean, std, interpolation, .. } = preprocessing.clone();
         let crop = match self.small_padding {
             Some(padding) if image_size <= SMALL_IMAGE => TrainCrop::Padded { padding },
             _ => TrainCrop::RandomResized { scale: self.crop_scale, ratio: self.crop_ratio },
@@ -58,8 +60,9 @@ impl AugmentationRecipe {
                 saturation: most,
             }),
             rand_augment: self.rand_augment,
-            mean: imagenet_mean(channels),
-            std: imagenet_std(channels),
+            mean,
+            std,
+            interpolation,
             erasing: is_on(self.random_erasing).map(|probability| RandomErasing { probability }),
         }
     }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegularizationRecipe {
-    /// Side of the images in pixels.
+    /// Side of the images in pixels; a recipe that states none suits any.
+    #[serde(default = "super::usual_size")]
     pub image_size: usize,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,

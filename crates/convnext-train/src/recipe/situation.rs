@@ -17,8 +17,6 @@ pub struct Situation<'a> {
     pub images: usize,
     /// Of these, the images of each class; empty without labels.
     pub class_sizes: &'a [usize],
-    /// The side of the images in pixels, if it was asked for.
-    pub image_size: Option<usize>,
 }
 
 /// Which weights a training starts from.

@@ -1,5 +1,6 @@
 //! Recipes, built in and of one's own.
 
+use convnext_core::Preprocessing;
 use convnext_data::TrainCrop;
 use toml::Value;
 
@@ -15,7 +16,8 @@ fn the_built_in_recipes_parse() {
     for name in FinetuneRecipe::names() {
         for start in [Start::Scratch, Start::Weights] {
             let recipe = FinetuneRecipe::load(name, &[], start).unwrap();
-            recipe.augmentation.transform(recipe.regularization.image_size, 3).validate().unwrap();
+            let preprocessing = Preprocessing::for_size(recipe.regularization.image_size, 3);
+            recipe.augmentation.transform(&preprocessing).validate().unwrap();
         }
     }
 }
@@ -153,10 +155,32 @@ fn bad_settings_are_named() {
         ("training.betas=[0.9, 1.0]", "beta is 1"),
         ("training.ema=1.5", "ema is 1.5"),
         ("training.learning_rate=nan", "learning rate is NaN"),
+        ("masking.ratio=1", "mask ratio is 1"),
     ] {
         let message = pretrain(&[setting]).unwrap_err();
         assert!(message.contains(expected), "{setting}: {message}");
     }
+}
+
+#[test]
+fn drop_path_and_the_fresh_head_have_their_ranges() {
+    for (setting, expected) in [
+        ("regularization.drop_path=1", "drop path is 1"),
+        ("regularization.drop_path=-0.5", "drop path is -0.5"),
+        ("from_weights.head_init=-1", "head initialisation is -1"),
+        ("from_weights.head_init=inf", "head initialisation is inf"),
+    ] {
+        let found =
+            FinetuneRecipe::load("plain", &[setting.to_owned()], Start::Weights).unwrap_err().to_string();
+        assert!(found.contains(expected), "{setting}: {found}");
+    }
+}
+
+#[test]
+fn a_recipe_without_a_size_suits_any() {
+    assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().masking.image_size, USUAL_SIZE);
+    let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap();
+    assert_eq!(finetune.regularization.image_size, USUAL_SIZE);
 }
 
 #[test]
@@ -209,8 +233,9 @@ fn another_length_keeps_the_share_of_the_warm_up() {
 #[test]
 fn small_images_are_padded_only_where_the_recipe_says() {
     let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
-    assert!(matches!(pretrain.transform(32, 3).crop, TrainCrop::RandomResized { .. }));
+    let at = |size| Preprocessing::for_size(size, 3);
+    assert!(matches!(pretrain.transform(&at(32)).crop, TrainCrop::RandomResized { .. }));
     let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
-    assert_eq!(finetune.transform(32, 3).crop, TrainCrop::Padded { padding: 4 });
-    assert!(matches!(finetune.transform(64, 3).crop, TrainCrop::RandomResized { .. }));
+    assert_eq!(finetune.transform(&at(32)).crop, TrainCrop::Padded { padding: 4 });
+    assert!(matches!(finetune.transform(&at(64)).crop, TrainCrop::RandomResized { .. }));
 }

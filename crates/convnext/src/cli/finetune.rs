@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::Seed;
 use convnext::data::LabelledData;
 use convnext::train::{
-    ClassWeights, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Situation, finetune,
+    FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Setting, Situation, finetune,
     read_metadata,
 };
 use convnext::write_report;
@@ -79,6 +79,15 @@ enum ClassWeightsName {
     Balanced,
 }
 
+impl ClassWeightsName {
+    fn in_toml(self) -> &'static str {
+        match self {
+            Self::Equal => "\"equal\"",
+            Self::Balanced => "\"balanced\"",
+        }
+    }
+}
+
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
     let (job, data) = plan(arguments, threads)?;
@@ -117,27 +126,22 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;
     let images = labels.open(&data, Seed(training.seed))?;
-    let of_weights = metadata.as_ref().map(|metadata| metadata.preprocessing.image_size);
     let situation = Situation {
         model: &model,
         origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
         head_only: matches!(arguments.freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &images.train.labels_per_class(),
-        image_size: training.image_size,
     };
-    let mut recipe = FinetuneRecipe::choose(&training.recipe, &training.settings, &situation)?;
-    let size = &mut recipe.regularization.image_size;
-    *size = training.image_size.or(of_weights.filter(|_| !training.recipe_knows_size())).unwrap_or(*size);
-    if let Some(weights) = arguments.class_weights {
-        recipe.regularization.class_weights = match weights {
-            ClassWeightsName::Equal => ClassWeights::Equal,
-            ClassWeightsName::Balanced => ClassWeights::Balanced,
-        };
-    }
+    let mut given = training.given(FinetuneRecipe::IMAGE_SIZE, metadata.as_ref());
+    given.flags.extend(
+        arguments.class_weights.map(|weights| {
+            Setting::new("regularization.class_weights", weights.in_toml(), "--class-weights")
+        }),
+    );
+    let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &situation)?;
     let patch = model.patch_size();
-    training.keep_reasons(&mut recipe.reasons);
-    training.adjust(&mut recipe.training, &mut recipe.regularization.image_size, patch);
+    training.shrink(&mut recipe.training, &mut recipe.regularization.image_size, patch, &mut recipe.reasons);
     let freeze = match arguments.freeze {
         FreezeName::Nothing => Freeze::Nothing,
         FreezeName::Encoder => Freeze::Encoder,

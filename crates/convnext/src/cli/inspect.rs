@@ -1,7 +1,7 @@
 //! `convnext inspect`
 
 use clap::Args;
-use convnext::core::{WeightKind, WeightMetadata};
+use convnext::core::{Interpolation, Preprocessing, WeightKind, WeightMetadata, imagenet_mean, imagenet_std};
 use convnext::io::{TensorInfo, read_header};
 use serde::Serialize;
 
@@ -93,23 +93,35 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
     let backbone = metadata.kind.backbone();
     let kind = match &metadata.kind {
         WeightKind::Classifier { model } => format!("classifier {} of {} classes", model.name, model.classes),
-        WeightKind::Fcmae { fcmae } => format!(
-            "masked autoencoder {} with a decoder of {} block(s) of {} channels, mask ratio {}",
-            fcmae.encoder.name, fcmae.decoder.depth, fcmae.decoder.width, fcmae.mask_ratio
+        WeightKind::Fcmae { fcmae, objective } => format!(
+            "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
+            fcmae.encoder.name,
+            fcmae.decoder.depth,
+            fcmae.decoder.width,
+            objective.mask_ratio,
+            if objective.normalize_target { "normalised" } else { "plain" }
         ),
     };
     let crop = match metadata.preprocessing.crop {
         Some(crop) => format!("centre crop {crop}"),
         None => "warped".to_owned(),
     };
+    let filter = match metadata.preprocessing.interpolation {
+        Interpolation::Bicubic => String::new(),
+        other => format!(", {} filter", other.name()),
+    };
     let mut text = format!(
-        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px and {} channel(s), {crop}",
+        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px and {} channel(s), {crop}{filter}",
         backbone.depths,
         backbone.widths,
         backbone.stem_stride,
         metadata.preprocessing.image_size,
         backbone.input_channels
     );
+    let Preprocessing { mean, std, .. } = &metadata.preprocessing;
+    if (mean, std) != (&imagenet_mean(mean.len()), &imagenet_std(std.len())) {
+        text.push_str(&format!("\nmean {mean:?}, standard deviation {std:?}"));
+    }
     match metadata.classes.0.as_slice() {
         [] => {}
         [first @ .., _] if first.len() >= MOST_CLASSES => {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
 use convnext::data::{Dataset, open_unlabelled};
-use convnext::train::{Origin, PretrainJob, PretrainRecipe, Pretrained, Situation, pretrain, read_metadata};
+use convnext::train::{
+    Origin, PretrainJob, PretrainRecipe, Pretrained, Setting, Situation, pretrain, read_metadata,
+};
 use convnext::write_report;
 
 use super::output::print_text;
@@ -33,16 +35,16 @@ pub(crate) struct PretrainArguments {
     /// Weights to start from: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     init: Option<Weights>,
-    /// Share of patches to remove [default: 0.6]
+    /// Share of patches to remove [default: that of the recipe, or of the weights, or 0.6]
     #[arg(long, value_name = "R", value_parser = values::share)]
     mask_ratio: Option<f64>,
-    /// How the encoder treats removed patches [default: sparse]
+    /// How the encoder treats removed patches [default: that of the weights, or sparse]
     #[arg(long, value_name = "KIND")]
     encoder: Option<EncoderName>,
-    /// Blocks of the decoder [default: 1]
+    /// Blocks of the decoder [default: that of the weights, or 1]
     #[arg(long, value_name = "N", value_parser = values::decoder_depth)]
     decoder_depth: Option<usize>,
-    /// Channels of the decoder [default: 512; 128 for the micro models]
+    /// Channels of the decoder [default: that of the weights, or 512; 128 for the micro models]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
     #[command(flatten)]
@@ -82,6 +84,9 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
     ))
 }
 
+/// The key that `--mask-ratio` stands for.
+const MASK_RATIO: &str = "masking.ratio";
+
 /// From what was typed to what will be run, and on what.
 fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
@@ -98,33 +103,30 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
         head_only: false,
         images: images.len(),
         class_sizes: &[],
-        image_size: training.image_size,
     };
-    let mut recipe = PretrainRecipe::choose(&training.recipe, &training.settings, &situation)?;
+    let mut given = training.given(PretrainRecipe::IMAGE_SIZE, metadata.as_ref());
+    given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
+    if let Some(WeightKind::Fcmae { objective, .. }) = metadata.as_ref().map(|metadata| &metadata.kind) {
+        given.weights.push(Setting::new(MASK_RATIO, objective.mask_ratio, values::OF_WEIGHTS));
+        let normalize = objective.normalize_target;
+        given.weights.push(Setting::new("masking.normalize_target", normalize, values::OF_WEIGHTS));
+    }
+    let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &situation)?;
 
-    let mut model = match metadata.as_ref().map(|metadata| &metadata.kind) {
-        Some(WeightKind::Fcmae { fcmae }) => FcmaeConfig { encoder: backbone, ..fcmae.clone() },
-        _ => FcmaeConfig {
-            mask_ratio: recipe.masking.ratio,
-            normalize_target: recipe.masking.normalize_target,
-            ..FcmaeConfig::new(backbone)
+    let model = match metadata.map(|metadata| metadata.kind) {
+        Some(WeightKind::Fcmae { fcmae, .. }) => FcmaeConfig { encoder: backbone, ..fcmae },
+        _ => FcmaeConfig::new(backbone),
+    };
+    let model = FcmaeConfig {
+        encoder_kind: encoder.map_or(model.encoder_kind, EncoderKind::from),
+        decoder: DecoderConfig {
+            depth: decoder_depth.unwrap_or(model.decoder.depth),
+            width: decoder_width.unwrap_or(model.decoder.width),
+            ..model.decoder
         },
+        ..model
     };
-    model.mask_ratio = mask_ratio.unwrap_or(model.mask_ratio);
-    model.encoder_kind = encoder.map_or(model.encoder_kind, EncoderKind::from);
-    model.decoder = DecoderConfig {
-        depth: decoder_depth.unwrap_or(model.decoder.depth),
-        width: decoder_width.unwrap_or(model.decoder.width),
-        ..model.decoder
-    };
-
-    let of_weights = metadata.map(|metadata| metadata.preprocessing.image_size);
-    let size = &mut recipe.masking.image_size;
-    *size = training.image_size.or(of_weights.filter(|_| !training.recipe_knows_size())).unwrap_or(*size);
-    recipe.masking.ratio = model.mask_ratio;
-    recipe.masking.normalize_target = model.normalize_target;
     let patch = model.encoder.patch_size();
-    training.keep_reasons(&mut recipe.reasons);
-    training.adjust(&mut recipe.training, &mut recipe.masking.image_size, patch);
+    training.shrink(&mut recipe.training, &mut recipe.masking.image_size, patch, &mut recipe.reasons);
     Ok((PretrainJob { run: training.settings(data, init, threads), model, recipe }, images))
 }

@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let reconstructor =
         Reconstructor::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let grid = reconstructor.grid()?;
-    let ratio = arguments.mask_ratio.unwrap_or(reconstructor.config().mask_ratio);
+    let ratio = arguments.mask_ratio.unwrap_or(reconstructor.objective().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
     fs::create_dir_all(&arguments.out).map_err(|error| {
         anyhow::anyhow!(

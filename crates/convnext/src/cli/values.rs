@@ -8,11 +8,14 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{
-    COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, find_model,
+    COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, WeightMetadata,
+    find_model,
 };
 use convnext::data::{Cache, OnCorrupt, Orientation, is_collection};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
-use convnext::train::{Continue, Length, Reading, RunSettings, TrainError, TrainingRecipe, available_memory};
+use convnext::train::{
+    Continue, Given, Length, Reading, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
+};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -211,7 +214,7 @@ pub(crate) struct TrainingArguments {
     /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
-    /// Side of the images in pixels [default: that of the weights, or 224]
+    /// Side of the images in pixels [default: that of a recipe made for one, or of the weights, or 224]
     #[arg(long, value_name = "N", value_parser = image_size)]
     pub(crate) image_size: Option<usize>,
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
@@ -309,6 +312,9 @@ impl PictureArguments {
     }
 }
 
+/// Where a value of the weights to start from comes from, in words.
+pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
+
 /// How long a training is that is only tried.
 const QUICK_STEPS: Length = Length::Steps(4);
 
@@ -316,36 +322,72 @@ const QUICK_STEPS: Length = Length::Steps(4);
 const QUICK_PATCHES: usize = 2;
 
 impl TrainingArguments {
-    /// Whether the recipe is one that was made for a size of images.
-    pub(crate) fn recipe_knows_size(&self) -> bool {
-        self.recipe.starts_with("paper")
+    /// What is given for the recipe, whose side of images stands under `image_size`.
+    pub(crate) fn given(&self, image_size: &'static str, weights: Option<&WeightMetadata>) -> Given {
+        let batch = match self.batch_size {
+            Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
+            Some(BatchSize::Auto) | None => None,
+        };
+        let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
+        let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
+        let size = |size| Setting::new(image_size, size, "--image-size");
+        let of_weights =
+            |weights: &WeightMetadata| Setting::new(image_size, weights.preprocessing.image_size, OF_WEIGHTS);
+        let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
+        let given = Given {
+            flags: flags.into_iter().flatten().collect(),
+            settings: self.settings.clone(),
+            weights: weights.map(of_weights).into_iter().collect(),
+        };
+        self.warn_of_overruled(&given, image_size);
+        given
     }
 
-    /// Leaves out the reasons for what was typed otherwise.
-    pub(crate) fn keep_reasons(&self, reasons: &mut Vec<String>) {
-        let has_length = self.epochs.is_some() || self.steps.is_some() || self.quick;
-        let typed = [
-            (has_length, "epochs"),
-            (self.batch_size.is_some() || self.quick, "batch_size"),
-            (self.lr.is_some(), "learning_rate"),
-        ];
-        let is_typed = |key: &str| typed.iter().any(|&(typed, end)| typed && key.ends_with(end));
-        reasons.retain(|reason| !reason.split(' ').next().is_some_and(is_typed));
+    /// Flags that decide something without being a value of its key go before `--set` as well.
+    fn warn_of_overruled(&self, given: &Given, image_size: &str) {
+        let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
+        for (flag, is_given, key) in [
+            ("--epochs", self.epochs.is_some(), "training.epochs"),
+            ("--steps", self.steps.is_some(), "training.epochs"),
+            ("--batch-size auto", is_automatic, "training.batch_size"),
+            ("--quick", self.quick, "training.batch_size"),
+            ("--quick", self.quick, image_size),
+        ] {
+            if is_given && given.is_set(key) {
+                log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
+            }
+        }
     }
 
-    /// Writes what was typed over what the recipe says; `patch` is the model's, in pixels.
-    pub(crate) fn adjust(&self, recipe: &mut TrainingRecipe, image_size: &mut usize, patch: usize) {
+    /// With `--quick`, makes everything small that no flag of its own decides, but for the images; `patch` is the
+    /// model's, in pixels. And leaves out the reasons for what was decided otherwise.
+    pub(crate) fn shrink(
+        &self,
+        recipe: &mut TrainingRecipe,
+        image_size: &mut usize,
+        patch: usize,
+        reasons: &mut Vec<String>,
+    ) {
+        let (batch_size, accumulate) = (recipe.batch_size, recipe.accumulate);
         if self.quick {
             recipe.shrink();
             *image_size = (*image_size).min(QUICK_PATCHES * patch);
+            reasons.push(format!("images of {image_size} px and batches of at most a few: from --quick"));
         }
-        if let Some(BatchSize::Count(count)) = self.batch_size {
-            recipe.batch_size = count;
+        if matches!(self.batch_size, Some(BatchSize::Count(_))) {
+            recipe.batch_size = batch_size;
         }
-        recipe.accumulate = self.accumulate.unwrap_or(recipe.accumulate);
-        if let Some(rate) = self.lr {
-            (recipe.learning_rate, recipe.base_learning_rate) = (Some(rate), None);
+        if self.accumulate.is_some() {
+            recipe.accumulate = accumulate;
         }
+        let has_length = self.epochs.is_some() || self.steps.is_some() || self.quick;
+        let decided =
+            [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
+        let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
+        reasons.retain(|reason| {
+            let mut words = reason.split(' ');
+            !(words.next().is_some_and(is_decided) && words.next() == Some("="))
+        });
     }
 
     /// What every run needs to know.
@@ -384,7 +426,9 @@ impl TrainingArguments {
         };
         let mut asked = self.model.map_or_else(|| found.clone(), ModelSize::config);
         asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
-        let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.stem_stride);
+        let shape = |config: &ModelConfig| {
+            (config.depths, config.widths, config.grn, config.layer_scale, config.stem_stride)
+        };
         if shape(&asked) == shape(found) {
             let (found_channels, asked) =
                 (found.input_channels, self.channels.unwrap_or(found.input_channels));

@@ -167,7 +167,7 @@ fn metadata_that_asks_for_the_impossible() {
         (r#""widths":[16"#, r#""widths":[0"#),
         (r#""depths":[1"#, r#""depths":[0"#),
         (r#""input_channels":3"#, r#""input_channels":0"#),
-        (r#""drop_path":0.0"#, r#""drop_path":-1.0"#),
+        (r#""image_size":32"#, r#""image_size":100000000"#),
     ]
     .into_iter()
     .enumerate()

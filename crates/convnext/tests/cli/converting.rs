@@ -1,5 +1,13 @@
 //! `convnext convert`: to other programs and back.
 
+use burn::module::Module;
+use burn::tensor::Device;
+use convnext::core::{
+    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
+    find_model,
+};
+use convnext::nn::{ConvNext, Fcmae};
+use convnext::train::save_weights;
 use serde_json::{Value, json};
 
 use super::bench::Bench;
@@ -14,6 +22,25 @@ fn bench() -> Bench {
     bench
 }
 
+/// Fresh weights of any shape, as `NAME.safetensors`.
+fn write_fresh(bench: &Bench, name: &str, model: &ModelConfig) {
+    let fresh = ConvNext::new(model, Seed(3), &Device::flex()).unwrap();
+    let kind = WeightKind::Classifier { model: model.clone() };
+    save(bench, name, &fresh, kind, model.input_channels);
+}
+
+fn save<M: Module>(bench: &Bench, name: &str, model: &M, kind: WeightKind, channels: usize) {
+    let preprocessing = Preprocessing::for_size(64, channels);
+    let (classes, recipe) = (ClassNames::default(), String::new());
+    let metadata = WeightMetadata { kind, preprocessing, classes, recipe };
+    save_weights(&bench.path(&format!("{name}.safetensors")), model, &metadata).unwrap();
+}
+
+/// A small model with the stem of the official code.
+fn official() -> ModelConfig {
+    ModelConfig { classes: 3, ..find_model("micro").unwrap().config() }
+}
+
 fn answer(bench: &Bench, weights: &str) -> Value {
     bench.json(&format!("classify picture.png --weights {weights} --json"))
 }
@@ -21,12 +48,14 @@ fn answer(bench: &Bench, weights: &str) -> Value {
 #[test]
 fn the_answer_is_the_same_under_the_names_of_every_program() {
     let bench = bench();
+    write_fresh(&bench, "fresh", &official());
     let own = answer(&bench, "own.safetensors");
-    for (to, out) in
-        [("official", "official.safetensors"), ("timm", "timm.safetensors"), ("hf", "hf.safetensors")]
+    for (from, to) in
+        [("fresh", "official"), ("own", "timm"), ("own", "hf"), ("fresh", "timm"), ("fresh", "hf")]
     {
-        assert_eq!(bench.succeed(&format!("convert own.safetensors {out} --to {to}")), format!("{out}\n"));
-        assert_eq!(answer(&bench, out), own, "{to}");
+        let (from, out) = (format!("{from}.safetensors"), format!("{from}-{to}.safetensors"));
+        assert_eq!(bench.succeed(&format!("convert {from} {out} --to {to}")), format!("{out}\n"));
+        assert_eq!(answer(&bench, &out), answer(&bench, &from), "{to}");
     }
     // Without our metadata beside the tensors, files beside them say the rest.
     for to in ["timm", "hf"] {
@@ -44,7 +73,8 @@ fn the_answer_is_the_same_under_the_names_of_every_program() {
 #[test]
 fn classes_come_back_from_a_file_of_torch_without_names() {
     let bench = bench();
-    bench.succeed("convert own.safetensors official.pt --to official");
+    write_fresh(&bench, "fresh", &official());
+    bench.succeed("convert fresh.safetensors official.pt --to official");
     let contents = bench.json("inspect official.pt --json");
     assert_eq!((&contents["foreign"], &contents["metadata"]["classes"]), (&true.into(), &json!([])));
     assert_eq!(contents["metadata"]["model"]["classes"], 3);
@@ -53,7 +83,7 @@ fn classes_come_back_from_a_file_of_torch_without_names() {
 #[test]
 fn an_encoder_is_converted_and_fine_tuned_again() {
     let bench = bench();
-    bench.succeed("convert pretrained.safetensors encoder.pt --to official");
+    bench.succeed("convert pretrained.safetensors encoder.pt --to hf");
     bench.draw_classes("labelled", 8);
     bench.succeed(
         "finetune --data labelled --init encoder.pt --image-size 32 --steps 2 --batch-size 6 --out run",
@@ -71,4 +101,74 @@ fn what_cannot_be_converted_is_refused() {
         .stderr(predicates::str::contains(".pt"));
     bench.run("convert own.safetensors out.pt").code(2).stderr(predicates::str::contains("--to"));
     bench.run("convert gone.pt out.pt --to timm").code(1).stderr(predicates::str::contains("gone.pt"));
+}
+
+/// Whether a program has models of this shape: what `tests/packages/check.py` finds by loading them there.
+fn exists(to: &str, model: &ModelConfig) -> bool {
+    let both = model.grn && model.layer_scale;
+    match to {
+        "timm" => model.stem_stride != 2,
+        "hf" => !both,
+        _ => model.stem_stride == 4 && !both,
+    }
+}
+
+/// Converts one model to every program: it comes back, or is refused before anything is written.
+fn convert_to_all(bench: &Bench, name: &str, model: &ModelConfig) {
+    for to in ["timm", "hf", "official"] {
+        let out = format!("{name}-{to}{}", if to == "official" { ".pt" } else { "" });
+        let line = format!("convert {name}.safetensors {out} --to {to}");
+        if !exists(to, model) {
+            bench.refuse(1, &[(&line, &["convert"])]);
+            assert!(!bench.exists(&out), "{line}");
+            continue;
+        }
+        bench.succeed(&line);
+        let file = if to == "official" { out } else { format!("{out}/model.safetensors") };
+        let found = bench.json(&format!("inspect {file} --json"))["metadata"]["model"].take();
+        let shape = [found["stem_stride"].clone(), found["input_channels"].clone(), found["classes"].clone()];
+        assert_eq!(json!(shape), json!([model.stem_stride, model.input_channels, model.classes]), "{line}");
+    }
+}
+
+#[test]
+fn every_stem_channel_and_class_count_is_converted_or_refused() {
+    let bench = Bench::new();
+    for family in ["micro", "v1-micro"] {
+        for stem_stride in [4, 2, 1] {
+            for input_channels in [1, 3, 5] {
+                for classes in [0, 1, 2, 10] {
+                    // Small, so that all of them together are.
+                    let (name, widths) = ("custom".to_owned(), [4, 8, 12, 16]);
+                    let row = find_model(family).unwrap().config();
+                    let model = ModelConfig { name, widths, stem_stride, input_channels, classes, ..row };
+                    let name = format!("{family}-{stem_stride}-{input_channels}-{classes}");
+                    write_fresh(&bench, &name, &model);
+                    convert_to_all(&bench, &name, &model);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ablations_and_autoencoders_are_converted_or_refused() {
+    let bench = Bench::new();
+    for (number, (grn, layer_scale)) in [(true, true), (false, false)].into_iter().enumerate() {
+        for stem_stride in [4, 2, 1] {
+            let model = ModelConfig { grn, layer_scale, stem_stride, ..official() };
+            let name = format!("ablation-{number}-{stem_stride}");
+            write_fresh(&bench, &name, &model);
+            convert_to_all(&bench, &name, &model);
+        }
+    }
+    for stem_stride in [4, 2, 1] {
+        let fcmae = FcmaeConfig::new(ModelConfig { stem_stride, ..official() });
+        let fresh = Fcmae::new(&fcmae, Seed(3), &Device::flex()).unwrap();
+        let name = format!("fcmae-{stem_stride}");
+        let encoder = fcmae.encoder.clone();
+        let kind = WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() };
+        save(&bench, &name, &fresh, kind, 3);
+        convert_to_all(&bench, &name, &encoder);
+    }
 }

@@ -25,7 +25,8 @@ fn the_run_folder_holds_configuration_metrics_and_weights() {
     let config: toml::Table = bench.read_text("runs/a/config.toml").parse().unwrap();
     assert_eq!(config["seed"].as_integer(), Some(3), "{config}");
     assert_eq!(config["model"]["encoder"]["name"].as_str(), Some("micro"), "{config}");
-    assert_eq!(config["model"]["mask_ratio"].as_float(), Some(0.7), "{config}");
+    assert_eq!(config["recipe"]["masking"]["ratio"].as_float(), Some(0.7), "{config}");
+    assert!(config["model"].get("mask_ratio").is_none(), "a fact with two owners: {config}");
     assert_eq!(config["recipe"]["training"]["learning_rate"].as_float(), Some(0.002), "{config}");
     assert_eq!(config["recipe"]["training"]["batch_size"].as_integer(), Some(4), "{config}");
 

@@ -211,7 +211,7 @@ fn changed_settings_are_refused_by_name_and_nothing_is_lost() {
     for (settings, words) in [
         ("--seed 1", "seed was 0, is 1"),
         ("--lr 0.5", "recipe.training.learning_rate was 0.001, is 0.5"),
-        ("--mask-ratio 0.5", "model.mask_ratio was 0.6, is 0.5"),
+        ("--mask-ratio 0.5", "recipe.masking.ratio was 0.6, is 0.5"),
         ("--set augmentation.flip=0.5", "recipe.augmentation.flip was 0.0, is 0.5"),
     ] {
         bench.refuse(1, &[(&format!("{PRETRAIN} --resume --out run {settings}"), &["run", words])]);

@@ -24,10 +24,11 @@ fn timm_config_is_understood() {
         crop: Some(HubCrop::Whole),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
-        interpolation: Some("bicubic".into()),
+        interpolation: Some(Interpolation::Bicubic),
         classes: Some(1000),
         class_names: None,
         licence: Some("cc-by-nc-4.0".into()),
+        remarks: vec![],
     };
     assert_eq!(config, expected);
     assert_eq!(config.preprocessing(Preprocessing::for_size(32, 3)), Preprocessing::for_size(384, 3));
@@ -50,10 +51,11 @@ fn transformers_files_are_understood_together() {
         crop: Some(HubCrop::Centre(0.875)),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
-        interpolation: Some("bicubic".into()),
+        interpolation: Some(Interpolation::Bicubic),
         classes: Some(3),
         class_names: Some(names),
         licence: None,
+        remarks: vec![],
     };
     assert_eq!(config, expected);
 }
@@ -97,4 +99,116 @@ fn nonsense_is_refused_by_the_name_of_the_file() {
         let error = HubConfig::read(&path, None).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{text}: {error}");
     }
+}
+
+fn processor(text: &str) -> HubConfig {
+    let (_folder, config) = written("{}");
+    let (_other, processor) = written(text);
+    HubConfig::read(&config, Some(&processor)).unwrap()
+}
+
+#[test]
+fn every_filter_of_pillow_is_known_by_number_and_name() {
+    for (number, filter) in Interpolation::PILLOW.into_iter().enumerate() {
+        assert_eq!(processor(&format!("{{\"resample\": {number}}}")).interpolation, Some(filter));
+        let (_folder, path) = written(&format!("{{\"interpolation\": \"{}\"}}", filter.name()));
+        assert_eq!(HubConfig::read(&path, None).unwrap().interpolation, Some(filter));
+    }
+}
+
+#[test]
+fn rescaling_and_normalising_become_mean_and_deviation() {
+    let statistics = |text: &str| {
+        let config = processor(text);
+        (config.mean.unwrap(), config.std.unwrap())
+    };
+    let own = r#""image_mean": [0.25, 0.5, 0.75], "image_std": [0.5, 0.5, 0.25]"#;
+    let plain = (vec![0.25, 0.5, 0.75], vec![0.5, 0.5, 0.25]);
+    assert_eq!(statistics(&format!("{{{own}}}")), plain);
+    assert_eq!(statistics(&format!("{{{own}, \"rescale_factor\": 0.00392156862745098}}")), plain);
+    assert_eq!(statistics(&format!("{{{own}, \"do_normalize\": false}}")), (vec![0.0], vec![1.0]));
+    // level * 2 / 255 - mean, over std, is (level / 255 - mean / 2) / (std / 2).
+    let halves = (vec![0.125, 0.25, 0.375], vec![0.25, 0.25, 0.125]);
+    let double = 2.0 / 255.0;
+    assert_eq!(statistics(&format!("{{{own}, \"rescale_factor\": {double}}}")), halves);
+    let levels = r#"{"image_mean": 127.5, "image_std": 255, "do_rescale": false, "rescale_factor": 0.1}"#;
+    assert_eq!(statistics(levels), (vec![0.5], vec![1.0]));
+    let neither = r#"{"do_rescale": false, "do_normalize": false}"#;
+    assert_eq!(statistics(neither), (vec![0.0], vec![(1.0 / 255.0) as f32]));
+}
+
+#[test]
+fn what_a_convnext_processor_leaves_out_is_as_in_transformers() {
+    let config = processor(
+        r#"{"image_processor_type": "ConvNextImageProcessorFast", "size": {"shortest_edge": 224}}"#,
+    );
+    assert_eq!(config.crop, Some(HubCrop::Centre(0.875)));
+    assert_eq!((config.mean, config.std), (Some(vec![0.5]), Some(vec![0.5])));
+    let other = processor(r#"{"size": {"shortest_edge": 224}}"#);
+    assert_eq!((other.crop, other.mean), (None, None));
+}
+
+#[test]
+fn every_way_to_a_square_is_understood() {
+    let (whole, centre) = (HubCrop::Whole, HubCrop::Centre);
+    for (text, side, crop) in [
+        (r#"{"size": {"height": 224, "width": 224}}"#, 224, whole),
+        (r#"{"size": {"shortest_edge": 383}, "crop_pct": 0.9}"#, 383, centre(0.9)),
+        (r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.9}"#, 384, whole),
+        (r#"{"size": 224, "crop_pct": 0.9}"#, 224, centre(0.9)),
+        (
+            r#"{"size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 224, "width": 224}}"#,
+            224,
+            centre(0.875),
+        ),
+        (r#"{"size": {"shortest_edge": 512}, "do_center_crop": true, "crop_size": 448}"#, 448, centre(0.875)),
+        (r#"{"size": {"height": 96, "width": 96}, "do_center_crop": true, "crop_size": 96}"#, 96, whole),
+    ] {
+        let config = processor(text);
+        assert_eq!(
+            (config.image_size, config.crop, config.remarks),
+            (Some(side), Some(crop), vec![]),
+            "{text}"
+        );
+    }
+    // No share gives 235 pixels when it is divided by and rounded down, unless it is chosen for that.
+    for side in 225..400_usize {
+        let text = format!("{{\"size\": {side}, \"do_center_crop\": true, \"crop_size\": 224}}");
+        let Some(HubCrop::Centre(share)) = processor(&text).crop else { panic!("{text}") };
+        assert_eq!((224.0 / share).floor(), side as f64, "{side}");
+    }
+}
+
+#[test]
+fn what_is_not_done_is_remarked_by_the_name_of_the_field() {
+    for (text, field) in [
+        (r#"{"do_resize": false}"#, "do_resize"),
+        (r#"{"resample": 9}"#, "resample 9"),
+        (r#"{"resample": "bicubic"}"#, "resample"),
+        (r#"{"size": 224, "do_center_crop": false}"#, "do_center_crop"),
+        (r#"{"size": {"height": 256, "width": 256}, "do_center_crop": true, "crop_size": 224}"#, "crop_size"),
+        (r#"{"rescale_offset": true}"#, "rescale_offset"),
+        (r#"{"do_flip_channel_order": true}"#, "do_flip_channel_order"),
+        (r#"{"do_pad": true}"#, "do_pad"),
+    ] {
+        let remarks = processor(text).remarks;
+        assert!(remarks.len() == 1 && remarks[0].contains(field), "{text}: {remarks:?}");
+    }
+    for (text, field) in [
+        (r#"{"interpolation": "random"}"#, "interpolation random"),
+        (r#"{"crop_mode": "border", "crop_pct": 0.9}"#, "crop_mode border"),
+        (r#"{"crop_mode": "squash", "crop_pct": 0.9}"#, "crop_pct"),
+    ] {
+        let (_folder, path) = written(text);
+        let remarks = HubConfig::read(&path, None).unwrap().remarks;
+        assert!(remarks.len() == 1 && remarks[0].contains(field), "{text}: {remarks:?}");
+    }
+}
+
+#[test]
+fn statistics_of_colours_fit_other_channels() {
+    let config = processor(r#"{"image_mean": [0.25, 0.5, 0.75], "image_std": [0.5, 0.5, 0.5]}"#);
+    assert_eq!(config.preprocessing(Preprocessing::for_size(64, 1)).mean, [0.5]);
+    let one = processor(r#"{"image_mean": 0.25, "image_std": [0.5]}"#);
+    assert_eq!(one.preprocessing(Preprocessing::for_size(64, 5)).mean, [0.25; 5]);
 }

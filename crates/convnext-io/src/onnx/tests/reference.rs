@@ -100,7 +100,7 @@ impl Reference<'_> {
             hidden = self.grn(&format!("{name}.grn"), &hidden);
         }
         let mut branch = hidden.map_sites(channels, |site| self.linear(&format!("{name}.pwconv2"), site));
-        if self.model.layer_scale.is_some() {
+        if self.model.layer_scale {
             let gamma = self.weight(&format!("{name}.gamma"));
             branch = branch.map_sites(channels, |site| site.iter().zip(&gamma).map(|(x, g)| x * g).collect());
         }

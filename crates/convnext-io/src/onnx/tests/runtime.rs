@@ -82,13 +82,13 @@ fn v2_with_any_number_of_images() {
 
 #[test]
 fn v1_with_a_fixed_batch() {
-    let weights = classifier(ModelConfig { grn: false, layer_scale: Some(1e-6), ..small() });
+    let weights = classifier(ModelConfig { grn: false, layer_scale: true, ..small() });
     check(&weights, OnnxOptions { batch: OnnxBatch::Fixed(2), ..OnnxOptions::of(&weights.metadata) }, &[2]);
 }
 
 #[test]
 fn grn_and_layer_scale_together_or_neither() {
-    for (grn, layer_scale) in [(true, Some(1e-6)), (false, None)] {
+    for (grn, layer_scale) in [(true, true), (false, false)] {
         let weights = classifier(ModelConfig { grn, layer_scale, ..small() });
         check(&weights, OnnxOptions::of(&weights.metadata), &[1]);
     }

@@ -5,7 +5,8 @@ use std::iter::once;
 use anyhow::bail;
 use burn::tensor::Device;
 use convnext::core::{
-    ConfigError, Cost, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, pretraining_macs,
+    ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
+    pretraining_macs,
 };
 use convnext::data::Batch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
@@ -81,14 +82,16 @@ impl Subject {
         if encoder == Sites::Dense {
             config.encoder_kind = EncoderKind::Leaky;
         }
+        let objective = FcmaeObjective::default();
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
-        let [of_encoder, of_decoder] = pretraining_macs(&config, size)?.map(|macs| macs as f64);
+        let [of_encoder, of_decoder] =
+            pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
         let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
             number += 1;
             (0..batch_size as u64)
-                .map(|image| Mask::random(grid, config.mask_ratio, Seed(0), number, image))
+                .map(|image| Mask::random(grid, objective.mask_ratio, Seed(0), number, image))
                 .collect()
         };
         if scope == Scope::Encoder {
@@ -102,7 +105,7 @@ impl Subject {
         let step = move || {
             let masks = masks()?;
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
-                Ok(model.forward(images.clone(), &masks)?.loss)
+                Ok(model.forward(images.clone(), &masks, objective)?.loss)
             })?;
             Ok(())
         };

@@ -1,0 +1,234 @@
+//! Who decides a value of a recipe. This is the one place that says so:
+//!
+//! 1. a flag (`--mask-ratio`);
+//! 2. `--set`;
+//! 3. a recipe that was named, with what it extends;
+//! 4. the weights to start from;
+//! 5. the built-in default.
+//!
+//! Each goes before those below it, and nothing that was given is passed over without a word.
+
+use toml::Table;
+
+use super::auto::Rule;
+use super::reading::recipe_error;
+use crate::{Start, TrainError};
+
+/// A key of a recipe, its value as TOML, and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Such as `masking.ratio`.
+    pub key: &'static str,
+    /// Such as `0.75`.
+    pub value: String,
+    /// Such as `--mask-ratio`.
+    pub source: &'static str,
+}
+
+impl Setting {
+    /// A value under a key.
+    pub fn new(key: &'static str, value: impl ToString, source: &'static str) -> Self {
+        Self { key, value: value.to_string(), source }
+    }
+}
+
+/// What is given from outside of a recipe.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Given {
+    /// By flags of their own.
+    pub flags: Vec<Setting>,
+    /// By `--set`, as in `training.weight_decay=0.1`.
+    pub settings: Vec<String>,
+    /// What the weights to start from were trained with.
+    pub weights: Vec<Setting>,
+}
+
+/// What is done to a recipe: settings in their order, and why.
+pub(super) struct Decided {
+    pub(super) settings: Vec<String>,
+    pub(super) reasons: Vec<String>,
+}
+
+impl Given {
+    /// Puts everything into its order, over a recipe that was `named` or over the `rules` of the default.
+    pub(super) fn decide(&self, named: Option<&Table>, rules: &[Rule]) -> Decided {
+        let is_stated = |key: &str| named.is_some_and(|recipe| states(recipe, key));
+        let is_given = |key: &str| self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key));
+        self.warn_of_overruled();
+        let mut settings: Vec<String> = rules.iter().map(|rule| line(rule.key, &rule.value)).collect();
+        let kept_rules = rules.iter().filter(|rule| !is_given(rule.key));
+        let mut reasons: Vec<String> =
+            kept_rules.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect();
+        for Setting { key, value, source } in &self.weights {
+            if is_stated(key) || is_given(key) {
+                reasons.push(format!("{key}: not {value} as in {source}, because it is given"));
+            } else {
+                settings.push(line(key, value));
+                reasons.push(format!("{key} = {value}: from {source}"));
+            }
+        }
+        settings.extend(self.settings.iter().cloned());
+        reasons.extend(self.settings.iter().filter_map(|setting| {
+            let (key, value) = setting.split_once('=')?;
+            (!self.flags.iter().any(|flag| is_same(flag.key, key)))
+                .then(|| format!("{key}: {value} from --set"))
+        }));
+        for Setting { key, value, source } in &self.flags {
+            settings.push(line(key, value));
+            reasons.push(format!("{key}: {value} from {source}"));
+        }
+        Decided { settings, reasons }
+    }
+
+    /// Refuses what `--set` says about something that this training does not do.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] with the key.
+    pub(super) fn check_effect(&self, choice: &str, start: Start, head_only: bool) -> Result<(), TrainError> {
+        let other = match start {
+            Start::Scratch => ("from_weights", "there are no weights to start from (--init)"),
+            Start::Weights => ("from_scratch", "this training starts from weights (--init)"),
+        };
+        let frozen = ["regularization.drop_path", "from_weights.layer_decay"]
+            .map(|key| (key, "only norm and head learn (--freeze encoder)"));
+        let without = frozen.into_iter().filter(|_| head_only).chain([other]);
+        let stands_under = |key: &str, table: &str| {
+            key.strip_prefix(table).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        for (table, why) in without {
+            let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
+            if let Some(key) = keys.map(str::trim).find(|key| stands_under(key, table)) {
+                let why = format!("--set {key} has no effect, because {why}; leave it out");
+                return Err(recipe_error(choice, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The side of images that is asked for under `key`, in pixels.
+    pub(super) fn asked_size(&self, key: &str) -> Option<usize> {
+        let flag = self.flags.iter().find(|flag| flag.key == key).map(|flag| flag.value.as_str());
+        flag.or_else(|| self.set_value(key))?.trim().parse().ok()
+    }
+
+    /// A flag goes before a `--set` of the same key; nobody who types both means that.
+    fn warn_of_overruled(&self) {
+        for flag in &self.flags {
+            let bare = |value: &str| value.trim().trim_matches('"').to_owned();
+            let other = self.set_value(flag.key).filter(|value| bare(value) != bare(&flag.value));
+            if let Some(value) = other {
+                log::warn!(
+                    "--set {}={value} is not used: {} {} goes before it",
+                    flag.key,
+                    flag.source,
+                    flag.value
+                );
+            }
+        }
+    }
+
+    /// Whether `--set` names this key.
+    pub fn is_set(&self, key: &str) -> bool {
+        let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
+        keys.map(str::trim).any(|set| is_same(set, key))
+    }
+
+    fn set_value(&self, key: &str) -> Option<&str> {
+        let pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
+        pairs.filter(|(set, _)| is_same(set.trim(), key)).last().map(|(_, value)| value)
+    }
+}
+
+fn line(key: &str, value: &str) -> String {
+    format!("{key}={value}")
+}
+
+/// Whether two keys decide the same: a rate has two keys, and a start from scratch its own, which give way.
+fn is_same(a: &str, b: &str) -> bool {
+    let of = |key: &str| {
+        let key = key.strip_prefix("from_scratch.").map_or(key.to_owned(), |own| format!("training.{own}"));
+        key.replace(".base_learning_rate", ".learning_rate")
+    };
+    of(a) == of(b)
+}
+
+/// Whether a recipe, with what it extends, has a key.
+fn states(recipe: &Table, key: &str) -> bool {
+    let mut parts = key.split('.');
+    let first = parts.next().and_then(|part| recipe.get(part));
+    parts.try_fold(first, |place, part| place.map(|place| place.get(part))).flatten().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given() -> Given {
+        Given {
+            flags: vec![Setting::new("training.learning_rate", 0.25, "--lr")],
+            settings: vec!["training.epochs=3".into(), "training.base_learning_rate=1".into()],
+            weights: vec![Setting::new("masking.ratio", 0.75, "the weights")],
+        }
+    }
+
+    fn rule(key: &'static str) -> Rule {
+        Rule { key, value: "9".into(), why: "so".into() }
+    }
+
+    #[test]
+    fn the_order_is_default_weights_set_flag() {
+        let rules = ["training.epochs", "from_scratch.learning_rate", "training.batch_size"].map(rule);
+        let Decided { settings, reasons } = given().decide(None, &rules);
+        let expected = [
+            "training.epochs=9",
+            "from_scratch.learning_rate=9",
+            "training.batch_size=9",
+            "masking.ratio=0.75",
+            "training.epochs=3",
+            "training.base_learning_rate=1",
+            "training.learning_rate=0.25",
+        ];
+        assert_eq!(settings, expected);
+        let expected = [
+            "training.batch_size = 9: so",
+            "masking.ratio = 0.75: from the weights",
+            "training.epochs: 3 from --set",
+            "training.learning_rate: 0.25 from --lr",
+        ];
+        assert_eq!(reasons, expected);
+    }
+
+    #[test]
+    fn what_a_named_recipe_states_goes_before_the_weights() {
+        let stated: Table = toml::from_str("[masking]\nratio = 0.6").unwrap();
+        let silent: Table = toml::from_str("[masking]\nnormalize_target = true").unwrap();
+        let ratio =
+            |recipe| given().decide(Some(recipe), &[]).settings.contains(&"masking.ratio=0.75".to_owned());
+        assert!(!ratio(&stated) && ratio(&silent));
+        let reasons = given().decide(Some(&stated), &[]).reasons;
+        assert!(reasons[0].contains("not 0.75 as in the weights"), "{reasons:?}");
+    }
+
+    #[test]
+    fn settings_of_the_other_start_are_refused_by_name() {
+        let of = |setting: &str| Given { settings: vec![setting.into()], ..Given::default() };
+        let from_scratch = of("from_scratch.learning_rate=1");
+        let message = from_scratch.check_effect("auto", Start::Weights, false).unwrap_err().to_string();
+        assert!(message.contains("from_scratch.learning_rate") && message.contains("--init"), "{message}");
+        assert!(from_scratch.check_effect("auto", Start::Scratch, false).is_ok());
+        assert!(of("from_weights.head_init=1").check_effect("auto", Start::Scratch, false).is_err());
+        for setting in ["regularization.drop_path=0.1", "from_weights.layer_decay.rate=0.9"] {
+            let check = |head_only| of(setting).check_effect("auto", Start::Weights, head_only);
+            assert!(check(false).is_ok() && check(true).is_err(), "{setting}");
+        }
+    }
+
+    #[test]
+    fn a_size_may_be_asked_for_in_two_ways() {
+        let key = "masking.image_size";
+        let set = Given { settings: vec![format!("{key}=64")], ..Given::default() };
+        assert_eq!((set.asked_size(key), Given::default().asked_size(key)), (Some(64), None));
+        let both = Given { flags: vec![Setting::new(key, 96, "--image-size")], ..set };
+        assert_eq!(both.asked_size(key), Some(96));
+    }
+}

@@ -1,0 +1,297 @@
+//! Who decides a setting: flag, `--set`, recipe, weights, built-in default, in this order. What is given is used, or
+//! refused by name.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+use toml::Table;
+
+use super::bench::Bench;
+use super::weights::{autoencoder, classifier, with_header};
+
+const PRETRAIN: &str = "pretrain --data photos --init start.safetensors --steps 1 --batch-size 4";
+const FINETUNE: &str = "finetune --data photos --init start.safetensors --steps 1 --batch-size 4";
+
+/// An autoencoder of 32 pixels whose training removed 0.75 of the patches and predicted plain pixels.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 4);
+    let changed = with_header(autoencoder(), |header| {
+        let text = &mut header["__metadata__"]["convnext"];
+        let old = text.as_str().unwrap();
+        let new = old
+            .replace(r#""mask_ratio":0.6"#, r#""mask_ratio":0.75"#)
+            .replace(r#""normalize_target":true"#, r#""normalize_target":false"#);
+        assert_ne!(old, new);
+        *text = new.into();
+    });
+    bench.write("start.safetensors", changed);
+    bench.write("silent.toml", "extends = \"plain\"\n[training]\nweight_decay = 0.1");
+    bench.write("ratio.toml", "extends = \"plain\"\n[masking]\nratio = 0.3");
+    bench.write("size.toml", "extends = \"plain\"\n[masking]\nimage_size = 64");
+    bench.write("finetune-size.toml", "extends = \"plain\"\n[regularization]\nimage_size = 64");
+    bench
+}
+
+fn config(bench: &Bench, run: &str) -> Table {
+    bench.read_text(&format!("{run}/config.toml")).parse().unwrap()
+}
+
+fn trained(bench: &Bench, run: &str) -> Value {
+    bench.json(&format!("inspect {run}/weights.safetensors --json"))["metadata"].take()
+}
+
+#[test]
+fn the_weights_objective_gives_way_to_what_is_given() {
+    let bench = bench();
+    for (number, (given, ratio, normalize)) in [
+        ("", 0.75, false),
+        ("--set masking.ratio=0.5", 0.5, false),
+        ("--set masking.normalize_target=true", 0.75, true),
+        ("--mask-ratio 0.4", 0.4, false),
+        ("--mask-ratio 0.4 --set masking.ratio=0.5", 0.4, false),
+        ("--recipe plain", 0.6, true),
+        ("--recipe paper --quick", 0.6, true),
+        ("--recipe silent.toml", 0.6, true),
+        ("--recipe ratio.toml", 0.3, true),
+        ("--recipe ratio.toml --set masking.ratio=0.5", 0.5, true),
+        ("--recipe ratio.toml --mask-ratio 0.4", 0.4, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = number.to_string();
+        // 16 patches, but for `--quick`, which leaves 4.
+        let patches = if given.contains("quick") { 4.0_f64 } else { 16.0 };
+        let kept = format!("{} of {patches} patches kept", (patches * (1.0 - ratio) + 1e-9).floor());
+        bench.run(&format!("{PRETRAIN} {given} --out {run} -v")).success().stderr(contains(&kept));
+        let masking = config(&bench, &run)["recipe"]["masking"].clone();
+        assert_eq!(masking["ratio"].as_float(), Some(ratio), "{given}");
+        assert_eq!(masking["normalize_target"].as_bool(), Some(normalize), "{given}");
+        let fcmae = &trained(&bench, &run)["fcmae"];
+        assert_eq!((&fcmae["mask_ratio"], &fcmae["normalize_target"]), (&ratio.into(), &normalize.into()));
+    }
+}
+
+#[test]
+fn the_size_of_the_images_gives_way_to_what_is_given() {
+    let bench = bench();
+    for (number, (given, size)) in [
+        ("", 32),
+        ("--recipe plain", 32),
+        ("--recipe size.toml", 64),
+        ("--set masking.image_size=48", 48),
+        ("--recipe size.toml --set masking.image_size=48", 48),
+        ("--recipe size.toml --image-size 40", 40),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.succeed(&format!("{PRETRAIN} {given} --out pretrain-{number}"));
+        let found = trained(&bench, &format!("pretrain-{number}"))["preprocessing"]["image_size"].clone();
+        assert_eq!(found, size, "pretrain {given}");
+        let given = given.replace("masking.", "regularization.").replace("size.toml", "finetune-size.toml");
+        bench.succeed(&format!("{FINETUNE} {given} --out finetune-{number}"));
+        let found = trained(&bench, &format!("finetune-{number}"))["preprocessing"]["image_size"].clone();
+        assert_eq!(found, size, "finetune {given}");
+    }
+}
+
+#[test]
+fn where_a_value_comes_from_is_said() {
+    let bench = bench();
+    bench
+        .run(&format!("{PRETRAIN} --out a -v"))
+        .success()
+        .stderr(contains("masking.ratio = 0.75: from the weights of --init"))
+        .stderr(contains("masking.image_size = 32: from the weights of --init"));
+    bench
+        .run(&format!("{PRETRAIN} --recipe plain --set training.weight_decay=0.1 --lr 0.002 --out b -v"))
+        .success()
+        .stderr(contains("masking.ratio: not 0.75 as in the weights"))
+        .stderr(contains("training.weight_decay: 0.1 from --set"))
+        .stderr(contains("training.learning_rate: 0.002 from --lr"));
+    // Two that contradict each other are worth a warning without -v.
+    bench
+        .run(&format!("{PRETRAIN} --mask-ratio 0.4 --set masking.ratio=0.5 --out c"))
+        .success()
+        .stderr(contains("--set masking.ratio=0.5 is not used: --mask-ratio 0.4"));
+    bench.run(&format!("{PRETRAIN} --mask-ratio 0.5 --set masking.ratio=0.5 --out d")).success().stderr("");
+    bench
+        .run(&format!("{PRETRAIN} --set training.epochs=3 --out e"))
+        .success()
+        .stderr(contains("--set training.epochs may not be used as it stands: --steps goes before it"));
+}
+
+#[test]
+fn every_part_of_the_architecture_that_is_given_is_used_or_refused() {
+    let bench = bench();
+    for (number, (given, path, expected)) in [
+        ("", "decoder.depth", "1"),
+        ("--decoder-depth 2", "decoder.depth", "2"),
+        ("--decoder-width 24", "decoder.width", "24"),
+        ("--encoder leaky", "encoder_kind", "leaky"),
+        ("--channels 1", "encoder.input_channels", "1"),
+        ("--model micro --stem-stride 1", "encoder.name", "micro"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        bench.succeed(&format!("{PRETRAIN} {given} --out {number}"));
+        let fcmae = trained(&bench, &number.to_string())["fcmae"].take();
+        let found = path.split('.').fold(&fcmae, |value, key| &value[key]);
+        assert_eq!(found.to_string().trim_matches('"'), expected, "{given}: {fcmae}");
+    }
+    bench.refuse(
+        1,
+        &[
+            (&format!("{PRETRAIN} --model v1-micro --out x"), &["start.safetensors", "v1-micro"]),
+            (&format!("{PRETRAIN} --model atto --out x"), &["start.safetensors", "atto"]),
+            (&format!("{PRETRAIN} --stem-stride 2 --out x"), &["start.safetensors", "stem stride 2"]),
+            (&format!("{PRETRAIN} --set model.depth=2 --out x"), &["model"]),
+            (&format!("{PRETRAIN} --set masking.ratio=1.5 --out x"), &["mask ratio is 1.5"]),
+        ],
+    );
+}
+
+#[test]
+fn settings_of_a_fine_tuning_are_used_or_refused() {
+    let bench = bench();
+    bench.succeed(&format!(
+        "{FINETUNE} --set regularization.drop_path=0.3 --set from_weights.head_init=0.5 --out used"
+    ));
+    let recipe = config(&bench, "used")["recipe"].clone();
+    assert_eq!(recipe["regularization"]["drop_path"].as_float(), Some(0.3));
+    assert_eq!(recipe["from_weights"]["head_init"].as_float(), Some(0.5));
+    assert!(config(&bench, "used")["model"].get("drop_path").is_none(), "a fact with two owners");
+    let scratch = "finetune --data photos --model micro --image-size 32 --stem-stride 1 --steps 1 --out x";
+    bench.refuse(
+        1,
+        &[
+            (
+                &format!("{FINETUNE} --set from_scratch.learning_rate=0.1 --out x"),
+                &["from_scratch.learning_rate", "--init"],
+            ),
+            (&format!("{scratch} --set from_weights.head_init=1"), &["from_weights.head_init", "--init"]),
+            (
+                &format!("{FINETUNE} --freeze encoder --set regularization.drop_path=0.3 --out x"),
+                &["regularization.drop_path", "--freeze encoder"],
+            ),
+            (&format!("{FINETUNE} --set regularization.drop_path=1 --out x"), &["drop path is 1"]),
+            (&format!("{FINETUNE} --set from_weights.head_init=-1 --out x"), &["head initialisation is -1"]),
+        ],
+    );
+    assert!(!bench.exists("x"), "refused before anything is written");
+}
+
+#[test]
+fn reconstructions_are_made_as_the_weights_were_trained() {
+    let bench = bench();
+    bench.draw("photo.png", "vertical", 7);
+    let line = "reconstruct photo.png --weights start.safetensors --json --out";
+    let kept = |more: &str| bench.json(&format!("{line} {more}"))[0]["kept"].as_array().unwrap().len();
+    assert_eq!((kept("a"), kept("b --mask-ratio 0.5")), (4, 8));
+    // Predictions of plain pixels are not taken for normalised ones.
+    bench.write("normalised.safetensors", autoencoder());
+    bench.succeed("reconstruct photo.png --weights normalised.safetensors --mask-ratio 0.75 --out c");
+    assert_ne!(bench.read("a/photo.png"), bench.read("c/photo.png"));
+    bench
+        .run("inspect start.safetensors")
+        .success()
+        .stdout(contains("mask ratio 0.75").and(contains("plain patches")));
+}
+
+/// What stood in the header of a file before architecture and objective were told apart.
+const OLD_HEADER: &str = r#"{"kind":"fcmae","fcmae":{"encoder":{"name":"micro","depths":[1,1,2,1],
+    "widths":[16,32,64,128],"grn":true,"layer_scale":null,"classes":0,"input_channels":3,"stem_stride":1,
+    "drop_path":0.0,"head_init_scale":1.0},"encoder_kind":"sparse","decoder":{"depth":1,"width":128,"grn":true,
+    "layer_scale":false},"mask_ratio":0.75,"normalize_target":true},"preprocessing":{"image_size":32,"crop":null,
+    "mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]},"classes":[],"recipe":"claim = \"old\"\n"}"#;
+
+#[test]
+fn weights_of_the_first_layout_are_read() {
+    let bench = bench();
+    let old = with_header(autoencoder(), |header| {
+        header["__metadata__"]["convnext"] = OLD_HEADER.into();
+    });
+    bench.write("start.safetensors", old);
+    let metadata = bench.json("inspect start.safetensors --json")["metadata"].take();
+    assert_eq!(metadata["fcmae"]["mask_ratio"], 0.75);
+    bench.succeed(&format!("{PRETRAIN} --out pretrained"));
+    assert_eq!(trained(&bench, "pretrained")["fcmae"]["mask_ratio"], 0.75);
+    bench.succeed(&format!("{FINETUNE} --out classifier"));
+    bench.succeed("reconstruct photos --weights start.safetensors --out pictures");
+    let classifier = with_header(classifier(), |header| {
+        let text = &mut header["__metadata__"]["convnext"];
+        let new = r#""stem_stride":1"#;
+        let old =
+            text.as_str().unwrap().replace(new, r#""stem_stride":1,"drop_path":0.3,"head_init_scale":0.001"#);
+        *text = old.replace(r#""layer_scale":false"#, r#""layer_scale":null"#).into();
+    });
+    bench.write("classifier.safetensors", classifier);
+    bench.succeed("evaluate --data photos --weights classifier.safetensors");
+}
+
+/// Turns the configuration of a run into what an earlier version wrote.
+fn make_old(bench: &Bench, run: &str) {
+    let mut config = config(bench, run);
+    let recipe = config["recipe"].clone();
+    let model = config["model"].as_table_mut().unwrap();
+    let of_model = |model: &mut Table, drop_path: f64, head_init: f64| {
+        if model.remove("layer_scale").and_then(|on| on.as_bool()) == Some(true) {
+            model.insert("layer_scale".into(), 1e-6.into());
+        }
+        model.insert("drop_path".into(), drop_path.into());
+        model.insert("head_init_scale".into(), head_init.into());
+    };
+    if let Some(encoder) = model.get_mut("encoder") {
+        of_model(encoder.as_table_mut().unwrap(), 0.0, 1.0);
+        model.insert("mask_ratio".into(), recipe["masking"]["ratio"].clone());
+        model.insert("normalize_target".into(), recipe["masking"]["normalize_target"].clone());
+    } else {
+        let drop_path = recipe["regularization"]["drop_path"].as_float().unwrap();
+        of_model(model, drop_path, recipe["from_scratch"]["head_init"].as_float().unwrap());
+    }
+    config.remove("preprocessing").unwrap();
+    config["recipe"].as_table_mut().unwrap().remove("reasons");
+    bench.write(&format!("{run}/config.toml"), toml::to_string(&config).unwrap());
+}
+
+#[test]
+fn runs_of_an_earlier_version_go_on() {
+    let bench = bench();
+    for line in [
+        "pretrain --data photos --model v1-micro --image-size 32 --stem-stride 1 --batch-size 4 --mask-ratio 0.7",
+        "finetune --data photos --model micro --image-size 32 --stem-stride 1 --batch-size 4 \
+         --set regularization.drop_path=0.3",
+    ] {
+        let name = line.split(' ').next().unwrap();
+        bench.succeed(&format!("{line} --epochs 3 --out {name}-whole"));
+        bench.succeed(&format!("{line} --epochs 2 --out {name}"));
+        make_old(&bench, name);
+        // The schedule of a longer run is another one, so the weights of the first two epochs are as well.
+        bench.succeed(&format!("{line} --epochs 2 --resume --out {name}"));
+        bench.refuse(
+            1,
+            &[(&format!("{line} --epochs 2 --seed 1 --resume --out {name}"), &["seed was 0, is 1"])],
+        );
+        bench.succeed(&format!("{line} --epochs 3 --resume --extend --out {name}"));
+        let steps = |run: &str| bench.read_text(&format!("{run}/summary.json")).contains("\"epochs\": 3");
+        assert!(steps(name) && steps(&format!("{name}-whole")), "{name}");
+        assert!(config(&bench, name).contains_key("preprocessing"), "{name}");
+    }
+}
+
+#[test]
+fn an_old_run_whose_preprocessing_would_change_is_refused() {
+    let bench = bench();
+    let own = with_header(classifier(), |header| {
+        let text = &mut header["__metadata__"]["convnext"];
+        *text = text.as_str().unwrap().replace("[0.485,0.456,0.406]", "[0.5,0.5,0.5]").into();
+    });
+    bench.write("start.safetensors", own);
+    bench.succeed(&format!("{FINETUNE} --out run"));
+    assert_eq!(config(&bench, "run")["preprocessing"]["mean"].as_array().unwrap()[0].as_float(), Some(0.5));
+    make_old(&bench, "run");
+    bench.refuse(1, &[(&format!("{FINETUNE} --resume --out run"), &["preprocessing.mean was", "0.5"])]);
+}
