@@ -66,7 +66,9 @@ fn in_json(text: &str) -> Result<Vec<String>, String> {
         for (index, name) in names {
             match index.and_then(|index| in_order.get_mut(index)) {
                 Some(place) => *place = Some(name),
-                None => return Err(format!("the number of '{name}' is not among 0 to {}", in_order.len() - 1)),
+                None => {
+                    return Err(format!("the number of '{name}' is not among 0 to {}", in_order.len() - 1));
+                }
             }
         }
         let gap = in_order.iter().position(Option::is_none);

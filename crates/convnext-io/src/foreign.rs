@@ -29,8 +29,8 @@ use remap::Remapped;
 
 /// Words in the keys under which a file keeps its model.
 const MODEL_WORDS: [&str; 12] = [
-    "model", "module", "net", "network", "state", "weights", "ema", "student", "teacher", "backbone", "encoder",
-    "params",
+    "model", "module", "net", "network", "state", "weights", "ema", "student", "teacher", "backbone",
+    "encoder", "params",
 ];
 
 /// What a foreign file turned out to hold, before its tensors are read.
@@ -74,8 +74,8 @@ impl Foreign {
         let mut shapes = BTreeMap::new();
         for (name, official) in parts.used {
             let Some(tensor) = by_name.get(name) else { continue };
-            let new = Remapped::new(&official, &tensor.shape)
-                .map_err(|why| bad_tensor(path, &tensor.name, why))?;
+            let new =
+                Remapped::new(&official, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
             if shapes.insert(new.name.clone(), new.shape.clone()).is_some() {
                 let why = format!("would be called {}, as another tensor; remove one of them", new.name);
                 return Err(bad_tensor(path, &tensor.name, why));

@@ -21,7 +21,10 @@ const OTHERS: [(&[u8], &str); 5] = [
     (b"\x1f\x8b", "it is compressed with gzip; unpack it first"),
     (b"\xfd7zXZ", "it is compressed with xz; unpack it first"),
     (b"\x28\xb5\x2f\xfd", "it is compressed with zstd; unpack it first"),
-    (b"\x89HDF", "it is an HDF5 file of Keras or TensorFlow; save the weights with PyTorch or as safetensors"),
+    (
+        b"\x89HDF",
+        "it is an HDF5 file of Keras or TensorFlow; save the weights with PyTorch or as safetensors",
+    ),
     (b"GGUF", "it is a GGUF file; take the weights that it was made from"),
 ];
 

@@ -75,7 +75,9 @@ impl Shards {
         if names.is_empty() {
             return Err(bad("it names no file".to_owned()));
         }
-        if let Some(name) = names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains("..")) {
+        if let Some(name) =
+            names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(".."))
+        {
             return Err(bad(format!("{name:?} is no name of a file beside it")));
         }
         let missing: Vec<String> = (names.iter())

@@ -124,7 +124,9 @@ impl Storages {
     /// The bytes of a storage that was found to be there.
     fn read(&self, key: &str) -> Result<Vec<u8>, IoError> {
         match self {
-            Self::Archive(archive) => archive.storage(key).map_or(Ok(Vec::new()), |record| archive.read(record)),
+            Self::Archive(archive) => {
+                archive.storage(key).map_or(Ok(Vec::new()), |record| archive.read(record))
+            }
             Self::Stream(stream) => stream.storage(key),
         }
     }

@@ -143,7 +143,13 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
         Ok(foreign) => {
             let tensors = foreign.tensors(tensors);
             let metadata = own.unwrap_or(foreign.metadata);
-            Ok(Header { tensors, metadata: Some(metadata), foreign: true, origin: Some(foreign.origin), size })
+            Ok(Header {
+                tensors,
+                metadata: Some(metadata),
+                foreign: true,
+                origin: Some(foreign.origin),
+                size,
+            })
         }
         Err(IoError::Foreign { .. }) => {
             Ok(Header { tensors, metadata: None, foreign: true, origin: None, size })

@@ -17,6 +17,7 @@ mod cli {
     mod bad_weights;
     mod catalogue;
     mod channels;
+    mod class_names;
     mod classifying;
     mod converting;
     mod data;
@@ -29,11 +30,13 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod origins;
     mod precision;
     mod pretraining;
     mod quickstarting;
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod weight_folders;
     mod whole_job;
 }

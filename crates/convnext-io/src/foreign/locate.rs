@@ -7,8 +7,20 @@ use super::dialect::Dialect;
 
 /// Parts of names under which an optimiser keeps values that have the shapes of the weights.
 const OF_TRAINING: [&str; 14] = [
-    "optimizer", "optimizers", "optim", "optimizer_states", "optimizer_state_dict", "exp_avg", "exp_avg_sq",
-    "max_exp_avg_sq", "momentum_buffer", "moment_1", "moment_2", "grad", "grads", "lr_scheduler",
+    "optimizer",
+    "optimizers",
+    "optim",
+    "optimizer_states",
+    "optimizer_state_dict",
+    "exp_avg",
+    "exp_avg_sq",
+    "max_exp_avg_sq",
+    "momentum_buffer",
+    "moment_1",
+    "moment_2",
+    "grad",
+    "grads",
+    "lr_scheduler",
 ];
 
 /// Words in the names of averages over a training; a teacher is the average of its student.

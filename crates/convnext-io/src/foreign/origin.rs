@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::locate::{Candidate, Role, is_average, is_of_training, under};
 
 /// Names that a line lists before it only counts.
 const LISTED: usize = 6;
 
 /// Where in a file from elsewhere its model was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {
     /// Whose names the tensors have.
     pub program: String,

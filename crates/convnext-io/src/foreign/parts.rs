@@ -34,7 +34,9 @@ impl<'n> Parts<'n> {
             Some(outer)
                 if *dialect == Dialect::Official
                     && prefix[outer.len()..] == *ENCODER
-                    && OF_AUTOENCODER.iter().any(|part| names.contains(format!("{outer}{part}").as_str())) =>
+                    && OF_AUTOENCODER
+                        .iter()
+                        .any(|part| names.contains(format!("{outer}{part}").as_str())) =>
             {
                 under(names, outer).filter(|(_, name)| is_beside_encoder(name)).collect()
             }
@@ -52,7 +54,10 @@ impl<'n> Parts<'n> {
                 }
                 Some(official) => parts.used.push((name, format!("{in_front}{official}"))),
                 None if dialect.is_of_backbone(inner) => parts.used.push((name, name.to_owned())),
-                None => is_plain_head &= !["head.", "classifier.", "fc."].iter().any(|part| inner.starts_with(part)),
+                None => {
+                    is_plain_head &=
+                        !["head.", "classifier.", "fc."].iter().any(|part| inner.starts_with(part))
+                }
             }
         }
         parts.used.extend(decoder.into_iter().map(|(name, inner)| (name, inner.to_owned())));
@@ -93,7 +98,8 @@ impl<'n> Parts<'n> {
             let leaves: Vec<(&str, &str)> = under(names, &prefix).collect();
             let [(bias, bias_leaf), (weight, weight_leaf)] = leaves[..] else { return None };
             let is_layer = (bias_leaf, weight_leaf) == ("bias", "weight");
-            let fits = matches!(*shape(weight), [classes, inputs] if inputs == width && *shape(bias) == [classes]);
+            let fits =
+                matches!(*shape(weight), [classes, inputs] if inputs == width && *shape(bias) == [classes]);
             (is_layer && fits).then_some([bias, weight])
         };
         let mut layers = HEADS.iter().filter_map(layer);

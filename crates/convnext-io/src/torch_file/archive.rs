@@ -73,7 +73,8 @@ impl Archive {
             unsupported(path, format!("it holds no {PICKLE}, so that torch.save did not write it"))
         })?;
         if records.contains_key(TORCHSCRIPT) {
-            let why = "it is a program of torch.jit.save; save the state dict of the model that it was made from";
+            let why =
+                "it is a program of torch.jit.save; save the state dict of the model that it was made from";
             return Err(unsupported(path, why.to_owned()));
         }
         let archive = Self { path: path.to_owned(), archive, records };

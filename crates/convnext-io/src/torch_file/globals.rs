@@ -34,8 +34,20 @@ pub(super) enum Standing {
 
 /// Modules that reach out of Python, with all that is in them.
 const FORBIDDEN_MODULES: [&str; 14] = [
-    "os", "posix", "nt", "subprocess", "pty", "socket", "shutil", "runpy", "importlib", "ctypes", "webbrowser",
-    "commands", "code", "pip",
+    "os",
+    "posix",
+    "nt",
+    "subprocess",
+    "pty",
+    "socket",
+    "shutil",
+    "runpy",
+    "importlib",
+    "ctypes",
+    "webbrowser",
+    "commands",
+    "code",
+    "pip",
 ];
 
 /// Functions of Python itself that run text or reach files. `getattr` is not among them: enumerations ask for it.
@@ -63,7 +75,8 @@ fn known(module: &str, name: &str) -> Option<Global> {
         | ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
         | ("_codecs", "encode") => Global::Ignored,
         ("torch.storage", "UntypedStorage") => Global::Storage(Dtype::U8),
-        ("torch", name) => Global::Storage(storage(name)?),
+        // Those of tensors on a card had a module of their own until PyTorch 1.10.
+        ("torch" | "torch.cuda", name) => Global::Storage(storage(name)?),
         _ => return None,
     };
     Some(global)

@@ -149,8 +149,9 @@ fn check(
     };
     let RawStorage { dtype, key, count: elements } = **storage;
     let storage = pickle.text(key).filter(|key| key.len() <= LONGEST_KEY).unwrap_or_default();
-    let found = size(storage)
-        .ok_or_else(|| format!("has its elements in data/{storage}, which is missing; copy the file again"))?;
+    let found = size(storage).ok_or_else(|| {
+        format!("has its elements in data/{storage}, which is missing; copy the file again")
+    })?;
     let stored = usize::try_from(elements).unwrap_or(usize::MAX);
     let bytes = (stored as u64).checked_mul(size_of_dtype(dtype));
     if bytes != Some(found) {

@@ -59,10 +59,7 @@ impl Stream {
         loop {
             let mut bytes = Vec::new();
             stream.file.rewind().map_err(|source| read_error(path, source))?;
-            (&stream.file)
-                .take(wanted)
-                .read_to_end(&mut bytes)
-                .map_err(|source| read_error(path, source))?;
+            (&stream.file).take(wanted).read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
             match Structure::read(&bytes) {
                 Ok(structure) => {
                     structure.check(path)?;
@@ -150,15 +147,18 @@ impl<'a> Structure<'a> {
     }
 
     fn check(&self, path: &Path) -> Result<(), IoError> {
-        let unsupported = |why: &str| IoError::UnsupportedArchive { path: path.to_owned(), why: why.to_owned() };
+        let unsupported =
+            |why: &str| IoError::UnsupportedArchive { path: path.to_owned(), why: why.to_owned() };
         if self.version.root() != Value::Int(VERSION) {
-            return Err(unsupported("it is a stream of another version; load it and save it again with PyTorch"));
+            return Err(unsupported(
+                "it is a stream of another version; load it and save it again with PyTorch",
+            ));
         }
         let machine = &self.machine;
         let is_little = match machine.node(machine.root()) {
-            Some(Node::Dict(entries)) => entries.iter().any(|&(key, value)| {
-                machine.text(key) == Some("little_endian") && value == Value::Int(1)
-            }),
+            Some(Node::Dict(entries)) => entries
+                .iter()
+                .any(|&(key, value)| machine.text(key) == Some("little_endian") && value == Value::Int(1)),
             _ => false,
         };
         if is_little {
