@@ -83,8 +83,14 @@ impl Foreign {
             remapped.insert(tensor.name.clone(), new);
         }
         let inferred = infer::infer(path, &shapes).map_err(|error| {
-            let within = objects.iter().find(|(name, _)| name.starts_with(&chosen.prefix));
-            within.map_or(error, |(_, class)| forbidden(path, class))
+            // Perhaps a tensor is missing because something else stands in its place.
+            let in_place = |name: &str| {
+                let name = dialect::without_wrappers(name);
+                let inner = name.strip_prefix(&chosen.prefix);
+                inner.is_some_and(|inner| chosen.dialect.official(inner).is_some())
+            };
+            let object = objects.iter().find(|(name, _)| in_place(name));
+            object.map_or(error, |(_, class)| forbidden(path, class))
         })?;
         let metadata = named(description::complete(path, inferred));
         Ok(Self { metadata, origin, tensors: remapped })

@@ -10,6 +10,9 @@ use super::locate::{Candidate, Role, is_average, is_of_training, under};
 /// Names that a line lists before it only counts.
 const LISTED: usize = 6;
 
+/// Where Lightning keeps the state of what watches a training.
+const CALLBACKS: &str = "callbacks.";
+
 /// Where in a file from elsewhere its model was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {
@@ -42,7 +45,8 @@ impl Origin {
                 !chosen.prefix.starts_with(&other.prefix) && name.starts_with(&other.prefix)
             })
         };
-        let is_left_out = |name: &&str| !used.contains(name) && !is_others(name) && !is_of_training(name);
+        let is_of_program = |name: &str| is_of_training(name) || name.starts_with(CALLBACKS);
+        let is_left_out = |name: &&str| !used.contains(name) && !is_others(name) && !is_of_program(name);
         let mut left_out: Vec<String> = under(names, own_area(chosen, others))
             .map(|(name, _)| name)
             .filter(is_left_out)
