@@ -33,7 +33,14 @@ pub(super) fn flatten<'p>(pickle: &'p Pickle) -> Option<Flat<'p>> {
     let mut seen = vec![false; pickle.nodes().len()];
     let mut waiting = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, value, depth)) = waiting.pop() {
-        let Value::Node(index) = value else { continue };
+        let index = match value {
+            Value::Node(index) => index,
+            Value::Global(class) => {
+                flat.objects.insert(name, pickle.name_of(class));
+                continue;
+            }
+            _ => continue,
+        };
         match pickle.node(value)? {
             Node::Tensor(tensor) => match pickle.node(tensor.storage) {
                 Some(&Node::Object(class)) => drop(flat.objects.insert(name, pickle.name_of(class))),

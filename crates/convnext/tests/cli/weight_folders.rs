@@ -100,7 +100,7 @@ fn folders_without_weights_or_with_several_are_refused() {
             "finetune --data photos --init W --out out",
             "pretrain --data photos --init W --out out",
         ] {
-            bench.refuse(1, &[(&line.replace('W', folder), words)]);
+            bench.refuse(1, &[(&line.replace('W', folder)[..], words)]);
         }
     }
     bench.run("inspect gone").code(1).stderr(contains("gone does not exist").and(contains("panicked").not()));
