@@ -51,7 +51,7 @@ pub fn read_class_names(path: &Path) -> Result<ClassNames, IoError> {
 }
 
 fn in_lines(text: &str) -> Vec<String> {
-    text.lines().map(|line| line.trim().to_owned()).filter(|_| !text.is_empty()).collect()
+    text.lines().map(|line| line.trim().to_owned()).collect()
 }
 
 fn in_json(text: &str) -> Result<Vec<String>, String> {
