@@ -12,7 +12,7 @@ use super::pickle::{Node, Refusal, Value};
 
 /// More opcodes are refused; a checkpoint of Huge with its optimiser has about 50 000, and every number of a history
 /// one or more.
-const MOST_OPCODES: usize = 1 << 22;
+const MOST_OPCODES: usize = 1 << 20;
 
 /// Deeper nesting is refused; checkpoints have about 10.
 const DEEPEST_NESTING: usize = 256;
