@@ -44,15 +44,58 @@ pub enum IoError {
         /// The reason.
         source: io::Error,
     },
-    /// A PyTorch file of before version 1.6: a bare pickle.
+    /// A folder without weights.
     #[error(
-        "{} is a pickle as PyTorch wrote it before version 1.6; if you trust it, load it and save it again with a \
-         current PyTorch: torch.save(torch.load(OLD), NEW)",
+        "the folder {} holds no weights, only {found}; name a weight file, or a folder with weights-best.safetensors, \
+         weights.safetensors, model.safetensors, pytorch_model.bin, an index of several such files, or one other \
+         weight file",
         path.display()
     )]
-    LegacyPyTorch {
+    NoWeightsInFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
+    /// A folder with several weight files and no sign which of them counts.
+    #[error("the folder {} holds several weight files; name one of them: {}", path.display(), list(found, String::clone))]
+    SeveralFilesInFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Their names.
+        found: Vec<String>,
+    },
+    /// An index of weights in several files that is none, or does not fit the files.
+    #[error("the index {} does not fit its files: {why}; copy the folder again", path.display())]
+    BadIndex {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Files of weights that an index names and that are not there.
+    #[error(
+        "of the weights of {} these files are missing: {}; copy them beside it",
+        path.display(),
+        list(missing, String::clone)
+    )]
+    MissingShards {
+        /// The index.
+        path: PathBuf,
+        /// Their names.
+        missing: Vec<String>,
+    },
+    /// A file of class names that cannot be used.
+    #[error(
+        "{} names no classes that can be used: {why}; write one name a line, or a JSON list, in the order of the \
+         classifier's outputs",
+        path.display()
+    )]
+    BadClassNames {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// A zip archive, or a record in it, that contradicts itself.
     #[error("the archive {} is damaged ({why}); copy the file again", path.display())]
@@ -70,7 +113,7 @@ pub enum IoError {
         /// What is different and what to do.
         why: String,
     },
-    /// A PyTorch file that asks for more than tensors and plain data.
+    /// A PyTorch file that asks for what can do harm, or for an object where the tensors of its model should be.
     #[error(
         "{} asks for {global}, which Python would load and could run, so that it was refused and nothing was \
          run; if you trust its source, save the tensors alone: torch.save({{'model': model.state_dict()}}, NEW)",
@@ -96,7 +139,7 @@ pub enum IoError {
     },
     /// A PyTorch file without the tensors of a model.
     #[error(
-        "{} holds no dictionary of tensors, neither as `model` or `model_ema` nor as a whole, only [{found}]; save \
+        "{} holds no dictionary of tensors, neither as a whole nor under a key, only [{found}]; save \
          one: torch.save({{'model': model.state_dict()}}, NEW)",
         path.display()
     )]
@@ -135,18 +178,31 @@ pub enum IoError {
         /// What is wrong with the header.
         why: String,
     },
-    /// A file from elsewhere that does not say what model it holds, in its names neither ([`crate::Naming`]).
+    /// A file from elsewhere that does not say what model it holds, in its names neither.
     #[error(
-        "{} is foreign: no `convnext` metadata says which model its tensors belong to, and their names are neither \
-         those of the official PyTorch code (downsample_layers.0.0.weight, stages.0.0.dwconv.weight, ...; for an \
-         autoencoder also encoder.*, mask_token, proj.*, decoder.N.*, pred.*) nor those of timm (stem.0.weight, ...) \
-         or transformers (convnextv2.embeddings.patch_embeddings.weight, ...); rename the tensors, or use weights \
-         of one of these or of this program",
+        "{} is foreign: no `convnext` metadata says which model its tensors belong to, and under no prefix are their \
+         names those of a ConvNeXt of the official code (downsample_layers.0.0.weight, stages.0.0.dwconv.weight, ...; \
+         for an autoencoder also encoder.*, mask_token, proj.*, decoder.N.*, pred.*), of timm (stem.0.weight, ...), \
+         transformers (embeddings.patch_embeddings.weight, ...), torchvision (features.0.0.weight, ...) or OpenMMLab; \
+         rename the tensors, or use weights of one of these or of this program",
         path.display()
     )]
     Foreign {
         /// The file.
         path: PathBuf,
+    },
+    /// A file from elsewhere with several models, none of which is an average of another.
+    #[error(
+        "{} holds several models, whose tensors are under {}; save the one that you mean alone: \
+         torch.save(state_dict, NEW)",
+        path.display(),
+        list(found, |prefix| format!("`{prefix}`"))
+    )]
+    SeveralModels {
+        /// The file.
+        path: PathBuf,
+        /// What stands before their names.
+        found: Vec<String>,
     },
     /// The names are known (facts B1, B4, B5), but they do not make a whole model.
     #[error("{} has names of a ConvNeXt, here the official ones, but {source}", path.display())]

@@ -1,29 +1,46 @@
 //! Files from elsewhere: their names and layouts become ours, and shapes tell the configuration.
 //!
-//! 1. [`Naming`]: timm's and transformers' names become the official ones (facts B4, B5);
-//! 2. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
-//! 3. `infer`: the configuration from names and shapes, which must fit it without exception;
-//! 4. `description`: what else is known, from the files beside it.
+//! 1. `locate`: where in the file a model is, and which of several counts;
+//! 2. `parts`: which tensors around its stem belong to it; `origin`: which do not, and are left out;
+//! 3. `dialect` and [`Naming`](crate::Naming): the names of other programs become the official ones (facts B4, B5);
+//! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
+//! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
+//! 6. `description`: what else is known, from the files beside it.
 
 mod description;
+mod dialect;
 mod infer;
+mod locate;
+mod origin;
+mod parts;
 mod remap;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::WeightMetadata;
+use convnext_core::{ClassNames, IMAGENET_1K_CLASSES, WeightMetadata, imagenet_1k_classes};
 
-use crate::naming::Naming;
 use crate::{IoError, NamedArray, TensorInfo};
 use description::Completed;
+use dialect::Dialect;
+use locate::{Candidate, Role};
+pub use origin::Origin;
+use parts::Parts;
 use remap::Remapped;
+
+/// Words in the keys under which a file keeps its model.
+const MODEL_WORDS: [&str; 12] = [
+    "model", "module", "net", "network", "state", "weights", "ema", "student", "teacher", "backbone",
+    "encoder", "params",
+];
 
 /// What a foreign file turned out to hold, before its tensors are read.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     /// What the tensors belong to.
     pub(crate) metadata: WeightMetadata,
+    /// Where they were found.
+    pub(crate) origin: Origin,
     /// By the name in the file.
     tensors: BTreeMap<String, Remapped>,
     /// What the files beside it say and nobody does here.
@@ -31,52 +48,138 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Works out what tensors of these names and shapes are.
+    /// Works out what tensors of these names and shapes are. `objects` is what stands in the file in place of tensors
+    /// or dictionaries, and what each was made from.
     ///
     /// # Errors
-    /// [`IoError::Foreign`] for names of no known [`Naming`], [`IoError::BadTensor`],
-    /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model.
-    pub(crate) fn recognise(path: &Path, tensors: &[TensorInfo]) -> Result<Self, IoError> {
-        let naming = Naming::of(tensors).ok_or_else(|| IoError::Foreign { path: path.to_owned() })?;
+    /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
+    /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model, and
+    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason.
+    pub(crate) fn recognise(
+        path: &Path,
+        tensors: &[TensorInfo],
+        objects: &BTreeMap<String, String>,
+    ) -> Result<Self, IoError> {
+        let mut by_name: BTreeMap<String, &TensorInfo> = BTreeMap::new();
+        for tensor in tensors {
+            if by_name.insert(dialect::without_wrappers(&tensor.name), tensor).is_some() {
+                return Err(bad_tensor(path, &tensor.name, "is there twice; remove one of them"));
+            }
+        }
+        let names: BTreeSet<&str> = by_name.keys().map(String::as_str).collect();
+        let candidates = locate::candidates(&names);
+        let chosen = choose(path, &candidates, objects)?;
+        let shape = |name: &str| by_name.get(name).map_or(&[][..], |tensor| &tensor.shape);
+        let parts = Parts::of(chosen, &names, &shape);
+        let used = parts.used.iter().map(|&(name, _)| name).collect();
+        let Some(origin) = Origin::of(&candidates, &names, &used, objects) else { return Err(foreign(path)) };
         let mut remapped = BTreeMap::new();
         let mut shapes = BTreeMap::new();
-        for tensor in tensors {
-            // Other names stay, so that they are listed among what does not fit.
-            let name = naming.official(&tensor.name).unwrap_or_else(|| tensor.name.clone());
+        for (name, official) in parts.used {
+            let Some(tensor) = by_name.get(name) else { continue };
             let new =
-                Remapped::new(&name, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
+                Remapped::new(&official, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
             if shapes.insert(new.name.clone(), new.shape.clone()).is_some() {
                 let why = format!("would be called {}, as another tensor; remove one of them", new.name);
                 return Err(bad_tensor(path, &tensor.name, why));
             }
             remapped.insert(tensor.name.clone(), new);
         }
-        let Completed { metadata, remarks } = description::complete(path, infer::infer(path, &shapes)?);
-        Ok(Self { metadata, tensors: remapped, remarks })
+        let inferred = infer::infer(path, &shapes).map_err(|error| {
+            // Perhaps a tensor is missing because something else stands in its place.
+            let in_place = |name: &str| {
+                let name = dialect::without_wrappers(name);
+                let inner = name.strip_prefix(&chosen.prefix);
+                inner.is_some_and(|inner| chosen.dialect.official(inner).is_some())
+            };
+            let object = objects.iter().find(|(name, _)| in_place(name));
+            object.map_or(error, |(_, class)| forbidden(path, class))
+        })?;
+        let Completed { metadata, remarks } = description::complete(path, inferred);
+        Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
+    }
+
+    /// Whether a tensor of this name in the file belongs to the model.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Says what a user might not expect, and what of the description beside the file is not done.
+    pub(crate) fn report(&self, path: &Path) {
+        self.origin.report(path);
+        self.remarks.iter().for_each(|remark| log::warn!("{remark}"));
     }
 
     /// The names and shapes that [`Self::convert`] gives.
     pub(crate) fn tensors(&self, found: Vec<TensorInfo>) -> Vec<TensorInfo> {
-        let convert = |TensorInfo { name, dtype, shape }: TensorInfo| match self.tensors.get(&name) {
-            Some(new) => TensorInfo { name: new.name.clone(), dtype, shape: new.shape.clone() },
-            None => TensorInfo { name, dtype, shape },
+        let convert = |TensorInfo { name, dtype, .. }: TensorInfo| {
+            let new = self.tensors.get(&name)?;
+            Some(TensorInfo { name: new.name.clone(), dtype, shape: new.shape.clone() })
         };
-        found.into_iter().map(convert).collect()
+        found.into_iter().filter_map(convert).collect()
     }
 
-    /// Gives the tensors our names and layouts, one after the other. Now that they are used, it is told what of their
-    /// description is not done.
+    /// Gives the tensors our names and layouts, one after the other.
     pub(crate) fn convert(&self, arrays: BTreeMap<String, NamedArray>) -> BTreeMap<String, NamedArray> {
-        self.remarks.iter().for_each(|remark| log::warn!("{remark}"));
-        let convert = |(name, array)| {
-            let array = match self.tensors.get(&name) {
-                Some(new) => new.convert(array),
-                None => array,
-            };
-            (array.name.clone(), array)
+        let convert = |(name, array): (String, NamedArray)| {
+            let array = self.tensors.get(&name)?.convert(array);
+            Some((array.name.clone(), array))
         };
-        arrays.into_iter().map(convert).collect()
+        arrays.into_iter().filter_map(convert).collect()
     }
+}
+
+/// Whether tensors have the names that this program writes, or those of nobody.
+pub(crate) fn has_our_names(tensors: &[TensorInfo]) -> bool {
+    let names = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let candidates = locate::candidates(&names);
+    let is_ours = |candidate: &Candidate| {
+        candidate.dialect == Dialect::Official && matches!(candidate.prefix.as_str(), "" | "encoder.")
+    };
+    candidates.is_empty() || candidates.iter().any(is_ours)
+}
+
+/// The model that counts: the best, if there is only one such.
+fn choose<'c>(
+    path: &Path,
+    candidates: &'c [Candidate],
+    objects: &BTreeMap<String, String>,
+) -> Result<&'c Candidate, IoError> {
+    let best = |role: Role| candidates.iter().take_while(move |candidate| candidate.role == role);
+    match candidates {
+        [] => {
+            let is_model = |name: &str| name.split(['.', '_']).any(|word| MODEL_WORDS.contains(&word));
+            let hidden = objects.iter().find(|(name, _)| is_model(name));
+            Err(hidden.map_or_else(|| foreign(path), |(_, class)| forbidden(path, class)))
+        }
+        [first, second, ..] if first.role == second.role => {
+            let found = best(first.role).map(|candidate| candidate.prefix.clone()).collect();
+            Err(IoError::SeveralModels { path: path.to_owned(), found })
+        }
+        [first, ..] => Ok(first),
+    }
+}
+
+/// Without the names that stand for none; a thousand classes without names are those of ImageNet.
+fn named(mut metadata: WeightMetadata) -> WeightMetadata {
+    let is_placeholder = |(index, name): (usize, &String)| {
+        *name == format!("LABEL_{index}") || *name == ClassNames::default().name(index)
+    };
+    if !metadata.classes.is_empty() && metadata.classes.0.iter().enumerate().all(is_placeholder) {
+        metadata.classes = ClassNames::default();
+        if metadata.kind.backbone().classes == IMAGENET_1K_CLASSES {
+            metadata.classes = imagenet_1k_classes();
+        }
+    }
+    metadata
+}
+
+fn foreign(path: &Path) -> IoError {
+    IoError::Foreign { path: path.to_owned() }
+}
+
+fn forbidden(path: &Path, class: &str) -> IoError {
+    IoError::ForbiddenGlobal { path: path.to_owned(), global: class.to_owned() }
 }
 
 fn bad_tensor(path: &Path, name: &str, why: impl Into<String>) -> IoError {

@@ -1,8 +1,8 @@
 //! Weight files of ConvNeXt V2: named arrays, safetensors, and their metadata.
 //!
 //! - [`NamedArray`]: one tensor as name, element type, shape and bytes;
-//! - [`read_weights`], [`read_header`]: weight files of this program, or with official names from elsewhere,
-//!   whose [`WeightMetadata`](convnext_core::WeightMetadata) is inferred from the shapes;
+//! - [`read_weights`], [`read_header`]: weight files of this program, or from elsewhere, or folders of them
+//!   ([`find_weights`]), whose [`WeightMetadata`](convnext_core::WeightMetadata) is inferred from the shapes;
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
@@ -14,31 +14,39 @@
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
 mod array;
+mod class_names;
 mod convert;
 mod error;
 mod foreign;
 pub mod hub;
 mod naming;
 mod onnx;
+mod open_file;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
+mod shards;
 mod strict;
 #[cfg(test)]
 mod test_files;
 mod torch_file;
 mod vectors;
 mod weight_file;
+mod weight_folder;
 
 pub use array::{ArraySource, ElementType, NamedArray};
+pub use class_names::read_class_names;
 pub use convert::write_converted;
 pub use error::{IoError, Misshapen};
+pub use foreign::Origin;
 pub use naming::Naming;
 pub use onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
+pub use shards::files_of;
 pub use strict::check_names;
 pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};
 pub use weight_file::{
     CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,
 };
+pub use weight_folder::find_weights;

@@ -1,6 +1,5 @@
 //! What the same tensor is called in the official code, in timm and in Hugging Face's transformers (facts B1, B4, B5).
 
-use crate::TensorInfo;
 use crate::shapes::ENCODER;
 
 /// A convention of names. Those of this program are the official ones.
@@ -34,22 +33,10 @@ const NAMES: [[&str; 3]; 12] = [
 const TRANSFORMERS_PREFIXES: [&str; 2] = ["convnextv2.", "convnext."];
 
 impl Naming {
-    /// The convention of a file, which its stem tells; `None` for any other.
-    pub(crate) fn of(tensors: &[TensorInfo]) -> Option<Self> {
-        let is_stem = |naming: Self, name: &str| {
-            naming.official(name).as_deref() == Some("downsample_layers.0.0.weight")
-                || naming == Self::Official && name == "encoder.downsample_layers.0.0.weight"
-        };
-        [Self::Official, Self::Timm, Self::HuggingFace]
-            .into_iter()
-            .find(|&naming| tensors.iter().any(|tensor| is_stem(naming, &tensor.name)))
-    }
-
     /// The official name of a tensor that is called `name` here; `None` when it is no tensor of a ConvNeXt.
     pub(crate) fn official(self, name: &str) -> Option<String> {
         match self {
-            Self::Official => Some(name.to_owned()),
-            Self::Timm => translate(name, self.column(), 0),
+            Self::Official | Self::Timm => translate(name, self.column(), 0),
             Self::HuggingFace => {
                 let bare = TRANSFORMERS_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
                 translate(bare.unwrap_or(name), self.column(), 0)
@@ -172,10 +159,5 @@ mod tests {
             assert_eq!(translate(name, 0, 1), None, "{name}");
         }
         assert_eq!(Naming::Timm.official("norm_pre.weight"), None);
-        let stem = |name: &str| TensorInfo { name: name.into(), dtype: "F32".into(), shape: vec![] };
-        assert_eq!(Naming::of(&[stem("backbone.stem.0.weight")]), None);
-        assert_eq!(Naming::of(&[stem("embeddings.patch_embeddings.weight")]), Some(Naming::HuggingFace));
-        assert_eq!(Naming::of(&[stem("stem.0.weight")]), Some(Naming::Timm));
-        assert_eq!(Naming::of(&[stem("encoder.downsample_layers.0.0.weight")]), Some(Naming::Official));
     }
 }

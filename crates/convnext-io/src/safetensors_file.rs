@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convnext_core::WeightMetadata;
 use safetensors::tensor::{Metadata, TensorInfo as RawInfo};
@@ -103,15 +103,15 @@ pub(crate) struct Place {
 }
 
 /// An open safetensors file whose header was read and checked; the tensors come next.
-pub(crate) struct SafetensorsFile<'a> {
-    path: &'a Path,
+pub(crate) struct SafetensorsFile {
+    path: PathBuf,
     file: File,
     size: u64,
     header: Metadata,
 }
 
-impl<'a> SafetensorsFile<'a> {
-    pub(crate) fn open(path: &'a Path) -> Result<Self, IoError> {
+impl SafetensorsFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, IoError> {
         let mut file = File::open(path).map_err(|source| read_error(path, source))?;
         let size = file.metadata().map_err(|source| read_error(path, source))?.len();
 
@@ -136,7 +136,7 @@ impl<'a> SafetensorsFile<'a> {
         if expected != size {
             return Err(wrong_size(expected));
         }
-        Ok(Self { path, file, size, header })
+        Ok(Self { path: path.to_owned(), file, size, header })
     }
 
     /// Bytes of the file.
@@ -158,7 +158,7 @@ impl<'a> SafetensorsFile<'a> {
         self.entry(METADATA_KEY)
             .map(serde_json::from_str)
             .transpose()
-            .map_err(|source| IoError::BadMetadata { path: self.path.to_owned(), source })
+            .map_err(|source| IoError::BadMetadata { path: self.path.clone(), source })
     }
 
     /// Where a training stands, if this is a checkpoint.
@@ -203,7 +203,7 @@ impl<'a> SafetensorsFile<'a> {
                 }
                 None => self.file.seek_relative(length as i64),
             };
-            read.map_err(|source| read_error(self.path, source))?;
+            read.map_err(|source| read_error(&self.path, source))?;
         }
         Ok(arrays)
     }
@@ -220,7 +220,7 @@ impl<'a> SafetensorsFile<'a> {
         for (name, info) in tensors {
             let Some(element_type) = ElementType::from_dtype(info.dtype) else {
                 let found = info.dtype.to_string();
-                return Err(IoError::UnsupportedType { path: self.path.to_owned(), name, found });
+                return Err(IoError::UnsupportedType { path: self.path.clone(), name, found });
             };
             let shape = info.shape.clone();
             arrays.insert(name.clone(), NamedArray { name, element_type, shape, bytes: Vec::new() });
@@ -248,7 +248,6 @@ fn header_size(path: &Path, start: &[u8]) -> Result<u64, IoError> {
         }
     }
     let why = match start {
-        [0x80, 2..=5, ..] => return Err(IoError::LegacyPyTorch { path }),
         [] => "it is empty".to_owned(),
         _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
             "it is text, perhaps a web page or a Git LFS pointer in place of the file".to_owned()

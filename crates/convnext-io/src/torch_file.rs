@@ -1,19 +1,23 @@
 //! PyTorch's own files, `.pt` and `.pth`, as `torch.save` writes them.
 //!
-//! 1. `archive`: the zip archive and its records;
+//! 1. `archive`: the zip archive and its records, or `stream`: the older form, which some still write;
 //! 2. `machine`: the structure, a `pickle`, read without executing anything, and refused if it asks for a name
-//!    that is not in `globals`;
-//! 3. `state_dict`: the tensors of the model in it, checked against the records;
+//!    that is forbidden in `globals`;
+//! 3. `flatten`: the tensors in it, wherever they are; `state_dict`: checked against their storages;
 //! 4. here: their elements, one storage after the other.
 //!
-//! Optimiser, epoch, arguments and so on are scanned in step 2 like everything else, and then ignored.
+//! Optimiser, epoch, arguments, objects of any class and so on are scanned in step 2 like everything else, and then
+//! passed over.
 
 mod archive;
 mod cursor;
+mod flatten;
 mod globals;
 mod machine;
+mod objects;
 mod pickle;
 mod state_dict;
+mod stream;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -23,30 +27,47 @@ use std::path::{Path, PathBuf};
 use crate::{ElementType, IoError, NamedArray, TensorInfo};
 use archive::Archive;
 use pickle::{Pickle, Refusal};
-use state_dict::StateTensor;
+use state_dict::{Contents, StateTensor, check_room};
+use stream::Stream;
 pub(crate) use writer::write_torch_file;
 
 /// An open PyTorch file whose structure was read and checked; the tensors come next.
 pub(crate) struct TorchFile {
     path: PathBuf,
     size: u64,
-    archive: Archive,
-    tensors: BTreeMap<String, StateTensor>,
+    storages: Storages,
+    contents: Contents,
+}
+
+/// Where the elements are.
+enum Storages {
+    Archive(Archive),
+    Stream(Stream),
 }
 
 impl TorchFile {
-    /// Reads and checks everything but the elements of the tensors.
+    /// Reads and checks everything but the elements of the tensors of an archive.
     ///
     /// # Errors
     /// [`IoError::CorruptArchive`], [`IoError::UnsupportedArchive`]; [`IoError::ForbiddenGlobal`] and
     /// [`IoError::BadPickle`] for structures that are not plain; [`IoError::NoStateDict`] and
     /// [`IoError::BadTensor`].
-    pub(crate) fn open(path: &Path, file: File, size: u64) -> Result<Self, IoError> {
+    pub(crate) fn open_archive(path: &Path, file: File, size: u64) -> Result<Self, IoError> {
         let archive = Archive::open(path, file, size)?;
         let bytes = archive.pickle()?;
         let pickle = Pickle::read(&bytes).map_err(|refusal| refused(path, refusal))?;
-        let tensors = state_dict::find(path, size, &pickle, &archive)?;
-        Ok(Self { path: path.to_owned(), size, archive, tensors })
+        let contents = state_dict::find(path, &pickle, &|key| Some(archive.storage(key)?.size))?;
+        Ok(Self { path: path.to_owned(), size, storages: Storages::Archive(archive), contents })
+    }
+
+    /// The same of a stream.
+    ///
+    /// # Errors
+    /// As [`Self::open_archive`].
+    pub(crate) fn open_stream(path: &Path, file: File, size: u64) -> Result<Self, IoError> {
+        let find = |pickle: &Pickle, size: &dyn Fn(&str) -> Option<u64>| state_dict::find(path, pickle, size);
+        let (contents, stream) = Stream::read(path, file, size, find)?;
+        Ok(Self { path: path.to_owned(), size, storages: Storages::Stream(stream), contents })
     }
 
     /// Bytes of the file.
@@ -54,20 +75,30 @@ impl TorchFile {
         self.size
     }
 
-    /// The tensors of the model, sorted by name.
+    /// All tensors, sorted by name: the keys of the dictionaries that they lie in, joined by dots.
     pub(crate) fn tensors(&self) -> Vec<TensorInfo> {
         let info = |(name, tensor): (&String, &StateTensor)| TensorInfo {
             name: name.clone(),
             dtype: tensor.dtype.to_string(),
             shape: tensor.shape.clone(),
         };
-        self.tensors.iter().map(info).collect()
+        self.contents.tensors.iter().map(info).collect()
     }
 
-    /// Reads the tensors, each storage once.
-    pub(crate) fn read_arrays(&self) -> Result<BTreeMap<String, NamedArray>, IoError> {
+    /// By name, what stands where a tensor or a dictionary might and is of an unknown class, with that.
+    pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
+        &self.contents.objects
+    }
+
+    /// Reads the tensors whose names are `wanted`, each storage once.
+    pub(crate) fn read_arrays(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, NamedArray>, IoError> {
+        let chosen = || self.contents.tensors.iter().filter(|(name, _)| wanted(name));
+        check_room(&self.path, self.size, chosen())?;
         let mut by_storage: BTreeMap<&str, Vec<(&String, &StateTensor, ElementType)>> = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
+        for (name, tensor) in chosen() {
             let Some(element_type) = ElementType::from_dtype(tensor.dtype) else {
                 let (path, name) = (self.path.clone(), name.clone());
                 return Err(IoError::UnsupportedType { path, name, found: tensor.dtype.to_string() });
@@ -75,9 +106,8 @@ impl TorchFile {
             by_storage.entry(&tensor.storage).or_default().push((name, tensor, element_type));
         }
         let mut arrays = BTreeMap::new();
-        for tensors in by_storage.into_values() {
-            let Some((_, first, _)) = tensors.first() else { continue };
-            let storage = self.archive.read(&first.record)?;
+        for (key, tensors) in by_storage {
+            let storage = self.storages.read(key)?;
             for (name, tensor, element_type) in tensors {
                 let bytes = tensor.elements(&storage, element_type.size());
                 let array =
@@ -87,6 +117,18 @@ impl TorchFile {
             }
         }
         Ok(arrays)
+    }
+}
+
+impl Storages {
+    /// The bytes of a storage that was found to be there.
+    fn read(&self, key: &str) -> Result<Vec<u8>, IoError> {
+        match self {
+            Self::Archive(archive) => {
+                archive.storage(key).map_or(Ok(Vec::new()), |record| archive.read(record))
+            }
+            Self::Stream(stream) => stream.storage(key),
+        }
     }
 }
 

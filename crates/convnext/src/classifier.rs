@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ClassNames, Preprocessing};
+use convnext_core::{ClassNames, ConfigError, Preprocessing};
 use convnext_data::{Dataset, Orientation, Picture, open_pictures, prepare_for_evaluation};
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{Reading, TrainError, for_each_batch, load_classifier, log_probabilities};
@@ -63,6 +63,19 @@ impl Classifier {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { model: self.model.with_precision(precision), ..self }
+    }
+
+    /// The same with other names for its classes, in the order of the logits.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for another number of names than it has classes.
+    pub fn with_classes(self, classes: ClassNames) -> Result<Self, TrainError> {
+        let expected = self.model.config().classes;
+        if classes.len() != expected {
+            let why = format!("there are {} names for {expected} classes", classes.len());
+            return Err(ConfigError::ClassNames { why }.into());
+        }
+        Ok(Self { classes, ..self })
     }
 
     /// The network.

@@ -17,6 +17,7 @@ mod cli {
     mod bad_weights;
     mod catalogue;
     mod channels;
+    mod class_names;
     mod classifying;
     mod converting;
     mod data;
@@ -29,6 +30,7 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod origins;
     mod precedence;
     mod precision;
     mod preprocessing;
@@ -37,5 +39,6 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod weight_folders;
     mod whole_job;
 }

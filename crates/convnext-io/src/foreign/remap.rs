@@ -10,6 +10,7 @@
 //! | `P.ln.X`, `P.linear.X` | `P.X` |
 //! | `P.grn.gamma`, `P.grn.beta` of any shape | [1, 1, 1, n] |
 //! | `P.pwconv1.weight`, `P.pwconv2.weight` [out, in, 1, 1] | [out, in] |
+//! | `P.gamma` [n, 1, 1] (LayerScale in torchvision) | [n] |
 //! | all others, so all of an official dense file | as they are |
 //!
 //! Minkowski numbers the places of a kernel with the first spatial coordinate, our row y, fastest.
@@ -50,6 +51,7 @@ impl Remapped {
             {
                 vec![outputs, inputs]
             }
+            [count, 1, 1] if name.ends_with(".gamma") && !name.ends_with(".grn.gamma") => vec![count],
             _ if name.ends_with(".grn.gamma") || name.ends_with(".grn.beta") => {
                 let count = shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
                 vec![1, 1, 1, count.ok_or_else(|| format!("has an absurd shape {shape:?}"))?]
@@ -140,6 +142,7 @@ mod tests {
         );
         check(("stages.0.0.pwconv1.linear.weight", &[8, 2]), ("stages.0.0.pwconv1.weight", &[8, 2]));
         check(("stages.0.0.pwconv2.weight", &[2, 8, 1, 1]), ("stages.0.0.pwconv2.weight", &[2, 8]));
+        check(("stages.0.0.gamma", &[40, 1, 1]), ("stages.0.0.gamma", &[40]));
         check(("head.weight", &[2, 8, 1, 1]), ("head.weight", &[2, 8, 1, 1]));
         check(("stages.0.0.grn.gamma", &[1, 160]), ("stages.0.0.grn.gamma", &[1, 1, 1, 160]));
         check(("stages.0.0.grn.beta", &[160]), ("stages.0.0.grn.beta", &[1, 1, 1, 160]));

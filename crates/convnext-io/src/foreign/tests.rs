@@ -81,7 +81,7 @@ fn rows_of_the_table_are_found_whatever_their_stem() {
         let tensors: Vec<TensorInfo> = (crate::shapes::backbone("", &model).into_iter())
             .map(|(name, shape)| TensorInfo { name, dtype: "F32".into(), shape })
             .collect();
-        let foreign = Foreign::recognise(Path::new("x"), &tensors).unwrap();
+        let foreign = Foreign::recognise(Path::new("x"), &tensors, &BTreeMap::new()).unwrap();
         assert_eq!(foreign.metadata.kind, classifier(model));
     }
 }
@@ -116,7 +116,7 @@ fn a_file_that_is_no_whole_model_is_refused_by_tensor() {
     check_refused(&without("stages.2.1.dwconv.weight"), &["unexpected: stages.2.1.dwconv.bias [5]"]);
     check_refused(&without("stages.1.0.dwconv.weight"), &["stages.1.0.dwconv.weight", "is missing", "whole"]);
     check_refused(&without("downsample_layers.2.1.weight"), &["downsample_layers.2.1.weight", "is missing"]);
-    check_refused(&with("optimizer.step", &[1]), &["unexpected: optimizer.step [1]"]);
+    check_refused(&with("stages.0.0.attn.weight", &[1]), &["unexpected: stages.0.0.attn.weight [1]"]);
     check_refused(&with("head.weight", &[3, 7]), &["head.bias (expected [3], found [2])"]);
     check_refused(&with("head.weight", &[0, 7]), &["head.weight", "no empty one"]);
     check_refused(&with("downsample_layers.0.0.weight", &[2, 3, 3, 3]), &["stem of 3 x 3 pixels", "4 x 4"]);
@@ -144,13 +144,97 @@ fn an_autoencoder_must_predict_its_patches() {
 
 #[test]
 fn other_names_are_foreign() {
-    for name in ["body.stem.0.weight", "backbone.downsample_layers.0.0.weight", "convnextv2.layernorm.weight"]
-    {
+    for name in ["layers.0.weight", "features.0.0.weight", "convnextv2.layernorm.weight"] {
         let (_folder, path) = foreign_file(&[NamedArray::from_f32(name, [1], &[0.0])]);
         let header = read_header(&path).unwrap();
         assert_eq!((header.metadata, header.foreign, header.tensors.len()), (None, true, 1));
         let message = read_weights(&path).unwrap_err().to_string();
         assert!(message.contains("downsample_layers.0.0.weight") && message.contains("rename"), "{message}");
+    }
+}
+
+/// The same tensors with something in front of every name.
+fn prefixed(prefix: &str, arrays: &[NamedArray]) -> Vec<NamedArray> {
+    let renamed =
+        |array: &NamedArray| NamedArray { name: format!("{prefix}{}", array.name), ..array.clone() };
+    arrays.iter().map(renamed).collect()
+}
+
+#[test]
+fn every_prefix_is_found() {
+    let arrays = arrays_of(&classifier(small()));
+    for prefix in ["module.", "_orig_mod.module.", "model.", "backbone.", "encoder.", "net.model.encoder."] {
+        let (_folder, path) = foreign_file(&prefixed(prefix, &arrays));
+        let read = read_weights(&path).unwrap();
+        assert_eq!(
+            (&read.metadata.kind, read.arrays),
+            (&classifier(small()), by_name(arrays.clone())),
+            "{prefix}"
+        );
+        let origin = read_header(&path).unwrap().origin.unwrap();
+        assert_eq!(origin.prefix, prefix.replace("_orig_mod.", ""));
+    }
+    let fcmae = arrays_of(&WeightKind::Fcmae { fcmae: FcmaeConfig::new(small()) });
+    let (_folder, path) = foreign_file(&prefixed("module.", &fcmae));
+    assert_eq!(read_weights(&path).unwrap().arrays, by_name(fcmae));
+}
+
+#[test]
+fn of_a_model_and_its_average_the_average_is_read() {
+    let plain = arrays_of(&classifier(small()));
+    let average: Vec<NamedArray> = plain
+        .iter()
+        .cloned()
+        .map(|array| NamedArray { bytes: array.bytes.iter().map(|byte| byte ^ 1).collect(), ..array })
+        .collect();
+    let both = [prefixed("model.", &plain), prefixed("model_ema.", &average)].concat();
+    let (_folder, path) = foreign_file(&both);
+    assert_eq!(read_weights(&path).unwrap().arrays, by_name(average.clone()));
+    let origin = read_header(&path).unwrap().origin.unwrap();
+    assert!(origin.average && origin.left_out.is_empty(), "{origin:?}");
+    assert_eq!(origin.other_models, ["model."]);
+    // What an optimiser keeps of each weight is no model.
+    let state = [prefixed("model.", &plain), prefixed("optimizer.exp_avg.", &average)].concat();
+    let (_folder, path) = foreign_file(&state);
+    assert_eq!(read_weights(&path).unwrap().arrays, by_name(plain.clone()));
+    let two = [prefixed("left.", &plain), prefixed("right.", &average)].concat();
+    check_refused(&two, &["several models", "`left.`, `right.`"]);
+}
+
+#[test]
+fn what_lies_beside_a_backbone_is_left_out_by_name() {
+    let mut arrays = prefixed("backbone.", &arrays_of(&classifier(ModelConfig { classes: 0, ..small() })));
+    let layer =
+        |name: &str, shape: &[usize]| NamedArray::from_f32(name, shape, &vec![0.5; shape.iter().product()]);
+    arrays.extend([layer("neck.0.weight", &[2, 7]), layer("neck.0.bias", &[2])]);
+    let (_folder, path) = foreign_file(&arrays);
+    let header = read_header(&path).unwrap();
+    assert_eq!(header.origin.unwrap().left_out, ["neck.0.bias", "neck.0.weight"]);
+    assert_eq!(header.metadata.unwrap().kind.backbone().classes, 0);
+    // One linear layer that fits is a head; more layers, or one of another width, are none.
+    arrays.extend([layer("head.fc.weight", &[4, 7]), layer("head.fc.bias", &[4])]);
+    let (_folder, path) = foreign_file(&arrays);
+    assert_eq!(read_weights(&path).unwrap().metadata.kind.backbone().classes, 4);
+    for (name, shape) in [("head.fc.scale", vec![1]), ("classifier.weight", vec![3, 7])] {
+        let mut more = arrays.clone();
+        more.extend([layer(name, &shape), layer("classifier.bias", &[3])]);
+        let (_folder, path) = foreign_file(&more);
+        let classes = read_weights(&path).unwrap().metadata.kind.backbone().classes;
+        assert_eq!(classes, 0, "{name}");
+    }
+}
+
+#[test]
+fn names_that_stand_for_none_are_none() {
+    let (folder, path) = foreign_file(&arrays_of(&classifier(small())));
+    for (labels, names) in [
+        (r#""LABEL_0", "1": "LABEL_1""#, 0),
+        (r#""class_0", "1": "class_1""#, 0),
+        (r#""a", "1": "LABEL_1""#, 2),
+    ] {
+        std::fs::write(folder.path().join("config.json"), format!(r#"{{"id2label": {{"0": {labels}}}}}"#))
+            .unwrap();
+        assert_eq!(read_weights(&path).unwrap().metadata.classes.len(), names, "{labels}");
     }
 }
 

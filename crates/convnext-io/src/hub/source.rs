@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 96;
 /// Where weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightSource {
-    /// A file on this machine.
+    /// A file or folder on this machine.
     File(PathBuf),
     /// A model of the hub.
     Hub(HubModel),

@@ -148,7 +148,7 @@ fn headers_of_ours_and_of_others_are_read_alike() {
     let size = 8 + foreign.len() as u64 + 8;
     assert_eq!(
         read_header(&path).unwrap(),
-        Header { tensors: vec![tensor], metadata: None, foreign: true, size }
+        Header { tensors: vec![tensor], metadata: None, foreign: true, origin: None, size }
     );
 }
 

@@ -17,8 +17,11 @@ use crate::IoError;
 /// The record that holds the structure.
 const PICKLE: &str = "data.pkl";
 
-/// Larger structures are refused; that of Huge with its optimiser has 0.2 MB.
-const LARGEST_PICKLE: u64 = 1 << 24;
+/// The record that only programs have.
+const TORCHSCRIPT: &str = "constants.pkl";
+
+/// Larger structures are refused; that of Huge with its optimiser has 0.2 MB, histories of losses may have 100.
+const LARGEST_PICKLE: u64 = 1 << 29;
 
 /// An open archive and where its records lie.
 pub(super) struct Archive {
@@ -69,6 +72,11 @@ impl Archive {
         let records = in_folder(all).ok_or_else(|| {
             unsupported(path, format!("it holds no {PICKLE}, so that torch.save did not write it"))
         })?;
+        if records.contains_key(TORCHSCRIPT) {
+            let why =
+                "it is a program of torch.jit.save; save the state dict of the model that it was made from";
+            return Err(unsupported(path, why.to_owned()));
+        }
         let archive = Self { path: path.to_owned(), archive, records };
         archive.check_byte_order()?;
         Ok(archive)

@@ -2,37 +2,48 @@
 //!
 //! The opcodes are those of Python's
 //! [pickletools](https://docs.python.org/3/library/pickletools.html), protocols 2 to 5, as far as plain data
-//! needs them. What Python would call is not called: an allowed name with arguments becomes a [`Node`], any
-//! other name ends the reading. `GLOBAL`, `STACK_GLOBAL`, `INST` are the only ways to a name; extension
-//! codes, `OBJ`, `NEWOBJ_EX` and buffers are not known here.
+//! needs them. What Python would call is not called: a name with arguments becomes a [`Node`] (see `objects`).
+//! `GLOBAL`, `STACK_GLOBAL`, `INST` are the only ways to a name; extension codes, `OBJ` and buffers are not known here.
 
 use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::globals::{self, Global};
-use super::pickle::{Node, RawStorage, RawTensor, Refusal, Value, text};
+use super::pickle::{Node, Refusal, Value};
 
-/// More opcodes are refused; a checkpoint of Huge with its optimiser has about 50 000.
-const MOST_OPCODES: usize = 1 << 19;
+/// More opcodes are refused; a checkpoint of Huge with its optimiser has about 50 000, and every number of a history
+/// one or more.
+const MOST_OPCODES: usize = 1 << 20;
 
 /// Deeper nesting is refused; checkpoints have about 10.
 const DEEPEST_NESTING: usize = 256;
 
-/// Reads a whole pickle: its value, and the nodes that the value refers to.
+/// What a pickle left behind.
+pub(super) struct Outcome {
+    pub(super) root: Value,
+    pub(super) nodes: Vec<Node>,
+    /// Modules and names, as texts, of what is not known.
+    pub(super) unknown: Vec<[Value; 2]>,
+    /// The number of bytes that it has.
+    pub(super) end: usize,
+}
+
+/// Reads the pickle at the beginning of these bytes to its end.
 ///
 /// # Errors
-/// [`Refusal`] at the first opcode that is not plain data.
-pub(super) fn run(bytes: &[u8]) -> Result<(Value, Vec<Node>), Refusal> {
+/// [`Refusal`] at the first opcode that is not plain data, or a name that is forbidden.
+pub(super) fn run(bytes: &[u8]) -> Result<Outcome, Refusal> {
     let mut machine = Machine {
         cursor: Cursor::new(bytes),
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
         nodes: Vec::new(),
+        unknown: Vec::new(),
     };
     for _ in 0..MOST_OPCODES {
         if let Some(root) = machine.step()? {
-            return Ok((root, machine.nodes));
+            let end = machine.cursor.position();
+            return Ok(Outcome { root, nodes: machine.nodes, unknown: machine.unknown, end });
         }
     }
     invalid(format!("it has more than {MOST_OPCODES} opcodes"))
@@ -42,13 +53,14 @@ pub(super) fn invalid<T>(why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Invalid(why.into()))
 }
 
-struct Machine<'a> {
-    cursor: Cursor<'a>,
-    stack: Vec<Value>,
+pub(super) struct Machine<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) stack: Vec<Value>,
     /// Heights of the stack where collections begin.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) unknown: Vec<[Value; 2]>,
 }
 
 impl Machine<'_> {
@@ -66,7 +78,9 @@ impl Machine<'_> {
             b'0' => self.pop_or_unmark()?,
             b'1' => drop(self.pop_to_mark()?),
             b'2' => self.stack.push(self.top()?),
-            b'N' | 0x88 | 0x89 => self.stack.push(Value::Other),
+            b'N' => self.stack.push(Value::Other),
+            // In Python, truth values are 1 and 0.
+            0x88 | 0x89 => self.stack.push(Value::Int(i64::from(opcode == 0x88))),
             b'J' => {
                 let number = i32::from_le_bytes(self.cursor.take_array()?);
                 self.stack.push(Value::Int(number.into()));
@@ -118,6 +132,7 @@ impl Machine<'_> {
             0x93 => self.stack_global()?,
             b'Q' => self.persistent()?,
             b'R' | 0x81 => self.reduce()?,
+            0x92 => self.reduce_with_names()?,
             b'b' => self.build()?,
             _ => return invalid(format!("opcode {opcode:#04x} at byte {at} is none of plain data")),
         }
@@ -207,100 +222,32 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// `GLOBAL`; `INST` also calls, so that even an allowed name is refused there.
-    fn global(&mut self, opcode: u8) -> Result<(), Refusal> {
-        let (module, name) = (self.cursor.line()?, self.cursor.line()?);
-        let global = find_global(module, name)?;
-        if opcode == b'i' {
-            return invalid(format!("opcode INST for {module}.{name} is none of plain data"));
-        }
-        self.stack.push(global);
-        Ok(())
-    }
-
-    fn stack_global(&mut self) -> Result<(), Refusal> {
-        let (name, module) = (self.pop()?, self.pop()?);
-        match (text(self.cursor.bytes(), module), text(self.cursor.bytes(), name)) {
-            (Some(module), Some(name)) => self.stack.push(find_global(module, name)?),
-            _ => return invalid("a name that it asks for is no text"),
-        }
-        Ok(())
-    }
-
-    /// A storage: `("storage", type, key, device, number of elements)`.
-    fn persistent(&mut self) -> Result<(), Refusal> {
-        let id = self.pop()?;
-        let storage = match *self.tuple(id)? {
-            [kind, Value::Global(Global::Storage(dtype)), key @ Value::Text(..), _, Value::Int(count)]
-                if text(self.cursor.bytes(), kind) == Some("storage") =>
-            {
-                Node::Storage(Box::new(RawStorage { dtype, key, count }))
-            }
-            _ => return invalid("it refers to something that is no storage"),
-        };
-        self.push_node(storage);
-        Ok(())
-    }
-
-    /// `REDUCE` and `NEWOBJ`: where Python calls, an allowed name only tells what there would be.
-    fn reduce(&mut self) -> Result<(), Refusal> {
-        let (arguments, callable) = (self.pop()?, self.pop()?);
-        let Value::Global(global) = callable else {
-            return invalid("it calls something that is no name");
-        };
-        match (global, self.tuple(arguments)?) {
-            (
-                Global::Tensor,
-                &[storage, offset, size, stride, _, _] | &[storage, offset, size, stride, _, _, _],
-            ) => {
-                self.push_node(Node::Tensor(Box::new(RawTensor { storage, offset, size, stride })));
-            }
-            (Global::Parameter, &[tensor, _, _]) => self.stack.push(tensor),
-            (Global::OrderedDict, []) => self.push_node(Node::Dict(Vec::new())),
-            (Global::Ignored, _) => self.push_node(Node::Object),
-            (global, arguments) => {
-                return invalid(format!("{} arguments make no {global:?}", arguments.len()));
-            }
-        }
-        Ok(())
-    }
-
-    /// `BUILD` sets attributes in Python. Dictionaries get torch's `_metadata`, other objects are ignored.
-    fn build(&mut self) -> Result<(), Refusal> {
-        self.pop()?;
-        match self.top()? {
-            Value::Node(index)
-                if matches!(self.nodes.get(index as usize), Some(Node::Dict(_) | Node::Object)) =>
-            {
-                Ok(())
-            }
-            _ => invalid("it sets attributes of something that has none"),
-        }
-    }
-
     fn append(&mut self, items: Vec<Value>) -> Result<(), Refusal> {
         match self.top_node()? {
             Node::List(list) => list.extend(items),
+            // Whatever a list of an unknown kind holds is passed over with it.
+            Node::Object(_) => {}
             _ => return invalid("it appends to something that is no list"),
         }
         Ok(())
     }
 
     fn insert(&mut self, items: &[Value]) -> Result<(), Refusal> {
-        let Node::Dict(entries) = self.top_node()? else {
-            return invalid("it inserts into something that is no dictionary");
-        };
         let (pairs, rest) = items.as_chunks::<2>();
-        entries.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        match self.top_node()? {
+            Node::Dict(entries) => entries.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            Node::Object(_) => {}
+            _ => return invalid("it inserts into something that is no dictionary"),
+        }
         if rest.is_empty() { Ok(()) } else { invalid("a dictionary has a key without a value") }
     }
 
-    fn push_node(&mut self, node: Node) {
+    pub(super) fn push_node(&mut self, node: Node) {
         self.stack.push(Value::Node(self.nodes.len() as u32));
         self.nodes.push(node);
     }
 
-    fn tuple(&self, value: Value) -> Result<&[Value], Refusal> {
+    pub(super) fn tuple(&self, value: Value) -> Result<&[Value], Refusal> {
         match value {
             Value::Node(index) => match self.nodes.get(index as usize) {
                 Some(Node::Tuple(items)) => Ok(items),
@@ -317,7 +264,7 @@ impl Machine<'_> {
         }
     }
 
-    fn top_node(&mut self) -> Result<&mut Node, Refusal> {
+    pub(super) fn top_node(&mut self) -> Result<&mut Node, Refusal> {
         match self.top()? {
             Value::Node(index) => match self.nodes.get_mut(index as usize) {
                 Some(node) => Ok(node),
@@ -327,7 +274,7 @@ impl Machine<'_> {
         }
     }
 
-    fn pop(&mut self) -> Result<Value, Refusal> {
+    pub(super) fn pop(&mut self) -> Result<Value, Refusal> {
         let value = self.top()?;
         self.stack.pop();
         Ok(value)
@@ -353,9 +300,4 @@ impl Machine<'_> {
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
-}
-
-fn find_global(module: &str, name: &str) -> Result<Value, Refusal> {
-    let refuse = || Refusal::Global(format!("{module}.{name}").escape_debug().take(200).collect());
-    globals::find(module, name).map(Value::Global).ok_or_else(refuse)
 }

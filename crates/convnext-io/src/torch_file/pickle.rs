@@ -7,7 +7,8 @@
 use safetensors::Dtype;
 
 use super::globals::Global;
-use super::machine;
+use super::machine::{self, Outcome};
+use super::objects::shown;
 
 /// Something on the stack or inside a node.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,7 +17,7 @@ pub(super) enum Value {
     Text(u32, u32),
     /// A number that fits.
     Int(i64),
-    /// A name that is allowed.
+    /// A name of a class or function.
     Global(Global),
     /// What holds other values.
     Node(u32),
@@ -34,8 +35,8 @@ pub(super) enum Node {
     Dict(Vec<(Value, Value)>),
     Storage(Box<RawStorage>),
     Tensor(Box<RawTensor>),
-    /// Made from [`Global::Ignored`].
-    Object,
+    /// Made from a [`Global`] whose arguments are of no use here: inert, whatever it is in Python.
+    Object(Global),
 }
 
 /// The arguments of a storage, not checked.
@@ -59,31 +60,53 @@ pub(super) struct RawTensor {
 /// Why a pickle is not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// It asks for this name, which is not allowed.
+    /// It asks for this name, which is forbidden.
     Global(String),
     /// It is damaged, too large or uses what plain data does not need.
     Invalid(String),
 }
 
 /// A pickle that was read to its end.
-#[derive(Debug)]
 pub(super) struct Pickle<'a> {
     bytes: &'a [u8],
-    nodes: Vec<Node>,
-    pub(super) root: Value,
+    outcome: Outcome,
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads the whole pickle.
+    /// Reads the pickle at the beginning of these bytes.
     ///
     /// # Errors
-    /// [`Refusal`] at the first opcode that is not plain data.
+    /// [`Refusal`] at the first opcode that is not plain data, or a name that is forbidden.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Refusal::Invalid("it is too large".to_owned()));
         }
-        let (root, nodes) = machine::run(bytes)?;
-        Ok(Self { bytes, nodes, root })
+        Ok(Self { bytes, outcome: machine::run(bytes)? })
+    }
+
+    /// What the pickle is of.
+    pub(super) fn root(&self) -> Value {
+        self.outcome.root
+    }
+
+    /// The number of its bytes.
+    pub(super) fn end(&self) -> usize {
+        self.outcome.end
+    }
+
+    /// All that holds values.
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.outcome.nodes
+    }
+
+    /// Module and name of a thing, cut if they are long.
+    pub(super) fn name_of(&self, global: Global) -> String {
+        let unknown = || {
+            let Global::Unknown(index) = global else { return None };
+            let &[module, name] = self.outcome.unknown.get(index as usize)?;
+            Some(shown(self.text(module)?, self.text(name)?))
+        };
+        unknown().unwrap_or_else(|| format!("{global:?}"))
     }
 
     /// The text of a value that is one.
@@ -94,7 +117,7 @@ impl<'a> Pickle<'a> {
     /// The node of a value that is one.
     pub(super) fn node(&self, value: Value) -> Option<&Node> {
         match value {
-            Value::Node(index) => self.nodes.get(index as usize),
+            Value::Node(index) => self.nodes().get(index as usize),
             _ => None,
         }
     }

@@ -1,31 +1,29 @@
-//! Where a checkpoint keeps the tensors of its model (facts B1), and what they say about themselves.
+//! The tensors of a checkpoint, and whether what they say about themselves can be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use safetensors::Dtype;
 
-use super::archive::{Archive, Record};
+use super::flatten::flatten;
 use super::pickle::{Node, Pickle, RawStorage, RawTensor, Value};
 use crate::IoError;
-
-/// Keys that hold the model, best first; without them the whole file is its state dict.
-const WRAPPERS: [&str; 2] = ["model", "model_ema"];
 
 /// More axes than any tensor of a model has.
 const MOST_AXES: usize = 8;
 
 /// Longer keys belong to no storage: torch numbers them.
-const LONGEST_KEY: usize = 40;
+pub(super) const LONGEST_KEY: usize = 40;
 
-/// A tensor that lies within its storage, which has the size that its record shows.
+/// A tensor that lies within its storage, which has the size that the file shows.
 #[derive(Debug)]
 pub(super) struct StateTensor {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
     /// The key of its storage.
     pub(super) storage: String,
-    pub(super) record: Record,
+    /// Bytes of the storage.
+    stored: u64,
     /// All in elements.
     offset: usize,
     strides: Vec<usize>,
@@ -68,89 +66,97 @@ impl StateTensor {
     }
 }
 
-/// Finds the model's tensors and checks each against its storage.
+/// What a checkpoint holds, every tensor checked against its storage.
+pub(super) struct Contents {
+    /// By name.
+    pub(super) tensors: BTreeMap<String, StateTensor>,
+    /// By name: what stands where a tensor or a dictionary might, and what it was made from.
+    pub(super) objects: BTreeMap<String, String>,
+}
+
+/// Finds the tensors of a checkpoint and checks each against its storage, whose bytes `size` tells by its key.
 ///
 /// # Errors
-/// [`IoError::NoStateDict`]; [`IoError::BadTensor`] for what is no tensor, for one that reaches outside its
-/// storage, and when storages or tensors lie over each other, so that they are larger than the file.
+/// [`IoError::NoStateDict`] without any, or [`IoError::ForbiddenGlobal`] if what is not read might hold them;
+/// [`IoError::BadTensor`] for one that reaches outside its storage.
 pub(super) fn find(
     path: &Path,
-    file_size: u64,
     pickle: &Pickle,
-    archive: &Archive,
-) -> Result<BTreeMap<String, StateTensor>, IoError> {
-    let (entries, wrapped) = entries(path, pickle)?;
-    if !wrapped && !entries.iter().all(|&(_, value)| matches!(pickle.node(value), Some(Node::Tensor(_)))) {
-        return Err(no_state_dict(path, pickle, entries));
+    size: &dyn Fn(&str) -> Option<u64>,
+) -> Result<Contents, IoError> {
+    let flat = flatten(pickle).ok_or_else(|| IoError::BadPickle {
+        path: path.to_owned(),
+        why: "its names are longer than the file".to_owned(),
+    })?;
+    if flat.tensors.is_empty() {
+        return Err(match flat.objects.into_values().next() {
+            Some(global) => IoError::ForbiddenGlobal { path: path.to_owned(), global },
+            None => no_state_dict(path, &flat.keys),
+        });
     }
     let mut tensors = BTreeMap::new();
-    let mut storages = BTreeSet::new();
-    let mut room = [file_size; 2];
-    for &(key, value) in entries {
-        let Some(name) = pickle.text(key) else {
-            return Err(no_state_dict(path, pickle, entries));
-        };
-        let bad = |why: String| IoError::BadTensor { path: path.to_owned(), name: name.to_owned(), why };
-        let Some(Node::Tensor(raw)) = pickle.node(value) else {
-            return Err(bad("is no tensor; remove it from the state dict".to_owned()));
-        };
-        let tensor = check(pickle, archive, raw).map_err(bad)?;
-        // Archives may store one range of bytes as many records, and tensors may share a storage.
-        let storage = if storages.insert(tensor.storage.clone()) { tensor.record.size } else { 0 };
-        let elements = (tensor.count as u64).saturating_mul(size_of_dtype(tensor.dtype));
-        for (room, taken) in room.iter_mut().zip([storage, elements]) {
-            *room = room.checked_sub(taken).ok_or_else(|| {
-                bad("and those before it are together larger than the file; save copies of them".to_owned())
-            })?;
-        }
-        if tensors.insert(name.to_owned(), tensor).is_some() {
+    for (name, raw) in flat.tensors {
+        let bad = |why: String| IoError::BadTensor { path: path.to_owned(), name: name.clone(), why };
+        let tensor = check(pickle, size, raw).map_err(bad)?;
+        if tensors.contains_key(&name) {
             return Err(bad("is there twice; save the state dict again".to_owned()));
         }
+        tensors.insert(name, tensor);
     }
-    Ok(tensors)
+    Ok(Contents { tensors, objects: flat.objects })
 }
 
-type Entries = [(Value, Value)];
-
-/// The entries of the state dict, and whether they stand under one of the [`WRAPPERS`].
-fn entries<'p>(path: &Path, pickle: &'p Pickle) -> Result<(&'p Entries, bool), IoError> {
-    let Some(Node::Dict(top)) = pickle.node(pickle.root) else {
-        return Err(no_state_dict(path, pickle, &[]));
-    };
-    for wrapper in WRAPPERS {
-        // As in Python, the last entry of a key counts.
-        if let Some(&(_, value)) = top.iter().rev().find(|&&(key, _)| pickle.text(key) == Some(wrapper)) {
-            return match pickle.node(value) {
-                Some(Node::Dict(entries)) => Ok((entries, true)),
-                _ => Err(no_state_dict(path, pickle, top)),
-            };
-        }
-    }
-    Ok((top, false))
-}
-
-fn no_state_dict(path: &Path, pickle: &Pickle, entries: &Entries) -> IoError {
-    let keys: Vec<&str> = entries.iter().filter_map(|&(key, _)| pickle.text(key)).take(10).collect();
+fn no_state_dict(path: &Path, keys: &[&str]) -> IoError {
+    let keys: Vec<&str> = keys.iter().copied().take(10).collect();
     let found = keys.join(", ").escape_debug().take(200).collect();
     IoError::NoStateDict { path: path.to_owned(), found }
 }
 
+/// Finds out whether tensors are together larger than the file, before any is read: archives may store one range of
+/// bytes as many records, and tensors may share a storage.
+///
+/// # Errors
+/// [`IoError::BadTensor`] with the first tensor that has no room.
+pub(super) fn check_room<'t>(
+    path: &Path,
+    file_size: u64,
+    tensors: impl Iterator<Item = (&'t String, &'t StateTensor)>,
+) -> Result<(), IoError> {
+    let mut storages = BTreeSet::new();
+    let mut room = [file_size; 2];
+    for (name, tensor) in tensors {
+        let storage = if storages.insert(&tensor.storage) { tensor.stored } else { 0 };
+        let elements = (tensor.count as u64).saturating_mul(size_of_dtype(tensor.dtype));
+        for (room, taken) in room.iter_mut().zip([storage, elements]) {
+            *room = room.checked_sub(taken).ok_or_else(|| IoError::BadTensor {
+                path: path.to_owned(),
+                name: name.clone(),
+                why: "and those before it are together larger than the file; save copies of them".to_owned(),
+            })?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks one tensor; the error says what is wrong with it.
-fn check(pickle: &Pickle, archive: &Archive, raw: &RawTensor) -> Result<StateTensor, String> {
+fn check(
+    pickle: &Pickle,
+    size: &dyn Fn(&str) -> Option<u64>,
+    raw: &RawTensor,
+) -> Result<StateTensor, String> {
     let Some(Node::Storage(storage)) = pickle.node(raw.storage) else {
         return Err("has no storage; save the file again".to_owned());
     };
     let RawStorage { dtype, key, count: elements } = **storage;
     let storage = pickle.text(key).filter(|key| key.len() <= LONGEST_KEY).unwrap_or_default();
-    let record = *archive.storage(storage).ok_or_else(|| {
-        format!("has its elements in record data/{storage}, which is missing; copy the file again")
+    let found = size(storage).ok_or_else(|| {
+        format!("has its elements in data/{storage}, which is missing; copy the file again")
     })?;
     let stored = usize::try_from(elements).unwrap_or(usize::MAX);
     let bytes = (stored as u64).checked_mul(size_of_dtype(dtype));
-    if bytes != Some(record.size) {
+    if bytes != Some(found) {
         return Err(format!(
-            "has a storage of {elements} elements of {dtype} in a record of {} bytes; copy the file again",
-            record.size
+            "has a storage of {elements} elements of {dtype} in a record of {found} bytes; copy the file again"
         ));
     }
     let outside = || "reaches outside its storage; save the file again".to_owned();
@@ -169,7 +175,8 @@ fn check(pickle: &Pickle, archive: &Archive, raw: &RawTensor) -> Result<StateTen
     if shape.len() != strides.len() || count > stored || !fits {
         return Err(outside());
     }
-    Ok(StateTensor { dtype, shape, storage: storage.to_owned(), record, offset, strides, count })
+    let storage = storage.to_owned();
+    Ok(StateTensor { dtype, shape, storage, stored: found, offset, strides, count })
 }
 
 /// A short tuple of numbers that are not negative.
@@ -185,6 +192,6 @@ fn numbers(pickle: &Pickle, value: Value) -> Option<Vec<usize>> {
 }
 
 /// Bytes of an element; all types of [`super::globals`] have whole bytes.
-fn size_of_dtype(dtype: Dtype) -> u64 {
+pub(super) fn size_of_dtype(dtype: Dtype) -> u64 {
     (dtype.bitsize() / 8) as u64
 }

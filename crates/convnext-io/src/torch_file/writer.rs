@@ -187,8 +187,11 @@ mod tests {
             write_torch_file(&path, &arrays, wrapped).unwrap();
             let file = File::open(&path).unwrap();
             let size = file.metadata().unwrap().len();
-            let read = TorchFile::open(&path, file, size).unwrap().read_arrays().unwrap();
-            assert_eq!(read, by_name(arrays.clone()));
+            let read = TorchFile::open_archive(&path, file, size).unwrap().read_arrays(|_| true).unwrap();
+            let prefix = if wrapped { "model." } else { "" };
+            let named =
+                |array: &NamedArray| NamedArray { name: format!("{prefix}{}", array.name), ..array.clone() };
+            assert_eq!(read, by_name(arrays.iter().map(named).collect()));
         }
     }
 }

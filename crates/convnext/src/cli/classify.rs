@@ -8,6 +8,7 @@ use convnext::data::open_pictures;
 use convnext::{Classifier, Prediction};
 use serde::Serialize;
 
+use super::class_names::ClassNameArguments;
 use super::output::{print_json, print_text};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
@@ -32,9 +33,11 @@ pub(crate) struct ClassifyArguments {
     /// Pictures, or folders and archives of pictures
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
-    /// Weights of a classifier: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights of a classifier: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
+    #[command(flatten)]
+    class_names: ClassNameArguments,
     /// Classes to list for each picture; the class count or more lists all
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 5)]
     top_k: usize,
@@ -66,6 +69,7 @@ struct Answer {
 pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { device, precision, threads } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
+    let classifier = arguments.class_names.give(classifier)?;
     let pictures = open_pictures(&arguments.images)?;
     let reading =
         arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);

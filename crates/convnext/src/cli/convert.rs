@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convnext::io::{Naming, read_weights, write_converted};
 
+use super::class_names::ClassNameArguments;
 use super::output::print_text;
 use super::weights::Weights;
 
@@ -20,7 +21,7 @@ Examples:
   convnext convert runs/classifier/weights.safetensors classifier-hf --to hf
   convnext convert runs/pretrained/weights.safetensors encoder.pt --to official")]
 pub(crate) struct ConvertArguments {
-    /// Weights of this program, of the official code, of timm or of transformers: a file, hf:ORG/NAME[@REVISION] or a
+    /// Weights of this program, of the official code, of timm or of transformers: a file or folder, hf:ORG/NAME[@REVISION] or a
     /// released checkpoint
     #[arg(value_name = "IN")]
     weights: Weights,
@@ -30,6 +31,8 @@ pub(crate) struct ConvertArguments {
     /// Whose names and shapes the tensors get
     #[arg(long, value_name = "PROGRAM")]
     to: Program,
+    #[command(flatten)]
+    class_names: ClassNameArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -48,7 +51,9 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
         Program::Timm => Naming::Timm,
         Program::Hf => Naming::HuggingFace,
     };
-    let weights = read_weights(&arguments.weights.file()?)?;
+    let mut weights = read_weights(&arguments.weights.file()?)?;
+    let outputs = weights.metadata.kind.backbone().classes;
+    weights.metadata.classes = arguments.class_names.read(outputs)?.unwrap_or(weights.metadata.classes);
     let written = write_converted(&arguments.out, &weights, naming)?;
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use convnext::Embedder;
 use convnext::data::open_pictures;
-use convnext::io::{VectorMetadata, VectorWriter};
+use convnext::io::{VectorMetadata, VectorWriter, files_of};
 use convnext::nn::EmbeddingLayer;
 
 use super::output::{print_text, thousands};
@@ -32,7 +32,7 @@ pub(crate) struct EmbedArguments {
     /// Pictures, or folders and archives of pictures
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
-    /// Weights of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
     /// The file to write
@@ -143,6 +143,8 @@ pub(crate) fn checksum(path: &Path) -> anyhow::Result<u32> {
         }
     }
     let mut sum = Sum(crc32fast::Hasher::new());
-    std::io::copy(&mut File::open(path)?, &mut sum)?;
+    for file in files_of(path)? {
+        std::io::copy(&mut File::open(file)?, &mut sum)?;
+    }
     Ok(sum.0.finalize())
 }

@@ -10,6 +10,7 @@ use convnext::train::{
     ClassResult, Evaluation, Features, LabelChoice, Reading, classify_by_neighbours, evaluate, load_backbone,
 };
 
+use super::class_names::{self, ClassNameArguments};
 use super::output::{print_json, print_text, table};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
@@ -31,6 +32,7 @@ Examples:
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --image-size 288
   convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
+  convnext evaluate --data photos --weights model_best.pth.tar --class-names names.txt
   convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
 )]
 pub(crate) struct EvaluateArguments {
@@ -40,9 +42,11 @@ pub(crate) struct EvaluateArguments {
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Weights of a classifier, with --knn of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights of a classifier, with --knn of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
+    #[command(flatten)]
+    class_names: ClassNameArguments,
     /// Measure on this share of each class, as `finetune` held it out
     #[arg(long, value_name = "F", value_parser = values::share)]
     val_fraction: Option<f64>,
@@ -50,7 +54,7 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, value_name = "N", default_value_t = 0, requires = "val_fraction")]
     seed: u64,
     /// Classify by the nearest training images instead of by a head: judges pre-trained features without training
-    #[arg(long)]
+    #[arg(long, conflicts_with = "class_names")]
     knn: bool,
     /// Training images that vote for a class
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 20, requires = "knn")]
@@ -79,14 +83,22 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
 fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
+    let classifier = arguments.class_names.give(classifier)?;
     let dataset = match arguments.val_fraction {
         None => open_for_evaluation(&arguments.data, arguments.labels.as_deref())?,
         Some(fraction) => arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?.validation,
     };
+    let outputs = classifier.model().config().classes;
+    let names = match classifier.classes() {
+        none if none.is_empty() => {
+            class_names::in_order(dataset.classes(), outputs, &arguments.data, arguments.weights.text())?
+        }
+        names => names.clone(),
+    };
     let bar = image_bar(quiet, dataset.len());
     let result = evaluate(
         classifier.model(),
-        classifier.classes(),
+        &names,
         &dataset,
         &arguments.preprocessing(classifier.preprocessing().clone()),
         &arguments.reading(threads),

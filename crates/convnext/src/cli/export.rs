@@ -22,7 +22,7 @@ Examples:
   convnext export --weights tiny.fcmae_ft_in1k --out tiny.onnx --image-size 288 --batch 1
   convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features")]
 pub(crate) struct ExportArguments {
-    /// Weights of any kind: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
     /// The file to write

@@ -38,7 +38,7 @@ pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Weights to start from: a file, hf:ORG/NAME[@REVISION] or a released checkpoint; `none` trains from scratch
+    /// Weights to start from: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint; `none` trains from scratch
     #[arg(long, value_name = "WEIGHTS|none", default_value = "none")]
     init: Weights,
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes

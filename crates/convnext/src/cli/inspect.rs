@@ -2,7 +2,7 @@
 
 use clap::Args;
 use convnext::core::{Interpolation, Preprocessing, WeightKind, WeightMetadata, imagenet_mean, imagenet_std};
-use convnext::io::{TensorInfo, read_header};
+use convnext::io::{Origin, TensorInfo, read_header};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
@@ -16,14 +16,14 @@ const MOST_CLASSES: usize = 30;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Any safetensors or PyTorch weight file can be inspected, one of another program too.
+Any safetensors or PyTorch weight file can be inspected, one of another program too, and a folder of weights.
 
 Examples:
   convnext inspect runs/classifier/weights.safetensors
   convnext inspect weights.safetensors --json"
 )]
 pub(crate) struct InspectArguments {
-    /// A safetensors, .pt, .pth or .bin file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// A safetensors, .pt, .pth or .bin file, a folder of one, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(value_name = "WEIGHTS")]
     weights: Weights,
     /// Print JSON
@@ -37,6 +37,8 @@ struct Contents {
     parameters: usize,
     /// Written by another program: the metadata is inferred from the shapes.
     foreign: bool,
+    /// Where another program put the tensors, and what was left out.
+    origin: Option<Origin>,
     metadata: Option<WeightMetadata>,
     tensors: Vec<Tensor>,
 }
@@ -60,6 +62,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
         bytes: header.size,
         parameters,
         foreign: header.foreign,
+        origin: header.origin,
         metadata: header.metadata,
         tensors,
     };
@@ -77,7 +80,11 @@ fn describe(contents: &Contents) -> String {
             "written by another program: no ConvNeXt under the names of any program that is known".to_owned()
         }
         Some(metadata) if contents.foreign => {
-            format!("written by another program; inferred from its shapes:\n{}", describe_metadata(metadata))
+            let origin = contents.origin.as_ref().map(describe_origin).unwrap_or_default();
+            format!(
+                "written by another program{origin}; inferred from its shapes:\n{}",
+                describe_metadata(metadata)
+            )
         }
         Some(metadata) => describe_metadata(metadata),
     };
@@ -87,6 +94,24 @@ fn describe(contents: &Contents) -> String {
         contents.tensors.len(),
         thousands(contents.bytes)
     )
+}
+
+fn describe_origin(origin: &Origin) -> String {
+    let mut text = format!(", with the names of {}", origin.program);
+    if !origin.prefix.is_empty() {
+        text.push_str(&format!(" under {}", origin.prefix.trim_end_matches('.')));
+    }
+    if origin.average {
+        text.push_str(", averages over the training (EMA)");
+    }
+    if !origin.other_models.is_empty() {
+        let others: Vec<&str> = origin.other_models.iter().map(|name| name.trim_end_matches('.')).collect();
+        text.push_str(&format!(", not those under {}", others.join(", ")));
+    }
+    if !origin.left_out.is_empty() {
+        text.push_str(&format!(", without {} tensors of other parts", origin.left_out.len()));
+    }
+    text
 }
 
 fn describe_metadata(metadata: &WeightMetadata) -> String {

@@ -1,6 +1,7 @@
 //! Arguments as typed, and the commands that run them.
 
 mod bench;
+mod class_names;
 mod classify;
 mod convert;
 mod data;

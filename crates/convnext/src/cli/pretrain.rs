@@ -32,7 +32,7 @@ pub(crate) struct PretrainArguments {
     /// Images: a folder with any nesting, a .tar or a .tar.gz; labels are ignored
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Weights to start from: a file, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights to start from: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     init: Option<Weights>,
     /// Share of patches to remove [default: that of the recipe, or of the weights, or 0.6]

@@ -1,14 +1,15 @@
-//! Weights as they are named on the command line: files, and models of the Hugging Face hub.
+//! Weights as they are named on the command line: files, folders, and models of the Hugging Face hub.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use convnext::io::find_weights;
 use convnext::io::hub::{Fetched, HubError, HubModel, HubSettings, WeightSource, fetch};
 
 use super::progress::byte_bar;
 
-/// A file, `hf:ORG/NAME[@REVISION]`, or the short name of a released checkpoint.
+/// A file or folder, `hf:ORG/NAME[@REVISION]`, or the short name of a released checkpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Weights {
     text: String,
@@ -29,10 +30,10 @@ impl Weights {
         &self.text
     }
 
-    /// The file, which is downloaded first if it is of the hub and not there yet.
+    /// The file, which is looked for in a folder, and downloaded first if it is of the hub and not there yet.
     pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
         match &self.source {
-            WeightSource::File(path) => Ok(path.clone()),
+            WeightSource::File(path) => Ok(find_weights(path)?),
             WeightSource::Hub(model) => download(model),
         }
     }

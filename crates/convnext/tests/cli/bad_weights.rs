@@ -84,7 +84,7 @@ fn a_malicious_pytorch_file_is_refused_and_not_executed() {
 fn a_folder_in_place_of_weights() {
     let bench = bench();
     bench.make_folder("folder.safetensors");
-    refuse(&bench, &COMMANDS, "folder.safetensors", &["cannot read"]);
+    refuse(&bench, &COMMANDS, "folder.safetensors", &["holds no weights, only nothing"]);
 }
 
 #[test]

@@ -1,11 +1,13 @@
-"""Holds `convnext classify` and `convnext convert` to timm and transformers, for every size and origin.
+"""Holds `convnext classify` and `convnext convert` to timm, transformers and torchvision, for every size and origin.
 
     python check.py PROGRAM [--sizes atto,femto,...]
 
 For a random-weight checkpoint of each size from timm, transformers and the official code (timm's weights under the
 official names, in a .pt file as that code saves it), the logits of `classify --json` are compared with the package's
 own, from a PNG and a JPEG. Then each is converted to all three and loaded there strictly.
-Made with torch 2.15.0, timm 1.0.31, transformers 5.24.0, Pillow 12. Downloads nothing.
+Each is also saved in the ways of training programs (WAYS): under their keys and prefixes, beside other weights, as a
+stream, in shards. V1 of torchvision is compared as well.
+Made with torch 2.15.0, timm 1.0.31, torchvision 0.29.2, transformers 5.24.0, Pillow 12. Downloads nothing.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from pathlib import Path
 import numpy
 import timm
 import torch
+import torchvision
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -85,6 +88,58 @@ def difference(found, expected):
     return ((found - expected).abs().max() / (expected.max() - expected.min())).item()
 
 
+def prefixed(prefix, state):
+    return {prefix + name: value for name, value in state.items()}
+
+
+def doubled(state):
+    """Other weights of the same names."""
+    return {name: value * 2 for name, value in state.items()}
+
+
+def save_shards(state, folder):
+    """As transformers does, by hand, so that all names can be saved so."""
+    names = sorted(state)
+    places = {name: f"model-{1 + index * 3 // len(names):05}-of-00003.safetensors" for index, name in enumerate(names)}
+    for file in set(places.values()):
+        save_file({name: state[name].contiguous() for name in names if places[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return folder
+
+
+def saved(contents, path, **options):
+    torch.save(contents, path, **options)
+    return path
+
+
+# How programs save a state dict; each is given it and a path without ending, and returns what to load.
+WAYS = {
+    "ema of two": lambda state, path: saved({"epoch": 1, "state_dict": doubled(state), "state_dict_ema": state}, f"{path}.pth.tar"),
+    "parallel": lambda state, path: saved({"state_dict": prefixed("module.", state), "best": numpy.float32(1)}, f"{path}.pth"),
+    "compiled": lambda state, path: saved(prefixed("_orig_mod.module.", state), f"{path}.pt"),
+    "lightning": lambda state, path: saved({"state_dict": prefixed("model.", state), "callbacks": {torch.nn.GELU: None}}, f"{path}.ckpt"),
+    "stream": lambda state, path: saved({"model": state}, f"{path}.pth", _use_new_zipfile_serialization=False),
+    "two in safetensors": lambda state, path: save_file({**prefixed("ema.", state), **prefixed("model.", doubled(state))}, f"{path}.safetensors") or f"{path}.safetensors",
+    "shards": lambda state, path: (path.mkdir(), save_shards(state, path))[1],
+}
+
+
+def of_torchvision(size):
+    model = randomise(getattr(torchvision.models, f"convnext_{size}")(num_classes=1000))
+    # Not the transform of its own weights, which is bilinear: a file does not say.
+    transform = create_transform((3, 224, 224), interpolation="bicubic", crop_pct=0.875)
+    return model, lambda path: model(transform(Image.open(path).convert("RGB"))[None])[0]
+
+
+def check_ways(program, state, expected, png, folder, name):
+    """The logits of a model, however its state dict was saved, are its own."""
+    for number, (way, save) in enumerate(WAYS.items()):
+        weights = save({name: value.clone() for name, value in state.items()}, folder / f"way-{name}-{number}")
+        apart = difference(logits_of(program, png, weights), expected)
+        assert apart < MOST["png"], (name, way, apart)
+    print(f"{name:32} the same in {len(WAYS)} ways: {', '.join(WAYS)}", flush=True)
+
+
 def convert(program, weights, out, to):
     subprocess.run([program, "convert", weights, out, "--to", to], check=True, capture_output=True)
     return out
@@ -124,6 +179,9 @@ def main():
                     torch.save({"model": official_names({n: t.flatten(1) if "mlp.fc" in n and t.ndim == 4 else t for n, t in state.items()})}, weights)
                 else:
                     save_file(state, weights)
+                if name in ("convnextv2_atto", "convnext_atto"):
+                    official = torch.load(weights, weights_only=True)["model"] if origin == "official" else state
+                    check_ways(program, official, logits(shown[0]), shown[0], folder, f"{name}-{origin}")
                 differences = {path.suffix[1:]: difference(logits_of(program, path, weights), logits(path)) for path in shown}
                 for kind, value in differences.items():
                     assert value < MOST[kind], (name, origin, kind, value)
@@ -144,6 +202,9 @@ def main():
                 assert max(apart) < 1e-5, (name, origin, apart)
                 print(f"{name:18} {origin:13} png {differences['png']:.1e}  jpg {differences['jpg']:.1e}  converted {max(apart):.1e}", flush=True)
                 worst = max(worst, differences["png"])
+        if "tiny" in sizes:
+            model, logits = of_torchvision("tiny")
+            check_ways(program, model.state_dict(), logits(shown[0]), shown[0], folder, "convnext_tiny-torchvision")
     print(f"all within the bounds; the largest difference from a PNG is {worst:.1e} of the logits' range")
 
 

@@ -1,0 +1,124 @@
+//! What the tensors around a stem are: backbone, final norm, head, decoder, or something that no ConvNeXt needs.
+
+use std::collections::BTreeSet;
+
+use super::dialect::Dialect;
+use super::locate::{Candidate, under};
+use crate::shapes::ENCODER;
+
+/// What an autoencoder has beside its encoder.
+const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];
+
+/// Those of them that nothing else has which is called an encoder.
+const OF_AUTOENCODER: [&str; 3] = ["mask_token", "proj.weight", "pred.weight"];
+
+/// Where a head may be beside its backbone, in OpenMMLab, transformers and programs of one's own.
+const HEADS: [&str; 4] = ["head.fc", "head", "classifier", "fc"];
+
+/// The tensors of a model.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts<'n> {
+    /// The name in the file, without wrappers, and the official one; what does not belong in a backbone keeps its own.
+    pub(super) used: Vec<(&'n str, String)>,
+}
+
+/// The shape of a tensor by its name in the file.
+pub(super) type ShapeOf<'a> = &'a dyn Fn(&str) -> &'a [usize];
+
+impl<'n> Parts<'n> {
+    /// Sorts the tensors of a model.
+    pub(super) fn of(candidate: &'n Candidate, names: &'n BTreeSet<&'n str>, shape: ShapeOf) -> Self {
+        let Candidate { prefix, dialect, .. } = candidate;
+        let outer = outer(prefix);
+        let decoder: Vec<(&str, &str)> = match outer {
+            Some(outer)
+                if *dialect == Dialect::Official
+                    && prefix[outer.len()..] == *ENCODER
+                    && OF_AUTOENCODER
+                        .iter()
+                        .any(|part| names.contains(format!("{outer}{part}").as_str())) =>
+            {
+                under(names, outer).filter(|(_, name)| is_beside_encoder(name)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let in_front = if decoder.is_empty() { "" } else { ENCODER };
+        let mut parts = Self::default();
+        let mut head = Vec::new();
+        let mut is_plain_head = true;
+        for (name, inner) in under(names, prefix) {
+            match dialect.official(inner) {
+                Some(official) if official.starts_with("head.") => {
+                    is_plain_head &= matches!(official.as_str(), "head.weight" | "head.bias");
+                    head.push((name, official));
+                }
+                Some(official) => parts.used.push((name, format!("{in_front}{official}"))),
+                None if dialect.is_of_backbone(inner) => parts.used.push((name, name.to_owned())),
+                None => {
+                    is_plain_head &=
+                        !["head.", "classifier.", "fc."].iter().any(|part| inner.starts_with(part))
+                }
+            }
+        }
+        parts.used.extend(decoder.into_iter().map(|(name, inner)| (name, inner.to_owned())));
+        parts.add_last_norm(candidate, names);
+        if !is_plain_head {
+            return parts;
+        }
+        if let (true, Some(outer)) = (head.is_empty() && in_front.is_empty(), outer) {
+            head = parts.head_beside(outer, names, shape);
+        }
+        parts.used.extend(head);
+        parts
+    }
+
+    /// OpenMMLab calls the norm after the pooling `norm3`. With others before it, it is one of a feature map.
+    fn add_last_norm(&mut self, candidate: &Candidate, names: &'n BTreeSet<&'n str>) {
+        let find = |name: &str| names.get(format!("{}{name}", candidate.prefix).as_str()).copied();
+        let others = ["norm.weight", "norm0.weight", "norm1.weight", "norm2.weight"];
+        if candidate.dialect != Dialect::Official || others.iter().any(|other| find(other).is_some()) {
+            return;
+        }
+        for (name, official) in [("norm3.weight", "norm.weight"), ("norm3.bias", "norm.bias")] {
+            self.used.extend(find(name).map(|name| (name, official.to_owned())));
+        }
+    }
+
+    /// The one linear layer beside the backbone that fits its final norm.
+    fn head_beside(
+        &self,
+        outer: &str,
+        names: &'n BTreeSet<&'n str>,
+        shape: ShapeOf,
+    ) -> Vec<(&'n str, String)> {
+        let norm = self.used.iter().find(|(_, official)| official == "norm.weight");
+        let Some(&[width]) = norm.map(|(name, _)| shape(name)) else { return Vec::new() };
+        let layer = |place: &&str| {
+            let prefix = format!("{outer}{place}.");
+            let leaves: Vec<(&str, &str)> = under(names, &prefix).collect();
+            let [(bias, bias_leaf), (weight, weight_leaf)] = leaves[..] else { return None };
+            let is_layer = (bias_leaf, weight_leaf) == ("bias", "weight");
+            let fits =
+                matches!(*shape(weight), [classes, inputs] if inputs == width && *shape(bias) == [classes]);
+            (is_layer && fits).then_some([bias, weight])
+        };
+        let mut layers = HEADS.iter().filter_map(layer);
+        match (layers.next(), layers.next()) {
+            (Some([bias, weight]), None) => {
+                vec![(bias, "head.bias".to_owned()), (weight, "head.weight".to_owned())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The prefix of what a model is a part of.
+fn outer(prefix: &str) -> Option<&str> {
+    let inner = prefix.strip_suffix('.')?;
+    Some(&prefix[..inner.rfind('.').map_or(0, |at| at + 1)])
+}
+
+fn is_beside_encoder(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or_default();
+    BESIDE_ENCODER.contains(&first)
+}

@@ -1,0 +1,160 @@
+//! Weights in several files: an index in JSON, as transformers writes it, says which tensor is in which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+
+use crate::array::NamedArray;
+use crate::open_file::OpenFile;
+use crate::safetensors_file::read_error;
+use crate::{IoError, TensorInfo};
+
+/// Larger indices are refused; that of a model of a thousand tensors has 0.1 MB.
+const LARGEST_INDEX: u64 = 1 << 26;
+
+/// The files of an index, open.
+pub(crate) struct Shards {
+    /// In the order of their names.
+    files: Vec<OpenFile>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: WeightMap,
+}
+
+/// Tensors and their files. A map would forget all but the last file of a tensor.
+struct WeightMap(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for WeightMap {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = WeightMap;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("names of tensors with names of files")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(WeightMap(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl Shards {
+    /// Opens all files of an index.
+    ///
+    /// # Errors
+    /// [`IoError::BadIndex`] for what is no index, or one that contradicts its files; [`IoError::MissingShards`]; what
+    /// is wrong with one of the files.
+    pub(crate) fn open(path: &Path, file: File) -> Result<Self, IoError> {
+        let bad = |why: String| IoError::BadIndex { path: path.to_owned(), why };
+        let mut text = Vec::new();
+        file.take(LARGEST_INDEX).read_to_end(&mut text).map_err(|source| read_error(path, source))?;
+        let Index { weight_map: WeightMap(entries) } =
+            serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+        let mut of_tensor = BTreeMap::new();
+        for (tensor, file) in &entries {
+            if of_tensor.insert(tensor.as_str(), file.as_str()).is_some_and(|before| before != file) {
+                return Err(bad(format!("it names two files for {tensor}")));
+            }
+        }
+        let names: BTreeSet<&str> = of_tensor.values().copied().collect();
+        if names.is_empty() {
+            return Err(bad("it names no file".to_owned()));
+        }
+        if let Some(name) =
+            names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(".."))
+        {
+            return Err(bad(format!("{name:?} is no name of a file beside it")));
+        }
+        let missing: Vec<String> = (names.iter())
+            .filter(|name| !path.with_file_name(name).is_file())
+            .map(|&name| name.to_owned())
+            .collect();
+        if !missing.is_empty() {
+            return Err(IoError::MissingShards { path: path.to_owned(), missing });
+        }
+        let mut files = Vec::new();
+        let mut found: BTreeMap<String, &str> = BTreeMap::new();
+        for name in names {
+            let file = OpenFile::new(&path.with_file_name(name))?;
+            if matches!(file, OpenFile::Shards(_)) {
+                return Err(bad(format!("{name} is an index and no file of tensors")));
+            }
+            for tensor in file.tensors() {
+                if let Some(other) = found.insert(tensor.name.clone(), name) {
+                    return Err(bad(format!("{} is in {other} and in {name}", tensor.name)));
+                }
+            }
+            files.push(file);
+        }
+        match of_tensor.iter().find(|(tensor, file)| found.get(**tensor) != Some(file)) {
+            Some((tensor, file)) => Err(bad(format!("{tensor} is not in {file}"))),
+            None => Ok(Self { files }),
+        }
+    }
+
+    /// Bytes of all files but the index.
+    pub(crate) fn size(&self) -> u64 {
+        self.files.iter().map(OpenFile::size).sum()
+    }
+
+    /// The tensors of all files, sorted by name.
+    pub(crate) fn tensors(&self) -> Vec<TensorInfo> {
+        let mut tensors: Vec<TensorInfo> = self.files.iter().flat_map(OpenFile::tensors).collect();
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        tensors
+    }
+
+    /// Reads the tensors whose names are `wanted`.
+    pub(crate) fn read_arrays(
+        &mut self,
+        wanted: impl Fn(&str) -> bool + Copy,
+    ) -> Result<BTreeMap<String, NamedArray>, IoError> {
+        let mut arrays = BTreeMap::new();
+        for file in &mut self.files {
+            let read = match file {
+                OpenFile::Safetensors(file) => file.read_arrays(wanted)?,
+                OpenFile::Torch(file) => file.read_arrays(wanted)?,
+                OpenFile::Shards(_) => continue,
+            };
+            arrays.extend(read);
+        }
+        Ok(arrays)
+    }
+}
+
+/// All files of weights: the file itself, or an index and what it names, as far as it can be understood.
+///
+/// # Errors
+/// [`IoError::Read`] when the file cannot be read.
+pub fn files_of(path: &Path) -> Result<Vec<std::path::PathBuf>, IoError> {
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(|source| read_error(path, source))?;
+    let mut limited = file.take(LARGEST_INDEX);
+    let mut first = [0];
+    let fail = |source| read_error(path, source);
+    let mut files = vec![path.to_owned()];
+    if limited.read(&mut first).map_err(fail)? == 1 && first == *b"{" {
+        text.push(b'{');
+        limited.read_to_end(&mut text).map_err(fail)?;
+        if let Ok(Index { weight_map: WeightMap(entries) }) = serde_json::from_slice(&text) {
+            let names: BTreeSet<String> = entries.into_iter().map(|(_, file)| file).collect();
+            files.extend(names.into_iter().map(|name| path.with_file_name(name)));
+        }
+    }
+    Ok(files)
+}
