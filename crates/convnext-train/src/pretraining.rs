@@ -67,8 +67,9 @@ pub fn pretrain(
         recipe = recipe.with_batch(batch);
     }
     let transform = Transform::Train(recipe.augmentation.transform(size, config.encoder.input_channels));
-    let lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
+    let mut lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
+    lesson.headers = settings.check_headers(&[("training", &dataset)], config.encoder.input_channels)?;
 
     let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
