@@ -26,6 +26,7 @@ mod cli {
     mod evaluating;
     mod exporting;
     mod finetuning;
+    mod found_late;
     mod inspecting;
     mod labels;
     mod measuring;
@@ -35,5 +36,6 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod splits;
     mod whole_job;
 }
