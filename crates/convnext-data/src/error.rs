@@ -210,7 +210,7 @@ pub enum DataError {
     /// So many files are corrupt that replacing them or leaving them out would change the data set.
     #[error(
         "{counted} cannot be read, {exceeded}:{}\nrepair or remove these files, or fetch the data set again",
-        listed(files, *count)
+        listed(.files, *.count)
     )]
     TooManyCorrupt {
         /// How many of how many images.

@@ -6,8 +6,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::Seed;
 use convnext::data::{
-    Dataset, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions, open_labelled, open_parts,
-    open_unlabelled, pack, survey,
+    Dataset, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions, open_parts, open_unlabelled,
+    pack, survey,
 };
 use convnext::write_contact_sheet;
 use serde::Serialize;
@@ -77,7 +77,7 @@ struct CheckArguments {
     allow_negative_numbers = true,
     after_help = "\
 Shards are .tar files in the WebDataset convention: each image, with every byte of its file, and beside it the number
-of its class. Labelled data becomes OUT/train and OUT/val. Images are packed in a random order, because an epoch
+of its class. Labelled data becomes OUT/train and OUT/val, and OUT/test if there is such a part beside. Images are packed in a random order, because an epoch
 shuffles shards, and within them only neighbours.
 
 Examples:
@@ -239,10 +239,14 @@ fn run_pack(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
     if !arguments.labelled {
         return pack_part(&open_unlabelled(&arguments.data)?, arguments.out.clone(), arguments, quiet);
     }
-    let LabelledData { train, validation, .. } =
-        open_labelled(&arguments.data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
+    let (LabelledData { train, validation, .. }, test) =
+        open_parts(&arguments.data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
     pack_part(&train, arguments.out.join("train"), arguments, quiet)?;
-    pack_part(&validation, arguments.out.join("val"), arguments, quiet)
+    pack_part(&validation, arguments.out.join("val"), arguments, quiet)?;
+    match test {
+        Some(test) => pack_part(&test.images, arguments.out.join("test"), arguments, quiet),
+        None => Ok(()),
+    }
 }
 
 fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {

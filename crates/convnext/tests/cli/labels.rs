@@ -56,8 +56,11 @@ fn mistakes_in_a_file_of_labels_are_named_by_line() {
         (good.replace("a vertical", "a;b"), &["'a;b'", "multi-label"]),
         (good.replace("a vertical", "a|b"), &["'a|b'", "multi-label"]),
         (
-            good.replace("checkers-1.png,train", "checkers-0.png,train")
-                .replace("a checkers,checkers-0", "x,checkers-0"),
+            good.replace("checkers-1.png,train", "checkers-0.png,train").replacen(
+                "a checkers,checkers-0",
+                "x,checkers-0",
+                1,
+            ),
             &["has a label already, in line"],
         ),
         (good.replace("train", "practice"), &["labels.csv, line 2", "'practice'"]),

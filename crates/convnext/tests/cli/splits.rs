@@ -216,14 +216,14 @@ fn shards_of_several_parts_lie_in_one_folder() {
     };
     bench.write("one/x-train-0000.tar", shard("train"));
     bench.write("one/x-validation-0000.tar", shard("val"));
-    bench.write("one/classes.txt", bench.read("packed/classes.txt"));
+    bench.write("one/classes.txt", bench.read("packed/train/classes.txt"));
     let expected = ["train: 12 from one/x-train-0000.tar", "validation: 3 from one/x-validation-0000.tar"];
     assert_eq!(taken(&bench, "one").0, expected);
     assert_eq!(measured(&bench, "one"), "validation: 3 from one/x-validation-0000.tar");
 
     bench.write("listed/000.tar", shard("train"));
     bench.write("listed/001.tar", shard("val"));
-    bench.write("listed/classes.txt", bench.read("packed/classes.txt"));
+    bench.write("listed/classes.txt", bench.read("packed/train/classes.txt"));
     bench.write(
         "listed/_info.json",
         r#"{"splits": {"train": {"filenames": ["000.tar"]}, "test": {"filenames": ["001.tar"]}}}"#,
