@@ -61,7 +61,7 @@ fn check_some(
     let total = parts.images();
     if total <= many {
         let all: Vec<usize> = (0..total).collect();
-        parts.judge(&how, &parts.look(&all, &how, &AtomicBool::new(false))?, 1)?;
+        parts.judge(&how, &parts.look(&all, &how, &AtomicBool::new(false))?)?;
         return Ok(None);
     }
     /// No epoch of a training.
@@ -70,7 +70,6 @@ fn check_some(
     let mut chosen = rand::seq::index::sample(&mut random, total, first).into_vec();
     chosen.sort_unstable();
     let found = parts.look(&chosen, &how, &AtomicBool::new(false))?;
-    // Twice as many as may be, among some, are certainly too many among all.
     parts.judge_some(&how, &found, &chosen)?;
     Ok(Some(BackgroundCheck::start(parts, how, chosen, found)))
 }
@@ -143,9 +142,9 @@ impl Parts {
     }
 
     /// Refuses too many findings among all images, and tells of few.
-    fn judge(&self, how: &HeaderCheck, found: &[Finding], times: usize) -> Result<(), DataError> {
+    fn judge(&self, how: &HeaderCheck, found: &[Finding]) -> Result<(), DataError> {
         let sizes: Vec<usize> = self.0.iter().map(|(_, dataset)| dataset.len()).collect();
-        self.refuse(how, found, &sizes, times)?;
+        self.refuse(how, found, &sizes, |allowed| allowed)?;
         if !found.is_empty() {
             let files: Vec<CorruptFile> = found.iter().map(|finding| finding.file.clone()).collect();
             log::warn!(
@@ -157,11 +156,13 @@ impl Parts {
         Ok(())
     }
 
-    /// Refuses what is found among some images if it is certainly too much among all.
+    /// Refuses what is found among some images if it is certainly too much among all: chance alone does not double it,
+    /// and does not make this many of none.
     fn judge_some(&self, how: &HeaderCheck, found: &[Finding], images: &[usize]) -> Result<(), DataError> {
+        const MORE: usize = 10;
         let mut sizes = vec![0; self.0.len()];
         images.iter().for_each(|&image| sizes[self.place(image).0] += 1);
-        self.refuse(how, found, &sizes, 2)
+        self.refuse(how, found, &sizes, |allowed| if how.strict { 0 } else { 2 * allowed + MORE })
     }
 
     fn refuse(
@@ -169,12 +170,12 @@ impl Parts {
         how: &HeaderCheck,
         found: &[Finding],
         sizes: &[usize],
-        times: usize,
+        most: impl Fn(usize) -> usize,
     ) -> Result<(), DataError> {
         let allowed = if how.strict { Allowed::None } else { Allowed::OnePercent };
         let too_many = |part: usize| {
             let count = found.iter().filter(|finding| finding.part == part).count();
-            count > times * allowed.of(sizes[part])
+            count > most(allowed.of(sizes[part]))
         };
         if !(0..self.0.len()).any(too_many) {
             return Ok(());
@@ -226,7 +227,7 @@ impl BackgroundCheck {
             let judged = parts.look(&rest, &how, &stopped).and_then(|more| {
                 found.extend(more);
                 found.sort_by_key(|finding| finding.image);
-                if stopped.load(Ordering::Relaxed) { Ok(()) } else { parts.judge(&how, &found, 1) }
+                if stopped.load(Ordering::Relaxed) { Ok(()) } else { parts.judge(&how, &found) }
             });
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = judged.err();
         });
@@ -309,7 +310,7 @@ mod tests {
         let check = check_some(&[("", &dataset)], HOW, 100, 20).unwrap().unwrap();
         let text = wait(check).unwrap();
         assert!(text.starts_with("4 of 300 images cannot be read"), "{text}");
-        let fine = dataset.subset(&(2..300).collect::<Vec<_>>());
+        let fine = dataset.subset(&(3..300).collect::<Vec<_>>());
         let check = check_some(&[("", &fine)], HOW, 100, 20).unwrap().unwrap();
         assert_eq!(wait(check), None);
         // Most of the first are broken.
