@@ -12,7 +12,8 @@ use tar::{Archive, Entry, EntryType};
 
 use crate::{
     DataError,
-    listing::{Listing, add_folders, has_image_extension, member_path, parent},
+    endings::{OtherFiles, has_image_ending},
+    listing::{Listing, add_folders, member_path, parent},
     storage::{ArchiveFile, Range, Stamp, Storage},
 };
 
@@ -47,8 +48,9 @@ fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataErro
         }
     };
     let images = images.iter().map(String::as_str).collect();
-    let folders = members.folders;
-    Ok(Listing { root, is_archive: true, images, folders, archives: BTreeMap::new(), storage })
+    let Members { folders, others, .. } = members;
+    let archives = BTreeMap::new();
+    Ok(Listing { root, is_archive: true, images, folders, archives, others, metadata: None, storage })
 }
 
 /// The kinds of archives.
@@ -79,6 +81,7 @@ impl Kind {
 struct Members {
     images: BTreeMap<PathBuf, (String, Range)>,
     folders: BTreeSet<String>,
+    others: OtherFiles,
 }
 
 impl Members {
@@ -130,9 +133,12 @@ impl Members {
             EntryType::Directory => add_folders(&mut self.folders, &path),
             EntryType::Regular | EntryType::Continuous => {
                 add_folders(&mut self.folders, parent(&path));
-                return Ok(has_image_extension(&key).then_some((key, path)));
+                if has_image_ending(&key) {
+                    return Ok(Some((key, path)));
+                }
+                self.others.add(&key);
             }
-            EntryType::Link if has_image_extension(&key) => {
+            EntryType::Link if has_image_ending(&key) => {
                 // A second name for an earlier member.
                 let target = entry.link_name()?.and_then(|target| self.images.get(&*target));
                 if let Some((_, place)) = target.cloned() {

@@ -19,6 +19,8 @@ pub enum OnCorrupt {
     Replace,
     /// It leaves the image out: batches are then smaller, or empty.
     Skip,
+    /// It leaves the image out, as long as at most 1 % of the data set is corrupt.
+    SkipFew,
 }
 
 /// An image file that could not be read or decoded.
@@ -30,9 +32,45 @@ pub struct CorruptFile {
     pub why: String,
 }
 
-/// The most corrupt files that are replaced: 1 % of the data set.
+/// How many files may be corrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    None,
+    OnePercent,
+}
+
+impl Allowed {
+    /// The most corrupt files of so many.
+    pub(crate) fn of(self, samples: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::OnePercent => samples / 100,
+        }
+    }
+
+    /// What more than that are, in words.
+    pub(crate) fn exceeded(self) -> &'static str {
+        match self {
+            Self::None => "and none may be",
+            Self::OnePercent => "more than 1 %",
+        }
+    }
+}
+
+/// The most corrupt files that are replaced.
 pub(crate) fn most_replaced(samples: usize) -> usize {
-    samples / 100
+    Allowed::OnePercent.of(samples)
+}
+
+/// The first of `count` files, one a line.
+pub(crate) fn listed(files: &[CorruptFile], count: usize) -> String {
+    const SHOWN: usize = 10;
+    let shown = files.iter().take(SHOWN);
+    let mut lines: String = shown.map(|file| format!("\n  {}: {}", file.name, file.why)).collect();
+    if count > SHOWN.min(files.len()) {
+        lines += &format!("\n  and {} more", count - SHOWN.min(files.len()));
+    }
+    lines
 }
 
 /// The corrupt files that a loader has met, each once.
@@ -51,21 +89,15 @@ impl CorruptFiles {
         let (files, names) = &mut *found;
         if names.insert(file.name.clone()) {
             let instead =
-                if how == OnCorrupt::Skip { "it is left out" } else { "another image takes its place" };
+                if how == OnCorrupt::Replace { "another image takes its place" } else { "it is left out" };
             log::warn!("{} cannot be used ({}); {instead}", file.name, file.why);
             files.push(file);
         }
-        match files.first() {
-            Some(first) if how != OnCorrupt::Skip && files.len() > most_replaced(total) => {
-                Err(DataError::TooManyCorrupt {
-                    count: files.len(),
-                    total,
-                    first: first.name.clone(),
-                    why: first.why.clone(),
-                })
-            }
-            _ => Ok(()),
+        if how == OnCorrupt::Skip || files.len() <= most_replaced(total) {
+            return Ok(());
         }
+        let counted = format!("{} of {total} images", files.len());
+        Err(DataError::too_many_corrupt(counted, Allowed::OnePercent, files.clone()))
     }
 
     /// Takes up files that an earlier process found.

@@ -1,11 +1,13 @@
 //! A list of images with or without labels.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use convnext_core::{ClassNames, Purpose, Seed};
 use rand::seq::SliceRandom;
 
-use crate::{DataError, Orientation, Picture, decode, files::Files, split::choose, storage::Stamp};
+use crate::{
+    DataError, Orientation, Picture, decode, files::Files, headers::ReadSeek, split::choose, storage::Stamp,
+};
 
 /// Images of a folder, an archive or shards, each with or without a label. Copies and subsets share the list of
 /// files and the storage; the images themselves are read when they are asked for.
@@ -87,6 +89,11 @@ impl Dataset {
     /// When `index` is not below [`Self::len`].
     pub fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
         self.files.read(self.file(index))
+    }
+
+    /// An image file from its first byte on, for a look at parts of it.
+    pub(crate) fn open(&self, index: usize) -> io::Result<Box<dyn ReadSeek + '_>> {
+        self.files.open(self.file(index))
     }
 
     /// Reads and decodes an image to so many channels.

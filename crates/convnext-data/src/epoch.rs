@@ -115,7 +115,7 @@ impl Shared {
             if !corrupt.iter().any(|file| file.name == name) {
                 corrupt.push(CorruptFile { name, why: error.reason() });
             }
-            if self.config.on_corrupt == OnCorrupt::Skip {
+            if matches!(self.config.on_corrupt, OnCorrupt::Skip | OnCorrupt::SkipFew) {
                 return Ok(Found::Skipped);
             }
             if corrupt.len() > most_replaced(total) {

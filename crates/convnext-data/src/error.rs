@@ -5,6 +5,11 @@ use std::io;
 use convnext_core::ClassNames;
 use thiserror::Error;
 
+use crate::{
+    CorruptFile,
+    corrupt::{Allowed, listed},
+};
+
 /// A file, a data set or a setting that cannot be used.
 ///
 /// Files inside an archive are named `archive.tar: member/path`.
@@ -155,8 +160,7 @@ pub enum DataError {
     },
     /// A validation class that training does not know.
     #[error(
-        "class '{class}' in {path} does not exist in the training part (its {known} classes are: {names}); \
-         rename or remove it"
+        "class '{class}' in {path} does not exist in the training part (its {known} classes are: {names}); {advice}"
     )]
     UnknownClass {
         /// The extra class.
@@ -167,6 +171,8 @@ pub enum DataError {
         known: usize,
         /// The first names of the training classes.
         names: String,
+        /// What to do.
+        advice: String,
     },
     /// A class has fewer labelled images than were asked for.
     #[error(
@@ -201,26 +207,31 @@ pub enum DataError {
         /// What to do.
         advice: &'static str,
     },
-    /// So many files are corrupt that replacing them would change the data set.
+    /// So many files are corrupt that replacing them or leaving them out would change the data set.
     #[error(
-        "{count} of {total} images cannot be read, more than 1 %; the first is {first} ({why}); repair or \
-         remove these files, or fetch the data set again"
+        "{counted} cannot be read, {exceeded}:{}\nrepair or remove these files, or fetch the data set again",
+        listed(.files, *.count)
     )]
     TooManyCorrupt {
+        /// How many of how many images.
+        counted: String,
+        /// How many there may be, in words.
+        exceeded: &'static str,
         /// Corrupt files found so far.
         count: usize,
-        /// Images in the data set.
-        total: usize,
-        /// The first corrupt file.
-        first: String,
-        /// What is wrong with it.
-        why: String,
+        /// The first of them.
+        files: Vec<CorruptFile>,
     },
 }
 
 impl DataError {
     pub(crate) fn io(action: &'static str, name: impl Into<String>, source: io::Error) -> Self {
         Self::Io { action, name: name.into(), source }
+    }
+
+    /// The error for more corrupt files than may be.
+    pub(crate) fn too_many_corrupt(counted: String, allowed: Allowed, files: Vec<CorruptFile>) -> Self {
+        Self::TooManyCorrupt { counted, exceeded: allowed.exceeded(), count: files.len(), files }
     }
 
     pub(crate) fn decode(name: &str, why: impl ToString) -> Self {
@@ -234,7 +245,12 @@ impl DataError {
         if known.len() > SHOWN {
             names.push_str(", ...");
         }
-        Self::UnknownClass { class, path, known: known.len(), names }
+        let lower = class.to_lowercase();
+        let advice = match known.0.iter().find(|name| name.to_lowercase() == lower) {
+            Some(name) => format!("it has '{name}', another case of the same name: rename one of them"),
+            None => "rename or remove it".into(),
+        };
+        Self::UnknownClass { class, path, known: known.len(), names, advice }
     }
 
     /// The same error about a picture, with the name of its file.

@@ -1,14 +1,14 @@
 //! The files that the copies and subsets of a data set share.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
-use crate::{DataError, listing::Listing, shards::Shards, storage::Stamp};
+use crate::{DataError, headers::ReadSeek, listing::Listing, shards::Shards, storage::Stamp};
 
 /// Images by number.
 #[derive(Debug)]
 pub(crate) enum Files {
     /// Of a folder or of one archive.
-    Listed(Listing),
+    Listed(Arc<Listing>),
     /// Of shards.
     Shards(Shards),
     /// Named one by one.
@@ -58,6 +58,19 @@ impl Files {
         }
     }
 
+    /// An image from its first byte on, for a look at parts of it.
+    pub(crate) fn open(&self, index: usize) -> io::Result<Box<dyn ReadSeek + '_>> {
+        match self {
+            Self::Listed(listing) => listing.storage.open(&listing.images, index),
+            Self::Shards(shards) => Ok(Box::new(shards.open(index)?)),
+            Self::Single(paths) => Ok(Box::new(fs::File::open(paths.get(index).ok_or_else(absent)?)?)),
+            Self::Joined(parts) => {
+                let (part, index) = part(parts, index).ok_or_else(absent)?;
+                part.open(index)
+            }
+        }
+    }
+
     /// What tells whether an image is still the one that it was.
     pub(crate) fn stamp(&self, index: usize) -> Result<Stamp, DataError> {
         let failed = |source| DataError::io("read", self.name(index), source);
@@ -88,6 +101,6 @@ fn part(parts: &[Arc<Files>], index: usize) -> Option<(&Files, usize)> {
     None
 }
 
-fn absent() -> std::io::Error {
-    std::io::ErrorKind::NotFound.into()
+fn absent() -> io::Error {
+    io::ErrorKind::NotFound.into()
 }

@@ -11,8 +11,9 @@ use std::{
 use convnext_core::ClassNames;
 
 use crate::{
-    DataError,
-    layout::Classes,
+    DataError, canonical_name,
+    class_folders::Classes,
+    labels::is_header,
     listing::{Listing, parent},
     storage::Storage,
 };
@@ -57,7 +58,7 @@ pub(crate) fn is_ground_truth(file: &Path) -> bool {
     let start = String::from_utf8_lossy(&start);
     let first = without_mark(&start).lines().next().unwrap_or_default();
     let is_text = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
-    read.is_ok() && (is_solution(first) || (is_text && !first.contains(',')))
+    read.is_ok() && (is_solution(first) || (is_text && !first.contains(',') && !is_header(first)))
 }
 
 /// The validation images of each class. The images lie directly in `folder`; `known` are the classes of
@@ -189,7 +190,7 @@ impl<'a> Known<'a> {
     /// A class by its name or, where no name is the same, by its index.
     fn class(&self, label: &str) -> Option<&'a str> {
         let by_index = || self.names.0.get(label.parse::<usize>().ok()?).map(String::as_str);
-        self.set.get(label).copied().or_else(by_index)
+        self.set.get(&*canonical_name(label)).copied().or_else(by_index)
     }
 }
 

@@ -1,110 +1,205 @@
 //! Labels from a CSV file, for data whose folders are no classes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+mod columns;
+mod kinds;
+mod lookup;
+
+use std::{collections::HashMap, fs, path::Path};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
+pub(crate) use self::columns::is_header;
+use self::{
+    columns::{Columns, SplitColumn},
+    lookup::{Lookup, NotFound},
+};
 use crate::{
-    DataError,
-    layout::{Classes, VALIDATION},
+    DataError, canonical_name,
+    class_folders::Classes,
     listing::Listing,
+    parts::{Named, Split},
 };
 
 /// The images of each class that a file of labels names.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
-    /// Those for training, and those without a part.
-    pub(crate) train: Classes,
-    /// Those for validation; empty when the file names none.
-    pub(crate) validation: Classes,
+    /// Those of each of [`Split::ALL`]; where any row names a part, those without one are for training.
+    pub(crate) parts: [Classes; 3],
+    /// All images of a file that names no parts.
+    pub(crate) whole: Classes,
 }
 
-/// Reads a file of labels: a header with the columns `path`, `label` and perhaps `split`, in any order
-/// and among others; a path is relative to the data.
+/// A row that labels an image.
+struct Row {
+    line: u64,
+    image: usize,
+    label: String,
+    /// The word in the column of parts.
+    split: String,
+}
+
+/// Reads a file of labels: a header with columns for paths, labels and perhaps parts, in any order and among others
+/// ([`Columns`]). Paths are found as [`Lookup`] says. Empty rows and rows that repeat another one do not count.
 pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
-    let fail = |line: u64, why: String| DataError::Labels { path: file.display().to_string(), line, why };
-    let broken = |error: csv::Error| {
+    let source = Source { name: file.display().to_string() };
+    let bytes = fs::read(file).map_err(|error| DataError::io("read", &source.name, error))?;
+    let text = source.without_mark(&bytes)?;
+    let columns = Columns::of(text).map_err(|why| source.wrong(1, why))?;
+    let rows = source.rows(text, &columns, &Lookup::of(listing, file))?;
+    if rows.is_empty() {
+        return Err(source.wrong(1, "it labels no image".into()));
+    }
+    if let Some((line, why)) = kinds::no_classes(rows.iter().map(|row| (row.label.as_str(), row.line))) {
+        return Err(source.wrong(line, why));
+    }
+    let left_out = listing.images.len() - rows.len();
+    if left_out > 0 {
+        log::info!("{}: {left_out} images of the data have no label and are left out", source.name);
+    }
+    source.divide(rows, &columns)
+}
+
+/// The file, for its messages.
+struct Source {
+    name: String,
+}
+
+impl Source {
+    fn wrong(&self, line: u64, why: String) -> DataError {
+        DataError::Labels { path: self.name.clone(), line, why }
+    }
+
+    fn broken(&self, error: csv::Error) -> DataError {
         let line = error.position().map_or(1, csv::Position::line);
         let why = error.to_string();
-        match error.into_kind() {
-            csv::ErrorKind::Io(source) => DataError::io("read", file.display().to_string(), source),
-            _ => fail(line, why),
-        }
-    };
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_path(file).map_err(broken)?;
-    let header = reader.headers().map_err(broken)?.clone();
-    let column = |name: &str| header.iter().position(|found| found.eq_ignore_ascii_case(name));
-    let needed = |name: &str| column(name).ok_or_else(|| fail(1, format!("there is no column '{name}'")));
-    let (path_column, label_column, split_column) = (needed("path")?, needed("label")?, column("split"));
+        self.wrong(line, why.strip_prefix("CSV error: ").unwrap_or(&why).to_owned())
+    }
 
-    let files = Files::of(listing);
-    let mut labels = Labels::default();
-    let mut lines: HashMap<usize, u64> = HashMap::new();
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(broken)? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let field = |column: usize| record.get(column).unwrap_or_default();
-        let (path, label) = (field(path_column), field(label_column));
-        if path.is_empty() || label.is_empty() {
-            return Err(fail(line, "path or label is empty".into()));
+    /// The text without the mark that some editors begin it with.
+    fn without_mark<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], DataError> {
+        /// What is enough to see that every second byte of English is zero.
+        const START: usize = 64;
+        let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+        if wide || bytes.iter().take(START).any(|&byte| byte == 0) {
+            return Err(
+                self.wrong(1, "it is no UTF-8 text but UTF-16 or binary; save it as CSV in UTF-8".into())
+            );
         }
-        let Some(image) = files.find(path) else {
-            let root = listing.name("");
-            return Err(fail(line, format!("there is no image '{path}' in {root}, where paths begin")));
-        };
-        if let Some(first) = lines.insert(image, line) {
-            return Err(fail(line, format!("'{path}' has a label already, in line {first}")));
-        }
-        let split = split_column.map_or("", field);
-        let part = match split.to_ascii_lowercase().as_str() {
-            "" | "train" => &mut labels.train,
-            other if VALIDATION.contains(&other) => &mut labels.validation,
-            _ => {
-                let words = VALIDATION.join(", ");
-                return Err(fail(line, format!("the split '{split}' is none of train, {words}")));
+        Ok(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+    }
+
+    /// The rows that label an image, each image once.
+    fn rows(&self, text: &[u8], columns: &Columns, files: &Lookup<'_>) -> Result<Vec<Row>, DataError> {
+        let mut reader = ReaderBuilder::new()
+            .delimiter(columns.delimiter)
+            .flexible(true)
+            .trim(Trim::All)
+            .from_reader(text);
+        let mut rows: Vec<Row> = Vec::new();
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        let mut record = StringRecord::new();
+        while reader.read_record(&mut record).map_err(|error| self.broken(error))? {
+            let Some((path, row)) = self.row(&record, columns, files)? else { continue };
+            match known.get(&row.image).map(|&index| &rows[index]) {
+                None => {
+                    known.insert(row.image, rows.len());
+                    rows.push(row);
+                }
+                Some(first) => self.check_equal(&path, first, &row)?,
             }
-        };
-        part.entry(label.to_owned()).or_default().push(image);
+        }
+        Ok(rows)
     }
-    if lines.is_empty() {
-        return Err(fail(1, "it labels no image".into()));
+
+    /// One row, and the path as it stands there; `None` for an empty one.
+    fn row(
+        &self,
+        record: &StringRecord,
+        columns: &Columns,
+        files: &Lookup<'_>,
+    ) -> Result<Option<(String, Row)>, DataError> {
+        let line = record.position().map_or(0, csv::Position::line);
+        if record.iter().all(str::is_empty) {
+            return Ok(None);
+        }
+        if record.len() < columns.count || record.iter().skip(columns.count).any(|field| !field.is_empty()) {
+            let why = format!("it has {} fields, but the header has {}", record.len(), columns.count);
+            return Err(self.wrong(line, why));
+        }
+        let field = |column: usize| record.get(column).unwrap_or_default();
+        let (path, label) = (field(columns.path), field(columns.label));
+        if path.is_empty() || label.is_empty() {
+            return Err(self.wrong(line, "path or label is empty".into()));
+        }
+        let image = files.find(path).map_err(|error| self.wrong(line, not_found(path, &error, files)))?;
+        let split = columns.split.map_or("", |column| field(column.position())).to_owned();
+        Ok(Some((path.to_owned(), Row { line, image, label: canonical_name(label), split })))
     }
-    let left_out = listing.images.len() - lines.len();
-    if left_out > 0 {
-        log::info!("{}: {left_out} images of the data have no label and are left out", file.display());
+
+    /// Refuses two rows that say different things about one image.
+    fn check_equal(&self, path: &str, first: &Row, second: &Row) -> Result<(), DataError> {
+        if first.label != second.label {
+            let (line, other) = (first.line, &first.label);
+            let why = format!(
+                "'{path}' has a label already, in line {line}: '{other}', and here '{}'; give it one",
+                second.label
+            );
+            return Err(self.wrong(second.line, why));
+        }
+        if first.split.to_lowercase() != second.split.to_lowercase() {
+            let (line, other) = (first.line, &first.split);
+            let why = format!(
+                "'{path}' is in the part '{other}' already, in line {line}, and here in '{}'",
+                second.split
+            );
+            return Err(self.wrong(second.line, why));
+        }
+        Ok(())
     }
-    // In the order of the data, whatever the order of the lines.
-    for images in labels.train.values_mut().chain(labels.validation.values_mut()) {
-        images.sort_unstable();
+
+    /// The rows by part and class, in the order of the data, whatever the order of the lines.
+    fn divide(&self, rows: Vec<Row>, columns: &Columns) -> Result<Labels, DataError> {
+        let mut labels = Labels::default();
+        let named = self.splits(&rows, columns)?;
+        let has_parts = named.iter().any(Option::is_some);
+        for (row, split) in rows.into_iter().zip(named) {
+            let classes = match has_parts {
+                true => &mut labels.parts[split.unwrap_or(Split::Train) as usize],
+                false => &mut labels.whole,
+            };
+            classes.entry(row.label).or_default().push(row.image);
+        }
+        for classes in labels.parts.iter_mut().chain([&mut labels.whole]) {
+            classes.values_mut().for_each(|images| images.sort_unstable());
+        }
+        Ok(labels)
     }
-    Ok(labels)
+
+    /// The part of each row. A column that is not called `split` counts only if it holds nothing but parts.
+    fn splits(&self, rows: &[Row], columns: &Columns) -> Result<Vec<Option<Split>>, DataError> {
+        let mut splits = Vec::with_capacity(rows.len());
+        for row in rows {
+            match (Named::of(&row.split), columns.split) {
+                (Named::Wholly(split) | Named::Partly(split), _) => splits.push(Some(split)),
+                _ if row.split.is_empty() => splits.push(None),
+                (_, Some(SplitColumn::Perhaps(_))) => return Ok(vec![None; rows.len()]),
+                _ => {
+                    let words: Vec<&str> =
+                        Split::ALL.iter().flat_map(|split| split.words()).copied().collect();
+                    let why = format!("the split '{}' is none of {}", row.split, words.join(", "));
+                    return Err(self.wrong(row.line, why));
+                }
+            }
+        }
+        Ok(splits)
+    }
 }
 
-/// The images of a listing by their paths.
-struct Files<'a> {
-    places: BTreeMap<&'a str, usize>,
-    /// The folder that all images lie in, as in many archives.
-    top: Option<&'a str>,
-}
-
-impl<'a> Files<'a> {
-    fn of(listing: &'a Listing) -> Self {
-        let places: BTreeMap<&str, usize> =
-            listing.images.iter().enumerate().map(|(place, path)| (path, place)).collect();
-        let top_of = |path: &'a str| path.split_once('/').map(|(top, _)| top);
-        let first = places.keys().next().and_then(|path| top_of(path));
-        let top = first.filter(|_| places.keys().all(|path| top_of(path) == first));
-        Self { places, top }
-    }
-
-    /// The place of an image, with or without the folder that all lie in.
-    fn find(&self, path: &str) -> Option<usize> {
-        let path = path.replace('\\', "/");
-        let path = path.strip_prefix("./").unwrap_or(&path);
-        let below = || self.places.get(format!("{}/{path}", self.top?).as_str());
-        self.places.get(path).or_else(below).copied()
+fn not_found(path: &str, error: &NotFound, files: &Lookup<'_>) -> String {
+    match error {
+        NotFound::Absent => format!("there is no image '{path}' in {}, where paths begin", files.root()),
+        NotFound::Several(found) => {
+            format!("'{path}' could be any of {}; write its path below {}", found.join(", "), files.root())
+        }
     }
 }

@@ -1,191 +1,292 @@
-//! How folders become classes. The rules know relative paths only, so that folders and archives follow
-//! the same ones.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Which folders are the parts of a data set. The rules know relative paths only, so that folders and archives
+//! follow the same ones.
 
 use crate::{
     DataError,
-    listing::{Listing, parent},
+    listing::Listing,
+    parts::{HOW_TO_NAME, Named, Split},
+    tree::Tree,
 };
 
-/// The folder of the training part.
-pub(crate) const TRAIN: &str = "train";
+/// The folders of the parts of a data set.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Folders {
+    /// That of each of [`Split::ALL`].
+    parts: [Option<String>; 3],
+    /// The folder that holds the classes of a data set without parts.
+    pub(crate) whole: Option<String>,
+}
 
-/// The folders that can be the validation part; the first that exists is taken.
-pub(crate) const VALIDATION: [&str; 4] = ["val", "validation", "valid", "test"];
+impl Folders {
+    /// The folder of a part.
+    pub(crate) fn part(&self, split: Split) -> Option<&str> {
+        self.parts[split as usize].as_deref()
+    }
 
-/// The images of each class: class name to positions in the listing, both sorted.
-pub(crate) type Classes = BTreeMap<String, Vec<usize>>;
+    fn set(&mut self, split: Split, folder: String) {
+        self.parts[split as usize] = Some(folder);
+    }
+}
 
-/// The parts that a data set comes in.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Parts {
-    /// Folders for training and, perhaps, validation.
-    Separate {
-        /// The folder of the training part.
-        train: Option<String>,
-        /// The folder of the validation part.
-        validation: Option<String>,
-    },
-    /// Classes without a division.
-    Together {
-        /// The folder that holds the classes.
-        folder: String,
-    },
+/// What a folder holds, as far as it decides whether the folder is a part or a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// No image at any depth.
+    Empty,
+    /// Images, and no folders with images.
+    Flat,
+    /// Folders with images.
+    Nested,
+}
+
+/// A folder beside others.
+struct Candidate<'a> {
+    path: &'a str,
+    named: Named,
+    shape: Shape,
+}
+
+impl<'a> Candidate<'a> {
+    fn of(tree: &Tree<'_>, path: &'a str) -> Self {
+        let shape = match (tree.images_below(path), tree.full_folders(path).is_empty()) {
+            (0, _) => Shape::Empty,
+            (_, true) => Shape::Flat,
+            (_, false) => Shape::Nested,
+        };
+        Self { path, named: Named::of(last(path)), shape }
+    }
+
+    fn split(&self) -> Option<Split> {
+        self.named.split()
+    }
+
+    fn is_train_with_classes(&self) -> bool {
+        self.split() == Some(Split::Train) && self.shape == Shape::Nested
+    }
 }
 
 /// Finds the parts of a data set.
 ///
-/// Where a folder holds nothing but one folder, which is no part itself (`train`, `val`, ...), holds
-/// folders of its own and no images directly, that one is entered, as often as this is so. Other files,
-/// such as a README, do not count.
-pub(crate) fn find_parts(listing: &Listing) -> Parts {
-    let mut root = String::new();
-    while let [only] = subfolders(listing, &root)[..] {
-        let name = only.rsplit('/').next().unwrap_or(only);
-        let is_part = name == TRAIN || VALIDATION.contains(&name);
-        let enters = !is_part
-            && !has_images_directly(listing, &root)
-            && !has_images_directly(listing, only)
-            && !subfolders(listing, only).is_empty();
-        if !enters {
-            break;
-        }
-        root = only.to_owned();
+/// A folder that holds nothing but one folder is entered ([`root`]). What lies there are parts if their names say so
+/// ([`Named`]) and they hold folders: a folder with images directly in it is a class like those beside it, even if
+/// it is called `train`.
+///
+/// # Errors
+/// [`DataError::Layout`] when the folders could be parts as well as classes.
+pub(crate) fn find_folders(listing: &Listing, tree: &Tree<'_>) -> Result<Folders, DataError> {
+    let root = root(tree);
+    let candidates: Vec<Candidate> =
+        tree.folders(root).iter().map(|path| Candidate::of(tree, path)).collect();
+    let (named, others): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|candidate| candidate.split().is_some());
+    let others: Vec<_> = others.into_iter().filter(|other| other.shape != Shape::Empty).collect();
+    if are_classes(&named, &others) {
+        return Ok(Folders { whole: Some(root.to_owned()), ..Folders::default() });
     }
-    let existing = |name: &str| {
-        let path = join(&root, name);
-        listing.folders.contains(&path).then_some(path)
+    let has_train = named.iter().any(Candidate::is_train_with_classes);
+    let has_other = named.iter().any(|part| part.split() != Some(Split::Train));
+    if !others.is_empty() && !(has_train && has_other) {
+        return Err(ambiguous(listing, root, &named, &others));
+    }
+    let mut folders = Folders::default();
+    for split in Split::ALL {
+        if let Some(part) = choose(listing, root, &named, split)? {
+            folders.set(split, enter(tree, part, split).to_owned());
+        }
+    }
+    say_what_is_left_out(listing, tree, root, &others);
+    Ok(folders)
+}
+
+/// The folder that holds parts or classes: where there is nothing but one folder, which is no part itself, holds
+/// folders of its own and no images directly, that one is entered, as often as this is so. Other files, such as a
+/// README, do not count, nor folders without images beside one with parts.
+fn root<'a>(tree: &Tree<'a>) -> &'a str {
+    let mut root = "";
+    loop {
+        let full = tree.full_folders(root);
+        let [only] = full[..] else { return root };
+        let alone = tree.folders(root).len() == 1;
+        let own = match Named::of(last(only)) {
+            Named::Wholly(split) => Some(split),
+            _ => None,
+        };
+        let wraps = alone && own.is_none() && tree.images_in(only) == 0;
+        if tree.images_in(root) > 0 || !(wraps || leads_to_parts(tree, only, own)) {
+            return root;
+        }
+        root = only;
+    }
+}
+
+/// Whether a folder, or the only one with images below it, holds other parts than the one that it is itself.
+fn leads_to_parts(tree: &Tree<'_>, folder: &str, own: Option<Split>) -> bool {
+    let is_part = |path: &&str| Named::of(last(path)).split().is_some_and(|split| Some(split) != own);
+    let full = tree.full_folders(folder);
+    full.iter().any(is_part)
+        || (own.is_none()
+            && tree.images_in(folder) == 0
+            && matches!(full[..], [only] if leads_to_parts(tree, only, None)))
+}
+
+/// Whether folders beside each other are classes, whatever they are called.
+fn are_classes(named: &[Candidate], others: &[Candidate]) -> bool {
+    if named.is_empty() {
+        return true;
+    }
+    let one_split = named.iter().all(|part| part.split() == named[0].split());
+    let all_flat = named.iter().all(|part| part.shape == Shape::Flat);
+    let beside_flat_classes = !others.is_empty() && others.iter().all(|other| other.shape == Shape::Flat);
+    // `blood_test` and `urine_test` are no two test parts.
+    let speak_of_one = named.len() > 1 && named.iter().all(|part| matches!(part.named, Named::Partly(_)));
+    one_split && all_flat && (beside_flat_classes || (others.is_empty() && speak_of_one))
+}
+
+/// The folder for a part: the only one whose name says so, or the only one that has its plain name.
+fn choose<'a>(
+    listing: &Listing,
+    root: &str,
+    named: &[Candidate<'a>],
+    split: Split,
+) -> Result<Option<&'a str>, DataError> {
+    let own: Vec<_> = named.iter().filter(|part| part.split() == Some(split)).collect();
+    let full: Vec<_> = own.iter().copied().filter(|part| part.shape != Shape::Empty).collect();
+    let own = if full.is_empty() { own } else { full };
+    let plain: Vec<_> = own.iter().copied().filter(|part| part.named == Named::Wholly(split)).collect();
+    let chosen = if plain.is_empty() { &own } else { &plain };
+    match chosen[..] {
+        [] => Ok(None),
+        [chosen] => {
+            let rest: Vec<&str> =
+                own.iter().filter(|part| part.path != chosen.path).map(|part| part.path).collect();
+            if !rest.is_empty() {
+                log::warn!(
+                    "{}: the {split} part is {}; left out: {}",
+                    listing.name(root),
+                    last(chosen.path),
+                    quoted(rest)
+                );
+            }
+            Ok(Some(chosen.path))
+        }
+        _ => Err(DataError::Layout {
+            path: listing.name(root),
+            found: format!("{} could each be the {split} part", quoted(chosen.iter().map(|part| part.path))),
+            advice: format!("keep one of them there; {HOW_TO_NAME}"),
+        }),
+    }
+}
+
+/// The folder with the classes of a part, which many archives hold twice: `seg_train/seg_train/CLASS`.
+fn enter<'a>(tree: &Tree<'a>, mut part: &'a str, split: Split) -> &'a str {
+    while let [only] = tree.folders(part)[..]
+        && tree.images_in(part) == 0
+        && Named::of(last(only)).split() == Some(split)
+    {
+        part = only;
+    }
+    part
+}
+
+fn say_what_is_left_out(listing: &Listing, tree: &Tree<'_>, root: &str, others: &[Candidate]) {
+    let mut left_out: Vec<String> = (others.iter())
+        .map(|other| format!("{} ({} images)", last(other.path), tree.images_below(other.path)))
+        .collect();
+    if tree.images_in(root) > 0 {
+        left_out.push(format!("{} images beside the folders", tree.images_in(root)));
+    }
+    if !left_out.is_empty() {
+        log::warn!("{}: left out beside the parts: {}", listing.name(root), left_out.join(", "));
+    }
+}
+
+fn ambiguous(listing: &Listing, root: &str, named: &[Candidate], others: &[Candidate]) -> DataError {
+    let parts = quoted(named.iter().map(|part| part.path));
+    let others = quoted(others.iter().map(|other| other.path));
+    DataError::Layout {
+        path: listing.name(root),
+        found: format!("{parts} may be a part of the data or a class beside {others}"),
+        advice: format!(
+            "if it is a part, {HOW_TO_NAME}, and move the other folders elsewhere; if it is a class, rename it or put all \
+             classes into a folder 'train'"
+        ),
+    }
+}
+
+/// Refuses classes that look like parts.
+///
+/// # Errors
+/// [`DataError::Layout`] when most of several folders hold the same folders, or the folders of parts.
+pub(crate) fn check_no_parts(listing: &Listing, tree: &Tree<'_>, folder: &str) -> Result<(), DataError> {
+    let tops: Vec<(&str, Vec<&str>)> = (tree.full_folders(folder).into_iter())
+        .map(|top| (top, tree.full_folders(top).into_iter().map(last).collect()))
+        .collect();
+    let wrong =
+        |found: String, advice: String| Err(DataError::Layout { path: listing.name(folder), found, advice });
+    if let Some((names, inner)) = divided_classes(&tops) {
+        return wrong(
+            format!("its folders {names} hold the parts {inner}, so that parts lie below classes"),
+            format!("put parts above classes, as train/CLASS and val/CLASS; {HOW_TO_NAME}"),
+        );
+    }
+    if let Some((names, inner)) = alike(&tops) {
+        return wrong(
+            format!("its folders {names} hold the same folders ({inner}), which look like the classes"),
+            format!(
+                "if they are parts, {HOW_TO_NAME}; if {names} are the classes, move their images out of the folders below \
+                 them, or name the labels in a CSV file (--labels)"
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Folders most of which hold nothing but parts, and these.
+fn divided_classes(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
+    let split = |name: &&str| Named::of(name).split();
+    let divided: Vec<_> = (tops.iter())
+        .filter(|(_, inner)| !inner.is_empty() && inner.iter().all(|name| split(name).is_some()))
+        .collect();
+    let first = divided.iter().flat_map(|(_, inner)| inner.iter()).find_map(split)?;
+    let several = divided.iter().flat_map(|(_, inner)| inner).any(|name| split(name) != Some(first));
+    (several && 2 * divided.len() > tops.len())
+        .then(|| (quoted(divided.iter().map(|(top, _)| *top)), quoted(divided[0].1.iter().copied())))
+}
+
+/// Folders most of which hold the same folders, at least two, and these.
+fn alike(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for (_, inner) in tops {
+        let names: std::collections::BTreeSet<String> = inner.iter().map(|name| folded(name)).collect();
+        names.into_iter().for_each(|name| *counts.entry(name).or_default() += 1);
+    }
+    counts.retain(|_, count| *count > 1 && 2 * *count > tops.len());
+    let holds_them = |inner: &[&str]| {
+        let shared = inner.iter().filter(|name| counts.contains_key(&folded(name))).count();
+        shared > 1 && 2 * shared > inner.len()
     };
-    let train = existing(TRAIN);
-    let validation = VALIDATION.into_iter().find_map(existing);
-    if train.is_none() && validation.is_none() {
-        Parts::Together { folder: root }
-    } else {
-        Parts::Separate { train, validation }
+    let alike: Vec<&str> = tops.iter().filter(|(_, inner)| holds_them(inner)).map(|(top, _)| *top).collect();
+    (alike.len() > 1 && 2 * alike.len() > tops.len())
+        .then(|| (quoted(alike), quoted(counts.keys().map(String::as_str))))
+}
+
+fn folded(name: &str) -> String {
+    crate::canonical_name(name).to_lowercase()
+}
+
+/// The last parts of some paths, the first few of many.
+fn quoted<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<String> = paths.into_iter().map(|path| format!("'{}'", last(path))).collect();
+    match names.len() {
+        count if count > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => names.join(", "),
     }
 }
 
-/// The names of the folders directly below a part, sorted.
-pub(crate) fn class_folders(listing: &Listing, part: &str) -> Vec<String> {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    subfolders(listing, part).into_iter().map(name).collect()
-}
-
-/// `true` for a folder with images and without folders.
-pub(crate) fn is_flat(listing: &Listing, folder: &str) -> bool {
-    subfolders(listing, folder).is_empty() && has_images_directly(listing, folder)
-}
-
-/// The classes of a part: each folder directly below it, with all images at any depth.
-pub(crate) fn classes(listing: &Listing, part: &str) -> Result<Classes, DataError> {
-    let prefix = if part.is_empty() { String::new() } else { format!("{part}/") };
-    let mut classes: Classes =
-        class_folders(listing, part).into_iter().map(|class| (class, Vec::new())).collect();
-    if classes.is_empty() {
-        return Err(DataError::Layout {
-            path: listing.name(part),
-            found: "it has no class folders".into(),
-            advice: "put the images of each class into a folder of its own".into(),
-        });
-    }
-    let mut loose = 0;
-    for (position, path) in listing.images.iter().enumerate() {
-        let Some(path) = path.strip_prefix(&prefix) else { continue };
-        match path.split_once('/').and_then(|(class, _)| classes.get_mut(class)) {
-            Some(images) => images.push(position),
-            None => loose += 1,
-        }
-    }
-    if loose > 0 {
-        log::warn!("{}: {loose} images lie beside the class folders and are left out", listing.name(part));
-    }
-    if let Some((class, _)) = classes.iter().find(|(_, images)| images.is_empty()) {
-        return Err(DataError::EmptyClass { class: class.clone(), path: listing.name(part) });
-    }
-    Ok(classes)
-}
-
-fn subfolders<'a>(listing: &'a Listing, folder: &str) -> Vec<&'a str> {
-    let folders: &BTreeSet<String> = &listing.folders;
-    folders.iter().map(String::as_str).filter(|path| parent(path) == folder).collect()
-}
-
-fn has_images_directly(listing: &Listing, folder: &str) -> bool {
-    listing.images.iter().any(|path| parent(path) == folder)
-}
-
-fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{listing::add_folders, storage::Storage};
-
-    /// Paths that end in `/` are folders, others images.
-    fn listing(paths: &[&str]) -> Listing {
-        let mut folders = BTreeSet::new();
-        for path in paths {
-            add_folders(&mut folders, parent(path));
-        }
-        let mut images: Vec<&str> = paths.iter().copied().filter(|path| !path.ends_with('/')).collect();
-        images.sort_unstable();
-        Listing {
-            root: "data".into(),
-            is_archive: false,
-            images: images.into_iter().collect(),
-            folders,
-            archives: BTreeMap::new(),
-            storage: Storage::Folder("data".into()),
-        }
-    }
-
-    fn separate(train: Option<&str>, validation: Option<&str>) -> Parts {
-        Parts::Separate { train: train.map(Into::into), validation: validation.map(Into::into) }
-    }
-
-    fn together(folder: &str) -> Parts {
-        Parts::Together { folder: folder.into() }
-    }
-
-    #[test]
-    fn parts_are_found_below_single_folders() {
-        for (paths, expected) in [
-            (&["train/a/1.png", "val/a/1.png", "test/a/1.png"][..], separate(Some("train"), Some("val"))),
-            (&["train/a/1.png", "test/a/1.png"], separate(Some("train"), Some("test"))),
-            (&["train/a/1.png"], separate(Some("train"), None)),
-            (&["valid/a/1.png"], separate(None, Some("valid"))),
-            (&["top/train/a/1.png", "top/val/a/1.png"], separate(Some("top/train"), Some("top/val"))),
-            (&["x/y/train/a/1.png", "x/y/extra/"], separate(Some("x/y/train"), None)),
-            (&["a/1.png", "b/1.png"], together("")),
-            (&["top/a/1.png", "top/b/1.png"], together("top")),
-            // A single folder with images is a class, whatever it holds beside them.
-            (&["a/1.png"], together("")),
-            (&["a/1.png", "a/more/2.png"], together("")),
-            (&["1.png", "top/a/1.png", "top/b/1.png"], together("")),
-            // Images nested below classes.
-            (&["top/a/x/1.png", "top/b/1.png"], together("top")),
-        ] {
-            assert_eq!(find_parts(&listing(paths)), expected, "{paths:?}");
-        }
-    }
-
-    #[test]
-    fn classes_hold_nested_images() {
-        let listing = listing(&["b/1.png", "a/deep/er/1.png", "a/0.png", "a-b/1.png", "loose.png"]);
-        let classes = classes(&listing, "").unwrap();
-        assert_eq!(classes.keys().collect::<Vec<_>>(), ["a", "a-b", "b"]);
-        let images: Vec<&str> = classes["a"].iter().map(|&i| listing.images.get(i)).collect();
-        assert_eq!(images, ["a/0.png", "a/deep/er/1.png"]);
-    }
-
-    #[test]
-    fn missing_classes_and_images_are_named() {
-        let message = classes(&listing(&["train/1.png"]), "train").unwrap_err().to_string();
-        assert!(message.contains("data/train has the wrong layout: it has no class folders"), "{message}");
-        let message = classes(&listing(&["train/a/1.png", "train/b/"]), "train").unwrap_err().to_string();
-        assert!(message.contains("class 'b' in data/train has no images"), "{message}");
-    }
-}
+mod tests;

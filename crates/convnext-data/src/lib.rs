@@ -6,7 +6,7 @@
 //!   that a model sees;
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
-//! - [`open_labelled`], [`open_unlabelled`], [`open_for_evaluation`] and [`open_pictures`] find the images of a
+//! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_pictures`] find the images of a
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
@@ -19,18 +19,24 @@ mod archive;
 mod augment;
 mod bands;
 mod cache;
+mod class_folders;
+mod class_name;
 mod corrupt;
 mod crop;
 mod dataset;
 mod decode;
 #[cfg(test)]
 mod distributions;
+mod division;
+mod endings;
 mod epoch;
 mod error;
 mod facts;
 mod files;
 mod grey;
 mod ground_truth;
+mod header_check;
+mod headers;
 mod jpeg;
 mod labels;
 mod layout;
@@ -42,18 +48,22 @@ mod order;
 mod orientation;
 mod pack;
 mod partial_file;
+mod parts;
 mod paths;
 mod picture;
 mod resample;
 mod scaled_jpeg;
+mod selection;
 mod shards;
 mod split;
 mod storage;
 mod survey;
 mod transform;
+mod tree;
 
 pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use cache::Cache;
+pub use class_name::canonical_name;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
@@ -61,13 +71,16 @@ pub use decode::decode;
 pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use facts::Channels;
+pub use header_check::{BackgroundCheck, HeaderCheck, check_headers};
 pub use loader::{Batch, Loader, LoaderConfig, Transform};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{
-    LabelledData, is_collection, open_for_evaluation, open_labelled, open_pictures, open_unlabelled,
+    LabelledData, Part, is_collection, open_for_evaluation, open_labelled, open_part, open_parts,
+    open_pictures, open_unlabelled,
 };
 pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
+pub use parts::Split;
 pub use picture::Picture;
 pub use resample::{Region, resize, resize_with};
 pub use survey::{

@@ -7,10 +7,15 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::{DataError, archive, paths::Paths, storage::Storage};
+use crate::{
+    DataError, archive,
+    endings::{OtherFiles, expected_endings, has_image_ending},
+    paths::Paths,
+    storage::Storage,
+};
 
-/// File endings of images, in any case.
-const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"];
+/// The files of labels that Hugging Face's `datasets` looks for beside images.
+const METADATA_FILES: [&str; 3] = ["metadata.csv", "metadata.jsonl", "metadata.parquet"];
 
 /// All images below a root and all folders, with or without images.
 #[derive(Debug)]
@@ -25,6 +30,10 @@ pub(crate) struct Listing {
     pub(crate) folders: BTreeSet<String>,
     /// The `.tar` files of each folder, by its relative path; none of an archive.
     pub(crate) archives: BTreeMap<String, Vec<PathBuf>>,
+    /// The files that are left out.
+    pub(crate) others: OtherFiles,
+    /// The first file of labels among the images that nobody asked for, by its relative path.
+    pub(crate) metadata: Option<String>,
     /// Where the bytes are.
     pub(crate) storage: Storage,
 }
@@ -40,7 +49,35 @@ impl Listing {
         let (count, most) = (listing.images.len(), u32::MAX as usize);
         DataError::check(count < most, "number of images", count, "below 4294967295")?;
         listing.images.shrink();
+        listing.check_not_mixed()?;
+        if listing.images.len() > 0
+            && let Some(others) = listing.others.in_words()
+        {
+            log::warn!("{}: {others}", listing.root);
+        }
         Ok(listing)
+    }
+
+    /// Refuses shards and images beside each other: one of them would be left out.
+    fn check_not_mixed(&self) -> Result<(), DataError> {
+        let (images, Some(shard)) = (self.images.len(), self.archives.values().flatten().next()) else {
+            return Ok(());
+        };
+        if images == 0 {
+            return Ok(());
+        }
+        let shards: usize = self.archives.values().map(Vec::len).sum();
+        Err(DataError::Layout {
+            path: self.name(""),
+            found: format!(
+                "it holds {images} image(s), the first {}, and {shards} .tar file(s), the first {}, which would be shards",
+                self.name(self.images.get(0)),
+                shard.display()
+            ),
+            advice:
+                "move the images or the .tar files elsewhere, or give the path of a folder with only one kind"
+                    .into(),
+        })
     }
 
     /// Checks that there is an image.
@@ -50,7 +87,10 @@ impl Listing {
 
     /// The error for a folder of this listing without images.
     pub(crate) fn no_images(&self, folder: &str) -> DataError {
-        let expected = IMAGE_EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+        let mut expected = expected_endings();
+        if let Some(others) = self.others.in_words().filter(|_| self.images.len() == 0) {
+            expected += &format!("; {others}");
+        }
         DataError::NoImages { path: self.name(folder), expected }
     }
 
@@ -70,6 +110,8 @@ impl Listing {
             images: Paths::default(),
             folders: BTreeSet::new(),
             archives: BTreeMap::new(),
+            others: OtherFiles::default(),
+            metadata: None,
             storage: Storage::Folder(path.to_owned()),
         };
         let real = fs::canonicalize(path).map_err(|source| DataError::io("open", &listing.root, source))?;
@@ -100,7 +142,7 @@ impl Listing {
                 open.push(real);
                 self.walk(&path, &format!("{relative}{name}"), exact, open)?;
                 open.pop();
-            } else if has_image_extension(Path::new(&name)) {
+            } else if has_image_ending(Path::new(&name)) {
                 if exact {
                     self.images.push(relative, &name);
                 } else {
@@ -108,6 +150,11 @@ impl Listing {
                 }
             } else if Path::new(&name).extension().is_some_and(|found| found.eq_ignore_ascii_case("tar")) {
                 self.archives.entry(relative.trim_end_matches('/').to_owned()).or_default().push(path());
+            } else {
+                if self.metadata.is_none() && METADATA_FILES.contains(&name.as_str()) {
+                    self.metadata = Some(format!("{relative}{name}"));
+                }
+                self.others.add(Path::new(&name));
             }
         }
         Ok(())
@@ -148,13 +195,6 @@ fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
 
 fn failed(path: &Path, source: std::io::Error) -> DataError {
     DataError::io("read", path.display().to_string(), source)
-}
-
-/// `true` for a file whose ending is that of an image.
-pub(crate) fn has_image_extension(path: &Path) -> bool {
-    path.extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|extension| IMAGE_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// The path of an archive's member with `/` between its parts; `None` when a part is hidden.

@@ -9,11 +9,12 @@ use convnext_core::{ClassNames, Seed};
 
 use crate::{
     DataError, Dataset,
+    class_folders::Classes,
+    division::{Division, Found},
     files::Files,
-    ground_truth,
-    labels::{self, Labels},
-    layout::{Classes, Parts, class_folders, classes, find_parts, is_flat},
     listing::Listing,
+    parts::Split,
+    selection::Which,
     shards,
     split::{check_fraction, split_class},
 };
@@ -27,12 +28,30 @@ pub struct LabelledData {
     pub validation: Dataset,
     /// Whether `validation` was held out of the training images, because the data has no such part.
     pub held_out: bool,
+    /// The part that `validation` is: the one for a test where there is none for validation; `None` when it was held out.
+    pub validation_split: Option<Split>,
+    /// Where the training images were found, in words.
+    pub train_source: String,
+    /// Where the validation images were found, in words.
+    pub validation_source: String,
+}
+
+/// Some images of a data set that are used together.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// What they are for; `None` for all images of data without parts.
+    pub split: Option<Split>,
+    /// Where they were found, in words.
+    pub source: String,
+    /// The images. Their classes are those of this part alone.
+    pub images: Dataset,
 }
 
 /// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
 /// path.
 ///
-/// Files count by their ending (jpg, jpeg, png, webp, bmp, tif, tiff); hidden files and `__MACOSX` do not.
+/// Files count by their ending (jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff and some rare ones, in any case);
+/// hidden files and `__MACOSX` do not. A warning tells how many files of other endings are left out.
 ///
 /// A folder that holds `.tar` files and no image is a data set in shards, by the convention of WebDataset:
 /// a sample is one image and what else has its key, which is the path up to the first dot of the file
@@ -40,13 +59,13 @@ pub struct LabelledData {
 /// in `shards.index` where the folder can be written to.
 ///
 /// # Errors
-/// [`DataError`] when the path does not exist, is no archive, or holds no image.
+/// [`DataError`] when the path does not exist, is no archive, holds no image, or holds shards and images.
 pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
     let listing = Listing::open(path)?;
     if shards::holds_shards(&listing) {
         return shards::open_unlabelled(&listing);
     }
-    Ok(Dataset::new(Files::Listed(listing.with_images()?)))
+    Ok(Dataset::new(Files::Listed(Arc::new(listing.with_images()?))))
 }
 
 /// Opens pictures as a user names them, in this order: files of any name, and everything in folders, shards and
@@ -81,14 +100,20 @@ pub fn is_collection(path: &Path) -> bool {
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
 ///
-/// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`
-/// (or `validation`, `valid`, `test`, in this order); `train/CLASS/*` alone; `CLASS/*`. In the last two,
+/// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`;
+/// `train/CLASS/*` alone; `CLASS/*`. Folders of parts go by the words of Hugging Face's `datasets` in any case, alone or
+/// among others (`Training`, `seg_train`, `val2017`; `valid`, `dev`; `test`, `eval`, ...): with a validation part, a test
+/// part is not looked at, and without one the test part takes its place, which a warning says. In the last two layouts,
 /// `validation_fraction` of each class, chosen by the seed, is set apart for validation: rounded, at
 /// least one image, while training keeps at least one. Images may lie deeper below a class.
 ///
-/// With `labels` the folders do not matter: the file has a header with the columns `path` (relative to
-/// `path`), `label` and perhaps `split` (`train`, or one of the names above; empty is `train`). Images that
-/// it does not name are left out; without any for validation, a fraction is set apart as above.
+/// With `labels` the folders do not matter. The file is CSV with `,`, `;` or tabs and a header with the columns `path` (or
+/// `file_name`, `filename`, `image`, `file`), `label` (or `class`, `target`) and perhaps `split` with the words above;
+/// empty is `train`. A path is relative to the data or absolute, or the end of one, with or without its ending, that only
+/// one image has. Images that the file does not name are left out, and so are those for a test; without any for
+/// validation, a fraction is set apart as above.
+///
+/// Names of classes are compared and kept in Unicode's composed form (NFC), without white space around them.
 ///
 /// ImageNet is read as it comes: a `val` whose images lie directly in it takes their classes from a file in it,
 /// beside it or at the root of the data, or from `labels`. These are known, in this order:
@@ -101,12 +126,13 @@ pub fn is_collection(path: &Path) -> bool {
 /// Shards ([`open_unlabelled`]) carry their labels: `KEY.cls` with the number of a class, or `KEY.json` with
 /// a number or a name under `label`, `cls` or `class`. Names for the numbers come from `classes.txt` beside
 /// the shards or one folder above, one name a line from 0 on; without it a number is its own name. Parts are
-/// the folders `train` and `val` (or its other names) with shards; else a fraction of the shards' images
-/// is set apart as above. Images without a label are left out.
+/// folders with shards, or what `_info.json` beside the shards lists, or what their names say
+/// (`x-train-0000.tar`); without any, a fraction of the images is set apart as above. Images without a label are left
+/// out.
 ///
 /// # Errors
-/// [`DataError`] when the path cannot be opened, the layout is another one, a class has no images, the
-/// validation part has a class that the training part lacks, there is only one class, or a split is
+/// [`DataError`] when the path cannot be opened, the layout is another one or could be several, a class has no images,
+/// the validation part has a class that the training part lacks, there is only one class, or a split is
 /// needed and the fraction is not in (0, 1); [`DataError::Labels`] or [`DataError::GroundTruth`] with the line
 /// that is wrong.
 pub fn open_labelled(
@@ -115,168 +141,130 @@ pub fn open_labelled(
     validation_fraction: f64,
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
-    let listing = Listing::open(path)?;
-    if shards::holds_shards(&listing) {
-        return match labels {
-            None => shards::open_labelled(&listing, validation_fraction, seed),
-            Some(_) => Err(labels_of_shards(&listing)),
-        };
-    }
-    let listing = listing.with_images()?;
-    let (train, validation) = match labels {
-        Some(file) if !ground_truth::is_ground_truth(file) => division_by_file(file, &listing)?,
-        truth => division_by_folders(&listing, truth)?,
-    };
-    let class_names = Arc::new(names(&train));
-    let held_out = validation.is_none();
-    let parts = match validation {
-        Some(validation) => [samples(&train, &class_names), samples(&validation, &class_names)],
-        None => {
-            check_fraction(validation_fraction)?;
-            let mut parts = [Classes::new(), Classes::new()];
-            for (class, images) in &train {
-                let split = split_class(class, images, validation_fraction, seed);
-                for (part, images) in parts.iter_mut().zip(split) {
-                    part.insert(class.clone(), images);
-                }
-            }
-            parts.map(|part| samples(&part, &class_names))
-        }
-    };
-    let all = Dataset::new(Files::Listed(listing));
-    let [train, validation] = parts.map(|samples| all.labelled(&class_names, &samples));
-    Ok(LabelledData { train, validation, held_out })
-}
-
-/// Training and, perhaps, validation images of each class, as a file of labels names them.
-fn division_by_file(file: &Path, listing: &Listing) -> Result<(Classes, Option<Classes>), DataError> {
-    let Labels { train, validation } = labels::read(file, listing)?;
-    let name = file.display().to_string();
-    if train.len() < 2 {
-        let why = format!("its training images have {} class(es), but two are needed", train.len());
-        return Err(DataError::Labels { path: name, line: 1, why });
-    }
-    check_known(&validation, &names(&train), &name)?;
-    Ok((train, Some(validation).filter(|validation| !validation.is_empty())))
-}
-
-/// Training and, perhaps, validation images of each class, as the folders have them; `truth` is a file with
-/// the labels for validation.
-fn division_by_folders(
-    listing: &Listing,
-    truth: Option<&Path>,
-) -> Result<(Classes, Option<Classes>), DataError> {
-    let (train, validation) = match find_parts(listing) {
-        Parts::Separate { train: Some(train), validation } => (train, validation),
-        Parts::Together { folder } => (folder, None),
-        Parts::Separate { train: None, validation } => {
-            return Err(DataError::Layout {
-                path: listing.name(""),
-                found: format!("it has '{}' but no 'train'", validation.unwrap_or_default()),
-                advice: "add 'train' with the same class folders".into(),
-            });
-        }
-    };
-    let train_classes = classes(listing, &train)?;
-    if train_classes.len() < 2 {
-        return Err(DataError::Layout {
-            path: listing.name(&train),
-            found: format!("it has only one class, '{}'", names(&train_classes).name(0)),
-            advice: "put the images of each class into a folder of its own, at least two".into(),
-        });
-    }
-    let Some(validation) = validation else {
-        return match truth {
-            None => Ok((train_classes, None)),
-            Some(file) => Err(DataError::Layout {
-                path: listing.name(""),
-                found: format!("it has no 'val' whose images {} could label", file.display()),
-                advice: "add 'val' with these images, or leave out the file of labels".into(),
-            }),
-        };
-    };
-    let known = names(&train_classes);
-    let validation_classes = classes_for_validation(listing, &validation, truth, Some(&known))?;
-    check_known(&validation_classes, &known, &listing.name(&validation))?;
-    Ok((train_classes, Some(validation_classes)))
-}
-
-/// The classes of a part for validation: its folders or, where its images lie directly in it, those of a
-/// file of labels.
-fn classes_for_validation(
-    listing: &Listing,
-    part: &str,
-    truth: Option<&Path>,
-    known: Option<&ClassNames>,
-) -> Result<Classes, DataError> {
-    let flat = is_flat(listing, part);
-    let wrong = |found: String, advice| Err(DataError::Layout { path: listing.name(part), found, advice });
-    match truth {
-        Some(file) if flat => ground_truth::read(file, listing, part, known),
-        Some(file) => wrong(
-            format!("{} labels images that lie directly in it, but it has folders", file.display()),
-            "leave out the file of labels, or move the images out of the folders".into(),
-        ),
-        None if flat => match ground_truth::find(listing, part) {
-            Some(file) => ground_truth::read(&file, listing, part, known),
-            None => wrong("it has no class folders".into(), ground_truth::advice()),
-        },
-        None => classes(listing, part),
+    let listing = list(path, labels)?;
+    match shards::holds_shards(&listing) {
+        true => shards::open_labelled(&listing, validation_fraction, seed),
+        false => labelled(&listing, &Division::of(&listing, labels)?, validation_fraction, seed),
     }
 }
 
-/// Opens the part of a data set that a trained classifier is measured on: `val` (or `validation`,
-/// `valid`, `test`, in this order) if there is one, else all of `CLASS/*`. With `labels`, a file as
-/// [`open_labelled`] reads it, the images that it names for validation, else all that it names.
+/// Opens the part of a data set that a trained classifier is measured on: the one that is asked for, or else the one
+/// for validation, or else the one for a test, or else all of `CLASS/*`. Where a file of labels has rows for a
+/// test and none for validation, the part must be asked for. Layouts and `labels` are those of [`open_labelled`].
 ///
 /// Images directly in `val`, or directly in `path` where there are no parts, take their classes from a file
-/// of ImageNet, as [`open_labelled`] describes. Without `train` such a file must name synsets, because an index
-/// means nothing.
+/// of ImageNet. Without `train` such a file must name synsets, because an index means nothing.
 ///
-/// The classes are those of this part alone; match them with the model's by name.
+/// The classes are those of this part alone; match them with the model's by name. Class folders without images do not
+/// count in a part.
 ///
 /// # Errors
-/// [`DataError`] when the path cannot be opened, there is only a training part, there are no class
-/// folders, or a class has no images; [`DataError::Labels`] or [`DataError::GroundTruth`] with the line that is
-/// wrong.
-pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
-    let listing = Listing::open(path)?;
-    if shards::holds_shards(&listing) {
-        return match labels {
-            None => shards::open_for_evaluation(&listing),
-            Some(_) => Err(labels_of_shards(&listing)),
-        };
+/// [`DataError`] when the path cannot be opened, there is no such part or only a training part, there are no class
+/// folders, or a class of data without parts has no images; [`DataError::Labels`] or [`DataError::GroundTruth`] with
+/// the line that is wrong.
+pub fn open_part(path: &Path, labels: Option<&Path>, asked: Option<Split>) -> Result<Part, DataError> {
+    let listing = list(path, labels)?;
+    match shards::holds_shards(&listing) {
+        true => shards::open_part(&listing, asked),
+        false => part(&listing, &Division::of(&listing, labels)?, asked),
     }
-    let listing = listing.with_images()?;
-    let classes = match labels {
-        Some(file) if !ground_truth::is_ground_truth(file) => {
-            let Labels { train, validation } = labels::read(file, &listing)?;
-            if validation.is_empty() { train } else { validation }
-        }
-        truth => classes_for_evaluation(&listing, truth)?,
-    };
-    let class_names = Arc::new(names(&classes));
-    let samples = samples(&classes, &class_names);
-    Ok(Dataset::new(Files::Listed(listing)).labelled(&class_names, &samples))
 }
 
-fn classes_for_evaluation(listing: &Listing, truth: Option<&Path>) -> Result<Classes, DataError> {
-    let (train, part) = match find_parts(listing) {
-        Parts::Separate { train, validation: Some(validation) } => (train, validation),
-        Parts::Together { folder } => (None, folder),
-        Parts::Separate { train, validation: None } => {
-            let train = train.unwrap_or_default();
-            return Err(DataError::Layout {
-                path: listing.name(""),
-                found: format!("it has '{train}' but no 'val', 'validation', 'valid' or 'test'"),
-                advice: format!("add one of them, or give the path of '{train}' to evaluate on it"),
-            });
+/// The images of [`open_part`] when nothing is asked for.
+///
+/// # Errors
+/// Those of [`open_part`].
+pub fn open_for_evaluation(path: &Path, labels: Option<&Path>) -> Result<Dataset, DataError> {
+    open_part(path, labels, None).map(|part| part.images)
+}
+
+/// Opens all parts of a data set: those of [`open_labelled`], and the one for a test where validation does not use it.
+///
+/// # Errors
+/// Those of [`open_labelled`] and [`open_part`].
+pub fn open_parts(
+    path: &Path,
+    labels: Option<&Path>,
+    validation_fraction: f64,
+    seed: Seed,
+) -> Result<(LabelledData, Option<Part>), DataError> {
+    let listing = list(path, labels)?;
+    let test = Some(Split::Test);
+    if shards::holds_shards(&listing) {
+        let data = shards::open_labelled(&listing, validation_fraction, seed)?;
+        let test = shards::has_last_test(&listing)?.then(|| shards::open_part(&listing, test)).transpose()?;
+        return Ok((data, test));
+    }
+    let division = Division::of(&listing, labels)?;
+    let data = labelled(&listing, &division, validation_fraction, seed)?;
+    let test = division.has_last_test().then(|| part(&listing, &division, test)).transpose()?;
+    Ok((data, test))
+}
+
+/// Lists labelled data.
+fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
+    let listing = Listing::open(path)?;
+    if !shards::holds_shards(&listing) {
+        return listing.with_images().map(Arc::new);
+    }
+    match labels {
+        None => Ok(Arc::new(listing)),
+        Some(_) => Err(DataError::Layout {
+            path: listing.name(""),
+            found: "it holds shards, whose labels a file of labels cannot name".into(),
+            advice: "put labels into the shards as KEY.cls, or leave out the file of labels".into(),
+        }),
+    }
+}
+
+/// Images for training and validation, divided by the seed where the data has no part for validation.
+fn labelled(
+    listing: &Arc<Listing>,
+    division: &Division<'_>,
+    validation_fraction: f64,
+    seed: Seed,
+) -> Result<LabelledData, DataError> {
+    let (train, validation) = division.for_training()?;
+    let class_names = Arc::new(names(&train.classes));
+    let train_source = train.source;
+    let held_out = validation.is_none();
+    let validation_split = validation.as_ref().map(|(split, _)| *split);
+    let (train, validation, validation_source) = match validation {
+        Some((_, Found { classes, source })) => (train.classes, classes, source),
+        None => {
+            check_fraction(validation_fraction)?;
+            let [train, validation] = hold_out(&train.classes, validation_fraction, seed);
+            (train, validation, train_source.clone())
         }
     };
-    // A file of labels may count the classes of the training part.
-    let known = train.map(|train| ClassNames(class_folders(listing, &train)));
-    let known = known.filter(|known| !known.is_empty());
-    classes_for_validation(listing, &part, truth, known.as_ref())
+    let all = Dataset::new(Files::Listed(Arc::clone(listing)));
+    let [train, validation] =
+        [train, validation].map(|part| all.labelled(&class_names, &samples(&part, &class_names)));
+    Ok(LabelledData { train, validation, held_out, validation_split, train_source, validation_source })
+}
+
+/// Training and validation images of each class.
+fn hold_out(classes: &Classes, fraction: f64, seed: Seed) -> [Classes; 2] {
+    let mut parts = [Classes::new(), Classes::new()];
+    for (class, images) in classes {
+        let split = split_class(class, images, fraction, seed);
+        for (part, images) in parts.iter_mut().zip(split) {
+            part.insert(class.clone(), images);
+        }
+    }
+    parts
+}
+
+fn part(listing: &Arc<Listing>, division: &Division<'_>, asked: Option<Split>) -> Result<Part, DataError> {
+    let (which, Found { classes, source }) = division.for_evaluation(asked)?;
+    let class_names = Arc::new(names(&classes));
+    let samples = samples(&classes, &class_names);
+    let images = Dataset::new(Files::Listed(Arc::clone(listing))).labelled(&class_names, &samples);
+    let split = match which {
+        Which::Part(split) => Some(split),
+        Which::Whole => None,
+    };
+    Ok(Part { split, source, images })
 }
 
 fn names(classes: &Classes) -> ClassNames {
@@ -291,20 +279,4 @@ fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
         .enumerate()
         .flat_map(|(label, class)| classes.get(class).into_iter().flatten().map(move |&file| (file, label)))
         .collect()
-}
-
-fn check_known(validation: &Classes, known: &ClassNames, path: &str) -> Result<(), DataError> {
-    match validation.keys().find(|class| !known.0.contains(class)) {
-        Some(class) => Err(DataError::unknown_class(class.clone(), path.to_owned(), known)),
-        None => Ok(()),
-    }
-}
-
-/// The error for a file of labels beside shards.
-fn labels_of_shards(listing: &Listing) -> DataError {
-    DataError::Layout {
-        path: listing.name(""),
-        found: "it holds shards, whose labels a file of labels cannot name".into(),
-        advice: "put labels into the shards as KEY.cls, or leave out the file of labels".into(),
-    }
 }

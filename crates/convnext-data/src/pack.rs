@@ -11,7 +11,7 @@ use tar::{Builder, Header};
 
 use crate::{
     DataError, Dataset,
-    listing::has_image_extension,
+    endings::has_image_ending,
     partial_file::PartialFile,
     shards::{BLOCK, CLASSES_FILE},
 };
@@ -113,7 +113,7 @@ impl Sample {
 /// The ending of a file's name. A name from a shard may be cut off before it: then the content tells.
 fn ending(name: &str, image: &[u8]) -> String {
     let path = Path::new(name);
-    match path.extension().filter(|_| has_image_extension(path)) {
+    match path.extension().filter(|_| has_image_ending(path)) {
         Some(ending) => ending.to_string_lossy().to_ascii_lowercase(),
         None => {
             let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);

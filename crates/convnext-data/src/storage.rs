@@ -1,13 +1,14 @@
 //! Where the bytes of the files of a data set are, and how to get them.
 
 use std::{
+    borrow::Borrow,
     fs::{File, Metadata},
-    io,
+    io::{self, Cursor, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
-use crate::paths::Paths;
+use crate::{headers::ReadSeek, paths::Paths};
 
 /// What holds the files of a data set.
 #[derive(Debug)]
@@ -60,6 +61,19 @@ impl Storage {
         }
     }
 
+    /// The file at a position of `paths`, from its first byte on.
+    pub(crate) fn open(&self, paths: &Paths, index: usize) -> io::Result<Box<dyn ReadSeek + '_>> {
+        Ok(match self {
+            Self::Folder(root) => Box::new(File::open(paths.below(root, index))?),
+            Self::Archive(archive, ranges, _) => Box::new(Section::new(archive, ranges[index])),
+            Self::Memory(all, ranges, _) => {
+                let Range { start, length } = ranges[index];
+                let (start, length) = (start as usize, length as usize);
+                Box::new(Cursor::new(all.get(start..start + length).ok_or(io::ErrorKind::UnexpectedEof)?))
+            }
+        })
+    }
+
     /// The stamp of what holds the file at a position of `paths`.
     pub(crate) fn stamp(&self, paths: &Paths, index: usize) -> io::Result<Stamp> {
         match self {
@@ -101,12 +115,69 @@ impl ArchiveFile {
 
     #[cfg(not(unix))]
     pub(crate) fn read(&self, range: Range) -> io::Result<Vec<u8>> {
-        use std::io::{Read, Seek, SeekFrom};
-
         let mut bytes = vec![0; range.length as usize];
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(range.start))?;
         file.read_exact(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// One file within an archive, as a file of its own.
+pub(crate) struct Section<A> {
+    archive: A,
+    range: Range,
+    position: u64,
+}
+
+impl<A: Borrow<ArchiveFile>> Section<A> {
+    pub(crate) fn new(archive: A, range: Range) -> Self {
+        Self { archive, range, position: 0 }
+    }
+}
+
+impl<A: Borrow<ArchiveFile>> Read for Section<A> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.range.length.saturating_sub(self.position);
+        let length = left.min(buffer.len() as u64);
+        let bytes = self.archive.borrow().read(Range { start: self.range.start + self.position, length })?;
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+        self.position += length;
+        Ok(bytes.len())
+    }
+}
+
+impl<A> Seek for Section<A> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.range.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_section_is_a_file_of_its_own() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"before, the middle, after").unwrap();
+        let archive = ArchiveFile::new(File::open(file.path()).unwrap(), file.path());
+        let mut section = Section::new(&archive, Range { start: 8, length: 10 });
+        let mut text = String::new();
+        section.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "the middle");
+        assert_eq!(section.seek(SeekFrom::End(-6)).unwrap(), 4);
+        text.clear();
+        section.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "middle");
+        assert!(section.seek(SeekFrom::Current(-11)).is_err());
     }
 }

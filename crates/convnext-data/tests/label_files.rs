@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use convnext_core::Seed;
-use convnext_data::{DataError, Dataset, Picture, open_for_evaluation, open_labelled};
+use convnext_data::{
+    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+};
 use peak_alloc::PeakAlloc;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
@@ -73,6 +75,90 @@ fn columns_paths_and_splits_are_understood() {
 }
 
 #[test]
+fn delimiters_names_of_columns_ids_and_repeated_rows_are_understood() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let absolute = data.images().join("all/2.png");
+    for text in [
+        "file_name;class\nall/0.png;a\nall/1.png;b\nall/2.png;b\n",
+        "image\ttarget\nall/0.png\ta\n1\tb\n2\tb",
+        "id,label\n0,a\nall/1,b\n2.png,b\n",
+        "File,Label\n0.png,a\n\n,\n  \n0.png,a\n1.png,b,\n2.png,b\nall/2.png,b\n",
+        &format!("filename,label\n0,a\n1,b\n{},b\n", absolute.display()),
+        "path,label,width,set\n0.png,a,4,x\n1.png,b,4,train\n2.png, b ,4,y\n",
+    ] {
+        let labels = data.labels(text);
+        let opened = open_for_evaluation(&data.images(), Some(&labels)).unwrap();
+        assert_eq!(contents(&opened), ["a:0", "b:1", "b:2"], "{text}");
+    }
+    let marked =
+        "path,label,Subset\n0.png,a,Training\n1.png,b,TRAIN\n2.png,a,dev\n3.png,a,Eval\n4.png,b,test\n";
+    let labels = data.labels(marked);
+    let (opened, test) = open_parts(&data.images(), Some(&labels), 0.5, Seed(0)).unwrap();
+    assert_eq!(
+        (contents(&opened.train), contents(&opened.validation)),
+        (vec!["a:0".into(), "b:1".into()], vec!["a:2".into()])
+    );
+    assert_eq!(contents(&test.unwrap().images), ["a:3", "b:4"]);
+}
+
+#[test]
+fn rows_for_a_test_are_for_a_test_alone() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let labels = data
+        .labels("path,label,split\n0.png,a,train\n1.png,a,train\n2.png,b,\n3.png,b,train\n4.png,b,test\n");
+    let opened = open_labelled(&data.images(), Some(&labels), 0.5, Seed(0)).unwrap();
+    assert!(opened.held_out);
+    assert_eq!((opened.train.len(), opened.validation.len()), (2, 2));
+    let part = |split| open_part(&data.images(), Some(&labels), split).map(|part| contents(&part.images));
+    assert_eq!(part(Some(Split::Test)).unwrap(), ["b:4"]);
+    assert_eq!(part(Some(Split::Train)).unwrap(), ["a:0", "a:1", "b:2", "b:3"]);
+    let message = part(None).unwrap_err().to_string();
+    assert!(
+        message.contains("nothing for validation but test rows") && message.contains("--split test"),
+        "{message}"
+    );
+    let message = part(Some(Split::Validation)).unwrap_err().to_string();
+    assert!(message.contains("no validation part, but train rows, test rows"), "{message}");
+}
+
+#[test]
+fn paths_that_could_be_several_images_are_refused() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    fs::create_dir_all(data.images().join("more")).unwrap();
+    fs::copy(data.images().join("all/1.png"), data.images().join("more/1.png")).unwrap();
+    let message = |text: &str| {
+        let labels = data.labels(text);
+        open_for_evaluation(&data.images(), Some(&labels)).unwrap_err().to_string()
+    };
+    for text in ["id,label\n0,a\n1,b", "id,label\n0,a\n1.png,b"] {
+        let message = message(text);
+        assert!(message.contains("could be any of all/1.png, more/1.png"), "{message}");
+    }
+    let elsewhere = message("path,label\n/elsewhere/0.png,a");
+    assert!(elsewhere.contains("no image '/elsewhere/0.png'"), "{elsewhere}");
+}
+
+#[test]
+fn other_encodings_are_refused_and_letters_compared() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let data = Data::new();
+    let wide: Vec<u8> = "path,label\n0.png,a\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [wide.clone(), [vec![0xff, 0xfe], wide].concat()] {
+        let labels = data.labels(bytes);
+        let message = open_for_evaluation(&data.images(), Some(&labels)).unwrap_err().to_string();
+        assert!(message.contains("line 1: it is no UTF-8 text but UTF-16"), "{message}");
+    }
+    fs::rename(data.images().join("all/0.png"), data.images().join("all/cafe\u{301}.png")).unwrap();
+    let labels = data.labels("path,label\nall/caf\u{e9}.png,caf\u{e9}\nall/1.png,cafe\u{301} \n");
+    let opened = open_for_evaluation(&data.images(), Some(&labels)).unwrap();
+    assert_eq!(opened.classes().0, ["caf\u{e9}"]);
+    assert_eq!(opened.len(), 2);
+}
+
+#[test]
 fn without_a_split_images_are_held_out_as_from_folders() {
     let _alone = ONE_AT_A_TIME.lock();
     let data = Data::new();
@@ -98,14 +184,25 @@ fn mistakes_are_named_by_line() {
     let data = Data::new();
     for (text, words) in [
         ("", "no column 'path'"),
-        ("path;label\nall/0.png;a", "no column 'path'"),
-        ("path,class\nall/0.png,a", "no column 'label'"),
+        ("path,colour\nall/0.png,a", "no column 'label'"),
+        ("all/0.png;a\nall/1.png;b", "line 1: there is no column 'path'"),
+        ("image,file,label\nall/0.png,,a", "'image' and 'file' could both be 'path'"),
         ("path,label\n", "labels no image"),
         ("path,label\nall/0.png,a\nall/9.png,b", "line 3: there is no image 'all/9.png'"),
         ("path,label\nall/0.png,a\n./all/0.png,b", "line 3: './all/0.png' has a label already, in line 2"),
         ("path,label\nall/0.png,", "line 2: path or label is empty"),
-        ("path,label\nall/0.png,a,b", "line 2"),
-        ("path,label,split\nall/0.png,a,tomorrow", "split 'tomorrow' is none of train, val"),
+        ("path,label\nall/0.png,a,b", "line 2: it has 3 fields, but the header has 2"),
+        ("path,label\nall/0.png", "line 2: it has 1 fields, but the header has 2"),
+        (
+            "path,label,split\n0.png,a,train\n0.png,a,val",
+            "line 3: '0.png' is in the part 'train' already, in line 2",
+        ),
+        (
+            "path,label\n0.png,0.37\n1.png,0.5",
+            "line 2: the label '0.37' is a number with decimals: this is regression",
+        ),
+        ("path,label\n0.png,a\n1.png,a;b", "line 3: the label 'a;b' is a list: this is multi-label"),
+        ("path,label,split\nall/0.png,a,tomorrow", "split 'tomorrow' is none of train, training, val"),
         ("path,label\nall/0.png,a\nall/1.png,a", "1 class(es)"),
         ("path,label,split\n0.png,a,\n1.png,b,\n2.png,c,val", "'c'"),
     ] {

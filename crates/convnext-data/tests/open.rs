@@ -10,7 +10,8 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Orientation, Picture, open_for_evaluation, open_labelled, open_unlabelled,
+    DataError, Dataset, Orientation, Picture, Split, open_for_evaluation, open_labelled, open_part,
+    open_parts, open_unlabelled,
 };
 use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
@@ -134,6 +135,45 @@ fn wrong_layouts_say_what_to_do() {
     let (_root, data) = folder(&["train/a/1.png", "train/b/1.png", "val/c/1.png"]);
     let error = message(open_labelled(&data, None, 0.5, Seed(0)));
     assert!(error.contains("its 2 classes are: a, b"), "{error}");
+    let (_root, data) = folder(&["train/Cat/1.png", "train/dog/1.png", "val/cat/1.png"]);
+    let error = message(open_labelled(&data, None, 0.5, Seed(0)));
+    assert!(error.contains("class 'cat' in") && error.contains("it has 'Cat', another case"), "{error}");
+    let (_root, data) = folder(&["train/a/1.png", "train/a /1.png", "train/b/1.png"]);
+    let error = message(open_labelled(&data, None, 0.5, Seed(0)));
+    assert!(error.contains("two folders for the class 'a'"), "{error}");
+}
+
+#[test]
+fn parts_are_told_in_any_case_and_the_test_part_is_kept_for_the_end() {
+    let (_root, data) = folder(&["Training/a/0.png", "Training/b/1.png", "Dev/a/2.png", "TEST/b/3.png"]);
+    for path in packed(&data) {
+        let (opened, test) = open_parts(&path, None, 0.1, Seed(0)).unwrap();
+        assert_eq!(content(&opened.train), [(Some(0), 0), (Some(1), 1)]);
+        assert_eq!(content(&opened.validation), [(Some(0), 2)]);
+        assert!(
+            opened.train_source.ends_with("Training") && opened.validation_source.ends_with("Dev"),
+            "{opened:?}"
+        );
+        let test = test.unwrap();
+        assert_eq!((test.split, test.images.len()), (Some(Split::Test), 1));
+        let part = |split| open_part(&path, None, split).map(|part| content(&part.images));
+        assert_eq!(part(None).unwrap(), [(Some(0), 2)]);
+        assert_eq!(part(Some(Split::Test)).unwrap(), [(Some(0), 3)]);
+        assert_eq!(part(Some(Split::Train)).unwrap(), [(Some(0), 0), (Some(1), 1)]);
+    }
+    let (_root, data) =
+        folder(&["train/a/0.png", "train/a/1.png", "train/b/2.png", "train/b/3.png", "test/4.png"]);
+    let opened = open_labelled(&data, None, 0.5, Seed(0)).unwrap();
+    assert!(opened.held_out, "a test part without classes cannot be measured on");
+}
+
+#[test]
+fn names_of_classes_are_compared_in_composed_form_and_empty_folders_count_as_missing() {
+    let (_root, data) =
+        folder(&["train/cafe\u{301}/0.png", "train/b/1.png", "val/caf\u{e9}/2.png", "val/b/", "val/none/"]);
+    let opened = open_labelled(&data, None, 0.5, Seed(0)).unwrap();
+    assert_eq!(opened.train.classes().0, ["b", "caf\u{e9}"]);
+    assert_eq!(content(&opened.validation), [(Some(1), 2)]);
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn parts_are_folders_or_a_division() {
     assert!(text.contains("class '3' in") && text.contains("0, 1, 2"), "{text}");
     fs::remove_dir_all(parts.join("val")).unwrap();
     let text = message(open_for_evaluation(&parts, None));
-    assert!(text.contains("none for validation"), "{text}");
+    assert!(text.contains("it has shards for 'train' but no 'val'"), "{text}");
     shard(data.join("bare/1.tar"), &[("1.png", &png(1))]);
     let text = message(open_labelled(&data.join("bare"), None, 0.5, Seed(1)));
     assert!(text.contains("no image of its shards has a label"), "{text}");
@@ -235,12 +235,17 @@ fn parts_are_folders_or_a_division() {
 }
 
 #[test]
-fn images_beside_archives_make_an_ordinary_folder() {
+fn images_beside_shards_are_refused() {
     let (_root, data) = folder();
-    numbered(&data, 1, 3, 2);
+    numbered(&data, 2, 3, 2);
     fs::create_dir(data.join("cat")).unwrap();
-    fs::write(data.join("cat/1.png"), png(9)).unwrap();
-    assert_eq!(content(&open_unlabelled(&data).unwrap()), [(None, 9)]);
+    fs::write(data.join("cat/stray.png"), png(9)).unwrap();
+    for text in [message(open_unlabelled(&data)), message(open_labelled(&data, None, 0.5, Seed(0)))] {
+        assert!(
+            text.contains("1 image(s)") && text.contains("cat/stray.png") && text.contains("2 .tar file(s)"),
+            "{text}"
+        );
+    }
     // One archive alone is what it was: images at any path.
     assert_eq!(open_unlabelled(&data.join("part-0.tar")).unwrap().len(), 3);
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
-use convnext_data::Dataset;
+use convnext_data::{CorruptFile, Dataset, Loader, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
-use crate::{Reading, TrainError, for_each_batch, log_probabilities};
+use crate::inference::for_each_batch_of;
+use crate::{Reading, TrainError, log_probabilities};
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,6 +27,9 @@ pub struct Evaluation {
     pub confusion: Vec<Confusion>,
     /// The wrong answers that the classifier was surest of, the worst first.
     pub mistakes: Vec<Mistake>,
+    /// Images that could not be read and do not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<CorruptFile>,
 }
 
 /// Images of one class that were taken for one class.
@@ -74,7 +78,7 @@ pub struct ClassResult {
     pub accuracy: f64,
 }
 
-/// Classifies every image of a labelled data set. Any image that cannot be read is an error.
+/// Classifies every image of a labelled data set. `reading` says whether an image that cannot be read is an error.
 ///
 /// `names` are the classes in the order of the logits; the data set's classes are matched by name.
 /// `progress` is told how many images are done.
@@ -88,12 +92,24 @@ pub fn evaluate(
     dataset: &Dataset,
     preprocessing: &Preprocessing,
     reading: &Reading,
+    progress: impl FnMut(usize),
+) -> Result<Evaluation, TrainError> {
+    match_classes(dataset.classes(), names)?;
+    evaluate_batches(model, names, &reading.loader(dataset, preprocessing)?, progress)
+}
+
+/// [`evaluate`] with a loader that [`Reading::loader`] made, which may be used again.
+pub(crate) fn evaluate_batches(
+    model: &ConvNext,
+    names: &ClassNames,
+    loader: &Loader,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
+    let dataset = loader.dataset();
     let to_logit = match_classes(dataset.classes(), names)?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);
-    for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
+    for_each_batch_of(loader, &device, |images, batch| {
         let logits = model.forward(images, &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
@@ -108,10 +124,12 @@ pub fn evaluate(
         progress(tally.images);
         Ok::<(), TrainError>(())
     })?;
-    Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
+    let result = tally.finish(names, |sample| dataset.name(sample).to_owned());
+    Ok(Evaluation { left_out: loader.corrupt(), ..result })
 }
 
-/// For each class of the data the index of its logit. Folders of ImageNet are called after synsets.
+/// For each class of the data the index of its logit. Letters may be written in any Unicode form, and folders of
+/// ImageNet are called after synsets.
 pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
     found
         .0
@@ -119,6 +137,7 @@ pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Ve
         .map(|class| {
             known
                 .index(class)
+                .or_else(|| known.0.iter().position(|name| canonical_name(name) == canonical_name(class)))
                 .or_else(|| known.index(imagenet_1k_name(class)?))
                 .ok_or_else(|| TrainError::UnknownClass { class: class.clone(), known: known.0.join(", ") })
         })
@@ -206,6 +225,7 @@ impl Tally {
                     picture: None,
                 })
                 .collect(),
+            left_out: Vec::new(),
         }
     }
 }
@@ -254,6 +274,12 @@ mod tests {
         assert_eq!(match_classes(&names(&["cat", "ant"]), &known).unwrap(), [2, 0]);
         let error = match_classes(&names(&["dog"]), &known).unwrap_err().to_string();
         assert!(error.contains("'dog'") && error.contains("ant, bee, cat"), "{error}");
+    }
+
+    #[test]
+    fn letters_in_another_unicode_form_are_the_same() {
+        let names = |list: &[&str]| ClassNames(list.iter().map(|&name| name.to_owned()).collect());
+        assert_eq!(match_classes(&names(&["caf\u{e9}"]), &names(&["bar", "cafe\u{301}"])).unwrap(), [1]);
     }
 
     #[test]

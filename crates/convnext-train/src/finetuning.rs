@@ -7,17 +7,18 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    Batch, Dataset, LabelMix, LabelledData, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
+    Batch, LabelMix, LabelledData, Loader, OnCorrupt, Orientation, Transform, crop_for_evaluation,
+    open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
+use crate::evaluation::evaluate_batches;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::Resolved;
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, in_toml, start_from,
-    train,
+    RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from, train,
 };
 
 /// Everything that decides a supervised training.
@@ -120,7 +121,7 @@ pub fn finetune(
     let settings = &job.run;
     let mut recipe = job.recipe.clone();
     let size = recipe.regularization.image_size;
-    let LabelledData { train: train_data, validation, held_out } = data;
+    let LabelledData { train: train_data, validation, held_out, .. } = data;
     let classes = train_data.classes().clone();
     let config = ModelConfig { classes: classes.len(), ..job.model.clone() };
     config.stage_sizes(size, size)?;
@@ -134,12 +135,14 @@ pub fn finetune(
     }
     let preprocessing = settings.preprocessing(size, config.input_channels)?;
     let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
-    let lesson =
+    let mut lesson =
         settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
     need(&recipe)?.check(device)?;
+    let parts = [("training", &train_data), ("validation", &validation)];
+    lesson.headers = settings.check_headers(&parts, config.input_channels)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
     let resolved = Resolved::new(resolved, preprocessing.clone(), &train_data);
@@ -166,6 +169,13 @@ pub fn finetune(
         recipe.training.batch_size * recipe.training.accumulate,
         in_lines(&recipe.reasons),
     ));
+    let preprocessing = Preprocessing::for_size(size, config.input_channels);
+    let reading = Reading {
+        batch_size: recipe.training.batch_size,
+        threads: settings.threads,
+        orientation: settings.orientation,
+        on_corrupt: if settings.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+    };
     let task = Classification {
         class_weights: recipe.regularization.class_weights.of(&train_data.labels_per_class()),
         freeze: job.freeze,
@@ -173,13 +183,11 @@ pub fn finetune(
         smoothing: recipe.regularization.label_smoothing,
         seed: settings.seed,
         device: device.clone(),
-        validation,
-        reading: Reading {
-            batch_size: recipe.training.batch_size,
-            threads: settings.threads,
-            orientation: settings.orientation,
-            on_corrupt: OnCorrupt::Fail,
+        validation: match validation.is_empty() {
+            true => None,
+            false => Some(reading.loader(&validation, &preprocessing)?),
         },
+        orientation: settings.orientation,
         metadata: WeightMetadata {
             preprocessing,
             kind: WeightKind::Classifier { model: config },
@@ -201,8 +209,9 @@ struct Classification {
     smoothing: f64,
     seed: Seed,
     device: Device,
-    validation: Dataset,
-    reading: Reading,
+    /// One loader for all epochs, so that it tells of a file once; `None` without images.
+    validation: Option<Loader>,
+    orientation: Orientation,
     metadata: WeightMetadata,
 }
 
@@ -233,24 +242,24 @@ impl Task for Classification {
     }
 
     fn validation_images(&self) -> usize {
-        self.validation.len()
+        self.validation.as_ref().map_or(0, Loader::samples)
     }
 
     /// Accuracies and loss on the validation images; shows the worst mistakes.
     fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        if self.validation.is_empty() {
-            return Ok(Measured::default());
-        }
-        let WeightMetadata { classes, preprocessing, .. } = &self.metadata;
-        let mut result = evaluate(model, classes, &self.validation, preprocessing, &self.reading, |_| {})?;
+        let Some(validation) = &self.validation else { return Ok(Measured::default()) };
+        let mut result = evaluate_batches(model, &self.metadata.classes, validation, |_| {})?;
         if let Some(folder) = pictures {
-            self.show(&mut result.mistakes, folder)?;
+            self.show(&mut result.mistakes, validation, folder)?;
         }
-        let values = BTreeMap::from([
+        let mut values = BTreeMap::from([
             ("validation_loss".to_owned(), result.loss),
             ("validation_top1".to_owned(), result.top1),
             ("validation_top5".to_owned(), result.top5),
         ]);
+        if !result.left_out.is_empty() {
+            values.insert("validation_left_out".to_owned(), result.left_out.len() as f64);
+        }
         Ok(Measured { values, details: serde_json::to_value(&result).unwrap_or_default() })
     }
 
@@ -261,12 +270,13 @@ impl Task for Classification {
 
 impl Classification {
     /// Writes what the model saw of each image into a folder.
-    fn show(&self, mistakes: &mut [Mistake], folder: &Path) -> Result<(), TrainError> {
+    fn show(&self, mistakes: &mut [Mistake], images: &Loader, folder: &Path) -> Result<(), TrainError> {
         let parent = folder.file_name().unwrap_or_default().to_string_lossy();
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");
-            let (preprocessing, orientation) = (&self.metadata.preprocessing, self.reading.orientation);
-            let picture = self.validation.picture(mistake.sample, preprocessing.channels(), orientation)?;
+            let preprocessing = &self.metadata.preprocessing;
+            let picture =
+                images.dataset().picture(mistake.sample, preprocessing.channels(), self.orientation)?;
             crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }

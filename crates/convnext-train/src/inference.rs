@@ -18,7 +18,7 @@ pub struct Reading {
     pub threads: usize,
     /// Whether the EXIF orientation of pictures counts.
     pub orientation: Orientation,
-    /// What happens at an image that cannot be read: [`OnCorrupt::Fail`] or [`OnCorrupt::Skip`].
+    /// What happens at an image that cannot be read: it is never replaced by another.
     pub on_corrupt: OnCorrupt,
 }
 
@@ -32,10 +32,17 @@ pub fn for_each_batch<E: From<TrainError>>(
     preprocessing: &Preprocessing,
     reading: &Reading,
     device: &Device,
+    each: impl FnMut(Tensor<4>, &Batch) -> Result<(), E>,
+) -> Result<(), E> {
+    for_each_batch_of(&reading.loader(dataset, preprocessing)?, device, each)
+}
+
+/// [`for_each_batch`] with a loader that [`Reading::loader`] made, which may be used again.
+pub(crate) fn for_each_batch_of<E: From<TrainError>>(
+    loader: &Loader,
+    device: &Device,
     mut each: impl FnMut(Tensor<4>, &Batch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let transform = Transform::Evaluation(preprocessing.clone());
-    let loader = Loader::new(dataset.clone(), transform, reading.config()).map_err(TrainError::from)?;
     for batch in loader.epoch(0) {
         let mut batch = batch.map_err(TrainError::from)?;
         // All images of a batch may have been left out.
@@ -48,6 +55,19 @@ pub fn for_each_batch<E: From<TrainError>>(
 }
 
 impl Reading {
+    /// A loader of images as a model sees them in evaluation.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when there are no images.
+    pub(crate) fn loader(
+        &self,
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+    ) -> Result<Loader, TrainError> {
+        let transform = Transform::Evaluation(preprocessing.clone());
+        Ok(Loader::new(dataset.clone(), transform, self.config())?)
+    }
+
     /// How a loader goes through all images once, in their order.
     fn config(&self) -> LoaderConfig {
         LoaderConfig {

@@ -70,8 +70,9 @@ pub fn pretrain(
     }
     let preprocessing = settings.preprocessing(size, config.encoder.input_channels)?;
     let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
-    let lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
+    let mut lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
+    lesson.headers = settings.check_headers(&[("training", &dataset)], config.encoder.input_channels)?;
 
     let resolved = PretrainJob { recipe: recipe.clone(), ..job.clone() };
     let resolved = Resolved::new(resolved, preprocessing.clone(), &dataset);

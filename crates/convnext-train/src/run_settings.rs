@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Preprocessing, Seed};
-use convnext_data::{Cache, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
+use convnext_data::{
+    BackgroundCheck, Cache, Dataset, HeaderCheck, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
+    Transform, check_headers,
+};
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
@@ -96,6 +99,8 @@ pub struct Lesson {
     pub accumulate: usize,
     /// The longest time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// The look at the files of a very large data set that goes on while it is trained on.
+    pub headers: Option<BackgroundCheck>,
 }
 
 /// A job as it is really done, with a mark of its data: what a run must not change when it goes on.
@@ -211,6 +216,19 @@ impl RunSettings {
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
         let schedule = recipe.schedule(steps_per_epoch);
         let (accumulate, checkpoint_every) = (recipe.accumulate, self.checkpoint_every);
-        Ok(Lesson { loader, schedule, accumulate, checkpoint_every })
+        Ok(Lesson { loader, schedule, accumulate, checkpoint_every, headers: None })
+    }
+
+    /// Looks at the headers of all images, so that no unreadable file ends the run later.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] as [`check_headers`] says.
+    pub(crate) fn check_headers(
+        &self,
+        parts: &[(&str, &Dataset)],
+        channels: usize,
+    ) -> Result<Option<BackgroundCheck>, TrainError> {
+        let how = HeaderCheck { channels, strict: self.strict, threads: self.threads, seed: self.seed };
+        Ok(check_headers(parts, how)?)
     }
 }

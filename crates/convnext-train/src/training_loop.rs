@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use convnext_core::WeightMetadata;
-use convnext_data::Batch;
+use convnext_data::{BackgroundCheck, Batch};
 use serde_json::Value;
 
 use crate::checkpoint::{Best, Checkpoints, Progress};
@@ -208,6 +208,10 @@ impl<T: Task> Training<'_, T> {
                 self.save()?;
                 let checkpoint = self.run.checkpoints().path(step + 1);
                 return Err(TrainError::Interrupted { step: step + 1, checkpoint });
+            }
+            if let Some(error) = self.lesson.headers.as_ref().and_then(BackgroundCheck::failed) {
+                self.save()?;
+                return Err(error.into());
             }
             if epoch_step + 1 < steps && self.saved_at.elapsed() >= self.lesson.checkpoint_every {
                 self.save()?;

@@ -27,6 +27,7 @@ mod cli {
     mod evaluating;
     mod exporting;
     mod finetuning;
+    mod found_late;
     mod inspecting;
     mod labels;
     mod measuring;
@@ -39,6 +40,7 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod splits;
     mod weight_folders;
     mod whole_job;
 }

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use convnext_core::ClassNames;
 
 use super::index::{Index, IndexedImage, Label, Meaning};
-use crate::DataError;
+use crate::{DataError, canonical_name};
 
 /// The file beside shards that names the classes, one a line, in the order of their numbers.
 pub(crate) const CLASSES_FILE: &str = "classes.txt";
@@ -21,7 +21,7 @@ pub(crate) fn read(folder: &Path) -> Result<Option<ClassNames>, DataError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(DataError::io("read", path.display().to_string(), error)),
     };
-    let names: Vec<String> = text.lines().map(str::to_owned).collect();
+    let names: Vec<String> = text.lines().map(canonical_name).collect();
     let mut sorted: Vec<(&str, usize)> =
         names.iter().enumerate().map(|(index, name)| (name.as_str(), index + 1)).collect();
     sorted.sort_unstable();

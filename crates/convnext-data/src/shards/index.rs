@@ -1,7 +1,7 @@
 //! What is known of the shards of one folder.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{Place, Shard, index_file, scan::scan};
-use crate::{DataError, storage::Stamp};
+use crate::{DataError, canonical_name, storage::Stamp};
 
 /// The images of the shards of one folder and their labels, as the shards have them.
 #[derive(Debug, Default, PartialEq)]
@@ -76,12 +76,13 @@ pub(crate) struct LabelNames {
 impl LabelNames {
     /// The label for a name.
     pub(crate) fn label(&mut self, name: &str) -> Label {
+        let name = canonical_name(name);
         let next = self.list.len() as u32;
         if next == Label::NAMED - 1 {
             return Label::NONE;
         }
-        let position = *self.positions.entry(name.to_owned()).or_insert_with(|| {
-            self.list.push(name.to_owned());
+        let position = *self.positions.entry(name.clone()).or_insert_with(|| {
+            self.list.push(name);
             next
         });
         Label(position | Label::NAMED)
@@ -104,6 +105,27 @@ impl Index {
             );
         }
         Ok(index)
+    }
+
+    /// What is known of some of the shards.
+    pub(crate) fn only(self, own: &BTreeSet<PathBuf>) -> Self {
+        let mut some = Self::default();
+        let mut rest = &self.images[..];
+        for (shard, count) in self.shards.into_iter().zip(self.counts) {
+            let (images, others) = rest.split_at(count as usize);
+            rest = others;
+            if own.contains(&shard.path) {
+                some.shards.push(shard);
+                some.counts.push(count);
+                some.images.extend(images.iter().map(|image| match image.label.meaning() {
+                    Meaning::Name(name) => {
+                        IndexedImage { label: some.names.label(&self.names.list[name]), ..*image }
+                    }
+                    _ => *image,
+                }));
+            }
+        }
+        some
     }
 
     /// Scans shards, several at a time.

@@ -8,6 +8,7 @@ mod classes;
 mod index;
 mod index_file;
 mod open;
+mod parts;
 mod scan;
 
 use std::{
@@ -18,11 +19,11 @@ use std::{
 };
 
 pub(crate) use classes::CLASSES_FILE;
-pub(crate) use open::{holds_shards, open_for_evaluation, open_labelled, open_unlabelled};
+pub(crate) use open::{has_last_test, holds_shards, open_labelled, open_part, open_unlabelled};
 
 use crate::{
     DataError,
-    storage::{ArchiveFile, Range, Stamp},
+    storage::{ArchiveFile, Range, Section, Stamp},
 };
 
 /// The unit of a `.tar`: headers take one block, and every member begins with one.
@@ -117,6 +118,14 @@ impl Shards {
             let path = self.shards[self.shard_of(index)].path.display().to_string();
             DataError::Archive { path, why: error.to_string() }
         })
+    }
+
+    /// An image from its first byte on.
+    pub(crate) fn open(&self, index: usize) -> io::Result<Section<Arc<ArchiveFile>>> {
+        let Place { block, length } = self.images[index];
+        let shard = self.shard_of(index);
+        let range = Range { start: u64::from(block) * BLOCK, length: length.into() };
+        Ok(Section::new(self.open.get(shard, &self.shards[shard])?, range))
     }
 
     fn read_range(&self, index: usize, range: Range) -> io::Result<Vec<u8>> {

@@ -1,15 +1,20 @@
 //! Opening folders of shards as data sets.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::Path, path::PathBuf, sync::Arc};
 
 use convnext_core::{ClassNames, Seed};
 
-use super::{Shards, classes, index::Index};
+use super::{
+    Shards, classes,
+    index::Index,
+    parts::{ShardParts, ShardSet},
+};
 use crate::{
-    DataError, Dataset, LabelledData,
+    DataError, Dataset, LabelledData, Part,
     files::Files,
-    layout::{TRAIN, VALIDATION},
     listing::Listing,
+    parts::Split,
+    selection::Which,
     split::{check_fraction, split_class},
 };
 
@@ -22,107 +27,116 @@ pub(crate) fn holds_shards(listing: &Listing) -> bool {
 pub(crate) fn open_unlabelled(listing: &Listing) -> Result<Dataset, DataError> {
     let mut all = Shards::default();
     for paths in listing.archives.values() {
-        add(&mut all, &Index::open(&folder_of(paths), paths)?);
+        let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
+        add(&mut all, &Index::open(folder, paths)?);
     }
     dataset(all, listing)
 }
 
-/// Shards for training and for validation: those of `train` and of `val` (or its other names), or a
-/// division of the only ones.
+/// Shards for training and for validation, or a division of the only ones.
 pub(crate) fn open_labelled(
     listing: &Listing,
     validation_fraction: f64,
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
-    let Parts { train, validation } = parts(listing)?;
-    let Some(train) = train else {
-        return Err(DataError::Layout {
-            path: listing.name(""),
-            found: "it has shards for validation but none for training".into(),
-            advice: "put shards for training into 'train'".into(),
-        });
-    };
-    let train = Part::open(&train, None)?;
+    let parts = ShardParts::of(listing)?;
+    let chosen = parts.available().for_training();
+    let (train, validation) = chosen.map_err(|missing| missing.at(listing.name("")))?;
+    let train = Labelled::open(&parts, train, None, listing)?;
     let classes = Arc::clone(&train.classes);
-    let mut with_images = vec![false; classes.len()];
-    train.samples.iter().for_each(|&(_, label)| with_images[label] = true);
-    if with_images.iter().filter(|&&has| has).count() < 2 {
+    let with_images: BTreeSet<usize> = train.samples.iter().map(|&(_, label)| label).collect();
+    if with_images.len() < 2 {
         return Err(DataError::Layout {
-            path: train.folder.display().to_string(),
+            path: train.source,
             found: "its shards have images of fewer than two classes".into(),
             advice: "label images of at least two classes".into(),
         });
     }
-    if let Some(validation) = validation {
-        let validation = Part::open(&validation, Some(&train.classes))?;
+    let train_source = train.source.clone();
+    if let Some(split) = validation {
+        let validation = Labelled::open(&parts, Which::Part(split), Some(&classes), listing)?;
+        let validation_source = validation.source.clone();
+        if split == Split::Test {
+            log::info!(
+                "{}: there is no part for validation, so that the test part, {validation_source}, is measured on while \
+                 training",
+                listing.name("")
+            );
+        }
         let [train, validation] = [train.dataset(listing)?, validation.dataset(listing)?];
-        return Ok(LabelledData { train, validation, held_out: false });
+        return Ok(LabelledData {
+            train,
+            validation,
+            held_out: false,
+            validation_split: Some(split),
+            train_source,
+            validation_source,
+        });
     }
     check_fraction(validation_fraction)?;
     let [train_samples, validation_samples] = divide(&train.samples, &classes, validation_fraction, seed);
     let all = dataset(train.shards, listing)?;
     let part = |samples: &[(usize, usize)]| all.labelled(&classes, samples);
     let (train, validation) = (part(&train_samples), part(&validation_samples));
-    Ok(LabelledData { train, validation, held_out: true })
+    let validation_source = train_source.clone();
+    Ok(LabelledData {
+        train,
+        validation,
+        held_out: true,
+        validation_split: None,
+        train_source,
+        validation_source,
+    })
 }
 
-/// The shards for validation, or the only ones.
-pub(crate) fn open_for_evaluation(listing: &Listing) -> Result<Dataset, DataError> {
-    match parts(listing)? {
-        Parts { validation: Some(validation), .. } => Part::open(&validation, None)?.dataset(listing),
-        Parts { train: Some(only), .. } if listing.archives.contains_key("") => {
-            Part::open(&only, None)?.dataset(listing)
-        }
-        _ => Err(DataError::Layout {
-            path: listing.name(""),
-            found: "it has shards for training but none for validation".into(),
-            advice: "put some into 'val', or give the path of 'train' to evaluate on it".into(),
-        }),
-    }
+/// The shards of a part, or those that a classifier is measured on.
+pub(crate) fn open_part(listing: &Listing, asked: Option<Split>) -> Result<Part, DataError> {
+    let parts = ShardParts::of(listing)?;
+    let which = parts.available().for_evaluation(asked).map_err(|missing| missing.at(listing.name("")))?;
+    let part = Labelled::open(&parts, which, None, listing)?;
+    let split = match which {
+        Which::Part(split) => Some(split),
+        Which::Whole => None,
+    };
+    Ok(Part { split, source: part.source.clone(), images: part.dataset(listing)? })
 }
 
-/// The shards of each part.
-struct Parts {
-    train: Option<Vec<PathBuf>>,
-    validation: Option<Vec<PathBuf>>,
-}
-
-/// The parts of a data set: folders with the names of parts, else the shards of the folder itself.
-fn parts(listing: &Listing) -> Result<Parts, DataError> {
-    let of = |folder: &str| listing.archives.get(folder).cloned();
-    let (train, validation) = (of(TRAIN), VALIDATION.into_iter().find_map(of));
-    if train.is_some() || validation.is_some() {
-        return Ok(Parts { train, validation });
-    }
-    let train = of("");
-    if train.is_none() {
-        return Err(DataError::Layout {
-            path: listing.name(""),
-            found: "its shards lie neither in it nor in a folder 'train' or 'val'".into(),
-            advice: "give the path of a folder that holds shards".into(),
-        });
-    }
-    Ok(Parts { train, validation: None })
+/// Whether there are shards for a last test, beside others for validation.
+pub(crate) fn has_last_test(listing: &Listing) -> Result<bool, DataError> {
+    let parts = ShardParts::of(listing)?;
+    let has = |split: Split| parts.set(Which::Part(split)).is_some();
+    Ok(has(Split::Test) && has(Split::Validation))
 }
 
 /// A part with its labels.
-struct Part {
-    folder: PathBuf,
+struct Labelled {
+    source: String,
     shards: Shards,
     classes: Arc<ClassNames>,
     samples: Vec<(usize, usize)>,
 }
 
-impl Part {
+impl Labelled {
     /// Opens shards. Their classes are `known`, or those of `classes.txt` in their folder or the one
     /// above it, or those that the labels speak of.
-    fn open(paths: &[PathBuf], known: Option<&Arc<ClassNames>>) -> Result<Self, DataError> {
-        let folder = folder_of(paths);
-        let index = Index::open(&folder, paths)?;
-        let own = match classes::read(&folder)? {
+    fn open(
+        parts: &ShardParts,
+        which: Which,
+        known: Option<&Arc<ClassNames>>,
+        listing: &Listing,
+    ) -> Result<Self, DataError> {
+        let Some(set) = parts.set(which) else { return Err(listing.no_images("")) };
+        let ShardSet { folder, all, own } = set;
+        let mut index = Index::open(folder, all)?;
+        if own.len() < all.len() {
+            index = index.only(own);
+        }
+        let own = match classes::read(folder)? {
             Some(own) => Some(own),
             None => folder.parent().map_or(Ok(None), classes::read)?,
         };
+        let source = set.source();
+        let place = PathBuf::from(&source);
         let classes = match (own, known) {
             // Numbers mean the same in both parts only if the lists are the same.
             (Some(own), Some(known)) if own != **known => {
@@ -134,12 +148,12 @@ impl Part {
             }
             (_, Some(known)) => Arc::clone(known),
             (Some(own), None) => Arc::new(own),
-            (None, None) => Arc::new(classes::infer(&index, &folder)?),
+            (None, None) => Arc::new(classes::infer(&index, &place)?),
         };
-        let samples = classes::samples(&index, &classes, &folder)?;
+        let samples = classes::samples(&index, &classes, &place)?;
         let mut shards = Shards::default();
         add(&mut shards, &index);
-        Ok(Self { folder, shards, classes, samples })
+        Ok(Self { source, shards, classes, samples })
     }
 
     fn dataset(self, listing: &Listing) -> Result<Dataset, DataError> {
@@ -186,9 +200,4 @@ fn dataset(shards: Shards, listing: &Listing) -> Result<Dataset, DataError> {
     }
     DataError::check(count < most, "number of images", count, "below 4294967295")?;
     Ok(Dataset::new(Files::Shards(shards)))
-}
-
-/// The folder of shards that all lie in one.
-fn folder_of(paths: &[PathBuf]) -> PathBuf {
-    paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("")).to_owned()
 }

@@ -9,10 +9,7 @@ use super::{
     BLOCK, Place,
     index::{IndexedImage, Label, LabelNames},
 };
-use crate::{
-    DataError,
-    listing::{has_image_extension, member_path},
-};
+use crate::{DataError, endings::has_image_ending, listing::member_path};
 
 /// The longest text of a label that is read.
 const MAX_LABEL: u64 = 1 << 20;
@@ -94,7 +91,7 @@ impl Scanner {
             "cls" => self.label = Some(self.class_label(member, entry)?),
             // A class file says it better.
             "json" if self.label.is_none() => self.label = self.json_label(member, entry)?,
-            _ if has_image_extension(Path::new(member)) => {
+            _ if has_image_ending(Path::new(member)) => {
                 if ending.contains('.') || self.image.is_some() {
                     self.left_out += 1;
                 } else {

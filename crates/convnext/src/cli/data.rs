@@ -6,9 +6,11 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::Seed;
 use convnext::data::{
-    Dataset, LabelledData, PackSummary, Survey, SurveyOptions, open_labelled, open_unlabelled, pack, survey,
+    Dataset, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions, open_parts, open_unlabelled,
+    pack, survey,
 };
 use convnext::write_contact_sheet;
+use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
 use super::progress::image_bar;
@@ -32,7 +34,8 @@ enum DataCommand {
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Labelled data is looked at part by part, as `finetune` takes it by default; --unlabelled looks at all images alike.
+Labelled data is looked at part by part, as `finetune` takes it by default, and what was taken for which part is said;
+--unlabelled looks at all images alike.
 Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
 Ends with code 1 when images cannot be read.
 
@@ -74,7 +77,7 @@ struct CheckArguments {
     allow_negative_numbers = true,
     after_help = "\
 Shards are .tar files in the WebDataset convention: each image, with every byte of its file, and beside it the number
-of its class. Labelled data becomes OUT/train and OUT/val. Images are packed in a random order, because an epoch
+of its class. Labelled data becomes OUT/train and OUT/val, and OUT/test if there is such a part beside. Images are packed in a random order, because an epoch
 shuffles shards, and within them only neighbours.
 
 Examples:
@@ -114,16 +117,9 @@ pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> 
 }
 
 fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
-    let CheckArguments { data, labels, .. } = arguments;
-    let parts = match arguments.unlabelled {
-        true => vec![("all", open_unlabelled(data)?)],
-        false => {
-            let LabelledData { train, validation, held_out } =
-                open_labelled(data, labels.as_deref(), HELD_OUT, Seed::default())?;
-            vec![("train", train), (if held_out { "held out" } else { "validation" }, validation)]
-        }
-    };
-    let parts: Vec<(&str, &Dataset)> = parts.iter().map(|(name, images)| (*name, images)).collect();
+    let data = &arguments.data;
+    let checked = checked_parts(arguments)?;
+    let parts: Vec<(&str, &Dataset)> = checked.iter().map(|part| (part.name, &part.images)).collect();
     let options = SurveyOptions::default();
     let options = SurveyOptions {
         threads: arguments.threads.unwrap_or(options.threads),
@@ -134,9 +130,10 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     let found = survey(&parts, options, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?;
+    let taken: Vec<Taken> = checked.into_iter().map(|part| part.taken).collect();
     match arguments.json {
-        true => print_json(&found)?,
-        false => print_text(&format!("{}\nwrote {}", described(&found), arguments.out.display()))?,
+        true => print_json(&Checked { taken, found: &found })?,
+        false => print_text(&format!("{}\nwrote {}", described(&found, &taken), arguments.out.display()))?,
     }
     if !found.corrupt.is_empty() {
         bail!(
@@ -149,13 +146,60 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A part that is looked at.
+struct CheckedPart {
+    name: &'static str,
+    images: Dataset,
+    taken: Taken,
+}
+
+/// What was taken for which part.
+#[derive(Serialize)]
+struct Taken {
+    part: &'static str,
+    source: String,
+    /// What else is to be said.
+    note: &'static str,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Checked<'a> {
+    taken: Vec<Taken>,
+    #[serde(flatten)]
+    found: &'a Survey,
+}
+
+/// The parts as `finetune` takes them by default, and one for a last test.
+fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>> {
+    let CheckArguments { data, labels, .. } = arguments;
+    let part =
+        |name, images, source, note| CheckedPart { name, images, taken: Taken { part: name, source, note } };
+    if arguments.unlabelled {
+        return Ok(vec![part("all", open_unlabelled(data)?, data.display().to_string(), "")]);
+    }
+    let (LabelledData { train, validation, validation_split, train_source, validation_source, .. }, test) =
+        open_parts(data, labels.as_deref(), HELD_OUT, Seed::default())?;
+    let (name, note) = match validation_split {
+        None => ("held out", "a fifth of each class, because there is no part for validation"),
+        Some(Split::Test) => ("validation", "the part for a test, because there is none for validation"),
+        Some(_) => ("validation", ""),
+    };
+    let mut parts =
+        vec![part("train", train, train_source, ""), part(name, validation, validation_source, note)];
+    if let Some(Part { images, source, .. }) = test {
+        parts.push(part("test", images, source, "for `evaluate --split test` alone"));
+    }
+    Ok(parts)
+}
+
 /// Share of each class that `finetune` holds out by default where the data has no part for validation.
 const HELD_OUT: f64 = 0.2;
 
 /// Findings that are printed; the page has more.
 const PRINTED: usize = 10;
 
-fn described(found: &Survey) -> String {
+fn described(found: &Survey, taken: &[Taken]) -> String {
     let mut lines = Vec::new();
     if !found.classes.is_empty() {
         let head: Vec<&str> =
@@ -166,8 +210,12 @@ fn described(found: &Survey) -> String {
         };
         lines.push(table(&head, 1, found.classes.iter().enumerate().map(row).collect()));
     }
-    for part in &found.parts {
-        lines.push(format!("{}: {} images", part.name, thousands(part.images as u64)));
+    for (part, Taken { source, note, .. }) in found.parts.iter().zip(taken) {
+        let classes = part.images_per_class.iter().filter(|&&images| images > 0).count();
+        let classes = if found.classes.is_empty() { String::new() } else { format!(" of {classes} classes") };
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+        let images = thousands(part.images as u64);
+        lines.push(format!("{}: {images} images{classes} from {source}{note}", part.name));
     }
     if let Some(sizes) = &found.sizes {
         let side = sizes.short_side;
@@ -191,10 +239,14 @@ fn run_pack(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
     if !arguments.labelled {
         return pack_part(&open_unlabelled(&arguments.data)?, arguments.out.clone(), arguments, quiet);
     }
-    let LabelledData { train, validation, .. } =
-        open_labelled(&arguments.data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
+    let (LabelledData { train, validation, .. }, test) =
+        open_parts(&arguments.data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
     pack_part(&train, arguments.out.join("train"), arguments, quiet)?;
-    pack_part(&validation, arguments.out.join("val"), arguments, quiet)
+    pack_part(&validation, arguments.out.join("val"), arguments, quiet)?;
+    match test {
+        Some(test) => pack_part(&test.images, arguments.out.join("test"), arguments, quiet),
+        None => Ok(()),
+    }
 }
 
 fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {

@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
 use convnext::Classifier;
 use convnext::core::{Preprocessing, Seed};
-use convnext::data::{Dataset, LabelledData, OnCorrupt, open_for_evaluation};
+use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
 use convnext::train::{
     ClassResult, Evaluation, Features, LabelChoice, Reading, classify_by_neighbours, evaluate, load_backbone,
 };
+use serde::Serialize;
 
 use super::class_names::{self, ClassNameArguments};
 use super::output::{print_json, print_text, table};
+use super::parts::{MeasuredPart, SplitName};
 use super::progress::image_bar;
 use super::values::{self, MachineArguments, PictureArguments};
 use super::weights::Weights;
@@ -25,7 +28,8 @@ const HELD_OUT: f64 = 0.2;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The images are val/CLASS/* (or test/CLASS/*) if there is such a part, and CLASS/* otherwise.
+The images are those of --split or, without it, val/CLASS/* (or test/CLASS/* where there is no val) if there is such a
+part, and CLASS/* otherwise. What is printed says which part it was.
 If `finetune` held a part of CLASS/* out, name the same --val-fraction and --seed to measure on that part.
 
 Examples:
@@ -45,6 +49,9 @@ pub(crate) struct EvaluateArguments {
     /// Weights of a classifier, with --knn of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
+    /// Measure on this part of the data [default: validation, or test where there is none]
+    #[arg(long, value_name = "PART", conflicts_with = "val_fraction")]
+    split: Option<SplitName>,
     #[command(flatten)]
     class_names: ClassNameArguments,
     /// Measure on this share of each class, as `finetune` held it out
@@ -75,18 +82,37 @@ pub(crate) struct EvaluateArguments {
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let result = if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
-    if arguments.json { print_json(&result) } else { print_text(&describe(&result)) }
+    let (part, result) =
+        if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
+    match arguments.json {
+        true => print_json(&Answer { part, result }),
+        false => print_text(&format!("{}\nmeasured on {}", describe(&result), part.in_words())),
+    }
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Answer {
+    part: MeasuredPart,
+    #[serde(flatten)]
+    result: Evaluation,
 }
 
 /// What the classifier's own head answers.
-fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
+fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
-    let dataset = match arguments.val_fraction {
-        None => open_for_evaluation(&arguments.data, arguments.labels.as_deref())?,
-        Some(fraction) => arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?.validation,
+    let (part, dataset) = match arguments.val_fraction {
+        None => {
+            let asked = arguments.split.map(Split::from);
+            let part = open_part(&arguments.data, arguments.labels.as_deref(), asked)?;
+            (MeasuredPart::of(&part), part.images)
+        }
+        Some(fraction) => {
+            let data = arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?;
+            (MeasuredPart::of_validation(&data), data.validation)
+        }
     };
     let outputs = classifier.model().config().classes;
     let names = match classifier.classes() {
@@ -105,17 +131,15 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluat
         |images| bar.set_position(images as u64),
     )?;
     bar.finish_and_clear();
-    Ok(result)
+    Ok((part, result))
 }
 
 /// What the nearest images of the training part answer.
-fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Evaluation> {
+fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
-    let fraction = arguments.val_fraction.unwrap_or(HELD_OUT);
-    let LabelledData { train, validation, .. } =
-        arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?;
+    let (train, part, validation) = arguments.neighbours_and_asked()?;
     let bar = image_bar(quiet, train.len() + validation.len());
     let preprocessing = arguments.preprocessing(metadata.preprocessing);
     let reading = arguments.reading(threads);
@@ -127,12 +151,29 @@ fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<E
     let (known, asked) = (look(&train, 0)?, look(&validation, train.len())?);
     bar.finish_and_clear();
     let known = (&known, train.classes());
-    Ok(classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?)
+    Ok((part, classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?))
 }
 
 impl EvaluateArguments {
     fn choice(&self, validation_fraction: f64) -> LabelChoice {
         LabelChoice { file: self.labels.clone(), validation_fraction, ..LabelChoice::default() }
+    }
+
+    /// The training images that vote, and the images that they are asked about.
+    fn neighbours_and_asked(&self) -> anyhow::Result<(Dataset, MeasuredPart, Dataset)> {
+        let fraction = self.val_fraction.unwrap_or(HELD_OUT);
+        let (data, test) = open_parts(&self.data, self.labels.as_deref(), fraction, Seed(self.seed))?;
+        let asked = self.split.map(Split::from);
+        if asked.is_none() || asked == data.validation_split {
+            return Ok((data.train.clone(), MeasuredPart::of_validation(&data), data.validation));
+        }
+        match test.filter(|test| test.split == asked) {
+            Some(test) => Ok((data.train, MeasuredPart::of(&test), test.images)),
+            None => bail!(
+                "{} has no such part to ask the neighbours about; leave --split out, or name a part beside the training images",
+                self.data.display()
+            ),
+        }
     }
 
     /// As the weights say, or for another size.

@@ -12,6 +12,7 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::output::print_text;
+use super::parts::MeasuredPart;
 use super::progress::TrainingProgress;
 use super::values::{self, TrainingArguments};
 use super::weights::Weights;
@@ -22,7 +23,8 @@ use super::{Machine, set_up};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The data is train/CLASS/* and val/CLASS/* (or test), or CLASS/* which is split by --val-fraction and --seed.
+The data is train/CLASS/* and val/CLASS/* (or test where there is no val), or CLASS/* which is split by --val-fraction
+and --seed. Parts are told by their names in any case: Training, seg_train, dev, val2017, Test, ...
 
 Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
@@ -91,16 +93,24 @@ impl ClassWeightsName {
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
     let (job, data) = plan(arguments, threads)?;
+    let measured_on = MeasuredPart::of_validation(&data);
     let Finetuned { weights, summary, held_out } =
         finetune(&job, data, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     if let Some(top1) = summary.last.validation.get("validation_top1") {
-        print_text(&format!("validation top-1 {:.2} %", 100.0 * top1))?;
+        let unread = summary.last.validation.get("validation_left_out");
+        let unread = unread.map_or(String::new(), |count| format!(" ({count} of them could not be read)"));
+        let part = measured_on.in_words();
+        print_text(&format!("validation top-1 {:.2} % on {part}{unread}", 100.0 * top1))?;
     }
     // Without these two, `evaluate` would look at training images as well.
     let same_part = match held_out {
         true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
         false => String::new(),
+    };
+    let same_part = match &job.labels.file {
+        Some(file) => format!(" --labels {}{same_part}", file.display()),
+        None => same_part,
     };
     print_text(&format!(
         "wrote {weights} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \

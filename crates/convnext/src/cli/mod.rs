@@ -14,6 +14,7 @@ mod manual;
 mod models;
 mod nearest;
 mod output;
+mod parts;
 mod pretrain;
 mod progress;
 mod quickstart;

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ReportError;
 use super::curves::{Curve, plot};
-use super::run_data::{Best, Epoch, Evaluation, RunData, Step, Summary};
+use super::run_data::{Best, Corrupt, Epoch, Evaluation, RunData, Step, Summary};
 
 /// Classes that a table of confusion can have and still be read.
 const MOST_CLASSES: usize = 30;
@@ -28,7 +28,8 @@ pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
         (curves(run)?)
         (reconstructions(run)?)
         @if let Some(evaluation) = &run.evaluation { (evaluated(run, evaluation)?) }
-        (corrupt(run.summary.as_ref()))
+        (corrupt(run.summary.as_ref().map_or(&[], |summary| &summary.corrupt), "were replaced by others"))
+        (corrupt(run.evaluation.as_ref().map_or(&[], |evaluation| &evaluation.left_out), "were left out of validation"))
         h2 { "Settings" }
         details { summary { "config.toml" } pre { (run.config_text) } }
     };
@@ -275,12 +276,11 @@ fn confusion_list(evaluation: &Evaluation) -> Markup {
     }
 }
 
-fn corrupt(summary: Option<&Summary>) -> Markup {
-    let files = summary.map_or(&[][..], |summary| &summary.corrupt);
+fn corrupt(files: &[Corrupt], what_became_of_them: &str) -> Markup {
     html! {
         @if !files.is_empty() {
             h2 { "Images that could not be read" }
-            p { (files.len()) " were replaced by others." }
+            p { (files.len()) " " (what_became_of_them) "." }
             ul { @for file in files { li { (file.name) ": " (file.why) } } }
         }
     }

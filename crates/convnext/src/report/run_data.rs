@@ -87,6 +87,8 @@ pub(super) struct Evaluation {
     pub(super) classes: Vec<Class>,
     pub(super) confusion: Vec<Confusion>,
     pub(super) mistakes: Vec<Mistake>,
+    #[serde(default)]
+    pub(super) left_out: Vec<Corrupt>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

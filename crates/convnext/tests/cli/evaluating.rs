@@ -26,7 +26,7 @@ fn evaluation(bench: &Bench, settings: &str) -> Value {
 fn the_fields_are_fixed_and_add_up() {
     let result = evaluation(&labelled(), "");
     let fields: Vec<&String> = result.as_object().unwrap().keys().collect();
-    let mut expected = ["images", "top1", "top5", "loss", "classes", "confusion", "mistakes"];
+    let mut expected = ["images", "top1", "top5", "loss", "classes", "confusion", "mistakes", "part"];
     expected.sort_unstable();
     assert_eq!(fields, expected, "{result}");
 
@@ -77,7 +77,15 @@ fn it_agrees_with_classify_counted_by_hand() {
 #[test]
 fn for_people_there_is_a_table() {
     let said = labelled().succeed("evaluate --data photos --weights weights.safetensors");
-    for word in ["class", "accuracy", "horizontal", "39 images: top-1", "top-5 100.00 %", "loss"] {
+    for word in [
+        "class",
+        "accuracy",
+        "horizontal",
+        "39 images: top-1",
+        "top-5 100.00 %",
+        "loss",
+        "measured on the validation part, photos/val",
+    ] {
         assert!(said.contains(word), "no '{word}' in\n{said}");
     }
 }

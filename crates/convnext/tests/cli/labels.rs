@@ -47,7 +47,22 @@ fn mistakes_in_a_file_of_labels_are_named_by_line() {
             good.replace("vertical-3.png", "diagonal-3.png"),
             &["labels.csv, line", "no image 'diagonal-3.png'"][..],
         ),
-        (good.replace("path", "file"), &["labels.csv, line 1", "no column 'path'"]),
+        (good.replace("path", "colour"), &["labels.csv, line 1", "no column 'path'"]),
+        (good.replace("label,path,split\n", ""), &["labels.csv, line 1", "must be a header"]),
+        (
+            good.replace("a vertical", "1.5").replace("a horizontal", "2.25").replace("a checkers", "3"),
+            &["regression"],
+        ),
+        (good.replace("a vertical", "a;b"), &["'a;b'", "multi-label"]),
+        (good.replace("a vertical", "a|b"), &["'a|b'", "multi-label"]),
+        (
+            good.replace("checkers-1.png,train", "checkers-0.png,train").replacen(
+                "a checkers,checkers-0",
+                "x,checkers-0",
+                1,
+            ),
+            &["has a label already, in line"],
+        ),
         (good.replace("train", "practice"), &["labels.csv, line 2", "'practice'"]),
         (String::new(), &["labels.csv"]),
     ] {
@@ -56,4 +71,69 @@ fn mistakes_in_a_file_of_labels_are_named_by_line() {
     }
     assert!(!bench.exists("run"));
     bench.refuse(1, &[(&FINETUNE.replace("labels.csv", "gone.csv"), &["gone.csv"])]);
+}
+
+/// What a file of labels makes of the photos: images of train and validation or held out, and the classes.
+fn checked(bench: &Bench, file: &str) -> (u64, u64, Vec<String>) {
+    let found = bench.json(&format!("data check photos --labels {file} --json"));
+    let images = |part: usize| found["parts"][part]["images"].as_u64().unwrap();
+    let classes = found["classes"].as_array().unwrap().iter().map(|class| class.as_str().unwrap().to_owned());
+    (images(0), images(1), classes.collect())
+}
+
+#[test]
+fn labels_are_read_as_people_write_them() {
+    let bench = bench();
+    let good = bench.read_text("labels.csv");
+    let expected = checked(&bench, "labels.csv");
+    assert_eq!((expected.0, expected.1), (18, 6));
+    let folder = bench.path("photos");
+    let absolute = good.replace(",checkers-", &format!(",{}/checkers-", folder.display()));
+    for text in [
+        good.replace(',', ";"),
+        good.replace(',', "\t").replace("label\tpath", "Class\tFile Name"),
+        good.replace("label,path", "target,filename"),
+        good.replace("label,path", "class,image").replace(".png", ""),
+        absolute,
+        format!("\u{feff}{}\r\n\r\n,,\r\n", good.trim_end().replace('\n', "\r\n")),
+        format!("{good}{}", good.lines().nth(3).unwrap()),
+        good.replace("train", "Training").replace("val", "DEV"),
+    ] {
+        bench.write("other.csv", &text);
+        assert_eq!(checked(&bench, "other.csv"), expected, "{text}");
+    }
+}
+
+#[test]
+fn rows_for_a_test_are_never_measured_on_while_training() {
+    let bench = bench();
+    bench.write("classifier.safetensors", super::weights::classifier());
+    let good = bench
+        .read_text("labels.csv")
+        .replace("a checkers", "checkers")
+        .replace("a hor", "hor")
+        .replace("a ver", "ver");
+    bench.write("labels.csv", good.replace("-7.png,val", "-7.png,test"));
+    assert_eq!((checked(&bench, "labels.csv").0, checked(&bench, "labels.csv").1), (18, 3));
+    let measured = |more: &str| {
+        let line = "evaluate --data photos --labels labels.csv --weights classifier.safetensors --json";
+        let result = bench.json(&format!("{line} {more}"));
+        (result["part"]["split"].as_str().unwrap().to_owned(), result["images"].as_u64().unwrap())
+    };
+    assert_eq!(measured(""), ("validation".into(), 3));
+    assert_eq!(measured("--split test"), ("test".into(), 3));
+    bench.write("labels.csv", good.replace(",val", ",test"));
+    // A fifth of the rest is held out.
+    assert_eq!((checked(&bench, "labels.csv").0, checked(&bench, "labels.csv").1), (15, 3));
+    assert_eq!(measured("--val-fraction 0.2"), ("held out".into(), 3));
+    let line = "evaluate --data photos --labels labels.csv --weights classifier.safetensors";
+    bench.refuse(1, &[(line, &["nothing for validation but test rows", "--split test"])]);
+}
+
+#[test]
+fn files_that_are_no_utf_8_text_are_refused_in_words() {
+    let bench = bench();
+    let wide: Vec<u8> = bench.read_text("labels.csv").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    bench.write("labels.csv", [vec![0xff, 0xfe], wide].concat());
+    bench.refuse(1, &[(FINETUNE, &["labels.csv, line 1", "UTF-16", "save it"])]);
 }

@@ -1,0 +1,263 @@
+//! The parts of images that lie in folders or that a file of labels names.
+
+use std::path::Path;
+
+use convnext_core::ClassNames;
+
+use crate::{
+    DataError,
+    class_folders::{Classes, EmptyFolder, class_names, classes, no_class_folders},
+    ground_truth,
+    labels::{self, Labels},
+    layout::{check_no_parts, find_folders},
+    listing::Listing,
+    parts::Split,
+    selection::{Available, Which},
+    tree::Tree,
+};
+
+/// How the images of a listing are divided, and what gives them classes.
+pub(crate) struct Division<'a> {
+    listing: &'a Listing,
+    tree: Tree<'a>,
+    /// Labels of a flat part, in one of ImageNet's files.
+    truth: Option<&'a Path>,
+    /// The name of a file of labels that says everything.
+    file: Option<String>,
+    parts: [Option<Content>; 3],
+    whole: Option<Content>,
+}
+
+/// Where the classes of a part come from.
+enum Content {
+    /// The folder with the class folders, or with images that the truth labels.
+    Folder(String),
+    /// Rows of the file.
+    Rows(Classes),
+}
+
+/// The images of each class of a part, and where they were found.
+pub(crate) struct Found {
+    pub(crate) classes: Classes,
+    pub(crate) source: String,
+}
+
+impl<'a> Division<'a> {
+    pub(crate) fn of(listing: &'a Listing, labels: Option<&'a Path>) -> Result<Self, DataError> {
+        let tree = Tree::of(listing);
+        if let Some(file) = labels.filter(|file| !ground_truth::is_ground_truth(file)) {
+            let Labels { parts, whole } = labels::read(file, listing)?;
+            let rows = |classes: Classes| (!classes.is_empty()).then_some(Content::Rows(classes));
+            return Ok(Self {
+                listing,
+                tree,
+                truth: None,
+                file: Some(file.display().to_string()),
+                parts: parts.map(rows),
+                whole: rows(whole),
+            });
+        }
+        if let (None, Some(metadata)) = (labels, &listing.metadata) {
+            let how = if metadata.ends_with(".csv") {
+                "--labels takes it"
+            } else {
+                "--labels takes CSV files only"
+            };
+            log::warn!("{} is not used: folders are classes; {how}", listing.name(metadata));
+        }
+        let folders = find_folders(listing, &tree)?;
+        let folder = |folder: &str| Content::Folder(folder.to_owned());
+        let parts = Split::ALL.map(|split| folders.part(split).map(folder));
+        Ok(Self {
+            listing,
+            tree,
+            truth: labels,
+            file: None,
+            parts,
+            whole: folders.whole.map(Content::Folder),
+        })
+    }
+
+    fn content(&self, which: Which) -> Option<&Content> {
+        match which {
+            Which::Part(split) => self.parts[split as usize].as_ref(),
+            Which::Whole => self.whole.as_ref(),
+        }
+    }
+
+    /// What there is to choose from.
+    pub(crate) fn available(&self) -> Available {
+        let name = |split: Split| {
+            Some(match self.content(Which::Part(split))? {
+                Content::Folder(path) => format!("'{}'", path.rsplit('/').next().unwrap_or(path)),
+                Content::Rows(_) => format!("{split} rows"),
+            })
+        };
+        Available {
+            names: Split::ALL.map(name),
+            whole: self.whole.is_some(),
+            test_validates: self.file.is_none(),
+        }
+    }
+
+    /// Whether there are images for a last test, which validation does not use.
+    pub(crate) fn has_last_test(&self) -> bool {
+        let has = |split| self.content(Which::Part(split)).is_some();
+        has(Split::Test)
+            && match self.file {
+                Some(_) => true,
+                None => has(Split::Validation) && self.has_classes(Split::Test),
+            }
+    }
+
+    /// What the parts are those of, for messages.
+    pub(crate) fn name(&self) -> String {
+        self.file.clone().unwrap_or_else(|| self.listing.name(""))
+    }
+
+    /// The training and, perhaps, the validation images of each class, and the part that these are.
+    pub(crate) fn for_training(&self) -> Result<(Found, Option<(Split, Found)>), DataError> {
+        let available = self.available();
+        let (train, validation) = available.for_training().map_err(|missing| missing.at(self.name()))?;
+        let validation = validation.filter(|&split| self.has_classes(split));
+        let train = self.training_classes(train, validation.is_some())?;
+        let known = ClassNames(train.classes.keys().cloned().collect());
+        let Some(split) = validation else {
+            return match self.truth {
+                None => Ok((train, None)),
+                Some(file) => Err(self.wrong(
+                    "",
+                    format!("it has no 'val' whose images {} could label", file.display()),
+                    "add 'val' with these images, or leave out the file of labels".into(),
+                )),
+            };
+        };
+        let found = self.measured_on(Which::Part(split), Some(&known))?;
+        if split == Split::Test {
+            log::info!(
+                "{}: there is no part for validation, so that the test part, {}, is measured on while training",
+                self.name(),
+                found.source
+            );
+        }
+        if let Some(class) = found.classes.keys().find(|class| !known.0.contains(class)) {
+            return Err(DataError::unknown_class(class.clone(), found.source, &known));
+        }
+        say_what_is_missing(&known, &found);
+        Ok((train, Some((split, found))))
+    }
+
+    /// Whether a part has classes; a test part often has none, because the answers are secret.
+    fn has_classes(&self, split: Split) -> bool {
+        match self.content(Which::Part(split)) {
+            Some(Content::Folder(path)) if split == Split::Test => {
+                let has = !self.tree.is_flat(path)
+                    || self.truth.is_some()
+                    || ground_truth::find(self.listing, path).is_some();
+                if !has {
+                    log::warn!("{}: its images have no classes, and it is left out", self.listing.name(path));
+                }
+                has
+            }
+            _ => true,
+        }
+    }
+
+    fn training_classes(&self, which: Which, measured_apart: bool) -> Result<Found, DataError> {
+        let too_few = |found: &Classes| found.len() < 2;
+        match self.content(which) {
+            Some(Content::Rows(classes)) if too_few(classes) => Err(DataError::Labels {
+                path: self.name(),
+                line: 1,
+                why: format!("its training images have {} class(es), but two are needed", classes.len()),
+            }),
+            Some(Content::Rows(classes)) => Ok(self.found(which, classes.clone())),
+            Some(Content::Folder(path)) => {
+                // Parts with the same classes leave no doubt.
+                if !measured_apart {
+                    check_no_parts(self.listing, &self.tree, path)?;
+                }
+                let classes = classes(self.listing, &self.tree, path, EmptyFolder::Refuse)?;
+                match classes.keys().next().filter(|_| too_few(&classes)) {
+                    Some(only) => Err(self.wrong(
+                        path,
+                        format!("it has only one class, '{only}'"),
+                        "put the images of each class into a folder of its own, at least two".into(),
+                    )),
+                    None => Ok(self.found(which, classes)),
+                }
+            }
+            None => Err(self.listing.no_images("")),
+        }
+    }
+
+    /// The part that a trained classifier is measured on.
+    pub(crate) fn for_evaluation(&self, asked: Option<Split>) -> Result<(Which, Found), DataError> {
+        let which = self.available().for_evaluation(asked).map_err(|missing| missing.at(self.name()))?;
+        // A file of labels may count the classes of the training part.
+        let known = match self.content(Which::Part(Split::Train)) {
+            Some(Content::Folder(path)) => Some(ClassNames(class_names(&self.tree, path))),
+            _ => None,
+        };
+        let known = known.filter(|known| !known.is_empty());
+        Ok((which, self.measured_on(which, known.as_ref())?))
+    }
+
+    /// The classes of a part to be measured on: its folders or, where its images lie directly in it, those of a
+    /// file of labels.
+    fn measured_on(&self, which: Which, known: Option<&ClassNames>) -> Result<Found, DataError> {
+        let path = match self.content(which) {
+            Some(Content::Folder(path)) => path,
+            Some(Content::Rows(classes)) => return Ok(self.found(which, classes.clone())),
+            None => return Err(self.listing.no_images("")),
+        };
+        let flat = self.tree.is_flat(path);
+        let classes = match self.truth {
+            Some(file) if flat => ground_truth::read(file, self.listing, path, known)?,
+            Some(file) => {
+                return Err(self.wrong(
+                    path,
+                    format!("{} labels images that lie directly in it, but it has folders", file.display()),
+                    "leave out the file of labels, or move the images out of the folders".into(),
+                ));
+            }
+            None if flat => match ground_truth::find(self.listing, path) {
+                Some(file) => ground_truth::read(&file, self.listing, path, known)?,
+                None => return Err(self.wrong(path, no_class_folders(self.listing), ground_truth::advice())),
+            },
+            None if which == Which::Whole => classes(self.listing, &self.tree, path, EmptyFolder::Refuse)?,
+            None => classes(self.listing, &self.tree, path, EmptyFolder::LeaveOut)?,
+        };
+        Ok(self.found(which, classes))
+    }
+
+    fn found(&self, which: Which, classes: Classes) -> Found {
+        let source = match (self.content(which), which) {
+            (Some(Content::Folder(path)), _) => self.listing.name(path),
+            (_, Which::Part(split)) => format!("the {split} rows of {}", self.name()),
+            (_, Which::Whole) => self.name(),
+        };
+        Found { classes, source }
+    }
+
+    fn wrong(&self, path: &str, found: String, advice: String) -> DataError {
+        DataError::Layout { path: self.listing.name(path), found, advice }
+    }
+}
+
+/// Says which classes a part has no images of: empty folders count as missing ones.
+fn say_what_is_missing(known: &ClassNames, found: &Found) {
+    const SHOWN: usize = 10;
+    let missing: Vec<&str> =
+        known.0.iter().filter(|class| !found.classes.contains_key(*class)).map(String::as_str).collect();
+    if !missing.is_empty() {
+        let more = if missing.len() > SHOWN { ", ..." } else { "" };
+        log::warn!(
+            "{} has no images of {} of {} classes, which are not measured: {}{more}",
+            found.source,
+            missing.len(),
+            known.len(),
+            missing[..missing.len().min(SHOWN)].join(", ")
+        );
+    }
+}

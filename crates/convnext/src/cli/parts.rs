@@ -1,0 +1,59 @@
+//! Which images a result is about, in words.
+
+use clap::ValueEnum;
+use convnext::data::{LabelledData, Part, Split};
+use serde::Serialize;
+
+/// A part of the data, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// What is learned from
+    Train,
+    /// What is measured on while training
+    Validation,
+    /// What is kept for a last test
+    Test,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Validation => Self::Validation,
+            SplitName::Test => Self::Test,
+        }
+    }
+}
+
+/// The images that were measured on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct MeasuredPart {
+    /// `train`, `validation`, `test`, `held out`, or `all` where there are no parts.
+    pub(crate) split: String,
+    /// Where they were found.
+    pub(crate) source: String,
+}
+
+impl MeasuredPart {
+    /// One part, or everything.
+    pub(crate) fn of(part: &Part) -> Self {
+        let split = part.split.map_or_else(|| "all".to_owned(), |split| split.to_string());
+        Self { split, source: part.source.clone() }
+    }
+
+    /// What a training measures on.
+    pub(crate) fn of_validation(data: &LabelledData) -> Self {
+        let split = data.validation_split.map_or_else(|| "held out".to_owned(), |split| split.to_string());
+        Self { split, source: data.validation_source.clone() }
+    }
+
+    /// Such as `the validation part, photos/val`.
+    pub(crate) fn in_words(&self) -> String {
+        let Self { split, source } = self;
+        match split.as_str() {
+            "all" => format!("all images of {source}"),
+            "held out" => format!("what is held out of {source}"),
+            split => format!("the {split} part, {source}"),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Parts of data: what their folders, shards and rows may be called, and what is refused.
+
+use predicates::str::contains;
+
+use super::bench::Bench;
+use super::pictures::CLASSES;
+use super::weights::classifier;
+
+const FINETUNE: &str = "finetune --init none --model micro --image-size 32 --steps 2 --out run --data";
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("classifier.safetensors", classifier());
+    bench
+}
+
+/// What `data check` took for what, as `part: images from source`, and the number of classes.
+fn taken(bench: &Bench, data: &str) -> (Vec<String>, usize) {
+    let found = bench.json(&format!("data check {data} --json"));
+    let parts = found["parts"].as_array().unwrap();
+    let parts = parts.iter().zip(found["taken"].as_array().unwrap()).map(|(part, taken)| {
+        assert_eq!(part["name"], taken["part"]);
+        format!(
+            "{}: {} from {}",
+            part["name"].as_str().unwrap(),
+            part["images"],
+            taken["source"].as_str().unwrap()
+        )
+    });
+    (parts.collect(), found["classes"].as_array().unwrap().len())
+}
+
+/// What `evaluate` measured on.
+fn measured(bench: &Bench, line: &str) -> String {
+    let result = bench.json(&format!("evaluate --weights classifier.safetensors --json --data {line}"));
+    let part = &result["part"];
+    format!(
+        "{}: {} from {}",
+        part["split"].as_str().unwrap(),
+        result["images"],
+        part["source"].as_str().unwrap()
+    )
+}
+
+#[test]
+fn folders_of_parts_go_by_their_words_in_any_case() {
+    for (train, other, inner) in [
+        ("Train", "Test", ""),
+        ("TRAINING", "TESTING", ""),
+        ("training_set", "test_set", "/training_set|/test_set"),
+        ("seg_train", "seg_test", "/seg_train|/seg_test"),
+        ("imgs-train", "imgs-dev", ""),
+        ("train2017", "val2017", ""),
+        ("my.data.train", "my.data.eval", ""),
+        ("trainingSet", "validSet", ""),
+    ] {
+        let bench = bench();
+        let (in_train, in_other) = inner.split_once('|').unwrap_or_default();
+        bench.draw_classes(&format!("data/{train}{in_train}"), 3);
+        bench.draw_classes(&format!("data/{other}{in_other}"), 1);
+        let expected = [
+            format!("train: 9 from data/{train}{in_train}"),
+            format!("validation: 3 from data/{other}{in_other}"),
+        ];
+        assert_eq!(taken(&bench, "data"), (expected.to_vec(), 3), "{train}");
+        let part = measured(&bench, "data");
+        assert!(part.ends_with(&format!(": 3 from data/{other}{in_other}")), "{part}");
+    }
+}
+
+#[test]
+fn a_test_part_beside_validation_is_for_a_last_test_alone() {
+    let bench = bench();
+    bench.draw_classes("data/Training", 4);
+    bench.draw_classes("data/Valid", 1);
+    bench.draw_classes("data/Test", 2);
+    let expected =
+        ["train: 12 from data/Training", "validation: 3 from data/Valid", "test: 6 from data/Test"];
+    assert_eq!(taken(&bench, "data").0, expected);
+    assert!(
+        bench
+            .succeed("data check data")
+            .contains("test: 6 images of 3 classes from data/Test (for `evaluate --split test` alone)")
+    );
+    assert_eq!(measured(&bench, "data"), "validation: 3 from data/Valid");
+    assert_eq!(measured(&bench, "data --split test"), "test: 6 from data/Test");
+    assert_eq!(measured(&bench, "data --split train"), "train: 12 from data/Training");
+    assert_eq!(measured(&bench, "data --split test --knn --neighbours 3"), "test: 6 from data/Test");
+    assert_eq!(measured(&bench, "data --knn --neighbours 3"), "validation: 3 from data/Valid");
+    let said = bench.succeed(&format!("{FINETUNE} data"));
+    assert!(said.contains("% on the validation part, data/Valid"), "{said}");
+    bench.refuse(
+        2,
+        &[(
+            "evaluate --weights classifier.safetensors --data data --split test --val-fraction 0.2",
+            &["--split"],
+        )],
+    );
+    bench.refuse(
+        2,
+        &[(
+            "evaluate --weights classifier.safetensors --data data --split dev",
+            &["train, validation, test"],
+        )],
+    );
+}
+
+#[test]
+fn a_test_part_takes_the_place_of_validation_and_that_is_said() {
+    let bench = bench();
+    bench.draw_classes("data/train", 3);
+    bench.draw_classes("data/test", 1);
+    let words = "validation: 3 images of 3 classes from data/test (the part for a test, because there is none for validation)";
+    let said = bench.succeed("data check data");
+    assert!(said.contains(words), "{said}");
+    assert_eq!(measured(&bench, "data"), "test: 3 from data/test");
+    let said = bench.succeed("evaluate --weights classifier.safetensors --data data");
+    assert!(said.contains("measured on the test part, data/test"), "{said}");
+    let said = bench.succeed(&format!("{FINETUNE} data"));
+    assert!(said.contains("% on the test part, data/test"), "{said}");
+    bench.refuse(
+        1,
+        &[(
+            "evaluate --weights classifier.safetensors --data data --split validation",
+            &["no validation part, but 'train', 'test'"],
+        )],
+    );
+}
+
+#[test]
+fn a_test_part_without_classes_is_left_out() {
+    let bench = bench();
+    bench.draw_classes("data/train", 5);
+    bench.draw("data/test/1.png", CLASSES[0], 1);
+    bench
+        .run("data check data")
+        .success()
+        .stdout(contains("held out: 3 images"))
+        .stderr(contains("data/test: its images have no classes"));
+}
+
+#[test]
+fn a_class_may_be_called_like_a_part() {
+    let bench = bench();
+    for (folder, class) in ["train", "car", "bus"].into_iter().zip(CLASSES) {
+        for number in 0..5 {
+            bench.draw(&format!("vehicles/{folder}/{number}.png"), class, number);
+        }
+    }
+    let expected = ["train: 12 from vehicles", "held out: 3 from vehicles"];
+    assert_eq!(taken(&bench, "vehicles"), (expected.map(str::to_owned).to_vec(), 3));
+}
+
+#[test]
+fn folders_that_could_be_parts_or_classes_are_refused() {
+    let bench = bench();
+    for (data, folders) in [
+        ("alike", &["part1/checkers", "part1/vertical", "part2/checkers", "part2/vertical"][..]),
+        ("cased", &["A/Checkers", "A/Vertical", "B/checkers", "B/vertical"]),
+        ("below", &["checkers/train", "checkers/test", "vertical/train", "vertical/test"]),
+        ("mixed", &["train/checkers", "train/vertical", "more/checkers", "more/vertical"]),
+        ("twice", &["train/checkers", "train/vertical", "val/checkers", "validation/checkers"]),
+        ("joined", &["trainval/checkers", "trainval/vertical", "test/checkers"]),
+        ("flat", &["seg_train", "seg_test", "seg_pred"]),
+    ] {
+        for folder in folders {
+            bench.draw(&format!("{data}/{folder}/1.png"), CLASSES[0], 1);
+            bench.draw(&format!("{data}/{folder}/2.png"), CLASSES[0], 2);
+        }
+        let words = &[data, "name the folder of the training part 'train'"][..];
+        bench.refuse(1, &[(&format!("{FINETUNE} {data}"), words), (&format!("data check {data}"), words)]);
+    }
+    assert!(!bench.exists("run"));
+}
+
+#[test]
+fn parts_in_an_archive_and_below_single_folders_are_the_same() {
+    let bench = bench();
+    bench.draw_classes("top/set/Training", 3);
+    bench.draw_classes("top/set/Testing", 1);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_dir_all("set", bench.path("top/set")).unwrap();
+    bench.write("data.tar", archive.into_inner().unwrap());
+    for (data, separator) in [("top", "/"), ("data.tar", ": ")] {
+        let expected = [
+            format!("train: 9 from {data}{separator}set/Training"),
+            format!("validation: 3 from {data}{separator}set/Testing"),
+        ];
+        assert_eq!(taken(&bench, data).0, expected);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn linked_parts_count() {
+    let bench = bench();
+    bench.draw_classes("elsewhere/a", 3);
+    bench.draw_classes("elsewhere/b", 1);
+    bench.make_folder("data");
+    std::os::unix::fs::symlink(bench.path("elsewhere/a"), bench.path("data/Train")).unwrap();
+    std::os::unix::fs::symlink(bench.path("elsewhere/b"), bench.path("data/Dev")).unwrap();
+    assert_eq!(taken(&bench, "data").0, ["train: 9 from data/Train", "validation: 3 from data/Dev"]);
+}
+
+#[test]
+fn shards_of_several_parts_lie_in_one_folder() {
+    let bench = bench();
+    bench.draw_classes("labelled/train", 4);
+    bench.draw_classes("labelled/val", 1);
+    bench.succeed("data pack labelled packed --labelled");
+    let shard = |part: &str| {
+        let folder = std::fs::read_dir(bench.path(&format!("packed/{part}"))).unwrap();
+        let mut files = folder.map(|entry| entry.unwrap().path());
+        std::fs::read(files.find(|path| path.extension().is_some_and(|ending| ending == "tar")).unwrap())
+            .unwrap()
+    };
+    bench.write("one/x-train-0000.tar", shard("train"));
+    bench.write("one/x-validation-0000.tar", shard("val"));
+    bench.write("one/classes.txt", bench.read("packed/train/classes.txt"));
+    let expected = ["train: 12 from one/x-train-0000.tar", "validation: 3 from one/x-validation-0000.tar"];
+    assert_eq!(taken(&bench, "one").0, expected);
+    assert_eq!(measured(&bench, "one"), "validation: 3 from one/x-validation-0000.tar");
+
+    bench.write("listed/000.tar", shard("train"));
+    bench.write("listed/001.tar", shard("val"));
+    bench.write("listed/classes.txt", bench.read("packed/train/classes.txt"));
+    bench.write(
+        "listed/_info.json",
+        r#"{"splits": {"train": {"filenames": ["000.tar"]}, "test": {"filenames": ["001.tar"]}}}"#,
+    );
+    assert_eq!(
+        taken(&bench, "listed").0,
+        ["train: 12 from listed/000.tar", "validation: 3 from listed/001.tar"]
+    );
+
+    bench.write("one/x-0001.tar", shard("val"));
+    bench.refuse(1, &[(&format!("{FINETUNE} one"), &["1 of its 3 shards", "x-0001.tar", "'train'"])]);
+    std::fs::remove_file(bench.path("one/x-0001.tar")).unwrap();
+    bench.draw("one/stray.png", CLASSES[0], 1);
+    let words = &["one/stray.png", ".tar", "move"][..];
+    bench.refuse(
+        1,
+        &[
+            (&format!("{FINETUNE} one"), words),
+            ("pretrain --model micro --out run --data one", words),
+            ("evaluate --weights classifier.safetensors --data one", words),
+            ("classify one --weights classifier.safetensors", words),
+        ],
+    );
+}
+
+#[test]
+fn class_names_are_the_same_in_any_unicode_form_and_case_is_told() {
+    let bench = bench();
+    for (folder, class) in [("train/caf\u{e9}", 0), ("train/bar", 1), ("val/cafe\u{301}", 0), ("val/bar ", 1)]
+    {
+        bench.draw(&format!("data/{folder}/1.png"), CLASSES[class], 1);
+        bench.draw(&format!("data/{folder}/2.png"), CLASSES[class], 2);
+    }
+    bench.make_folder("data/val/empty");
+    bench
+        .run("data check data")
+        .success()
+        .stdout(contains("validation: 4 images of 2 classes"))
+        .stderr(contains("without images count as missing"));
+    bench.draw("data/val/Bar/3.png", CLASSES[1], 3);
+    bench.refuse(1, &[(&format!("{FINETUNE} data"), &["class 'Bar' in data/val", "it has 'bar'", "rename"])]);
+}
+
+#[test]
+fn files_of_other_endings_are_counted_once() {
+    let bench = bench();
+    bench.draw_classes("data/train", 2);
+    bench.draw_classes("data/val", 1);
+    for name in ["train/checkers/a.heic", "train/checkers/b.HEIC", "val/c.psd", "d"] {
+        bench.write(&format!("data/{name}"), "what is no image");
+    }
+    for name in ["labels.csv", ".hidden.psd", "README.md", "val.txt", "notes.json"] {
+        bench.write(&format!("data/{name}"), "what is of use");
+    }
+    let line =
+        contains("4 files with other extensions left out (.heic: 2, without ending: 1, .psd: 1)").count(1);
+    for command in [
+        "data check data".to_owned(),
+        "data check data --unlabelled".to_owned(),
+        "evaluate --weights classifier.safetensors --data data".to_owned(),
+        "classify data --weights classifier.safetensors".to_owned(),
+        format!("{FINETUNE} data"),
+        "pretrain --model micro --image-size 64 --steps 1 --out pretrained --data data".to_owned(),
+    ] {
+        bench.run(&command).success().stderr(line.clone());
+    }
+    bench.write("others/a.heic", "what is no image");
+    bench.refuse(
+        1,
+        &[("data check others", &["no images found", "1 file with other extensions left out (.heic: 1)"])],
+    );
+    bench.draw_classes("plain", 2);
+    let quiet = bench.run("evaluate --weights classifier.safetensors --data plain").success();
+    assert!(quiet.get_output().stderr.is_empty(), "{quiet}");
+}
+
+#[test]
+fn images_of_rarer_endings_count() {
+    let bench = bench();
+    bench.draw("from.jpg", CLASSES[0], 1);
+    bench.draw("from.tiff", CLASSES[0], 1);
+    bench.draw("from.bmp", CLASSES[0], 1);
+    for (from, ending) in [
+        ("jpg", "JPE"),
+        ("jpg", "jfif"),
+        ("jpg", "pjpeg"),
+        ("jpg", "PJP"),
+        ("tiff", "TIF"),
+        ("bmp", "dib"),
+        ("jpg", "Jpeg"),
+    ] {
+        bench.write(&format!("photos/1.{ending}"), bench.read(&format!("from.{from}")));
+    }
+    assert_eq!(bench.json("data check photos --unlabelled --json")["images"], 7);
+}
+
+#[test]
+fn files_of_labels_that_nobody_asked_for_are_told() {
+    let bench = bench();
+    bench.draw_classes("data/train", 2);
+    bench.draw_classes("data/val", 1);
+    bench.write("data/train/metadata.csv", "file_name,label\n");
+    bench
+        .run("evaluate --weights classifier.safetensors --data data")
+        .success()
+        .stderr(contains("data/train/metadata.csv is not used"));
+    bench.draw("flat/train/1.png", CLASSES[0], 1);
+    bench.draw("flat/train/2.png", CLASSES[1], 2);
+    bench.write("flat/train/metadata.csv", "file_name,label\n1.png,a\n2.png,b\n");
+    bench.refuse(1, &[(&format!("{FINETUNE} flat"), &["no class folders", "metadata.csv", "--labels"])]);
+    let found = bench.json("data check flat --labels flat/train/metadata.csv --json");
+    assert_eq!(found["images"], 2, "{found}");
+}
