@@ -4,7 +4,7 @@ use convnext_core::COLOURS;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Orientation, Picture, Region, decode, resize, scaled_jpeg::ScaledJpeg};
+use crate::{DataError, Orientation, Picture, Region, decode, jpeg::ScaledJpeg, resize};
 
 /// How training cuts a square out of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

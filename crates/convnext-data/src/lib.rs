@@ -45,7 +45,6 @@ mod partial_file;
 mod paths;
 mod picture;
 mod resample;
-mod scaled_jpeg;
 mod shards;
 mod split;
 mod storage;
