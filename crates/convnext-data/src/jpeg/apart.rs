@@ -31,7 +31,7 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
         position = after + length;
         match marker {
             // Tables of Huffman codes, arithmetic coding, quantisation and restarts hold until they are replaced.
-            0xC4 | 0xCC | 0xDB | 0xDD => tables.extend([&[0xFF], segment].concat()),
+            0xC4 | 0xCC | 0xDB | 0xDD => tables.extend([&[0xFF][..], segment].concat()),
             0xC0..=0xCF => frame = Frame::read(segment),
             0xDA => {
                 let end = end_of_scan(bytes, position)?;
@@ -54,6 +54,12 @@ fn end_of_scan(bytes: &[u8], mut position: usize) -> Option<usize> {
     }
 }
 
+/// The most samples that one of these channels has in a block, across and down.
+fn finest<'a>(channels: &mut dyn Iterator<Item = &'a [u8; 3]>) -> Option<[u32; 2]> {
+    let factors = channels.map(|channel| [u32::from(channel[1] >> 4), u32::from(channel[1] & 15)]);
+    factors.reduce(|[a, b], [c, d]| [a.max(c), b.max(d)]).filter(|most| !most.contains(&0))
+}
+
 /// A frame header.
 struct Frame {
     marker: u8,
@@ -67,7 +73,8 @@ struct Frame {
 impl Frame {
     /// From the marker on.
     fn read(segment: &[u8]) -> Option<Self> {
-        let [marker, _, _, bits, height_high, height_low, width_high, width_low, _, channels @ ..] = segment else {
+        let [marker, _, _, bits, height_high, height_low, width_high, width_low, _, channels @ ..] = segment
+        else {
             return None;
         };
         Some(Self {
@@ -81,23 +88,21 @@ impl Frame {
 
     fn scan(&self, header: &[u8], tables: &[u8], data: &[u8]) -> Option<Scan> {
         // After the marker and the length: the number of channels, and of each its name and its tables.
-        let named: Vec<u8> = header.get(4..)?.chunks_exact(2).take(usize::from(*header.get(3)?)).map(|pair| pair[0]).collect();
+        let named: Vec<u8> =
+            header.get(4..)?.chunks_exact(2).take(usize::from(*header.get(3)?)).map(|pair| pair[0]).collect();
         let place = |name: &u8| self.channels.iter().position(|channel| channel[0] == *name);
         let channels = named.iter().map(place).collect::<Option<Vec<usize>>>()?;
-        let factors = |channel: &[u8; 3]| [u32::from(channel[1] >> 4), u32::from(channel[1] & 15)];
-        let most = |of: &mut dyn Iterator<Item = &[u8; 3]>| {
-            of.map(factors).reduce(|[a, b], [c, d]| [a.max(c), b.max(d)]).filter(|most| !most.contains(&0))
-        };
-        let all = most(&mut self.channels.iter())?;
-        let own = most(&mut channels.iter().map(|&channel| &self.channels[channel]))?;
+        let all = finest(&mut self.channels.iter())?;
+        let own = finest(&mut channels.iter().map(|&channel| &self.channels[channel]))?;
         // The sides of a picture at the finest grid of these channels, so that they have as many blocks as here.
         let side = |side: u16, axis: usize| (u32::from(side) * own[axis]).div_ceil(all[axis]) as u16;
-        let mut file = [&[0xFF, 0xD8], tables, &[0xFF, self.marker, 0, (8 + 3 * channels.len()) as u8, self.bits]].concat();
+        let length = (8 + 3 * channels.len()) as u8;
+        let mut file = [&[0xFF, 0xD8][..], tables, &[0xFF, self.marker, 0, length, self.bits]].concat();
         file.extend(side(self.height, 1).to_be_bytes());
         file.extend(side(self.width, 0).to_be_bytes());
         file.push(channels.len() as u8);
         file.extend(channels.iter().flat_map(|&channel| self.channels[channel]));
-        file.extend([&[0xFF], header, data, &[0xFF, 0xD9]].concat());
+        file.extend([&[0xFF][..], header, data, &[0xFF, 0xD9]].concat());
         Some(Scan { channels, file })
     }
 }

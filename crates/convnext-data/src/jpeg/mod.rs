@@ -15,7 +15,8 @@ use image::metadata::Orientation as Turn;
 use libjpeg_turbo_rs::{Decoder, Image, JpegError, PixelFormat, ScalingFactor};
 
 use crate::{
-    Channels, DataError, Orientation, Picture, decode::check_size, facts::Facts, grey::grey, orientation::turned,
+    Channels, DataError, Orientation, Picture, decode::check_size, facts::Facts, grey::grey,
+    orientation::turned,
 };
 use complete::{Layout, check_complete};
 pub(crate) use scaled::ScaledJpeg;
@@ -51,7 +52,10 @@ pub(crate) fn decode(
             let picture = jpeg.rescued().map_err(|error| unreadable(in_words(error)))?;
             // Without a name there is nobody to tell.
             if !name.is_empty() {
-                log::warn!("{name}: {}; the picture is what can be read of it, as in libjpeg", in_words(damage));
+                log::warn!(
+                    "{name}: {}; the picture is what can be read of it, as in libjpeg",
+                    in_words(damage)
+                );
             }
             picture
         }
@@ -92,7 +96,10 @@ impl<'a> Jpeg<'a> {
         let frame = decoder.header();
         let (width, height) = frame.dimensions();
         if frame.precision != 8 {
-            return Err(format!("JPEG data of {} bit a sample is not supported, only 8 bit", frame.precision));
+            return Err(format!(
+                "JPEG data of {} bit a sample is not supported, only 8 bit",
+                frame.precision
+            ));
         }
         if height == 0 || width == 0 {
             return Err("the JPEG header gives no height or width".to_owned());
@@ -105,7 +112,9 @@ impl<'a> Jpeg<'a> {
         };
         let unusual = is_unusual(frame, &layout);
         if unusual && frame.is_lossless {
-            return Err("lossless JPEG data is supported with one or three channels at one grid only".to_owned());
+            return Err(
+                "lossless JPEG data is supported with one or three channels at one grid only".to_owned()
+            );
         }
         Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
     }

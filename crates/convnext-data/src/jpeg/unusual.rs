@@ -15,7 +15,8 @@ use super::{
 pub(super) fn is_unusual(frame: &FrameHeader, layout: &Layout) -> bool {
     let Some((first, others)) = frame.components.split_first() else { return false };
     let finer = others.iter().any(|other| {
-        other.horizontal_sampling > first.horizontal_sampling || other.vertical_sampling > first.vertical_sampling
+        other.horizontal_sampling > first.horizontal_sampling
+            || other.vertical_sampling > first.vertical_sampling
     });
     finer || others.len() == 3 || in_groups(frame, layout)
 }
@@ -34,8 +35,11 @@ pub(super) fn decode(bytes: &[u8], layout: &Layout, lenient: bool) -> Result<Vec
         true => channels_apart(bytes, frame.components.len(), lenient)?,
         false => channels(decoder, lenient)?,
     };
-    let planes: Vec<Plane> =
-        channels.into_iter().enumerate().map(|(place, channel)| plane(channel, place, &frame)).collect::<Result<_, _>>()?;
+    let planes: Vec<Plane> = channels
+        .into_iter()
+        .enumerate()
+        .map(|(place, channel)| plane(channel, place, &frame))
+        .collect::<Result<_, _>>()?;
     let size = frame.dimensions();
     Ok(match (<[Plane; 3]>::try_from(planes), space) {
         (Ok(planes), ColorSpace::Rgb) => pixels(&planes, size, |pixel| pixel),
@@ -44,7 +48,9 @@ pub(super) fn decode(bytes: &[u8], layout: &Layout, lenient: bool) -> Result<Vec
             let planes = <[Plane; 4]>::try_from(planes)
                 .map_err(|planes| JpegError::Unsupported(format!("{} channels", planes.len())))?;
             let brightness = matches!(space, ColorSpace::Ycck);
-            pixels(&planes, size, |inks| ink::colour(if brightness { ink::of_brightness(inks) } else { inks }))
+            pixels(&planes, size, |inks| {
+                ink::colour(if brightness { ink::of_brightness(inks) } else { inks })
+            })
         }
     })
 }
@@ -80,10 +86,13 @@ fn plane((samples, stride): Channel, place: usize, frame: &FrameHeader) -> Resul
     let all = (0..frame.components.len()).map(factors).fold([1; 2], |[a, b], [c, d]| [a.max(c), b.max(d)]);
     let own = factors(place);
     if all[0] % own[0] != 0 || all[1] % own[1] != 0 {
-        return Err(JpegError::Unsupported("a channel whose grid does not divide that of the picture".to_owned()));
+        return Err(JpegError::Unsupported(
+            "a channel whose grid does not divide that of the picture".to_owned(),
+        ));
     }
     let (width, height) = frame.dimensions();
-    let [width, height] = [(width, 0), (height, 1)].map(|(side, axis)| (side * own[axis]).div_ceil(all[axis]));
+    let [width, height] =
+        [(width, 0), (height, 1)].map(|(side, axis)| (side * own[axis]).div_ceil(all[axis]));
     if width > stride || samples.len() < stride * height {
         return Err(JpegError::CorruptData("a channel is smaller than the picture".to_owned()));
     }
