@@ -17,7 +17,7 @@ use std::{
 use convnext_core::{IMAGENET_STD, Interpolation, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
 use criterion::{Criterion, criterion_group};
-use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
 /// The allocator of the program.
 #[global_allocator]
@@ -62,11 +62,7 @@ fn enlarged(bytes: &[u8], side: usize) -> Vec<u8> {
     let scale = side as f64 / picture.width().max(picture.height()) as f64;
     let [width, height] = [picture.width(), picture.height()].map(|side| (side as f64 * scale) as usize);
     let large = resize(&picture, Region::whole(&picture), width, height);
-    let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, 90)
-        .encode(large.bytes(), width as u32, height as u32, ExtendedColorType::Rgb8)
-        .unwrap();
-    bytes
+    compress(large.bytes(), width, height, PixelFormat::Rgb, 90, Subsampling::S420).unwrap()
 }
 
 fn steps(criterion: &mut Criterion) {

@@ -4,7 +4,7 @@ use convnext_core::{COLOURS, Interpolation};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Orientation, Picture, Region, decode, resize_with, scaled_jpeg::ScaledJpeg};
+use crate::{DataError, Orientation, Picture, Region, decode, jpeg::ScaledJpeg, resize_with};
 
 /// What a crop becomes.
 #[derive(Debug, Clone, Copy)]

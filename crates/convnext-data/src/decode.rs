@@ -67,10 +67,7 @@ fn decode_checked(
     // Everything can be shown in colours, and colours in grey.
     let shown = channels == COLOURS || channels == 1;
     let format = match reader.format() {
-        Some(ImageFormat::Jpeg) => {
-            jpeg::check_complete(bytes).map_err(|why| DataError::decode(name, why))?;
-            "JPEG"
-        }
+        Some(ImageFormat::Jpeg) => return jpeg::decode(bytes, name, channels, orientation),
         Some(ImageFormat::Tiff) if !shown || bands::has_no_colours(bytes) => {
             return bands::decode(bytes, name, channels, orientation);
         }
@@ -93,11 +90,7 @@ fn decode_checked(
         Orientation::Honour => decoder.orientation().map_err(unreadable)?,
         Orientation::Ignore => Turn::NoTransforms,
     };
-    // The decoder of JPEG does not tell four printing colours from three.
-    let kind = match format {
-        "JPEG" if jpeg::components(bytes) == Some(4) => Channels::Cmyk,
-        _ => Channels::of(decoder.original_color_type()),
-    };
+    let kind = Channels::of(decoder.original_color_type());
     let facts = Facts { format, channels: kind, turned: turn != Turn::NoTransforms };
     let image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     let bytes = match channels {

@@ -52,7 +52,6 @@ mod parts;
 mod paths;
 mod picture;
 mod resample;
-mod scaled_jpeg;
 mod selection;
 mod shards;
 mod split;

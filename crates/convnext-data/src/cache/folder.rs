@@ -17,6 +17,9 @@ use std::{
 
 use crate::{DataError, Dataset, Orientation, Picture, storage::Stamp};
 
+/// Raised when files are decoded to other pixels than before, within one version of the package.
+const DECODING: u32 = 2;
+
 /// The pictures of one data set.
 #[derive(Debug)]
 pub(crate) struct FolderCache {
@@ -98,7 +101,7 @@ impl FolderCache {
         let failed = |path: &Path, source| DataError::io("open", path.display().to_string(), source);
         fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         // Another version may decode another way.
-        let version = env!("CARGO_PKG_VERSION");
+        let version = format!("{}.{DECODING}", env!("CARGO_PKG_VERSION"));
         let turned = match orientation {
             Orientation::Honour => "upright",
             Orientation::Ignore => "stored",

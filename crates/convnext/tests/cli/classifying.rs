@@ -74,6 +74,49 @@ fn a_picture_has_the_same_answer_alone_and_in_a_folder() {
     }
 }
 
+/// JPEG files of the kinds that were decoded to other pixels than Pillow's, and what Pillow makes of them.
+macro_rules! jpegs {
+    ($($jpeg:literal as $png:literal),*) => {
+        [$((
+            $jpeg,
+            &include_bytes!(concat!("../../../convnext-data/tests/jpegs/", $jpeg, ".jpg"))[..],
+            &include_bytes!(concat!("../../../convnext-data/tests/jpegs/", $png, ".png"))[..],
+        )),*]
+    };
+}
+
+#[test]
+fn a_jpeg_has_the_answer_of_what_pillow_makes_of_it() {
+    let bench = Bench::new();
+    bench.write("weights.safetensors", classifier());
+    for (name, jpeg, png) in jpegs![
+        "grid-420" as "grid-420",
+        "grid-440" as "grid-440",
+        "one-by-one-444" as "grid-444",
+        "one-by-one-422" as "grid-422",
+        "pairs-420" as "grid-420",
+        "progressive-420" as "grid-420",
+        "arithmetic" as "grid-420",
+        "cmyk" as "cmyk",
+        "cmyk-halved" as "cmyk-halved",
+        "ycck-halved" as "ycck-halved",
+        "red-green-blue" as "red-green-blue"
+    ] {
+        bench.write(&format!("jpeg/{name}.jpg"), jpeg);
+        bench.write(&format!("png/{name}.png"), png);
+    }
+    let [jpeg, png] = ["jpeg", "png"].map(|folder| classify(&bench, &format!("{folder} --top-k 3")));
+    assert_eq!(jpeg.len(), 11);
+    for (jpeg, png) in jpeg.iter().zip(&png) {
+        assert_eq!(jpeg["predictions"], png["predictions"], "{}", jpeg["image"]);
+    }
+    let vectors = |folder: &str| {
+        bench.succeed(&format!("embed {folder} --weights weights.safetensors --out {folder}.npy"));
+        bench.read(&format!("{folder}.npy"))
+    };
+    assert_eq!(vectors("jpeg"), vectors("png"));
+}
+
 #[test]
 fn a_table_can_be_written() {
     let bench = photos();

@@ -1,8 +1,9 @@
 //! Pictures that are drawn, not stored: patterns of three classes, the same in every run.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use image::{Rgb, RgbImage};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
 /// The side of every picture.
 pub(super) const SIDE: usize = 32;
@@ -50,7 +51,14 @@ impl Draw {
 /// Draws a picture into a file whose ending decides the format.
 pub(super) fn save(draw: &Draw, path: &Path) {
     let side = SIDE as u32;
-    RgbImage::from_fn(side, side, |x, y| draw.colour(x, y)).save(path).unwrap();
+    let drawn = RgbImage::from_fn(side, side, |x, y| draw.colour(x, y));
+    match path.extension().is_some_and(|ending| ending == "jpg") {
+        true => {
+            let jpeg = compress(&drawn, SIDE, SIDE, PixelFormat::Rgb, 75, Subsampling::S444);
+            fs::write(path, jpeg.unwrap()).unwrap();
+        }
+        false => drawn.save(path).unwrap(),
+    }
 }
 
 /// SplitMix64, fixed here for ever.

@@ -1,48 +1,52 @@
 //! Is a JPEG file complete? The decoder fills missing data with grey and says nothing, so this is
 //! checked first.
 
+/// How a JPEG file is built.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Layout {
+    /// Number of scans.
+    pub(super) scans: usize,
+    /// Channels of the scan that has the most.
+    pub(super) most_channels: u8,
+    /// Whether they are arithmetically coded.
+    pub(super) arithmetic: bool,
+    /// Where the frame header gives the height, in two bytes.
+    pub(super) height_at: usize,
+}
+
 /// Walks over the segments of a JPEG file up to its end-of-image marker.
 ///
 /// A file that was cut anywhere before that marker is refused; bytes after it are allowed.
-pub(crate) fn check_complete(bytes: &[u8]) -> Result<(), &'static str> {
+pub(super) fn check_complete(bytes: &[u8]) -> Result<Layout, &'static str> {
     const INCOMPLETE: &str = "the JPEG data ends before the end of the image";
+    /// Length and bits of a frame header.
+    const BEFORE_HEIGHT: usize = 3;
     let mut position = 2; // after the start-of-image marker
-    let mut scans = 0;
+    let mut layout = Layout::default();
     loop {
         let (marker, after) = next_marker(bytes, position).ok_or(INCOMPLETE)?;
         position = after;
         match marker {
-            0xD9 if scans > 0 => return Ok(()),
+            0xD9 if layout.scans > 0 => return Ok(layout),
             0xD9 => return Err("the JPEG file holds no image data"),
             // Markers without a segment: restarts, a repeated start of image, and a reserved one.
             0xD0..=0xD8 | 0x01 => {}
             _ => {
                 let length = bytes.get(position..position + 2).ok_or(INCOMPLETE)?;
+                let channels = bytes.get(position + 2).copied().unwrap_or(0);
                 position += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-                scans += usize::from(marker == 0xDA);
-            }
-        }
-    }
-}
-
-/// Number of colours of a JPEG file: 1 for greyscale, 3 or 4. The frame header tells it, which stands before
-/// the image data.
-pub(crate) fn components(bytes: &[u8]) -> Option<u8> {
-    /// From the marker on: length, bits, height and width stand before the number.
-    const COMPONENTS: usize = 7;
-    let mut position = 2; // after the start-of-image marker
-    loop {
-        let (marker, after) = next_marker(bytes, position)?;
-        match marker {
-            // Start of frame; three numbers among these are tables.
-            0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
-                return bytes.get(after + COMPONENTS).copied();
-            }
-            0xDA | 0xD9 => return None,
-            0xD0..=0xD8 | 0x01 => position = after,
-            _ => {
-                let length = bytes.get(after..after + 2)?;
-                position = after + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+                match marker {
+                    0xDA => {
+                        layout.scans += 1;
+                        layout.most_channels = layout.most_channels.max(channels);
+                    }
+                    // Start of frame; three numbers among these are tables.
+                    0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
+                        layout.arithmetic = marker > 0xC8;
+                        layout.height_at = after + BEFORE_HEIGHT;
+                    }
+                    _ => {}
+                }
             }
         }
     }
@@ -50,7 +54,7 @@ pub(crate) fn components(bytes: &[u8]) -> Option<u8> {
 
 /// The first marker from `position` on, and the position after it. In entropy-coded data `FF 00` stands
 /// for the byte `FF`, and any number of `FF` may stand before a marker.
-fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
+pub(super) fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     loop {
         position += memchr::memchr(0xFF, bytes.get(position..)?)?;
         position += bytes[position..].iter().take_while(|&&byte| byte == 0xFF).count();
@@ -63,35 +67,24 @@ fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+    use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
     use super::*;
 
     fn jpeg() -> Vec<u8> {
         let pixels: Vec<u8> =
             (0..64 * 48 * 3_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let mut bytes = Vec::new();
-        JpegEncoder::new(&mut bytes).encode(&pixels, 64, 48, ExtendedColorType::Rgb8).unwrap();
-        bytes
+        compress(&pixels, 64, 48, PixelFormat::Rgb, 75, Subsampling::S444).unwrap()
     }
 
     #[test]
     fn a_whole_file_is_complete_even_with_bytes_after_it() {
         let mut bytes = jpeg();
-        assert_eq!(check_complete(&bytes), Ok(()));
+        let layout = check_complete(&bytes).unwrap();
+        assert_eq!((layout.scans, layout.most_channels, layout.arithmetic), (1, 3, false));
+        assert_eq!(bytes[layout.height_at..][..4], [0, 48, 0, 64]);
         bytes.extend([0, 1, 2, 0xFF]);
-        assert_eq!(check_complete(&bytes), Ok(()));
-    }
-
-    #[test]
-    fn the_frame_header_tells_the_colours() {
-        let mut grey = Vec::new();
-        JpegEncoder::new(&mut grey).encode(&[9; 64], 8, 8, ExtendedColorType::L8).unwrap();
-        assert_eq!((components(&jpeg()), components(&grey)), (Some(3), Some(1)));
-        let bytes = jpeg();
-        for length in 0..bytes.len() {
-            assert!(matches!(components(&bytes[..length]), None | Some(3)), "cut at {length}");
-        }
+        assert_eq!(check_complete(&bytes), Ok(layout));
     }
 
     #[test]
