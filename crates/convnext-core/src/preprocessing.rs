@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
+use crate::{ConfigError, ValueRange};
 
 /// Largest side of an image that a model is given, in pixels.
 pub const LARGEST_IMAGE: usize = 16_384;
@@ -48,6 +48,9 @@ pub struct Preprocessing {
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, divided by.
     pub std: Vec<f32>,
+    /// Which values of the files become 0 and 1.
+    #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
+    pub range: ValueRange,
 }
 
 impl Preprocessing {
@@ -56,7 +59,8 @@ impl Preprocessing {
     /// deviation are those of ImageNet.
     pub fn for_size(image_size: usize, channels: usize) -> Self {
         let crop = (33..384).contains(&image_size).then_some(0.875);
-        Self { image_size, crop, mean: imagenet_mean(channels), std: imagenet_std(channels) }
+        let (mean, std) = (imagenet_mean(channels), imagenet_std(channels));
+        Self { image_size, crop, mean, std, range: ValueRange::Unstated }
     }
 
     /// Channels of the pictures, each with its mean: what files are decoded to.
@@ -90,7 +94,8 @@ impl Preprocessing {
         let finite = self.mean.iter().all(|mean| mean.is_finite());
         check(finite, "mean", format!("{:?}", self.mean), "finite")?;
         let positive = self.std.iter().all(|std| std.is_finite() && *std > 0.0);
-        check(positive, "std", format!("{:?}", self.std), "finite and above 0")
+        check(positive, "std", format!("{:?}", self.std), "finite and above 0")?;
+        self.range.validate(means)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Image decoding, transforms, data sets and loaders for ConvNeXt V2: files in, plain buffers out.
 //!
-//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 bit, of as many channels
-//!   as the model takes);
+//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 or 16 bit, of as many channels
+//!   as the model takes), and [`find_range`] says which values of deep files are black and white;
 //! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
 //!   that a model sees;
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
@@ -17,18 +17,20 @@
 
 mod archive;
 mod augment;
-mod bands;
 mod cache;
 mod corrupt;
 mod crop;
 mod dataset;
 mod decode;
+mod decoding;
 #[cfg(test)]
 mod distributions;
 mod epoch;
 mod error;
 mod facts;
 mod files;
+mod format;
+mod gif;
 mod grey;
 mod ground_truth;
 mod jpeg;
@@ -44,12 +46,16 @@ mod pack;
 mod partial_file;
 mod paths;
 mod picture;
+mod png_end;
+mod range;
 mod resample;
+mod samples;
 mod scaled_jpeg;
 mod shards;
 mod split;
 mod storage;
 mod survey;
+mod tiff_file;
 mod transform;
 
 pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
@@ -57,7 +63,8 @@ pub use cache::Cache;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
-pub use decode::decode;
+pub use decode::{decode, decode_as};
+pub use decoding::Decoding;
 pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use facts::Channels;
@@ -69,7 +76,9 @@ pub use open::{
 pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use picture::Picture;
+pub use range::{ChannelValues, FoundRange, LEAST_LEVELS, RangeChoice, find_range, levels_used};
 pub use resample::{Region, resize};
+pub use samples::SampleType;
 pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,

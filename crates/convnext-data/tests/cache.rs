@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use convnext_core::{Seed, imagenet_mean, imagenet_std};
+use convnext_core::{Seed, ValueRange, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop, TrainTransform,
     Transform, open_unlabelled, pack,
@@ -79,6 +79,7 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         flip_probability: 0.5,
         mean: imagenet_mean(3),
         std: imagenet_std(3),
+        range: ValueRange::Unstated,
     });
     let config = LoaderConfig {
         batch_size: 7,

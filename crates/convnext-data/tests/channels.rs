@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::{fs, path::Path};
 
-use convnext_core::{Preprocessing, Seed};
+use convnext_core::{Preprocessing, Seed, ValueRange};
 use convnext_data::{
     Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
     RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -50,6 +50,7 @@ fn transform(channels: std::ops::Range<usize>, crop: TrainCrop) -> TrainTransfor
         rand_augment: None,
         mean: MEAN[channels.clone()].to_vec(),
         std: STD[channels].to_vec(),
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }
@@ -108,7 +109,7 @@ fn every_channel_is_read_cut_mirrored_and_mixed_as_if_it_were_alone() {
     }
     let preprocessing = |channels: std::ops::Range<usize>| {
         let (mean, std) = (MEAN[channels.clone()].to_vec(), STD[channels].to_vec());
-        Transform::Evaluation(Preprocessing { image_size: SIDE, crop: Some(0.875), mean, std })
+        Transform::Evaluation(Preprocessing { image_size: SIDE, crop: Some(0.875), mean, std, range: ValueRange::Unstated })
     };
     let all = of("all", preprocessing(0..CHANNELS));
     for band in 0..CHANNELS {

@@ -5,9 +5,9 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Purpose, Seed, ValueRange};
 use convnext_data::{
-    Batch, Cache, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform, Transform, decode,
+    Batch, Cache, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform, Transform, decode,
     open_unlabelled,
 };
 
@@ -33,6 +33,7 @@ fn transform(image_size: usize) -> TrainTransform {
         rand_augment: None,
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }
@@ -42,7 +43,7 @@ fn both(bytes: &[u8], size: usize, orientation: Orientation, sample: u64) -> [Re
     [false, true].map(|fast| {
         let mut rng = Seed(4).stream(Purpose::Augmentation, 0, sample);
         let values = match fast {
-            true => transform(size).apply_to_file(bytes, "x.jpg", orientation, &mut rng),
+            true => transform(size).apply_to_file(bytes, "x.jpg", &Decoding::new(3, orientation), &mut rng),
             false => {
                 decode(bytes, "x.jpg", 3, orientation).map(|whole| transform(size).apply(&whole, &mut rng))
             }

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
+use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Preprocessing};
 use convnext_data::{
     Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize,
 };
@@ -75,7 +75,7 @@ fn resizing_agrees_with_pillow() {
 #[test]
 fn evaluation_agrees_with_torchvision() {
     for Evaluation { file, source, image_size, crop } in manifest().evaluation {
-        let preprocessing = Preprocessing { image_size, crop, mean: imagenet_mean(3), std: imagenet_std(3) };
+        let preprocessing = Preprocessing { image_size, crop, ..Preprocessing::for_size(image_size, 3) };
         let source = picture(&source);
         let expected = picture(&file);
         let cropped = crop_for_evaluation(&source, &preprocessing);

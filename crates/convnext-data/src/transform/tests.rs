@@ -1,4 +1,4 @@
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Purpose, Seed, ValueRange};
 
 use super::*;
 use crate::Operation;
@@ -9,7 +9,8 @@ fn ramp(width: usize, height: usize) -> Picture {
 }
 
 fn plain(image_size: usize, crop: Option<f64>) -> Preprocessing {
-    Preprocessing { image_size, crop, mean: vec![0.0; 3], std: vec![1.0; 3] }
+    let (mean, std) = (vec![0.0; 3], vec![1.0; 3]);
+    Preprocessing { image_size, crop, mean, std, range: ValueRange::Unstated }
 }
 
 fn transform() -> TrainTransform {
@@ -21,6 +22,7 @@ fn transform() -> TrainTransform {
         rand_augment: None,
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }

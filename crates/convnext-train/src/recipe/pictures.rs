@@ -1,6 +1,6 @@
 //! What happens to pictures and batches.
 
-use convnext_core::{imagenet_mean, imagenet_std};
+use convnext_core::{ValueRange, imagenet_mean, imagenet_std};
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -60,6 +60,7 @@ impl AugmentationRecipe {
             rand_augment: self.rand_augment,
             mean: imagenet_mean(channels),
             std: imagenet_std(channels),
+            range: ValueRange::Unstated,
             erasing: is_on(self.random_erasing).map(|probability| RandomErasing { probability }),
         }
     }
