@@ -7,22 +7,20 @@ const FRAME: usize = 12;
 /// The chunk that ends a file, with its check sum.
 const END: [u8; FRAME] = *b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
-/// The file with an end, where it has none and the last whole chunk is one of pixels or stands after these. Whether
-/// the pixels are all there is for the decoder to find out.
+/// The file with an end after its last whole chunk, where it has none but pixels. Whether these are all there is for
+/// the decoder to find out.
 pub(crate) fn with_end(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut position = SIGNATURE;
     let mut has_pixels = false;
     while let Some(length) = bytes.get(position..).and_then(<[u8]>::first_chunk) {
         let length = u32::from_be_bytes(*length) as usize;
-        let name = bytes.get(position + 4..position + 8)?;
-        if name == b"IEND" && bytes.len() >= position + FRAME {
-            return None;
-        }
         let end = position.checked_add(FRAME)?.checked_add(length)?;
         if end > bytes.len() {
-            // What is cut here must not be pixels.
-            has_pixels &= name != b"IDAT";
             break;
+        }
+        let name = &bytes[position + 4..position + 8];
+        if name == b"IEND" {
+            return None;
         }
         has_pixels |= name == b"IDAT";
         position = end;

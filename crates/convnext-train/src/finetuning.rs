@@ -7,13 +7,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    Batch, Dataset, LabelMix, LabelledData, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
+    Batch, Dataset, Decoding, FoundRange, LabelMix, LabelledData, OnCorrupt, TrainTransform, Transform,
+    crop_for_evaluation, open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
 use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::Resolved;
+use crate::run_settings::{Resolved, said};
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
     RunSettings, Summary, Targets, Task, TrainError, batch_images, evaluate, in_lines, in_toml, start_from,
@@ -131,7 +132,9 @@ pub fn finetune(
     if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size, config.input_channels));
+    let FoundRange { range, why } = settings.find_range(&train_data, config.input_channels)?;
+    let transform = recipe.augmentation.transform(size, config.input_channels);
+    let transform = Transform::Train(TrainTransform { range: range.clone(), ..transform });
     let lesson =
         settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
     let layer_decay = recipe
@@ -140,7 +143,7 @@ pub fn finetune(
     need(&recipe)?.check(device)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let resolved = Resolved::new(resolved, &train_data);
+    let resolved = Resolved::new(resolved, &train_data, &range);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
@@ -153,7 +156,7 @@ pub fn finetune(
         model = start_from(model, path, &classes)?;
     }
     observer.start(&format!(
-        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}",
+        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}{}",
         config.name,
         if settings.init.is_some() { "from weights" } else { "from scratch" },
         train_data.len(),
@@ -162,6 +165,7 @@ pub fn finetune(
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
         in_lines(&recipe.reasons),
+        in_lines(&said(why)),
     ));
     let task = Classification {
         class_weights: recipe.regularization.class_weights.of(&train_data.labels_per_class()),
@@ -178,7 +182,7 @@ pub fn finetune(
             on_corrupt: OnCorrupt::Fail,
         },
         metadata: WeightMetadata {
-            preprocessing: Preprocessing::for_size(size, config.input_channels),
+            preprocessing: Preprocessing { range, ..Preprocessing::for_size(size, config.input_channels) },
             kind: WeightKind::Classifier { model: config },
             classes,
             recipe: in_toml(&recipe)?,
@@ -273,8 +277,9 @@ impl Classification {
         let parent = folder.file_name().unwrap_or_default().to_string_lossy();
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");
-            let (preprocessing, orientation) = (&self.metadata.preprocessing, self.reading.orientation);
-            let picture = self.validation.picture(mistake.sample, preprocessing.channels(), orientation)?;
+            let preprocessing = &self.metadata.preprocessing;
+            let decoding = Decoding::of(preprocessing, self.reading.orientation);
+            let picture = self.validation.picture(mistake.sample, &decoding)?;
             crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }

@@ -7,12 +7,12 @@ use convnext_core::{
     ClassNames, FcmaeConfig, Mask, PatchGrid, Preprocessing, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Dataset, Orientation, Transform};
+use convnext_data::{Batch, Dataset, Decoding, FoundRange, Orientation, TrainTransform, Transform};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::Resolved;
+use crate::run_settings::{Resolved, said};
 use crate::{
     Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
     TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
@@ -66,11 +66,14 @@ pub fn pretrain(
     if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let transform = Transform::Train(recipe.augmentation.transform(size, config.encoder.input_channels));
+    let channels = config.encoder.input_channels;
+    let FoundRange { range, why } = settings.find_range(&dataset, channels)?;
+    let transform = recipe.augmentation.transform(size, channels);
+    let transform = Transform::Train(TrainTransform { range: range.clone(), ..transform });
     let lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
 
-    let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset);
+    let resolved = Resolved::new(PretrainJob { recipe: recipe.clone(), ..job.clone() }, &dataset, &range);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
@@ -83,13 +86,14 @@ pub fn pretrain(
         model = start_from(model, path, &ClassNames::default())?;
     }
     observer.start(&format!(
-        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}",
+        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}{}",
         config.encoder.name,
         dataset.len(),
         grid.patches(),
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
         in_lines(&recipe.reasons),
+        in_lines(&said(why)),
     ));
     let task = Pretraining {
         grid,
@@ -101,7 +105,7 @@ pub fn pretrain(
         orientation: settings.orientation,
         metadata: WeightMetadata {
             kind: WeightKind::Fcmae { fcmae: config.clone() },
-            preprocessing: Preprocessing::for_size(size, config.encoder.input_channels),
+            preprocessing: Preprocessing { range, ..Preprocessing::for_size(size, channels) },
             classes: ClassNames::default(),
             recipe: in_toml(&recipe)?,
         },
@@ -148,8 +152,8 @@ impl Task for Pretraining {
         let Some(folder) = pictures else { return Ok(Measured::default()) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
-            let channels = self.metadata.preprocessing.channels();
-            let Ok(picture) = self.dataset.picture(sample, channels, self.orientation) else { continue };
+            let decoding = Decoding::of(&self.metadata.preprocessing, self.orientation);
+            let Ok(picture) = self.dataset.picture(sample, &decoding) else { continue };
             let mask = Mask::random(self.grid, self.mask_ratio, self.seed, 0, sample as u64)?;
             let shown = reconstruct(model, &self.metadata.preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;

@@ -4,13 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Seed};
-use convnext_data::{Cache, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Transform};
+use convnext_core::{ConfigError, Seed, ValueRange};
+use convnext_data::{
+    Cache, Dataset, FoundRange, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, RangeChoice, Transform,
+    find_range,
+};
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
-use crate::run_folder::recorded_batch;
-use crate::{CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe};
+use crate::run_folder::{recorded_batch, recorded_range};
+use crate::{
+    CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe, read_metadata,
+};
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -60,6 +65,10 @@ pub struct RunSettings {
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,
+    /// Which values of images with more than 8 bit are black and white, if it was said. What is really taken is
+    /// recorded.
+    #[serde(skip)]
+    pub range: Option<RangeChoice>,
 }
 
 fn is_off(on: &bool) -> bool {
@@ -82,6 +91,11 @@ fn precision_name<S: Serializer>(precision: &Precision, serializer: S) -> Result
     serializer.serialize_str(precision.name())
 }
 
+/// A remark as a list: none where there is nothing to say.
+pub(crate) fn said(remark: String) -> Vec<String> {
+    Some(remark).filter(|remark| !remark.is_empty()).into_iter().collect()
+}
+
 /// Images and schedule of a run, ready to go.
 #[derive(Debug)]
 pub struct Lesson {
@@ -102,11 +116,14 @@ pub(crate) struct Resolved<J> {
     job: J,
     /// Of names, labels and order of the training images.
     data_checksum: u32,
+    /// Which of their values are black and white.
+    #[serde(skip_serializing_if = "ValueRange::is_unstated")]
+    range: ValueRange,
 }
 
 impl<J> Resolved<J> {
-    pub(crate) fn new(job: J, dataset: &Dataset) -> Self {
-        Self { job, data_checksum: dataset.fingerprint() }
+    pub(crate) fn new(job: J, dataset: &Dataset, range: &ValueRange) -> Self {
+        Self { job, data_checksum: dataset.fingerprint(), range: range.clone() }
     }
 }
 
@@ -130,7 +147,31 @@ impl RunSettings {
             automatic_batch: false,
             precision: Precision::F32,
             checkpoint_every: CHECKPOINT_EVERY,
+            range: None,
         }
+    }
+
+    /// Which values of the images are black and white: as it was asked for, as the weights to start from say, or as the
+    /// images need it. A run that goes on has the range that it began with, unless it is asked for another.
+    ///
+    /// # Errors
+    /// Those of [`find_range`], and [`TrainError::Io`] for weights that cannot be read.
+    pub(crate) fn find_range(&self, images: &Dataset, channels: usize) -> Result<FoundRange, TrainError> {
+        if self.range.is_none()
+            && self.go_on != Continue::New
+            && let Some(range) = recorded_range(&self.out)?
+        {
+            let why = match &range {
+                ValueRange::Unstated => String::new(),
+                range => format!("range {}, as the run began", range.in_words()),
+            };
+            return Ok(FoundRange { range, why });
+        }
+        let of_weights = match &self.init {
+            Some(path) => read_metadata(path)?.preprocessing.range,
+            None => ValueRange::Unstated,
+        };
+        Ok(find_range(self.range.as_ref(), &of_weights, images, channels, self.seed, self.threads)?)
     }
 
     /// Where a supervised training starts.

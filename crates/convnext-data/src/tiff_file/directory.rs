@@ -136,6 +136,23 @@ impl<'a> Entry<'a> {
         self.count
     }
 
+    /// An entry of places or lengths in a file, written anew at the end of its bytes.
+    pub(super) fn of_places(tag: Tag, numbers: &[u64], order: Order, bytes: &mut Vec<u8>) -> Vec<u8> {
+        let kind = if order.big { LONG8 } else { LONG };
+        let values: Vec<u8> =
+            numbers.iter().flat_map(|&number| order.bytes(number, order.offset())).collect();
+        let mut raw = order.bytes(tag.to_u16().into(), 2);
+        raw.extend(order.bytes(kind.into(), 2));
+        raw.extend(order.bytes(numbers.len() as u64, order.offset()));
+        if numbers.len() == 1 {
+            raw.extend(values);
+        } else {
+            raw.extend(order.bytes(bytes.len() as u64, order.offset()));
+            bytes.extend(values);
+        }
+        raw
+    }
+
     /// An entry of one number of 16 or 32 bit, written anew.
     pub(super) fn of_number(tag: Tag, number: u64, order: Order) -> Vec<u8> {
         let short = u16::try_from(number).is_ok();

@@ -171,7 +171,7 @@ fn unpacked(bytes: &[u8], shape: &Shape, bits: usize) -> Values {
 }
 
 /// What is taken from the directory of the file as it is.
-const KEPT: [Tag; 9] = [
+const KEPT: [Tag; 12] = [
     Tag::ImageWidth,
     Tag::ImageLength,
     Tag::RowsPerStrip,
@@ -180,22 +180,30 @@ const KEPT: [Tag; 9] = [
     Tag::PlanarConfiguration,
     Tag::Predictor,
     Tag::JPEGTables,
+    Tag::StripOffsets,
+    Tag::StripByteCounts,
+    Tag::TileOffsets,
     Tag::TileByteCounts,
 ];
-
-/// Where the values lie and how many bytes they take.
-const PLACES: [Tag; 3] = [Tag::StripOffsets, Tag::StripByteCounts, Tag::TileOffsets];
 
 /// The file with a directory that calls everything levels of grey.
 fn file(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Vec<u8>, DataError> {
     let order = directory.order;
     compression::check(directory, name)?;
+    let mut bytes = directory.bytes().to_vec();
+    compression::straighten(&mut bytes, directory);
+    let unpacked = compression::unpack(&mut bytes, directory, name)?;
+    let compression = if unpacked.is_empty() { compression::of(directory) } else { compression::NONE };
+    let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
     let mut entries: Vec<Vec<u8>> = KEPT
         .into_iter()
-        .chain(PLACES)
+        .filter(|tag| !moved(tag))
         .filter_map(|tag| directory.entry(tag))
         .map(|entry| entry.raw.to_vec())
         .collect();
+    for (tag, numbers) in unpacked.iter().flatten() {
+        entries.push(Entry::of_places(*tag, numbers, order, &mut bytes));
+    }
     if let Some(length) = only_strip(directory, shape) {
         entries.push(Entry::of_number(Tag::StripByteCounts, length, order));
     }
@@ -215,12 +223,10 @@ fn file(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Vec<u8>,
         (Tag::BitsPerSample, bits as u64),
         (Tag::SamplesPerPixel, samples as u64),
         (Tag::SampleFormat, format),
-        (Tag::Compression, compression::of(directory)),
+        (Tag::Compression, compression),
     ] {
         entries.push(Entry::of_number(tag, number, order));
     }
-    let mut bytes = directory.bytes().to_vec();
-    compression::straighten(&mut bytes, directory);
     let start = order.bytes(bytes.len() as u64, order.offset());
     bytes.extend(order.bytes(entries.len() as u64, if order.big { 8 } else { 2 }));
     bytes.extend(entries.concat());
@@ -233,7 +239,7 @@ fn file(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Vec<u8>,
 fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
     let told = directory.numbers(Tag::StripByteCounts).is_some_and(|lengths| lengths.iter().any(|&n| n > 0));
     let single = directory.entry(Tag::StripOffsets).is_some_and(|entry| entry.count() == 1);
-    (!told && single && compression::of(directory) == 1).then_some((shape.row() * shape.height) as u64)
+    (!told && single && compression::of(directory) == compression::NONE).then_some((shape.row() * shape.height) as u64)
 }
 
 /// What [`check_size`] allows; the sizes of other memory follow from that of the picture.

@@ -1,6 +1,6 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Preprocessing, WeightMetadata};
+use convnext_core::{COLOURS, Preprocessing, ValueRange, WeightMetadata};
 
 use super::messages::Entry;
 use super::{OnnxOptions, OnnxOutput};
@@ -41,6 +41,9 @@ pub(super) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> se
         entry("std", serde_json::to_string(&preprocessing.std)?),
         entry("preprocessing", in_words(&preprocessing)),
     ];
+    if !preprocessing.range.is_unstated() {
+        properties.push(entry("range", serde_json::to_string(&preprocessing.range)?));
+    }
     if options.output == OnnxOutput::Logits && !metadata.classes.is_empty() {
         properties.push(entry("class_names", serde_json::to_string(&metadata.classes)?));
     }
@@ -62,8 +65,12 @@ fn in_words(preprocessing: &Preprocessing) -> String {
         }
         None => format!("resize to {size}x{size}, whatever the proportions"),
     };
+    let scaled = match &preprocessing.range {
+        ValueRange::Unstated => "divide by 255".to_owned(),
+        range => format!("scale values of {} to 0 to 1, cutting off what lies outside", range.in_words()),
+    };
     format!(
-        "decode to {pixels}; {square} (bicubic with antialiasing); divide by 255; subtract mean and divide by std, \
-         channel by channel; order [batch, channels, height, width]"
+        "decode to {pixels}; {square} (bicubic with antialiasing); {scaled}; subtract mean and divide by std, channel by \
+         channel; order [batch, channels, height, width]"
     )
 }

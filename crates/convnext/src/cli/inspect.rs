@@ -110,6 +110,10 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         metadata.preprocessing.image_size,
         backbone.input_channels
     );
+    let range = &metadata.preprocessing.range;
+    if !range.is_unstated() {
+        text.push_str(&format!("\nvalues from black to white: {}", range.in_words()));
+    }
     match metadata.classes.0.as_slice() {
         [] => {}
         [first @ .., _] if first.len() >= MOST_CLASSES => {

@@ -126,5 +126,5 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let patch = model.encoder.patch_size();
     training.keep_reasons(&mut recipe.reasons);
     training.adjust(&mut recipe.training, &mut recipe.masking.image_size, patch);
-    Ok((PretrainJob { run: training.settings(data, init, threads), model, recipe }, images))
+    Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
 }
