@@ -32,6 +32,7 @@ mod cli {
     mod precision;
     mod pretraining;
     mod quickstarting;
+    mod ranges;
     mod recipes;
     mod reconstructing;
     mod resuming;
