@@ -95,7 +95,7 @@ pub fn find_range(
     let look = look(images, channels, seed, threads, measures_eight);
     let found = chosen(choice, of_weights, &look)?;
     if let Err(error) = found.range.validate(channels) {
-        let expected = "two finite numbers, the lower one first, for each channel or once for all";
+        let expected = "two finite numbers, the lower one first, for each channel or once for all: give them with --range";
         DataError::check(false, "value range", format!("{} ({error})", found.range.in_words()), expected)?;
     }
     if look.deep_images() > 0 {
@@ -126,7 +126,11 @@ fn chosen(
         FoundRange { range, why }
     };
     let found = |counted: &Counted, counted_images: usize| {
-        let range = stated(counted.limits());
+        let mut limits = counted.limits();
+        if limits.windows(2).all(|two| two[0] == two[1]) {
+            limits.truncate(1);
+        }
+        let range = stated(limits);
         let why = format!(
             "range {} of {} values, found in {counted_images} images{instead}",
             range.in_words(),

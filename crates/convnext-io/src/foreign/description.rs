@@ -119,8 +119,12 @@ mod tests {
             {"input_size": [3, 288, 288], "crop_pct": 0.95, "mean": [0.5, 0.5, 0.5], "std": [0.1, 0.2, 0.3]}}"#;
         let found = described(timm, None);
         assert_eq!(found.classes.0, ["cat", "dog"]);
-        let expected =
-            Preprocessing { image_size: 288, crop: Some(0.95), mean: vec![0.5; 3], std: vec![0.1, 0.2, 0.3] };
+        let expected = Preprocessing {
+            crop: Some(0.95),
+            mean: vec![0.5; 3],
+            std: vec![0.1, 0.2, 0.3],
+            ..Preprocessing::for_size(288, 3)
+        };
         assert_eq!(found.preprocessing, expected);
         // Of another model, of another kind of file, with names that stand twice, with statistics of other channels.
         assert_eq!(described(r#"{"num_classes": 3, "label_names": ["a", "b", "c"]}"#, None), metadata(2));

@@ -83,6 +83,7 @@ impl HubConfig {
             },
             mean: self.mean.clone().unwrap_or(sized.mean),
             std: self.std.clone().unwrap_or(sized.std),
+            range: sized.range,
         }
     }
 }
