@@ -75,6 +75,17 @@ pub(crate) struct Samples {
     pub(crate) values: Values,
 }
 
+impl Values {
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Eight(values) => values.len(),
+            Self::Sixteen(values) => values.len(),
+            Self::Real(values) => values.len(),
+        }
+    }
+}
+
 impl Samples {
     /// The same in so many channels: greyscale becomes three equal colours, colours become grey, alpha is dropped
     /// for these. `name` is used in messages.

@@ -50,10 +50,10 @@ fn in_words(compression: u64) -> String {
 }
 
 /// Where strips or tiles lie and how many bytes they take.
-type Places = [(Tag, Vec<u64>); 2];
+pub(super) type Places = [(Tag, Vec<u64>); 2];
 
 /// The strips and tiles that the directory names.
-fn places(directory: &Directory<'_>) -> impl Iterator<Item = Places> {
+pub(super) fn places(directory: &Directory<'_>) -> impl Iterator<Item = Places> {
     [(Tag::StripOffsets, Tag::StripByteCounts), (Tag::TileOffsets, Tag::TileByteCounts)]
         .into_iter()
         .filter_map(|(starts, lengths)| {

@@ -14,7 +14,7 @@ use tiff::{
 };
 
 use super::{
-    compression,
+    compression::{self, Places},
     directory::{Directory, Entry},
 };
 use crate::{
@@ -93,65 +93,89 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
 
 /// Reads all values, pixel after pixel.
 pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Values, DataError> {
+    check_memory(shape, name)?;
     let planar = directory.number(Tag::PlanarConfiguration) == Some(2) && shape.samples > 1;
-    let bits = bits(shape.kind);
-    let whole = matches!(bits, 8 | 16 | 32 | 64);
-    if planar && !whole {
-        let what = format!("a TIFF file of planes of {bits} bit");
-        return Err(DataError::unsupported(name, what));
+    if !planar || is_whole(shape.kind) {
+        let (values, planes) = read_part(&file(directory, shape, None, name)?, shape, name)?;
+        return Ok(if planes < 2 { values } else { interleaved(&[values], planes) });
     }
-    let memory = match bits {
+    // Planes of odd bits are read one by one, as pictures of one value a pixel.
+    let plane = Shape { samples: 1, ..*shape };
+    let of_plane = |number| {
+        Ok(read_part(&file(directory, &plane, Some(number), name)?, &plane, name)?.0)
+    };
+    let planes = (0..shape.samples).map(of_plane).collect::<Result<Vec<_>, DataError>>()?;
+    Ok(interleaved(&planes, shape.samples))
+}
+
+/// Whether the decoder knows values of these bits.
+fn is_whole(kind: SampleType) -> bool {
+    matches!(bits(kind), 8 | 16 | 32 | 64)
+}
+
+fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
+    let memory = match bits(shape.kind) {
         ..=8 => 1,
         9..=16 => 2,
         _ => 8,
     };
     let pixels = (shape.width as u64).saturating_mul(shape.height as u64);
     let values = pixels.saturating_mul(shape.samples.max(COLOURS) as u64);
-    check_size(name, shape.width as u32, shape.height as u32, values.saturating_mul(memory))?;
-    let file = file(directory, shape, name)?;
+    check_size(name, shape.width as u32, shape.height as u32, values.saturating_mul(memory))
+}
+
+/// The values of a file that [`file`] has made, and in how many planes they lie.
+fn read_part(file: &[u8], shape: &Shape, name: &str) -> Result<(Values, usize), DataError> {
     let unreadable = |error| unreadable(error, name);
     let mut decoder = Decoder::new(Cursor::new(file)).map_err(unreadable)?.with_limits(limits());
     let mut result = DecodingResult::U8(Vec::new());
     let layout = decoder.read_image_to_buffer(&mut result).map_err(unreadable)?;
     let values = match result {
-        DecodingResult::U8(bytes) if !whole => unpacked(&bytes, shape, bits),
+        DecodingResult::U8(bytes) if !is_whole(shape.kind) => unpacked(&bytes, shape, bits(shape.kind)),
         DecodingResult::U8(values) => Values::Eight(values),
         DecodingResult::U16(values) => Values::Sixteen(values),
-        DecodingResult::U32(values) => Values::Real(values.into_iter().map(f64::from).collect()),
-        DecodingResult::U64(values) => Values::Real(values.into_iter().map(|value| value as f64).collect()),
-        DecodingResult::F16(values) => {
-            Values::Real(values.into_iter().map(|value| f64::from(f32::from(value))).collect())
-        }
-        DecodingResult::F32(values) => Values::Real(values.into_iter().map(f64::from).collect()),
+        DecodingResult::U32(values) => reals(values, f64::from),
+        DecodingResult::U64(values) => reals(values, |value| value as f64),
+        DecodingResult::F16(values) => reals(values, |value| f32::from(value).into()),
+        DecodingResult::F32(values) => reals(values, f64::from),
         DecodingResult::F64(values) => Values::Real(values),
-        DecodingResult::I8(values) => Values::Real(values.into_iter().map(f64::from).collect()),
-        DecodingResult::I16(values) => Values::Real(values.into_iter().map(f64::from).collect()),
-        DecodingResult::I32(values) => Values::Real(values.into_iter().map(f64::from).collect()),
-        DecodingResult::I64(values) => Values::Real(values.into_iter().map(|value| value as f64).collect()),
+        DecodingResult::I8(values) => reals(values, f64::from),
+        DecodingResult::I16(values) => reals(values, f64::from),
+        DecodingResult::I32(values) => reals(values, f64::from),
+        DecodingResult::I64(values) => reals(values, |value| value as f64),
     };
-    let found = match &values {
-        Values::Eight(values) => values.len(),
-        Values::Sixteen(values) => values.len(),
-        Values::Real(values) => values.len(),
-    };
-    if found != shape.width * shape.height * shape.samples {
+    if values.len() != shape.width * shape.height * shape.samples {
         return Err(DataError::decode(name, "the TIFF file holds fewer values than it says"));
     }
-    if layout.planes < 2 {
-        return Ok(values);
-    }
-    let planes = shape.samples;
-    Ok(match values {
-        Values::Eight(values) => Values::Eight(interleaved(&values, planes)),
-        Values::Sixteen(values) => Values::Sixteen(interleaved(&values, planes)),
-        Values::Real(values) => Values::Real(interleaved(&values, planes)),
-    })
+    Ok((values, layout.planes))
 }
 
-/// Plane after plane as pixel after pixel.
-fn interleaved<T: Copy>(values: &[T], planes: usize) -> Vec<T> {
-    let pixels = values.len() / planes;
-    (0..pixels).flat_map(|pixel| (0..planes).map(move |plane| values[plane * pixels + pixel])).collect()
+fn reals<T>(values: Vec<T>, real: impl Fn(T) -> f64) -> Values {
+    Values::Real(values.into_iter().map(real).collect())
+}
+
+/// Plane after plane, in one part or in one for each, as pixel after pixel.
+fn interleaved(parts: &[Values], planes: usize) -> Values {
+    fn mixed<T: Copy>(values: &[T], planes: usize) -> Vec<T> {
+        let pixels = values.len() / planes;
+        (0..pixels).flat_map(|pixel| (0..planes).map(move |plane| values[plane * pixels + pixel])).collect()
+    }
+    let mut eight = Vec::new();
+    let mut sixteen = Vec::new();
+    let mut real = Vec::new();
+    for part in parts {
+        match part {
+            Values::Eight(values) => eight.extend(values),
+            Values::Sixteen(values) => sixteen.extend(values),
+            Values::Real(values) => real.extend(values),
+        }
+    }
+    // All parts have values of one type.
+    match (eight.is_empty(), sixteen.is_empty()) {
+        (false, _) => Values::Eight(mixed(&eight, planes)),
+        (_, false) => Values::Sixteen(mixed(&sixteen, planes)),
+        _ => Values::Real(mixed(&real, planes)),
+    }
 }
 
 /// Values that lie bit by bit in rows of whole bytes, the highest bit first.
@@ -186,18 +210,30 @@ const KEPT: [Tag; 12] = [
     Tag::TileByteCounts,
 ];
 
-/// The file with a directory that calls everything levels of grey.
-fn file(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Vec<u8>, DataError> {
+/// The file with a directory that calls everything levels of grey; with `plane` only those of one plane.
+fn file(
+    directory: &Directory<'_>,
+    shape: &Shape,
+    plane: Option<usize>,
+    name: &str,
+) -> Result<Vec<u8>, DataError> {
     let order = directory.order;
     compression::check(directory, name)?;
     let mut bytes = directory.bytes().to_vec();
     compression::straighten(&mut bytes, directory);
     let unpacked = compression::unpack(&mut bytes, directory, name)?;
     let compression = if unpacked.is_empty() { compression::of(directory) } else { compression::NONE };
+    let unpacked = match plane {
+        None => unpacked,
+        Some(plane) => {
+            let all = if unpacked.is_empty() { compression::places(directory).collect() } else { unpacked };
+            all.into_iter().map(|places| of_plane(places, plane, directory)).collect()
+        }
+    };
     let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
     let mut entries: Vec<Vec<u8>> = KEPT
         .into_iter()
-        .filter(|tag| !moved(tag))
+        .filter(|tag| !moved(tag) && !(plane.is_some() && *tag == Tag::PlanarConfiguration))
         .filter_map(|tag| directory.entry(tag))
         .map(|entry| entry.raw.to_vec())
         .collect();
@@ -233,6 +269,16 @@ fn file(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Vec<u8>,
     bytes.extend(order.bytes(0, order.offset()));
     bytes[if order.big { 8..16 } else { 4..8 }].copy_from_slice(&start);
     Ok(bytes)
+}
+
+/// The places of one plane, of which all have as many strips or tiles.
+fn of_plane(places: Places, plane: usize, directory: &Directory<'_>) -> Places {
+    let planes = directory.number(Tag::SamplesPerPixel).unwrap_or(1).max(1) as usize;
+    places.map(|(tag, places)| {
+        let each = places.len() / planes;
+        let own = places.get(plane * each..(plane + 1) * each).unwrap_or_default().to_vec();
+        (tag, own)
+    })
 }
 
 /// The length of a single strip whose length the file does not tell, as old programs write it.

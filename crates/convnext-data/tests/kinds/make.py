@@ -160,6 +160,16 @@ rows = rows.transpose(0, 2, 1).reshape(HEIGHT, -1)
 differences = numpy.diff(rows.astype(int), axis=1, prepend=0).astype(numpy.uint8)
 own_tiff("float-predictor.tif", zlib.compress(differences.tobytes()), {258: 32, 259: 8, 317: 3, 339: 3})
 keep("float-predictor.tif", expected=GREY)
+for bits in [2, 10, 12]:
+    levels = (COLOURS.astype(int) * (2**bits - 1) // 255).astype(int)
+    own_tiff(f"rgb-{bits}.tif", packed(levels.reshape(HEIGHT, -1), bits), {258: [bits] * 3, 262: 2, 277: 3})
+    keep(f"rgb-{bits}.tif", expected=rounded(levels, 2**bits - 1))
+    strips = [packed(levels[..., plane], bits) for plane in range(3)]
+    starts = [8 + sum(map(len, strips[:plane])) for plane in range(3)]
+    lengths = [len(strip) for strip in strips]
+    entries = {258: [bits] * 3, 262: 2, 273: starts, 277: 3, 279: lengths, 284: 2}
+    own_tiff(f"rgb-planes-{bits}.tif", b"".join(strips), entries)
+    keep(f"rgb-planes-{bits}.tif", expected=rounded(levels, 2**bits - 1))
 own_tiff("no-lengths.tif", GREY.tobytes(), {258: 8, 279: None})
 keep("no-lengths.tif", expected=GREY)
 own_tiff("turned.tif", GREY.tobytes(), {258: 8, 274: 6})
