@@ -25,6 +25,7 @@ mod cli {
     mod embedding;
     mod evaluating;
     mod exporting;
+    mod files;
     mod finetuning;
     mod inspecting;
     mod labels;

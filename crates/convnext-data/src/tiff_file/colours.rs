@@ -3,7 +3,7 @@
 use convnext_core::COLOURS;
 use tiff::tags::Tag;
 
-use super::{directory::Directory, fits_eight, stored::Shape};
+use super::{differences::Differences, directory::Directory, fits_eight, stored::Shape};
 use crate::{
     Channels, DataError, SampleType,
     samples::{Samples, Values},
@@ -54,12 +54,6 @@ impl Photometric {
         if shape.samples < least {
             let why = format!("the TIFF file has pixels of {} values, but {least} are colours", shape.samples);
             return Err(DataError::decode(name, why));
-        }
-        // Of JPEG data the decoder makes whole colours.
-        let subsampling = directory.numbers(Tag::ChromaSubsampling).unwrap_or_else(|| vec![2, 2]);
-        let in_jpeg = directory.number(Tag::Compression) == Some(7);
-        if found == Self::YCbCr && !in_jpeg && subsampling != [1, 1] {
-            return refuse("YCbCr colours at a part of the size, outside JPEG data");
         }
         Ok(found)
     }
@@ -116,7 +110,8 @@ impl Photometric {
                 (samples, Channels::Cmyk)
             }
             (Self::YCbCr, _) if shown => {
-                make(of_ycbcr(full(values), samples, kind), COLOURS, Channels::Colour, eight)
+                let rule = Differences::of(directory);
+                make(rule.colours(full(values), samples, kind), COLOURS, Channels::Colour, eight)
             }
             _ => make(full(values), samples, Channels::Bands, eight),
         })
@@ -167,7 +162,7 @@ fn first_of(values: Values, samples: usize) -> Values {
 }
 
 /// Applies a rule to the values of each pixel as levels in [0, 1]; three come out.
-fn by_pixel(values: Values, samples: usize, kind: SampleType, rule: impl Fn(&[f64]) -> [f64; 3]) -> Values {
+pub(super) fn by_pixel(values: Values, samples: usize, kind: SampleType, rule: impl Fn(&[f64]) -> [f64; 3]) -> Values {
     let [least, most] = kind.limits();
     let most = if fits_eight(kind) { 255.0 } else { most };
     let span = most - least;
@@ -192,15 +187,6 @@ fn by_pixel(values: Values, samples: usize, kind: SampleType, rule: impl Fn(&[f6
 fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
     by_pixel(values, samples, kind, |pixel| {
         std::array::from_fn(|colour| (1.0 - pixel[colour]) * (1.0 - pixel[3]))
-    })
-}
-
-/// Brightness and differences as red, green and blue (ITU-R BT.601, as in JPEG files).
-fn of_ycbcr(values: Values, samples: usize, kind: SampleType) -> Values {
-    let half = 128.0 / 255.0;
-    by_pixel(values, samples, kind, |pixel| {
-        let (y, cb, cr) = (pixel[0], pixel[1] - half, pixel[2] - half);
-        [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb].map(|level| level.clamp(0.0, 1.0))
     })
 }
 

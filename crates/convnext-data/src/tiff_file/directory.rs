@@ -10,6 +10,7 @@ const BYTE: u16 = 1;
 const ASCII: u16 = 2;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
+const FRACTION: u16 = 5;
 const LONG8: u16 = 16;
 
 /// The most values of an entry: tiles of a picture of as many pixels as are decoded.
@@ -101,6 +102,14 @@ impl<'a> Directory<'a> {
         Some(entry.values?.chunks_exact(size).map(|value| self.order.number(value)).collect())
     }
 
+    /// All values of an entry of fractions.
+    pub(super) fn fractions(&self, tag: Tag) -> Option<Vec<f64>> {
+        let entry = self.entry(tag).filter(|entry| entry.kind == FRACTION)?;
+        let parts = entry.values?.chunks_exact(8).map(|value| value.split_at(4));
+        let number = |bytes| self.order.number(bytes) as f64;
+        Some(parts.map(|(upper, lower)| number(upper) / number(lower)).collect())
+    }
+
     /// The first value of an entry of whole numbers.
     pub(super) fn number(&self, tag: Tag) -> Option<u64> {
         self.numbers(tag)?.first().copied()
@@ -172,7 +181,7 @@ fn size_of_type(kind: u16) -> Option<usize> {
         BYTE | ASCII | 6 | 7 => Some(1),
         SHORT | 8 => Some(2),
         LONG | 9 | 11 | 13 => Some(4),
-        5 | 10 | 12 | LONG8 | 17 | 18 => Some(8),
+        FRACTION | 10 | 12 | LONG8 | 17 | 18 => Some(8),
         _ => None,
     }
 }

@@ -2,8 +2,10 @@
 
 mod colours;
 mod compression;
+mod differences;
 mod directory;
 mod stored;
+mod subsampled;
 
 use image::metadata::Orientation as Turn;
 use tiff::tags::Tag;
@@ -12,6 +14,7 @@ use self::{
     colours::Photometric,
     directory::Directory,
     stored::{Shape, read as read_values},
+    subsampled::Unit,
 };
 use crate::{
     Channels, DataError, SampleType,
@@ -28,7 +31,14 @@ pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Tu
     refuse_previews(&directory, name)?;
     let shape = Shape::of(&directory, name)?;
     let photometric = Photometric::of(&directory, &shape, name)?;
-    let values = read_values(&directory, &shape, name)?;
+    let unit = match photometric {
+        Photometric::YCbCr => Unit::of(&directory, &shape, name)?,
+        _ => None,
+    };
+    let values = match unit {
+        Some(unit) => unit.read(&directory, &shape, name)?,
+        None => read_values(&directory, &shape, name)?,
+    };
     let values = without_nodata(values, &directory);
     let (samples, meaning) = photometric.interpret(values, &shape, &directory, name, shown)?;
     Ok((samples, stored_turn(&directory), meaning))

@@ -96,13 +96,14 @@ pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Resu
     check_memory(shape, name)?;
     let planar = directory.number(Tag::PlanarConfiguration) == Some(2) && shape.samples > 1;
     if !planar || is_whole(shape.kind) {
-        let (values, planes) = read_part(&file(directory, shape, None, name)?, shape, name)?;
+        let (values, planes) = read_part(&file(directory, shape, None, &[], name)?, shape, name)?;
         return Ok(if planes < 2 { values } else { interleaved(&[values], planes) });
     }
     // Planes of odd bits are read one by one, as pictures of one value a pixel.
     let plane = Shape { samples: 1, ..*shape };
     let of_plane = |number| {
-        Ok(read_part(&file(directory, &plane, Some(number), name)?, &plane, name)?.0)
+        let alone = [(Tag::PlanarConfiguration, 1)];
+        Ok(read_part(&file(directory, &plane, Some(number), &alone, name)?, &plane, name)?.0)
     };
     let planes = (0..shape.samples).map(of_plane).collect::<Result<Vec<_>, DataError>>()?;
     Ok(interleaved(&planes, shape.samples))
@@ -113,7 +114,7 @@ fn is_whole(kind: SampleType) -> bool {
     matches!(bits(kind), 8 | 16 | 32 | 64)
 }
 
-fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
+pub(super) fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
     let memory = match bits(shape.kind) {
         ..=8 => 1,
         9..=16 => 2,
@@ -125,7 +126,7 @@ fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
 }
 
 /// The values of a file that [`file`] has made, and in how many planes they lie.
-fn read_part(file: &[u8], shape: &Shape, name: &str) -> Result<(Values, usize), DataError> {
+pub(super) fn read_part(file: &[u8], shape: &Shape, name: &str) -> Result<(Values, usize), DataError> {
     let unreadable = |error| unreadable(error, name);
     let mut decoder = Decoder::new(Cursor::new(file)).map_err(unreadable)?.with_limits(limits());
     let mut result = DecodingResult::U8(Vec::new());
@@ -210,11 +211,13 @@ const KEPT: [Tag; 12] = [
     Tag::TileByteCounts,
 ];
 
-/// The file with a directory that calls everything levels of grey; with `plane` only those of one plane.
-fn file(
+/// The file with a directory that calls everything levels of grey; with `plane` only those of one plane. Some numbers
+/// of the directory may be replaced.
+pub(super) fn file(
     directory: &Directory<'_>,
     shape: &Shape,
     plane: Option<usize>,
+    replaced: &[(Tag, u64)],
     name: &str,
 ) -> Result<Vec<u8>, DataError> {
     let order = directory.order;
@@ -233,7 +236,7 @@ fn file(
     let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
     let mut entries: Vec<Vec<u8>> = KEPT
         .into_iter()
-        .filter(|tag| !moved(tag) && !(plane.is_some() && *tag == Tag::PlanarConfiguration))
+        .filter(|tag| !moved(tag) && !replaced.iter().any(|(replaced, _)| replaced == tag))
         .filter_map(|tag| directory.entry(tag))
         .map(|entry| entry.raw.to_vec())
         .collect();
@@ -260,7 +263,10 @@ fn file(
         (Tag::SamplesPerPixel, samples as u64),
         (Tag::SampleFormat, format),
         (Tag::Compression, compression),
-    ] {
+    ]
+    .into_iter()
+    .chain(replaced.iter().copied())
+    {
         entries.push(Entry::of_number(tag, number, order));
     }
     let start = order.bytes(bytes.len() as u64, order.offset());

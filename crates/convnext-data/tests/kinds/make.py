@@ -62,6 +62,37 @@ def rounded(array, most):
     return (array.astype(float) / most * 255).round().astype(numpy.uint8)
 
 
+def packed(values, bits):
+    """Rows of values of so many bits, each row filled up to whole bytes."""
+    rows = []
+    for row in values:
+        text = "".join(f"{value:0{bits}b}" for value in row)
+        text += "0" * (-len(text) % 8)
+        rows.append(bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8)))
+    return b"".join(rows)
+
+
+def own_tiff(name, data, entries):
+    """A TIFF file of one strip, written entry by entry."""
+    entries = {256: WIDTH, 257: HEIGHT, 259: 1, 262: 1, 273: 8, 277: 1, 278: HEIGHT, 279: len(data), **entries}
+    entries = {tag: value for tag, value in sorted(entries.items()) if value is not None}
+    start = 8 + len(data) + len(data) % 2
+    after = start + 2 + 12 * len(entries) + 4
+    directory, values = struct.pack("<H", len(entries)), b""
+    for tag, value in entries.items():
+        listed = value if isinstance(value, list) else [value]
+        kind, code = (4, "I") if max(listed) > 65535 else (3, "H")
+        raw = struct.pack(f"<{len(listed)}{code}", *listed)
+        if len(raw) > 4:
+            place = struct.pack("<I", after + len(values))
+            values += raw
+        else:
+            place = raw.ljust(4, b"\0")
+        directory += struct.pack("<HHI", tag, kind, len(listed)) + place
+    data += b"\0" * (len(data) % 2)
+    (HERE / name).write_bytes(b"II*\0" + struct.pack("<I", start) + data + directory + b"\0" * 4 + values)
+
+
 rgb, grey = Image.fromarray(COLOURS), Image.fromarray(GREY)
 alpha = numpy.dstack([COLOURS, numpy.clip(3 * GREY.astype(int), 0, 255)]).astype(numpy.uint8)
 rgba = Image.fromarray(alpha, "RGBA")
@@ -100,6 +131,17 @@ tiff("white-is-zero.tif", GREY, photometric="miniswhite")
 ycbcr = numpy.asarray(rgb.convert("YCbCr"))
 tiff("ycbcr.tif", ycbcr, 2, photometric="ycbcr", subsampling=(1, 1), expected=COLOURS)
 
+for across, down in [(2, 2), (2, 1), (1, 2), (4, 2)]:
+    wide, high = -(-WIDTH // across), -(-HEIGHT // down)
+    padded = numpy.pad(ycbcr.astype(int), ((0, high * down - HEIGHT), (0, wide * across - WIDTH), (0, 0)), "edge")
+    units = padded.reshape(high, down, wide, across, 3).transpose(0, 2, 1, 3, 4)
+    own = units[..., 0].reshape(high, wide, -1)
+    shared = units[..., 1:].mean((2, 3)).round().astype(int)
+    data = numpy.concatenate([own, shared], -1).astype(numpy.uint8).tobytes()
+    name = f"ycbcr-{across}{down}.tif"
+    own_tiff(name, zlib.compress(data), {258: [8, 8, 8], 259: 8, 262: 6, 277: 3, 530: [across, down]})
+    keep(name, 1)
+
 # TIFF: types. Pillow cuts what is above 255 off; here the whole range of the type counts.
 tiff("grey-16.tif", GREY.astype(numpy.uint16) * 257, photometric="minisblack", expected=GREY)
 tiff("white-is-zero-16.tif", 65535 - GREY.astype(numpy.uint16) * 257, photometric="miniswhite", expected=GREY)
@@ -110,37 +152,6 @@ for bits in [16, 32, 64]:
 tiff("rgb-float.tif", (COLOURS / 255).astype("float32"), photometric="rgb", expected=COLOURS)
 tiff("int-16.tif", GREY.astype(numpy.int16) * 128, photometric="minisblack", expected=rounded(GREY.astype(int) * 128 + 32768, 65535))
 tiff("uint-32.tif", GREY.astype(numpy.uint32) * 16843009, photometric="minisblack", expected=GREY)
-
-
-def packed(values, bits):
-    """Rows of values of so many bits, each row filled up to whole bytes."""
-    rows = []
-    for row in values:
-        text = "".join(f"{value:0{bits}b}" for value in row)
-        text += "0" * (-len(text) % 8)
-        rows.append(bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8)))
-    return b"".join(rows)
-
-
-def own_tiff(name, data, entries):
-    """A TIFF file of one strip, written entry by entry."""
-    entries = {256: WIDTH, 257: HEIGHT, 259: 1, 262: 1, 273: 8, 277: 1, 278: HEIGHT, 279: len(data), **entries}
-    entries = {tag: value for tag, value in sorted(entries.items()) if value is not None}
-    start = 8 + len(data) + len(data) % 2
-    after = start + 2 + 12 * len(entries) + 4
-    directory, values = struct.pack("<H", len(entries)), b""
-    for tag, value in entries.items():
-        listed = value if isinstance(value, list) else [value]
-        kind, code = (4, "I") if max(listed) > 65535 else (3, "H")
-        raw = struct.pack(f"<{len(listed)}{code}", *listed)
-        if len(raw) > 4:
-            place = struct.pack("<I", after + len(values))
-            values += raw
-        else:
-            place = raw.ljust(4, b"\0")
-        directory += struct.pack("<HHI", tag, kind, len(listed)) + place
-    data += b"\0" * (len(data) % 2)
-    (HERE / name).write_bytes(b"II*\0" + struct.pack("<I", start) + data + directory + b"\0" * 4 + values)
 
 
 for bits in [1, 2, 4, 12]:
