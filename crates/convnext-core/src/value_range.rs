@@ -66,7 +66,9 @@ impl ValueRange {
             return refuse(found, "given once for all channels, or for each of them");
         }
         match limits.iter().find(|limits| !are_sensible(limits)) {
-            Some([least, most]) => refuse(format!("{least},{most}"), "two finite numbers, the lower one first"),
+            Some([least, most]) => {
+                refuse(format!("{least},{most}"), "two finite numbers, the lower one first")
+            }
             None => Ok(()),
         }
     }

@@ -90,7 +90,10 @@ mod tests {
             samples,
         };
         let told = |range: ValueRange, samples| {
-            Decoding::new(1, Orientation::Honour).with_range(range).mismatch(&facts(samples)).unwrap_or_default()
+            Decoding::new(1, Orientation::Honour)
+                .with_range(range)
+                .mismatch(&facts(samples))
+                .unwrap_or_default()
         };
         let (eight, sixteen) = (SampleType::EIGHT_BIT, SampleType::Unsigned(16));
         let limits = || vec![[0.0, 99.0]];

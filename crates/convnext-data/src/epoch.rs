@@ -45,7 +45,8 @@ impl Shared {
                 // What is kept is whole.
                 if self.config.fast_decode && self.config.cache == Cache::Off {
                     // The name may have to be read, so only messages have it.
-                    let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
+                    let values =
+                        train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
                     return values.map_err(|error| error.named(self.dataset.name(sample)));
                 }
                 Ok(train.apply(&*picture()?, &mut rng))

@@ -81,7 +81,11 @@ const OTHERS: [(usize, &[u8], &str); 41] = [
     (0, b"PK\x03\x04", "a ZIP archive"),
     (0, b"\x1F\x8B", "a gzip archive"),
     (0, b"\x1A\x45\xDF\xA3", "a film"),
-    (0, b"version https://git-lfs", "a pointer of Git LFS and not the file itself, which `git lfs pull` fetches"),
+    (
+        0,
+        b"version https://git-lfs",
+        "a pointer of Git LFS and not the file itself, which `git lfs pull` fetches",
+    ),
     (0, b"\xC5\xD0\xD3\xC6", "a PostScript document"),
 ];
 

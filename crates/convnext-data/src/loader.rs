@@ -5,7 +5,8 @@ use std::sync::Arc;
 use convnext_core::{Preprocessing, Seed};
 
 use crate::{
-    Cache, CorruptFile, DataError, Dataset, Decoding, LabelMix, Mixing, OnCorrupt, Orientation, TrainTransform,
+    Cache, CorruptFile, DataError, Dataset, Decoding, LabelMix, Mixing, OnCorrupt, Orientation,
+    TrainTransform,
     cache::PictureCache,
     corrupt::CorruptFiles,
     epoch::{EpochBatches, Shared},

@@ -43,7 +43,11 @@ mod tests {
         let read = |bytes: &[u8]| decode(bytes, "x.png", COLOURS, Orientation::Honour);
         assert_eq!(with_end(&whole), None);
         for missing in 1..=FRAME {
-            assert_eq!(read(&whole[..whole.len() - missing]).unwrap(), picture, "{missing} bytes are missing");
+            assert_eq!(
+                read(&whole[..whole.len() - missing]).unwrap(),
+                picture,
+                "{missing} bytes are missing"
+            );
         }
         for missing in FRAME + 1..whole.len() {
             let error = read(&whole[..whole.len() - missing]);

@@ -11,8 +11,8 @@ use std::{
 use convnext_core::{Limits, Purpose, Seed, ValueRange, limits_in_words};
 use rand::seq::SliceRandom;
 
-pub use self::values::{ChannelValues, levels_used};
 pub(crate) use self::values::Counted;
+pub use self::values::{ChannelValues, levels_used};
 use crate::{DataError, Dataset, SampleType, decode, format::Format, tiff_file};
 
 /// Levels of 256 below which too little is left of the data.

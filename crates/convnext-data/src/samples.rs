@@ -219,8 +219,7 @@ mod tests {
 
     #[test]
     fn each_channel_has_its_own_limits() {
-        let samples =
-            of(SampleType::Signed(16), Values::Real(vec![-5.0, 1.0, 5.0, 2.0]), 2, Channels::Bands);
+        let samples = of(SampleType::Signed(16), Values::Real(vec![-5.0, 1.0, 5.0, 2.0]), 2, Channels::Bands);
         let picture = samples.into_picture(&ValueRange::Deep(vec![[-5.0, 5.0], [0.0, 2.0]])).unwrap();
         assert_eq!(picture.bytes(), [0, 128, 255, 255]);
     }
@@ -242,6 +241,9 @@ mod tests {
         assert_eq!(grey.values, Values::Eight(vec![76, 9]));
         let error = colours().in_channels(5, "a.png").unwrap_err().to_string();
         assert!(error.starts_with("a.png has 3 channel(s), but 5 are needed"), "{error}");
-        assert_eq!(grey16([1, 2]).in_channels(3, "").unwrap().values, Values::Sixteen(vec![1, 1, 1, 2, 2, 2]));
+        assert_eq!(
+            grey16([1, 2]).in_channels(3, "").unwrap().values,
+            Values::Sixteen(vec![1, 1, 1, 2, 2, 2])
+        );
     }
 }

@@ -109,7 +109,13 @@ fn every_channel_is_read_cut_mirrored_and_mixed_as_if_it_were_alone() {
     }
     let preprocessing = |channels: std::ops::Range<usize>| {
         let (mean, std) = (MEAN[channels.clone()].to_vec(), STD[channels].to_vec());
-        Transform::Evaluation(Preprocessing { image_size: SIDE, crop: Some(0.875), mean, std, range: ValueRange::Unstated })
+        Transform::Evaluation(Preprocessing {
+            image_size: SIDE,
+            crop: Some(0.875),
+            mean,
+            std,
+            range: ValueRange::Unstated,
+        })
     };
     let all = of("all", preprocessing(0..CHANNELS));
     for band in 0..CHANNELS {

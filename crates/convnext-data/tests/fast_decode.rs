@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use convnext_core::{Purpose, Seed, ValueRange};
 use convnext_data::{
-    Batch, Cache, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform, Transform, decode,
-    open_unlabelled,
+    Batch, Cache, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform,
+    Transform, decode, open_unlabelled,
 };
 
 /// Kinds of files that can be decoded at a smaller size.

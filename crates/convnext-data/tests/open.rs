@@ -46,7 +46,9 @@ fn packed(data: &Path) -> [PathBuf; 3] {
 /// Label and first pixel value of every image.
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0]))
+        .map(|i| {
+            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+        })
         .collect()
 }
 

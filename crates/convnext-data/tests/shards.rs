@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Decoding, Orientation, Picture, Transform,
+    Cache, DataError, Dataset, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
     open_for_evaluation, open_labelled, open_unlabelled, pack,
 };
 use tempfile::TempDir;
@@ -56,7 +56,9 @@ fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: usize) {
 
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0]))
+        .map(|i| {
+            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+        })
         .collect()
 }
 

@@ -14,7 +14,8 @@ use serde::{Serialize, Serializer};
 
 use crate::run_folder::{recorded_batch, recorded_range};
 use crate::{
-    CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe, read_metadata,
+    CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe,
+    read_metadata,
 };
 
 /// Batches that are made ahead.

@@ -105,11 +105,7 @@ impl Slot {
 
 impl FolderCache {
     /// Opens or begins the cache of a data set.
-    pub(crate) fn open(
-        folder: &Path,
-        dataset: &Dataset,
-        decoding: &Decoding,
-    ) -> Result<Self, DataError> {
+    pub(crate) fn open(folder: &Path, dataset: &Dataset, decoding: &Decoding) -> Result<Self, DataError> {
         let failed = |path: &Path, source| DataError::io("open", path.display().to_string(), source);
         fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         // Another version may decode another way.

@@ -41,11 +41,7 @@ impl PictureCache {
     ///
     /// # Errors
     /// [`DataError::Io`] when the folder cannot be made or its files cannot be opened.
-    pub(crate) fn open(
-        cache: &Cache,
-        dataset: &Dataset,
-        decoding: &Decoding,
-    ) -> Result<Self, DataError> {
+    pub(crate) fn open(cache: &Cache, dataset: &Dataset, decoding: &Decoding) -> Result<Self, DataError> {
         Ok(match cache {
             Cache::Off => Self::Off,
             Cache::Memory { bytes } => Self::Memory(MemoryCache::new(*bytes)),

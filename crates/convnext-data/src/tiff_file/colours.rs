@@ -52,7 +52,8 @@ impl Photometric {
             Self::Cmyk => 4,
         };
         if shape.samples < least {
-            let why = format!("the TIFF file has pixels of {} values, but {least} are colours", shape.samples);
+            let why =
+                format!("the TIFF file has pixels of {} values, but {least} are colours", shape.samples);
             return Err(DataError::decode(name, why));
         }
         Ok(found)
@@ -162,7 +163,12 @@ fn first_of(values: Values, samples: usize) -> Values {
 }
 
 /// Applies a rule to the values of each pixel as levels in [0, 1]; three come out.
-pub(super) fn by_pixel(values: Values, samples: usize, kind: SampleType, rule: impl Fn(&[f64]) -> [f64; 3]) -> Values {
+pub(super) fn by_pixel(
+    values: Values,
+    samples: usize,
+    kind: SampleType,
+    rule: impl Fn(&[f64]) -> [f64; 3],
+) -> Values {
     let [least, most] = kind.limits();
     let most = if fits_eight(kind) { 255.0 } else { most };
     let span = most - least;
@@ -195,7 +201,8 @@ fn divided(values: Values, kind: SampleType) -> Values {
     let [_, most] = kind.limits();
     let most = if fits_eight(kind) { 255.0 } else { most };
     // Pillow cuts fractions off.
-    let colour = |value: f64, alpha: f64| if alpha > 0.0 { (value * most / alpha).min(most).floor() } else { 0.0 };
+    let colour =
+        |value: f64, alpha: f64| if alpha > 0.0 { (value * most / alpha).min(most).floor() } else { 0.0 };
     match values {
         Values::Eight(mut values) => {
             for pixel in values.as_chunks_mut::<4>().0 {
@@ -234,7 +241,8 @@ fn colours_of_palette(
         return Err(DataError::decode(name, why));
     }
     // The file has all reds, then all greens, then all blues, of 16 bit each.
-    let colour = |number: usize| std::array::from_fn::<u8, COLOURS, _>(|c| (palette[c * size + number] >> 8) as u8);
+    let colour =
+        |number: usize| std::array::from_fn::<u8, COLOURS, _>(|c| (palette[c * size + number] >> 8) as u8);
     Ok(match values {
         Values::Eight(values) => {
             values.iter().step_by(samples).flat_map(|&number| colour(number.into())).collect()

@@ -80,7 +80,8 @@ pub(super) fn unpack(
             let mut decoder =
                 StreamingDecoder::new(&strip[..]).map_err(|error| damaged(error.to_string()))?;
             let before = bytes.len();
-            let most = MAX_DECODED_BYTES.saturating_sub(before.saturating_sub(directory.bytes().len()) as u64);
+            let most =
+                MAX_DECODED_BYTES.saturating_sub(before.saturating_sub(directory.bytes().len()) as u64);
             decoder.by_ref().take(most).read_to_end(bytes).map_err(|error| damaged(error.to_string()))?;
             new_starts.push(before as u64);
             new_lengths.push((bytes.len() - before) as u64);
@@ -92,7 +93,9 @@ pub(super) fn unpack(
 
 /// Turns the bits of each byte where the lowest of them comes first.
 pub(super) fn straighten(bytes: &mut [u8], directory: &Directory<'_>) {
-    if directory.number(Tag::FillOrder) != Some(2) {
+    const JPEG: u64 = 7;
+    // JPEG data has an order of its own.
+    if directory.number(Tag::FillOrder) != Some(2) || of(directory) == JPEG {
         return;
     }
     for [(_, starts), (_, lengths)] in places(directory) {

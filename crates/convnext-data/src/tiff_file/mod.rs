@@ -26,8 +26,9 @@ use crate::{
 /// then palettes and printing colours become red, green and blue, and of these alone what else a pixel has is left
 /// out. Otherwise all values are bands.
 pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Turn, Channels), DataError> {
-    let directory = Directory::read(bytes)
-        .ok_or_else(|| DataError::decode(name, "the TIFF file is damaged or incomplete: it has no directory"))?;
+    let directory = Directory::read(bytes).ok_or_else(|| {
+        DataError::decode(name, "the TIFF file is damaged or incomplete: it has no directory")
+    })?;
     refuse_previews(&directory, name)?;
     let shape = Shape::of(&directory, name)?;
     let photometric = Photometric::of(&directory, &shape, name)?;
@@ -60,7 +61,10 @@ fn refuse_previews(directory: &Directory<'_>, name: &str) -> Result<(), DataErro
     let reduced = directory.number(Tag::NewSubfileType).is_some_and(|kind| kind & REDUCED > 0);
     let digital_negative = directory.entry(Tag::Unknown(DNG_VERSION)).is_some();
     if digital_negative || (reduced && directory.entry(Tag::SubIfd).is_some()) {
-        return Err(DataError::unsupported(name, "a raw photograph (a TIFF file that begins with a preview)"));
+        return Err(DataError::unsupported(
+            name,
+            "a raw photograph (a TIFF file that begins with a preview)",
+        ));
     }
     Ok(())
 }

@@ -44,9 +44,10 @@ impl Shape {
         let width = side(Tag::ImageWidth, "how wide the picture is")?;
         let height = side(Tag::ImageLength, "how high the picture is")?;
         let samples = directory.number(Tag::SamplesPerPixel).unwrap_or(1);
-        let samples = usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(
-            || DataError::decode(name, format!("the TIFF file has pixels of {samples} values")),
-        )?);
+        let samples =
+            usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(|| {
+                DataError::decode(name, format!("the TIFF file has pixels of {samples} values"))
+            })?);
         Ok(Self { width, height, samples, kind: kind(directory, name)? })
     }
 
@@ -291,7 +292,8 @@ fn of_plane(places: Places, plane: usize, directory: &Directory<'_>) -> Places {
 fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
     let told = directory.numbers(Tag::StripByteCounts).is_some_and(|lengths| lengths.iter().any(|&n| n > 0));
     let single = directory.entry(Tag::StripOffsets).is_some_and(|entry| entry.count() == 1);
-    (!told && single && compression::of(directory) == compression::NONE).then_some((shape.row() * shape.height) as u64)
+    (!told && single && compression::of(directory) == compression::NONE)
+        .then_some((shape.row() * shape.height) as u64)
 }
 
 /// What [`check_size`] allows; the sizes of other memory follow from that of the picture.

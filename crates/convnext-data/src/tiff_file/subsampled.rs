@@ -19,7 +19,11 @@ pub(super) struct Unit {
 
 impl Unit {
     /// The units of a file of such colours, `None` where each pixel has its own.
-    pub(super) fn of(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Option<Self>, DataError> {
+    pub(super) fn of(
+        directory: &Directory<'_>,
+        shape: &Shape,
+        name: &str,
+    ) -> Result<Option<Self>, DataError> {
         const JPEG: u64 = 7;
         // Of JPEG data the decoder makes whole colours.
         if directory.number(Tag::Compression) == Some(JPEG) {
@@ -35,7 +39,9 @@ impl Unit {
             _ if chunky && shape.samples == COLOURS && shape.kind == SampleType::EIGHT_BIT => {
                 Ok(Some(Self { across: across as usize, down: down as usize }))
             }
-            _ => Err(DataError::unsupported(name, "a TIFF file of shared colours in planes or of rare depth")),
+            _ => {
+                Err(DataError::unsupported(name, "a TIFF file of shared colours in planes or of rare depth"))
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::{Limits, Seed, limits_in_words};
 use convnext::data::{
-    ChannelValues, Dataset, LEAST_LEVELS, LabelledData, PackSummary, Survey, SurveyOptions, open_labelled, open_unlabelled, pack, survey,
+    ChannelValues, Dataset, LEAST_LEVELS, LabelledData, PackSummary, Survey, SurveyOptions, open_labelled,
+    open_unlabelled, pack, survey,
 };
 use convnext::write_contact_sheet;
 

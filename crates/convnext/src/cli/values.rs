@@ -119,7 +119,9 @@ fn range(text: &str) -> Result<RangeName, String> {
     let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     match numbers.as_deref() {
         Ok(&[least, most]) if are_sensible(&[least, most]) => Ok(RangeName::Limits([least, most])),
-        _ => Err("expected MIN,MAX, two finite numbers of which the first is lower, or data, or dtype".into()),
+        _ => {
+            Err("expected MIN,MAX, two finite numbers of which the first is lower, or data, or dtype".into())
+        }
     }
 }
 

@@ -53,8 +53,8 @@ fn files_of_rare_kinds_get_the_logits_of_pillows_pixels() {
     let done = done.stderr(contains("panicked").not());
     let logits = logits(&serde_json::from_slice(&done.get_output().stdout).unwrap());
     for kind in kinds.as_array().unwrap() {
-        let [file, expected] =
-            [&kind["file"], &kind["expected"]].map(|name| &logits[&format!("kinds/{}", name.as_str().unwrap())]);
+        let [file, expected] = [&kind["file"], &kind["expected"]]
+            .map(|name| &logits[&format!("kinds/{}", name.as_str().unwrap())]);
         let lossless = kind["tolerance"] == 0;
         for (found, expected) in file.iter().zip(expected) {
             let near = if lossless { 0.0 } else { 0.1 };
@@ -80,7 +80,10 @@ fn other_formats_are_called_by_their_names_and_not_damaged() {
         let words = format!("image.jpg is {what}");
         bench.refuse(
             1,
-            &[(&format!("classify image.jpg {CLASSIFY}"), &[words.as_str(), "which is not read; convert it"])],
+            &[(
+                &format!("classify image.jpg {CLASSIFY}"),
+                &[words.as_str(), "which is not read; convert it"],
+            )],
         );
     }
     bench.write("image.jpg", [0; 4096]);

@@ -75,7 +75,8 @@ impl Bench {
     fn logits(&self, image: &str, run: &str) -> Vec<f64> {
         let answers = self.json(&format!("classify {image} --weights {run}/weights.safetensors --json"));
         let predictions = answers[0]["predictions"].as_array().unwrap().clone();
-        let logit = |index: usize| predictions.iter().find(|p| p["index"] == index).unwrap()["logit"].as_f64();
+        let logit =
+            |index: usize| predictions.iter().find(|p| p["index"] == index).unwrap()["logit"].as_f64();
         (0..CLASSES.len()).map(|index| logit(index).unwrap()).collect()
     }
 
@@ -120,7 +121,8 @@ fn an_image_of_16_bit_and_its_twin_of_8_get_the_same_logits() {
         let of = |folder: &str, ending: &str| bench.logits(&format!("{folder}/{class}/01.{ending}"), "run");
         let (deep, tif, eight) = (of("counts", "png"), of("tif", "tif"), of("levels", "png"));
         assert_eq!(deep, tif, "{class}");
-        let span = deep.iter().fold(f64::MIN, |a, &b| a.max(b)) - deep.iter().fold(f64::MAX, |a, &b| a.min(b));
+        let span =
+            deep.iter().fold(f64::MIN, |a, &b| a.max(b)) - deep.iter().fold(f64::MAX, |a, &b| a.min(b));
         for (a, b) in deep.iter().zip(&eight) {
             assert!((a - b).abs() < 0.02 * span, "{class}: {deep:?} {eight:?}");
         }
@@ -165,7 +167,10 @@ fn the_range_is_asked_for_or_that_of_the_weights_or_of_the_data() {
     bench.refuse(
         1,
         &[
-            (&format!("{fresh} --range 0,500 --out b --resume"), &["range was \"dtype\"", "range.deep was not set"]),
+            (
+                &format!("{fresh} --range 0,500 --out b --resume"),
+                &["range was \"dtype\"", "range.deep was not set"],
+            ),
             (&format!("{fresh} --range 0,1 --range 0,2 --out e"), &["value range", "2 of 1 channels"]),
             (&format!("{fresh} --range data --range 0,2 --out e"), &["--range data", "alone"]),
         ],
@@ -219,13 +224,19 @@ fn images_of_two_depths_are_refused_unless_their_values_are_clear() {
     let line = "finetune --data mixed --init start.safetensors --batch-size 6 --steps 1 -v";
     bench.refuse(
         1,
-        &[(&format!("{line} --out run"), &["have 16-bit values, of which they use", "and the others 8 bit", "--range"])],
+        &[(
+            &format!("{line} --out run"),
+            &["have 16-bit values, of which they use", "and the others 8 bit", "--range"],
+        )],
     );
     bench.succeed(&format!("{line} --range 0,500 --out stated"));
     // Photographs in 16 bit beside others use all of it.
     bench.draw_counts("mixed", 3, "png", 65_000);
     bench.draw_each("mixed", 3, "png", |class, number, x, y| 120 * count(class, number, x, y));
-    bench.run(&format!("{line} --out whole")).success().stderr(contains("that fill it, and the others 8 bit"));
+    bench
+        .run(&format!("{line} --out whole"))
+        .success()
+        .stderr(contains("that fill it, and the others 8 bit"));
     assert_eq!(bench.range("whole"), "dtype");
 }
 
@@ -234,9 +245,10 @@ fn a_kept_picture_is_not_taken_for_another_range() {
     let bench = Bench::new();
     bench.draw_counts("counts", 4, "png", 4000);
     let run = |range: &str, cache: &str, out: &str| {
-        bench.succeed(&format!(
-            "{TRAIN} --data counts --steps 2 --range {range} --out {out} {cache}"
-        ).replace("--steps 12 ", ""));
+        bench.succeed(
+            &format!("{TRAIN} --data counts --steps 2 --range {range} --out {out} {cache}")
+                .replace("--steps 12 ", ""),
+        );
         bench.read(&format!("{out}/weights.safetensors"))
     };
     let narrow = run("0,500", "", "a");
@@ -258,7 +270,11 @@ fn a_check_of_data_finds_the_values_that_are_used() {
         .stdout(contains("to 4000; --range dtype leaves 16 of 256 levels, --range data ("))
         .stderr(contains("leaves 16 of 256 levels"));
     let found = bench.json("data check counts --unlabelled --channels 1 --json");
-    assert_eq!((&found["values"][0]["most"], &found["types"]["16-bit"]), (&4000.0.into(), &6.into()), "{found}");
+    assert_eq!(
+        (&found["values"][0]["most"], &found["types"]["16-bit"]),
+        (&4000.0.into(), &6.into()),
+        "{found}"
+    );
     // Dark counts are no duplicates of each other.
     assert_eq!(found["duplicates"], serde_json::json!([]), "{found}");
     bench.draw_classes("photos", 2);
