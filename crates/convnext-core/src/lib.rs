@@ -4,7 +4,7 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
-//! - [`Preprocessing`], [`ClassNames`], [`WeightMetadata`]: what travels with weights;
+//! - [`Preprocessing`], [`ValueRange`], [`ClassNames`], [`WeightMetadata`]: what travels with weights;
 //! - [`imagenet_1k_classes`]: the class names that released weights do not carry.
 //!
 //! **Invariant:** this crate knows neither Burn nor the file system, and nothing here can fail
@@ -20,6 +20,7 @@ mod preprocessing;
 mod seed;
 mod sizes;
 mod stored;
+mod value_range;
 
 pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MOST_BLOCKS,
@@ -36,3 +37,4 @@ pub use preprocessing::{
 };
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};
+pub use value_range::{Limits, ValueRange, are_sensible, limits_in_words};

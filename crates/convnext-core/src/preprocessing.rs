@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
+use crate::{ConfigError, ValueRange};
 
 /// Largest side of an image that a model is given, in pixels.
 pub const LARGEST_IMAGE: usize = 16_384;
@@ -100,6 +100,9 @@ pub struct Preprocessing {
     /// The filter of the resizing.
     #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
     pub interpolation: Interpolation,
+    /// Which values of the files become 0 and 1.
+    #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
+    pub range: ValueRange,
 }
 
 impl Preprocessing {
@@ -109,7 +112,14 @@ impl Preprocessing {
     pub fn for_size(image_size: usize, channels: usize) -> Self {
         let crop = (33..384).contains(&image_size).then_some(0.875);
         let (mean, std) = (imagenet_mean(channels), imagenet_std(channels));
-        Self { image_size, crop, mean, std, interpolation: Interpolation::Bicubic }
+        Self {
+            image_size,
+            crop,
+            mean,
+            std,
+            interpolation: Interpolation::Bicubic,
+            range: ValueRange::Unstated,
+        }
     }
 
     /// The preprocessing of a training: that of the weights that it starts from, where there are any, for images of this
@@ -162,7 +172,8 @@ impl Preprocessing {
         let finite = self.mean.iter().all(|mean| mean.is_finite());
         check(finite, "mean", format!("{:?}", self.mean), "finite")?;
         let positive = self.std.iter().all(|std| std.is_finite() && *std > 0.0);
-        check(positive, "std", format!("{:?}", self.std), "finite and above 0")
+        check(positive, "std", format!("{:?}", self.std), "finite and above 0")?;
+        self.range.validate(means)
     }
 }
 

@@ -14,8 +14,8 @@ use std::{
     time::Instant,
 };
 
-use convnext_core::{IMAGENET_STD, Interpolation, Purpose, Seed, imagenet_mean, imagenet_std};
-use convnext_data::{Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
+use convnext_core::{IMAGENET_STD, Interpolation, Purpose, Seed, ValueRange, imagenet_mean, imagenet_std};
+use convnext_data::{Decoding, Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
 use criterion::{Criterion, criterion_group};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
@@ -35,6 +35,7 @@ fn transform() -> TrainTransform {
         mean: imagenet_mean(3),
         std: imagenet_std(3),
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }
@@ -44,7 +45,7 @@ fn values(bytes: &[u8], fast_decode: bool, sample: usize) -> Vec<f32> {
     let mut rng = Seed(0).stream(Purpose::Augmentation, 0, sample as u64);
     let (name, orientation) = ("photograph", Orientation::Honour);
     match fast_decode {
-        true => transform().apply_to_file(bytes, name, orientation, &mut rng).unwrap(),
+        true => transform().apply_to_file(bytes, name, &Decoding::new(3, orientation), &mut rng).unwrap(),
         false => transform().apply(&decode(bytes, name, 3, orientation).unwrap(), &mut rng),
     }
 }

@@ -1,10 +1,12 @@
 //! Where a training picture is cut.
 
-use convnext_core::{COLOURS, Interpolation};
+use convnext_core::{COLOURS, Interpolation, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Orientation, Picture, Region, decode, jpeg::ScaledJpeg, resize_with};
+use crate::{
+    DataError, Decoding, Picture, Region, decode::decode_as, jpeg::ScaledJpeg, picture::Levels, resize_with,
+};
 
 /// What a crop becomes.
 #[derive(Debug, Clone, Copy)]
@@ -61,22 +63,23 @@ impl TrainCrop {
         }
     }
 
-    /// [`Self::apply`] to the bytes of a file, decoded to so many channels, and at a smaller size where these are
+    /// [`Self::apply`] to the bytes of a file, decoded as asked for, and at a smaller size where these are
     /// colours and the crop allows it. Draws the same; `name` is used in messages.
     pub(crate) fn apply_to_file(
         &self,
         bytes: &[u8],
         name: &str,
-        channels: usize,
-        orientation: Orientation,
+        decoding: &Decoding,
         square: Square,
         rng: &mut impl rand::Rng,
     ) -> Result<Picture, DataError> {
-        let whole = || decode(bytes, name, channels, orientation);
+        let whole = || decode_as(bytes, name, decoding);
         let &Self::RandomResized { scale, ratio } = self else {
             return Ok(self.apply(&whole()?, square, rng));
         };
-        let jpeg = if channels == COLOURS { ScaledJpeg::read(bytes, orientation) } else { None };
+        // What a range changes is done to whole pictures.
+        let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
+        let jpeg = if fits { ScaledJpeg::read(bytes, decoding.orientation) } else { None };
         let Some(jpeg) = jpeg else {
             return Ok(self.apply(&whole()?, square, rng));
         };
@@ -138,8 +141,23 @@ fn random_region(
 /// The part of a picture with a black border that starts at (left, top) of the bordered picture and has
 /// the size of the picture without it.
 fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Picture {
+    let levels: Levels = match picture.levels() {
+        Levels::Eight(levels) => padded_part(levels, picture, padding, left, top).into(),
+        Levels::Sixteen(levels, _) => padded_part(levels, picture, padding, left, top).into(),
+    };
+    Picture::from_parts(picture.width(), picture.height(), picture.channels(), levels)
+}
+
+/// [`cut_padded`] of levels of any depth.
+fn padded_part<T: Copy + Default>(
+    levels: &[T],
+    picture: &Picture,
+    padding: usize,
+    left: usize,
+    top: usize,
+) -> Vec<T> {
     let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
-    let mut bytes = vec![0; width * height * channels];
+    let mut part = vec![T::default(); width * height * channels];
     // Columns of the result that come from the picture, and where they start in it.
     let first = padding.saturating_sub(left);
     let source = left.saturating_sub(padding);
@@ -148,9 +166,9 @@ fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Pic
         let Some(row) = (y + top).checked_sub(padding).filter(|&row| row < height) else { continue };
         let to = (y * width + first.min(width)) * channels;
         let from = (row * width + source.min(width)) * channels;
-        bytes[to..to + length].copy_from_slice(&picture.bytes()[from..from + length]);
+        part[to..to + length].copy_from_slice(&levels[from..from + length]);
     }
-    Picture::from_parts(width, height, channels, bytes)
+    part
 }
 
 #[cfg(test)]

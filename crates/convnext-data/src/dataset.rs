@@ -6,7 +6,7 @@ use convnext_core::{ClassNames, Purpose, Seed};
 use rand::seq::SliceRandom;
 
 use crate::{
-    DataError, Orientation, Picture, decode, files::Files, headers::ReadSeek, split::choose, storage::Stamp,
+    DataError, Decoding, Picture, decode_as, files::Files, headers::ReadSeek, split::choose, storage::Stamp,
 };
 
 /// Images of a folder, an archive or shards, each with or without a label. Copies and subsets share the list of
@@ -96,21 +96,16 @@ impl Dataset {
         self.files.open(self.file(index))
     }
 
-    /// Reads and decodes an image to so many channels.
+    /// Reads and decodes an image.
     ///
     /// # Errors
-    /// Those of [`Self::read`], and those of [`decode`] with the name of the file.
+    /// Those of [`Self::read`], and those of [`decode_as`] with the name of the file.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn picture(
-        &self,
-        index: usize,
-        channels: usize,
-        orientation: Orientation,
-    ) -> Result<Picture, DataError> {
+    pub fn picture(&self, index: usize, decoding: &Decoding) -> Result<Picture, DataError> {
         // The name may have to be read, so only messages have it.
-        decode(&self.read(index)?, "", channels, orientation).map_err(|error| error.named(self.name(index)))
+        decode_as(&self.read(index)?, "", decoding).map_err(|error| error.named(self.name(index)))
     }
 
     /// The stamp of what holds an image: with another one, the image may be another.

@@ -6,10 +6,19 @@ use std::{
 };
 
 use convnext_core::COLOURS;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, metadata::Orientation as Turn};
+use image::{
+    DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, metadata::Orientation as Turn,
+};
 
 use crate::{
-    Channels, DataError, Orientation, Picture, bands, facts::Facts, grey::grey, jpeg, orientation::turned,
+    Channels, DataError, Decoding, Orientation, Picture, SampleType,
+    facts::Facts,
+    format::{self, Format},
+    gif, jpeg,
+    orientation::{self, turned},
+    png_end,
+    samples::{Samples, Values},
+    tiff_file,
 };
 
 /// The largest picture that is decoded: 512 MiB of pixels.
@@ -17,89 +26,141 @@ pub(crate) const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Decodes a JPEG, PNG, WebP, BMP or TIFF file, told apart by content and not by name, to so many channels.
+/// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to so many channels.
 ///
 /// To three channels, red, green and blue, everything comes: greyscale becomes three equal colours, palettes and
 /// CMYK become RGB, alpha is dropped. To one channel the same, followed by Pillow's conversion to greyscale (`L`).
 /// For any other number the file must have it: bands of a TIFF file, chunky or planar, whatever colours it calls
 /// them, or alpha as the last channel. A TIFF file of bands without colours must have one or three for these.
 ///
-/// 16 bit are rounded to 8. Of an animation the first picture counts. `name` is used in messages only.
+/// More than 8 bit are rounded to 8 by the whole range of their type; [`decode_as`] knows other ranges. Of an animation
+/// the first picture counts. `name` is used in messages only.
 ///
 /// # Errors
-/// [`DataError::Decode`] when the bytes are not an image, damaged or incomplete, or of a kind that is
-/// not supported (palette TIFF); [`DataError::Channels`] when there are others; [`DataError::TooLarge`] above
-/// 512 MiB of pixels.
+/// [`DataError::Decode`] when the bytes are not an image, damaged or incomplete; [`DataError::Unsupported`] for a sound
+/// file of a kind that is not read; [`DataError::Channels`] when there are others; [`DataError::TooLarge`] above 512 MiB
+/// of pixels.
 pub fn decode(
     bytes: &[u8],
     name: &str,
     channels: usize,
     orientation: Orientation,
 ) -> Result<Picture, DataError> {
-    decode_with_facts(bytes, name, channels, orientation).map(|(picture, _)| picture)
+    decode_as(bytes, name, &Decoding::new(channels, orientation))
 }
 
-/// [`decode`], and what the file tells beside the pixels.
-pub(crate) fn decode_with_facts(
+/// [`decode`] with everything that decides what a file becomes.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Picture, DataError> {
+    let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
+    decoding.tell(&facts);
+    upright(samples, facts, decoding)
+}
+
+/// The picture of samples.
+pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Picture, DataError> {
+    let picture = samples.into_picture(&decoding.range)?;
+    Ok(match decoding.orientation {
+        Orientation::Honour => turned(picture, facts.turn),
+        Orientation::Ignore => picture,
+    })
+}
+
+/// The values of a file in so many channels, lying as they are stored, and what the file tells beside them. With
+/// `rounded` they are of 8 bit before their channels are changed.
+pub(crate) fn samples(
     bytes: &[u8],
     name: &str,
     channels: usize,
-    orientation: Orientation,
-) -> Result<(Picture, Facts), DataError> {
+    rounded: bool,
+) -> Result<(Samples, Facts), DataError> {
     // A file must never end a run: should a decoder panic on damaged data, that is an error like others.
-    catch_unwind(AssertUnwindSafe(|| decode_checked(bytes, name, channels, orientation)))
-        .unwrap_or_else(|_| Err(DataError::decode(name, "the decoder failed on damaged data")))
+    let read = catch_unwind(AssertUnwindSafe(|| stored(bytes, name, channels)))
+        .unwrap_or_else(|_| Err(DataError::decode(name, "the decoder failed on damaged data")));
+    let (samples, facts) = read?;
+    let samples = if rounded { samples.in_eight_bit() } else { samples };
+    Ok((samples.in_channels(channels, name)?, facts))
 }
 
-fn decode_checked(
+/// The values as they stand in the file. What has no colours of its own, such as palettes and CMYK, has them here where
+/// `channels` are colours or grey.
+fn stored(bytes: &[u8], name: &str, channels: usize) -> Result<(Samples, Facts), DataError> {
+    let Some(format) = Format::of(bytes) else { return Err(unknown(bytes, name)) };
+    let (samples, turn, meaning) = match format {
+        Format::Jpeg => jpeg::read(bytes, name)?,
+        Format::Tiff => tiff_file::read(bytes, name, matches!(channels, 1 | COLOURS))?,
+        Format::Gif => (gif::read(bytes, name)?, Turn::NoTransforms, Channels::Colour),
+        Format::Png => match through_image(bytes, name, ImageFormat::Png) {
+            Ok(read) => read,
+            Err(error) => match png_end::with_end(bytes) {
+                Some(whole) => through_image(&whole, name, ImageFormat::Png)?,
+                None => return Err(error),
+            },
+        },
+        Format::WebP => through_image(bytes, name, ImageFormat::WebP)?,
+        Format::Bmp => through_image(bytes, name, ImageFormat::Bmp)?,
+    };
+    let facts = Facts { format: format.name(), channels: meaning, turn, samples: samples.kind };
+    Ok((samples, facts))
+}
+
+/// The values that the crate `image` reads, the turn, and what the values are in the file.
+fn through_image(
     bytes: &[u8],
     name: &str,
-    channels: usize,
-    orientation: Orientation,
-) -> Result<(Picture, Facts), DataError> {
-    let unreadable = |error: image::ImageError| DataError::decode(name, error);
-    if bytes.is_empty() {
-        return Err(DataError::decode(name, "the file is empty"));
-    }
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| DataError::decode(name, error))?;
-    // Everything can be shown in colours, and colours in grey.
-    let shown = channels == COLOURS || channels == 1;
-    let format = match reader.format() {
-        Some(ImageFormat::Jpeg) => return jpeg::decode(bytes, name, channels, orientation),
-        Some(ImageFormat::Tiff) if !shown || bands::has_no_colours(bytes) => {
-            return bands::decode(bytes, name, channels, orientation);
+    format: ImageFormat,
+) -> Result<(Samples, Turn, Channels), DataError> {
+    let unreadable = |error: image::ImageError| match error {
+        image::ImageError::Unsupported(error) => {
+            let format = format!("{format:?}").to_uppercase();
+            DataError::unsupported(name, format!("a {format} file of a rare kind ({error})"))
         }
-        Some(ImageFormat::Png) => "PNG",
-        Some(ImageFormat::WebP) => "WebP",
-        Some(ImageFormat::Bmp) => "BMP",
-        Some(ImageFormat::Tiff) => "TIFF",
-        Some(other) => return Err(DataError::decode(name, format!("{other:?} images are not supported"))),
-        None => return Err(DataError::decode(name, "its content is no JPEG, PNG, WebP, BMP or TIFF image")),
+        error => DataError::decode(name, error),
     };
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
-    let found = usize::from(decoder.color_type().channel_count());
-    if !shown && found != channels {
-        return Err(DataError::Channels { name: name.to_owned(), expected: channels, found });
-    }
     let (width, height) = decoder.dimensions();
     let as_colours = u64::from(width) * u64::from(height) * COLOURS as u64;
     check_size(name, width, height, decoder.total_bytes().max(as_colours))?;
-    let turn = match orientation {
-        Orientation::Honour => decoder.orientation().map_err(unreadable)?,
-        Orientation::Ignore => Turn::NoTransforms,
+    let turn = orientation::stored_turn(&mut decoder).map_err(unreadable)?;
+    let meaning = Channels::of(decoder.original_color_type());
+    let samples = of_image(DynamicImage::from_decoder(decoder).map_err(unreadable)?);
+    Ok((samples, turn, meaning))
+}
+
+/// The values of an image in memory.
+fn of_image(image: DynamicImage) -> Samples {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let channels = usize::from(image.color().channel_count());
+    let meaning = Channels::of(ExtendedColorType::from(image.color()));
+    let (kind, values) = match image {
+        DynamicImage::ImageLuma8(image) => (SampleType::EIGHT_BIT, Values::Eight(image.into_raw())),
+        DynamicImage::ImageLumaA8(image) => (SampleType::EIGHT_BIT, Values::Eight(image.into_raw())),
+        DynamicImage::ImageRgb8(image) => (SampleType::EIGHT_BIT, Values::Eight(image.into_raw())),
+        DynamicImage::ImageRgba8(image) => (SampleType::EIGHT_BIT, Values::Eight(image.into_raw())),
+        DynamicImage::ImageLuma16(image) => (SampleType::Unsigned(16), Values::Sixteen(image.into_raw())),
+        DynamicImage::ImageLumaA16(image) => (SampleType::Unsigned(16), Values::Sixteen(image.into_raw())),
+        DynamicImage::ImageRgb16(image) => (SampleType::Unsigned(16), Values::Sixteen(image.into_raw())),
+        DynamicImage::ImageRgba16(image) => (SampleType::Unsigned(16), Values::Sixteen(image.into_raw())),
+        // Formats that are read through this crate have no others.
+        other if channels == COLOURS => (SampleType::EIGHT_BIT, Values::Eight(other.into_rgb8().into_raw())),
+        other => (SampleType::EIGHT_BIT, Values::Eight(other.into_rgba8().into_raw())),
     };
-    let kind = Channels::of(decoder.original_color_type());
-    let facts = Facts { format, channels: kind, turned: turn != Turn::NoTransforms };
-    let image = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    let bytes = match channels {
-        1 => image.into_rgb8().as_chunks::<COLOURS>().0.iter().map(|&colour| grey(colour)).collect(),
-        2 => image.into_luma_alpha8().into_raw(),
-        4 => image.into_rgba8().into_raw(),
-        _ => image.into_rgb8().into_raw(),
-    };
-    Ok((turned(Picture::new(width as usize, height as usize, channels, bytes)?, turn), facts))
+    Samples { width, height, channels, meaning, kind, values }
+}
+
+/// The error for what is no image of a format that is read.
+fn unknown(bytes: &[u8], name: &str) -> DataError {
+    if bytes.is_empty() {
+        return DataError::decode(name, "the file is empty");
+    }
+    match format::other(bytes) {
+        Some(what) => DataError::unsupported(name, what),
+        None if bytes.iter().all(|&byte| byte == 0) => DataError::decode(name, "it holds nothing but zeros"),
+        None => DataError::decode(name, "its content is no JPEG, PNG, WebP, BMP, GIF or TIFF image"),
+    }
 }
 
 /// Refuses a picture that takes too many bytes when it is decoded.
@@ -129,7 +190,9 @@ mod tests {
         let text = message(b"just some text that is long enough", "cats/text.png");
         assert!(text.starts_with("cats/text.png is not a readable image"), "{text}");
         assert!(message(b"", "empty.png").contains("the file is empty"));
-        assert!(message(b"GIF89a\x01\0\x01\0\0\0\0;", "a.gif").contains("Gif images are not supported"));
+        assert!(message(&[0; 99], "zeros.png").contains("nothing but zeros"));
+        let text = message(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "phone/a.jpg");
+        assert!(text.contains("phone/a.jpg is a HEIC image") && text.contains("convert it"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use convnext_core::Purpose;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    Batch, Cache, CorruptFile, DataError, Dataset, LoaderConfig, OnCorrupt, Transform,
+    Batch, Cache, CorruptFile, DataError, Dataset, Decoding, LoaderConfig, OnCorrupt, Transform,
     cache::PictureCache,
     corrupt::{CorruptFiles, most_replaced},
     order::Order,
@@ -27,6 +27,8 @@ use crate::{
 pub(crate) struct Shared {
     pub(crate) dataset: Dataset,
     pub(crate) transform: Transform,
+    /// What files are decoded to.
+    pub(crate) decoding: Decoding,
     pub(crate) config: LoaderConfig,
     pub(crate) cache: PictureCache,
     pub(crate) corrupt: CorruptFiles,
@@ -35,8 +37,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Reads an image and makes the values of a model's input of it.
     fn values(&self, epoch: u64, sample: usize) -> Result<Vec<f32>, DataError> {
-        let (channels, orientation) = (self.transform.channels(), self.config.orientation);
-        let picture = || self.cache.picture(&self.dataset, sample, channels, orientation);
+        let picture = || self.cache.picture(&self.dataset, sample, &self.decoding);
         match &self.transform {
             Transform::Evaluation(preprocessing) => Ok(prepare_for_evaluation(&*picture()?, preprocessing)),
             Transform::Train(train) => {
@@ -44,7 +45,8 @@ impl Shared {
                 // What is kept is whole.
                 if self.config.fast_decode && self.config.cache == Cache::Off {
                     // The name may have to be read, so only messages have it.
-                    let values = train.apply_to_file(&self.dataset.read(sample)?, "", orientation, &mut rng);
+                    let values =
+                        train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
                     return values.map_err(|error| error.named(self.dataset.name(sample)));
                 }
                 Ok(train.apply(&*picture()?, &mut rng))

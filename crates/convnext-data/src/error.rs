@@ -34,6 +34,16 @@ pub enum DataError {
         /// What the decoder found.
         why: String,
     },
+    /// A sound file of a kind that is not read.
+    #[error("{name} is {what}, which is not read; {advice}")]
+    Unsupported {
+        /// The file.
+        name: String,
+        /// What it is.
+        what: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A picture has another number of channels than the model takes.
     #[error(
         "{name} has {found} channel(s), but {expected} are needed; give pictures of {expected} channels, or train with \
@@ -46,6 +56,21 @@ pub enum DataError {
         expected: usize,
         /// Channels of the file.
         found: usize,
+    },
+    /// Some images have more than 8 bit and others have not, and nothing says how their values compare.
+    #[error(
+        "{deep} of {images} images have {kind} values, of which they use {limits}, and the others 8 bit; say with --range \
+         MIN,MAX or --range dtype which values of the former are black and white, or convert all to one depth"
+    )]
+    MixedDepths {
+        /// Images with more than 8 bit, of those that were looked at.
+        deep: usize,
+        /// Images that were looked at.
+        images: usize,
+        /// Their type.
+        kind: String,
+        /// The values that they use.
+        limits: String,
     },
     /// A picture would take too much memory.
     #[error(
@@ -238,6 +263,12 @@ impl DataError {
         Self::Decode { name: name.to_owned(), why: why.to_string() }
     }
 
+    /// The error for a sound file that must become another.
+    pub(crate) fn unsupported(name: &str, what: impl Into<String>) -> Self {
+        let advice = "convert it to PNG, TIFF or JPEG, or remove it";
+        Self::Unsupported { name: name.to_owned(), what: what.into(), advice }
+    }
+
     /// The error for a class that the training part does not have.
     pub(crate) fn unknown_class(class: String, path: String, known: &ClassNames) -> Self {
         const SHOWN: usize = 10;
@@ -255,8 +286,10 @@ impl DataError {
 
     /// The same error about a picture, with the name of its file.
     pub(crate) fn named(mut self, file: String) -> Self {
-        if let Self::Decode { name, .. } | Self::Channels { name, .. } | Self::TooLarge { name, .. } =
-            &mut self
+        if let Self::Decode { name, .. }
+        | Self::Unsupported { name, .. }
+        | Self::Channels { name, .. }
+        | Self::TooLarge { name, .. } = &mut self
         {
             *name = file;
         }
@@ -268,6 +301,7 @@ impl DataError {
         match self {
             Self::Io { source, .. } => source.to_string(),
             Self::Decode { why, .. } => why.clone(),
+            Self::Unsupported { what, advice, .. } => format!("{what}, which is not read; {advice}"),
             Self::Channels { expected, found, .. } => {
                 format!("it has {found} channel(s), but {expected} are needed")
             }

@@ -1,7 +1,9 @@
 //! What files tell about their pictures.
 
-use image::ExtendedColorType;
+use image::{ExtendedColorType, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
+
+use crate::SampleType;
 
 /// What the pixels of a file are, before they become red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub(crate) struct Facts {
     pub(crate) format: &'static str,
     /// What its pixels are.
     pub(crate) channels: Channels,
-    /// Whether the picture was turned or mirrored to stand upright.
-    pub(crate) turned: bool,
+    /// What makes the picture stand upright.
+    pub(crate) turn: Turn,
+    /// The type of its values.
+    pub(crate) samples: SampleType,
 }

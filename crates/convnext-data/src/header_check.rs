@@ -11,7 +11,7 @@ use std::{
 use convnext_core::{Purpose, Seed};
 
 use crate::{
-    CorruptFile, DataError, Dataset, Orientation,
+    CorruptFile, DataError, Dataset, Decoding, Orientation,
     corrupt::{Allowed, listed},
     headers::looks_sound,
 };
@@ -203,7 +203,7 @@ impl Parts {
 fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataError> {
     match dataset.open(index).and_then(|file| looks_sound(file, channels)) {
         Ok(true) => Ok(()),
-        _ => dataset.picture(index, channels, Orientation::Ignore).map(drop),
+        _ => dataset.picture(index, &Decoding::new(channels, Orientation::Ignore)).map(drop),
     }
 }
 

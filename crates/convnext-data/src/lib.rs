@@ -1,7 +1,7 @@
 //! Image decoding, transforms, data sets and loaders for ConvNeXt V2: files in, plain buffers out.
 //!
-//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 bit, of as many channels
-//!   as the model takes);
+//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 or 16 bit, of as many channels
+//!   as the model takes), and [`find_range`] says which values of deep files are black and white;
 //! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
 //!   that a model sees;
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
@@ -17,7 +17,6 @@
 
 mod archive;
 mod augment;
-mod bands;
 mod cache;
 mod class_folders;
 mod class_name;
@@ -25,6 +24,7 @@ mod corrupt;
 mod crop;
 mod dataset;
 mod decode;
+mod decoding;
 #[cfg(test)]
 mod distributions;
 mod division;
@@ -33,6 +33,8 @@ mod epoch;
 mod error;
 mod facts;
 mod files;
+mod format;
+mod gif;
 mod grey;
 mod ground_truth;
 mod header_check;
@@ -51,12 +53,16 @@ mod partial_file;
 mod parts;
 mod paths;
 mod picture;
+mod png_end;
+mod range;
 mod resample;
+mod samples;
 mod selection;
 mod shards;
 mod split;
 mod storage;
 mod survey;
+mod tiff_file;
 mod transform;
 mod tree;
 
@@ -66,7 +72,8 @@ pub use class_name::canonical_name;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;
 pub use dataset::Dataset;
-pub use decode::decode;
+pub use decode::{decode, decode_as};
+pub use decoding::Decoding;
 pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use facts::Channels;
@@ -81,7 +88,9 @@ pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use parts::Split;
 pub use picture::Picture;
+pub use range::{ChannelValues, FoundRange, LEAST_LEVELS, RangeChoice, find_range, levels_used};
 pub use resample::{Region, resize, resize_with};
+pub use samples::SampleType;
 pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use convnext_core::{Preprocessing, Seed};
 
 use crate::{
-    Cache, CorruptFile, DataError, Dataset, LabelMix, Mixing, OnCorrupt, Orientation, TrainTransform,
+    Cache, CorruptFile, DataError, Dataset, Decoding, LabelMix, Mixing, OnCorrupt, Orientation,
+    TrainTransform,
     cache::PictureCache,
     corrupt::CorruptFiles,
     epoch::{EpochBatches, Shared},
@@ -68,6 +69,14 @@ impl Transform {
         match self {
             Self::Train(train) => train.channels(),
             Self::Evaluation(preprocessing) => preprocessing.channels(),
+        }
+    }
+
+    /// What files are decoded to.
+    fn decoding(&self, orientation: Orientation) -> Decoding {
+        match self {
+            Self::Train(train) => train.decoding(orientation),
+            Self::Evaluation(preprocessing) => Decoding::of(preprocessing, orientation),
         }
     }
 
@@ -143,8 +152,10 @@ impl Loader {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let cache = PictureCache::open(&config.cache, &dataset, transform.channels(), config.orientation)?;
-        let shared = Shared { dataset, transform, config, cache, corrupt: CorruptFiles::default() };
+        let decoding = transform.decoding(config.orientation);
+        let cache = PictureCache::open(&config.cache, &dataset, &decoding)?;
+        let corrupt = CorruptFiles::default();
+        let shared = Shared { dataset, transform, decoding, config, cache, corrupt };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -1,9 +1,9 @@
 //! Pictures that a camera stored lying on their side.
 
-use image::metadata::Orientation as Turn;
+use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::Picture;
+use crate::{Picture, picture::Levels};
 
 /// What to do with the orientation that a camera wrote into the EXIF data of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,29 @@ pub enum Orientation {
     Honour,
     /// Take the pixels as they are stored, as most Python pipelines do.
     Ignore,
+}
+
+/// The turn that a file names in its EXIF data or, without these, in its XMP data, as Pillow reads it.
+pub(crate) fn stored_turn(decoder: &mut impl ImageDecoder) -> ImageResult<Turn> {
+    let exif = decoder.exif_metadata()?;
+    if let Some(turn) = exif.as_deref().and_then(turn_of_exif) {
+        return Ok(turn);
+    }
+    let xmp = decoder.xmp_metadata()?;
+    Ok(xmp.as_deref().and_then(turn_of_xmp).unwrap_or(Turn::NoTransforms))
+}
+
+/// The turn of EXIF data, with or without the header that they have in JPEG files and many programs write elsewhere.
+fn turn_of_exif(exif: &[u8]) -> Option<Turn> {
+    Turn::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+}
+
+/// The turn of XMP data: `tiff:Orientation="6"` or `<tiff:Orientation>6<`.
+pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
+    const KEY: &[u8] = b"tiff:Orientation";
+    let rest = &xmp[memchr::memmem::find(xmp, KEY)? + KEY.len()..];
+    let digit = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"))?.first()?;
+    Turn::from_exif(digit.checked_sub(b'0')?)
 }
 
 /// The picture turned upright. (`image` turns pictures of up to four channels only.)
@@ -32,14 +55,23 @@ pub(crate) fn turned(picture: Picture, turn: Turn) -> Picture {
         Turn::Rotate270FlipH => &|x, y| (right - y, bottom - x),
     };
     let (width, height) = if lies_on_its_side(turn) { (height, width) } else { (width, height) };
-    let mut bytes = Vec::with_capacity(picture.bytes().len());
-    for y in 0..height {
-        for x in 0..width {
-            let (x, y) = stored(x, y);
-            bytes.extend_from_slice(picture.pixel(x, y));
-        }
+    let (channels, stored_width) = (picture.channels(), picture.width());
+    let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let places = || places().map(|(x, y)| stored(x, y)).map(|(x, y)| y * stored_width + x);
+    let levels: Levels = match picture.levels() {
+        Levels::Eight(levels) => pixels_at(levels, channels, places()).into(),
+        Levels::Sixteen(levels, _) => pixels_at(levels, channels, places()).into(),
+    };
+    Picture::from_parts(width, height, channels, levels)
+}
+
+/// The pixels with these numbers.
+fn pixels_at<T: Copy>(levels: &[T], channels: usize, places: impl Iterator<Item = usize>) -> Vec<T> {
+    let mut moved = Vec::with_capacity(levels.len());
+    for place in places {
+        moved.extend_from_slice(&levels[place * channels..][..channels]);
     }
-    Picture::from_parts(width, height, picture.channels(), bytes)
+    moved
 }
 
 /// Whether width and height change places.
@@ -52,6 +84,18 @@ mod tests {
     use image::{DynamicImage, RgbImage};
 
     use super::*;
+
+    #[test]
+    fn turns_are_found_with_and_without_a_header() {
+        // The header of a little-endian TIFF file and a directory with one entry: the orientation, 6.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        assert_eq!(turn_of_exif(exif), Some(Turn::Rotate90));
+        assert_eq!(turn_of_exif(&[&b"Exif\0\0"[..], exif].concat()), Some(Turn::Rotate90));
+        assert_eq!(turn_of_exif(b"Exif\0\0"), None);
+        assert_eq!(turn_of_xmp(b"<x tiff:Orientation=\"8\"/>"), Some(Turn::Rotate270));
+        assert_eq!(turn_of_xmp(b"<tiff:Orientation>3</tiff:Orientation>"), Some(Turn::Rotate180));
+        assert_eq!(turn_of_xmp(b"<tiff:Orientation>9</tiff:Orientation>"), None);
+    }
 
     #[test]
     fn turns_are_those_of_image_for_any_number_of_channels() {
@@ -67,6 +111,9 @@ mod tests {
             for band in 0..3 {
                 assert_eq!(turned(picture.band(band), turn), upright.band(band), "{turn:?}");
             }
+            let deep = bytes.iter().map(|&level| u16::from(level) * 257).collect();
+            let deep = turned(Picture::deep(5, 4, 3, deep).unwrap(), turn);
+            assert_eq!((deep.is_deep(), deep.bytes()), (true, upright.bytes()), "{turn:?}");
         }
     }
 }

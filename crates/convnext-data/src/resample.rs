@@ -2,14 +2,14 @@
 
 use std::error::Error;
 
-use convnext_core::Interpolation;
+use convnext_core::{COLOURS, Interpolation};
 use fast_image_resize::{
     FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
-    pixels::{InnerPixel, U8, U8x3},
+    pixels::{InnerPixel, U8, U8x3, U16},
 };
 
-use crate::Picture;
+use crate::{Picture, picture::Levels};
 
 /// Pixels of the target that a filter reaches to each side.
 fn radius(interpolation: Interpolation) -> f64 {
@@ -162,9 +162,21 @@ fn reached(radius: f64, start: f64, length: f64, target: usize, side: usize) -> 
 fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
     let channels = picture.channels();
     // Each type of pixel takes ten seconds to build, so what is neither grey nor coloured goes band by band.
-    let convolved = match channels {
-        1 => convolve_as::<U8>(algorithm, picture, region, width, height),
-        3 => convolve_as::<U8x3>(algorithm, picture, region, width, height),
+    let convolved = match (picture.levels(), channels) {
+        (Levels::Eight(levels), 1 | COLOURS) => {
+            let mut convolved = vec![0; width * height * channels];
+            let done = match channels {
+                1 => convolve_as::<U8>(algorithm, levels, picture, region, &mut convolved, (width, height)),
+                _ => convolve_as::<U8x3>(algorithm, levels, picture, region, &mut convolved, (width, height)),
+            };
+            done.map(|()| Levels::from(convolved))
+        }
+        (Levels::Sixteen(levels, _), 1) => {
+            let mut convolved = vec![0_u16; width * height];
+            let (from, to) = (bytemuck::cast_slice(levels), bytemuck::cast_slice_mut(&mut convolved));
+            let done = convolve_as::<U16>(algorithm, from, picture, region, to, (width, height));
+            done.map(|()| Levels::from(convolved))
+        }
         _ => {
             let bands =
                 (0..channels).map(|band| convolve(algorithm, &picture.band(band), region, width, height));
@@ -172,30 +184,29 @@ fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usiz
         }
     };
     match convolved {
-        Ok(bytes) => Picture::from_parts(width, height, channels, bytes),
+        Ok(levels) => Picture::from_parts(width, height, channels, levels),
         // Both buffers hold what their sides promise and the region lies inside.
         Err(error) => unreachable!("{region:?} of {picture:?}: {error}"),
     }
 }
 
-/// [`convolve`] for pixels of a type that has as many channels.
+/// [`convolve`] for pixels of a type that has as many channels, from the bytes of the picture's levels to others.
 fn convolve_as<P: InnerPixel + PixelTrait>(
     algorithm: ResizeAlg,
+    levels: &[u8],
     picture: &Picture,
     region: Region,
-    width: usize,
-    height: usize,
-) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut bytes = vec![0; width * height * picture.channels()];
+    convolved: &mut [u8],
+    (width, height): (usize, usize),
+) -> Result<(), Box<dyn Error>> {
     let options = ResizeOptions::new()
         .resize_alg(algorithm)
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
     let (source_width, source_height) = (picture.width() as u32, picture.height() as u32);
-    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, picture.bytes())?;
-    let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, &mut bytes)?;
-    Resizer::new().resize_typed(&source, &mut target, &options)?;
-    Ok(bytes)
+    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, levels)?;
+    let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, convolved)?;
+    Ok(Resizer::new().resize_typed(&source, &mut target, &options)?)
 }
 
 #[cfg(test)]
@@ -234,6 +245,12 @@ mod tests {
                 for band in 0..channels {
                     assert_eq!(all.band(band), resize(&picture.band(band), region, width, height));
                 }
+                let deep = picture.bytes().iter().map(|&level| u16::from(level) * 257).collect();
+                let deep = resize(&Picture::deep(13, 9, channels, deep).unwrap(), region, width, height);
+                assert!(deep.is_deep());
+                // Both steps of the resizing round, to 8 bit or to 16.
+                let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 2;
+                assert!(deep.bytes().iter().zip(all.bytes()).all(near), "{channels} {width}x{height}");
             }
         }
     }

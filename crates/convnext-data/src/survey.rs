@@ -11,7 +11,8 @@ use std::{
     thread,
 };
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, ValueRange};
+use image::metadata::Orientation as Turn;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -22,7 +23,11 @@ pub use self::{
 };
 use self::{duplicates::Fingerprint, parts::Parts, sizes::SizeCounts};
 use crate::{
-    Channels, CorruptFile, DataError, Dataset, Orientation, decode::decode_with_facts, facts::Facts,
+    ChannelValues, Channels, CorruptFile, DataError, Dataset, Decoding, Orientation, Picture, SampleType,
+    decode::{samples, upright},
+    facts::Facts,
+    range::Counted,
+    samples::Samples,
 };
 
 /// How [`survey`] goes about it.
@@ -63,10 +68,15 @@ pub struct Survey {
     pub corrupt: Vec<CorruptFile>,
     /// Widths, heights and short sides; `None` when no image can be decoded.
     pub sizes: Option<Sizes>,
-    /// Number of images of each format, by content: JPEG, PNG, WebP, BMP or TIFF.
+    /// Number of images of each format, by content: JPEG, PNG, WebP, BMP, GIF or TIFF.
     pub formats: BTreeMap<String, usize>,
     /// Number of images by what their pixels are in the file.
     pub channels: BTreeMap<Channels, usize>,
+    /// Number of images by the type of their values.
+    pub types: BTreeMap<String, usize>,
+    /// The values of each channel, as many as were asked for: those of the deep images where there are any, else
+    /// those of 8 bit.
+    pub values: Vec<ChannelValues>,
     /// Images that lie on their side, stand on their head or are mirrored, by the orientation in their EXIF
     /// data. Pipelines that ignore it see them differently.
     pub turned: usize,
@@ -81,7 +91,7 @@ pub struct Survey {
 /// Reads and decodes every image of the parts of a data set, such as `("train", ...)` and `("val", ...)`, or
 /// of a single one. Classes of different parts are the same when their names are.
 ///
-/// Duplicates are images of the same size with the same 8 bit colours once they stand upright, told by a hash
+/// Duplicates are images of the same size with the same values once they stand upright, told by a hash
 /// of 128 bits (XXH3): copies, and copies in another format without loss, but not pictures that merely look alike.
 ///
 /// `progress` is called with the number of images done after each one, on the calling thread. At any time
@@ -102,6 +112,7 @@ pub fn survey(
     // Images are numbered with 32 bits, as those of a data set are.
     DataError::check(total < u32::MAX as usize, "number of images", total, "below 4294967295")?;
     let wanted = thumbnails::choose(&parts, options.thumbnails_per_class);
+    let kept = Counted::values_of_an_image(total);
 
     let mut totals = Totals { fingerprints: Vec::with_capacity(total), ..Totals::default() };
     let next = AtomicUsize::new(0);
@@ -110,15 +121,13 @@ pub fn survey(
         for _ in 0..options.threads.min(total) {
             let (sender, parts, wanted, next) = (sender.clone(), &parts, &wanted, &next);
             scope.spawn(move || {
-                loop {
-                    let image = next.fetch_add(1, Ordering::Relaxed);
-                    if image >= total
-                        || sender
-                            .send((image, Finding::of(parts, image, wanted[image], options.channels)))
-                            .is_err()
-                    {
+                let mut image = next.fetch_add(1, Ordering::Relaxed);
+                while image < total {
+                    let finding = Finding::of(parts, image, wanted[image], options.channels, kept);
+                    if sender.send((image, finding)).is_err() {
                         break;
                     }
+                    image = next.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
@@ -142,25 +151,31 @@ struct Decoded {
     width: usize,
     height: usize,
     facts: Facts,
+    counted: Counted,
     fingerprint: Fingerprint,
     thumbnail: Option<Thumbnail>,
 }
 
 impl Finding {
-    fn of(parts: &Parts, image: usize, with_thumbnail: bool, channels: usize) -> Self {
+    fn of(parts: &Parts, image: usize, with_thumbnail: bool, channels: usize, kept: usize) -> Self {
         let (dataset, index) = parts.dataset(image);
         let mut bytes = 0;
         let decoded = dataset.read(index).and_then(|file| {
             bytes = file.len() as u64;
-            decode_with_facts(&file, "", channels, Orientation::Honour)
+            let (samples, facts) = samples(&file, "", channels, false)?;
+            let mut counted = Counted::default();
+            counted.add(&samples, kept);
+            let picture = shown(samples, facts, &counted)?;
+            Ok((picture, facts, counted))
         });
         let image = match decoded {
-            Ok((picture, facts)) => Ok(Decoded {
+            Ok((picture, facts, counted)) => Ok(Decoded {
                 width: picture.width(),
                 height: picture.height(),
                 facts,
-                fingerprint: duplicates::fingerprint(&picture),
+                fingerprint: duplicates::fingerprint(&picture, &counted),
                 thumbnail: with_thumbnail.then(|| Thumbnail::of(&picture, parts.describe(image))),
+                counted,
             }),
             Err(error) => {
                 let name = dataset.name(index);
@@ -171,6 +186,17 @@ impl Finding {
     }
 }
 
+/// The picture of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
+/// would show it.
+fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Picture, DataError> {
+    let decoding = Decoding::new(samples.channels, Orientation::Honour);
+    let range = match samples.kind.is_deep() {
+        true => ValueRange::Deep(counted.limits()),
+        false => ValueRange::Unstated,
+    };
+    upright(samples, facts, &decoding.with_range(range))
+}
+
 /// What was found so far, in the order in which threads were done; sorted in the end.
 #[derive(Default)]
 struct Totals {
@@ -179,6 +205,9 @@ struct Totals {
     sizes: SizeCounts,
     formats: BTreeMap<String, usize>,
     channels: BTreeMap<Channels, usize>,
+    types: BTreeMap<SampleType, usize>,
+    eight: Counted,
+    deep: Counted,
     turned: usize,
     fingerprints: Vec<(Fingerprint, u32)>,
     thumbnails: Vec<(usize, Thumbnail)>,
@@ -192,7 +221,10 @@ impl Totals {
                 self.sizes.add(decoded.width, decoded.height);
                 *self.formats.entry(decoded.facts.format.to_owned()).or_default() += 1;
                 *self.channels.entry(decoded.facts.channels).or_default() += 1;
-                self.turned += usize::from(decoded.facts.turned);
+                self.turned += usize::from(decoded.facts.turn != Turn::NoTransforms);
+                *self.types.entry(decoded.facts.samples).or_default() += 1;
+                let deep = decoded.facts.samples.is_deep();
+                if deep { &mut self.deep } else { &mut self.eight }.join(decoded.counted);
                 self.fingerprints.push((decoded.fingerprint, image as u32));
                 self.thumbnails.extend(decoded.thumbnail.map(|thumbnail| (image, thumbnail)));
             }
@@ -210,6 +242,8 @@ impl Totals {
             sizes: self.sizes.finish(),
             formats: self.formats,
             channels: self.channels,
+            types: self.types.into_iter().map(|(kind, images)| (kind.to_string(), images)).collect(),
+            values: if self.deep.is_empty() { self.eight.finish() } else { self.deep.finish() },
             turned: self.turned,
             duplicates: duplicates::groups(self.fingerprints, parts),
             thumbnails: in_order(self.thumbnails),

@@ -1,12 +1,13 @@
 //! From a picture to the values that a model sees: `f32`, channel by channel, normalised.
 
-use convnext_core::{COLOURS, Interpolation, Preprocessing};
+use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ColorJitter, DataError, Orientation, Picture, RandAugment, RandomErasing, Region, TrainCrop,
+    ColorJitter, DataError, Decoding, Orientation, Picture, RandAugment, RandomErasing, Region, TrainCrop,
     crop::Square,
+    picture::Levels,
     resample::{Order, resize_in_order},
     resize_with,
 };
@@ -49,7 +50,7 @@ pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) 
     normalize(&crop_for_evaluation(picture, preprocessing), &preprocessing.mean, &preprocessing.std)
 }
 
-/// `(value / 255 - mean) / std` of every pixel, all values of the first channel first: shape
+/// `(value - mean) / std` of every pixel, whose levels are values in [0, 1], all values of the first channel first: shape
 /// `[channels, height, width]`. `mean` and `std` have a value for each channel.
 ///
 /// # Panics
@@ -57,11 +58,19 @@ pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) 
 pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
     let channels = picture.channels();
     assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
-    let mut values = Vec::with_capacity(picture.bytes().len());
+    let mut values = Vec::with_capacity(picture.width() * picture.height() * channels);
     for (channel, (mean, std)) in mean.iter().zip(std).enumerate() {
-        let table: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
-        let levels = picture.bytes()[channel..].iter().step_by(channels);
-        values.extend(levels.map(|&level| table[usize::from(level)]));
+        match picture.deep_levels() {
+            None => {
+                let table: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
+                let levels = picture.bytes()[channel..].iter().step_by(channels);
+                values.extend(levels.map(|&level| table[usize::from(level)]));
+            }
+            Some(levels) => {
+                let levels = levels[channel..].iter().step_by(channels);
+                values.extend(levels.map(|&level| (f32::from(level) / f32::from(u16::MAX) - mean) / std));
+            }
+        }
     }
     values
 }
@@ -88,6 +97,9 @@ pub struct TrainTransform {
     /// The filter that crops are resized with.
     #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
     pub interpolation: Interpolation,
+    /// Which values of the files become 0 and 1.
+    #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
+    pub range: ValueRange,
     /// Random rectangles of noise.
     pub erasing: Option<RandomErasing>,
 }
@@ -107,7 +119,13 @@ impl TrainTransform {
         self.finish(square, rng)
     }
 
-    /// Decodes a file and gives nearly what [`Self::apply`] gives, with the same random choices.
+    /// What files are decoded to.
+    pub fn decoding(&self, orientation: Orientation) -> Decoding {
+        Decoding::new(self.channels(), orientation).with_range(self.range.clone())
+    }
+
+    /// Decodes a file, as [`Self::decoding`] says, and gives nearly what [`Self::apply`] gives, with the same random
+    /// choices.
     ///
     /// A JPEG file in colours is decoded at one to four eighths of its size, the fewest at which its crop still has
     /// `image_size` pixels on both sides. The values differ a little, by less than 2 levels of 255 on
@@ -120,11 +138,10 @@ impl TrainTransform {
         &self,
         bytes: &[u8],
         name: &str,
-        orientation: Orientation,
+        decoding: &Decoding,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let square =
-            self.crop.apply_to_file(bytes, name, self.channels(), orientation, self.square(), rng)?;
+        let square = self.crop.apply_to_file(bytes, name, decoding, self.square(), rng)?;
         Ok(self.finish(square, rng))
     }
 
@@ -159,7 +176,7 @@ impl TrainTransform {
     pub fn validate(&self) -> Result<(), DataError> {
         let probable = (0.0..=1.0).contains(&self.flip_probability);
         DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
-        check_common(self.image_size, &self.mean, &self.std)?;
+        check_common(self.image_size, &self.mean, &self.std, &self.range)?;
         let channels = self.channels();
         for (what, on, advice) in [
             ("RandAugment", self.rand_augment.is_some(), "--set augmentation.rand_augment=none"),
@@ -189,13 +206,14 @@ pub(crate) fn validate_preprocessing(preprocessing: &Preprocessing) -> Result<()
     if let Some(crop) = preprocessing.crop {
         DataError::check(crop > 0.0 && crop <= 1.0, "evaluation crop", crop, "above 0 and at most 1")?;
     }
-    check_common(preprocessing.image_size, &preprocessing.mean, &preprocessing.std)
+    let Preprocessing { image_size, mean, std, range, .. } = preprocessing;
+    check_common(*image_size, mean, std, range)
 }
 
 /// The largest side of a model's input; a larger one is a slip of the finger.
 const MAX_IMAGE_SIZE: usize = 16_384;
 
-fn check_common(image_size: usize, mean: &[f32], std: &[f32]) -> Result<(), DataError> {
+fn check_common(image_size: usize, mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), DataError> {
     let sensible = (1..=MAX_IMAGE_SIZE).contains(&image_size);
     DataError::check(sensible, "image size", image_size, &format!("between 1 and {MAX_IMAGE_SIZE}"))?;
     let channels = mean.len();
@@ -206,7 +224,10 @@ fn check_common(image_size: usize, mean: &[f32], std: &[f32]) -> Result<(), Data
     let finite = mean.iter().all(|value| value.is_finite());
     DataError::check(finite, "mean of the channels", format!("{mean:?}"), "finite")?;
     let positive = std.iter().all(|&value| value.is_finite() && value > 0.0);
-    DataError::check(positive, "standard deviation of the channels", format!("{std:?}"), "above 0")
+    DataError::check(positive, "standard deviation of the channels", format!("{std:?}"), "above 0")?;
+    let sensible = range.validate(channels).is_ok();
+    let expected = "two finite numbers, the lower one first, for each channel or once for all";
+    DataError::check(sensible, "value range", range.in_words(), expected)
 }
 
 /// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
@@ -217,13 +238,23 @@ fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
 /// The picture with left and right exchanged.
 fn mirror(picture: Picture) -> Picture {
     let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
-    let mut bytes = picture.into_bytes();
-    for row in bytes.chunks_exact_mut(width * channels) {
-        // All bytes change places, then those of each pixel back.
-        row.reverse();
-        row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
+    let mut levels = picture.into_levels();
+    match &mut levels {
+        Levels::Eight(levels) => mirror_rows(levels, width, channels),
+        Levels::Sixteen(levels, rounded) => {
+            rounded.take();
+            mirror_rows(levels, width, channels);
+        }
     }
-    Picture::from_parts(width, height, channels, bytes)
+    Picture::from_parts(width, height, channels, levels)
+}
+
+fn mirror_rows<T>(levels: &mut [T], width: usize, channels: usize) {
+    for row in levels.chunks_exact_mut(width * channels) {
+        // All values change places, then those of each pixel back.
+        row.reverse();
+        row.chunks_exact_mut(channels).for_each(<[T]>::reverse);
+    }
 }
 
 #[cfg(test)]

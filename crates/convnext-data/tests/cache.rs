@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use convnext_core::{Interpolation, Seed, imagenet_mean, imagenet_std};
+use convnext_core::{Interpolation, Seed, ValueRange, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop, TrainTransform,
     Transform, open_unlabelled, pack,
@@ -80,6 +80,7 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         mean: imagenet_mean(3),
         std: imagenet_std(3),
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
     });
     let config = LoaderConfig {
         batch_size: 7,

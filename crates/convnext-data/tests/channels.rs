@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::{fs, path::Path};
 
-use convnext_core::{Interpolation, Preprocessing, Seed};
+use convnext_core::{Interpolation, Preprocessing, Seed, ValueRange};
 use convnext_data::{
     Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
     RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -51,6 +51,7 @@ fn transform(channels: std::ops::Range<usize>, crop: TrainCrop) -> TrainTransfor
         mean: MEAN[channels.clone()].to_vec(),
         std: STD[channels].to_vec(),
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }

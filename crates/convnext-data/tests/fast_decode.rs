@@ -5,10 +5,10 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Interpolation, Purpose, Seed};
+use convnext_core::{Interpolation, Purpose, Seed, ValueRange};
 use convnext_data::{
-    Batch, Cache, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform, Transform, decode,
-    open_unlabelled,
+    Batch, Cache, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform,
+    Transform, decode, open_unlabelled,
 };
 
 /// Kinds of files that can be decoded at a smaller size.
@@ -34,6 +34,7 @@ fn transform(image_size: usize) -> TrainTransform {
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }
@@ -43,7 +44,7 @@ fn both(bytes: &[u8], size: usize, orientation: Orientation, sample: u64) -> [Re
     [false, true].map(|fast| {
         let mut rng = Seed(4).stream(Purpose::Augmentation, 0, sample);
         let values = match fast {
-            true => transform(size).apply_to_file(bytes, "x.jpg", orientation, &mut rng),
+            true => transform(size).apply_to_file(bytes, "x.jpg", &Decoding::new(3, orientation), &mut rng),
             false => {
                 decode(bytes, "x.jpg", 3, orientation).map(|whole| transform(size).apply(&whole, &mut rng))
             }

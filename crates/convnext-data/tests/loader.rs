@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use convnext_core::{Interpolation, Preprocessing, Purpose, Seed, imagenet_mean, imagenet_std};
+use convnext_core::{Interpolation, Preprocessing, Purpose, Seed, ValueRange, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
     RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -38,6 +38,7 @@ fn training() -> Transform {
         mean: imagenet_mean(3),
         std: imagenet_std(3),
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
         erasing: None,
     })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Orientation, Picture, Split, open_for_evaluation, open_labelled, open_part,
+    DataError, Dataset, Decoding, Orientation, Picture, Split, open_for_evaluation, open_labelled, open_part,
     open_parts, open_unlabelled,
 };
 use flate2::{Compression, write::GzEncoder};
@@ -47,7 +47,9 @@ fn packed(data: &Path) -> [PathBuf; 3] {
 /// Label and first pixel value of every image.
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, 3, Orientation::Honour).unwrap().bytes()[0]))
+        .map(|i| {
+            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+        })
         .collect()
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, DataError, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
+    Cache, DataError, Dataset, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
     open_for_evaluation, open_labelled, open_unlabelled, pack,
 };
 use tempfile::TempDir;
@@ -56,7 +56,9 @@ fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: usize) {
 
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, 3, Orientation::Honour).unwrap().bytes()[0]))
+        .map(|i| {
+            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+        })
         .collect()
 }
 
@@ -364,7 +366,7 @@ fn corrupt_images_in_shards_are_replaced() {
     let seen = samples(&dataset, 2, 0).unwrap();
     assert_eq!(seen.len(), 181);
     assert!(!seen.contains(&180));
-    let text = message(dataset.picture(180, 3, Orientation::Honour));
+    let text = message(dataset.picture(180, &Decoding::new(3, Orientation::Honour)));
     assert!(text.contains("x.tar: bad.png is not a readable image"), "{text}");
 }
 

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    Batch, LabelMix, LabelledData, Loader, OnCorrupt, Orientation, Transform, crop_for_evaluation,
+    Batch, Decoding, LabelMix, LabelledData, Loader, OnCorrupt, Orientation, Transform, crop_for_evaluation,
     open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::evaluation::evaluate_batches;
 use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::Resolved;
+use crate::run_settings::{Resolved, said};
 use crate::{
     FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
     RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from, train,
@@ -133,7 +133,7 @@ pub fn finetune(
     if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let preprocessing = settings.preprocessing(size, config.input_channels)?;
+    let (preprocessing, why) = settings.preprocessing(size, config.input_channels, &train_data)?;
     let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
     let mut lesson =
         settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
@@ -159,7 +159,7 @@ pub fn finetune(
         model = start_from(model, path, &classes)?;
     }
     observer.start(&format!(
-        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}",
+        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}{}",
         config.name,
         if settings.init.is_some() { "from weights" } else { "from scratch" },
         train_data.len(),
@@ -168,8 +168,8 @@ pub fn finetune(
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
         in_lines(&recipe.reasons),
+        in_lines(&said(why)),
     ));
-    let preprocessing = Preprocessing::for_size(size, config.input_channels);
     let reading = Reading {
         batch_size: recipe.training.batch_size,
         threads: settings.threads,
@@ -275,8 +275,8 @@ impl Classification {
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");
             let preprocessing = &self.metadata.preprocessing;
-            let picture =
-                images.dataset().picture(mistake.sample, preprocessing.channels(), self.orientation)?;
+            let decoding = Decoding::of(preprocessing, self.orientation);
+            let picture = images.dataset().picture(mistake.sample, &decoding)?;
             crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }

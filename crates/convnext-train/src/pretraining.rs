@@ -7,12 +7,12 @@ use convnext_core::{
     ClassNames, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Dataset, Orientation, Transform};
+use convnext_data::{Batch, Dataset, Decoding, Orientation, Transform};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::Resolved;
+use crate::run_settings::{Resolved, said};
 use crate::{
     Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
     TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
@@ -68,7 +68,7 @@ pub fn pretrain(
     if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
         recipe = recipe.with_batch(batch);
     }
-    let preprocessing = settings.preprocessing(size, config.encoder.input_channels)?;
+    let (preprocessing, why) = settings.preprocessing(size, config.encoder.input_channels, &dataset)?;
     let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
     let mut lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
@@ -88,13 +88,14 @@ pub fn pretrain(
         model = start_from(model, path, &ClassNames::default())?;
     }
     observer.start(&format!(
-        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}",
+        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}{}",
         config.encoder.name,
         dataset.len(),
         grid.patches(),
         lesson.schedule.total_steps,
         recipe.training.batch_size * recipe.training.accumulate,
         in_lines(&recipe.reasons),
+        in_lines(&said(why)),
     ));
     let task = Pretraining {
         grid,
@@ -153,10 +154,10 @@ impl Task for Pretraining {
         let Some(folder) = pictures else { return Ok(Measured::default()) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
-            let channels = self.metadata.preprocessing.channels();
-            let Ok(picture) = self.dataset.picture(sample, channels, self.orientation) else { continue };
-            let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
             let preprocessing = &self.metadata.preprocessing;
+            let decoding = Decoding::of(preprocessing, self.orientation);
+            let Ok(picture) = self.dataset.picture(sample, &decoding) else { continue };
+            let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
             let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
         }

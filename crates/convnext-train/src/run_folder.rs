@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use convnext_core::ValueRange;
 use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -262,6 +263,20 @@ pub(crate) fn recorded_batch(run: &Path) -> Result<Option<usize>, TrainError> {
     let config = read_config(&run.join(CONFIG_FILE))?;
     let batch = config.as_ref().and_then(|config| config.get("recipe")?.get("training")?.get("batch_size"));
     Ok(batch.and_then(Value::as_integer).and_then(|batch| usize::try_from(batch).ok()))
+}
+
+/// The range of values of the run in this folder; `None` when there is no run yet.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when its configuration is damaged.
+pub(crate) fn recorded_range(run: &Path) -> Result<Option<ValueRange>, TrainError> {
+    let path = run.join(CONFIG_FILE);
+    let Some(config) = read_config(&path)? else { return Ok(None) };
+    // Runs that know no range have none.
+    let range = config.get("preprocessing").and_then(|preprocessing| preprocessing.get("range"));
+    let Some(range) = range else { return Ok(Some(ValueRange::Unstated)) };
+    let bad = |error: toml::de::Error| TrainError::BadRun { path, why: format!("its range: {error}") };
+    range.clone().try_into().map(Some).map_err(bad)
 }
 
 fn read_summary(path: &Path) -> Result<Option<Summary>, TrainError> {

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Preprocessing, Seed};
+use convnext_core::{ConfigError, Preprocessing, Seed, ValueRange};
 use convnext_data::{
-    BackgroundCheck, Cache, Dataset, HeaderCheck, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
-    Transform, check_headers,
+    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, Loader, LoaderConfig, Mixing, OnCorrupt,
+    Orientation, RangeChoice, Transform, check_headers, find_range,
 };
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
-use crate::run_folder::recorded_batch;
+use crate::run_folder::{recorded_batch, recorded_range};
 use crate::{
     CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe,
     read_metadata,
@@ -66,6 +66,10 @@ pub struct RunSettings {
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,
+    /// Which values of images with more than 8 bit are black and white, if it was said. What is really taken is
+    /// recorded.
+    #[serde(skip)]
+    pub range: Option<RangeChoice>,
 }
 
 fn is_off(on: &bool) -> bool {
@@ -86,6 +90,11 @@ fn is_f32(precision: &Precision) -> bool {
 
 fn precision_name<S: Serializer>(precision: &Precision, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(precision.name())
+}
+
+/// A remark as a list: none where there is nothing to say.
+pub(crate) fn said(remark: String) -> Vec<String> {
+    Some(remark).filter(|remark| !remark.is_empty()).into_iter().collect()
 }
 
 /// Images and schedule of a run, ready to go.
@@ -140,6 +149,7 @@ impl RunSettings {
             automatic_batch: false,
             precision: Precision::F32,
             checkpoint_every: CHECKPOINT_EVERY,
+            range: None,
         }
     }
 
@@ -148,18 +158,45 @@ impl RunSettings {
         if self.init.is_some() { Start::Weights } else { Start::Scratch }
     }
 
-    /// How images of this size and so many channels are prepared: as the weights to start from say, where there are any.
+    /// How images of this size and so many channels are prepared, and why so: as the weights to start from say, where
+    /// there are any. Which of the images' values are black and white was perhaps asked for, or is found in them; a run
+    /// that goes on has the range that it began with, unless it is asked for another.
     ///
     /// # Errors
-    /// [`TrainError::Io`] when the weights cannot be read.
+    /// [`TrainError::Io`] when the weights cannot be read, [`TrainError::BadRun`] when the folder of a run that goes on is
+    /// damaged, and those of [`find_range`].
     pub(crate) fn preprocessing(
         &self,
         image_size: usize,
         channels: usize,
-    ) -> Result<Preprocessing, TrainError> {
+        images: &Dataset,
+    ) -> Result<(Preprocessing, String), TrainError> {
         let start = self.init.as_deref().map(read_metadata).transpose()?;
-        let of_weights = start.as_ref().map(|metadata| &metadata.preprocessing);
-        Ok(Preprocessing::of_training(of_weights, image_size, channels))
+        let of_weights = start.map(|metadata| metadata.preprocessing);
+        let preprocessing = Preprocessing::of_training(of_weights.as_ref(), image_size, channels);
+        let stated = of_weights.map_or(ValueRange::Unstated, |preprocessing| preprocessing.range);
+        let FoundRange { range, why } = self.find_range(&stated, images, channels)?;
+        Ok((Preprocessing { range, ..preprocessing }, why))
+    }
+
+    /// The range of [`Self::preprocessing`].
+    fn find_range(
+        &self,
+        of_weights: &ValueRange,
+        images: &Dataset,
+        channels: usize,
+    ) -> Result<FoundRange, TrainError> {
+        if self.range.is_none()
+            && self.go_on != Continue::New
+            && let Some(range) = recorded_range(&self.out)?
+        {
+            let why = match &range {
+                ValueRange::Unstated => String::new(),
+                range => format!("range {}, as the run began", range.in_words()),
+            };
+            return Ok(FoundRange { range, why });
+        }
+        Ok(find_range(self.range.as_ref(), of_weights, images, channels, self.seed, self.threads)?)
     }
 
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.

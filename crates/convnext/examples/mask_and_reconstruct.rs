@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use convnext::Reconstructor;
 use convnext::core::{Mask, Seed};
-use convnext::data::{Orientation, open_pictures};
+use convnext::data::{Decoding, Orientation, open_pictures};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
@@ -18,8 +18,8 @@ fn main() -> anyhow::Result<()> {
     let out = arguments.next().context("name the picture to write")?;
 
     let reconstructor = Reconstructor::load(Path::new(&weights))?;
-    let picture =
-        open_pictures(&[image.into()])?.picture(0, reconstructor.channels(), Orientation::Honour)?;
+    let decoding = Decoding::of(reconstructor.preprocessing(), Orientation::Honour);
+    let picture = open_pictures(&[image.into()])?.picture(0, &decoding)?;
     let mask = Mask::random(reconstructor.grid()?, 0.6, Seed(0), 0, 0)?;
     let result = reconstructor.reconstruct(&picture, &mask)?;
     result.picture.save_png(Path::new(&out))?;

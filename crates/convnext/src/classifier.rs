@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{ClassNames, ConfigError, Preprocessing};
-use convnext_data::{Dataset, Orientation, Picture, open_pictures, prepare_for_evaluation};
+use convnext_data::{Dataset, Decoding, Orientation, Picture, open_pictures, prepare_for_evaluation};
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{Reading, TrainError, for_each_batch, load_classifier, log_probabilities};
 use serde::Serialize;
@@ -168,7 +168,8 @@ impl Classifier {
 
 /// Reads one picture for a network.
 pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Result<Picture, TrainError> {
-    Ok(open_pictures(&[path])?.picture(0, preprocessing.channels(), Orientation::Honour)?)
+    let decoding = Decoding::of(preprocessing, Orientation::Honour);
+    Ok(open_pictures(&[path])?.picture(0, &decoding)?)
 }
 
 /// Prepared pictures as one batch, `[N, channels, size, size]`.

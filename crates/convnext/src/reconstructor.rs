@@ -51,9 +51,9 @@ impl Reconstructor {
         self.objective
     }
 
-    /// Channels of the pictures.
-    pub fn channels(&self) -> usize {
-        self.preprocessing.channels()
+    /// How pictures are prepared.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
     }
 
     /// The patches of the pictures that the autoencoder was trained on.

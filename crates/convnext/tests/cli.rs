@@ -26,6 +26,7 @@ mod cli {
     mod embedding;
     mod evaluating;
     mod exporting;
+    mod files;
     mod finetuning;
     mod found_late;
     mod inspecting;
@@ -37,6 +38,7 @@ mod cli {
     mod preprocessing;
     mod pretraining;
     mod quickstarting;
+    mod ranges;
     mod recipes;
     mod reconstructing;
     mod resuming;

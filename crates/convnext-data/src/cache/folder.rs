@@ -1,7 +1,7 @@
 //! Decoded pictures in a folder.
 //!
-//! Two files for each data set and number of channels: `.pixels` has the pixels of all pictures, one after the other
-//! as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
+//! Two files for each data set, number of channels and range of values: `.pixels` has the pixels of all pictures, one
+//! after the other as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
 //! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk in another
 //! order, fits no check sum and is decoded again.
 
@@ -15,7 +15,9 @@ use std::{
     },
 };
 
-use crate::{DataError, Dataset, Orientation, Picture, storage::Stamp};
+use convnext_core::ValueRange;
+
+use crate::{DataError, Dataset, Decoding, Orientation, Picture, storage::Stamp};
 
 /// Raised when files are decoded to other pixels than before, within one version of the package.
 const DECODING: u32 = 2;
@@ -33,6 +35,20 @@ pub(crate) struct FolderCache {
     end: Mutex<u64>,
     /// Pictures are added: not after an error, and not while another process does.
     grows: AtomicBool,
+}
+
+/// Counts up when the same files become other pictures.
+const DECODER: u32 = 2;
+
+/// The bit of a width that says that there are two bytes a level. No picture that can be decoded is as wide.
+const DEEP: u32 = 1 << 31;
+
+/// What tells the pictures of one range from those of another; nothing for those of 8 bit.
+fn range_in_name(range: &ValueRange) -> String {
+    match range {
+        ValueRange::Unstated => String::new(),
+        range => format!("-{:08x}", crc32fast::hash(format!("{range:?}").as_bytes())),
+    }
 }
 
 /// Where the pixels of a sample are.
@@ -92,22 +108,19 @@ impl Slot {
 
 impl FolderCache {
     /// Opens or begins the cache of a data set.
-    pub(crate) fn open(
-        folder: &Path,
-        dataset: &Dataset,
-        channels: usize,
-        orientation: Orientation,
-    ) -> Result<Self, DataError> {
+    pub(crate) fn open(folder: &Path, dataset: &Dataset, decoding: &Decoding) -> Result<Self, DataError> {
         let failed = |path: &Path, source| DataError::io("open", path.display().to_string(), source);
         fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         // Another version may decode another way.
         let version = format!("{}.{DECODING}", env!("CARGO_PKG_VERSION"));
-        let turned = match orientation {
+        let turned = match decoding.orientation {
             Orientation::Honour => "upright",
             Orientation::Ignore => "stored",
         };
+        let (data, channels, range) =
+            (dataset.fingerprint(), decoding.channels, range_in_name(&decoding.range));
         let name =
-            folder.join(format!("pictures-{:08x}-{channels}-{turned}-v{version}", dataset.fingerprint()));
+            folder.join(format!("pictures-{data:08x}-{channels}-{turned}{range}-v{version}.{DECODER}"));
         let open = |ending: &str| {
             let path = PathBuf::from(format!("{}.{ending}", name.display()));
             let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -139,13 +152,18 @@ impl FolderCache {
         let mut bytes = [0; Slot::BYTES];
         self.slots.read_at(&mut bytes, (sample * Slot::BYTES) as u64).ok()?;
         let slot = Slot::from_bytes(&bytes, sample).filter(|slot| slot.stamp == stamp)?;
-        let (width, height) = (slot.width as usize, slot.height as usize);
-        let mut bytes = vec![0; width.checked_mul(height)?.checked_mul(self.channels)?];
+        let deep = slot.width & DEEP > 0;
+        let (width, height) = ((slot.width & !DEEP) as usize, slot.height as usize);
+        let levels = width.checked_mul(height)?.checked_mul(self.channels)?;
+        let mut bytes = vec![0; levels.checked_mul(if deep { 2 } else { 1 })?];
         self.pixels.read_at(&mut bytes, slot.offset).ok()?;
         if crc32fast::hash(&bytes) != slot.pixel_sum {
             return None;
         }
-        Picture::new(width, height, self.channels, bytes).ok()
+        match deep {
+            false => Picture::new(width, height, self.channels, bytes).ok(),
+            true => Picture::deep(width, height, self.channels, bytemuck::pod_collect_to_vec(&bytes)).ok(),
+        }
     }
 
     /// Keeps a picture. Where that fails, such as on a full disk, no more are kept.
@@ -153,14 +171,15 @@ impl FolderCache {
         if !self.grows.load(Ordering::Relaxed) {
             return;
         }
-        let bytes = picture.bytes();
+        let bytes = picture.levels().as_bytes();
         let offset = {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             let offset = *end;
             *end += bytes.len() as u64;
             offset
         };
-        let (width, height) = (picture.width() as u32, picture.height() as u32);
+        let depth = if picture.is_deep() { DEEP } else { 0 };
+        let (width, height) = (picture.width() as u32 | depth, picture.height() as u32);
         let slot = Slot { offset, stamp, width, height, pixel_sum: crc32fast::hash(bytes) };
         let written = self
             .pixels

@@ -38,7 +38,7 @@ impl MemoryCache {
         }
         // Others go on meanwhile; two threads that want the same picture both decode it.
         let picture = Arc::new(decode()?);
-        let bytes = picture.bytes().len() as u64;
+        let bytes = picture.levels().as_bytes().len() as u64;
         let mut kept = lock();
         if bytes <= self.limit - kept.bytes && !kept.pictures.contains_key(&sample) {
             kept.bytes += bytes;

@@ -6,9 +6,9 @@ mod memory;
 use std::{path::PathBuf, sync::Arc};
 
 use self::{folder::FolderCache, memory::MemoryCache};
-use crate::{DataError, Dataset, Orientation, Picture};
+use crate::{DataError, Dataset, Decoding, Picture};
 
-/// What a [`crate::Loader`] does with pictures that it has decoded: 8 bit for each channel, as large as in the file.
+/// What a [`crate::Loader`] does with pictures that it has decoded: 8 or 16 bit for each channel, as large as in the file.
 /// They are the same with and without a cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cache {
@@ -21,7 +21,7 @@ pub enum Cache {
         /// The most bytes of pixels that are kept.
         bytes: u64,
     },
-    /// Pictures are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel. They
+    /// Pictures are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel, two for deep ones. They
     /// serve the same data set later again, and an interrupted run leaves nothing wrong. A picture is decoded again
     /// when its file, or the archive around it, has another size or time of change. Loaders of other processes may
     /// read the same files at the same time, but only one adds to them.
@@ -37,24 +37,19 @@ pub(crate) enum PictureCache {
 }
 
 impl PictureCache {
-    /// The cache for a data set whose pictures have so many channels.
+    /// The cache for a data set whose pictures are decoded like this.
     ///
     /// # Errors
     /// [`DataError::Io`] when the folder cannot be made or its files cannot be opened.
-    pub(crate) fn open(
-        cache: &Cache,
-        dataset: &Dataset,
-        channels: usize,
-        orientation: Orientation,
-    ) -> Result<Self, DataError> {
+    pub(crate) fn open(cache: &Cache, dataset: &Dataset, decoding: &Decoding) -> Result<Self, DataError> {
         Ok(match cache {
             Cache::Off => Self::Off,
             Cache::Memory { bytes } => Self::Memory(MemoryCache::new(*bytes)),
-            Cache::Folder(folder) => Self::Folder(FolderCache::open(folder, dataset, channels, orientation)?),
+            Cache::Folder(folder) => Self::Folder(FolderCache::open(folder, dataset, decoding)?),
         })
     }
 
-    /// A picture of the data set, kept or decoded, of the channels that the cache was opened for.
+    /// A picture of the data set, kept or decoded as the cache was opened for.
     ///
     /// # Errors
     /// Those of [`Dataset::picture`].
@@ -62,10 +57,9 @@ impl PictureCache {
         &self,
         dataset: &Dataset,
         sample: usize,
-        channels: usize,
-        orientation: Orientation,
+        decoding: &Decoding,
     ) -> Result<Arc<Picture>, DataError> {
-        let decode = || dataset.picture(sample, channels, orientation);
+        let decode = || dataset.picture(sample, decoding);
         match self {
             Self::Off => decode().map(Arc::new),
             Self::Memory(cache) => cache.picture(sample, decode),

@@ -15,8 +15,10 @@ use image::metadata::Orientation as Turn;
 use libjpeg_turbo_rs::{Decoder, Image, JpegError, PixelFormat, ScalingFactor};
 
 use crate::{
-    Channels, DataError, Orientation, Picture, decode::check_size, facts::Facts, grey::grey,
-    orientation::turned,
+    Channels, DataError, Orientation, Picture, SampleType,
+    decode::check_size,
+    grey::grey,
+    samples::{Samples, Values},
 };
 use complete::{Layout, check_complete};
 pub(crate) use scaled::ScaledJpeg;
@@ -29,24 +31,13 @@ const FULL: u8 = 8;
 /// high at most.
 const MARGIN: usize = 64;
 
-/// Decodes a JPEG file to so many channels: greyscale and colours become one another, for other numbers
-/// there is no such file.
-pub(crate) fn decode(
-    bytes: &[u8],
-    name: &str,
-    channels: usize,
-    orientation: Orientation,
-) -> Result<(Picture, Facts), DataError> {
+/// The values of a JPEG file, grey or colours, the turn that makes them stand upright, and what they are in the file.
+pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels), DataError> {
     let unreadable = |why: String| DataError::decode(name, why);
     let mut jpeg = Jpeg::read(bytes).map_err(unreadable)?;
-    if channels != COLOURS && channels != 1 {
-        let found = if jpeg.channels == Channels::Greyscale { 1 } else { COLOURS };
-        return Err(DataError::Channels { name: name.to_owned(), expected: channels, found });
-    }
     let (width, height) = (jpeg.width as u32, jpeg.height as u32);
     check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
-    let turn = jpeg.turn(orientation);
-    let facts = Facts { format: "JPEG", channels: jpeg.channels, turned: turn != Turn::NoTransforms };
+    let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
     let picture = match jpeg.picture() {
         Err(damage) if can_be_passed_over(&damage) => {
             let picture = jpeg.rescued().map_err(|error| unreadable(in_words(error)))?;
@@ -61,13 +52,20 @@ pub(crate) fn decode(
         }
         read => read.map_err(|error| unreadable(in_words(error)))?,
     };
-    Ok((turned(of_channels(picture, channels), turn), facts))
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
+    let values = Values::Eight(picture.into_bytes());
+    Ok((
+        Samples { width, height, channels, meaning: shown, kind: SampleType::EIGHT_BIT, values },
+        turn,
+        meaning,
+    ))
 }
 
 /// Grey and colours made of each other.
 fn of_channels(picture: Picture, channels: usize) -> Picture {
     let (width, height) = (picture.width(), picture.height());
-    let bytes = match (picture.channels(), channels) {
+    let bytes: Vec<u8> = match (picture.channels(), channels) {
         (1, COLOURS) => picture.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
         (COLOURS, 1) => picture.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
         _ => return picture,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::parts::{Parts, SurveyedImage};
-use crate::Picture;
+use crate::{Picture, range::Counted};
 
 /// Images with the same size and the same pixels, two or more.
 ///
@@ -20,14 +20,18 @@ pub struct DuplicateGroup {
     pub crosses_classes: bool,
 }
 
-/// A hash of width and pixels.
+/// A hash of width, pixels and what of a deep image these are made of.
 pub(super) type Fingerprint = [u8; 16];
 
-pub(super) fn fingerprint(picture: &Picture) -> Fingerprint {
+pub(super) fn fingerprint(picture: &Picture, counted: &Counted) -> Fingerprint {
     let mut hash = Xxh3::new();
+    if picture.is_deep() {
+        let limits = counted.limits().into_iter().flatten();
+        limits.for_each(|limit| hash.update(&limit.to_le_bytes()));
+    }
     // Pixels alone are the same for 2x3 and 3x2 of one colour; with the width they tell the height.
     hash.update(&(picture.width() as u64).to_le_bytes());
-    hash.update(picture.bytes());
+    hash.update(picture.levels().as_bytes());
     hash.digest128().to_le_bytes()
 }
 

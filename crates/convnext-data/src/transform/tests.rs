@@ -1,4 +1,4 @@
-use convnext_core::{Interpolation, Purpose, Seed};
+use convnext_core::{Interpolation, Purpose, Seed, ValueRange};
 
 use super::*;
 use crate::Operation;
@@ -22,6 +22,7 @@ fn transform() -> TrainTransform {
         mean: vec![0.0; 3],
         std: vec![1.0; 3],
         interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
         erasing: None,
     }
 }
@@ -62,6 +63,32 @@ fn pictures_of_one_pixel_are_enlarged() {
     }
     let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
     assert_eq!(values.len(), 3 * 8 * 8);
+}
+
+/// Levels between two of 255 reach the network through cropping, flipping and resizing.
+#[test]
+fn deep_pictures_keep_their_levels_to_the_end() {
+    let levels = (0..64 * 64 * 3).map(|i| (20_000 + i * i % 257) as u16).collect();
+    let picture = Picture::deep(64, 64, 3, levels).unwrap();
+    let distinct = |values: Vec<f32>| {
+        assert!(values.iter().all(|value| (0.3..0.31).contains(value)), "{values:?}");
+        values.iter().map(|value| value.to_bits()).collect::<std::collections::HashSet<_>>().len()
+    };
+    assert!(distinct(prepare_for_evaluation(&picture, &plain(48, Some(0.875)))) > 50);
+    for crop in [transform().crop, TrainCrop::Padded { padding: 0 }] {
+        let transform = TrainTransform { image_size: 48, crop, flip_probability: 1.0, ..transform() };
+        let values = transform.apply(&picture, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
+        assert!(distinct(values) > 50);
+    }
+    // RandAugment works on 8 bit.
+    let rounded = Operation::Invert.apply(picture.clone(), [0; 3]);
+    assert!(!rounded.is_deep() && rounded.pixel(0, 0) == [255 - 78; 3]);
+    // Mirrored twice, it is what it was; what was rounded meanwhile is forgotten.
+    assert_eq!(picture.pixel(0, 0), [78; 3]);
+    let levels: Vec<u16> = (0..6).collect();
+    let small = Picture::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
+    assert_eq!(small.bytes(), [0, 10, 20, 30, 40, 50]);
+    assert_eq!(mirror(small).bytes(), [30, 40, 50, 0, 10, 20]);
 }
 
 #[test]

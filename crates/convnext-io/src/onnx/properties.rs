@@ -1,6 +1,6 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Interpolation, Preprocessing, WeightMetadata};
+use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange, WeightMetadata};
 
 use super::messages::Entry;
 use super::{OnnxOptions, OnnxOutput};
@@ -37,6 +37,9 @@ pub(super) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> se
         entry("interpolation", preprocessing.interpolation.name().to_owned()),
         entry("preprocessing", in_words(&preprocessing)),
     ];
+    if !preprocessing.range.is_unstated() {
+        properties.push(entry("range", serde_json::to_string(&preprocessing.range)?));
+    }
     if options.output == OnnxOutput::Logits && !metadata.classes.is_empty() {
         properties.push(entry("class_names", serde_json::to_string(&metadata.classes)?));
     }
@@ -62,8 +65,12 @@ fn in_words(preprocessing: &Preprocessing) -> String {
         Interpolation::Nearest => "the nearest pixel".to_owned(),
         other => format!("{} with antialiasing", other.name()),
     };
+    let scaled = match &preprocessing.range {
+        ValueRange::Unstated => "divide by 255".to_owned(),
+        range => format!("scale values of {} to 0 to 1, cutting off what lies outside", range.in_words()),
+    };
     format!(
-        "decode to {pixels}; {square} ({filter}); divide by 255; subtract mean and divide by std, \
-         channel by channel; order [batch, channels, height, width]"
+        "decode to {pixels}; {square} ({filter}); {scaled}; subtract mean and divide by std, channel by \
+         channel; order [batch, channels, height, width]"
     )
 }

@@ -45,7 +45,7 @@ impl AugmentationRecipe {
     /// The transform for images that are evaluated with this preprocessing: same size, channels, statistics and
     /// filter.
     pub fn transform(&self, preprocessing: &Preprocessing) -> TrainTransform {
-        let Preprocessing { image_size, mean, std, interpolation, .. } = preprocessing.clone();
+        let Preprocessing { image_size, mean, std, interpolation, range, .. } = preprocessing.clone();
         let crop = match self.small_padding {
             Some(padding) if image_size <= SMALL_IMAGE => TrainCrop::Padded { padding },
             _ => TrainCrop::RandomResized { scale: self.crop_scale, ratio: self.crop_ratio },
@@ -63,6 +63,7 @@ impl AugmentationRecipe {
             mean,
             std,
             interpolation,
+            range,
             erasing: is_on(self.random_erasing).map(|probability| RandomErasing { probability }),
         }
     }

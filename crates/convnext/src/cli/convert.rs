@@ -54,6 +54,13 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let mut weights = read_weights(&arguments.weights.file()?)?;
     let outputs = weights.metadata.kind.backbone().classes;
     weights.metadata.classes = arguments.class_names.read(outputs)?.unwrap_or(weights.metadata.classes);
+    let range = &weights.metadata.preprocessing.range;
+    if !range.is_unstated() {
+        log::warn!(
+            "no file of other programs says which values are black and white: scale images from {} to 0 to 1 yourself",
+            range.in_words()
+        );
+    }
     let written = write_converted(&arguments.out, &weights, naming)?;
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))

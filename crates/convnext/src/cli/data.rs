@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::core::Seed;
+use convnext::core::{Limits, Seed, limits_in_words};
 use convnext::data::{
-    Dataset, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions, open_parts, open_unlabelled,
-    pack, survey,
+    ChannelValues, Dataset, LEAST_LEVELS, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions,
+    open_parts, open_unlabelled, pack, survey,
 };
 use convnext::write_contact_sheet;
 use serde::Serialize;
@@ -36,6 +36,7 @@ enum DataCommand {
     after_help = "\
 Labelled data is looked at part by part, as `finetune` takes it by default, and what was taken for which part is said;
 --unlabelled looks at all images alike.
+Of images with more than 8 bit it says which values they use, and how many of 256 levels each --range leaves of them.
 Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
 Ends with code 1 when images cannot be read.
 
@@ -131,6 +132,7 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     bar.finish_and_clear();
     write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?;
     let taken: Vec<Taken> = checked.into_iter().map(|part| part.taken).collect();
+    warn_of_few_levels(&found);
     match arguments.json {
         true => print_json(&Checked { taken, found: &found })?,
         false => print_text(&format!("{}\nwrote {}", described(&found, &taken), arguments.out.display()))?,
@@ -221,6 +223,7 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
         let side = sizes.short_side;
         lines.push(format!("short sides from {} to {} pixels, median {}", side.min, side.max, side.median));
     }
+    lines.extend(value_lines(found));
     let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
     lines.push(format!(
         "{} groups of equal images, {across} of them across parts or classes",
@@ -232,6 +235,46 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     }
     lines.extend(found.corrupt.iter().map(|file| format!("cannot be read: {}: {}", file.name, file.why)));
     lines.join("\n")
+}
+
+/// The types of the values, and what of their range is used. Of images of 8 bit there is nothing to choose.
+fn value_lines(found: &Survey) -> Vec<String> {
+    let types: Vec<String> =
+        found.types.iter().map(|(kind, images)| format!("{} {kind}", thousands(*images as u64))).collect();
+    let mut lines = vec![format!("values: {}", types.join(", "))];
+    if is_eight_bit(found) {
+        let used: Vec<Limits> = found.values.iter().map(|values| [values.least, values.most]).collect();
+        lines[0].push_str(&format!(", from {}", limits_in_words(&used)));
+        return lines;
+    }
+    for (channel, values) in found.values.iter().enumerate() {
+        let ChannelValues { least, most, usual, levels_of_type, levels_of_data } = values;
+        lines.push(format!(
+            "  channel {channel}: {}; --range dtype leaves {levels_of_type} of 256 levels, --range data ({}) \
+             {levels_of_data}",
+            limits_in_words(&[[*least, *most]]),
+            limits_in_words(&[*usual]),
+        ));
+    }
+    lines
+}
+
+fn is_eight_bit(found: &Survey) -> bool {
+    found.types.keys().all(|kind| kind == "8-bit")
+}
+
+/// Warns where most of the range of the type is not used.
+fn warn_of_few_levels(found: &Survey) {
+    if is_eight_bit(found) {
+        return;
+    }
+    let fewest = found.values.iter().map(|values| values.levels_of_type).min();
+    if let Some(levels) = fewest.filter(|&levels| levels < LEAST_LEVELS) {
+        log::warn!(
+            "the whole range of the type leaves {levels} of 256 levels; train with --range data, as is the default for \
+             images of more than 8 bit, or with --range MIN,MAX"
+        );
+    }
 }
 
 fn run_pack(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {

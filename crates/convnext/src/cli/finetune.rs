@@ -156,6 +156,6 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
         FreezeName::Nothing => Freeze::Nothing,
         FreezeName::Encoder => Freeze::Encoder,
     };
-    let run = training.settings(data, init, threads);
+    let run = training.settings(data, init, threads)?;
     Ok((FinetuneJob { run, labels, freeze, model, recipe }, images))
 }

@@ -143,9 +143,12 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         metadata.preprocessing.image_size,
         backbone.input_channels
     );
-    let Preprocessing { mean, std, .. } = &metadata.preprocessing;
+    let Preprocessing { mean, std, range, .. } = &metadata.preprocessing;
     if (mean, std) != (&imagenet_mean(mean.len()), &imagenet_std(std.len())) {
         text.push_str(&format!("\nmean {mean:?}, standard deviation {std:?}"));
+    }
+    if !range.is_unstated() {
+        text.push_str(&format!("\nvalues from black to white: {}", range.in_words()));
     }
     match metadata.classes.0.as_slice() {
         [] => {}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convnext::data::{Orientation, Picture, open_pictures};
+use convnext::data::{Decoding, Picture, open_pictures};
 use convnext::io::VectorIndex;
 use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
 use serde::Serialize;
@@ -79,8 +79,8 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
         .with_precision(precision)
         .at_size(made.image_size);
     let pictures = PictureArguments { ignore_orientation: made.ignore_orientation };
-    let (channels, orientation) = (embedder.preprocessing().channels(), pictures.orientation());
-    let picture = open_pictures(std::slice::from_ref(&arguments.image))?.picture(0, channels, orientation)?;
+    let decoding = Decoding::of(embedder.preprocessing(), pictures.orientation());
+    let picture = open_pictures(std::slice::from_ref(&arguments.image))?.picture(0, &decoding)?;
     let vectors = embedder.embed(std::slice::from_ref(&picture))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
     let sources: Vec<PathBuf> = made.sources.iter().map(PathBuf::from).collect();
     let names = found.iter().map(|similar| index.names()[similar.index].as_str()).collect::<Vec<_>>();
-    let pictures = read(&sources, &names, channels, orientation);
+    let pictures = read(&sources, &names, &decoding);
     let answers: Vec<Answer> = (found.iter().zip(&names))
         .map(|(similar, name)| Answer { image: (*name).to_owned(), similarity: similar.similarity })
         .collect();
@@ -118,12 +118,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
 /// The pictures of these names, as far as they are still there. Images that could not be read have no vector, so that
 /// only names tell which is which.
-fn read(
-    sources: &[PathBuf],
-    names: &[&str],
-    channels: usize,
-    orientation: Orientation,
-) -> Vec<Option<Picture>> {
+fn read(sources: &[PathBuf], names: &[&str], decoding: &Decoding) -> Vec<Option<Picture>> {
     let Ok(pictures) = open_pictures(sources) else { return vec![None; names.len()] };
     let mut places: HashMap<&str, Option<usize>> = names.iter().map(|&name| (name, None)).collect();
     for index in 0..pictures.len() {
@@ -132,6 +127,6 @@ fn read(
         }
     }
     let place = |name: &str| places.get(name).copied().flatten();
-    let picture = |name: &&str| pictures.picture(place(name)?, channels, orientation).ok();
+    let picture = |name: &&str| pictures.picture(place(name)?, decoding).ok();
     names.iter().map(picture).collect()
 }

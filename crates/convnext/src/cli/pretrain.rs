@@ -128,5 +128,5 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     };
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.masking.image_size, patch, &mut recipe.reasons);
-    Ok((PretrainJob { run: training.settings(data, init, threads), model, recipe }, images))
+    Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{
-    COLOURS, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, WeightMetadata,
-    find_model,
+    COLOURS, LARGEST_IMAGE, Limits, MOST_BLOCKS, MOST_CHANNELS, ModelConfig, ModelSize, Seed, WeightMetadata,
+    are_sensible, find_model,
 };
-use convnext::data::{Cache, OnCorrupt, Orientation, is_collection};
+use convnext::data::{Cache, OnCorrupt, Orientation, RangeChoice, is_collection};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::{
     Continue, Given, Length, Reading, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
@@ -102,6 +102,49 @@ fn minutes(text: &str) -> Result<Duration, String> {
     let expected = || "expected a number of minutes, 0 or above".to_owned();
     let minutes = f64::from_str(text).map_err(|_| expected())?;
     Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
+}
+
+/// One of the values of `--range`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RangeName {
+    Data,
+    Dtype,
+    Limits(Limits),
+}
+
+fn range(text: &str) -> Result<RangeName, String> {
+    match text {
+        "data" => return Ok(RangeName::Data),
+        "dtype" => return Ok(RangeName::Dtype),
+        _ => {}
+    }
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    match numbers.as_deref() {
+        Ok(&[least, most]) if are_sensible(&[least, most]) => Ok(RangeName::Limits([least, most])),
+        _ => {
+            Err("expected MIN,MAX, two finite numbers of which the first is lower, or data, or dtype".into())
+        }
+    }
+}
+
+/// What the values of `--range` say together.
+///
+/// # Errors
+/// When a word stands beside other values.
+fn range_choice(names: &[RangeName]) -> anyhow::Result<Option<RangeChoice>> {
+    let limits = |name: &RangeName| match name {
+        RangeName::Limits(limits) => Some(*limits),
+        RangeName::Data | RangeName::Dtype => None,
+    };
+    Ok(match names {
+        [] => None,
+        [RangeName::Data] => Some(RangeChoice::Data),
+        [RangeName::Dtype] => Some(RangeChoice::Dtype),
+        names => match names.iter().map(limits).collect() {
+            Some(limits) => Some(RangeChoice::Limits(limits)),
+            None => bail!("--range data and --range dtype stand for all channels; give one of them alone"),
+        },
+    })
 }
 
 /// A share strictly between 0 and 1.
@@ -224,6 +267,11 @@ pub(crate) struct TrainingArguments {
     /// [default: that of the weights, or 3]
     #[arg(long, value_name = "N", value_parser = channels)]
     pub(crate) channels: Option<usize>,
+    /// Which values of images with more than 8 bit are black and white: `data` takes what the training images use,
+    /// `dtype` the whole range of their type (65535 of 16 bit, 1 of floats), MIN,MAX these values; repeated, one for
+    /// each channel [default: that of the weights, or data; images of 8 bit always use their whole range]
+    #[arg(long, value_name = "MIN,MAX|data|dtype", value_parser = range, allow_hyphen_values = true)]
+    pub(crate) range: Vec<RangeName>,
     /// Highest learning rate, absolute [default: that of the recipe]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) lr: Option<f64>,
@@ -391,9 +439,17 @@ impl TrainingArguments {
     }
 
     /// What every run needs to know.
-    pub(crate) fn settings(self, data: PathBuf, init: Option<PathBuf>, threads: usize) -> RunSettings {
+    ///
+    /// # Errors
+    /// When values of `--range` contradict each other.
+    pub(crate) fn settings(
+        self,
+        data: PathBuf,
+        init: Option<PathBuf>,
+        threads: usize,
+    ) -> anyhow::Result<RunSettings> {
         let epochs = self.epochs.map(|epochs| Length::Epochs(epochs as f64));
-        RunSettings {
+        Ok(RunSettings {
             data,
             out: self.out,
             init,
@@ -413,7 +469,8 @@ impl TrainingArguments {
             automatic_batch: matches!(self.batch_size, Some(BatchSize::Auto)),
             precision: self.machine.precision.into(),
             checkpoint_every: self.checkpoint_every,
-        }
+            range: range_choice(&self.range)?,
+        })
     }
 
     /// The backbone: that of the weights to start from, or the named one, for as many channels as were asked for.
@@ -458,6 +515,9 @@ mod tests {
         assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
         assert!(["0", "257", "x"].iter().all(|text| channels(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
+        let ranges = ["5", "1,1", "2,1", "nan,1", "0,inf", "0,1,2", "type", ""];
+        assert!(ranges.iter().all(|text| range(text).is_err()));
+        assert_eq!(range("-100,2.5"), Ok(RangeName::Limits([-100.0, 2.5])));
         assert!(["epochs", "=3"].iter().all(|text| setting(text).is_err()));
         assert!(model("giant").unwrap_err().contains("known models: atto"));
     }

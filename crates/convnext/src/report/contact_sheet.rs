@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use convnext_core::{Limits, limits_in_words};
 use convnext_data::{DuplicateGroup, Survey, SurveyedImage, Thumbnail};
 use maud::{Markup, html};
 
@@ -29,18 +30,29 @@ fn facts(survey: &Survey) -> Markup {
     let list = |counts: Vec<String>| counts.join(", ");
     let formats = survey.formats.iter().map(|(name, images)| format!("{images} {name}")).collect();
     let channels = survey.channels.iter().map(|(kind, images)| format!("{images} {}", kind.in_words()));
+    let types = survey.types.iter().map(|(kind, images)| format!("{images} {kind}"));
     html! {
         dl {
             dt { "images" } dd { (survey.images) ", of which " (readable) " can be read" }
             dt { "size of the files" } dd { (format!("{:.1} MiB", survey.bytes as f64 / MEBIBYTE)) }
             dt { "formats" } dd { (list(formats)) }
             dt { "pixels" } dd { (list(channels.collect())) }
+            dt { "values" } dd { (list(types.collect())) (values(survey)) }
             @if survey.turned > 0 {
                 dt { "turned by EXIF" }
                 dd { (survey.turned) " (pipelines that ignore it see them lying or mirrored)" }
             }
         }
     }
+}
+
+/// What the images use, where they have more than 8 bit.
+fn values(survey: &Survey) -> String {
+    if survey.types.keys().all(|kind| kind == "8-bit") {
+        return String::new();
+    }
+    let used: Vec<Limits> = survey.values.iter().map(|values| [values.least, values.most]).collect();
+    format!(", from {} (shown from black to white, image by image)", limits_in_words(&used))
 }
 
 /// Images of each class in each part.
