@@ -1,6 +1,6 @@
 use std::fs;
 
-use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, find_model};
+use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, ValueRange, find_model};
 
 use super::*;
 use crate::hub::HubConfig;
@@ -161,6 +161,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
                 mean: vec![0.25, 0.5, 0.75],
                 std: vec![0.5, 0.25, 0.125],
                 interpolation,
+                range: ValueRange::Unstated,
             };
             let mut original = weights(WeightKind::Classifier { model: model.clone() }, &["cat", "dog"]);
             original.metadata.preprocessing = own.clone();

@@ -174,7 +174,7 @@ fn every_prefix_is_found() {
         let origin = read_header(&path).unwrap().origin.unwrap();
         assert_eq!(origin.prefix, prefix.replace("_orig_mod.", ""));
     }
-    let fcmae = arrays_of(&WeightKind::Fcmae { fcmae: FcmaeConfig::new(small()) });
+    let fcmae = arrays_of(&of_paper(FcmaeConfig::new(small())));
     let (_folder, path) = foreign_file(&prefixed("module.", &fcmae));
     assert_eq!(read_weights(&path).unwrap().arrays, by_name(fcmae));
 }
