@@ -74,7 +74,7 @@ pub fn resize(picture: &Picture, region: Region, width: usize, height: usize) ->
     resize_with(Interpolation::Bicubic, picture, region, width, height)
 }
 
-/// [`resize`] with any filter of Pillow.
+/// [`resize`] with any filter of Pillow: the nearest pixels are the same, Lanczos is within 2 levels, others within 1.
 pub fn resize_with(
     interpolation: Interpolation,
     picture: &Picture,

@@ -92,7 +92,13 @@ fn resizing_with_every_filter_agrees_with_pillow() {
                 let (found, expected) = (resized.pixel(x, y), sheet.pixel(left + x, 70 * row + y));
                 (0..3).map(move |colour| found[colour].abs_diff(expected[colour]))
             });
-            let (most, allowed) = (most.max().unwrap(), u8::from(interpolation != Interpolation::Nearest));
+            // Lanczos overshoots most, and the result of the first step is rounded and cut off.
+            let allowed = match interpolation {
+                Interpolation::Nearest => 0,
+                Interpolation::Lanczos => 2,
+                _ => 1,
+            };
+            let most = most.max().unwrap();
             assert!(most <= allowed, "{interpolation:?}, {width} x {height}: {most} levels");
             left += width;
         }

@@ -36,20 +36,20 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let model = weights.metadata.kind.backbone().clone();
+    let ending = out.extension().and_then(|ending| ending.to_str());
+    if naming == Naming::Official && !matches!(ending, Some("safetensors" | "pt" | "pth" | "bin")) {
+        return Err(refuse("the official code reads files; end the name with .pt or .safetensors"));
+    }
     check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
     let metadata =
         WeightMetadata { kind: WeightKind::Classifier { model: model.clone() }, ..weights.metadata.clone() };
-    match out.extension().and_then(|ending| ending.to_str()) {
+    match ending {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
         _ => {
             let files = match naming {
-                Naming::Official => {
-                    return Err(refuse(
-                        "the official code reads files; end the name with .pt or .safetensors",
-                    ));
-                }
+                Naming::Official => Vec::new(),
                 Naming::Timm => vec![("config.json", config_files::timm(&metadata, &model))],
                 Naming::HuggingFace => vec![
                     ("config.json", config_files::transformers(&metadata, &model)),

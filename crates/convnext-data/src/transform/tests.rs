@@ -130,7 +130,7 @@ fn what_is_off_draws_nothing() {
         let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
         let (mut rng, mut plain) = (stream(), stream());
         let values = transform.apply(&picture, &mut rng);
-        let mut square = transform.crop.apply(&picture, 8, &mut plain);
+        let mut square = transform.crop.apply(&picture, transform.square(), &mut plain);
         if plain.random::<f64>() < 0.5 {
             square = mirror(square);
         }

@@ -118,7 +118,7 @@ fn where_a_value_comes_from_is_said() {
         .stderr(contains("--set masking.ratio=0.5 is not used: --mask-ratio 0.4"));
     bench.run(&format!("{PRETRAIN} --mask-ratio 0.5 --set masking.ratio=0.5 --out d")).success().stderr("");
     bench
-        .run(&format!("{PRETRAIN} --set training.epochs=3 --out e"))
+        .run(&format!("{PRETRAIN} --set training.epochs=300 --out e"))
         .success()
         .stderr(contains("--set training.epochs may not be used as it stands: --steps goes before it"));
 }

@@ -127,7 +127,10 @@ fn each_field_of_an_image_processor_counts() {
 fn the_same_values_in_other_words_train_the_same_weights() {
     let bench = bench();
     let file = "hf/preprocessor_config.json";
-    change(&bench, file, "", &json!({ "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25] }));
+    // Another size than that of the pictures, so that they are resized.
+    let size = json!({ "height": 48, "width": 48 });
+    let keys = json!({ "size": size, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25] });
+    change(&bench, file, "", &keys);
     let plain = train(&bench, "hf", "plain");
     change(&bench, file, "", &json!({ "do_rescale": false, "image_mean": 127.5, "image_std": [63.75] }));
     assert!(plain == train(&bench, "hf", "in-levels"));
