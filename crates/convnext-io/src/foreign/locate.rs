@@ -6,12 +6,7 @@ use std::ops::Bound;
 use super::dialect::Dialect;
 
 /// Parts of names under which an optimiser keeps values that have the shapes of the weights.
-const OF_TRAINING: [&str; 14] = [
-    "optimizer",
-    "optimizers",
-    "optim",
-    "optimizer_states",
-    "optimizer_state_dict",
+const OF_TRAINING: [&str; 9] = [
     "exp_avg",
     "exp_avg_sq",
     "max_exp_avg_sq",
@@ -22,6 +17,9 @@ const OF_TRAINING: [&str; 14] = [
     "grads",
     "lr_scheduler",
 ];
+
+/// How the keys of optimisers begin, whatever they keep.
+const OPTIMIZER: &str = "optim";
 
 /// Words in the names of averages over a training; a teacher is the average of its student.
 const AVERAGES: [&str; 5] = ["ema", "averaged", "average", "swa", "teacher"];
@@ -106,7 +104,7 @@ pub(super) fn is_average(name: &str) -> bool {
 
 /// Whether a name is of something that only an optimiser needs.
 pub(super) fn is_of_training(name: &str) -> bool {
-    name.split('.').any(|part| OF_TRAINING.contains(&part))
+    name.split('.').any(|part| part.starts_with(OPTIMIZER) || OF_TRAINING.contains(&part))
 }
 
 #[cfg(test)]
@@ -130,7 +128,7 @@ mod tests {
     #[test]
     fn averages_come_first_and_helpers_last() {
         assert_eq!(
-            stems(&["state_dict.module.", "state_dict_ema.module.", "optimizer."]),
+            stems(&["state_dict.module.", "state_dict_ema.module.", "optimizer.", "optimizer_ema."]),
             [of("state_dict_ema.module.", Role::Average), of("state_dict.module.", Role::Plain)]
         );
         assert_eq!(stems(&["student.", "teacher.backbone."])[0], of("teacher.backbone.", Role::Average));
