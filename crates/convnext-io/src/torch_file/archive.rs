@@ -17,7 +17,8 @@ use crate::IoError;
 /// The record that holds the structure.
 const PICKLE: &str = "data.pkl";
 
-/// The record that only programs have.
+/// The folder and the record that only programs have.
+const CODE: &str = "/code/";
 const TORCHSCRIPT: &str = "constants.pkl";
 
 /// Larger structures are refused; that of Huge with its optimiser has 0.2 MB, histories of losses may have 100.
@@ -57,10 +58,12 @@ impl Archive {
             let size = entry.uncompressed_size_hint();
             if entry.compression_method() != CompressionMethod::STORE || entry.compressed_size_hint() != size
             {
-                return Err(unsupported(
-                    path,
-                    format!("its record {name} is compressed; save it with torch.save"),
-                ));
+                return Err(match name.contains(CODE) {
+                    true => program(path),
+                    false => {
+                        unsupported(path, format!("its record {name} is compressed; save it with torch.save"))
+                    }
+                });
             }
             if size > file_size {
                 return Err(self::corrupt(path, format!("record {name} is larger than the file")));
@@ -73,9 +76,7 @@ impl Archive {
             unsupported(path, format!("it holds no {PICKLE}, so that torch.save did not write it"))
         })?;
         if records.contains_key(TORCHSCRIPT) {
-            let why =
-                "it is a program of torch.jit.save; save the state dict of the model that it was made from";
-            return Err(unsupported(path, why.to_owned()));
+            return Err(program(path));
         }
         let archive = Self { path: path.to_owned(), archive, records };
         archive.check_byte_order()?;
@@ -136,6 +137,12 @@ fn in_folder(all: BTreeMap<String, Record>) -> Option<BTreeMap<String, Record>> 
 
 fn corrupt(path: &Path, why: String) -> IoError {
     IoError::CorruptArchive { path: path.to_owned(), why }
+}
+
+/// TorchScript holds its tensors in objects of classes of its own.
+fn program(path: &Path) -> IoError {
+    let why = "it is a program of torch.jit.save; save the state dict of the model that it was made from";
+    unsupported(path, why.to_owned())
 }
 
 fn unsupported(path: &Path, why: String) -> IoError {
