@@ -85,6 +85,13 @@ impl Source {
                 self.wrong(1, "it is no UTF-8 text but UTF-16 or binary; save it as CSV in UTF-8".into())
             );
         }
+        if let Err(error) = std::str::from_utf8(bytes) {
+            let before = &bytes[..error.valid_up_to()];
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            return Err(
+                self.wrong(line, "it is no UTF-8 text, but perhaps Latin-1; save it as CSV in UTF-8".into())
+            );
+        }
         Ok(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
     }
 

@@ -83,9 +83,10 @@ pub(crate) fn find_folders(listing: &Listing, tree: &Tree<'_>) -> Result<Folders
     if are_classes(&named, &others) {
         return Ok(Folders { whole: Some(root.to_owned()), ..Folders::default() });
     }
-    let has_train = named.iter().any(Candidate::is_train_with_classes);
-    let has_other = named.iter().any(|part| part.split() != Some(Split::Train));
-    if !others.is_empty() && !(has_train && has_other) {
+    // What lies beside two parts is neither.
+    let two_parts = named.iter().any(Candidate::is_train_with_classes)
+        && named.iter().any(|part| part.split() != Some(Split::Train));
+    if !others.is_empty() && !two_parts {
         return Err(ambiguous(listing, root, &named, &others));
     }
     let mut folders = Folders::default();
@@ -207,8 +208,8 @@ fn ambiguous(listing: &Listing, root: &str, named: &[Candidate], others: &[Candi
         path: listing.name(root),
         found: format!("{parts} may be a part of the data or a class beside {others}"),
         advice: format!(
-            "if it is a part, {HOW_TO_NAME}, and move the other folders elsewhere; if it is a class, rename it or put all \
-             classes into a folder 'train'"
+            "if it is a part, {HOW_TO_NAME}, and move the other folders elsewhere or give the path of the part; if it is a \
+             class, rename it or put all classes into a folder 'train'"
         ),
     }
 }

@@ -83,6 +83,8 @@ fn delimiters_names_of_columns_ids_and_repeated_rows_are_understood() {
         "file_name;class\nall/0.png;a\nall/1.png;b\nall/2.png;b\n",
         "image\ttarget\nall/0.png\ta\n1\tb\n2\tb",
         "id,label\n0,a\nall/1,b\n2.png,b\n",
+        // From the folder of the file of labels on.
+        "path,label\ndata/all/0.png,a\ndata/all/1.png,b\n./data/all/2.png,b\n",
         "File,Label\n0.png,a\n\n,\n  \n0.png,a\n1.png,b,\n2.png,b\nall/2.png,b\n",
         &format!("filename,label\n0,a\n1,b\n{},b\n", absolute.display()),
         "path,label,width,set\n0.png,a,4,x\n1.png,b,4,train\n2.png, b ,4,y\n",
@@ -151,6 +153,9 @@ fn other_encodings_are_refused_and_letters_compared() {
         let message = open_for_evaluation(&data.images(), Some(&labels)).unwrap_err().to_string();
         assert!(message.contains("line 1: it is no UTF-8 text but UTF-16"), "{message}");
     }
+    let labels = data.labels(b"path,label\n0.png,a\n1.png,caf\xe9\n");
+    let message = open_for_evaluation(&data.images(), Some(&labels)).unwrap_err().to_string();
+    assert!(message.contains("line 3: it is no UTF-8 text, but perhaps Latin-1"), "{message}");
     fs::rename(data.images().join("all/0.png"), data.images().join("all/cafe\u{301}.png")).unwrap();
     let labels = data.labels("path,label\nall/caf\u{e9}.png,caf\u{e9}\nall/1.png,cafe\u{301} \n");
     let opened = open_for_evaluation(&data.images(), Some(&labels)).unwrap();

@@ -66,8 +66,9 @@ impl Columns {
     pub(super) fn of(text: &[u8]) -> Result<Self, String> {
         let mut best: Option<(usize, String)> = None;
         for delimiter in DELIMITERS {
-            let names = names(text, delimiter)?;
-            match Self::in_header(&names, delimiter) {
+            let header = header(text, delimiter)?;
+            let names: Vec<String> = header.iter().map(|name| plain(name)).collect();
+            match Self::in_header(&header, &names, delimiter) {
                 Ok(columns) => return Ok(columns),
                 Err(why) if best.as_ref().is_none_or(|(count, _)| names.len() > *count) => {
                     best = Some((names.len(), why));
@@ -78,8 +79,8 @@ impl Columns {
         Err(best.map(|(_, why)| why).unwrap_or_default())
     }
 
-    fn in_header(names: &[String], delimiter: u8) -> Result<Self, String> {
-        let (path, label) = (column(names, PATHS)?, column(names, LABELS)?);
+    fn in_header(header: &[String], names: &[String], delimiter: u8) -> Result<Self, String> {
+        let (path, label) = (column(header, names, PATHS)?, column(header, names, LABELS)?);
         let split = SPLITS.iter().find_map(|known| {
             let position = names.iter().position(|name| name == known)?;
             Some(if *known == SPLITS[0] {
@@ -97,24 +98,28 @@ pub(crate) fn is_header(line: &str) -> bool {
     Columns::of(line.as_bytes()).is_ok()
 }
 
-/// The names in the header: in lower case, `_` for what stands between words, and without the `s` of a plural.
-fn names(text: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
+/// The names in the first line.
+fn header(text: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter).has_headers(false).trim(Trim::All).from_reader(text);
-    let header = match reader.records().next() {
-        None => return Ok(Vec::new()),
-        Some(header) => header.map_err(|_| "its first line is no UTF-8 text".to_owned())?,
-    };
-    let plain = |name: &str| {
-        let name = name.to_lowercase().replace([' ', '-'], "_");
-        if name == "class" { name } else { name.strip_suffix('s').unwrap_or(&name).to_owned() }
-    };
-    // `class` is no plural, but `classes` is one.
-    Ok(header.iter().map(|name| plain(name).replace("classe", "class")).collect())
+    match reader.records().next() {
+        None => Ok(Vec::new()),
+        Some(Err(_)) => Err("its first line is no line of CSV".into()),
+        Some(Ok(header)) => Ok(header.iter().map(str::to_owned).collect()),
+    }
+}
+
+/// A name as it is compared: in lower case, with `_` for what stands between words, and not in the plural.
+fn plain(name: &str) -> String {
+    let name = name.to_lowercase().replace([' ', '-'], "_").replace("classes", "class");
+    match name.strip_suffix('s').filter(|singular| !singular.ends_with("clas")) {
+        Some(singular) => singular.to_owned(),
+        None => name,
+    }
 }
 
 /// The one column with a known name.
-fn column(names: &[String], known: [&[&str]; 2]) -> Result<usize, String> {
+fn column(header: &[String], names: &[String], known: [&[&str]; 2]) -> Result<usize, String> {
     let first = known[0][0];
     if let Some(position) = names.iter().position(|name| name == first) {
         return Ok(position);
@@ -128,13 +133,13 @@ fn column(names: &[String], known: [&[&str]; 2]) -> Result<usize, String> {
             [one, other, ..] => {
                 return Err(format!(
                     "the columns '{}' and '{}' could both be '{first}'; call the right one '{first}'",
-                    names[one], names[other]
+                    header[one], header[other]
                 ));
             }
         }
     }
     let others = known[0][1..].join(", ");
-    let found = if names.is_empty() { "is empty".into() } else { format!("has '{}'", names.join("', '")) };
+    let found = if header.is_empty() { "is empty".into() } else { format!("has '{}'", header.join("', '")) };
     Err(format!(
         "there is no column '{first}' (nor {others}); the first line must be a header, and it {found}"
     ))

@@ -17,13 +17,16 @@ use crate::{
 
 /// The images of a listing by what people write for them, in this order: the path below the data; below the only
 /// folder there is; below the folder of the file of labels; the same but for the Unicode form or a missing ending;
-/// the end of a path, such as the name alone, if only one image has it. Absolute paths may lead into the data.
+/// the end of a path, such as the name alone, if only one image has it; from the folder of the file of labels or the
+/// current one on. Absolute paths may lead into the data.
 pub(super) struct Lookup<'a> {
     listing: &'a Listing,
     /// Where paths may begin: the data, the folder that all images lie in, that of the file of labels.
     starts: Vec<String>,
     /// The data folder as absolute paths may have it.
     roots: Vec<PathBuf>,
+    /// Folders outside the data that paths may be relative to: that of the file of labels, and the current one.
+    bases: Vec<PathBuf>,
     /// Images by their names without endings, sorted: made when a path is not found as it is.
     names: OnceCell<Vec<(Cow<'a, str>, usize)>>,
 }
@@ -42,10 +45,12 @@ impl<'a> Lookup<'a> {
         if let Some(top) = only_folder(listing) {
             starts.push(format!("{top}/"));
         }
-        let mut roots = Vec::new();
+        let (mut roots, mut bases) = (Vec::new(), Vec::new());
         if let Storage::Folder(root) = &listing.storage {
             roots.extend(std::path::absolute(root));
             roots.extend(fs::canonicalize(root));
+            bases.extend(labels.parent().and_then(|folder| std::path::absolute(folder).ok()));
+            bases.extend(std::env::current_dir());
         }
         let own = fs::canonicalize(labels).ok().and_then(|labels| {
             let folder = labels.parent()?;
@@ -53,7 +58,7 @@ impl<'a> Lookup<'a> {
             (below != Path::new("")).then(|| format!("{}/", with_slashes(below)))
         });
         starts.extend(own.filter(|own| !starts.contains(own)));
-        Self { listing, starts, roots, names: OnceCell::new() }
+        Self { listing, starts, roots, bases, names: OnceCell::new() }
     }
 
     /// What the data is called.
@@ -65,19 +70,31 @@ impl<'a> Lookup<'a> {
     pub(super) fn find(&self, path: &str) -> Result<usize, NotFound> {
         let path = path.replace('\\', "/");
         let absolute = Path::new(&path).is_absolute();
-        let path = if absolute { self.below_root(&path).ok_or(NotFound::Absent)? } else { path };
-        let path = path.strip_prefix("./").unwrap_or(&path);
+        if absolute {
+            return self.find_below(&self.below_root(Path::new(&path)).ok_or(NotFound::Absent)?);
+        }
+        match self.find_below(path.strip_prefix("./").unwrap_or(&path)) {
+            Err(NotFound::Absent) => {
+                let below = self.bases.iter().find_map(|base| self.below_root(&base.join(&path)));
+                self.find_below(&below.ok_or(NotFound::Absent)?)
+            }
+            found => found,
+        }
+    }
+
+    /// The position of the image that a path below the data means.
+    fn find_below(&self, path: &str) -> Result<usize, NotFound> {
         // The first two starts never lead to two images, but the file's own folder may.
         let found: BTreeSet<usize> =
             self.starts.iter().filter_map(|start| self.position(&format!("{start}{path}"))).collect();
         self.only(found).unwrap_or_else(|| self.find_alike(path))
     }
 
-    /// An absolute path as a path below the data.
-    fn below_root(&self, path: &str) -> Option<String> {
+    /// An absolute path of a file as a path below the data.
+    fn below_root(&self, path: &Path) -> Option<String> {
         let below =
             |path: &Path| self.roots.iter().find_map(|root| path.strip_prefix(root).ok().map(with_slashes));
-        below(Path::new(path)).or_else(|| below(&fs::canonicalize(path).ok()?))
+        below(path).or_else(|| below(&fs::canonicalize(path).ok()?))
     }
 
     /// The position of an exact path.
