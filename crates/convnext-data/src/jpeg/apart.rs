@@ -55,7 +55,7 @@ fn end_of_scan(bytes: &[u8], mut position: usize) -> Option<usize> {
 }
 
 /// The most samples that one of these channels has in a block, across and down.
-fn finest<'a>(channels: &mut dyn Iterator<Item = &'a [u8; 3]>) -> Option<[u32; 2]> {
+fn finest(channels: &mut dyn Iterator<Item = &[u8; 3]>) -> Option<[u32; 2]> {
     let factors = channels.map(|channel| [u32::from(channel[1] >> 4), u32::from(channel[1] & 15)]);
     factors.reduce(|[a, b], [c, d]| [a.max(c), b.max(d)]).filter(|most| !most.contains(&0))
 }
