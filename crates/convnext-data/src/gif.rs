@@ -1,15 +1,18 @@
 //! The first picture of a GIF file, as Pillow shows it: transparency is dropped.
 
-use std::io::Cursor;
+use std::{io::Cursor, num::NonZeroU64};
 
 use convnext_core::COLOURS;
-use gif::{ColorOutput, DecodeOptions, DecodingError, Frame};
+use gif::{ColorOutput, DecodeOptions, DecodingError, Frame, MemoryLimit};
 
 use crate::{
     Channels, DataError, SampleType,
-    decode::check_size,
+    decode::{MAX_DECODED_BYTES, check_size},
     samples::{Samples, Values},
 };
+
+/// The most indices of a frame.
+const LIMIT: NonZeroU64 = NonZeroU64::new(MAX_DECODED_BYTES).unwrap();
 
 /// Reads the first picture.
 pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Samples, DataError> {
@@ -18,15 +21,14 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Samples, DataError> {
     options.set_color_output(ColorOutput::Indexed);
     // Frames may stick out of the screen; Pillow makes the screen larger.
     options.check_frame_consistency(false);
+    options.set_memory_limit(MemoryLimit::Bytes(LIMIT));
     let mut decoder = options.read_info(Cursor::new(bytes)).map_err(unreadable)?;
     let global = decoder.global_palette().map(<[u8]>::to_vec);
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
-    let frame = decoder.next_frame_info().map_err(unreadable)?;
+    let frame = decoder.read_next_frame().map_err(unreadable)?;
     let frame = frame.ok_or_else(|| DataError::decode(name, "the GIF file holds no picture"))?;
     let (width, height) = size(screen, frame);
     check_size(name, width as u32, height as u32, (width * height * COLOURS) as u64)?;
-    let frame = decoder.read_next_frame().map_err(unreadable)?;
-    let frame = frame.ok_or_else(|| DataError::decode(name, "the GIF file holds no picture"))?;
     let palette = frame.palette.clone().or(global).unwrap_or_else(greys);
     let indices = placed(frame, width, height);
     let colour = |&index: &u8| palette.get(COLOURS * usize::from(index)..).and_then(<[u8]>::first_chunk);

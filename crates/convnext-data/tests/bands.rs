@@ -175,11 +175,10 @@ fn other_numbers_of_channels_are_refused_by_name() {
 }
 
 #[test]
-fn bands_that_are_no_levels_and_damaged_files_are_refused() {
-    let floats = vec![0.5_f32; WIDTH * HEIGHT * 5];
-    let mut file = Bands::new(WIDTH, 5).file(&floats);
-    assert!(refused(&file, 5).contains("no whole numbers of 8 or 16 bit"), "{}", refused(&file, 5));
-    file = Bands::new(WIDTH, 5).file(&levels(5));
+fn bands_of_32_bit_are_read_and_damaged_files_are_refused() {
+    let wide = Bands::new(WIDTH, 5).file(&vec![0x6000_0000_u32; WIDTH * HEIGHT * 5]);
+    assert_eq!(read(&wide, 5).bytes(), [96; WIDTH * HEIGHT * 5]);
+    let file = Bands::new(WIDTH, 5).file(&levels(5));
     for length in [0, 1, 10, file.len() / 2, file.len() - 3] {
         let message = refused(&file[..length], 5);
         assert!(message.starts_with("fields/a.tif is not a readable image"), "{message}");

@@ -115,7 +115,7 @@ fn images_are_counted_per_class_and_part() {
     let corrupt: Vec<_> = found.corrupt.iter().map(|file| (&file.name[..], &file.why[..])).collect();
     let name = |file: &str| data.root().join(file).display().to_string();
     let (text, empty) = (name("train/cat/text.jpg"), name("val/dog/empty.png"));
-    let no_image = "its content is no JPEG, PNG, WebP, BMP or TIFF image";
+    let no_image = "its content is no JPEG, PNG, WebP, BMP, GIF or TIFF image";
     assert_eq!(corrupt, [(&text[..], no_image), (&empty, "the file is empty")]);
 }
 

@@ -96,11 +96,13 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
 pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Values, DataError> {
     check_memory(shape, name)?;
     let planar = directory.number(Tag::PlanarConfiguration) == Some(2) && shape.samples > 1;
-    if !planar || is_whole(shape.kind) {
+    let tiled = directory.entry(Tag::TileOffsets).is_some();
+    if !planar || (is_whole(shape.kind) && !tiled) {
         let (values, planes) = read_part(&file(directory, shape, None, &[], name)?, shape, name)?;
         return Ok(if planes < 2 { values } else { interleaved(&[values], planes) });
     }
-    // Planes of odd bits are read one by one, as pictures of one value a pixel.
+    // The decoder does not count the tiles of several planes right, nor planes of odd bits. So these are read one by
+    // one, as pictures of one value a pixel.
     let plane = Shape { samples: 1, ..*shape };
     let of_plane = |number| {
         let alone = [(Tag::PlanarConfiguration, 1)];

@@ -39,7 +39,10 @@ GREY = numpy.asarray(Image.fromarray(COLOURS).convert("L"))
 def keep(name, tolerance=0, expected=None):
     """Notes a file and what it holds: what Pillow reads, or an array of colours or of grey."""
     if expected is None:
-        image = ImageOps.exif_transpose(Image.open(HERE / name)).convert("RGB")
+        image = Image.open(HERE / name)
+        # TIFF files are turned here already.
+        image.load()
+        image = ImageOps.exif_transpose(image).convert("RGB")
     else:
         image = Image.fromarray(numpy.ascontiguousarray(expected)).convert("RGB")
     stem = name.replace(".", "-")
@@ -129,7 +132,7 @@ multiplied = (alpha[..., :3].astype(int) * alpha[..., 3:] // 255).astype(numpy.u
 tiff("rgba-associated.tif", numpy.dstack([multiplied, alpha[..., 3]]), photometric="rgb", extrasamples=["assocalpha"])
 tiff("white-is-zero.tif", GREY, photometric="miniswhite")
 ycbcr = numpy.asarray(rgb.convert("YCbCr"))
-tiff("ycbcr.tif", ycbcr, 2, photometric="ycbcr", subsampling=(1, 1), expected=COLOURS)
+tiff("ycbcr.tif", ycbcr, 1, photometric="ycbcr", subsampling=(1, 1), expected=numpy.asarray(rgb.convert("YCbCr").convert("RGB")))
 
 for across, down in [(2, 2), (2, 1), (1, 2), (4, 2)]:
     wide, high = -(-WIDTH // across), -(-HEIGHT // down)
