@@ -102,9 +102,10 @@ def of_transformers(out, images, classes):
 
 
 def timm_has(state, stem, channels, classes, grn, scale):
+    depths = [len({name.split(".")[2] for name in state if name.startswith(f"stages.{stage}.")}) for stage in range(4)]
     model = timm.create_model(
-        "convnextv2_atto", depths=DEPTHS, dims=WIDTHS, patch_size=stem, in_chans=channels, num_classes=classes,
-        use_grn=grn, ls_init_value=1.0 if scale else None, conv_mlp=False,
+        "convnextv2_atto", depths=depths, patch_size=stem, in_chans=channels, num_classes=classes,
+        use_grn=grn, ls_init_value=1.0 if scale else None,
     )
     # Each layer but the norm of a model without head has its weights.
     names = {name for name in model.state_dict() if classes or not name.startswith("head.norm")}
@@ -163,9 +164,8 @@ def check_autoencoders(program, folder):
         assert made.returncode == 0, made.stderr
         weights = folder / name / "weights.safetensors"
         state = {n.removeprefix("encoder."): t for n, t in load_file(weights).items() if n.startswith("encoder.")}
-        # atto's layers are convolutions in timm, so that its own constructor is asked.
         shape = (stem, channels, 0, model != "v1-micro", model == "v1-micro")
-        check_shape(program, folder, f"{name}-encoder", weights, state if model != "atto" else {}, shape)
+        check_shape(program, folder, f"{name}-encoder", weights, state, shape)
 
 
 def check_squares(program, folder):
@@ -180,7 +180,8 @@ def check_squares(program, folder):
     weights = source / "model.safetensors"
     save_file(official_state(4, 3, 10, True, False), weights)
     filters = ["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
-    for (size, crop), interpolation in itertools.product([(64, None), (64, 0.95), (448, None), (448, 0.9)], filters):
+    # Shares at which a border is no odd number of pixels, whose halves transformers rounds in its own way.
+    for (size, crop), interpolation in itertools.product([(64, None), (64, 0.8), (448, None), (448, 0.875)], filters):
         mode = {"crop_pct": 1.0, "crop_mode": "squash"} if crop is None else {"crop_pct": crop, "crop_mode": "center"}
         stated = {"input_size": [3, size, size], "interpolation": interpolation, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], **mode}
         (source / "config.json").write_text(json.dumps({"num_classes": 10, "pretrained_cfg": stated}))
@@ -200,7 +201,8 @@ def check_squares(program, folder):
                 found = of_transformers(out, processor(image, return_tensors="pt")["pixel_values"], 10)[0]
             apart.append(((found - own).abs().max() / (own.max() - own.min())).item())
         print(f"{size} px, crop {crop}, {interpolation:9} timm {apart[0]:.1e}  hf {apart[1]:.1e}", flush=True)
-        assert max(apart) < 2e-3, "pictures are prepared in another way"
+        # Filters are within a level or two of Pillow; a border moved by one pixel gives 0.1.
+        assert max(apart) < 5e-3, "pictures are prepared in another way"
 
 
 def main():
