@@ -9,7 +9,8 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Orientation, Picture, open_for_evaluation, open_labelled, open_parts, open_unlabelled,
+    DataError, Dataset, Decoding, Orientation, Picture, open_for_evaluation, open_labelled, open_parts,
+    open_unlabelled,
 };
 use tempfile::TempDir;
 
@@ -54,7 +55,9 @@ fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: usize) {
 
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
-        .map(|i| (dataset.label(i), dataset.picture(i, 3, Orientation::Honour).unwrap().bytes()[0]))
+        .map(|i| {
+            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+        })
         .collect()
 }
 

@@ -1,6 +1,8 @@
 use std::fs;
 
-use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, ValueRange, find_model};
+use convnext_core::{
+    ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, ValueRange, find_model,
+};
 
 use super::*;
 use crate::hub::HubConfig;
