@@ -141,9 +141,11 @@ fn what_the_other_program_does_not_have_is_refused() {
     };
     for out in ["x.safetensors", "x.pt", "x"] {
         assert!(refused(&of_stem(2, false), out, Naming::Timm).contains("--to hf"));
+        assert!(refused(&of_stem(2, true), out, Naming::Timm).contains("convnext export"));
+    }
+    for out in ["x.safetensors", "x.pt"] {
         assert!(refused(&of_stem(2, false), out, Naming::Official).contains("stems of 4 pixels"));
         assert!(refused(&of_stem(1, false), out, Naming::Official).contains("--to timm or --to hf"));
-        assert!(refused(&of_stem(2, true), out, Naming::Timm).contains("convnext export"));
         assert!(refused(&of_stem(4, true), out, Naming::Official).contains("both GRN and LayerScale"));
     }
     let plain = weights(WeightKind::Classifier { model: find_model("micro").unwrap().config() }, &[]);
