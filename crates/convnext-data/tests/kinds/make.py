@@ -39,7 +39,8 @@ GREY = numpy.asarray(Image.fromarray(COLOURS).convert("L"))
 def keep(name, tolerance=0, expected=None):
     """Notes a file and what it holds: what Pillow reads, or an array of colours or of grey."""
     if expected is None:
-        image = Image.open(HERE / name)
+        # Not by its path: Pillow 13 mistakes the sides of an uncompressed TIFF file that it maps and turns.
+        image = Image.open(io.BytesIO((HERE / name).read_bytes()))
         # TIFF files are turned here already.
         image.load()
         image = ImageOps.exif_transpose(image).convert("RGB")
