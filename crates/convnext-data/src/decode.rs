@@ -1,9 +1,6 @@
 //! Image files of any common format become pictures.
 
-use std::{
-    io::Cursor,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::io::Cursor;
 
 use convnext_core::COLOURS;
 use image::{
@@ -12,6 +9,7 @@ use image::{
 
 use crate::{
     Channels, DataError, Decoding, Orientation, Picture, SampleType,
+    caught::caught,
     facts::Facts,
     format::{self, Format},
     gif, jpeg,
@@ -76,10 +74,9 @@ pub(crate) fn samples(
     channels: usize,
     rounded: bool,
 ) -> Result<(Samples, Facts), DataError> {
-    // A file must never end a run: should a decoder panic on damaged data, that is an error like others.
-    let read = catch_unwind(AssertUnwindSafe(|| stored(bytes, name, channels)))
-        .unwrap_or_else(|_| Err(DataError::decode(name, "the decoder failed on damaged data")));
-    let (samples, facts) = read?;
+    let read = caught(|| stored(bytes, name, channels));
+    let failed = || Err(DataError::decode(name, "the decoder failed on damaged data"));
+    let (samples, facts) = read.unwrap_or_else(failed)?;
     let samples = if rounded { samples.in_eight_bit() } else { samples };
     Ok((samples.in_channels(channels, name)?, facts))
 }

@@ -203,7 +203,11 @@ impl Parts {
 fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataError> {
     match dataset.open(index).and_then(|file| looks_sound(file, channels)) {
         Ok(true) => Ok(()),
-        _ => dataset.picture(index, &Decoding::new(channels, Orientation::Ignore)).map(drop),
+        _ => {
+            // No range matters here; that of the type warns of nothing.
+            let decoding = Decoding::new(channels, Orientation::Ignore).with_range(ValueRange::Dtype);
+            dataset.picture(index, &decoding).map(drop)
+        }
     }
 }
 

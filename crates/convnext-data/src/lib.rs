@@ -18,6 +18,7 @@
 mod archive;
 mod augment;
 mod cache;
+mod caught;
 mod class_folders;
 mod class_name;
 mod corrupt;
@@ -68,6 +69,7 @@ mod tree;
 
 pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use cache::Cache;
+pub use caught::panic_is_caught;
 pub use class_name::canonical_name;
 pub use corrupt::{CorruptFile, OnCorrupt};
 pub use crop::TrainCrop;

@@ -3,10 +3,12 @@
 
 mod cli;
 
+use std::panic;
 use std::process::ExitCode;
 
 use cap::Cap;
 use clap::Parser;
+use convnext::data::panic_is_caught;
 use convnext::train::TrainError;
 use mimalloc::MiMalloc;
 
@@ -16,6 +18,13 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
 fn main() -> ExitCode {
+    let trace = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        // A decoder's panic becomes an error that names the file.
+        if !panic_is_caught() {
+            trace(panic);
+        }
+    }));
     // Unknown commands, flags, models and single values out of range end here with code 2.
     let arguments = cli::Arguments::parse();
     match cli::run(arguments) {

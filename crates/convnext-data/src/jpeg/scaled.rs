@@ -2,14 +2,13 @@
 //!
 //! libjpeg makes any number of eighths of the size straight from the coefficients.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use convnext_core::COLOURS;
 use image::metadata::Orientation as Turn;
 
 use super::{FULL, Jpeg, of_channels};
 use crate::{
     Orientation, Picture, Region,
+    caught::caught,
     crop::Square,
     decode::MAX_DECODED_BYTES,
     orientation::{lies_on_its_side, turned},
@@ -63,9 +62,8 @@ impl<'a> ScaledJpeg<'a> {
         let height = (self.jpeg.height * usize::from(eighths)).div_ceil(usize::from(FULL));
         let (first, below) = rows_reached(square.interpolation, &scaled, square.side, height);
         let rows = (first + below) as usize;
-        // A decoder that panics on damaged data does no more harm than one that refuses it.
-        let decoded = catch_unwind(AssertUnwindSafe(|| self.jpeg.scaled(eighths, rows)));
-        let picture = of_channels(decoded.ok()?.ok()?, COLOURS);
+        let decoded = caught(|| self.jpeg.scaled(eighths, rows))?;
+        let picture = of_channels(decoded.ok()?, COLOURS);
         Some(turned(square.of(&picture, scaled), self.turn))
     }
 
