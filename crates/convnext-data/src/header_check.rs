@@ -8,7 +8,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Purpose, Seed, ValueRange};
 
 use crate::{
     CorruptFile, DataError, Dataset, Decoding, Orientation,
