@@ -171,6 +171,7 @@ mod tests {
     use std::io::Cursor;
 
     use image::{DynamicImage, ImageFormat};
+    use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
     use super::*;
 
@@ -179,6 +180,9 @@ mod tests {
     }
 
     fn encoded(format: ImageFormat) -> Vec<u8> {
+        if format == ImageFormat::Jpeg {
+            return compress(&[0; 40 * 30 * 3], 40, 30, PixelFormat::Rgb, 90, Subsampling::S420).unwrap();
+        }
         let mut bytes = Cursor::new(Vec::new());
         DynamicImage::new_rgb8(40, 30).write_to(&mut bytes, format).unwrap();
         bytes.into_inner()

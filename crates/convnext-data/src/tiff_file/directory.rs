@@ -80,7 +80,8 @@ impl<'a> Directory<'a> {
         let rest = bytes.get(usize::try_from(start).ok()?..)?;
         let (count, rest) = rest.split_at_checked(if big { 8 } else { 2 })?;
         let count = usize::try_from(order.number(count)).ok()?;
-        let entries = rest.chunks_exact(order.entry()).take(count);
+        // A directory that the end of the file cuts may lack anything.
+        let entries = rest.get(..count.checked_mul(order.entry())?)?.chunks_exact(order.entry());
         let entries: Vec<_> = entries.filter_map(|raw| Entry::read(raw, bytes, order)).collect();
         (count > 0 && !entries.is_empty()).then_some(Self { bytes, order, entries })
     }

@@ -14,7 +14,8 @@ use convnext::write_report;
 use super::output::print_text;
 use super::parts::MeasuredPart;
 use super::progress::TrainingProgress;
-use super::values::{self, TrainingArguments};
+use super::training::TrainingArguments;
+use super::values;
 use super::weights::Weights;
 use super::{Machine, set_up};
 

@@ -18,9 +18,11 @@ mod parts;
 mod pretrain;
 mod progress;
 mod quickstart;
+mod range;
 mod recipes;
 mod reconstruct;
 mod report;
+mod training;
 mod values;
 mod weights;
 

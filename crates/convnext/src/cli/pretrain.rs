@@ -12,7 +12,8 @@ use convnext::write_report;
 
 use super::output::print_text;
 use super::progress::TrainingProgress;
-use super::values::{self, TrainingArguments};
+use super::training::{OF_WEIGHTS, TrainingArguments};
+use super::values;
 use super::weights::Weights;
 use super::{Machine, set_up};
 
@@ -107,9 +108,9 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let mut given = training.given(PretrainRecipe::IMAGE_SIZE, metadata.as_ref());
     given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
     if let Some(WeightKind::Fcmae { objective, .. }) = metadata.as_ref().map(|metadata| &metadata.kind) {
-        given.weights.push(Setting::new(MASK_RATIO, objective.mask_ratio, values::OF_WEIGHTS));
+        given.weights.push(Setting::new(MASK_RATIO, objective.mask_ratio, OF_WEIGHTS));
         let normalize = objective.normalize_target;
-        given.weights.push(Setting::new("masking.normalize_target", normalize, values::OF_WEIGHTS));
+        given.weights.push(Setting::new("masking.normalize_target", normalize, OF_WEIGHTS));
     }
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &situation)?;
 

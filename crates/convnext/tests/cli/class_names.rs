@@ -12,7 +12,7 @@ use super::weights::classifier;
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.write("own.safetensors", classifier());
-    bench.succeed("convert own.safetensors nameless.pt --to official");
+    bench.succeed("convert own.safetensors nameless.pt --to timm");
     bench.draw_classes("data/val", 5);
     bench
 }
@@ -81,7 +81,7 @@ fn class_names_of_a_file_count() {
     let index = |answer: &Value| answer[0]["predictions"][0]["index"].as_u64().unwrap() as usize;
     assert_eq!(index(&answer), index(&own));
     assert_eq!(answer[0]["predictions"][0]["label"], [CLASSES[1], CLASSES[2], CLASSES[0]][index(&own)]);
-    bench.succeed("convert nameless.pt named.safetensors --to official --class-names turned.txt");
+    bench.succeed("convert nameless.pt named.safetensors --to timm --class-names turned.txt");
     assert_eq!(bench.json("inspect named.safetensors --json")["metadata"]["classes"][2], CLASSES[0]);
 }
 

@@ -9,7 +9,7 @@ use super::pictures::{CLASSES, SIDE};
 use super::weights::{autoencoder, classifier};
 
 const TRAIN: &str = "finetune --model micro --image-size 32 --stem-stride 1 --channels 1 --batch-size 12 \
-                     --steps 12 --val-fraction 0.25";
+                     --steps 60 --val-fraction 0.25";
 
 /// The counts of a sensor of 12 bit: the classes differ in their stripes and in which of them are bright, all below 500.
 fn count(class: usize, number: usize, x: u32, y: u32) -> u16 {

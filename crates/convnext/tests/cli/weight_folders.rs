@@ -40,7 +40,7 @@ fn of_a_run_the_best_weights_are_taken_and_it_is_said() {
         .stderr(contains("weights-best.safetensors is used, not weights.safetensors"));
     for line in [
         "inspect run",
-        "convert run out.pt --to official",
+        "convert run out.pt --to timm",
         "embed picture.png --weights run --out v.npy",
         "export --weights run --out x.onnx",
         "evaluate --data labelled --weights run --knn",
@@ -96,7 +96,7 @@ fn folders_without_weights_or_with_several_are_refused() {
         for line in [
             "classify picture.png --weights W",
             "inspect W",
-            "convert W out.pt --to official",
+            "convert W out.pt --to timm",
             "finetune --data photos --init W --out out",
             "pretrain --data photos --init W --out out",
         ] {
