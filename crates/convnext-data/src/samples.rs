@@ -127,15 +127,15 @@ impl Samples {
         let limits = match (range, range.limits(self.channels)) {
             (ValueRange::Deep(_), Some(limits)) if deep => limits,
             (ValueRange::EightBit(_), Some(limits)) => return self.in_eight_bit().leveled(&limits),
-            (ValueRange::Unstated, _) => return self.in_eight_bit().as_it_is(),
+            (ValueRange::Unstated, _) => return self.in_eight_bit().into_plain_picture(),
             _ if deep => vec![of_type; self.channels],
-            _ => return self.as_it_is(),
+            _ => return self.into_plain_picture(),
         };
         self.leveled(&limits)
     }
 
     /// Values of 8 bit are levels already.
-    fn as_it_is(self) -> Result<Picture, DataError> {
+    fn into_plain_picture(self) -> Result<Picture, DataError> {
         let of_type = vec![self.kind.limits(); self.channels];
         match self.values {
             Values::Eight(levels) => Picture::new(self.width, self.height, self.channels, levels),

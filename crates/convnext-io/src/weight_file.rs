@@ -24,7 +24,7 @@ pub struct WeightFile {
 /// Everything in a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointFile {
-    /// The tensors by name, those of the training under [`TRAINING_PREFIX`].
+    /// The tensors by name, those of the training under [`crate::TRAINING_PREFIX`].
     pub arrays: BTreeMap<String, NamedArray>,
     /// What the model's tensors belong to.
     pub metadata: WeightMetadata,

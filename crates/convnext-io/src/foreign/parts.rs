@@ -56,7 +56,7 @@ impl<'n> Parts<'n> {
                 None if dialect.is_of_backbone(inner) => parts.used.push((name, name.to_owned())),
                 None => {
                     is_plain_head &=
-                        !["head.", "classifier.", "fc."].iter().any(|part| inner.starts_with(part))
+                        !["head.", "classifier.", "fc."].iter().any(|part| inner.starts_with(part));
                 }
             }
         }

@@ -134,8 +134,8 @@ impl Given {
     }
 
     fn set_value(&self, key: &str) -> Option<&str> {
-        let pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
-        pairs.filter(|(set, _)| is_same(set.trim(), key)).last().map(|(_, value)| value)
+        let mut pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
+        pairs.rfind(|(set, _)| is_same(set.trim(), key)).map(|(_, value)| value)
     }
 }
 
