@@ -54,7 +54,9 @@ pub fn decode(
 pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Picture, DataError> {
     let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
     decoding.tell(&facts);
-    upright(samples, facts, decoding)
+    let picture = upright(samples, facts, decoding)?;
+    decoding.look_at(&picture, &facts);
+    Ok(picture)
 }
 
 /// The picture of samples.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use convnext_core::{Preprocessing, ValueRange};
 
-use crate::{Orientation, facts::Facts};
+use crate::{Orientation, Picture, facts::Facts, levels_seen::LevelsSeen};
 
 /// What files are decoded to. Copies warn once, all together, of files that the range was not made for.
 #[derive(Debug, Clone)]
@@ -19,12 +19,19 @@ pub struct Decoding {
     /// Which values of the files become 0 and 1.
     pub range: ValueRange,
     has_warned: Arc<AtomicBool>,
+    seen: Arc<LevelsSeen>,
 }
 
 impl Decoding {
     /// To so many channels of 8 bit.
     pub fn new(channels: usize, orientation: Orientation) -> Self {
-        Self { channels, orientation, range: ValueRange::Unstated, has_warned: Arc::default() }
+        Self {
+            channels,
+            orientation,
+            range: ValueRange::Unstated,
+            has_warned: Arc::default(),
+            seen: Arc::default(),
+        }
     }
 
     /// To what the weights with this preprocessing take.
@@ -43,6 +50,22 @@ impl Decoding {
         let Some(words) = self.mismatch(facts) else { return };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             log::warn!("{words}");
+        }
+    }
+
+    /// Looks at a picture that was scaled by the range, and warns where the range does not fit the first ones.
+    pub(crate) fn look_at(&self, picture: &Picture, facts: &Facts) {
+        let is_scaled = match &self.range {
+            ValueRange::Unstated => false,
+            ValueRange::EightBit(_) => true,
+            ValueRange::Dtype | ValueRange::Deep(_) => facts.samples.is_deep(),
+        };
+        if let Some(finding) = is_scaled.then(|| self.seen.add(picture)).flatten() {
+            log::warn!(
+                "the range of values is {}, but {finding}: the images may have other values than those that the range was \
+                 made for. `convnext data check` says which they have, --range of a training takes others",
+                self.range.in_words()
+            );
         }
     }
 

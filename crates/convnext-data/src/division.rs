@@ -9,7 +9,7 @@ use crate::{
     class_folders::{Classes, EmptyFolder, class_names, classes, no_class_folders},
     ground_truth,
     labels::{self, Labels},
-    layout::{check_no_parts, find_folders},
+    layout::{check_classes_differ, check_no_parts_below_classes, find_folders},
     listing::Listing,
     parts::Split,
     selection::{Available, Which},
@@ -132,7 +132,7 @@ impl<'a> Division<'a> {
                 )),
             };
         };
-        let found = self.measured_on(Which::Part(split), Some(&known))?;
+        let found = self.measured_on(Which::Part(split), Some(&known), false)?;
         if split == Split::Test {
             log::info!(
                 "{}: there is no part for validation, so that the test part, {}, is measured on while training",
@@ -151,15 +151,25 @@ impl<'a> Division<'a> {
     fn has_classes(&self, split: Split) -> bool {
         match self.content(Which::Part(split)) {
             Some(Content::Folder(path)) if split == Split::Test => {
-                let has = !self.tree.is_flat(path)
-                    || self.truth.is_some()
-                    || ground_truth::find(self.listing, path).is_some();
+                let is_labelled = || self.truth.is_some() || ground_truth::find(self.listing, path).is_some();
+                let has =
+                    !self.tree.is_flat(path) || (self.truth_serves(Which::Part(split)) && is_labelled());
                 if !has {
                     log::warn!("{}: its images have no classes, and it is left out", self.listing.name(path));
                 }
                 has
             }
             _ => true,
+        }
+    }
+
+    /// Whether one of ImageNet's files of labels is for the images of a part: it labels those for validation, or those
+    /// that take their place.
+    fn truth_serves(&self, which: Which) -> bool {
+        match which {
+            Which::Whole | Which::Part(Split::Validation) => true,
+            Which::Part(Split::Test) => self.content(Which::Part(Split::Validation)).is_none(),
+            Which::Part(Split::Train) => false,
         }
     }
 
@@ -173,9 +183,10 @@ impl<'a> Division<'a> {
             }),
             Some(Content::Rows(classes)) => Ok(self.found(which, classes.clone())),
             Some(Content::Folder(path)) => {
+                check_no_parts_below_classes(self.listing, &self.tree, path, which.split())?;
                 // Parts with the same classes leave no doubt.
                 if !measured_apart {
-                    check_no_parts(self.listing, &self.tree, path)?;
+                    check_classes_differ(self.listing, &self.tree, path)?;
                 }
                 let classes = classes(self.listing, &self.tree, path, EmptyFolder::Refuse)?;
                 match classes.keys().next().filter(|_| too_few(&classes)) {
@@ -191,29 +202,40 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// The part that a trained classifier is measured on.
+    /// The part that a trained classifier is measured on. A part that is asked for together with a file of labels has
+    /// its labels there.
     pub(crate) fn for_evaluation(&self, asked: Option<Split>) -> Result<(Which, Found), DataError> {
         let which = self.available().for_evaluation(asked).map_err(|missing| missing.at(self.name()))?;
+        self.measured_alone(which, asked.is_some() && self.truth.is_some())
+    }
+
+    /// The part for a last test ([`Self::has_last_test`]).
+    pub(crate) fn for_last_test(&self) -> Result<(Which, Found), DataError> {
+        self.measured_alone(Which::Part(Split::Test), false)
+    }
+
+    /// A part without the classes of a training, and whether the file of labels was named for it.
+    fn measured_alone(&self, which: Which, named: bool) -> Result<(Which, Found), DataError> {
         // A file of labels may count the classes of the training part.
         let known = match self.content(Which::Part(Split::Train)) {
             Some(Content::Folder(path)) => Some(ClassNames(class_names(&self.tree, path))),
             _ => None,
         };
         let known = known.filter(|known| !known.is_empty());
-        Ok((which, self.measured_on(which, known.as_ref())?))
+        Ok((which, self.measured_on(which, known.as_ref(), named)?))
     }
 
     /// The classes of a part to be measured on: its folders or, where its images lie directly in it, those of a
-    /// file of labels.
-    fn measured_on(&self, which: Which, known: Option<&ClassNames>) -> Result<Found, DataError> {
+    /// file of labels, if that is for this part or was named for it.
+    fn measured_on(&self, which: Which, known: Option<&ClassNames>, named: bool) -> Result<Found, DataError> {
         let path = match self.content(which) {
             Some(Content::Folder(path)) => path,
             Some(Content::Rows(classes)) => return Ok(self.found(which, classes.clone())),
             None => return Err(self.listing.no_images("")),
         };
-        let flat = self.tree.is_flat(path);
-        let classes = match self.truth {
-            Some(file) if flat => ground_truth::read(file, self.listing, path, known)?,
+        let serves = named || self.truth_serves(which);
+        let classes = match self.truth.filter(|_| serves) {
+            Some(file) if self.tree.is_flat(path) => ground_truth::read(file, self.listing, path, known)?,
             Some(file) => {
                 return Err(self.wrong(
                     path,
@@ -221,14 +243,34 @@ impl<'a> Division<'a> {
                     "leave out the file of labels, or move the images out of the folders".into(),
                 ));
             }
-            None if flat => match ground_truth::find(self.listing, path) {
+            None if self.tree.is_flat(path) && !serves => return Err(self.unlabelled(path)),
+            None if self.tree.is_flat(path) => match ground_truth::find(self.listing, path) {
                 Some(file) => ground_truth::read(&file, self.listing, path, known)?,
                 None => return Err(self.wrong(path, no_class_folders(self.listing), ground_truth::advice())),
             },
-            None if which == Which::Whole => classes(self.listing, &self.tree, path, EmptyFolder::Refuse)?,
-            None => classes(self.listing, &self.tree, path, EmptyFolder::LeaveOut)?,
+            None => self.classes_of_folders(which, path)?,
         };
         Ok(self.found(which, classes))
+    }
+
+    fn classes_of_folders(&self, which: Which, path: &str) -> Result<Classes, DataError> {
+        check_no_parts_below_classes(self.listing, &self.tree, path, which.split())?;
+        if which == Which::Whole {
+            check_classes_differ(self.listing, &self.tree, path)?;
+            return classes(self.listing, &self.tree, path, EmptyFolder::Refuse);
+        }
+        classes(self.listing, &self.tree, path, EmptyFolder::LeaveOut)
+    }
+
+    /// The error for a part whose images lie directly in it, and which files of labels are not for.
+    fn unlabelled(&self, path: &str) -> DataError {
+        let found = no_class_folders(self.listing);
+        self.wrong(
+            path,
+            format!("{found}, and a file of labels in or beside the data is for the validation images"),
+            "put the images of each class into a folder of its own, or name their own file of labels with --labels"
+                .into(),
+        )
     }
 
     fn found(&self, which: Which, classes: Classes) -> Found {

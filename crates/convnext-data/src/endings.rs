@@ -9,7 +9,8 @@ pub(crate) const IMAGE_ENDINGS: [&str; 14] =
     ["jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "apng"];
 
 /// Endings of files with labels or other words about images, and of archives, which are told of elsewhere.
-const OTHER_USES: [&str; 9] = ["csv", "tsv", "json", "jsonl", "parquet", "cls", "index", "tar", "html"];
+const OTHER_USES: [&str; 10] =
+    ["md", "csv", "tsv", "json", "jsonl", "parquet", "cls", "index", "tar", "html"];
 
 /// Files that lie in many folders and are nobody's data.
 const BYSTANDERS: [&str; 7] =

@@ -4,7 +4,11 @@ mod columns;
 mod kinds;
 mod lookup;
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
@@ -38,6 +42,12 @@ struct Row {
     split: String,
 }
 
+impl Row {
+    fn part(&self) -> Option<Split> {
+        Named::of(&self.split).split()
+    }
+}
+
 /// Reads a file of labels: a header with columns for paths, labels and perhaps parts, in any order and among others
 /// ([`Columns`]). Paths are found as [`Lookup`] says. Empty rows and rows that repeat another one do not count.
 pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
@@ -56,7 +66,11 @@ pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> 
     if left_out > 0 {
         log::info!("{}: {left_out} images of the data have no label and are left out", source.name);
     }
-    source.divide(rows, &columns)
+    let splits = source.splits(&rows, &columns)?;
+    if splits.iter().all(Option::is_none) && !matches!(columns.split, Some(SplitColumn::Sure(_))) {
+        source.check_not_pooled(&rows, listing)?;
+    }
+    Ok(divide(rows, &splits))
 }
 
 /// The file, for its messages.
@@ -105,7 +119,12 @@ impl Source {
         let mut rows: Vec<Row> = Vec::new();
         let mut known: HashMap<usize, usize> = HashMap::new();
         let mut record = StringRecord::new();
+        let mut unlabelled = 0;
         while reader.read_record(&mut record).map_err(|error| self.broken(error))? {
+            if is_unlabelled_test(&record, columns) {
+                unlabelled += 1;
+                continue;
+            }
             let Some((path, row)) = self.row(&record, columns, files)? else { continue };
             match known.get(&row.image).map(|&index| &rows[index]) {
                 None => {
@@ -114,6 +133,9 @@ impl Source {
                 }
                 Some(first) => self.check_equal(&path, first, &row)?,
             }
+        }
+        if unlabelled > 0 {
+            log::info!("{}: {unlabelled} rows of the test part have no label and are passed over", self.name);
         }
         Ok(rows)
     }
@@ -164,42 +186,95 @@ impl Source {
         Ok(())
     }
 
-    /// The rows by part and class, in the order of the data, whatever the order of the lines.
-    fn divide(&self, rows: Vec<Row>, columns: &Columns) -> Result<Labels, DataError> {
-        let mut labels = Labels::default();
-        let named = self.splits(&rows, columns)?;
-        let has_parts = named.iter().any(Option::is_some);
-        for (row, split) in rows.into_iter().zip(named) {
-            let classes = match has_parts {
-                true => &mut labels.parts[split.unwrap_or(Split::Train) as usize],
-                false => &mut labels.whole,
-            };
-            classes.entry(row.label).or_default().push(row.image);
-        }
-        for classes in labels.parts.iter_mut().chain([&mut labels.whole]) {
-            classes.values_mut().for_each(|images| images.sort_unstable());
-        }
-        Ok(labels)
-    }
-
-    /// The part of each row. A column that is not called `split` counts only if it holds nothing but parts.
+    /// The part of each row. A column that is not called `split` counts only if it names parts.
     fn splits(&self, rows: &[Row], columns: &Columns) -> Result<Vec<Option<Split>>, DataError> {
-        let mut splits = Vec::with_capacity(rows.len());
-        for row in rows {
-            match (Named::of(&row.split), columns.split) {
-                (Named::Wholly(split) | Named::Partly(split), _) => splits.push(Some(split)),
-                _ if row.split.is_empty() => splits.push(None),
-                (_, Some(SplitColumn::Perhaps(_))) => return Ok(vec![None; rows.len()]),
-                _ => {
-                    let words: Vec<&str> =
-                        Split::ALL.iter().flat_map(|split| split.words()).copied().collect();
-                    let why = format!("the split '{}' is none of {}", row.split, words.join(", "));
-                    return Err(self.wrong(row.line, why));
-                }
+        let has_parts = rows.iter().any(|row| row.part().is_some());
+        let unknown = rows.iter().find(|row| !row.split.is_empty() && row.part().is_none());
+        match (columns.split, unknown) {
+            (_, None) => Ok(rows.iter().map(Row::part).collect()),
+            (Some(SplitColumn::Perhaps(column)), Some(row)) if !has_parts => {
+                log::warn!(
+                    "{}: the column '{}' is not taken for parts of the data, because '{}' and its other words are none of {}",
+                    self.name,
+                    columns.names[column],
+                    row.split,
+                    known_words()
+                );
+                Ok(vec![None; rows.len()])
+            }
+            (Some(SplitColumn::Perhaps(column)), Some(row)) => Err(self.wrong(
+                row.line,
+                format!(
+                    "the column '{}' tells the part of other rows, but '{}' is none of {}; write such a word, or call the \
+                     column otherwise",
+                    columns.names[column],
+                    row.split,
+                    known_words()
+                ),
+            )),
+            (_, Some(row)) => {
+                Err(self.wrong(row.line, format!("the split '{}' is none of {}", row.split, known_words())))
             }
         }
-        Ok(splits)
     }
+
+    /// Refuses rows that a file without parts would pool, though their images lie in the folders of several.
+    fn check_not_pooled(&self, rows: &[Row], listing: &Listing) -> Result<(), DataError> {
+        let mut found: BTreeMap<Split, &str> = BTreeMap::new();
+        for row in rows {
+            let path = listing.images.get(row.image);
+            let split = path.split('/').rev().skip(1).find_map(|folder| match Named::of(folder) {
+                Named::Wholly(split) => Some(split),
+                _ => None,
+            });
+            if let Some(split) = split {
+                found.entry(split).or_insert(path);
+            }
+        }
+        let found: Vec<String> = found.iter().map(|(split, path)| format!("{path} ({split})")).collect();
+        if found.len() < 2 {
+            return Ok(());
+        }
+        let why = format!(
+            "it tells no parts, but its images lie in the folders of several, such as {}; add a column 'split' with the part \
+             of each row, or with 'train' in every row to use all alike",
+            found.join(" and ")
+        );
+        Err(self.wrong(1, why))
+    }
+}
+
+/// Whether a row names an image for a test whose answer is secret.
+fn is_unlabelled_test(record: &StringRecord, columns: &Columns) -> bool {
+    let field = |column: usize| record.get(column).unwrap_or_default();
+    let part = columns.split.and_then(|column| Named::of(field(column.position())).split());
+    record.len() == columns.count
+        && part == Some(Split::Test)
+        && field(columns.label).is_empty()
+        && !field(columns.path).is_empty()
+}
+
+/// The rows by part and class, in the order of the data, whatever the order of the lines.
+fn divide(rows: Vec<Row>, splits: &[Option<Split>]) -> Labels {
+    let mut labels = Labels::default();
+    let has_parts = splits.iter().any(Option::is_some);
+    for (row, split) in rows.into_iter().zip(splits) {
+        let classes = match has_parts {
+            true => &mut labels.parts[split.unwrap_or(Split::Train) as usize],
+            false => &mut labels.whole,
+        };
+        classes.entry(row.label).or_default().push(row.image);
+    }
+    for classes in labels.parts.iter_mut().chain([&mut labels.whole]) {
+        classes.values_mut().for_each(|images| images.sort_unstable());
+    }
+    labels
+}
+
+/// The words for parts.
+fn known_words() -> String {
+    let words: Vec<&str> = Split::ALL.iter().flat_map(|split| split.words()).copied().collect();
+    words.join(", ")
 }
 
 fn not_found(path: &str, error: &NotFound, files: &Lookup<'_>) -> String {

@@ -43,6 +43,7 @@ mod headers;
 mod jpeg;
 mod labels;
 mod layout;
+mod levels_seen;
 mod listing;
 mod loader;
 mod mixing;

@@ -184,8 +184,19 @@ fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
         }
         let kind = entry.file_type().map_err(|source| failed(&entry.path(), source))?;
         // A link to nowhere counts as a file: whoever reads it learns its name.
-        if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
+        let target = kind.is_symlink().then(|| fs::metadata(entry.path()).ok()).flatten();
+        let kind = target.map_or(kind, |target| target.file_type());
+        if kind.is_dir() {
             name.push('/');
+        } else if !(kind.is_file() || kind.is_symlink()) {
+            // Whoever reads from a pipe waits for another program, perhaps without end.
+            if has_image_ending(Path::new(&name)) {
+                log::warn!(
+                    "{}: it is no file but a pipe, socket or device, and left out",
+                    entry.path().display()
+                );
+            }
+            continue;
         }
         entries.push(Entry { name, other_name });
     }
@@ -287,6 +298,19 @@ mod tests {
         symlink(folder.path().join("nowhere"), folder.path().join("broken.png")).unwrap();
         let listing = Listing::open(folder.path()).unwrap();
         assert_eq!(paths(&listing), ["broken.png", "linked/1.png", "real/1.png"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_sockets_and_devices_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file.png"), "").unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket.png")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("device.png")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("device.tar")).unwrap();
+        let listing = Listing::open(folder.path()).unwrap();
+        assert_eq!(paths(&listing), ["file.png"]);
+        assert!(listing.archives.is_empty());
     }
 
     #[cfg(unix)]

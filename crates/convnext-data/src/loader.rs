@@ -175,6 +175,11 @@ impl Loader {
         &self.shared.dataset
     }
 
+    /// What the files are decoded to.
+    pub fn decoding(&self) -> &Decoding {
+        &self.shared.decoding
+    }
+
     /// The corrupt files that were replaced so far, each once, sorted by name.
     pub fn corrupt(&self) -> Vec<CorruptFile> {
         self.shared.corrupt.sorted()

@@ -51,7 +51,7 @@ pub struct Part {
 /// path.
 ///
 /// Files count by their ending (jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff and some rare ones, in any case);
-/// hidden files and `__MACOSX` do not. A warning tells how many files of other endings are left out.
+/// hidden files, `__MACOSX`, pipes, sockets and devices do not. A warning tells how many files of other endings are left out.
 ///
 /// A folder that holds `.tar` files and no image is a data set in shards, by the convention of WebDataset:
 /// a sample is one image and what else has its key, which is the path up to the first dot of the file
@@ -109,7 +109,9 @@ pub fn is_collection(path: &Path) -> bool {
 ///
 /// With `labels` the folders do not matter. The file is CSV with `,`, `;` or tabs and a header with the columns `path` (or
 /// `file_name`, `filename`, `image`, `file`), `label` (or `class`, `target`) and perhaps `split` with the words above;
-/// empty is `train`. A path is relative to the data or absolute, or the end of one, with or without its ending, that only
+/// empty is `train`. A column that is only called like one (`set`, `usage`, `fold`, ...) counts if it has such words, which
+/// then every row must have; without any, rows in folders of several parts are refused. Rows for a test may lack a label. A
+/// path is relative to the data or absolute, or the end of one, with or without its ending, that only
 /// one image has. Images that the file does not name are left out, and so are those for a test; without any for
 /// validation, a fraction is set apart as above.
 ///
@@ -121,7 +123,8 @@ pub fn is_collection(path: &Path) -> bool {
 /// a file and its label, a class or its index among the sorted classes, or is a class alone, in the order of
 /// the files' names; `ILSVRC2012_validation_ground_truth.txt`, whose IDs `map_clsloc.txt` beside it explains
 /// (lines `nXXXXXXXX ID name`). `labels` may have any name: the first line tells its kind, and the ending
-/// `.txt`. There is a label for every image, and every class has a folder in `train`.
+/// `.txt`. There is a label for every image, and every class has a folder in `train`. A `test` without class folders
+/// beside `val` has no classes, unless [`open_part`] is asked for it with `labels`.
 ///
 /// Shards ([`open_unlabelled`]) carry their labels: `KEY.cls` with the number of a class, or `KEY.json` with
 /// a number or a name under `label`, `cls` or `class`. Names for the numbers come from `classes.txt` beside
@@ -142,10 +145,12 @@ pub fn open_labelled(
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
     let listing = list(path, labels)?;
-    match shards::holds_shards(&listing) {
-        true => shards::open_labelled(&listing, validation_fraction, seed),
-        false => labelled(&listing, &Division::of(&listing, labels)?, validation_fraction, seed),
-    }
+    let data = match shards::holds_shards(&listing) {
+        true => shards::open_labelled(&listing, validation_fraction, seed)?,
+        false => labelled(&listing, &Division::of(&listing, labels)?, validation_fraction, seed)?,
+    };
+    say_if_nothing_is_measured(&data);
+    Ok(data)
 }
 
 /// Opens the part of a data set that a trained classifier is measured on: the one that is asked for, or else the one
@@ -166,7 +171,7 @@ pub fn open_part(path: &Path, labels: Option<&Path>, asked: Option<Split>) -> Re
     let listing = list(path, labels)?;
     match shards::holds_shards(&listing) {
         true => shards::open_part(&listing, asked),
-        false => part(&listing, &Division::of(&listing, labels)?, asked),
+        false => Ok(part(&listing, Division::of(&listing, labels)?.for_evaluation(asked)?)),
     }
 }
 
@@ -189,16 +194,18 @@ pub fn open_parts(
     seed: Seed,
 ) -> Result<(LabelledData, Option<Part>), DataError> {
     let listing = list(path, labels)?;
-    let test = Some(Split::Test);
     if shards::holds_shards(&listing) {
         let data = shards::open_labelled(&listing, validation_fraction, seed)?;
-        let test = shards::has_last_test(&listing)?.then(|| shards::open_part(&listing, test)).transpose()?;
+        say_if_nothing_is_measured(&data);
+        let test = shards::has_last_test(&listing)?.then(|| shards::open_part(&listing, Some(Split::Test)));
+        let test = test.transpose()?;
         return Ok((data, test));
     }
     let division = Division::of(&listing, labels)?;
     let data = labelled(&listing, &division, validation_fraction, seed)?;
-    let test = division.has_last_test().then(|| part(&listing, &division, test)).transpose()?;
-    Ok((data, test))
+    say_if_nothing_is_measured(&data);
+    let test = division.has_last_test().then(|| division.for_last_test()).transpose()?;
+    Ok((data, test.map(|found| part(&listing, found))))
 }
 
 /// Lists labelled data.
@@ -243,6 +250,15 @@ fn labelled(
     Ok(LabelledData { train, validation, held_out, validation_split, train_source, validation_source })
 }
 
+fn say_if_nothing_is_measured(data: &LabelledData) {
+    if data.held_out && data.validation.is_empty() {
+        log::warn!(
+            "{}: nothing can be held out, because each class has a single image, and so nothing is measured",
+            data.train_source
+        );
+    }
+}
+
 /// Training and validation images of each class.
 fn hold_out(classes: &Classes, fraction: f64, seed: Seed) -> [Classes; 2] {
     let mut parts = [Classes::new(), Classes::new()];
@@ -255,16 +271,12 @@ fn hold_out(classes: &Classes, fraction: f64, seed: Seed) -> [Classes; 2] {
     parts
 }
 
-fn part(listing: &Arc<Listing>, division: &Division<'_>, asked: Option<Split>) -> Result<Part, DataError> {
-    let (which, Found { classes, source }) = division.for_evaluation(asked)?;
+fn part(listing: &Arc<Listing>, (which, found): (Which, Found)) -> Part {
+    let Found { classes, source } = found;
     let class_names = Arc::new(names(&classes));
     let samples = samples(&classes, &class_names);
     let images = Dataset::new(Files::Listed(Arc::clone(listing))).labelled(&class_names, &samples);
-    let split = match which {
-        Which::Part(split) => Some(split),
-        Which::Whole => None,
-    };
-    Ok(Part { split, source, images })
+    Part { split: which.split(), source, images }
 }
 
 fn names(classes: &Classes) -> ClassNames {

@@ -67,6 +67,13 @@ impl Look {
         self.eight.join(other.eight);
     }
 
+    /// Whether some images have whole numbers of more than 8 bit and others fractions.
+    fn mixes_fractions(&self) -> bool {
+        let is_fraction = |kind: &&SampleType| matches!(kind, SampleType::Float(_));
+        let deep = || self.kinds.keys().filter(|kind| kind.is_deep());
+        deep().any(|kind| is_fraction(&kind)) && !deep().all(|kind| is_fraction(&kind))
+    }
+
     /// The types of deep images, in words.
     fn types(&self) -> String {
         let deep = self.kinds.keys().filter(|kind| kind.is_deep());
@@ -81,7 +88,8 @@ impl Look {
 /// the result is the same for any number of threads.
 ///
 /// # Errors
-/// [`DataError::OutOfRange`] for limits that do not fit the channels, [`DataError::MixedDepths`] where some images are
+/// [`DataError::OutOfRange`] for limits that do not fit the channels, [`DataError::Layout`] where a range is to be found for
+/// whole numbers and fractions, [`DataError::MixedDepths`] where some images are
 /// of 8 bit and others deep, but do not fill their type, so that nobody knows what their values mean.
 pub fn find_range(
     choice: Option<&RangeChoice>,
@@ -93,6 +101,17 @@ pub fn find_range(
 ) -> Result<FoundRange, DataError> {
     let measures_eight = choice == Some(&RangeChoice::Data);
     let look = look(images, channels, seed, threads, measures_eight);
+    let is_found = choice == Some(&RangeChoice::Data) || (choice.is_none() && of_weights.is_unstated());
+    if is_found && look.mixes_fractions() {
+        return Err(DataError::Layout {
+            path: images.name(0),
+            found: format!(
+                "like the images beside it, it has {} values, which no one range fits",
+                look.types()
+            ),
+            advice: "convert all images to one type, or give the range with --range".into(),
+        });
+    }
     let found = chosen(choice, of_weights, &look)?;
     if let Err(error) = found.range.validate(channels) {
         let expected = "two finite numbers, the lower one first, for each channel or once for all: give them with --range";

@@ -9,6 +9,16 @@ pub(crate) enum Which {
     Whole,
 }
 
+impl Which {
+    /// The part; `None` of everything.
+    pub(crate) fn split(self) -> Option<Split> {
+        match self {
+            Self::Part(split) => Some(split),
+            Self::Whole => None,
+        }
+    }
+}
+
 /// The parts that a data set has.
 #[derive(Debug, Default)]
 pub(crate) struct Available {

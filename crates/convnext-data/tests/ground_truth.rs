@@ -9,7 +9,9 @@ use std::{
 };
 
 use convnext_core::Seed;
-use convnext_data::{DataError, Dataset, Picture, open_for_evaluation, open_labelled};
+use convnext_data::{
+    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+};
 use tempfile::TempDir;
 
 /// Kit fox, English setter and tench: the IDs 1 and 2 of ILSVRC2012, and the first of all synsets.
@@ -236,4 +238,49 @@ fn a_file_of_labels_needs_a_folder_of_images() {
     assert!(message(&named).contains("it has no 'val'"), "{}", message(&named));
     let gone = data.root().join("gone.txt");
     assert!(message(&gone).contains("gone.txt"), "{}", message(&gone));
+}
+
+#[test]
+fn labels_of_validation_are_not_given_to_a_test_without_classes() {
+    let data = ImageNet::new();
+    // As many as for validation, so that their number tells nothing.
+    for number in 1..=TRUTH.len() {
+        data.image(&format!("test/ILSVRC2012_test_{number:08}.JPEG"));
+    }
+    for (file, text) in files() {
+        data.write("map_clsloc.txt", IDS);
+        let found = data.write(file, &text);
+        let named = data.folder.path().join(format!("truth.{}", file.rsplit('.').next().unwrap()));
+        fs::write(&named, &text).unwrap();
+        fs::write(data.folder.path().join("map_clsloc.txt"), IDS).unwrap();
+        for labels in [None, Some(named.as_path())] {
+            let (opened, test) = open_parts(&data.root(), labels, 0.5, Seed(0)).unwrap();
+            assert_eq!(contents(&opened.validation), EXPECTED, "{file}");
+            assert!(test.is_none(), "{file}");
+        }
+        let message = open_part(&data.root(), None, Some(Split::Test)).unwrap_err().to_string();
+        let words = ["data/test", "no class folders", "is for the validation images", "--labels"];
+        assert!(words.iter().all(|word| message.contains(word)), "{file}: {message}");
+        fs::remove_file(found).unwrap();
+    }
+    // A file that is named together with the part is for it.
+    let named = data.folder.path().join("test_truth.txt");
+    fs::write(&named, TRUTH.join("\n")).unwrap();
+    let part = open_part(&data.root(), Some(&named), Some(Split::Test)).unwrap();
+    assert_eq!((part.split, part.images.len()), (Some(Split::Test), TRUTH.len()));
+    // Without validation the test takes its place.
+    fs::remove_dir_all(data.root().join("val")).unwrap();
+    let opened = open_labelled(&data.root(), Some(&named), 0.5, Seed(0)).unwrap();
+    assert_eq!(opened.validation_split, Some(Split::Test));
+    assert_eq!(contents(&opened.validation), EXPECTED);
+}
+
+#[test]
+fn class_folders_of_a_test_count_beside_a_file_of_labels_for_validation() {
+    let data = ImageNet::new();
+    data.image(&format!("test/{}/1.JPEG", SYNSETS[0]));
+    let named = data.write("truth.txt", TRUTH.join("\n"));
+    let (opened, test) = open_parts(&data.root(), Some(&named), 0.5, Seed(0)).unwrap();
+    assert_eq!(contents(&opened.validation), EXPECTED);
+    assert_eq!(contents(&test.unwrap().images), [format!("{}:1", SYNSETS[0])]);
 }

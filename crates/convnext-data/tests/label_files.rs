@@ -87,7 +87,7 @@ fn delimiters_names_of_columns_ids_and_repeated_rows_are_understood() {
         "path,label\ndata/all/0.png,a\ndata/all/1.png,b\n./data/all/2.png,b\n",
         "File,Label\n0.png,a\n\n,\n  \n0.png,a\n1.png,b,\n2.png,b\nall/2.png,b\n",
         &format!("filename,label\n0,a\n1,b\n{},b\n", absolute.display()),
-        "path,label,width,set\n0.png,a,4,x\n1.png,b,4,train\n2.png, b ,4,y\n",
+        "path,label,width,set\n0.png,a,4,x\n1.png,b,4,z\n2.png, b ,4,y\n",
     ] {
         let labels = data.labels(text);
         let opened = open_for_evaluation(&data.images(), Some(&labels)).unwrap();
@@ -208,6 +208,10 @@ fn mistakes_are_named_by_line() {
         ),
         ("path,label\n0.png,a\n1.png,a;b", "line 3: the label 'a;b' is a list: this is multi-label"),
         ("path,label,split\nall/0.png,a,tomorrow", "split 'tomorrow' is none of train, training, val"),
+        (
+            "path,label,Set\n0.png,a,train\n1.png,b,x",
+            "'Set' tells the part of other rows, but 'x' is none of",
+        ),
         ("path,label\nall/0.png,a\nall/1.png,a", "1 class(es)"),
         ("path,label,split\n0.png,a,\n1.png,b,\n2.png,c,val", "'c'"),
     ] {

@@ -126,6 +126,11 @@ fn parts_in_one_folder_are_told_by_names_or_by_a_list() {
         text.contains("1 of its 3 shards are in no part of the list") && text.contains("001.tar"),
         "{text}"
     );
+    info(r#""000.tar", "001.tar", "009.tar""#, "");
+    for text in [message(open_labelled(&data, None, 0.5, Seed(0))), message(open_for_evaluation(&data, None))]
+    {
+        assert!(text.contains("1 of the 4 shards in the list") && text.contains("009.tar"), "{text}");
+    }
     info(r#""000.tar", "001.tar", "002.tar""#, "");
     let text = message(open_labelled(&data, None, 0.5, Seed(0)));
     assert!(text.contains("_info.json") && text.contains("002.tar in the parts"), "{text}");

@@ -85,6 +85,14 @@ pub enum IoError {
         /// Their names.
         missing: Vec<String>,
     },
+    /// One file of weights that were saved in several.
+    #[error("{} is one part of several of the same weights, and no model alone: {advice}", path.display())]
+    LonePart {
+        /// The file.
+        path: PathBuf,
+        /// Where the index is, or that it is missing.
+        advice: String,
+    },
     /// A file of class names that cannot be used.
     #[error(
         "{} names no classes that can be used: {why}; write one name a line, or a JSON list, in the order of the \

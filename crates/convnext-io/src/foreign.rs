@@ -6,11 +6,14 @@
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
 //! 6. `description`: what else is known, from the files beside it.
+//!
+//! `lone_part` says so where a file is one of several.
 
 mod description;
 mod dialect;
 mod infer;
 mod locate;
+mod lone_part;
 mod origin;
 mod parts;
 mod remap;
@@ -54,8 +57,17 @@ impl Foreign {
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
     /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model, and
-    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason.
+    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason; [`IoError::LonePart`] for one of several
+    /// files.
     pub(crate) fn recognise(
+        path: &Path,
+        tensors: &[TensorInfo],
+        objects: &BTreeMap<String, String>,
+    ) -> Result<Self, IoError> {
+        Self::of_tensors(path, tensors, objects).map_err(|error| lone_part::explained(path, error))
+    }
+
+    fn of_tensors(
         path: &Path,
         tensors: &[TensorInfo],
         objects: &BTreeMap<String, String>,

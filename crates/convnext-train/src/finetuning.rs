@@ -7,8 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    Batch, Decoding, LabelMix, LabelledData, Loader, OnCorrupt, Orientation, Transform, crop_for_evaluation,
-    open_labelled,
+    Batch, LabelMix, LabelledData, Loader, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
@@ -145,7 +144,7 @@ pub fn finetune(
     lesson.headers = settings.check_headers(&parts, config.input_channels)?;
 
     let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let resolved = Resolved::new(resolved, preprocessing.clone(), &train_data);
+    let resolved = Resolved::new(resolved, preprocessing.clone(), &train_data).measured_on(&validation);
     let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
@@ -187,7 +186,6 @@ pub fn finetune(
             true => None,
             false => Some(reading.loader(&validation, &preprocessing)?),
         },
-        orientation: settings.orientation,
         metadata: WeightMetadata {
             preprocessing,
             kind: WeightKind::Classifier { model: config },
@@ -211,7 +209,6 @@ struct Classification {
     device: Device,
     /// One loader for all epochs, so that it tells of a file once; `None` without images.
     validation: Option<Loader>,
-    orientation: Orientation,
     metadata: WeightMetadata,
 }
 
@@ -275,8 +272,7 @@ impl Classification {
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");
             let preprocessing = &self.metadata.preprocessing;
-            let decoding = Decoding::of(preprocessing, self.orientation);
-            let picture = images.dataset().picture(mistake.sample, &decoding)?;
+            let picture = images.dataset().picture(mistake.sample, images.decoding())?;
             crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }

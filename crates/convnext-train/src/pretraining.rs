@@ -7,7 +7,7 @@ use convnext_core::{
     ClassNames, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Dataset, Decoding, Orientation, Transform};
+use convnext_data::{Batch, Dataset, Decoding, Transform};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ pub fn pretrain(
         device: device.clone(),
         shown: (0..SHOWN.min(dataset.len())).map(|i| i * dataset.len() / SHOWN.min(dataset.len())).collect(),
         dataset,
-        orientation: settings.orientation,
+        decoding: Decoding::of(&preprocessing, settings.orientation),
         metadata: WeightMetadata {
             kind: WeightKind::Fcmae { fcmae: config.clone(), objective },
             preprocessing,
@@ -127,7 +127,8 @@ struct Pretraining {
     dataset: Dataset,
     /// Images whose reconstructions are shown.
     shown: Vec<usize>,
-    orientation: Orientation,
+    /// How these are read.
+    decoding: Decoding,
     metadata: WeightMetadata,
 }
 
@@ -155,8 +156,7 @@ impl Task for Pretraining {
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
             let preprocessing = &self.metadata.preprocessing;
-            let decoding = Decoding::of(preprocessing, self.orientation);
-            let Ok(picture) = self.dataset.picture(sample, &decoding) else { continue };
+            let Ok(picture) = self.dataset.picture(sample, &self.decoding) else { continue };
             let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
             let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;

@@ -19,6 +19,9 @@ pub enum Continue {
 /// What decides nothing: where a run stands, and why its recipe is what it is.
 const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 
+/// What earlier versions did not record: where it is not set, nothing is known to have changed.
+const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
+
 /// What may grow when a run is extended; the warm-up keeps its share of it.
 const LENGTH: [&str; 2] = ["recipe.training.epochs", "recipe.training.warmup_epochs"];
 
@@ -39,7 +42,8 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
         let longer = how == Continue::Extended
             && LENGTH.contains(&key.as_str())
             && was.as_ref().and_then(Value::as_float) <= is.as_ref().and_then(Value::as_float);
-        if was == is || WITHOUT_EFFECT.contains(&key.as_str()) || longer {
+        let unknown = was.is_none() && RECORDED_LATER.contains(&key.as_str());
+        if was == is || WITHOUT_EFFECT.contains(&key.as_str()) || longer || unknown {
             continue;
         }
         let describe = |value: Option<Value>| value.map_or("not set".to_owned(), |value| value.to_string());
@@ -78,6 +82,15 @@ mod tests {
         ];
         assert_eq!(compare(begun, now, Continue::Resumed), expected);
         assert!(compare(begun, begun, Continue::Resumed).is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_version_did_not_record_is_no_change() {
+        let with = |checksum: &str| format!("seed = 1\nvalidation_checksum = '{checksum}'");
+        let compare = |begun: &str, now: &str| compare(begun, now, Continue::Resumed);
+        assert!(compare("seed = 1", &with("a")).is_empty());
+        assert_eq!(compare(&with("a"), &with("b")), ["validation_checksum was \"a\", is \"b\""]);
+        assert_eq!(compare(&with("a"), "seed = 1"), ["validation_checksum was \"a\", is not set"]);
     }
 
     #[test]

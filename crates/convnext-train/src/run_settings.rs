@@ -121,11 +121,20 @@ pub(crate) struct Resolved<J> {
     preprocessing: Preprocessing,
     /// Of names, labels and order of the training images.
     data_checksum: u32,
+    /// The same of the images for validation, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    validation_checksum: Option<u32>,
 }
 
 impl<J> Resolved<J> {
     pub(crate) fn new(job: J, preprocessing: Preprocessing, dataset: &Dataset) -> Self {
-        Self { job, preprocessing, data_checksum: dataset.fingerprint() }
+        Self { job, preprocessing, data_checksum: dataset.fingerprint(), validation_checksum: None }
+    }
+
+    /// The same, measured on these images.
+    pub(crate) fn measured_on(self, validation: &Dataset) -> Self {
+        let checksum = (!validation.is_empty()).then(|| validation.fingerprint());
+        Self { validation_checksum: checksum, ..self }
     }
 }
 
@@ -176,6 +185,10 @@ impl RunSettings {
         let preprocessing = Preprocessing::of_training(of_weights.as_ref(), image_size, channels);
         let stated = of_weights.map_or(ValueRange::Unstated, |preprocessing| preprocessing.range);
         let FoundRange { range, why } = self.find_range(&stated, images, channels)?;
+        // Nobody asked for it, and much depends on it.
+        if self.range.is_none() && !why.is_empty() {
+            log::warn!("{why}");
+        }
         Ok((Preprocessing { range, ..preprocessing }, why))
     }
 

@@ -128,7 +128,7 @@ pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Res
 /// [`TrainError::Io`] when the file cannot be read, or what it says about itself makes no sense.
 pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     let header = read_header(path)?;
-    header.metadata.ok_or_else(|| IoError::Foreign { path: path.to_owned() }.into())
+    header.metadata.ok_or_else(|| IoError::unknown_model(path).into())
 }
 
 /// Whether the classes of weights are those of data, whose folders may be called after the synsets of ImageNet.

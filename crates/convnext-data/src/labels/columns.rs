@@ -12,6 +12,8 @@ pub(super) struct Columns {
     pub(super) path: usize,
     pub(super) label: usize,
     pub(super) split: Option<SplitColumn>,
+    /// The name of every column.
+    pub(super) names: Vec<String>,
 }
 
 /// The column that tells the part of each image.
@@ -54,7 +56,8 @@ const LABELS: [&[&str]; 2] =
     [&["label", "class", "target"], &["category", "class_name", "label_name", "class_id", "label_id"]];
 
 /// Names of the column of parts, the sure one first.
-const SPLITS: [&str; 7] = ["split", "subset", "partition", "set", "data_set", "dataset_split", "phase"];
+const SPLITS: [&str; 9] =
+    ["split", "subset", "partition", "set", "data_set", "dataset_split", "phase", "usage", "fold"];
 
 const DELIMITERS: [u8; 3] = *b",;\t";
 
@@ -89,7 +92,7 @@ impl Columns {
                 SplitColumn::Perhaps(position)
             })
         });
-        Ok(Self { delimiter, count: names.len(), path, label, split })
+        Ok(Self { delimiter, count: names.len(), path, label, split, names: header.to_vec() })
     }
 }
 
@@ -161,6 +164,8 @@ mod tests {
         assert_eq!(of("target\tfilename"), (b'\t', 1, 0, None));
         assert_eq!(of("\"image\",\"a;b\",\"class\""), (b',', 0, 2, None));
         assert_eq!(of("class id,filepaths,labels,data set"), (b',', 1, 2, Some(SplitColumn::Perhaps(3))));
+        assert_eq!(of("path,label,Usage").3, Some(SplitColumn::Perhaps(2)));
+        assert_eq!(of("fold,path,label").3, Some(SplitColumn::Perhaps(0)));
         // `path` and `label` go before others, and names before numbers.
         assert_eq!(of("image,path,class,label"), (b',', 1, 3, None));
         assert_eq!(of("id,file,category,classes"), (b',', 1, 3, None));

@@ -1,7 +1,5 @@
 //! What folders become.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::*;
 use crate::{
     endings::OtherFiles,
@@ -129,7 +127,10 @@ fn what_could_be_either_is_refused() {
 fn classes_that_look_like_parts_are_refused() {
     let message = |paths: &[&str]| {
         let listing = listing(paths);
-        check_no_parts(&listing, &Tree::of(&listing), "").map_err(|error| error.to_string())
+        let tree = Tree::of(&listing);
+        check_no_parts_below_classes(&listing, &tree, "", None)
+            .and_then(|()| check_classes_differ(&listing, &tree, ""))
+            .map_err(|error| error.to_string())
     };
     for (paths, words) in [
         (
@@ -145,6 +146,13 @@ fn classes_that_look_like_parts_are_refused() {
             &["cat/Train/1.png", "cat/Val/1.png", "dog/Train/1.png", "dog/Val/1.png"],
             "parts lie below classes",
         ),
+        // Beside images and other folders, at any depth, and in a few classes only.
+        (
+            &["cat/train/1.png", "cat/2.png", "dog/train/1.png", "owl/1.png", "fox/1.png", "elk/1.png"],
+            "'cat', 'dog' hold the parts 'train'",
+        ),
+        (&["cat/x/y/train/1.png", "cat/x/test/1.png", "dog/1.png", "owl/1.png"], "'cat' hold the parts"),
+        (&["cat/a/val/1.png", "dog/b/Test/1.png", "owl/1.png"], "hold the parts 'Test', 'val'"),
     ] {
         let found = message(paths).unwrap_err();
         assert!(found.contains(words) && found.contains("'train'"), "{paths:?}: {found}");
@@ -154,7 +162,22 @@ fn classes_that_look_like_parts_are_refused() {
         &["cat/a/1.png", "cat/b/1.png", "dog/c/1.png"],
         &["cat/1.png", "dog/1.png"],
         &["cat/a/1.png", "cat/b/1.png", "dog/a/1.png", "dog/b/1.png", "x/1.png", "y/1.png"],
+        // A class called like a part, or one folder of one class.
+        &["train/1.png", "car/1.png", "test/1.png"],
+        &["cat/test/1.png", "dog/1.png"],
     ] {
         message(paths).unwrap();
     }
+}
+
+#[test]
+fn folders_below_classes_of_a_part_may_repeat_its_name_only() {
+    let listing = listing(&["train/cat/train/1.png", "train/dog/Training/1.png", "val/cat/train/1.png"]);
+    let tree = Tree::of(&listing);
+    check_no_parts_below_classes(&listing, &tree, "train", Some(Split::Train)).unwrap();
+    let error = check_no_parts_below_classes(&listing, &tree, "train", Some(Split::Validation)).unwrap_err();
+    assert!(
+        error.to_string().contains("data/train") && error.to_string().contains("'cat', 'dog'"),
+        "{error}"
+    );
 }

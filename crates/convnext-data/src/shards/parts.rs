@@ -111,6 +111,9 @@ impl ShardParts {
         let name = listing.name(folder);
         let of_info = read_info(&ShardSet::whole(shards).folder)?;
         let by_info = of_info.is_some();
+        if let Some(known) = &of_info {
+            check_all_there(&name, known, shards)?;
+        }
         let mut sets: [BTreeSet<PathBuf>; 3] = Default::default();
         let mut strangers = Vec::new();
         for shard in shards {
@@ -198,6 +201,26 @@ fn check_names(listing: &Listing, folder: &str, shards: &[PathBuf]) -> Result<()
 fn wrong(path: String, found: String) -> DataError {
     let advice = format!("put the shards of each part into a folder of its own: {HOW_TO_NAME}");
     DataError::Layout { path, found, advice }
+}
+
+/// Refuses a list of shards some of which are not there: what is left is not the data that the list speaks of.
+fn check_all_there(
+    folder: &str,
+    listed: &BTreeMap<String, Split>,
+    shards: &[PathBuf],
+) -> Result<(), DataError> {
+    let there: BTreeSet<_> = shards.iter().filter_map(|shard| shard.file_name()?.to_str()).collect();
+    let gone: Vec<&String> = listed.keys().filter(|file| !there.contains(file.as_str())).collect();
+    let Some(first) = gone.first() else { return Ok(()) };
+    Err(DataError::Layout {
+        path: folder.to_owned(),
+        found: format!(
+            "{} of the {} shards in the list beside them are not there, such as {first}",
+            gone.len(),
+            listed.len()
+        ),
+        advice: "put them there, or take them out of the list".into(),
+    })
 }
 
 #[derive(Deserialize)]

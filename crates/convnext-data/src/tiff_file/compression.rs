@@ -8,13 +8,14 @@ use tiff::tags::Tag;
 use super::directory::Directory;
 use crate::{DataError, decode::MAX_DECODED_BYTES};
 
-/// The numbers of no compression, of deflate under its later name, and of ZSTD.
+/// The numbers of no compression, of JPEG, of deflate under its later name, and of ZSTD.
 pub(super) const NONE: u64 = 1;
+const JPEG: u64 = 7;
 const DEFLATE: u64 = 32_946;
 const ZSTD: [u64; 2] = [34_926, 50_000];
 
 /// What is unpacked: by `tiff`, but for ZSTD.
-const READ: [u64; 9] = [NONE, 4, 5, 7, 8, DEFLATE, 32_773, ZSTD[0], ZSTD[1]];
+const READ: [u64; 9] = [NONE, 4, 5, JPEG, 8, DEFLATE, 32_773, ZSTD[0], ZSTD[1]];
 
 /// The number of the compression.
 pub(super) fn of(directory: &Directory<'_>) -> u64 {
@@ -24,11 +25,16 @@ pub(super) fn of(directory: &Directory<'_>) -> u64 {
 /// Refuses what cannot be unpacked.
 pub(super) fn check(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
     let compression = of(directory);
-    if READ.contains(&compression) {
-        return Ok(());
-    }
-    let what = format!("a TIFF file with {}", in_words(compression));
-    Err(DataError::unsupported(name, what))
+    // The decoder takes brightness and transparency for something else.
+    let is_pair = directory.number(Tag::SamplesPerPixel) == Some(2);
+    let what = match READ.contains(&compression) {
+        true if compression == JPEG && is_pair => {
+            "JPEG compression of brightness and transparency".to_owned()
+        }
+        true => return Ok(()),
+        false => in_words(compression),
+    };
+    Err(DataError::unsupported(name, format!("a TIFF file with {what}")))
 }
 
 fn in_words(compression: u64) -> String {

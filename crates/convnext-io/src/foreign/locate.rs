@@ -21,8 +21,15 @@ const OF_TRAINING: [&str; 9] = [
 /// How the keys of optimisers begin, whatever they keep.
 const OPTIMIZER: &str = "optim";
 
-/// Words in the names of averages over a training; a teacher is the average of its student.
-const AVERAGES: [&str; 5] = ["ema", "averaged", "average", "swa", "teacher"];
+/// Words in the names of averages over a training.
+const AVERAGES: [&str; 4] = ["ema", "averaged", "average", "swa"];
+
+/// The parts of names under which self-distillation keeps a pair: its teacher is the average of the student.
+const TEACHER: &str = "teacher";
+const STUDENT: &str = "student";
+
+/// What PyTorch's wrappers for several devices put into names, often only into those of the student.
+const WRAPPER: &str = "module";
 
 /// Parts of names of networks that only help in self-supervised training.
 const HELPERS: [&str; 5] =
@@ -64,6 +71,12 @@ pub(super) fn candidates(names: &BTreeSet<&str>) -> Vec<Candidate> {
     if found.iter().any(has_block) {
         found.retain(has_block);
     }
+    let all = found.clone();
+    for candidate in found.iter_mut().filter(|candidate| candidate.role == Role::Plain) {
+        if all.iter().any(|student| is_teacher_of(candidate, student, names)) {
+            candidate.role = Role::Average;
+        }
+    }
     found.sort_by_key(|candidate| std::cmp::Reverse(candidate.role));
     found
 }
@@ -94,6 +107,28 @@ fn role(prefix: &str, names: &BTreeSet<&str>) -> Role {
     } else {
         Role::Plain
     }
+}
+
+/// Whether one model is the teacher of the other: under the same prefix but for `teacher` in place of `student`, and
+/// without layers that the student lacks. Any other teacher is a model of its own, such as that of a distillation.
+fn is_teacher_of(teacher: &Candidate, student: &Candidate, names: &BTreeSet<&str>) -> bool {
+    let parts = |prefix: &str| -> Vec<String> {
+        prefix.split('.').filter(|&part| part != WRAPPER).map(str::to_owned).collect()
+    };
+    let exchanged: Vec<String> = parts(&teacher.prefix)
+        .into_iter()
+        .map(|part| if part == TEACHER { STUDENT.to_owned() } else { part })
+        .collect();
+    has_teacher(&teacher.prefix)
+        && exchanged == parts(&student.prefix)
+        && under(names, &teacher.prefix)
+            .filter(|(_, name)| teacher.dialect.official(name).is_some())
+            .all(|(_, name)| names.contains(format!("{}{name}", student.prefix).as_str()))
+}
+
+/// Whether something lies under the part `teacher`.
+pub(super) fn has_teacher(name: &str) -> bool {
+    name.split('.').any(|part| part == TEACHER)
 }
 
 /// Whether a name is that of an average over a training, or of something in one.
@@ -131,9 +166,37 @@ mod tests {
             stems(&["state_dict.module.", "state_dict_ema.module.", "optimizer.", "optimizer_ema."]),
             [of("state_dict_ema.module.", Role::Average), of("state_dict.module.", Role::Plain)]
         );
-        assert_eq!(stems(&["student.", "teacher.backbone."])[0], of("teacher.backbone.", Role::Average));
         assert_eq!(stems(&["encoder_k.", "encoder_q."])[0], of("encoder_q.", Role::Plain));
         assert_eq!(stems(&["schema.net."]), [of("schema.net.", Role::Plain)]);
+    }
+
+    #[test]
+    fn a_teacher_is_an_average_only_beside_its_student() {
+        for (student, teacher) in [
+            ("student.", "teacher."),
+            ("student.backbone.", "teacher.backbone."),
+            ("student.module.backbone.", "teacher.backbone."),
+            ("state.student.net.", "state.teacher.net."),
+        ] {
+            let expected = [of(teacher, Role::Average), of(student, Role::Plain)];
+            assert_eq!(stems(&[student, teacher]), expected, "{teacher}");
+        }
+        for (student, teacher) in [
+            ("student_model.", "teacher_model."),
+            ("model.", "teacher_model."),
+            ("model.", "teacher."),
+            ("student.", "teacher.backbone."),
+        ] {
+            let roles: Vec<Role> = stems(&[student, teacher]).into_iter().map(|(_, role)| role).collect();
+            assert_eq!(roles, [Role::Plain; 2], "{teacher}");
+        }
+        assert_eq!(stems(&["teacher."]), [of("teacher.", Role::Plain)]);
+        // A deeper teacher has been distilled from.
+        let block = |place: &str| format!("{place}.blocks.0.conv_dw.weight");
+        let (first, second) = (block("student.stages.0"), block("teacher.stages.0"));
+        let more = block("teacher.stages.1");
+        let names = ["student.stem.0.weight", "teacher.stem.0.weight", &first, &second, &more];
+        assert!(found(&names).iter().all(|(_, role)| *role == Role::Plain));
     }
 
     #[test]

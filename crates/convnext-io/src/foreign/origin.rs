@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::locate::{Candidate, Role, is_average, is_of_training, under};
+use super::locate::{Candidate, Role, has_teacher, is_average, is_of_training, under};
 
 /// Names that a line lists before it only counts.
 const LISTED: usize = 6;
@@ -52,7 +52,8 @@ impl Origin {
             .filter(is_left_out)
             .map(str::to_owned)
             .collect();
-        let averages = objects.iter().filter(|(name, _)| chosen.role != Role::Average && is_average(name));
+        let is_better = |name: &str| chosen.role != Role::Average && (is_average(name) || has_teacher(name));
+        let averages = objects.iter().filter(|(name, _)| is_better(name));
         left_out.extend(averages.map(|(name, class)| format!("{name} (made from {class})")));
         Some(Self {
             program: chosen.dialect.name().to_owned(),

@@ -199,6 +199,32 @@ fn of_a_model_and_its_average_the_average_is_read() {
     assert_eq!(read_weights(&path).unwrap().arrays, by_name(plain.clone()));
     let two = [prefixed("left.", &plain), prefixed("right.", &average)].concat();
     check_refused(&two, &["several models", "`left.`, `right.`"]);
+    for student in ["model.", "student_model."] {
+        let distilled = [prefixed(student, &plain), prefixed("teacher_model.", &average)].concat();
+        check_refused(&distilled, &["several models", "`teacher_model.`", student]);
+    }
+    let pair = [prefixed("student.module.", &plain), prefixed("teacher.", &average)].concat();
+    let (_folder, path) = foreign_file(&pair);
+    assert_eq!(read_weights(&path).unwrap().arrays, by_name(average));
+}
+
+#[test]
+fn one_part_of_several_is_refused_as_such() {
+    let arrays = arrays_of(&classifier(small()));
+    let (first, second): (Vec<_>, Vec<_>) =
+        arrays.into_iter().partition(|array| array.name.starts_with("downsample_layers."));
+    for part in [first, second] {
+        let (folder, path) = foreign_file(&part);
+        let named = folder.path().join("model-00001-of-00002.safetensors");
+        std::fs::rename(path, &named).unwrap();
+        let message = read_weights(&named).unwrap_err().to_string();
+        let missing = "their index model.safetensors.index.json is missing";
+        assert!(message.contains("one part of several") && message.contains(missing), "{message}");
+        assert_eq!(read_header(&named).unwrap().tensors.len(), part.len());
+        std::fs::write(folder.path().join("model.safetensors.index.json"), "{}").unwrap();
+        let message = read_weights(&named).unwrap_err().to_string();
+        assert!(message.contains("name their index model.safetensors.index.json"), "{message}");
+    }
 }
 
 #[test]

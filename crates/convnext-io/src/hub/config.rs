@@ -3,6 +3,7 @@
 //! timm's `config.json` holds a `pretrained_cfg` (`timm/models/_hub.py`, `save_config_for_hf`), the `transformers` of
 //! Hugging Face spread the same over `config.json` and `preprocessor_config.json` (`ConvNextImageProcessor`).
 
+mod computation;
 mod description;
 mod processor;
 
@@ -111,7 +112,7 @@ impl HubConfig {
 enum Size {
     Side(usize),
     Sides([usize; 2]),
-    ShortestEdge { shortest_edge: usize },
+    ShortestEdge { shortest_edge: usize, longest_edge: Option<f64> },
     Box { height: usize, width: usize },
 }
 
@@ -119,7 +120,7 @@ impl Size {
     /// The side of a square.
     fn side(self) -> Option<usize> {
         match self {
-            Self::Side(side) | Self::ShortestEdge { shortest_edge: side } => Some(side),
+            Self::Side(side) | Self::ShortestEdge { shortest_edge: side, .. } => Some(side),
             Self::Sides([height, width]) | Self::Box { height, width } => (height == width).then_some(height),
         }
     }
@@ -162,9 +163,12 @@ impl Numbers {
     }
 }
 
+/// What some editors write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HubError> {
     let text = fs::read(path).map_err(HubError::cache(path))?;
-    serde_json::from_slice(&text)
+    serde_json::from_slice(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text))
         .map_err(|error| HubError::BadConfig { path: path.to_owned(), why: error.to_string() })
 }
 

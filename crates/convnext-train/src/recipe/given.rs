@@ -8,7 +8,7 @@
 //!
 //! Each goes before those below it, and nothing that was given is passed over without a word.
 
-use toml::Table;
+use toml::{Table, Value};
 
 use super::auto::Rule;
 use super::reading::recipe_error;
@@ -52,7 +52,6 @@ pub(super) struct Decided {
 impl Given {
     /// Puts everything into its order, over a recipe that was `named` or over the `rules` of the default.
     pub(super) fn decide(&self, named: Option<&Table>, rules: &[Rule]) -> Decided {
-        let is_stated = |key: &str| named.is_some_and(|recipe| states(recipe, key));
         let is_given = |key: &str| self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key));
         self.warn_of_overruled();
         let mut settings: Vec<String> = rules.iter().map(|rule| line(rule.key, &rule.value)).collect();
@@ -60,11 +59,13 @@ impl Given {
         let mut reasons: Vec<String> =
             kept_rules.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect();
         for Setting { key, value, source } in &self.weights {
-            if is_stated(key) || is_given(key) {
-                reasons.push(format!("{key}: not {value} as in {source}, because it is given"));
-            } else {
-                settings.push(line(key, value));
-                reasons.push(format!("{key} = {value}: from {source}"));
+            match self.value_of(key, named) {
+                Some(given) if is_same_value(&given, value) => {}
+                Some(_) => reasons.push(format!("{key}: not {value} as in {source}, because it is given")),
+                None => {
+                    settings.push(line(key, value));
+                    reasons.push(format!("{key} = {value}: from {source}"));
+                }
             }
         }
         settings.extend(self.settings.iter().cloned());
@@ -114,8 +115,7 @@ impl Given {
     /// A flag goes before a `--set` of the same key; nobody who types both means that.
     fn warn_of_overruled(&self) {
         for flag in &self.flags {
-            let bare = |value: &str| value.trim().trim_matches('"').to_owned();
-            let other = self.set_value(flag.key).filter(|value| bare(value) != bare(&flag.value));
+            let other = self.set_value(flag.key).filter(|value| !is_same_value(value, &flag.value));
             if let Some(value) = other {
                 log::warn!(
                     "--set {}={value} is not used: {} {} goes before it",
@@ -131,6 +131,13 @@ impl Given {
     pub fn is_set(&self, key: &str) -> bool {
         let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
         keys.map(str::trim).any(|set| is_same(set, key))
+    }
+
+    /// What a flag, `--set` or the named recipe gives a key, the first of them.
+    fn value_of(&self, key: &str, named: Option<&Table>) -> Option<String> {
+        let flag = self.flags.iter().find(|flag| is_same(flag.key, key)).map(|flag| flag.value.clone());
+        flag.or_else(|| self.set_value(key).map(str::to_owned))
+            .or_else(|| Some(stated(named?, key)?.to_string()))
     }
 
     fn set_value(&self, key: &str) -> Option<&str> {
@@ -152,11 +159,21 @@ fn is_same(a: &str, b: &str) -> bool {
     of(a) == of(b)
 }
 
-/// Whether a recipe, with what it extends, has a key.
-fn states(recipe: &Table, key: &str) -> bool {
+/// Whether two values are the same, however they are written: `0.5`, `0.50` and `.5`, or with and without quotes.
+fn is_same_value(a: &str, b: &str) -> bool {
+    let bare = |value: &str| value.replace(char::is_whitespace, "").trim_matches('"').to_owned();
+    let (a, b) = (bare(a), bare(b));
+    match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// What a recipe, with what it extends, says under a key.
+fn stated<'r>(recipe: &'r Table, key: &str) -> Option<&'r Value> {
     let mut parts = key.split('.');
-    let first = parts.next().and_then(|part| recipe.get(part));
-    parts.try_fold(first, |place, part| place.map(|place| place.get(part))).flatten().is_some()
+    let first = recipe.get(parts.next()?)?;
+    parts.try_fold(first, |place, part| place.get(part))
 }
 
 #[cfg(test)]
@@ -207,6 +224,30 @@ mod tests {
         assert!(!ratio(&stated) && ratio(&silent));
         let reasons = given().decide(Some(&stated), &[]).reasons;
         assert!(reasons[0].contains("not 0.75 as in the weights"), "{reasons:?}");
+    }
+
+    #[test]
+    fn the_same_value_as_that_of_the_weights_needs_no_reason() {
+        let mentions = |given: Given, named: Option<&str>| {
+            let weights = vec![Setting::new("masking.ratio", 0.75, "the weights")];
+            let named = named.map(|text| toml::from_str::<Table>(text).unwrap());
+            let Decided { reasons, .. } = Given { weights, ..given }.decide(named.as_ref(), &[]);
+            reasons.iter().any(|reason| reason.contains("not 0.75"))
+        };
+        let flag = |value: f64| Given {
+            flags: vec![Setting::new("masking.ratio", value, "--mask-ratio")],
+            ..Given::default()
+        };
+        let set =
+            |value: &str| Given { settings: vec![format!("masking.ratio = {value}")], ..Given::default() };
+        assert!(mentions(flag(0.5), None) && !mentions(flag(0.75), None));
+        assert!(mentions(set("0.5"), None) && !mentions(set("0.750"), None));
+        let recipe = |value: &str| format!("[masking]\nratio = {value}");
+        assert!(mentions(Given::default(), Some(&recipe("0.6"))));
+        assert!(!mentions(Given::default(), Some(&recipe("0.75"))));
+        // The flag decides, whatever the recipe says.
+        assert!(mentions(flag(0.5), Some(&recipe("0.75"))));
+        assert!(!mentions(flag(0.75), Some(&recipe("0.6"))));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `convnext convert`
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::io::{Naming, read_weights, write_converted};
+use convnext::io::{Naming, files_of, read_weights, write_converted};
 
 use super::class_names::ClassNameArguments;
 use super::output::print_text;
@@ -51,7 +53,9 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
         Program::Timm => Naming::Timm,
         Program::Hf => Naming::HuggingFace,
     };
-    let mut weights = read_weights(&arguments.weights.file()?)?;
+    let file = arguments.weights.file()?;
+    let mut weights = read_weights(&file)?;
+    check_place(&file, &arguments.out)?;
     let outputs = weights.metadata.kind.backbone().classes;
     weights.metadata.classes = arguments.class_names.read(outputs)?.unwrap_or(weights.metadata.classes);
     let range = &weights.metadata.preprocessing.range;
@@ -64,4 +68,24 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let written = write_converted(&arguments.out, &weights, naming)?;
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))
+}
+
+/// Refuses to write over the weights that are read, or into their folder, where files that describe them may stand.
+fn check_place(file: &Path, out: &Path) -> anyhow::Result<()> {
+    // What is not there yet cannot be overwritten.
+    let Ok(place) = fs::canonicalize(out) else { return Ok(()) };
+    let is_place = |path: &Path| fs::canonicalize(path).is_ok_and(|found| found == place);
+    for read in files_of(file)? {
+        // A file that is named alone lies in the current folder.
+        let folder = read.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if is_place(&read) || is_place(folder) {
+            bail!(
+                "{} would be written over or beside the weights that are converted, {}, which may be lost by that; \
+                 give another OUT",
+                out.display(),
+                file.display()
+            );
+        }
+    }
+    Ok(())
 }

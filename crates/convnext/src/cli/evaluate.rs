@@ -13,6 +13,7 @@ use convnext::train::{
 use serde::Serialize;
 
 use super::class_names::{self, ClassNameArguments};
+use super::finetune::check_share_is_used;
 use super::output::{print_json, print_text, table};
 use super::parts::{MeasuredPart, SplitName};
 use super::progress::image_bar;
@@ -54,7 +55,7 @@ pub(crate) struct EvaluateArguments {
     split: Option<SplitName>,
     #[command(flatten)]
     class_names: ClassNameArguments,
-    /// Measure on this share of each class, as `finetune` held it out
+    /// Measure on this share of each class, as `finetune` held it out of data that has no part to measure on
     #[arg(long, value_name = "F", value_parser = values::share)]
     val_fraction: Option<f64>,
     /// Seed of that choice
@@ -111,6 +112,7 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(Measur
         }
         Some(fraction) => {
             let data = arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?;
+            check_share_is_used(Some(fraction), &data, &arguments.data)?;
             (MeasuredPart::of_validation(&data), data.validation)
         }
     };
@@ -163,6 +165,7 @@ impl EvaluateArguments {
     fn neighbours_and_asked(&self) -> anyhow::Result<(Dataset, MeasuredPart, Dataset)> {
         let fraction = self.val_fraction.unwrap_or(HELD_OUT);
         let (data, test) = open_parts(&self.data, self.labels.as_deref(), fraction, Seed(self.seed))?;
+        check_share_is_used(self.val_fraction, &data, &self.data)?;
         let asked = self.split.map(Split::from);
         if asked.is_none() || asked == data.validation_split {
             return Ok((data.train.clone(), MeasuredPart::of_validation(&data), data.validation));

@@ -1,7 +1,8 @@
 //! `convnext finetune`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::Seed;
 use convnext::data::LabelledData;
@@ -53,9 +54,9 @@ pub(crate) struct FinetuneArguments {
     /// Use only this share of the labelled images of each class, chosen by the seed
     #[arg(long, value_name = "F", value_parser = values::share, conflicts_with = "labels_per_class")]
     label_fraction: Option<f64>,
-    /// Share of each class held out for validation when the data has no such part
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2)]
-    val_fraction: f64,
+    /// Share of each class held out for validation, of data that has no such part [default: 0.2]
+    #[arg(long, value_name = "F", value_parser = values::share)]
+    val_fraction: Option<f64>,
     /// What does not learn: with `encoder` a linear probe is trained
     #[arg(long, value_name = "PART", default_value = "nothing")]
     freeze: FreezeName,
@@ -122,13 +123,31 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     ))
 }
 
+/// Refuses a share to hold out of data that has a part to measure on: it would be ignored.
+pub(super) fn check_share_is_used(
+    share: Option<f64>,
+    images: &LabelledData,
+    data: &Path,
+) -> anyhow::Result<()> {
+    match share {
+        Some(share) if !images.held_out => bail!(
+            "--val-fraction {share} holds images out of data without a part to measure on, but {} has one, {}; leave \
+             --val-fraction out, or give the training images, {}, alone",
+            data.display(),
+            images.validation_source,
+            images.train_source
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// From what was typed to what will be run, and on what.
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
     let FinetuneArguments { data, init, labels, training, .. } = arguments;
     training.memory.check(training.machine.precision)?;
     let labels = LabelChoice {
         file: labels,
-        validation_fraction: arguments.val_fraction,
+        validation_fraction: arguments.val_fraction.unwrap_or(LabelChoice::default().validation_fraction),
         per_class: arguments.labels_per_class,
         fraction: arguments.label_fraction,
     };
@@ -137,6 +156,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
     let model = training.backbone(start)?;
     let images = labels.open(&data, Seed(training.seed))?;
+    check_share_is_used(arguments.val_fraction, &images, &data)?;
     let situation = Situation {
         model: &model,
         origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),

@@ -103,6 +103,33 @@ fn what_cannot_be_converted_is_refused() {
     bench.run("convert gone.pt out.pt --to timm").code(1).stderr(predicates::str::contains("gone.pt"));
 }
 
+#[test]
+fn weights_are_not_overwritten_by_their_conversion() {
+    let bench = bench();
+    bench.succeed("convert own.safetensors hf --to hf");
+    bench.write("sub/own.safetensors", classifier());
+    let files = ["own.safetensors", "hf/model.safetensors", "hf/config.json", "hf/preprocessor_config.json"];
+    let before = files.map(|file| bench.read(file));
+    let words: &[&str] = &["weights that are converted", "another OUT"];
+    bench.refuse(
+        1,
+        &[
+            ("convert own.safetensors own.safetensors --to timm", words),
+            ("convert own.safetensors ./hf/../own.safetensors --to official", words),
+            ("convert hf hf --to timm", words),
+            ("convert hf ./hf/ --to hf", words),
+            ("convert hf hf/model.safetensors --to timm", words),
+            ("convert hf/model.safetensors hf --to timm", words),
+            ("convert sub sub --to timm", words),
+        ],
+    );
+    assert!(before == files.map(|file| bench.read(file)));
+    assert!(!bench.exists("sub/config.json"));
+    // Another file in the same folder takes nothing away.
+    bench.succeed("convert own.safetensors other.safetensors --to timm");
+    bench.succeed("convert own.safetensors other.safetensors --to hf");
+}
+
 /// Whether a program has models of this shape: what `tests/packages/check.py` finds by loading them there.
 fn exists(to: &str, model: &ModelConfig) -> bool {
     let both = model.grn && model.layer_scale;

@@ -89,3 +89,23 @@ fn for_people_there_is_a_table() {
         assert!(said.contains(word), "no '{word}' in\n{said}");
     }
 }
+
+#[test]
+fn a_share_to_hold_out_of_data_with_a_part_to_measure_on_is_refused() {
+    let bench = Bench::new();
+    bench.write("weights.safetensors", classifier());
+    bench.draw_classes("data/train", 4);
+    bench.draw_classes("data/val", 1);
+    let words = &["--val-fraction 0.25", "data/val", "leave --val-fraction out", "data/train"][..];
+    let evaluate = "evaluate --weights weights.safetensors --val-fraction 0.25 --data data";
+    let finetune =
+        "finetune --model micro --image-size 32 --steps 2 --out run --val-fraction 0.25 --data data";
+    bench.refuse(
+        1,
+        &[(finetune, words), (evaluate, words), (&format!("{evaluate} --knn --neighbours 3"), words)],
+    );
+    assert!(!bench.exists("run"));
+    let result = bench.json(&format!("{evaluate}/train --json"));
+    assert_eq!(result["part"]["split"], "held out", "{result}");
+    assert_eq!(result["images"], 3, "{result}");
+}

@@ -121,3 +121,22 @@ fn other_channels_are_told_before_the_first_step() {
     );
     assert!(!bench.exists("run"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_images_is_left_out_and_not_waited_for() {
+    let bench = Bench::new();
+    bench.draw_classes("data", 2);
+    let pipe = bench.path("data/checkers/pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let found = bench.run("data check data --json").success().stderr(contains("pipe.png: it is no file"));
+    let found: Value = serde_json::from_slice(&found.get_output().stdout).unwrap();
+    assert_eq!(found["images"], 6, "{found}");
+}
+
+#[test]
+fn it_is_told_when_nothing_can_be_held_out() {
+    let bench = Bench::new();
+    bench.draw_classes("single", 1);
+    bench.run("data check single").success().stderr(contains("each class has a single image"));
+}

@@ -137,3 +137,55 @@ fn files_that_are_no_utf_8_text_are_refused_in_words() {
     bench.write("labels.csv", [vec![0xff, 0xfe], wide].concat());
     bench.refuse(1, &[(FINETUNE, &["labels.csv, line 1", "UTF-16", "save it"])]);
 }
+
+#[test]
+fn columns_that_are_called_like_a_split_hold_parts_or_none() {
+    let bench = bench();
+    let good = bench.read_text("labels.csv").replace("label,path,split", "label,path,Usage");
+    bench.write("usage.csv", &good);
+    assert_eq!(checked(&bench, "usage.csv"), checked(&bench, "labels.csv"));
+    bench.write("usage.csv", good.replacen("checkers-7.png,val", "checkers-7.png,private", 1));
+    let words = &["usage.csv, line", "'Usage'", "'private' is none of train, training, val"][..];
+    bench.refuse(1, &[("data check photos --labels usage.csv", words)]);
+    bench.write("folds.csv", good.replace("Usage", "fold").replace(",train", ",1").replace(",val", ",2"));
+    bench
+        .run("data check photos --labels folds.csv")
+        .success()
+        .stderr(predicates::str::contains("the column 'fold' is not taken for parts").count(1));
+    // All rows are one part, of which a fifth of each class, rounded, is held out.
+    assert_eq!((checked(&bench, "folds.csv").0, checked(&bench, "folds.csv").1), (18, 6));
+}
+
+#[test]
+fn rows_in_folders_of_parts_are_not_pooled() {
+    let bench = bench();
+    let (mut rows, mut with_parts) = (String::from("path,label\n"), String::from("path,label,split\n"));
+    for class in CLASSES {
+        for part in ["train", "val"] {
+            for number in 0..2 {
+                let path = format!("{part}/{class}-{number}.png");
+                bench.draw(&format!("parts/{path}"), class, number);
+                rows += &format!("{path},{class}\n");
+                with_parts += &format!("{path},{class},train\n");
+            }
+        }
+    }
+    bench.write("rows.csv", rows);
+    bench.write("with_parts.csv", with_parts);
+    let words = &["rows.csv", "train/checkers-0.png (train)", "(validation)", "add a column 'split'"][..];
+    bench.refuse(1, &[("data check parts --labels rows.csv", words)]);
+    let found = bench.json("data check parts --labels with_parts.csv --json");
+    assert_eq!(found["parts"][1]["name"], "held out", "{found}");
+}
+
+#[test]
+fn rows_for_a_test_may_lack_labels() {
+    let bench = bench();
+    let good = bench.read_text("labels.csv");
+    let expected = checked(&bench, "labels.csv");
+    bench.draw("photos/secret.png", CLASSES[0], 9);
+    bench.write("labels.csv", format!("{good},secret.png,test\n"));
+    assert_eq!(checked(&bench, "labels.csv"), expected);
+    bench.write("labels.csv", format!("{good},secret.png,val\n"));
+    bench.refuse(1, &[("data check photos --labels labels.csv", &["path or label is empty"])]);
+}

@@ -142,6 +142,12 @@ fn weights_in_several_files_are_read_and_missing_ones_named() {
     bench.draw("more/picture.png", "vertical", 1);
     bench.succeed("embed more --weights sharded --out index.safetensors");
     bench.succeed("nearest picture.png --index index.safetensors");
+    for number in [1, 2, 3] {
+        let part = format!("lone-{number}/model-0000{number}-of-00003.safetensors");
+        bench.write(&part, bench.read(&shards[number - 1]));
+        let words: &[&str] = &["one part of several", "index model.safetensors.index.json is missing"];
+        bench.refuse(1, &[(&format!("classify picture.png --weights {part}"), words)]);
+    }
     let changed = |from: &str, to: &str| {
         let text = String::from_utf8(bench.read(index)).unwrap();
         assert!(text.contains(from), "{text}");

@@ -111,6 +111,11 @@ fn where_a_value_comes_from_is_said() {
         .stderr(contains("masking.ratio: not 0.75 as in the weights"))
         .stderr(contains("training.weight_decay: 0.1 from --set"))
         .stderr(contains("training.learning_rate: 0.002 from --lr"));
+    bench
+        .run(&format!("{PRETRAIN} --mask-ratio 0.75 --out same -v"))
+        .success()
+        .stderr(contains("masking.ratio: 0.75 from --mask-ratio"))
+        .stderr(contains("masking.ratio: not").not());
     // Two that contradict each other are worth a warning without -v.
     bench
         .run(&format!("{PRETRAIN} --mask-ratio 0.4 --set masking.ratio=0.5 --out c"))

@@ -166,6 +166,24 @@ fn what_is_not_done_is_warned_of_by_name() {
 }
 
 #[test]
+fn another_computation_than_ours_is_warned_of() {
+    let bench = bench();
+    change(&bench, "hf/config.json", "", &json!({ "hidden_act": "relu" }));
+    change(&bench, "timm/config.json", "", &json!({ "global_pool": "max" }));
+    change(&bench, "timm/config.json", "/model_args", &json!({ "act_layer": "silu" }));
+    for (folder, words) in [
+        ("hf", &["hidden_act is relu", "GELU is computed"][..]),
+        ("timm", &["global_pool is max", "the mean over all places", "model_args.act_layer is silu"][..]),
+    ] {
+        let mut said =
+            bench.run(&format!("classify labelled --weights {folder}/model.safetensors")).success();
+        for word in words {
+            said = said.stderr(contains(*word).count(1));
+        }
+    }
+}
+
+#[test]
 fn other_channels_have_the_mean_over_the_colours() {
     let bench = bench();
     let statistics = json!({ "mean": [0.25, 0.5, 0.75], "std": [0.5, 0.5, 0.5] });

@@ -9,7 +9,7 @@ use super::pictures::{CLASSES, SIDE};
 use super::weights::{autoencoder, classifier};
 
 const TRAIN: &str = "finetune --model micro --image-size 32 --stem-stride 1 --channels 1 --batch-size 12 \
-                     --steps 60 --val-fraction 0.25";
+                     --recipe plain --steps 80 --val-fraction 0.25";
 
 /// The counts of a sensor of 12 bit: the classes differ in their stripes and in which of them are bright, all below 500.
 fn count(class: usize, number: usize, x: u32, y: u32) -> u16 {
@@ -247,7 +247,7 @@ fn a_kept_picture_is_not_taken_for_another_range() {
     let run = |range: &str, cache: &str, out: &str| {
         bench.succeed(
             &format!("{TRAIN} --data counts --steps 2 --range {range} --out {out} {cache}")
-                .replace("--steps 12 ", ""),
+                .replace("--steps 80 ", ""),
         );
         bench.read(&format!("{out}/weights.safetensors"))
     };

@@ -170,6 +170,15 @@ fn folders_that_could_be_parts_or_classes_are_refused() {
         let words = &[data, "name the folder of the training part 'train'"][..];
         bench.refuse(1, &[(&format!("{FINETUNE} {data}"), words), (&format!("data check {data}"), words)]);
     }
+    // Measured on as a whole, all images would be pooled.
+    let evaluate = "evaluate --weights classifier.safetensors --data";
+    bench.refuse(
+        1,
+        &[
+            (&format!("{evaluate} below"), &["parts lie below classes", "train/CLASS and val/CLASS"]),
+            (&format!("{evaluate} alike"), &["hold the same folders"]),
+        ],
+    );
     assert!(!bench.exists("run"));
 }
 
@@ -336,4 +345,43 @@ fn files_of_labels_that_nobody_asked_for_are_told() {
     bench.refuse(1, &[(&format!("{FINETUNE} flat"), &["no class folders", "metadata.csv", "--labels"])]);
     let found = bench.json("data check flat --labels flat/train/metadata.csv --json");
     assert_eq!(found["images"], 2, "{found}");
+}
+
+#[test]
+fn parts_below_the_classes_of_a_part_are_refused() {
+    let bench = bench();
+    bench.draw_classes("data/val", 1);
+    for class in CLASSES {
+        for part in ["train", "val"] {
+            bench.draw(&format!("data/train/{class}/{part}/1.png"), class, 1);
+        }
+    }
+    let words = &["data/train", "parts lie below classes"][..];
+    bench.refuse(
+        1,
+        &[
+            (&format!("{FINETUNE} data"), words),
+            ("data check data", words),
+            ("evaluate --weights classifier.safetensors --split train --data data", words),
+        ],
+    );
+}
+
+#[test]
+fn a_test_without_labels_lies_beside_a_validation_part_with_a_file_of_them() {
+    let bench = bench();
+    let mut solution = String::from("ImageId,PredictionString\n");
+    for (number, class) in CLASSES.into_iter().enumerate() {
+        bench.draw(&format!("data/Data/CLS-LOC/train/{class}/1.png"), class, 1);
+        bench.draw(&format!("data/Data/CLS-LOC/val/v{number}.png"), class, 2);
+        bench.draw(&format!("data/Data/CLS-LOC/test/t{number}.png"), class, 3);
+        solution += &format!("v{number},{class} 1 2 3 4\n");
+    }
+    bench.write("data/LOC_val_solution.csv", solution);
+    let below = "data/Data/CLS-LOC";
+    let expected = [format!("train: 3 from {below}/train"), format!("validation: 3 from {below}/val")];
+    assert_eq!(taken(&bench, "data"), (expected.to_vec(), 3));
+    bench.succeed("data pack data packed --labelled");
+    let words = &["CLS-LOC/test", "is for the validation images"][..];
+    bench.refuse(1, &[("evaluate --weights classifier.safetensors --data data --split test", words)]);
 }

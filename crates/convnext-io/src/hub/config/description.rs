@@ -3,6 +3,7 @@
 use convnext_core::{ClassNames, Interpolation};
 use serde::Deserialize;
 
+use super::computation::Computation;
 use super::{HubConfig, HubCrop, Labels, Numbers, Size};
 
 /// `config.json`, of either program.
@@ -12,6 +13,8 @@ pub(super) struct Description {
     pretrained_cfg: Option<TimmConfig>,
     #[serde(flatten)]
     plain: TimmConfig,
+    #[serde(flatten)]
+    computation: Computation,
     // Those of transformers.
     image_size: Option<Size>,
     id2label: Option<Labels>,
@@ -35,11 +38,11 @@ struct TimmConfig {
 impl Description {
     /// `None` for images that are no squares.
     pub(super) fn into_config(self) -> Option<HubConfig> {
-        let Self { pretrained_cfg, plain, image_size, id2label } = self;
+        let Self { pretrained_cfg, plain, computation, image_size, id2label } = self;
         let timm = pretrained_cfg.unwrap_or_default();
         let input =
             timm.input_size.or(plain.input_size).map(|[_, height, width]| Size::Sides([height, width]));
-        let mut remarks = Vec::new();
+        let mut remarks = computation.remarks();
         let mode = timm.crop_mode.or(plain.crop_mode);
         let crop = crop(mode.as_deref(), timm.crop_pct.or(plain.crop_pct), &mut remarks);
         let filter = timm.interpolation.or(plain.interpolation);

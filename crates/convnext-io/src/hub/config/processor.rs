@@ -56,6 +56,12 @@ impl ImageProcessor {
         if self.do_resize == Some(false) {
             remarks.push("do_resize is false, but models are given squares: pictures are resized".to_owned());
         }
+        if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
+            remarks.push(format!(
+                "size has longest_edge {longest}, which is not done here: the short side is resized, by \
+                 shortest_edge {shortest_edge}"
+            ));
+        }
         for (name, value) in [
             ("rescale_offset", self.rescale_offset),
             ("do_flip_channel_order", self.do_flip_channel_order),

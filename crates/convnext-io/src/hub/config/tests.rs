@@ -190,6 +190,7 @@ fn what_is_not_done_is_remarked_by_the_name_of_the_field() {
         (r#"{"rescale_offset": true}"#, "rescale_offset"),
         (r#"{"do_flip_channel_order": true}"#, "do_flip_channel_order"),
         (r#"{"do_pad": true}"#, "do_pad"),
+        (r#"{"size": {"shortest_edge": 224, "longest_edge": 512}}"#, "longest_edge 512"),
     ] {
         let remarks = processor(text).remarks;
         assert!(remarks.len() == 1 && remarks[0].contains(field), "{text}: {remarks:?}");
@@ -203,6 +204,54 @@ fn what_is_not_done_is_remarked_by_the_name_of_the_field() {
         let remarks = HubConfig::read(&path, None).unwrap().remarks;
         assert!(remarks.len() == 1 && remarks[0].contains(field), "{text}: {remarks:?}");
     }
+}
+
+#[test]
+fn another_computation_is_remarked_by_field_and_value() {
+    let remarks = |text: &str| {
+        let (_folder, path) = written(text);
+        HubConfig::read(&path, None).unwrap().remarks
+    };
+    for (text, field, instead) in [
+        (r#"{"hidden_act": "relu"}"#, "hidden_act is relu", "GELU is computed"),
+        (r#"{"hidden_act": "gelu_new"}"#, "hidden_act is gelu_new", "GELU is computed"),
+        (r#"{"hidden_act": ["gelu"]}"#, "hidden_act is [\"gelu\"]", "GELU is computed"),
+        (r#"{"global_pool": "max"}"#, "global_pool is max", "the mean"),
+        (
+            r#"{"global_pool": "max", "model_args": {"global_pool": "max"}}"#,
+            "model_args.global_pool is max",
+            "the mean",
+        ),
+        (r#"{"model_args": {"act_layer": "silu"}}"#, "model_args.act_layer is silu", "GELU is computed"),
+        (r#"{"model_args": {"norm_eps": 0.001}}"#, "model_args.norm_eps is 0.001", "1e-6"),
+        (
+            r#"{"model_args": {"head_norm_first": true}}"#,
+            "model_args.head_norm_first is true",
+            "after the mean",
+        ),
+        (r#"{"model_args": {"output_stride": 16}}"#, "model_args.output_stride is 16", "halves"),
+        (r#"{"model_args": {"new_trick": 1}}"#, "model_args.new_trick is 1", "as in the paper"),
+    ] {
+        let found = remarks(text);
+        assert!(
+            found.len() == 1 && found[0].contains(field) && found[0].contains(instead),
+            "{text}: {found:?}"
+        );
+    }
+    for text in [
+        r#"{"hidden_act": "gelu", "global_pool": "avg"}"#,
+        r#"{"hidden_act": null, "global_pool": "", "model_args": null}"#,
+        r#"{"model_args": {"depths": [1, 2, 1, 1], "dims": [4, 8, 12, 16], "conv_mlp": true, "use_grn": true,
+            "drop_path_rate": 0.1, "ls_init_value": null, "act_layer": null, "norm_eps": 1e-6}}"#,
+    ] {
+        assert!(remarks(text).is_empty(), "{text}: {:?}", remarks(text));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let (_folder, path) = written("\u{feff}{\"num_classes\": 2}");
+    assert_eq!(HubConfig::read(&path, None).unwrap().classes, Some(2));
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! What `config.json` says about the computation itself, as far as no shape of a tensor shows it.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Keys of timm's `model_args` that the tensors show, or that only a training needs.
+const SHOWN_BY_TENSORS: [&str; 13] = [
+    "num_classes",
+    "in_chans",
+    "depths",
+    "dims",
+    "use_grn",
+    "ls_init_value",
+    "patch_size",
+    "conv_mlp",
+    "drop_rate",
+    "drop_path_rate",
+    "head_init_scale",
+    "pretrained",
+    "pretrained_cfg",
+];
+
+/// What transformers and timm say about the computation of a ConvNeXt.
+#[derive(Deserialize)]
+pub(super) struct Computation {
+    /// The activation, of transformers.
+    hidden_act: Option<Value>,
+    /// What becomes of the map before the head, of timm.
+    global_pool: Option<Value>,
+    /// What timm's model is built with, where it differs from the architecture.
+    model_args: Option<Value>,
+}
+
+impl Computation {
+    /// Names what is computed otherwise here, and how.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let arguments = self.model_args.as_ref().and_then(Value::as_object);
+        let has_own_pool = arguments.is_some_and(|arguments| arguments.contains_key("global_pool"));
+        let pool = self.global_pool.as_ref().filter(|_| !has_own_pool);
+        let alone = [("hidden_act", self.hidden_act.as_ref()), ("global_pool", pool)];
+        let alone = alone.into_iter().filter_map(|(key, value)| remark(key, key, value?));
+        let of_arguments = arguments
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| remark(key, &format!("model_args.{key}"), value));
+        alone.chain(of_arguments).collect()
+    }
+}
+
+/// What is done instead of `value`, if that is another thing; `shown` is the whole name of the key.
+fn remark(key: &str, shown: &str, value: &Value) -> Option<String> {
+    let (values, instead) = computed(key);
+    if value.is_null() || SHOWN_BY_TENSORS.contains(&key) || values.contains(value) {
+        return None;
+    }
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Some(format!("{shown} is {value}, which is not done here: {instead}"))
+}
+
+/// The values of a key that mean what is computed here, and this in words.
+fn computed(key: &str) -> (Vec<Value>, &'static str) {
+    match key {
+        "hidden_act" => (vec![json!("gelu"), json!("gelu_python")], "GELU is computed"),
+        "act_layer" => (vec![json!("gelu")], "GELU is computed"),
+        "global_pool" => (vec![json!("avg"), json!("")], "the mean over all places is taken"),
+        "norm_layer" => (vec![json!("layernorm"), json!("layernorm2d")], "LayerNorm is computed"),
+        "norm_eps" => (vec![json!(1e-6)], "norms are computed with 1e-6"),
+        "head_norm_first" => (vec![json!(false)], "the last norm comes after the mean over all places"),
+        "output_stride" => (vec![json!(32)], "every stage after the first halves the sides of its map"),
+        "kernel_sizes" => (vec![json!(7), json!([7, 7, 7, 7])], "kernels of 7 x 7 are computed"),
+        "stem_type" => (vec![json!("patch")], "the stem divides the image into patches"),
+        "conv_bias" => (vec![json!(true)], "convolutions have a bias"),
+        _ => (Vec::new(), "the model is computed as in the paper"),
+    }
+}
