@@ -49,7 +49,7 @@ pub use gather::{gather_rows, gather_rows_backward};
 pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use linear::{KeptLinear, LinearGradients, LinearInput, PackedLinear, linear_backward, linear_forward};
-pub use patch_loss::{PatchedImages, patch_errors};
+pub use patch_loss::{PatchedImages, patch_errors, patch_errors_backward};
 pub use peak::peak_flops;
 pub use profile::{end_profile, start_profile};
 pub use sites::{Sites, SitesError};

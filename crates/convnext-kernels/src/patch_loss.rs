@@ -11,6 +11,9 @@ use crate::profile::{Kernel, timed};
 /// Added to the variance of a patch.
 const EPSILON: f64 = 1e-6;
 
+/// Values that a thread multiplies at a time.
+const PIECE_VALUES: usize = 1 << 14;
+
 /// Images as the kernel needs to know them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PatchedImages {
@@ -78,6 +81,16 @@ pub fn patch_errors(
     });
     let mean = squares.iter().sum::<f64>() / errors.len().max(1) as f64;
     (errors, mean as f32)
+}
+
+/// The gradient of the predictions for the errors of [`patch_errors`] and the gradient of the mean.
+pub fn patch_errors_backward(errors: &[f32], gradient: f32) -> Buffer {
+    let factor = gradient * (2.0 / errors.len() as f64) as f32;
+    let mut out = Buffer::take(errors.len());
+    parallel::for_each(out.chunks_mut(PIECE_VALUES).zip(errors.chunks(PIECE_VALUES)), |(out, errors)| {
+        timed(Kernel::Loss, || out.iter_mut().zip(errors).for_each(|(out, error)| *out = error * factor));
+    });
+    out
 }
 
 /// Sums that are made beside each other, because each addition waits for the one before.

@@ -51,6 +51,23 @@ pub trait DifferentiablePatchLoss: PatchLossBackend {
     ) -> [FloatTensor<Self>; 2] {
         patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
     }
+
+    /// The gradient of the predictions for the errors and the gradient of the loss, `[1]`.
+    fn patch_errors_backward(
+        errors: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gradient_in_tensor_operations::<Self>(errors, output_gradient)
+    }
+}
+
+fn gradient_in_tensor_operations<B: Backend>(
+    errors: FloatTensor<B>,
+    output_gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let factor = 2.0 / errors.shape().num_elements() as f64;
+    let factor = B::float_mul_scalar(output_gradient, factor.into());
+    B::float_mul(errors, B::float_reshape(factor, Shape::new([1, 1])))
 }
 
 /// The CPU backend runs the kernels on f32, and the default body on other types.
@@ -81,6 +98,14 @@ impl DifferentiablePatchLoss for Flex {
         }
         patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
     }
+
+    fn patch_errors_backward(errors: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
+        if let (Some(values), Some(&[gradient])) = (errors.as_slice(), output_gradient.as_slice::<f32>()) {
+            let found = convnext_kernels::patch_errors_backward(values, gradient);
+            return buffer_tensor(found, errors.shape());
+        }
+        gradient_in_tensor_operations::<Self>(errors, output_gradient)
+    }
 }
 
 /// The graph's node of one loss.
@@ -93,10 +118,7 @@ impl<B: DifferentiablePatchLoss> Backward<B, 1> for PatchLossNode {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let errors = ops.state;
-        let factor = 2.0 / errors.shape().num_elements() as f64;
-        let factor = B::float_mul_scalar(output_gradient, factor.into());
-        let dpredictions = B::float_mul(errors, B::float_reshape(factor, Shape::new([1, 1])));
+        let dpredictions = B::patch_errors_backward(ops.state, output_gradient);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B, 1>(grads, parents, [Some(dpredictions)]);
     }
@@ -155,6 +177,12 @@ mod tests {
             let (p, x, i) = all();
             let expected = patch_errors_in_tensor_operations::<Flex>(p, x, i, plan);
             assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
+
+            let [errors, _] = found;
+            let gradient = || tensor(vec![-1.5], Shape::new([1]));
+            let found = Flex::patch_errors_backward(errors.clone(), gradient());
+            let expected = gradient_in_tensor_operations::<Flex>(errors, gradient());
+            assert_eq!(found.as_slice::<f32>(), expected.as_slice::<f32>());
         }
     }
 }
