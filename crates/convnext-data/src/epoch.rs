@@ -3,6 +3,8 @@
 use std::{
     any::Any,
     collections::BTreeMap,
+    iter::StepBy,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
@@ -11,92 +13,52 @@ use std::{
     thread::JoinHandle,
 };
 
-use convnext_core::Purpose;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    Batch, Cache, CorruptFile, DataError, Dataset, Decoding, LoaderConfig, OnCorrupt, Transform,
-    cache::PictureCache,
+    BatchPlace, CorruptFile, DataError, ImageSource, LoaderConfig, OnCorrupt, Pictures, Source, Visit,
     corrupt::{CorruptFiles, most_replaced},
     order::Order,
-    prepare_for_evaluation,
 };
 
 /// What all threads look at.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) dataset: Dataset,
-    pub(crate) transform: Transform,
-    /// What files are decoded to.
-    pub(crate) decoding: Decoding,
+pub(crate) struct Shared<S> {
+    pub(crate) source: S,
+    pub(crate) pictures: Pictures,
     pub(crate) config: LoaderConfig,
-    pub(crate) cache: PictureCache,
     pub(crate) corrupt: CorruptFiles,
 }
 
-impl Shared {
-    /// Reads an image and makes the values of a model's input of it.
-    fn values(&self, epoch: u64, sample: usize) -> Result<Vec<f32>, DataError> {
-        let picture = || self.cache.picture(&self.dataset, sample, &self.decoding);
-        match &self.transform {
-            Transform::Evaluation(preprocessing) => Ok(prepare_for_evaluation(&*picture()?, preprocessing)),
-            Transform::Train(train) => {
-                let mut rng = self.config.seed.stream(Purpose::Augmentation, epoch, sample as u64);
-                // What is kept is whole.
-                if self.config.fast_decode && self.config.cache == Cache::Off {
-                    // The name may have to be read, so only messages have it.
-                    let values =
-                        train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
-                    return values.map_err(|error| error.named(self.dataset.name(sample)));
-                }
-                Ok(train.apply(&*picture()?, &mut rng))
-            }
-        }
-    }
-
+impl<S: Source> Shared<S> {
     /// One batch; `None` when it was stopped or too many files are corrupt.
-    fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made {
+    fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made<S::Batch> {
         let start = number * self.config.batch_size;
         let end = (start + self.config.batch_size).min(plan.order.len());
-        let (side, channels) = (self.transform.image_size(), self.transform.channels());
-        let mut batch = Batch {
-            images: Vec::with_capacity((end - start) * channels * side * side),
-            channels,
-            height: side,
-            width: side,
-            labels: Vec::with_capacity(end - start),
-            samples: Vec::with_capacity(end - start),
-            epoch: plan.epoch,
-            mix: None,
-        };
+        let place = BatchPlace { seed: self.config.seed, epoch: plan.epoch, number };
+        let draw = self.source.draw(place);
+        let mut samples = Vec::with_capacity(end - start);
         let mut corrupt = Vec::new();
         for position in start..end {
-            let (sample, values) = match self.good_values(plan, position, stop, &mut corrupt) {
-                Ok(Found::Good(sample, values)) => (sample, values),
-                Ok(Found::Skipped) => continue,
+            match self.good_sample(plan, position, (&draw, stop), &mut corrupt) {
+                Ok(Found::Good(sample, ready)) => samples.push((sample, ready)),
+                Ok(Found::Skipped) => {}
                 Ok(Found::Nothing) => return Made { batch: Ok(None), corrupt },
                 Err(error) => return Made { batch: Err(error), corrupt },
-            };
-            batch.images.extend(values);
-            batch.labels.push(self.dataset.label(sample));
-            batch.samples.push(sample);
+            }
         }
-        if let Some(mixing) = self.config.mixing {
-            mixing
-                .apply(&mut batch, &mut self.config.seed.stream(Purpose::Mixing, plan.epoch, number as u64));
-        }
-        Made { batch: Ok(Some(batch)), corrupt }
+        Made { batch: Ok(Some(self.source.collate(place, draw, samples))), corrupt }
     }
 
     /// The image at a position of the order or, if it is corrupt and may be replaced, the next good one
     /// after it (the first position follows the last).
-    fn good_values(
+    fn good_sample(
         &self,
         plan: &Plan,
         position: usize,
-        stop: &AtomicBool,
+        (draw, stop): (&S::Draw, &AtomicBool),
         corrupt: &mut Vec<CorruptFile>,
-    ) -> Result<Found, DataError> {
+    ) -> Result<Found<S::Sample>, DataError> {
         let total = plan.order.len();
         let mut last_error = None;
         for step in 0..total {
@@ -104,8 +66,9 @@ impl Shared {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Found::Nothing);
             }
-            let error = match self.values(plan.epoch, sample) {
-                Ok(values) => return Ok(Found::Good(sample, values)),
+            let visit = Visit { seed: self.config.seed, epoch: plan.epoch, sample };
+            let error = match self.source.load(visit, draw, &self.pictures) {
+                Ok(ready) => return Ok(Found::Good(sample, ready)),
                 Err(error) => error,
             };
             // A damaged shard is no single image that another could stand in for, and other channels are no damage.
@@ -113,7 +76,7 @@ impl Shared {
             if other || self.config.on_corrupt == OnCorrupt::Fail {
                 return Err(error);
             }
-            let name = self.dataset.name(sample);
+            let name = self.source.dataset().name(sample);
             if !corrupt.iter().any(|file| file.name == name) {
                 corrupt.push(CorruptFile { name, why: error.reason() });
             }
@@ -131,9 +94,9 @@ impl Shared {
 }
 
 /// What came of the search for an image.
-enum Found {
-    /// A sample and its values.
-    Good(usize, Vec<f32>),
+enum Found<T> {
+    /// The index of a sample, and the sample.
+    Good(usize, T),
     /// The image is left out.
     Skipped,
     /// The epoch was stopped, or more files are corrupt than may be.
@@ -147,39 +110,42 @@ struct Plan {
 }
 
 /// What a thread made of one batch.
-struct Made {
-    batch: Result<Option<Batch>, DataError>,
+struct Made<B> {
+    batch: Result<Option<B>, DataError>,
     /// Files that were replaced. They are reported with their batch and not when a thread finds them, so
     /// that the order of reports and errors does not depend on the threads.
     corrupt: Vec<CorruptFile>,
 }
 
 /// The number of a batch and what became of it, or the panic of its thread.
-type Answer = (usize, Result<Made, Box<dyn Any + Send>>);
+type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
 
 /// The batches of one epoch in order, made ahead by threads of their own. Dropping it stops and joins
 /// them. After an error there are no more batches.
-pub struct EpochBatches {
-    shared: Arc<Shared>,
+pub struct EpochBatches<S: Source = ImageSource> {
+    shared: Arc<Shared<S>>,
     jobs: Option<Sender<usize>>,
-    answers: Receiver<Answer>,
-    waiting: BTreeMap<usize, Made>,
-    next_job: usize,
-    next_batch: usize,
-    end: usize,
+    answers: Receiver<Answer<S::Batch>>,
+    waiting: BTreeMap<usize, Made<S::Batch>>,
+    /// The numbers of the batches that nobody makes yet.
+    unmade: StepBy<Range<usize>>,
+    /// The numbers of those that were not handed out yet, of which the first `ordered` are in the making.
+    left: StepBy<Range<usize>>,
+    ordered: usize,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl EpochBatches {
-    pub(crate) fn start(shared: &Arc<Shared>, epoch: u64, first_batch: usize, end: usize) -> Self {
+impl<S: Source> EpochBatches<S> {
+    /// The batches with these numbers.
+    pub(crate) fn start(shared: &Arc<Shared<S>>, epoch: u64, numbers: StepBy<Range<usize>>) -> Self {
         let (jobs, job_queue) = unbounded::<usize>();
-        let (answer, answers) = unbounded::<Answer>();
+        let (answer, answers) = unbounded::<Answer<S::Batch>>();
         let stop = Arc::new(AtomicBool::new(false));
         let config = &shared.config;
-        let plan =
-            Arc::new(Plan { epoch, order: Order::new(&shared.dataset, config.shuffle, config.seed, epoch) });
-        let threads = (0..shared.config.threads.min(end.saturating_sub(first_batch)))
+        let order = Order::new(shared.source.dataset(), config.shuffle, config.seed, epoch);
+        let plan = Arc::new(Plan { epoch, order });
+        let threads = (0..shared.config.threads.min(numbers.len()))
             .map(|_| {
                 let (shared, plan, stop) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(&stop));
                 let (job_queue, answer) = (job_queue.clone(), answer.clone());
@@ -198,9 +164,9 @@ impl EpochBatches {
             jobs: Some(jobs),
             answers,
             waiting: BTreeMap::new(),
-            next_job: first_batch,
-            next_batch: first_batch,
-            end,
+            unmade: numbers.clone(),
+            left: numbers,
+            ordered: 0,
             stop,
             threads,
         };
@@ -210,17 +176,19 @@ impl EpochBatches {
 
     /// Keeps `queue` batches in the making.
     fn order_ahead(&mut self) {
-        let until = (self.next_batch + self.shared.config.queue).min(self.end);
-        if let Some(jobs) = &self.jobs {
+        let Some(jobs) = &self.jobs else { return };
+        while self.ordered < self.shared.config.queue {
+            let Some(number) = self.unmade.next() else { return };
             // The threads listen until this sender is gone.
-            while self.next_job < until && jobs.send(self.next_job).is_ok() {
-                self.next_job += 1;
+            if jobs.send(number).is_err() {
+                return;
             }
+            self.ordered += 1;
         }
     }
 
     /// Waits for a batch, keeping those that are ready before it.
-    fn wait_for(&mut self, number: usize) -> Option<Made> {
+    fn wait_for(&mut self, number: usize) -> Option<Made<S::Batch>> {
         while !self.waiting.contains_key(&number) {
             let (ready, made) = self.answers.recv().ok()?;
             self.waiting.insert(ready, made.unwrap_or_else(|panic| resume_unwind(panic)));
@@ -229,9 +197,10 @@ impl EpochBatches {
     }
 
     /// The batch of one answer, once its corrupt files are reported.
-    fn accept(&self, made: Made) -> Result<Option<Batch>, DataError> {
+    fn accept(&self, made: Made<S::Batch>) -> Result<Option<S::Batch>, DataError> {
+        let Shared { source, config, corrupt, .. } = &*self.shared;
         for file in made.corrupt {
-            self.shared.corrupt.add(file, self.shared.dataset.len(), self.shared.config.on_corrupt)?;
+            corrupt.add(file, source.dataset().len(), config.on_corrupt)?;
         }
         made.batch
     }
@@ -246,18 +215,16 @@ impl EpochBatches {
     }
 }
 
-impl Iterator for EpochBatches {
-    type Item = Result<Batch, DataError>;
+impl<S: Source> Iterator for EpochBatches<S> {
+    type Item = Result<S::Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next_batch >= self.end {
-            return None;
-        }
-        let made = self.wait_for(self.next_batch)?;
-        self.next_batch += 1;
+        let number = self.left.next()?;
+        let made = self.wait_for(number)?;
+        self.ordered -= 1;
         let batch = self.accept(made);
         if !matches!(batch, Ok(Some(_))) {
-            self.end = self.next_batch;
+            self.left = (0..0).step_by(1);
             self.finish();
         }
         self.order_ahead();
@@ -265,11 +232,11 @@ impl Iterator for EpochBatches {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.end.saturating_sub(self.next_batch)))
+        (0, Some(self.left.len()))
     }
 }
 
-impl Drop for EpochBatches {
+impl<S: Source> Drop for EpochBatches<S> {
     fn drop(&mut self) {
         self.finish();
     }

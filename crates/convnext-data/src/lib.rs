@@ -10,7 +10,8 @@
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
-//! - [`Loader`] reads, transforms and batches a data set in background threads.
+//! - [`Loader`] has the samples of a [`Source`] made ready and batched in background threads; [`ImageSource`]
+//!   is the source of images and their classes.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
 //! epoch and the index of a sample, never on the number of threads or on their timing.
@@ -40,6 +41,7 @@ mod grey;
 mod ground_truth;
 mod header_check;
 mod headers;
+mod image_source;
 mod jpeg;
 mod labels;
 mod layout;
@@ -55,12 +57,14 @@ mod partial_file;
 mod parts;
 mod paths;
 mod picture;
+mod pictures;
 mod png_end;
 mod range;
 mod resample;
 mod samples;
 mod selection;
 mod shards;
+mod source;
 mod split;
 mod storage;
 mod survey;
@@ -81,7 +85,8 @@ pub use epoch::EpochBatches;
 pub use error::DataError;
 pub use facts::Channels;
 pub use header_check::{BackgroundCheck, HeaderCheck, check_headers};
-pub use loader::{Batch, Loader, LoaderConfig, Transform};
+pub use image_source::{ImageBatch, ImageSource, Transform};
+pub use loader::{Loader, LoaderConfig};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{
     LabelledData, Part, is_collection, open_for_evaluation, open_labelled, open_part, open_parts,
@@ -91,9 +96,11 @@ pub use orientation::Orientation;
 pub use pack::{PackSummary, pack};
 pub use parts::Split;
 pub use picture::Picture;
+pub use pictures::Pictures;
 pub use range::{ChannelValues, FoundRange, LEAST_LEVELS, RangeChoice, find_range, levels_used};
 pub use resample::{Region, resize, resize_with};
 pub use samples::SampleType;
+pub use source::{Batch, BatchPlace, Source, Visit};
 pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,

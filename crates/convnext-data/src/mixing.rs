@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, DataError};
+use crate::{Batch, DataError, ImageBatch};
 
 /// Mixes the images of a batch in pairs, all with the same weight: the first with the last, the second
 /// with the last but one. The middle image of an odd batch is mixed with itself, so it stays.
@@ -44,8 +44,8 @@ enum Mix {
 }
 
 impl Mixing {
-    /// Mixes a batch, or leaves it as it is, and says so in [`Batch::mix`].
-    pub fn apply(&self, batch: &mut Batch, rng: &mut impl rand::Rng) {
+    /// Mixes a batch, or leaves it as it is, and says so in [`ImageBatch::mix`].
+    pub fn apply(&self, batch: &mut ImageBatch, rng: &mut impl rand::Rng) {
         let (height, width) = (batch.height, batch.width);
         let Some(mix) = self.draw(height, width, rng) else { return };
         let image = batch.channels * height * width;

@@ -10,8 +10,8 @@ use std::{
 
 use convnext_core::{Interpolation, Seed, ValueRange, imagenet_mean, imagenet_std};
 use convnext_data::{
-    Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, TrainCrop, TrainTransform,
-    Transform, open_unlabelled, pack,
+    Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture,
+    TrainCrop, TrainTransform, Transform, open_unlabelled, pack,
 };
 use tempfile::TempDir;
 
@@ -88,23 +88,21 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         queue: 4,
         shuffle: true,
         drop_last: false,
-        orientation: Orientation::Honour,
-        fast_decode: false,
         on_corrupt: OnCorrupt::Replace,
-        mixing: None,
         cache,
         seed: Seed(3),
     };
-    Loader::new(dataset.clone(), transform, config).unwrap()
+    let source = ImageSource::new(dataset.clone(), transform, Orientation::Honour).unwrap();
+    Loader::new(source, config).unwrap()
 }
 
 /// The batches of two epochs, and what was corrupt.
-fn epochs(loader: &Loader) -> (Vec<Batch>, usize) {
+fn epochs(loader: &Loader) -> (Vec<ImageBatch>, usize) {
     let batches = (0..2).flat_map(|epoch| loader.epoch(epoch).map(Result::unwrap)).collect();
     (batches, loader.corrupt().len())
 }
 
-fn plain(data: &Data) -> (Vec<Batch>, usize) {
+fn plain(data: &Data) -> (Vec<ImageBatch>, usize) {
     epochs(&loader(&data.dataset(), Cache::Off, 1))
 }
 
@@ -243,14 +241,12 @@ fn a_folder_that_cannot_be_used_is_named() {
         queue: 1,
         shuffle: false,
         drop_last: false,
-        orientation: Orientation::Ignore,
-        fast_decode: false,
         on_corrupt: OnCorrupt::Fail,
-        mixing: None,
         cache: Cache::Folder(file.join("below")),
         seed: Seed(0),
     };
     let evaluation = Transform::Evaluation(convnext_core::Preprocessing::for_size(32, 3));
-    let message = Loader::new(dataset, evaluation, config).unwrap_err().to_string();
+    let source = ImageSource::new(dataset, evaluation, Orientation::Ignore).unwrap();
+    let message = Loader::new(source, config).unwrap_err().to_string();
     assert!(message.contains("file/below"), "{message}");
 }

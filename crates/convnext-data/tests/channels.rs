@@ -8,8 +8,8 @@ use std::{fs, path::Path};
 
 use convnext_core::{Interpolation, Preprocessing, Seed, ValueRange};
 use convnext_data::{
-    Batch, Cache, DataError, Dataset, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation, Picture,
-    RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
+    Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
+    Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 use tiff_files::Bands;
@@ -63,10 +63,7 @@ fn config(cache: Cache) -> LoaderConfig {
         queue: 2,
         shuffle: true,
         drop_last: true,
-        orientation: Orientation::Honour,
-        fast_decode: false,
         on_corrupt: OnCorrupt::Replace,
-        mixing: Some(Mixing { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch_probability: 0.5 }),
         cache,
         seed: Seed(5),
     }
@@ -76,14 +73,26 @@ fn dataset(folder: &Path) -> Dataset {
     open_unlabelled(folder).unwrap()
 }
 
-fn batches(folder: &Path, transform: Transform, config: LoaderConfig) -> Vec<Batch> {
-    let loader = Loader::new(dataset(folder), transform, config).unwrap();
+/// The images of a folder, perhaps mixed.
+fn source(folder: &Path, transform: Transform, mixing: Option<Mixing>) -> ImageSource {
+    let source = ImageSource::new(dataset(folder), transform, Orientation::Honour).unwrap();
+    source.with_mixing(mixing).unwrap()
+}
+
+const MIXING: Mixing = Mixing { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch_probability: 0.5 };
+
+fn batches(folder: &Path, transform: Transform, config: LoaderConfig) -> Vec<ImageBatch> {
+    all_batches(source(folder, transform, Some(MIXING)), config)
+}
+
+fn all_batches(source: ImageSource, config: LoaderConfig) -> Vec<ImageBatch> {
+    let loader = Loader::new(source, config).unwrap();
     (0..2).flat_map(|epoch| loader.epoch(epoch).map(Result::unwrap)).collect()
 }
 
 /// The values of one channel of all images.
-fn channel(batches: &[Batch], channel: usize) -> Vec<f32> {
-    let of_batch = |batch: &Batch| -> Vec<f32> {
+fn channel(batches: &[ImageBatch], channel: usize) -> Vec<f32> {
+    let of_batch = |batch: &ImageBatch| -> Vec<f32> {
         let images = batch.images.chunks_exact(SIDE * SIDE).skip(channel).step_by(batch.channels);
         images.flatten().copied().collect()
     };
@@ -129,8 +138,8 @@ fn every_channel_is_erased_at_the_same_place() {
     let crop = TrainCrop::Padded { padding: 0 };
     let plain = TrainTransform { mean: vec![100.0; CHANNELS], ..transform(0..CHANNELS, crop) };
     let erased = TrainTransform { erasing: Some(RandomErasing { probability: 1.0 }), ..plain };
-    let config = LoaderConfig { mixing: None, ..config(Cache::Off) };
-    let found = batches(&folder.path().join("all"), Transform::Train(erased), config);
+    let unmixed = source(&folder.path().join("all"), Transform::Train(erased), None);
+    let found = all_batches(unmixed, config(Cache::Off));
     // Pixels lie far below 0 here, and noise does not.
     let places =
         |band: usize| -> Vec<bool> { channel(&found, band).into_iter().map(|v| v > -50.0).collect() };
@@ -162,9 +171,8 @@ fn a_picture_of_other_channels_is_not_replaced_by_the_next() {
     let all = folder.path().join("all");
     fs::copy(folder.path().join("0/03.png"), all.join("03.png")).unwrap();
     let crop = TrainCrop::Padded { padding: 0 };
-    let loader =
-        Loader::new(dataset(&all), Transform::Train(transform(0..CHANNELS, crop)), config(Cache::Off))
-            .unwrap();
+    let source = source(&all, Transform::Train(transform(0..CHANNELS, crop)), Some(MIXING));
+    let loader = Loader::new(source, config(Cache::Off)).unwrap();
     let error = loader.epoch(0).find_map(Result::err).unwrap();
     assert!(matches!(error, DataError::Channels { expected: CHANNELS, found: 1, .. }), "{error}");
     assert!(error.to_string().contains("03.png has 1 channel(s)"), "{error}");

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use convnext_core::{Interpolation, Purpose, Seed, ValueRange};
 use convnext_data::{
-    Batch, Cache, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop, TrainTransform,
-    Transform, decode, open_unlabelled,
+    Cache, Decoding, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop,
+    TrainTransform, Transform, decode, open_unlabelled,
 };
 
 /// Kinds of files that can be decoded at a smaller size.
@@ -161,22 +161,20 @@ fn damaged_files_do_no_harm() {
 
 #[test]
 fn loaders_decode_fast_when_they_are_told_to() {
-    let batches = |fast_decode, transform: &Transform| -> Vec<Batch> {
+    let batches = |fast_decode, transform: &Transform| -> Vec<ImageBatch> {
         let config = LoaderConfig {
             batch_size: 6,
             threads: 2,
             queue: 2,
             shuffle: true,
             drop_last: false,
-            orientation: Orientation::Honour,
-            fast_decode,
             on_corrupt: OnCorrupt::Fail,
-            mixing: None,
             cache: Cache::Off,
             seed: Seed(1),
         };
         let dataset = open_unlabelled(&folder()).unwrap();
-        let loader = Loader::new(dataset, transform.clone(), config).unwrap();
+        let source = ImageSource::new(dataset, transform.clone(), Orientation::Honour).unwrap();
+        let loader = Loader::new(source.with_fast_decode(fast_decode), config).unwrap();
         loader.epoch(0).map(Result::unwrap).collect()
     };
     let training = Transform::Train(transform(32));

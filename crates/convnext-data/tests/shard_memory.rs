@@ -11,8 +11,8 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform, open_for_evaluation,
-    open_unlabelled, pack,
+    Cache, Dataset, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
+    open_for_evaluation, open_unlabelled, pack,
 };
 use peak_alloc::PeakAlloc;
 use tempfile::TempDir;
@@ -81,15 +81,13 @@ fn loader(dataset: Dataset) -> Loader {
         queue: 4,
         shuffle: true,
         drop_last: false,
-        orientation: Orientation::Honour,
-        fast_decode: false,
         on_corrupt: OnCorrupt::Fail,
-        mixing: None,
         cache: Cache::Off,
         seed: Seed(1),
     };
     let small = Preprocessing { image_size: 2, ..Preprocessing::for_size(32, 3) };
-    Loader::new(dataset, Transform::Evaluation(small), config).unwrap()
+    let source = ImageSource::new(dataset, Transform::Evaluation(small), Orientation::Honour).unwrap();
+    Loader::new(source, config).unwrap()
 }
 
 /// Bytes beyond the data set that an epoch may take: batches in the making, windows and threads.

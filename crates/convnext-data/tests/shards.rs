@@ -11,8 +11,8 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, DataError, Dataset, Decoding, Loader, LoaderConfig, OnCorrupt, Orientation, Transform,
-    open_for_evaluation, open_labelled, open_unlabelled, pack,
+    Cache, DataError, Dataset, Decoding, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation,
+    Transform, open_for_evaluation, open_labelled, open_unlabelled, pack,
 };
 use shard_files::{content, folder, message, numbered, png, shard};
 
@@ -23,10 +23,7 @@ fn config(threads: usize) -> LoaderConfig {
         queue: 3,
         shuffle: true,
         drop_last: false,
-        orientation: Orientation::Honour,
-        fast_decode: false,
         on_corrupt: OnCorrupt::Replace,
-        mixing: None,
         cache: Cache::Off,
         seed: Seed(11),
     }
@@ -34,7 +31,8 @@ fn config(threads: usize) -> LoaderConfig {
 
 fn samples(dataset: &Dataset, threads: usize, first_batch: usize) -> Result<Vec<usize>, DataError> {
     let evaluation = Transform::Evaluation(Preprocessing::for_size(32, 3));
-    let loader = Loader::new(dataset.clone(), evaluation, config(threads)).unwrap();
+    let source = ImageSource::new(dataset.clone(), evaluation, Orientation::Honour).unwrap();
+    let loader = Loader::new(source, config(threads)).unwrap();
     let mut samples = Vec::new();
     for batch in loader.epoch_from(3, first_batch) {
         samples.extend(batch?.samples);

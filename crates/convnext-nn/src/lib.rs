@@ -27,6 +27,7 @@ mod names;
 mod parameters;
 mod patches;
 mod site_map;
+mod state;
 mod values;
 
 pub use backbone::{Backbone, Downsampling, Stem};
@@ -43,6 +44,7 @@ pub use ops::block::BlockMemory;
 pub use ops::held::most_held_bytes;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
+pub use state::State;
 pub use values::tensor_values;
 
 pub use convnext_kernels as kernels;

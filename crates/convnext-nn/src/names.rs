@@ -9,6 +9,8 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::prelude::*;
 use burn::tensor::Gradients;
 
+use crate::state::STATE_CONTAINER;
+
 /// The official name of a parameter for its path in our modules:
 /// `encoder.downsampling.0.conv.weight` is `encoder.downsample_layers.1.1.weight`.
 fn official_name(path: &[String]) -> String {
@@ -29,6 +31,37 @@ fn official_name(path: &[String]) -> String {
     format!("{prefix}{name}")
 }
 
+/// Where in a model a visitor is.
+#[derive(Default)]
+struct Path {
+    names: Vec<String>,
+    /// States around it.
+    states: usize,
+}
+
+impl Path {
+    /// Goes into a part of a module. What a [`crate::State`] holds is called as if it were not there.
+    fn enter(&mut self, name: &str, container: &str) {
+        if container == STATE_CONTAINER {
+            self.states += 1;
+        } else {
+            self.names.push(name.to_owned());
+        }
+    }
+
+    fn leave(&mut self, container: &str) {
+        if container == STATE_CONTAINER {
+            self.states -= 1;
+        } else {
+            self.names.pop();
+        }
+    }
+
+    fn is_in_state(&self) -> bool {
+        self.states > 0
+    }
+}
+
 /// One parameter as a visitor sees it.
 pub struct ParameterView<'a> {
     /// The official name.
@@ -37,6 +70,8 @@ pub struct ParameterView<'a> {
     pub shape: Vec<usize>,
     /// Where the parameter lives, with gradient tracking or without.
     pub device: Device,
+    /// Whether it is part of a [`crate::State`], which no gradient changes.
+    pub is_state: bool,
     values: &'a dyn Fn() -> Tensor<1>,
     take: &'a dyn Fn() -> Tensor<1>,
     gradient: &'a dyn Fn(&Gradients) -> Option<Tensor<1>>,
@@ -63,21 +98,21 @@ impl ParameterView<'_> {
 /// Calls `visit` for every parameter, in the order of the model.
 pub fn for_each_parameter<M: Module>(module: &M, visit: impl FnMut(ParameterView)) {
     struct Visitor<F> {
-        path: Vec<String>,
+        path: Path,
         visit: F,
     }
     impl<F: FnMut(ParameterView)> ModuleVisitor for Visitor<F> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.leave(container);
         }
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
             with_view(&self.path, parameter, &mut self.visit);
         }
     }
-    module.visit(&mut Visitor { path: Vec::new(), visit });
+    module.visit(&mut Visitor { path: Path::default(), visit });
 }
 
 /// Name and shape of every parameter, in the order of the model. Allocates no parameter.
@@ -94,24 +129,25 @@ pub fn replace_parameters<M: Module>(
     replace: impl FnMut(ParameterView) -> Option<Tensor<1>>,
 ) -> M {
     struct Mapper<F> {
-        path: Vec<String>,
+        path: Path,
         replace: F,
     }
     impl<F: FnMut(ParameterView) -> Option<Tensor<1>>> ModuleMapper for Mapper<F> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.path.enter(name, container);
         }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            self.path.leave(container);
         }
         fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let (id, shape, device) = (parameter.id, parameter.lazy_shape(), parameter.lazy_device());
             let slot = RefCell::new(Some(parameter));
             let values = || slot.borrow().as_ref().unwrap_or_else(|| taken()).val();
             let replaced = (self.replace)(ParameterView {
-                name: official_name(&self.path),
+                name: official_name(&self.path.names),
                 shape: shape.to_vec(),
                 device: device.clone(),
+                is_state: self.path.is_in_state(),
                 values: &|| plain(values()).reshape([-1]),
                 take: &|| plain(slot.take().unwrap_or_else(|| taken()).into_value()).reshape([-1]),
                 gradient: &|gradients| values().grad(gradients).map(|gradient| gradient.reshape([-1])),
@@ -121,13 +157,17 @@ pub fn replace_parameters<M: Module>(
                 Some(flat) => {
                     let value = flat.reshape(shape.dims::<D>());
                     let tracked = device.is_autodiff();
-                    let value = if tracked { Tensor::from_inner(value).require_grad() } else { value };
+                    let value = if tracked {
+                        Tensor::from_inner(value).set_require_grad(!self.path.is_in_state())
+                    } else {
+                        value
+                    };
                     Param::initialized(id, value)
                 }
             }
         }
     }
-    module.map(&mut Mapper { path: Vec::new(), replace })
+    module.map(&mut Mapper { path: Path::default(), replace })
 }
 
 /// Whoever takes the values of a parameter returns others, and asks for nothing more.
@@ -137,14 +177,15 @@ fn taken() -> ! {
 
 /// Shows one parameter to `visit` without its rank.
 fn with_view<const D: usize, R>(
-    path: &[String],
+    path: &Path,
     parameter: &Param<Tensor<D>>,
     visit: impl FnOnce(ParameterView) -> R,
 ) -> R {
     visit(ParameterView {
-        name: official_name(path),
+        name: official_name(&path.names),
         shape: parameter.lazy_shape().to_vec(),
         device: parameter.lazy_device(),
+        is_state: path.is_in_state(),
         values: &|| plain(parameter.val()).reshape([-1]),
         take: &|| plain(parameter.val()).reshape([-1]),
         gradient: &|gradients| parameter.val().grad(gradients).map(|gradient| gradient.reshape([-1])),

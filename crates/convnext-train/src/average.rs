@@ -8,6 +8,9 @@ use convnext_nn::{for_each_parameter, replace_parameters};
 
 /// Exponential moving average of a model's parameters: after every optimiser step
 /// `average = decay * average + (1 - decay) * parameter`, with a constant decay, starting as a copy.
+///
+/// It covers what gradients change. A [`convnext_nn::State`], such as running statistics or another network, stands in
+/// the averaged model as it stands in the model itself, as buffers do in PyTorch's `AveragedModel`.
 #[derive(Debug, Clone)]
 pub struct MovingAverage {
     decay: f64,
@@ -19,7 +22,9 @@ impl MovingAverage {
     pub fn new<M: Module>(model: &M, decay: f64) -> Self {
         let mut values = BTreeMap::new();
         for_each_parameter(model, |parameter| {
-            values.insert(parameter.name.clone(), parameter.values());
+            if !parameter.is_state {
+                values.insert(parameter.name.clone(), parameter.values());
+            }
         });
         Self { decay, values }
     }
@@ -27,11 +32,16 @@ impl MovingAverage {
     /// Takes the parameters after a step into account.
     pub fn update<M: Module>(&mut self, model: &M) {
         for_each_parameter(model, |parameter| {
-            let new = parameter.values() * (1.0 - self.decay);
             if let Some(average) = self.values.remove(&parameter.name) {
+                let new = parameter.values() * (1.0 - self.decay);
                 self.values.insert(parameter.name, average * self.decay + new);
             }
         });
+    }
+
+    /// Whether there is an average of the parameter with this name.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 
     /// The averages by name.

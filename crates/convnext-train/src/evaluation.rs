@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
-use convnext_data::{CorruptFile, Dataset, Loader, canonical_name};
+use convnext_data::{CorruptFile, Dataset, Loader, Source, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::Serialize;
 
@@ -105,7 +105,7 @@ pub(crate) fn evaluate_batches(
     loader: &Loader,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
-    let dataset = loader.dataset();
+    let dataset = loader.source().dataset();
     let to_logit = match_classes(dataset.classes(), names)?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes);

@@ -7,7 +7,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    Batch, LabelMix, LabelledData, Loader, OnCorrupt, Transform, crop_for_evaluation, open_labelled,
+    ImageBatch, ImageSource, LabelMix, LabelledData, Loader, OnCorrupt, Source, crop_for_evaluation,
+    open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
@@ -16,8 +17,9 @@ use crate::evaluation::evaluate_batches;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from, train,
+    FinetuneRecipe, Goal, LayerDecay, Learner, Loss, Measured, MemoryNeed, Mistake, Observer, Reading,
+    RunFolder, RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from,
+    train,
 };
 
 /// Everything that decides a supervised training.
@@ -133,9 +135,9 @@ pub fn finetune(
         recipe = recipe.with_batch(batch);
     }
     let (preprocessing, why) = settings.preprocessing(size, config.input_channels, &train_data)?;
-    let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
-    let mut lesson =
-        settings.prepare(train_data.clone(), transform, recipe.mixing.mixing(), &mut recipe.training)?;
+    let transform = recipe.augmentation.transform(&preprocessing);
+    let images = settings.images(&train_data, transform, recipe.mixing.mixing())?;
+    let mut lesson = settings.prepare(images, &mut recipe.training)?;
     let layer_decay = recipe
         .layer_decay(settings.start())
         .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
@@ -214,8 +216,9 @@ struct Classification {
 
 impl Task for Classification {
     type Model = ConvNext;
+    type Source = ImageSource;
 
-    fn loss(&self, model: &ConvNext, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, model: &ConvNext, mut batch: ImageBatch) -> Result<Loss, TrainError> {
         let drop_path = DropPath::draw(&self.rates, self.seed, batch.epoch, &batch.samples);
         let images = batch_images(&mut batch, &self.device);
         let logits = match self.freeze {
@@ -231,7 +234,7 @@ impl Task for Classification {
             None => targets,
             Some(LabelMix { own_weight }) => targets.mixed(own_weight),
         };
-        Ok(targets.cross_entropy(logits))
+        Ok(targets.cross_entropy(logits).into())
     }
 
     fn metadata(&self) -> &WeightMetadata {
@@ -247,7 +250,7 @@ impl Task for Classification {
         let Some(validation) = &self.validation else { return Ok(Measured::default()) };
         let mut result = evaluate_batches(model, &self.metadata.classes, validation, |_| {})?;
         if let Some(folder) = pictures {
-            self.show(&mut result.mistakes, validation, folder)?;
+            self.show(&mut result.mistakes, validation.source(), folder)?;
         }
         let mut values = BTreeMap::from([
             ("validation_loss".to_owned(), result.loss),
@@ -267,7 +270,7 @@ impl Task for Classification {
 
 impl Classification {
     /// Writes what the model saw of each image into a folder.
-    fn show(&self, mistakes: &mut [Mistake], images: &Loader, folder: &Path) -> Result<(), TrainError> {
+    fn show(&self, mistakes: &mut [Mistake], images: &ImageSource, folder: &Path) -> Result<(), TrainError> {
         let parent = folder.file_name().unwrap_or_default().to_string_lossy();
         for (number, mistake) in (1..).zip(mistakes) {
             let name = format!("mistake-{number:02}.png");

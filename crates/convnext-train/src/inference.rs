@@ -2,7 +2,9 @@
 
 use burn::prelude::*;
 use convnext_core::{Preprocessing, Seed};
-use convnext_data::{Batch, Cache, Dataset, Loader, LoaderConfig, OnCorrupt, Orientation, Transform};
+use convnext_data::{
+    Batch, Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Transform,
+};
 
 use crate::{TrainError, batch_images};
 
@@ -32,7 +34,7 @@ pub fn for_each_batch<E: From<TrainError>>(
     preprocessing: &Preprocessing,
     reading: &Reading,
     device: &Device,
-    each: impl FnMut(Tensor<4>, &Batch) -> Result<(), E>,
+    each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
 ) -> Result<(), E> {
     for_each_batch_of(&reading.loader(dataset, preprocessing)?, device, each)
 }
@@ -41,7 +43,7 @@ pub fn for_each_batch<E: From<TrainError>>(
 pub(crate) fn for_each_batch_of<E: From<TrainError>>(
     loader: &Loader,
     device: &Device,
-    mut each: impl FnMut(Tensor<4>, &Batch) -> Result<(), E>,
+    mut each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
 ) -> Result<(), E> {
     for batch in loader.epoch(0) {
         let mut batch = batch.map_err(TrainError::from)?;
@@ -65,7 +67,8 @@ impl Reading {
         preprocessing: &Preprocessing,
     ) -> Result<Loader, TrainError> {
         let transform = Transform::Evaluation(preprocessing.clone());
-        Ok(Loader::new(dataset.clone(), transform, self.config())?)
+        let images = ImageSource::new(dataset.clone(), transform, self.orientation)?;
+        Ok(Loader::new(images, self.config())?)
     }
 
     /// How a loader goes through all images once, in their order.
@@ -76,10 +79,7 @@ impl Reading {
             queue: QUEUE,
             shuffle: false,
             drop_last: false,
-            orientation: self.orientation,
-            fast_decode: false,
             on_corrupt: self.on_corrupt,
-            mixing: None,
             cache: Cache::Off,
             seed: Seed::default(),
         }

@@ -9,8 +9,11 @@ use convnext_data::{Batch, DataError};
 use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX, check_names};
 use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
+use crate::losses::{Loss, LossValues, Observed};
 use crate::optimizer::ParameterState;
-use crate::{AdamW, LayerDecay, MovingAverage, NamedGradients, TrainError, TrainingRecipe};
+use crate::{
+    Accumulation, AdamW, LayerDecay, MicroBatch, MovingAverage, NamedGradients, TrainError, TrainingRecipe,
+};
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
@@ -22,10 +25,10 @@ pub struct Learner<M> {
 }
 
 /// What the batches of one step say.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lap {
     /// Mean loss of the batches, before the step.
-    pub loss: f32,
+    pub loss: LossValues,
     /// Images of all batches.
     pub images: usize,
 }
@@ -52,45 +55,47 @@ impl<M: Module> Learner<M> {
     }
 
     /// Goes forward and backward through `batches` and makes one step along the mean of their gradients,
-    /// clipped if the recipe says so; then the moving average follows.
+    /// clipped if the recipe says so; then running statistics and the moving average follow.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] when a loss is not finite, and whatever `loss` and the batches report;
     /// nothing has changed then.
-    pub fn step(
+    pub fn step<B: Batch>(
         &mut self,
         learning_rate: f64,
-        batches: impl Iterator<Item = Result<Batch, DataError>>,
-        loss: impl Fn(&M, Batch) -> Result<Tensor<1>, TrainError>,
+        batches: impl Iterator<Item = Result<B, DataError>>,
+        loss: impl Fn(&M, B) -> Result<Loss, TrainError>,
     ) -> Result<Lap, TrainError> {
-        let mut lap = Lap { loss: 0.0, images: 0 };
-        let mut gradients = NamedGradients::default();
-        let mut count = 0;
+        let mut accumulation = Accumulation::default();
         for batch in batches {
             let batch = batch?;
             let images = batch.len();
             let loss = loss(self.model(), batch)?;
-            let value = loss.clone().into_scalar::<f32>();
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { what: format!("the loss ({value})") });
-            }
-            gradients.add(NamedGradients::of(self.model(), &loss.backward()));
-            lap.loss += value;
-            lap.images += images;
-            count += 1;
+            let values = loss.values()?;
+            let gradients = NamedGradients::of(self.model(), &loss.total.backward());
+            accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
         }
-        if count > 1 {
-            lap.loss /= count as f32;
-            gradients.scale(1.0 / f64::from(count));
-        }
+        let (mut gradients, lap, observed) = accumulation.finish();
         if let Some(largest) = self.clip_norm {
             gradients.clip(largest);
         }
-        self.model = self.model.take().map(|model| self.optimizer.step(model, &gradients, learning_rate));
+        self.change(|optimizer, model| optimizer.step(model, &gradients, learning_rate));
+        if !observed.is_empty() {
+            self.change(|_, model| fold(model, &observed));
+        }
         if let (Some(average), Some(model)) = (&mut self.average, &self.model) {
             average.update(model);
         }
         Ok(lap)
+    }
+
+    /// Puts another model in the place of this one.
+    pub(crate) fn replace(&mut self, change: impl FnOnce(M) -> M) {
+        self.change(|_, model| change(model));
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut AdamW, M) -> M) {
+        self.model = self.model.take().map(|model| change(&mut self.optimizer, model));
     }
 
     /// How many steps each parameter has made, by name.
@@ -151,7 +156,8 @@ impl<M: Module> Learner<M> {
         let mut expected = Vec::new();
         for (name, shape) in parameter_shapes(self.model()) {
             let moments = steps.contains_key(&name).then_some([MOMENT_1, MOMENT_2]);
-            for part in moments.into_iter().flatten().chain(self.average.as_ref().map(|_| AVERAGE)) {
+            let average = self.average.as_ref().filter(|average| average.covers(&name)).map(|_| AVERAGE);
+            for part in moments.into_iter().flatten().chain(average) {
                 expected.push((part_name(part, &name), shape.clone()));
             }
             expected.push((name, shape));
@@ -189,6 +195,18 @@ impl<M: Module> Learner<M> {
         }));
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// Takes what batches say of running statistics into account, in their order.
+fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
+    replace_parameters(model, |parameter| {
+        let mut of_it = observed.iter().filter(|observed| observed.name == parameter.name).peekable();
+        of_it.peek()?;
+        let old = parameter.values();
+        Some(of_it.fold(old, |old, Observed { values, momentum, .. }| {
+            old * (1.0 - momentum) + values.clone() * *momentum
+        }))
+    })
 }
 
 const MOMENT_1: &str = "moment_1";

@@ -7,6 +7,7 @@
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
+mod accumulation;
 mod average;
 mod checkpoint;
 mod error;
@@ -21,6 +22,7 @@ mod layer_decay;
 mod learner;
 mod logits;
 mod loss;
+mod losses;
 mod memory;
 mod neighbours;
 mod observer;
@@ -33,9 +35,11 @@ mod run_changes;
 mod run_folder;
 mod run_settings;
 mod schedule;
+mod task;
 mod training_loop;
 mod weights;
 
+pub use accumulation::{Accumulation, MicroBatch};
 pub use average::MovingAverage;
 pub use checkpoint::Best;
 pub use error::TrainError;
@@ -48,6 +52,7 @@ pub use layer_decay::{LayerCount, LayerDecay};
 pub use learner::{Lap, Learner};
 pub use logits::log_probabilities;
 pub use loss::Targets;
+pub use losses::{Loss, LossValues, Observed};
 pub use memory::{MemoryNeed, available_memory};
 pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
@@ -64,7 +69,8 @@ pub use run_changes::Continue;
 pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
 pub use schedule::Schedule;
-pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};
+pub use task::{BatchOf, Goal, Measured, Task, batch_images};
+pub use training_loop::{CHECKPOINT_EVERY, train};
 pub use weights::{
     load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from,
 };

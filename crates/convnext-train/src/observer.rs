@@ -16,6 +16,9 @@ pub struct StepReport {
     pub epoch: u64,
     /// Loss of the batch before the step.
     pub loss: f32,
+    /// What the loss is made of, by name; empty where it is one thing.
+    #[serde(rename = "loss_parts", skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<&'static str, f32>,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Images a second since the last report.

@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use convnext_core::{
     ClassNames, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Seed, WeightKind, WeightMetadata,
     usable_kept_count,
 };
-use convnext_data::{Batch, Dataset, Decoding, Transform};
+use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
-    TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
+    Goal, Learner, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary,
+    Task, TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -69,8 +69,8 @@ pub fn pretrain(
         recipe = recipe.with_batch(batch);
     }
     let (preprocessing, why) = settings.preprocessing(size, config.encoder.input_channels, &dataset)?;
-    let transform = Transform::Train(recipe.augmentation.transform(&preprocessing));
-    let mut lesson = settings.prepare(dataset.clone(), transform, None, &mut recipe.training)?;
+    let images = settings.images(&dataset, recipe.augmentation.transform(&preprocessing), None)?;
+    let mut lesson = settings.prepare(images, &mut recipe.training)?;
     need(&recipe)?.check(device)?;
     lesson.headers = settings.check_headers(&[("training", &dataset)], config.encoder.input_channels)?;
 
@@ -134,12 +134,13 @@ struct Pretraining {
 
 impl Task for Pretraining {
     type Model = Fcmae;
+    type Source = ImageSource;
 
-    fn loss(&self, model: &Fcmae, mut batch: Batch) -> Result<Tensor<1>, TrainError> {
+    fn loss(&self, model: &Fcmae, mut batch: ImageBatch) -> Result<Loss, TrainError> {
         let ratio = self.objective.mask_ratio;
         let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
-        Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss)
+        Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss.into())
     }
 
     fn metadata(&self) -> &WeightMetadata {

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use convnext_core::ValueRange;
+use burn::module::Module;
+use convnext_core::{ValueRange, WeightMetadata};
 use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -12,7 +13,7 @@ use toml::{Table, Value};
 use crate::checkpoint::{Best, Checkpoints, Progress};
 use crate::events::{self, EVENTS_FILE};
 use crate::run_changes::{Continue, changes};
-use crate::{EpochReport, StepReport, TrainError};
+use crate::{EpochReport, Learner, StepReport, TrainError, save_weights};
 
 /// Name of the weight file of a finished run.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -134,7 +135,7 @@ impl RunFolder {
     }
 
     /// Brings metrics and events to the disk and tells their lengths, for a checkpoint.
-    pub(crate) fn sync(&self) -> Result<(u64, u64), TrainError> {
+    fn sync(&self) -> Result<(u64, u64), TrainError> {
         let length = |file: &File, name: &str| {
             let length = file.sync_data().and_then(|()| file.metadata()).map(|metadata| metadata.len());
             length.map_err(|source| output(&self.path.join(name), source))
@@ -151,14 +152,28 @@ impl RunFolder {
         weights_of(&self.path)
     }
 
-    /// Where the averaged weights go at the end.
-    pub fn averaged_weights(&self) -> PathBuf {
-        self.path.join(AVERAGED_WEIGHTS_FILE)
+    /// Writes the weights of a model under one of the names of weight files, such as [`WEIGHTS_FILE`].
+    ///
+    /// # Errors
+    /// Those of [`save_weights`].
+    pub(crate) fn record_weights<M: Module>(
+        &self,
+        file: &str,
+        model: &M,
+        metadata: &WeightMetadata,
+    ) -> Result<(), TrainError> {
+        save_weights(&self.path.join(file), model, metadata)
     }
 
-    /// Where the weights go that validated best.
-    pub fn best_weights(&self) -> PathBuf {
-        self.path.join(BEST_WEIGHTS_FILE)
+    /// Writes a checkpoint of a learner, with metrics and events brought to the disk before.
+    pub(crate) fn record_checkpoint<M: Module>(
+        &self,
+        learner: &Learner<M>,
+        metadata: &WeightMetadata,
+        progress: &mut Progress,
+    ) -> Result<(), TrainError> {
+        (progress.metrics_length, progress.events_length) = self.sync()?;
+        self.checkpoints.write(learner, metadata, progress).map(drop)
     }
 
     /// The folder for pictures, made where it is missing.
@@ -182,7 +197,10 @@ impl RunFolder {
             ("learning_rate", report.learning_rate),
             ("images_per_second", report.images_per_second),
         ];
-        self.record_events(report.step, values.into_iter())
+        let parts: Vec<(String, f64)> =
+            report.parts.iter().map(|(name, &value)| (format!("loss/{name}"), f64::from(value))).collect();
+        let parts = parts.iter().map(|(name, value)| (name.as_str(), *value));
+        self.record_events(report.step, values.into_iter().chain(parts))
     }
 
     /// Appends an epoch to metrics and events.
@@ -328,7 +346,15 @@ mod tests {
     use super::*;
 
     fn step(step: usize) -> StepReport {
-        StepReport { step, total_steps: 9, epoch: 0, loss: 0.5, learning_rate: 0.1, images_per_second: 2.0 }
+        StepReport {
+            step,
+            total_steps: 9,
+            epoch: 0,
+            loss: 0.5,
+            parts: BTreeMap::new(),
+            learning_rate: 0.1,
+            images_per_second: 2.0,
+        }
     }
 
     fn open(path: &Path, seed: i32, how: Continue) -> Result<RunFolder, TrainError> {

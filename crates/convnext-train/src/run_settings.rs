@@ -6,8 +6,8 @@ use std::time::Duration;
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Preprocessing, Seed, ValueRange};
 use convnext_data::{
-    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, Loader, LoaderConfig, Mixing, OnCorrupt,
-    Orientation, RangeChoice, Transform, check_headers, find_range,
+    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Loader, LoaderConfig, Mixing,
+    OnCorrupt, Orientation, RangeChoice, Source, TrainTransform, Transform, check_headers, find_range,
 };
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
@@ -99,9 +99,9 @@ pub(crate) fn said(remark: String) -> Vec<String> {
 
 /// Images and schedule of a run, ready to go.
 #[derive(Debug)]
-pub struct Lesson {
+pub struct Lesson<S> {
     /// Shuffled whole batches; corrupt files are replaced.
-    pub loader: Loader,
+    pub loader: Loader<S>,
     /// The learning rate of every step.
     pub schedule: Schedule,
     /// Batches of a step, at least 1.
@@ -231,33 +231,42 @@ impl RunSettings {
             .map(Some)
     }
 
+    /// The images of a training as a source, read as the settings say.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for a setting that makes no sense.
+    pub(crate) fn images(
+        &self,
+        dataset: &Dataset,
+        transform: TrainTransform,
+        mixing: Option<Mixing>,
+    ) -> Result<ImageSource, TrainError> {
+        let images = ImageSource::new(dataset.clone(), Transform::Train(transform), self.orientation)?;
+        Ok(images.with_mixing(mixing)?.with_fast_decode(self.fast_decode))
+    }
+
     /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch
     /// is no larger than the data, its epochs are those of [`Self::length`].
     ///
     /// # Errors
     /// [`TrainError::Data`] when batches cannot be made.
-    pub(crate) fn prepare(
+    pub(crate) fn prepare<S: Source>(
         &self,
-        dataset: Dataset,
-        transform: Transform,
-        mixing: Option<Mixing>,
+        source: S,
         recipe: &mut TrainingRecipe,
-    ) -> Result<Lesson, TrainError> {
-        recipe.batch_size = recipe.batch_size.min(dataset.len());
+    ) -> Result<Lesson<S>, TrainError> {
+        recipe.batch_size = recipe.batch_size.min(source.dataset().len());
         let config = LoaderConfig {
             batch_size: recipe.batch_size,
             threads: self.threads,
             queue: QUEUE,
             shuffle: true,
             drop_last: true,
-            orientation: self.orientation,
-            fast_decode: self.fast_decode,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
-            mixing,
             cache: self.cache.clone(),
             seed: self.seed,
         };
-        let loader = Loader::new(dataset, transform, config)?;
+        let loader = Loader::new(source, config)?;
         let batches = loader.batches_per_epoch();
         if recipe.accumulate == 0 || recipe.accumulate > batches {
             return Err(TrainError::Accumulate { accumulate: recipe.accumulate, batches });

@@ -1,99 +1,18 @@
 //! The one training loop, generic over what is learnt.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use convnext_core::WeightMetadata;
-use convnext_data::{BackgroundCheck, Batch};
-use serde_json::Value;
+use convnext_data::BackgroundCheck;
 
 use crate::checkpoint::{Best, Checkpoints, Progress};
-use crate::{
-    EpochReport, Learner, Lesson, Observer, RunFolder, StepReport, Summary, TrainError, save_weights,
-};
+use crate::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
+use crate::task::{AVERAGE_PREFIX, of_average};
+use crate::{EpochReport, Goal, Learner, Lesson, Observer, RunFolder, StepReport, Summary, Task, TrainError};
 
-/// What a training run learns: the loss of a batch, and what to measure between epochs.
-pub trait Task {
-    /// What is trained.
-    type Model: Module;
-
-    /// The loss of one batch, `[1]`.
-    ///
-    /// # Errors
-    /// [`TrainError`] when the batch does not fit the model.
-    fn loss(&self, model: &Self::Model, batch: Batch) -> Result<Tensor<1>, TrainError>;
-
-    /// What the model's weight file says about itself.
-    fn metadata(&self) -> &WeightMetadata;
-
-    /// Images that one validation looks at: it is put off until as many images were trained on, so
-    /// that validation never takes longer than training.
-    fn validation_images(&self) -> usize;
-
-    /// Measures the model after an epoch; `model` does not track gradients. With `pictures`, shows in
-    /// that folder what can be shown.
-    ///
-    /// # Errors
-    /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
-    fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<Measured, TrainError>;
-
-    /// What tells the best epoch.
-    fn goal(&self) -> Goal;
-}
-
-/// What a validation found.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
-    /// Numbers by name, for the metrics; empty when there is nothing to measure.
-    pub values: BTreeMap<String, f64>,
-    /// Everything, for the run folder; `null` when there is no more to say.
-    pub details: Value,
-}
-
-/// The measure by which epochs are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// The least mean loss of an epoch's steps.
-    TrainLoss,
-    /// The greatest value of this name in [`Measured::values`].
-    Greatest(&'static str),
-}
-
-impl Goal {
-    /// The measure's name and its value after an epoch, for the average of the weights where that is better;
-    /// `None` when it was not measured.
-    fn measure(self, report: &EpochReport) -> Option<(String, f64)> {
-        match self {
-            Self::TrainLoss => Some(("train_loss".to_owned(), report.train_loss)),
-            Self::Greatest(name) => {
-                let names = [name.to_owned(), of_average(name)];
-                let found = names.into_iter().filter_map(|name| {
-                    let value = *report.validation.get(&name)?;
-                    Some((name, value))
-                });
-                // Of equals the weights themselves.
-                found.reduce(|best, next| if next.1 > best.1 { next } else { best })
-            }
-        }
-    }
-
-    fn is_better(self, new: f64, old: f64) -> bool {
-        match self {
-            Self::TrainLoss => new < old,
-            Self::Greatest(_) => new > old,
-        }
-    }
-}
-
-/// The name of a measure when the average of the weights has it.
-fn of_average(name: &str) -> String {
-    format!("{AVERAGE_PREFIX}{name}")
-}
-
-const AVERAGE_PREFIX: &str = "ema_";
+/// How often a checkpoint is written if nobody says otherwise.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Trains until `lesson.schedule.total_steps` steps are made, from the newest checkpoint of the run
 /// folder on if it has one, and saves the weights there, with a moving average that as well, and those that
@@ -109,7 +28,7 @@ const AVERAGE_PREFIX: &str = "ema_";
 pub fn train<T: Task>(
     task: &T,
     mut learner: Learner<T::Model>,
-    lesson: &Lesson,
+    lesson: &Lesson<T::Source>,
     run: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
@@ -153,10 +72,19 @@ pub fn train<T: Task>(
     Ok(summary)
 }
 
+/// What happens between two steps.
+enum Decision {
+    GoOn,
+    /// A checkpoint is due.
+    Save,
+    /// The training ends here, with a checkpoint.
+    Stop(TrainError),
+}
+
 /// A training on its way.
 struct Training<'a, T: Task> {
     task: &'a T,
-    lesson: &'a Lesson,
+    lesson: &'a Lesson<T::Source>,
     accumulate: usize,
     run: &'a mut RunFolder,
     learner: Learner<T::Model>,
@@ -184,6 +112,7 @@ impl<T: Task> Training<'_, T> {
             let clock = Instant::now();
             let step = begun + epoch_step;
             let learning_rate = schedule.learning_rate(step);
+            self.learner.replace(|model| self.task.before_step(model));
             let lap = self
                 .learner
                 .step(learning_rate, batches.by_ref().take(self.accumulate), |model, batch| {
@@ -192,33 +121,48 @@ impl<T: Task> Training<'_, T> {
                 .map_err(|error| self.diverged(error, step + 1))?;
             self.progress.step = step + 1;
             self.progress.epoch_steps = epoch_step + 1;
-            self.progress.epoch_loss += f64::from(lap.loss);
+            self.progress.epoch_loss += f64::from(lap.loss.total);
             self.progress.unmeasured_images += lap.images;
             let report = StepReport {
                 step: step + 1,
                 total_steps: schedule.total_steps,
                 epoch,
-                loss: lap.loss,
+                loss: lap.loss.total,
+                parts: lap.loss.parts,
                 learning_rate,
                 images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
             };
             self.run.record_step(&report)?;
             observer.step(&report);
-            if observer.interrupted() {
-                self.save()?;
-                let checkpoint = self.run.checkpoints().path(step + 1);
-                return Err(TrainError::Interrupted { step: step + 1, checkpoint });
-            }
-            if let Some(error) = self.lesson.headers.as_ref().and_then(BackgroundCheck::failed) {
-                self.save()?;
-                return Err(error.into());
-            }
-            if epoch_step + 1 < steps && self.saved_at.elapsed() >= self.lesson.checkpoint_every {
-                self.save()?;
+            match self.decide(observer) {
+                Decision::Stop(error) => {
+                    self.save()?;
+                    return Err(error);
+                }
+                // The end of the epoch saves anyway.
+                Decision::Save if epoch_step + 1 < steps => self.save()?,
+                Decision::Save | Decision::GoOn => {}
             }
         }
         // Nothing was done if the run goes on from the end of an epoch: the checkpoint is there.
         if epoch_steps < steps { self.save() } else { Ok(()) }
+    }
+
+    /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
+    /// share a training must come to one answer here.
+    fn decide(&self, observer: &dyn Observer) -> Decision {
+        if observer.interrupted() {
+            let step = self.progress.step;
+            let checkpoint = self.run.checkpoints().path(step);
+            return Decision::Stop(TrainError::Interrupted { step, checkpoint });
+        }
+        if let Some(error) = self.lesson.headers.as_ref().and_then(BackgroundCheck::failed) {
+            return Decision::Stop(error.into());
+        }
+        match self.saved_at.elapsed() >= self.lesson.checkpoint_every {
+            true => Decision::Save,
+            false => Decision::GoOn,
+        }
     }
 
     /// Measures and reports the epoch; after the last one, saves the weights before that.
@@ -228,9 +172,9 @@ impl<T: Task> Training<'_, T> {
         let averaged = self.learner.averaged();
         if self.is_finished() {
             let metadata = self.task.metadata();
-            save_weights(&self.run.weights(), self.learner.model(), metadata).map_err(diverged)?;
+            self.run.record_weights(WEIGHTS_FILE, self.learner.model(), metadata).map_err(diverged)?;
             if let Some(averaged) = &averaged {
-                save_weights(&self.run.averaged_weights(), averaged, metadata).map_err(diverged)?;
+                self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata).map_err(diverged)?;
             }
         }
         let mut validation = BTreeMap::new();
@@ -255,7 +199,8 @@ impl<T: Task> Training<'_, T> {
         if self.remember_best(&report) && self.task.goal() != Goal::TrainLoss {
             let best = averaged.as_ref().filter(|_| self.is_best_average());
             let model = best.unwrap_or(self.learner.model());
-            save_weights(&self.run.best_weights(), model, self.task.metadata())
+            self.run
+                .record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
                 .map_err(|error| self.diverged(error, step))?;
         }
         self.run.record_epoch(&report)?;
@@ -286,8 +231,7 @@ impl<T: Task> Training<'_, T> {
         self.progress.parameter_steps = self.learner.parameter_steps();
         self.progress.corrupt = self.lesson.loader.corrupt();
         self.progress.seconds = self.seconds();
-        (self.progress.metrics_length, self.progress.events_length) = self.run.sync()?;
-        self.run.checkpoints().write(&self.learner, self.task.metadata(), &self.progress)?;
+        self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
         self.saved_at = Instant::now();
         Ok(())
     }
@@ -317,13 +261,4 @@ impl<T: Task> Training<'_, T> {
             corrupt: self.lesson.loader.corrupt(),
         }
     }
-}
-
-/// How often a checkpoint is written if nobody says otherwise.
-pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
-
-/// Moves the pixels of a batch to a device, `[N, channels, height, width]`; the batch keeps the rest.
-pub fn batch_images(batch: &mut Batch, device: &Device) -> Tensor<4> {
-    let shape = [batch.len(), batch.channels, batch.height, batch.width];
-    Tensor::from_data(TensorData::new(std::mem::take(&mut batch.images), shape), device)
 }

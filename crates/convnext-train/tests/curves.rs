@@ -14,12 +14,12 @@ use burn::prelude::*;
 use convnext_core::{
     DecoderConfig, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
 };
-use convnext_data::Batch;
+use convnext_data::ImageBatch;
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, Precision, for_each_parameter, is_cpu, replace_parameters, tensor_values,
 };
 use convnext_train::{
-    LayerCount, LayerDecay, Learner, PretrainRecipe, Schedule, Targets, TrainError, TrainingRecipe,
+    LayerCount, LayerDecay, Learner, Loss, PretrainRecipe, Schedule, Targets, TrainError, TrainingRecipe,
     batch_images,
 };
 use device::test_device;
@@ -79,10 +79,10 @@ impl Settings {
 }
 
 /// The batch of a step, by the rule; it says in `epoch` and `samples` which one it is.
-fn batch(step: usize, number: usize, count: usize) -> Batch {
+fn batch(step: usize, number: usize, count: usize) -> ImageBatch {
     let name = format!("images.{step}.{number}");
     let values = 0..(count * 3 * SIDE * SIDE) as u64;
-    Batch {
+    ImageBatch {
         images: values.map(|index| (1.5 * golden::uniform(&name, index)) as f32).collect(),
         channels: 3,
         height: SIDE,
@@ -109,13 +109,13 @@ fn check<M: Module>(
     (precision, bound): (Precision, f64),
     mut learner: Learner<M>,
     images: usize,
-    loss: impl Fn(&M, Batch) -> Result<Tensor<1>, TrainError>,
+    loss: impl Fn(&M, ImageBatch) -> Result<Loss, TrainError>,
 ) {
     let schedule = curve.settings.schedule(curve.losses.len());
     for (step, (&expected, &rate)) in curve.losses.iter().zip(&curve.learning_rates).enumerate() {
         assert!((schedule.learning_rate(step) - rate).abs() < 1e-12, "{name}: rate of step {step}");
         let batches = (0..2).map(|number| Ok(batch(step, number, images)));
-        let found = f64::from(learner.step(rate, batches, &loss).unwrap().loss);
+        let found = f64::from(learner.step(rate, batches, &loss).unwrap().loss.total);
         let error = (found - expected).abs() / expected;
         assert!(error <= bound, "{name}, {precision:?}: step {step}: loss {found}, PyTorch {expected}");
     }
@@ -165,7 +165,10 @@ fn twenty_steps_of_pretraining_follow_pytorch() {
             let kept = &curve.kept[batch.epoch as usize][batch.samples[0]];
             let masks: Vec<Mask> =
                 kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
-            Ok(model.forward(batch_images(&mut batch, &device), &masks, FcmaeObjective::default())?.loss)
+            Ok(model
+                .forward(batch_images(&mut batch, &device), &masks, FcmaeObjective::default())?
+                .loss
+                .into())
         });
     }
 }
@@ -184,7 +187,7 @@ fn twenty_steps_of_finetuning_follow_pytorch() {
             let drop_path = DropPath::from_scales(curve.drop_path[step][number].clone());
             let logits = model.forward(batch_images(&mut batch, &device), &drop_path)?;
             let labels = &curve.labels[step][number];
-            Ok(Targets::new(labels, &[1.0; 5], curve.smoothing).cross_entropy(logits))
+            Ok(Targets::new(labels, &[1.0; 5], curve.smoothing).cross_entropy(logits).into())
         });
     }
 }

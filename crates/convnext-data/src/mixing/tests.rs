@@ -11,10 +11,10 @@ const PIXELS: usize = HEIGHT * WIDTH;
 const VALUES: usize = 3 * PIXELS;
 
 /// Every value of image i is 10 i, plus a little for its place.
-fn batch(images: usize) -> Batch {
+fn batch(images: usize) -> ImageBatch {
     let values = (0..images)
         .flat_map(|image| (0..VALUES).map(move |place| (10 * image) as f32 + place as f32 / 128.0));
-    Batch {
+    ImageBatch {
         images: values.collect(),
         channels: 3,
         height: HEIGHT,
@@ -44,7 +44,7 @@ fn mixup_adds_an_image_and_its_partner() {
                 assert!((found - mixed).abs() < 1e-5, "image {image} of {images}: {found}, not {mixed}");
             }
         }
-        assert_eq!(Batch { images: old.images.clone(), mix: None, ..new }, old);
+        assert_eq!(ImageBatch { images: old.images.clone(), mix: None, ..new }, old);
     }
 }
 

@@ -8,7 +8,7 @@ use convnext::core::{
     ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
     pretraining_macs,
 };
-use convnext::data::Batch;
+use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
 use convnext::train::{Learner, PretrainRecipe, Targets, TrainError, batch_images};
 
@@ -72,7 +72,7 @@ impl Subject {
                 learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
                     let logits = model.forward(images.clone(), &DropPath::none())?;
                     let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-                    Ok(Targets::new(&labels, &class_weights, 0.1).cross_entropy(logits))
+                    Ok(Targets::new(&labels, &class_weights, 0.1).cross_entropy(logits).into())
                 })?;
                 Ok(())
             };
@@ -105,7 +105,7 @@ impl Subject {
         let step = move || {
             let masks = masks()?;
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
-                Ok(model.forward(images.clone(), &masks, objective)?.loss)
+                Ok(model.forward(images.clone(), &masks, objective)?.loss.into())
             })?;
             Ok(())
         };
@@ -114,13 +114,13 @@ impl Subject {
 }
 
 /// Images without pattern, the same every time.
-fn random_batch(count: usize, size: usize, classes: usize) -> Batch {
+fn random_batch(count: usize, size: usize, classes: usize) -> ImageBatch {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 22) as f32 - 2.0
     };
-    Batch {
+    ImageBatch {
         images: (0..count * 3 * size * size).map(|_| next()).collect(),
         channels: 3,
         height: size,

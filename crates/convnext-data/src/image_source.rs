@@ -1,0 +1,174 @@
+//! Images and their classes: what FCMAE and classification learn from.
+
+use convnext_core::{Preprocessing, Purpose};
+
+use crate::{
+    Batch, BatchPlace, DataError, Dataset, Decoding, LabelMix, Mixing, Orientation, Pictures, Source,
+    TrainTransform, Visit, prepare_for_evaluation, transform::validate_preprocessing,
+};
+
+/// Some images, ready for a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageBatch {
+    /// Shape `[len, channels, height, width]`, normalised.
+    pub images: Vec<f32>,
+    /// Channels of an image.
+    pub channels: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// The class of each image.
+    pub labels: Vec<Option<usize>>,
+    /// The index of each image in the data set. Random streams are keyed by it.
+    pub samples: Vec<usize>,
+    /// The epoch that the batch belongs to.
+    pub epoch: u64,
+    /// How the images were mixed with each other, if they were.
+    pub mix: Option<LabelMix>,
+}
+
+impl Batch for ImageBatch {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+}
+
+/// What happens to each picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transform {
+    /// Random crops, flips and other changes.
+    Train(TrainTransform),
+    /// The centre of the picture, always the same.
+    Evaluation(Preprocessing),
+}
+
+impl Transform {
+    /// Side of the square that comes out, in pixels.
+    pub(crate) fn image_size(&self) -> usize {
+        match self {
+            Self::Train(train) => train.image_size,
+            Self::Evaluation(preprocessing) => preprocessing.image_size,
+        }
+    }
+
+    /// Channels of the pictures.
+    pub(crate) fn channels(&self) -> usize {
+        match self {
+            Self::Train(train) => train.channels(),
+            Self::Evaluation(preprocessing) => preprocessing.channels(),
+        }
+    }
+
+    /// What files are decoded to.
+    fn decoding(&self, orientation: Orientation) -> Decoding {
+        match self {
+            Self::Train(train) => train.decoding(orientation),
+            Self::Evaluation(preprocessing) => Decoding::of(preprocessing, orientation),
+        }
+    }
+
+    fn validate(&self) -> Result<(), DataError> {
+        match self {
+            Self::Train(train) => train.validate(),
+            Self::Evaluation(preprocessing) => validate_preprocessing(preprocessing),
+        }
+    }
+}
+
+/// One image of a data set at a time, each with its class if it has one.
+#[derive(Debug, Clone)]
+pub struct ImageSource {
+    dataset: Dataset,
+    transform: Transform,
+    decoding: Decoding,
+    fast_decode: bool,
+    mixing: Option<Mixing>,
+}
+
+impl ImageSource {
+    /// The images of a data set; `orientation` says what to do with what a camera wrote into a file.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] for a setting of the transform that makes no sense.
+    pub fn new(dataset: Dataset, transform: Transform, orientation: Orientation) -> Result<Self, DataError> {
+        transform.validate()?;
+        let decoding = transform.decoding(orientation);
+        Ok(Self { dataset, transform, decoding, fast_decode: false, mixing: None })
+    }
+
+    /// The same images, mixed with each other in finished batches.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] as [`Mixing::validate`] says.
+    pub fn with_mixing(self, mixing: Option<Mixing>) -> Result<Self, DataError> {
+        if let Some(mixing) = mixing {
+            mixing.validate()?;
+        }
+        Ok(Self { mixing, ..self })
+    }
+
+    /// Decodes JPEG files at a smaller size where the random crop of training allows it, which changes pixels
+    /// by less than 2 levels of 255 on average: [`TrainTransform::apply_to_file`]. Evaluation never does, nor
+    /// does a loader that keeps pictures: what is kept is whole.
+    pub fn with_fast_decode(self, fast_decode: bool) -> Self {
+        Self { fast_decode, ..self }
+    }
+}
+
+impl Source for ImageSource {
+    type Draw = ();
+    /// The values of the image, `[channels, height, width]`.
+    type Sample = Vec<f32>;
+    type Batch = ImageBatch;
+
+    fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    fn decoding(&self) -> &Decoding {
+        &self.decoding
+    }
+
+    fn draw(&self, _place: BatchPlace) {}
+
+    fn load(&self, visit: Visit, (): &(), pictures: &Pictures) -> Result<Vec<f32>, DataError> {
+        let sample = visit.sample;
+        let train = match &self.transform {
+            Transform::Train(train) => train,
+            Transform::Evaluation(preprocessing) => {
+                return Ok(prepare_for_evaluation(&*pictures.picture(sample)?, preprocessing));
+            }
+        };
+        let mut rng = visit.stream(Purpose::Augmentation);
+        if self.fast_decode && !pictures.are_kept() {
+            // The name may have to be read, so only messages have it.
+            let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
+            return values.map_err(|error| error.named(self.dataset.name(sample)));
+        }
+        Ok(train.apply(&*pictures.picture(sample)?, &mut rng))
+    }
+
+    fn collate(&self, place: BatchPlace, (): (), samples: Vec<(usize, Vec<f32>)>) -> ImageBatch {
+        let (side, channels) = (self.transform.image_size(), self.transform.channels());
+        let mut batch = ImageBatch {
+            images: Vec::with_capacity(samples.len() * channels * side * side),
+            channels,
+            height: side,
+            width: side,
+            labels: Vec::with_capacity(samples.len()),
+            samples: Vec::with_capacity(samples.len()),
+            epoch: place.epoch,
+            mix: None,
+        };
+        for (sample, values) in samples {
+            batch.images.extend(values);
+            batch.labels.push(self.dataset.label(sample));
+            batch.samples.push(sample);
+        }
+        if let Some(mixing) = self.mixing {
+            mixing.apply(&mut batch, &mut place.stream(Purpose::Mixing));
+        }
+        batch
+    }
+}

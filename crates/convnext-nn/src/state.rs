@@ -1,0 +1,24 @@
+//! What a model holds that no gradient changes: running statistics, another network that follows the first.
+
+use burn::module::Module;
+
+/// Holds a module or a parameter that is part of a model but not learned.
+///
+/// It travels with the parameters in checkpoints and weight files, under its official name as if nothing stood around
+/// it, and has no gradient. A task changes it before a step or by what its batches observe; the moving average of
+/// the weights does not cover it.
+#[derive(Module, Debug)]
+pub struct State<M: Module> {
+    /// What is held.
+    pub held: M,
+}
+
+/// The type of the container, as visitors are told.
+pub(crate) const STATE_CONTAINER: &str = "Struct:State";
+
+impl<M: Module> State<M> {
+    /// Holds a module, whose tensors track no gradient from now on.
+    pub fn new(held: M) -> Self {
+        Self { held: held.no_grad() }
+    }
+}

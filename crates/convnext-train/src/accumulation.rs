@@ -1,0 +1,52 @@
+//! The mean over the micro-batches of a step.
+
+use crate::losses::{LossValues, Observed};
+use crate::{Lap, NamedGradients};
+
+/// What one micro-batch of a step gave.
+#[derive(Debug, Clone)]
+pub struct MicroBatch {
+    /// The gradient of its loss.
+    pub gradients: NamedGradients,
+    /// The numbers of its loss.
+    pub loss: LossValues,
+    /// What it says of running statistics.
+    pub observed: Vec<Observed>,
+    /// Its images.
+    pub images: usize,
+}
+
+/// Adds up the micro-batches of a step in their order, whoever computed them: floating-point sums in another order
+/// would have other bits, and a training must not depend on the number of machines.
+#[derive(Debug, Default)]
+pub struct Accumulation {
+    sum: Option<MicroBatch>,
+    count: usize,
+}
+
+impl Accumulation {
+    /// Adds the next micro-batch of the step.
+    pub fn add(&mut self, found: MicroBatch) {
+        self.count += 1;
+        match &mut self.sum {
+            None => self.sum = Some(found),
+            Some(sum) => {
+                sum.gradients.add(found.gradients);
+                sum.loss.add(&found.loss);
+                sum.observed.extend(found.observed);
+                sum.images += found.images;
+            }
+        }
+    }
+
+    /// Ends the step: the mean of the gradients, what the batches said, and what running statistics they saw, in
+    /// their order. Without a micro-batch there is no gradient.
+    pub fn finish(self) -> (NamedGradients, Lap, Vec<Observed>) {
+        let Some(mut sum) = self.sum else { return Default::default() };
+        if self.count > 1 {
+            sum.loss.divide(self.count as f32);
+            sum.gradients.scale(1.0 / self.count as f64);
+        }
+        (sum.gradients, Lap { loss: sum.loss, images: sum.images }, sum.observed)
+    }
+}

@@ -1,0 +1,122 @@
+//! What a task says about a batch: its loss, the parts of it, and what running statistics it saw.
+
+use std::collections::BTreeMap;
+
+use burn::prelude::*;
+
+use crate::TrainError;
+
+/// The loss of one batch.
+#[derive(Debug, Clone)]
+pub struct Loss {
+    /// What gradients are taken of, `[1]`.
+    pub total: Tensor<1>,
+    /// What it is made of, by name; empty where it is one thing. They are shown, and an error about a value that is
+    /// not finite names them.
+    pub parts: Vec<(&'static str, Tensor<1>)>,
+    /// What the batch says of running statistics.
+    pub observed: Vec<Observed>,
+}
+
+/// What one batch says of a running statistic: `new = (1 - momentum) * old + momentum * values`, as PyTorch's batch
+/// norm has it. The batches of a step are folded in in their order.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The official name of the statistic, which is a [`convnext_nn::State`].
+    pub name: String,
+    /// The flat values of this batch.
+    pub values: Tensor<1>,
+    /// How much they count, in [0, 1].
+    pub momentum: f64,
+}
+
+/// The numbers of a loss.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LossValues {
+    /// The whole.
+    pub total: f32,
+    /// Its parts by name.
+    pub parts: BTreeMap<&'static str, f32>,
+}
+
+impl From<Tensor<1>> for Loss {
+    /// A loss that is one thing.
+    fn from(total: Tensor<1>) -> Self {
+        Self { total, parts: Vec::new(), observed: Vec::new() }
+    }
+}
+
+impl Loss {
+    /// The sum of parts.
+    ///
+    /// # Panics
+    /// When there is no part.
+    pub fn sum(parts: Vec<(&'static str, Tensor<1>)>) -> Self {
+        let sum = parts.iter().map(|(_, part)| part.clone()).reduce(|sum, part| sum + part);
+        let total = sum.unwrap_or_else(|| unreachable!("a loss has a part"));
+        Self { total, parts, observed: Vec::new() }
+    }
+
+    /// Its numbers.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] with the first part that is not finite, or the whole where parts are not told.
+    pub(crate) fn values(&self) -> Result<LossValues, TrainError> {
+        let mut parts = BTreeMap::new();
+        for (name, part) in &self.parts {
+            let value = part.clone().into_scalar::<f32>();
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { what: format!("the part {name} of the loss ({value})") });
+            }
+            parts.insert(*name, value);
+        }
+        let total = self.total.clone().into_scalar::<f32>();
+        if !total.is_finite() {
+            return Err(TrainError::NotFinite { what: format!("the loss ({total})") });
+        }
+        Ok(LossValues { total, parts })
+    }
+}
+
+impl LossValues {
+    /// Adds those of another batch.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        for (name, value) in &other.parts {
+            *self.parts.entry(name).or_default() += value;
+        }
+    }
+
+    /// Divides all by the number of batches.
+    pub(crate) fn divide(&mut self, count: f32) {
+        self.total /= count;
+        self.parts.values_mut().for_each(|value| *value /= count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(value: f32) -> Tensor<1> {
+        Tensor::from_floats([value], &Device::flex())
+    }
+
+    #[test]
+    fn parts_are_summed_and_told() {
+        let loss = Loss::sum(vec![("boxes", part(1.5)), ("masks", part(0.25))]);
+        let mut values = loss.values().unwrap();
+        assert_eq!((values.total, values.parts["boxes"], values.parts["masks"]), (1.75, 1.5, 0.25));
+        values.add(&LossValues { total: 0.25, parts: BTreeMap::from([("boxes", 0.5)]) });
+        values.divide(2.0);
+        assert_eq!((values.total, values.parts["boxes"], values.parts["masks"]), (1.0, 1.0, 0.125));
+    }
+
+    #[test]
+    fn a_part_that_is_not_finite_is_named() {
+        let error = Loss::sum(vec![("boxes", part(1.0)), ("masks", part(f32::NAN))]).values().unwrap_err();
+        assert!(error.to_string().contains("the part masks of the loss (NaN)"), "{error}");
+        let error = Loss::from(part(f32::INFINITY)).values().unwrap_err();
+        assert!(error.to_string().contains("the loss (inf)"), "{error}");
+    }
+}
