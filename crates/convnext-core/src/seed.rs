@@ -25,6 +25,9 @@ pub enum Purpose {
     LabelChoice = 7,
     /// How the images of one batch are mixed; `sample` is the number of the batch in its epoch.
     Mixing = 8,
+    /// What the samples of one batch share, such as the size of its images; `sample` is the number of the batch in its
+    /// epoch.
+    Batch = 9,
 }
 
 /// The seed of a run.

@@ -1,0 +1,195 @@
+//! A task that knows nothing of images with classes: two views of each image under one size that is drawn for the
+//! batch, a layer with batch norm, and a copy of it that follows slowly.
+
+use burn::module::{Module, Param, ParamId};
+use burn::prelude::*;
+use convnext_core::{
+    ClassNames, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightKind, WeightMetadata,
+    find_model, imagenet_mean, imagenet_std,
+};
+use convnext_data::{
+    Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
+    TrainTransform, Visit,
+};
+use convnext_nn::State;
+use convnext_train::{BatchOf, Goal, Loss, Measured, Observed, Task, TrainError};
+use rand::RngExt;
+
+/// Outputs of the layer.
+const OUTPUTS: usize = 4;
+
+/// How fast running statistics and the copy follow.
+const MOMENTUM: f64 = 0.1;
+
+/// Two views of each image.
+#[derive(Debug, Clone)]
+pub(crate) struct TwoViews {
+    pub(crate) dataset: Dataset,
+    decoding: Decoding,
+}
+
+/// The mean colour of each view, `[views, images, 3]`, and the size that they had.
+#[derive(Debug)]
+pub(crate) struct Views {
+    pub(crate) values: [Vec<f32>; 2],
+    pub(crate) size: usize,
+}
+
+impl Batch for Views {
+    fn len(&self) -> usize {
+        self.values[0].len() / 3
+    }
+}
+
+impl TwoViews {
+    pub(crate) fn new(dataset: Dataset) -> Self {
+        Self { dataset, decoding: transform(8).decoding(Orientation::Honour) }
+    }
+}
+
+fn transform(image_size: usize) -> TrainTransform {
+    TrainTransform {
+        image_size,
+        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        flip_probability: 0.5,
+        color_jitter: None,
+        rand_augment: None,
+        mean: imagenet_mean(3),
+        std: imagenet_std(3),
+        interpolation: Interpolation::Bicubic,
+        range: ValueRange::Unstated,
+        erasing: None,
+    }
+}
+
+impl Source for TwoViews {
+    /// The side of the views.
+    type Draw = usize;
+    type Sample = [Vec<f32>; 2];
+    type Batch = Views;
+
+    fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    fn decoding(&self) -> &Decoding {
+        &self.decoding
+    }
+
+    fn draw(&self, place: BatchPlace) -> usize {
+        place.stream(Purpose::Batch).random_range(4..9)
+    }
+
+    fn load(&self, visit: Visit, side: &usize, pictures: &Pictures) -> Result<[Vec<f32>; 2], DataError> {
+        let picture = pictures.picture(visit.sample)?;
+        let mut rng = visit.stream(Purpose::Augmentation);
+        Ok([(); 2].map(|()| transform(*side).apply(&picture, &mut rng)))
+    }
+
+    fn collate(&self, _place: BatchPlace, side: usize, samples: Vec<(usize, [Vec<f32>; 2])>) -> Views {
+        let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+        let colours = |view: usize| {
+            let images = samples.iter().map(|(_, views)| &views[view]);
+            images.flat_map(|image| image.chunks(side * side).map(mean).collect::<Vec<_>>()).collect()
+        };
+        Views { values: [colours(0), colours(1)], size: side }
+    }
+}
+
+/// A layer, the running means and variances of its outputs, and the copy that follows it.
+#[derive(Module, Debug)]
+pub(crate) struct Toy {
+    pub(crate) weight: Param<Tensor<2>>,
+    pub(crate) mean: State<Param<Tensor<1>>>,
+    pub(crate) variance: State<Param<Tensor<1>>>,
+    pub(crate) copy: State<Param<Tensor<2>>>,
+}
+
+impl Toy {
+    pub(crate) fn new(device: &Device) -> Self {
+        let weight = || {
+            let values = (0..3 * OUTPUTS).map(|place| (place as f32 * 0.7).sin()).collect();
+            Tensor::<2>::from_data(TensorData::new::<f32, _>(values, [3, OUTPUTS]), device)
+        };
+        let param = |tensor: Tensor<1>| Param::initialized(ParamId::new(), tensor);
+        Self {
+            weight: Param::initialized(ParamId::new(), weight().require_grad()),
+            mean: State::new(param(Tensor::zeros([OUTPUTS], device))),
+            variance: State::new(param(Tensor::ones([OUTPUTS], device))),
+            copy: State::new(Param::initialized(ParamId::new(), weight())),
+        }
+    }
+}
+
+/// Learns that both views of an image are alike.
+pub(crate) struct Agreement {
+    pub(crate) device: Device,
+    pub(crate) metadata: WeightMetadata,
+    /// Whether the loss breaks in its second part.
+    pub(crate) broken: bool,
+}
+
+impl Agreement {
+    pub(crate) fn new(device: Device) -> Self {
+        let model = ModelConfig { classes: 0, ..find_model("micro").unwrap().config() };
+        let metadata = WeightMetadata {
+            kind: WeightKind::Classifier { model },
+            preprocessing: Preprocessing::for_size(32, 3),
+            classes: ClassNames::default(),
+            recipe: String::new(),
+        };
+        Self { device, metadata, broken: false }
+    }
+}
+
+impl Task for Agreement {
+    type Model = Toy;
+    type Source = TwoViews;
+
+    fn loss(&self, model: &Toy, batch: BatchOf<Self>) -> Result<Loss, TrainError> {
+        let images = batch.len();
+        let [first, second] =
+            batch.values.map(|view| Tensor::<2>::from_data(TensorData::new(view, [images, 3]), &self.device));
+        let outputs = first.matmul(model.weight.val());
+        let (mean, variance) = (outputs.clone().mean_dim(0), outputs.clone().var_bias(0));
+        let normal = (outputs - mean.clone()) / (variance.clone() + 1e-5).sqrt();
+        // The copy is judged by what all batches so far had.
+        let [old_mean, old_variance] =
+            [&model.mean, &model.variance].map(|state| state.held.val().reshape([1, OUTPUTS]));
+        let target = (second.matmul(model.copy.held.val()) - old_mean) / (old_variance + 1e-5).sqrt();
+        let agreement = (normal.clone() - target).powf_scalar(2.0).mean();
+        let size = (normal.abs().mean() - 0.5).powf_scalar(2.0);
+        let size = if self.broken { size * f64::NAN } else { size };
+        let mut loss = Loss::sum(vec![("agreement", agreement), ("size", size)]);
+        let observed = |name: &str, values: Tensor<2>| Observed {
+            name: name.to_owned(),
+            values: values.inner().reshape([OUTPUTS]),
+            momentum: MOMENTUM,
+        };
+        loss.observed = vec![observed("mean", mean), observed("variance", variance)];
+        Ok(loss)
+    }
+
+    fn before_step(&self, mut model: Toy) -> Toy {
+        let [copy, weight] = [&model.copy.held, &model.weight].map(|parameter| parameter.val().inner());
+        let moved = Tensor::from_inner(copy * (1.0 - MOMENTUM) + weight * MOMENTUM);
+        model.copy = State::new(Param::initialized(model.copy.held.id, moved));
+        model
+    }
+
+    fn metadata(&self) -> &WeightMetadata {
+        &self.metadata
+    }
+
+    fn validation_images(&self) -> usize {
+        0
+    }
+
+    fn validate(&self, _model: &Toy, _pictures: Option<&std::path::Path>) -> Result<Measured, TrainError> {
+        Ok(Measured::default())
+    }
+
+    fn goal(&self) -> Goal {
+        Goal::TrainLoss
+    }
+}
