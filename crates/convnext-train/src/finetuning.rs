@@ -5,21 +5,19 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use convnext_core::{ModelConfig, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ClassNames, ConfigError, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
 use convnext_data::{
-    ImageBatch, ImageSource, LabelMix, LabelledData, Loader, OnCorrupt, Source, crop_for_evaluation,
+    Dataset, ImageBatch, ImageSource, LabelMix, LabelledData, Loader, OnCorrupt, Source, crop_for_evaluation,
     open_labelled,
 };
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
 use crate::evaluation::evaluate_batches;
-use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::{Resolved, said};
 use crate::{
-    FinetuneRecipe, Goal, LayerDecay, Learner, Loss, Measured, MemoryNeed, Mistake, Observer, Reading,
-    RunFolder, RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from,
-    train,
+    FinetuneRecipe, Goal, Job, LayerDecay, Loss, Measured, MemoryNeed, Mistake, Observer, Reading,
+    RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml,
+    run_training,
 };
 
 /// Everything that decides a supervised training.
@@ -119,86 +117,127 @@ pub fn finetune(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Finetuned, TrainError> {
-    let settings = &job.run;
-    let mut recipe = job.recipe.clone();
-    let size = recipe.regularization.image_size;
-    let LabelledData { train: train_data, validation, held_out, .. } = data;
-    let classes = train_data.classes().clone();
-    let config = ModelConfig { classes: classes.len(), ..job.model.clone() };
-    config.stage_sizes(size, size)?;
-    recipe.validate(settings.start())?;
-    let need = |recipe: &FinetuneRecipe| {
-        MemoryNeed::of_finetuning(&config, recipe, settings.memory, settings.precision)
-    };
-    let of_batch = |batch| need(&recipe.with_batch(batch));
-    if let Some(batch) = settings.find_batch(device, train_data.len(), of_batch)? {
-        recipe = recipe.with_batch(batch);
-    }
-    let (preprocessing, why) = settings.preprocessing(size, config.input_channels, &train_data)?;
-    let transform = recipe.augmentation.transform(&preprocessing);
-    let images = settings.images(&train_data, transform, recipe.mixing.mixing())?;
-    let mut lesson = settings.prepare(images, &mut recipe.training)?;
-    let layer_decay = recipe
-        .layer_decay(settings.start())
-        .map(|layers| LayerDecay::new(layers.count, layers.rate, &config));
-    need(&recipe)?.check(device)?;
-    let parts = [("training", &train_data), ("validation", &validation)];
-    lesson.headers = settings.check_headers(&parts, config.input_channels)?;
+    let held_out = data.held_out;
+    let config = ModelConfig { classes: data.train.classes().len(), ..job.model.clone() };
+    let job = OnImages { job: FinetuneJob { model: config, ..job.clone() }, data };
+    let Trained { weights, summary } = run_training(job, device, observer)?;
+    Ok(Finetuned { weights, summary, held_out })
+}
 
-    let resolved = FinetuneJob { recipe: recipe.clone(), model: config.clone(), ..job.clone() };
-    let resolved = Resolved::new(resolved, preprocessing.clone(), &train_data).measured_on(&validation);
-    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
-        Opened::Unfinished(run) => run,
-        Opened::Finished(summary) => {
-            observer.start("the run is already finished");
-            return Ok(Finetuned { weights: weights_of(&settings.out), summary, held_out });
-        }
-    };
-    let head_init = recipe.head_init(settings.start());
-    let mut model = ConvNext::with_head_init(&config, head_init, settings.seed, &device.clone().autodiff())?;
-    if let Some(path) = &settings.init {
-        model = start_from(model, path, &classes)?;
+/// A supervised training and its images.
+#[derive(Debug, Clone, Serialize)]
+struct OnImages {
+    /// With as many classes as the images have.
+    #[serde(flatten)]
+    job: FinetuneJob,
+    #[serde(skip)]
+    data: LabelledData,
+}
+
+impl Job for OnImages {
+    type Task = Classification;
+
+    fn settings(&self) -> &RunSettings {
+        &self.job.run
     }
-    observer.start(&format!(
-        "training {} {} on {} images of {} classes ({} for validation), {size} px: {} steps of {} images{}{}",
-        config.name,
-        if settings.init.is_some() { "from weights" } else { "from scratch" },
-        train_data.len(),
-        classes.len(),
-        validation.len(),
-        lesson.schedule.total_steps,
-        recipe.training.batch_size * recipe.training.accumulate,
-        in_lines(&recipe.reasons),
-        in_lines(&said(why)),
-    ));
-    let reading = Reading {
-        batch_size: recipe.training.batch_size,
-        threads: settings.threads,
-        orientation: settings.orientation,
-        on_corrupt: if settings.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
-    };
-    let task = Classification {
-        class_weights: recipe.regularization.class_weights.of(&train_data.labels_per_class()),
-        freeze: job.freeze,
-        rates: config.drop_path_rates(recipe.regularization.drop_path),
-        smoothing: recipe.regularization.label_smoothing,
-        seed: settings.seed,
-        device: device.clone(),
-        validation: match validation.is_empty() {
-            true => None,
-            false => Some(reading.loader(&validation, &preprocessing)?),
-        },
-        metadata: WeightMetadata {
-            preprocessing,
-            kind: WeightKind::Classifier { model: config },
-            classes,
-            recipe: in_toml(&recipe)?,
-        },
-    };
-    let model = model.with_memory(settings.memory).with_precision(settings.precision);
-    let learner = Learner::new(model, &recipe.training, layer_decay);
-    let summary = train(&task, learner, &lesson, &mut run, observer)?;
-    Ok(Finetuned { weights: run.weights(), summary, held_out })
+
+    fn training(&self) -> &TrainingRecipe {
+        &self.job.recipe.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingRecipe {
+        &mut self.job.recipe.training
+    }
+
+    fn reasons(&self) -> &[String] {
+        &self.job.recipe.reasons
+    }
+
+    fn images(&self) -> &Dataset {
+        &self.data.train
+    }
+
+    fn validation(&self) -> Option<&Dataset> {
+        Some(&self.data.validation)
+    }
+
+    fn input(&self) -> (usize, usize) {
+        (self.job.recipe.regularization.image_size, self.job.model.input_channels)
+    }
+
+    fn classes(&self) -> ClassNames {
+        self.data.train.classes().clone()
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let (size, _) = self.input();
+        self.job.model.stage_sizes(size, size)?;
+        self.job.recipe.validate(self.job.run.start())
+    }
+
+    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
+        let FinetuneJob { run, model, recipe, .. } = &self.job;
+        MemoryNeed::of_finetuning(model, recipe, run.memory, run.precision)
+    }
+
+    fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
+        let FinetuneJob { run, recipe, .. } = &self.job;
+        let transform = recipe.augmentation.transform(preprocessing);
+        run.images(&self.data.train, transform, recipe.mixing.mixing())
+    }
+
+    fn model(&self, device: &Device) -> Result<ConvNext, TrainError> {
+        let FinetuneJob { run, model, recipe, .. } = &self.job;
+        let model = ConvNext::with_head_init(model, recipe.head_init(run.start()), run.seed, device)?;
+        Ok(model.with_memory(run.memory).with_precision(run.precision))
+    }
+
+    fn layer_decay(&self) -> Option<LayerDecay> {
+        let FinetuneJob { run, model, recipe, .. } = &self.job;
+        let layers = recipe.layer_decay(run.start())?;
+        Some(LayerDecay::new(layers.count, layers.rate, model))
+    }
+
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Classification, TrainError> {
+        let FinetuneJob { run, model, recipe, freeze, .. } = &self.job;
+        let LabelledData { train, validation, .. } = &self.data;
+        let reading = Reading {
+            batch_size: recipe.training.batch_size,
+            threads: run.threads,
+            orientation: run.orientation,
+            on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+        };
+        Ok(Classification {
+            class_weights: recipe.regularization.class_weights.of(&train.labels_per_class()),
+            freeze: *freeze,
+            rates: model.drop_path_rates(recipe.regularization.drop_path),
+            smoothing: recipe.regularization.label_smoothing,
+            seed: run.seed,
+            device: device.clone(),
+            validation: match validation.is_empty() {
+                true => None,
+                false => Some(reading.loader(validation, &preprocessing)?),
+            },
+            metadata: WeightMetadata {
+                preprocessing,
+                kind: WeightKind::Classifier { model: model.clone() },
+                classes: self.classes(),
+                recipe: in_toml(recipe)?,
+            },
+        })
+    }
+
+    fn announcement(&self, steps: &str) -> String {
+        let (size, _) = self.input();
+        format!(
+            "training {} {} on {} images of {} classes ({} for validation), {size} px: {steps}",
+            self.job.model.name,
+            if self.job.run.init.is_some() { "from weights" } else { "from scratch" },
+            self.data.train.len(),
+            self.data.train.classes().len(),
+            self.data.validation.len(),
+        )
+    }
 }
 
 /// Tell the classes of images apart.

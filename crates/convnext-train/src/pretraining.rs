@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Seed, WeightKind, WeightMetadata,
-    usable_kept_count,
+    ClassNames, ConfigError, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing, Seed, WeightKind,
+    WeightMetadata, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
-use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::{Resolved, said};
 use crate::{
-    Goal, Learner, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary,
-    Task, TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
+    Goal, Job, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, RunSettings, Summary, Task, TrainError,
+    Trained, TrainingRecipe, batch_images, in_toml, reconstruct, run_training,
 };
 
 /// Everything that decides a pre-training.
@@ -53,69 +51,113 @@ pub fn pretrain(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Pretrained, TrainError> {
-    let PretrainJob { run: settings, model: config, recipe } = job;
-    let mut recipe = recipe.clone();
-    config.validate()?;
-    let objective = recipe.masking.objective();
-    objective.validate()?;
-    let size = recipe.masking.image_size;
-    let grid = PatchGrid::of_image(&config.encoder, size, size)?;
-    let kept = usable_kept_count(grid.patches(), objective.mask_ratio)?;
-    let need = |recipe: &PretrainRecipe| {
-        MemoryNeed::of_pretraining(config, recipe, settings.memory, settings.precision)
-    };
-    let of_batch = |batch| need(&recipe.with_batch(batch));
-    if let Some(batch) = settings.find_batch(device, dataset.len(), of_batch)? {
-        recipe = recipe.with_batch(batch);
-    }
-    let (preprocessing, why) = settings.preprocessing(size, config.encoder.input_channels, &dataset)?;
-    let images = settings.images(&dataset, recipe.augmentation.transform(&preprocessing), None)?;
-    let mut lesson = settings.prepare(images, &mut recipe.training)?;
-    need(&recipe)?.check(device)?;
-    lesson.headers = settings.check_headers(&[("training", &dataset)], config.encoder.input_channels)?;
+    let Trained { weights, summary } =
+        run_training(OnImages { job: job.clone(), images: dataset }, device, observer)?;
+    Ok(Pretrained { weights, summary })
+}
 
-    let resolved = PretrainJob { recipe: recipe.clone(), ..job.clone() };
-    let resolved = Resolved::new(resolved, preprocessing.clone(), &dataset);
-    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
-        Opened::Unfinished(run) => run,
-        Opened::Finished(summary) => {
-            observer.start("the run is already finished");
-            return Ok(Pretrained { weights: weights_of(&settings.out), summary });
-        }
-    };
-    let mut model = Fcmae::new(config, settings.seed, &device.clone().autodiff())?;
-    if let Some(path) = &settings.init {
-        model = start_from(model, path, &ClassNames::default())?;
+/// A pre-training and its images.
+#[derive(Debug, Clone, Serialize)]
+struct OnImages {
+    #[serde(flatten)]
+    job: PretrainJob,
+    #[serde(skip)]
+    images: Dataset,
+}
+
+impl OnImages {
+    fn grid(&self) -> Result<PatchGrid, TrainError> {
+        let size = self.job.recipe.masking.image_size;
+        Ok(PatchGrid::of_image(&self.job.model.encoder, size, size)?)
     }
-    observer.start(&format!(
-        "pre-training {} on {} images of {size} px: {kept} of {} patches kept, {} steps of {} images{}{}",
-        config.encoder.name,
-        dataset.len(),
-        grid.patches(),
-        lesson.schedule.total_steps,
-        recipe.training.batch_size * recipe.training.accumulate,
-        in_lines(&recipe.reasons),
-        in_lines(&said(why)),
-    ));
-    let task = Pretraining {
-        grid,
-        objective,
-        seed: settings.seed,
-        device: device.clone(),
-        shown: (0..SHOWN.min(dataset.len())).map(|i| i * dataset.len() / SHOWN.min(dataset.len())).collect(),
-        dataset,
-        decoding: Decoding::of(&preprocessing, settings.orientation),
-        metadata: WeightMetadata {
-            kind: WeightKind::Fcmae { fcmae: config.clone(), objective },
-            preprocessing,
-            classes: ClassNames::default(),
-            recipe: in_toml(&recipe)?,
-        },
-    };
-    let model = model.with_memory(settings.memory).with_precision(settings.precision);
-    let learner = Learner::new(model, &recipe.training, None);
-    let summary = train(&task, learner, &lesson, &mut run, observer)?;
-    Ok(Pretrained { weights: run.weights(), summary })
+
+    /// Patches that are kept of each image.
+    fn kept(&self) -> Result<usize, TrainError> {
+        Ok(usable_kept_count(self.grid()?.patches(), self.job.recipe.masking.objective().mask_ratio)?)
+    }
+}
+
+impl Job for OnImages {
+    type Task = Pretraining;
+
+    fn settings(&self) -> &RunSettings {
+        &self.job.run
+    }
+
+    fn training(&self) -> &TrainingRecipe {
+        &self.job.recipe.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingRecipe {
+        &mut self.job.recipe.training
+    }
+
+    fn reasons(&self) -> &[String] {
+        &self.job.recipe.reasons
+    }
+
+    fn images(&self) -> &Dataset {
+        &self.images
+    }
+
+    fn input(&self) -> (usize, usize) {
+        (self.job.recipe.masking.image_size, self.job.model.encoder.input_channels)
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        self.job.model.validate()?;
+        self.job.recipe.masking.objective().validate()?;
+        self.kept().map(drop)
+    }
+
+    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
+        let PretrainJob { run, model, recipe } = &self.job;
+        MemoryNeed::of_pretraining(model, recipe, run.memory, run.precision)
+    }
+
+    fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
+        let transform = self.job.recipe.augmentation.transform(preprocessing);
+        self.job.run.images(&self.images, transform, None)
+    }
+
+    fn model(&self, device: &Device) -> Result<Fcmae, TrainError> {
+        let PretrainJob { run, model, .. } = &self.job;
+        let model = Fcmae::new(model, run.seed, device)?;
+        Ok(model.with_memory(run.memory).with_precision(run.precision))
+    }
+
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Pretraining, TrainError> {
+        let PretrainJob { run, model, recipe } = &self.job;
+        let (images, objective) = (self.images.len(), recipe.masking.objective());
+        let shown = SHOWN.min(images);
+        Ok(Pretraining {
+            grid: self.grid()?,
+            objective,
+            seed: run.seed,
+            device: device.clone(),
+            shown: (0..shown).map(|number| number * images / shown).collect(),
+            dataset: self.images.clone(),
+            decoding: Decoding::of(&preprocessing, run.orientation),
+            metadata: WeightMetadata {
+                kind: WeightKind::Fcmae { fcmae: model.clone(), objective },
+                preprocessing,
+                classes: ClassNames::default(),
+                recipe: in_toml(recipe)?,
+            },
+        })
+    }
+
+    fn announcement(&self, steps: &str) -> String {
+        let PretrainJob { model, recipe, .. } = &self.job;
+        // Both were checked before.
+        let (kept, patches) = (self.kept().unwrap_or(0), self.grid().map_or(0, |grid| grid.patches()));
+        format!(
+            "pre-training {} on {} images of {} px: {kept} of {patches} patches kept, {steps}",
+            model.encoder.name,
+            self.images.len(),
+            recipe.masking.image_size
+        )
+    }
 }
 
 /// Predict the removed patches of each image, under a fresh mask at each visit.

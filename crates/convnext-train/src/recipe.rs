@@ -169,12 +169,6 @@ impl PretrainRecipe {
         names(PRETRAINING)
     }
 
-    /// The same recipe with another batch.
-    pub(crate) fn with_batch(&self, batch_size: usize) -> Self {
-        let training = TrainingRecipe { batch_size, ..self.training.clone() };
-        Self { training, ..self.clone() }
-    }
-
     /// The recipe for a situation: with `auto` one that is made for it, with `paper` the paper's row, or as
     /// [`Self::load`]; and over it what is given, in the order of precedence.
     ///
@@ -217,12 +211,6 @@ impl FinetuneRecipe {
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         names(FINETUNING)
-    }
-
-    /// The same recipe with another batch.
-    pub(crate) fn with_batch(&self, batch_size: usize) -> Self {
-        let training = TrainingRecipe { batch_size, ..self.training.clone() };
-        Self { training, ..self.clone() }
     }
 
     /// The recipe for a situation, as [`PretrainRecipe::choose`] does it.

@@ -132,8 +132,8 @@ impl<J> Resolved<J> {
     }
 
     /// The same, measured on these images.
-    pub(crate) fn measured_on(self, validation: &Dataset) -> Self {
-        let checksum = (!validation.is_empty()).then(|| validation.fingerprint());
+    pub(crate) fn measured_on(self, validation: Option<&Dataset>) -> Self {
+        let checksum = validation.filter(|images| !images.is_empty()).map(Dataset::fingerprint);
         Self { validation_checksum: checksum, ..self }
     }
 }
@@ -235,7 +235,7 @@ impl RunSettings {
     ///
     /// # Errors
     /// [`TrainError::Data`] for a setting that makes no sense.
-    pub(crate) fn images(
+    pub fn images(
         &self,
         dataset: &Dataset,
         transform: TrainTransform,

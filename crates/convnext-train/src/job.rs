@@ -1,0 +1,157 @@
+//! One training from data to a finished run folder, whatever is learned.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use convnext_core::{ClassNames, ConfigError, Preprocessing};
+use convnext_data::Dataset;
+use serde::Serialize;
+
+use crate::run_folder::{Opened, weights_of};
+use crate::run_settings::{Resolved, said};
+use crate::{
+    LayerDecay, Learner, MemoryNeed, Observer, RunFolder, RunSettings, Summary, Task, TrainError,
+    TrainingRecipe, in_lines, start_from, train,
+};
+
+/// What a training learns and from what. [`run_training`] asks for one thing after the other and does the rest.
+///
+/// What it serialises to stands in `config.toml`, and must not change when the run goes on.
+pub trait Job: Clone + Serialize {
+    /// What is learned.
+    type Task: Task;
+
+    /// Where the run reads and writes.
+    fn settings(&self) -> &RunSettings;
+
+    /// Optimiser and schedule.
+    fn training(&self) -> &TrainingRecipe;
+
+    /// The same, to be set to what is really done: a smaller batch, another length.
+    fn training_mut(&mut self) -> &mut TrainingRecipe;
+
+    /// Why the recipe is as it is, line by line.
+    fn reasons(&self) -> &[String];
+
+    /// The images that are learned from.
+    fn images(&self) -> &Dataset;
+
+    /// The images that are measured on; `None` or an empty set measures on none.
+    fn validation(&self) -> Option<&Dataset> {
+        None
+    }
+
+    /// Side of the images in pixels, and their channels.
+    fn input(&self) -> (usize, usize);
+
+    /// The names of the classes, by which a head from elsewhere is kept.
+    fn classes(&self) -> ClassNames {
+        ClassNames::default()
+    }
+
+    /// Checks what can be checked without work.
+    ///
+    /// # Errors
+    /// Any [`TrainError`] about settings that do not fit each other.
+    fn check(&self) -> Result<(), TrainError>;
+
+    /// The memory that a step needs.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the model cannot be.
+    fn memory(&self) -> Result<MemoryNeed, ConfigError>;
+
+    /// How the images are read.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] for a setting that makes no sense.
+    fn source(&self, preprocessing: &Preprocessing) -> Result<SourceOf<Self>, TrainError>;
+
+    /// A fresh model on a device that tracks gradients.
+    ///
+    /// # Errors
+    /// [`TrainError`] when it cannot be made.
+    fn model(&self, device: &Device) -> Result<ModelOf<Self>, TrainError>;
+
+    /// How much more slowly early layers learn.
+    fn layer_decay(&self) -> Option<LayerDecay> {
+        None
+    }
+
+    /// The task; `device` tracks no gradients.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the images to measure on cannot be used.
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Self::Task, TrainError>;
+
+    /// What is worth knowing before the first step, in a line; `steps` says how many there are.
+    fn announcement(&self, steps: &str) -> String;
+}
+
+/// What the task of a job is learned from.
+pub type SourceOf<J> = <<J as Job>::Task as Task>::Source;
+
+/// What a job trains.
+pub type ModelOf<J> = <<J as Job>::Task as Task>::Model;
+
+/// What a training made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The weight file.
+    pub weights: PathBuf,
+    /// What is known of the run, with what was measured in the end.
+    pub summary: Summary,
+}
+
+/// Trains and leaves a run folder with weights. Does nothing for a run that goes on and is finished.
+///
+/// # Errors
+/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
+pub fn run_training<J: Job>(
+    mut job: J,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    let settings = job.settings().clone();
+    job.check()?;
+    let of_batch = |batch| with_batch(&job, batch).memory();
+    if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
+        job = with_batch(&job, batch);
+    }
+    let (image_size, channels) = job.input();
+    let (preprocessing, why) = settings.preprocessing(image_size, channels, job.images())?;
+    let source = job.source(&preprocessing)?;
+    let mut lesson = settings.prepare(source, job.training_mut())?;
+    job.memory()?.check(device)?;
+    let parts: Vec<(&str, &Dataset)> =
+        [("training", job.images())].into_iter().chain(job.validation().map(|v| ("validation", v))).collect();
+    lesson.headers = settings.check_headers(&parts, channels)?;
+
+    let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
+    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
+        Opened::Unfinished(run) => run,
+        Opened::Finished(summary) => {
+            observer.start("the run is already finished");
+            return Ok(Trained { weights: weights_of(&settings.out), summary });
+        }
+    };
+    let mut model = job.model(&device.clone().autodiff())?;
+    if let Some(path) = &settings.init {
+        model = start_from(model, path, &job.classes())?;
+    }
+    let TrainingRecipe { batch_size, accumulate, .. } = job.training();
+    let steps = format!("{} steps of {} images", lesson.schedule.total_steps, batch_size * accumulate);
+    let announcement = job.announcement(&steps);
+    observer.start(&format!("{announcement}{}{}", in_lines(job.reasons()), in_lines(&said(why))));
+    let task = job.task(preprocessing, device)?;
+    let learner = Learner::new(model, job.training(), job.layer_decay());
+    let summary = train(&task, learner, &lesson, &mut run, observer)?;
+    Ok(Trained { weights: run.weights(), summary })
+}
+
+/// The same job with another batch.
+fn with_batch<J: Job>(job: &J, batch_size: usize) -> J {
+    let mut job = job.clone();
+    job.training_mut().batch_size = batch_size;
+    job
+}
