@@ -105,6 +105,17 @@ pub enum IoError {
         /// What is wrong with it.
         why: String,
     },
+    /// A description beside the weights that makes no sense.
+    #[error(
+        "{} does not describe a model: {why}; give the weights by their path to do without it",
+        path.display()
+    )]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A zip archive, or a record in it, that contradicts itself.
     #[error("the archive {} is damaged ({why}); copy the file again", path.display())]
     CorruptArchive {

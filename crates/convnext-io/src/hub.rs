@@ -8,7 +8,6 @@ mod address;
 mod cache;
 mod checksum;
 mod client;
-mod config;
 mod download;
 mod error;
 mod released;
@@ -22,7 +21,6 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use config::{HubConfig, HubCrop};
 pub use error::HubError;
 pub use released::{RELEASED, Released, find_released};
 pub use settings::{HubSettings, Patience, Token};
@@ -32,6 +30,8 @@ use cache::RepositoryCache;
 use client::{Backoff, Client, Remote};
 use download::Download;
 use source::is_commit;
+
+use crate::{IoError, PackageConfig};
 
 /// Files of a repository that may hold its weights, the best first. Their content tells the format.
 const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -53,7 +53,7 @@ pub struct Fetched {
     /// `config.json` beside it, if the repository has one.
     pub config_file: Option<PathBuf>,
     /// What that says; `None` without it, when it makes no sense, or when offline and it is not in the cache.
-    pub config: Option<HubConfig>,
+    pub config: Option<PackageConfig>,
     /// `true` if the weights were downloaded by this call: the time to show the licence.
     pub downloaded: bool,
     /// The licence of the weights: that of [`RELEASED`], else what the repository says.
@@ -83,11 +83,7 @@ pub fn fetch(
     let Weights { path: weights, commit, downloaded, online } = visit.weights(progress)?;
     let config_file = visit.description(&commit, CONFIG_FILE, online)?;
     let config = match &config_file {
-        // A description that cannot be understood keeps nobody from the weights.
-        Some(file) => match visit.config(&commit, file, online) {
-            Err(HubError::BadConfig { .. }) => None,
-            config => Some(config?),
-        },
+        Some(file) => visit.config(&commit, file, online)?,
         None => None,
     };
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
@@ -173,14 +169,14 @@ impl Visit<'_> {
         self.obtain(file, &remote, &mut |_, _| ()).map(|(path, _)| Some(path))
     }
 
-    fn config(&self, commit: &str, file: &Path, online: bool) -> Result<HubConfig, HubError> {
-        let config = HubConfig::read(file, None)?;
-        if config.mean.is_some() {
+    fn config(&self, commit: &str, file: &Path, online: bool) -> Result<Option<PackageConfig>, HubError> {
+        let config = read_config(file, None)?;
+        if config.as_ref().is_none_or(|config| config.mean.is_some()) {
             return Ok(config);
         }
         // timm says everything in one file, transformers in two.
         match self.description(commit, PREPROCESSOR_FILE, online)? {
-            Some(preprocessor) => HubConfig::read(file, Some(&preprocessor)),
+            Some(preprocessor) => read_config(file, Some(&preprocessor)),
             None => Ok(config),
         }
     }
@@ -218,5 +214,14 @@ impl Visit<'_> {
                 result => return result,
             }
         }
+    }
+}
+
+/// `None` for a description that cannot be understood, which keeps nobody from the weights.
+fn read_config(file: &Path, preprocessor: Option<&Path>) -> Result<Option<PackageConfig>, HubError> {
+    match PackageConfig::read(file, preprocessor) {
+        Ok(config) => Ok(Some(config)),
+        Err(IoError::Read { path, source }) => Err(HubError::cache(path)(source)),
+        Err(_) => Ok(None),
     }
 }

@@ -6,6 +6,7 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
+//! - [`PackageConfig`]: what timm and transformers say about weights in the files beside them;
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
 //! - [`write_onnx`]: the network for other runtimes;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
@@ -22,6 +23,7 @@ pub mod hub;
 mod naming;
 mod onnx;
 mod open_file;
+mod package_config;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
@@ -41,6 +43,7 @@ pub use error::{IoError, Misshapen};
 pub use foreign::Origin;
 pub use naming::Naming;
 pub use onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
+pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;

@@ -175,17 +175,6 @@ pub enum HubError {
         /// The reason.
         source: io::Error,
     },
-    /// A description beside the weights that makes no sense.
-    #[error(
-        "{} does not describe a model: {why}; give the weights by their path to do without it",
-        path.display()
-    )]
-    BadConfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
 }
 
 impl HubError {

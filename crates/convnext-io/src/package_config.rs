@@ -1,4 +1,4 @@
-//! What a repository says about its weights besides them.
+//! What timm and transformers say about weights in the files beside them.
 //!
 //! timm's `config.json` holds a `pretrained_cfg` (`timm/models/_hub.py`, `save_config_for_hf`), the `transformers` of
 //! Hugging Face spread the same over `config.json` and `preprocessor_config.json` (`ConvNextImageProcessor`).
@@ -17,25 +17,25 @@ use serde::de::DeserializeOwned;
 
 use self::description::Description;
 use self::processor::ImageProcessor;
-use super::HubError;
+use crate::IoError;
 
 /// How a picture becomes a square in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HubCrop {
+pub enum PackageCrop {
     /// The short side is resized to the image size over this share, and the centre cut out.
     Centre(f64),
     /// The whole picture is warped.
     Whole,
 }
 
-/// What a repository says about the use of its weights; `None` is what it does not say.
+/// What timm or transformers say about the use of weights; `None` is what they do not say.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct HubConfig {
+pub struct PackageConfig {
     /// Side of the images of the training, in pixels.
     pub image_size: Option<usize>,
     /// How pictures become squares in evaluation.
-    pub crop: Option<HubCrop>,
+    pub crop: Option<PackageCrop>,
     /// Mean of each channel, subtracted from values in [0, 1]; a single one is for all channels.
     pub mean: Option<Vec<f32>>,
     /// Standard deviation of each channel, divided by; a single one is for all channels.
@@ -52,15 +52,15 @@ pub struct HubConfig {
     pub remarks: Vec<String>,
 }
 
-impl HubConfig {
+impl PackageConfig {
     /// Reads `config.json` and, where there is one, `preprocessor_config.json`. Fields that nobody here needs
     /// are passed over.
     ///
     /// # Errors
-    /// [`HubError::BadConfig`] for what is no JSON, a field of another type, or images that are no squares;
-    /// [`HubError::Cache`] for a file that cannot be read.
-    pub fn read(config: &Path, preprocessor: Option<&Path>) -> Result<Self, HubError> {
-        let no_squares = |path: &Path| HubError::BadConfig {
+    /// [`IoError::BadConfig`] for what is no JSON, a field of another type, or images that are no squares;
+    /// [`IoError::Read`] for a file that cannot be read.
+    pub fn read(config: &Path, preprocessor: Option<&Path>) -> Result<Self, IoError> {
+        let no_squares = |path: &Path| IoError::BadConfig {
             path: path.to_owned(),
             why: "the images that it states are no squares".into(),
         };
@@ -91,8 +91,8 @@ impl HubConfig {
         };
         let stated = Preprocessing {
             crop: match self.crop {
-                Some(HubCrop::Centre(share)) => Some(share),
-                Some(HubCrop::Whole) => None,
+                Some(PackageCrop::Centre(share)) => Some(share),
+                Some(PackageCrop::Whole) => None,
                 None => sized.crop,
             },
             mean: of_channels(&self.mean, sized.mean),
@@ -166,10 +166,10 @@ impl Numbers {
 /// What some editors write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HubError> {
-    let text = fs::read(path).map_err(HubError::cache(path))?;
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, IoError> {
+    let text = fs::read(path).map_err(|source| IoError::Read { path: path.to_owned(), source })?;
     serde_json::from_slice(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text))
-        .map_err(|error| HubError::BadConfig { path: path.to_owned(), why: error.to_string() })
+        .map_err(|error| IoError::BadConfig { path: path.to_owned(), why: error.to_string() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::convert::TRANSFORMERS_WARP_FROM;
 
-use super::{HubConfig, HubCrop, Numbers, Size};
+use super::{Numbers, PackageConfig, PackageCrop, Size};
 
 /// What `ConvNextImageProcessor` does where its file says nothing.
 const USUAL_SHARE: f64 = 224.0 / 256.0;
@@ -38,13 +38,13 @@ pub(super) struct ImageProcessor {
 
 impl ImageProcessor {
     /// What it says goes before what the description says; `None` for images that are no squares.
-    pub(super) fn into_config(self, described: HubConfig) -> Option<HubConfig> {
+    pub(super) fn into_config(self, described: PackageConfig) -> Option<PackageConfig> {
         let mut remarks = described.remarks.clone();
         self.remark(&mut remarks);
         let (image_size, crop) = self.square(&described, &mut remarks)?;
         let interpolation = self.interpolation(&mut remarks).or(described.interpolation);
         let (mean, std) = self.statistics(&described);
-        Some(HubConfig { image_size, crop, mean, std, interpolation, remarks, ..described })
+        Some(PackageConfig { image_size, crop, mean, std, interpolation, remarks, ..described })
     }
 
     fn is_of_convnext(&self) -> bool {
@@ -76,9 +76,9 @@ impl ImageProcessor {
     /// The side of the square and how pictures become it.
     fn square(
         &self,
-        described: &HubConfig,
+        described: &PackageConfig,
         remarks: &mut Vec<String>,
-    ) -> Option<(Option<usize>, Option<HubCrop>)> {
+    ) -> Option<(Option<usize>, Option<PackageCrop>)> {
         let side_of = |size: Option<Size>| size.map(|size| size.side().ok_or(())).transpose().ok();
         let side = side_of(self.size)?;
         let is_warped = matches!(self.size, Some(Size::Box { .. }));
@@ -91,29 +91,29 @@ impl ImageProcessor {
             );
         }
         let side = side.or(described.image_size);
-        let share = self.crop_pct.or(self.is_of_convnext().then_some(USUAL_SHARE)).map(HubCrop::Centre);
+        let share = self.crop_pct.or(self.is_of_convnext().then_some(USUAL_SHARE)).map(PackageCrop::Centre);
         let crop = match side {
-            Some(size) if size >= TRANSFORMERS_WARP_FROM => Some(HubCrop::Whole),
-            _ if is_warped && self.crop_pct.is_none() => Some(HubCrop::Whole),
+            Some(size) if size >= TRANSFORMERS_WARP_FROM => Some(PackageCrop::Whole),
+            _ if is_warped && self.crop_pct.is_none() => Some(PackageCrop::Whole),
             _ => share.or(described.crop),
         };
         Some((side, crop))
     }
 
     /// A centre of `cut` pixels after resizing to `side`.
-    fn centre(&self, cut: usize, side: usize, is_warped: bool, remarks: &mut Vec<String>) -> HubCrop {
+    fn centre(&self, cut: usize, side: usize, is_warped: bool, remarks: &mut Vec<String>) -> PackageCrop {
         if is_warped || side < cut {
             if side != cut {
                 remarks.push(format!(
                     "size is {side} px and crop_size {cut} px: the whole picture is warped to {cut} px"
                 ));
             }
-            return HubCrop::Whole;
+            return PackageCrop::Whole;
         }
         // The share is turned into pixels again, rounded down.
         let (cut, side) = (cut as f64, side as f64);
         let share = cut / side;
-        HubCrop::Centre(if (cut / share).floor() == side { share } else { cut / (side + 0.5) })
+        PackageCrop::Centre(if (cut / share).floor() == side { share } else { cut / (side + 0.5) })
     }
 
     fn interpolation(&self, remarks: &mut Vec<String>) -> Option<Interpolation> {
@@ -128,7 +128,7 @@ impl ImageProcessor {
 
     /// Mean and standard deviation for values in [0, 1]: what is computed is
     /// `(level * factor - mean) / std`, and a factor other than 1 / 255 is put into the two.
-    fn statistics(self, described: &HubConfig) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
+    fn statistics(self, described: &PackageConfig) -> (Option<Vec<f32>>, Option<Vec<f32>>) {
         let usual = self.is_of_convnext().then(|| vec![USUAL_STATISTICS]);
         let (mean, std) = match self.do_normalize {
             Some(false) => (Some(vec![0.0]), Some(vec![1.0])),

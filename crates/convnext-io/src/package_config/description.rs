@@ -4,7 +4,7 @@ use convnext_core::{ClassNames, Interpolation};
 use serde::Deserialize;
 
 use super::computation::Computation;
-use super::{HubConfig, HubCrop, Labels, Numbers, Size};
+use super::{Labels, Numbers, PackageConfig, PackageCrop, Size};
 
 /// `config.json`, of either program.
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ struct TimmConfig {
 
 impl Description {
     /// `None` for images that are no squares.
-    pub(super) fn into_config(self) -> Option<HubConfig> {
+    pub(super) fn into_config(self) -> Option<PackageConfig> {
         let Self { pretrained_cfg, plain, computation, image_size, id2label } = self;
         let timm = pretrained_cfg.unwrap_or_default();
         let input =
@@ -49,7 +49,7 @@ impl Description {
         let interpolation = filter.and_then(|name| interpolation(&name, &mut remarks));
         let labels = plain.label_names.or(timm.label_names).or(id2label).and_then(Labels::in_order);
         let classes = plain.num_classes.or(timm.num_classes);
-        Some(HubConfig {
+        Some(PackageConfig {
             image_size: input.or(image_size).map(|size| size.side().ok_or(())).transpose().ok()?,
             crop,
             mean: timm.mean.or(plain.mean).map(Numbers::into_list),
@@ -64,19 +64,19 @@ impl Description {
 }
 
 /// timm's modes (`create_transform`): cutting out the centre, warping, and filling up to a square.
-fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Option<HubCrop> {
+fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Option<PackageCrop> {
     match mode {
-        None | Some("center") => share.map(HubCrop::Centre),
+        None | Some("center") => share.map(PackageCrop::Centre),
         Some("squash") => {
             if let Some(share) = share.filter(|&share| share != 1.0) {
                 remarks
                     .push(format!("crop_pct is {share} with crop_mode squash: the whole picture is warped"));
             }
-            Some(HubCrop::Whole)
+            Some(PackageCrop::Whole)
         }
         Some(other) => {
             remarks.push(format!("crop_mode {other} is not known here: the centre is cut out"));
-            share.map(HubCrop::Centre)
+            share.map(PackageCrop::Centre)
         }
     }
 }

@@ -18,10 +18,10 @@ fn written(text: &str) -> (TempDir, PathBuf) {
 
 #[test]
 fn timm_config_is_understood() {
-    let config = HubConfig::read(&fixture("hub_timm_384.json"), None).unwrap();
-    let expected = HubConfig {
+    let config = PackageConfig::read(&fixture("hub_timm_384.json"), None).unwrap();
+    let expected = PackageConfig {
         image_size: Some(384),
-        crop: Some(HubCrop::Whole),
+        crop: Some(PackageCrop::Whole),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
         interpolation: Some(Interpolation::Bicubic),
@@ -36,19 +36,19 @@ fn timm_config_is_understood() {
 
 #[test]
 fn timm_config_of_an_own_model_has_its_classes() {
-    let config = HubConfig::read(&fixture("hub_timm_own.json"), None).unwrap();
+    let config = PackageConfig::read(&fixture("hub_timm_own.json"), None).unwrap();
     assert_eq!(config.class_names, Some(ClassNames(vec!["cat".into(), "dog".into()])));
-    assert_eq!((config.classes, config.crop), (Some(2), Some(HubCrop::Centre(0.875))));
+    assert_eq!((config.classes, config.crop), (Some(2), Some(PackageCrop::Centre(0.875))));
 }
 
 #[test]
 fn transformers_files_are_understood_together() {
     let processor = fixture("hub_transformers_preprocessor.json");
-    let config = HubConfig::read(&fixture("hub_transformers.json"), Some(&processor)).unwrap();
+    let config = PackageConfig::read(&fixture("hub_transformers.json"), Some(&processor)).unwrap();
     let names = ClassNames(vec!["cat".into(), "dog".into(), "owl".into()]);
-    let expected = HubConfig {
+    let expected = PackageConfig {
         image_size: Some(224),
-        crop: Some(HubCrop::Centre(0.875)),
+        crop: Some(PackageCrop::Centre(0.875)),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
         interpolation: Some(Interpolation::Bicubic),
@@ -64,22 +64,22 @@ fn transformers_files_are_understood_together() {
 fn transformers_warps_large_images() {
     let (_folder, config) = written(r#"{"image_size": [224, 224], "unknown": {"a": 1}}"#);
     let (_other, processor) = written(r#"{"size": 384, "crop_pct": 0.875}"#);
-    let config = HubConfig::read(&config, Some(&processor)).unwrap();
-    assert_eq!((config.image_size, config.crop), (Some(384), Some(HubCrop::Whole)));
+    let config = PackageConfig::read(&config, Some(&processor)).unwrap();
+    assert_eq!((config.image_size, config.crop), (Some(384), Some(PackageCrop::Whole)));
 }
 
 #[test]
 fn old_timm_files_are_not_nested() {
     let (_folder, path) = written(r#"{"architecture": "x", "input_size": [3, 64, 64], "crop_pct": 1}"#);
-    let config = HubConfig::read(&path, None).unwrap();
-    assert_eq!((config.image_size, config.crop), (Some(64), Some(HubCrop::Centre(1.0))));
+    let config = PackageConfig::read(&path, None).unwrap();
+    assert_eq!((config.image_size, config.crop), (Some(64), Some(PackageCrop::Centre(1.0))));
 }
 
 #[test]
 fn what_is_not_said_stays_as_it_is() {
     let (_folder, path) = written("{}");
-    let config = HubConfig::read(&path, None).unwrap();
-    assert_eq!(config, HubConfig::default());
+    let config = PackageConfig::read(&path, None).unwrap();
+    assert_eq!(config, PackageConfig::default());
     let otherwise = Preprocessing::for_size(64, 1);
     assert_eq!(config.preprocessing(otherwise.clone()), otherwise);
 }
@@ -87,7 +87,7 @@ fn what_is_not_said_stays_as_it_is() {
 #[test]
 fn labels_with_gaps_are_no_names() {
     let (_folder, path) = written(r#"{"num_classes": 2, "label_names": {"0": "cat", "2": "dog"}}"#);
-    let config = HubConfig::read(&path, None).unwrap();
+    let config = PackageConfig::read(&path, None).unwrap();
     assert_eq!((config.classes, config.class_names), (Some(2), None));
 }
 
@@ -96,15 +96,15 @@ fn nonsense_is_refused_by_the_name_of_the_file() {
     for text in ["", "[]", "{\"pretrained_cfg\": 1}", "{\"pretrained_cfg\": {\"input_size\": [3, 224, 192]}}"]
     {
         let (_folder, path) = written(text);
-        let error = HubConfig::read(&path, None).unwrap_err().to_string();
+        let error = PackageConfig::read(&path, None).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{text}: {error}");
     }
 }
 
-fn processor(text: &str) -> HubConfig {
+fn processor(text: &str) -> PackageConfig {
     let (_folder, config) = written("{}");
     let (_other, processor) = written(text);
-    HubConfig::read(&config, Some(&processor)).unwrap()
+    PackageConfig::read(&config, Some(&processor)).unwrap()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn every_filter_of_pillow_is_known_by_number_and_name() {
     for (number, filter) in Interpolation::PILLOW.into_iter().enumerate() {
         assert_eq!(processor(&format!("{{\"resample\": {number}}}")).interpolation, Some(filter));
         let (_folder, path) = written(&format!("{{\"interpolation\": \"{}\"}}", filter.name()));
-        assert_eq!(HubConfig::read(&path, None).unwrap().interpolation, Some(filter));
+        assert_eq!(PackageConfig::read(&path, None).unwrap().interpolation, Some(filter));
     }
 }
 
@@ -142,7 +142,7 @@ fn what_a_convnext_processor_leaves_out_is_as_in_transformers() {
     let config = processor(
         r#"{"image_processor_type": "ConvNextImageProcessorFast", "size": {"shortest_edge": 224}}"#,
     );
-    assert_eq!(config.crop, Some(HubCrop::Centre(0.875)));
+    assert_eq!(config.crop, Some(PackageCrop::Centre(0.875)));
     assert_eq!((config.mean, config.std), (Some(vec![0.5]), Some(vec![0.5])));
     let other = processor(r#"{"size": {"shortest_edge": 224}}"#);
     assert_eq!((other.crop, other.mean), (None, None));
@@ -150,7 +150,7 @@ fn what_a_convnext_processor_leaves_out_is_as_in_transformers() {
 
 #[test]
 fn every_way_to_a_square_is_understood() {
-    let (whole, centre) = (HubCrop::Whole, HubCrop::Centre);
+    let (whole, centre) = (PackageCrop::Whole, PackageCrop::Centre);
     for (text, side, crop) in [
         (r#"{"size": {"height": 224, "width": 224}}"#, 224, whole),
         (r#"{"size": {"shortest_edge": 383}, "crop_pct": 0.9}"#, 383, centre(0.9)),
@@ -174,7 +174,7 @@ fn every_way_to_a_square_is_understood() {
     // No share gives 235 pixels when it is divided by and rounded down, unless it is chosen for that.
     for side in 225..400_usize {
         let text = format!("{{\"size\": {side}, \"do_center_crop\": true, \"crop_size\": 224}}");
-        let Some(HubCrop::Centre(share)) = processor(&text).crop else { panic!("{text}") };
+        let Some(PackageCrop::Centre(share)) = processor(&text).crop else { panic!("{text}") };
         assert_eq!((224.0 / share).floor(), side as f64, "{side}");
     }
 }
@@ -201,7 +201,7 @@ fn what_is_not_done_is_remarked_by_the_name_of_the_field() {
         (r#"{"crop_mode": "squash", "crop_pct": 0.9}"#, "crop_pct"),
     ] {
         let (_folder, path) = written(text);
-        let remarks = HubConfig::read(&path, None).unwrap().remarks;
+        let remarks = PackageConfig::read(&path, None).unwrap().remarks;
         assert!(remarks.len() == 1 && remarks[0].contains(field), "{text}: {remarks:?}");
     }
 }
@@ -210,7 +210,7 @@ fn what_is_not_done_is_remarked_by_the_name_of_the_field() {
 fn another_computation_is_remarked_by_field_and_value() {
     let remarks = |text: &str| {
         let (_folder, path) = written(text);
-        HubConfig::read(&path, None).unwrap().remarks
+        PackageConfig::read(&path, None).unwrap().remarks
     };
     for (text, field, instead) in [
         (r#"{"hidden_act": "relu"}"#, "hidden_act is relu", "GELU is computed"),
@@ -251,7 +251,7 @@ fn another_computation_is_remarked_by_field_and_value() {
 #[test]
 fn a_byte_order_mark_is_passed_over() {
     let (_folder, path) = written("\u{feff}{\"num_classes\": 2}");
-    assert_eq!(HubConfig::read(&path, None).unwrap().classes, Some(2));
+    assert_eq!(PackageConfig::read(&path, None).unwrap().classes, Some(2));
 }
 
 #[test]
