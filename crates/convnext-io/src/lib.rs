@@ -10,7 +10,6 @@
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
 //! - [`write_onnx`]: the network for other runtimes;
 //! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
-//! - [`hub`]: weights from the Hugging Face hub.
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
@@ -19,7 +18,6 @@ mod class_names;
 mod convert;
 mod error;
 mod foreign;
-pub mod hub;
 mod naming;
 mod onnx;
 mod open_file;

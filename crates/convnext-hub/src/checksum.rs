@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// What a file must hold, told by the `ETag` of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Checksum {
+pub(crate) enum Checksum {
     /// SHA-256 of the content, for large files: 64 hexadecimal digits.
     Sha256(String),
     /// Git's name of the content, for small files: the SHA-1 of `blob SIZE\0` and the content, 40 digits.
@@ -19,7 +19,7 @@ pub(super) enum Checksum {
 
 impl Checksum {
     /// Reads a header `ETag`, weak or not; `None` if it is no checksum.
-    pub(super) fn parse(etag: &str) -> Option<Self> {
+    pub(crate) fn parse(etag: &str) -> Option<Self> {
         let digits = etag.trim().trim_start_matches("W/").trim_matches('"');
         let is_hexadecimal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         match digits.len() {
@@ -30,14 +30,14 @@ impl Checksum {
     }
 
     /// Its digits, which are also the name of the file among the blobs of a cache.
-    pub(super) fn digits(&self) -> &str {
+    pub(crate) fn digits(&self) -> &str {
         match self {
             Self::Sha256(digits) | Self::GitBlob(digits) => digits,
         }
     }
 
     /// The sum of the same kind over a file as it stands on the disk.
-    pub(super) fn of_file(&self, path: &Path) -> io::Result<String> {
+    pub(crate) fn of_file(&self, path: &Path) -> io::Result<String> {
         let mut file = File::open(path)?;
         match self {
             Self::Sha256(_) => sum(Sha256::new(), &mut file),
@@ -68,7 +68,6 @@ fn sum(mut digest: impl Digest, file: &mut File) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_files::file_with;
 
     /// From `printf hello | sha256sum` and `printf hello | git hash-object --stdin`.
     const HELLO: [&str; 2] = [
@@ -78,7 +77,9 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_sha256sum_and_git() {
-        let (_folder, path) = file_with(b"hello");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hello");
+        std::fs::write(&path, "hello").unwrap();
         for digits in HELLO {
             assert_eq!(Checksum::parse(digits).unwrap().of_file(&path).unwrap(), digits);
         }

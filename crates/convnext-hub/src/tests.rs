@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::test_server::{COMMIT, Fault, SIGNATURE, TOKEN, TestHub, model, sha256};
-use super::{Fetched, HubError, HubModel, HubSettings, fetch};
+use crate::test_server::{COMMIT, Fault, SIGNATURE, TOKEN, TestHub, model, sha256};
+use crate::{Fetched, HubError, HubModel, HubSettings, fetch};
 
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &[u8] = br#"{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}"#;

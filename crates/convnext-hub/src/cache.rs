@@ -18,10 +18,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::HubError;
-use super::checksum::Checksum;
-use super::source::is_commit;
-use crate::replace_file;
+use convnext_io::replace_file;
+
+use crate::HubError;
+use crate::checksum::Checksum;
+use crate::source::is_commit;
 
 /// What tells programs for backups to leave the folder out, word for word as Python writes it.
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
@@ -31,13 +32,13 @@ const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
 ";
 
 /// The part of the cache that belongs to one repository.
-pub(super) struct RepositoryCache<'a> {
+pub(crate) struct RepositoryCache<'a> {
     cache: &'a Path,
     name: String,
 }
 
 impl<'a> RepositoryCache<'a> {
-    pub(super) fn new(cache: &'a Path, repository: &str) -> Self {
+    pub(crate) fn new(cache: &'a Path, repository: &str) -> Self {
         Self { cache, name: format!("models--{}", repository.replace('/', "--")) }
     }
 
@@ -46,12 +47,12 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// Where the content of a file belongs.
-    pub(super) fn blob(&self, checksum: &Checksum) -> PathBuf {
+    pub(crate) fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(checksum.digits())
     }
 
     /// Where the content of a file is while it arrives.
-    pub(super) fn unfinished(&self, checksum: &Checksum) -> PathBuf {
+    pub(crate) fn unfinished(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.incomplete", checksum.digits()))
     }
 
@@ -64,7 +65,7 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// The commit that a revision meant when it was last asked for.
-    pub(super) fn commit_of(&self, revision: &str) -> Option<String> {
+    pub(crate) fn commit_of(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
         }
@@ -73,17 +74,17 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// A file of a commit, if it is here.
-    pub(super) fn find(&self, commit: &str, file: &str) -> Option<PathBuf> {
+    pub(crate) fn find(&self, commit: &str, file: &str) -> Option<PathBuf> {
         Some(self.snapshot(commit, file)).filter(|path| path.is_file())
     }
 
     /// `true` if it is known that a commit has no such file.
-    pub(super) fn lacks(&self, commit: &str, file: &str) -> bool {
+    pub(crate) fn lacks(&self, commit: &str, file: &str) -> bool {
         self.absence(commit, file).is_file()
     }
 
     /// Notes that a commit has no such file. Without the note the question is only asked again.
-    pub(super) fn note_absence(&self, commit: &str, file: &str) {
+    pub(crate) fn note_absence(&self, commit: &str, file: &str) {
         let path = self.absence(commit, file);
         if let Some(folder) = path.parent()
             && fs::create_dir_all(folder).is_ok()
@@ -93,7 +94,7 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// Notes which commit a revision means. A cache that may not be written to is used as it is.
-    pub(super) fn note_commit(&self, revision: &str, commit: &str) {
+    pub(crate) fn note_commit(&self, revision: &str, commit: &str) {
         let path = self.folder().join("refs").join(revision);
         let known = fs::read_to_string(&path).is_ok_and(|text| text == commit);
         if revision == commit || known {
@@ -109,7 +110,7 @@ impl<'a> RepositoryCache<'a> {
     /// Waits until no other process downloads the same content, and keeps others waiting until the file is
     /// dropped. `None` on file systems without locks, where each process trusts its own luck: what they write is the
     /// same, and it is checked.
-    pub(super) fn lock(&self, checksum: &Checksum) -> Result<Option<File>, HubError> {
+    pub(crate) fn lock(&self, checksum: &Checksum) -> Result<Option<File>, HubError> {
         let folder = self.cache.join(".locks").join(&self.name);
         fs::create_dir_all(&folder).map_err(HubError::cache(&folder))?;
         let path = folder.join(format!("{}.lock", checksum.digits()));
@@ -123,7 +124,7 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// Makes the folders for blobs, and marks a new cache as one.
-    pub(super) fn prepare(&self) -> Result<(), HubError> {
+    pub(crate) fn prepare(&self) -> Result<(), HubError> {
         let blobs = self.folder().join("blobs");
         fs::create_dir_all(&blobs).map_err(HubError::cache(&blobs))?;
         let tag = self.cache.join("CACHEDIR.TAG");
@@ -135,7 +136,7 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// Gives a blob its name in a commit.
-    pub(super) fn link(&self, commit: &str, file: &str, checksum: &Checksum) -> Result<PathBuf, HubError> {
+    pub(crate) fn link(&self, commit: &str, file: &str, checksum: &Checksum) -> Result<PathBuf, HubError> {
         let path = self.snapshot(commit, file);
         if path.is_file() {
             return Ok(path);

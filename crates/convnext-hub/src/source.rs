@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{HubError, find_released};
+use crate::{HubError, find_released};
 
 /// What texts for models of the hub begin with.
 const HUB_PREFIX: &str = "hf:";
@@ -25,7 +25,7 @@ pub enum WeightSource {
 
 impl WeightSource {
     /// Reads `hf:ORGANISATION/NAME`, `hf:ORGANISATION/NAME@REVISION`, the short name of a released checkpoint
-    /// ([`super::RELEASED`]), or else a path. A file that is called like a released checkpoint comes first.
+    /// ([`crate::RELEASED`]), or else a path. A file that is called like a released checkpoint comes first.
     ///
     /// # Errors
     /// [`HubError::BadName`] for what begins with `hf:` and is no name.
@@ -116,7 +116,7 @@ fn is_revision(text: &str) -> bool {
 }
 
 /// `true` for the full name of a commit, which never means another one later.
-pub(super) fn is_commit(text: &str) -> bool {
+pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

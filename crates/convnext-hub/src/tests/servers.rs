@@ -6,9 +6,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use super::super::test_server::{Fault, TOKEN, TestHub, model};
-use super::super::{HubError, HubModel, HubSettings, Token};
 use super::{WEIGHTS, quietly, start, words};
+use crate::test_server::{Fault, TOKEN, TestHub, model};
+use crate::{HubError, HubModel, HubSettings, Token};
 
 #[test]
 fn refusals_say_what_to_do() {

@@ -4,20 +4,20 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::client::{Backoff, Client, Remote, Transfer};
-use super::{HubError, HubModel};
+use crate::client::{Backoff, Client, Remote, Transfer};
+use crate::{HubError, HubModel};
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
 
 /// A file of a model that is to be downloaded.
-pub(super) struct Download<'a> {
-    pub(super) client: &'a Client<'a>,
-    pub(super) model: &'a HubModel,
-    pub(super) file: &'a str,
-    pub(super) remote: &'a Remote,
+pub(crate) struct Download<'a> {
+    pub(crate) client: &'a Client<'a>,
+    pub(crate) model: &'a HubModel,
+    pub(crate) file: &'a str,
+    pub(crate) remote: &'a Remote,
     /// Where the bytes go; what lies there is the beginning of the file and is not asked for again.
-    pub(super) place: &'a Path,
+    pub(crate) place: &'a Path,
 }
 
 impl Download<'_> {
@@ -27,7 +27,7 @@ impl Download<'_> {
     /// # Errors
     /// [`HubError::Truncated`] and [`HubError::DiskFull`], after which the place holds what arrived;
     /// [`HubError::WrongHash`], after which it is empty; and what the client reports.
-    pub(super) fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
+    pub(crate) fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
         let resumed = self.length()? > 0;
         self.receive(progress)?;
         match self.check() {

@@ -4,7 +4,7 @@ use ureq::http::Uri;
 
 /// Scheme, host and port: what a token belongs to, and what messages may show. The rest of an address may be
 /// signed and hence a secret.
-pub(super) fn origin(address: &str) -> String {
+pub(crate) fn origin(address: &str) -> String {
     let parsed: Option<Uri> = address.parse().ok();
     let parts = parsed.as_ref().and_then(|address| Some((address.scheme_str()?, address.authority()?)));
     let Some((scheme, authority)) = parts else { return "(no address)".into() };
@@ -17,12 +17,12 @@ pub(super) fn origin(address: &str) -> String {
 }
 
 /// The address of a file: `ENDPOINT/REPOSITORY/resolve/REVISION/FILE`.
-pub(super) fn of_file(endpoint: &str, repository: &str, revision: &str, file: &str) -> String {
+pub(crate) fn of_file(endpoint: &str, repository: &str, revision: &str, file: &str) -> String {
     format!("{endpoint}/{repository}/resolve/{}/{file}", encode(revision))
 }
 
 /// Where the header `Location` of an answer from `base` leads.
-pub(super) fn join(base: &str, location: &str) -> String {
+pub(crate) fn join(base: &str, location: &str) -> String {
     let origin_end = base.find("://").map_or(0, |at| at + 3);
     let path_start = base[origin_end..].find('/').map_or(base.len(), |at| origin_end + at);
     if location.contains("://") {

@@ -84,7 +84,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::hub::HubModel;
+    use crate::HubModel;
 
     #[test]
     fn names_and_repositories_are_unique_and_agree() {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::thread;
 
-use super::super::test_server::{Fault, model, sha256};
-use super::super::{HubError, HubSettings, fetch};
 use super::{blobs, content, quietly, start, unfinished, words};
+use crate::test_server::{Fault, model, sha256};
+use crate::{HubError, HubSettings, fetch};
 
 #[test]
 fn a_cut_transfer_goes_on_where_it_stopped() {

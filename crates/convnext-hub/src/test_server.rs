@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{HubModel, HubSettings, Patience, Token};
+use crate::{HubModel, HubSettings, Patience, Token};
 
 /// The commit that `main` means at first.
 pub(crate) const COMMIT: &str = "1111111111111111111111111111111111111111";

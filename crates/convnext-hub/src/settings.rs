@@ -9,7 +9,7 @@ use ureq::Proxy;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
-use super::HubError;
+use crate::HubError;
 
 /// The hub itself.
 const HUB: &str = "https://huggingface.co";
@@ -27,9 +27,9 @@ pub struct HubSettings {
     pub token: Option<Token>,
     /// How long to wait and how often to try.
     pub patience: Patience,
-    pub(super) proxy: Option<Proxy>,
+    pub(crate) proxy: Option<Proxy>,
     /// Roots of trust in place of Mozilla's.
-    pub(super) certificates: Option<Vec<Certificate<'static>>>,
+    pub(crate) certificates: Option<Vec<Certificate<'static>>>,
 }
 
 /// How long to wait and how often to try.
@@ -68,7 +68,7 @@ impl Token {
     }
 
     /// The value of the header `Authorization`.
-    pub(super) fn authorization(&self) -> String {
+    pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
 }
@@ -111,7 +111,7 @@ impl HubSettings {
         Ok(Self { proxy: Proxy::try_from_env(), ..settings })
     }
 
-    pub(super) fn from_variables(
+    pub(crate) fn from_variables(
         variable: impl Fn(&str) -> Option<OsString>,
         home: Option<PathBuf>,
     ) -> Result<Self, HubError> {

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::test_server::{COMMIT, TestHub, model};
-use super::super::{HubSettings, fetch};
+use crate::test_server::{COMMIT, TestHub, model};
+use crate::{HubSettings, fetch};
 
-const LISTING: &str = include_str!("../../../tests/fixtures/hub_cache.txt");
+const LISTING: &str = include_str!("../../tests/fixtures/hub_cache.txt");
 
 /// The files of `hub_cache.py`.
 const WEIGHTS: &[u8] = b"not really weights";

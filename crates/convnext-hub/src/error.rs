@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::HubModel;
+use crate::HubModel;
 
 /// A model of the hub that cannot be had.
 #[derive(Debug, Error)]
@@ -51,7 +51,7 @@ pub enum HubError {
         model: HubModel,
     },
     /// The repository holds no weights that are read.
-    #[error("{model} holds none of {}; choose a repository with one of them", super::WEIGHT_FILES.join(", "))]
+    #[error("{model} holds none of {}; choose a repository with one of them", crate::fetch::WEIGHT_FILES.join(", "))]
     NoWeights {
         /// The model that was asked for.
         model: HubModel,
@@ -179,7 +179,7 @@ pub enum HubError {
 
 impl HubError {
     /// An error of the file system at a place in the cache.
-    pub(super) fn cache(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn cache(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         |source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -190,7 +190,7 @@ impl HubError {
     }
 
     /// `true` if the same request may succeed a little later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Interrupted { .. } | Self::Truncated { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502..=504),

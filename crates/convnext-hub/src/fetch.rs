@@ -1,40 +1,18 @@
-//! Weights from the Hugging Face hub.
-//!
-//! [`WeightSource::parse`] tells what a text for weights means, and [`fetch`] brings a [`HubModel`] into the cache
-//! that all tools of the hub share, Python's `huggingface_hub` among them. Files are content that a checksum names:
-//! what has its place in the cache was checked.
-
-mod address;
-mod cache;
-mod checksum;
-mod client;
-mod download;
-mod error;
-mod released;
-mod settings;
-mod source;
-#[cfg(test)]
-mod test_server;
-#[cfg(test)]
-mod tests;
+//! From the name of a model to its files in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use error::HubError;
-pub use released::{RELEASED, Released, find_released};
-pub use settings::{HubSettings, Patience, Token};
-pub use source::{HubModel, WeightSource};
+use convnext_io::{IoError, PackageConfig};
 
-use cache::RepositoryCache;
-use client::{Backoff, Client, Remote};
-use download::Download;
-use source::is_commit;
-
-use crate::{IoError, PackageConfig};
+use crate::cache::RepositoryCache;
+use crate::client::{Backoff, Client, Remote};
+use crate::download::Download;
+use crate::source::is_commit;
+use crate::{HubError, HubModel, HubSettings, RELEASED};
 
 /// Files of a repository that may hold its weights, the best first. Their content tells the format.
-const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// What describes the weights, by timm or transformers.
 const CONFIG_FILE: &str = "config.json";

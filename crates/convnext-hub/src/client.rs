@@ -12,10 +12,10 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader, RequestExt, Timeout};
 
-use super::address::{join, of_file, origin};
-use super::checksum::Checksum;
-use super::source::is_commit;
-use super::{HubError, HubModel, HubSettings, Patience};
+use crate::address::{join, of_file, origin};
+use crate::checksum::Checksum;
+use crate::source::is_commit;
+use crate::{HubError, HubModel, HubSettings, Patience};
 
 /// Redirections that are followed before it counts as a loop.
 const MOST_REDIRECTIONS: usize = 10;
@@ -25,33 +25,33 @@ const LONGEST_DETAIL: usize = 200;
 
 /// A file of a repository, as the hub describes it.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     /// The commit that the revision means now.
-    pub(super) commit: String,
+    pub(crate) commit: String,
     /// What the file must hold.
-    pub(super) checksum: Checksum,
+    pub(crate) checksum: Checksum,
     /// Bytes of the file, unless the server does not say.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
 }
 
 /// The bytes of a file on their way.
-pub(super) struct Transfer {
+pub(crate) struct Transfer {
     /// Position of the first one in the file.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Bytes to come, unless the server does not say.
-    pub(super) length: Option<u64>,
+    pub(crate) length: Option<u64>,
     /// The bytes.
-    pub(super) reader: BodyReader<'static>,
+    pub(crate) reader: BodyReader<'static>,
 }
 
 /// One server and what it takes to talk to it.
-pub(super) struct Client<'a> {
+pub(crate) struct Client<'a> {
     agent: Agent,
     settings: &'a HubSettings,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(settings: &'a HubSettings) -> Self {
+    pub(crate) fn new(settings: &'a HubSettings) -> Self {
         let patience = settings.patience;
         let roots = settings.certificates.clone();
         let tls = TlsConfig::builder()
@@ -72,12 +72,12 @@ impl<'a> Client<'a> {
         Self { agent: config.into(), settings }
     }
 
-    pub(super) fn patience(&self) -> Patience {
+    pub(crate) fn patience(&self) -> Patience {
         self.settings.patience
     }
 
     /// Asks for a file of a model; `None` if the repository has none of this name.
-    pub(super) fn locate(
+    pub(crate) fn locate(
         &self,
         model: &HubModel,
         revision: &str,
@@ -111,7 +111,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks for the bytes of a file from a position on; the answer may begin at 0 all the same.
-    pub(super) fn open(
+    pub(crate) fn open(
         &self,
         model: &HubModel,
         commit: &str,
@@ -186,24 +186,24 @@ impl<'a> Client<'a> {
         }
     }
 
-    pub(super) fn bad_answer(&self, why: &str) -> HubError {
+    pub(crate) fn bad_answer(&self, why: &str) -> HubError {
         HubError::BadAnswer { host: origin(&self.settings.endpoint), why: why.into() }
     }
 }
 
 /// Repeats a request as long as that may help.
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     patience: Patience,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(crate) fn new(patience: Patience) -> Self {
         Self { patience, failures: 0 }
     }
 
     /// Forgets the failures before something went on.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
@@ -211,7 +211,7 @@ impl Backoff {
     ///
     /// # Errors
     /// The same failure if patience has come to its end.
-    pub(super) fn wait(&mut self, error: HubError) -> Result<(), HubError> {
+    pub(crate) fn wait(&mut self, error: HubError) -> Result<(), HubError> {
         if self.failures >= self.patience.retries {
             return Err(error);
         }
