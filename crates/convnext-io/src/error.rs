@@ -308,18 +308,6 @@ pub enum IoError {
         /// What is wrong with it.
         why: String,
     },
-    /// Logits are asked of weights without a head.
-    #[error("{what} puts out no logits; export its feature maps, or fine-tune it first")]
-    NoLogits {
-        /// What the weights are.
-        what: &'static str,
-    },
-    /// The options of an export do not fit the model.
-    #[error("the model cannot be exported: {source}")]
-    CannotExport {
-        /// Which value is wrong.
-        source: ConfigError,
-    },
     /// The arrays are not those that the model needs.
     #[error(
         "the tensors do not fit the model: {}; check that the weights belong to this model",

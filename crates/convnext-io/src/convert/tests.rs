@@ -98,7 +98,7 @@ fn of_an_autoencoder_the_encoder_is_written() {
             Naming::Official => assert_eq!(norm, [None, None]),
             _ => assert_eq!(norm.map(|array| array.unwrap().to_f32().unwrap()), [vec![1.0], vec![0.0]]),
         }
-        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER));
+        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER_PREFIX));
         let expected: Vec<_> = encoder.map(|(name, array)| (without_encoder(name), &array.bytes)).collect();
         let found: Vec<_> = read.arrays.iter().map(|(name, array)| (name.as_str(), &array.bytes)).collect();
         assert_eq!(found, expected);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use convnext_core::{ModelConfig, WeightMetadata};
+use convnext_io::ElementType;
 
 use super::*;
-use crate::onnx::messages::{EXTERNAL, FLOAT, Tensor};
-use crate::onnx::{write_limited, write_onnx};
-use crate::{ElementType, shapes};
+use crate::export::{write_limited, write_onnx};
+use crate::messages::{EXTERNAL, FLOAT, Tensor};
 
 #[track_caller]
 fn written(weights: &WeightFile, output: OnnxOutput) -> Model {
@@ -51,11 +51,7 @@ fn tensors_have_official_names_and_shapes() {
     let found: Vec<(String, Vec<usize>)> = (graph.initializer.iter().filter(is_weight))
         .map(|tensor| (tensor.name.clone(), tensor.dims.iter().map(|&side| side as usize).collect()))
         .collect();
-    let model = weights.metadata.kind.backbone();
-    let mut expected = shapes::backbone("", model);
-    expected.extend(shapes::final_norm(model));
-    expected.extend(shapes::head(model));
-    assert_eq!(found, expected);
+    assert_eq!(found, official_shapes(&weights.metadata.kind));
     for tensor in graph.initializer.iter().filter(is_weight) {
         assert_eq!((tensor.data_type, &tensor.raw_data), (FLOAT, &weights.arrays[&tensor.name].bytes));
     }
@@ -63,10 +59,10 @@ fn tensors_have_official_names_and_shapes() {
 
 #[test]
 fn inputs_and_outputs_have_names_and_shapes() {
-    let shape = |value: &super::super::messages::ValueInfo| {
+    let shape = |value: &crate::messages::ValueInfo| {
         let tensor = value.r#type.clone().unwrap().tensor_type.unwrap();
         let sides = tensor.shape.unwrap().dim.into_iter();
-        let text = |side: super::super::messages::Dimension| {
+        let text = |side: crate::messages::Dimension| {
             side.dim_param.unwrap_or_else(|| side.dim_value.unwrap().to_string())
         };
         format!("{} {}", value.name, sides.map(text).collect::<Vec<_>>().join("x"))

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::f64::consts::{PI, SQRT_2};
 
 use convnext_core::ModelConfig;
-
-use crate::NamedArray;
+use convnext_io::NamedArray;
 
 const EPSILON: f64 = 1e-6;
 

@@ -4,14 +4,15 @@ use std::fs;
 use std::path::Path;
 
 use convnext_core::ModelConfig;
+use convnext_io::IoError;
 
 use super::*;
-use crate::IoError;
-use crate::onnx::{write_limited, write_onnx};
+use crate::OnnxError;
+use crate::export::{write_limited, write_onnx};
 
 /// The error, which leaves nothing behind.
 #[track_caller]
-fn refused(weights: &WeightFile, options: OnnxOptions) -> IoError {
+fn refused(weights: &WeightFile, options: OnnxOptions) -> OnnxError {
     let (folder, path) = folder();
     let error = write_onnx(&path, weights, &options).unwrap_err();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -23,7 +24,7 @@ fn logits_without_a_head() {
     let encoder = classifier(ModelConfig { classes: 0, ..small() });
     for (weights, what) in [(autoencoder(), "an autoencoder"), (encoder, "an encoder without a head")] {
         let error = refused(&weights, options(&weights, OnnxOutput::Logits));
-        assert!(matches!(error, IoError::NoLogits { .. }), "{error}");
+        assert!(matches!(error, OnnxError::NoLogits { .. }), "{error}");
         let message = error.to_string();
         assert!(message.starts_with(what) && message.contains("feature maps"), "{message}");
     }
@@ -41,7 +42,7 @@ fn sizes_and_batches_out_of_range() {
         (OnnxOptions { batch: OnnxBatch::Fixed(usize::MAX), ..good }, "batch is"),
     ] {
         let error = refused(&weights, bad);
-        assert!(matches!(error, IoError::CannotExport { .. }), "{error}");
+        assert!(matches!(error, OnnxError::CannotExport { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
@@ -79,7 +80,7 @@ fn feature_maps_need_no_head() {
     write_onnx(&path, &weights, &options(&weights, OnnxOutput::Features)).unwrap();
     weights.arrays.remove("stages.3.0.norm.bias");
     let error = refused(&weights, options(&weights, OnnxOutput::Features));
-    assert!(matches!(error, IoError::Mismatch { .. }), "{error}");
+    assert!(matches!(error, OnnxError::Io(IoError::Mismatch { .. })), "{error}");
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn places_that_cannot_be_written() {
         [(nowhere.as_path(), u64::MAX), (&nowhere, 0), (folder.path(), u64::MAX), (Path::new("/"), 0)];
     for (path, limit) in cases {
         let error = write_limited(path, &weights, &options, limit).unwrap_err();
-        assert!(matches!(error, IoError::Write { .. }), "{error}");
+        assert!(matches!(error, OnnxError::Io(IoError::Write { .. })), "{error}");
         assert!(error.to_string().contains("cannot write"), "{error}");
     }
 }

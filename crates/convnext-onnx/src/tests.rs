@@ -11,13 +11,12 @@ use convnext_core::{
     ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, WeightKind, WeightMetadata,
     find_model,
 };
+use convnext_io::{NamedArray, WeightFile, official_shapes};
 use prost::Message;
 use tempfile::TempDir;
 
-use super::messages::Model;
-use super::{OnnxBatch, OnnxOptions, OnnxOutput};
-use crate::test_files::{arrays_of, by_name};
-use crate::{NamedArray, WeightFile};
+use crate::messages::Model;
+use crate::{OnnxBatch, OnnxOptions, OnnxOutput};
 
 /// A small model of four stages: all widths and depths differ where they can.
 fn small() -> ModelConfig {
@@ -46,12 +45,11 @@ fn autoencoder() -> WeightFile {
 }
 
 fn weights(metadata: WeightMetadata) -> WeightFile {
-    let arrays = arrays_of(&metadata.kind).into_iter();
-    let arrays = arrays.map(|array| {
-        let values = parameter(&array.name, &array.shape);
-        NamedArray::from_f32(array.name, array.shape, &values)
+    let arrays = official_shapes(&metadata.kind).into_iter().map(|(name, shape)| {
+        let values = parameter(&name, &shape);
+        (name.clone(), NamedArray::from_f32(name, shape, &values))
     });
-    WeightFile { arrays: by_name(arrays.collect()), metadata }
+    WeightFile { arrays: arrays.collect(), metadata }
 }
 
 /// A parameter of a size at which it matters, by the rule of the goldens of `convnext-nn`.

@@ -8,7 +8,7 @@ use rten_tensor::prelude::*;
 
 use super::reference::{Map, Reference};
 use super::*;
-use crate::onnx::{write_limited, write_onnx};
+use crate::export::{write_limited, write_onnx};
 
 /// Sums of f32 in another order; values are of the size of 1.
 const TOLERANCE: f64 = 1e-4;
@@ -27,7 +27,7 @@ fn run(path: &Path, shape: [usize; 4]) -> Vec<(Vec<usize>, Vec<f32>)> {
 
 /// The same from the definition, image by image.
 fn expected(weights: &WeightFile, output: OnnxOutput, shape: [usize; 4]) -> Vec<(Vec<usize>, Vec<f64>)> {
-    let prefix = super::super::prefix(&weights.metadata.kind);
+    let prefix = crate::export::prefix(&weights.metadata.kind);
     let model = weights.metadata.kind.backbone();
     let reference = Reference { prefix, arrays: &weights.arrays, model };
     let [count, channels, height, width] = shape;

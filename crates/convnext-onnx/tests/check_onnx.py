@@ -2,7 +2,7 @@
 
     python -m venv peers && peers/bin/pip install torch timm onnx onnxruntime safetensors
     cargo build --release
-    peers/bin/python crates/convnext-io/tests/onnx/check_onnx.py
+    peers/bin/python crates/convnext-onnx/tests/check_onnx.py
 
 For each case: weights drawn at random go under the official names into a weight file; the exported file passes
 ONNX's checker, shape inference included; outputs are within 1e-4 of timm's largest. Not part of the tests, which run

@@ -7,32 +7,31 @@ use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use convnext_io::{ElementType, IoError, NamedArray, replace_file};
 use prost::Message;
 
-use super::messages::{
+use crate::messages::{
     EXTERNAL, Entry, FLOAT, GRAPH_INITIALIZER, Graph, MODEL_GRAPH, Model, TENSOR_RAW_DATA, Tensor,
 };
-use crate::replace_file::replace_file;
-use crate::{ElementType, IoError, NamedArray};
 
 /// Where external tensors begin: multiples of this, as the format recommends, so that runtimes may map them into
 /// memory.
 const ALIGNMENT: u64 = 4096;
 
 /// A model to be written: everything but the weights, and these.
-pub(super) struct ModelFile<'a> {
+pub(crate) struct ModelFile<'a> {
     /// Without its graph.
-    pub(super) model: Model,
+    pub(crate) model: Model,
     /// With its constants, without the weights.
-    pub(super) graph: Graph,
+    pub(crate) graph: Graph,
     /// Arrays that were checked: their bytes fit their shapes.
-    pub(super) weights: Vec<&'a NamedArray>,
+    pub(crate) weights: Vec<&'a NamedArray>,
 }
 
 impl ModelFile<'_> {
     /// Writes the model, the weights within; `false` when the file would have more than `largest` bytes and
     /// nothing was written.
-    pub(super) fn write_whole(&self, path: &Path, largest: u64) -> Result<bool, IoError> {
+    pub(crate) fn write_whole(&self, path: &Path, largest: u64) -> Result<bool, IoError> {
         let tensors: Vec<_> = self.weights.iter().map(|array| tensor(array)).collect();
         let lengths: Vec<u64> = (tensors.iter().zip(&self.weights))
             .map(|(tensor, array)| tensor.encoded_len() as u64 + prefixed(raw_length(array)))
@@ -59,7 +58,7 @@ impl ModelFile<'_> {
 
     /// Writes the weights to `data`, a file in the same folder, and then the model, which refers to that by
     /// `name`.
-    pub(super) fn write_apart(mut self, path: &Path, data: &Path, name: &str) -> Result<(), IoError> {
+    pub(crate) fn write_apart(mut self, path: &Path, data: &Path, name: &str) -> Result<(), IoError> {
         replace(data, |file| {
             let mut written = 0;
             for array in &self.weights {

@@ -2,11 +2,11 @@
 
 use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange, WeightMetadata};
 
-use super::messages::Entry;
-use super::{OnnxOptions, OnnxOutput};
+use crate::messages::Entry;
+use crate::{OnnxOptions, OnnxOutput};
 
 /// Inputs and outputs in words.
-pub(super) fn description(output: OnnxOutput) -> &'static str {
+pub(crate) fn description(output: OnnxOutput) -> &'static str {
     match output {
         OnnxOutput::Logits => {
             "ConvNeXt classifier: from normalised images [batch, channels, height, width] to logits [batch, classes]. \
@@ -20,12 +20,12 @@ pub(super) fn description(output: OnnxOutput) -> &'static str {
 }
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
-pub(super) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
+pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
     metadata.preprocessing.clone().at_size(options.image_size)
 }
 
 /// Names and values, in a fixed order.
-pub(super) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> serde_json::Result<Vec<Entry>> {
+pub(crate) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> serde_json::Result<Vec<Entry>> {
     let preprocessing = preprocessing(metadata, options);
     let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
     let mut properties = vec![

@@ -7,12 +7,12 @@
 
 use convnext_core::{ModelConfig, STAGES};
 
-use super::messages::{Attribute, FLOAT, Graph, INT64, Node, Tensor};
+use crate::messages::{Attribute, FLOAT, Graph, INT64, Node, Tensor};
 
 /// The name of the input.
-pub(super) const IMAGES: &str = "images";
+pub(crate) const IMAGES: &str = "images";
 /// The name of the output of a classifier.
-pub(super) const LOGITS: &str = "logits";
+pub(crate) const LOGITS: &str = "logits";
 
 /// Of LayerNorm, and of the mean in GRN (facts A1, A3).
 const EPSILON: f32 = 1e-6;
@@ -25,7 +25,7 @@ const GRN_EPSILON: &str = "constants.grn_epsilon";
 const SITES: &str = "constants.axes_of_sites";
 
 /// The name of the feature map after a stage, counted from 0: `stage1` to `stage4`.
-pub(super) fn stage_output(stage: usize) -> String {
+pub(crate) fn stage_output(stage: usize) -> String {
     format!("stage{}", stage + 1)
 }
 
@@ -33,7 +33,7 @@ pub(super) fn stage_output(stage: usize) -> String {
 /// official name.
 ///
 /// With a head it goes to [`LOGITS`], without one to the last [`stage_output`].
-pub(super) fn network(prefix: &str, model: &ModelConfig, with_head: bool) -> Graph {
+pub(crate) fn network(prefix: &str, model: &ModelConfig, with_head: bool) -> Graph {
     let mut network = Network { prefix, graph: Graph::default() };
     network.constants(model);
     let mut map = IMAGES.to_owned();

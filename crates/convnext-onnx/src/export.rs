@@ -1,23 +1,17 @@
-//! ONNX files: the network as operators that other runtimes know, with its weights.
-
-mod file;
-mod messages;
-mod network;
-mod properties;
-#[cfg(test)]
-mod tests;
+//! From weights to a file: what is asked for, what is refused, and the header.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use convnext_core::{ConfigError, ModelConfig, STAGES, WeightKind, WeightMetadata};
+use convnext_core::{ConfigError, STAGES, WeightKind, WeightMetadata};
+use convnext_io::{
+    ArraySource, ENCODER_PREFIX, IoError, NamedArray, WeightFile, check_shapes, official_shapes,
+};
 
-use self::file::ModelFile;
-use self::messages::{Dimension, Model, OperatorSet, ValueInfo};
-use crate::shapes::{self, ENCODER, Shaped};
-use crate::strict::check_shapes;
-use crate::{IoError, NamedArray, WeightFile};
+use crate::file::ModelFile;
+use crate::messages::{Dimension, Model, OperatorSet, ValueInfo};
+use crate::{OnnxError, network, properties};
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
 const DATA_SUFFIX: &str = ".data";
@@ -28,6 +22,9 @@ const IR_VERSION: i64 = 8;
 
 /// Most bytes of a file with the weights in it. Protocol buffers end at 2 GiB; this leaves room for what runtimes add.
 const LARGEST_FILE: u64 = 2_000_000_000;
+
+/// What the names of the tensors after the backbone begin with.
+const AFTER_BACKBONE: [&str; 2] = ["norm.", "head."];
 
 /// Most images of a fixed batch.
 const LARGEST_BATCH: usize = 1_000_000;
@@ -83,33 +80,39 @@ pub enum OnnxOutput {
 ///
 /// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
 /// first refers to the second by name, so they are moved together and not renamed. Each file is whole at any moment,
-/// as [`crate::replace_file`] describes; the second is replaced before the first. Equal input gives equal bytes.
+/// as [`convnext_io::replace_file`] describes; the second is replaced before the first. Equal input gives equal bytes.
 ///
 /// ```no_run
 /// use std::path::Path;
 ///
-/// use convnext_io::{OnnxOptions, read_weights, write_onnx};
+/// use convnext_io::read_weights;
+/// use convnext_onnx::{OnnxOptions, write_onnx};
 ///
 /// let weights = read_weights(Path::new("atto.safetensors"))?;
 /// write_onnx(Path::new("atto.onnx"), &weights, &OnnxOptions::of(&weights.metadata))?;
-/// # Ok::<(), convnext_io::IoError>(())
+/// # Ok::<(), convnext_onnx::OnnxError>(())
 /// ```
 ///
 /// # Errors
-/// Before anything is written: [`IoError::NoLogits`] when logits are asked of weights without a head,
-/// [`IoError::CannotExport`] when image size or batch do not fit, [`IoError::Mismatch`] when the tensors are not those
-/// of the model, [`IoError::InvalidArray`] when one contradicts itself. Then [`IoError::Write`].
-pub fn write_onnx(path: &Path, weights: &WeightFile, options: &OnnxOptions) -> Result<Vec<PathBuf>, IoError> {
+/// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
+/// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
+/// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
+/// itself. Then [`IoError::Write`].
+pub fn write_onnx(
+    path: &Path,
+    weights: &WeightFile,
+    options: &OnnxOptions,
+) -> Result<Vec<PathBuf>, OnnxError> {
     write_limited(path, weights, options, LARGEST_FILE)
 }
 
 /// [`write_onnx`] with at most so many bytes in one file.
-fn write_limited(
+pub(crate) fn write_limited(
     path: &Path,
     weights: &WeightFile,
     options: &OnnxOptions,
     largest: u64,
-) -> Result<Vec<PathBuf>, IoError> {
+) -> Result<Vec<PathBuf>, OnnxError> {
     let file = model_file(path, weights, options)?;
     if file.write_whole(path, largest)? {
         return Ok(vec![path.to_owned()]);
@@ -128,17 +131,17 @@ fn model_file<'a>(
     path: &Path,
     weights: &'a WeightFile,
     options: &OnnxOptions,
-) -> Result<ModelFile<'a>, IoError> {
+) -> Result<ModelFile<'a>, OnnxError> {
     let metadata = &weights.metadata;
     let model = metadata.kind.backbone();
     let logits = options.output == OnnxOutput::Logits;
     check_head(&metadata.kind, logits)?;
-    let cannot = |source| IoError::CannotExport { source };
+    let cannot = |source| OnnxError::CannotExport { source };
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
     let sizes = check_options(metadata, options).map_err(cannot)?;
     let prefix = prefix(&metadata.kind);
-    let arrays = arrays(weights, prefix, model, logits)?;
+    let arrays = arrays(weights, prefix, logits)?;
 
     let batch = match options.batch {
         OnnxBatch::Dynamic => Dimension::named("batch"),
@@ -173,11 +176,11 @@ fn model_file<'a>(
     Ok(ModelFile { model: header, graph, weights: arrays })
 }
 
-fn check_head(kind: &WeightKind, logits: bool) -> Result<(), IoError> {
+fn check_head(kind: &WeightKind, logits: bool) -> Result<(), OnnxError> {
     match kind {
-        WeightKind::Fcmae { .. } if logits => Err(IoError::NoLogits { what: "an autoencoder" }),
+        WeightKind::Fcmae { .. } if logits => Err(OnnxError::NoLogits { what: "an autoencoder" }),
         WeightKind::Classifier { model } if logits && model.classes == 0 => {
-            Err(IoError::NoLogits { what: "an encoder without a head" })
+            Err(OnnxError::NoLogits { what: "an encoder without a head" })
         }
         _ => Ok(()),
     }
@@ -201,40 +204,27 @@ fn check_options(
 }
 
 /// In front of the names of the backbone.
-fn prefix(kind: &WeightKind) -> &'static str {
+pub(crate) fn prefix(kind: &WeightKind) -> &'static str {
     match kind {
         WeightKind::Classifier { .. } => "",
-        WeightKind::Fcmae { .. } => ENCODER,
+        WeightKind::Fcmae { .. } => ENCODER_PREFIX,
     }
 }
 
 /// The tensors that are needed, in the order of the model, if they and those beside them fit it. An autoencoder's
 /// decoder is not looked at.
-fn arrays<'a>(
-    weights: &'a WeightFile,
-    prefix: &str,
-    model: &ModelConfig,
-    logits: bool,
-) -> Result<Vec<&'a NamedArray>, IoError> {
-    let mut needed = shapes::backbone(prefix, model);
-    let mut head: Vec<Shaped> = Vec::new();
-    if prefix.is_empty() {
-        head.extend(shapes::final_norm(model));
-    }
-    if model.classes > 0 {
-        head.extend(shapes::head(model));
-    }
+fn arrays<'a>(weights: &'a WeightFile, prefix: &str, logits: bool) -> Result<Vec<&'a NamedArray>, IoError> {
+    let mut shapes = official_shapes(&weights.metadata.kind);
+    shapes.retain(|(name, _)| name.starts_with(prefix));
     let found: BTreeMap<&str, &[usize]> = (weights.arrays.iter())
         .filter(|(name, _)| name.starts_with(prefix))
         .map(|(name, array)| (name.as_str(), array.shape.as_slice()))
         .collect();
-    let known = [needed.clone(), head.clone()].concat();
-    let may_be_absent: &[&str] = if logits { &[] } else { &["norm.", "head."] };
-    check_shapes(&known, &found, may_be_absent)?;
-    if logits {
-        needed = known;
-    }
-    let arrays: Vec<&NamedArray> = needed.iter().filter_map(|(name, _)| weights.arrays.get(name)).collect();
-    arrays.iter().try_for_each(|array| array.check_length())?;
+    let unneeded: &[&str] = if logits { &[] } else { &AFTER_BACKBONE };
+    check_shapes(&shapes, &found, unneeded)?;
+    let is_needed = |name: &str| !unneeded.iter().any(|prefix| name.starts_with(prefix));
+    let needed = shapes.iter().filter(|(name, _)| is_needed(name));
+    let arrays: Vec<&NamedArray> = needed.filter_map(|(name, _)| weights.arrays.get(name)).collect();
+    arrays.iter().try_for_each(|array| array.check())?;
     Ok(arrays)
 }
