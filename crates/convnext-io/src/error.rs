@@ -105,6 +105,17 @@ pub enum IoError {
         /// What is wrong with it.
         why: String,
     },
+    /// A description beside the weights that makes no sense.
+    #[error(
+        "{} does not describe a model: {why}; give the weights by their path to do without it",
+        path.display()
+    )]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A zip archive, or a record in it, that contradicts itself.
     #[error("the archive {} is damaged ({why}); copy the file again", path.display())]
     CorruptArchive {
@@ -296,18 +307,6 @@ pub enum IoError {
         name: String,
         /// What is wrong with it.
         why: String,
-    },
-    /// Logits are asked of weights without a head.
-    #[error("{what} puts out no logits; export its feature maps, or fine-tune it first")]
-    NoLogits {
-        /// What the weights are.
-        what: &'static str,
-    },
-    /// The options of an export do not fit the model.
-    #[error("the model cannot be exported: {source}")]
-    CannotExport {
-        /// Which value is wrong.
-        source: ConfigError,
     },
     /// The arrays are not those that the model needs.
     #[error(

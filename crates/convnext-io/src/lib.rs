@@ -6,10 +6,9 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
+//! - [`PackageConfig`]: what timm and transformers say about weights in the files beside them;
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
-//! - [`write_onnx`]: the network for other runtimes;
-//! - [`check_names`]: do the arrays of a file fit a model, by name and shape?
-//! - [`hub`]: weights from the Hugging Face hub.
+//! - [`official_shapes`]: the tensors of a model by name and shape; [`check_names`]: are those of a file these?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
@@ -18,10 +17,9 @@ mod class_names;
 mod convert;
 mod error;
 mod foreign;
-pub mod hub;
 mod naming;
-mod onnx;
 mod open_file;
+mod package_config;
 mod replace_file;
 mod safetensors_file;
 mod shapes;
@@ -40,11 +38,12 @@ pub use convert::write_converted;
 pub use error::{IoError, Misshapen};
 pub use foreign::Origin;
 pub use naming::Naming;
-pub use onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
+pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
+pub use shapes::{ENCODER_PREFIX, official_shapes};
 pub use shards::files_of;
-pub use strict::check_names;
+pub use strict::{check_names, check_shapes};
 pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};
 pub use weight_file::{
     CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,

@@ -1,6 +1,6 @@
 //! What the same tensor is called in the official code, in timm and in Hugging Face's transformers (facts B1, B4, B5).
 
-use crate::shapes::ENCODER;
+use crate::shapes::ENCODER_PREFIX;
 
 /// A convention of names. Those of this program are the official ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,7 +66,7 @@ impl Naming {
 
 /// The official name of a backbone's tensor without what stands in front of it in an autoencoder.
 pub(crate) fn without_encoder(name: &str) -> &str {
-    name.strip_prefix(ENCODER).unwrap_or(name)
+    name.strip_prefix(ENCODER_PREFIX).unwrap_or(name)
 }
 
 fn translate(name: &str, from: usize, to: usize) -> Option<String> {

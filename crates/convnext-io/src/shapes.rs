@@ -2,13 +2,37 @@
 //!
 //! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`.
 
-use convnext_core::{DecoderConfig, FcmaeConfig, ModelConfig};
+use convnext_core::{DecoderConfig, FcmaeConfig, ModelConfig, WeightKind};
 
 /// A name with its shape.
 pub(crate) type Shaped = (String, Vec<usize>);
 
-/// In front of the names of an autoencoder's encoder.
-pub(crate) const ENCODER: &str = "encoder.";
+/// What the names of an autoencoder's encoder begin with.
+pub const ENCODER_PREFIX: &str = "encoder.";
+
+/// All tensors of a model, in its order, by the names and with the shapes of the official PyTorch code (facts B1, B2),
+/// under which [`crate::read_weights`] gives tensors of any origin.
+///
+/// A classifier has its backbone, the final norm and, with classes, the head; an autoencoder has its encoder behind
+/// [`ENCODER_PREFIX`], what stands around the decoder, and the decoder. Files of encoders alone may lack the norm.
+pub fn official_shapes(kind: &WeightKind) -> Vec<(String, Vec<usize>)> {
+    match kind {
+        WeightKind::Classifier { model } => {
+            let mut shapes = backbone("", model);
+            shapes.extend(final_norm(model));
+            if model.classes > 0 {
+                shapes.extend(head(model));
+            }
+            shapes
+        }
+        WeightKind::Fcmae { fcmae, .. } => {
+            let mut shapes = backbone(ENCODER_PREFIX, &fcmae.encoder);
+            shapes.extend(decoder_ends(fcmae, fcmae.values_per_patch()));
+            shapes.extend(decoder_blocks(&fcmae.decoder));
+            shapes
+        }
+    }
+}
 
 /// All tensors of the stem, the downsampling layers and the blocks.
 pub(crate) fn backbone(prefix: &str, model: &ModelConfig) -> Vec<Shaped> {

@@ -20,8 +20,11 @@ pub fn check_names(
     check_shapes(expected, &shapes, may_be_absent)
 }
 
-/// As [`check_names`], before any array was read.
-pub(crate) fn check_shapes(
+/// As [`check_names`], for tensors of which names and shapes are known: before any was read, or for some of a file.
+///
+/// # Errors
+/// [`IoError::Mismatch`] with every difference.
+pub fn check_shapes(
     expected: &[(String, Vec<usize>)],
     found: &BTreeMap<&str, &[usize]>,
     may_be_absent: &[&str],

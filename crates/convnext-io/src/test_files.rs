@@ -8,8 +8,7 @@ use convnext_core::{ModelConfig, WeightKind, find_model};
 use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
-use crate::shapes::{self, ENCODER};
-use crate::{ElementType, NamedArray};
+use crate::{ElementType, NamedArray, official_shapes};
 
 /// The smallest model there can be.
 pub(crate) fn speck() -> ModelConfig {
@@ -26,23 +25,12 @@ pub(crate) fn speck() -> ModelConfig {
 
 /// All tensors of a model, in half precision.
 pub(crate) fn arrays_of(kind: &WeightKind) -> Vec<NamedArray> {
-    let shapes = match kind {
-        WeightKind::Classifier { model } => {
-            let head = if model.classes > 0 { shapes::head(model).to_vec() } else { vec![] };
-            [shapes::backbone("", model), shapes::final_norm(model).into(), head].concat()
-        }
-        WeightKind::Fcmae { fcmae, .. } => {
-            let ends = shapes::decoder_ends(fcmae, fcmae.values_per_patch());
-            let blocks = shapes::decoder_blocks(&fcmae.decoder);
-            [shapes::backbone(ENCODER, &fcmae.encoder), ends.into(), blocks].concat()
-        }
-    };
     let mut random = random_numbers(1);
     let array = |(name, shape): (String, Vec<usize>)| {
         let bytes = (0..2 * shape.iter().product::<usize>()).map(|_| random(256) as u8).collect();
         NamedArray { name, element_type: ElementType::F16, shape, bytes }
     };
-    shapes.into_iter().map(array).collect()
+    official_shapes(kind).into_iter().map(array).collect()
 }
 
 pub(crate) fn by_name(arrays: Vec<NamedArray>) -> BTreeMap<String, NamedArray> {

@@ -22,12 +22,14 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
     Row { name, uses, tests_also_use: &[] }
 }
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     row("convnext-core", &[]),
     row("convnext-kernels", &[]),
     row("convnext-nn", &["convnext-core", "convnext-kernels"]),
     row("convnext-data", &["convnext-core"]),
     row("convnext-io", &["convnext-core"]),
+    row("convnext-hub", &["convnext-core", "convnext-io"]),
+    row("convnext-onnx", &["convnext-core", "convnext-io"]),
     row("convnext-train", &["convnext-core", "convnext-nn", "convnext-data", "convnext-io"]),
     row(
         "convnext",
@@ -37,6 +39,8 @@ const ROWS: [Row; 7] = [
             "convnext-nn",
             "convnext-data",
             "convnext-io",
+            "convnext-hub",
+            "convnext-onnx",
             "convnext-train",
         ],
     ),

@@ -5,9 +5,8 @@ use convnext_core::{
 };
 
 use super::*;
-use crate::hub::HubConfig;
 use crate::test_files::{arrays_of, by_name, speck};
-use crate::{read_header, read_weights, shapes};
+use crate::{PackageConfig, read_header, read_weights, shapes};
 
 const CONVENTIONS: [Naming; 3] = [Naming::Official, Naming::Timm, Naming::HuggingFace];
 
@@ -99,7 +98,7 @@ fn of_an_autoencoder_the_encoder_is_written() {
             Naming::Official => assert_eq!(norm, [None, None]),
             _ => assert_eq!(norm.map(|array| array.unwrap().to_f32().unwrap()), [vec![1.0], vec![0.0]]),
         }
-        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER));
+        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER_PREFIX));
         let expected: Vec<_> = encoder.map(|(name, array)| (without_encoder(name), &array.bytes)).collect();
         let found: Vec<_> = read.arrays.iter().map(|(name, array)| (name.as_str(), &array.bytes)).collect();
         assert_eq!(found, expected);
@@ -172,7 +171,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
             for naming in [Naming::Timm, Naming::HuggingFace] {
                 let out = folder.path().join(format!("{naming:?}-{number}-{image_size}-{crop:?}"));
                 let written = write_converted(&out, &original, naming).unwrap();
-                let config = HubConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
+                let config = PackageConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
                 assert_eq!(config.remarks, Vec::<String>::new());
                 let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
                 // A share of the size comes back as pixels.

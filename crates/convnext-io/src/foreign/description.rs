@@ -4,7 +4,7 @@ use std::path::Path;
 
 use convnext_core::{IMAGENET_1K_CLASSES, Preprocessing, WeightMetadata, imagenet_1k_classes};
 
-use crate::hub::{HubConfig, HubError};
+use crate::{IoError, PackageConfig};
 
 /// Beside weights of timm and transformers.
 const CONFIG: &str = "config.json";
@@ -53,15 +53,15 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
 /// What becomes of a configuration that does not fit.
 const NOT_USED: &str = "it is not used";
 
-fn beside(path: &Path) -> Option<Result<HubConfig, HubError>> {
+fn beside(path: &Path) -> Option<Result<PackageConfig, IoError>> {
     let [config, preprocessor] = [CONFIG, PREPROCESSOR].map(|name| path.with_file_name(name));
     config
         .is_file()
-        .then(|| HubConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())))
+        .then(|| PackageConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())))
 }
 
 /// The reason when the configuration is of another model. Of an encoder alone it may tell the classes of its head.
-fn with_stated(metadata: &WeightMetadata, stated: &HubConfig) -> Result<WeightMetadata, String> {
+fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<WeightMetadata, String> {
     let classes = metadata.kind.backbone().classes;
     if let Some(stated) = stated.classes.filter(|&stated| stated != classes && classes > 0) {
         return Err(format!("it states {stated} classes, but the weights have {classes}"));

@@ -10,7 +10,7 @@ use convnext_core::{
 
 use super::bad_tensor;
 use crate::IoError;
-use crate::shapes::{self, ENCODER};
+use crate::shapes::{self, ENCODER_PREFIX};
 use crate::strict::check_shapes;
 
 /// The name of a model that is no row of the table.
@@ -24,7 +24,7 @@ const CUSTOM: &str = "custom";
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
 pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Result<WeightMetadata, IoError> {
     let found = Found { path, shapes };
-    let (kind, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER)) {
+    let (kind, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER_PREFIX)) {
         found.autoencoder()?
     } else {
         found.classifier()?
@@ -70,7 +70,7 @@ impl Found<'_> {
     }
 
     fn autoencoder(&self) -> Result<KindAndShapes, IoError> {
-        let encoder = self.backbone(ENCODER)?;
+        let encoder = self.backbone(ENCODER_PREFIX)?;
         let [width, ..] = self.axes::<4>("proj.weight")?;
         let decoder = DecoderConfig {
             depth: self.count_blocks("decoder")?,
@@ -80,7 +80,7 @@ impl Found<'_> {
         };
         let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
-        let mut expected = shapes::backbone(ENCODER, &fcmae.encoder);
+        let mut expected = shapes::backbone(ENCODER_PREFIX, &fcmae.encoder);
         expected.extend(shapes::decoder_ends(&fcmae, values));
         expected.extend(shapes::decoder_blocks(&fcmae.decoder));
         Ok((WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() }, expected))

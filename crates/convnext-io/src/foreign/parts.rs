@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dialect::Dialect;
 use super::locate::{Candidate, under};
-use crate::shapes::ENCODER;
+use crate::shapes::ENCODER_PREFIX;
 
 /// What an autoencoder has beside its encoder.
 const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];
@@ -33,7 +33,7 @@ impl<'n> Parts<'n> {
         let decoder: Vec<(&str, &str)> = match outer {
             Some(outer)
                 if *dialect == Dialect::Official
-                    && prefix[outer.len()..] == *ENCODER
+                    && prefix[outer.len()..] == *ENCODER_PREFIX
                     && OF_AUTOENCODER
                         .iter()
                         .any(|part| names.contains(format!("{outer}{part}").as_str())) =>
@@ -42,7 +42,7 @@ impl<'n> Parts<'n> {
             }
             _ => Vec::new(),
         };
-        let in_front = if decoder.is_empty() { "" } else { ENCODER };
+        let in_front = if decoder.is_empty() { "" } else { ENCODER_PREFIX };
         let mut parts = Self::default();
         let mut head = Vec::new();
         let mut is_plain_head = true;

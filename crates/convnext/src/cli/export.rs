@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use convnext::io::{OnnxBatch, OnnxOptions, OnnxOutput, read_weights, write_onnx};
+use convnext::io::read_weights;
+use convnext::onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 
 use super::output::print_text;
 use super::values;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use convnext::core::{Cost, Family, MODELS, ModelSize};
-use convnext::io::hub::{RELEASED, Released};
+use convnext::hub::{RELEASED, Released};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};

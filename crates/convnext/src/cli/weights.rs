@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use convnext::hub::{Fetched, HubError, HubModel, HubSettings, WeightSource, fetch};
 use convnext::io::find_weights;
-use convnext::io::hub::{Fetched, HubError, HubModel, HubSettings, WeightSource, fetch};
 
 use super::progress::byte_bar;
 

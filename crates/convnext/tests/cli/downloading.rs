@@ -1,4 +1,4 @@
-//! Weights by name: a hub on this machine answers. Its every misbehaviour is tested in `convnext-io`.
+//! Weights by name: a hub on this machine answers. Its every misbehaviour is tested in `convnext-hub`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! `convnext export`. What the files compute is tested in `convnext-io`.
+//! `convnext export`. What the files compute is tested in `convnext-onnx`.
 
 use predicates::str::contains;
 

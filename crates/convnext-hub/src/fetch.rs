@@ -1,0 +1,205 @@
+//! From the name of a model to its files in the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use convnext_io::{IoError, PackageConfig};
+
+use crate::cache::RepositoryCache;
+use crate::client::{Backoff, Client, Remote};
+use crate::download::Download;
+use crate::source::is_commit;
+use crate::{HubError, HubModel, HubSettings, RELEASED};
+
+/// Files of a repository that may hold its weights, the best first. Their content tells the format.
+pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// What describes the weights, by timm or transformers.
+const CONFIG_FILE: &str = "config.json";
+
+/// What describes the pictures, by transformers.
+const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
+
+/// A model of the hub that is on this machine.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// The file of the weights, in the cache.
+    pub weights: PathBuf,
+    /// The commit that it is from.
+    pub commit: String,
+    /// `config.json` beside it, if the repository has one.
+    pub config_file: Option<PathBuf>,
+    /// What that says; `None` without it, when it makes no sense, or when offline and it is not in the cache.
+    pub config: Option<PackageConfig>,
+    /// `true` if the weights were downloaded by this call: the time to show the licence.
+    pub downloaded: bool,
+    /// The licence of the weights: that of [`RELEASED`], else what the repository says.
+    pub licence: Option<String>,
+}
+
+/// Brings the weights of a model and their description into the cache, and says where they are.
+///
+/// The hub is asked which commit the revision means, and only what is not in the cache yet is downloaded. Without
+/// an answer of the hub, the commit that it meant last is taken, if it is in the cache. An interrupted download goes
+/// on where it stopped, in this call or the next. `progress` gets the bytes of the weights that are there and those
+/// of the whole file, which are 0 if the server does not tell.
+///
+/// # Errors
+/// Every [`HubError`] but those for names and settings; each says what to do.
+pub fn fetch(
+    model: &HubModel,
+    settings: &HubSettings,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Fetched, HubError> {
+    let visit = Visit {
+        model,
+        settings,
+        client: Client::new(settings),
+        cache: RepositoryCache::new(&settings.cache, model.repository()),
+    };
+    let Weights { path: weights, commit, downloaded, online } = visit.weights(progress)?;
+    let config_file = visit.description(&commit, CONFIG_FILE, online)?;
+    let config = match &config_file {
+        Some(file) => visit.config(&commit, file, online)?,
+        None => None,
+    };
+    let released = RELEASED.iter().find(|released| released.repository == model.repository());
+    let stated = config.as_ref().and_then(|config| config.licence.clone());
+    let licence = released.map(|released| released.licence.to_owned()).or(stated);
+    Ok(Fetched { weights, commit, config_file, config, downloaded, licence })
+}
+
+/// Everything for one call of [`fetch`].
+struct Visit<'a> {
+    model: &'a HubModel,
+    settings: &'a HubSettings,
+    client: Client<'a>,
+    cache: RepositoryCache<'a>,
+}
+
+struct Weights {
+    path: PathBuf,
+    commit: String,
+    downloaded: bool,
+    /// `false` if the hub does not answer or must not be asked.
+    online: bool,
+}
+
+impl Visit<'_> {
+    fn weights(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Weights, HubError> {
+        let cached = self.cached_weights();
+        if self.settings.offline {
+            return cached.ok_or_else(|| HubError::NotCached {
+                model: self.model.clone(),
+                cache: self.settings.cache.clone(),
+            });
+        }
+        let found = match cached {
+            // A commit never changes.
+            Some(cached) if is_commit(self.model.revision()) => {
+                return Ok(Weights { online: true, ..cached });
+            }
+            Some(cached) => match self.locate_weights() {
+                Err(error) if error.may_pass() || matches!(error, HubError::Unreachable { .. }) => {
+                    return Ok(cached);
+                }
+                found => found?,
+            },
+            None => self.patiently(|| self.locate_weights())?,
+        };
+        let (file, remote) = found.ok_or_else(|| HubError::NoWeights { model: self.model.clone() })?;
+        let (path, downloaded) = self.obtain(file, &remote, progress)?;
+        self.cache.note_commit(self.model.revision(), &remote.commit);
+        Ok(Weights { path, commit: remote.commit, downloaded, online: true })
+    }
+
+    /// The weights of the commit that the revision meant last.
+    fn cached_weights(&self) -> Option<Weights> {
+        let commit = self.cache.commit_of(self.model.revision())?;
+        let path = WEIGHT_FILES.iter().find_map(|file| self.cache.find(&commit, file))?;
+        Some(Weights { path, commit, downloaded: false, online: false })
+    }
+
+    fn locate_weights(&self) -> Result<Option<(&'static str, Remote)>, HubError> {
+        for file in WEIGHT_FILES {
+            if let Some(remote) = self.client.locate(self.model, self.model.revision(), file)? {
+                return Ok(Some((file, remote)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A small file beside the weights, if the repository has it.
+    fn description(&self, commit: &str, file: &str, online: bool) -> Result<Option<PathBuf>, HubError> {
+        if let Some(path) = self.cache.find(commit, file) {
+            return Ok(Some(path));
+        }
+        if !online || self.cache.lacks(commit, file) {
+            return Ok(None);
+        }
+        let Some(remote) = self.patiently(|| self.client.locate(self.model, commit, file))? else {
+            self.cache.note_absence(commit, file);
+            return Ok(None);
+        };
+        // As asked for: a commit means itself.
+        let remote = Remote { commit: commit.to_owned(), ..remote };
+        self.obtain(file, &remote, &mut |_, _| ()).map(|(path, _)| Some(path))
+    }
+
+    fn config(&self, commit: &str, file: &Path, online: bool) -> Result<Option<PackageConfig>, HubError> {
+        let config = read_config(file, None)?;
+        if config.as_ref().is_none_or(|config| config.mean.is_some()) {
+            return Ok(config);
+        }
+        // timm says everything in one file, transformers in two.
+        match self.description(commit, PREPROCESSOR_FILE, online)? {
+            Some(preprocessor) => read_config(file, Some(&preprocessor)),
+            None => Ok(config),
+        }
+    }
+
+    /// Downloads a file unless it is here; `true` if it was downloaded.
+    fn obtain(
+        &self,
+        file: &str,
+        remote: &Remote,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(PathBuf, bool), HubError> {
+        if let Some(path) = self.cache.find(&remote.commit, file) {
+            return Ok((path, false));
+        }
+        self.cache.prepare()?;
+        let _lock = self.cache.lock(&remote.checksum)?;
+        // Another process may have been faster, or another commit may hold the same content.
+        let blob = self.cache.blob(&remote.checksum);
+        let missing = !blob.is_file();
+        if missing {
+            let place = self.cache.unfinished(&remote.checksum);
+            let download = Download { client: &self.client, model: self.model, file, remote, place: &place };
+            download.run(progress)?;
+            fs::rename(&place, &blob).map_err(HubError::cache(&blob))?;
+        }
+        Ok((self.cache.link(&remote.commit, file, &remote.checksum)?, missing))
+    }
+
+    /// Asks again while the hub answers that it has trouble.
+    fn patiently<T>(&self, ask: impl Fn() -> Result<T, HubError>) -> Result<T, HubError> {
+        let mut backoff = Backoff::new(self.settings.patience);
+        loop {
+            match ask() {
+                Err(error) if error.may_pass() => backoff.wait(error)?,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// `None` for a description that cannot be understood, which keeps nobody from the weights.
+fn read_config(file: &Path, preprocessor: Option<&Path>) -> Result<Option<PackageConfig>, HubError> {
+    match PackageConfig::read(file, preprocessor) {
+        Ok(config) => Ok(Some(config)),
+        Err(IoError::Read { path, source }) => Err(HubError::cache(path)(source)),
+        Err(_) => Ok(None),
+    }
+}

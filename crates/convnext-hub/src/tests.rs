@@ -1,0 +1,189 @@
+//! Tests of `fetch` against a server that behaves like the hub.
+
+#[cfg(unix)]
+mod python;
+mod servers;
+mod transfers;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::test_server::{COMMIT, Fault, SIGNATURE, TOKEN, TestHub, model, sha256};
+use crate::{Fetched, HubError, HubModel, HubSettings, fetch};
+
+const WEIGHTS: &str = "model.safetensors";
+const CONFIG: &[u8] = br#"{"pretrained_cfg": {"input_size": [3, 64, 64], "mean": [0.5, 0.5, 0.5]}}"#;
+
+/// Larger than what lies in the buffers of a connection.
+fn content() -> Vec<u8> {
+    (0..3_000_000_u32).map(|index| (index ^ (index >> 9)) as u8).collect()
+}
+
+fn hub() -> TestHub {
+    TestHub::start().with_file(WEIGHTS, &content()).with_file("config.json", CONFIG)
+}
+
+fn quietly(model: &HubModel, settings: &HubSettings) -> Result<Fetched, HubError> {
+    fetch(model, settings, &mut |_, _| ())
+}
+
+fn blobs(cache: &Path) -> PathBuf {
+    cache.join("models--me--net/blobs")
+}
+
+fn unfinished(cache: &Path) -> PathBuf {
+    blobs(cache).join(format!("{}.incomplete", sha256(&content())))
+}
+
+/// The error as its words, which must never tell a secret.
+fn words(error: &HubError) -> String {
+    let words = format!("{error} {error:?}");
+    assert!(!words.contains(TOKEN) && !words.contains(SIGNATURE), "{words}");
+    error.to_string()
+}
+
+/// A hub and an empty cache.
+fn start() -> (TestHub, TempDir) {
+    (hub(), tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn weights_and_their_description_come_into_the_cache() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    let mut steps = vec![];
+    let fetched = fetch(&model("me/net"), &settings, &mut |done, total| steps.push((done, total))).unwrap();
+    let size = content().len() as u64;
+    assert_eq!(fs::read(&fetched.weights).unwrap(), content());
+    assert_eq!(fetched.commit, COMMIT);
+    assert!(fetched.downloaded);
+    assert_eq!(fetched.config.unwrap().image_size, Some(64));
+    assert_eq!(fs::read(fetched.config_file.unwrap()).unwrap(), CONFIG);
+    assert_eq!((steps[0], *steps.last().unwrap()), ((0, size), (size, size)));
+    assert!(steps.is_sorted(), "progress goes back");
+
+    let again = quietly(&model("me/net"), &settings).unwrap();
+    assert!(!again.downloaded);
+    assert_eq!(again.weights, fetched.weights);
+    assert_eq!(hub.ranges().len(), 1, "downloaded twice");
+}
+
+#[test]
+fn released_checkpoints_bring_their_licence() {
+    let (hub, cache) = start();
+    let fetched = quietly(&model("timm/convnextv2_atto.fcmae"), &hub.settings(cache.path())).unwrap();
+    assert_eq!(fetched.licence.as_deref(), Some("CC BY-NC 4.0"));
+    let unknown = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
+    assert_eq!(unknown.licence, None);
+    let stated = TestHub::start()
+        .with_file(WEIGHTS, b"weights")
+        .with_file("config.json", br#"{"pretrained_cfg": {"license": "mit"}}"#);
+    let other = quietly(&model("me/other"), &stated.settings(cache.path())).unwrap();
+    assert_eq!(other.licence.as_deref(), Some("mit"));
+}
+
+#[test]
+fn pytorch_files_are_the_second_choice() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = TestHub::start().with_file("pytorch_model.bin", b"weights");
+    let fetched = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
+    assert!(fetched.weights.ends_with("pytorch_model.bin"));
+    assert_eq!((fetched.config, fetched.config_file), (None, None));
+}
+
+#[test]
+fn an_absent_description_is_remembered() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = TestHub::start().with_file(WEIGHTS, b"weights");
+    for _ in 0..2 {
+        quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
+    }
+    let asked = hub.requests().iter().filter(|request| request.path.ends_with("config.json")).count();
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn transformers_repositories_have_two_descriptions() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = TestHub::start()
+        .with_file(WEIGHTS, b"weights")
+        .with_file("config.json", br#"{"image_size": 224}"#)
+        .with_file("preprocessor_config.json", br#"{"size": 64, "image_mean": [0.5]}"#);
+    let config = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap().config.unwrap();
+    assert_eq!((config.image_size, config.mean), (Some(64), Some(vec![0.5])));
+}
+
+#[test]
+fn without_the_hub_the_cache_is_used() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    let fetched = quietly(&model("me/net"), &settings).unwrap();
+    let asked = hub.requests().len();
+    let expected = Fetched { downloaded: false, ..fetched };
+
+    let offline = HubSettings { offline: true, ..settings.clone() };
+    assert_eq!(quietly(&model("me/net"), &offline).unwrap(), expected);
+    let commit = HubModel::new("me/net", Some(COMMIT)).unwrap();
+    assert_eq!(quietly(&commit, &settings).unwrap(), expected);
+    assert_eq!(hub.requests().len(), asked, "somebody was asked");
+
+    hub.spoil_answers(&[Fault::Status(500)]);
+    assert_eq!(quietly(&model("me/net"), &settings).unwrap(), expected);
+    let nowhere = HubSettings { endpoint: "http://127.0.0.1:1".into(), ..settings };
+    assert_eq!(quietly(&model("me/net"), &nowhere).unwrap(), expected);
+}
+
+#[test]
+fn offline_and_unknown_says_how_to_get_it() {
+    let (hub, cache) = start();
+    let offline = HubSettings { offline: true, ..hub.settings(cache.path()) };
+    let error = quietly(&model("me/net"), &offline).unwrap_err();
+    assert!(words(&error).contains("unset HF_HUB_OFFLINE"), "{error}");
+    assert!(hub.requests().is_empty());
+}
+
+#[test]
+fn a_branch_that_moved_is_followed() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    let old = quietly(&model("me/net"), &settings).unwrap();
+    let commit = "2".repeat(40);
+    hub.commit(&commit, WEIGHTS, b"newer");
+    let new = quietly(&model("me/net"), &settings).unwrap();
+    assert_eq!((new.commit.as_str(), new.downloaded), (commit.as_str(), true));
+    assert_eq!(fs::read(new.weights).unwrap(), b"newer");
+    assert_eq!(fs::read(old.weights).unwrap(), content());
+    let offline = HubSettings { offline: true, ..settings };
+    assert_eq!(quietly(&model("me/net"), &offline).unwrap().commit, commit);
+}
+
+#[test]
+fn revisions_may_have_slashes() {
+    let (hub, cache) = start();
+    let model = HubModel::new("me/net", Some("refs/pr/1")).unwrap();
+    quietly(&model, &hub.settings(cache.path())).unwrap();
+    let note = cache.path().join("models--me--net/refs/refs/pr/1");
+    assert_eq!(fs::read_to_string(note).unwrap(), COMMIT);
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_told_by_its_path() {
+    let (hub, cache) = start();
+    fs::write(cache.path().join("models--me--net"), "a file").unwrap();
+    let error = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap_err();
+    assert!(words(&error).contains("models--me--net"), "{error}");
+    assert!(words(&error).contains("HF_HUB_CACHE"), "{error}");
+}
+
+#[test]
+fn a_link_whose_content_was_removed_is_made_anew() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    quietly(&model("me/net"), &settings).unwrap();
+    fs::remove_file(blobs(cache.path()).join(sha256(&content()))).unwrap();
+    let fetched = quietly(&model("me/net"), &settings).unwrap();
+    assert!(fetched.downloaded);
+    assert_eq!(fs::read(fetched.weights).unwrap(), content());
+}

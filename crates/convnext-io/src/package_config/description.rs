@@ -1,0 +1,90 @@
+//! `config.json`, of timm or transformers.
+
+use convnext_core::{ClassNames, Interpolation};
+use serde::Deserialize;
+
+use super::computation::Computation;
+use super::{Labels, Numbers, PackageConfig, PackageCrop, Size};
+
+/// `config.json`, of either program.
+#[derive(Deserialize)]
+pub(super) struct Description {
+    // timm's, with what it says about the weights either nested or, as in old files, beside the rest.
+    pretrained_cfg: Option<TimmConfig>,
+    #[serde(flatten)]
+    plain: TimmConfig,
+    #[serde(flatten)]
+    computation: Computation,
+    // Those of transformers.
+    image_size: Option<Size>,
+    id2label: Option<Labels>,
+}
+
+/// timm's `pretrained_cfg`.
+#[derive(Default, Deserialize)]
+struct TimmConfig {
+    /// Channels, height, width.
+    input_size: Option<[usize; 3]>,
+    crop_pct: Option<f64>,
+    crop_mode: Option<String>,
+    interpolation: Option<String>,
+    mean: Option<Numbers>,
+    std: Option<Numbers>,
+    num_classes: Option<usize>,
+    label_names: Option<Labels>,
+    license: Option<String>,
+}
+
+impl Description {
+    /// `None` for images that are no squares.
+    pub(super) fn into_config(self) -> Option<PackageConfig> {
+        let Self { pretrained_cfg, plain, computation, image_size, id2label } = self;
+        let timm = pretrained_cfg.unwrap_or_default();
+        let input =
+            timm.input_size.or(plain.input_size).map(|[_, height, width]| Size::Sides([height, width]));
+        let mut remarks = computation.remarks();
+        let mode = timm.crop_mode.or(plain.crop_mode);
+        let crop = crop(mode.as_deref(), timm.crop_pct.or(plain.crop_pct), &mut remarks);
+        let filter = timm.interpolation.or(plain.interpolation);
+        let interpolation = filter.and_then(|name| interpolation(&name, &mut remarks));
+        let labels = plain.label_names.or(timm.label_names).or(id2label).and_then(Labels::in_order);
+        let classes = plain.num_classes.or(timm.num_classes);
+        Some(PackageConfig {
+            image_size: input.or(image_size).map(|size| size.side().ok_or(())).transpose().ok()?,
+            crop,
+            mean: timm.mean.or(plain.mean).map(Numbers::into_list),
+            std: timm.std.or(plain.std).map(Numbers::into_list),
+            interpolation,
+            classes: classes.or(labels.as_ref().map(Vec::len)),
+            class_names: labels.map(ClassNames),
+            licence: timm.license.or(plain.license),
+            remarks,
+        })
+    }
+}
+
+/// timm's modes (`create_transform`): cutting out the centre, warping, and filling up to a square.
+fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Option<PackageCrop> {
+    match mode {
+        None | Some("center") => share.map(PackageCrop::Centre),
+        Some("squash") => {
+            if let Some(share) = share.filter(|&share| share != 1.0) {
+                remarks
+                    .push(format!("crop_pct is {share} with crop_mode squash: the whole picture is warped"));
+            }
+            Some(PackageCrop::Whole)
+        }
+        Some(other) => {
+            remarks.push(format!("crop_mode {other} is not known here: the centre is cut out"));
+            share.map(PackageCrop::Centre)
+        }
+    }
+}
+
+fn interpolation(name: &str, remarks: &mut Vec<String>) -> Option<Interpolation> {
+    let found = Interpolation::PILLOW.into_iter().find(|filter| filter.name() == name);
+    if found.is_none() {
+        remarks.push(format!("interpolation {name} is not known here: pictures are resized bicubic"));
+    }
+    found
+}

@@ -1,0 +1,26 @@
+//! What cannot be exported, and what to do about it.
+
+use convnext_core::ConfigError;
+use convnext_io::IoError;
+use thiserror::Error;
+
+/// Weights that cannot be written as ONNX.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// Logits are asked of weights without a head.
+    #[error("{what} puts out no logits; export its feature maps, or fine-tune it first")]
+    NoLogits {
+        /// What the weights are.
+        what: &'static str,
+    },
+    /// The options of an export do not fit the model.
+    #[error("the model cannot be exported: {source}")]
+    CannotExport {
+        /// Which value is wrong.
+        source: ConfigError,
+    },
+    /// The tensors are not those of the model, or the file cannot be written.
+    #[error(transparent)]
+    Io(#[from] IoError),
+}

@@ -1,0 +1,230 @@
+//! From weights to a file: what is asked for, what is refused, and the header.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use convnext_core::{ConfigError, STAGES, WeightKind, WeightMetadata};
+use convnext_io::{
+    ArraySource, ENCODER_PREFIX, IoError, NamedArray, WeightFile, check_shapes, official_shapes,
+};
+
+use crate::file::ModelFile;
+use crate::messages::{Dimension, Model, OperatorSet, ValueInfo};
+use crate::{OnnxError, network, properties};
+
+/// End of the name of the second file, which holds the weights of a model that is too large for one.
+const DATA_SUFFIX: &str = ".data";
+
+/// The version of the operators: the first with LayerNormalization, and of the format that came with it (ONNX 1.12).
+const OPERATOR_SET: i64 = 17;
+const IR_VERSION: i64 = 8;
+
+/// Most bytes of a file with the weights in it. Protocol buffers end at 2 GiB; this leaves room for what runtimes add.
+const LARGEST_FILE: u64 = 2_000_000_000;
+
+/// What the names of the tensors after the backbone begin with.
+const AFTER_BACKBONE: [&str; 2] = ["norm.", "head."];
+
+/// Most images of a fixed batch.
+const LARGEST_BATCH: usize = 1_000_000;
+
+/// What an ONNX file shall take and give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnnxOptions {
+    /// Side of the square images, in pixels. Need not be the one that the weights were trained with.
+    pub image_size: usize,
+    /// How many images at once.
+    pub batch: OnnxBatch,
+    /// What comes out.
+    pub output: OnnxOutput,
+}
+
+impl OnnxOptions {
+    /// The image size of the weights, any number of images, and logits if there is a head.
+    pub fn of(metadata: &WeightMetadata) -> Self {
+        let has_head = matches!(&metadata.kind, WeightKind::Classifier { model } if model.classes > 0);
+        Self {
+            image_size: metadata.preprocessing.image_size,
+            batch: OnnxBatch::Dynamic,
+            output: if has_head { OnnxOutput::Logits } else { OnnxOutput::Features },
+        }
+    }
+}
+
+/// How many images an ONNX file takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnnxBatch {
+    /// Any number.
+    Dynamic,
+    /// This many, from 1 to 1,000,000.
+    Fixed(usize),
+}
+
+/// What an ONNX file puts out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnnxOutput {
+    /// `logits` `[batch, classes]`.
+    Logits,
+    /// `stage1` to `stage4` `[batch, C_i, H_i, W_i]`: what each stage puts out, without a norm, as detection and
+    /// segmentation take it. Of an autoencoder those of its encoder, which sees the whole image.
+    Features,
+}
+
+/// Writes an ONNX file and returns the files written, it first.
+///
+/// The input is `images` `[batch, channels, image_size, image_size]`, normalised as the file's properties
+/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, and
+/// `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
+/// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
+///
+/// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
+/// first refers to the second by name, so they are moved together and not renamed. Each file is whole at any moment,
+/// as [`convnext_io::replace_file`] describes; the second is replaced before the first. Equal input gives equal bytes.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use convnext_io::read_weights;
+/// use convnext_onnx::{OnnxOptions, write_onnx};
+///
+/// let weights = read_weights(Path::new("atto.safetensors"))?;
+/// write_onnx(Path::new("atto.onnx"), &weights, &OnnxOptions::of(&weights.metadata))?;
+/// # Ok::<(), convnext_onnx::OnnxError>(())
+/// ```
+///
+/// # Errors
+/// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
+/// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
+/// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
+/// itself. Then [`IoError::Write`].
+pub fn write_onnx(
+    path: &Path,
+    weights: &WeightFile,
+    options: &OnnxOptions,
+) -> Result<Vec<PathBuf>, OnnxError> {
+    write_limited(path, weights, options, LARGEST_FILE)
+}
+
+/// [`write_onnx`] with at most so many bytes in one file.
+pub(crate) fn write_limited(
+    path: &Path,
+    weights: &WeightFile,
+    options: &OnnxOptions,
+    largest: u64,
+) -> Result<Vec<PathBuf>, OnnxError> {
+    let file = model_file(path, weights, options)?;
+    if file.write_whole(path, largest)? {
+        return Ok(vec![path.to_owned()]);
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| IoError::Write {
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidFilename, "the name must be valid Unicode"),
+    })?;
+    let name = format!("{name}{DATA_SUFFIX}");
+    let data = path.with_file_name(&name);
+    file.write_apart(path, &data, &name)?;
+    Ok(vec![path.to_owned(), data])
+}
+
+fn model_file<'a>(
+    path: &Path,
+    weights: &'a WeightFile,
+    options: &OnnxOptions,
+) -> Result<ModelFile<'a>, OnnxError> {
+    let metadata = &weights.metadata;
+    let model = metadata.kind.backbone();
+    let logits = options.output == OnnxOutput::Logits;
+    check_head(&metadata.kind, logits)?;
+    let cannot = |source| OnnxError::CannotExport { source };
+    let cannot_write =
+        |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
+    let sizes = check_options(metadata, options).map_err(cannot)?;
+    let prefix = prefix(&metadata.kind);
+    let arrays = arrays(weights, prefix, logits)?;
+
+    let batch = match options.batch {
+        OnnxBatch::Dynamic => Dimension::named("batch"),
+        OnnxBatch::Fixed(images) => Dimension::fixed(images),
+    };
+    let value = |name: &str, sides: &[usize]| {
+        let sides = sides.iter().copied().map(Dimension::fixed);
+        ValueInfo::tensor(name, [batch.clone()].into_iter().chain(sides).collect())
+    };
+    let mut graph = network::network(prefix, model, logits);
+    graph.name = model.name.clone();
+    graph.input =
+        vec![value(network::IMAGES, &[model.input_channels, options.image_size, options.image_size])];
+    graph.output = if logits {
+        vec![value(network::LOGITS, &[model.classes])]
+    } else {
+        let maps = model.widths.iter().zip(sizes).enumerate();
+        maps.map(|(stage, (&width, [height, across]))| {
+            value(&network::stage_output(stage), &[width, height, across])
+        })
+        .collect()
+    };
+    let header = Model {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPERATOR_SET }],
+        producer_name: "convnext".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string: properties::description(options.output).to_owned(),
+        metadata_props: properties::properties(metadata, options).map_err(cannot_write)?,
+        graph: None,
+    };
+    Ok(ModelFile { model: header, graph, weights: arrays })
+}
+
+fn check_head(kind: &WeightKind, logits: bool) -> Result<(), OnnxError> {
+    match kind {
+        WeightKind::Fcmae { .. } if logits => Err(OnnxError::NoLogits { what: "an autoencoder" }),
+        WeightKind::Classifier { model } if logits && model.classes == 0 => {
+            Err(OnnxError::NoLogits { what: "an encoder without a head" })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The sizes of the feature maps, if everything is in its range.
+fn check_options(
+    metadata: &WeightMetadata,
+    options: &OnnxOptions,
+) -> Result<[[usize; 2]; STAGES], ConfigError> {
+    metadata.validate()?;
+    properties::preprocessing(metadata, options).validate()?;
+    match options.batch {
+        OnnxBatch::Fixed(images) if !(1..=LARGEST_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
+            what: "batch",
+            found: images.to_string(),
+            expected: "from 1 to 1000000, or dynamic",
+        }),
+        _ => metadata.kind.backbone().stage_sizes(options.image_size, options.image_size),
+    }
+}
+
+/// In front of the names of the backbone.
+pub(crate) fn prefix(kind: &WeightKind) -> &'static str {
+    match kind {
+        WeightKind::Classifier { .. } => "",
+        WeightKind::Fcmae { .. } => ENCODER_PREFIX,
+    }
+}
+
+/// The tensors that are needed, in the order of the model, if they and those beside them fit it. An autoencoder's
+/// decoder is not looked at.
+fn arrays<'a>(weights: &'a WeightFile, prefix: &str, logits: bool) -> Result<Vec<&'a NamedArray>, IoError> {
+    let mut shapes = official_shapes(&weights.metadata.kind);
+    shapes.retain(|(name, _)| name.starts_with(prefix));
+    let found: BTreeMap<&str, &[usize]> = (weights.arrays.iter())
+        .filter(|(name, _)| name.starts_with(prefix))
+        .map(|(name, array)| (name.as_str(), array.shape.as_slice()))
+        .collect();
+    let unneeded: &[&str] = if logits { &[] } else { &AFTER_BACKBONE };
+    check_shapes(&shapes, &found, unneeded)?;
+    let is_needed = |name: &str| !unneeded.iter().any(|prefix| name.starts_with(prefix));
+    let needed = shapes.iter().filter(|(name, _)| is_needed(name));
+    let arrays: Vec<&NamedArray> = needed.filter_map(|(name, _)| weights.arrays.get(name)).collect();
+    arrays.iter().try_for_each(|array| array.check())?;
+    Ok(arrays)
+}

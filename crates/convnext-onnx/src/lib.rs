@@ -1,0 +1,24 @@
+//! ConvNeXt as ONNX: the network as operators that other runtimes know, with its weights.
+//!
+//! - [`write_onnx`]: weights in, a file out, or two when they are large;
+//! - [`OnnxOptions`]: the size of the images, how many at once ([`OnnxBatch`]), and what comes out ([`OnnxOutput`]).
+//!
+//! **Invariant:** equal weights and options give equal bytes, and whatever does not fit is refused before anything is
+//! written.
+
+mod error;
+mod export;
+mod file;
+mod messages;
+mod network;
+mod properties;
+#[cfg(test)]
+mod tests;
+
+pub use error::OnnxError;
+pub use export::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
+
+/// The example of the README is compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
