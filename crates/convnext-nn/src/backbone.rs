@@ -2,6 +2,8 @@
 //!
 //! Letters: N images, S rows, C_i channels of stage i, H_i x W_i its map.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES};
 use convnext_kernels::Precision;
@@ -21,6 +23,8 @@ pub struct Stem {
     pub conv: Convolution,
     /// Over C_0 channels.
     pub norm: LayerNorm,
+    #[module(skip)]
+    picks: LastPicks,
 }
 
 impl Stem {
@@ -31,7 +35,7 @@ impl Stem {
     /// - output: `[S, C_0]`
     fn forward(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
         let stride = self.conv.weight.lazy_shape()[2];
-        let patches = stem_patches(images, stride, sites);
+        let patches = stem_patches(images, stride, sites, &self.picks);
         self.norm.forward(self.conv.forward_patches(patches))
     }
 }
@@ -71,7 +75,8 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    pub(crate) fn new(config: &ModelConfig, scope: &Scope) -> Self {
+    /// A fresh backbone, whose parameters are made below `scope`.
+    pub fn new(config: &ModelConfig, scope: &Scope) -> Self {
         let widths = config.widths;
         let stem_shape = [widths[0], config.input_channels, config.stem_stride, config.stem_stride];
         let layers = scope.at("downsample_layers");
@@ -79,6 +84,7 @@ impl Backbone {
             stem: Stem {
                 conv: Convolution::new(stem_shape, &layers.at(0).at(0)),
                 norm: LayerNorm::new(widths[0], &layers.at(0).at(1)),
+                picks: LastPicks::default(),
             },
             downsampling: (1..STAGES)
                 .map(|stage| Downsampling {
@@ -97,13 +103,17 @@ impl Backbone {
         }
     }
 
-    pub(crate) fn with_memory(self, memory: BlockMemory) -> Self {
+    /// The same backbone whose blocks keep more or less for their backward.
+    #[must_use]
+    pub fn with_memory(self, memory: BlockMemory) -> Self {
         let of_stage =
             |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_memory(memory)).collect();
         Self { stages: self.stages.into_iter().map(of_stage).collect(), ..self }
     }
 
-    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+    /// The same backbone whose linear layers multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
         let Self { stem, downsampling, stages } = self;
         let of_stage =
             |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_precision(precision)).collect();
@@ -178,13 +188,36 @@ impl Backbone {
     }
 }
 
+/// The index list of the last batch of whole images, and the shape that it belongs to. Clones share it.
+#[derive(Debug, Clone, Default)]
+struct LastPicks(Arc<Mutex<Option<([usize; 5], Tensor<1, Int>)>>>);
+
+impl LastPicks {
+    /// The list for this shape on this device, made unless it is that of the last batch.
+    fn get(
+        &self,
+        shape: [usize; 5],
+        device: &Device,
+        make: impl FnOnce() -> Tensor<1, Int>,
+    ) -> Tensor<1, Int> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, picks)) = last.as_ref()
+            && *known == shape
+            && picks.device() == *device
+        {
+            return picks.clone();
+        }
+        last.insert((shape, make())).1.clone()
+    }
+}
+
 /// The pixels under each site of stage 0, in the order (channel, y, x). Pixels beyond the last whole
 /// stride are left out, as a convolution without padding does.
 ///
 /// # Shapes
 /// - images: `[N, channels, height, width]`
 /// - output: `[S, channels * stride * stride]`
-fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap) -> Tensor<2> {
+fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap, last: &LastPicks) -> Tensor<2> {
     let [count, channels, height, width] = images.dims();
     let (rows, columns) = (height / stride, width / stride);
     // A site's pixels are short pieces of lines, which a gather picks.
@@ -194,16 +227,24 @@ fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap) -> Tensor<2> 
     };
     let device = pieces.device();
     let pieces = pieces.reshape([count * channels * height * columns, stride]);
-    let places = sites.sites().positions();
-    let mut picks = Vec::with_capacity(places.len() * channels * stride);
-    for place in places {
-        let (image, y, x) = (place / (rows * columns), place / columns % rows, place % columns);
-        for channel in 0..channels {
-            let line = (image * channels + channel) * height + y * stride;
-            picks.extend((line..line + stride).map(|line| line * columns + x));
+    let picks = || {
+        let places = sites.sites().positions();
+        let mut picks = Vec::with_capacity(places.len() * channels * stride);
+        for place in places {
+            let (image, y, x) = (place / (rows * columns), place / columns % rows, place % columns);
+            for channel in 0..channels {
+                let line = (image * channels + channel) * height + y * stride;
+                picks.extend((line..line + stride).map(|line| line * columns + x));
+            }
         }
-    }
-    let found = gather(pieces, index_tensor(&picks, &device));
+        index_tensor(&picks, &device)
+    };
+    // Of whole images they are the same from one batch to the next; kept patches differ each time.
+    let picks = match sites.positions() {
+        None => last.get([count, channels, height, columns, stride], &device, picks),
+        Some(_) => picks(),
+    };
+    let found = gather(pieces, picks);
     found.reshape([-1, (channels * stride * stride) as i32])
 }
 

@@ -36,7 +36,8 @@ pub struct Block {
 }
 
 impl Block {
-    pub(crate) fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
+    /// A fresh block of so many channels, with or without GRN and LayerScale.
+    pub fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
         Self {
             dwconv: Convolution::new([channels, 1, 7, 7], &scope.at("dwconv")),
             norm: LayerNorm::new(channels, &scope.at("norm")),
@@ -51,12 +52,14 @@ impl Block {
     }
 
     /// The same block that keeps more or less for its backward.
-    pub(crate) fn with_memory(self, memory: BlockMemory) -> Self {
+    #[must_use]
+    pub fn with_memory(self, memory: BlockMemory) -> Self {
         Self { memory, ..self }
     }
 
-    /// The same block whose linear layers multiply in this precision.
-    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+    /// The same block whose linear layers multiply in this precision on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, packing: PackingCache::default(), ..self }
     }
 

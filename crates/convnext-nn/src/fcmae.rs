@@ -104,7 +104,7 @@ impl Fcmae {
         objective: FcmaeObjective,
     ) -> Result<FcmaeOutput, ModelError> {
         self.check_masks(&images, masks)?;
-        let encoded = self.encode(images.clone(), masks)?;
+        let encoded = self.encode_checked(images.clone(), masks)?;
         let removed = index_tensor(&removed_positions(masks), &images.device());
         let predictions = self.predict(encoded, masks, removed.clone())?;
         let [_, channels, height, width] = images.dims();
@@ -127,6 +127,11 @@ impl Fcmae {
     /// [`ModelError`] when the masks do not fit the images or each other.
     pub fn encode(&self, images: Tensor<4>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
         self.check_masks(&images, masks)?;
+        self.encode_checked(images, masks)
+    }
+
+    /// [`Self::encode`] for masks that are known to fit.
+    fn encode_checked(&self, images: Tensor<4>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
         let device = images.device();
         let kept = SitePyramid::masked(masks, &device)?;
         match self.config.encoder_kind {

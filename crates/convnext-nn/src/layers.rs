@@ -18,7 +18,8 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn new(channels: usize, scope: &Scope) -> Self {
+    /// A fresh layer for rows of so many channels.
+    pub fn new(channels: usize, scope: &Scope) -> Self {
         Self { weight: scope.constant([channels], 1.0), bias: scope.constant([channels], 0.0) }
     }
 
@@ -43,8 +44,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `factor` scales the fresh weight.
-    pub(crate) fn new(inputs: usize, outputs: usize, factor: f64, scope: &Scope) -> Self {
+    /// A fresh layer; `factor` scales its fresh weight.
+    pub fn new(inputs: usize, outputs: usize, factor: f64, scope: &Scope) -> Self {
         Self {
             weight: scope.scaled_weight("weight", [outputs, inputs], factor),
             bias: scope.constant([outputs], 0.0),
@@ -53,7 +54,7 @@ impl Linear {
     }
 
     /// The same layer that multiplies in this precision.
-    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+    pub fn with_precision(self, precision: Precision) -> Self {
         Self { plan: LinearPlan::new(precision), ..self }
     }
 
@@ -80,7 +81,8 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    pub(crate) fn new(shape: [usize; 4], scope: &Scope) -> Self {
+    /// A fresh convolution whose weight has this shape.
+    pub fn new(shape: [usize; 4], scope: &Scope) -> Self {
         Self {
             weight: scope.weight("weight", shape),
             bias: scope.constant([shape[0]], 0.0),
@@ -89,7 +91,7 @@ impl Convolution {
     }
 
     /// The same layer that multiplies in this precision.
-    pub(crate) fn with_precision(self, precision: Precision) -> Self {
+    pub fn with_precision(self, precision: Precision) -> Self {
         Self { plan: LinearPlan::new(precision), ..self }
     }
 
@@ -123,7 +125,8 @@ pub struct Grn {
 }
 
 impl Grn {
-    pub(crate) fn new(channels: usize, scope: &Scope) -> Self {
+    /// Fresh parameters for so many channels, with which GRN changes nothing.
+    pub fn new(channels: usize, scope: &Scope) -> Self {
         let shape = [1, 1, 1, channels];
         Self { gamma: scope.constant(shape, 0.0), beta: scope.constant(shape, 0.0) }
     }

@@ -6,6 +6,7 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
+//! - [`Scope`] and [`State`]: how layers of other crates make their parameters, and hold what is not learned;
 //! - [`DeviceName`]: where they compute;
 //! - [`ops`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
@@ -42,6 +43,7 @@ pub use masked_dense::forward_masked_dense;
 pub use names::{ParameterView, for_each_parameter, parameter_shapes, replace_parameters};
 pub use ops::block::BlockMemory;
 pub use ops::held::most_held_bytes;
+pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::State;

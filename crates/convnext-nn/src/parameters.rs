@@ -14,19 +14,20 @@ const WEIGHT_STD: f64 = 0.02;
 /// that is loaded from a file is never drawn at all. The stream of a parameter depends on the run's
 /// seed and its official name only.
 #[derive(Debug, Clone)]
-pub(crate) struct Scope<'a> {
+pub struct Scope<'a> {
     device: &'a Device,
     seed: Seed,
     path: String,
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn root(seed: Seed, device: &'a Device) -> Self {
+    /// The scope of a whole model whose parameters are drawn from this seed.
+    pub fn root(seed: Seed, device: &'a Device) -> Self {
         Self { device, seed, path: String::new() }
     }
 
     /// The scope one level down.
-    pub(crate) fn at(&self, name: impl std::fmt::Display) -> Self {
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self { path: self.name(name), ..self.clone() }
     }
 
@@ -36,12 +37,12 @@ impl<'a> Scope<'a> {
 
     /// A weight: normal, mean 0, standard deviation 0.02. The release truncates at 100 standard
     /// deviations, which no draw reaches.
-    pub(crate) fn weight<const D: usize>(&self, leaf: &str, shape: [usize; D]) -> Param<Tensor<D>> {
+    pub fn weight<const D: usize>(&self, leaf: &str, shape: [usize; D]) -> Param<Tensor<D>> {
         self.scaled_weight(leaf, shape, 1.0)
     }
 
     /// A weight multiplied by `factor`.
-    pub(crate) fn scaled_weight<const D: usize>(
+    pub fn scaled_weight<const D: usize>(
         &self,
         leaf: &str,
         shape: [usize; D],
@@ -52,7 +53,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A parameter that starts at one value everywhere.
-    pub(crate) fn constant<const D: usize>(&self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+    pub fn constant<const D: usize>(&self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
         self.parameter(shape, move |count| vec![value as f32; count])
     }
 
