@@ -132,6 +132,22 @@ fn an_inference_follows_parameters_that_changed_after_another() {
 
 /// Mesa's software driver ends a loop after 65,535 rounds, and Burn's sum of rows is one loop.
 #[test]
+fn batches_of_other_shapes_in_between_change_nothing() {
+    let device = test_device();
+    let model = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
+    let logits = |shape| tensor_values(model.forward(images(shape, &device), &DropPath::none()).unwrap());
+    // One after the other and in turns; two differ in one side, two in their pixels beyond the last stride alone.
+    let shapes = [[2, 3, 16, 16], [2, 3, 16, 32], [1, 3, 16, 16], [2, 3, 17, 16], [2, 3, 16, 17]];
+    let alone = shapes.map(|shape| {
+        let fresh = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
+        tensor_values(fresh.forward(images(shape, &device), &DropPath::none()).unwrap())
+    });
+    for _ in 0..2 {
+        assert!(shapes.iter().zip(&alone).all(|(&shape, alone)| logits(shape) == *alone));
+    }
+}
+
+#[test]
 fn the_gradient_of_many_rows_reaches_every_one() {
     let device = test_device().autodiff();
     let kept: Vec<usize> = (0..36 * 36).filter(|patch| patch % 7 != 0).collect();
