@@ -1,6 +1,5 @@
 //! Supervised training: from pre-trained weights (fine-tuning) or from scratch.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -17,9 +16,9 @@ use crate::evaluation::evaluate_batches;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    FinetuneRecipe, Goal, LayerDecay, Learner, Loss, Measured, MemoryNeed, Mistake, Observer, Reading,
-    RunFolder, RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from,
-    train,
+    Evaluation, FinetuneRecipe, Goal, LayerDecay, Learner, Loss, Measured, MemoryNeed, Mistake, Observer,
+    Reading, RunFolder, RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml,
+    start_from, train,
 };
 
 /// Everything that decides a supervised training.
@@ -252,19 +251,11 @@ impl Task for Classification {
         if let Some(folder) = pictures {
             self.show(&mut result.mistakes, validation.source(), folder)?;
         }
-        let mut values = BTreeMap::from([
-            ("validation_loss".to_owned(), result.loss),
-            ("validation_top1".to_owned(), result.top1),
-            ("validation_top5".to_owned(), result.top5),
-        ]);
-        if !result.left_out.is_empty() {
-            values.insert("validation_left_out".to_owned(), result.left_out.len() as f64);
-        }
-        Ok(Measured { values, details: serde_json::to_value(&result).unwrap_or_default() })
+        Ok(result.into())
     }
 
     fn goal(&self) -> Goal {
-        Goal::Greatest("validation_top1")
+        Goal::Metric(Evaluation::TOP1)
     }
 }
 

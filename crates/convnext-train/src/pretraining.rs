@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    Goal, Learner, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary,
-    Task, TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
+    Goal, Learner, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, Reconstruction, RunFolder,
+    RunSettings, Summary, Task, TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -153,7 +153,8 @@ impl Task for Pretraining {
 
     /// Measures nothing; shows the same reconstructions under the same masks each time.
     fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        let Some(folder) = pictures else { return Ok(Measured::default()) };
+        let measured = Measured::new(Reconstruction::KIND, Vec::new(), &());
+        let Some(folder) = pictures else { return Ok(measured) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
             let preprocessing = &self.metadata.preprocessing;
@@ -162,7 +163,7 @@ impl Task for Pretraining {
             let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
         }
-        Ok(Measured::default())
+        Ok(measured)
     }
 
     fn goal(&self) -> Goal {
