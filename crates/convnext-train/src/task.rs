@@ -36,13 +36,14 @@ pub trait Task {
     fn validation_images(&self) -> usize;
 
     /// Measures the model after an epoch; `model` does not track gradients. With `pictures`, shows in
-    /// that folder what can be shown.
+    /// that folder what can be shown. Without anything to validate, that is [`Measured::default`].
     ///
     /// # Errors
     /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
     fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<Measured, TrainError>;
 
-    /// What tells the best epoch.
+    /// What tells the best epoch. A metric that [`Task::validate`] does not return under this name never makes an epoch
+    /// the best one.
     fn goal(&self) -> Goal;
 }
 
