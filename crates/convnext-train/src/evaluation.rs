@@ -1,26 +1,25 @@
 //! How good a classifier is.
 
-use std::collections::BTreeMap;
-
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
 use convnext_data::{CorruptFile, Dataset, Loader, Source, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::inference::for_each_batch_of;
-use crate::{Reading, TrainError, log_probabilities};
+use crate::tally::Tally;
+use crate::{Direction, Measured, Metric, Reading, TrainError, log_probabilities};
 
 /// Results over a data set.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Images looked at.
     pub images: usize,
-    /// Share of images whose class had the highest logit, in [0, 1].
-    pub top1: f64,
+    /// Share of images whose class had the highest logit, in [0, 1]; `None` without images, as the next two.
+    pub top1: Option<f64>,
     /// Share of images whose class was among the five highest logits.
-    pub top5: f64,
+    pub top5: Option<f64>,
     /// Mean cross-entropy in nats.
-    pub loss: f64,
+    pub loss: Option<f64>,
     /// Each class of the classifier that the data set has, in the order of the logits.
     pub classes: Vec<ClassResult>,
     /// How often each class was taken for each; pairs that never occurred are left out.
@@ -28,12 +27,39 @@ pub struct Evaluation {
     /// The wrong answers that the classifier was surest of, the worst first.
     pub mistakes: Vec<Mistake>,
     /// Images that could not be read and do not count.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<CorruptFile>,
 }
 
+impl Evaluation {
+    /// What `evaluation.json` calls results of this kind.
+    pub const KIND: &'static str = "classification";
+
+    /// The name of the metric by which classifiers are compared.
+    pub(crate) const TOP1: &'static str = "top1";
+
+    /// The metrics, the one by which classifiers are compared first.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let share = |name, value, label| {
+            Metric::new(name, value, Direction::HigherIsBetter).fraction().labelled(label)
+        };
+        vec![
+            share(Self::TOP1, self.top1, "top-1"),
+            share("top5", self.top5, "top-5"),
+            Metric::new("loss", self.loss, Direction::LowerIsBetter),
+        ]
+    }
+}
+
+impl From<Evaluation> for Measured {
+    fn from(mut result: Evaluation) -> Self {
+        let left_out = std::mem::take(&mut result.left_out);
+        Self { left_out, ..Self::new(Evaluation::KIND, result.metrics(), &result) }
+    }
+}
+
 /// Images of one class that were taken for one class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
     /// The class that they are of.
     pub label: String,
@@ -44,7 +70,7 @@ pub struct Confusion {
 }
 
 /// A wrong answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
     /// The image.
     pub image: String,
@@ -62,11 +88,8 @@ pub struct Mistake {
     pub picture: Option<String>,
 }
 
-/// Mistakes that are listed.
-const MISTAKES: usize = 12;
-
 /// Results of one class.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassResult {
     /// Name of the class.
     pub label: String,
@@ -144,127 +167,31 @@ pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Ve
         .collect()
 }
 
-/// Running sums.
-pub(crate) struct Tally {
-    images: usize,
-    top1: usize,
-    top5: usize,
-    loss: f64,
-    /// For each class: images, of these recognised.
-    classes: Vec<[usize; 2]>,
-    /// Images by class and answer.
-    confusion: BTreeMap<(usize, usize), usize>,
-    /// Sample, class, answer and its probability; the surest first, at most [`MISTAKES`].
-    mistakes: Vec<(usize, usize, usize, f64)>,
-}
-
-impl Tally {
-    pub(crate) fn new(classes: usize) -> Self {
-        Self {
-            images: 0,
-            top1: 0,
-            top5: 0,
-            loss: 0.0,
-            classes: vec![[0, 0]; classes],
-            confusion: BTreeMap::new(),
-            mistakes: Vec::new(),
-        }
-    }
-
-    /// Counts one image by the logarithms of its class probabilities.
-    pub(crate) fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
-        let own = logs[label];
-        // Ties count against the classifier, so that constant logits are not right by accident.
-        let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
-        self.images += 1;
-        self.top1 += usize::from(ahead < 1);
-        self.top5 += usize::from(ahead < 5);
-        self.loss -= own;
-        self.classes[label][0] += 1;
-        self.classes[label][1] += usize::from(ahead < 1);
-        let answer = if ahead < 1 { label } else { best_other(logs, label) };
-        *self.confusion.entry((label, answer)).or_default() += 1;
-        if answer != label {
-            self.mistakes.push((sample, label, answer, logs[answer].exp()));
-            // Equally sure ones stay in the order of the data.
-            self.mistakes.sort_by(|left, right| right.3.total_cmp(&left.3));
-            self.mistakes.truncate(MISTAKES);
-        }
-    }
-
-    pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
-        let share = |count: usize| count as f64 / self.images.max(1) as f64;
-        let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
-        Evaluation {
-            images: self.images,
-            top1: share(self.top1),
-            top5: share(self.top5),
-            loss: self.loss / self.images.max(1) as f64,
-            classes: classes
-                .map(|(index, &[images, correct])| ClassResult {
-                    label: names.name(index),
-                    images,
-                    correct,
-                    accuracy: correct as f64 / images as f64,
-                })
-                .collect(),
-            confusion: (self.confusion.into_iter())
-                .map(|((label, answer), images)| Confusion {
-                    label: names.name(label),
-                    predicted: names.name(answer),
-                    images,
-                })
-                .collect(),
-            mistakes: (self.mistakes.into_iter())
-                .map(|(sample, label, answer, probability)| Mistake {
-                    image: image_name(sample),
-                    sample,
-                    label: names.name(label),
-                    predicted: names.name(answer),
-                    probability,
-                    picture: None,
-                })
-                .collect(),
-            left_out: Vec::new(),
-        }
-    }
-}
-
-/// The most probable class besides one; the first of equals.
-fn best_other(logs: &[f64], label: usize) -> usize {
-    let others = (0..logs.len()).filter(|&class| class != label).rev();
-    others.max_by(|&left, &right| logs[left].total_cmp(&logs[right])).unwrap_or(label)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_tally_counts_ranks_ties_and_surprise() {
-        let mut tally = Tally::new(7);
-        let logs = log_probabilities(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0]).unwrap();
-        tally.add(10, &logs, 1); // first
-        tally.add(11, &logs, 0); // sixth
-        tally.add(12, &logs, 2); // fifth
-        tally.add(13, &log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
-        let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
-        let result = tally.finish(&names, |sample| sample.to_string());
-        assert_eq!((result.images, result.top1, result.top5), (4, 0.25, 0.5));
-        let exps: f64 = [0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0_f64].iter().map(|x| x.exp()).sum();
-        let expected = (3.0 * exps.ln() - 5.0 - 0.0 - 1.0 + 7.0_f64.ln()) / 4.0;
-        assert!((result.loss - expected).abs() < 1e-6);
-        assert_eq!(result.classes.len(), 4);
-        let pairs: Vec<(&str, &str, usize)> = (result.confusion.iter())
-            .map(|pair| (pair.label.as_str(), pair.predicted.as_str(), pair.images))
-            .collect();
-        assert_eq!(pairs, [("c0", "c1", 1), ("c1", "c1", 1), ("c2", "c1", 1), ("c3", "c0", 1)]);
-        let mistakes: Vec<(&str, &str)> = (result.mistakes.iter())
-            .map(|mistake| (mistake.image.as_str(), mistake.predicted.as_str()))
-            .collect();
-        assert_eq!(mistakes, [("11", "c1"), ("12", "c1"), ("13", "c0")]);
-        assert!((result.mistakes[2].probability - 1.0 / 7.0).abs() < 1e-12);
-        assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
+    fn without_labelled_images_nothing_is_measured() {
+        let names = ClassNames(vec!["c0".into()]);
+        let measured = Measured::from(Tally::new(1).finish(&names, |_| String::new()));
+        assert!(measured.metrics.iter().all(|metric| metric.value.is_none()), "{measured:?}");
+        let file = serde_json::to_value(&measured).unwrap();
+        assert_eq!((&file["kind"], &file["images"]), (&"classification".into(), &0.into()));
+        assert!(file["top1"].is_null() && file["loss"].is_null() && file["metrics"][0]["value"].is_null());
+    }
+
+    #[test]
+    fn results_come_back_from_their_file() {
+        let mut tally = Tally::new(2);
+        tally.add(0, &log_probabilities(&[1.0, 0.5]).unwrap(), 1);
+        let names = ClassNames(vec!["ant".into(), "bee".into()]);
+        let result = tally.finish(&names, |_| "a.png".into());
+        let left_out = vec![CorruptFile { name: "b.png".into(), why: "cut".into() }];
+        let measured = Measured::from(Evaluation { left_out: left_out.clone(), ..result.clone() });
+        let read: Measured = serde_json::from_str(&serde_json::to_string(&measured).unwrap()).unwrap();
+        assert_eq!((&read, &read.left_out), (&measured, &left_out));
+        assert_eq!(read.details::<Evaluation>().unwrap(), result);
     }
 
     #[test]

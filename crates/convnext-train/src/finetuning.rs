@@ -1,6 +1,5 @@
 //! Supervised training: from pre-trained weights (fine-tuning) or from scratch.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -15,8 +14,8 @@ use serde::Serialize;
 
 use crate::evaluation::evaluate_batches;
 use crate::{
-    FinetuneRecipe, Goal, Job, LayerDecay, Loss, Measured, MemoryNeed, Mistake, Observer, Reading,
-    RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml,
+    Evaluation, FinetuneRecipe, Goal, Job, LayerDecay, Loss, Measured, MemoryNeed, Mistake, Observer,
+    Reading, RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml,
     run_training,
 };
 
@@ -291,19 +290,11 @@ impl Task for Classification {
         if let Some(folder) = pictures {
             self.show(&mut result.mistakes, validation.source(), folder)?;
         }
-        let mut values = BTreeMap::from([
-            ("validation_loss".to_owned(), result.loss),
-            ("validation_top1".to_owned(), result.top1),
-            ("validation_top5".to_owned(), result.top5),
-        ]);
-        if !result.left_out.is_empty() {
-            values.insert("validation_left_out".to_owned(), result.left_out.len() as f64);
-        }
-        Ok(Measured { values, details: serde_json::to_value(&result).unwrap_or_default() })
+        Ok(result.into())
     }
 
     fn goal(&self) -> Goal {
-        Goal::Greatest("validation_top1")
+        Goal::Metric(Evaluation::TOP1)
     }
 }
 

@@ -5,7 +5,8 @@ use convnext_core::ClassNames;
 use convnext_data::Dataset;
 use convnext_nn::tensor_values;
 
-use crate::evaluation::{Tally, match_classes};
+use crate::evaluation::match_classes;
+use crate::tally::Tally;
 use crate::{Evaluation, Features, TrainError};
 
 /// How sharply nearer images count more: the votes are `exp(cosine / 0.07)` (Wu et al. 2018, "Unsupervised feature

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::VALIDATION_PREFIX;
+use crate::{Direction, Measured, Metric};
+
 /// One optimiser step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Number of the step, from 1.
     pub step: usize,
@@ -17,8 +20,8 @@ pub struct StepReport {
     /// Loss of the batch before the step.
     pub loss: f32,
     /// What the loss is made of, by name; empty where it is one thing.
-    #[serde(rename = "loss_parts", skip_serializing_if = "BTreeMap::is_empty")]
-    pub parts: BTreeMap<&'static str, f32>,
+    #[serde(rename = "loss_parts", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, f32>,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Images a second since the last report.
@@ -26,7 +29,7 @@ pub struct StepReport {
 }
 
 /// The end of an epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// The epoch, from 0.
     pub epoch: u64,
@@ -34,9 +37,46 @@ pub struct EpochReport {
     pub step: usize,
     /// Mean loss of the epoch's steps.
     pub train_loss: f64,
-    /// What the task measured, by name; empty where there is nothing to measure.
+    /// What the task measured, by [`Metric::key`] and, of the average of the weights, by [`Metric::averaged_key`];
+    /// empty where there is nothing to measure.
     #[serde(flatten)]
-    pub validation: BTreeMap<String, f64>,
+    pub validation: BTreeMap<String, Option<f64>>,
+    /// The metric by which epochs are compared, as the weights themselves have it. A [`crate::Summary`] keeps that of
+    /// the last epoch; the line of an epoch has the value alone.
+    #[serde(skip)]
+    pub monitored: Option<Metric>,
+}
+
+/// Files that validation left out, where there are any, beside the metrics.
+const LEFT_OUT: &str = "left_out";
+
+impl EpochReport {
+    /// The number under a key of [`EpochReport::validation`].
+    pub fn value(&self, key: &str) -> Option<f64> {
+        self.validation.get(key).copied().flatten()
+    }
+
+    /// How many files could not be read when the weights were measured.
+    pub fn left_out(&self) -> usize {
+        self.value(&format!("{VALIDATION_PREFIX}{LEFT_OUT}")).map_or(0, |count| count as usize)
+    }
+
+    /// The names of the metrics that the weights were measured by.
+    pub fn measured_names(&self) -> impl Iterator<Item = &str> {
+        let names = self.validation.keys().filter_map(|key| key.strip_prefix(VALIDATION_PREFIX));
+        names.filter(|&name| name != LEFT_OUT)
+    }
+
+    /// Adds what was measured of the weights, under [`Metric::key`], or of their average.
+    pub(crate) fn take_up(&mut self, measured: &Measured, key: fn(&Metric) -> String) {
+        let left_out = measured.left_out.len();
+        let left_out =
+            (left_out > 0).then(|| Metric::new(LEFT_OUT, Some(left_out as f64), Direction::LowerIsBetter));
+        let numbers = measured.metrics.iter().chain(&left_out);
+        // A field may have been set to what JSON cannot say.
+        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
+        self.validation.extend(numbers.map(|metric| (key(metric), finite(metric.value))));
+    }
 }
 
 /// Whoever wants to see a job's progress.

@@ -12,8 +12,8 @@ use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::{
-    Goal, Job, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, RunSettings, Summary, Task, TrainError,
-    Trained, TrainingRecipe, batch_images, in_toml, reconstruct, run_training,
+    Goal, Job, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, Reconstruction, RunSettings, Summary,
+    Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml, reconstruct, run_training,
 };
 
 /// Everything that decides a pre-training.
@@ -195,7 +195,8 @@ impl Task for Pretraining {
 
     /// Measures nothing; shows the same reconstructions under the same masks each time.
     fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        let Some(folder) = pictures else { return Ok(Measured::default()) };
+        let measured = Measured::new(Reconstruction::KIND, Vec::new(), &());
+        let Some(folder) = pictures else { return Ok(measured) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
             let preprocessing = &self.metadata.preprocessing;
@@ -204,7 +205,7 @@ impl Task for Pretraining {
             let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
         }
-        Ok(Measured::default())
+        Ok(measured)
     }
 
     fn goal(&self) -> Goal {

@@ -20,6 +20,11 @@ pub struct Reconstruction {
     pub picture: Picture,
 }
 
+impl Reconstruction {
+    /// What `evaluation.json` calls a training for reconstructions.
+    pub const KIND: &'static str = "fcmae";
+}
+
 /// Removes patches of a picture and predicts them, as the model was trained for.
 ///
 /// # Errors

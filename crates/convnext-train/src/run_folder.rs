@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use convnext_core::{ValueRange, WeightMetadata};
 use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::checkpoint::{Best, Checkpoints, Progress};
+use crate::checkpoint::{Checkpoints, Progress};
 use crate::events::{self, EVENTS_FILE};
 use crate::run_changes::{Continue, changes};
-use crate::{EpochReport, Learner, StepReport, TrainError, save_weights};
+use crate::{EpochReport, Learner, Measured, StepReport, Summary, TrainError, save_weights};
 
 /// Name of the weight file of a finished run.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
@@ -28,25 +28,6 @@ const METRICS_FILE: &str = "metrics.jsonl";
 const SUMMARY_FILE: &str = "summary.json";
 const EVALUATION_FILE: &str = "evaluation.json";
 const PICTURES_FOLDER: &str = "pictures";
-
-/// What is known of a finished run, written when nothing is left to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    /// Steps made.
-    pub steps: usize,
-    /// Epochs made, the last one perhaps in part.
-    pub epochs: u64,
-    /// Images of the training data.
-    pub images: usize,
-    /// Seconds of training, over all processes.
-    pub seconds: f64,
-    /// The last epoch.
-    pub last: EpochReport,
-    /// The best epoch.
-    pub best: Option<Best>,
-    /// Files that could not be read and were replaced, with the reasons.
-    pub corrupt: Vec<convnext_data::CorruptFile>,
-}
 
 /// An open run folder.
 #[derive(Debug)]
@@ -209,16 +190,19 @@ impl RunFolder {
     /// [`TrainError::Output`] when it cannot be written.
     pub fn record_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
         self.append(report)?;
-        let measured = report.validation.iter().map(|(name, &value)| (name.as_str(), value));
+        let measured = report.validation.iter().filter_map(|(name, value)| Some((name.as_str(), (*value)?)));
         self.record_events(report.step, measured.chain([("train_loss", report.train_loss)]))
     }
 
-    /// Writes the details of the last validation.
+    /// Writes what the last validation found.
     ///
     /// # Errors
     /// [`TrainError::Output`] when they cannot be written.
-    pub fn record_evaluation(&self, details: &serde_json::Value) -> Result<(), TrainError> {
-        replace(&self.path.join(EVALUATION_FILE), format!("{details:#}\n").as_bytes())
+    pub fn record_evaluation(&self, measured: &Measured) -> Result<(), TrainError> {
+        let path = self.path.join(EVALUATION_FILE);
+        let mut text = serde_json::to_vec_pretty(measured).map_err(|error| output(&path, error.into()))?;
+        text.push(b'\n');
+        replace(&path, &text)
     }
 
     /// Writes that the run is finished.

@@ -1,15 +1,16 @@
 //! The one training loop, generic over what is learnt.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use convnext_data::BackgroundCheck;
 
-use crate::checkpoint::{Best, Checkpoints, Progress};
+use crate::checkpoint::Progress;
+use crate::metric::AVERAGE_PREFIX;
 use crate::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
-use crate::task::{AVERAGE_PREFIX, of_average};
-use crate::{EpochReport, Goal, Learner, Lesson, Observer, RunFolder, StepReport, Summary, Task, TrainError};
+use crate::{
+    EpochReport, Goal, Learner, Lesson, Metric, Observer, RunFolder, StepReport, Summary, Task, TrainError,
+};
 
 /// How often a checkpoint is written if nobody says otherwise.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -128,7 +129,7 @@ impl<T: Task> Training<'_, T> {
                 total_steps: schedule.total_steps,
                 epoch,
                 loss: lap.loss.total,
-                parts: lap.loss.parts,
+                parts: lap.loss.parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
                 learning_rate,
                 images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
             };
@@ -177,47 +178,41 @@ impl<T: Task> Training<'_, T> {
                 self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata).map_err(diverged)?;
             }
         }
-        let mut validation = BTreeMap::new();
+        let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
+        let train_loss = epoch_loss / epoch_steps.max(1) as f64;
+        let mut report = EpochReport { epoch, step, train_loss, ..EpochReport::default() };
         if self.is_finished() || self.progress.unmeasured_images >= self.task.validation_images() {
-            let pictures = self.run.pictures()?;
-            let measured =
-                self.task.validate(&self.learner.model().valid(), Some(&pictures)).map_err(diverged)?;
-            validation = measured.values;
-            if let Some(averaged) = &averaged {
-                let measured = self.task.validate(&averaged.valid(), None).map_err(diverged)?;
-                validation
-                    .extend(measured.values.into_iter().map(|(name, value)| (of_average(&name), value)));
-            }
-            if !measured.details.is_null() {
-                self.run.record_evaluation(&measured.details)?;
-            }
+            self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
             self.progress.unmeasured_images = 0;
         }
-        let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
-        let report =
-            EpochReport { epoch, step, train_loss: epoch_loss / epoch_steps.max(1) as f64, validation };
-        if self.remember_best(&report) && self.task.goal() != Goal::TrainLoss {
-            let best = averaged.as_ref().filter(|_| self.is_best_average());
-            let model = best.unwrap_or(self.learner.model());
-            self.run
-                .record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
-                .map_err(|error| self.diverged(error, step))?;
+        let goal = self.task.goal();
+        if let Some(best) = goal.best(&report, self.progress.best.as_ref()) {
+            self.progress.best = Some(best);
+            if goal != Goal::TrainLoss {
+                let best = averaged.as_ref().filter(|_| self.is_best_average());
+                let model = best.unwrap_or(self.learner.model());
+                self.run
+                    .record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
+                    .map_err(|error| self.diverged(error, step))?;
+            }
         }
         self.run.record_epoch(&report)?;
         Ok(report)
     }
 
-    /// Whether the epoch is the best so far; remembers it if so.
-    fn remember_best(&mut self, report: &EpochReport) -> bool {
-        let goal = self.task.goal();
-        let Some((measure, value)) = goal.measure(report) else { return false };
-        let is_best = self.progress.best.as_ref().is_none_or(|best| goal.is_better(value, best.value));
-        if is_best {
-            let EpochReport { epoch, step, .. } = *report;
-            let checkpoint = Checkpoints::name(step);
-            self.progress.best = Some(Best { epoch, step, measure, value, checkpoint });
+    /// Measures the weights, and their average where there is one.
+    fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
+        let pictures = self.run.pictures()?;
+        let measured = self.task.validate(&self.learner.model().valid(), Some(&pictures))?;
+        report.monitored = self.task.goal().monitored(&measured.metrics).cloned();
+        report.take_up(&measured, Metric::key);
+        if let Some(averaged) = averaged {
+            report.take_up(&self.task.validate(&averaged.valid(), None)?, Metric::averaged_key);
         }
-        is_best
+        match measured.is_nothing() {
+            true => Ok(()),
+            false => self.run.record_evaluation(&measured),
+        }
     }
 
     /// Whether it is the average of the weights that was best.
@@ -256,6 +251,7 @@ impl<T: Task> Training<'_, T> {
             epochs: self.progress.epoch + 1,
             images: self.lesson.loader.samples(),
             seconds: self.seconds(),
+            monitored: last.monitored.clone().map(Box::new),
             last,
             best: self.progress.best.clone(),
             corrupt: self.lesson.loader.corrupt(),

@@ -61,7 +61,7 @@ impl Observer for Epochs {
     fn step(&mut self, _report: &StepReport) {}
 
     fn epoch(&mut self, report: &EpochReport) {
-        let top1 = report.validation.get("validation_top1").copied().unwrap_or_default();
-        println!("epoch {}: loss {:.4}, top-1 {:.2} %", report.epoch + 1, report.train_loss, 100.0 * top1);
+        let measured = report.monitored.as_ref().map_or(String::new(), |metric| format!(", {metric}"));
+        println!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss);
     }
 }

@@ -213,12 +213,12 @@ impl Quickstart {
             let from_scratch = self.finetune(seed, "from-scratch", None, observer)?;
             seconds +=
                 [&pretrained.summary, &from_fcmae, &from_scratch].map(|run| run.seconds).iter().sum::<f64>();
-            let top1 =
-                |run: &Summary| run.last.validation.get("validation_top1").copied().unwrap_or_default();
+            // The digits have labels, so that there is always a value.
+            let result = |run: &Summary| run.monitored().and_then(|metric| metric.value).unwrap_or_default();
             results.push(SeedResult {
                 seed,
-                from_fcmae: top1(&from_fcmae),
-                from_scratch: top1(&from_scratch),
+                from_fcmae: result(&from_fcmae),
+                from_scratch: result(&from_scratch),
             });
         }
         let comparison = Comparison::new(results, seconds);

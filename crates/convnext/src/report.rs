@@ -1,10 +1,14 @@
 //! The report of a run: one page that holds everything, made from nothing but the run folder.
 
+mod classification;
 mod comparison;
 mod contact_sheet;
 mod curves;
+mod kinds;
+mod metrics;
 mod neighbours;
 mod page;
+mod reconstructions;
 mod run_data;
 
 use std::io::{self, Write};
@@ -49,7 +53,7 @@ pub enum ReportError {
     #[error("cannot draw {what}: {why}")]
     Draw {
         /// The curve.
-        what: &'static str,
+        what: String,
         /// What the plotter said.
         why: String,
     },
@@ -63,8 +67,8 @@ pub enum ReportError {
     },
 }
 
-/// Writes `report.html` into a run folder and tells where: curves, and reconstructions or confusion and
-/// worst mistakes. A run that is not finished is reported on as far as it came. Of a finished quickstart,
+/// Writes `report.html` into a run folder and tells where: curves, and what there is to show
+/// of its kind of task, such as reconstructions, or confusion and worst mistakes. A run that is not finished is reported on as far as it came. Of a finished quickstart,
 /// the page compares its runs.
 ///
 /// # Errors

@@ -8,7 +8,8 @@ use convnext::Classifier;
 use convnext::core::{Preprocessing, Seed};
 use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
 use convnext::train::{
-    ClassResult, Evaluation, Features, LabelChoice, Reading, classify_by_neighbours, evaluate, load_backbone,
+    ClassResult, Evaluation, Features, LabelChoice, Metric, Reading, classify_by_neighbours, evaluate,
+    load_backbone,
 };
 use serde::Serialize;
 
@@ -86,7 +87,7 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
     let (part, result) =
         if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
     match arguments.json {
-        true => print_json(&Answer { part, result }),
+        true => print_json(&Answer { part, kind: Evaluation::KIND, metrics: result.metrics(), result }),
         false => print_text(&format!("{}\nmeasured on {}", describe(&result), part.in_words())),
     }
 }
@@ -95,6 +96,8 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
 #[derive(Serialize)]
 struct Answer {
     part: MeasuredPart,
+    kind: &'static str,
+    metrics: Vec<Metric>,
     #[serde(flatten)]
     result: Evaluation,
 }
@@ -209,11 +212,6 @@ fn describe(result: &Evaluation) -> String {
     };
     let classes =
         table(&["class", "images", "correct", "accuracy"], 1, result.classes.iter().map(row).collect());
-    format!(
-        "{classes}\n\n{} images: top-1 {}, top-5 {}, loss {:.4}",
-        result.images,
-        percent(result.top1),
-        percent(result.top5),
-        result.loss
-    )
+    let metrics: Vec<String> = result.metrics().iter().map(Metric::to_string).collect();
+    format!("{classes}\n\n{} images: {}", result.images, metrics.join(", "))
 }

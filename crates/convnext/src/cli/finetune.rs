@@ -99,11 +99,12 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     let Finetuned { weights, summary, held_out } =
         finetune(&job, data, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
-    if let Some(top1) = summary.last.validation.get("validation_top1") {
-        let unread = summary.last.validation.get("validation_left_out");
-        let unread = unread.map_or(String::new(), |count| format!(" ({count} of them could not be read)"));
-        let part = measured_on.in_words();
-        print_text(&format!("validation top-1 {:.2} % on {part}{unread}", 100.0 * top1))?;
+    if let Some(metric) = summary.monitored() {
+        let unread = match summary.last.left_out() {
+            0 => String::new(),
+            count => format!(" ({count} of them could not be read)"),
+        };
+        print_text(&format!("validation {metric} on {}{unread}", measured_on.in_words()))?;
     }
     // Without these two, `evaluate` would look at training images as well.
     let same_part = match held_out {

@@ -59,8 +59,8 @@ impl Observer for TrainingProgress {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let top1 = report.validation.get("validation_top1");
-        let measured = top1.map_or(String::new(), |top1| format!(", validation top-1 {:.2} %", 100.0 * top1));
+        let monitored = report.monitored.as_ref();
+        let measured = monitored.map_or(String::new(), |metric| format!(", validation {metric}"));
         self.bar
             .suspend(|| log::info!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss));
     }

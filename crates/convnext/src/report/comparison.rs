@@ -6,8 +6,10 @@ use maud::{Markup, html};
 
 use super::ReportError;
 use super::curves::{Curve, plot};
-use super::page::{figure, reconstructions, time, whole};
-use super::run_data::{Epoch, RunData, read_json};
+use super::metrics::{axis, capitalised, points};
+use super::page::{figure, time, whole};
+use super::reconstructions;
+use super::run_data::{RunData, read_json};
 use crate::{COMPARISON_FILE, Comparison, Spread};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
@@ -27,17 +29,13 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
             "Training took " (time(comparison.seconds)) "."
         }
     };
-    let accuracy = plot(
-        "epoch",
-        "top-1 in %",
-        &[mean("from FCMAE", &fcmae, top1), mean("from scratch", &scratch, top1)],
-    )?;
+    let accuracy = monitored(&fcmae, &scratch)?;
     let losses = plot(
         "epoch",
         "loss",
-        &[mean("from FCMAE", &fcmae, train_loss), mean("from scratch", &scratch, train_loss)],
+        &[mean("from FCMAE", &fcmae, train_losses), mean("from scratch", &scratch, train_losses)],
     )?;
-    let pretraining = plot("epoch", "loss", &[mean("pre-training", &pretrained, train_loss)])?;
+    let pretraining = plot("epoch", "loss", &[mean("pre-training", &pretrained, train_losses)])?;
     let body = html! {
         h2 { "Result" }
         (table(&comparison))
@@ -46,7 +44,7 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
         (figure("Accuracy on the test digits", accuracy))
         (figure("Training loss with few labels", losses))
         (figure("Loss of the pre-training", pretraining))
-        @if let Some(first) = pretrained.first() { (reconstructions(first)?) }
+        @if let Some(first) = pretrained.first() { (reconstructions::section(first)?) }
     };
     Ok(whole("Pre-trained without labels, or trained from scratch?", &head, &body))
 }
@@ -93,24 +91,22 @@ fn table(comparison: &Comparison) -> Markup {
     }
 }
 
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+/// The curves of the metric by which the epochs of both were compared.
+fn monitored(fcmae: &[RunData], scratch: &[RunData]) -> Result<Option<String>, ReportError> {
+    let said = |run: &RunData| run.summary.as_ref()?.monitored();
+    let Some(metric) = fcmae.iter().chain(scratch).find_map(said) else { return Ok(None) };
+    let key = metric.key();
+    let of = |run: &RunData| points(run, &metric, &key);
+    plot("epoch", &axis(&metric), &[mean("from FCMAE", fcmae, of), mean("from scratch", scratch, of)])
 }
 
-fn top1(epoch: &Epoch) -> Option<f64> {
-    epoch.value("validation_top1").map(|share| 100.0 * share)
-}
-
-fn train_loss(epoch: &Epoch) -> Option<f64> {
-    Some(epoch.train_loss)
+/// The training loss after each epoch.
+fn train_losses(run: &RunData) -> Vec<(f64, f64)> {
+    run.epochs.iter().map(|epoch| ((epoch.epoch + 1) as f64, epoch.train_loss)).collect()
 }
 
 /// The mean over runs of the same length, epoch by epoch.
-fn mean(name: &'static str, runs: &[RunData], value: fn(&Epoch) -> Option<f64>) -> Curve {
-    let points = |run: &RunData| -> Vec<(f64, f64)> {
-        run.epochs.iter().filter_map(|epoch| Some((epoch.epoch + 1.0, value(epoch)?))).collect()
-    };
+fn mean(name: &'static str, runs: &[RunData], points: impl Fn(&RunData) -> Vec<(f64, f64)>) -> Curve {
     let runs: Vec<Vec<(f64, f64)>> = runs.iter().map(points).collect();
     let length = runs.iter().map(Vec::len).min().unwrap_or(0);
     let share = 1.0 / runs.len().max(1) as f64;

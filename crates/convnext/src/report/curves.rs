@@ -19,7 +19,7 @@ pub(super) struct Curve {
 /// Draws curves over a common axis; `None` when there is nothing to draw.
 pub(super) fn plot(
     x_label: &'static str,
-    y_label: &'static str,
+    y_label: &str,
     curves: &[Curve],
 ) -> Result<Option<String>, ReportError> {
     let thinned: Vec<(&str, Vec<(f64, f64)>)> =
@@ -29,7 +29,7 @@ pub(super) fn plot(
     let Some(y) = range(points().map(|point| point.1)) else { return Ok(None) };
     let mut svg = String::new();
     draw(&mut svg, x_label, y_label, &thinned, x, widen(y))
-        .map_err(|error| ReportError::Draw { what: y_label, why: error.to_string() })?;
+        .map_err(|error| ReportError::Draw { what: y_label.to_owned(), why: error.to_string() })?;
     Ok(Some(svg))
 }
 

@@ -1,16 +1,17 @@
 //! What a run folder says.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use serde::Deserialize;
+use convnext_train::{Direction, EpochReport, Measured, Metric, StepReport, Summary};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
 use super::ReportError;
+
+const EVALUATION_FILE: &str = "evaluation.json";
 
 /// Everything that the report shows.
 pub(super) struct RunData {
@@ -18,101 +19,12 @@ pub(super) struct RunData {
     pub(super) config: Table,
     /// The configuration as it stands in the file.
     pub(super) config_text: String,
-    pub(super) steps: Vec<Step>,
-    pub(super) epochs: Vec<Epoch>,
+    pub(super) steps: Vec<StepReport>,
+    pub(super) epochs: Vec<EpochReport>,
     /// Of a finished run only.
     pub(super) summary: Option<Summary>,
-    pub(super) evaluation: Option<Evaluation>,
-    /// Pictures of reconstructions, in their order.
-    pub(super) reconstructions: Vec<PathBuf>,
-}
-
-/// A line of the metrics about a step.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub(super) struct Step {
-    pub(super) step: f64,
-    pub(super) loss: f64,
-    pub(super) learning_rate: f64,
-    pub(super) images_per_second: f64,
-}
-
-/// A line of the metrics about an epoch.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Epoch {
-    pub(super) epoch: f64,
-    pub(super) step: f64,
-    pub(super) train_loss: f64,
-    /// What was measured, by name.
-    #[serde(flatten)]
-    pub(super) measured: BTreeMap<String, Value>,
-}
-
-impl Epoch {
-    pub(super) fn value(&self, name: &str) -> Option<f64> {
-        self.measured.get(name).and_then(Value::as_f64)
-    }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub(super) struct Summary {
-    pub(super) steps: u64,
-    pub(super) epochs: u64,
-    pub(super) images: u64,
-    pub(super) seconds: f64,
-    pub(super) best: Option<Best>,
-    pub(super) corrupt: Vec<Corrupt>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Best {
-    pub(super) epoch: u64,
-    pub(super) measure: String,
-    pub(super) value: f64,
-    pub(super) checkpoint: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Corrupt {
-    pub(super) name: String,
-    pub(super) why: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Evaluation {
-    pub(super) images: u64,
-    pub(super) top1: f64,
-    pub(super) top5: f64,
-    pub(super) loss: f64,
-    pub(super) classes: Vec<Class>,
-    pub(super) confusion: Vec<Confusion>,
-    pub(super) mistakes: Vec<Mistake>,
-    #[serde(default)]
-    pub(super) left_out: Vec<Corrupt>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Class {
-    pub(super) label: String,
-    pub(super) images: u64,
-    pub(super) correct: u64,
-    pub(super) accuracy: f64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Confusion {
-    pub(super) label: String,
-    pub(super) predicted: String,
-    pub(super) images: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Mistake {
-    pub(super) image: String,
-    pub(super) label: String,
-    pub(super) predicted: String,
-    pub(super) probability: f64,
-    pub(super) picture: Option<String>,
+    /// What the last validation found.
+    pub(super) evaluation: Option<Measured>,
 }
 
 impl RunData {
@@ -128,8 +40,7 @@ impl RunData {
             steps,
             epochs,
             summary: read_json(&folder.join("summary.json"))?,
-            evaluation: read_json(&folder.join("evaluation.json"))?,
-            reconstructions: reconstructions(&folder.join("pictures"))?,
+            evaluation: read_json(&folder.join(EVALUATION_FILE))?,
             folder: folder.to_owned(),
         })
     }
@@ -144,6 +55,24 @@ impl RunData {
         }
     }
 
+    /// The details of the last validation, as the struct of its kind; `None` when there was no validation yet.
+    pub(super) fn details<T: DeserializeOwned>(&self) -> Result<Option<T>, ReportError> {
+        let details = self.evaluation.as_ref().map(Measured::details).transpose();
+        details.map_err(|error| damaged(&self.folder.join(EVALUATION_FILE), error.to_string()))
+    }
+
+    /// The metrics that were measured. Where no evaluation says more about them, their names must do: the direction is
+    /// then a guess, which a plot does not show.
+    pub(super) fn metrics(&self) -> Vec<Metric> {
+        if let Some(measured) = &self.evaluation {
+            return measured.metrics.clone();
+        }
+        let mut names: Vec<&str> = self.epochs.iter().flat_map(EpochReport::measured_names).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| Metric::new(name, None, Direction::LowerIsBetter)).collect()
+    }
+
     /// The bytes of a picture that a file of the run names; one outside of the run is refused.
     pub(super) fn picture(&self, name: &str) -> Result<Vec<u8>, ReportError> {
         let path = self.folder.join(name);
@@ -155,7 +84,7 @@ impl RunData {
 }
 
 /// Lines of steps and of epochs. A killed run may leave the last line cut.
-fn metrics(path: &Path) -> Result<(Vec<Step>, Vec<Epoch>), ReportError> {
+fn metrics(path: &Path) -> Result<(Vec<StepReport>, Vec<EpochReport>), ReportError> {
     let (mut steps, mut epochs) = (Vec::new(), Vec::new());
     let text = text(path)?.unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -169,25 +98,6 @@ fn metrics(path: &Path) -> Result<(Vec<Step>, Vec<Epoch>), ReportError> {
         }
     }
     Ok((steps, epochs))
-}
-
-fn reconstructions(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
-    let fail = |source| ReportError::Read { path: folder.to_owned(), source };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(fail(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(fail)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("reconstruction-") && name.ends_with(".png") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// A JSON file; `None` when it does not exist.

@@ -1,5 +1,6 @@
 use std::fs;
 
+use convnext_train::Measured;
 use tempfile::TempDir;
 
 use super::*;
@@ -32,8 +33,8 @@ const EVALUATION: &str = r#"{"images":2,"top1":0.5,"top5":1.0,"loss":0.6,
 
 #[test]
 fn a_pretraining_shows_curves_and_reconstructions() {
-    let summary =
-        r#"{"steps":2,"epochs":1,"images":9,"seconds":75.2,"corrupt":[{"name":"bad <1>.jpg","why":"cut"}]}"#;
+    let summary = r#"{"steps":2,"epochs":1,"images":9,"seconds":75.2,"last":{"epoch":0,"step":2,"train_loss":0.8},
+        "corrupt":[{"name":"bad <1>.jpg","why":"cut"}]}"#;
     let folder = run(&[("config.toml", PRETRAINING), ("metrics.jsonl", METRICS), ("summary.json", summary)]);
     fs::write(folder.path().join("pictures/reconstruction-01.png"), PICTURE).unwrap();
     let page = report(&folder);
@@ -66,6 +67,72 @@ fn names_of_users_are_harmless_and_nothing_is_loaded() {
     for source in page.split("src=\"").skip(1) {
         assert!(source.starts_with("data:"), "{}", &source[..40]);
     }
+}
+
+#[test]
+fn a_run_of_before_kinds_has_the_page_of_a_classifier() {
+    let page = |evaluation: &str| {
+        let folder = run(&[
+            ("config.toml", "[model]\nname = 'atto'\n"),
+            ("metrics.jsonl", METRICS),
+            ("evaluation.json", evaluation),
+        ]);
+        fs::write(folder.path().join("pictures/mistake-01.png"), PICTURE).unwrap();
+        report(&folder)
+    };
+    let old = EVALUATION.replace("PICTURE", "pictures/mistake-01.png");
+    let found = page(&old);
+    for words in [
+        "Supervised training run of atto",
+        "<figcaption>Top-1 on the validation images</figcaption>",
+        "top-1 in %",
+        "<figcaption>Loss on the validation images</figcaption>",
+        "2 validation images: top-1 50.0 %, top-5 100.0 %, loss 0.6000",
+        "Confusion",
+        "Worst mistakes",
+    ] {
+        assert!(found.contains(words), "'{words}' is missing");
+    }
+    let measured: Measured = serde_json::from_str(&old).unwrap();
+    let new = serde_json::to_string(&measured).unwrap();
+    assert!(new.contains(r#""kind":"classification""#), "{new}");
+    assert_eq!(page(&new), found);
+}
+
+#[test]
+fn a_task_that_the_report_does_not_know_has_curves_and_a_table() {
+    let metrics = r#"{"epoch":0,"step":2,"train_loss":0.8,"validation_miou":0.25,"ema_validation_miou":0.5,"validation_error":null}
+{"epoch":1,"step":4,"train_loss":0.7,"validation_miou":0.5,"ema_validation_miou":0.75,"validation_error":null}
+"#;
+    let evaluation = r#"{"kind":"<segmentation>","metrics":[
+        {"name":"miou","label":"mean <IoU>","value":0.5,"direction":"higher","unit":"fraction"},
+        {"name":"error","value":null,"direction":"lower","unit":"none"}],
+        "left_out":[{"name":"cut.png","why":"it ends"}],"classes":"not those of a classifier"}"#;
+    let page = report(&run(&[
+        ("config.toml", "[model]\nname = 'atto'\n"),
+        ("metrics.jsonl", metrics),
+        ("evaluation.json", evaluation),
+    ]));
+    for words in [
+        "Training run of atto",
+        "<figcaption>Mean &lt;IoU&gt; on the validation images</figcaption>",
+        "moving average",
+        "<th scope=\"row\">mean &lt;IoU&gt;</th><td>50.00 %</td><td class=\"text\">higher</td>",
+        "<th scope=\"row\">error</th><td>not measured</td><td class=\"text\">lower</td>",
+        "cut.png: it ends",
+    ] {
+        assert!(page.contains(words), "'{words}' is missing");
+    }
+    assert!(!page.contains("<IoU>"), "a label is not escaped");
+    assert!(!page.contains("Confusion") && !page.contains("Error on the validation images"));
+}
+
+#[test]
+fn a_classifier_without_labelled_images_was_not_measured() {
+    let evaluation = r#"{"kind":"classification","metrics":[],"images":0,"top1":null,"top5":null,"loss":null,
+        "classes":[],"confusion":[],"mistakes":[]}"#;
+    let page = report(&run(&[("config.toml", "[model]\nname = 'x'"), ("evaluation.json", evaluation)]));
+    assert!(page.contains("0 validation images: top-1 not measured, top-5 not measured, loss not measured"));
 }
 
 #[test]

@@ -26,9 +26,16 @@ fn evaluation(bench: &Bench, settings: &str) -> Value {
 fn the_fields_are_fixed_and_add_up() {
     let result = evaluation(&labelled(), "");
     let fields: Vec<&String> = result.as_object().unwrap().keys().collect();
-    let mut expected = ["images", "top1", "top5", "loss", "classes", "confusion", "mistakes", "part"];
+    let mut expected =
+        ["kind", "metrics", "images", "top1", "top5", "loss", "classes", "confusion", "mistakes", "part"];
     expected.sort_unstable();
     assert_eq!(fields, expected, "{result}");
+
+    assert_eq!(result["kind"], "classification", "{result}");
+    for (metric, name) in result["metrics"].as_array().unwrap().iter().zip(["top1", "top5", "loss"]) {
+        assert_eq!(metric["name"], name, "{result}");
+        assert_eq!(metric["value"], result[name], "{result}");
+    }
 
     let classes = result["classes"].as_array().unwrap();
     let labels: Vec<&Value> = classes.iter().map(|class| &class["label"]).collect();

@@ -1,0 +1,136 @@
+//! What is counted while a classifier answers.
+
+use std::collections::BTreeMap;
+
+use convnext_core::ClassNames;
+
+use crate::{ClassResult, Confusion, Evaluation, Mistake};
+
+/// Mistakes that are listed.
+const MISTAKES: usize = 12;
+
+/// Running sums.
+pub(crate) struct Tally {
+    pub(crate) images: usize,
+    top1: usize,
+    top5: usize,
+    loss: f64,
+    /// For each class: images, of these recognised.
+    classes: Vec<[usize; 2]>,
+    /// Images by class and answer.
+    confusion: BTreeMap<(usize, usize), usize>,
+    /// Sample, class, answer and its probability; the surest first, at most [`MISTAKES`].
+    mistakes: Vec<(usize, usize, usize, f64)>,
+}
+
+impl Tally {
+    pub(crate) fn new(classes: usize) -> Self {
+        Self {
+            images: 0,
+            top1: 0,
+            top5: 0,
+            loss: 0.0,
+            classes: vec![[0, 0]; classes],
+            confusion: BTreeMap::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Counts one image by the logarithms of its class probabilities.
+    pub(crate) fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
+        let own = logs[label];
+        // Ties count against the classifier, so that constant logits are not right by accident.
+        let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
+        self.images += 1;
+        self.top1 += usize::from(ahead < 1);
+        self.top5 += usize::from(ahead < 5);
+        self.loss -= own;
+        self.classes[label][0] += 1;
+        self.classes[label][1] += usize::from(ahead < 1);
+        let answer = if ahead < 1 { label } else { best_other(logs, label) };
+        *self.confusion.entry((label, answer)).or_default() += 1;
+        if answer != label {
+            self.mistakes.push((sample, label, answer, logs[answer].exp()));
+            // Equally sure ones stay in the order of the data.
+            self.mistakes.sort_by(|left, right| right.3.total_cmp(&left.3));
+            self.mistakes.truncate(MISTAKES);
+        }
+    }
+
+    pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
+        // Of no images there is no mean.
+        let mean = |sum: f64| (self.images > 0).then(|| sum / self.images as f64);
+        let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
+        Evaluation {
+            images: self.images,
+            top1: mean(self.top1 as f64),
+            top5: mean(self.top5 as f64),
+            loss: mean(self.loss),
+            classes: classes
+                .map(|(index, &[images, correct])| ClassResult {
+                    label: names.name(index),
+                    images,
+                    correct,
+                    accuracy: correct as f64 / images as f64,
+                })
+                .collect(),
+            confusion: (self.confusion.into_iter())
+                .map(|((label, answer), images)| Confusion {
+                    label: names.name(label),
+                    predicted: names.name(answer),
+                    images,
+                })
+                .collect(),
+            mistakes: (self.mistakes.into_iter())
+                .map(|(sample, label, answer, probability)| Mistake {
+                    image: image_name(sample),
+                    sample,
+                    label: names.name(label),
+                    predicted: names.name(answer),
+                    probability,
+                    picture: None,
+                })
+                .collect(),
+            left_out: Vec::new(),
+        }
+    }
+}
+
+/// The most probable class besides one; the first of equals.
+fn best_other(logs: &[f64], label: usize) -> usize {
+    let others = (0..logs.len()).filter(|&class| class != label).rev();
+    others.max_by(|&left, &right| logs[left].total_cmp(&logs[right])).unwrap_or(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_probabilities;
+
+    #[test]
+    fn the_tally_counts_ranks_ties_and_surprise() {
+        let mut tally = Tally::new(7);
+        let logs = log_probabilities(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0]).unwrap();
+        tally.add(10, &logs, 1); // first
+        tally.add(11, &logs, 0); // sixth
+        tally.add(12, &logs, 2); // fifth
+        tally.add(13, &log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
+        let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
+        let result = tally.finish(&names, |sample| sample.to_string());
+        assert_eq!((result.images, result.top1, result.top5), (4, Some(0.25), Some(0.5)));
+        let exps: f64 = [0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0_f64].iter().map(|x| x.exp()).sum();
+        let expected = (3.0 * exps.ln() - 5.0 - 0.0 - 1.0 + 7.0_f64.ln()) / 4.0;
+        assert!((result.loss.unwrap() - expected).abs() < 1e-6);
+        assert_eq!(result.classes.len(), 4);
+        let pairs: Vec<(&str, &str, usize)> = (result.confusion.iter())
+            .map(|pair| (pair.label.as_str(), pair.predicted.as_str(), pair.images))
+            .collect();
+        assert_eq!(pairs, [("c0", "c1", 1), ("c1", "c1", 1), ("c2", "c1", 1), ("c3", "c0", 1)]);
+        let mistakes: Vec<(&str, &str)> = (result.mistakes.iter())
+            .map(|mistake| (mistake.image.as_str(), mistake.predicted.as_str()))
+            .collect();
+        assert_eq!(mistakes, [("11", "c1"), ("12", "c1"), ("13", "c0")]);
+        assert!((result.mistakes[2].probability - 1.0 / 7.0).abs() < 1e-12);
+        assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
+    }
+}

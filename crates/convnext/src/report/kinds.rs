@@ -1,0 +1,48 @@
+//! Which parts of a page are special to a kind of task: the one place of the report that knows tasks.
+
+use convnext_train::{Evaluation, Reconstruction};
+use maud::Markup;
+
+use super::run_data::RunData;
+use super::{ReportError, classification, metrics, reconstructions};
+
+/// What a run was trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Classification,
+    Fcmae,
+    /// A task that the report has no page for: its metrics say enough.
+    Other,
+}
+
+impl Kind {
+    /// As the last evaluation says. One without, such as a pre-training of an earlier version, is told by its model.
+    pub(super) fn of(run: &RunData) -> Self {
+        match run.evaluation.as_ref().map(|measured| measured.kind.as_str()) {
+            Some(Evaluation::KIND) => Self::Classification,
+            Some(Reconstruction::KIND) => Self::Fcmae,
+            Some(_) => Self::Other,
+            None if run.setting("model.encoder.name").is_some() => Self::Fcmae,
+            None => Self::Classification,
+        }
+    }
+
+    /// What its training is called.
+    pub(super) fn of_training(self, run: &RunData) -> &'static str {
+        match (self, run.setting("init").is_some()) {
+            (Self::Fcmae, _) => "Pre-training",
+            (_, true) => "Fine-tuning",
+            (Self::Classification, false) => "Supervised training",
+            (Self::Other, false) => "Training",
+        }
+    }
+
+    /// What follows the curves.
+    pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
+        match self {
+            Self::Classification => classification::section(run),
+            Self::Fcmae => reconstructions::section(run),
+            Self::Other => Ok(metrics::table(run)),
+        }
+    }
+}

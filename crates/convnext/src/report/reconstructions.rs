@@ -1,0 +1,54 @@
+//! What a page shows of a masked autoencoder: pictures that it restores.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use maud::{Markup, html};
+
+use super::ReportError;
+use super::page::image;
+use super::run_data::RunData;
+
+/// Pictures of reconstructions, if there are any yet.
+pub(super) fn section(run: &RunData) -> Result<Markup, ReportError> {
+    let mut pictures = Vec::new();
+    for path in found(&run.folder.join("pictures"))? {
+        pictures.push(fs::read(&path).map_err(|source| ReportError::Read { path, source })?);
+    }
+    if pictures.is_empty() {
+        return Ok(html! {});
+    }
+    Ok(html! {
+        h2 { "Reconstructions" }
+        p.quiet { "Each picture as it is, as the encoder saw it, and as the autoencoder restores it." }
+        div.grid {
+            @for bytes in pictures {
+                figure {
+                    (image(&bytes, "original, masked and reconstructed picture"))
+                    figcaption.three { span { "original" } span { "masked" } span { "reconstructed" } }
+                }
+            }
+        }
+    })
+}
+
+/// The pictures of reconstructions, in their order.
+fn found(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let fail = |source| ReportError::Read { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("reconstruction-") && name.ends_with(".png") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
