@@ -54,16 +54,16 @@ pub use observer::{EpochReport, Observer, Silent, StepReport};
 pub use optimizer::{AdamW, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
 pub use recipe::{
-    AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, Given,
-    LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,
-    Setting, Situation, Start, TrainingRecipe,
+    AugmentationRecipe, ClassWeights, CurveRecipe, Departure, FinetuneRecipe, FromScratchRecipe,
+    FromWeightsRecipe, Given, LayerDecayRecipe, Length, MaskingRecipe, MilestonesRecipe, MixingRecipe,
+    Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe,
 };
 pub(crate) use recipe::{in_lines, in_toml};
 pub use reconstruction::{Reconstruction, reconstruct};
 pub use run_changes::Continue;
 pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, Summary, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
-pub use schedule::Schedule;
+pub use schedule::{RateCurve, Schedule};
 pub use training_loop::{CHECKPOINT_EVERY, Goal, Measured, Task, batch_images, train};
 pub use weights::{
     load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from,

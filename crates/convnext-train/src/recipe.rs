@@ -7,7 +7,9 @@ use toml::Value;
 use crate::{LayerCount, TrainError};
 
 mod auto;
+mod curve;
 mod given;
+mod length;
 mod paper;
 mod pictures;
 mod reading;
@@ -15,11 +17,13 @@ mod regularization;
 mod situation;
 mod training;
 
+pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
+pub use length::Length;
 pub use pictures::{AugmentationRecipe, MixingRecipe};
 pub use regularization::{ClassWeights, RegularizationRecipe};
 pub use situation::{Origin, Situation};
-pub use training::{Length, TrainingRecipe};
+pub use training::TrainingRecipe;
 
 use given::Decided;
 use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
@@ -119,6 +123,9 @@ pub struct FromScratchRecipe {
     /// As [`TrainingRecipe::warmup_epochs`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup_epochs: Option<f64>,
+    /// As [`TrainingRecipe::warmup_steps`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<f64>,
 }
 
 /// Where a supervised training starts.
@@ -268,6 +275,9 @@ impl FinetuneRecipe {
             }
         }
         let recipe: Self = parse(choice, table, &others)?;
+        if recipe.from_scratch.warmup_epochs.is_some() && recipe.from_scratch.warmup_steps.is_some() {
+            return Err(fail("[from_scratch] has warmup_epochs and warmup_steps; leave one out".to_owned()));
+        }
         recipe.training.validate(choice)?;
         recipe.validate(start)?;
         Ok(recipe)
@@ -334,5 +344,7 @@ fn is_on(value: f64) -> Option<f64> {
     Some(value).filter(|&value| value != 0.0)
 }
 
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;

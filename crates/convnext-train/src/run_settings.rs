@@ -235,7 +235,8 @@ impl RunSettings {
     /// is no larger than the data, its epochs are those of [`Self::length`].
     ///
     /// # Errors
-    /// [`TrainError::Data`] when batches cannot be made.
+    /// [`TrainError::Data`] when batches cannot be made, [`TrainError::Config`] when warm-up or milestones do not fit
+    /// into the training.
     pub(crate) fn prepare(
         &self,
         dataset: Dataset,
@@ -264,6 +265,7 @@ impl RunSettings {
         }
         let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
+        recipe.check_length(steps_per_epoch)?;
         let schedule = recipe.schedule(steps_per_epoch);
         let (accumulate, checkpoint_every) = (recipe.accumulate, self.checkpoint_every);
         Ok(Lesson { loader, schedule, accumulate, checkpoint_every, headers: None })

@@ -19,8 +19,8 @@ use convnext_nn::{
     ConvNext, DropPath, Fcmae, Precision, for_each_parameter, is_cpu, replace_parameters, tensor_values,
 };
 use convnext_train::{
-    LayerCount, LayerDecay, Learner, PretrainRecipe, Schedule, Targets, TrainError, TrainingRecipe,
-    batch_images,
+    LayerCount, LayerDecay, Learner, PretrainRecipe, RateCurve, Schedule, Targets, TrainError,
+    TrainingRecipe, batch_images,
 };
 use device::test_device;
 use golden::Sketch;
@@ -74,7 +74,14 @@ impl Settings {
 
     fn schedule(&self, total_steps: usize) -> Schedule {
         let (peak, minimum) = (self.learning_rate, self.minimum_learning_rate);
-        Schedule { peak, minimum, warmup_steps: self.warmup_steps, total_steps }
+        Schedule {
+            peak,
+            minimum,
+            warmup_steps: self.warmup_steps,
+            warmup_start: 0.0,
+            total_steps,
+            curve: RateCurve::Cosine,
+        }
     }
 }
 
