@@ -16,8 +16,9 @@ use crate::evaluation::evaluate_batches;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, Reading, RunFolder,
-    RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml, start_from, train,
+    FinetuneRecipe, Goal, LayerDecay, Learner, Measured, MemoryNeed, Mistake, Observer, ParameterRules,
+    Reading, RunFolder, RunSettings, Summary, Targets, Task, TrainError, batch_images, in_lines, in_toml,
+    start_from, train,
 };
 
 /// Everything that decides a supervised training.
@@ -194,7 +195,8 @@ pub fn finetune(
         },
     };
     let model = model.with_memory(settings.memory).with_precision(settings.precision);
-    let learner = Learner::new(model, &recipe.training, layer_decay);
+    let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layer_decay);
+    let learner = Learner::new(model, &recipe.training, rules);
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Finetuned { weights: run.weights(), summary, held_out })
 }

@@ -10,7 +10,7 @@ use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX
 use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
 use crate::optimizer::ParameterState;
-use crate::{AdamW, LayerDecay, MovingAverage, NamedGradients, TrainError, TrainingRecipe};
+use crate::{AdamW, MovingAverage, NamedGradients, ParameterRules, TrainError, TrainingRecipe};
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
@@ -31,10 +31,10 @@ pub struct Lap {
 }
 
 impl<M: Module> Learner<M> {
-    /// A model before its first step. With `layer_decay`, early layers learn more slowly.
-    pub fn new(model: M, recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
+    /// A model before its first step, whose parameters are treated by these rules.
+    pub fn new(model: M, recipe: &TrainingRecipe, rules: ParameterRules) -> Self {
         Self {
-            optimizer: AdamW::new(recipe, layer_decay),
+            optimizer: AdamW::new(recipe, rules),
             average: recipe.ema.map(|decay| MovingAverage::new(&model, decay)),
             clip_norm: recipe.clip_norm,
             model: Some(model),

@@ -8,12 +8,14 @@
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
 mod average;
+mod backbone_part;
 mod checkpoint;
 mod error;
 mod evaluation;
 mod events;
 mod features;
 mod finetuning;
+mod frozen_stages;
 mod gradients;
 mod inference;
 mod input_channels;
@@ -26,6 +28,7 @@ mod neighbours;
 mod observer;
 mod old_runs;
 mod optimizer;
+mod parameter_rules;
 mod pretraining;
 mod recipe;
 mod reconstruction;
@@ -42,6 +45,7 @@ pub use error::TrainError;
 pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
 pub use features::Features;
 pub use finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
+pub use frozen_stages::FrozenStages;
 pub use gradients::NamedGradients;
 pub use inference::{Reading, for_each_batch};
 pub use layer_decay::{LayerCount, LayerDecay};
@@ -51,7 +55,8 @@ pub use loss::Targets;
 pub use memory::{MemoryNeed, available_memory};
 pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
-pub use optimizer::{AdamW, decays};
+pub use optimizer::AdamW;
+pub use parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
 pub use recipe::{
     AugmentationRecipe, ClassWeights, CurveRecipe, Departure, FinetuneRecipe, FromScratchRecipe,

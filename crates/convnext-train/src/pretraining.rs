@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    Goal, Learner, Measured, MemoryNeed, Observer, PretrainRecipe, RunFolder, RunSettings, Summary, Task,
-    TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
+    Goal, Learner, Measured, MemoryNeed, Observer, ParameterRules, PretrainRecipe, RunFolder, RunSettings,
+    Summary, Task, TrainError, batch_images, in_lines, in_toml, reconstruct, start_from, train,
 };
 
 /// Everything that decides a pre-training.
@@ -113,7 +113,7 @@ pub fn pretrain(
         },
     };
     let model = model.with_memory(settings.memory).with_precision(settings.precision);
-    let learner = Learner::new(model, &recipe.training, None);
+    let learner = Learner::new(model, &recipe.training, ParameterRules::of_recipe(&recipe.training));
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Pretrained { weights: run.weights(), summary })
 }
