@@ -6,6 +6,7 @@ use toml::Value;
 
 use super::reading::{FINETUNING, PRETRAINING, read};
 use super::*;
+use crate::LayerCount;
 
 #[test]
 fn the_built_in_recipes_parse() {
