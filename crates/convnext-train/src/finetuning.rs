@@ -15,8 +15,8 @@ use serde::Serialize;
 use crate::evaluation::evaluate_batches;
 use crate::{
     Evaluation, FinetuneRecipe, Goal, Job, LayerDecay, Loss, Measured, MemoryNeed, Mistake, Observer,
-    Reading, RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml,
-    run_training,
+    ParameterRules, Reading, RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe,
+    batch_images, in_toml, run_training,
 };
 
 /// Everything that decides a supervised training.
@@ -191,10 +191,11 @@ impl Job for OnImages {
         Ok(model.with_memory(run.memory).with_precision(run.precision))
     }
 
-    fn layer_decay(&self) -> Option<LayerDecay> {
+    fn rules(&self) -> ParameterRules {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        let layers = recipe.layer_decay(run.start())?;
-        Some(LayerDecay::new(layers.count, layers.rate, model))
+        let layers = recipe.layer_decay(run.start());
+        let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
+        ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers)
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Classification, TrainError> {

@@ -42,6 +42,11 @@ impl NamedGradients {
         }
     }
 
+    /// Lets go of the gradients of other parameters.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.values.retain(|name, _| keep(name));
+    }
+
     /// Multiplies all gradients by `factor`.
     pub fn scale(&mut self, factor: f64) {
         for gradient in self.values.values_mut() {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
 use crate::{
-    LayerDecay, Learner, MemoryNeed, Observer, RunFolder, RunSettings, Summary, Task, TrainError,
+    Learner, MemoryNeed, Observer, ParameterRules, RunFolder, RunSettings, Summary, Task, TrainError,
     TrainingRecipe, in_lines, start_from, train,
 };
 
@@ -73,9 +73,9 @@ pub trait Job: Clone + Serialize {
     /// [`TrainError`] when it cannot be made.
     fn model(&self, device: &Device) -> Result<ModelOf<Self>, TrainError>;
 
-    /// How much more slowly early layers learn.
-    fn layer_decay(&self) -> Option<LayerDecay> {
-        None
+    /// How fast each parameter learns, whether it decays, and whether it learns at all.
+    fn rules(&self) -> ParameterRules {
+        ParameterRules::of_recipe(self.training())
     }
 
     /// The task; `device` tracks no gradients.
@@ -144,7 +144,7 @@ pub fn run_training<J: Job>(
     let announcement = job.announcement(&steps);
     observer.start(&format!("{announcement}{}{}", in_lines(job.reasons()), in_lines(&said(why))));
     let task = job.task(preprocessing, device)?;
-    let learner = Learner::new(model, job.training(), job.layer_decay());
+    let learner = Learner::new(model, job.training(), job.rules());
     let summary = train(&task, learner, &lesson, &mut run, observer)?;
     Ok(Trained { weights: run.weights(), summary })
 }

@@ -12,7 +12,8 @@ use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tens
 use crate::losses::{Loss, LossValues, Observed};
 use crate::optimizer::ParameterState;
 use crate::{
-    Accumulation, AdamW, LayerDecay, MicroBatch, MovingAverage, NamedGradients, TrainError, TrainingRecipe,
+    Accumulation, AdamW, MicroBatch, MovingAverage, NamedGradients, ParameterRules, TrainError,
+    TrainingRecipe,
 };
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
@@ -34,10 +35,10 @@ pub struct Lap {
 }
 
 impl<M: Module> Learner<M> {
-    /// A model before its first step. With `layer_decay`, early layers learn more slowly.
-    pub fn new(model: M, recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
+    /// A model before its first step, whose parameters are treated by these rules.
+    pub fn new(model: M, recipe: &TrainingRecipe, rules: ParameterRules) -> Self {
         Self {
-            optimizer: AdamW::new(recipe, layer_decay),
+            optimizer: AdamW::new(recipe, rules),
             average: recipe.ema.map(|decay| MovingAverage::new(&model, decay)),
             clip_norm: recipe.clip_norm,
             model: Some(model),
@@ -76,6 +77,8 @@ impl<M: Module> Learner<M> {
             accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
         }
         let (mut gradients, lap, observed) = accumulation.finish();
+        // As in PyTorch, where what is frozen has no gradient that could count in the norm.
+        gradients.retain(|name| !self.optimizer.rules().of(name, &[]).frozen);
         if let Some(largest) = self.clip_norm {
             gradients.clip(largest);
         }

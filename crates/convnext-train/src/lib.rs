@@ -9,12 +9,14 @@
 
 mod accumulation;
 mod average;
+mod backbone_part;
 mod checkpoint;
 mod error;
 mod evaluation;
 mod events;
 mod features;
 mod finetuning;
+mod frozen_stages;
 mod goal;
 mod gradients;
 mod inference;
@@ -32,6 +34,7 @@ mod neighbours;
 mod observer;
 mod old_runs;
 mod optimizer;
+mod parameter_rules;
 mod pretraining;
 mod recipe;
 mod reconstruction;
@@ -52,6 +55,7 @@ pub use error::TrainError;
 pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
 pub use features::Features;
 pub use finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
+pub use frozen_stages::FrozenStages;
 pub use goal::Goal;
 pub use gradients::NamedGradients;
 pub use inference::{Reading, for_each_batch};
@@ -66,19 +70,20 @@ pub use memory::{MemoryNeed, available_memory};
 pub use metric::{Direction, Metric, Unit};
 pub use neighbours::classify_by_neighbours;
 pub use observer::{EpochReport, Observer, Silent, StepReport};
-pub use optimizer::{AdamW, decays};
+pub use optimizer::AdamW;
+pub use parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use pretraining::{PretrainJob, Pretrained, pretrain};
 pub use recipe::{
-    AugmentationRecipe, ClassWeights, Departure, FinetuneRecipe, FromScratchRecipe, FromWeightsRecipe, Given,
-    LayerDecayRecipe, Length, MaskingRecipe, MixingRecipe, Origin, PretrainRecipe, RegularizationRecipe,
-    Setting, Situation, Start, TrainingRecipe,
+    AugmentationRecipe, ClassWeights, CurveRecipe, Departure, FinetuneRecipe, FromScratchRecipe,
+    FromWeightsRecipe, Given, LayerDecayRecipe, Length, MaskingRecipe, MilestonesRecipe, MixingRecipe,
+    Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe,
 };
 pub(crate) use recipe::{in_lines, in_toml};
 pub use reconstruction::{Reconstruction, reconstruct};
 pub use run_changes::Continue;
 pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
 pub use run_settings::{Lesson, RunSettings};
-pub use schedule::Schedule;
+pub use schedule::{RateCurve, Schedule};
 pub use summary::Summary;
 pub use task::{BatchOf, Task, batch_images};
 pub use training_loop::{CHECKPOINT_EVERY, train};

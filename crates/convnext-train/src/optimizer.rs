@@ -8,28 +8,19 @@ use convnext_nn::kernels::AdamWStep;
 use convnext_nn::ops::adamw::adamw;
 use convnext_nn::replace_parameters;
 
-use crate::{LayerDecay, NamedGradients, TrainingRecipe};
+use crate::{NamedGradients, ParameterRule, ParameterRules, TrainingRecipe};
 
 /// PyTorch's epsilon.
 const EPSILON: f64 = 1e-8;
 
-/// `true` for parameters that weight decay applies to: none of one dimension and no bias; GRN's
-/// parameters and the mask token only with `decay_grn_and_mask_token` (facts C1, D2: the release decays
-/// them in pre-training by accident of their shapes, its author advises against it).
-pub fn decays(name: &str, shape: &[usize], decay_grn_and_mask_token: bool) -> bool {
-    let is_special = name.contains(".grn.") || name == "mask_token";
-    shape.len() > 1 && !name.ends_with(".bias") && (decay_grn_and_mask_token || !is_special)
-}
-
 /// AdamW with PyTorch's semantics: decoupled decay, bias-corrected moments, epsilon outside the root.
 ///
-/// The state is kept by parameter name. This type decides which parameters decay and how fast each
-/// learns; the arithmetic is [`convnext_nn::ops::adamw`].
+/// The state is kept by parameter name. Which parameters decay, how fast each learns and which do not learn at all is
+/// what [`ParameterRules`] say; the arithmetic is [`convnext_nn::ops::adamw`].
 pub struct AdamW {
     betas: [f64; 2],
     weight_decay: f64,
-    decay_grn_and_mask_token: bool,
-    layer_decay: Option<LayerDecay>,
+    rules: ParameterRules,
     states: BTreeMap<String, ParameterState>,
 }
 
@@ -43,29 +34,29 @@ pub(crate) struct ParameterState {
 }
 
 impl AdamW {
-    /// An optimiser without state. With `layer_decay`, early layers learn more slowly.
-    pub fn new(recipe: &TrainingRecipe, layer_decay: Option<LayerDecay>) -> Self {
-        Self {
-            betas: recipe.betas,
-            weight_decay: recipe.weight_decay,
-            decay_grn_and_mask_token: recipe.decay_grn_and_mask_token,
-            layer_decay,
-            states: BTreeMap::new(),
-        }
+    /// An optimiser without state.
+    pub fn new(recipe: &TrainingRecipe, rules: ParameterRules) -> Self {
+        let TrainingRecipe { betas, weight_decay, .. } = *recipe;
+        Self { betas, weight_decay, rules, states: BTreeMap::new() }
     }
 
-    /// One step of every parameter that has a gradient.
+    /// How each parameter is treated.
+    pub fn rules(&self) -> &ParameterRules {
+        &self.rules
+    }
+
+    /// One step of every parameter that has a gradient and is not frozen.
     pub fn step<M: Module>(&mut self, model: M, gradients: &NamedGradients, learning_rate: f64) -> M {
         replace_parameters(model, |parameter| {
-            let gradient = gradients.get(&parameter.name)?.clone();
-            let decays = decays(&parameter.name, &parameter.shape, self.decay_grn_and_mask_token);
-            let scale = self.layer_decay.as_ref().map_or(1.0, |layers| layers.scale(&parameter.name));
+            let ParameterRule { rate_scale, decays, frozen } =
+                self.rules.of(&parameter.name, &parameter.shape);
+            let gradient = gradients.get(&parameter.name).filter(|_| !frozen)?.clone();
             let zeros = || gradient.zeros_like();
             let ParameterState { time, moments } = (self.states.remove(&parameter.name))
                 .unwrap_or_else(|| ParameterState { time: 0, moments: [zeros(), zeros()] });
             let step = AdamWStep {
                 time: time + 1,
-                learning_rate: learning_rate * scale,
+                learning_rate: learning_rate * rate_scale,
                 betas: self.betas,
                 epsilon: EPSILON,
                 weight_decay: if decays { self.weight_decay } else { 0.0 },
@@ -95,27 +86,7 @@ mod tests {
     use convnext_nn::{ConvNext, DropPath, for_each_parameter, tensor_values};
 
     use super::*;
-    use crate::{FinetuneRecipe, LayerCount, Start};
-
-    #[test]
-    fn only_weight_matrices_decay() {
-        for (name, shape, expected) in [
-            ("stages.0.0.pwconv1.weight", &[64, 16][..], true),
-            ("stages.0.0.dwconv.weight", &[16, 1, 7, 7], true),
-            ("stages.0.0.grn.gamma", &[1, 1, 1, 64], false),
-            ("stages.0.0.grn.beta", &[1, 1, 1, 64], false),
-            ("stages.0.0.norm.weight", &[16], false),
-            ("stages.0.0.gamma", &[16], false),
-            ("head.bias", &[10], false),
-            ("mask_token", &[1, 128, 1, 1], false),
-            ("pred.weight", &[192, 128, 1, 1], true),
-        ] {
-            assert_eq!(decays(name, shape, false), expected, "{name}");
-        }
-        assert!(decays("stages.0.0.grn.gamma", &[1, 1, 1, 64], true));
-        assert!(decays("mask_token", &[1, 128, 1, 1], true));
-        assert!(!decays("stages.0.0.norm.weight", &[16], true));
-    }
+    use crate::{FinetuneRecipe, FrozenStages, LayerCount, LayerDecay, Start};
 
     /// The rule of PyTorch's documentation, in f64.
     fn adamw(mut value: f64, gradients: &[f64], rate: f64, decay: f64, betas: [f64; 2]) -> f64 {
@@ -141,19 +112,20 @@ mod tests {
         check_three_steps(Some(0.5));
     }
 
+    fn config() -> ModelConfig {
+        let micro = find_model("micro").unwrap().config();
+        ModelConfig { classes: 3, stem_stride: 1, depths: [1; 4], ..micro }
+    }
+
     /// Without layer decay, or with one of this rate.
     fn check_three_steps(rate: Option<f64>) {
         let device = Device::flex().autodiff();
-        let config = ModelConfig {
-            classes: 3,
-            stem_stride: 1,
-            depths: [1; 4],
-            ..find_model("micro").unwrap().config()
-        };
+        let config = config();
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
         let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
         let layers = rate.map(|rate| LayerDecay::new(LayerCount::Single, rate, &config));
-        let mut optimizer = AdamW::new(&recipe, layers.clone());
+        let rules = ParameterRules::of_recipe(&recipe).with_layer_decay(layers.clone());
+        let mut optimizer = AdamW::new(&recipe, rules);
         let watched = ["stages.1.0.pwconv2.weight", "head.bias", "stages.0.0.grn.beta"];
         let value_of = |model: &ConvNext, wanted: &str| {
             let mut found = f64::NAN;
@@ -187,5 +159,54 @@ mod tests {
             assert!((found - expected).abs() < 1e-6, "{name}: {found}, expected {expected}");
             assert!((found - start[place]).abs() > 0.1 * rate, "{name} did not move");
         }
+    }
+
+    /// The bits of every parameter after three steps along the same gradients, and which of them have a state.
+    fn after_three_steps(
+        rules: impl Fn(ParameterRules) -> ParameterRules,
+    ) -> BTreeMap<String, (Vec<u32>, bool)> {
+        let device = Device::flex().autodiff();
+        let mut model = ConvNext::new(&config(), Seed(1), &device).unwrap();
+        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
+        let mut optimizer = AdamW::new(&recipe, rules(ParameterRules::of_recipe(&recipe)));
+        let logits = model.forward(Tensor::full([2, 3, 8, 8], 0.3, &device), &DropPath::none()).unwrap();
+        let gradients = (logits.clone() * logits.sub_scalar(1.0)).sum().backward();
+        let gradients = NamedGradients::of(&model, &gradients);
+        for rate in [1e-2, 2e-2, 1e-2] {
+            model = optimizer.step(model, &gradients, rate);
+        }
+        let mut found = BTreeMap::new();
+        for_each_parameter(&model, |parameter| {
+            let bits = tensor_values(parameter.values()).into_iter().map(f32::to_bits).collect();
+            let has_state = optimizer.states().any(|(name, _)| *name == parameter.name);
+            found.insert(parameter.name, (bits, has_state));
+        });
+        found
+    }
+
+    #[test]
+    fn what_is_frozen_stays_and_the_rest_moves_as_before() {
+        let start: BTreeMap<String, Vec<u32>> = {
+            let model = ConvNext::new(&config(), Seed(1), &Device::flex()).unwrap();
+            let mut found = BTreeMap::new();
+            for_each_parameter(&model, |parameter| {
+                let bits = tensor_values(parameter.values()).into_iter().map(f32::to_bits).collect();
+                found.insert(parameter.name, bits);
+            });
+            found
+        };
+        let free = after_three_steps(|rules| rules);
+        let stages = FrozenStages(2);
+        let frozen = after_three_steps(|rules| rules.with_frozen(stages));
+        assert_eq!(frozen.keys().filter(|name| stages.contains(name)).count(), 4 + 10 + 4 + 10);
+        for (name, (bits, has_state)) in &frozen {
+            if stages.contains(name) {
+                assert_eq!((bits, *has_state), (&start[name], false), "{name}");
+                assert!(free[name].1, "{name} has a state where it is free");
+            } else {
+                assert_eq!((bits, *has_state), (&free[name].0, true), "{name}");
+            }
+        }
+        assert_ne!(free["stages.0.0.pwconv1.weight"].0, start["stages.0.0.pwconv1.weight"]);
     }
 }

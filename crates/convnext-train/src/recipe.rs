@@ -4,22 +4,28 @@ use convnext_core::{ConfigError, FcmaeObjective};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::{LayerCount, TrainError};
+use crate::TrainError;
 
 mod auto;
+mod curve;
 mod given;
+mod length;
 mod paper;
 mod pictures;
 mod reading;
 mod regularization;
 mod situation;
+mod start;
 mod training;
 
+pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
+pub use length::Length;
 pub use pictures::{AugmentationRecipe, MixingRecipe};
 pub use regularization::{ClassWeights, RegularizationRecipe};
 pub use situation::{Origin, Situation};
-pub use training::{Length, TrainingRecipe};
+pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Start};
+pub use training::TrainingRecipe;
 
 use given::Decided;
 use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
@@ -90,54 +96,6 @@ pub struct Departure {
     pub used: String,
     /// Where that comes from.
     pub source: String,
-}
-
-/// What a supervised training from weights does in its own way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FromWeightsRecipe {
-    /// Factor on the fresh head.
-    pub head_init: f64,
-    /// Layer-wise decay of the learning rate; `None` lets all layers learn alike.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer_decay: Option<LayerDecayRecipe>,
-}
-
-/// What a supervised training from scratch does in its own way. Rate and warm-up take the place of
-/// those in `training`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FromScratchRecipe {
-    /// Factor on the fresh head.
-    pub head_init: f64,
-    /// As [`TrainingRecipe::learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-    /// As [`TrainingRecipe::base_learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_learning_rate: Option<f64>,
-    /// As [`TrainingRecipe::warmup_epochs`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_epochs: Option<f64>,
-}
-
-/// Where a supervised training starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// From fresh weights.
-    Scratch,
-    /// From weights of a file.
-    Weights,
-}
-
-/// How much more slowly early layers learn when fine-tuning from weights.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayerDecayRecipe {
-    /// Rate of a layer over that of the layer after it, in (0, 1].
-    pub rate: f64,
-    /// How layers are counted.
-    pub count: LayerCount,
 }
 
 /// What FCMAE removes and predicts.
@@ -256,6 +214,7 @@ impl FinetuneRecipe {
             }
         }
         let recipe: Self = parse(choice, table, &others)?;
+        recipe.from_scratch.validate(choice)?;
         recipe.training.validate(choice)?;
         recipe.validate(start)?;
         Ok(recipe)
@@ -272,10 +231,7 @@ impl FinetuneRecipe {
         let head_init = self.head_init(start);
         let head_fits = head_init >= 0.0 && head_init.is_finite();
         check(head_fits, "head initialisation", head_init, "finite and not negative")?;
-        if let Some(LayerDecayRecipe { rate, .. }) = self.from_weights.layer_decay {
-            check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
-        }
-        Ok(())
+        self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
     }
 
     /// Factor on the fresh head.
@@ -322,5 +278,7 @@ fn is_on(value: f64) -> Option<f64> {
     Some(value).filter(|&value| value != 0.0)
 }
 
+#[cfg(test)]
+mod schedule_tests;
 #[cfg(test)]
 mod tests;

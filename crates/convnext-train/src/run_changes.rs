@@ -22,8 +22,15 @@ const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 /// What earlier versions did not record: where it is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
 
-/// What may grow when a run is extended; the warm-up keeps its share of it.
-const LENGTH: [&str; 2] = ["recipe.training.epochs", "recipe.training.warmup_epochs"];
+/// What may grow when a run is extended; warm-up and milestones keep their share of it.
+const LENGTH: [&str; 6] = [
+    "recipe.training.epochs",
+    "recipe.training.steps",
+    "recipe.training.warmup_epochs",
+    "recipe.training.warmup_steps",
+    "recipe.training.curve.milestones.epochs",
+    "recipe.training.curve.milestones.steps",
+];
 
 /// Every key whose value differs, in words; keys are dotted. A run may have begun with an earlier version.
 pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> {
@@ -41,7 +48,7 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
         let (was, is) = (find(&before, key), find(&after, key));
         let longer = how == Continue::Extended
             && LENGTH.contains(&key.as_str())
-            && was.as_ref().and_then(Value::as_float) <= is.as_ref().and_then(Value::as_float);
+            && was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| has_grown(was, is));
         let unknown = was.is_none() && RECORDED_LATER.contains(&key.as_str());
         if was == is || WITHOUT_EFFECT.contains(&key.as_str()) || longer || unknown {
             continue;
@@ -50,6 +57,17 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
         found.push(format!("{key} was {}, is {}", describe(was), describe(is)));
     }
     found
+}
+
+/// Whether a number, or each of a list of them, has grown or stayed.
+fn has_grown(was: &Value, is: &Value) -> bool {
+    let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|count| count as f64));
+    match (was, is) {
+        (Value::Array(was), Value::Array(is)) => {
+            was.len() == is.len() && was.iter().zip(is).all(|(was, is)| has_grown(was, is))
+        }
+        _ => number(was).zip(number(is)).is_some_and(|(was, is)| was <= is),
+    }
 }
 
 fn flatten(prefix: &str, table: &Table, list: &mut Vec<(String, Value)>) {
@@ -100,5 +118,26 @@ mod tests {
         assert!(grow(Continue::Extended).is_empty());
         assert_eq!(grow(Continue::Resumed), ["recipe.training.epochs was 2.0, is 3.0"]);
         assert_eq!(compare(&length(3.0), &length(2.0), Continue::Extended).len(), 1);
+    }
+
+    #[test]
+    fn a_length_in_steps_grows_with_its_milestones() {
+        let length = |steps: usize, milestones: [f64; 2]| {
+            let curve = format!("curve.milestones = {{ steps = {milestones:?}, factor = 0.1 }}");
+            format!("[recipe.training]\nsteps = {steps}\nwarmup_steps = 1.5\n{curve}")
+        };
+        let short = length(100, [60.0, 80.0]);
+        let extended = |now: &str| compare(&short, now, Continue::Extended);
+        assert!(extended(&length(200, [120.0, 160.0])).is_empty());
+        assert_eq!(extended(&length(99, [60.0, 80.0])), ["recipe.training.steps was 100, is 99"]);
+        let earlier = extended(&length(200, [120.0, 79.0]));
+        assert!(
+            earlier[0].starts_with("recipe.training.curve.milestones.steps was [60.0, 80.0]"),
+            "{earlier:?}"
+        );
+        let epochs = short.replace("steps = 100", "epochs = 2.0");
+        let expected =
+            ["recipe.training.epochs was not set, is 2.0", "recipe.training.steps was 100, is not set"];
+        assert_eq!(extended(&epochs), expected);
     }
 }

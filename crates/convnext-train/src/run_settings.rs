@@ -106,6 +106,8 @@ pub struct Lesson<S> {
     pub schedule: Schedule,
     /// Batches of a step, at least 1.
     pub accumulate: usize,
+    /// Steps between two validations, whole epochs; `None` validates as often as that takes no longer than training.
+    pub validate_every: Option<usize>,
     /// The longest time between two checkpoints.
     pub checkpoint_every: Duration,
     /// The look at the files of a very large data set that goes on while it is trained on.
@@ -249,7 +251,8 @@ impl RunSettings {
     /// is no larger than the data, its epochs are those of [`Self::length`].
     ///
     /// # Errors
-    /// [`TrainError::Data`] when batches cannot be made.
+    /// [`TrainError::Data`] when batches cannot be made, [`TrainError::Config`] when warm-up or milestones do not fit
+    /// into the training.
     pub(crate) fn prepare<S: Source>(
         &self,
         source: S,
@@ -273,9 +276,19 @@ impl RunSettings {
         }
         let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, self.length);
+        recipe.check_length(steps_per_epoch)?;
         let schedule = recipe.schedule(steps_per_epoch);
         let (accumulate, checkpoint_every) = (recipe.accumulate, self.checkpoint_every);
-        Ok(Lesson { loader, schedule, accumulate, checkpoint_every, headers: None })
+        let validate_every = recipe.validation_interval(steps_per_epoch);
+        if let Some(steps) = validate_every.filter(|steps| !steps.is_multiple_of(steps_per_epoch)) {
+            return Err(ConfigError::OutOfRange {
+                what: "validate_every",
+                found: format!("{steps} steps, with {steps_per_epoch} an epoch"),
+                expected: "whole epochs",
+            }
+            .into());
+        }
+        Ok(Lesson { loader, schedule, accumulate, validate_every, checkpoint_every, headers: None })
     }
 
     /// Looks at the headers of all images, so that no unreadable file ends the run later.

@@ -181,7 +181,7 @@ impl<T: Task> Training<'_, T> {
         let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
         let train_loss = epoch_loss / epoch_steps.max(1) as f64;
         let mut report = EpochReport { epoch, step, train_loss, ..EpochReport::default() };
-        if self.is_finished() || self.progress.unmeasured_images >= self.task.validation_images() {
+        if self.is_finished() || self.is_validation_due() {
             self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
             self.progress.unmeasured_images = 0;
         }
@@ -198,6 +198,15 @@ impl<T: Task> Training<'_, T> {
         }
         self.run.record_epoch(&report)?;
         Ok(report)
+    }
+
+    /// Whether the end of this epoch is measured: as the recipe says, or else as soon as as many images were trained
+    /// on as are measured.
+    fn is_validation_due(&self) -> bool {
+        match self.lesson.validate_every {
+            Some(steps) => self.progress.step.is_multiple_of(steps),
+            None => self.progress.unmeasured_images >= self.task.validation_images(),
+        }
     }
 
     /// Measures the weights, and their average where there is one.

@@ -17,8 +17,8 @@ use convnext_data::{Batch, Cache, Loader, LoaderConfig, OnCorrupt, Picture, open
 use convnext_io::read_checkpoint;
 use convnext_nn::{for_each_parameter, tensor_values};
 use convnext_train::{
-    Continue, EpochReport, Learner, Lesson, Observer, Opened, PretrainRecipe, RunFolder, Schedule, Silent,
-    StepReport, Task, TrainError, TrainingRecipe, train,
+    Continue, EpochReport, Learner, Lesson, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve,
+    RunFolder, Schedule, Silent, StepReport, Task, TrainError, TrainingRecipe, train,
 };
 use tempfile::TempDir;
 use toy::{Agreement, Toy, TwoViews};
@@ -49,9 +49,16 @@ fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
         seed: Seed(5),
     };
     let loader = Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap();
-    let schedule = Schedule { peak: 0.05, minimum: 0.0, warmup_steps: 2.0, total_steps: STEPS };
+    let schedule = Schedule {
+        peak: 0.05,
+        minimum: 0.0,
+        warmup_steps: 2.0,
+        warmup_start: 0.0,
+        total_steps: STEPS,
+        curve: RateCurve::Cosine,
+    };
     let checkpoint_every = Duration::from_secs(3600);
-    Lesson { loader, schedule, accumulate: 2, checkpoint_every, headers: None }
+    Lesson { loader, schedule, accumulate: 2, validate_every: None, checkpoint_every, headers: None }
 }
 
 fn recipe() -> TrainingRecipe {
@@ -83,7 +90,8 @@ fn run(
     let Opened::Unfinished(mut folder) = RunFolder::open(out, &BTreeMap::from([("seed", 5)]), how)? else {
         panic!("the run is finished");
     };
-    let learner = Learner::new(Toy::new(&device.clone().autodiff()), &recipe(), None);
+    let learner =
+        Learner::new(Toy::new(&device.clone().autodiff()), &recipe(), ParameterRules::of_recipe(&recipe()));
     let task = Agreement::new(device.clone().autodiff());
     train(&task, learner, &lesson(images, threads), &mut folder, observer).map(drop)
 }
@@ -140,7 +148,7 @@ fn running_statistics_take_every_batch_in_its_order() {
     let (images, device) = (pictures(), Device::flex().autodiff());
     let lesson = lesson(images.path(), 2);
     let task = Agreement::new(device.clone());
-    let mut learner = Learner::new(Toy::new(&device), &recipe(), None);
+    let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
     let batches: Vec<_> = lesson.loader.epoch(0).take(2).map(Result::unwrap).collect();
     // In f64, by the rule of PyTorch's batch norm, from the weights before the step.
     let weight: Vec<f64> = (0..12).map(|place| f64::from((place as f32 * 0.7).sin())).collect();
@@ -191,7 +199,7 @@ fn a_part_of_a_loss_that_is_not_finite_is_named() {
     let how = RunFolder::open(&out.path().join("run"), &BTreeMap::from([("seed", 5)]), Continue::New);
     let Opened::Unfinished(mut folder) = how.unwrap() else { panic!("the run is finished") };
     let task = Agreement { broken: true, ..Agreement::new(device.clone()) };
-    let learner = Learner::new(Toy::new(&device), &recipe(), None);
+    let learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
     let error = train(&task, learner, &lesson(images.path(), 1), &mut folder, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("the part size of the loss (NaN)"), "{error}");
 }

@@ -19,8 +19,8 @@ use convnext_nn::{
     ConvNext, DropPath, Fcmae, Precision, for_each_parameter, is_cpu, replace_parameters, tensor_values,
 };
 use convnext_train::{
-    LayerCount, LayerDecay, Learner, Loss, PretrainRecipe, Schedule, Targets, TrainError, TrainingRecipe,
-    batch_images,
+    LayerCount, LayerDecay, Learner, Loss, ParameterRules, PretrainRecipe, RateCurve, Schedule, Targets,
+    TrainError, TrainingRecipe, batch_images,
 };
 use device::test_device;
 use golden::Sketch;
@@ -74,7 +74,14 @@ impl Settings {
 
     fn schedule(&self, total_steps: usize) -> Schedule {
         let (peak, minimum) = (self.learning_rate, self.minimum_learning_rate);
-        Schedule { peak, minimum, warmup_steps: self.warmup_steps, total_steps }
+        Schedule {
+            peak,
+            minimum,
+            warmup_steps: self.warmup_steps,
+            warmup_start: 0.0,
+            total_steps,
+            curve: RateCurve::Cosine,
+        }
     }
 }
 
@@ -160,7 +167,9 @@ fn twenty_steps_of_pretraining_follow_pytorch() {
     let grid = PatchGrid::of_image(&config.encoder, SIDE, SIDE).unwrap();
     for bound in bounds(&device) {
         let model = ruled(Fcmae::new(&config, Seed(0), &device.clone().autodiff()).unwrap());
-        let learner = Learner::new(model.with_precision(bound.0), &curve.settings.recipe(), None);
+        let recipe = curve.settings.recipe();
+        let rules = ParameterRules::of_recipe(&recipe);
+        let learner = Learner::new(model.with_precision(bound.0), &recipe, rules);
         check("pre-training", &curve, *bound, learner, 4, |model, mut batch| {
             let kept = &curve.kept[batch.epoch as usize][batch.samples[0]];
             let masks: Vec<Mask> =
@@ -181,7 +190,9 @@ fn twenty_steps_of_finetuning_follow_pytorch() {
     for bound in bounds(&device) {
         let model = ruled(ConvNext::new(&config, Seed(0), &device.clone().autodiff()).unwrap());
         let layers = LayerDecay::new(LayerCount::Single, curve.settings.layer_decay, &config);
-        let learner = Learner::new(model.with_precision(bound.0), &curve.settings.recipe(), Some(layers));
+        let recipe = curve.settings.recipe();
+        let rules = ParameterRules::of_recipe(&recipe).with_layer_decay(Some(layers));
+        let learner = Learner::new(model.with_precision(bound.0), &recipe, rules);
         check("fine-tuning", &curve, *bound, learner, 6, |model, mut batch| {
             let (step, number) = (batch.epoch as usize, batch.samples[0]);
             let drop_path = DropPath::from_scales(curve.drop_path[step][number].clone());

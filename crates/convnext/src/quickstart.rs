@@ -285,7 +285,10 @@ impl Quickstart {
             init,
             seed: Seed(seed),
             threads: self.threads,
-            length: self.short.then(|| Length::Epochs((recipe.epochs / SHORTER).ceil())),
+            length: recipe
+                .epochs
+                .filter(|_| self.short)
+                .map(|epochs| Length::Epochs((epochs / SHORTER).ceil())),
             go_on: self.go_on,
             strict: true,
             precision: self.precision,

@@ -11,7 +11,7 @@
 use toml::{Table, Value};
 
 use super::auto::Rule;
-use super::reading::recipe_error;
+use super::reading::{recipe_error, representative};
 use crate::{Start, TrainError};
 
 /// A key of a recipe, its value as TOML, and where it comes from.
@@ -150,11 +150,13 @@ fn line(key: &str, value: &str) -> String {
     format!("{key}={value}")
 }
 
-/// Whether two keys decide the same: a rate has two keys, and a start from scratch its own, which give way.
+/// Whether two keys decide the same: a rate and a length have two keys, and a start from scratch its own, which give
+/// way.
 fn is_same(a: &str, b: &str) -> bool {
     let of = |key: &str| {
-        let key = key.strip_prefix("from_scratch.").map_or(key.to_owned(), |own| format!("training.{own}"));
-        key.replace(".base_learning_rate", ".learning_rate")
+        let (table, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let table = if table == "from_scratch" { "training" } else { table };
+        (table.to_owned(), representative(last).to_owned())
     };
     of(a) == of(b)
 }
@@ -213,6 +215,18 @@ mod tests {
             "training.learning_rate: 0.25 from --lr",
         ];
         assert_eq!(reasons, expected);
+    }
+
+    #[test]
+    fn a_length_in_steps_takes_the_place_of_one_in_epochs() {
+        let settings = vec!["training.steps=9".into(), "training.warmup_steps=1".into()];
+        let given = Given { settings, ..Given::default() };
+        let rules = ["training.epochs", "from_scratch.warmup_epochs", "training.betas"].map(rule);
+        let reasons = given.decide(None, &rules).reasons;
+        let expected =
+            ["training.betas = 9: so", "training.steps: 9 from --set", "training.warmup_steps: 1 from --set"];
+        assert_eq!(reasons, expected);
+        assert!(given.is_set("training.epochs") && !given.is_set("training.curve.milestones.epochs"));
     }
 
     #[test]

@@ -182,19 +182,36 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<(), String> {
     let last = keys.pop().unwrap_or_default();
     let mut place = table;
     for key in keys {
-        let next = place.entry(key).or_insert_with(|| Value::Table(Table::new()));
-        place = next.as_table_mut().ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
+        if !place.contains_key(key) {
+            insert(place, key, Value::Table(Table::new()));
+        }
+        let next = place.get_mut(key).and_then(Value::as_table_mut);
+        place = next.ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
     }
     insert(place, last, value);
     Ok(())
 }
 
-/// Sets a key. Of the two ways to give a learning rate the last one counts.
+/// Pairs of keys of which a table has one, because they say the same in two ways.
+const ALTERNATIVES: [[&str; 2]; 5] = [
+    ["learning_rate", "base_learning_rate"],
+    ["epochs", "steps"],
+    ["warmup_epochs", "warmup_steps"],
+    ["poly", "milestones"],
+    ["layer_wise", "stage_wise"],
+];
+
+/// Sets a key. Of two ways to say the same the last one counts.
 pub(super) fn insert(table: &mut Table, key: &str, value: Value) {
-    match key {
-        "learning_rate" => table.remove("base_learning_rate"),
-        "base_learning_rate" => table.remove("learning_rate"),
-        _ => None,
-    };
+    for other in
+        ALTERNATIVES.iter().filter(|pair| pair.contains(&key)).flatten().filter(|&&other| other != key)
+    {
+        table.remove(*other);
+    }
     table.insert(key.to_owned(), value);
+}
+
+/// The one of two keys that stands for both.
+pub(super) fn representative(key: &str) -> &str {
+    ALTERNATIVES.iter().find(|pair| pair.contains(&key)).map_or(key, |pair| pair[0])
 }

@@ -6,6 +6,7 @@ use toml::Value;
 
 use super::reading::{FINETUNING, PRETRAINING, read};
 use super::*;
+use crate::LayerCount;
 
 #[test]
 fn the_built_in_recipes_parse() {
@@ -66,7 +67,7 @@ fn rows_have_the_numbers_of_the_papers_tables() {
         let recipe = load(name);
         let training = &recipe.training;
         assert_eq!(training.batch_size * training.accumulate, images, "{name}");
-        assert_eq!((training.epochs, training.warmup_epochs), (epochs, warm_up), "{name}");
+        assert_eq!((training.epochs, training.warmup_epochs), (Some(epochs), Some(warm_up)), "{name}");
         assert!((training.peak_learning_rate() / rate - 1.0).abs() < 1e-9, "{name}");
         assert_eq!((training.weight_decay, training.ema), (decay, ema), "{name}");
         assert_eq!((recipe.mixing.mixup, recipe.regularization.drop_path), (mixup, drop_path), "{name}");
@@ -74,7 +75,7 @@ fn rows_have_the_numbers_of_the_papers_tables() {
     }
     let scratch = FinetuneRecipe::load("paper-v1-base", &[], Start::Scratch).unwrap();
     assert!((scratch.training.peak_learning_rate() - 4e-3).abs() < 1e-12);
-    assert_eq!((scratch.training.epochs, scratch.training.warmup_epochs), (300.0, 20.0));
+    assert_eq!((scratch.training.epochs, scratch.training.warmup_epochs), (Some(300.0), Some(20.0)));
     let grid = convnext_core::PatchGrid { rows: 12, columns: 12 };
     let ratio = PretrainRecipe::load("paper-384", &[]).unwrap().masking.ratio;
     assert_eq!(convnext_core::usable_kept_count(grid.patches(), ratio).unwrap(), 57);
@@ -90,7 +91,7 @@ fn a_file_may_extend_a_recipe_but_not_itself_in_circles() {
     };
     let mine = load("extends = \"paper-tiny\"\n[training]\nlearning_rate = 0.5").unwrap();
     assert_eq!((mine.training.learning_rate, mine.training.base_learning_rate), (Some(0.5), None));
-    assert_eq!(mine.training.epochs, 300.0);
+    assert_eq!(mine.training.epochs, Some(300.0));
     let message = load("extends = \"paper-giant\"").unwrap_err().to_string();
     assert!(message.contains("paper-giant") && message.contains("paper-tiny"), "{message}");
 }
@@ -115,11 +116,11 @@ fn a_start_from_scratch_has_its_own_rate_and_warm_up() {
     let own = ["from_scratch.base_learning_rate=0.5", "from_scratch.warmup_epochs=7"];
     let scratch = load(&own, Start::Scratch);
     assert_eq!((scratch.training.base_learning_rate, scratch.training.learning_rate), (Some(0.5), None));
-    assert_eq!((scratch.training.warmup_epochs, scratch.head_init(Start::Scratch)), (7.0, 1.0));
+    assert_eq!((scratch.training.warmup_epochs, scratch.head_init(Start::Scratch)), (Some(7.0), 1.0));
     let weights = load(&own, Start::Weights);
     assert_eq!((weights.training.base_learning_rate, weights.head_init(Start::Weights)), (None, 0.001));
     let named = load(&[own[0], own[1], "training.learning_rate=0.25"], Start::Scratch);
-    assert_eq!((named.training.peak_learning_rate(), named.training.warmup_epochs), (0.25, 7.0));
+    assert_eq!((named.training.peak_learning_rate(), named.training.warmup_epochs), (0.25, Some(7.0)));
 }
 
 fn pretrain(settings: &[&str]) -> Result<PretrainRecipe, String> {

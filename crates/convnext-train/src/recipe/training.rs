@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::curve::CurveRecipe;
+use super::length::{Length, Rescaling};
 use super::reading::recipe_error;
 use super::{check, is_on};
 use crate::{Schedule, TrainError};
@@ -21,10 +23,21 @@ pub struct TrainingRecipe {
     /// Batches of a step, whose gradients are averaged.
     #[serde(default = "one")]
     pub accumulate: usize,
-    /// Visits of every image.
-    pub epochs: f64,
-    /// Epochs of the linear warm-up.
-    pub warmup_epochs: f64,
+    /// Visits of every image. Either this or the steps are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<f64>,
+    /// Steps of the whole training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// Epochs of the linear warm-up. Either this or its steps are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<f64>,
+    /// Steps of the linear warm-up; a run of another length has fractions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<f64>,
+    /// Share of the rate that the first step of the warm-up has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warmup_start: f64,
     /// Highest learning rate, absolute. Either this or the base rate is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -46,6 +59,12 @@ pub struct TrainingRecipe {
     pub ema: Option<f64>,
     /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
+    /// How the learning rate falls.
+    #[serde(default, skip_serializing_if = "CurveRecipe::is_cosine")]
+    pub curve: CurveRecipe,
+    /// Time between two validations, as in `{ steps = 16000 }`; it may be longer than an epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_every: Option<Length>,
 }
 
 fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
@@ -56,13 +75,8 @@ fn one() -> usize {
     1
 }
 
-/// How long to train, if not as long as the recipe says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Length {
-    /// So many visits of every image.
-    Epochs(f64),
-    /// So many optimiser steps.
-    Steps(usize),
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl TrainingRecipe {
@@ -70,34 +84,69 @@ impl TrainingRecipe {
     ///
     /// # Errors
     /// [`TrainError::Config`] with the first value that does not fit, [`TrainError::Recipe`] when there is
-    /// no learning rate, or two.
+    /// no learning rate, length or warm-up, or two.
     pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         check(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
         check(self.accumulate > 0, "accumulate", self.accumulate as f64, "at least 1")?;
-        check(positive(self.epochs), "epochs", self.epochs, "above 0")?;
-        let warmup_fits = (0.0..=self.epochs).contains(&self.warmup_epochs);
-        check(warmup_fits, "warm-up epochs", self.warmup_epochs, "from 0 to the epochs")?;
-        let (rate, what) = match (self.learning_rate, self.base_learning_rate) {
-            (Some(rate), None) => (rate, "learning rate"),
-            (None, Some(rate)) => (rate, "base learning rate"),
-            _ => {
-                let why = "[training] needs either learning_rate or base_learning_rate, and not both";
-                return Err(recipe_error(choice, why.to_owned()));
-            }
-        };
-        check(positive(rate), what, rate, "above 0")?;
-        let minimum = self.minimum_learning_rate;
-        check(not_negative(minimum), "minimum learning rate", minimum, "0 or above")?;
+        self.validate_schedule(choice)?;
+        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
         check(not_negative(self.weight_decay), "weight decay", self.weight_decay, "0 or above")?;
         for beta in self.betas {
             check((0.0..1.0).contains(&beta), "beta", beta, "in [0, 1)")?;
         }
         let clip_norm = self.clip_norm.unwrap_or(1.0);
-        check(positive(clip_norm), "clip norm", clip_norm, "above 0")?;
+        check(clip_norm > 0.0 && clip_norm.is_finite(), "clip norm", clip_norm, "above 0")?;
         let ema = self.ema.unwrap_or(0.0);
         check((0.0..1.0).contains(&ema), "ema", ema, "in [0, 1)")
+    }
+
+    /// Checks what makes the learning rate of each step, and when to validate.
+    fn validate_schedule(&self, choice: &str) -> Result<(), TrainError> {
+        let either =
+            |keys: &str| recipe_error(choice, format!("[training] needs either {keys}, and not both"));
+        let (epochs, steps) = (self.epochs, self.steps.map(|steps| steps as f64));
+        let (length, what) =
+            one_of(epochs, "epochs", steps, "steps").ok_or_else(|| either("epochs or steps"))?;
+        check(self.length().is_positive(), what, length, "above 0")?;
+        one_of(self.warmup_epochs, "", self.warmup_steps, "")
+            .ok_or_else(|| either("warmup_epochs or warmup_steps"))?;
+        let (rate, what) =
+            one_of(self.learning_rate, "learning rate", self.base_learning_rate, "base learning rate")
+                .ok_or_else(|| either("learning_rate or base_learning_rate"))?;
+        check(rate > 0.0 && rate.is_finite(), what, rate, "above 0")?;
+        let minimum = self.minimum_learning_rate;
+        check(minimum >= 0.0 && minimum.is_finite(), "minimum learning rate", minimum, "0 or above")?;
+        let start = self.warmup_start;
+        check((0.0..=1.0).contains(&start), "warm-up start", start, "from 0 to 1")?;
+        self.curve.validate(choice)?;
+        if let Some(every) = self.validate_every {
+            check(every.is_positive(), "validate_every", every.in_epochs(1), "above 0")?;
+        }
+        // Where there are both units, this needs the data.
+        if self.mixes_units() { Ok(()) } else { self.check_length(1) }
+    }
+
+    /// Checks that warm-up and milestones lie within the training.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with the first that does not.
+    pub(crate) fn check_length(&self, steps_per_epoch: usize) -> Result<(), TrainError> {
+        let length = self.length();
+        if let Some(epochs) = self.warmup_epochs {
+            let fits = (0.0..=length.in_epochs(steps_per_epoch)).contains(&epochs);
+            check(fits, "warm-up epochs", epochs, "from 0 to the epochs")?;
+        }
+        if let Some(steps) = self.warmup_steps {
+            let fits = (0.0..=length.in_steps(steps_per_epoch)).contains(&steps);
+            check(fits, "warm-up steps", steps, "from 0 to the steps of the training")?;
+        }
+        self.curve.check_points(length, steps_per_epoch)
+    }
+
+    fn mixes_units(&self) -> bool {
+        let [epochs, steps] = self.curve.has_units();
+        let in_epochs = epochs || self.epochs.is_some() || self.warmup_epochs.is_some();
+        in_epochs && (steps || self.steps.is_some() || self.warmup_steps.is_some())
     }
 
     /// Makes steps so small that a machine of any size runs them in seconds.
@@ -105,16 +154,34 @@ impl TrainingRecipe {
         (self.batch_size, self.accumulate) = (self.batch_size.min(QUICK_BATCH), 1);
     }
 
-    /// The same recipe at another length: the whole schedule is rescaled, so the warm-up keeps its
-    /// share.
+    /// The length of the whole training.
+    pub fn length(&self) -> Length {
+        self.steps.map_or(Length::Epochs(self.epochs.unwrap_or_default()), Length::Steps)
+    }
+
+    /// The same recipe at another length: the whole schedule is rescaled, so warm-up and milestones keep their
+    /// share. All keep their units. The time between two validations stays what it is.
     pub fn rescaled(&self, steps_per_epoch: usize, length: Option<Length>) -> Self {
-        let epochs = match length {
-            None => self.epochs,
-            Some(Length::Epochs(epochs)) => epochs,
-            Some(Length::Steps(steps)) => steps as f64 / steps_per_epoch as f64,
+        let before = self.length();
+        let after = length.map_or(before, |length| length.in_unit_of(before, steps_per_epoch));
+        let rescaling = Rescaling { before, after, steps_per_epoch };
+        let (epochs, steps) = match after {
+            Length::Epochs(epochs) => (Some(epochs), None),
+            Length::Steps(steps) => (None, Some(steps)),
         };
-        let share = if self.epochs > 0.0 { self.warmup_epochs / self.epochs } else { 0.0 };
-        Self { epochs, warmup_epochs: share * epochs, ..self.clone() }
+        Self {
+            epochs,
+            steps,
+            warmup_epochs: self.warmup_epochs.map(|epochs| rescaling.epochs(epochs)),
+            warmup_steps: self.warmup_steps.map(|steps| rescaling.steps(steps)),
+            curve: self.curve.rescaled(&rescaling),
+            ..self.clone()
+        }
+    }
+
+    /// Steps between two validations, if the recipe states it.
+    pub fn validation_interval(&self, steps_per_epoch: usize) -> Option<usize> {
+        self.validate_every.map(|every| every.whole_steps(steps_per_epoch))
     }
 
     /// The highest learning rate of a run with these batches: as it is given, or the base rate times the
@@ -125,14 +192,25 @@ impl TrainingRecipe {
         self.learning_rate.or(from_base).unwrap_or_default()
     }
 
-    /// The learning-rate curve for epochs of `steps_per_epoch` steps.
+    /// The learning rate of each step, for epochs of `steps_per_epoch` steps.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
-        let steps = |epochs: f64| epochs * steps_per_epoch as f64;
+        let of_epochs = self.warmup_epochs.map(|epochs| Length::Epochs(epochs).in_steps(steps_per_epoch));
         Schedule {
             peak: self.peak_learning_rate(),
             minimum: self.minimum_learning_rate.min(self.peak_learning_rate()),
-            warmup_steps: steps(self.warmup_epochs),
-            total_steps: (steps(self.epochs).round() as usize).max(1),
+            warmup_steps: of_epochs.or(self.warmup_steps).unwrap_or_default(),
+            warmup_start: self.warmup_start,
+            total_steps: self.length().whole_steps(steps_per_epoch),
+            curve: self.curve.curve(steps_per_epoch),
         }
+    }
+}
+
+/// The one of two values that is there, and its name; `None` when neither is or both are.
+fn one_of<'a>(a: Option<f64>, name_a: &'a str, b: Option<f64>, name_b: &'a str) -> Option<(f64, &'a str)> {
+    match (a, b) {
+        (Some(a), None) => Some((a, name_a)),
+        (None, Some(b)) => Some((b, name_b)),
+        _ => None,
     }
 }

@@ -10,7 +10,7 @@ use convnext::core::{
 };
 use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
-use convnext::train::{Learner, PretrainRecipe, Targets, TrainError, batch_images};
+use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::{BenchArguments, Mode, Scope, Sites};
 use crate::cli::values::MemoryName;
@@ -66,7 +66,7 @@ impl Subject {
                 };
                 return Ok(Self { step: Box::new(step), macs });
             }
-            let mut learner = Learner::new(build(&tracking)?, &recipe, None);
+            let mut learner = Learner::new(build(&tracking)?, &recipe, ParameterRules::of_recipe(&recipe));
             let class_weights = vec![1.0; backbone.classes];
             let step = move || {
                 learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
@@ -101,7 +101,7 @@ impl Subject {
             };
             return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder });
         }
-        let mut learner = Learner::new(model, &recipe, None);
+        let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
         let step = move || {
             let masks = masks()?;
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {

@@ -1,0 +1,134 @@
+//! What depends on where a supervised training starts.
+
+use serde::{Deserialize, Serialize};
+
+use super::check;
+use super::reading::recipe_error;
+use crate::{LayerCount, TrainError};
+
+/// What a supervised training from weights does in its own way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromWeightsRecipe {
+    /// Factor on the fresh head.
+    pub head_init: f64,
+    /// Layer-wise decay of the learning rate; `None` lets all layers learn alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<LayerDecayRecipe>,
+}
+
+/// What a supervised training from scratch does in its own way. Rate and warm-up take the place of
+/// those in `training`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromScratchRecipe {
+    /// Factor on the fresh head.
+    pub head_init: f64,
+    /// As [`crate::TrainingRecipe::learning_rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// As [`crate::TrainingRecipe::base_learning_rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_learning_rate: Option<f64>,
+    /// As [`crate::TrainingRecipe::warmup_epochs`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_epochs: Option<f64>,
+    /// As [`crate::TrainingRecipe::warmup_steps`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_steps: Option<f64>,
+}
+
+/// Where a supervised training starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// From fresh weights.
+    Scratch,
+    /// From weights of a file.
+    Weights,
+}
+
+/// How much more slowly early layers learn when fine-tuning from weights.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerDecayRecipe {
+    /// Rate of a layer over that of the layer after it, in (0, 1].
+    pub rate: f64,
+    /// How layers are counted.
+    pub count: LayerCount,
+}
+
+impl FromScratchRecipe {
+    /// Refuses two warm-ups, of which one would be passed over.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] with their keys.
+    pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
+        if self.warmup_epochs.is_some() && self.warmup_steps.is_some() {
+            let why = "[from_scratch] has warmup_epochs and warmup_steps; leave one of them out";
+            return Err(recipe_error(choice, why.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl LayerDecayRecipe {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with the first value that does not fit.
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        let Self { rate, count } = *self;
+        check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
+        match count {
+            LayerCount::Single | LayerCount::Group => Ok(()),
+            LayerCount::LayerWise(layers) | LayerCount::StageWise(layers) => {
+                let fits = layers >= LayerCount::FEWEST;
+                check(fits, "layers of layer decay", layers as f64, "at least one for each stage")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FinetuneRecipe;
+
+    fn load(settings: &[&str]) -> Result<FinetuneRecipe, String> {
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        FinetuneRecipe::load("plain", &settings, Start::Weights).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn layers_are_counted_in_four_ways() {
+        for (text, count) in [
+            ("single", LayerCount::Single),
+            ("\"group\"", LayerCount::Group),
+            ("{ layer_wise = 12 }", LayerCount::LayerWise(12)),
+            ("{ stage_wise = 6 }", LayerCount::StageWise(6)),
+        ] {
+            let count_setting = format!("from_weights.layer_decay.count={text}");
+            let recipe = load(&["from_weights.layer_decay.rate=0.9", &count_setting]).unwrap();
+            assert_eq!(recipe.layer_decay(Start::Weights), Some(LayerDecayRecipe { rate: 0.9, count }));
+            let written = toml::to_string(&recipe).unwrap();
+            assert_eq!(toml::from_str::<FinetuneRecipe>(&written).unwrap(), recipe, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let layers = |value: &str| load(&[&format!("from_weights.layer_decay={value}")]).unwrap_err();
+        let message = layers("{ rate = 0.9, count = { layer_wise = 3 } }");
+        assert!(message.contains("layers of layer decay is 3, but must be at least one"), "{message}");
+        let message = layers("{ rate = 1.5, count = \"single\" }");
+        assert!(message.contains("layer decay rate is 1.5"), "{message}");
+        assert!(layers("{ rate = 0.9, count = \"double\" }").contains("double"));
+    }
+
+    #[test]
+    fn a_start_from_scratch_has_one_warm_up() {
+        let both = "from_scratch={ head_init = 1.0, warmup_epochs = 1, warmup_steps = 9 }";
+        let message = load(&[both]).unwrap_err();
+        assert!(message.contains("[from_scratch] has warmup_epochs and warmup_steps"), "{message}");
+    }
+}
