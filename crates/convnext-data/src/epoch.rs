@@ -191,7 +191,13 @@ impl<S: Source> EpochBatches<S> {
     fn wait_for(&mut self, number: usize) -> Option<Made<S::Batch>> {
         while !self.waiting.contains_key(&number) {
             let (ready, made) = self.answers.recv().ok()?;
-            self.waiting.insert(ready, made.unwrap_or_else(|panic| resume_unwind(panic)));
+            match made {
+                Ok(made) => self.waiting.insert(ready, made),
+                Err(panic) => {
+                    self.end();
+                    resume_unwind(panic)
+                }
+            };
         }
         self.waiting.remove(&number)
     }
@@ -203,6 +209,12 @@ impl<S: Source> EpochBatches<S> {
             corrupt.add(file, source.dataset().len(), config.on_corrupt)?;
         }
         made.batch
+    }
+
+    /// Ends the epoch here.
+    fn end(&mut self) {
+        self.left = (0..0).step_by(1);
+        self.finish();
     }
 
     fn finish(&mut self) {
@@ -224,8 +236,7 @@ impl<S: Source> Iterator for EpochBatches<S> {
         self.ordered -= 1;
         let batch = self.accept(made);
         if !matches!(batch, Ok(Some(_))) {
-            self.left = (0..0).step_by(1);
-            self.finish();
+            self.end();
         }
         self.order_ahead();
         batch.transpose()

@@ -83,7 +83,7 @@ pub fn patch_errors(
     (errors, mean as f32)
 }
 
-/// The gradient of the predictions for the errors of [`patch_errors`] and the gradient of the mean.
+/// The gradient of the predictions, `[R, V]`, for the errors of [`patch_errors`], `[R, V]`, and the gradient of the mean.
 pub fn patch_errors_backward(errors: &[f32], gradient: f32) -> Buffer {
     let factor = gradient * (2.0 / errors.len() as f64) as f32;
     let mut out = Buffer::take(errors.len());
@@ -149,6 +149,19 @@ mod tests {
                 }
             }
             assert!((f64::from(loss) - squares / 144.0).abs() < 1e-6, "{loss}");
+        }
+    }
+
+    #[test]
+    fn gradients_of_any_number_of_errors_are_errors_times_one_factor() {
+        for count in [0, 1, PIECE_VALUES - 1, PIECE_VALUES, PIECE_VALUES + 1, 3 * PIECE_VALUES] {
+            let errors = noise(count, 3);
+            let found = patch_errors_backward(&errors, -1.5);
+            let factor = -1.5 * (2.0 / count as f64) as f32;
+            assert!(
+                found.len() == count && found.iter().zip(&errors).all(|(f, e)| *f == e * factor),
+                "{count}"
+            );
         }
     }
 

@@ -204,6 +204,8 @@ impl LastPicks {
         if let Some((known, picks)) = last.as_ref()
             && *known == shape
             && picks.device() == *device
+            // Which equality of devices does not tell.
+            && picks.device().is_autodiff() == device.is_autodiff()
         {
             return picks.clone();
         }

@@ -6,7 +6,7 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`Scope`] and [`State`]: how layers of other crates make their parameters, and hold what is not learned;
+//! - [`Scope`] and [`ModelState`]: how layers of other crates make their parameters, and hold what is not learned;
 //! - [`DeviceName`]: where they compute;
 //! - [`ops`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
@@ -46,7 +46,7 @@ pub use ops::held::most_held_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
-pub use state::State;
+pub use state::ModelState;
 pub use values::tensor_values;
 
 pub use convnext_kernels as kernels;

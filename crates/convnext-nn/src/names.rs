@@ -40,7 +40,7 @@ struct Path {
 }
 
 impl Path {
-    /// Goes into a part of a module. What a [`crate::State`] holds is called as if it were not there.
+    /// Goes into a part of a module. What a [`crate::ModelState`] holds is called as if it were not there.
     fn enter(&mut self, name: &str, container: &str) {
         if container == STATE_CONTAINER {
             self.states += 1;
@@ -70,7 +70,7 @@ pub struct ParameterView<'a> {
     pub shape: Vec<usize>,
     /// Where the parameter lives, with gradient tracking or without.
     pub device: Device,
-    /// Whether it is part of a [`crate::State`], which no gradient changes.
+    /// Whether it is part of a [`crate::ModelState`], which no gradient changes.
     pub is_state: bool,
     values: &'a dyn Fn() -> Tensor<1>,
     take: &'a dyn Fn() -> Tensor<1>,
@@ -150,7 +150,10 @@ pub fn replace_parameters<M: Module>(
                 is_state: self.path.is_in_state(),
                 values: &|| plain(values()).reshape([-1]),
                 take: &|| plain(slot.take().unwrap_or_else(|| taken()).into_value()).reshape([-1]),
-                gradient: &|gradients| values().grad(gradients).map(|gradient| gradient.reshape([-1])),
+                gradient: &|gradients| {
+                    let learned = Some(gradients).filter(|_| !self.path.is_in_state())?;
+                    values().grad(learned).map(|gradient| gradient.reshape([-1]))
+                },
             });
             match replaced {
                 None => slot.into_inner().unwrap_or_else(|| taken()),
@@ -188,7 +191,10 @@ fn with_view<const D: usize, R>(
         is_state: path.is_in_state(),
         values: &|| plain(parameter.val()).reshape([-1]),
         take: &|| plain(parameter.val()).reshape([-1]),
-        gradient: &|gradients| parameter.val().grad(gradients).map(|gradient| gradient.reshape([-1])),
+        gradient: &|gradients| {
+            let learned = Some(gradients).filter(|_| !path.is_in_state())?;
+            parameter.val().grad(learned).map(|gradient| gradient.reshape([-1]))
+        },
     })
 }
 

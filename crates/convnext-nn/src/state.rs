@@ -8,17 +8,21 @@ use burn::module::Module;
 /// it, and has no gradient. A task changes it before a step or by what its batches observe; the moving average of
 /// the weights does not cover it.
 #[derive(Module, Debug)]
-pub struct State<M: Module> {
-    /// What is held.
-    pub held: M,
+pub struct ModelState<M: Module> {
+    held: M,
 }
 
-/// The type of the container, as visitors are told.
-pub(crate) const STATE_CONTAINER: &str = "Struct:State";
+/// The type of the container, as visitors are told; they hear nothing of its crate, so no other type may be called so.
+pub(crate) const STATE_CONTAINER: &str = "Struct:ModelState";
 
-impl<M: Module> State<M> {
+impl<M: Module> ModelState<M> {
     /// Holds a module, whose tensors track no gradient from now on.
     pub fn new(held: M) -> Self {
         Self { held: held.no_grad() }
+    }
+
+    /// What is held.
+    pub fn get(&self) -> &M {
+        &self.held
     }
 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::prelude::*;
 use common::device::test_device;
 use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
@@ -130,7 +131,18 @@ fn an_inference_follows_parameters_that_changed_after_another() {
     }
 }
 
-/// Mesa's software driver ends a loop after 65,535 rounds, and Burn's sum of rows is one loop.
+#[test]
+fn an_inference_after_a_training_step_tracks_no_gradient() {
+    let device = test_device().autodiff();
+    let model = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
+    let shape = [2, 3, 16, 16];
+    let trained = model.forward(images(shape, &device), &DropPath::none()).unwrap();
+    let plain = images(shape, &device.clone().inner());
+    let found = model.valid().forward(plain, &DropPath::none()).unwrap();
+    assert!(trained.device().is_autodiff() && !found.device().is_autodiff());
+    assert_eq!(tensor_values(trained.inner()), tensor_values(found));
+}
+
 #[test]
 fn batches_of_other_shapes_in_between_change_nothing() {
     let device = test_device();
@@ -147,6 +159,7 @@ fn batches_of_other_shapes_in_between_change_nothing() {
     }
 }
 
+/// Mesa's software driver ends a loop after 65,535 rounds, and Burn's sum of rows is one loop.
 #[test]
 fn the_gradient_of_many_rows_reaches_every_one() {
     let device = test_device().autodiff();

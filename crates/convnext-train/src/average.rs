@@ -9,7 +9,7 @@ use convnext_nn::{for_each_parameter, replace_parameters};
 /// Exponential moving average of a model's parameters: after every optimiser step
 /// `average = decay * average + (1 - decay) * parameter`, with a constant decay, starting as a copy.
 ///
-/// It covers what gradients change. A [`convnext_nn::State`], such as running statistics or another network, stands in
+/// It covers what gradients change. A [`convnext_nn::ModelState`], such as running statistics or another network, stands in
 /// the averaged model as it stands in the model itself, as buffers do in PyTorch's `AveragedModel`.
 #[derive(Debug, Clone)]
 pub struct MovingAverage {

@@ -159,6 +159,19 @@ pub enum TrainError {
         /// Which tensor or result.
         what: String,
     },
+    /// A task observed something that is no state of its model, or not all of it.
+    #[error(
+        "the task observed {found} values of '{name}', {}; name a state of the model by its official name",
+        expected.map_or("which is no state of its model".to_owned(), |count| format!("which has {count}"))
+    )]
+    Observed {
+        /// What was observed.
+        name: String,
+        /// Values that were observed.
+        found: usize,
+        /// Values of the state, if there is one of this name.
+        expected: Option<usize>,
+    },
     /// A step asks for more batches than an epoch has.
     #[error(
         "a step of {accumulate} batches does not fit an epoch of {batches}; use a smaller --accumulate or --batch-size, or more images"

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use crate::run_folder::{Opened, weights_of};
 use crate::run_settings::{Resolved, said};
+use crate::weights::start_from_with;
 use crate::{
     Learner, MemoryNeed, Observer, ParameterRules, RunFolder, RunSettings, Summary, Task, TrainError,
-    TrainingRecipe, in_lines, start_from, train,
+    TrainingRecipe, in_lines, train,
 };
 
 /// What a training learns and from what. [`run_training`] asks for one thing after the other and does the rest.
@@ -47,6 +48,12 @@ pub trait Job: Clone + Serialize {
     /// The names of the classes, by which a head from elsewhere is kept.
     fn classes(&self) -> ClassNames {
         ClassNames::default()
+    }
+
+    /// Names, or their beginnings, of the parts of the model that may start fresh where weights to start from do not
+    /// have them. The head, and what an autoencoder has besides its encoder, always may.
+    fn fresh_parts(&self) -> &[&str] {
+        &[]
     }
 
     /// Checks what can be checked without work.
@@ -137,7 +144,7 @@ pub fn run_training<J: Job>(
     };
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {
-        model = start_from(model, path, &job.classes())?;
+        model = start_from_with(model, path, &job.classes(), job.fresh_parts())?;
     }
     let TrainingRecipe { batch_size, accumulate, .. } = job.training();
     let steps = format!("{} steps of {} images", lesson.schedule.total_steps, batch_size * accumulate);

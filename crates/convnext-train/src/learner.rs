@@ -77,6 +77,7 @@ impl<M: Module> Learner<M> {
             accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
         }
         let (mut gradients, lap, observed) = accumulation.finish();
+        check_observed(self.model(), &observed)?;
         // As in PyTorch, where what is frozen has no gradient that could count in the norm.
         gradients.retain(|name| !self.optimizer.rules().of(name, &[]).frozen);
         if let Some(largest) = self.clip_norm {
@@ -200,6 +201,29 @@ impl<M: Module> Learner<M> {
     }
 }
 
+/// Checks that what batches say is about states of the model.
+fn check_observed<M: Module>(model: &M, observed: &[Observed]) -> Result<(), TrainError> {
+    if observed.is_empty() {
+        return Ok(());
+    }
+    let mut states = BTreeMap::new();
+    for_each_parameter(model, |parameter| {
+        if parameter.is_state {
+            states.insert(parameter.name, parameter.shape.iter().product::<usize>());
+        }
+    });
+    for Observed { name, values, .. } in observed {
+        let found = values.dims()[0];
+        match states.get(name) {
+            Some(&expected) if expected == found => {}
+            expected => {
+                return Err(TrainError::Observed { name: name.clone(), found, expected: expected.copied() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes what batches say of running statistics into account, in their order.
 fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
     replace_parameters(model, |parameter| {
@@ -207,7 +231,9 @@ fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
         of_it.peek()?;
         let old = parameter.values();
         Some(of_it.fold(old, |old, Observed { values, momentum, .. }| {
-            old * (1.0 - momentum) + values.clone() * *momentum
+            let values = values.clone();
+            let values = if values.device().is_autodiff() { values.inner() } else { values };
+            old * (1.0 - momentum) + values * *momentum
         }))
     })
 }

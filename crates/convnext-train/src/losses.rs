@@ -14,7 +14,7 @@ pub struct Loss {
     /// What it is made of, by name; empty where it is one thing. They are shown, and an error about a value that is
     /// not finite names them.
     pub parts: Vec<(&'static str, Tensor<1>)>,
-    /// What the batch says of running statistics.
+    /// What the batch says of running statistics. They are folded in after the step.
     pub observed: Vec<Observed>,
 }
 
@@ -22,9 +22,9 @@ pub struct Loss {
 /// norm has it. The batches of a step are folded in in their order.
 #[derive(Debug, Clone)]
 pub struct Observed {
-    /// The official name of the statistic, which is a [`convnext_nn::State`].
+    /// The official name of the statistic, which is a [`convnext_nn::ModelState`].
     pub name: String,
-    /// The flat values of this batch.
+    /// The flat values of this batch; a gradient that they track goes nowhere.
     pub values: Tensor<1>,
     /// How much they count, in [0, 1].
     pub momentum: f64,
@@ -79,7 +79,7 @@ impl Loss {
 }
 
 impl LossValues {
-    /// Adds those of another batch.
+    /// Adds those of another batch; a part that a batch does not have counts as 0.
     pub(crate) fn add(&mut self, other: &Self) {
         self.total += other.total;
         for (name, value) in &other.parts {

@@ -22,9 +22,9 @@ pub trait Task {
     /// [`TrainError`] when the batch does not fit the model.
     fn loss(&self, model: &Self::Model, batch: BatchOf<Self>) -> Result<Loss, TrainError>;
 
-    /// Called once before each step: what follows the model without a gradient, such as a momentum network, is
-    /// brought up to date here.
-    fn before_step(&self, model: Self::Model) -> Self::Model {
+    /// Called once before each step, which has a number from 0 and is one of so many: what follows the model without
+    /// a gradient, such as a momentum network, is brought up to date here.
+    fn before_step(&self, model: Self::Model, _step: usize, _total_steps: usize) -> Self::Model {
         model
     }
 

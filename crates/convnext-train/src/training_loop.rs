@@ -113,7 +113,7 @@ impl<T: Task> Training<'_, T> {
             let clock = Instant::now();
             let step = begun + epoch_step;
             let learning_rate = schedule.learning_rate(step);
-            self.learner.replace(|model| self.task.before_step(model));
+            self.learner.replace(|model| self.task.before_step(model, step, schedule.total_steps));
             let lap = self
                 .learner
                 .step(learning_rate, batches.by_ref().take(self.accumulate), |model, batch| {

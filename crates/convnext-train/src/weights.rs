@@ -111,6 +111,16 @@ pub fn load_fcmae(
 /// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
 /// read.
 pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
+    start_from_with(model, path, classes, &[])
+}
+
+/// [`start_from`] for a model of which more parts may start fresh: those whose names begin so.
+pub(crate) fn start_from_with<M: Module>(
+    model: M,
+    path: &Path,
+    classes: &ClassNames,
+    fresh: &[&str],
+) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
     if !are_same(&metadata.classes, classes) {
         arrays.retain(|name, _| !name.starts_with("head."));
@@ -119,7 +129,7 @@ pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Res
     if let Some((_, shape)) = stem {
         input_channels::adapt(&mut arrays, shape[1], path)?;
     }
-    start_backbone(model, arrays, path).map_err(|source| misfit(path, source))
+    start_backbone(model, arrays, path, fresh).map_err(|source| misfit(path, source))
 }
 
 /// What a weight file says about itself, without reading its tensors.
@@ -150,9 +160,11 @@ fn start_backbone<M: Module>(
     model: M,
     arrays: BTreeMap<String, NamedArray>,
     path: &Path,
+    fresh: &[&str],
 ) -> Result<M, IoError> {
+    let optional = [&OPTIONAL_PARTS, fresh].concat();
     let bare = |name: &str| name.strip_prefix("encoder.").unwrap_or(name).to_owned();
-    let is_optional = |name: &str| OPTIONAL_PARTS.iter().any(|part| name.starts_with(part));
+    let is_optional = |name: &str| optional.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
         parameter_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
     let (arrays, unused): (BTreeMap<String, NamedArray>, BTreeMap<String, NamedArray>) = arrays
@@ -160,7 +172,7 @@ fn start_backbone<M: Module>(
         .map(|(name, array)| (bare(&name), array))
         .partition(|(name, array)| !is_optional(name) || wanted.get(name) == Some(&array.shape));
     let expected: Vec<(String, Vec<usize>)> = wanted.into_iter().collect();
-    check_names(&expected, &arrays, &OPTIONAL_PARTS)?;
+    check_names(&expected, &arrays, &optional)?;
 
     let names = |list: Vec<&String>| list.into_iter().cloned().collect::<Vec<_>>().join(", ");
     let fresh: Vec<&String> =

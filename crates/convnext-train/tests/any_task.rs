@@ -15,10 +15,10 @@ use burn::prelude::*;
 use convnext_core::Seed;
 use convnext_data::{Batch, Cache, Loader, LoaderConfig, OnCorrupt, Picture, open_unlabelled};
 use convnext_io::read_checkpoint;
-use convnext_nn::{for_each_parameter, tensor_values};
+use convnext_nn::{ModelState, for_each_parameter, tensor_values};
 use convnext_train::{
-    Continue, EpochReport, Learner, Lesson, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve,
-    RunFolder, Schedule, Silent, StepReport, Task, TrainError, TrainingRecipe, train,
+    Continue, EpochReport, Learner, Lesson, Observed, Observer, Opened, ParameterRules, PretrainRecipe,
+    RateCurve, RunFolder, Schedule, Silent, StepReport, Task, TrainError, TrainingRecipe, train,
 };
 use tempfile::TempDir;
 use toy::{Agreement, Toy, TwoViews};
@@ -162,11 +162,44 @@ fn running_statistics_take_every_batch_in_its_order() {
         }
     }
     learner.step(0.1, batches.into_iter().map(Ok), |model, batch| task.loss(model, batch)).unwrap();
-    let found = tensor_values(learner.model().mean.held.val().inner());
+    let found = tensor_values(learner.model().mean.get().val().inner());
     assert!(
         found.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5),
         "{found:?} {expected:?}"
     );
+}
+
+#[test]
+fn what_is_no_state_cannot_be_observed() {
+    let (images, device) = (pictures(), Device::flex().autodiff());
+    let task = Agreement::new(device.clone());
+    for (name, count) in [("mean", 3), ("means", 4), ("weight", 12)] {
+        let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
+        let batches = lesson(images.path(), 1).loader.epoch(0).take(1);
+        let result = learner.step(0.1, batches, |model, batch| {
+            let mut loss = task.loss(model, batch)?;
+            let values = Tensor::zeros([count], &device.clone().inner());
+            loss.observed = vec![Observed { name: name.to_owned(), values, momentum: 0.1 }];
+            Ok(loss)
+        });
+        let error = result.unwrap_err();
+        assert!(matches!(&error, TrainError::Observed { name: found, .. } if found == name), "{error}");
+    }
+}
+
+#[test]
+fn a_state_learns_nothing_whatever_it_holds() {
+    let (images, device) = (pictures(), Device::flex().autodiff());
+    let task = Agreement::new(device.clone());
+    let mut toy = Toy::new(&device);
+    // A copy that shares the tensor that is learned.
+    toy.copy = ModelState::new(toy.weight.clone());
+    let mut learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
+    let before = tensor_values(learner.model().copy.get().val().inner());
+    let batches = lesson(images.path(), 1).loader.epoch(0).take(2);
+    learner.step(0.1, batches, |model, batch| task.loss(model, batch)).unwrap();
+    assert_eq!(tensor_values(learner.model().copy.get().val().inner()), before);
+    assert_ne!(tensor_values(learner.model().weight.val().inner()), before);
 }
 
 #[test]

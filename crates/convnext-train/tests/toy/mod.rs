@@ -11,7 +11,7 @@ use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
     TrainTransform, Visit,
 };
-use convnext_nn::State;
+use convnext_nn::ModelState;
 use convnext_train::{BatchOf, Goal, Loss, Measured, Observed, Task, TrainError};
 use rand::RngExt;
 
@@ -100,9 +100,9 @@ impl Source for TwoViews {
 #[derive(Module, Debug)]
 pub(crate) struct Toy {
     pub(crate) weight: Param<Tensor<2>>,
-    pub(crate) mean: State<Param<Tensor<1>>>,
-    pub(crate) variance: State<Param<Tensor<1>>>,
-    pub(crate) copy: State<Param<Tensor<2>>>,
+    pub(crate) mean: ModelState<Param<Tensor<1>>>,
+    pub(crate) variance: ModelState<Param<Tensor<1>>>,
+    pub(crate) copy: ModelState<Param<Tensor<2>>>,
 }
 
 impl Toy {
@@ -114,9 +114,9 @@ impl Toy {
         let param = |tensor: Tensor<1>| Param::initialized(ParamId::new(), tensor);
         Self {
             weight: Param::initialized(ParamId::new(), weight().require_grad()),
-            mean: State::new(param(Tensor::zeros([OUTPUTS], device))),
-            variance: State::new(param(Tensor::ones([OUTPUTS], device))),
-            copy: State::new(Param::initialized(ParamId::new(), weight())),
+            mean: ModelState::new(param(Tensor::zeros([OUTPUTS], device))),
+            variance: ModelState::new(param(Tensor::ones([OUTPUTS], device))),
+            copy: ModelState::new(Param::initialized(ParamId::new(), weight())),
         }
     }
 }
@@ -155,8 +155,8 @@ impl Task for Agreement {
         let normal = (outputs - mean.clone()) / (variance.clone() + 1e-5).sqrt();
         // The copy is judged by what all batches so far had.
         let [old_mean, old_variance] =
-            [&model.mean, &model.variance].map(|state| state.held.val().reshape([1, OUTPUTS]));
-        let target = (second.matmul(model.copy.held.val()) - old_mean) / (old_variance + 1e-5).sqrt();
+            [&model.mean, &model.variance].map(|state| state.get().val().reshape([1, OUTPUTS]));
+        let target = (second.matmul(model.copy.get().val()) - old_mean) / (old_variance + 1e-5).sqrt();
         let agreement = (normal.clone() - target).powf_scalar(2.0).mean();
         let size = (normal.abs().mean() - 0.5).powf_scalar(2.0);
         let size = if self.broken { size * f64::NAN } else { size };
@@ -170,10 +170,11 @@ impl Task for Agreement {
         Ok(loss)
     }
 
-    fn before_step(&self, mut model: Toy) -> Toy {
-        let [copy, weight] = [&model.copy.held, &model.weight].map(|parameter| parameter.val().inner());
+    fn before_step(&self, mut model: Toy, step: usize, total_steps: usize) -> Toy {
+        assert!(step < total_steps, "step {step} of {total_steps}");
+        let [copy, weight] = [model.copy.get(), &model.weight].map(|parameter| parameter.val().inner());
         let moved = Tensor::from_inner(copy * (1.0 - MOMENTUM) + weight * MOMENTUM);
-        model.copy = State::new(Param::initialized(model.copy.held.id, moved));
+        model.copy = ModelState::new(Param::initialized(model.copy.get().id, moved));
         model
     }
 
