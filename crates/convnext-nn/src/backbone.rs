@@ -190,7 +190,10 @@ impl Backbone {
 
 /// The index list of the last batch of whole images, and the shape that it belongs to. Clones share it.
 #[derive(Debug, Clone, Default)]
-struct LastPicks(Arc<Mutex<Option<([usize; 5], Tensor<1, Int>)>>>);
+struct LastPicks(Arc<Mutex<Option<Picks>>>);
+
+/// The shape `[images, channels, height, columns, stride]`, and the list.
+type Picks = ([usize; 5], Tensor<1, Int>);
 
 impl LastPicks {
     /// The list for this shape on this device, made unless it is that of the last batch.

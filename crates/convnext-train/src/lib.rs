@@ -7,86 +7,55 @@
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
-mod accumulation;
-mod average;
-mod backbone_part;
-mod checkpoint;
 mod error;
 mod evaluation;
-mod events;
-mod features;
-mod finetuning;
-mod frozen_stages;
-mod goal;
-mod gradients;
-mod inference;
 mod input_channels;
-mod job;
-mod layer_decay;
-mod learner;
-mod logits;
-mod loss;
-mod losses;
-mod measured;
 mod memory;
-mod metric;
-mod neighbours;
-mod observer;
-mod old_runs;
-mod optimizer;
-mod parameter_rules;
-mod pretraining;
+mod optimization;
 mod recipe;
-mod reconstruction;
-mod run_changes;
-mod run_folder;
-mod run_settings;
-mod schedule;
-mod summary;
-mod tally;
-mod task;
-mod training_loop;
+mod run;
+mod tasks;
+mod training;
 mod weights;
 
-pub use accumulation::{Accumulation, MicroBatch};
-pub use average::MovingAverage;
-pub use checkpoint::Best;
 pub use error::TrainError;
-pub use evaluation::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
-pub use features::Features;
-pub use finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
-pub use frozen_stages::FrozenStages;
-pub use goal::Goal;
-pub use gradients::NamedGradients;
-pub use inference::{Reading, for_each_batch};
-pub use job::{Job, ModelOf, SourceOf, Trained, run_training};
-pub use layer_decay::{LayerCount, LayerDecay};
-pub use learner::{Lap, Learner};
-pub use logits::log_probabilities;
-pub use loss::Targets;
-pub use losses::{Loss, LossValues, Observed};
-pub use measured::Measured;
+pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
+pub use evaluation::features::Features;
+pub use evaluation::inference::{Reading, for_each_batch};
+pub use evaluation::logits::log_probabilities;
+pub use evaluation::neighbours::classify_by_neighbours;
 pub use memory::{MemoryNeed, available_memory};
-pub use metric::{Direction, Metric, Unit};
-pub use neighbours::classify_by_neighbours;
-pub use observer::{EpochReport, Observer, Silent, StepReport};
-pub use optimizer::AdamW;
-pub use parameter_rules::{ParameterRule, ParameterRules, decays};
-pub use pretraining::{PretrainJob, Pretrained, pretrain};
+pub use optimization::average::MovingAverage;
+pub use optimization::frozen_stages::FrozenStages;
+pub use optimization::gradients::NamedGradients;
+pub use optimization::layer_decay::{LayerCount, LayerDecay};
+pub use optimization::optimizer::AdamW;
+pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
+pub use optimization::schedule::{RateCurve, Schedule};
 pub use recipe::{
     AugmentationRecipe, ClassWeights, CurveRecipe, Departure, FinetuneRecipe, FromScratchRecipe,
     FromWeightsRecipe, Given, LayerDecayRecipe, Length, MaskingRecipe, MilestonesRecipe, MixingRecipe,
-    Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe,
+    Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe, in_toml,
 };
-pub(crate) use recipe::{in_lines, in_toml};
-pub use reconstruction::{Reconstruction, reconstruct};
-pub use run_changes::Continue;
-pub use run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
-pub use run_settings::{Lesson, RunSettings};
-pub use schedule::{RateCurve, Schedule};
-pub use summary::Summary;
-pub use task::{BatchOf, Task, batch_images};
-pub use training_loop::{CHECKPOINT_EVERY, train};
+pub use run::checkpoint::Best;
+pub use run::run_changes::Continue;
+pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
+pub use run::run_settings::{Lesson, RunSettings};
+pub use run::summary::Summary;
+pub use tasks::finetuning::{FinetuneJob, Finetuned, Freeze, LabelChoice, finetune};
+pub use tasks::loss::Targets;
+pub use tasks::pretraining::{PretrainJob, Pretrained, pretrain};
+pub use tasks::reconstruction::{Reconstruction, reconstruct};
+pub use training::accumulation::{Accumulation, MicroBatch};
+pub use training::goal::Goal;
+pub use training::job::{Job, ModelOf, SourceOf, Trained, run_training};
+pub use training::learner::{Lap, Learner};
+pub use training::losses::{Loss, LossValues, Observed};
+pub use training::measured::Measured;
+pub use training::metric::{Direction, Metric, Unit};
+pub use training::observer::{EpochReport, Observer, Silent, StepReport};
+pub use training::task::{BatchOf, Task, batch_images};
+pub use training::training_loop::{CHECKPOINT_EVERY, train};
 pub use weights::{
     load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from,
 };

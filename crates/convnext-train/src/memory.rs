@@ -5,7 +5,8 @@ use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usab
 use convnext_nn::{BlockMemory, Precision, is_cpu};
 use sysinfo::System;
 
-use crate::{FinetuneRecipe, PretrainRecipe, TrainError, TrainingRecipe};
+use crate::error::TrainError;
+use crate::recipe::{FinetuneRecipe, PretrainRecipe, TrainingRecipe};
 
 /// Bytes of a value.
 const VALUE: u64 = 4;

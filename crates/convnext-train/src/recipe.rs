@@ -4,7 +4,7 @@ use convnext_core::{ConfigError, FcmaeObjective};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::TrainError;
+use crate::error::TrainError;
 
 mod auto;
 mod curve;
@@ -258,7 +258,10 @@ const PLAIN: &str = "plain";
 const AUTO_CLAIM: &str = "Made for this model and these images.";
 
 /// A recipe as TOML, for whoever later wants to know how weights came about.
-pub(crate) fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {
+///
+/// # Errors
+/// [`TrainError::Recipe`] when it holds what TOML cannot say.
+pub fn in_toml(recipe: &impl Serialize) -> Result<String, TrainError> {
     let failed =
         |error: toml::ser::Error| TrainError::Recipe { name: "of this run".into(), why: error.to_string() };
     toml::to_string(recipe).map_err(failed)

@@ -11,7 +11,7 @@ use convnext_core::{
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
-use crate::TrainError;
+use crate::error::TrainError;
 use crate::input_channels::{self, STEM};
 
 /// Writes all parameters of a model under their official names.

@@ -6,7 +6,7 @@
 use convnext_core::{COLOURS, Cost, ModelConfig};
 
 use super::situation::{Origin, Situation};
-use crate::TrainError;
+use crate::error::TrainError;
 
 /// The choice that asks for these rules.
 pub(super) const AUTO: &str = "auto";

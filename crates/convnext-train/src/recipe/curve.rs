@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use super::length::{Length, Rescaling};
 use super::reading::recipe_error;
-use crate::{RateCurve, TrainError};
+use crate::error::TrainError;
+use crate::optimization::schedule::RateCurve;
 
 /// How the learning rate falls: `"cosine"`, `{ poly = { power = 0.9 } }` or
 /// `{ milestones = { epochs = [27, 33], factor = 0.1 } }`.

@@ -12,7 +12,8 @@ use toml::{Table, Value};
 
 use super::auto::Rule;
 use super::reading::{recipe_error, representative};
-use crate::{Start, TrainError};
+use crate::error::TrainError;
+use crate::recipe::Start;
 
 /// A key of a recipe, its value as TOML, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,8 @@
 use convnext_core::{Family, MODELS, ModelConfig, ModelSize};
 
 use super::{USUAL_SIZE, reading::recipe_error};
-use crate::{FinetuneRecipe, Origin, PretrainRecipe, Situation, TrainError};
+use crate::error::TrainError;
+use crate::recipe::{FinetuneRecipe, Origin, PretrainRecipe, Situation};
 
 /// The choice that asks for the row that fits.
 pub(super) const PAPER: &str = "paper";

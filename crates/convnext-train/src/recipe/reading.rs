@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use crate::TrainError;
+use crate::error::TrainError;
 
 /// A recipe that is compiled in: its name and its text.
 pub(super) type BuiltIn = (&'static str, &'static str);

@@ -1,7 +1,7 @@
 //! Lengths, warm-ups, curves and validations, as recipes state them.
 
 use super::*;
-use crate::{RateCurve, Schedule};
+use crate::optimization::schedule::{RateCurve, Schedule};
 
 fn load(settings: &[&str]) -> Result<TrainingRecipe, String> {
     let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();

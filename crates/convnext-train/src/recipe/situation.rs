@@ -2,7 +2,7 @@
 
 use convnext_core::{ModelConfig, WeightKind};
 
-use crate::Start;
+use crate::recipe::Start;
 
 /// What a training starts from and what it learns.
 #[derive(Debug, Clone, Copy)]

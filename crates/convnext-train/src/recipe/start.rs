@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::reading::recipe_error;
-use crate::{LayerCount, TrainError};
+use crate::error::TrainError;
+use crate::optimization::layer_decay::LayerCount;
 
 /// What a supervised training from weights does in its own way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,7 +93,7 @@ impl LayerDecayRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FinetuneRecipe;
+    use crate::recipe::FinetuneRecipe;
 
     fn load(settings: &[&str]) -> Result<FinetuneRecipe, String> {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();

@@ -6,7 +6,7 @@ use toml::Value;
 
 use super::reading::{FINETUNING, PRETRAINING, read};
 use super::*;
-use crate::LayerCount;
+use crate::optimization::layer_decay::LayerCount;
 
 #[test]
 fn the_built_in_recipes_parse() {

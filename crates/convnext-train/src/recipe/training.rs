@@ -6,7 +6,8 @@ use super::curve::CurveRecipe;
 use super::length::{Length, Rescaling};
 use super::reading::recipe_error;
 use super::{check, is_on};
-use crate::{Schedule, TrainError};
+use crate::error::TrainError;
+use crate::optimization::schedule::Schedule;
 
 /// Images of a step that a base learning rate is meant for.
 const BASE_IMAGES: f64 = 256.0;

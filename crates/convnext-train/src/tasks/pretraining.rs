@@ -11,10 +11,18 @@ use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
-use crate::{
-    Goal, Job, Loss, Measured, MemoryNeed, Observer, PretrainRecipe, Reconstruction, RunSettings, Summary,
-    Task, TrainError, Trained, TrainingRecipe, batch_images, in_toml, reconstruct, run_training,
-};
+use crate::error::TrainError;
+use crate::memory::MemoryNeed;
+use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
+use crate::run::run_settings::RunSettings;
+use crate::run::summary::Summary;
+use crate::tasks::reconstruction::{Reconstruction, reconstruct};
+use crate::training::goal::Goal;
+use crate::training::job::{Job, Trained, run_training};
+use crate::training::losses::Loss;
+use crate::training::measured::Measured;
+use crate::training::observer::Observer;
+use crate::training::task::{Task, batch_images};
 
 /// Everything that decides a pre-training.
 #[derive(Debug, Clone, Serialize)]

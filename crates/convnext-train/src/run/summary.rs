@@ -3,7 +3,10 @@
 use convnext_data::CorruptFile;
 use serde::{Deserialize, Serialize};
 
-use crate::{Best, EpochReport, Metric, old_runs};
+use crate::run::checkpoint::Best;
+use crate::run::old_runs;
+use crate::training::metric::Metric;
+use crate::training::observer::EpochReport;
 
 /// What is known of a finished run, written when nothing is left to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

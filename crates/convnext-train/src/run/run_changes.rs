@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::old_runs;
+use crate::run::old_runs;
 
 /// Whether a run is new or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,11 +12,14 @@ use convnext_data::{
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
-use crate::run_folder::{recorded_batch, recorded_range};
-use crate::{
-    CHECKPOINT_EVERY, Continue, Length, MemoryNeed, Schedule, Start, TrainError, TrainingRecipe,
-    read_metadata,
-};
+use crate::error::TrainError;
+use crate::memory::MemoryNeed;
+use crate::optimization::schedule::Schedule;
+use crate::recipe::{Length, Start, TrainingRecipe};
+use crate::run::run_changes::Continue;
+use crate::run::run_folder::{recorded_batch, recorded_range};
+use crate::training::training_loop::CHECKPOINT_EVERY;
+use crate::weights::read_metadata;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use convnext_core::ClassNames;
 
-use crate::{ClassResult, Confusion, Evaluation, Mistake};
+use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake};
 
 /// Mistakes that are listed.
 const MISTAKES: usize = 12;
@@ -105,7 +105,7 @@ fn best_other(logs: &[f64], label: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log_probabilities;
+    use crate::evaluation::logits::log_probabilities;
 
     #[test]
     fn the_tally_counts_ranks_ties_and_surprise() {

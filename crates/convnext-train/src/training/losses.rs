@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 
-use crate::TrainError;
+use crate::error::TrainError;
 
 /// The loss of one batch.
 #[derive(Debug, Clone)]

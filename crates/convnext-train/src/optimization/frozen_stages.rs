@@ -4,7 +4,7 @@
 //! [`mmpretrain/models/backbones/convnext.py`](https://github.com/open-mmlab/mmpretrain/blob/9fe593e3e04b1258795c1020ec3fa29b867324bf/mmpretrain/models/backbones/convnext.py)
 //! (Apache 2.0). What differs: drop path is not turned off there, because it is the task that draws it.
 
-use crate::backbone_part::BackbonePart;
+use crate::optimization::backbone_part::BackbonePart;
 
 /// The stem and so many of the first stages, with the downsamplings before them; 0 is nothing at all. Norms of the
 /// outputs learn, those of frozen stages included.

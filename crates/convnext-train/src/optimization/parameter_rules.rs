@@ -1,6 +1,8 @@
 //! How the optimiser treats each parameter: the task's to say.
 
-use crate::{FrozenStages, LayerDecay, TrainingRecipe};
+use crate::optimization::frozen_stages::FrozenStages;
+use crate::optimization::layer_decay::LayerDecay;
+use crate::recipe::TrainingRecipe;
 
 /// How the optimiser treats one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +78,8 @@ mod tests {
     use convnext_core::find_model;
 
     use super::*;
-    use crate::{LayerCount, PretrainRecipe};
+    use crate::optimization::layer_decay::LayerCount;
+    use crate::recipe::PretrainRecipe;
 
     #[test]
     fn only_weight_matrices_decay() {

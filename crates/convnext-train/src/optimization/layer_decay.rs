@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use convnext_core::{ModelConfig, STAGES};
 
-use crate::backbone_part::BackbonePart;
+use crate::optimization::backbone_part::BackbonePart;
 
 /// How layers are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

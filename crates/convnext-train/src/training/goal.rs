@@ -1,7 +1,8 @@
 //! Which epoch of a run is the best one.
 
-use crate::checkpoint::{Best, Checkpoints};
-use crate::{Direction, EpochReport, Metric};
+use crate::run::checkpoint::{Best, Checkpoints};
+use crate::training::metric::{Direction, Metric};
+use crate::training::observer::EpochReport;
 
 /// The measure by which epochs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Measured;
+    use crate::training::measured::Measured;
 
     const ERROR: Goal = Goal::Metric("error");
 

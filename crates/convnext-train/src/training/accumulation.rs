@@ -1,7 +1,8 @@
 //! The mean over the micro-batches of a step.
 
-use crate::losses::{LossValues, Observed};
-use crate::{Lap, NamedGradients};
+use crate::optimization::gradients::NamedGradients;
+use crate::training::learner::Lap;
+use crate::training::losses::{LossValues, Observed};
 
 /// What one micro-batch of a step gave.
 #[derive(Debug, Clone)]

@@ -12,12 +12,23 @@ use convnext_data::{
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
-use crate::evaluation::evaluate_batches;
-use crate::{
-    Evaluation, FinetuneRecipe, Goal, Job, LayerDecay, Loss, Measured, MemoryNeed, Mistake, Observer,
-    ParameterRules, Reading, RunSettings, Summary, Targets, Task, TrainError, Trained, TrainingRecipe,
-    batch_images, in_toml, run_training,
-};
+use crate::error::TrainError;
+use crate::evaluation::evaluate::evaluate_batches;
+use crate::evaluation::evaluate::{Evaluation, Mistake};
+use crate::evaluation::inference::Reading;
+use crate::memory::MemoryNeed;
+use crate::optimization::layer_decay::LayerDecay;
+use crate::optimization::parameter_rules::ParameterRules;
+use crate::recipe::{FinetuneRecipe, TrainingRecipe, in_toml};
+use crate::run::run_settings::RunSettings;
+use crate::run::summary::Summary;
+use crate::tasks::loss::Targets;
+use crate::training::goal::Goal;
+use crate::training::job::{Job, Trained, run_training};
+use crate::training::losses::Loss;
+use crate::training::measured::Measured;
+use crate::training::observer::Observer;
+use crate::training::task::{Task, batch_images};
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]

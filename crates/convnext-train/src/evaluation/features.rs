@@ -4,7 +4,8 @@ use convnext_core::Preprocessing;
 use convnext_data::Dataset;
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
-use crate::{Reading, TrainError, for_each_batch};
+use crate::error::TrainError;
+use crate::evaluation::inference::{Reading, for_each_batch};
 
 /// Pooled features of the last stage, of every image of a data set, in its order.
 #[derive(Debug, Clone, PartialEq)]

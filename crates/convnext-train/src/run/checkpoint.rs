@@ -10,7 +10,9 @@ use convnext_data::CorruptFile;
 use convnext_io::{CheckpointFile, IoError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
 
-use crate::{Learner, TrainError, run_folder::output};
+use crate::error::TrainError;
+use crate::run::run_folder::output;
+use crate::training::learner::Learner;
 
 /// Folder of the checkpoints in a run folder.
 const FOLDER: &str = "checkpoints";

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::VALIDATION_PREFIX;
-use crate::{Direction, Measured, Metric};
+use crate::training::measured::Measured;
+use crate::training::metric::{Direction, Metric, VALIDATION_PREFIX};
 
 /// One optimiser step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Metric, old_runs};
+use crate::run::old_runs;
+use crate::training::metric::Metric;
 
 /// What a validation found, as it stands in `evaluation.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Direction;
+    use crate::training::metric::Direction;
 
     #[test]
     fn a_validation_of_any_kind_comes_back_from_its_file() {

@@ -6,7 +6,8 @@ use convnext_data::{
     Batch, Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Transform,
 };
 
-use crate::{TrainError, batch_images};
+use crate::error::TrainError;
+use crate::training::task::batch_images;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use burn::module::Module;
 use convnext_data::BackgroundCheck;
 
-use crate::checkpoint::Progress;
-use crate::metric::AVERAGE_PREFIX;
-use crate::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
-use crate::{
-    EpochReport, Goal, Learner, Lesson, Metric, Observer, RunFolder, StepReport, Summary, Task, TrainError,
-};
+use crate::error::TrainError;
+use crate::run::checkpoint::Progress;
+use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, RunFolder, WEIGHTS_FILE};
+use crate::run::run_settings::Lesson;
+use crate::run::summary::Summary;
+use crate::training::goal::Goal;
+use crate::training::learner::Learner;
+use crate::training::metric::{AVERAGE_PREFIX, Metric};
+use crate::training::observer::{EpochReport, Observer, StepReport};
+use crate::training::task::Task;
 
 /// How often a checkpoint is written if nobody says otherwise.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);

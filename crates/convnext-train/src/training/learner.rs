@@ -9,12 +9,14 @@ use convnext_data::{Batch, DataError};
 use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX, check_names};
 use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
 
-use crate::losses::{Loss, LossValues, Observed};
-use crate::optimizer::ParameterState;
-use crate::{
-    Accumulation, AdamW, MicroBatch, MovingAverage, NamedGradients, ParameterRules, TrainError,
-    TrainingRecipe,
-};
+use crate::error::TrainError;
+use crate::optimization::average::MovingAverage;
+use crate::optimization::gradients::NamedGradients;
+use crate::optimization::optimizer::{AdamW, ParameterState};
+use crate::optimization::parameter_rules::ParameterRules;
+use crate::recipe::TrainingRecipe;
+use crate::training::accumulation::{Accumulation, MicroBatch};
+use crate::training::losses::{Loss, LossValues, Observed};
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {

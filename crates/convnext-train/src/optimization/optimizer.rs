@@ -8,7 +8,9 @@ use convnext_nn::kernels::AdamWStep;
 use convnext_nn::ops::adamw::adamw;
 use convnext_nn::replace_parameters;
 
-use crate::{NamedGradients, ParameterRule, ParameterRules, TrainingRecipe};
+use crate::optimization::gradients::NamedGradients;
+use crate::optimization::parameter_rules::{ParameterRule, ParameterRules};
+use crate::recipe::TrainingRecipe;
 
 /// PyTorch's epsilon.
 const EPSILON: f64 = 1e-8;
@@ -86,7 +88,9 @@ mod tests {
     use convnext_nn::{ConvNext, DropPath, for_each_parameter, tensor_values};
 
     use super::*;
-    use crate::{FinetuneRecipe, FrozenStages, LayerCount, LayerDecay, Start};
+    use crate::optimization::frozen_stages::FrozenStages;
+    use crate::optimization::layer_decay::{LayerCount, LayerDecay};
+    use crate::recipe::{FinetuneRecipe, Start};
 
     /// The rule of PyTorch's documentation, in f64.
     fn adamw(mut value: f64, gradients: &[f64], rate: f64, decay: f64, betas: [f64; 2]) -> f64 {

@@ -7,7 +7,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use convnext_core::WeightMetadata;
 use convnext_data::{Batch, ImageBatch, Source};
 
-use crate::{Goal, Loss, Measured, TrainError};
+use crate::error::TrainError;
+use crate::training::goal::Goal;
+use crate::training::losses::Loss;
+use crate::training::measured::Measured;
 
 /// What a training run learns: the loss of a batch, and what to measure between epochs.
 pub trait Task {

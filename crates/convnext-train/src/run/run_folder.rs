@@ -10,10 +10,15 @@ use convnext_io::{CheckpointFile, UNFINISHED_SUFFIX, replace_file};
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::checkpoint::{Checkpoints, Progress};
-use crate::events::{self, EVENTS_FILE};
-use crate::run_changes::{Continue, changes};
-use crate::{EpochReport, Learner, Measured, StepReport, Summary, TrainError, save_weights};
+use crate::error::TrainError;
+use crate::run::checkpoint::{Checkpoints, Progress};
+use crate::run::events::{self, EVENTS_FILE};
+use crate::run::run_changes::{Continue, changes};
+use crate::run::summary::Summary;
+use crate::training::learner::Learner;
+use crate::training::measured::Measured;
+use crate::training::observer::{EpochReport, StepReport};
+use crate::weights::save_weights;
 
 /// Name of the weight file of a finished run.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";

@@ -9,7 +9,10 @@ use convnext_data::CorruptFile;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::{Direction, Evaluation, Measured, Metric, Summary};
+use crate::evaluation::evaluate::Evaluation;
+use crate::run::summary::Summary;
+use crate::training::measured::Measured;
+use crate::training::metric::{Direction, Metric};
 
 /// Keys of a model, or of an autoencoder's encoder, that the recipe has now.
 const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "normalize_target"];

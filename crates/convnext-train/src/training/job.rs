@@ -7,13 +7,18 @@ use convnext_core::{ClassNames, ConfigError, Preprocessing};
 use convnext_data::Dataset;
 use serde::Serialize;
 
-use crate::run_folder::{Opened, weights_of};
-use crate::run_settings::{Resolved, said};
+use crate::error::TrainError;
+use crate::memory::MemoryNeed;
+use crate::optimization::parameter_rules::ParameterRules;
+use crate::recipe::{TrainingRecipe, in_lines};
+use crate::run::run_folder::{Opened, RunFolder, weights_of};
+use crate::run::run_settings::{Resolved, RunSettings, said};
+use crate::run::summary::Summary;
+use crate::training::learner::Learner;
+use crate::training::observer::Observer;
+use crate::training::task::Task;
+use crate::training::training_loop::train;
 use crate::weights::start_from_with;
-use crate::{
-    Learner, MemoryNeed, Observer, ParameterRules, RunFolder, RunSettings, Summary, Task, TrainError,
-    TrainingRecipe, in_lines, train,
-};
 
 /// What a training learns and from what. [`run_training`] asks for one thing after the other and does the rest.
 ///

@@ -5,7 +5,7 @@ use convnext_core::{FcmaeObjective, Mask, Preprocessing};
 use convnext_data::{Picture, crop_for_evaluation, normalize};
 use convnext_nn::{Fcmae, ModelError, tensor_values};
 
-use crate::TrainError;
+use crate::error::TrainError;
 
 /// Grey of removed patches, and white between the three pictures.
 const REMOVED: u8 = 128;

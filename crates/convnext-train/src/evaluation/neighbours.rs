@@ -5,9 +5,11 @@ use convnext_core::ClassNames;
 use convnext_data::Dataset;
 use convnext_nn::tensor_values;
 
-use crate::evaluation::match_classes;
-use crate::tally::Tally;
-use crate::{Evaluation, Features, TrainError};
+use crate::error::TrainError;
+use crate::evaluation::evaluate::Evaluation;
+use crate::evaluation::evaluate::match_classes;
+use crate::evaluation::features::Features;
+use crate::evaluation::tally::Tally;
 
 /// How sharply nearer images count more: the votes are `exp(cosine / 0.07)` (Wu et al. 2018, "Unsupervised feature
 /// learning via non-parametric instance discrimination"; the value that DINO and others report with).

@@ -1,0 +1,9 @@
+//! A run on disk: its settings, its folder, its checkpoints, and whether it goes on as it began.
+
+pub(crate) mod checkpoint;
+pub(crate) mod events;
+pub(crate) mod old_runs;
+pub(crate) mod run_changes;
+pub(crate) mod run_folder;
+pub(crate) mod run_settings;
+pub(crate) mod summary;

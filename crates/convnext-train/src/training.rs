@@ -1,0 +1,12 @@
+//! The loop: what a task brings, how a step is made, and how a job runs.
+
+pub(crate) mod accumulation;
+pub(crate) mod goal;
+pub(crate) mod job;
+pub(crate) mod learner;
+pub(crate) mod losses;
+pub(crate) mod measured;
+pub(crate) mod metric;
+pub(crate) mod observer;
+pub(crate) mod task;
+pub(crate) mod training_loop;
