@@ -1,5 +1,6 @@
 //! The two tasks of this crate: FCMAE and classification.
 
+pub(crate) mod classification;
 pub(crate) mod finetuning;
 pub(crate) mod loss;
 pub(crate) mod pretraining;

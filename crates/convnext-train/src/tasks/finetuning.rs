@@ -2,19 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use convnext_core::{ClassNames, ConfigError, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
-use convnext_data::{
-    Dataset, ImageBatch, ImageSource, LabelMix, LabelledData, Loader, OnCorrupt, Source, crop_for_evaluation,
-    open_labelled,
-};
-use convnext_nn::{ConvNext, DropPath};
+use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
+use convnext_nn::ConvNext;
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::evaluation::evaluate::evaluate_batches;
-use crate::evaluation::evaluate::{Evaluation, Mistake};
 use crate::evaluation::inference::Reading;
 use crate::memory::MemoryNeed;
 use crate::optimization::layer_decay::LayerDecay;
@@ -22,13 +16,9 @@ use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{FinetuneRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
-use crate::tasks::loss::Targets;
-use crate::training::goal::Goal;
+use crate::tasks::classification::{Classification, Freeze};
 use crate::training::job::{Job, Trained, run_training};
-use crate::training::losses::Loss;
-use crate::training::measured::Measured;
 use crate::training::observer::Observer;
-use crate::training::task::{Task, batch_images};
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
@@ -85,23 +75,6 @@ impl LabelChoice {
             data.train = data.train.choose_fraction(fraction, seed)?;
         }
         Ok(data)
-    }
-}
-
-/// Which part of a model keeps the values that it starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Freeze {
-    /// None: everything learns.
-    #[default]
-    Nothing,
-    /// All but the final norm and the head learn nothing: a linear probe.
-    Encoder,
-}
-
-impl Freeze {
-    fn is_nothing(&self) -> bool {
-        *self == Self::Nothing
     }
 }
 
@@ -248,79 +221,5 @@ impl Job for OnImages {
             self.data.train.classes().len(),
             self.data.validation.len(),
         )
-    }
-}
-
-/// Tell the classes of images apart.
-struct Classification {
-    class_weights: Vec<f32>,
-    freeze: Freeze,
-    rates: Vec<f64>,
-    smoothing: f64,
-    seed: Seed,
-    device: Device,
-    /// One loader for all epochs, so that it tells of a file once; `None` without images.
-    validation: Option<Loader>,
-    metadata: WeightMetadata,
-}
-
-impl Task for Classification {
-    type Model = ConvNext;
-    type Source = ImageSource;
-
-    fn loss(&self, model: &ConvNext, mut batch: ImageBatch) -> Result<Loss, TrainError> {
-        let drop_path = DropPath::draw(&self.rates, self.seed, batch.epoch, &batch.samples);
-        let images = batch_images(&mut batch, &self.device);
-        let logits = match self.freeze {
-            Freeze::Nothing => model.forward(images, &drop_path)?,
-            // Without a graph: what does not learn needs no backward, and drops nothing.
-            Freeze::Encoder => {
-                model.classify(Tensor::from_inner(model.valid().pooled(images, &DropPath::none())?))
-            }
-        };
-        let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-        let targets = Targets::new(&labels, &self.class_weights, self.smoothing);
-        let targets = match batch.mix {
-            None => targets,
-            Some(LabelMix { own_weight }) => targets.mixed(own_weight),
-        };
-        Ok(targets.cross_entropy(logits).into())
-    }
-
-    fn metadata(&self) -> &WeightMetadata {
-        &self.metadata
-    }
-
-    fn validation_images(&self) -> usize {
-        self.validation.as_ref().map_or(0, Loader::samples)
-    }
-
-    /// Accuracies and loss on the validation images; shows the worst mistakes.
-    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        let Some(validation) = &self.validation else { return Ok(Measured::default()) };
-        let mut result = evaluate_batches(model, &self.metadata.classes, validation, |_| {})?;
-        if let Some(folder) = pictures {
-            self.show(&mut result.mistakes, validation.source(), folder)?;
-        }
-        Ok(result.into())
-    }
-
-    fn goal(&self) -> Goal {
-        Goal::Metric(Evaluation::TOP1)
-    }
-}
-
-impl Classification {
-    /// Writes what the model saw of each image into a folder.
-    fn show(&self, mistakes: &mut [Mistake], images: &ImageSource, folder: &Path) -> Result<(), TrainError> {
-        let parent = folder.file_name().unwrap_or_default().to_string_lossy();
-        for (number, mistake) in (1..).zip(mistakes) {
-            let name = format!("mistake-{number:02}.png");
-            let preprocessing = &self.metadata.preprocessing;
-            let picture = images.dataset().picture(mistake.sample, images.decoding())?;
-            crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
-            mistake.picture = Some(format!("{parent}/{name}"));
-        }
-        Ok(())
     }
 }
