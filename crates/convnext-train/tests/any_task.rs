@@ -17,11 +17,12 @@ use convnext_data::{Batch, Cache, Loader, LoaderConfig, OnCorrupt, Picture, open
 use convnext_io::read_checkpoint;
 use convnext_nn::{ModelState, for_each_parameter, tensor_values};
 use convnext_train::{
-    Continue, EpochReport, Learner, Lesson, Observed, Observer, Opened, ParameterRules, PretrainRecipe,
-    RateCurve, RunFolder, Schedule, Silent, StepReport, Task, TrainError, TrainingRecipe, train,
+    Continue, EpochReport, Learner, Length, Lesson, Observed, Observer, Opened, ParameterRules,
+    PretrainRecipe, RateCurve, RunFolder, RunSettings, Schedule, Silent, StepReport, Task, TrainError,
+    TrainingRecipe, run_training, train,
 };
 use tempfile::TempDir;
-use toy::{Agreement, Toy, TwoViews};
+use toy::{Agreement, AgreementJob, Toy, TwoViews};
 
 const STEPS: usize = 9;
 
@@ -141,6 +142,34 @@ fn state_and_views_resume_with_the_same_bits() {
         found.keys().filter(|name| name.contains("weight") && *name != "weight").collect();
     assert_eq!(beside.len(), 3, "{beside:?}");
     assert_eq!(found.len(), 7, "{:?}", found.keys());
+}
+
+#[test]
+fn a_job_of_another_crate_runs_resumes_and_ends() {
+    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let train = |out: &str, go_on, observer: &mut dyn Observer| {
+        let settings = RunSettings {
+            seed: Seed(5),
+            threads: 2,
+            length: Some(Length::Steps(STEPS)),
+            go_on,
+            ..RunSettings::new(images.path(), runs.path().join(out))
+        };
+        let training = TrainingRecipe { batch_size: 4, accumulate: 2, ..recipe() };
+        let images = open_unlabelled(images.path()).unwrap();
+        run_training(AgreementJob { settings, training, images }, &Device::flex(), observer)
+    };
+    let whole = train("whole", Continue::New, &mut Silent).unwrap();
+    let error = train("stopped", Continue::New, &mut StopAfter(5, 0)).unwrap_err();
+    assert!(matches!(error, TrainError::Interrupted { step: 5, .. }), "{error}");
+    let stopped = train("stopped", Continue::Resumed, &mut Silent).unwrap();
+    assert_eq!(stopped.summary.steps, STEPS);
+    assert_eq!(state(&runs.path().join("whole")), state(&runs.path().join("stopped")));
+    assert!(fs::read(&whole.weights).unwrap() == fs::read(&stopped.weights).unwrap());
+    // A finished run is left alone.
+    assert_eq!(train("whole", Continue::Resumed, &mut StopAfter(0, 1)).unwrap(), whole);
+    let config = fs::read_to_string(runs.path().join("whole/config.toml")).unwrap();
+    assert!(config.contains("data_checksum") && config.contains("[training]"), "{config}");
 }
 
 #[test]

@@ -4,16 +4,19 @@
 use burn::module::{Module, Param, ParamId};
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightKind, WeightMetadata,
-    find_model, imagenet_mean, imagenet_std,
+    ClassNames, ConfigError, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightKind,
+    WeightMetadata, find_model, imagenet_mean, imagenet_std,
 };
 use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
     TrainTransform, Visit,
 };
 use convnext_nn::ModelState;
-use convnext_train::{BatchOf, Goal, Loss, Measured, Observed, Task, TrainError};
+use convnext_train::{
+    BatchOf, Goal, Job, Loss, Measured, MemoryNeed, Observed, RunSettings, Task, TrainError, TrainingRecipe,
+};
 use rand::RngExt;
+use serde::Serialize;
 
 /// Outputs of the layer.
 const OUTPUTS: usize = 4;
@@ -192,5 +195,67 @@ impl Task for Agreement {
 
     fn goal(&self) -> Goal {
         Goal::TrainLoss
+    }
+}
+
+/// A training of [`Agreement`] from a folder of images to a finished run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AgreementJob {
+    #[serde(flatten)]
+    pub(crate) settings: RunSettings,
+    pub(crate) training: TrainingRecipe,
+    #[serde(skip)]
+    pub(crate) images: Dataset,
+}
+
+impl Job for AgreementJob {
+    type Task = Agreement;
+
+    fn settings(&self) -> &RunSettings {
+        &self.settings
+    }
+
+    fn training(&self) -> &TrainingRecipe {
+        &self.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingRecipe {
+        &mut self.training
+    }
+
+    fn reasons(&self) -> &[String] {
+        &[]
+    }
+
+    fn images(&self) -> &Dataset {
+        &self.images
+    }
+
+    fn input(&self) -> (usize, usize) {
+        (8, 3)
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
+        Ok(MemoryNeed { bytes: 1 << 20 })
+    }
+
+    fn source(&self, _preprocessing: &Preprocessing) -> Result<TwoViews, TrainError> {
+        Ok(TwoViews::new(self.images.clone()))
+    }
+
+    fn model(&self, device: &Device) -> Result<Toy, TrainError> {
+        Ok(Toy::new(device))
+    }
+
+    fn task(&self, _preprocessing: Preprocessing, device: &Device) -> Result<Agreement, TrainError> {
+        Ok(Agreement::new(device.clone().autodiff()))
+    }
+
+    fn announcement(&self, steps: &str) -> String {
+        format!("two views of {} images: {steps}", self.images.len())
     }
 }
