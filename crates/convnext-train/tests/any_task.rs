@@ -173,6 +173,24 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
 }
 
 #[test]
+fn validations_within_an_epoch_are_refused_and_not_forgotten() {
+    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    for (steps, fits) in [(1, false), (2, true), (3, false), (4, true)] {
+        let run = out.path().join(steps.to_string());
+        let settings =
+            RunSettings { length: Some(Length::Steps(STEPS)), ..RunSettings::new(images.path(), run) };
+        let validate_every = Some(Length::Steps(steps));
+        let training = TrainingRecipe { batch_size: 4, accumulate: 2, validate_every, ..recipe() };
+        let images = open_unlabelled(images.path()).unwrap();
+        let job = AgreementJob { settings, training, images };
+        let result = run_training(job, &Device::flex(), &mut Silent);
+        let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        assert_eq!(result.is_ok(), fits, "{steps}: {message}");
+        assert!(fits || message.contains("validate_every") && message.contains("2 an epoch"), "{message}");
+    }
+}
+
+#[test]
 fn running_statistics_take_every_batch_in_its_order() {
     let (images, device) = (pictures(), Device::flex().autodiff());
     let lesson = lesson(images.path(), 2);

@@ -11,8 +11,8 @@ pub struct ParameterRule {
     pub rate_scale: f64,
     /// Whether weight decay applies to it.
     pub decays: bool,
-    /// Whether it keeps its value: no step, no decay, no moments. Its gradient, if it has one, still counts where all
-    /// are clipped together.
+    /// Whether it keeps its value: no step, no decay, no moments, and its gradient does not count where all are clipped
+    /// together.
     pub frozen: bool,
 }
 
