@@ -1,9 +1,11 @@
 //! Exact cost of a configuration, by formula (facts A5).
 
+use serde::Serialize;
+
 use crate::{ConfigError, EncoderKind, FcmaeConfig, ModelConfig, PatchGrid, STAGES, usable_kept_count};
 
 /// Parameters, multiply-adds and FLOPs of one image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Trainable values, head included.
     pub parameters: u64,
@@ -19,42 +21,52 @@ impl Cost {
     /// # Errors
     /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
     pub fn of(config: &ModelConfig, height: usize, width: usize) -> Result<Self, ConfigError> {
-        let sites = config.stage_sizes(height, width)?.map(|[rows, columns]| (rows * columns) as u64);
-        let widths = config.widths.map(|width| width as u64);
-        let depths = config.depths.map(|depth| depth as u64);
-        let classes = config.classes as u64;
-        let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
-
-        let mut macs = sites[0] * stem_inputs * widths[0];
-        let mut normalised = sites[0] * widths[0];
-        for stage in 1..STAGES {
-            macs += sites[stage] * 4 * widths[stage - 1] * widths[stage];
-            normalised += sites[stage - 1] * widths[stage - 1];
-        }
-        for stage in 0..STAGES {
-            let channels = widths[stage];
-            macs += depths[stage] * sites[stage] * (8 * channels * channels + 49 * channels);
-            normalised += depths[stage] * sites[stage] * channels;
-        }
-        if classes > 0 {
-            macs += widths[STAGES - 1] * classes;
-            normalised += widths[STAGES - 1];
-        }
+        let [macs, normalised] = counts(config, height, width)?;
         Ok(Self { parameters: parameters(config), macs, flops: macs + 5 * normalised })
     }
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `size` x `size` pixels, of whose patches the share
-/// `mask_ratio` is removed. A sparse
-/// encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed
-/// ones.
+/// Multiply-adds, and values that LayerNorms put out.
+fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2], ConfigError> {
+    let sites = config.stage_sizes(height, width)?.map(|[rows, columns]| (rows * columns) as u64);
+    let widths = config.widths.map(|width| width as u64);
+    let depths = config.depths.map(|depth| depth as u64);
+    let classes = config.classes as u64;
+    let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
+
+    let mut macs = sites[0] * stem_inputs * widths[0];
+    let mut normalised = sites[0] * widths[0];
+    for stage in 1..STAGES {
+        macs += sites[stage] * 4 * widths[stage - 1] * widths[stage];
+        normalised += sites[stage - 1] * widths[stage - 1];
+    }
+    for stage in 0..STAGES {
+        let channels = widths[stage];
+        macs += depths[stage] * sites[stage] * (8 * channels * channels + 49 * channels);
+        normalised += depths[stage] * sites[stage] * channels;
+    }
+    if classes > 0 {
+        macs += widths[STAGES - 1] * classes;
+        normalised += widths[STAGES - 1];
+    }
+    Ok([macs, normalised])
+}
+
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `height` x `width` pixels, of whose patches the
+/// share `mask_ratio` is removed. A sparse encoder computes at kept sites only, the decoder's first layer at kept
+/// patches, its last one at removed ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.
-pub fn pretraining_macs(config: &FcmaeConfig, mask_ratio: f64, size: usize) -> Result<[u64; 2], ConfigError> {
-    let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+pub fn pretraining_macs(
+    config: &FcmaeConfig,
+    mask_ratio: f64,
+    height: usize,
+    width: usize,
+) -> Result<[u64; 2], ConfigError> {
+    let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
-    let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, size, size)?.macs;
+    let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?.macs;
     let encoder = match config.encoder_kind {
         EncoderKind::Sparse => encoder * kept / patches,
         EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
@@ -64,6 +76,23 @@ pub fn pretraining_macs(config: &FcmaeConfig, mask_ratio: f64, size: usize) -> R
         + depth * patches * (8 * width * width + 49 * width)
         + (patches - kept) * width * config.values_per_patch() as u64;
     Ok([encoder, decoder])
+}
+
+/// Values that the LayerNorms of FCMAE put out on such an image: a sparse encoder has them at kept sites only.
+pub(crate) fn pretraining_norms(
+    config: &FcmaeConfig,
+    mask_ratio: f64,
+    height: usize,
+    width: usize,
+) -> Result<u64, ConfigError> {
+    let grid = PatchGrid::of_image(&config.encoder, height, width)?;
+    let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
+    let [_, encoder] = counts(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?;
+    let encoder = match config.encoder_kind {
+        EncoderKind::Sparse => encoder * kept / patches,
+        EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
+    };
+    Ok(encoder + (config.decoder.depth * config.decoder.width) as u64 * patches)
 }
 
 /// Trainable values of a model, from its shapes.
@@ -86,7 +115,7 @@ fn parameters(config: &ModelConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Family, MODELS, find_model};
+    use crate::{Family, FcmaeObjective, FcmaeTask, MODELS, TaskMetadata, find_model};
 
     #[test]
     fn parameters_are_those_of_the_table() {
@@ -122,11 +151,17 @@ mod tests {
     #[test]
     fn a_sparse_pretraining_costs_the_kept_share_and_its_decoder() {
         let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
-        let [encoder, decoder] = pretraining_macs(&config, 0.6, 224).unwrap();
+        let [encoder, decoder] = pretraining_macs(&config, 0.6, 224, 224).unwrap();
         assert_eq!(encoder, (547_332_480 - 320_000) * 19 / 49);
         assert_eq!(decoder, 19 * 320 * 512 + 49 * (8 * 512 * 512 + 49 * 512) + 30 * 512 * 3072);
+        let cost =
+            FcmaeTask::new(&config, FcmaeObjective::default()).cost(&config.encoder, 224, 224).unwrap();
+        // The last block of Atto has 320 channels at one site of each of the 19 kept patches.
+        assert_eq!((cost.macs, (cost.flops - cost.macs) % 5), (encoder + decoder, 0));
+        let norms = 64 * 40 * 2 + 64 * 40 * 2 + 16 * 80 * 3 + 4 * 160 * 7 + 320 * 2;
+        assert_eq!((cost.flops - cost.macs) / 5, 19 * norms + 49 * 512);
         config.encoder_kind = EncoderKind::Leaky;
-        assert_eq!(pretraining_macs(&config, 0.6, 224).unwrap(), [547_332_480 - 320_000, decoder]);
+        assert_eq!(pretraining_macs(&config, 0.6, 224, 224).unwrap(), [547_332_480 - 320_000, decoder]);
     }
 
     #[test]

@@ -68,6 +68,26 @@ pub enum ConfigError {
         /// Patches of the image.
         patches: usize,
     },
+    /// Weights are of another kind than the one that is needed.
+    #[error("the {place} is '{found}', but '{expected}' is needed")]
+    OtherKind {
+        /// What the kind is of, such as `task`.
+        place: &'static str,
+        /// The kind found.
+        found: String,
+        /// The kind that is needed.
+        expected: String,
+    },
+    /// What weights say about themselves has other fields than its kind has.
+    #[error("the {place} '{kind}' cannot be read: {why}; it was written by another version of the program")]
+    BadFields {
+        /// What the kind is of, such as `task`.
+        place: &'static str,
+        /// The kind.
+        kind: &'static str,
+        /// What is wrong with the fields.
+        why: String,
+    },
     /// Class names do not fit the classes.
     #[error("class names do not fit: {why}")]
     ClassNames {

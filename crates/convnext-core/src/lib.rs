@@ -4,15 +4,20 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
-//! - [`Preprocessing`], [`ValueRange`], [`ClassNames`], [`WeightMetadata`]: what travels with weights;
+//! - [`WeightMetadata`]: what travels with weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
+//!   its own by [`TaskMetadata`]; [`Preprocessing`], [`ValueRange`], [`ClassNames`];
+//! - [`backbone_tensors`] and others: names and shapes of the tensors of a model;
 //! - [`imagenet_1k_classes`]: the class names that released weights do not carry.
 //!
 //! **Invariant:** this crate knows neither Burn nor the file system, and nothing here can fail
 //! except on values that its caller passed.
 
+mod class_names;
+mod classification_task;
 mod config;
 mod cost;
 mod error;
+mod fcmae_task;
 mod imagenet;
 mod mask;
 mod metadata;
@@ -20,21 +25,33 @@ mod preprocessing;
 mod seed;
 mod sizes;
 mod stored;
+mod tagged;
+mod task_metadata;
+mod tensors;
 mod value_range;
 
+pub use class_names::ClassNames;
+pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MOST_BLOCKS,
     MOST_CHANNELS, MOST_CLASSES, ModelConfig, STAGES,
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
+pub use fcmae_task::FcmaeTask;
 pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
-pub use metadata::{ClassNames, WeightKind, WeightMetadata};
+pub use metadata::{CORE_TASKS, WeightMetadata};
 pub use preprocessing::{
     COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, LARGEST_IMAGE, Preprocessing, imagenet_mean,
     imagenet_std,
 };
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};
+pub use tagged::{Kind, Tagged};
+pub use task_metadata::{TaskKind, TaskMetadata};
+pub use tensors::{
+    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
+    depthwise_weight, downsampling_weight, final_norm_tensors, head_tensors,
+};
 pub use value_range::{Limits, ValueRange, are_sensible, limits_in_words};

@@ -1,105 +1,136 @@
 //! What is stored beside the tensors of a weight file.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
-use crate::stored::StoredKind;
-use crate::{ConfigError, FcmaeConfig, FcmaeObjective, ModelConfig, PatchGrid, Preprocessing};
+use crate::stored::StoredMetadata;
+use crate::tagged::{Kind, Tagged};
+use crate::task_metadata::{TaskKind, TaskMetadata};
+use crate::tensors::TensorShape;
+use crate::{
+    ClassNames, ClassificationTask, ConfigError, FcmaeConfig, FcmaeObjective, FcmaeTask, ModelConfig,
+    Preprocessing,
+};
 
-/// The names of the classes, in the order of the logits.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClassNames(pub Vec<String>);
-
-impl ClassNames {
-    /// The name of a class; `class_12` where none is known.
-    pub fn name(&self, index: usize) -> String {
-        self.0.get(index).cloned().unwrap_or_else(|| format!("class_{index}"))
-    }
-
-    /// Number of names.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// `true` when there is no name.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The index of a name.
-    pub fn index(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|known| known == name)
-    }
+impl Kind for ModelConfig {
+    const KIND: &'static str = "convnext";
+    const PLACE: &'static str = "backbone";
 }
 
-/// What a weight file holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "StoredKind", into = "StoredKind")]
-pub enum WeightKind {
-    /// A classifier: backbone, final norm and head.
-    Classifier {
-        /// Its configuration.
-        model: ModelConfig,
-    },
-    /// A masked autoencoder: encoder and decoder.
-    Fcmae {
-        /// Its configuration.
-        fcmae: FcmaeConfig,
-        /// What it was trained for.
-        objective: FcmaeObjective,
-    },
-}
-
-impl WeightKind {
-    /// The configuration of the backbone, whichever kind it is.
-    pub fn backbone(&self) -> &ModelConfig {
-        match self {
-            Self::Classifier { model } => model,
-            Self::Fcmae { fcmae, .. } => &fcmae.encoder,
-        }
-    }
-}
+/// The tasks whose networks are this crate's own.
+pub const CORE_TASKS: [TaskKind; 2] = [TaskKind::of::<ClassificationTask>(), TaskKind::of::<FcmaeTask>()];
 
 /// Everything that one needs to use a weight file, apart from the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "StoredMetadata")]
 pub struct WeightMetadata {
-    /// What the tensors are.
-    #[serde(flatten)]
-    pub kind: WeightKind,
+    /// The network that looks at images; [`WeightMetadata::convnext`] where it is one of ours.
+    pub backbone: Tagged,
+    /// What stands behind it and what for, such as a [`ClassificationTask`]; the crate of another task brings its own.
+    pub task: Tagged,
     /// How pictures are prepared.
     pub preprocessing: Preprocessing,
-    /// The names of the classes; empty for an autoencoder.
-    #[serde(default)]
-    pub classes: ClassNames,
     /// The recipe of the training, as TOML; empty where it is not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub recipe: String,
 }
 
 impl WeightMetadata {
+    /// The metadata of a ConvNeXt of any task, without a recipe.
+    pub fn new<T: Kind + TaskMetadata>(
+        backbone: &ModelConfig,
+        task: &T,
+        preprocessing: Preprocessing,
+    ) -> Self {
+        let (backbone, task) = (Tagged::new(backbone), Tagged::new(task));
+        Self { backbone, task, preprocessing, recipe: String::new() }
+    }
+
+    /// The metadata of a classifier, or without classes of an encoder alone.
+    pub fn of_classifier(model: &ModelConfig, classes: ClassNames, preprocessing: Preprocessing) -> Self {
+        Self::new(model, &ClassificationTask { classes }, preprocessing)
+    }
+
+    /// The metadata of a masked autoencoder.
+    pub fn of_fcmae(config: &FcmaeConfig, objective: FcmaeObjective, preprocessing: Preprocessing) -> Self {
+        Self::new(&config.encoder, &FcmaeTask::new(config, objective), preprocessing)
+    }
+
+    /// The same with the recipe that the weights were trained by.
+    #[must_use]
+    pub fn with_recipe(self, recipe: String) -> Self {
+        Self { recipe, ..self }
+    }
+
+    /// The configuration of the backbone.
+    ///
+    /// # Errors
+    /// [`ConfigError::OtherKind`] for a backbone that is no ConvNeXt, and what [`Tagged::read`] and
+    /// [`ModelConfig::validate`] report.
+    pub fn convnext(&self) -> Result<ModelConfig, ConfigError> {
+        let model: ModelConfig = self.backbone.read()?;
+        model.validate().map(|()| model)
+    }
+
+    /// The task, checked against backbone and preprocessing.
+    ///
+    /// # Errors
+    /// [`ConfigError::OtherKind`] for another task, and what [`Tagged::read`] and [`TaskMetadata::validate`] report.
+    pub fn task_as<T: Kind + TaskMetadata>(&self) -> Result<T, ConfigError> {
+        let task: T = self.task.read()?;
+        task.validate(&self.convnext()?, &self.preprocessing)?;
+        Ok(task)
+    }
+
+    /// The task, checked in the same way, if it is one of these kinds.
+    ///
+    /// # Errors
+    /// Those of [`WeightMetadata::task_as`].
+    pub fn task_of(&self, kinds: &[TaskKind]) -> Result<Box<dyn TaskMetadata>, ConfigError> {
+        let task = TaskKind::read(kinds, &self.task)?;
+        task.validate(&self.convnext()?, &self.preprocessing)?;
+        Ok(task)
+    }
+
+    /// Name and shape of every tensor, if the task is one of these kinds.
+    ///
+    /// # Errors
+    /// Those of [`WeightMetadata::task_as`].
+    pub fn tensors(&self, kinds: &[TaskKind]) -> Result<Vec<TensorShape>, ConfigError> {
+        Ok(self.task_of(kinds)?.tensors(&self.convnext()?))
+    }
+
+    /// Number of classes of the head; 0 without one.
+    pub fn class_count(&self) -> usize {
+        self.backbone.read::<ModelConfig>().map_or(0, |model| model.classes)
+    }
+
+    /// The same classifier with other names for its classes; an autoencoder has none.
+    #[must_use]
+    pub fn with_class_names(self, classes: ClassNames) -> Self {
+        match self.task.is::<ClassificationTask>() {
+            true => Self { task: Tagged::new(&ClassificationTask { classes }), ..self },
+            false => self,
+        }
+    }
+
+    /// The names of the classes of a classifier; empty for other tasks, and where none is known.
+    pub fn class_names(&self) -> ClassNames {
+        self.task.read::<ClassificationTask>().map(|task| task.classes).unwrap_or_default()
+    }
+
     /// Checks every value against its range and the parts against each other. Whoever reads metadata
-    /// from a file calls this before building anything.
+    /// from a file calls this before building anything. Of a task that this crate does not know, whoever knows it checks
+    /// the values by [`WeightMetadata::task_as`].
     ///
     /// # Errors
     /// [`ConfigError`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.preprocessing.validate()?;
-        let size = self.preprocessing.image_size;
-        let classes = match &self.kind {
-            WeightKind::Classifier { model } => {
-                model.stage_sizes(size, size)?;
-                model.classes
-            }
-            WeightKind::Fcmae { fcmae, objective } => {
-                fcmae.validate()?;
-                objective.validate()?;
-                PatchGrid::of_image(&fcmae.encoder, size, size)?;
-                0
-            }
-        };
-        let (channels, inputs) = (self.preprocessing.channels(), self.kind.backbone().input_channels);
+        if !self.backbone.is::<ModelConfig>() {
+            return Ok(());
+        }
+        let inputs = self.convnext()?.input_channels;
+        let channels = self.preprocessing.channels();
         if channels != inputs {
             return Err(ConfigError::OutOfRange {
                 what: "number of means",
@@ -107,15 +138,8 @@ impl WeightMetadata {
                 expected: "one for each channel",
             });
         }
-        let bad = |why: String| Err(ConfigError::ClassNames { why });
-        if !self.classes.is_empty() && self.classes.len() != classes {
-            return bad(format!("there are {} names for {classes} classes", self.classes.len()));
-        }
-        let mut seen = HashSet::new();
-        match self.classes.0.iter().find(|name| !seen.insert(name.as_str())) {
-            Some(name) => bad(format!("'{name}' stands twice")),
-            None => Ok(()),
-        }
+        let is_known = CORE_TASKS.iter().any(|task| task.name() == self.task.kind());
+        if is_known { self.task_of(&CORE_TASKS).map(drop) } else { Ok(()) }
     }
 }
 
@@ -124,61 +148,56 @@ mod tests {
     use super::*;
     use crate::find_model;
 
+    fn micro() -> ModelConfig {
+        ModelConfig { classes: 2, ..find_model("micro").unwrap().config() }
+    }
+
     #[test]
     fn metadata_survives_json() {
-        let model = find_model("micro").unwrap().config();
-        let fcmae = FcmaeConfig::new(model.clone());
-        for kind in [
-            WeightKind::Classifier { model },
-            WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() },
+        let preprocessing = || Preprocessing::for_size(32, 3);
+        let classes = ClassNames(vec!["cat".into(), "dog".into()]);
+        let fcmae = FcmaeConfig::new(micro());
+        let recipe = "[training]\nepochs = 1\n";
+        for metadata in [
+            WeightMetadata::of_classifier(&micro(), classes, preprocessing()),
+            WeightMetadata::of_fcmae(&fcmae, FcmaeObjective::default(), preprocessing()),
         ] {
-            let metadata = WeightMetadata {
-                kind,
-                preprocessing: Preprocessing::for_size(32, 3),
-                classes: ClassNames(vec!["cat".into(), "dog".into()]),
-                recipe: "[training]\nepochs = 1\n".into(),
-            };
+            let metadata = metadata.with_recipe(recipe.into());
             let text = serde_json::to_string(&metadata).unwrap();
             assert_eq!(serde_json::from_str::<WeightMetadata>(&text).unwrap(), metadata);
+            assert_eq!(metadata.validate(), Ok(()));
         }
     }
 
     #[test]
-    fn names_must_fit_the_classes() {
-        let model = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
-        let check = |names: &[&str]| {
-            let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
-            let kind = WeightKind::Classifier { model: model.clone() };
-            WeightMetadata {
-                kind,
-                preprocessing: Preprocessing::for_size(32, 3),
-                classes,
-                recipe: String::new(),
-            }
-            .validate()
-        };
-        assert_eq!(check(&[]), Ok(()));
-        assert_eq!(check(&["cat", "dog"]), Ok(()));
-        assert!(check(&["cat"]).unwrap_err().to_string().contains("1 names for 2 classes"));
-        assert!(check(&["cat", "cat"]).unwrap_err().to_string().contains("'cat' stands twice"));
+    fn values_of_other_crates_pass_and_broken_ones_of_this_one_do_not() {
+        let classifier =
+            WeightMetadata::of_classifier(&micro(), ClassNames::default(), Preprocessing::for_size(32, 3));
+        let text = serde_json::to_string(&classifier).unwrap();
+        let of_text = |text: &str| serde_json::from_str::<WeightMetadata>(text);
+        let depth =
+            text.replace(r#"{"kind":"classification","classes":[]}"#, r#"{"kind":"depth","bins":64}"#);
+        let found = of_text(&depth).unwrap();
+        assert_eq!((found.validate(), serde_json::to_string(&found).unwrap()), (Ok(()), depth));
+        let message = found.task_as::<ClassificationTask>().unwrap_err().to_string();
+        assert_eq!(message, "the task is 'depth', but 'classification' is needed");
+        let vit = of_text(&text.replace(r#""kind":"convnext""#, r#""kind":"vit""#)).unwrap();
+        assert_eq!(vit.validate(), Ok(()));
+        assert!(vit.convnext().unwrap_err().to_string().contains("'vit', but 'convnext'"));
+        let unknown = of_text(&text.replace(r#""classes":[]}"#, r#""classes":[],"more":1}"#)).unwrap();
+        assert!(unknown.validate().unwrap_err().to_string().contains("`more`"));
+        assert!(of_text(&text.replacen('{', r#"{"more":1,"#, 1)).is_err());
     }
 
     #[test]
     fn each_channel_needs_its_statistics() {
-        let model = ModelConfig { input_channels: 5, ..find_model("micro").unwrap().config() };
+        let model = ModelConfig { input_channels: 5, ..micro() };
         let check = |channels| {
-            let kind = WeightKind::Classifier { model: model.clone() };
             let preprocessing = Preprocessing::for_size(32, channels);
-            WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() }
-                .validate()
+            WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing).validate()
         };
         assert_eq!(check(5), Ok(()));
         let message = check(3).unwrap_err().to_string();
         assert!(message.contains("3 for 5 input channels"), "{message}");
-    }
-
-    #[test]
-    fn unknown_classes_are_numbered() {
-        assert_eq!(ClassNames::default().name(12), "class_12");
     }
 }

@@ -4,9 +4,13 @@
 //! which nobody needs to use the weights, and LayerScale as its initial value. They are read and passed over; what a
 //! training was is told by the recipe beside them.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig, STAGES, WeightKind};
+use crate::tagged::Tagged;
+use crate::{
+    ClassNames, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, STAGES,
+    WeightMetadata,
+};
 
 /// [`ModelConfig`] as files of any age hold it.
 #[derive(Deserialize)]
@@ -52,17 +56,33 @@ impl From<StoredModel> for ModelConfig {
     }
 }
 
-/// [`WeightKind`] in a file: an autoencoder's objective lies beside its architecture, where it always was.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum StoredKind {
-    Classifier { model: ModelConfig },
-    Fcmae { fcmae: StoredFcmae },
+/// [`WeightMetadata`] as files of any age hold it: in the first layout the kind of a file named one of two models, with
+/// the names of classes beside it, and an autoencoder held its encoder and its objective.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredMetadata {
+    backbone: Option<Tagged>,
+    task: Option<Tagged>,
+    kind: Option<FirstKind>,
+    model: Option<ModelConfig>,
+    fcmae: Option<StoredFcmae>,
+    #[serde(default)]
+    classes: ClassNames,
+    preprocessing: Preprocessing,
+    #[serde(default)]
+    recipe: String,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FirstKind {
+    Classifier,
+    Fcmae,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StoredFcmae {
+struct StoredFcmae {
     encoder: ModelConfig,
     encoder_kind: EncoderKind,
     decoder: DecoderConfig,
@@ -70,39 +90,37 @@ pub(crate) struct StoredFcmae {
     normalize_target: bool,
 }
 
-impl From<StoredKind> for WeightKind {
-    fn from(stored: StoredKind) -> Self {
-        match stored {
-            StoredKind::Classifier { model } => Self::Classifier { model },
-            StoredKind::Fcmae { fcmae } => {
-                let StoredFcmae { encoder, encoder_kind, decoder, mask_ratio, normalize_target } = fcmae;
-                Self::Fcmae {
-                    fcmae: FcmaeConfig { encoder, encoder_kind, decoder },
-                    objective: FcmaeObjective { mask_ratio, normalize_target },
-                }
-            }
-        }
-    }
-}
+impl TryFrom<StoredMetadata> for WeightMetadata {
+    type Error = &'static str;
 
-impl From<WeightKind> for StoredKind {
-    fn from(kind: WeightKind) -> Self {
-        match kind {
-            WeightKind::Classifier { model } => Self::Classifier { model },
-            WeightKind::Fcmae { fcmae, objective } => {
-                let FcmaeConfig { encoder, encoder_kind, decoder } = fcmae;
-                let FcmaeObjective { mask_ratio, normalize_target } = objective;
-                Self::Fcmae {
-                    fcmae: StoredFcmae { encoder, encoder_kind, decoder, mask_ratio, normalize_target },
-                }
+    fn try_from(stored: StoredMetadata) -> Result<Self, Self::Error> {
+        let StoredMetadata { backbone, task, kind, model, fcmae, classes, preprocessing, recipe } = stored;
+        let metadata = match (backbone, task, kind, model, fcmae) {
+            (Some(backbone), Some(task), None, None, None) => {
+                Self { backbone, task, preprocessing, recipe: String::new() }
             }
-        }
+            (None, None, Some(FirstKind::Classifier), Some(model), None) => {
+                Self::of_classifier(&model, classes, preprocessing)
+            }
+            (None, None, Some(FirstKind::Fcmae), None, Some(fcmae)) => {
+                let StoredFcmae { encoder, encoder_kind, decoder, mask_ratio, normalize_target } = fcmae;
+                let config = FcmaeConfig { encoder, encoder_kind, decoder };
+                Self::of_fcmae(&config, FcmaeObjective { mask_ratio, normalize_target }, preprocessing)
+            }
+            _ => {
+                return Err(
+                    "`backbone` and `task` are needed, and nothing else that says what the weights are",
+                );
+            }
+        };
+        Ok(metadata.with_recipe(recipe))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{FcmaeObjective, WeightKind, WeightMetadata, find_model};
+    use crate::tagged::Tagged;
+    use crate::{ClassificationTask, FcmaeObjective, FcmaeTask, WeightMetadata, find_model};
 
     /// The header of a file of the first layout.
     const OLD: &str = r#"{"kind":"fcmae","fcmae":{"encoder":{"name":"v1-micro","depths":[1,1,2,1],
@@ -113,27 +131,48 @@ mod tests {
 
     #[test]
     fn files_of_the_first_layout_are_read() {
-        let WeightMetadata { kind, .. } = serde_json::from_str(OLD).unwrap();
-        let WeightKind::Fcmae { fcmae, objective } = kind else { panic!("{kind:?}") };
-        assert_eq!(objective, FcmaeObjective { mask_ratio: 0.75, normalize_target: false });
+        let read: WeightMetadata = serde_json::from_str(OLD).unwrap();
+        let task: FcmaeTask = read.task_as().unwrap();
+        assert_eq!(task.objective(), FcmaeObjective { mask_ratio: 0.75, normalize_target: false });
         let mut expected = find_model("v1-micro").unwrap().config();
         (expected.classes, expected.stem_stride) = (0, 1);
-        assert_eq!(fcmae.encoder, expected);
+        assert_eq!((read.convnext().unwrap(), read.recipe.as_str()), (expected, "claim = 'x'"));
         let without = OLD.replace("1e-6", "null");
         let read: WeightMetadata = serde_json::from_str(&without).unwrap();
-        assert!(!read.kind.backbone().layer_scale);
+        assert!(!read.convnext().unwrap().layer_scale);
     }
 
     #[test]
-    fn an_autoencoders_objective_is_a_record_in_its_place() {
-        let read: WeightMetadata = serde_json::from_str(OLD).unwrap();
+    fn classifiers_of_the_first_layout_keep_their_class_names() {
+        let backbone = serde_json::to_string(&find_model("micro").unwrap().config()).unwrap();
+        let old = format!(
+            r#"{{"kind":"classifier","model":{},"preprocessing":{{"image_size":32,"crop":null,"mean":[0.5],"std":[0.2]}},
+            "classes":["cat","dog"]}}"#,
+            backbone
+                .replace(r#""classes":1000"#, r#""classes":2"#)
+                .replace(r#""input_channels":3"#, r#""input_channels":1"#)
+        );
+        let read: WeightMetadata = serde_json::from_str(&old).unwrap();
+        let task: ClassificationTask = read.task_as().unwrap();
+        assert_eq!(task.classes.0, ["cat", "dog"]);
         let written = serde_json::to_value(&read).unwrap();
-        assert_eq!(written["kind"], "fcmae");
-        assert_eq!(written["fcmae"]["mask_ratio"], 0.75);
-        assert_eq!(written["fcmae"]["normalize_target"], false);
-        assert_eq!(written["fcmae"]["encoder"]["layer_scale"], true);
-        assert!(written["fcmae"]["encoder"].get("drop_path").is_none());
+        assert_eq!(
+            (&written["task"]["kind"], &written["task"]["classes"][0]),
+            (&"classification".into(), &"cat".into())
+        );
+        assert_eq!(
+            (&written["backbone"]["kind"], &written["backbone"]["classes"]),
+            (&"convnext".into(), &2.into())
+        );
         assert_eq!(serde_json::from_value::<WeightMetadata>(written).unwrap(), read);
+    }
+
+    #[test]
+    fn what_the_weights_are_is_said_once() {
+        let mut read: serde_json::Value = serde_json::from_str(OLD).unwrap();
+        read["task"] = serde_json::to_value(Tagged::new(&ClassificationTask::default())).unwrap();
+        let message = serde_json::from_value::<WeightMetadata>(read).unwrap_err().to_string();
+        assert!(message.contains("`backbone` and `task` are needed"), "{message}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 
-use convnext_core::{ModelConfig, WeightKind, WeightMetadata};
+use convnext_core::{ConfigError, ModelConfig, WeightMetadata};
 use serde_json::Value;
 
 use crate::naming::without_encoder;
@@ -35,15 +35,17 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 /// that contradict themselves, [`IoError::Write`] with the path.
 pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
-    let model = weights.metadata.kind.backbone().clone();
+    let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
+    let model = weights.metadata.convnext().map_err(refused)?;
     let ending = out.extension().and_then(|ending| ending.to_str());
     if naming == Naming::Official && !matches!(ending, Some("safetensors" | "pt" | "pth" | "bin")) {
         return Err(refuse("the official code reads files; end the name with .pt or .safetensors"));
     }
     check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
-    let metadata =
-        WeightMetadata { kind: WeightKind::Classifier { model: model.clone() }, ..weights.metadata.clone() };
+    let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
+    let metadata = WeightMetadata::of_classifier(&model, weights.metadata.class_names(), preprocessing)
+        .with_recipe(recipe);
     match ending {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,

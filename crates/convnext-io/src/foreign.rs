@@ -173,17 +173,16 @@ fn choose<'c>(
 }
 
 /// Without the names that stand for none; a thousand classes without names are those of ImageNet.
-fn named(mut metadata: WeightMetadata) -> WeightMetadata {
+fn named(metadata: WeightMetadata) -> WeightMetadata {
     let is_placeholder = |(index, name): (usize, &String)| {
         *name == format!("LABEL_{index}") || *name == ClassNames::default().name(index)
     };
-    if !metadata.classes.is_empty() && metadata.classes.0.iter().enumerate().all(is_placeholder) {
-        metadata.classes = ClassNames::default();
-        if metadata.kind.backbone().classes == IMAGENET_1K_CLASSES {
-            metadata.classes = imagenet_1k_classes();
-        }
+    let names = metadata.class_names();
+    if names.is_empty() || !names.0.iter().enumerate().all(is_placeholder) {
+        return metadata;
     }
-    metadata
+    let is_imagenet = metadata.class_count() == IMAGENET_1K_CLASSES;
+    metadata.with_class_names(if is_imagenet { imagenet_1k_classes() } else { ClassNames::default() })
 }
 
 fn foreign(path: &Path) -> IoError {

@@ -8,7 +8,7 @@
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
 //! - [`PackageConfig`]: what timm and transformers say about weights in the files beside them;
 //! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
-//! - [`official_shapes`]: the tensors of a model by name and shape; [`check_names`]: are those of a file these?
+//! - [`check_names`]: are the tensors of a file those of a model?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
@@ -22,7 +22,6 @@ mod open_file;
 mod package_config;
 mod replace_file;
 mod safetensors_file;
-mod shapes;
 mod shards;
 mod strict;
 #[cfg(test)]
@@ -41,7 +40,6 @@ pub use naming::Naming;
 pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
-pub use shapes::{ENCODER_PREFIX, official_shapes};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes};
 pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};

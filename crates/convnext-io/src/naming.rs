@@ -1,6 +1,6 @@
 //! What the same tensor is called in the official code, in timm and in Hugging Face's transformers (facts B1, B4, B5).
 
-use crate::shapes::ENCODER_PREFIX;
+use convnext_core::ENCODER_PREFIX;
 
 /// A convention of names. Those of this program are the official ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,17 +106,15 @@ fn fill(pattern: &str, wildcards: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use convnext_core::{MODELS, ModelConfig};
+    use convnext_core::{MODELS, ModelConfig, classifier_tensors};
 
     use super::*;
-    use crate::shapes;
 
     #[test]
     fn every_name_of_every_model_goes_there_and_back() {
         for size in MODELS {
             let model = ModelConfig { layer_scale: true, ..size.config() };
-            let names = shapes::backbone("", &model).into_iter().chain(shapes::final_norm(&model));
-            for (name, _) in names.chain(shapes::head(&model)) {
+            for (name, _) in classifier_tensors(&model) {
                 for naming in [Naming::Official, Naming::Timm, Naming::HuggingFace] {
                     for grn in [true, false] {
                         let there = naming.of_official(&name, grn).unwrap();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use convnext_core::{ModelConfig, WeightKind, find_model};
+use convnext_core::{CORE_TASKS, ModelConfig, TensorShape, WeightMetadata, find_model};
 use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
-use crate::{ElementType, NamedArray, official_shapes};
+use crate::{ElementType, NamedArray};
 
 /// The smallest model there can be.
 pub(crate) fn speck() -> ModelConfig {
@@ -24,13 +24,18 @@ pub(crate) fn speck() -> ModelConfig {
 }
 
 /// All tensors of a model, in half precision.
-pub(crate) fn arrays_of(kind: &WeightKind) -> Vec<NamedArray> {
+pub(crate) fn arrays_of(metadata: &WeightMetadata) -> Vec<NamedArray> {
+    arrays_of_shapes(metadata.tensors(&CORE_TASKS).unwrap())
+}
+
+/// Tensors of these names and shapes, in half precision.
+pub(crate) fn arrays_of_shapes(tensors: Vec<TensorShape>) -> Vec<NamedArray> {
     let mut random = random_numbers(1);
-    let array = |(name, shape): (String, Vec<usize>)| {
+    let array = |(name, shape): TensorShape| {
         let bytes = (0..2 * shape.iter().product::<usize>()).map(|_| random(256) as u8).collect();
         NamedArray { name, element_type: ElementType::F16, shape, bytes }
     };
-    official_shapes(kind).into_iter().map(array).collect()
+    tensors.into_iter().map(array).collect()
 }
 
 pub(crate) fn by_name(arrays: Vec<NamedArray>) -> BTreeMap<String, NamedArray> {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use convnext_core::{ConfigError, STAGES, WeightKind, WeightMetadata};
-use convnext_io::{
-    ArraySource, ENCODER_PREFIX, IoError, NamedArray, WeightFile, check_shapes, official_shapes,
+use convnext_core::{
+    ConfigError, FcmaeTask, ModelConfig, STAGES, TensorShape, WeightMetadata, backbone_tensors,
 };
+use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
 use crate::file::ModelFile;
+use crate::graph_builder::GraphBuilder;
 use crate::messages::{Dimension, Model, OperatorSet, ValueInfo};
+use crate::part::{Features, Logits, OnnxPart};
 use crate::{OnnxError, network, properties};
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
@@ -23,8 +25,11 @@ const IR_VERSION: i64 = 8;
 /// Most bytes of a file with the weights in it. Protocol buffers end at 2 GiB; this leaves room for what runtimes add.
 const LARGEST_FILE: u64 = 2_000_000_000;
 
-/// What the names of the tensors after the backbone begin with.
-const AFTER_BACKBONE: [&str; 2] = ["norm.", "head."];
+/// The first tensor of every backbone, behind what stands in front of the names of all of them.
+const STEM: &str = "downsample_layers.0.0.weight";
+
+/// What the names of a backbone's tensors begin with.
+const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Most images of a fixed batch.
 const LARGEST_BATCH: usize = 1_000_000;
@@ -43,7 +48,7 @@ pub struct OnnxOptions {
 impl OnnxOptions {
     /// The image size of the weights, any number of images, and logits if there is a head.
     pub fn of(metadata: &WeightMetadata) -> Self {
-        let has_head = matches!(&metadata.kind, WeightKind::Classifier { model } if model.classes > 0);
+        let has_head = metadata.class_count() > 0;
         Self {
             image_size: metadata.preprocessing.image_size,
             batch: OnnxBatch::Dynamic,
@@ -106,6 +111,19 @@ pub fn write_onnx(
     write_limited(path, weights, options, LARGEST_FILE)
 }
 
+/// [`write_onnx`] with something else behind the backbone; what the options say of the output does not count.
+///
+/// # Errors
+/// Those of [`write_onnx`].
+pub fn write_part(
+    path: &Path,
+    weights: &WeightFile,
+    part: &dyn OnnxPart,
+    options: &OnnxOptions,
+) -> Result<Vec<PathBuf>, OnnxError> {
+    write_file(path, model_file(path, weights, part, options)?, LARGEST_FILE)
+}
+
 /// [`write_onnx`] with at most so many bytes in one file.
 pub(crate) fn write_limited(
     path: &Path,
@@ -113,7 +131,17 @@ pub(crate) fn write_limited(
     options: &OnnxOptions,
     largest: u64,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    let file = model_file(path, weights, options)?;
+    let file = match options.output {
+        OnnxOutput::Features => model_file(path, weights, &Features, options)?,
+        OnnxOutput::Logits => {
+            check_head(&weights.metadata)?;
+            model_file(path, weights, &Logits { classes: weights.metadata.class_names() }, options)?
+        }
+    };
+    write_file(path, file, largest)
+}
+
+fn write_file(path: &Path, file: ModelFile<'_>, largest: u64) -> Result<Vec<PathBuf>, OnnxError> {
     if file.write_whole(path, largest)? {
         return Ok(vec![path.to_owned()]);
     }
@@ -130,18 +158,17 @@ pub(crate) fn write_limited(
 fn model_file<'a>(
     path: &Path,
     weights: &'a WeightFile,
+    part: &dyn OnnxPart,
     options: &OnnxOptions,
 ) -> Result<ModelFile<'a>, OnnxError> {
     let metadata = &weights.metadata;
-    let model = metadata.kind.backbone();
-    let logits = options.output == OnnxOutput::Logits;
-    check_head(&metadata.kind, logits)?;
     let cannot = |source| OnnxError::CannotExport { source };
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
-    let sizes = check_options(metadata, options).map_err(cannot)?;
-    let prefix = prefix(&metadata.kind);
-    let arrays = arrays(weights, prefix, logits)?;
+    let model = metadata.convnext().map_err(cannot)?;
+    let sizes = check_options(metadata, &model, options).map_err(cannot)?;
+    let prefix = weights.arrays.keys().find_map(|name| name.strip_suffix(STEM)).unwrap_or_default();
+    let arrays = arrays(weights, prefix, &model, part.tensors(&model))?;
 
     let batch = match options.batch {
         OnnxBatch::Dynamic => Dimension::named("batch"),
@@ -151,37 +178,31 @@ fn model_file<'a>(
         let sides = sides.iter().copied().map(Dimension::fixed);
         ValueInfo::tensor(name, [batch.clone()].into_iter().chain(sides).collect())
     };
-    let mut graph = network::network(prefix, model, logits);
+    let mut builder = GraphBuilder::default();
+    let stages = network::backbone(&mut builder, prefix, &model);
+    part.append(&mut builder, &stages);
+    let mut graph = builder.graph;
     graph.name = model.name.clone();
     graph.input =
         vec![value(network::IMAGES, &[model.input_channels, options.image_size, options.image_size])];
-    graph.output = if logits {
-        vec![value(network::LOGITS, &[model.classes])]
-    } else {
-        let maps = model.widths.iter().zip(sizes).enumerate();
-        maps.map(|(stage, (&width, [height, across]))| {
-            value(&network::stage_output(stage), &[width, height, across])
-        })
-        .collect()
-    };
+    graph.output = part.outputs(&model, sizes).iter().map(|(name, sides)| value(name, sides)).collect();
+    let preprocessing = properties::preprocessing(metadata, options);
     let header = Model {
         ir_version: IR_VERSION,
         opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPERATOR_SET }],
         producer_name: "convnext".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        doc_string: properties::description(options.output).to_owned(),
-        metadata_props: properties::properties(metadata, options).map_err(cannot_write)?,
+        doc_string: part.description(),
+        metadata_props: properties::properties(&model, &preprocessing, part).map_err(cannot_write)?,
         graph: None,
     };
     Ok(ModelFile { model: header, graph, weights: arrays })
 }
 
-fn check_head(kind: &WeightKind, logits: bool) -> Result<(), OnnxError> {
-    match kind {
-        WeightKind::Fcmae { .. } if logits => Err(OnnxError::NoLogits { what: "an autoencoder" }),
-        WeightKind::Classifier { model } if logits && model.classes == 0 => {
-            Err(OnnxError::NoLogits { what: "an encoder without a head" })
-        }
+fn check_head(metadata: &WeightMetadata) -> Result<(), OnnxError> {
+    match metadata.class_count() {
+        0 if metadata.task.is::<FcmaeTask>() => Err(OnnxError::NoLogits { what: "an autoencoder" }),
+        0 => Err(OnnxError::NoLogits { what: "an encoder without a head" }),
         _ => Ok(()),
     }
 }
@@ -189,6 +210,7 @@ fn check_head(kind: &WeightKind, logits: bool) -> Result<(), OnnxError> {
 /// The sizes of the feature maps, if everything is in its range.
 fn check_options(
     metadata: &WeightMetadata,
+    model: &ModelConfig,
     options: &OnnxOptions,
 ) -> Result<[[usize; 2]; STAGES], ConfigError> {
     metadata.validate()?;
@@ -199,32 +221,30 @@ fn check_options(
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",
         }),
-        _ => metadata.kind.backbone().stage_sizes(options.image_size, options.image_size),
+        _ => model.stage_sizes(options.image_size, options.image_size),
     }
 }
 
-/// In front of the names of the backbone.
-pub(crate) fn prefix(kind: &WeightKind) -> &'static str {
-    match kind {
-        WeightKind::Classifier { .. } => "",
-        WeightKind::Fcmae { .. } => ENCODER_PREFIX,
-    }
-}
-
-/// The tensors that are needed, in the order of the model, if they and those beside them fit it. An autoencoder's
-/// decoder is not looked at.
-fn arrays<'a>(weights: &'a WeightFile, prefix: &str, logits: bool) -> Result<Vec<&'a NamedArray>, IoError> {
-    let mut shapes = official_shapes(&weights.metadata.kind);
-    shapes.retain(|(name, _)| name.starts_with(prefix));
-    let found: BTreeMap<&str, &[usize]> = (weights.arrays.iter())
-        .filter(|(name, _)| name.starts_with(prefix))
-        .map(|(name, array)| (name.as_str(), array.shape.as_slice()))
-        .collect();
-    let unneeded: &[&str] = if logits { &[] } else { &AFTER_BACKBONE };
-    check_shapes(&shapes, &found, unneeded)?;
-    let is_needed = |name: &str| !unneeded.iter().any(|prefix| name.starts_with(prefix));
-    let needed = shapes.iter().filter(|(name, _)| is_needed(name));
-    let arrays: Vec<&NamedArray> = needed.filter_map(|(name, _)| weights.arrays.get(name)).collect();
+/// The tensors that are needed, in the order of the model: those of the backbone, whose names have this prefix, and
+/// those of the part behind it. Of all in the backbone's place, and where the part has any of all there are, none may be
+/// left over.
+fn arrays<'a>(
+    weights: &'a WeightFile,
+    prefix: &str,
+    model: &ModelConfig,
+    of_part: Vec<TensorShape>,
+) -> Result<Vec<&'a NamedArray>, IoError> {
+    let is_whole = !of_part.is_empty();
+    let is_of_backbone = |name: &str| {
+        name.strip_prefix(prefix).is_some_and(|bare| BACKBONE.iter().any(|start| bare.starts_with(start)))
+    };
+    let found = (weights.arrays.iter()).filter(|(name, _)| is_whole || is_of_backbone(name));
+    let found: BTreeMap<&str, &[usize]> =
+        found.map(|(name, array)| (name.as_str(), array.shape.as_slice())).collect();
+    let mut shapes = backbone_tensors(prefix, model);
+    shapes.extend(of_part);
+    check_shapes(&shapes, &found, &[])?;
+    let arrays: Vec<&NamedArray> = shapes.iter().filter_map(|(name, _)| weights.arrays.get(name)).collect();
     arrays.iter().try_for_each(|array| array.check())?;
     Ok(arrays)
 }

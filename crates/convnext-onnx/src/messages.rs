@@ -79,7 +79,7 @@ pub(crate) struct Node {
 
 /// `AttributeProto`: a constant setting of a node.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Attribute {
+pub struct Attribute {
     #[prost(string, tag = "1")]
     pub(crate) name: String,
     #[prost(float, optional, tag = "2")]
@@ -94,15 +94,18 @@ pub(crate) struct Attribute {
 }
 
 impl Attribute {
-    pub(crate) fn float(name: &str, value: f32) -> Self {
+    /// A setting that is a number.
+    pub fn float(name: &str, value: f32) -> Self {
         Self { name: name.to_owned(), f: Some(value), r#type: 1, ..Self::default() }
     }
 
-    pub(crate) fn int(name: &str, value: i64) -> Self {
+    /// A setting that is a whole number.
+    pub fn int(name: &str, value: i64) -> Self {
         Self { name: name.to_owned(), i: Some(value), r#type: 2, ..Self::default() }
     }
 
-    pub(crate) fn ints(name: &str, values: &[i64]) -> Self {
+    /// A setting that is a list of whole numbers.
+    pub fn ints(name: &str, values: &[i64]) -> Self {
         Self { name: name.to_owned(), ints: values.to_vec(), r#type: 7, ..Self::default() }
     }
 }

@@ -7,14 +7,13 @@
 
 use convnext_core::{ModelConfig, STAGES};
 
-use crate::messages::{Attribute, FLOAT, Graph, INT64, Node, Tensor};
+use crate::graph_builder::GraphBuilder;
+use crate::messages::Attribute;
 
 /// The name of the input.
 pub(crate) const IMAGES: &str = "images";
-/// The name of the output of a classifier.
-pub(crate) const LOGITS: &str = "logits";
 
-/// Of LayerNorm, and of the mean in GRN (facts A1, A3).
+/// Of the mean in GRN (facts A3).
 const EPSILON: f32 = 1e-6;
 
 /// Constants that nodes share, by name.
@@ -29,12 +28,10 @@ pub(crate) fn stage_output(stage: usize) -> String {
     format!("stage{}", stage + 1)
 }
 
-/// Nodes and constants of a network, without its weights: these are named in the nodes, `prefix` and
-/// official name.
-///
-/// With a head it goes to [`LOGITS`], without one to the last [`stage_output`].
-pub(crate) fn network(prefix: &str, model: &ModelConfig, with_head: bool) -> Graph {
-    let mut network = Network { prefix, graph: Graph::default() };
+/// Adds the nodes and constants of a backbone, from the input to the map of each stage, whose names are returned. Weights
+/// are called by `prefix` and official name.
+pub(crate) fn backbone(graph: &mut GraphBuilder, prefix: &str, model: &ModelConfig) -> [String; STAGES] {
+    let mut network = Network { prefix, graph };
     network.constants(model);
     let mut map = IMAGES.to_owned();
     for stage in 0..STAGES {
@@ -46,63 +43,33 @@ pub(crate) fn network(prefix: &str, model: &ModelConfig, with_head: bool) -> Gra
             map = network.block(map, stage, index, model, output);
         }
     }
-    if with_head {
-        network.head(map);
-    }
-    network.graph
+    std::array::from_fn(stage_output)
 }
 
 struct Network<'a> {
     prefix: &'a str,
-    graph: Graph,
+    graph: &'a mut GraphBuilder,
 }
 
 impl Network<'_> {
     fn constants(&mut self, model: &ModelConfig) {
-        self.scalar(ONE, 1.0);
-        self.scalar(HALF, 0.5);
-        self.scalar(SQUARE_ROOT_OF_TWO, std::f32::consts::SQRT_2);
+        self.graph.scalar(ONE, 1.0);
+        self.graph.scalar(HALF, 0.5);
+        self.graph.scalar(SQUARE_ROOT_OF_TWO, std::f32::consts::SQRT_2);
         if model.grn {
-            self.scalar(GRN_EPSILON, EPSILON);
-            let raw_data = [1_i64, 2].iter().flat_map(|axis| axis.to_le_bytes()).collect();
-            let name = SITES.to_owned();
-            let tensor = Tensor { dims: vec![2], data_type: INT64, name, raw_data, ..Tensor::default() };
-            self.graph.initializer.push(tensor);
+            self.graph.scalar(GRN_EPSILON, EPSILON);
+            self.graph.integers(SITES, &[1, 2]);
         }
-    }
-
-    fn scalar(&mut self, name: &str, value: f32) {
-        let raw_data = value.to_le_bytes().to_vec();
-        let tensor = Tensor { data_type: FLOAT, name: name.to_owned(), raw_data, ..Tensor::default() };
-        self.graph.initializer.push(tensor);
-    }
-
-    /// Adds a node whose output has its name, and returns that.
-    fn node(&mut self, name: String, operator: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
-        self.node_to(name.clone(), name, operator, inputs, attributes)
-    }
-
-    fn node_to(
-        &mut self,
-        output: String,
-        name: String,
-        operator: &str,
-        inputs: &[&str],
-        attribute: Vec<Attribute>,
-    ) -> String {
-        self.graph.node.push(Node {
-            input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.clone()],
-            name,
-            op_type: operator.to_owned(),
-            attribute,
-        });
-        output
     }
 
     /// The name of a weight.
     fn weight(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// LayerNorm over the last axis.
+    fn norm(&mut self, name: &str, rows: &str) -> String {
+        self.graph.norm(name, &self.weight(name), rows)
     }
 
     /// A convolution, then LayerNorm.
@@ -122,29 +89,14 @@ impl Network<'_> {
         let sides = [stride as i64; 2];
         let attributes = vec![Attribute::ints("kernel_shape", &sides), Attribute::ints("strides", &sides)];
         let inputs = [map, &self.weight(&format!("{name}.weight")), &self.weight(&format!("{name}.bias"))];
-        self.node(name.to_owned(), "Conv", &inputs, attributes)
+        self.graph.node(name.to_owned(), "Conv", &inputs, attributes)
     }
 
     /// LayerNorm over the channels of a `[N, C, H, W]` map.
     fn norm_of_map(&mut self, name: &str, map: &str) -> String {
-        let rows = self.channels_last(format!("{name}.channels_last"), map);
+        let rows = self.graph.channels_last(format!("{name}.channels_last"), map);
         let rows = self.norm(name, &rows);
-        self.channels_first(format!("{name}.channels_first"), &rows)
-    }
-
-    /// LayerNorm over the last axis.
-    fn norm(&mut self, name: &str, rows: &str) -> String {
-        let attributes = vec![Attribute::int("axis", -1), Attribute::float("epsilon", EPSILON)];
-        let inputs = [rows, &self.weight(&format!("{name}.weight")), &self.weight(&format!("{name}.bias"))];
-        self.node(name.to_owned(), "LayerNormalization", &inputs, attributes)
-    }
-
-    fn channels_last(&mut self, name: String, map: &str) -> String {
-        self.node(name, "Transpose", &[map], vec![Attribute::ints("perm", &[0, 2, 3, 1])])
-    }
-
-    fn channels_first(&mut self, name: String, rows: &str) -> String {
-        self.node(name, "Transpose", &[rows], vec![Attribute::ints("perm", &[0, 3, 1, 2])])
+        self.graph.channels_first(format!("{name}.channels_first"), &rows)
     }
 
     /// One residual block (facts A2).
@@ -164,8 +116,8 @@ impl Network<'_> {
         ];
         let weight = self.weight(&format!("{name}.dwconv.weight"));
         let bias = self.weight(&format!("{name}.dwconv.bias"));
-        let branch = self.node(format!("{name}.dwconv"), "Conv", &[&map, &weight, &bias], attributes);
-        let rows = self.channels_last(format!("{name}.channels_last"), &branch);
+        let branch = self.graph.node(format!("{name}.dwconv"), "Conv", &[&map, &weight, &bias], attributes);
+        let rows = self.graph.channels_last(format!("{name}.channels_last"), &branch);
         let rows = self.norm(&format!("{name}.norm"), &rows);
         let hidden = self.linear(&format!("{name}.pwconv1"), &rows);
         let hidden = self.gelu(&format!("{name}.gelu"), &hidden);
@@ -173,10 +125,10 @@ impl Network<'_> {
         let mut rows = self.linear(&format!("{name}.pwconv2"), &hidden);
         if model.layer_scale {
             let gamma = self.weight(&format!("{name}.gamma"));
-            rows = self.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
+            rows = self.graph.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
         }
-        let branch = self.channels_first(format!("{name}.channels_first"), &rows);
-        self.node_to(output, format!("{name}.residual"), "Add", &[&map, &branch], vec![])
+        let branch = self.graph.channels_first(format!("{name}.channels_first"), &rows);
+        self.graph.node_to(output, format!("{name}.residual"), "Add", &[&map, &branch], vec![])
     }
 
     /// A linear layer on rows. Its weight keeps PyTorch's `[outputs, inputs]`; a runtime turns it around once,
@@ -184,46 +136,35 @@ impl Network<'_> {
     fn linear(&mut self, name: &str, rows: &str) -> String {
         let (weight, bias) = (self.weight(&format!("{name}.weight")), self.weight(&format!("{name}.bias")));
         let perm = vec![Attribute::ints("perm", &[1, 0])];
-        let weight = self.node(format!("{name}.transposed_weight"), "Transpose", &[&weight], perm);
-        let product = self.node(format!("{name}.product"), "MatMul", &[rows, &weight], vec![]);
-        self.node(name.to_owned(), "Add", &[&product, &bias], vec![])
+        let weight = self.graph.node(format!("{name}.transposed_weight"), "Transpose", &[&weight], perm);
+        let product = self.graph.node(format!("{name}.product"), "MatMul", &[rows, &weight], vec![]);
+        self.graph.node(name.to_owned(), "Add", &[&product, &bias], vec![])
     }
 
     /// The exact GELU: `x (erf(x / sqrt 2) + 1) / 2`. ONNX Runtime knows this pattern as one operation;
     /// an operator of its own came later, with opset 20.
     fn gelu(&mut self, name: &str, x: &str) -> String {
-        let scaled = self.node(format!("{name}.scaled"), "Div", &[x, SQUARE_ROOT_OF_TWO], vec![]);
-        let erf = self.node(format!("{name}.erf"), "Erf", &[&scaled], vec![]);
-        let shifted = self.node(format!("{name}.shifted"), "Add", &[&erf, ONE], vec![]);
-        let product = self.node(format!("{name}.product"), "Mul", &[x, &shifted], vec![]);
-        self.node(name.to_owned(), "Mul", &[&product, HALF], vec![])
+        let scaled = self.graph.node(format!("{name}.scaled"), "Div", &[x, SQUARE_ROOT_OF_TWO], vec![]);
+        let erf = self.graph.node(format!("{name}.erf"), "Erf", &[&scaled], vec![]);
+        let shifted = self.graph.node(format!("{name}.shifted"), "Add", &[&erf, ONE], vec![]);
+        let product = self.graph.node(format!("{name}.product"), "Mul", &[x, &shifted], vec![]);
+        self.graph.node(name.to_owned(), "Mul", &[&product, HALF], vec![])
     }
 
     /// Global Response Normalization of `[N, H, W, 4C]` (facts A3), as `x (gamma n + 1) + beta` with the
     /// normalised responses n `[N, 1, 1, 4C]`, which passes over x less often than the formula as it stands.
     fn grn(&mut self, name: &str, x: &str) -> String {
         let (gamma, beta) = (self.weight(&format!("{name}.gamma")), self.weight(&format!("{name}.beta")));
-        let squares = self.node(format!("{name}.squares"), "Mul", &[x, x], vec![]);
-        let sums = self.node(format!("{name}.sums"), "ReduceSum", &[&squares, SITES], vec![]);
-        let responses = self.node(format!("{name}.responses"), "Sqrt", &[&sums], vec![]);
+        let squares = self.graph.node(format!("{name}.squares"), "Mul", &[x, x], vec![]);
+        let sums = self.graph.node(format!("{name}.sums"), "ReduceSum", &[&squares, SITES], vec![]);
+        let responses = self.graph.node(format!("{name}.responses"), "Sqrt", &[&sums], vec![]);
         let axes = vec![Attribute::ints("axes", &[3])];
-        let mean = self.node(format!("{name}.mean"), "ReduceMean", &[&responses], axes);
-        let mean = self.node(format!("{name}.positive_mean"), "Add", &[&mean, GRN_EPSILON], vec![]);
-        let normalised = self.node(format!("{name}.normalised"), "Div", &[&responses, &mean], vec![]);
-        let scaled = self.node(format!("{name}.scaled"), "Mul", &[&gamma, &normalised], vec![]);
-        let factor = self.node(format!("{name}.factor"), "Add", &[&scaled, ONE], vec![]);
-        let product = self.node(format!("{name}.product"), "Mul", &[x, &factor], vec![]);
-        self.node(name.to_owned(), "Add", &[&product, &beta], vec![])
-    }
-
-    /// Mean over the sites, LayerNorm, linear layer.
-    fn head(&mut self, map: String) {
-        let axes = vec![Attribute::ints("axes", &[2, 3]), Attribute::int("keepdims", 0)];
-        let pooled = self.node("pool".into(), "ReduceMean", &[&map], axes);
-        let features = self.norm("norm", &pooled);
-        let (weight, bias) = (self.weight("head.weight"), self.weight("head.bias"));
-        let transposed = vec![Attribute::int("transB", 1)];
-        let inputs = [features.as_str(), &weight, &bias];
-        self.node_to(LOGITS.into(), "head".into(), "Gemm", &inputs, transposed);
+        let mean = self.graph.node(format!("{name}.mean"), "ReduceMean", &[&responses], axes);
+        let mean = self.graph.node(format!("{name}.positive_mean"), "Add", &[&mean, GRN_EPSILON], vec![]);
+        let normalised = self.graph.node(format!("{name}.normalised"), "Div", &[&responses, &mean], vec![]);
+        let scaled = self.graph.node(format!("{name}.scaled"), "Mul", &[&gamma, &normalised], vec![]);
+        let factor = self.graph.node(format!("{name}.factor"), "Add", &[&scaled, ONE], vec![]);
+        let product = self.graph.node(format!("{name}.product"), "Mul", &[x, &factor], vec![]);
+        self.graph.node(name.to_owned(), "Add", &[&product, &beta], vec![])
     }
 }

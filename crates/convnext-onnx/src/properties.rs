@@ -1,23 +1,10 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange, WeightMetadata};
+use convnext_core::{COLOURS, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata};
 
+use crate::OnnxOptions;
 use crate::messages::Entry;
-use crate::{OnnxOptions, OnnxOutput};
-
-/// Inputs and outputs in words.
-pub(crate) fn description(output: OnnxOutput) -> &'static str {
-    match output {
-        OnnxOutput::Logits => {
-            "ConvNeXt classifier: from normalised images [batch, channels, height, width] to logits [batch, classes]. \
-             metadata_props say how images are prepared and, if known, what the classes are called."
-        }
-        OnnxOutput::Features => {
-            "ConvNeXt backbone: from normalised images [batch, channels, height, width] to the feature maps of its \
-             four stages [batch, channels, height, width]. metadata_props say how images are prepared."
-        }
-    }
-}
+use crate::part::OnnxPart;
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
 pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
@@ -25,24 +12,26 @@ pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) ->
 }
 
 /// Names and values, in a fixed order.
-pub(crate) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> serde_json::Result<Vec<Entry>> {
-    let preprocessing = preprocessing(metadata, options);
+pub(crate) fn properties(
+    model: &ModelConfig,
+    preprocessing: &Preprocessing,
+    part: &dyn OnnxPart,
+) -> serde_json::Result<Vec<Entry>> {
     let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
     let mut properties = vec![
-        entry("model", metadata.kind.backbone().name.clone()),
+        entry("model", model.name.clone()),
         entry("image_size", preprocessing.image_size.to_string()),
         entry("crop", serde_json::to_string(&preprocessing.crop)?),
         entry("mean", serde_json::to_string(&preprocessing.mean)?),
         entry("std", serde_json::to_string(&preprocessing.std)?),
         entry("interpolation", preprocessing.interpolation.name().to_owned()),
-        entry("preprocessing", in_words(&preprocessing)),
+        entry("preprocessing", in_words(preprocessing)),
     ];
     if !preprocessing.range.is_unstated() {
         properties.push(entry("range", serde_json::to_string(&preprocessing.range)?));
     }
-    if options.output == OnnxOutput::Logits && !metadata.classes.is_empty() {
-        properties.push(entry("class_names", serde_json::to_string(&metadata.classes)?));
-    }
+    properties
+        .extend(part.properties().into_iter().map(|(key, value)| Entry { key, value: value.to_string() }));
     Ok(properties)
 }
 

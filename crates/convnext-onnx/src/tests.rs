@@ -8,10 +8,10 @@ mod runtime;
 use std::path::PathBuf;
 
 use convnext_core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, WeightKind, WeightMetadata,
+    CORE_TASKS, ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, WeightMetadata,
     find_model,
 };
-use convnext_io::{NamedArray, WeightFile, official_shapes};
+use convnext_io::{NamedArray, WeightFile};
 use prost::Message;
 use tempfile::TempDir;
 
@@ -33,19 +33,17 @@ fn small() -> ModelConfig {
 fn classifier(model: ModelConfig) -> WeightFile {
     let preprocessing = Preprocessing::for_size(8 * model.stem_stride, model.input_channels);
     let classes = (0..model.classes).map(|class| format!("class \"{class}\"")).collect();
-    let kind = WeightKind::Classifier { model };
-    weights(WeightMetadata { kind, preprocessing, classes: ClassNames(classes), recipe: String::new() })
+    weights(WeightMetadata::of_classifier(&model, ClassNames(classes), preprocessing))
 }
 
 fn autoencoder() -> WeightFile {
     let fcmae = FcmaeConfig::new(ModelConfig { stem_stride: 2, ..small() });
     let preprocessing = Preprocessing::for_size(32, 3);
-    let kind = WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() };
-    weights(WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() })
+    weights(WeightMetadata::of_fcmae(&fcmae, FcmaeObjective::default(), preprocessing))
 }
 
 fn weights(metadata: WeightMetadata) -> WeightFile {
-    let arrays = official_shapes(&metadata.kind).into_iter().map(|(name, shape)| {
+    let arrays = metadata.tensors(&CORE_TASKS).unwrap().into_iter().map(|(name, shape)| {
         let values = parameter(&name, &shape);
         (name.clone(), NamedArray::from_f32(name, shape, &values))
     });

@@ -38,7 +38,7 @@ pub enum TrainError {
         /// The weight file.
         path: PathBuf,
         /// What it holds.
-        found: &'static str,
+        found: String,
         /// What the command needs.
         needed: &'static str,
         /// What to do.

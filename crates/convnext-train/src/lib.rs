@@ -58,5 +58,6 @@ pub use training::observer::{EpochReport, Observer, Silent, StepReport};
 pub use training::task::{BatchOf, Task, batch_images};
 pub use training::training_loop::{CHECKPOINT_EVERY, train};
 pub use weights::{
-    load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights, start_from,
+    are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
+    start_from,
 };

@@ -6,7 +6,8 @@ use std::path::Path;
 use burn::module::Module;
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, FcmaeObjective, ModelConfig, Seed, WeightKind, WeightMetadata, imagenet_1k_name,
+    ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeObjective, FcmaeTask, Kind, ModelConfig, Seed,
+    WeightMetadata, imagenet_1k_name,
 };
 use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
@@ -41,43 +42,58 @@ pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata
 /// [`TrainError::WrongKind`] for an autoencoder, [`TrainError::Weights`] for tensors that do not fit
 /// the file's own configuration, [`TrainError::Io`] for a file that cannot be read.
 pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
-    let WeightFile { arrays, metadata } = read_weights(path)?;
-    let config = match &metadata.kind {
-        WeightKind::Classifier { model } if model.classes > 0 => model,
-        _ => {
-            return Err(TrainError::WrongKind {
-                path: path.to_owned(),
-                found: "a pre-trained network without classes",
-                needed: "a classifier",
-                advice: "fine-tune it first: convnext finetune --init WEIGHTS",
-            });
-        }
-    };
-    let model = ConvNext::new(config, Seed::default(), device)?;
-    let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
-    Ok((model, metadata))
+    let file = read_weights(path)?;
+    if file.metadata.class_count() == 0 || !file.metadata.task.is::<ClassificationTask>() {
+        return Err(TrainError::WrongKind {
+            path: path.to_owned(),
+            found: in_words(&file.metadata),
+            needed: "a classifier",
+            advice: "fine-tune it first: convnext finetune --init WEIGHTS",
+        });
+    }
+    with_head(file, path, device)
 }
 
-/// Reads the backbone of a weight file of either kind, as a model without head.
+/// What a file holds that another one is needed for.
+fn in_words(metadata: &WeightMetadata) -> String {
+    match (metadata.task.kind(), metadata.class_count()) {
+        (ClassificationTask::KIND | FcmaeTask::KIND, 0) => "a pre-trained network without classes".to_owned(),
+        (ClassificationTask::KIND, _) => "a classifier".to_owned(),
+        (other, _) => format!("a network for the task '{other}'"),
+    }
+}
+
+/// The network of a file that has a head.
+fn with_head(
+    file: WeightFile,
+    path: &Path,
+    device: &Device,
+) -> Result<(ConvNext, WeightMetadata), TrainError> {
+    let model = ConvNext::new(&file.metadata.convnext()?, Seed::default(), device)?;
+    let model = bind(model, &file.arrays).map_err(|source| misfit(path, source))?;
+    Ok((model, file.metadata))
+}
+
+/// Reads the backbone of a weight file of any kind, as a model without head.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for tensors that do not fit the file's own configuration, [`TrainError::Io`] for a file
 /// that cannot be read.
 pub fn load_backbone(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
     let metadata = read_metadata(path)?;
-    let config = ModelConfig { classes: 0, ..metadata.kind.backbone().clone() };
+    let config = ModelConfig { classes: 0, ..metadata.convnext()? };
     let model = ConvNext::new(&config, Seed::default(), device)?;
-    Ok((start_from(model, path, &ClassNames::default())?, metadata))
+    Ok((start_from(model, path, &|_| false)?, metadata))
 }
 
-/// Reads the network of a weight file of any kind: a classifier with its head, else the backbone.
+/// Reads the network of a weight file of any kind: with its head where it tells classes apart, else the backbone.
 ///
 /// # Errors
-/// Those of [`load_classifier`] and [`load_backbone`].
+/// Those of [`load_backbone`].
 pub fn load_network(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
-    match read_metadata(path)?.kind {
-        WeightKind::Classifier { model } if model.classes > 0 => load_classifier(path, device),
-        _ => load_backbone(path, device),
+    match read_metadata(path)?.class_count() {
+        0 => load_backbone(path, device),
+        _ => with_head(read_weights(path)?, path, device),
     }
 }
 
@@ -90,39 +106,44 @@ pub fn load_fcmae(
     device: &Device,
 ) -> Result<(Fcmae, FcmaeObjective, WeightMetadata), TrainError> {
     let WeightFile { arrays, metadata } = read_weights(path)?;
-    let WeightKind::Fcmae { fcmae: config, objective } = &metadata.kind else {
+    if !metadata.task.is::<FcmaeTask>() {
         return Err(TrainError::WrongKind {
             path: path.to_owned(),
-            found: "a classifier",
+            found: in_words(&metadata),
             needed: "a masked autoencoder with its decoder",
             advice: "use the weights that convnext pretrain wrote",
         });
-    };
-    let model = Fcmae::new(config, Seed::default(), device)?;
+    }
+    let task: FcmaeTask = metadata.task_as()?;
+    let model = Fcmae::new(&task.config(&metadata.convnext()?), Seed::default(), device)?;
     let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
-    Ok((model, *objective, metadata))
+    Ok((model, task.objective(), metadata))
 }
 
-/// Starts `model` from a weight file of either kind. The backbone must be complete and fit. The other
-/// parts are taken where they fit and stay fresh elsewhere; the head only if `classes`, in their order,
-/// are those of the file. Weights for colours are adapted to a model of other input channels, as in timm.
+/// Starts `model` from a weight file of any kind. The backbone must be complete and fit. The other
+/// parts are taken where they fit and stay fresh elsewhere; the head only if `keeps_head` says so of what the file says
+/// about itself. Weights for colours are adapted to a model of other input channels, as in timm.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for tensors that do not fit, [`TrainError::Io`] for a file that cannot be
 /// read.
-pub fn start_from<M: Module>(model: M, path: &Path, classes: &ClassNames) -> Result<M, TrainError> {
-    start_from_with(model, path, classes, &[])
+pub fn start_from<M: Module>(
+    model: M,
+    path: &Path,
+    keeps_head: &dyn Fn(&WeightMetadata) -> bool,
+) -> Result<M, TrainError> {
+    start_from_with(model, path, keeps_head, &[])
 }
 
 /// [`start_from`] for a model of which more parts may start fresh: those whose names begin so.
 pub(crate) fn start_from_with<M: Module>(
     model: M,
     path: &Path,
-    classes: &ClassNames,
+    keeps_head: &dyn Fn(&WeightMetadata) -> bool,
     fresh: &[&str],
 ) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
-    if !are_same(&metadata.classes, classes) {
+    if !keeps_head(&metadata) {
         arrays.retain(|name, _| !name.starts_with("head."));
     }
     let stem = parameter_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
@@ -141,12 +162,16 @@ pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     header.metadata.ok_or_else(|| IoError::unknown_model(path).into())
 }
 
-/// Whether the classes of weights are those of data, whose folders may be called after the synsets of ImageNet.
-fn are_same(of_weights: &ClassNames, of_data: &ClassNames) -> bool {
+/// Whether the classes of weights are those of data in the same order, whose folders may be called after the synsets of
+/// ImageNet.
+pub fn are_same_classes(of_weights: &ClassNames, of_data: &ClassNames) -> bool {
     let is_called =
         |(name, folder): (&String, &String)| name == folder || imagenet_1k_name(folder) == Some(name);
     of_weights.len() == of_data.len() && of_weights.0.iter().zip(&of_data.0).all(is_called)
 }
+
+/// What the names of a backbone's tensors begin with.
+const BACKBONE_PARTS: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Parts that a run may start without.
 const OPTIONAL_PARTS: [&str; 6] = ["norm.", "head.", "mask_token", "proj.", "decoder.", "pred."];
@@ -163,14 +188,19 @@ fn start_backbone<M: Module>(
     fresh: &[&str],
 ) -> Result<M, IoError> {
     let optional = [&OPTIONAL_PARTS, fresh].concat();
-    let bare = |name: &str| name.strip_prefix("encoder.").unwrap_or(name).to_owned();
+    let bare = |name: &str| name.strip_prefix(ENCODER_PREFIX).unwrap_or(name).to_owned();
     let is_optional = |name: &str| optional.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
         parameter_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
+    // What stands beside the backbone and is not wanted belongs to the task of the weights.
+    let is_of_backbone = |name: &str| BACKBONE_PARTS.iter().any(|part| name.starts_with(part));
     let (arrays, unused): (BTreeMap<String, NamedArray>, BTreeMap<String, NamedArray>) = arrays
         .into_iter()
         .map(|(name, array)| (bare(&name), array))
-        .partition(|(name, array)| !is_optional(name) || wanted.get(name) == Some(&array.shape));
+        .partition(|(name, array)| match wanted.get(name) {
+            Some(shape) => !is_optional(name) || *shape == array.shape,
+            None => is_of_backbone(name),
+        });
     let expected: Vec<(String, Vec<usize>)> = wanted.into_iter().collect();
     check_names(&expected, &arrays, &optional)?;
 
@@ -229,10 +259,12 @@ mod tests {
     fn classes_are_the_same_under_names_or_synsets_in_the_same_order() {
         let names = |list: &[&str]| ClassNames(list.iter().map(|&name| name.to_owned()).collect());
         let known = names(&["tench", "goldfish"]);
-        assert!(are_same(&known, &known) && are_same(&known, &names(&["n01440764", "n01443537"])));
+        assert!(
+            are_same_classes(&known, &known) && are_same_classes(&known, &names(&["n01440764", "n01443537"]))
+        );
         for other in [&["n01443537", "n01440764"][..], &["goldfish", "tench"], &["tench"], &["tench", "cod"]]
         {
-            assert!(!are_same(&known, &names(other)), "{other:?}");
+            assert!(!are_same_classes(&known, &names(other)), "{other:?}");
         }
     }
 }

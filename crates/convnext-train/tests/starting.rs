@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, DecoderConfig, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightKind,
-    WeightMetadata, find_model,
+    ClassNames, DecoderConfig, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightMetadata,
+    find_model,
 };
 use convnext_nn::{ConvNext, Fcmae, for_each_parameter, tensor_values};
-use convnext_train::{load_classifier, read_metadata, save_weights, start_from};
+use convnext_train::{are_same_classes, load_classifier, read_metadata, save_weights, start_from};
 
 fn values<M: Module>(model: &M) -> BTreeMap<String, Vec<f32>> {
     let mut found = BTreeMap::new();
@@ -38,30 +38,34 @@ fn autoencoder(width: usize, seed: u64) -> Fcmae {
     Fcmae::new(&config, Seed(seed), &Device::flex()).unwrap()
 }
 
-fn kind_of(model: &Fcmae) -> WeightKind {
-    WeightKind::Fcmae { fcmae: model.config().clone(), objective: FcmaeObjective::default() }
+fn of_autoencoder(model: &Fcmae) -> WeightMetadata {
+    let preprocessing = Preprocessing::for_size(32, model.config().encoder.input_channels);
+    WeightMetadata::of_fcmae(model.config(), FcmaeObjective::default(), preprocessing)
+}
+
+fn of_classifier(classes: &[&str]) -> WeightMetadata {
+    WeightMetadata::of_classifier(&micro(3), names(classes), Preprocessing::for_size(32, 3))
 }
 
 /// Writes a model and returns where.
-fn write<M: Module>(folder: &Path, model: &M, kind: WeightKind, classes: ClassNames) -> PathBuf {
+fn write<M: Module>(folder: &Path, model: &M, metadata: &WeightMetadata) -> PathBuf {
     let path = folder.join("weights.safetensors");
-    let metadata = WeightMetadata {
-        kind,
-        preprocessing: Preprocessing::for_size(32, 3),
-        classes,
-        recipe: String::new(),
-    };
-    save_weights(&path, model, &metadata).unwrap();
+    save_weights(&path, model, metadata).unwrap();
     path
+}
+
+/// Weights whose head never goes on.
+fn never(_metadata: &WeightMetadata) -> bool {
+    false
 }
 
 #[test]
 fn a_classifier_takes_the_encoder_of_an_autoencoder_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let source = autoencoder(24, 1);
-    let path = write(folder.path(), &source, kind_of(&source), names(&[]));
+    let path = write(folder.path(), &source, &of_autoencoder(&source));
     let fresh = values(&classifier(3, 2));
-    let started = values(&start_from(classifier(3, 2), &path, &names(&["a", "b", "c"])).unwrap());
+    let started = values(&start_from(classifier(3, 2), &path, &never).unwrap());
     let source = values(&source);
     for (name, found) in &started {
         match source.get(&format!("encoder.{name}")) {
@@ -78,10 +82,10 @@ fn a_classifier_takes_the_encoder_of_an_autoencoder_bit_for_bit() {
 fn an_autoencoder_goes_on_whole_and_a_new_decoder_starts_fresh() {
     let folder = tempfile::tempdir().unwrap();
     let source = autoencoder(24, 1);
-    let path = write(folder.path(), &source, kind_of(&source), names(&[]));
-    let same = start_from(autoencoder(24, 2), &path, &names(&[])).unwrap();
+    let path = write(folder.path(), &source, &of_autoencoder(&source));
+    let same = start_from(autoencoder(24, 2), &path, &never).unwrap();
     assert_eq!(values(&same), values(&source));
-    let wider = values(&start_from(autoencoder(32, 2), &path, &names(&[])).unwrap());
+    let wider = values(&start_from(autoencoder(32, 2), &path, &never).unwrap());
     let (source, fresh) = (values(&source), values(&autoencoder(32, 2)));
     assert_eq!(wider["encoder.stages.2.1.pwconv1.weight"], source["encoder.stages.2.1.pwconv1.weight"]);
     assert_eq!(wider["decoder.0.pwconv1.weight"], fresh["decoder.0.pwconv1.weight"]);
@@ -91,10 +95,10 @@ fn an_autoencoder_goes_on_whole_and_a_new_decoder_starts_fresh() {
 fn a_head_is_kept_only_for_the_same_classes() {
     let folder = tempfile::tempdir().unwrap();
     let source = classifier(3, 1);
-    let kind = WeightKind::Classifier { model: micro(3) };
-    let path = write(folder.path(), &source, kind, names(&["a", "b", "c"]));
+    let path = write(folder.path(), &source, &of_classifier(&["a", "b", "c"]));
     let head = |classes: &[&str]| {
-        values(&start_from(classifier(3, 2), &path, &names(classes)).unwrap())["head.weight"].clone()
+        let keeps = |metadata: &WeightMetadata| are_same_classes(&metadata.class_names(), &names(classes));
+        values(&start_from(classifier(3, 2), &path, &keeps).unwrap())["head.weight"].clone()
     };
     assert_eq!(head(&["a", "b", "c"]), values(&source)["head.weight"]);
     for others in [["p", "q", "r"], ["c", "b", "a"]] {
@@ -106,11 +110,10 @@ fn a_head_is_kept_only_for_the_same_classes() {
 fn a_backbone_of_another_shape_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let source = classifier(3, 1);
-    let kind = WeightKind::Classifier { model: micro(3) };
-    let path = write(folder.path(), &source, kind, names(&[]));
+    let path = write(folder.path(), &source, &of_classifier(&[]));
     let deeper = ModelConfig { depths: [1, 1, 3, 1], ..micro(3) };
     let deeper = ConvNext::new(&deeper, Seed(0), &Device::flex()).unwrap();
-    let message = start_from(deeper, &path, &names(&[])).unwrap_err().to_string();
+    let message = start_from(deeper, &path, &never).unwrap_err().to_string();
     assert!(message.contains("stages.2.2.") && message.contains("weights.safetensors"), "{message}");
 }
 
@@ -134,12 +137,7 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {
         let path = folder.path().join("weights.safetensors");
-        let metadata = WeightMetadata {
-            kind: WeightKind::Classifier { model },
-            preprocessing,
-            classes,
-            recipe: String::new(),
-        };
+        let metadata = WeightMetadata::of_classifier(&model, classes, preprocessing);
         save_weights(&path, &source, &metadata).unwrap();
         for message in [
             load_classifier(&path, &Device::flex()).unwrap_err().to_string(),
@@ -158,14 +156,7 @@ fn weights_that_are_not_finite_are_not_written() {
         (parameter.name == "stages.1.0.norm.bias")
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
-    let kind = WeightKind::Classifier { model: micro(3) };
-    let metadata = WeightMetadata {
-        kind,
-        preprocessing: Preprocessing::for_size(32, 3),
-        classes: names(&[]),
-        recipe: String::new(),
-    };
-    let message = save_weights(&path, &model, &metadata).unwrap_err().to_string();
+    let message = save_weights(&path, &model, &of_classifier(&[])).unwrap_err().to_string();
     assert!(message.contains("stages.1.0.norm.bias"), "{message}");
     assert!(!path.exists());
 }
@@ -180,19 +171,12 @@ fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
     let write_of = |channels: usize| {
         let source = of(channels, 1);
         let path = folder.path().join(format!("{channels}.safetensors"));
-        let kind = kind_of(&source);
-        let preprocessing = Preprocessing::for_size(32, channels);
-        save_weights(
-            &path,
-            &source,
-            &WeightMetadata { kind, preprocessing, classes: names(&[]), recipe: String::new() },
-        )
-        .unwrap();
+        save_weights(&path, &source, &of_autoencoder(&source)).unwrap();
         (path, values(&source))
     };
     let (colours, source) = write_of(3);
     let stem = "encoder.downsample_layers.0.0.weight";
-    let grey = values(&start_from(of(1, 2), &colours, &names(&[])).unwrap());
+    let grey = values(&start_from(of(1, 2), &colours, &never).unwrap());
     let sums: Vec<f32> = source[stem].chunks(3).map(|colours| colours.iter().sum()).collect();
     assert_eq!(grey[stem], sums);
     assert_eq!(grey["encoder.stages.2.1.pwconv1.weight"], source["encoder.stages.2.1.pwconv1.weight"]);
@@ -201,7 +185,7 @@ fn weights_for_colours_start_models_of_other_channels_and_no_others_do() {
 
     let (five, _) = write_of(5);
     for channels in [1, 3] {
-        let message = start_from(of(channels, 2), &five, &names(&[])).unwrap_err().to_string();
+        let message = start_from(of(channels, 2), &five, &never).unwrap_err().to_string();
         assert!(message.contains("downsample_layers.0.0.weight"), "{message}");
     }
     // Plain loading takes what the file holds.

@@ -4,8 +4,7 @@
 
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing, Seed, WeightKind,
-    WeightMetadata,
+    ClassNames, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing, Seed, WeightMetadata,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, tensor_values};
 use convnext_train::{load_classifier, load_fcmae, save_weights};
@@ -24,11 +23,6 @@ fn checksums<M: Module>(model: &M) -> Vec<(String, u64)> {
         found.push((parameter.name, sum));
     });
     found
-}
-
-fn metadata(kind: WeightKind, classes: &[&str]) -> WeightMetadata {
-    let classes = ClassNames(classes.iter().map(|&name| name.to_owned()).collect());
-    WeightMetadata { kind, preprocessing: Preprocessing::for_size(32, 3), classes, recipe: String::new() }
 }
 
 #[test]
@@ -62,7 +56,10 @@ fn every_model_of_the_table() {
             );
         });
 
-        let written = metadata(WeightKind::Classifier { model: config }, &["a", "b", "c"]);
+        let written = {
+            let classes = ClassNames(["a", "b", "c"].map(str::to_owned).into());
+            WeightMetadata::of_classifier(&config, classes, Preprocessing::for_size(32, 3))
+        };
         save_weights(&path, &model, &written).unwrap();
         let (loaded, read) = load_classifier(&path, &Device::flex()).unwrap();
         assert_eq!(read, written, "{name}");
@@ -76,7 +73,8 @@ fn an_autoencoder_goes_through_a_file_and_back() {
     let path = folder.path().join("weights.safetensors");
     let config = FcmaeConfig::new(convnext_core::find_model("v1-micro").unwrap().config());
     let model = Fcmae::new(&config, Seed(1), &Device::flex()).unwrap();
-    let written = metadata(WeightKind::Fcmae { fcmae: config, objective: FcmaeObjective::default() }, &[]);
+    let written =
+        WeightMetadata::of_fcmae(&config, FcmaeObjective::default(), Preprocessing::for_size(32, 3));
     save_weights(&path, &model, &written).unwrap();
     let (loaded, _, read) = load_fcmae(&path, &Device::flex()).unwrap();
     assert_eq!(read, written);

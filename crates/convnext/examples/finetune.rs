@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     let labels = LabelChoice::default();
     let data = labels.open(Path::new(&folder), Seed(0))?;
     let pretrained = read_metadata(Path::new(&weights))?;
-    let model = pretrained.kind.backbone().clone();
+    let model = pretrained.convnext()?;
     let image_size = pretrained.preprocessing.image_size;
     let of_weights = Setting::new(FinetuneRecipe::IMAGE_SIZE, image_size, "the weights");
     let given = Given { weights: vec![of_weights], ..Given::default() };
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         &given,
         &Situation {
             model: &model,
-            origin: Origin::of(Some(&pretrained.kind)),
+            origin: Origin::of(Some(&pretrained)),
             head_only: false,
             images: data.train.len(),
             class_sizes: &data.train.labels_per_class(),

@@ -55,7 +55,7 @@ impl Classifier {
     /// As [`Self::load`].
     pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let (model, metadata) = load_classifier(path, device)?;
-        let (preprocessing, classes) = (metadata.preprocessing, metadata.classes);
+        let (classes, preprocessing) = (metadata.class_names(), metadata.preprocessing);
         Ok(Self { model, preprocessing, classes, device: device.clone() })
     }
 

@@ -16,6 +16,7 @@
 //! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about pictures;
 //! - [`most_similar`]: a search among the vectors of many pictures;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
+//! - [`TASKS`]: the tasks whose weights the program can describe;
 //! - [`train::finetune`] and [`train::pretrain`]: whole trainings, as the program runs them.
 //!
 //! The folder `examples/` has a program for each: classify, extract features, fine-tune, mask and reconstruct.
@@ -28,6 +29,7 @@ mod reconstructor;
 mod report;
 mod samples;
 mod similar;
+mod tasks;
 
 pub use classifier::{Classifier, Prediction};
 pub use convnext_train::Reconstruction;
@@ -40,6 +42,7 @@ pub use reconstructor::Reconstructor;
 pub use report::{Neighbour, REPORT_FILE, ReportError, write_contact_sheet, write_neighbours, write_report};
 pub use samples::{SamplesError, write_samples};
 pub use similar::{Similar, most_similar};
+pub use tasks::TASKS;
 
 pub use convnext_core as core;
 pub use convnext_data as data;

@@ -57,8 +57,9 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
             "classifier": "head.fc",
         },
     });
-    if !metadata.classes.is_empty() {
-        config["label_names"] = json!(metadata.classes);
+    let names = metadata.class_names();
+    if !names.is_empty() {
+        config["label_names"] = json!(names);
     }
     config
 }
@@ -67,7 +68,8 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
 pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
     let (class, model_type) = if model.grn { ("ConvNextV2", "convnextv2") } else { ("ConvNext", "convnext") };
     let architecture = if model.classes > 0 { "ForImageClassification" } else { "Model" };
-    let labels = || (0..model.classes).map(|index| (index, metadata.classes.name(index)));
+    let names = metadata.class_names();
+    let labels = || (0..model.classes).map(|index| (index, names.name(index)));
     let mut config = json!({
         "architectures": [format!("{class}{architecture}")],
         "model_type": model_type,

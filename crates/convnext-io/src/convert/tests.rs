@@ -1,32 +1,35 @@
 use std::fs;
 
 use convnext_core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, Interpolation, Preprocessing, ValueRange, find_model,
+    ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeConfig, FcmaeObjective, Interpolation,
+    Preprocessing, ValueRange, classifier_tensors, find_model,
 };
 
 use super::*;
-use crate::test_files::{arrays_of, by_name, speck};
-use crate::{PackageConfig, read_header, read_weights, shapes};
+use crate::test_files::{arrays_of, arrays_of_shapes, by_name, speck};
+use crate::{PackageConfig, read_header, read_weights};
 
 const CONVENTIONS: [Naming; 3] = [Naming::Official, Naming::Timm, Naming::HuggingFace];
 
-fn weights(kind: WeightKind, names: &[&str]) -> WeightFile {
-    let preprocessing = Preprocessing { mean: vec![0.25], std: vec![0.5], ..Preprocessing::for_size(32, 1) };
+fn preprocessing() -> Preprocessing {
+    Preprocessing { mean: vec![0.25], std: vec![0.5], ..Preprocessing::for_size(32, 1) }
+}
+
+fn weights(model: &ModelConfig, names: &[&str]) -> WeightFile {
     let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
-    WeightFile {
-        arrays: by_name(arrays_of(&kind)),
-        metadata: WeightMetadata { kind, preprocessing, classes, recipe: String::new() },
-    }
+    let metadata = WeightMetadata::of_classifier(model, classes, preprocessing());
+    // Some models need other pictures, which does not matter here.
+    let arrays = classifier_tensors(model);
+    WeightFile { arrays: by_name(arrays_of_shapes(arrays)), metadata }
 }
 
 /// The same model, with the stem that the official code has if it is for that.
 fn original_for(original: &WeightFile, naming: Naming) -> WeightFile {
-    let WeightKind::Classifier { model } = &original.metadata.kind else { panic!("no classifier") };
+    let model = original.metadata.convnext().unwrap();
     let stem_stride = if naming == Naming::Official { 4 } else { model.stem_stride };
-    weights(
-        WeightKind::Classifier { model: ModelConfig { stem_stride, ..model.clone() } },
-        &original.metadata.classes.0.iter().map(String::as_str).collect::<Vec<_>>(),
-    )
+    let names = original.metadata.class_names();
+    let names: Vec<&str> = names.0.iter().map(String::as_str).collect();
+    weights(&ModelConfig { stem_stride, ..model }, &names)
 }
 
 /// A small model, in timm with linear layers or with convolutions.
@@ -40,7 +43,7 @@ fn every_convention_and_form_gives_the_tensors_back() {
     let v1 = ModelConfig { grn: false, layer_scale: true, ..model("custom") };
     for model in [model("custom"), model("atto"), v1, ModelConfig { classes: 0, ..model("custom") }] {
         let names: &[&str] = if model.classes > 0 { &["cat", "dog"] } else { &[] };
-        let original = weights(WeightKind::Classifier { model }, names);
+        let original = weights(&model, names);
         for naming in CONVENTIONS {
             let original = original_for(&original, naming);
             for ending in ["safetensors", "pt", "bin"] {
@@ -61,7 +64,7 @@ fn names_and_shapes_are_those_of_the_other_program() {
     let folder = tempfile::tempdir().unwrap();
     let shapes = |name: &str, naming| {
         let out = folder.path().join("weights.safetensors");
-        let original = weights(WeightKind::Classifier { model: model(name) }, &[]);
+        let original = weights(&model(name), &[]);
         write_converted(&out, &original, naming).unwrap();
         let bytes = fs::read(&out).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -84,21 +87,21 @@ fn names_and_shapes_are_those_of_the_other_program() {
 fn of_an_autoencoder_the_encoder_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = ModelConfig { classes: 0, stem_stride: 4, ..model("custom") };
-    let original = weights(
-        WeightKind::Fcmae { fcmae: FcmaeConfig::new(encoder.clone()), objective: FcmaeObjective::default() },
-        &[],
-    );
+    let config = FcmaeConfig::new(encoder.clone());
+    let metadata = WeightMetadata::of_fcmae(&config, FcmaeObjective::default(), preprocessing());
+    let original = WeightFile { arrays: by_name(arrays_of(&metadata)), metadata };
     for naming in CONVENTIONS {
         let out = folder.path().join("encoder.safetensors");
         write_converted(&out, &original, naming).unwrap();
         let mut read = read_weights(&out).unwrap();
-        assert_eq!(read.metadata.kind, WeightKind::Classifier { model: encoder.clone() });
+        assert_eq!(read.metadata.task_as(), Ok(ClassificationTask::default()));
+        assert_eq!(read.metadata.convnext(), Ok(encoder.clone()));
         let norm = ["norm.weight", "norm.bias"].map(|name| read.arrays.remove(name));
         match naming {
             Naming::Official => assert_eq!(norm, [None, None]),
             _ => assert_eq!(norm.map(|array| array.unwrap().to_f32().unwrap()), [vec![1.0], vec![0.0]]),
         }
-        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(shapes::ENCODER_PREFIX));
+        let encoder = original.arrays.iter().filter(|(name, _)| name.starts_with(ENCODER_PREFIX));
         let expected: Vec<_> = encoder.map(|(name, array)| (without_encoder(name), &array.bytes)).collect();
         let found: Vec<_> = read.arrays.iter().map(|(name, array)| (name.as_str(), &array.bytes)).collect();
         assert_eq!(found, expected);
@@ -108,7 +111,7 @@ fn of_an_autoencoder_the_encoder_is_written() {
 #[test]
 fn folders_hold_what_the_packages_look_for() {
     let folder = tempfile::tempdir().unwrap();
-    let original = weights(WeightKind::Classifier { model: model("custom") }, &["cat", "dog"]);
+    let original = weights(&model("custom"), &["cat", "dog"]);
     for (naming, count) in [(Naming::Timm, 2), (Naming::HuggingFace, 3)] {
         let out = folder.path().join(format!("{naming:?}"));
         let written = write_converted(&out, &original, naming).unwrap();
@@ -129,14 +132,14 @@ fn folders_hold_what_the_packages_look_for() {
 #[test]
 fn what_the_other_program_does_not_have_is_refused() {
     let both = ModelConfig { layer_scale: true, ..model("custom") };
-    let both = weights(WeightKind::Classifier { model: both }, &[]);
+    let both = weights(&both, &[]);
     let refused = |weights: &WeightFile, out: &str, naming| {
         write_converted(Path::new(out), weights, naming).unwrap_err().to_string()
     };
     assert!(refused(&both, "x.safetensors", Naming::HuggingFace).contains("--to timm"));
     let of_stem = |stem_stride, layer_scale| {
         let model = ModelConfig { stem_stride, layer_scale, ..model("custom") };
-        weights(WeightKind::Classifier { model }, &[])
+        weights(&model, &[])
     };
     for out in ["x.safetensors", "x.pt", "x"] {
         assert!(refused(&of_stem(2, false), out, Naming::Timm).contains("--to hf"));
@@ -147,7 +150,7 @@ fn what_the_other_program_does_not_have_is_refused() {
         assert!(refused(&of_stem(1, false), out, Naming::Official).contains("--to timm or --to hf"));
         assert!(refused(&of_stem(4, true), out, Naming::Official).contains("both GRN and LayerScale"));
     }
-    let plain = weights(WeightKind::Classifier { model: find_model("micro").unwrap().config() }, &[]);
+    let plain = weights(&find_model("micro").unwrap().config(), &[]);
     assert!(refused(&plain, "folder", Naming::Official).contains(".pt"));
     assert!(refused(&plain, "no/such/folder/x.pt", Naming::Official).contains("no/such/folder/x.pt"));
 }
@@ -166,7 +169,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
                 interpolation,
                 range: ValueRange::Unstated,
             };
-            let mut original = weights(WeightKind::Classifier { model: model.clone() }, &["cat", "dog"]);
+            let mut original = weights(&model, &["cat", "dog"]);
             original.metadata.preprocessing = own.clone();
             for naming in [Naming::Timm, Naming::HuggingFace] {
                 let out = folder.path().join(format!("{naming:?}-{number}-{image_size}-{crop:?}"));

@@ -44,8 +44,8 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
         let Preprocessing { image_size, .. } = metadata.preprocessing;
         remarks.push(format!("images are prepared with {image_size} px and the statistics of ImageNet"));
     }
-    if metadata.classes.is_empty() && metadata.kind.backbone().classes == IMAGENET_1K_CLASSES {
-        metadata.classes = imagenet_1k_classes();
+    if metadata.class_names().is_empty() && metadata.class_count() == IMAGENET_1K_CLASSES {
+        metadata = metadata.with_class_names(imagenet_1k_classes());
     }
     Completed { metadata, remarks }
 }
@@ -62,22 +62,19 @@ fn beside(path: &Path) -> Option<Result<PackageConfig, IoError>> {
 
 /// The reason when the configuration is of another model. Of an encoder alone it may tell the classes of its head.
 fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<WeightMetadata, String> {
-    let classes = metadata.kind.backbone().classes;
+    let classes = metadata.class_count();
     if let Some(stated) = stated.classes.filter(|&stated| stated != classes && classes > 0) {
         return Err(format!("it states {stated} classes, but the weights have {classes}"));
     }
     let names = stated.class_names.clone().filter(|names| names.len() == classes);
     let described = WeightMetadata {
         preprocessing: stated.preprocessing(metadata.preprocessing.clone()),
-        classes: names.unwrap_or_default(),
         ..metadata.clone()
     };
-    if described.validate().is_ok() {
-        return Ok(described);
-    }
+    let named = described.clone().with_class_names(names.unwrap_or_default());
     // Some lists name two classes alike.
-    let unnamed = WeightMetadata { classes: metadata.classes.clone(), ..described };
-    unnamed.validate().map(|()| unnamed).map_err(|error| error.to_string())
+    let found = if named.validate().is_ok() { named } else { described };
+    found.validate().map(|()| found).map_err(|error| error.to_string())
 }
 
 fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
@@ -96,19 +93,14 @@ fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
 mod tests {
     use std::fs;
 
-    use convnext_core::{ClassNames, WeightKind};
+    use convnext_core::ClassNames;
 
     use super::*;
     use crate::test_files::speck;
 
     fn metadata(classes: usize) -> WeightMetadata {
         let model = convnext_core::ModelConfig { classes, input_channels: 3, stem_stride: 4, ..speck() };
-        WeightMetadata {
-            kind: WeightKind::Classifier { model },
-            preprocessing: Preprocessing::for_size(224, 3),
-            classes: ClassNames::default(),
-            recipe: String::new(),
-        }
+        WeightMetadata::of_classifier(&model, ClassNames::default(), Preprocessing::for_size(224, 3))
     }
 
     #[test]
@@ -126,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_thousand_classes_are_those_of_imagenet() {
-        assert_eq!(complete(Path::new("x"), metadata(1000)).metadata.classes.name(0), "tench");
-        assert!(complete(Path::new("x"), metadata(999)).metadata.classes.is_empty());
+        assert_eq!(complete(Path::new("x"), metadata(1000)).metadata.class_names().name(0), "tench");
+        assert!(complete(Path::new("x"), metadata(999)).metadata.class_names().is_empty());
     }
 
     #[test]
@@ -144,7 +136,7 @@ mod tests {
         let timm = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "pretrained_cfg":
             {"input_size": [3, 288, 288], "crop_pct": 0.95, "mean": [0.5, 0.5, 0.5], "std": [0.1, 0.2, 0.3]}}"#;
         let found = described(timm, None);
-        assert_eq!((found.metadata.classes.0, found.remarks), (names(&["cat", "dog"]), names(&[])));
+        assert_eq!((found.metadata.class_names().0, found.remarks), (names(&["cat", "dog"]), names(&[])));
         let expected = Preprocessing {
             crop: Some(0.95),
             mean: vec![0.5; 3],
@@ -170,7 +162,7 @@ mod tests {
         let transformers = r#"{"id2label": {"0": "ant", "1": "bee"}}"#;
         let found =
             described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#)).metadata;
-        assert_eq!(found.classes.0, ["ant", "bee"]);
+        assert_eq!(found.class_names().0, ["ant", "bee"]);
         assert_eq!((found.preprocessing.image_size, found.preprocessing.crop), (384, None));
     }
 
@@ -180,7 +172,10 @@ mod tests {
         let config = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "mean": 0.5}"#;
         fs::write(folder.path().join(CONFIG), config).unwrap();
         let found = complete(&folder.path().join("model.safetensors"), metadata(0));
-        assert_eq!((found.metadata.classes.len(), found.metadata.preprocessing.mean), (0, vec![0.5; 3]));
+        assert_eq!(
+            (found.metadata.class_names().len(), found.metadata.preprocessing.mean),
+            (0, vec![0.5; 3])
+        );
     }
 
     fn names(names: &[&str]) -> Vec<String> {

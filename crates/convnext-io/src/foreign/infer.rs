@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    ClassNames, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing,
-    STAGES, WeightKind, WeightMetadata,
+    ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig,
+    Preprocessing, STAGES, TensorShape, WeightMetadata, backbone_tensors, decoder_block_tensors,
+    decoder_end_tensors, final_norm_tensors, head_tensors,
 };
 
 use super::bad_tensor;
 use crate::IoError;
-use crate::shapes::{self, ENCODER_PREFIX};
 use crate::strict::check_shapes;
 
 /// The name of a model that is no row of the table.
@@ -24,7 +24,7 @@ const CUSTOM: &str = "custom";
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
 pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Result<WeightMetadata, IoError> {
     let found = Found { path, shapes };
-    let (kind, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER_PREFIX)) {
+    let (model, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER_PREFIX)) {
         found.autoencoder()?
     } else {
         found.classifier()?
@@ -32,21 +32,40 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
     let by_name = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     check_shapes(&expected, &by_name, &[])
         .map_err(|source| IoError::ForeignMismatch { path: path.to_owned(), source: Box::new(source) })?;
-    let image_size = match kind.backbone().stem_stride {
+    let image_size = match model.backbone().stem_stride {
         1 => 32,
         2 => 112,
         _ => 224,
     };
-    let preprocessing = Preprocessing::for_size(image_size, kind.backbone().input_channels);
-    let metadata =
-        WeightMetadata { kind, preprocessing, classes: ClassNames::default(), recipe: String::new() };
+    let preprocessing = Preprocessing::for_size(image_size, model.backbone().input_channels);
+    let metadata = match &model {
+        Model::Classifier(model) => {
+            WeightMetadata::of_classifier(model, ClassNames::default(), preprocessing)
+        }
+        Model::Fcmae(config) => WeightMetadata::of_fcmae(config, FcmaeObjective::default(), preprocessing),
+    };
     match metadata.validate() {
         Ok(()) => Ok(metadata),
         Err(source) => Err(IoError::ImpossibleModel { path: path.to_owned(), source }),
     }
 }
 
-type KindAndShapes = (WeightKind, Vec<shapes::Shaped>);
+/// What the tensors make.
+enum Model {
+    Classifier(ModelConfig),
+    Fcmae(FcmaeConfig),
+}
+
+impl Model {
+    fn backbone(&self) -> &ModelConfig {
+        match self {
+            Self::Classifier(model) => model,
+            Self::Fcmae(config) => &config.encoder,
+        }
+    }
+}
+
+type ModelAndShapes = (Model, Vec<TensorShape>);
 
 struct Found<'a> {
     path: &'a Path,
@@ -54,22 +73,22 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn classifier(&self) -> Result<KindAndShapes, IoError> {
+    fn classifier(&self) -> Result<ModelAndShapes, IoError> {
         let mut model = self.backbone("")?;
-        let mut expected = shapes::backbone("", &model);
+        let mut expected = backbone_tensors("", &model);
         let has_head = self.has("head.weight");
         // An encoder alone (`pt_only`) has neither final norm nor head.
         if has_head || self.has("norm.weight") {
-            expected.extend(shapes::final_norm(&model));
+            expected.extend(final_norm_tensors(&model));
         }
         if has_head {
             [model.classes, _] = self.axes("head.weight")?;
-            expected.extend(shapes::head(&model));
+            expected.extend(head_tensors(&model));
         }
-        Ok((WeightKind::Classifier { model }, expected))
+        Ok((Model::Classifier(model), expected))
     }
 
-    fn autoencoder(&self) -> Result<KindAndShapes, IoError> {
+    fn autoencoder(&self) -> Result<ModelAndShapes, IoError> {
         let encoder = self.backbone(ENCODER_PREFIX)?;
         let [width, ..] = self.axes::<4>("proj.weight")?;
         let decoder = DecoderConfig {
@@ -80,10 +99,10 @@ impl Found<'_> {
         };
         let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
-        let mut expected = shapes::backbone(ENCODER_PREFIX, &fcmae.encoder);
-        expected.extend(shapes::decoder_ends(&fcmae, values));
-        expected.extend(shapes::decoder_blocks(&fcmae.decoder));
-        Ok((WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() }, expected))
+        let mut expected = backbone_tensors(ENCODER_PREFIX, &fcmae.encoder);
+        expected.extend(decoder_end_tensors(&fcmae, values));
+        expected.extend(decoder_block_tensors(&fcmae.decoder));
+        Ok((Model::Fcmae(fcmae), expected))
     }
 
     /// The configuration of a backbone, of 0 classes.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::dialect::Dialect;
 use super::locate::{Candidate, under};
-use crate::shapes::ENCODER_PREFIX;
+use convnext_core::ENCODER_PREFIX;
 
 /// What an autoencoder has beside its encoder.
 const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];

@@ -1,13 +1,20 @@
 use convnext_core::{
-    DecoderConfig, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, WeightKind, find_model,
+    DecoderConfig, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing, Tagged, WeightMetadata,
+    backbone_tensors, find_model,
 };
 
 use super::*;
 use crate::test_files::{arrays_of, by_name, foreign_file, speck};
 use crate::{read_header, read_weights};
 
-fn classifier(model: ModelConfig) -> WeightKind {
-    WeightKind::Classifier { model }
+fn classifier(model: ModelConfig) -> WeightMetadata {
+    let preprocessing = Preprocessing::for_size(model.patch_size(), model.input_channels);
+    WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing)
+}
+
+/// What a file is, apart from how pictures are prepared for it.
+fn kind(metadata: &WeightMetadata) -> (&Tagged, &Tagged) {
+    (&metadata.backbone, &metadata.task)
 }
 
 fn small() -> ModelConfig {
@@ -15,8 +22,9 @@ fn small() -> ModelConfig {
 }
 
 /// An autoencoder of which nothing but the tensors is known.
-fn of_paper(fcmae: FcmaeConfig) -> WeightKind {
-    WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() }
+fn of_paper(fcmae: FcmaeConfig) -> WeightMetadata {
+    let preprocessing = Preprocessing::for_size(fcmae.encoder.patch_size(), fcmae.encoder.input_channels);
+    WeightMetadata::of_fcmae(&fcmae, FcmaeObjective::default(), preprocessing)
 }
 
 /// A foreign file of these tensors is refused by both readers with each of the words.
@@ -51,13 +59,13 @@ fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
         (of_paper(fcmae.clone()), 32),
         (of_paper(FcmaeConfig::new(ModelConfig { stem_stride: 2, ..v1 })), 112),
     ];
-    for (kind, image_size) in cases {
-        let arrays = arrays_of(&kind);
+    for (expected, image_size) in cases {
+        let arrays = arrays_of(&expected);
         let (_folder, path) = foreign_file(&arrays);
         let read = read_weights(&path).unwrap();
-        assert_eq!(read.metadata.kind, kind);
+        assert_eq!(kind(&read.metadata), kind(&expected));
         assert_eq!(read.metadata.preprocessing.image_size, image_size);
-        assert!(read.metadata.classes.is_empty());
+        assert!(read.metadata.class_names().is_empty());
         let header = read_header(&path).unwrap();
         assert_eq!((header.metadata, header.foreign), (Some(read.metadata), true));
         assert_eq!(header.tensors.len(), arrays.len());
@@ -71,18 +79,18 @@ fn an_encoder_alone_has_neither_norm_nor_head() {
     let mut arrays = arrays_of(&classifier(model.clone()));
     arrays.retain(|array| !array.name.starts_with("norm."));
     let (_folder, path) = foreign_file(&arrays);
-    assert_eq!(read_weights(&path).unwrap().metadata.kind, classifier(model));
+    assert_eq!(kind(&read_weights(&path).unwrap().metadata), kind(&classifier(model)));
 }
 
 #[test]
 fn rows_of_the_table_are_found_whatever_their_stem() {
     for size in MODELS {
         let model = ModelConfig { stem_stride: 2, classes: 0, ..size.config() };
-        let tensors: Vec<TensorInfo> = (crate::shapes::backbone("", &model).into_iter())
+        let tensors: Vec<TensorInfo> = (backbone_tensors("", &model).into_iter())
             .map(|(name, shape)| TensorInfo { name, dtype: "F32".into(), shape })
             .collect();
         let foreign = Foreign::recognise(Path::new("x"), &tensors, &BTreeMap::new()).unwrap();
-        assert_eq!(foreign.metadata.kind, classifier(model));
+        assert_eq!(kind(&foreign.metadata), kind(&classifier(model)));
     }
 }
 
@@ -167,8 +175,8 @@ fn every_prefix_is_found() {
         let (_folder, path) = foreign_file(&prefixed(prefix, &arrays));
         let read = read_weights(&path).unwrap();
         assert_eq!(
-            (&read.metadata.kind, read.arrays),
-            (&classifier(small()), by_name(arrays.clone())),
+            (kind(&read.metadata), read.arrays),
+            (kind(&classifier(small())), by_name(arrays.clone())),
             "{prefix}"
         );
         let origin = read_header(&path).unwrap().origin.unwrap();
@@ -236,16 +244,16 @@ fn what_lies_beside_a_backbone_is_left_out_by_name() {
     let (_folder, path) = foreign_file(&arrays);
     let header = read_header(&path).unwrap();
     assert_eq!(header.origin.unwrap().left_out, ["neck.0.bias", "neck.0.weight"]);
-    assert_eq!(header.metadata.unwrap().kind.backbone().classes, 0);
+    assert_eq!(header.metadata.unwrap().class_count(), 0);
     // One linear layer that fits is a head; more layers, or one of another width, are none.
     arrays.extend([layer("head.fc.weight", &[4, 7]), layer("head.fc.bias", &[4])]);
     let (_folder, path) = foreign_file(&arrays);
-    assert_eq!(read_weights(&path).unwrap().metadata.kind.backbone().classes, 4);
+    assert_eq!(read_weights(&path).unwrap().metadata.class_count(), 4);
     for (name, shape) in [("head.fc.scale", vec![1]), ("classifier.weight", vec![3, 7])] {
         let mut more = arrays.clone();
         more.extend([layer(name, &shape), layer("classifier.bias", &[3])]);
         let (_folder, path) = foreign_file(&more);
-        let classes = read_weights(&path).unwrap().metadata.kind.backbone().classes;
+        let classes = read_weights(&path).unwrap().metadata.class_count();
         assert_eq!(classes, 0, "{name}");
     }
 }
@@ -260,7 +268,7 @@ fn names_that_stand_for_none_are_none() {
     ] {
         std::fs::write(folder.path().join("config.json"), format!(r#"{{"id2label": {{"0": {labels}}}}}"#))
             .unwrap();
-        assert_eq!(read_weights(&path).unwrap().metadata.classes.len(), names, "{labels}");
+        assert_eq!(read_weights(&path).unwrap().metadata.class_names().len(), names, "{labels}");
     }
 }
 
@@ -268,5 +276,5 @@ fn names_that_stand_for_none_are_none() {
 fn a_micro_model_of_the_table_is_called_so() {
     let model = find_model("v1-micro").unwrap().config();
     let (_folder, path) = foreign_file(&arrays_of(&classifier(model.clone())));
-    assert_eq!(read_weights(&path).unwrap().metadata.kind, classifier(model));
+    assert_eq!(kind(&read_weights(&path).unwrap().metadata), kind(&classifier(model)));
 }

@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
-use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Preprocessing, WeightKind};
+use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Preprocessing};
 use tempfile::TempDir;
 
 use super::*;
@@ -10,13 +10,9 @@ use crate::test_files::{arrays_of, by_name, file_with, random_numbers, speck};
 use crate::{Header, WeightFile, read_header, read_weights};
 
 fn metadata() -> WeightMetadata {
-    let model = speck();
-    WeightMetadata {
-        kind: WeightKind::Classifier { model },
-        preprocessing: Preprocessing::for_size(32, 1),
-        classes: ClassNames(vec!["cat".into(), "Hündin \"Δ\"".into()]),
-        recipe: "epochs = 1".into(),
-    }
+    let classes = ClassNames(vec!["cat".into(), "Hündin \"Δ\"".into()]);
+    let metadata = WeightMetadata::of_classifier(&speck(), classes, Preprocessing::for_size(32, 1));
+    metadata.with_recipe("epochs = 1".into())
 }
 
 fn arrays() -> Vec<NamedArray> {
@@ -38,7 +34,7 @@ fn arrays() -> Vec<NamedArray> {
         array("also nothing", ElementType::F32, &[0]),
         array("more.weight", ElementType::F32, &[2, 128]),
     ];
-    [arrays.into(), arrays_of(&metadata().kind)].concat()
+    [arrays.into(), arrays_of(&metadata())].concat()
 }
 
 /// A safetensors file made of this header and this many bytes of tensors.
@@ -61,9 +57,9 @@ fn check_refused(path: &Path, words: &[&str]) {
 fn reading_gives_back_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let fcmae = WeightKind::Fcmae { fcmae: FcmaeConfig::new(speck()), objective: FcmaeObjective::default() };
-    let autoencoder = WeightMetadata { kind: fcmae, classes: ClassNames::default(), ..metadata() };
-    for (arrays, metadata) in [(arrays(), metadata()), (arrays_of(&autoencoder.kind), autoencoder)] {
+    let (config, objective) = (FcmaeConfig::new(speck()), FcmaeObjective::default());
+    let autoencoder = WeightMetadata::of_fcmae(&config, objective, metadata().preprocessing);
+    for (arrays, metadata) in [(arrays(), metadata()), (arrays_of(&autoencoder), autoencoder)] {
         write_weights(&path, &arrays, &metadata).unwrap();
         assert_eq!(read_weights(&path).unwrap(), WeightFile { arrays: by_name(arrays), metadata });
     }
@@ -76,7 +72,7 @@ fn random_shapes_types_and_rates_survive() {
     let mut random = random_numbers(1);
     let types = [ElementType::F64, ElementType::F32, ElementType::F16, ElementType::Bf16];
     for _ in 0..50 {
-        let mut arrays = arrays_of(&metadata().kind);
+        let mut arrays = arrays_of(&metadata());
         for index in 0..random(12) {
             let element_type = types[random(4)];
             let shape: Vec<usize> = (0..random(5)).map(|_| random(5)).collect();

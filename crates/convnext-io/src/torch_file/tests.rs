@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 
-use convnext_core::{ModelConfig, WeightKind};
+use convnext_core::{FcmaeTask, ModelConfig};
 use safetensors::SafeTensors;
 
 use super::*;
@@ -95,11 +95,11 @@ fn check_path_refused(path: &Path, words: &[&str]) {
 fn a_training_checkpoint_of_timm_is_read_bit_for_bit() {
     let read = read_weights(&fixture("dense.pt")).unwrap();
     assert_eq!(read.arrays, expected("dense.safetensors"));
-    let WeightKind::Classifier { model } = &read.metadata.kind else { panic!("{:?}", read.metadata) };
+    let model = &read.metadata.convnext().unwrap();
     let ModelConfig { name, depths, widths, grn, layer_scale, classes, .. } = model;
     assert_eq!((name.as_str(), depths, widths), ("custom", &[1, 1, 2, 1], &[2, 3, 4, 5]));
     assert_eq!((grn, layer_scale, classes, model.stem_stride), (&true, &false, &3, 4));
-    assert_eq!(read.metadata.classes.name(2), "class_2");
+    assert_eq!(read.metadata.class_names().name(2), "class_2");
     let safetensors = read_weights(&fixture("dense.safetensors")).unwrap();
     assert_eq!(read, safetensors);
     let header = read_header(&fixture("dense.pt")).unwrap();
@@ -111,7 +111,7 @@ fn a_training_checkpoint_of_timm_is_read_bit_for_bit() {
 fn a_sparse_autoencoder_becomes_dense() {
     let read = read_weights(&fixture("sparse.pt")).unwrap();
     assert_eq!(read.arrays, expected("sparse.safetensors"));
-    let WeightKind::Fcmae { fcmae, .. } = &read.metadata.kind else { panic!("{:?}", read.metadata) };
+    let fcmae = read.metadata.task_as::<FcmaeTask>().unwrap().config(&read.metadata.convnext().unwrap());
     assert_eq!((fcmae.encoder.depths, fcmae.encoder.widths), ([1, 2, 1, 1], [2, 3, 4, 5]));
     assert_eq!((fcmae.decoder.depth, fcmae.decoder.width, fcmae.decoder.grn), (1, 4, true));
     assert_eq!(read, read_weights(&fixture("sparse.safetensors")).unwrap());

@@ -51,7 +51,7 @@ fn tensors_have_official_names_and_shapes() {
     let found: Vec<(String, Vec<usize>)> = (graph.initializer.iter().filter(is_weight))
         .map(|tensor| (tensor.name.clone(), tensor.dims.iter().map(|&side| side as usize).collect()))
         .collect();
-    assert_eq!(found, official_shapes(&weights.metadata.kind));
+    assert_eq!(found, weights.metadata.tensors(&CORE_TASKS).unwrap());
     for tensor in graph.initializer.iter().filter(is_weight) {
         assert_eq!((tensor.data_type, &tensor.raw_data), (FLOAT, &weights.arrays[&tensor.name].bytes));
     }
@@ -99,7 +99,7 @@ fn properties_tell_how_images_are_prepared() {
     let numbers = |key| serde_json::from_str::<Vec<f32>>(&property(&model, key).unwrap()).unwrap();
     assert_eq!((numbers("mean"), numbers("std")), (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]));
     let names: ClassNames = serde_json::from_str(&property(&model, "class_names").unwrap()).unwrap();
-    assert_eq!(names, weights.metadata.classes);
+    assert_eq!(names, weights.metadata.class_names());
     let text = property(&model, "preprocessing").unwrap();
     assert!(text.contains("short side to 256 pixels, cut out the central 224x224"), "{text}");
 

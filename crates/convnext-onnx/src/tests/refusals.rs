@@ -68,7 +68,11 @@ fn tensors_that_do_not_fit() {
     assert!(misshapen.contains("norm.bias (expected [8], found [2, 4])"), "{misshapen}");
     let short = change(&|weights| weights.arrays.get_mut("norm.bias").unwrap().bytes.truncate(5));
     assert!(short.contains("norm.bias: 5 bytes do not make the shape [8]"), "{short}");
-    let nameless = change(&|weights| weights.metadata.classes.0.truncate(2));
+    let nameless = change(&|weights| {
+        let mut names = weights.metadata.class_names();
+        names.0.truncate(2);
+        weights.metadata = weights.metadata.clone().with_class_names(names);
+    });
     assert!(nameless.contains("2 names for 5 classes"), "{nameless}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use convnext_core::ModelConfig;
+use convnext_core::{ENCODER_PREFIX, FcmaeTask, ModelConfig};
 use rten::{Model, Value};
 use rten_tensor::prelude::*;
 
@@ -27,8 +27,8 @@ fn run(path: &Path, shape: [usize; 4]) -> Vec<(Vec<usize>, Vec<f32>)> {
 
 /// The same from the definition, image by image.
 fn expected(weights: &WeightFile, output: OnnxOutput, shape: [usize; 4]) -> Vec<(Vec<usize>, Vec<f64>)> {
-    let prefix = crate::export::prefix(&weights.metadata.kind);
-    let model = weights.metadata.kind.backbone();
+    let prefix = if weights.metadata.task.is::<FcmaeTask>() { ENCODER_PREFIX } else { "" };
+    let model = &weights.metadata.convnext().unwrap();
     let reference = Reference { prefix, arrays: &weights.arrays, model };
     let [count, channels, height, width] = shape;
     let mut outputs: Vec<(Vec<usize>, Vec<f64>)> = Vec::new();
@@ -52,7 +52,7 @@ fn expected(weights: &WeightFile, output: OnnxOutput, shape: [usize; 4]) -> Vec<
 
 #[track_caller]
 fn compare(path: &Path, weights: &WeightFile, options: &OnnxOptions, count: usize) {
-    let channels = weights.metadata.kind.backbone().input_channels;
+    let channels = weights.metadata.convnext().unwrap().input_channels;
     let shape = [count, channels, options.image_size, options.image_size];
     let (found, expected) = (run(path, shape), expected(weights, options.output, shape));
     assert_eq!(found.len(), expected.len());

@@ -1,6 +1,6 @@
 //! What a recipe can be chosen by.
 
-use convnext_core::{ModelConfig, WeightKind};
+use convnext_core::{ModelConfig, WeightMetadata};
 
 use crate::recipe::Start;
 
@@ -35,13 +35,11 @@ pub enum Origin {
 
 impl Origin {
     /// The origin that a weight file is; none is a start from scratch.
-    pub fn of(weights: Option<&WeightKind>) -> Self {
-        match weights {
+    pub fn of(weights: Option<&WeightMetadata>) -> Self {
+        match weights.map(WeightMetadata::class_count) {
             None => Self::Scratch,
-            Some(WeightKind::Classifier { model }) if model.classes > 0 => {
-                Self::Classifier { classes: model.classes }
-            }
-            Some(_) => Self::Pretrained,
+            Some(0) => Self::Pretrained,
+            Some(classes) => Self::Classifier { classes },
         }
     }
 

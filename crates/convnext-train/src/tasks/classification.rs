@@ -81,7 +81,7 @@ impl Task for Classification {
     /// Accuracies and loss on the validation images; shows the worst mistakes.
     fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
         let Some(validation) = &self.validation else { return Ok(Measured::default()) };
-        let mut result = evaluate_batches(model, &self.metadata.classes, validation, |_| {})?;
+        let mut result = evaluate_batches(model, &self.metadata.class_names(), validation, |_| {})?;
         if let Some(folder) = pictures {
             self.show(&mut result.mistakes, validation.source(), folder)?;
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, ConfigError, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
+use convnext_core::{ClassificationTask, ConfigError, ModelConfig, Preprocessing, Seed, WeightMetadata};
 use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
 use convnext_nn::ConvNext;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::run::summary::Summary;
 use crate::tasks::classification::{Classification, Freeze};
 use crate::training::job::{Job, Trained, run_training};
 use crate::training::observer::Observer;
+use crate::weights::are_same_classes;
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
@@ -148,8 +149,9 @@ impl Job for OnImages {
         (self.job.recipe.regularization.image_size, self.job.model.input_channels)
     }
 
-    fn classes(&self) -> ClassNames {
-        self.data.train.classes().clone()
+    fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
+        let task = of_weights.task_as::<ClassificationTask>();
+        task.is_ok_and(|task| are_same_classes(&task.classes, self.data.train.classes()))
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -202,12 +204,8 @@ impl Job for OnImages {
                 true => None,
                 false => Some(reading.loader(validation, &preprocessing)?),
             },
-            metadata: WeightMetadata {
-                preprocessing,
-                kind: WeightKind::Classifier { model: model.clone() },
-                classes: self.classes(),
-                recipe: in_toml(recipe)?,
-            },
+            metadata: WeightMetadata::of_classifier(model, train.classes().clone(), preprocessing)
+                .with_recipe(in_toml(recipe)?),
         })
     }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ClassNames, ConfigError, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing, Seed, WeightKind,
-    WeightMetadata, usable_kept_count,
+    ConfigError, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing, Seed, WeightMetadata,
+    usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
@@ -146,12 +146,7 @@ impl Job for OnImages {
             shown: (0..shown).map(|number| number * images / shown).collect(),
             dataset: self.images.clone(),
             decoding: Decoding::of(&preprocessing, run.orientation),
-            metadata: WeightMetadata {
-                kind: WeightKind::Fcmae { fcmae: model.clone(), objective },
-                preprocessing,
-                classes: ClassNames::default(),
-                recipe: in_toml(recipe)?,
-            },
+            metadata: WeightMetadata::of_fcmae(model, objective, preprocessing).with_recipe(in_toml(recipe)?),
         })
     }
 

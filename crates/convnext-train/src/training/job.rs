@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, ConfigError, Preprocessing};
+use convnext_core::{ConfigError, Preprocessing, WeightMetadata};
 use convnext_data::Dataset;
 use serde::Serialize;
 
@@ -50,9 +50,10 @@ pub trait Job: Clone + Serialize {
     /// Side of the images in pixels, and their channels.
     fn input(&self) -> (usize, usize);
 
-    /// The names of the classes, by which a head from elsewhere is kept.
-    fn classes(&self) -> ClassNames {
-        ClassNames::default()
+    /// Whether the head of weights to start from, which say this about themselves, goes on learning; else it starts
+    /// fresh.
+    fn keeps_head(&self, _of_weights: &WeightMetadata) -> bool {
+        false
     }
 
     /// Names, or their beginnings, of the parts of the model that may start fresh where weights to start from do not
@@ -149,7 +150,7 @@ pub fn run_training<J: Job>(
     };
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {
-        model = start_from_with(model, path, &job.classes(), job.fresh_parts())?;
+        model = start_from_with(model, path, &|metadata| job.keeps_head(metadata), job.fresh_parts())?;
     }
     let TrainingRecipe { batch_size, accumulate, .. } = job.training();
     let steps = format!("{} steps of {} images", lesson.schedule.total_steps, batch_size * accumulate);

@@ -4,8 +4,8 @@
 use burn::module::{Module, Param, ParamId};
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, ConfigError, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightKind,
-    WeightMetadata, find_model, imagenet_mean, imagenet_std,
+    ClassNames, ConfigError, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightMetadata,
+    find_model, imagenet_mean, imagenet_std,
 };
 use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
@@ -135,12 +135,8 @@ pub(crate) struct Agreement {
 impl Agreement {
     pub(crate) fn new(device: Device) -> Self {
         let model = ModelConfig { classes: 0, ..find_model("micro").unwrap().config() };
-        let metadata = WeightMetadata {
-            kind: WeightKind::Classifier { model },
-            preprocessing: Preprocessing::for_size(32, 3),
-            classes: ClassNames::default(),
-            recipe: String::new(),
-        };
+        let preprocessing = Preprocessing::for_size(32, 3);
+        let metadata = WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing);
         Self { device, metadata, broken: false }
     }
 }

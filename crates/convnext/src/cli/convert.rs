@@ -56,8 +56,9 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let file = arguments.weights.file()?;
     let mut weights = read_weights(&file)?;
     check_place(&file, &arguments.out)?;
-    let outputs = weights.metadata.kind.backbone().classes;
-    weights.metadata.classes = arguments.class_names.read(outputs)?.unwrap_or(weights.metadata.classes);
+    if let Some(names) = arguments.class_names.read(weights.metadata.class_count())? {
+        weights.metadata = weights.metadata.with_class_names(names);
+    }
     let range = &weights.metadata.preprocessing.range;
     if !range.is_unstated() {
         log::warn!(

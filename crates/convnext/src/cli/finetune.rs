@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::Seed;
+use convnext::core::{Seed, WeightMetadata};
 use convnext::data::LabelledData;
 use convnext::train::{
     FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Setting, Situation, finetune,
@@ -154,13 +154,14 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     };
     let init = (init.text() != "none").then(|| init.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
-    let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
+    let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
+    let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
     let images = labels.open(&data, Seed(training.seed))?;
     check_share_is_used(arguments.val_fraction, &images, &data)?;
     let situation = Situation {
         model: &model,
-        origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        origin: Origin::of(metadata.as_ref()),
         head_only: matches!(arguments.freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &images.train.labels_per_class(),

@@ -1,7 +1,10 @@
 //! `convnext inspect`
 
 use clap::Args;
-use convnext::core::{Interpolation, Preprocessing, WeightKind, WeightMetadata, imagenet_mean, imagenet_std};
+use convnext::TASKS;
+use convnext::core::{
+    ConfigError, Cost, Interpolation, Preprocessing, WeightMetadata, imagenet_mean, imagenet_std,
+};
 use convnext::io::{Origin, TensorInfo, read_header};
 use serde::Serialize;
 
@@ -40,6 +43,8 @@ struct Contents {
     /// Where another program put the tensors, and what was left out.
     origin: Option<Origin>,
     metadata: Option<WeightMetadata>,
+    /// Of one image as the metadata says it is prepared.
+    cost: Option<Cost>,
     tensors: Vec<Tensor>,
 }
 
@@ -63,10 +68,17 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
         parameters,
         foreign: header.foreign,
         origin: header.origin,
+        cost: header.metadata.as_ref().and_then(|metadata| cost(metadata).ok()),
         metadata: header.metadata,
         tensors,
     };
     if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
+}
+
+/// What one image costs, if the task is known.
+fn cost(metadata: &WeightMetadata) -> Result<Cost, ConfigError> {
+    let size = metadata.preprocessing.image_size;
+    metadata.task_of(TASKS)?.cost(&metadata.convnext()?, size, size)
 }
 
 fn describe(contents: &Contents) -> String {
@@ -88,8 +100,13 @@ fn describe(contents: &Contents) -> String {
         }
         Some(metadata) => describe_metadata(metadata),
     };
+    let cost = contents.cost.map(|cost| {
+        let Cost { macs, flops, .. } = cost;
+        format!("\n{} multiply-adds an image, {} FLOPs", thousands(macs), thousands(flops))
+    });
+    let cost = cost.unwrap_or_default();
     format!(
-        "{about}\n{} values in {} tensors, {} bytes\n\n{tensors}",
+        "{about}{cost}\n{} values in {} tensors, {} bytes\n\n{tensors}",
         thousands(contents.parameters as u64),
         contents.tensors.len(),
         thousands(contents.bytes)
@@ -115,18 +132,12 @@ fn describe_origin(origin: &Origin) -> String {
 }
 
 fn describe_metadata(metadata: &WeightMetadata) -> String {
-    let backbone = metadata.kind.backbone();
-    let kind = match &metadata.kind {
-        WeightKind::Classifier { model } => format!("classifier {} of {} classes", model.name, model.classes),
-        WeightKind::Fcmae { fcmae, objective } => format!(
-            "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
-            fcmae.encoder.name,
-            fcmae.decoder.depth,
-            fcmae.decoder.width,
-            objective.mask_ratio,
-            if objective.normalize_target { "normalised" } else { "plain" }
-        ),
+    // Of another program's network, or of a version to come, the tensors can be shown all the same.
+    let (Ok(backbone), Ok(task)) = (metadata.convnext(), metadata.task_of(TASKS)) else {
+        let (backbone, task) = (metadata.backbone.kind(), metadata.task.kind());
+        return format!("a network '{backbone}' for the task '{task}', which this version does not know");
     };
+    let kind = task.in_words(&backbone);
     let crop = match metadata.preprocessing.crop {
         Some(crop) => format!("centre crop {crop}"),
         None => "warped".to_owned(),
@@ -150,7 +161,7 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
     if !range.is_unstated() {
         text.push_str(&format!("\nvalues from black to white: {}", range.in_words()));
     }
-    match metadata.classes.0.as_slice() {
+    match task.class_names().0.as_slice() {
         [] => {}
         [first @ .., _] if first.len() >= MOST_CLASSES => {
             text.push_str(&format!("\nclasses: {}, ...", first[..MOST_CLASSES].join(", ")));

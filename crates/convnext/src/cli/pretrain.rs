@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, WeightKind};
+use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled};
 use convnext::train::{
     Origin, PretrainJob, PretrainRecipe, Pretrained, Setting, Situation, pretrain, read_metadata,
@@ -95,28 +95,29 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     training.memory.check(training.machine.precision)?;
     let init = init.map(|weights| weights.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
-    let start = init.as_deref().zip(metadata.as_ref().map(|metadata| metadata.kind.backbone()));
+    let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
+    let start = init.as_deref().zip(of_weights.as_ref());
     let backbone = training.backbone(start)?;
     let images = open_unlabelled(&data)?;
     let situation = Situation {
         model: &backbone,
-        origin: Origin::of(metadata.as_ref().map(|metadata| &metadata.kind)),
+        origin: Origin::of(metadata.as_ref()),
         head_only: false,
         images: images.len(),
         class_sizes: &[],
     };
     let mut given = training.given(PretrainRecipe::IMAGE_SIZE, metadata.as_ref());
     given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
-    if let Some(WeightKind::Fcmae { objective, .. }) = metadata.as_ref().map(|metadata| &metadata.kind) {
-        given.weights.push(Setting::new(MASK_RATIO, objective.mask_ratio, OF_WEIGHTS));
-        let normalize = objective.normalize_target;
-        given.weights.push(Setting::new("masking.normalize_target", normalize, OF_WEIGHTS));
+    let fcmae = metadata.and_then(|metadata| metadata.task_as::<FcmaeTask>().ok());
+    if let Some(FcmaeTask { mask_ratio, normalize_target, .. }) = fcmae {
+        given.weights.push(Setting::new(MASK_RATIO, mask_ratio, OF_WEIGHTS));
+        given.weights.push(Setting::new("masking.normalize_target", normalize_target, OF_WEIGHTS));
     }
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &situation)?;
 
-    let model = match metadata.map(|metadata| metadata.kind) {
-        Some(WeightKind::Fcmae { fcmae, .. }) => FcmaeConfig { encoder: backbone, ..fcmae },
-        _ => FcmaeConfig::new(backbone),
+    let model = match fcmae {
+        Some(fcmae) => fcmae.config(&backbone),
+        None => FcmaeConfig::new(backbone),
     };
     let model = FcmaeConfig {
         encoder_kind: encoder.map_or(model.encoder_kind, EncoderKind::from),

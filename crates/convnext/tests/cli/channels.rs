@@ -57,12 +57,10 @@ impl Bench {
         self.succeed(
             "finetune --data photos --init pretrained/weights.safetensors --epochs 4 --batch-size 6 --out classifier",
         );
-        for (kind, model) in [("pretrained", "encoder"), ("classifier", "model")] {
+        for kind in ["pretrained", "classifier"] {
             let line = format!("inspect {kind}/weights.safetensors");
-            let mut metadata = self.json(&format!("{line} --json"))["metadata"].take();
-            let config =
-                if model == "encoder" { metadata["fcmae"][model].take() } else { metadata[model].take() };
-            assert_eq!(config["input_channels"], channels, "{metadata}");
+            let metadata = self.json(&format!("{line} --json"))["metadata"].take();
+            assert_eq!(metadata["backbone"]["input_channels"], channels, "{metadata}");
             assert_eq!(metadata["preprocessing"]["mean"].as_array().unwrap().len(), channels, "{metadata}");
             let said = self.succeed(&line);
             assert!(said.contains(&format!("32 px and {channels} channel(s)")), "{said}");

@@ -49,7 +49,7 @@ fn placeholders_of_transformers_are_no_names() {
     let mut config: Value = serde_json::from_slice(&bench.read("hf/config.json")).unwrap();
     config["id2label"] = json!({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"});
     bench.write("hf/config.json", config.to_string());
-    assert_eq!(bench.json("inspect hf --json")["metadata"]["classes"], json!([]));
+    assert_eq!(bench.json("inspect hf --json")["metadata"]["task"]["classes"], json!([]));
     assert_eq!(evaluate(&bench, "--data data --weights hf")["images"], 15);
 }
 
@@ -82,7 +82,7 @@ fn class_names_of_a_file_count() {
     assert_eq!(index(&answer), index(&own));
     assert_eq!(answer[0]["predictions"][0]["label"], [CLASSES[1], CLASSES[2], CLASSES[0]][index(&own)]);
     bench.succeed("convert nameless.pt named.safetensors --to timm --class-names turned.txt");
-    assert_eq!(bench.json("inspect named.safetensors --json")["metadata"]["classes"][2], CLASSES[0]);
+    assert_eq!(bench.json("inspect named.safetensors --json")["metadata"]["task"]["classes"][2], CLASSES[0]);
 }
 
 #[test]

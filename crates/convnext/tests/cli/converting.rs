@@ -3,8 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use convnext::core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
-    find_model,
+    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightMetadata, find_model,
 };
 use convnext::nn::{ConvNext, Fcmae};
 use convnext::train::save_weights;
@@ -25,15 +24,13 @@ fn bench() -> Bench {
 /// Fresh weights of any shape, as `NAME.safetensors`.
 fn write_fresh(bench: &Bench, name: &str, model: &ModelConfig) {
     let fresh = ConvNext::new(model, Seed(3), &Device::flex()).unwrap();
-    let kind = WeightKind::Classifier { model: model.clone() };
-    save(bench, name, &fresh, kind, model.input_channels);
+    let preprocessing = Preprocessing::for_size(64, model.input_channels);
+    let metadata = WeightMetadata::of_classifier(model, ClassNames::default(), preprocessing);
+    save(bench, name, &fresh, &metadata);
 }
 
-fn save<M: Module>(bench: &Bench, name: &str, model: &M, kind: WeightKind, channels: usize) {
-    let preprocessing = Preprocessing::for_size(64, channels);
-    let (classes, recipe) = (ClassNames::default(), String::new());
-    let metadata = WeightMetadata { kind, preprocessing, classes, recipe };
-    save_weights(&bench.path(&format!("{name}.safetensors")), model, &metadata).unwrap();
+fn save<M: Module>(bench: &Bench, name: &str, model: &M, metadata: &WeightMetadata) {
+    save_weights(&bench.path(&format!("{name}.safetensors")), model, metadata).unwrap();
 }
 
 /// A small model with the stem of the official code.
@@ -76,8 +73,8 @@ fn classes_come_back_from_a_file_of_torch_without_names() {
     write_fresh(&bench, "fresh", &official());
     bench.succeed("convert fresh.safetensors official.pt --to official");
     let contents = bench.json("inspect official.pt --json");
-    assert_eq!((&contents["foreign"], &contents["metadata"]["classes"]), (&true.into(), &json!([])));
-    assert_eq!(contents["metadata"]["model"]["classes"], 3);
+    assert_eq!((&contents["foreign"], &contents["metadata"]["task"]["classes"]), (&true.into(), &json!([])));
+    assert_eq!(contents["metadata"]["backbone"]["classes"], 3);
 }
 
 #[test]
@@ -152,7 +149,7 @@ fn convert_to_all(bench: &Bench, name: &str, model: &ModelConfig) {
         }
         bench.succeed(&line);
         let file = if to == "official" { out } else { format!("{out}/model.safetensors") };
-        let found = bench.json(&format!("inspect {file} --json"))["metadata"]["model"].take();
+        let found = bench.json(&format!("inspect {file} --json"))["metadata"]["backbone"].take();
         let shape = [found["stem_stride"].clone(), found["input_channels"].clone(), found["classes"].clone()];
         assert_eq!(json!(shape), json!([model.stem_stride, model.input_channels, model.classes]), "{line}");
     }
@@ -193,9 +190,9 @@ fn ablations_and_autoencoders_are_converted_or_refused() {
         let fcmae = FcmaeConfig::new(ModelConfig { stem_stride, ..official() });
         let fresh = Fcmae::new(&fcmae, Seed(3), &Device::flex()).unwrap();
         let name = format!("fcmae-{stem_stride}");
-        let encoder = fcmae.encoder.clone();
-        let kind = WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() };
-        save(&bench, &name, &fresh, kind, 3);
-        convert_to_all(&bench, &name, &encoder);
+        let preprocessing = Preprocessing::for_size(64, 3);
+        let metadata = WeightMetadata::of_fcmae(&fcmae, FcmaeObjective::default(), preprocessing);
+        save(&bench, &name, &fresh, &metadata);
+        convert_to_all(&bench, &name, &fcmae.encoder);
     }
 }

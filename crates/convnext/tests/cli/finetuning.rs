@@ -123,9 +123,9 @@ fn both_kinds_of_weights_can_be_started_from() {
         bench.write("start.safetensors", weights);
         bench.succeed(&format!("finetune --data labelled --init start.safetensors --steps 1 --out {name}"));
         let contents = bench.json(&format!("inspect {name}/weights.safetensors --json"));
-        assert_eq!(contents["metadata"]["kind"], "classifier", "{name}");
+        assert_eq!(contents["metadata"]["task"]["kind"], "classification", "{name}");
         assert_eq!(contents["metadata"]["preprocessing"]["image_size"], 32, "{name}");
-        assert_eq!(contents["metadata"]["model"]["stem_stride"], 1, "{name}");
+        assert_eq!(contents["metadata"]["backbone"]["stem_stride"], 1, "{name}");
     }
 }
 

@@ -27,9 +27,12 @@ fn names(contents: &Value) -> Vec<&str> {
 fn a_classifier_tells_its_classes_and_official_names() {
     let contents = contents(classifier());
     let metadata = &contents["metadata"];
-    assert_eq!(metadata["kind"], "classifier");
-    assert_eq!(metadata["classes"], json!(CLASSES));
-    assert_eq!(metadata["model"]["classes"], 3);
+    assert_eq!(metadata["task"], json!({ "kind": "classification", "classes": CLASSES }));
+    assert_eq!(
+        (&metadata["backbone"]["kind"], &metadata["backbone"]["classes"]),
+        (&json!("convnext"), &json!(3))
+    );
+    assert!(contents["cost"]["macs"].as_u64().unwrap() > 1_000_000, "{}", contents["cost"]);
     assert_eq!(metadata["preprocessing"]["image_size"], 32);
     for name in ["downsample_layers.0.0.weight", "stages.0.0.dwconv.weight", "norm.bias", "head.weight"] {
         assert!(names(&contents).contains(&name), "no {name} in {:?}", names(&contents));
@@ -39,7 +42,7 @@ fn a_classifier_tells_its_classes_and_official_names() {
 #[test]
 fn an_autoencoder_holds_encoder_and_decoder() {
     let contents = contents(autoencoder());
-    assert_eq!(contents["metadata"]["kind"], "fcmae");
+    assert_eq!(contents["metadata"]["task"]["kind"], "fcmae");
     for start in ["encoder.stages.3.", "mask_token", "proj.", "decoder.0.", "pred."] {
         let found = names(&contents).into_iter().any(|name| name.starts_with(start));
         assert!(found, "no {start} in {:?}", names(&contents));

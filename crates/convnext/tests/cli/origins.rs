@@ -103,7 +103,7 @@ fn a_checkpoint_of_openmmlab_with_histories_is_read() {
     let contents = bench.json("inspect openmmlab.pth --json");
     assert_eq!(contents["origin"]["prefix"], "state_dict.backbone.");
     assert_eq!(contents["origin"]["average"], true);
-    assert_eq!(contents["metadata"]["model"]["classes"], 3);
+    assert_eq!(contents["metadata"]["backbone"]["classes"], 3);
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn encoders_with_other_parts_are_fine_tuned_and_the_parts_named() {
         ("detector_stream.pth", "state_dict.backbone.norm0.bias", "[2,3,3,4]"),
     ] {
         let contents = bench.json(&format!("inspect {weights} --json"));
-        assert_eq!(contents["metadata"]["model"]["widths"].to_string(), model, "{weights}");
-        assert_eq!(contents["metadata"]["model"]["classes"], 0, "{weights}");
+        assert_eq!(contents["metadata"]["backbone"]["widths"].to_string(), model, "{weights}");
+        assert_eq!(contents["metadata"]["backbone"]["classes"], 0, "{weights}");
         let left_out = contents["origin"]["left_out"].as_array().unwrap();
         assert!(left_out.contains(&json!(part)), "{weights}: {left_out:?}");
         bench

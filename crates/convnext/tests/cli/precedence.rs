@@ -68,7 +68,7 @@ fn the_weights_objective_gives_way_to_what_is_given() {
         let masking = config(&bench, &run)["recipe"]["masking"].clone();
         assert_eq!(masking["ratio"].as_float(), Some(ratio), "{given}");
         assert_eq!(masking["normalize_target"].as_bool(), Some(normalize), "{given}");
-        let fcmae = &trained(&bench, &run)["fcmae"];
+        let fcmae = &trained(&bench, &run)["task"];
         assert_eq!((&fcmae["mask_ratio"], &fcmae["normalize_target"]), (&ratio.into(), &normalize.into()));
     }
 }
@@ -132,20 +132,20 @@ fn where_a_value_comes_from_is_said() {
 fn every_part_of_the_architecture_that_is_given_is_used_or_refused() {
     let bench = bench();
     for (number, (given, path, expected)) in [
-        ("", "decoder.depth", "1"),
-        ("--decoder-depth 2", "decoder.depth", "2"),
-        ("--decoder-width 24", "decoder.width", "24"),
-        ("--encoder leaky", "encoder_kind", "leaky"),
-        ("--channels 1", "encoder.input_channels", "1"),
-        ("--model micro --stem-stride 1", "encoder.name", "micro"),
+        ("", "task.decoder.depth", "1"),
+        ("--decoder-depth 2", "task.decoder.depth", "2"),
+        ("--decoder-width 24", "task.decoder.width", "24"),
+        ("--encoder leaky", "task.encoder_kind", "leaky"),
+        ("--channels 1", "backbone.input_channels", "1"),
+        ("--model micro --stem-stride 1", "backbone.name", "micro"),
     ]
     .into_iter()
     .enumerate()
     {
         bench.succeed(&format!("{PRETRAIN} {given} --out {number}"));
-        let fcmae = trained(&bench, &number.to_string())["fcmae"].take();
-        let found = path.split('.').fold(&fcmae, |value, key| &value[key]);
-        assert_eq!(found.to_string().trim_matches('"'), expected, "{given}: {fcmae}");
+        let metadata = trained(&bench, &number.to_string());
+        let found = path.split('.').fold(&metadata, |value, key| &value[key]);
+        assert_eq!(found.to_string().trim_matches('"'), expected, "{given}: {metadata}");
     }
     bench.refuse(
         1,
@@ -221,9 +221,9 @@ fn weights_of_the_first_layout_are_read() {
     });
     bench.write("start.safetensors", old);
     let metadata = bench.json("inspect start.safetensors --json")["metadata"].take();
-    assert_eq!(metadata["fcmae"]["mask_ratio"], 0.75);
+    assert_eq!(metadata["task"]["mask_ratio"], 0.75);
     bench.succeed(&format!("{PRETRAIN} --out pretrained"));
-    assert_eq!(trained(&bench, "pretrained")["fcmae"]["mask_ratio"], 0.75);
+    assert_eq!(trained(&bench, "pretrained")["task"]["mask_ratio"], 0.75);
     bench.succeed(&format!("{FINETUNE} --out classifier"));
     bench.succeed("reconstruct photos --weights start.safetensors --out pictures");
     let classifier = with_header(classifier(), |header| {

@@ -95,20 +95,20 @@ fn the_same_seed_gives_the_same_bytes() {
 fn every_option_of_the_autoencoder_runs_and_is_kept() {
     let bench = photos();
     for (number, (settings, path, expected)) in [
-        ("--encoder masked-dense", "encoder_kind", "masked-dense"),
-        ("--encoder leaky", "encoder_kind", "leaky"),
-        ("--decoder-depth 2", "decoder.depth", "2"),
-        ("--decoder-width 24", "decoder.width", "24"),
-        ("--stem-stride 2", "encoder.stem_stride", "2"),
+        ("--encoder masked-dense", "task.encoder_kind", "masked-dense"),
+        ("--encoder leaky", "task.encoder_kind", "leaky"),
+        ("--decoder-depth 2", "task.decoder.depth", "2"),
+        ("--decoder-width 24", "task.decoder.width", "24"),
+        ("--stem-stride 2", "backbone.stem_stride", "2"),
     ]
     .into_iter()
     .enumerate()
     {
         bench.succeed(&format!("{QUICK} --steps 1 --out {number} {settings}"));
         let contents = bench.json(&format!("inspect {number}/weights.safetensors --json"));
-        let fcmae = &contents["metadata"]["fcmae"];
-        let found = path.split('.').fold(fcmae, |value, key| &value[key]);
-        assert_eq!(found.to_string().trim_matches('"'), expected, "{settings}: {fcmae}");
+        let metadata = &contents["metadata"];
+        let found = path.split('.').fold(metadata, |value, key| &value[key]);
+        assert_eq!(found.to_string().trim_matches('"'), expected, "{settings}: {metadata}");
     }
 }
 

@@ -85,7 +85,7 @@ impl Subject {
         let objective = FcmaeObjective::default();
         let grid = PatchGrid::of_image(&config.encoder, size, size)?;
         let [of_encoder, of_decoder] =
-            pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
+            pretraining_macs(&config, objective.mask_ratio, size, size)?.map(|macs| macs as f64);
         let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {

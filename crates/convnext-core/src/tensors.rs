@@ -1,41 +1,18 @@
 //! Names and shapes of the official PyTorch code (facts B1, B2), for a configuration.
 //!
-//! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`.
+//! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`, and so have weight files of
+//! any origin once they are read.
 
-use convnext_core::{DecoderConfig, FcmaeConfig, ModelConfig, WeightKind};
+use crate::{DecoderConfig, FcmaeConfig, ModelConfig};
 
-/// A name with its shape.
-pub(crate) type Shaped = (String, Vec<usize>);
+/// The name of a tensor with its shape, slowest axis first.
+pub type TensorShape = (String, Vec<usize>);
 
 /// What the names of an autoencoder's encoder begin with.
 pub const ENCODER_PREFIX: &str = "encoder.";
 
-/// All tensors of a model, in its order, by the names and with the shapes of the official PyTorch code (facts B1, B2),
-/// under which [`crate::read_weights`] gives tensors of any origin.
-///
-/// A classifier has its backbone, the final norm and, with classes, the head; an autoencoder has its encoder behind
-/// [`ENCODER_PREFIX`], what stands around the decoder, and the decoder. Files of encoders alone may lack the norm.
-pub fn official_shapes(kind: &WeightKind) -> Vec<(String, Vec<usize>)> {
-    match kind {
-        WeightKind::Classifier { model } => {
-            let mut shapes = backbone("", model);
-            shapes.extend(final_norm(model));
-            if model.classes > 0 {
-                shapes.extend(head(model));
-            }
-            shapes
-        }
-        WeightKind::Fcmae { fcmae, .. } => {
-            let mut shapes = backbone(ENCODER_PREFIX, &fcmae.encoder);
-            shapes.extend(decoder_ends(fcmae, fcmae.values_per_patch()));
-            shapes.extend(decoder_blocks(&fcmae.decoder));
-            shapes
-        }
-    }
-}
-
-/// All tensors of the stem, the downsampling layers and the blocks.
-pub(crate) fn backbone(prefix: &str, model: &ModelConfig) -> Vec<Shaped> {
+/// The tensors of the stem, the downsampling layers and the blocks, in the order of the model, each behind `prefix`.
+pub fn backbone_tensors(prefix: &str, model: &ModelConfig) -> Vec<TensorShape> {
     let mut shapes = Vec::new();
     for (stage, &width) in model.widths.iter().enumerate() {
         let downsampling = format!("{prefix}downsample_layers.{stage}");
@@ -56,7 +33,7 @@ pub(crate) fn backbone(prefix: &str, model: &ModelConfig) -> Vec<Shaped> {
 }
 
 /// The weight of the stem (stage 0) or of the downsampling layer in front of a stage.
-pub(crate) fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usize) -> Shaped {
+pub fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usize) -> TensorShape {
     let width = model.widths[stage];
     match stage.checked_sub(1) {
         None => {
@@ -70,25 +47,25 @@ pub(crate) fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usiz
 }
 
 /// The weight of a block's depthwise convolution, which tells its width.
-pub(crate) fn depthwise_weight(block: &str, width: usize) -> Shaped {
+pub fn depthwise_weight(block: &str, width: usize) -> TensorShape {
     (format!("{block}.dwconv.weight"), vec![width, 1, 7, 7])
 }
 
-/// The final norm.
-pub(crate) fn final_norm(model: &ModelConfig) -> [Shaped; 2] {
+/// The tensors of the norm behind a classifier's pooling.
+pub fn final_norm_tensors(model: &ModelConfig) -> [TensorShape; 2] {
     affine("norm", vec![model.last_width()])
 }
 
-/// The head.
-pub(crate) fn head(model: &ModelConfig) -> [Shaped; 2] {
+/// The tensors of a classifier's head.
+pub fn head_tensors(model: &ModelConfig) -> [TensorShape; 2] {
     [
         ("head.weight".into(), vec![model.classes, model.last_width()]),
         ("head.bias".into(), vec![model.classes]),
     ]
 }
 
-/// What stands around an autoencoder's encoder and decoder, for this many values of a patch.
-pub(crate) fn decoder_ends(fcmae: &FcmaeConfig, values: usize) -> [Shaped; 5] {
+/// The tensors around an autoencoder's encoder and decoder, for this many values of a patch.
+pub fn decoder_end_tensors(fcmae: &FcmaeConfig, values: usize) -> [TensorShape; 5] {
     let width = fcmae.decoder.width;
     [
         ("mask_token".into(), vec![1, width, 1, 1]),
@@ -99,13 +76,13 @@ pub(crate) fn decoder_ends(fcmae: &FcmaeConfig, values: usize) -> [Shaped; 5] {
     ]
 }
 
-/// The decoder's blocks.
-pub(crate) fn decoder_blocks(decoder: &DecoderConfig) -> Vec<Shaped> {
+/// The tensors of the decoder's blocks.
+pub fn decoder_block_tensors(decoder: &DecoderConfig) -> Vec<TensorShape> {
     let block = |index| block(&format!("decoder.{index}"), decoder.width, decoder.grn, decoder.layer_scale);
     (0..decoder.depth).flat_map(block).collect()
 }
 
-fn block(name: &str, width: usize, grn: bool, layer_scale: bool) -> Vec<Shaped> {
+fn block(name: &str, width: usize, grn: bool, layer_scale: bool) -> Vec<TensorShape> {
     // Widths may come from a file; one that overflows fits no tensor, and neither does the largest number.
     let hidden = width.saturating_mul(4);
     let tensor = |leaf: &str, shape: &[usize]| (format!("{name}.{leaf}"), shape.to_vec());
@@ -129,13 +106,13 @@ fn block(name: &str, width: usize, grn: bool, layer_scale: bool) -> Vec<Shaped> 
     shapes
 }
 
-fn affine(name: &str, shape: Vec<usize>) -> [Shaped; 2] {
+fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {
     [(format!("{name}.weight"), shape.clone()), (format!("{name}.bias"), shape)]
 }
 
 #[cfg(test)]
 mod tests {
-    use convnext_core::{MODELS, ModelConfig};
+    use crate::{MODELS, ModelConfig};
 
     use super::*;
 
@@ -144,9 +121,9 @@ mod tests {
     fn every_row_of_the_table_has_its_parameters() {
         for size in MODELS {
             let model: ModelConfig = size.config();
-            let mut shapes = backbone("", &model);
-            shapes.extend(final_norm(&model));
-            shapes.extend(head(&model));
+            let mut shapes = backbone_tensors("", &model);
+            shapes.extend(final_norm_tensors(&model));
+            shapes.extend(head_tensors(&model));
             let parameters: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
             assert_eq!(parameters as u64, size.parameters, "{}", size.name);
         }
@@ -156,8 +133,8 @@ mod tests {
     #[test]
     fn official_files_have_this_many_tensors() {
         for (name, count) in [("atto", 140), ("tiny", 200)] {
-            let model = convnext_core::find_model(name).unwrap().config();
-            assert_eq!(backbone("", &model).len() + 4, count, "{name}");
+            let model = crate::find_model(name).unwrap().config();
+            assert_eq!(backbone_tensors("", &model).len() + 4, count, "{name}");
         }
     }
 }

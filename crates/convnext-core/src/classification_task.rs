@@ -1,0 +1,59 @@
+//! What weights of a classifier say about its task.
+
+use serde::{Deserialize, Serialize};
+
+use crate::tagged::Kind;
+use crate::task_metadata::TaskMetadata;
+use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
+use crate::{ClassNames, ConfigError, Cost, ModelConfig, Preprocessing};
+
+/// To tell the classes of images apart: final norm and head behind the backbone. Without classes in the backbone's
+/// configuration it is an encoder alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassificationTask {
+    /// The names of the classes; empty where none is known.
+    pub classes: ClassNames,
+}
+
+impl Kind for ClassificationTask {
+    const KIND: &'static str = "classification";
+    const PLACE: &'static str = "task";
+}
+
+impl TaskMetadata for ClassificationTask {
+    fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError> {
+        let size = preprocessing.image_size;
+        backbone.stage_sizes(size, size)?;
+        self.classes.check(backbone.classes)
+    }
+
+    fn in_words(&self, backbone: &ModelConfig) -> String {
+        match backbone.classes {
+            0 => format!("encoder {} without a head", backbone.name),
+            classes => format!("classifier {} of {classes} classes", backbone.name),
+        }
+    }
+
+    fn class_names(&self) -> ClassNames {
+        self.classes.clone()
+    }
+
+    fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
+        classifier_tensors(backbone)
+    }
+
+    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
+        Cost::of(backbone, height, width)
+    }
+}
+
+/// The tensors of a backbone, its final norm and, with classes, its head.
+pub fn classifier_tensors(model: &ModelConfig) -> Vec<TensorShape> {
+    let mut tensors = backbone_tensors("", model);
+    tensors.extend(final_norm_tensors(model));
+    if model.classes > 0 {
+        tensors.extend(head_tensors(model));
+    }
+    tensors
+}

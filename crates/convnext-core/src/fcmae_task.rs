@@ -1,0 +1,92 @@
+//! What weights of a masked autoencoder say about its task.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cost::{pretraining_macs, pretraining_norms};
+use crate::tagged::Kind;
+use crate::task_metadata::TaskMetadata;
+use crate::tensors::{
+    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
+};
+use crate::{
+    ConfigError, Cost, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig, PatchGrid,
+    Preprocessing,
+};
+
+/// To predict removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
+/// and what it was trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FcmaeTask {
+    /// How the encoder treats removed patches.
+    pub encoder_kind: EncoderKind,
+    /// The decoder.
+    pub decoder: DecoderConfig,
+    /// Share of patches that were removed, in (0, 1).
+    pub mask_ratio: f64,
+    /// Whether pixels were normalised within each patch.
+    pub normalize_target: bool,
+}
+
+impl Kind for FcmaeTask {
+    const KIND: &'static str = "fcmae";
+    const PLACE: &'static str = "task";
+}
+
+impl FcmaeTask {
+    /// The task of an autoencoder.
+    pub fn new(config: &FcmaeConfig, objective: FcmaeObjective) -> Self {
+        let FcmaeConfig { encoder_kind, decoder, .. } = *config;
+        let FcmaeObjective { mask_ratio, normalize_target } = objective;
+        Self { encoder_kind, decoder, mask_ratio, normalize_target }
+    }
+
+    /// The architecture, around its backbone.
+    pub fn config(&self, backbone: &ModelConfig) -> FcmaeConfig {
+        let Self { encoder_kind, decoder, .. } = *self;
+        FcmaeConfig { encoder: backbone.clone(), encoder_kind, decoder }
+    }
+
+    /// What it was trained for.
+    pub fn objective(&self) -> FcmaeObjective {
+        FcmaeObjective { mask_ratio: self.mask_ratio, normalize_target: self.normalize_target }
+    }
+}
+
+impl TaskMetadata for FcmaeTask {
+    fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError> {
+        self.config(backbone).validate()?;
+        self.objective().validate()?;
+        let size = preprocessing.image_size;
+        PatchGrid::of_image(backbone, size, size).map(drop)
+    }
+
+    fn in_words(&self, backbone: &ModelConfig) -> String {
+        format!(
+            "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
+            backbone.name,
+            self.decoder.depth,
+            self.decoder.width,
+            self.mask_ratio,
+            if self.normalize_target { "normalised" } else { "plain" }
+        )
+    }
+
+    fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
+        let config = self.config(backbone);
+        let mut tensors = backbone_tensors(ENCODER_PREFIX, backbone);
+        tensors.extend(decoder_end_tensors(&config, config.values_per_patch()));
+        tensors.extend(decoder_block_tensors(&self.decoder));
+        tensors
+    }
+
+    /// Of a step's forward pass at the mask ratio of the training.
+    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
+        let config = self.config(backbone);
+        let macs = pretraining_macs(&config, self.mask_ratio, height, width)?.iter().sum();
+        let norms = pretraining_norms(&config, self.mask_ratio, height, width)?;
+        let values = |(_, shape): TensorShape| shape.iter().product::<usize>() as u64;
+        let parameters = self.tensors(backbone).into_iter().map(values).sum();
+        Ok(Cost { parameters, macs, flops: macs + 5 * norms })
+    }
+}

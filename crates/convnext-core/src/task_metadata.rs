@@ -1,0 +1,65 @@
+//! What weights say about the task that they were trained for.
+
+use crate::tagged::{Kind, Tagged};
+use crate::tensors::TensorShape;
+use crate::{ClassNames, ConfigError, Cost, ModelConfig, Preprocessing};
+
+/// What a task stores in its weights besides the backbone, and what follows from it. The crate of a task brings a type
+/// of its own, a [`Kind`]; who wants to know about weights of any task is given the [`TaskKind`]s that there are.
+pub trait TaskMetadata {
+    /// Checks every value against its range, and against backbone and preprocessing, which were checked before.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the first value that does not fit.
+    fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError>;
+
+    /// The weights in a few words, such as `classifier atto of 10 classes`.
+    fn in_words(&self, backbone: &ModelConfig) -> String;
+
+    /// The names of the classes in the order of the outputs; empty where there are none or none is known.
+    fn class_names(&self) -> ClassNames {
+        ClassNames::default()
+    }
+
+    /// Name and shape of every tensor of the whole model.
+    fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
+
+    /// What one image costs, of these sides in pixels: in training for what is only trained, else in inference.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the model cannot take such an image.
+    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError>;
+}
+
+/// A kind of task that a program knows.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskKind {
+    name: &'static str,
+    read: fn(&Tagged) -> Result<Box<dyn TaskMetadata>, ConfigError>,
+}
+
+impl TaskKind {
+    /// The kind whose values are of this type.
+    pub const fn of<T: Kind + TaskMetadata + 'static>() -> Self {
+        Self { name: T::KIND, read: |task| Ok(Box::new(task.read::<T>()?)) }
+    }
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// A task, if it is one of these kinds.
+    ///
+    /// # Errors
+    /// [`ConfigError::OtherKind`] when it is none of them, [`ConfigError::BadFields`] when its fields are not those of its
+    /// kind.
+    pub fn read(kinds: &[Self], task: &Tagged) -> Result<Box<dyn TaskMetadata>, ConfigError> {
+        if let Some(kind) = kinds.iter().find(|kind| kind.name == task.kind()) {
+            return (kind.read)(task);
+        }
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        let (found, expected) = (task.kind().to_owned(), names.join("' or '"));
+        Err(ConfigError::OtherKind { place: "task", found, expected })
+    }
+}

@@ -1,0 +1,98 @@
+//! What stands behind the backbone in a file.
+
+use convnext_core::{ClassNames, ModelConfig, STAGES, TensorShape, final_norm_tensors, head_tensors};
+
+use serde_json::Value;
+
+use crate::graph_builder::GraphBuilder;
+use crate::messages::Attribute;
+use crate::network::stage_output;
+
+/// The name of the output of a classifier.
+pub(crate) const LOGITS: &str = "logits";
+
+/// What a task puts behind the backbone in an ONNX file, and what comes out. The crate of a task brings its own.
+pub trait OnnxPart {
+    /// Name and shape of every weight that is needed besides those of the backbone. Where there are any, the weights may
+    /// have no others.
+    fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
+
+    /// Name and shape of each output, without the batch, for these heights and widths of the maps of the stages.
+    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)>;
+
+    /// Adds the nodes that lead from the maps of the stages to the outputs.
+    fn append(&self, graph: &mut GraphBuilder, stages: &[String; STAGES]);
+
+    /// Inputs and outputs in words.
+    fn description(&self) -> String;
+
+    /// What a user of the outputs must know: names, and values that the file holds as JSON.
+    fn properties(&self) -> Vec<(String, Value)>;
+}
+
+/// The maps of the four stages, without a norm, as detection and segmentation take them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features;
+
+/// Pooling, norm and head of a classifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logits {
+    /// The names of the classes; empty where none is known.
+    pub classes: ClassNames,
+}
+
+impl OnnxPart for Features {
+    fn tensors(&self, _backbone: &ModelConfig) -> Vec<TensorShape> {
+        Vec::new()
+    }
+
+    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
+        let stages = backbone.widths.iter().zip(maps).enumerate();
+        stages
+            .map(|(stage, (&width, [rows, across]))| (stage_output(stage), vec![width, rows, across]))
+            .collect()
+    }
+
+    fn append(&self, _graph: &mut GraphBuilder, _stages: &[String; STAGES]) {}
+
+    fn description(&self) -> String {
+        "ConvNeXt backbone: from normalised images [batch, channels, height, width] to the feature maps of its \
+         four stages [batch, channels, height, width]. metadata_props say how images are prepared."
+            .into()
+    }
+
+    fn properties(&self) -> Vec<(String, Value)> {
+        Vec::new()
+    }
+}
+
+impl OnnxPart for Logits {
+    fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
+        final_norm_tensors(backbone).into_iter().chain(head_tensors(backbone)).collect()
+    }
+
+    fn outputs(&self, backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
+        vec![(LOGITS.into(), vec![backbone.classes])]
+    }
+
+    /// Mean over the sites, LayerNorm, linear layer.
+    fn append(&self, graph: &mut GraphBuilder, stages: &[String; STAGES]) {
+        let axes = vec![Attribute::ints("axes", &[2, 3]), Attribute::int("keepdims", 0)];
+        let pooled = graph.node("pool".into(), "ReduceMean", &[&stages[STAGES - 1]], axes);
+        let features = graph.norm("norm", "norm", &pooled);
+        let transposed = vec![Attribute::int("transB", 1)];
+        let inputs = [features.as_str(), "head.weight", "head.bias"];
+        graph.node_to(LOGITS.into(), "head".into(), "Gemm", &inputs, transposed);
+    }
+
+    fn description(&self) -> String {
+        "ConvNeXt classifier: from normalised images [batch, channels, height, width] to logits [batch, classes]. \
+         metadata_props say how images are prepared and, if known, what the classes are called."
+            .into()
+    }
+
+    fn properties(&self) -> Vec<(String, Value)> {
+        let names = Some(&self.classes.0).filter(|names| !names.is_empty());
+        names.map(|names| ("class_names".into(), names.clone().into())).into_iter().collect()
+    }
+}

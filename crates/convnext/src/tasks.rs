@@ -1,0 +1,6 @@
+//! The tasks that the program knows: what its commands ask about weights of any kind.
+
+use convnext_core::{CORE_TASKS, TaskKind};
+
+/// Every kind of task whose weights the program can describe.
+pub const TASKS: &[TaskKind] = &CORE_TASKS;
