@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::tagged::Kind;
 use crate::task_metadata::TaskMetadata;
 use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
-use crate::{ClassNames, ConfigError, Cost, ModelConfig, Preprocessing};
+use crate::{ClassNames, ConfigError, ModelConfig, Preprocessing};
 
 /// To tell the classes of images apart: final norm and head behind the backbone. Without classes in the backbone's
 /// configuration it is an encoder alone.
@@ -22,9 +22,7 @@ impl Kind for ClassificationTask {
 }
 
 impl TaskMetadata for ClassificationTask {
-    fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError> {
-        let size = preprocessing.image_size;
-        backbone.stage_sizes(size, size)?;
+    fn validate(&self, backbone: &ModelConfig, _preprocessing: &Preprocessing) -> Result<(), ConfigError> {
         self.classes.check(backbone.classes)
     }
 
@@ -41,10 +39,6 @@ impl TaskMetadata for ClassificationTask {
 
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
         classifier_tensors(backbone)
-    }
-
-    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
-        Cost::of(backbone, height, width)
     }
 }
 

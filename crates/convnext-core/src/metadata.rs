@@ -77,7 +77,7 @@ impl WeightMetadata {
     /// [`ConfigError::OtherKind`] for another task, and what [`Tagged::read`] and [`TaskMetadata::validate`] report.
     pub fn task_as<T: Kind + TaskMetadata>(&self) -> Result<T, ConfigError> {
         let task: T = self.task.read()?;
-        task.validate(&self.convnext()?, &self.preprocessing)?;
+        self.check_task(&task)?;
         Ok(task)
     }
 
@@ -87,8 +87,15 @@ impl WeightMetadata {
     /// Those of [`WeightMetadata::task_as`].
     pub fn task_of(&self, kinds: &[TaskKind]) -> Result<Box<dyn TaskMetadata>, ConfigError> {
         let task = TaskKind::read(kinds, &self.task)?;
-        task.validate(&self.convnext()?, &self.preprocessing)?;
+        self.check_task(task.as_ref())?;
         Ok(task)
+    }
+
+    fn check_task(&self, task: &dyn TaskMetadata) -> Result<(), ConfigError> {
+        let backbone = self.convnext()?;
+        let size = self.preprocessing.image_size;
+        backbone.stage_sizes(size, size)?;
+        task.validate(&backbone, &self.preprocessing)
     }
 
     /// Name and shape of every tensor, if the task is one of these kinds.

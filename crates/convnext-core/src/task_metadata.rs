@@ -24,11 +24,14 @@ pub trait TaskMetadata {
     /// Name and shape of every tensor of the whole model.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
 
-    /// What one image costs, of these sides in pixels: in training for what is only trained, else in inference.
+    /// What a forward pass of one image costs, of these sides in pixels: that of the backbone and its head, if the task
+    /// does not say otherwise.
     ///
     /// # Errors
     /// [`ConfigError`] when the model cannot take such an image.
-    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError>;
+    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
+        Cost::of(backbone, height, width)
+    }
 }
 
 /// A kind of task that a program knows.

@@ -44,18 +44,8 @@ pub(crate) struct Found {
 
 impl<'a> Division<'a> {
     pub(crate) fn of(listing: &'a Listing, labels: Option<&'a Path>) -> Result<Self, DataError> {
-        let tree = Tree::of(listing);
         if let Some(file) = labels.filter(|file| !ground_truth::is_ground_truth(file)) {
-            let Labels { parts, whole } = labels::read(file, listing)?;
-            let rows = |classes: Classes| (!classes.is_empty()).then_some(Content::Rows(classes));
-            return Ok(Self {
-                listing,
-                tree,
-                truth: None,
-                file: Some(file.display().to_string()),
-                parts: parts.map(rows),
-                whole: rows(whole),
-            });
+            return Ok(Self::of_rows(listing, file, labels::read(file, listing)?));
         }
         if let (None, Some(metadata)) = (labels, &listing.metadata) {
             let how = if metadata.ends_with(".csv") {
@@ -65,6 +55,7 @@ impl<'a> Division<'a> {
             };
             log::warn!("{} is not used: folders are classes; {how}", listing.name(metadata));
         }
+        let tree = Tree::of(listing);
         let folders = find_folders(listing, &tree)?;
         let folder = |folder: &str| Content::Folder(folder.to_owned());
         let parts = Split::ALL.map(|split| folders.part(split).map(folder));
@@ -76,6 +67,29 @@ impl<'a> Division<'a> {
             parts,
             whole: folders.whole.map(Content::Folder),
         })
+    }
+
+    /// As a file of labels says.
+    pub(crate) fn of_rows(listing: &'a Listing, file: &Path, labels: Labels) -> Self {
+        let Labels { parts, whole } = labels;
+        let rows = |classes: Classes| (!classes.is_empty()).then_some(Content::Rows(classes));
+        Self {
+            listing,
+            tree: Tree::of(listing),
+            truth: None,
+            file: Some(file.display().to_string()),
+            parts: parts.map(rows),
+            whole: rows(whole),
+        }
+    }
+
+    /// The rows of a part; none where there is none.
+    pub(crate) fn rows(&self, which: Which) -> Found {
+        let classes = match self.content(which) {
+            Some(Content::Rows(classes)) => classes.clone(),
+            Some(Content::Folder(_)) | None => Classes::new(),
+        };
+        self.found(which, classes)
     }
 
     fn content(&self, which: Which) -> Option<&Content> {

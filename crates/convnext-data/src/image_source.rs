@@ -3,8 +3,9 @@
 use convnext_core::{Preprocessing, Purpose};
 
 use crate::{
-    Batch, BatchPlace, DataError, Dataset, Decoding, LabelMix, Mixing, Orientation, Pictures, Source,
-    TrainTransform, Visit, prepare_for_evaluation, transform::validate_preprocessing,
+    Batch, BatchPlace, DataError, Dataset, Decoding, LabelMix, Mixing, Orientation, Picture, Pictures,
+    Source, TrainTransform, Visit, crop_for_evaluation, prepare_for_evaluation,
+    transform::validate_preprocessing,
 };
 
 /// Some images, ready for a model.
@@ -113,6 +114,23 @@ impl ImageSource {
     /// does a loader that keeps pictures: what is kept is whole.
     pub fn with_fast_decode(self, fast_decode: bool) -> Self {
         Self { fast_decode, ..self }
+    }
+}
+
+impl ImageSource {
+    /// The picture of a sample as evaluation sees it; in training, before anything random happens to it.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::picture`].
+    ///
+    /// # Panics
+    /// When there is no such sample.
+    pub fn seen(&self, sample: usize) -> Result<Picture, DataError> {
+        let picture = self.dataset.picture(sample, &self.decoding)?;
+        Ok(match &self.transform {
+            Transform::Train(_) => picture,
+            Transform::Evaluation(preprocessing) => crop_for_evaluation(&picture, preprocessing),
+        })
     }
 }
 

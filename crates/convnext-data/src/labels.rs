@@ -20,6 +20,7 @@ use self::{
 use crate::{
     DataError, canonical_name,
     class_folders::Classes,
+    label_sets::set_of_label,
     listing::Listing,
     parts::{Named, Split},
 };
@@ -51,7 +52,16 @@ impl Row {
 /// Reads a file of labels: a header with columns for paths, labels and perhaps parts, in any order and among others
 /// ([`Columns`]). Paths are found as [`Lookup`] says. Empty rows and rows that repeat another one do not count.
 pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
-    let source = Source { name: file.display().to_string() };
+    read_as(Meaning::Class, file, listing)
+}
+
+/// [`read`] of labels that are sets of classes, under the names of the sets; an empty label is the empty set.
+pub(crate) fn read_sets(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
+    read_as(Meaning::Set, file, listing)
+}
+
+fn read_as(meaning: Meaning, file: &Path, listing: &Listing) -> Result<Labels, DataError> {
+    let source = Source { name: file.display().to_string(), meaning };
     let bytes = fs::read(file).map_err(|error| DataError::io("read", &source.name, error))?;
     let text = source.without_mark(&bytes)?;
     let columns = Columns::of(text).map_err(|why| source.wrong(1, why))?;
@@ -59,7 +69,9 @@ pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> 
     if rows.is_empty() {
         return Err(source.wrong(1, "it labels no image".into()));
     }
-    if let Some((line, why)) = kinds::no_classes(rows.iter().map(|row| (row.label.as_str(), row.line))) {
+    if meaning == Meaning::Class
+        && let Some((line, why)) = kinds::no_classes(rows.iter().map(|row| (row.label.as_str(), row.line)))
+    {
         return Err(source.wrong(line, why));
     }
     let left_out = listing.images.len() - rows.len();
@@ -73,9 +85,28 @@ pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> 
     Ok(divide(rows, &splits))
 }
 
+/// What a label is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The class of an image.
+    Class,
+    /// Any number of classes of an image.
+    Set,
+}
+
+impl Meaning {
+    fn of(self, label: &str) -> String {
+        match self {
+            Self::Class => canonical_name(label),
+            Self::Set => set_of_label(label),
+        }
+    }
+}
+
 /// The file, for its messages.
 struct Source {
     name: String,
+    meaning: Meaning,
 }
 
 impl Source {
@@ -157,12 +188,12 @@ impl Source {
         }
         let field = |column: usize| record.get(column).unwrap_or_default();
         let (path, label) = (field(columns.path), field(columns.label));
-        if path.is_empty() || label.is_empty() {
+        if path.is_empty() || (label.is_empty() && self.meaning == Meaning::Class) {
             return Err(self.wrong(line, "path or label is empty".into()));
         }
         let image = files.find(path).map_err(|error| self.wrong(line, not_found(path, &error, files)))?;
         let split = columns.split.map_or("", |column| field(column.position())).to_owned();
-        Ok(Some((path.to_owned(), Row { line, image, label: canonical_name(label), split })))
+        Ok(Some((path.to_owned(), Row { line, image, label: self.meaning.of(label), split })))
     }
 
     /// Refuses two rows that say different things about one image.

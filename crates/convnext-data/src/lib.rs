@@ -43,6 +43,7 @@ mod header_check;
 mod headers;
 mod image_source;
 mod jpeg;
+mod label_sets;
 mod labels;
 mod layout;
 mod levels_seen;
@@ -86,6 +87,7 @@ pub use error::DataError;
 pub use facts::Channels;
 pub use header_check::{BackgroundCheck, HeaderCheck, check_headers};
 pub use image_source::{ImageBatch, ImageSource, Transform};
+pub use label_sets::{classes_of_sets, indices_of_sets, open_label_sets, open_label_sets_part};
 pub use loader::{Loader, LoaderConfig};
 pub use mixing::{LabelMix, Mixing};
 pub use open::{

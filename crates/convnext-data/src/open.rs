@@ -271,7 +271,7 @@ fn hold_out(classes: &Classes, fraction: f64, seed: Seed) -> [Classes; 2] {
     parts
 }
 
-fn part(listing: &Arc<Listing>, (which, found): (Which, Found)) -> Part {
+pub(crate) fn part(listing: &Arc<Listing>, (which, found): (Which, Found)) -> Part {
     let Found { classes, source } = found;
     let class_names = Arc::new(names(&classes));
     let samples = samples(&classes, &class_names);
@@ -279,12 +279,12 @@ fn part(listing: &Arc<Listing>, (which, found): (Which, Found)) -> Part {
     Part { split: which.split(), source, images }
 }
 
-fn names(classes: &Classes) -> ClassNames {
+pub(crate) fn names(classes: &Classes) -> ClassNames {
     ClassNames(classes.keys().cloned().collect())
 }
 
 /// Pairs of position in the listing and label, sorted by class.
-fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
+pub(crate) fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
     names
         .0
         .iter()

@@ -5,3 +5,4 @@ pub(crate) mod finetuning;
 pub(crate) mod loss;
 pub(crate) mod pretraining;
 pub(crate) mod reconstruction;
+pub(crate) mod supervision;

@@ -10,8 +10,8 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelChoice, Length, Observer, Origin,
-    RunSettings, Setting, Situation, StepReport, finetune, read_metadata,
+    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelChoice, Length, Observer,
+    Origin, RunSettings, Setting, Situation, StepReport, finetune, read_metadata,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         ..RunSettings::new(&folder, &out)
     };
     let job = FinetuneJob { run, labels, freeze: Freeze::Nothing, model, recipe };
-    let done = finetune(&job, data, &Device::flex(), &mut Epochs)?;
+    let done = finetune::<Classification>(&job, data, &Device::flex(), &mut Epochs)?;
     println!("weights: {}", done.weights.display());
     Ok(())
 }

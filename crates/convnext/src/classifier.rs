@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ClassNames, ConfigError, Preprocessing};
+use convnext_core::{ClassNames, ConfigError, Preprocessing, TaskMetadata};
 use convnext_data::{Dataset, Decoding, Orientation, Picture, open_pictures, prepare_for_evaluation};
+use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
-use convnext_train::{Reading, TrainError, for_each_batch, load_classifier, log_probabilities};
+use convnext_train::{
+    Reading, TrainError, for_each_batch, load_classifier, load_network, log_probabilities, read_metadata,
+};
 use serde::Serialize;
 
 /// A classifier with its preprocessing and class names, ready for pictures.
@@ -24,6 +27,8 @@ pub struct Classifier {
     model: ConvNext,
     preprocessing: Preprocessing,
     classes: ClassNames,
+    /// Whether each class has a probability of its own: of a multi-label classifier.
+    multi_label: bool,
     device: Device,
 }
 
@@ -34,14 +39,15 @@ pub struct Prediction {
     pub label: String,
     /// Index of the class among the logits.
     pub index: usize,
-    /// Softmax over all classes, in [0, 1].
+    /// In [0, 1]: softmax over all classes; of a multi-label classifier the sigmoid of this one.
     pub probability: f64,
-    /// The number before the softmax.
+    /// The number before softmax or sigmoid.
     pub logit: f32,
 }
 
 impl Classifier {
-    /// Reads a classifier of any origin that [`convnext_io::read_weights`] knows, to compute on the CPU.
+    /// Reads a classifier, perhaps a multi-label one, of any origin that [`convnext_io::read_weights`] knows, to compute on
+    /// the CPU.
     ///
     /// # Errors
     /// [`TrainError`] when the file cannot be read, holds no classifier, or does not fit itself.
@@ -54,9 +60,17 @@ impl Classifier {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let (model, metadata) = load_classifier(path, device)?;
-        let (classes, preprocessing) = (metadata.class_names(), metadata.preprocessing);
-        Ok(Self { model, preprocessing, classes, device: device.clone() })
+        let multi_label = read_metadata(path)?.task_as::<MultiLabelTask>().ok();
+        let (model, metadata) = match multi_label {
+            Some(_) => load_network(path, device)?,
+            None => load_classifier(path, device)?,
+        };
+        let (multi_label, classes) = match multi_label {
+            Some(task) => (true, task.class_names()),
+            None => (false, metadata.class_names()),
+        };
+        let (preprocessing, device) = (metadata.preprocessing, device.clone());
+        Ok(Self { model, preprocessing, classes, multi_label, device })
     }
 
     /// The same, whose linear layers multiply in this precision on the CPU.
@@ -150,6 +164,10 @@ impl Classifier {
     /// All classes, the likeliest first; `None` when a logit is not finite.
     fn rank(&self, logits: &[f32]) -> Option<Vec<Prediction>> {
         let logs = log_probabilities(logits)?;
+        let probability = |logit: f32, log: f64| match self.multi_label {
+            true => 1.0 / (1.0 + (-f64::from(logit)).exp()),
+            false => log.exp(),
+        };
         let mut predictions: Vec<Prediction> = logits
             .iter()
             .zip(logs)
@@ -157,7 +175,7 @@ impl Classifier {
             .map(|(index, (&logit, log))| Prediction {
                 label: self.classes.name(index),
                 index,
-                probability: log.exp(),
+                probability: probability(logit, log),
                 logit,
             })
             .collect();

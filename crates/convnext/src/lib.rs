@@ -48,6 +48,7 @@ pub use convnext_core as core;
 pub use convnext_data as data;
 pub use convnext_hub as hub;
 pub use convnext_io as io;
+pub use convnext_multilabel as multilabel;
 pub use convnext_nn as nn;
 pub use convnext_onnx as onnx;
 pub use convnext_train as train;

@@ -15,8 +15,9 @@ use convnext_data::open_unlabelled;
 use convnext_io::replace_file;
 use convnext_nn::Precision;
 use convnext_train::{
-    Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer, PretrainJob,
-    PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe, finetune, pretrain,
+    Classification, Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer,
+    PretrainJob, PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe,
+    finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -268,7 +269,7 @@ impl Quickstart {
             recipe,
         };
         let data = job.labels.open(&job.run.data, job.run.seed)?;
-        let summary = finetune(&job, data, &self.device, observer)?.summary;
+        let summary = finetune::<Classification>(&job, data, &self.device, observer)?.summary;
         write_report(&out)?;
         Ok(summary)
     }

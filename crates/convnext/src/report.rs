@@ -6,6 +6,7 @@ mod contact_sheet;
 mod curves;
 mod kinds;
 mod metrics;
+mod multi_label;
 mod neighbours;
 mod page;
 mod reconstructions;

@@ -32,6 +32,7 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod multi_label;
     mod origins;
     mod precedence;
     mod precision;

@@ -17,8 +17,8 @@ pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Op
     }
     let (label, line) = list(&lines)?;
     let why = format!(
-        "the label '{label}' is a list: this is multi-label classification, and only one class of each image is learned \
-         here; if this is the name of one class, write it without what separates the words"
+        "the label '{label}' is a list: this is multi-label classification, which `finetune --task multi-label` learns from \
+         lists with ';'; if this is the name of one class, write it without what separates the words"
     );
     Some((line, why))
 }

@@ -41,7 +41,10 @@ pub fn for_each_batch<E: From<TrainError>>(
 }
 
 /// [`for_each_batch`] with a loader that [`Reading::loader`] made, which may be used again.
-pub(crate) fn for_each_batch_of<E: From<TrainError>>(
+///
+/// # Errors
+/// Those of [`for_each_batch`].
+pub fn for_each_batch_of<E: From<TrainError>>(
     loader: &Loader,
     device: &Device,
     mut each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
@@ -62,11 +65,7 @@ impl Reading {
     ///
     /// # Errors
     /// [`TrainError::Data`] when there are no images.
-    pub(crate) fn loader(
-        &self,
-        dataset: &Dataset,
-        preprocessing: &Preprocessing,
-    ) -> Result<Loader, TrainError> {
+    pub fn loader(&self, dataset: &Dataset, preprocessing: &Preprocessing) -> Result<Loader, TrainError> {
         let transform = Transform::Evaluation(preprocessing.clone());
         let images = ImageSource::new(dataset.clone(), transform, self.orientation)?;
         Ok(Loader::new(images, self.config())?)

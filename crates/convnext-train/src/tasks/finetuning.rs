@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use convnext_core::{ClassificationTask, ConfigError, ModelConfig, Preprocessing, Seed, WeightMetadata};
+use convnext_core::{
+    ClassificationTask, ConfigError, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata, WeightMetadata,
+};
 use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
 use convnext_nn::ConvNext;
 use serde::Serialize;
@@ -16,7 +18,7 @@ use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{FinetuneRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
-use crate::tasks::classification::{Classification, Freeze};
+use crate::tasks::supervision::{Freeze, Supervised, Supervision};
 use crate::training::job::{Job, Trained, run_training};
 use crate::training::observer::Observer;
 use crate::weights::are_same_classes;
@@ -91,35 +93,43 @@ pub struct Finetuned {
     pub held_out: bool,
 }
 
-/// Trains a classifier on what [`LabelChoice::open`] opened and writes it to `weights.safetensors` in the run folder.
+/// Trains a network on what [`LabelChoice::open`] opened, or another data set that the supervision understands, and writes
+/// it to `weights.safetensors` in the run folder.
 ///
 /// # Errors
 /// Any [`TrainError`]; settings, folders and weights are checked before the first step.
-pub fn finetune(
+pub fn finetune<S: Supervision>(
     job: &FinetuneJob,
     data: LabelledData,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Finetuned, TrainError> {
     let held_out = data.held_out;
-    let config = ModelConfig { classes: data.train.classes().len(), ..job.model.clone() };
-    let job = OnImages { job: FinetuneJob { model: config, ..job.clone() }, data };
+    let supervision = S::new(&data, &job.recipe)?;
+    let config = ModelConfig { classes: supervision.metadata().class_names().len(), ..job.model.clone() };
+    let task = Some(S::Metadata::KIND).filter(|&kind| kind != ClassificationTask::KIND);
+    let job = OnImages { task, job: FinetuneJob { model: config, ..job.clone() }, data, supervision };
     let Trained { weights, summary } = run_training(job, device, observer)?;
     Ok(Finetuned { weights, summary, held_out })
 }
 
 /// A supervised training and its images.
 #[derive(Debug, Clone, Serialize)]
-struct OnImages {
-    /// With as many classes as the images have.
+struct OnImages<S> {
+    /// The kind of task; `None` for classification, of which runs never said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'static str>,
+    /// With as many classes as the labels have.
     #[serde(flatten)]
     job: FinetuneJob,
     #[serde(skip)]
     data: LabelledData,
+    #[serde(skip)]
+    supervision: S,
 }
 
-impl Job for OnImages {
-    type Task = Classification;
+impl<S: Supervision> Job for OnImages<S> {
+    type Task = Supervised<S>;
 
     fn settings(&self) -> &RunSettings {
         &self.job.run
@@ -150,8 +160,9 @@ impl Job for OnImages {
     }
 
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
-        let task = of_weights.task_as::<ClassificationTask>();
-        task.is_ok_and(|task| are_same_classes(&task.classes, self.data.train.classes()))
+        let classes = self.supervision.metadata().class_names();
+        let task = of_weights.task_as::<S::Metadata>();
+        task.is_ok_and(|task| are_same_classes(&task.class_names(), &classes))
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -184,27 +195,26 @@ impl Job for OnImages {
         ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers)
     }
 
-    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Classification, TrainError> {
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Supervised<S>, TrainError> {
         let FinetuneJob { run, model, recipe, freeze, .. } = &self.job;
-        let LabelledData { train, validation, .. } = &self.data;
+        let validation = &self.data.validation;
         let reading = Reading {
             batch_size: recipe.training.batch_size,
             threads: run.threads,
             orientation: run.orientation,
             on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
         };
-        Ok(Classification {
-            class_weights: recipe.regularization.class_weights.of(&train.labels_per_class()),
+        Ok(Supervised {
+            supervision: self.supervision.clone(),
             freeze: *freeze,
             rates: model.drop_path_rates(recipe.regularization.drop_path),
-            smoothing: recipe.regularization.label_smoothing,
             seed: run.seed,
             device: device.clone(),
             validation: match validation.is_empty() {
                 true => None,
                 false => Some(reading.loader(validation, &preprocessing)?),
             },
-            metadata: WeightMetadata::of_classifier(model, train.classes().clone(), preprocessing)
+            metadata: WeightMetadata::new(model, &self.supervision.metadata(), preprocessing)
                 .with_recipe(in_toml(recipe)?),
         })
     }
@@ -216,7 +226,7 @@ impl Job for OnImages {
             self.job.model.name,
             if self.job.run.init.is_some() { "from weights" } else { "from scratch" },
             self.data.train.len(),
-            self.data.train.classes().len(),
+            self.job.model.classes,
             self.data.validation.len(),
         )
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use convnext::core::WeightMetadata;
 use convnext::io::{Naming, files_of, read_weights, write_converted};
+use convnext::multilabel::MultiLabelTask;
 
 use super::class_names::ClassNameArguments;
 use super::output::print_text;
@@ -56,7 +58,18 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let file = arguments.weights.file()?;
     let mut weights = read_weights(&file)?;
     check_place(&file, &arguments.out)?;
-    if let Some(names) = arguments.class_names.read(weights.metadata.class_count())? {
+    let given = arguments.class_names.read(weights.metadata.class_count())?;
+    if let Ok(task) = weights.metadata.task_as::<MultiLabelTask>() {
+        log::warn!(
+            "no file of other programs says that an image may have several classes: take the sigmoid of each output, not \
+             the softmax of all"
+        );
+        let (model, preprocessing) = (weights.metadata.convnext()?, weights.metadata.preprocessing);
+        let recipe = weights.metadata.recipe;
+        weights.metadata =
+            WeightMetadata::of_classifier(&model, task.classes, preprocessing).with_recipe(recipe);
+    }
+    if let Some(names) = given {
         weights.metadata = weights.metadata.with_class_names(names);
     }
     let range = &weights.metadata.preprocessing.range;

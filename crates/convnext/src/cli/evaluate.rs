@@ -1,5 +1,7 @@
 //! `convnext evaluate`
 
+mod multi_label;
+
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -7,9 +9,10 @@ use clap::Args;
 use convnext::Classifier;
 use convnext::core::{Preprocessing, Seed};
 use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
+use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
-    ClassResult, Evaluation, Features, LabelChoice, Metric, Reading, classify_by_neighbours, evaluate,
-    load_backbone,
+    ClassResult, Evaluation, Features, LabelChoice, Measured, Metric, Reading, classify_by_neighbours,
+    evaluate, load_backbone, read_metadata,
 };
 use serde::Serialize;
 
@@ -25,7 +28,7 @@ use super::{Machine, set_up};
 /// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
 const HELD_OUT: f64 = 0.2;
 
-/// Measure a classifier on labelled images: top-1, top-5, loss, each class
+/// Measure a classifier on labelled images: top-1, top-5, loss, each class; of several labels mean average precision
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -45,7 +48,8 @@ pub(crate) struct EvaluateArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes; of a multi-label classifier
+    /// labels are lists such as boat;sea
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Weights of a classifier, with --knn of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
@@ -84,11 +88,17 @@ pub(crate) struct EvaluateArguments {
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let (part, result) =
-        if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
+    let (part, text, measured) = if !arguments.knn && arguments.is_multi_label()? {
+        let (part, result) = multi_label::evaluate(arguments, quiet)?;
+        (part, multi_label::describe(&result), Measured::from(result))
+    } else {
+        let (part, result) =
+            if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
+        (part, describe(&result), Measured::from(result))
+    };
     match arguments.json {
-        true => print_json(&Answer { part, kind: Evaluation::KIND, metrics: result.metrics(), result }),
-        false => print_text(&format!("{}\nmeasured on {}", describe(&result), part.in_words())),
+        true => print_json(&Answer { part, measured }),
+        false => print_text(&format!("{text}\nmeasured on {}", part.in_words())),
     }
 }
 
@@ -96,10 +106,8 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
 #[derive(Serialize)]
 struct Answer {
     part: MeasuredPart,
-    kind: &'static str,
-    metrics: Vec<Metric>,
     #[serde(flatten)]
-    result: Evaluation,
+    measured: Measured,
 }
 
 /// What the classifier's own head answers.
@@ -160,6 +168,10 @@ fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(
 }
 
 impl EvaluateArguments {
+    fn is_multi_label(&self) -> anyhow::Result<bool> {
+        Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
+    }
+
     fn choice(&self, validation_fraction: f64) -> LabelChoice {
         LabelChoice { file: self.labels.clone(), validation_fraction, ..LabelChoice::default() }
     }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use convnext::TASKS;
 use convnext::io::read_weights;
-use convnext::onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
+use convnext::onnx::{Logits, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
 
 use super::output::print_text;
 use super::values;
@@ -56,7 +57,14 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
         batch: arguments.batch,
         output: if arguments.features { OnnxOutput::Features } else { OnnxOutput::Logits },
     };
-    let written = write_onnx(&arguments.out, &weights, &options)?;
+    let classes = weights.metadata.task_of(TASKS).map(|task| task.class_names());
+    let written = match (options.output, weights.metadata.class_count(), classes) {
+        // Of any task that tells classes apart, under their names.
+        (OnnxOutput::Logits, 1.., Ok(classes)) => {
+            write_part(&arguments.out, &weights, &Logits { classes }, &options)?
+        }
+        _ => write_onnx(&arguments.out, &weights, &options)?,
+    };
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{Seed, WeightMetadata};
-use convnext::data::LabelledData;
+use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
+use convnext::multilabel::MultiLabel;
 use convnext::train::{
-    FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Setting, Situation, finetune,
-    read_metadata,
+    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Setting, Situation,
+    finetune, read_metadata,
 };
 use convnext::write_report;
 
@@ -33,6 +34,7 @@ Examples:
   convnext finetune --data labelled --model atto --epochs 100 --out runs/scratch
   convnext finetune --data labelled --init pretrained.safetensors --labels-per-class 10 --out runs/few
   convnext finetune --data labelled --init pretrained.safetensors --freeze encoder --out runs/probe
+  convnext finetune --task multi-label --data photos --labels tags.csv --init pretrained.safetensors --out runs/tags
   convnext finetune --data imagenet --init base.safetensors --recipe paper --batch-size 16 --accumulate 64 \\
       --out runs/base
   convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
@@ -42,10 +44,14 @@ pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    /// What labels are
+    #[arg(long, value_name = "TASK", default_value = "classification")]
+    task: TaskName,
     /// Weights to start from: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint; `none` trains from scratch
     #[arg(long, value_name = "WEIGHTS|none", default_value = "none")]
     init: Weights,
-    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes; for multi-label, labels are
+    /// lists such as boat;sea
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Use only so many labelled images of each class, chosen by the seed
@@ -65,6 +71,14 @@ pub(crate) struct FinetuneArguments {
     class_weights: Option<ClassWeightsName>,
     #[command(flatten)]
     training: TrainingArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TaskName {
+    /// One class for each image
+    Classification,
+    /// Any number of classes for each image, in lists that --labels names
+    MultiLabel,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -94,10 +108,14 @@ impl ClassWeightsName {
 
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
+    let task = arguments.task;
     let (job, data) = plan(arguments, threads)?;
     let measured_on = MeasuredPart::of_validation(&data);
-    let Finetuned { weights, summary, held_out } =
-        finetune(&job, data, &device, &mut TrainingProgress::new(quiet)?)?;
+    let progress = &mut TrainingProgress::new(quiet)?;
+    let Finetuned { weights, summary, held_out } = match task {
+        TaskName::Classification => finetune::<Classification>(&job, data, &device, progress)?,
+        TaskName::MultiLabel => finetune::<MultiLabel>(&job, data, &device, progress)?,
+    };
     let report = write_report(&job.run.out)?;
     if let Some(metric) = summary.monitored() {
         let unread = match summary.last.left_out() {
@@ -142,6 +160,36 @@ pub(super) fn check_share_is_used(
     }
 }
 
+fn open(task: TaskName, labels: &LabelChoice, data: &Path, seed: Seed) -> anyhow::Result<LabelledData> {
+    let LabelChoice { file, validation_fraction, per_class, fraction } = labels;
+    if task == TaskName::Classification {
+        return Ok(labels.open(data, seed)?);
+    }
+    if per_class.is_some() || fraction.is_some() {
+        bail!(
+            "--labels-per-class and --label-fraction choose images by their one class, and here each has any number"
+        );
+    }
+    match file {
+        Some(file) => Ok(open_label_sets(data, file, *validation_fraction, seed)?),
+        None => bail!(
+            "--task multi-label needs --labels FILE: a CSV file with the columns path and label, whose labels are lists \
+             such as boat;sea"
+        ),
+    }
+}
+
+/// Images of each class, by which `auto` chooses. With several labels each class counts alike.
+fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
+    match task {
+        TaskName::Classification => images.train.labels_per_class(),
+        TaskName::MultiLabel => {
+            let classes = classes_of_sets(images.train.classes()).len();
+            vec![images.train.len().div_ceil(classes.max(1)); classes]
+        }
+    }
+}
+
 /// From what was typed to what will be run, and on what.
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
     let FinetuneArguments { data, init, labels, training, .. } = arguments;
@@ -157,14 +205,15 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
-    let images = labels.open(&data, Seed(training.seed))?;
+    let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
+    let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;
     let situation = Situation {
         model: &model,
         origin: Origin::of(metadata.as_ref()),
         head_only: matches!(arguments.freeze, FreezeName::Encoder),
         images: images.train.len(),
-        class_sizes: &images.train.labels_per_class(),
+        class_sizes: &class_sizes,
     };
     let mut given = training.given(FinetuneRecipe::IMAGE_SIZE, metadata.as_ref());
     given.flags.extend(

@@ -19,7 +19,26 @@ fn photos() -> Bench {
     let bench = Bench::new();
     bench.draw_classes("photos/train", 6);
     bench.draw_classes("photos/val", 1);
+    bench.write("labels.csv", label_lists());
     bench
+}
+
+/// Each picture's class, and a second one of every other picture; one picture has none.
+fn label_lists() -> String {
+    let mut rows = String::from("path,label,split\n");
+    for (split, count) in [("train", 6), ("val", 1)] {
+        for class in CLASSES {
+            for number in 0..count {
+                let (ending, list) = match number {
+                    5 => ("jpg", String::new()),
+                    _ if number % 2 == 0 => ("png", format!("{class};even")),
+                    _ => ("jpg", class.to_owned()),
+                };
+                rows += &format!("{split}/{class}/{number:02}.{ending},{list},{split}\n");
+            }
+        }
+    }
+    rows
 }
 
 fn start(bench: &Bench, line: &str) -> Child {
@@ -92,6 +111,11 @@ fn a_pretraining_killed_at_random_moments_ends_with_the_same_bits() {
 #[test]
 fn a_finetuning_killed_at_random_moments_ends_with_the_same_bits() {
     check_killed(FINETUNE);
+}
+
+#[test]
+fn a_training_with_several_labels_killed_at_random_moments_ends_with_the_same_bits() {
+    check_killed(&format!("{FINETUNE} --task multi-label --labels labels.csv"));
 }
 
 #[test]

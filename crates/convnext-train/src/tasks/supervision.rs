@@ -1,0 +1,117 @@
+//! What is learned from images with labels, and the task that learns it.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use convnext_core::{Kind, Seed, TaskMetadata, WeightMetadata};
+use convnext_data::{ImageBatch, ImageSource, LabelledData, Loader};
+use convnext_nn::{ConvNext, DropPath};
+use serde::Serialize;
+
+use crate::error::TrainError;
+use crate::recipe::FinetuneRecipe;
+use crate::training::goal::Goal;
+use crate::training::losses::Loss;
+use crate::training::measured::Measured;
+use crate::training::task::{Task, batch_images};
+
+/// What labels mean: which outputs a network has for them, and how its answers are judged. Everything else of a supervised
+/// training is the same for all.
+pub trait Supervision: Clone {
+    /// What weights say about it.
+    type Metadata: Kind + TaskMetadata;
+
+    /// The metric that tells the best epoch, one of those of [`Supervision::evaluate`].
+    const GOAL: &'static str;
+
+    /// What the labels of these images mean.
+    ///
+    /// # Errors
+    /// [`TrainError`] when they mean nothing, or the recipe has a setting that makes no sense for them.
+    fn new(data: &LabelledData, recipe: &FinetuneRecipe) -> Result<Self, TrainError>;
+
+    /// What weights say about it; the names of its classes are those of the outputs.
+    fn metadata(&self) -> Self::Metadata;
+
+    /// The loss of a batch by its outputs `[N, classes]`, as one value `[1]`. Sums must not depend on threads: summed
+    /// dimension by dimension they do not.
+    fn loss(&self, logits: Tensor<2>, batch: &ImageBatch) -> Tensor<1>;
+
+    /// Measures a network that does not track gradients on all images of a loader. With `pictures`, shows in that folder
+    /// what can be shown.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the images cannot be used, or pictures cannot be written.
+    fn evaluate(
+        &self,
+        model: &ConvNext,
+        images: &Loader,
+        pictures: Option<&Path>,
+    ) -> Result<Measured, TrainError>;
+}
+
+/// Which part of a model keeps the values that it starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freeze {
+    /// None: everything learns.
+    #[default]
+    Nothing,
+    /// All but the final norm and the head learn nothing: a linear probe.
+    Encoder,
+}
+
+impl Freeze {
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+}
+
+/// The task of a supervised training.
+pub(crate) struct Supervised<S> {
+    pub(crate) supervision: S,
+    pub(crate) freeze: Freeze,
+    /// Drop path rate of each block.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) seed: Seed,
+    pub(crate) device: Device,
+    /// One loader for all epochs, so that it tells of a file once; `None` without images.
+    pub(crate) validation: Option<Loader>,
+    pub(crate) metadata: WeightMetadata,
+}
+
+impl<S: Supervision> Task for Supervised<S> {
+    type Model = ConvNext;
+    type Source = ImageSource;
+
+    fn loss(&self, model: &ConvNext, mut batch: ImageBatch) -> Result<Loss, TrainError> {
+        let drop_path = DropPath::draw(&self.rates, self.seed, batch.epoch, &batch.samples);
+        let images = batch_images(&mut batch, &self.device);
+        let logits = match self.freeze {
+            Freeze::Nothing => model.forward(images, &drop_path)?,
+            // Without a graph: what does not learn needs no backward, and drops nothing.
+            Freeze::Encoder => {
+                model.classify(Tensor::from_inner(model.valid().pooled(images, &DropPath::none())?))
+            }
+        };
+        Ok(self.supervision.loss(logits, &batch).into())
+    }
+
+    fn metadata(&self) -> &WeightMetadata {
+        &self.metadata
+    }
+
+    fn validation_images(&self) -> usize {
+        self.validation.as_ref().map_or(0, Loader::samples)
+    }
+
+    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
+        let measure = |images| self.supervision.evaluate(model, images, pictures);
+        self.validation.as_ref().map_or_else(|| Ok(Measured::default()), measure)
+    }
+
+    fn goal(&self) -> Goal {
+        Goal::Metric(S::GOAL)
+    }
+}

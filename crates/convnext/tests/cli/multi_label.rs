@@ -1,0 +1,136 @@
+//! `--task multi-label`: several classes of an image, from training to answers.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+
+use super::bench::Bench;
+use super::pictures::CLASSES;
+
+/// Pictures whose red, green and blue are bright or dark; those that are bright are their classes.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.make_folder("photos");
+    let mut rows = String::from("path,label,split\n");
+    for number in 0..64_u32 {
+        let bright: Vec<usize> = (0..3).filter(|colour| number >> colour & 1 == 1).collect();
+        let pixel = |x: u32, y: u32| {
+            let shade = (7 * x + 11 * y + 13 * number) % 60;
+            let level = |colour| (shade + if bright.contains(&colour) { 170 } else { 20 }) as u8;
+            image::Rgb([0, 1, 2].map(level))
+        };
+        image::RgbImage::from_fn(32, 32, pixel).save(bench.path(&format!("photos/{number:02}.png"))).unwrap();
+        let names: Vec<&str> = bright.iter().rev().map(|&colour| ["red", "green", "blue"][colour]).collect();
+        let split = if number < 48 { "train" } else { "val" };
+        rows += &format!("{number:02}.png,{},{split}\n", names.join(if number % 3 == 0 { "|" } else { ";" }));
+    }
+    bench.write("labels.csv", rows);
+    bench
+}
+
+const FINETUNE: &str = "finetune --task multi-label --data photos --labels labels.csv --model micro --image-size 32 \
+                        --stem-stride 1 --batch-size 8 --epochs 12 --lr 0.004";
+
+fn of_colour<'a>(list: &'a Value, colour: &str) -> &'a Value {
+    list.as_array().unwrap().iter().find(|entry| entry["label"] == colour).unwrap()
+}
+
+#[test]
+fn a_picture_has_each_of_its_classes() {
+    let bench = bench();
+    let said = bench.succeed(&format!("{FINETUNE} --out run"));
+    assert!(said.contains("mean average precision") && said.contains("--labels labels.csv"), "{said}");
+
+    let weights = "--weights run/weights.safetensors";
+    let result = bench.json(&format!("evaluate --data photos --labels labels.csv {weights} --json"));
+    assert_eq!((&result["kind"], &result["images"]), (&"multi-label".into(), &16.into()), "{result}");
+    assert!(result["metrics"][0]["value"].as_f64().unwrap() > 0.95, "{result}");
+    assert_eq!(of_colour(&result["classes"], "green")["images"], 8, "{result}");
+    let recorded: Value = serde_json::from_str(&bench.read_text("run/evaluation.json")).unwrap();
+    assert_eq!((&recorded["metrics"], &recorded["kind"]), (&result["metrics"], &result["kind"]));
+    bench
+        .run(&format!("evaluate --data photos --labels labels.csv {weights}"))
+        .success()
+        .stdout(contains("average precision").and(contains("the validation rows of labels.csv")));
+
+    // 62 is green and blue without red, 56 none of them.
+    let answers = bench.json(&format!("classify photos/62.png photos/56.png {weights} --json"));
+    let probability = |image: usize, colour| {
+        of_colour(&answers[image]["predictions"], colour)["probability"].as_f64().unwrap()
+    };
+    for (image, colour, is_in) in
+        [(0, "red", false), (0, "green", true), (0, "blue", true), (1, "green", false), (1, "blue", false)]
+    {
+        assert_eq!(probability(image, colour) >= 0.5, is_in, "{colour} of {image}: {answers}");
+    }
+    let report = bench.read_text("run/report.html");
+    for words in ["mean average precision", "<th scope=\"row\">green</th>", "recall"] {
+        assert!(report.contains(words), "the report has no {words}");
+    }
+}
+
+#[test]
+fn the_other_commands_know_what_the_weights_are() {
+    let bench = bench();
+    bench.succeed(&format!("{FINETUNE} --steps 2 --out run"));
+    let weights = "run/weights.safetensors";
+    let contents = bench.json(&format!("inspect {weights} --json"));
+    assert_eq!(contents["metadata"]["task"]["kind"], "multi-label");
+    assert_eq!(contents["metadata"]["task"]["classes"], serde_json::json!(["blue", "green", "red"]));
+    assert!(
+        bench.succeed(&format!("inspect {weights}")).contains("multi-label classifier micro of 3 classes")
+    );
+    bench.succeed(&format!("export --weights {weights} --out model.onnx"));
+    let file = bench.read("model.onnx");
+    assert!(file.windows(21).any(|part| part == b"[\"blue\",\"green\",\"red"), "no class names");
+    bench.run(&format!("convert {weights} timm --to timm")).success().stderr(contains("sigmoid"));
+    bench.succeed(&format!("embed photos --weights {weights} --out vectors.npy"));
+    // The head goes on with the same classes and the same meaning, and with no other.
+    let head = |line: &str, out: &str| {
+        bench.succeed(&format!("{line} --steps 1 --lr 0 --init {weights} --out {out}"));
+        bench.json(&format!("classify photos/62.png --weights {out}/weights.safetensors --json"))
+    };
+    let own = bench.json(&format!("classify photos/62.png --weights {weights} --json"));
+    assert_eq!(
+        head(
+            &FINETUNE
+                .replace(" --lr 0.004", "")
+                .replace(" --model micro", "")
+                .replace(" --stem-stride 1", ""),
+            "again"
+        ),
+        own
+    );
+    bench.draw_classes("labelled", 3);
+    assert_ne!(head("finetune --data labelled --image-size 32 --batch-size 3", "one"), own);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let bench = bench();
+    bench.draw_classes("labelled", 3);
+    let rest = "--model micro --image-size 32 --stem-stride 1 --out x";
+    let multi = format!("finetune --task multi-label --data photos {rest}");
+    bench.write("unknown.csv", "path,label,split\n00.png,red,train\n01.png,pink,val\n");
+    bench.write("none.csv", "path,label,split\n00.png,,train\n01.png,,val\n");
+    bench.succeed(&format!("{FINETUNE} --steps 1 --out run"));
+    bench.refuse(
+        1,
+        &[
+            (&multi, &["--labels FILE", "boat;sea"]),
+            (&format!("{multi} --labels labels.csv --labels-per-class 2"), &["--labels-per-class"]),
+            (&format!("{multi} --labels labels.csv --class-weights balanced"), &["class_weights", "equal"]),
+            (&format!("{multi} --labels unknown.csv"), &["'pink'", "unknown.csv"]),
+            (&format!("{multi} --labels none.csv"), &["none.csv", "no image for training has a class"]),
+            (&format!("finetune --data photos --labels labels.csv {rest}"), &["--task multi-label"]),
+            ("evaluate --data photos --weights run/weights.safetensors", &["--labels FILE"]),
+            ("evaluate --data photos --labels unknown.csv --weights run/weights.safetensors", &["'pink'"]),
+            (
+                "reconstruct photos --weights run/weights.safetensors --out y",
+                &["'multi-label'", "autoencoder"],
+            ),
+            (&format!("{} --resume --out run", FINETUNE.replace(" --task multi-label", "")), &["labels.csv"]),
+        ],
+    );
+    assert_eq!(CLASSES.len(), 3);
+}
