@@ -97,7 +97,7 @@ pub enum OnnxOutput {
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
 /// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
-/// itself. Then [`IoError::Write`].
+/// itself or holds integers. Then [`IoError::Write`].
 pub fn write_onnx(
     path: &Path,
     weights: &WeightFile,
@@ -225,6 +225,6 @@ fn arrays<'a>(weights: &'a WeightFile, prefix: &str, logits: bool) -> Result<Vec
     let is_needed = |name: &str| !unneeded.iter().any(|prefix| name.starts_with(prefix));
     let needed = shapes.iter().filter(|(name, _)| is_needed(name));
     let arrays: Vec<&NamedArray> = needed.filter_map(|(name, _)| weights.arrays.get(name)).collect();
-    arrays.iter().try_for_each(|array| array.check())?;
+    arrays.iter().try_for_each(|array| array.check().and_then(|()| array.check_float()))?;
     Ok(arrays)
 }
