@@ -15,7 +15,7 @@ use convnext_train::{load_classifier, read_metadata, save_weights, start_from};
 fn values<M: Module>(model: &M) -> BTreeMap<String, Vec<f32>> {
     let mut found = BTreeMap::new();
     for_each_parameter(model, |parameter| {
-        found.insert(parameter.name.clone(), tensor_values(parameter.values()));
+        found.insert(parameter.name(), tensor_values(parameter.values()));
     });
     found
 }
@@ -155,7 +155,7 @@ fn weights_that_are_not_finite_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let model = convnext_nn::replace_parameters(classifier(3, 1), |parameter| {
-        (parameter.name == "stages.1.0.norm.bias")
+        (parameter.name() == "stages.1.0.norm.bias")
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
     let kind = WeightKind::Classifier { model: micro(3) };
