@@ -10,6 +10,7 @@ use convnext_nn::{counters, for_each_parameter, replace_parameters, tensor_value
 use crate::error::TrainError;
 
 /// A tensor on its way to a file: floating-point values are copied when they are written.
+#[expect(clippy::large_enum_variant, reason = "of hundreds of arrays the counters are few")]
 pub(crate) enum ModelArray {
     /// Flat values of this shape.
     Floats { name: String, shape: Vec<usize>, values: Tensor<1> },

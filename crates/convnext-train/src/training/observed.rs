@@ -11,6 +11,7 @@ use crate::error::TrainError;
 /// What one batch says of a state of the model, under the official name of that. The batches of a step are folded in in
 /// their order, after the step. PyTorch's batch norm says both of each batch: two statistics, and that it counts.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a batch has a handful of them, and most are statistics")]
 pub enum Observed {
     /// A running statistic, which is a [`convnext_nn::ModelState`]:
     /// `new = (1 - momentum) * old + momentum * values`.
