@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use convnext_core::{IMAGENET_STD, Interpolation, Purpose, Seed, ValueRange, imagenet_mean, imagenet_std};
+use convnext_core::{IMAGENET_STD, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{Decoding, Orientation, Region, TrainCrop, TrainTransform, decode, normalize, resize};
 use criterion::{Criterion, criterion_group};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
@@ -26,18 +26,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SIDE: usize = 224;
 
 fn transform() -> TrainTransform {
-    TrainTransform {
-        image_size: SIDE,
-        crop: TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: imagenet_mean(3),
-        std: imagenet_std(3),
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    }
+    TrainTransform::plain(
+        SIDE,
+        TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
+        imagenet_mean(3),
+        imagenet_std(3),
+    )
 }
 
 /// Calls the transform as the loader does.

@@ -105,6 +105,22 @@ pub struct TrainTransform {
 }
 
 impl TrainTransform {
+    /// A crop and, half of the times, a mirror image, and nothing else that is random.
+    pub fn plain(image_size: usize, crop: TrainCrop, mean: Vec<f32>, std: Vec<f32>) -> Self {
+        Self {
+            image_size,
+            crop,
+            flip_probability: 0.5,
+            color_jitter: None,
+            rand_augment: None,
+            mean,
+            std,
+            interpolation: Interpolation::Bicubic,
+            range: ValueRange::Unstated,
+            erasing: None,
+        }
+    }
+
     /// Channels of the pictures, each with its mean.
     pub fn channels(&self) -> usize {
         self.mean.len()

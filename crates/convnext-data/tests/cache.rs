@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use convnext_core::{Interpolation, Seed, ValueRange, imagenet_mean, imagenet_std};
+use convnext_core::{Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
     Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture,
     TrainCrop, TrainTransform, Transform, open_unlabelled, pack,
@@ -70,18 +70,12 @@ impl Data {
 }
 
 fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
-    let transform = Transform::Train(TrainTransform {
-        color_jitter: None,
-        rand_augment: None,
-        erasing: None,
-        image_size: 8,
-        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
-        flip_probability: 0.5,
-        mean: imagenet_mean(3),
-        std: imagenet_std(3),
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-    });
+    let transform = Transform::Train(TrainTransform::plain(
+        8,
+        TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        imagenet_mean(3),
+        imagenet_std(3),
+    ));
     let config = LoaderConfig {
         batch_size: 7,
         threads,

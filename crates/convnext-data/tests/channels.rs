@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::{fs, path::Path};
 
-use convnext_core::{Interpolation, Preprocessing, Seed, ValueRange};
+use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
     Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
     Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -42,18 +42,7 @@ fn draw() -> TempDir {
 }
 
 fn transform(channels: std::ops::Range<usize>, crop: TrainCrop) -> TrainTransform {
-    TrainTransform {
-        image_size: SIDE,
-        crop,
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: MEAN[channels.clone()].to_vec(),
-        std: STD[channels].to_vec(),
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    }
+    TrainTransform::plain(SIDE, crop, MEAN[channels.clone()].to_vec(), STD[channels].to_vec())
 }
 
 fn config(cache: Cache) -> LoaderConfig {

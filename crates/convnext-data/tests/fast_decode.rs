@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Interpolation, Purpose, Seed, ValueRange};
+use convnext_core::{Purpose, Seed};
 use convnext_data::{
     Cache, Decoding, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop,
     TrainTransform, Transform, decode, open_unlabelled,
@@ -25,18 +25,12 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 fn transform(image_size: usize) -> TrainTransform {
-    TrainTransform {
+    TrainTransform::plain(
         image_size,
-        crop: TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: vec![0.0; 3],
-        std: vec![1.0; 3],
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    }
+        TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
+        vec![0.0; 3],
+        vec![1.0; 3],
+    )
 }
 
 /// The values of one sample, full and fast, or the messages.

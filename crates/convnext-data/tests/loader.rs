@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use convnext_core::{Interpolation, Preprocessing, Purpose, Seed, ValueRange, imagenet_mean, imagenet_std};
+use convnext_core::{Preprocessing, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
     Batch, Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt,
     Orientation, Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -29,18 +29,12 @@ fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
 }
 
 fn training() -> Transform {
-    Transform::Train(TrainTransform {
-        image_size: 8,
-        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: imagenet_mean(3),
-        std: imagenet_std(3),
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    })
+    Transform::Train(TrainTransform::plain(
+        8,
+        TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        imagenet_mean(3),
+        imagenet_std(3),
+    ))
 }
 
 fn config(threads: usize) -> LoaderConfig {

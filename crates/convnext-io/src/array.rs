@@ -1,63 +1,9 @@
 //! One tensor of a file: name, element type, shape, bytes.
 
 use std::borrow::Cow;
-use std::fmt;
-
-use safetensors::Dtype;
 
 use crate::IoError;
-
-/// The number formats that this crate reads; all little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ElementType {
-    /// IEEE 754, 64 bits.
-    F64,
-    /// IEEE 754, 32 bits.
-    F32,
-    /// IEEE 754, 16 bits.
-    F16,
-    /// The upper half of an [`Self::F32`].
-    Bf16,
-}
-
-impl ElementType {
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F64 => 8,
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// The type of a safetensors tensor; `None` for those that no weights of ours use.
-    pub(crate) fn from_dtype(dtype: Dtype) -> Option<Self> {
-        match dtype {
-            Dtype::F64 => Some(Self::F64),
-            Dtype::F32 => Some(Self::F32),
-            Dtype::F16 => Some(Self::F16),
-            Dtype::BF16 => Some(Self::Bf16),
-            _ => None,
-        }
-    }
-
-    /// The name of this type in safetensors.
-    pub(crate) fn dtype(self) -> Dtype {
-        match self {
-            Self::F64 => Dtype::F64,
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::Bf16 => Dtype::BF16,
-        }
-    }
-}
-
-impl fmt::Display for ElementType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.dtype(), formatter)
-    }
-}
+use crate::element_type::ElementType;
 
 /// A tensor as it stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +68,20 @@ impl NamedArray {
         Self { name: name.into(), element_type: ElementType::F32, shape: shape.into(), bytes }
     }
 
+    /// A scalar of [`ElementType::I64`], of shape `[]`, as PyTorch's `num_batches_tracked`.
+    pub fn from_i64(name: impl Into<String>, value: i64) -> Self {
+        let bytes = value.to_le_bytes().to_vec();
+        Self { name: name.into(), element_type: ElementType::I64, shape: Vec::new(), bytes }
+    }
+
     /// The elements as `f32`: exact for the narrower types, rounded to nearest from `f64`
     /// (values beyond the range of `f32` become infinite).
     ///
     /// # Errors
-    /// [`IoError::InvalidArray`] when the bytes do not fit the shape.
+    /// [`IoError::InvalidArray`] when the bytes do not fit the shape, or are integers.
     pub fn to_f32(&self) -> Result<Vec<f32>, IoError> {
         self.check_length()?;
+        self.check_float()?;
         Ok(match self.element_type {
             ElementType::F64 => self.convert(|bytes| f64::from_le_bytes(bytes) as f32),
             ElementType::F32 => self.convert(f32::from_le_bytes),
@@ -136,7 +89,41 @@ impl NamedArray {
             ElementType::Bf16 => {
                 self.convert(|bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16))
             }
+            ElementType::I64 => unreachable!("integers were refused"),
         })
+    }
+
+    /// The one integer of a scalar, of shape `[]`, or of shape `[1]` as other programs write it.
+    ///
+    /// # Errors
+    /// [`IoError::InvalidArray`] when the bytes do not fit the shape, or are something else.
+    pub fn to_i64(&self) -> Result<i64, IoError> {
+        self.check_length()?;
+        match (self.element_type, <[u8; 8]>::try_from(self.bytes.as_slice())) {
+            (ElementType::I64, Ok(bytes)) => Ok(i64::from_le_bytes(bytes)),
+            (found, _) => {
+                let why = format!(
+                    "holds {found} of shape {:?} where one integer (I64) is needed; take the original file",
+                    self.shape
+                );
+                Err(IoError::InvalidArray { name: self.name.clone(), why })
+            }
+        }
+    }
+
+    /// Refuses integers, where only floating-point numbers make sense.
+    ///
+    /// # Errors
+    /// [`IoError::InvalidArray`] with the name.
+    pub fn check_float(&self) -> Result<(), IoError> {
+        if self.element_type.is_float() {
+            return Ok(());
+        }
+        let why = format!(
+            "holds integers ({}) where floating-point numbers are needed; convert it to F32, F64, F16 or BF16",
+            self.element_type
+        );
+        Err(IoError::InvalidArray { name: self.name.clone(), why })
     }
 
     /// Checks that the bytes are exactly those of the shape.
@@ -198,6 +185,26 @@ mod tests {
         assert_eq!(array(ElementType::F64, &f64_bytes).to_f32().unwrap(), [0.1_f32, -3.0]);
         assert_eq!(array(ElementType::Bf16, &[0x80, 0x3f, 0x49, 0xc0]).to_f32().unwrap(), [1.0, -3.140_625]);
         assert_eq!(array(ElementType::F16, &[0x00, 0x3c, 0x48, 0xc2]).to_f32().unwrap(), [1.0, -3.140_625]);
+    }
+
+    #[test]
+    fn integers_are_exact_and_no_floats() {
+        for value in [0, -1, (1 << 24) + 1, (1 << 53) + 1, i64::MIN, i64::MAX] {
+            let scalar = NamedArray::from_i64("seen", value);
+            assert_eq!((scalar.to_i64().unwrap(), scalar.shape.as_slice()), (value, &[][..]));
+            assert_eq!(NamedArray { shape: vec![1], ..scalar.clone() }.to_i64().unwrap(), value);
+            let message = scalar.to_f32().unwrap_err().to_string();
+            assert!(message.contains("tensor seen: holds integers (I64)"), "{message}");
+        }
+        for other in [
+            array(ElementType::I64, &[0; 16]),
+            array(ElementType::I64, &[]),
+            array(ElementType::F64, &[0; 8]),
+            NamedArray { shape: vec![2], ..NamedArray::from_i64("x", 7) },
+        ] {
+            let message = other.to_i64().unwrap_err().to_string();
+            assert!(message.contains("tensor x: "), "{message}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 ///
 /// # Errors
 /// [`IoError::NotConvertible`] when the other program has no such model or form, [`IoError::InvalidArray`] for arrays
-/// that contradict themselves, [`IoError::Write`] with the path.
+/// that contradict themselves or hold integers, [`IoError::Write`] with the path.
 pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
@@ -43,6 +43,7 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
     }
     check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
+    arrays.iter().try_for_each(NamedArray::check_float)?;
     let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
     let metadata = WeightMetadata::of_classifier(&model, weights.metadata.class_names(), preprocessing)
         .with_recipe(recipe);

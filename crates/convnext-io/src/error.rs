@@ -271,7 +271,7 @@ pub enum IoError {
     },
     /// A tensor has elements of a type that is not read.
     #[error(
-        "tensor {name} of {} has elements of type {found}; convert it to F32, F64, F16 or BF16",
+        "tensor {name} of {} has elements of type {found}; convert it to F32, F64, F16 or BF16, or to I64 where it only counts",
         path.display()
     )]
     UnsupportedType {

@@ -15,6 +15,7 @@
 mod array;
 mod class_names;
 mod convert;
+mod element_type;
 mod error;
 mod foreign;
 mod naming;
@@ -31,9 +32,10 @@ mod vectors;
 mod weight_file;
 mod weight_folder;
 
-pub use array::{ArraySource, ElementType, NamedArray};
+pub use array::{ArraySource, NamedArray};
 pub use class_names::read_class_names;
 pub use convert::write_converted;
+pub use element_type::ElementType;
 pub use error::{IoError, Misshapen};
 pub use foreign::Origin;
 pub use naming::Naming;
@@ -41,7 +43,7 @@ pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;
-pub use strict::{check_names, check_shapes};
+pub use strict::{check_names, check_shapes, fits};
 pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};
 pub use weight_file::{
     CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,

@@ -158,3 +158,27 @@ pub fn files_of(path: &Path) -> Result<Vec<std::path::PathBuf>, IoError> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn counters_are_read_and_other_integers_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join("weights.index.json");
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        for name in ["counters.safetensors", "integers.pt"] {
+            fs::copy(fixtures.join(name), folder.path().join(name)).unwrap();
+        }
+        let map = r#"{"weight_map": {"num_batches_tracked": "counters.safetensors", "model.steps": "integers.pt"}}"#;
+        fs::write(&index, map).unwrap();
+        let open = || Shards::open(&index, File::open(&index).unwrap()).unwrap();
+        let arrays = open().read_arrays(|name| name != "model.steps").unwrap();
+        assert_eq!(arrays["num_batches_tracked"].to_i64().unwrap(), (1 << 40) + 1);
+        let message = open().read_arrays(|_| true).unwrap_err().to_string();
+        assert!(message.contains("tensor model.steps") && message.contains("type I32"), "{message}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::{IoError, Misshapen, NamedArray};
 /// Checks, strictly both ways, that `found` holds exactly the `expected` names and shapes.
 ///
 /// Expected names that start with one of the prefixes `may_be_absent` (such as `head.`) need not be
-/// there; where they are, their shapes must fit as well.
+/// there; where they are, their shapes must fit as well, see [`fits`].
 ///
 /// # Errors
 /// [`IoError::Mismatch`] with every difference.
@@ -33,7 +33,7 @@ pub fn check_shapes(
     let mut misshapen = Vec::new();
     for (name, shape) in expected {
         match found.get(name.as_str()) {
-            Some(found) if found == shape => {}
+            Some(found) if fits(shape, found) => {}
             Some(found) => {
                 let (name, expected, found) = (name.clone(), shape.clone(), found.to_vec());
                 misshapen.push(Misshapen { name, expected, found });
@@ -52,6 +52,12 @@ pub fn check_shapes(
         return Ok(());
     }
     Err(IoError::Mismatch { missing, unexpected, misshapen })
+}
+
+/// Whether a tensor of the shape `found` can take the place of one of the shape `expected`: the same, or `[1]` for a
+/// scalar, as PyTorch's `load_state_dict` takes it.
+pub fn fits(expected: &[usize], found: &[usize]) -> bool {
+    expected == found || expected.is_empty() && found == [1]
 }
 
 #[cfg(test)]
@@ -74,6 +80,20 @@ mod tests {
     fn the_same_names_and_shapes_fit_in_any_order() {
         let expected = expected(&[("b", &[3, 1]), ("a", &[2])]);
         check_names(&expected, &found(&[("a", &[2]), ("b", &[3, 1])]), &[]).unwrap();
+    }
+
+    #[test]
+    fn a_scalar_may_have_one_axis_and_nothing_else_may() {
+        for (of_model, of_file, fit) in [
+            (&[][..], &[][..], true),
+            (&[], &[1], true),
+            (&[], &[2], false),
+            (&[], &[1, 1], false),
+            (&[1], &[], false),
+        ] {
+            let checked = check_names(&expected(&[("seen", of_model)]), &found(&[("seen", of_file)]), &[]);
+            assert_eq!(checked.is_ok(), fit, "{of_model:?} {of_file:?}");
+        }
     }
 
     #[test]

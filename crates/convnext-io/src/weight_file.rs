@@ -94,7 +94,9 @@ pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
         own => {
             let foreign = Foreign::recognise(path, &tensors, file.objects())?;
             foreign.report(path);
-            let arrays = foreign.convert(file.read_arrays(|name| foreign.wants(name))?);
+            let found = file.read_arrays(|name| foreign.wants(name))?;
+            check_floats(path, &found)?;
+            let arrays = foreign.convert(found);
             Ok(WeightFile { arrays, metadata: own.unwrap_or(foreign.metadata) })
         }
     }
@@ -163,6 +165,18 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
 fn is_as_written(metadata: &WeightMetadata, tensors: &[TensorInfo]) -> bool {
     let is_known = metadata.task.is::<ClassificationTask>() || metadata.task.is::<FcmaeTask>();
     !is_known || has_our_names(tensors)
+}
+
+/// Refuses integers: what is wanted of a foreign file is a network, and a network has none.
+fn check_floats(path: &Path, arrays: &BTreeMap<String, NamedArray>) -> Result<(), IoError> {
+    match arrays.values().find(|array| !array.element_type.is_float()) {
+        None => Ok(()),
+        Some(array) => Err(IoError::UnsupportedType {
+            path: path.to_owned(),
+            name: array.name.clone(),
+            found: array.element_type.to_string(),
+        }),
+    }
 }
 
 /// Whoever reads metadata builds a model from it: what makes no sense is refused first. Whether the

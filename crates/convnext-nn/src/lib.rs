@@ -6,7 +6,8 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`Scope`] and [`ModelState`]: how layers of other crates make their parameters, and hold what is not learned;
+//! - [`Scope`], [`ModelState`] and [`Counter`]: how layers of other crates make their parameters, and hold what is not
+//!   learned;
 //! - [`DeviceName`]: where they compute;
 //! - [`ops`]: the operations where kernels go;
 //! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
@@ -18,6 +19,7 @@ pub mod ops;
 mod backbone;
 mod block;
 mod classifier;
+mod counter;
 mod device;
 mod drop_path;
 mod error;
@@ -30,17 +32,18 @@ mod patches;
 mod site_map;
 mod state;
 mod values;
+mod visits;
 
 pub use backbone::{Backbone, Downsampling, Stem};
 pub use block::Block;
 pub use classifier::{ConvNext, EmbeddingLayer};
+pub use counter::{Counter, counters, with_counters};
 pub use device::{DeviceName, is_cpu};
 pub use drop_path::DropPath;
 pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
-pub use names::{ParameterView, for_each_parameter, parameter_shapes, replace_parameters};
 pub use ops::block::BlockMemory;
 pub use ops::held::most_held_bytes;
 pub use parameters::Scope;
@@ -48,6 +51,7 @@ pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
 pub use values::tensor_values;
+pub use visits::{ParameterView, for_each_parameter, replace_parameters, tensor_shapes};
 
 pub use convnext_kernels as kernels;
 pub use convnext_kernels::Precision;

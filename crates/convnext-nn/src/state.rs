@@ -6,7 +6,7 @@ use burn::module::Module;
 ///
 /// It travels with the parameters in checkpoints and weight files, under its official name as if nothing stood around
 /// it, and has no gradient. A task changes it before a step or by what its batches observe; the moving average of
-/// the weights does not cover it.
+/// the weights does not cover it. Integers are [`crate::Counter`]s.
 #[derive(Module, Debug)]
 pub struct ModelState<M: Module> {
     held: M,

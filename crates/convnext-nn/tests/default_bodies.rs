@@ -92,13 +92,13 @@ fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, 
         for index in [0, gradient.len() * 2 / 3] {
             let moved = |step| {
                 let plain = Device::flex();
-                let model = nudge(build(&plain), &parameter.name, index, step);
+                let model = nudge(build(&plain), &parameter.name(), index, step);
                 loss(&model, &plain).into_scalar::<f64>()
             };
             let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
             let error = (slope - gradient[index]).abs();
             let allowed = 1e-6 * gradient[index].abs().max(1e-3);
-            assert!(error <= allowed, "{name}, {} [{index}]: {slope}, {}", parameter.name, gradient[index]);
+            assert!(error <= allowed, "{name}, {} [{index}]: {slope}, {}", parameter.name(), gradient[index]);
             checked += 1;
         }
     });
@@ -108,7 +108,7 @@ fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, 
 /// The model with one value of one parameter moved.
 fn nudge<M: Module>(model: M, name: &str, index: usize, step: f64) -> M {
     replace_parameters(model, |parameter| {
-        if parameter.name != name {
+        if parameter.name() != name {
             return None;
         }
         let values = parameter.values();

@@ -18,7 +18,7 @@ use convnext_kernels::Sites;
 use convnext_nn::{BlockMemory, Precision};
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SiteMap, SitePyramid, forward_masked_dense,
-    images_to_patches, parameter_shapes, replace_parameters, tensor_values,
+    images_to_patches, replace_parameters, tensor_shapes, tensor_values,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
@@ -342,7 +342,7 @@ fn huge_has_its_exact_count_without_being_allocated() {
     for size in convnext_core::MODELS {
         let model = ConvNext::new(&size.config(), Seed(0), &test_device()).unwrap();
         let count: usize =
-            parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(count as u64, size.parameters, "{}", size.name);
     }
 }
@@ -353,7 +353,7 @@ fn fcmae_has_the_papers_decoder() {
         let config = FcmaeConfig::new(find_model(name).unwrap().config());
         let model = Fcmae::new(&config, Seed(0), &test_device()).unwrap();
         let count: usize =
-            parameter_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(count, total, "{name}");
     }
 }

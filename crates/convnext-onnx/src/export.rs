@@ -102,7 +102,7 @@ pub enum OnnxOutput {
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
 /// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
-/// itself. Then [`IoError::Write`].
+/// itself or holds integers. Then [`IoError::Write`].
 pub fn write_onnx(
     path: &Path,
     weights: &WeightFile,
@@ -245,6 +245,6 @@ fn arrays<'a>(
     shapes.extend(of_part);
     check_shapes(&shapes, &found, &[])?;
     let arrays: Vec<&NamedArray> = shapes.iter().filter_map(|(name, _)| weights.arrays.get(name)).collect();
-    arrays.iter().try_for_each(|array| array.check())?;
+    arrays.iter().try_for_each(|array| array.check().and_then(|()| array.check_float()))?;
     Ok(arrays)
 }

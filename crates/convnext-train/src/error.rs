@@ -172,6 +172,29 @@ pub enum TrainError {
         /// Values of the state, if there is one of this name.
         expected: Option<usize>,
     },
+    /// A task counted something that is no counter of its model.
+    #[error(
+        "the task counted '{name}', which is no counter of its model; name one by its official name: {}",
+        known.join(", ")
+    )]
+    Counted {
+        /// What was counted.
+        name: String,
+        /// The counters of the model.
+        known: Vec<String>,
+    },
+    /// The best epoch is to be told by a metric that the task does not measure.
+    #[error(
+        "the best epoch is to be told by the metric '{name}', which the task does not measure; choose another goal \
+         among what it measures: {}",
+        known.join(", ")
+    )]
+    UnknownMetric {
+        /// The metric of the goal.
+        name: String,
+        /// Those that were measured.
+        known: Vec<String>,
+    },
     /// A step asks for more batches than an epoch has.
     #[error(
         "a step of {accumulate} batches does not fit an epoch of {batches}; use a smaller --accumulate or --batch-size, or more images"

@@ -7,6 +7,7 @@ pub(crate) mod learner;
 pub(crate) mod losses;
 pub(crate) mod measured;
 pub(crate) mod metric;
+pub(crate) mod observed;
 pub(crate) mod observer;
 pub(crate) mod task;
 pub(crate) mod training_loop;

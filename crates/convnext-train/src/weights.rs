@@ -9,31 +9,23 @@ use convnext_core::{
     ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeObjective, FcmaeTask, Kind, ModelConfig, Seed,
     WeightMetadata, imagenet_1k_name,
 };
-use convnext_io::{IoError, NamedArray, WeightFile, check_names, read_header, read_weights, write_weights};
-use convnext_nn::{ConvNext, Fcmae, for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
+use convnext_io::{
+    IoError, NamedArray, WeightFile, check_names, fits, read_header, read_weights, write_weights,
+};
+use convnext_nn::{ConvNext, Fcmae, tensor_shapes};
 
 use crate::error::TrainError;
 use crate::input_channels::{self, STEM};
+use crate::model_arrays::{assign, check_finite, model_arrays};
 
-/// Writes all parameters of a model under their official names.
+/// Writes all parameters, states and counters of a model under their official names.
 ///
 /// # Errors
 /// [`TrainError::NotFinite`] with the first parameter that holds such a value, [`TrainError::Io`] when
 /// the file cannot be written.
 pub fn save_weights<M: Module>(path: &Path, model: &M, metadata: &WeightMetadata) -> Result<(), TrainError> {
-    let mut arrays = Vec::new();
-    let mut broken = None;
-    for_each_parameter(model, |parameter| {
-        let values = tensor_values(parameter.values());
-        if !values.iter().all(|value| value.is_finite()) {
-            broken.get_or_insert_with(|| parameter.name.clone());
-        }
-        arrays.push(NamedArray::from_f32(parameter.name, parameter.shape, &values));
-    });
-    if let Some(what) = broken {
-        return Err(TrainError::NotFinite { what });
-    }
-    Ok(write_weights(path, &arrays, metadata)?)
+    check_finite(model)?;
+    Ok(write_weights(path, &model_arrays(model), metadata)?)
 }
 
 /// Reads a classifier.
@@ -146,7 +138,7 @@ pub(crate) fn start_from_with<M: Module>(
     if !keeps_head(&metadata) {
         arrays.retain(|name, _| !name.starts_with("head."));
     }
-    let stem = parameter_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
+    let stem = tensor_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
     if let Some((_, shape)) = stem {
         input_channels::adapt(&mut arrays, shape[1], path)?;
     }
@@ -191,14 +183,14 @@ fn start_backbone<M: Module>(
     let bare = |name: &str| name.strip_prefix(ENCODER_PREFIX).unwrap_or(name).to_owned();
     let is_optional = |name: &str| optional.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
-        parameter_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
+        tensor_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
     // What stands beside the backbone and is not wanted belongs to the task of the weights.
     let is_of_backbone = |name: &str| BACKBONE_PARTS.iter().any(|part| name.starts_with(part));
     let (arrays, unused): (BTreeMap<String, NamedArray>, BTreeMap<String, NamedArray>) = arrays
         .into_iter()
         .map(|(name, array)| (bare(&name), array))
         .partition(|(name, array)| match wanted.get(name) {
-            Some(shape) => !is_optional(name) || *shape == array.shape,
+            Some(shape) => !is_optional(name) || fits(shape, &array.shape),
             None => is_of_backbone(name),
         });
     let expected: Vec<(String, Vec<usize>)> = wanted.into_iter().collect();
@@ -224,27 +216,8 @@ fn start_backbone<M: Module>(
 
 /// Gives every parameter of `model` its array: strict in both directions.
 fn bind<M: Module>(model: M, arrays: &BTreeMap<String, NamedArray>) -> Result<M, IoError> {
-    check_names(&parameter_shapes(&model), arrays, &[])?;
+    check_names(&tensor_shapes(&model), arrays, &[])?;
     assign(model, |name| arrays.get(name))
-}
-
-/// Replaces every parameter for which an array is found.
-fn assign<'a, M: Module>(model: M, find: impl Fn(&str) -> Option<&'a NamedArray>) -> Result<M, IoError> {
-    let mut failure = None;
-    let model = replace_parameters(model, |parameter| {
-        let array = find(&parameter.name)?;
-        match array.to_f32() {
-            Ok(values) => {
-                let count = values.len();
-                Some(Tensor::from_data(TensorData::new(values, [count]), &parameter.device.inner()))
-            }
-            Err(error) => {
-                failure.get_or_insert(error);
-                None
-            }
-        }
-    });
-    failure.map_or(Ok(model), Err)
 }
 
 fn misfit(path: &Path, source: IoError) -> TrainError {

@@ -1,5 +1,5 @@
-//! The loop trains what it has never heard of: several views, sizes drawn for a batch, running statistics and a copy of
-//! the network, and resumes all of it with the same bits.
+//! The loop trains what it has never heard of: several views, sizes drawn for a batch, running statistics, a counter and a
+//! copy of the network, and resumes all of it with the same bits.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests as well")]
 
@@ -8,100 +8,18 @@ mod toy;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use burn::module::Module;
 use burn::prelude::*;
 use convnext_core::Seed;
-use convnext_data::{Batch, Cache, Loader, LoaderConfig, OnCorrupt, Picture, open_unlabelled};
-use convnext_io::read_checkpoint;
-use convnext_nn::{ModelState, for_each_parameter, tensor_values};
+use convnext_data::open_unlabelled;
+use convnext_nn::{for_each_parameter, tensor_values};
 use convnext_train::{
-    Continue, EpochReport, Learner, Length, Lesson, Observed, Observer, Opened, ParameterRules,
-    PretrainRecipe, RateCurve, RunFolder, RunSettings, Schedule, Silent, StepReport, Task, TrainError,
-    TrainingRecipe, run_training, train,
+    Continue, Goal, Learner, Length, Observer, Opened, ParameterRules, RunFolder, RunSettings, Silent,
+    TrainError, TrainingRecipe, run_training, train,
 };
-use tempfile::TempDir;
-use toy::{Agreement, AgreementJob, Toy, TwoViews};
-
-const STEPS: usize = 9;
-
-/// Twenty small pictures, all different.
-fn pictures() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for index in 0..20_usize {
-        let rgb = (0..12 * 10 * 3).map(|place| (place * 7 + index * index * 13) as u8).collect();
-        let path = folder.path().join(format!("{index:02}.png"));
-        Picture::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
-    }
-    folder
-}
-
-/// Two batches of four a step, two steps an epoch.
-fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
-    let config = LoaderConfig {
-        batch_size: 4,
-        threads,
-        queue: 3,
-        shuffle: true,
-        drop_last: true,
-        on_corrupt: OnCorrupt::Fail,
-        cache: Cache::Off,
-        seed: Seed(5),
-    };
-    let loader = Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap();
-    let schedule = Schedule {
-        peak: 0.05,
-        minimum: 0.0,
-        warmup_steps: 2.0,
-        warmup_start: 0.0,
-        total_steps: STEPS,
-        curve: RateCurve::Cosine,
-    };
-    let checkpoint_every = Duration::from_secs(3600);
-    Lesson { loader, schedule, accumulate: 2, validate_every: None, checkpoint_every, headers: None }
-}
-
-fn recipe() -> TrainingRecipe {
-    TrainingRecipe { ema: Some(0.5), ..PretrainRecipe::load("plain", &[]).unwrap().training }
-}
-
-/// Ends the run after a step.
-struct StopAfter(usize, usize);
-
-impl Observer for StopAfter {
-    fn start(&mut self, _summary: &str) {}
-    fn step(&mut self, report: &StepReport) {
-        self.1 = report.step;
-    }
-    fn epoch(&mut self, _report: &EpochReport) {}
-    fn interrupted(&self) -> bool {
-        self.1 >= self.0
-    }
-}
-
-fn run(
-    images: &Path,
-    out: &Path,
-    threads: usize,
-    how: Continue,
-    observer: &mut dyn Observer,
-) -> Result<(), TrainError> {
-    let device = Device::flex();
-    let Opened::Unfinished(mut folder) = RunFolder::open(out, &BTreeMap::from([("seed", 5)]), how)? else {
-        panic!("the run is finished");
-    };
-    let learner =
-        Learner::new(Toy::new(&device.clone().autodiff()), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let task = Agreement::new(device.clone().autodiff());
-    train(&task, learner, &lesson(images, threads), &mut folder, observer).map(drop)
-}
-
-/// Every tensor of the last checkpoint.
-fn state(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let path = out.join(format!("checkpoints/step-{STEPS:08}.safetensors"));
-    read_checkpoint(&path).unwrap().arrays.into_iter().map(|(name, array)| (name, array.bytes)).collect()
-}
+use toy::runs::{COUNTER, STEPS, StopAfter, lesson, metrics, pictures, recipe, run, run_task, state};
+use toy::{Agreement, AgreementJob, SEEN, Toy};
 
 #[test]
 fn state_and_views_resume_with_the_same_bits() {
@@ -120,9 +38,7 @@ fn state_and_views_resume_with_the_same_bits() {
         assert!(fs::read(whole.join(file)).unwrap() == fs::read(stopped.join(file)).unwrap(), "{file}");
     }
     let steps = |out: &Path| {
-        let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| line.parse().unwrap()).collect();
-        let steps = lines.into_iter().filter(|line| line.get("loss").is_some());
+        let steps = metrics(out, "loss", true).into_iter();
         steps.map(|line| (line["loss"].clone(), line["loss_parts"].clone())).collect::<Vec<_>>()
     };
     assert_eq!(steps(&whole).len(), STEPS);
@@ -135,13 +51,60 @@ fn state_and_views_resume_with_the_same_bits() {
     for_each_parameter(&start, |parameter| {
         let bytes: Vec<u8> =
             tensor_values(parameter.values()).into_iter().flat_map(f32::to_le_bytes).collect();
-        assert_ne!(found[&parameter.name], bytes, "{} did not move", parameter.name);
-        assert_eq!(parameter.is_state, parameter.name != "weight");
+        assert_ne!(found[&parameter.name()], bytes, "{} did not move", parameter.name());
+        assert_eq!(parameter.is_state, parameter.name() != "weight");
     });
     let beside: Vec<&String> =
         found.keys().filter(|name| name.contains("weight") && *name != "weight").collect();
     assert_eq!(beside.len(), 3, "{beside:?}");
-    assert_eq!(found.len(), 7, "{:?}", found.keys());
+    assert_eq!(found.len(), 8, "{:?}", found.keys());
+    // Two batches a step, one after the other.
+    assert_eq!(found[COUNTER], (SEEN + 2 * STEPS as i64).to_le_bytes());
+}
+
+#[test]
+fn validation_waits_for_as_many_images_as_it_measures_and_resumes_so() {
+    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (whole, stopped) = (runs.path().join("whole"), runs.path().join("stopped"));
+    // Epochs of 16 images: the third is the first with 40 before it, and the last is measured whatever was before.
+    let goal = Goal::Metric("distance");
+    let task = Agreement { validation_images: 40, goal, ..Agreement::new(Device::flex().autodiff()) };
+    let lesson = lesson(images.path(), 2);
+    run_task(&task, &lesson, &whole, Continue::New, &mut Silent).unwrap();
+    let measured = metrics(&whole, "validation_distance", true);
+    let epochs: Vec<_> = measured.iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
+    assert_eq!(epochs, [2, 4]);
+    assert!(measured.iter().all(|line| line["ema_validation_distance"].is_number()), "{measured:?}");
+
+    // Within the second epoch, at its end, and after the first validation.
+    for (step, how) in [(3, Continue::New), (4, Continue::Resumed), (7, Continue::Resumed)] {
+        let error = run_task(&task, &lesson, &stopped, how, &mut StopAfter(step, 0)).unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { step: at, .. } if at == step), "{error}");
+    }
+    run_task(&task, &lesson, &stopped, Continue::Resumed, &mut Silent).unwrap();
+    assert_eq!(metrics(&stopped, "loss", false), metrics(&whole, "loss", false));
+    assert_eq!(state(&stopped), state(&whole));
+    for file in ["weights.safetensors", "weights-ema.safetensors", "weights-best.safetensors"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(stopped.join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_goal_that_is_not_measured_ends_the_run_at_the_first_validation() {
+    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (goal, device) = (Goal::Metric("miou"), Device::flex().autodiff());
+    let task = Agreement { validation_images: 40, goal, ..Agreement::new(device.clone()) };
+    let lesson = lesson(images.path(), 1);
+    let out = runs.path().join("measured");
+    let error = run_task(&task, &lesson, &out, Continue::New, &mut Silent).unwrap_err();
+    assert!(
+        matches!(&error, TrainError::UnknownMetric { name, known } if name == "miou" && known == &["distance"])
+    );
+    assert_eq!(metrics(&out, "loss", true).len(), 6);
+    assert!(out.join("checkpoints/step-00000006.safetensors").is_file());
+    // Without anything to measure on there is nothing to choose among.
+    let task = Agreement { goal, ..Agreement::new(device) };
+    run_task(&task, &lesson, &runs.path().join("unmeasured"), Continue::New, &mut Silent).unwrap();
 }
 
 #[test]
@@ -157,7 +120,7 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
         };
         let training = TrainingRecipe { batch_size: 4, accumulate: 2, ..recipe() };
         let images = open_unlabelled(images.path()).unwrap();
-        run_training(AgreementJob { settings, training, images }, &Device::flex(), observer)
+        run_training(AgreementJob { settings, training, images, fresh: vec![] }, &Device::flex(), observer)
     };
     let whole = train("whole", Continue::New, &mut Silent).unwrap();
     let error = train("stopped", Continue::New, &mut StopAfter(5, 0)).unwrap_err();
@@ -182,71 +145,12 @@ fn validations_within_an_epoch_are_refused_and_not_forgotten() {
         let validate_every = Some(Length::Steps(steps));
         let training = TrainingRecipe { batch_size: 4, accumulate: 2, validate_every, ..recipe() };
         let images = open_unlabelled(images.path()).unwrap();
-        let job = AgreementJob { settings, training, images };
+        let job = AgreementJob { settings, training, images, fresh: vec![] };
         let result = run_training(job, &Device::flex(), &mut Silent);
         let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         assert_eq!(result.is_ok(), fits, "{steps}: {message}");
         assert!(fits || message.contains("validate_every") && message.contains("2 an epoch"), "{message}");
     }
-}
-
-#[test]
-fn running_statistics_take_every_batch_in_its_order() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
-    let lesson = lesson(images.path(), 2);
-    let task = Agreement::new(device.clone());
-    let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let batches: Vec<_> = lesson.loader.epoch(0).take(2).map(Result::unwrap).collect();
-    // In f64, by the rule of PyTorch's batch norm, from the weights before the step.
-    let weight: Vec<f64> = (0..12).map(|place| f64::from((place as f32 * 0.7).sin())).collect();
-    let mut expected = [0.0; 4];
-    for batch in &batches {
-        for (output, running) in expected.iter_mut().enumerate() {
-            let images = batch.values[0].chunks(3);
-            let one =
-                |image: &[f32]| (0..3).map(|c| f64::from(image[c]) * weight[c * 4 + output]).sum::<f64>();
-            *running = 0.9 * *running + 0.1 * images.map(one).sum::<f64>() / batch.len() as f64;
-        }
-    }
-    learner.step(0.1, batches.into_iter().map(Ok), |model, batch| task.loss(model, batch)).unwrap();
-    let found = tensor_values(learner.model().mean.get().val().inner());
-    assert!(
-        found.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-5),
-        "{found:?} {expected:?}"
-    );
-}
-
-#[test]
-fn what_is_no_state_cannot_be_observed() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
-    let task = Agreement::new(device.clone());
-    for (name, count) in [("mean", 3), ("means", 4), ("weight", 12)] {
-        let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-        let batches = lesson(images.path(), 1).loader.epoch(0).take(1);
-        let result = learner.step(0.1, batches, |model, batch| {
-            let mut loss = task.loss(model, batch)?;
-            let values = Tensor::zeros([count], &device.clone().inner());
-            loss.observed = vec![Observed { name: name.to_owned(), values, momentum: 0.1 }];
-            Ok(loss)
-        });
-        let error = result.unwrap_err();
-        assert!(matches!(&error, TrainError::Observed { name: found, .. } if found == name), "{error}");
-    }
-}
-
-#[test]
-fn a_state_learns_nothing_whatever_it_holds() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
-    let task = Agreement::new(device.clone());
-    let mut toy = Toy::new(&device);
-    // A copy that shares the tensor that is learned.
-    toy.copy = ModelState::new(toy.weight.clone());
-    let mut learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
-    let before = tensor_values(learner.model().copy.get().val().inner());
-    let batches = lesson(images.path(), 1).loader.epoch(0).take(2);
-    learner.step(0.1, batches, |model, batch| task.loss(model, batch)).unwrap();
-    assert_eq!(tensor_values(learner.model().copy.get().val().inner()), before);
-    assert_ne!(tensor_values(learner.model().weight.val().inner()), before);
 }
 
 #[test]

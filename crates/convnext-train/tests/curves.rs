@@ -136,9 +136,9 @@ fn check<M: Module>(
 fn check_parameters<M: Module>(what: &str, model: &M, expected: &BTreeMap<String, Sketch>) {
     let mut checked = 0;
     for_each_parameter(model, |parameter| {
-        if let Some(sketch) = expected.get(&parameter.name) {
+        if let Some(sketch) = expected.get(&parameter.name()) {
             let error = sketch.relative_error(&tensor_values(parameter.values()));
-            assert!(error <= 1e-3, "{what} {}: relative error {error:.1e}", parameter.name);
+            assert!(error <= 1e-3, "{what} {}: relative error {error:.1e}", parameter.name());
             checked += 1;
         }
     });
@@ -148,7 +148,7 @@ fn check_parameters<M: Module>(what: &str, model: &M, expected: &BTreeMap<String
 /// Gives every parameter the values that the rule has for its name.
 fn ruled<M: Module>(model: M) -> M {
     replace_parameters(model, |parameter| {
-        let values = golden::parameter(&parameter.name, &parameter.shape);
+        let values = golden::parameter(&parameter.name(), &parameter.shape);
         let count = values.len();
         Some(Tensor::from_data(TensorData::new(values, [count]), &parameter.device.inner()))
     })

@@ -15,7 +15,7 @@ use convnext_train::{are_same_classes, load_classifier, read_metadata, save_weig
 fn values<M: Module>(model: &M) -> BTreeMap<String, Vec<f32>> {
     let mut found = BTreeMap::new();
     for_each_parameter(model, |parameter| {
-        found.insert(parameter.name.clone(), tensor_values(parameter.values()));
+        found.insert(parameter.name(), tensor_values(parameter.values()));
     });
     found
 }
@@ -153,7 +153,7 @@ fn weights_that_are_not_finite_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let model = convnext_nn::replace_parameters(classifier(3, 1), |parameter| {
-        (parameter.name == "stages.1.0.norm.bias")
+        (parameter.name() == "stages.1.0.norm.bias")
             .then(|| Tensor::from_floats([f32::NAN; 32], &parameter.device))
     });
     let message = save_weights(&path, &model, &of_classifier(&[])).unwrap_err().to_string();

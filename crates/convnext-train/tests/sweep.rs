@@ -20,7 +20,7 @@ fn checksums<M: Module>(model: &M) -> Vec<(String, u64)> {
         let sum = tensor_values(parameter.values())
             .into_iter()
             .fold(0_u64, |sum, value| sum.rotate_left(5) ^ u64::from(value.to_bits()));
-        found.push((parameter.name, sum));
+        found.push((parameter.name(), sum));
     });
     found
 }
@@ -52,7 +52,7 @@ fn every_model_of_the_table() {
             assert!(
                 gradient.is_some_and(|gradient| finite(tensor_values(gradient))),
                 "{name}: {}",
-                parameter.name
+                parameter.name()
             );
         });
 

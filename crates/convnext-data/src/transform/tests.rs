@@ -1,4 +1,4 @@
-use convnext_core::{Interpolation, Purpose, Seed, ValueRange};
+use convnext_core::{Purpose, Seed};
 
 use super::*;
 use crate::Operation;
@@ -13,18 +13,12 @@ fn plain(image_size: usize, crop: Option<f64>) -> Preprocessing {
 }
 
 fn transform() -> TrainTransform {
-    TrainTransform {
-        image_size: 8,
-        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: vec![0.0; 3],
-        std: vec![1.0; 3],
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    }
+    TrainTransform::plain(
+        8,
+        TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        vec![0.0; 3],
+        vec![1.0; 3],
+    )
 }
 
 #[test]

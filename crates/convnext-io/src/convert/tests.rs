@@ -6,8 +6,8 @@ use convnext_core::{
 };
 
 use super::*;
-use crate::test_files::{arrays_of, arrays_of_shapes, by_name, speck};
-use crate::{PackageConfig, read_header, read_weights};
+use crate::test_files::{arrays_of, arrays_of_shapes, by_name, foreign_file, speck};
+use crate::{ElementType, PackageConfig, read_header, read_weights};
 
 const CONVENTIONS: [Naming; 3] = [Naming::Official, Naming::Timm, Naming::HuggingFace];
 
@@ -106,6 +106,26 @@ fn of_an_autoencoder_the_encoder_is_written() {
         let found: Vec<_> = read.arrays.iter().map(|(name, array)| (name.as_str(), &array.bytes)).collect();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn integers_are_refused_by_name_where_a_network_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ModelConfig { stem_stride: 4, ..model("custom") };
+    let mut original = weights(&model, &["cat", "dog"]);
+    let bias = original.arrays.get_mut("head.bias").unwrap();
+    *bias = NamedArray { element_type: ElementType::I64, bytes: vec![0; 8 * bias.shape[0]], ..bias.clone() };
+    for (naming, name) in CONVENTIONS.into_iter().zip(["head.bias", "head.fc.bias", "classifier.bias"]) {
+        let out = folder.path().join("out.safetensors");
+        let message = write_converted(&out, &original, naming).unwrap_err().to_string();
+        assert!(message.contains(&format!("tensor {name}: holds integers (I64)")), "{message}");
+        assert!(!out.exists());
+    }
+    // Of others' files it is refused when they are read.
+    let arrays: Vec<NamedArray> = original.arrays.into_values().collect();
+    let (_folder, path) = foreign_file(&arrays);
+    let message = read_weights(&path).unwrap_err().to_string();
+    assert!(message.contains("tensor head.bias of") && message.contains("type I64"), "{message}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn arrays() -> Vec<NamedArray> {
         array("stem.weight", ElementType::Bf16, &[3, 1, 5]),
         array("a \"quoted\" näme", ElementType::F16, &[1]),
         array("scalar", ElementType::F64, &[]),
+        NamedArray::from_i64("seen", (1 << 40) + 1),
         array("nothing", ElementType::F32, &[4, 0]),
         array("also nothing", ElementType::F32, &[0]),
         array("more.weight", ElementType::F32, &[2, 128]),
@@ -70,11 +71,11 @@ fn random_shapes_types_and_rates_survive() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let mut random = random_numbers(1);
-    let types = [ElementType::F64, ElementType::F32, ElementType::F16, ElementType::Bf16];
+    let types = [ElementType::F64, ElementType::F32, ElementType::F16, ElementType::Bf16, ElementType::I64];
     for _ in 0..50 {
         let mut arrays = arrays_of(&metadata());
         for index in 0..random(12) {
-            let element_type = types[random(4)];
+            let element_type = types[random(types.len())];
             let shape: Vec<usize> = (0..random(5)).map(|_| random(5)).collect();
             let size = shape.iter().product::<usize>() * element_type.size();
             let bytes = (0..size).map(|_| random(256) as u8).collect();
@@ -122,6 +123,29 @@ fn the_safetensors_crate_agrees() {
         let start = info.info(&array.name).unwrap().data_offsets.0;
         assert_eq!(start % array.element_type.size(), 0, "{} is not aligned", array.name);
     }
+}
+
+/// `counters.safetensors` is what PyTorch saves of a batch norm, see `make_fixtures.py`.
+#[test]
+fn counters_are_written_as_pytorch_writes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let arrays = [
+        NamedArray::from_f32("weight", [2], &[1.0; 2]),
+        NamedArray::from_f32("bias", [2], &[0.0; 2]),
+        NamedArray::from_f32("running_mean", [2], &[0.0; 2]),
+        NamedArray::from_f32("running_var", [2], &[1.0; 2]),
+        NamedArray::from_i64("num_batches_tracked", (1 << 40) + 1),
+        NamedArray { shape: vec![1], ..NamedArray::from_i64("negative", -3) },
+    ];
+    write_weights(&path, &arrays, &metadata()).unwrap();
+    let of_pytorch = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/counters.safetensors");
+    let [ours, theirs] = [&path, &of_pytorch].map(|path| {
+        let mut file = SafetensorsFile::open(path).unwrap();
+        (file.tensors(), file.read_arrays(|_| true).unwrap())
+    });
+    assert_eq!(ours, theirs);
+    assert_eq!(theirs.1["num_batches_tracked"].to_i64().unwrap(), (1 << 40) + 1);
 }
 
 #[test]
@@ -281,11 +305,11 @@ fn metadata_must_parse() {
 fn types_that_are_not_read_are_refused_by_tensor() {
     let text = serde_json::to_string(&serde_json::to_string(&metadata()).unwrap()).unwrap();
     let header = format!(
-        r#"{{"__metadata__":{{"convnext":{text}}},"step":{{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}}}"#
+        r#"{{"__metadata__":{{"convnext":{text}}},"step":{{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}}}"#
     );
     let (_folder, path) = file_from(&header, 8);
     let message = read_weights(&path).unwrap_err().to_string();
-    assert!(message.contains("tensor step of") && message.contains("type I64"), "{message}");
+    assert!(message.contains("tensor step of") && message.contains("type I32"), "{message}");
 }
 
 #[test]

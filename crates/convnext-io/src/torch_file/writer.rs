@@ -149,6 +149,7 @@ fn storage(element_type: ElementType) -> &'static str {
         ElementType::F32 => "FloatStorage",
         ElementType::F16 => "HalfStorage",
         ElementType::Bf16 => "BFloat16Storage",
+        ElementType::I64 => "LongStorage",
     }
 }
 
@@ -182,6 +183,7 @@ mod tests {
                 shape: vec![0, 4],
                 bytes: vec![],
             },
+            NamedArray::from_i64("seen", (1 << 40) + 1),
         ];
         for wrapped in [true, false] {
             write_torch_file(&path, &arrays, wrapped).unwrap();

@@ -19,7 +19,7 @@ use convnext_nn::{for_each_parameter, replace_parameters, tensor_values};
 /// Gives every parameter the values that the rule of the goldens has for its name.
 pub fn ruled<M: Module>(model: M) -> M {
     replace_parameters(model, |parameter| {
-        let values = golden::parameter(&parameter.name, &parameter.shape);
+        let values = golden::parameter(&parameter.name(), &parameter.shape);
         let count = values.len();
         Some(Tensor::from_data(TensorData::new(values, [count]), &parameter.device.inner()))
     })
@@ -30,8 +30,8 @@ pub fn gradients_by_name<M: Module>(model: &M, gradients: &Gradients) -> BTreeMa
     let mut found = BTreeMap::new();
     for_each_parameter(model, |parameter| {
         let gradient = parameter.gradient(gradients);
-        let gradient = gradient.unwrap_or_else(|| panic!("{} got no gradient", parameter.name));
-        found.insert(parameter.name.clone(), tensor_values(gradient));
+        let gradient = gradient.unwrap_or_else(|| panic!("{} got no gradient", parameter.name()));
+        found.insert(parameter.name(), tensor_values(gradient));
     });
     found
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use convnext_core::ModelConfig;
-use convnext_io::IoError;
+use convnext_io::{ElementType, IoError};
 
 use super::*;
 use crate::OnnxError;
@@ -68,6 +68,11 @@ fn tensors_that_do_not_fit() {
     assert!(misshapen.contains("norm.bias (expected [8], found [2, 4])"), "{misshapen}");
     let short = change(&|weights| weights.arrays.get_mut("norm.bias").unwrap().bytes.truncate(5));
     assert!(short.contains("norm.bias: 5 bytes do not make the shape [8]"), "{short}");
+    let integers = change(&|weights| {
+        let norm = weights.arrays.get_mut("norm.bias").unwrap();
+        (norm.element_type, norm.bytes) = (ElementType::I64, vec![0; 64]);
+    });
+    assert!(integers.contains("norm.bias: holds integers (I64)"), "{integers}");
     let nameless = change(&|weights| {
         let mut names = weights.metadata.class_names();
         names.0.truncate(2);

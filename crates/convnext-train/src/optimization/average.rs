@@ -9,8 +9,9 @@ use convnext_nn::{for_each_parameter, replace_parameters};
 /// Exponential moving average of a model's parameters: after every optimiser step
 /// `average = decay * average + (1 - decay) * parameter`, with a constant decay, starting as a copy.
 ///
-/// It covers what gradients change. A [`convnext_nn::ModelState`], such as running statistics or another network, stands in
-/// the averaged model as it stands in the model itself, as buffers do in PyTorch's `AveragedModel`.
+/// It covers what gradients change. A [`convnext_nn::ModelState`], such as running statistics or another network, and a
+/// [`convnext_nn::Counter`] stand in the averaged model as they stand in the model itself, as buffers do in PyTorch's
+/// `AveragedModel`.
 #[derive(Debug, Clone)]
 pub struct MovingAverage {
     decay: f64,
@@ -23,7 +24,7 @@ impl MovingAverage {
         let mut values = BTreeMap::new();
         for_each_parameter(model, |parameter| {
             if !parameter.is_state {
-                values.insert(parameter.name.clone(), parameter.values());
+                values.insert(parameter.name(), parameter.values());
             }
         });
         Self { decay, values }
@@ -32,9 +33,10 @@ impl MovingAverage {
     /// Takes the parameters after a step into account.
     pub fn update<M: Module>(&mut self, model: &M) {
         for_each_parameter(model, |parameter| {
-            if let Some(average) = self.values.remove(&parameter.name) {
+            let name = parameter.name();
+            if let Some(average) = self.values.remove(&name) {
                 let new = parameter.values() * (1.0 - self.decay);
-                self.values.insert(parameter.name, average * self.decay + new);
+                self.values.insert(name, average * self.decay + new);
             }
         });
     }
@@ -56,7 +58,7 @@ impl MovingAverage {
 
     /// `model` with the averages in the place of its parameters.
     pub fn apply<M: Module>(&self, model: M) -> M {
-        replace_parameters(model, |parameter| self.values.get(&parameter.name).cloned())
+        replace_parameters(model, |parameter| self.values.get(&parameter.name()).cloned())
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
         let model = ConvNext::new(&config, Seed(0), &Device::flex().autodiff()).unwrap();
         let with_bias = |model: &ConvNext, value: f32| {
             replace_parameters(model.clone(), |parameter| {
-                (parameter.name == "head.bias").then(|| Tensor::full([2], value, &parameter.device.inner()))
+                (parameter.name() == "head.bias").then(|| Tensor::full([2], value, &parameter.device.inner()))
             })
         };
         let mut average = MovingAverage::new(&with_bias(&model, 1.0), 0.75);

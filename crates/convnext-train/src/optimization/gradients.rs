@@ -20,7 +20,7 @@ impl NamedGradients {
         let mut values = BTreeMap::new();
         for_each_parameter(model, |parameter| {
             if let Some(gradient) = parameter.gradient(gradients) {
-                values.insert(parameter.name, gradient);
+                values.insert(parameter.name(), gradient);
             }
         });
         Self { values }

@@ -50,11 +50,11 @@ impl AdamW {
     /// One step of every parameter that has a gradient and is not frozen.
     pub fn step<M: Module>(&mut self, model: M, gradients: &NamedGradients, learning_rate: f64) -> M {
         replace_parameters(model, |parameter| {
-            let ParameterRule { rate_scale, decays, frozen } =
-                self.rules.of(&parameter.name, &parameter.shape);
-            let gradient = gradients.get(&parameter.name).filter(|_| !frozen)?.clone();
+            let name = parameter.name();
+            let ParameterRule { rate_scale, decays, frozen } = self.rules.of(&name, &parameter.shape);
+            let gradient = gradients.get(&name).filter(|_| !frozen)?.clone();
             let zeros = || gradient.zeros_like();
-            let ParameterState { time, moments } = (self.states.remove(&parameter.name))
+            let ParameterState { time, moments } = (self.states.remove(&name))
                 .unwrap_or_else(|| ParameterState { time: 0, moments: [zeros(), zeros()] });
             let step = AdamWStep {
                 time: time + 1,
@@ -63,7 +63,6 @@ impl AdamW {
                 epsilon: EPSILON,
                 weight_decay: if decays { self.weight_decay } else { 0.0 },
             };
-            let name = parameter.name.clone();
             let (values, moments) = adamw(parameter.take_values(), gradient, moments, step);
             self.states.insert(name, ParameterState { time: time + 1, moments });
             Some(values)
@@ -134,7 +133,7 @@ mod tests {
         let value_of = |model: &ConvNext, wanted: &str| {
             let mut found = f64::NAN;
             for_each_parameter(model, |parameter| {
-                if parameter.name == wanted {
+                if parameter.name() == wanted {
                     found = f64::from(tensor_values(parameter.values())[0]);
                 }
             });
@@ -147,7 +146,7 @@ mod tests {
             let logits = model.forward(images, &DropPath::none()).unwrap();
             let gradients = (logits.clone() * logits.sub_scalar(1.0)).sum().backward();
             for_each_parameter(&model, |parameter| {
-                if let Some(place) = watched.iter().position(|name| *name == parameter.name) {
+                if let Some(place) = watched.iter().position(|name| *name == parameter.name()) {
                     let gradient = parameter.gradient(&gradients).unwrap();
                     seen[place].push(f64::from(tensor_values(gradient)[0]));
                 }
@@ -182,8 +181,8 @@ mod tests {
         let mut found = BTreeMap::new();
         for_each_parameter(&model, |parameter| {
             let bits = tensor_values(parameter.values()).into_iter().map(f32::to_bits).collect();
-            let has_state = optimizer.states().any(|(name, _)| *name == parameter.name);
-            found.insert(parameter.name, (bits, has_state));
+            let has_state = optimizer.states().any(|(name, _)| *name == parameter.name());
+            found.insert(parameter.name(), (bits, has_state));
         });
         found
     }
@@ -195,7 +194,7 @@ mod tests {
             let mut found = BTreeMap::new();
             for_each_parameter(&model, |parameter| {
                 let bits = tensor_values(parameter.values()).into_iter().map(f32::to_bits).collect();
-                found.insert(parameter.name, bits);
+                found.insert(parameter.name(), bits);
             });
             found
         };

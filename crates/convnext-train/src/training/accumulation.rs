@@ -2,7 +2,8 @@
 
 use crate::optimization::gradients::NamedGradients;
 use crate::training::learner::Lap;
-use crate::training::losses::{LossValues, Observed};
+use crate::training::losses::LossValues;
+use crate::training::observed::Observed;
 
 /// What one micro-batch of a step gave.
 #[derive(Debug, Clone)]
@@ -11,7 +12,7 @@ pub struct MicroBatch {
     pub gradients: NamedGradients,
     /// The numbers of its loss.
     pub loss: LossValues,
-    /// What it says of running statistics.
+    /// What it says of running statistics and counters.
     pub observed: Vec<Observed>,
     /// Its images.
     pub images: usize,
@@ -40,8 +41,7 @@ impl Accumulation {
         }
     }
 
-    /// Ends the step: the mean of the gradients, what the batches said, and what running statistics they saw, in
-    /// their order. Without a micro-batch there is no gradient.
+    /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a micro-batch there is no gradient.
     pub fn finish(self) -> (NamedGradients, Lap, Vec<Observed>) {
         let Some(mut sum) = self.sum else { return Default::default() };
         if self.count > 1 {

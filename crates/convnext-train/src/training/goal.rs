@@ -1,5 +1,6 @@
 //! Which epoch of a run is the best one.
 
+use crate::error::TrainError;
 use crate::run::checkpoint::{Best, Checkpoints};
 use crate::training::metric::{Direction, Metric};
 use crate::training::observer::EpochReport;
@@ -21,12 +22,18 @@ struct Worth {
 }
 
 impl Goal {
-    /// The metric that is compared, if it is one of these.
-    pub(crate) fn monitored(self, metrics: &[Metric]) -> Option<&Metric> {
-        match self {
-            Self::TrainLoss => None,
-            Self::Metric(wanted) => metrics.iter().find(|metric| metric.name == wanted),
+    /// The metric that is compared, among these of a validation; `None` where none is, or nothing was measured.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownMetric`] when others were measured.
+    pub(crate) fn monitored(self, metrics: &[Metric]) -> Result<Option<&Metric>, TrainError> {
+        let Self::Metric(wanted) = self else { return Ok(None) };
+        let found = metrics.iter().find(|metric| metric.name == wanted);
+        if found.is_none() && !metrics.is_empty() {
+            let known = metrics.iter().map(|metric| metric.name.clone()).collect();
+            return Err(TrainError::UnknownMetric { name: wanted.to_owned(), known });
         }
+        Ok(found)
     }
 
     /// The epoch as the best one so far; `None` when it is not, or when it was not measured.
@@ -76,7 +83,7 @@ mod tests {
             let mut report = EpochReport { epoch: number, step: 5, ..EpochReport::default() };
             report.take_up(&measured(own), Metric::key);
             report.take_up(&measured(averaged), Metric::averaged_key);
-            report.monitored = ERROR.monitored(&measured(own).metrics).cloned();
+            report.monitored = ERROR.monitored(&measured(own).metrics).unwrap().cloned();
             best = ERROR.best(&report, best.as_ref()).or(best);
         }
         best
@@ -109,6 +116,20 @@ mod tests {
         let later =
             found(best(Direction::LowerIsBetter, &[(None, None), (Some(f64::NAN), None), (Some(7.0), None)]));
         assert_eq!(later, Some((2, "validation_error".into(), 7.0)));
+    }
+
+    #[test]
+    fn a_metric_that_is_not_measured_is_named_with_those_that_are() {
+        let metrics = ["top1", "loss"].map(|name| Metric::new(name, None, Direction::LowerIsBetter));
+        assert_eq!(Goal::Metric("loss").monitored(&metrics).unwrap(), Some(&metrics[1]));
+        let error = Goal::Metric("top-1").monitored(&metrics).unwrap_err().to_string();
+        assert!(
+            error.contains("metric 'top-1'") && error.contains("what it measures: top1, loss"),
+            "{error}"
+        );
+        // Without images to measure on there is nothing to choose among.
+        assert_eq!(Goal::Metric("top-1").monitored(&[]).unwrap(), None);
+        assert_eq!(Goal::TrainLoss.monitored(&metrics).unwrap(), None);
     }
 
     #[test]

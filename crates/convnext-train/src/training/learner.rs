@@ -1,22 +1,23 @@
 //! What a training changes, and how one step changes it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::prelude::*;
 use convnext_data::{Batch, DataError};
-use convnext_io::{ArraySource, ElementType, IoError, NamedArray, TRAINING_PREFIX, check_names};
-use convnext_nn::{for_each_parameter, parameter_shapes, replace_parameters, tensor_values};
+use convnext_io::{IoError, NamedArray, TRAINING_PREFIX, check_names};
+use convnext_nn::{for_each_parameter, tensor_shapes};
 
 use crate::error::TrainError;
+use crate::model_arrays::{ModelArray, assign, check_finite, floats, model_arrays};
 use crate::optimization::average::MovingAverage;
 use crate::optimization::gradients::NamedGradients;
 use crate::optimization::optimizer::{AdamW, ParameterState};
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::TrainingRecipe;
 use crate::training::accumulation::{Accumulation, MicroBatch};
-use crate::training::losses::{Loss, LossValues, Observed};
+use crate::training::losses::{Loss, LossValues};
+use crate::training::observed;
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
@@ -58,7 +59,7 @@ impl<M: Module> Learner<M> {
     }
 
     /// Goes forward and backward through `batches` and makes one step along the mean of their gradients,
-    /// clipped if the recipe says so; then running statistics and the moving average follow.
+    /// clipped if the recipe says so; then what batches observed and the moving average follow.
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] when a loss is not finite, and whatever `loss` and the batches report;
@@ -79,7 +80,7 @@ impl<M: Module> Learner<M> {
             accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
         }
         let (mut gradients, lap, observed) = accumulation.finish();
-        check_observed(self.model(), &observed)?;
+        observed::check(self.model(), &observed)?;
         // As in PyTorch, where what is frozen has no gradient that could count in the norm.
         gradients.retain(|name| !self.optimizer.rules().of(name, &[]).frozen);
         if let Some(largest) = self.clip_norm {
@@ -87,7 +88,7 @@ impl<M: Module> Learner<M> {
         }
         self.change(|optimizer, model| optimizer.step(model, &gradients, learning_rate));
         if !observed.is_empty() {
-            self.change(|_, model| fold(model, &observed));
+            self.change(|_, model| observed::fold(model, &observed));
         }
         if let (Some(average), Some(model)) = (&mut self.average, &self.model) {
             average.update(model);
@@ -111,18 +112,13 @@ impl<M: Module> Learner<M> {
 
     /// Everything that changes, as tensors to be written: the model under its official names, the rest
     /// under names of its own.
-    pub(crate) fn arrays(&self) -> Vec<ParameterArray> {
-        let mut arrays = Vec::new();
-        let mut shapes = BTreeMap::new();
-        for_each_parameter(self.model(), |parameter| {
-            let (name, shape, values) = (parameter.name.clone(), parameter.shape.clone(), parameter.values());
-            shapes.insert(name.clone(), shape.clone());
-            arrays.push(ParameterArray { name, shape, values });
-        });
+    pub(crate) fn arrays(&self) -> Vec<ModelArray> {
+        let mut arrays = model_arrays(self.model());
+        let shapes: BTreeMap<String, Vec<usize>> = tensor_shapes(self.model()).into_iter().collect();
         let mut add = |part: &str, name: &str, values: &Tensor<1>| {
             if let Some(shape) = shapes.get(name) {
                 let (name, shape) = (part_name(part, name), shape.clone());
-                arrays.push(ParameterArray { name, shape, values: values.clone() });
+                arrays.push(ModelArray::Floats { name, shape, values: values.clone() });
             }
         };
         for (name, state) in self.optimizer.states() {
@@ -141,26 +137,21 @@ impl<M: Module> Learner<M> {
     /// # Errors
     /// [`TrainError::NotFinite`] with its name.
     pub(crate) fn check_finite(&self) -> Result<(), TrainError> {
-        let mut broken = None;
-        for_each_parameter(self.model(), |parameter| {
-            if broken.is_none() && !tensor_values(parameter.values()).iter().all(|value| value.is_finite()) {
-                broken = Some(parameter.name);
-            }
-        });
-        broken.map_or(Ok(()), |what| Err(TrainError::NotFinite { what }))
+        check_finite(self.model())
     }
 
     /// Takes up what [`Self::arrays`] and [`Self::parameter_steps`] gave.
     ///
     /// # Errors
-    /// [`IoError::Mismatch`] with every tensor that is missing, unexpected or misshapen.
+    /// [`IoError::Mismatch`] with every tensor that is missing, unexpected or misshapen, [`IoError::InvalidArray`] for one
+    /// that holds something else than its name needs.
     pub(crate) fn restore(
         &mut self,
         mut arrays: BTreeMap<String, NamedArray>,
         steps: &BTreeMap<String, usize>,
     ) -> Result<(), IoError> {
         let mut expected = Vec::new();
-        for (name, shape) in parameter_shapes(self.model()) {
+        for (name, shape) in tensor_shapes(self.model()) {
             let moments = steps.contains_key(&name).then_some([MOMENT_1, MOMENT_2]);
             let average = self.average.as_ref().filter(|average| average.covers(&name)).map(|_| AVERAGE);
             for part in moments.into_iter().flatten().chain(average) {
@@ -170,74 +161,25 @@ impl<M: Module> Learner<M> {
         }
         check_names(&expected, &arrays, &[])?;
 
-        let mut failure = None;
         // What was taken is let go at once: a large model must not stand in memory twice.
-        let mut take = |name: &str, device: &Device| -> Option<Tensor<1>> {
-            match arrays.remove(name)?.to_f32() {
-                Ok(values) => {
-                    let count = values.len();
-                    Some(Tensor::from_data(TensorData::new(values, [count]), &device.clone().inner()))
-                }
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    None
-                }
-            }
-        };
-        self.model = Some(replace_parameters(self.model().clone(), |parameter| {
-            let (name, device) = (&parameter.name, &parameter.device);
-            if let Some(&time) = steps.get(name)
-                && let Some(first) = take(&part_name(MOMENT_1, name), device)
-                && let Some(second) = take(&part_name(MOMENT_2, name), device)
+        self.model = Some(assign(self.model().clone(), |name| arrays.remove(name))?);
+        let mut places = Vec::new();
+        for_each_parameter(self.model(), |parameter| places.push((parameter.name(), parameter.device)));
+        for (name, device) in places {
+            let mut take = |part: &str| -> Result<Option<Tensor<1>>, IoError> {
+                arrays.remove(&part_name(part, &name)).map(|array| floats(&array, &device)).transpose()
+            };
+            if let (Some(&time), Some(first), Some(second)) =
+                (steps.get(&name), take(MOMENT_1)?, take(MOMENT_2)?)
             {
-                self.optimizer.restore(name, ParameterState { time, moments: [first, second] });
+                self.optimizer.restore(&name, ParameterState { time, moments: [first, second] });
             }
-            if let Some(average) = &mut self.average
-                && let Some(values) = take(&part_name(AVERAGE, name), device)
-            {
-                average.restore(name, values);
-            }
-            take(name, device)
-        }));
-        failure.map_or(Ok(()), Err)
-    }
-}
-
-/// Checks that what batches say is about states of the model.
-fn check_observed<M: Module>(model: &M, observed: &[Observed]) -> Result<(), TrainError> {
-    if observed.is_empty() {
-        return Ok(());
-    }
-    let mut states = BTreeMap::new();
-    for_each_parameter(model, |parameter| {
-        if parameter.is_state {
-            states.insert(parameter.name, parameter.shape.iter().product::<usize>());
-        }
-    });
-    for Observed { name, values, .. } in observed {
-        let found = values.dims()[0];
-        match states.get(name) {
-            Some(&expected) if expected == found => {}
-            expected => {
-                return Err(TrainError::Observed { name: name.clone(), found, expected: expected.copied() });
+            if let (Some(average), Some(values)) = (&mut self.average, take(AVERAGE)?) {
+                average.restore(&name, values);
             }
         }
+        Ok(())
     }
-    Ok(())
-}
-
-/// Takes what batches say of running statistics into account, in their order.
-fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
-    replace_parameters(model, |parameter| {
-        let mut of_it = observed.iter().filter(|observed| observed.name == parameter.name).peekable();
-        of_it.peek()?;
-        let old = parameter.values();
-        Some(of_it.fold(old, |old, Observed { values, momentum, .. }| {
-            let values = values.clone();
-            let values = if values.device().is_autodiff() { values.inner() } else { values };
-            old * (1.0 - momentum) + values * *momentum
-        }))
-    })
 }
 
 const MOMENT_1: &str = "moment_1";
@@ -249,28 +191,71 @@ fn part_name(part: &str, parameter: &str) -> String {
     format!("{TRAINING_PREFIX}{part}.{parameter}")
 }
 
-/// A tensor on its way to a file: it is copied when it is written.
-pub(crate) struct ParameterArray {
-    pub(crate) name: String,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Tensor<1>,
-}
+#[cfg(test)]
+mod tests {
+    use burn::module::{Param, ParamId};
+    use convnext_nn::tensor_values;
 
-impl ArraySource for ParameterArray {
-    fn name(&self) -> &str {
-        &self.name
+    use super::*;
+    use crate::optimization::parameter_rules::ParameterRule;
+    use crate::recipe::PretrainRecipe;
+
+    /// Two parameters, the second with a far larger gradient.
+    #[derive(Module, Debug)]
+    struct Pair {
+        small: Param<Tensor<1>>,
+        large: Param<Tensor<1>>,
     }
 
-    fn element_type(&self) -> ElementType {
-        ElementType::F32
+    struct One;
+
+    impl Batch for One {
+        fn len(&self) -> usize {
+            1
+        }
     }
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
+    /// The value of `large` and the first moment of `small` after a step with gradients clipped to norm 1.
+    fn after_a_step(frozen: &'static str) -> (Vec<f32>, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let of = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+        let parameter = |values: &[f32]| Param::initialized(ParamId::new(), of(values).require_grad());
+        let model = Pair { small: parameter(&[0.5, 0.5]), large: parameter(&[0.5]) };
+        let recipe = PretrainRecipe::load("plain", &[]).unwrap().training;
+        let recipe = TrainingRecipe { clip_norm: Some(1.0), betas: [0.75, 0.9], ..recipe };
+        let rules = ParameterRules::of_recipe(&recipe)
+            .changed(move |name, rule| ParameterRule { frozen: name == frozen, ..rule });
+        let mut learner = Learner::new(model, &recipe, rules);
+        let loss = |model: &Pair, _: One| {
+            let small = (model.small.val() * of(&[3.0, 4.0])).sum();
+            Ok(Loss::from(small + (model.large.val() * of(&[1000.0])).sum()))
+        };
+        learner.step(0.1, [Ok(One)].into_iter(), loss).unwrap();
+        let moments = |name: &str| {
+            let mut arrays = learner.arrays().into_iter();
+            arrays.find_map(|array| match array {
+                ModelArray::Floats { name: found, values, .. } if found == name => {
+                    Some(tensor_values(values))
+                }
+                _ => None,
+            })
+        };
+        assert_eq!(moments("training.moment_1.large").is_none(), frozen == "large");
+        (tensor_values(learner.model().large.val().inner()), moments("training.moment_1.small").unwrap())
     }
 
-    fn bytes(&self) -> Cow<'_, [u8]> {
-        let values = tensor_values(self.values.clone());
-        Cow::Owned(values.into_iter().flat_map(f32::to_le_bytes).collect())
+    #[test]
+    fn gradients_of_what_is_frozen_do_not_count_when_all_are_clipped() {
+        // A quarter of the gradient (3, 4), which has norm 5 alone and 1000.01 with the other.
+        let is_close = |found: &[f32], expected: [f32; 2]| {
+            found.iter().zip(expected).all(|(found, expected)| (found / expected - 1.0).abs() < 1e-4)
+        };
+        let (frozen, moments) = after_a_step("large");
+        assert_eq!(frozen, [0.5]);
+        assert!(is_close(&moments, [0.25 * 3.0 / 5.0, 0.25 * 4.0 / 5.0]), "{moments:?}");
+        let (free, moments) = after_a_step("nothing");
+        assert_ne!(free, [0.5]);
+        let norm = 1000_f32.hypot(5.0);
+        assert!(is_close(&moments, [0.25 * 3.0 / norm, 0.25 * 4.0 / norm]), "{moments:?}");
     }
 }

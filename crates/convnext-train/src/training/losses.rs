@@ -1,10 +1,11 @@
-//! What a task says about a batch: its loss, the parts of it, and what running statistics it saw.
+//! What a task says about a batch: its loss, the parts of it, and what it observed.
 
 use std::collections::BTreeMap;
 
 use burn::prelude::*;
 
 use crate::error::TrainError;
+use crate::training::observed::Observed;
 
 /// The loss of one batch.
 #[derive(Debug, Clone)]
@@ -14,20 +15,8 @@ pub struct Loss {
     /// What it is made of, by name; empty where it is one thing. They are shown, and an error about a value that is
     /// not finite names them.
     pub parts: Vec<(&'static str, Tensor<1>)>,
-    /// What the batch says of running statistics. They are folded in after the step.
+    /// What the batch says of running statistics and counters. It is folded in after the step.
     pub observed: Vec<Observed>,
-}
-
-/// What one batch says of a running statistic: `new = (1 - momentum) * old + momentum * values`, as PyTorch's batch
-/// norm has it. The batches of a step are folded in in their order.
-#[derive(Debug, Clone)]
-pub struct Observed {
-    /// The official name of the statistic, which is a [`convnext_nn::ModelState`].
-    pub name: String,
-    /// The flat values of this batch; a gradient that they track goes nowhere.
-    pub values: Tensor<1>,
-    /// How much they count, in [0, 1].
-    pub momentum: f64,
 }
 
 /// The numbers of a loss.

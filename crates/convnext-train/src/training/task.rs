@@ -45,8 +45,8 @@ pub trait Task {
     /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
     fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<Measured, TrainError>;
 
-    /// What tells the best epoch. A metric that [`Task::validate`] does not return under this name never makes an epoch
-    /// the best one.
+    /// What tells the best epoch. A metric must be among those that [`Task::validate`] returns, or the first validation
+    /// that measures anything ends the run with [`TrainError::UnknownMetric`].
     fn goal(&self) -> Goal;
 }
 

@@ -29,7 +29,8 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 ///
 /// # Errors
 /// [`TrainError::Diverged`] when a loss is not finite, [`TrainError::Interrupted`] when the observer asks
-/// for it, and whatever the task, the loader and the run folder report.
+/// for it, [`TrainError::UnknownMetric`] after the first validation that does not measure what the goal names, and
+/// whatever the task, the loader and the run folder report.
 pub fn train<T: Task>(
     task: &T,
     mut learner: Learner<T::Model>,
@@ -217,7 +218,7 @@ impl<T: Task> Training<'_, T> {
     fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
         let pictures = self.run.pictures()?;
         let measured = self.task.validate(&self.learner.model().valid(), Some(&pictures))?;
-        report.monitored = self.task.goal().monitored(&measured.metrics).cloned();
+        report.monitored = self.task.goal().monitored(&measured.metrics)?.cloned();
         report.take_up(&measured, Metric::key);
         if let Some(averaged) = averaged {
             report.take_up(&self.task.validate(&averaged.valid(), None)?, Metric::averaged_key);

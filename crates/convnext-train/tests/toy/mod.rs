@@ -1,19 +1,25 @@
 //! A task that knows nothing of images with classes: two views of each image under one size that is drawn for the
-//! batch, a layer with batch norm, and a copy of it that follows slowly.
+//! batch, a layer with batch norm, which counts its batches, and a copy of it that follows slowly.
+
+// Each test binary uses its own part.
+#![allow(dead_code)]
+
+pub(crate) mod runs;
 
 use burn::module::{Module, Param, ParamId};
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, ConfigError, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightMetadata,
-    find_model, imagenet_mean, imagenet_std,
+    ClassNames, ConfigError, ModelConfig, Preprocessing, Purpose, WeightMetadata, find_model, imagenet_mean,
+    imagenet_std,
 };
 use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
     TrainTransform, Visit,
 };
-use convnext_nn::ModelState;
+use convnext_nn::{Counter, ModelState, tensor_values};
 use convnext_train::{
-    BatchOf, Goal, Job, Loss, Measured, MemoryNeed, Observed, RunSettings, Task, TrainError, TrainingRecipe,
+    BatchOf, Direction, Goal, Job, Loss, Measured, MemoryNeed, Metric, Observed, RunSettings, Task,
+    TrainError, TrainingRecipe,
 };
 use rand::RngExt;
 use serde::Serialize;
@@ -23,6 +29,9 @@ const OUTPUTS: usize = 4;
 
 /// How fast running statistics and the copy follow.
 const MOMENTUM: f64 = 0.1;
+
+/// Where the counter starts: f32 and f64 cannot tell the next number from it.
+pub(crate) const SEEN: i64 = 1 << 53;
 
 /// Two views of each image.
 #[derive(Debug, Clone)]
@@ -51,18 +60,8 @@ impl TwoViews {
 }
 
 fn transform(image_size: usize) -> TrainTransform {
-    TrainTransform {
-        image_size,
-        crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
-        flip_probability: 0.5,
-        color_jitter: None,
-        rand_augment: None,
-        mean: imagenet_mean(3),
-        std: imagenet_std(3),
-        interpolation: Interpolation::Bicubic,
-        range: ValueRange::Unstated,
-        erasing: None,
-    }
+    let crop = TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] };
+    TrainTransform::plain(image_size, crop, imagenet_mean(3), imagenet_std(3))
 }
 
 impl Source for TwoViews {
@@ -99,12 +98,13 @@ impl Source for TwoViews {
     }
 }
 
-/// A layer, the running means and variances of its outputs, and the copy that follows it.
+/// A layer, the running means and variances of its outputs, how many batches these are of, and the copy that follows.
 #[derive(Module, Debug)]
 pub(crate) struct Toy {
     pub(crate) weight: Param<Tensor<2>>,
     pub(crate) mean: ModelState<Param<Tensor<1>>>,
     pub(crate) variance: ModelState<Param<Tensor<1>>>,
+    pub(crate) num_batches_tracked: Counter,
     pub(crate) copy: ModelState<Param<Tensor<2>>>,
 }
 
@@ -119,6 +119,7 @@ impl Toy {
             weight: Param::initialized(ParamId::new(), weight().require_grad()),
             mean: ModelState::new(param(Tensor::zeros([OUTPUTS], device))),
             variance: ModelState::new(param(Tensor::ones([OUTPUTS], device))),
+            num_batches_tracked: Counter::new(SEEN),
             copy: ModelState::new(Param::initialized(ParamId::new(), weight())),
         }
     }
@@ -130,6 +131,9 @@ pub(crate) struct Agreement {
     pub(crate) metadata: WeightMetadata,
     /// Whether the loss breaks in its second part.
     pub(crate) broken: bool,
+    /// How many images a validation is said to look at; 0 measures nothing.
+    pub(crate) validation_images: usize,
+    pub(crate) goal: Goal,
 }
 
 impl Agreement {
@@ -137,7 +141,7 @@ impl Agreement {
         let model = ModelConfig { classes: 0, ..find_model("micro").unwrap().config() };
         let preprocessing = Preprocessing::for_size(32, 3);
         let metadata = WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing);
-        Self { device, metadata, broken: false }
+        Self { device, metadata, broken: false, validation_images: 0, goal: Goal::TrainLoss }
     }
 }
 
@@ -160,12 +164,13 @@ impl Task for Agreement {
         let size = (normal.abs().mean() - 0.5).powf_scalar(2.0);
         let size = if self.broken { size * f64::NAN } else { size };
         let mut loss = Loss::sum(vec![("agreement", agreement), ("size", size)]);
-        let observed = |name: &str, values: Tensor<2>| Observed {
+        let observed = |name: &str, values: Tensor<2>| Observed::Statistic {
             name: name.to_owned(),
             values: values.inner().reshape([OUTPUTS]),
             momentum: MOMENTUM,
         };
-        loss.observed = vec![observed("mean", mean), observed("variance", variance)];
+        let batch = Observed::Count { name: "num_batches_tracked".to_owned(), by: 1 };
+        loss.observed = vec![observed("mean", mean), observed("variance", variance), batch];
         Ok(loss)
     }
 
@@ -182,15 +187,22 @@ impl Task for Agreement {
     }
 
     fn validation_images(&self) -> usize {
-        0
+        self.validation_images
     }
 
-    fn validate(&self, _model: &Toy, _pictures: Option<&std::path::Path>) -> Result<Measured, TrainError> {
-        Ok(Measured::default())
+    /// How far the copy is from the layer.
+    fn validate(&self, model: &Toy, _pictures: Option<&std::path::Path>) -> Result<Measured, TrainError> {
+        if self.validation_images == 0 {
+            return Ok(Measured::default());
+        }
+        let [weight, copy] = [&model.weight, model.copy.get()].map(|layer| tensor_values(layer.val()));
+        let distance = weight.iter().zip(copy).map(|(one, other)| f64::from((one - other).abs())).sum();
+        let metrics = vec![Metric::new("distance", Some(distance), Direction::LowerIsBetter)];
+        Ok(Measured::new("agreement", metrics, &()))
     }
 
     fn goal(&self) -> Goal {
-        Goal::TrainLoss
+        self.goal
     }
 }
 
@@ -202,6 +214,9 @@ pub(crate) struct AgreementJob {
     pub(crate) training: TrainingRecipe,
     #[serde(skip)]
     pub(crate) images: Dataset,
+    /// What may start fresh.
+    #[serde(skip)]
+    pub(crate) fresh: Vec<&'static str>,
 }
 
 impl Job for AgreementJob {
@@ -225,6 +240,10 @@ impl Job for AgreementJob {
 
     fn images(&self) -> &Dataset {
         &self.images
+    }
+
+    fn fresh_parts(&self) -> &[&str] {
+        &self.fresh
     }
 
     fn input(&self) -> (usize, usize) {
