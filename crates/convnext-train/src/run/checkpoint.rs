@@ -11,7 +11,7 @@ use convnext_io::{CheckpointFile, IoError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::run::run_folder::output;
+use crate::run::files::output;
 use crate::training::learner::Learner;
 
 /// Folder of the checkpoints in a run folder.

@@ -7,8 +7,8 @@ use convnext_data::BackgroundCheck;
 
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
+use crate::run::lesson::Lesson;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, RunFolder, WEIGHTS_FILE};
-use crate::run::run_settings::Lesson;
 use crate::run::summary::Summary;
 use crate::training::goal::Goal;
 use crate::training::learner::Learner;
