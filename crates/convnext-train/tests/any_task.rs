@@ -5,6 +5,10 @@
 
 mod toy;
 
+mod any_task {
+    mod validating;
+}
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -37,10 +41,9 @@ fn pictures() -> TempDir {
     folder
 }
 
-/// Two batches of four a step, two steps an epoch.
-fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
+fn loader(images: &Path, batch_size: usize, threads: usize) -> Loader<TwoViews> {
     let config = LoaderConfig {
-        batch_size: 4,
+        batch_size,
         threads,
         queue: 3,
         shuffle: true,
@@ -49,7 +52,12 @@ fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
         cache: Cache::Off,
         seed: Seed(5),
     };
-    let loader = Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap();
+    Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap()
+}
+
+/// Two batches of four a step, two steps an epoch.
+fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
+    let loader = loader(images, 4, threads);
     let schedule = Schedule {
         peak: 0.05,
         minimum: 0.0,
@@ -170,24 +178,6 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
     assert_eq!(train("whole", Continue::Resumed, &mut StopAfter(0, 1)).unwrap(), whole);
     let config = fs::read_to_string(runs.path().join("whole/config.toml")).unwrap();
     assert!(config.contains("data_checksum") && config.contains("[training]"), "{config}");
-}
-
-#[test]
-fn validations_within_an_epoch_are_refused_and_not_forgotten() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
-    for (steps, fits) in [(1, false), (2, true), (3, false), (4, true)] {
-        let run = out.path().join(steps.to_string());
-        let settings =
-            RunSettings { length: Some(Length::Steps(STEPS)), ..RunSettings::new(images.path(), run) };
-        let validate_every = Some(Length::Steps(steps));
-        let training = TrainingRecipe { batch_size: 4, accumulate: 2, validate_every, ..recipe() };
-        let images = open_unlabelled(images.path()).unwrap();
-        let job = AgreementJob { settings, training, images };
-        let result = run_training(job, &Device::flex(), &mut Silent);
-        let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        assert_eq!(result.is_ok(), fits, "{steps}: {message}");
-        assert!(fits || message.contains("validate_every") && message.contains("2 an epoch"), "{message}");
-    }
 }
 
 #[test]

@@ -63,7 +63,9 @@ pub struct TrainingRecipe {
     /// How the learning rate falls.
     #[serde(default, skip_serializing_if = "CurveRecipe::is_cosine")]
     pub curve: CurveRecipe,
-    /// Time between two validations, as in `{ steps = 16000 }`; it may be longer than an epoch.
+    /// Time between two validations, as in `{ steps = 16000 }` or `{ epochs = 0.5 }`, which is rounded to whole steps;
+    /// within an epoch or over several. The last step is measured in any case, and alone where this is longer than the
+    /// training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate_every: Option<Length>,
 }

@@ -35,7 +35,7 @@ pub(crate) struct Progress {
     pub(crate) unmeasured_images: usize,
     /// Seconds of training, over all processes.
     pub(crate) seconds: f64,
-    /// The best epoch so far.
+    /// The best weights so far.
     pub(crate) best: Option<Best>,
     /// Files that could not be read.
     pub(crate) corrupt: Vec<CorruptFile>,
@@ -47,12 +47,12 @@ pub(crate) struct Progress {
     pub(crate) events_length: u64,
 }
 
-/// The best epoch of a run.
+/// The best weights of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The epoch, from 0.
+    /// Their epoch, from 0.
     pub epoch: u64,
-    /// Its last step, from 1.
+    /// The last step that made them, from 1.
     pub step: usize,
     /// What was compared, such as `validation_top1`.
     pub measure: String,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use convnext_core::ConfigError;
 use convnext_data::{BackgroundCheck, Loader, LoaderConfig, OnCorrupt, Source};
 
 use crate::error::TrainError;
@@ -22,7 +21,8 @@ pub struct Lesson<S> {
     pub schedule: Schedule,
     /// Batches of a step, at least 1.
     pub accumulate: usize,
-    /// Steps between two validations, whole epochs; `None` validates as often as that takes no longer than training.
+    /// Steps between two validations, within an epoch or over several; one after the last step comes in any case.
+    /// `None` validates at the ends of epochs, as often as that takes no longer than training.
     pub validate_every: Option<usize>,
     /// The longest time between two checkpoints.
     pub checkpoint_every: Duration,
@@ -64,14 +64,6 @@ impl<S: Source> Lesson<S> {
         let schedule = recipe.schedule(steps_per_epoch);
         let (accumulate, checkpoint_every) = (recipe.accumulate, settings.checkpoint_every);
         let validate_every = recipe.validation_interval(steps_per_epoch);
-        if let Some(steps) = validate_every.filter(|steps| !steps.is_multiple_of(steps_per_epoch)) {
-            return Err(ConfigError::OutOfRange {
-                what: "validate_every",
-                found: format!("{steps} steps, with {steps_per_epoch} an epoch"),
-                expected: "whole epochs",
-            }
-            .into());
-        }
         Ok(Self { loader, schedule, accumulate, validate_every, checkpoint_every, headers: None })
     }
 }

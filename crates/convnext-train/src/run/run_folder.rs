@@ -27,7 +27,8 @@ pub const WEIGHTS_FILE: &str = "weights.safetensors";
 
 /// Name of the weight file with the moving average of a finished run.
 pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
-/// The weights, averaged or not, that validated best of all epochs.
+
+/// The weights, averaged or not, that validated best of all.
 pub const BEST_WEIGHTS_FILE: &str = "weights-best.safetensors";
 
 const EVALUATION_FILE: &str = "evaluation.json";
@@ -162,7 +163,7 @@ impl RunFolder {
         self.logs.append(report, report.step, values.into_iter().chain(parts))
     }
 
-    /// Appends an epoch to metrics and events.
+    /// Appends an epoch, as far as it came, to metrics and events.
     ///
     /// # Errors
     /// [`TrainError::Output`] when it cannot be written.
