@@ -33,6 +33,10 @@ pub(crate) struct Progress {
     pub(crate) epoch_loss: f64,
     /// Images trained on since the last validation.
     pub(crate) unmeasured_images: usize,
+    /// Steps of the whole run, as it was meant when this was written: after the last of them it was measured, and stays
+    /// so when it is extended. Checkpoints of earlier versions do not say it.
+    #[serde(default)]
+    pub(crate) total_steps: usize,
     /// Seconds of training, over all processes.
     pub(crate) seconds: f64,
     /// The best weights so far.

@@ -178,8 +178,15 @@ impl<T: Task> Training<'_, T> {
 
     /// Whether the epoch is over, or is to be measured here. Where it just begins, the one before was reported.
     fn is_report_due(&self) -> bool {
-        let is_asked = |steps| self.progress.epoch_steps > 0 && self.progress.step.is_multiple_of(steps);
-        self.is_epoch_over() || self.lesson.validate_every.is_some_and(is_asked)
+        let is_asked = |steps| self.progress.step.is_multiple_of(steps);
+        let is_measured = self.lesson.validate_every.is_some_and(is_asked) || self.was_last_step();
+        self.is_epoch_over() || self.progress.epoch_steps > 0 && is_measured
+    }
+
+    /// Whether this was the last step before the run was extended. Its weights are perhaps the best that were kept, so
+    /// that it stays measured.
+    fn was_last_step(&self) -> bool {
+        self.progress.step == self.progress.total_steps
     }
 
     /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
@@ -205,6 +212,7 @@ impl<T: Task> Training<'_, T> {
         self.progress.parameter_steps = self.learner.parameter_steps();
         self.progress.corrupt = self.lesson.loader.corrupt();
         self.progress.seconds = self.seconds();
+        self.progress.total_steps = self.lesson.schedule.total_steps;
         self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
         self.saved_at = Instant::now();
         Ok(())

@@ -1,13 +1,13 @@
 //! Validations at any step: where they are made, what is reported of them, and that no way to stop loses or repeats one.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use burn::prelude::*;
 use convnext_core::{Seed, WeightMetadata};
 use convnext_data::open_unlabelled;
+use convnext_io::read_weights;
 use convnext_nn::tensor_values;
 use convnext_train::{
     BatchOf, Continue, Direction, EpochReport, Goal, Learner, Length, Lesson, Loss, Measured, Metric,
@@ -80,8 +80,7 @@ impl Task for Jumping {
     fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<Measured, TrainError> {
         self.validations.set(self.validations.get() + 1);
         self.check(Breaks::InValidation(self.validations.get()))?;
-        let sum: f32 = tensor_values(model.weight.val().reshape([12])).iter().sum();
-        let height = Some((f64::from(sum) * 1e4).sin());
+        let height = Some(height(&tensor_values(model.weight.val().reshape([12]))));
         Ok(Measured::new("jumping", vec![Metric::new("height", height, Direction::HigherIsBetter)], &()))
     }
 
@@ -90,17 +89,44 @@ impl Task for Jumping {
     }
 }
 
+/// Of a layer's weights.
+fn height(weight: &[f32]) -> f64 {
+    (f64::from(weight.iter().sum::<f32>()) * 1e4).sin()
+}
+
+/// What the best weights that were kept are worth.
+fn best_height(out: &Path) -> f64 {
+    let file = read_weights(&out.join("weights-best.safetensors")).unwrap();
+    height(&file.arrays["weight"].clone().to_f32().unwrap())
+}
+
+/// How a run goes, or goes on.
+struct Plan<'a> {
+    task: &'a Jumping,
+    validate_every: Option<usize>,
+    total_steps: usize,
+    how: Continue,
+}
+
+impl<'a> Plan<'a> {
+    fn new(task: &'a Jumping, validate_every: Option<usize>) -> Self {
+        Self { task, validate_every, total_steps: TOTAL, how: Continue::New }
+    }
+}
+
 fn run(
     images: &Path,
     out: &Path,
-    (task, validate_every, how): (&Jumping, Option<usize>, Continue),
+    plan: Plan<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
-    let Opened::Unfinished(mut folder) = RunFolder::open(out, &BTreeMap::from([("seed", 5)]), how)? else {
+    let Plan { task, validate_every, total_steps, how } = plan;
+    let config: toml::Table = toml::from_str(&format!("recipe.training.steps = {total_steps}")).unwrap();
+    let Opened::Unfinished(mut folder) = RunFolder::open(out, &config, how)? else {
         panic!("the run is finished");
     };
     let whole = lesson(images, 1);
-    let schedule = Schedule { total_steps: TOTAL, ..whole.schedule };
+    let schedule = Schedule { total_steps, ..whole.schedule };
     let lesson = Lesson { loader: loader(images, 5, 2), schedule, accumulate: 1, validate_every, ..whole };
     let toy = Toy::new(&Device::flex().autodiff());
     let learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
@@ -146,7 +172,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
     ] {
         let task = Jumping { validation_images, ..Jumping::new(Breaks::Never) };
         let out = runs.path().join(name);
-        run(images.path(), &out, (&task, validate_every, Continue::New), &mut Silent).unwrap();
+        run(images.path(), &out, Plan::new(&task, validate_every), &mut Silent).unwrap();
         let reports = reports(&out);
         let measured = reports.iter().filter(|report| report.value("validation_height").is_some());
         let measured: Vec<usize> = measured.map(|report| report.step).collect();
@@ -168,7 +194,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
 fn a_report_within_an_epoch_says_where_it_stands() {
     let (images, out) = (pictures(), tempfile::tempdir().unwrap());
     let task = Jumping::new(Breaks::Never);
-    let summary = run(images.path(), out.path(), (&task, Some(3), Continue::New), &mut Silent).unwrap();
+    let summary = run(images.path(), out.path(), Plan::new(&task, Some(3)), &mut Silent).unwrap();
     let losses: Vec<f64> = lines(out.path())
         .iter()
         .filter_map(|line| Some(f64::from(line.get("loss")?.to_string().parse::<f32>().unwrap())))
@@ -189,6 +215,7 @@ fn a_report_within_an_epoch_says_where_it_stands() {
     let (step, height) = heights.max_by(|a, b| a.1.partial_cmp(&b.1).unwrap()).unwrap();
     let best = summary.best.unwrap();
     assert_eq!((best.step, Some(best.value)), (step, height));
+    assert_eq!(best.value, best_height(out.path()));
     assert!(out.path().join(&best.checkpoint).is_file(), "{}", best.checkpoint);
     assert_eq!(summary.last.step, TOTAL);
 }
@@ -199,7 +226,7 @@ fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
     let whole = runs.path().join("whole");
     let task = Jumping::new(Breaks::Never);
-    run(images.path(), &whole, (&task, Some(3), Continue::New), &mut Silent).unwrap();
+    run(images.path(), &whole, Plan::new(&task, Some(3)), &mut Silent).unwrap();
     let expected = results(&whole);
     let stops = (1..=TOTAL).map(|step| (step, Breaks::Never));
     let kills = (1..=TOTAL).map(Breaks::InStep).chain((1..=8).map(Breaks::InValidation));
@@ -207,12 +234,37 @@ fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
         let out = runs.path().join(format!("{step} {breaks:?}"));
         let mut observer = StopAfter(step, 0);
         let broken = Jumping::new(breaks);
-        let error = run(images.path(), &out, (&broken, Some(3), Continue::New), &mut observer).unwrap_err();
+        let error = run(images.path(), &out, Plan::new(&broken, Some(3)), &mut observer).unwrap_err();
         let is_expected = matches!(error, TrainError::Interrupted { .. }) == (breaks == Breaks::Never);
         assert!(is_expected, "{step} {breaks:?}: {error}");
+        if let Breaks::InValidation(_) = breaks {
+            // A validation that fails costs no step.
+            let checkpoint = format!("checkpoints/step-{:08}.safetensors", broken.step.get());
+            assert!(out.join(&checkpoint).is_file(), "{breaks:?}: {checkpoint} is missing");
+        }
         let task = Jumping::new(Breaks::Never);
-        run(images.path(), &out, (&task, Some(3), Continue::Resumed), &mut Silent).unwrap();
+        run(images.path(), &out, Plan { how: Continue::Resumed, ..Plan::new(&task, Some(3)) }, &mut Silent)
+            .unwrap();
         assert!(results(&out) == expected, "{step} {breaks:?}: {:?}", results(&out).0);
+    }
+}
+
+/// Where a run ended it was measured, and those weights may be the best that are kept.
+#[test]
+fn a_run_that_is_extended_within_an_epoch_stays_measured_where_it_ended() {
+    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    let task = Jumping::new(Breaks::Never);
+    for (total_steps, how, measured) in [
+        (10, Continue::New, &[9, 10][..]),
+        (11, Continue::Extended, &[9, 10, 11]),
+        (TOTAL, Continue::Extended, &[9, 10, 11, 12]),
+    ] {
+        let plan = Plan { total_steps, how, ..Plan::new(&task, Some(9)) };
+        let summary = run(images.path(), out.path(), plan, &mut Silent).unwrap();
+        let reports = reports(out.path());
+        let heights = reports.iter().filter(|report| report.value("validation_height").is_some());
+        assert_eq!(heights.map(|report| report.step).collect::<Vec<_>>(), measured);
+        assert_eq!(summary.best.unwrap().value, best_height(out.path()), "{total_steps} steps");
     }
 }
 

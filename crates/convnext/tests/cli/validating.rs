@@ -73,7 +73,7 @@ fn the_time_between_validations_is_given_in_steps_or_epochs() {
         &[
             (&format!("{TRAIN} --set training.validate_every.steps=0 --out none"), &[refused]),
             (&format!("{TRAIN} --set training.validate_every={{epochs=0}} --out none"), &[refused]),
-            (&format!("{TRAIN} --set training.validate_every=4 --out none"), &["validate_every"]),
+            (&format!("{TRAIN} --set training.validate_every=4 --out none"), &["give { steps = N }"]),
             (
                 &format!("{TRAIN} --resume --set training.validate_every.steps=8 --out steps=9"),
                 &["recipe.training.validate_every.steps was 9, is 8"],

@@ -29,7 +29,7 @@ impl<T: Task> Training<'_, T> {
         let epochs = step as f64 / self.steps_per_epoch() as f64;
         let train_loss = epoch_loss / epoch_steps.max(1) as f64;
         let mut report = EpochReport { epoch, step, epochs, train_loss, ..EpochReport::default() };
-        if self.is_finished() || self.is_validation_due() {
+        if self.is_finished() || self.was_last_step() || self.is_validation_due() {
             self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
             self.progress.unmeasured_images = 0;
         }
