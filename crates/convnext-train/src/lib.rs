@@ -39,9 +39,10 @@ pub use recipe::{
     Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe, in_toml,
 };
 pub use run::checkpoint::Best;
+pub use run::lesson::Lesson;
 pub use run::run_changes::Continue;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
-pub use run::run_settings::{Lesson, RunSettings};
+pub use run::run_settings::RunSettings;
 pub use run::summary::Summary;
 pub use tasks::classification::Classification;
 pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelChoice, finetune};

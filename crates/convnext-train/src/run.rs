@@ -2,7 +2,11 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod events;
+pub(crate) mod files;
+pub(crate) mod lesson;
+pub(crate) mod logs;
 pub(crate) mod old_runs;
+pub(crate) mod recorded;
 pub(crate) mod run_changes;
 pub(crate) mod run_folder;
 pub(crate) mod run_settings;

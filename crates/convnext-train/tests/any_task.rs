@@ -5,6 +5,10 @@
 
 mod toy;
 
+mod any_task {
+    mod validating;
+}
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -133,24 +137,6 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
     assert_eq!(train("whole", Continue::Resumed, &mut StopAfter(0, 1)).unwrap(), whole);
     let config = fs::read_to_string(runs.path().join("whole/config.toml")).unwrap();
     assert!(config.contains("data_checksum") && config.contains("[training]"), "{config}");
-}
-
-#[test]
-fn validations_within_an_epoch_are_refused_and_not_forgotten() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
-    for (steps, fits) in [(1, false), (2, true), (3, false), (4, true)] {
-        let run = out.path().join(steps.to_string());
-        let settings =
-            RunSettings { length: Some(Length::Steps(STEPS)), ..RunSettings::new(images.path(), run) };
-        let validate_every = Some(Length::Steps(steps));
-        let training = TrainingRecipe { batch_size: 4, accumulate: 2, validate_every, ..recipe() };
-        let images = open_unlabelled(images.path()).unwrap();
-        let job = AgreementJob { settings, training, images, fresh: vec![] };
-        let result = run_training(job, &Device::flex(), &mut Silent);
-        let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        assert_eq!(result.is_ok(), fits, "{steps}: {message}");
-        assert!(fits || message.contains("validate_every") && message.contains("2 an epoch"), "{message}");
-    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells of each epoch as it ends.
+/// Tells how each epoch went.
 struct Epochs;
 
 impl Observer for Epochs {
@@ -61,7 +61,6 @@ impl Observer for Epochs {
     fn step(&mut self, _report: &StepReport) {}
 
     fn epoch(&mut self, report: &EpochReport) {
-        let measured = report.monitored.as_ref().map_or(String::new(), |metric| format!(", {metric}"));
-        println!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss);
+        println!("{report}");
     }
 }

@@ -44,6 +44,7 @@ mod cli {
     mod reconstructing;
     mod resuming;
     mod splits;
+    mod validating;
     mod weight_folders;
     mod whole_job;
 }

@@ -193,7 +193,8 @@ fn what_has_no_effect_or_no_sense_is_refused() {
         ("training.curve={ milestones = { epochs = [8], factor = 1 } }", "factor of milestones is 1"),
         ("training.validate_every={ steps = 0 }", "validate_every is 0, but must be above 0"),
         ("training.validate_every={ epochs = -1 }", "validate_every is -1"),
-        ("training.validate_every={ days = 1 }", "days"),
+        ("training.validate_every={ days = 1 }", "it is { days = 1 }; give { steps = N } or { epochs = X }"),
+        ("training.validate_every=4", "it is 4; give { steps = N } or { epochs = X }"),
     ] {
         let message = load(&[setting]).unwrap_err();
         assert!(message.contains(expected), "{setting}: {message}");

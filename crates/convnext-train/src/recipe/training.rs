@@ -1,5 +1,6 @@
 //! Optimiser and schedule.
 
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::curve::CurveRecipe;
@@ -63,13 +64,22 @@ pub struct TrainingRecipe {
     /// How the learning rate falls.
     #[serde(default, skip_serializing_if = "CurveRecipe::is_cosine")]
     pub curve: CurveRecipe,
-    /// Time between two validations, as in `{ steps = 16000 }`; it may be longer than an epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Time between two validations, as in `{ steps = 16000 }` or `{ epochs = 0.5 }`, which is rounded to whole steps;
+    /// within an epoch or over several. The last step is measured in any case, and alone where this is longer than the
+    /// training.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "length_in_words")]
     pub validate_every: Option<Length>,
 }
 
 fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(is_on(f64::deserialize(deserializer)?))
+}
+
+/// A length, or what one looks like: of two kinds of tables TOML's own errors say neither.
+fn length_in_words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Length>, D::Error> {
+    let found = toml::Value::deserialize(deserializer)?;
+    let bad = |_| D::Error::custom(format!("it is {found}; give {{ steps = N }} or {{ epochs = X }}"));
+    Length::deserialize(found.clone()).map(Some).map_err(bad)
 }
 
 fn one() -> usize {

@@ -11,7 +11,7 @@ use convnext_io::{CheckpointFile, IoError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::run::run_folder::output;
+use crate::run::files::output;
 use crate::training::learner::Learner;
 
 /// Folder of the checkpoints in a run folder.
@@ -33,9 +33,13 @@ pub(crate) struct Progress {
     pub(crate) epoch_loss: f64,
     /// Images trained on since the last validation.
     pub(crate) unmeasured_images: usize,
+    /// Steps of the whole run, as it was meant when this was written: after the last of them it was measured, and stays
+    /// so when it is extended. Checkpoints of earlier versions do not say it.
+    #[serde(default)]
+    pub(crate) total_steps: usize,
     /// Seconds of training, over all processes.
     pub(crate) seconds: f64,
-    /// The best epoch so far.
+    /// The best weights so far.
     pub(crate) best: Option<Best>,
     /// Files that could not be read.
     pub(crate) corrupt: Vec<CorruptFile>,
@@ -47,12 +51,12 @@ pub(crate) struct Progress {
     pub(crate) events_length: u64,
 }
 
-/// The best epoch of a run.
+/// The best weights of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The epoch, from 0.
+    /// Their epoch, from 0.
     pub epoch: u64,
-    /// Its last step, from 1.
+    /// The last step that made them, from 1.
     pub step: usize,
     /// What was compared, such as `validation_top1`.
     pub measure: String,

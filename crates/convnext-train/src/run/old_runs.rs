@@ -2,7 +2,10 @@
 //!
 //! Their configuration had the objective of the training inside of the model as well, where it was the same as in the recipe, the initial
 //! value of LayerScale in place of a switch, and no word on preprocessing, which was always that of ImageNet.
-//! Classification was the only kind of task that measured, so that no file said it, nor which number is a share.
+//! Classification was the only kind of task that measured, so that no file said it, nor which number is a share; and it
+//! measured at ends of epochs alone.
+
+use std::collections::BTreeMap;
 
 use convnext_core::Preprocessing;
 use convnext_data::CorruptFile;
@@ -13,6 +16,7 @@ use crate::evaluation::evaluate::Evaluation;
 use crate::run::summary::Summary;
 use crate::training::measured::Measured;
 use crate::training::metric::{Direction, Metric};
+use crate::training::observer::EpochReport;
 
 /// Keys of a model, or of an autoencoder's encoder, that the recipe has now.
 const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "normalize_target"];
@@ -80,6 +84,26 @@ impl TryFrom<StoredMeasured> for Measured {
     }
 }
 
+/// The line of an epoch of any version. Earlier ones had none within an epoch, and did not say where it ended: at as
+/// many epochs as its number says.
+#[derive(Deserialize)]
+pub(crate) struct StoredEpoch {
+    epoch: u64,
+    step: usize,
+    epochs: Option<f64>,
+    train_loss: f64,
+    #[serde(flatten)]
+    validation: BTreeMap<String, Option<f64>>,
+}
+
+impl From<StoredEpoch> for EpochReport {
+    fn from(stored: StoredEpoch) -> Self {
+        let StoredEpoch { epoch, step, epochs, train_loss, validation } = stored;
+        let epochs = epochs.unwrap_or_else(|| epoch.saturating_add(1) as f64);
+        Self { epoch, step, epochs, train_loss, validation, monitored: None }
+    }
+}
+
 /// The metric by which the epochs of a finished run were compared: the accuracy or none.
 pub(crate) fn monitored(summary: &Summary) -> Option<Metric> {
     let metric =
@@ -118,6 +142,24 @@ mod tests {
             assert_eq!(old(measure).monitored().unwrap().to_string(), "top-1 75.00 %");
         }
         assert_eq!(old("train_loss").monitored(), None);
+    }
+
+    #[test]
+    fn an_old_epoch_ended_where_its_number_says() {
+        let read = |text: &str| serde_json::from_str::<EpochReport>(text).unwrap();
+        let old =
+            read(r#"{"epoch":1,"step":8,"train_loss":0.5,"validation_top1":0.75,"validation_error":null}"#);
+        assert_eq!((old.epochs, old.value("validation_top1")), (2.0, Some(0.75)));
+        assert_eq!(old.validation.len(), 2, "{old:?}");
+        let within = EpochReport { step: 7, epochs: 1.75, ..old.clone() };
+        let text = serde_json::to_string(&within).unwrap();
+        assert!(
+            text.starts_with(r#"{"epoch":1,"step":7,"epochs":1.75,"train_loss":0.5,"validation_"#),
+            "{text}"
+        );
+        assert_eq!(read(&text), within);
+        assert_eq!(old.to_string(), "epoch 2: loss 0.5000");
+        assert_eq!(within.to_string(), "epoch 2, step 7: loss 0.5000");
     }
 
     const OLD: &str = "

@@ -6,23 +6,19 @@ use std::time::Duration;
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Preprocessing, Seed, ValueRange};
 use convnext_data::{
-    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Loader, LoaderConfig, Mixing,
-    OnCorrupt, Orientation, RangeChoice, Source, TrainTransform, Transform, check_headers, find_range,
+    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, Orientation, RangeChoice,
+    TrainTransform, Transform, check_headers, find_range,
 };
 use convnext_nn::{BlockMemory, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
 use crate::memory::MemoryNeed;
-use crate::optimization::schedule::Schedule;
-use crate::recipe::{Length, Start, TrainingRecipe};
+use crate::recipe::{Length, Start};
+use crate::run::recorded::{recorded_batch, recorded_range};
 use crate::run::run_changes::Continue;
-use crate::run::run_folder::{recorded_batch, recorded_range};
 use crate::training::training_loop::CHECKPOINT_EVERY;
 use crate::weights::read_metadata;
-
-/// Batches that are made ahead.
-const QUEUE: usize = 4;
 
 /// Where a run reads and writes, and what its chances and its machine are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,23 +94,6 @@ fn precision_name<S: Serializer>(precision: &Precision, serializer: S) -> Result
 /// A remark as a list: none where there is nothing to say.
 pub(crate) fn said(remark: String) -> Vec<String> {
     Some(remark).filter(|remark| !remark.is_empty()).into_iter().collect()
-}
-
-/// Images and schedule of a run, ready to go.
-#[derive(Debug)]
-pub struct Lesson<S> {
-    /// Shuffled whole batches; corrupt files are replaced.
-    pub loader: Loader<S>,
-    /// The learning rate of every step.
-    pub schedule: Schedule,
-    /// Batches of a step, at least 1.
-    pub accumulate: usize,
-    /// Steps between two validations, whole epochs; `None` validates as often as that takes no longer than training.
-    pub validate_every: Option<usize>,
-    /// The longest time between two checkpoints.
-    pub checkpoint_every: Duration,
-    /// The look at the files of a very large data set that goes on while it is trained on.
-    pub headers: Option<BackgroundCheck>,
 }
 
 /// A job as it is really done, with a mark of its data: what a run must not change when it goes on.
@@ -248,50 +227,6 @@ impl RunSettings {
     ) -> Result<ImageSource, TrainError> {
         let images = ImageSource::new(dataset.clone(), Transform::Train(transform), self.orientation)?;
         Ok(images.with_mixing(mixing)?.with_fast_decode(self.fast_decode))
-    }
-
-    /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch
-    /// is no larger than the data, its epochs are those of [`Self::length`].
-    ///
-    /// # Errors
-    /// [`TrainError::Data`] when batches cannot be made, [`TrainError::Config`] when warm-up or milestones do not fit
-    /// into the training.
-    pub(crate) fn prepare<S: Source>(
-        &self,
-        source: S,
-        recipe: &mut TrainingRecipe,
-    ) -> Result<Lesson<S>, TrainError> {
-        recipe.batch_size = recipe.batch_size.min(source.dataset().len());
-        let config = LoaderConfig {
-            batch_size: recipe.batch_size,
-            threads: self.threads,
-            queue: QUEUE,
-            shuffle: true,
-            drop_last: true,
-            on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
-            cache: self.cache.clone(),
-            seed: self.seed,
-        };
-        let loader = Loader::new(source, config)?;
-        let batches = loader.batches_per_epoch();
-        if recipe.accumulate == 0 || recipe.accumulate > batches {
-            return Err(TrainError::Accumulate { accumulate: recipe.accumulate, batches });
-        }
-        let steps_per_epoch = batches / recipe.accumulate;
-        *recipe = recipe.rescaled(steps_per_epoch, self.length);
-        recipe.check_length(steps_per_epoch)?;
-        let schedule = recipe.schedule(steps_per_epoch);
-        let (accumulate, checkpoint_every) = (recipe.accumulate, self.checkpoint_every);
-        let validate_every = recipe.validation_interval(steps_per_epoch);
-        if let Some(steps) = validate_every.filter(|steps| !steps.is_multiple_of(steps_per_epoch)) {
-            return Err(ConfigError::OutOfRange {
-                what: "validate_every",
-                found: format!("{steps} steps, with {steps_per_epoch} an epoch"),
-                expected: "whole epochs",
-            }
-            .into());
-        }
-        Ok(Lesson { loader, schedule, accumulate, validate_every, checkpoint_every, headers: None })
     }
 
     /// Looks at the headers of all images, so that no unreadable file ends the run later.

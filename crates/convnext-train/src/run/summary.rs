@@ -19,13 +19,13 @@ pub struct Summary {
     pub images: usize,
     /// Seconds of training, over all processes.
     pub seconds: f64,
-    /// The last epoch.
+    /// The report after the last step.
     pub last: EpochReport,
     /// What [`Summary::monitored`] tells; runs of earlier versions do not say it. Boxed, so that a summary is not much
     /// larger than an open run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) monitored: Option<Box<Metric>>,
-    /// The best epoch.
+    /// The best weights.
     pub best: Option<Best>,
     /// Files that could not be read and were replaced, with the reasons.
     pub corrupt: Vec<CorruptFile>,

@@ -11,6 +11,7 @@ use crate::error::TrainError;
 use crate::memory::MemoryNeed;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{TrainingRecipe, in_lines};
+use crate::run::lesson::Lesson;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
 use crate::run::run_settings::{Resolved, RunSettings, said};
 use crate::run::summary::Summary;
@@ -134,7 +135,7 @@ pub fn run_training<J: Job>(
     let (image_size, channels) = job.input();
     let (preprocessing, why) = settings.preprocessing(image_size, channels, job.images())?;
     let source = job.source(&preprocessing)?;
-    let mut lesson = settings.prepare(source, job.training_mut())?;
+    let mut lesson = Lesson::prepare(source, job.training_mut(), &settings)?;
     job.memory()?.check(device)?;
     let parts: Vec<(&str, &Dataset)> =
         [("training", job.images())].into_iter().chain(job.validation().map(|v| ("validation", v))).collect();

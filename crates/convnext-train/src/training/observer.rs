@@ -1,9 +1,11 @@
 //! How a job tells the outside world how it goes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::old_runs;
 use crate::training::measured::Measured;
 use crate::training::metric::{Direction, Metric, VALIDATION_PREFIX};
 
@@ -28,21 +30,24 @@ pub struct StepReport {
     pub images_per_second: f64,
 }
 
-/// The end of an epoch.
+/// An epoch as far as it came: at its end, after the last step of the run, or where it is measured before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "old_runs::StoredEpoch")]
 pub struct EpochReport {
     /// The epoch, from 0.
     pub epoch: u64,
-    /// The last step of the epoch, from 1.
+    /// The last step that was made, from 1.
     pub step: usize,
-    /// Mean loss of the epoch's steps.
+    /// Visits of every image so far: steps over the steps of an epoch. A whole number at the end of an epoch.
+    pub epochs: f64,
+    /// Mean loss of the epoch's steps so far; at its end, that of the epoch.
     pub train_loss: f64,
     /// What the task measured, by [`Metric::key`] and, of the average of the weights, by [`Metric::averaged_key`];
     /// empty where there is nothing to measure.
     #[serde(flatten)]
     pub validation: BTreeMap<String, Option<f64>>,
     /// The metric by which epochs are compared, as the weights themselves have it. A [`crate::Summary`] keeps that of
-    /// the last epoch; the line of an epoch has the value alone.
+    /// the last report; the line of a report has the value alone.
     #[serde(skip)]
     pub monitored: Option<Metric>,
 }
@@ -79,13 +84,25 @@ impl EpochReport {
     }
 }
 
+impl fmt::Display for EpochReport {
+    /// Such as `epoch 3: loss 0.5321, validation top-1 83.33 %`, within an epoch `epoch 3, step 11: ...`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "epoch {}", self.epoch + 1)?;
+        if self.epochs.fract() != 0.0 {
+            write!(formatter, ", step {}", self.step)?;
+        }
+        write!(formatter, ": loss {:.4}", self.train_loss)?;
+        self.monitored.as_ref().map_or(Ok(()), |metric| write!(formatter, ", validation {metric}"))
+    }
+}
+
 /// Whoever wants to see a job's progress.
 pub trait Observer {
     /// Called once before the first step with what is worth knowing about the run.
     fn start(&mut self, summary: &str);
     /// Called after every step.
     fn step(&mut self, report: &StepReport);
-    /// Called after every epoch, and after the last step.
+    /// Called after every epoch, after the last step, and wherever an epoch is measured before its end.
     fn epoch(&mut self, report: &EpochReport);
     /// Asked after every step: `true` ends the job with a checkpoint and [`crate::TrainError::Interrupted`].
     fn interrupted(&self) -> bool {

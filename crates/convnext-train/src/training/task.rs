@@ -34,11 +34,11 @@ pub trait Task {
     /// What the model's weight file says about itself.
     fn metadata(&self) -> &WeightMetadata;
 
-    /// Images that one validation looks at: it is put off until as many images were trained on, so
-    /// that validation never takes longer than training.
+    /// Images that one validation looks at: unless the recipe says how often, it is put off until as many images were
+    /// trained on, so that validation never takes longer than training.
     fn validation_images(&self) -> usize;
 
-    /// Measures the model after an epoch; `model` does not track gradients. With `pictures`, shows in
+    /// Measures the model after an epoch or within it; `model` does not track gradients. With `pictures`, shows in
     /// that folder what can be shown. Without anything to validate, that is [`Measured::default`].
     ///
     /// # Errors

@@ -1,18 +1,18 @@
 //! The one training loop, generic over what is learnt.
 
+mod report;
+
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
-use convnext_data::BackgroundCheck;
+use convnext_data::{BackgroundCheck, EpochBatches};
 
 use crate::error::TrainError;
+use crate::optimization::schedule::Schedule;
 use crate::run::checkpoint::Progress;
-use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, RunFolder, WEIGHTS_FILE};
-use crate::run::run_settings::Lesson;
+use crate::run::lesson::Lesson;
+use crate::run::run_folder::RunFolder;
 use crate::run::summary::Summary;
-use crate::training::goal::Goal;
 use crate::training::learner::Learner;
-use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::training::observer::{EpochReport, Observer, StepReport};
 use crate::training::task::Task;
 
@@ -23,9 +23,9 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 /// folder on if it has one, and saves the weights there, with a moving average that as well, and those that
 /// validated best.
 ///
-/// A checkpoint is written every `lesson.checkpoint_every`, and after each epoch before it is measured: a
-/// broken validation image must not cost the epoch. A training that is stopped at any moment and goes
-/// on from a checkpoint computes the same bits as one that was not.
+/// A checkpoint is written every `lesson.checkpoint_every`, after each epoch, and wherever the weights are measured,
+/// before that: a broken validation image must not cost the epoch. A training that is stopped at any moment and goes
+/// on from a checkpoint computes the same bits as one that was not, and reports the same.
 ///
 /// # Errors
 /// [`TrainError::Diverged`] when a loss is not finite, [`TrainError::Interrupted`] when the observer asks
@@ -59,16 +59,7 @@ pub fn train<T: Task>(
         started: Instant::now(),
         saved_at: Instant::now(),
     };
-    let last = loop {
-        training.finish_steps(observer)?;
-        let report = training.finish_epoch()?;
-        observer.epoch(&report);
-        if training.is_finished() {
-            break report;
-        }
-        let progress = &mut training.progress;
-        (progress.epoch, progress.epoch_steps, progress.epoch_loss) = (progress.epoch + 1, 0, 0.0);
-    };
+    let last = training.finish(observer)?;
     let summary = training.summary(last);
     training.run.finish(&summary)?;
     let corrupt = summary.corrupt.len();
@@ -106,52 +97,97 @@ impl<T: Task> Training<'_, T> {
         self.progress.step >= self.lesson.schedule.total_steps
     }
 
-    /// Makes the steps that are left of the epoch, and writes a checkpoint.
-    fn finish_steps(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Lesson { loader, schedule, .. } = self.lesson;
-        let steps_per_epoch = (loader.batches_per_epoch() / self.accumulate).max(1);
-        let Progress { step, epoch, epoch_steps, .. } = self.progress;
-        let begun = step - epoch_steps;
-        let steps = steps_per_epoch.min(schedule.total_steps.saturating_sub(begun));
-        let mut batches = loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
-        for epoch_step in epoch_steps..steps {
-            let clock = Instant::now();
-            let step = begun + epoch_step;
-            let learning_rate = schedule.learning_rate(step);
-            self.learner.replace(|model| self.task.before_step(model, step, schedule.total_steps));
-            let lap = self
-                .learner
-                .step(learning_rate, batches.by_ref().take(self.accumulate), |model, batch| {
-                    self.task.loss(model, batch)
-                })
-                .map_err(|error| self.diverged(error, step + 1))?;
-            self.progress.step = step + 1;
-            self.progress.epoch_steps = epoch_step + 1;
-            self.progress.epoch_loss += f64::from(lap.loss.total);
-            self.progress.unmeasured_images += lap.images;
-            let report = StepReport {
-                step: step + 1,
-                total_steps: schedule.total_steps,
-                epoch,
-                loss: lap.loss.total,
-                parts: lap.loss.parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
-                learning_rate,
-                images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
-            };
-            self.run.record_step(&report)?;
-            observer.step(&report);
+    /// Makes all steps that are left; the report after the last one.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
+        loop {
+            let report = self.finish_epoch(observer)?;
+            if self.is_finished() {
+                return Ok(report);
+            }
+            let progress = &mut self.progress;
+            (progress.epoch, progress.epoch_steps, progress.epoch_loss) = (progress.epoch + 1, 0, 0.0);
+        }
+    }
+
+    /// Makes the steps that are left of the epoch, and reports where that is due; the report of its end.
+    ///
+    /// Each round begins where a checkpoint may have been written, by this process or by one before it: a checkpoint
+    /// is written before it is measured, so what is due there is still to be done.
+    fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
+        let Progress { epoch, epoch_steps, .. } = self.progress;
+        let mut batches = self.lesson.loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
+        loop {
+            if self.is_report_due() {
+                let report = self.report()?;
+                observer.epoch(&report);
+                if self.is_epoch_over() {
+                    return Ok(report);
+                }
+            }
+            self.make_step(&mut batches, observer)?;
             match self.decide(observer) {
                 Decision::Stop(error) => {
                     self.save()?;
                     return Err(error);
                 }
-                // The end of the epoch saves anyway.
-                Decision::Save if epoch_step + 1 < steps => self.save()?,
-                Decision::Save | Decision::GoOn => {}
+                Decision::Save => self.save()?,
+                Decision::GoOn if self.is_report_due() => self.save()?,
+                Decision::GoOn => {}
             }
         }
-        // Nothing was done if the run goes on from the end of an epoch: the checkpoint is there.
-        if epoch_steps < steps { self.save() } else { Ok(()) }
+    }
+
+    fn make_step(
+        &mut self,
+        batches: &mut EpochBatches<T::Source>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let clock = Instant::now();
+        let Progress { step, epoch, .. } = self.progress;
+        let Schedule { total_steps, .. } = self.lesson.schedule;
+        let learning_rate = self.lesson.schedule.learning_rate(step);
+        self.learner.replace(|model| self.task.before_step(model, step, total_steps));
+        let batches = batches.by_ref().take(self.accumulate);
+        let lap = self.learner.step(learning_rate, batches, |model, batch| self.task.loss(model, batch));
+        let lap = lap.map_err(|error| self.diverged(error, step + 1))?;
+        self.progress.step += 1;
+        self.progress.epoch_steps += 1;
+        self.progress.epoch_loss += f64::from(lap.loss.total);
+        self.progress.unmeasured_images += lap.images;
+        let report = StepReport {
+            step: step + 1,
+            total_steps,
+            epoch,
+            loss: lap.loss.total,
+            parts: lap.loss.parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
+            learning_rate,
+            images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
+        };
+        self.run.record_step(&report)?;
+        observer.step(&report);
+        Ok(())
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        (self.lesson.loader.batches_per_epoch() / self.accumulate).max(1)
+    }
+
+    /// Whether all steps of the epoch are made; the last epoch may be cut short.
+    fn is_epoch_over(&self) -> bool {
+        self.progress.epoch_steps >= self.steps_per_epoch() || self.is_finished()
+    }
+
+    /// Whether the epoch is over, or is to be measured here. Where it just begins, the one before was reported.
+    fn is_report_due(&self) -> bool {
+        let is_asked = |steps| self.progress.step.is_multiple_of(steps);
+        let is_measured = self.lesson.validate_every.is_some_and(is_asked) || self.was_last_step();
+        self.is_epoch_over() || self.progress.epoch_steps > 0 && is_measured
+    }
+
+    /// Whether this was the last step before the run was extended. Its weights are perhaps the best that were kept, so
+    /// that it stays measured.
+    fn was_last_step(&self) -> bool {
+        self.progress.step == self.progress.total_steps
     }
 
     /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
@@ -171,75 +207,13 @@ impl<T: Task> Training<'_, T> {
         }
     }
 
-    /// Measures and reports the epoch; after the last one, saves the weights before that.
-    fn finish_epoch(&mut self) -> Result<EpochReport, TrainError> {
-        let step = self.progress.step;
-        let diverged = |error| self.diverged(error, step);
-        let averaged = self.learner.averaged();
-        if self.is_finished() {
-            let metadata = self.task.metadata();
-            self.run.record_weights(WEIGHTS_FILE, self.learner.model(), metadata).map_err(diverged)?;
-            if let Some(averaged) = &averaged {
-                self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata).map_err(diverged)?;
-            }
-        }
-        let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
-        let train_loss = epoch_loss / epoch_steps.max(1) as f64;
-        let mut report = EpochReport { epoch, step, train_loss, ..EpochReport::default() };
-        if self.is_finished() || self.is_validation_due() {
-            self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
-            self.progress.unmeasured_images = 0;
-        }
-        let goal = self.task.goal();
-        if let Some(best) = goal.best(&report, self.progress.best.as_ref()) {
-            self.progress.best = Some(best);
-            if goal != Goal::TrainLoss {
-                let best = averaged.as_ref().filter(|_| self.is_best_average());
-                let model = best.unwrap_or(self.learner.model());
-                self.run
-                    .record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
-                    .map_err(|error| self.diverged(error, step))?;
-            }
-        }
-        self.run.record_epoch(&report)?;
-        Ok(report)
-    }
-
-    /// Whether the end of this epoch is measured: as the recipe says, or else as soon as as many images were trained
-    /// on as are measured.
-    fn is_validation_due(&self) -> bool {
-        match self.lesson.validate_every {
-            Some(steps) => self.progress.step.is_multiple_of(steps),
-            None => self.progress.unmeasured_images >= self.task.validation_images(),
-        }
-    }
-
-    /// Measures the weights, and their average where there is one.
-    fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
-        let pictures = self.run.pictures()?;
-        let measured = self.task.validate(&self.learner.model().valid(), Some(&pictures))?;
-        report.monitored = self.task.goal().monitored(&measured.metrics)?.cloned();
-        report.take_up(&measured, Metric::key);
-        if let Some(averaged) = averaged {
-            report.take_up(&self.task.validate(&averaged.valid(), None)?, Metric::averaged_key);
-        }
-        match measured.is_nothing() {
-            true => Ok(()),
-            false => self.run.record_evaluation(&measured),
-        }
-    }
-
-    /// Whether it is the average of the weights that was best.
-    fn is_best_average(&self) -> bool {
-        self.progress.best.as_ref().is_some_and(|best| best.measure.starts_with(AVERAGE_PREFIX))
-    }
-
     /// Writes a checkpoint of this moment; only of weights that are worth going on with.
     fn save(&mut self) -> Result<(), TrainError> {
         self.learner.check_finite().map_err(|error| self.diverged(error, self.progress.step))?;
         self.progress.parameter_steps = self.learner.parameter_steps();
         self.progress.corrupt = self.lesson.loader.corrupt();
         self.progress.seconds = self.seconds();
+        self.progress.total_steps = self.lesson.schedule.total_steps;
         self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
         self.saved_at = Instant::now();
         Ok(())

@@ -33,10 +33,9 @@ pub(crate) fn pictures() -> TempDir {
     folder
 }
 
-/// Two batches of four a step, two steps an epoch.
-pub(crate) fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
+pub(crate) fn loader(images: &Path, batch_size: usize, threads: usize) -> Loader<TwoViews> {
     let config = LoaderConfig {
-        batch_size: 4,
+        batch_size,
         threads,
         queue: 3,
         shuffle: true,
@@ -45,7 +44,12 @@ pub(crate) fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
         cache: Cache::Off,
         seed: Seed(5),
     };
-    let loader = Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap();
+    Loader::new(TwoViews::new(open_unlabelled(images).unwrap()), config).unwrap()
+}
+
+/// Two batches of four a step, two steps an epoch.
+pub(crate) fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
+    let loader = loader(images, 4, threads);
     let schedule = Schedule {
         peak: 0.05,
         minimum: 0.0,

@@ -59,10 +59,7 @@ impl Observer for TrainingProgress {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let monitored = report.monitored.as_ref();
-        let measured = monitored.map_or(String::new(), |metric| format!(", validation {metric}"));
-        self.bar
-            .suspend(|| log::info!("epoch {}: loss {:.4}{measured}", report.epoch + 1, report.train_loss));
+        self.bar.suspend(|| log::info!("{report}"));
     }
 
     fn interrupted(&self) -> bool {

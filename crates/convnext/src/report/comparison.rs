@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::ReportError;
 use super::curves::{Curve, plot};
-use super::metrics::{axis, capitalised, points};
+use super::metrics::{EPOCHS, axis, capitalised, points};
 use super::page::{figure, time, whole};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
@@ -31,11 +31,11 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
     };
     let accuracy = monitored(&fcmae, &scratch)?;
     let losses = plot(
-        "epoch",
+        EPOCHS,
         "loss",
         &[mean("from FCMAE", &fcmae, train_losses), mean("from scratch", &scratch, train_losses)],
     )?;
-    let pretraining = plot("epoch", "loss", &[mean("pre-training", &pretrained, train_losses)])?;
+    let pretraining = plot(EPOCHS, "loss", &[mean("pre-training", &pretrained, train_losses)])?;
     let body = html! {
         h2 { "Result" }
         (table(&comparison))
@@ -97,12 +97,12 @@ fn monitored(fcmae: &[RunData], scratch: &[RunData]) -> Result<Option<String>, R
     let Some(metric) = fcmae.iter().chain(scratch).find_map(said) else { return Ok(None) };
     let key = metric.key();
     let of = |run: &RunData| points(run, &metric, &key);
-    plot("epoch", &axis(&metric), &[mean("from FCMAE", fcmae, of), mean("from scratch", scratch, of)])
+    plot(EPOCHS, &axis(&metric), &[mean("from FCMAE", fcmae, of), mean("from scratch", scratch, of)])
 }
 
-/// The training loss after each epoch.
+/// The mean training loss of each epoch.
 fn train_losses(run: &RunData) -> Vec<(f64, f64)> {
-    run.epochs.iter().map(|epoch| ((epoch.epoch + 1) as f64, epoch.train_loss)).collect()
+    run.epochs.iter().map(|epoch| (epoch.epochs, epoch.train_loss)).collect()
 }
 
 /// The mean over runs of the same length, epoch by epoch.

@@ -8,6 +8,9 @@ use super::curves::{Curve, plot};
 use super::page::figure;
 use super::run_data::RunData;
 
+/// What the curves of metrics are drawn over.
+pub(super) const EPOCHS: &str = "epochs";
+
 /// A plot for each metric that the run measured, with the curve of the moving average beside that of the weights.
 pub(super) fn figures(run: &RunData) -> Result<Markup, ReportError> {
     let mut plots = Vec::new();
@@ -15,19 +18,19 @@ pub(super) fn figures(run: &RunData) -> Result<Markup, ReportError> {
         let of = |name, key: &str| Curve { name, points: points(run, &metric, key) };
         let curves = [of("weights", &metric.key()), of("moving average", &metric.averaged_key())];
         let title = format!("{} on the validation images", capitalised(metric.label()));
-        plots.push((title, plot("epoch", &axis(&metric), &curves)?));
+        plots.push((title, plot(EPOCHS, &axis(&metric), &curves)?));
     }
     Ok(html! { @for (title, svg) in plots { (figure(&title, svg)) } })
 }
 
-/// The numbers under a key that a metric has among those of an epoch, over the number of the epoch.
+/// The numbers under a key that a metric has, over the epochs that were made by then: a validation within an epoch lies
+/// between two whole numbers.
 pub(super) fn points(run: &RunData, metric: &Metric, key: &str) -> Vec<(f64, f64)> {
     let scale = match metric.unit {
         Unit::None => 1.0,
         Unit::Fraction => 100.0,
     };
-    let point = |(epoch, value): (u64, f64)| ((epoch + 1) as f64, scale * value);
-    run.epochs.iter().filter_map(|epoch| Some((epoch.epoch, epoch.value(key)?))).map(point).collect()
+    run.epochs.iter().filter_map(|epoch| Some((epoch.epochs, scale * epoch.value(key)?))).collect()
 }
 
 /// What stands beside the axis of a metric.

@@ -74,9 +74,9 @@ fn facts(run: &RunData) -> Markup {
                 }
                 None => dd { "not finished: " (last) " steps made" },
             }
-            @if let Some(Best { epoch, measure, value, checkpoint, .. }) = run.summary.as_ref().and_then(|s| s.best.as_ref()) {
-                dt { "best epoch" }
-                dd { (epoch + 1) " (" (measure) " " (format!("{value:.4}")) ", " (checkpoint) ")" }
+            @if let Some(Best { epoch, step, measure, value, checkpoint }) = run.summary.as_ref().and_then(|s| s.best.as_ref()) {
+                dt { "best" }
+                dd { "step " (step) " in epoch " (epoch + 1) " (" (measure) " " (format!("{value:.4}")) ", " (checkpoint) ")" }
             }
             @for (label, key) in settings {
                 @if let Some(value) = run.setting(key) { dt { (label) } dd { (value) } }
@@ -100,7 +100,7 @@ fn curves(run: &RunData) -> Result<Markup, ReportError> {
         points: run.steps.iter().map(|step| (step.step as f64, value(step))).collect(),
     };
     let epoch_means = Curve {
-        name: "mean of the epoch",
+        name: "mean of the epoch so far",
         points: run.epochs.iter().map(|epoch| (epoch.step as f64, epoch.train_loss)).collect(),
     };
     let loss = plot("step", "loss", &[by_step("step", |step| f64::from(step.loss)), epoch_means])?;

@@ -128,6 +128,31 @@ fn a_task_that_the_report_does_not_know_has_curves_and_a_table() {
 }
 
 #[test]
+fn epochs_of_any_version_lie_where_they_ended() {
+    let whole = r#"{"epoch":0,"step":4,"train_loss":0.8,"validation_top1":0.25}
+{"epoch":1,"step":8,"train_loss":0.7,"validation_top1":0.5}
+"#;
+    let within = r#"{"epoch":2,"step":9,"epochs":2.25,"train_loss":0.6,"validation_top1":0.75}
+{"epoch":2,"step":12,"epochs":3.0,"train_loss":0.6}
+{"epoch":4,"step":20,"epochs":5.0,"train_loss":0.6,"validation_top1":0.5}
+"#;
+    let places = |metrics: &str| -> Vec<f64> {
+        let page = report(&run(&[("config.toml", "[model]\nname = 'x'"), ("metrics.jsonl", metrics)]));
+        let figure = page.split("<figcaption>Top1 on the validation images").nth(1).unwrap();
+        let points = figure.split("stroke-width=\"2\" points=\"").nth(1).unwrap().split('"').next().unwrap();
+        points.split_whitespace().map(|point| point.split(',').next().unwrap().parse().unwrap()).collect()
+    };
+    let found = places(&format!("{whole}{within}"));
+    let axis = found.last().unwrap() - found[0];
+    let epochs: Vec<f64> = found.iter().map(|place| 1.0 + 4.0 * (place - found[0]) / axis).collect();
+    let expected = [1.0, 2.0, 2.25, 5.0];
+    assert!(
+        epochs.len() == 4 && epochs.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.02),
+        "{epochs:?}"
+    );
+}
+
+#[test]
 fn a_classifier_without_labelled_images_was_not_measured() {
     let evaluation = r#"{"kind":"classification","metrics":[],"images":0,"top1":null,"top5":null,"loss":null,
         "classes":[],"confusion":[],"mistakes":[]}"#;

@@ -1,0 +1,91 @@
+use convnext_core::find_model;
+
+use super::*;
+
+fn value(rules: &[Rule], key: &str) -> Option<f64> {
+    rules.iter().find(|rule| rule.key == key).and_then(|rule| rule.value.parse().ok())
+}
+
+fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
+    let model = find_model(model).unwrap().config();
+    let images = class_sizes.iter().sum();
+    finetuning(&Situation { model: &model, origin, head_only: false, images, class_sizes }).unwrap()
+}
+
+#[test]
+fn few_images_are_seen_more_often_and_larger_models_learn_more_slowly() {
+    let few = of("atto", Origin::Pretrained, &[10; 10]);
+    let many = of("atto", Origin::Pretrained, &[1000; 10]);
+    for (key, falls) in [("training.epochs", true), ("training.batch_size", false)] {
+        let [few, many] = [&few, &many].map(|rules| value(rules, key).unwrap());
+        assert_eq!(few > many, falls, "{key}: {few}, {many}");
+        assert!(few != many, "{key}");
+    }
+    let rate = |model, origin| {
+        let rules = of(model, origin, &[500; 10]);
+        let key = if origin == Origin::Scratch { "from_scratch" } else { "training" };
+        value(&rules, &format!("{key}.learning_rate")).unwrap()
+    };
+    assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
+    assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
+}
+
+#[test]
+fn few_classes_are_learned_slowly_from_weights() {
+    let rate = |origin, sizes: &[usize], key| value(&of("micro", origin, sizes), key).unwrap();
+    let from_weights = |sizes| rate(Origin::Pretrained, sizes, "training.learning_rate");
+    assert!(from_weights(&[250; 2]) < 0.25 * from_weights(&[50; 10]));
+    assert_eq!(from_weights(&[50; 10]), from_weights(&[5; 100]));
+    let from_scratch = |sizes| rate(Origin::Scratch, sizes, "from_scratch.learning_rate");
+    assert_eq!(from_scratch(&[250; 2]), from_scratch(&[50; 10]));
+}
+
+#[test]
+fn a_head_alone_learns_fast_whatever_the_model() {
+    for model in ["micro", "base"] {
+        let model = find_model(model).unwrap().config();
+        let (origin, class_sizes) = (Origin::Pretrained, &[50; 10][..]);
+        let situation = Situation { model: &model, origin, head_only: true, images: 500, class_sizes };
+        let rules = finetuning(&situation).unwrap();
+        assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
+        assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));
+    }
+}
+
+#[test]
+fn few_images_are_changed_a_lot() {
+    let is_strong =
+        |origin, sizes: &[usize]| of("micro", origin, sizes).iter().any(|rule| rule.key == "mixing.mixup");
+    for origin in [Origin::Scratch, Origin::Pretrained] {
+        assert!(is_strong(origin, &[10; 10]) && !is_strong(origin, &[100; 10]));
+    }
+    let grey = ModelConfig { input_channels: 1, ..find_model("micro").unwrap().config() };
+    assert!(strong_augmentation(&grey).iter().all(|rule| rule.key != "augmentation.rand_augment"));
+}
+
+#[test]
+fn classes_are_weighed_only_where_they_are_unbalanced() {
+    let weighs = |sizes: &[usize]| {
+        of("micro", Origin::Pretrained, sizes).iter().any(|rule| rule.key == "regularization.class_weights")
+    };
+    assert!(!weighs(&[100, 60]) && weighs(&[100, 50]) && !weighs(&[]));
+}
+
+#[test]
+fn images_are_seen_less_often_where_small_classes_weigh_more() {
+    let epochs = |sizes: &[usize]| value(&of("micro", Origin::Pretrained, sizes), "training.epochs").unwrap();
+    assert_eq!(epochs(&[330, 330]), epochs(&[66; 10]));
+    // 4 / (1/600 + 1/60) of 660 images.
+    assert_eq!(epochs(&[600, 60]), (0.3306 * epochs(&[330, 330])).round());
+    assert!(epochs(&[600, 60]) < epochs(&[600, 300]) && epochs(&[600, 300]) < epochs(&[450, 450]));
+    assert_eq!(epochs(&[5_000, 1]), 10.0);
+}
+
+#[test]
+fn only_deep_models_from_weights_have_layer_decay() {
+    let decays = |model, origin| {
+        of(model, origin, &[50; 10]).iter().any(|rule| rule.key == "from_weights.layer_decay")
+    };
+    assert!(decays("tiny", Origin::Pretrained) && !decays("tiny", Origin::Scratch));
+    assert!(!decays("micro", Origin::Pretrained));
+}

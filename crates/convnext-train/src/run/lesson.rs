@@ -1,0 +1,69 @@
+//! What a run learns from: the batches of its images, the rate of every step, and when it is measured and saved.
+
+use std::time::Duration;
+
+use convnext_data::{BackgroundCheck, Loader, LoaderConfig, OnCorrupt, Source};
+
+use crate::error::TrainError;
+use crate::optimization::schedule::Schedule;
+use crate::recipe::TrainingRecipe;
+use crate::run::run_settings::RunSettings;
+
+/// Batches that are made ahead.
+const QUEUE: usize = 4;
+
+/// Images and schedule of a run, ready to go.
+#[derive(Debug)]
+pub struct Lesson<S> {
+    /// Shuffled whole batches; corrupt files are replaced.
+    pub loader: Loader<S>,
+    /// The learning rate of every step.
+    pub schedule: Schedule,
+    /// Batches of a step, at least 1.
+    pub accumulate: usize,
+    /// Steps between two validations, within an epoch or over several; one after the last step comes in any case.
+    /// `None` validates at the ends of epochs, as often as that takes no longer than training.
+    pub validate_every: Option<usize>,
+    /// The longest time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// The look at the files of a very large data set that goes on while it is trained on.
+    pub headers: Option<BackgroundCheck>,
+}
+
+impl<S: Source> Lesson<S> {
+    /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch
+    /// is no larger than the data, its epochs are those of [`RunSettings::length`].
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when batches cannot be made, [`TrainError::Config`] when warm-up or milestones do not fit
+    /// into the training.
+    pub(crate) fn prepare(
+        source: S,
+        recipe: &mut TrainingRecipe,
+        settings: &RunSettings,
+    ) -> Result<Self, TrainError> {
+        recipe.batch_size = recipe.batch_size.min(source.dataset().len());
+        let config = LoaderConfig {
+            batch_size: recipe.batch_size,
+            threads: settings.threads,
+            queue: QUEUE,
+            shuffle: true,
+            drop_last: true,
+            on_corrupt: if settings.strict { OnCorrupt::Fail } else { OnCorrupt::Replace },
+            cache: settings.cache.clone(),
+            seed: settings.seed,
+        };
+        let loader = Loader::new(source, config)?;
+        let batches = loader.batches_per_epoch();
+        if recipe.accumulate == 0 || recipe.accumulate > batches {
+            return Err(TrainError::Accumulate { accumulate: recipe.accumulate, batches });
+        }
+        let steps_per_epoch = batches / recipe.accumulate;
+        *recipe = recipe.rescaled(steps_per_epoch, settings.length);
+        recipe.check_length(steps_per_epoch)?;
+        let schedule = recipe.schedule(steps_per_epoch);
+        let (accumulate, checkpoint_every) = (recipe.accumulate, settings.checkpoint_every);
+        let validate_every = recipe.validation_interval(steps_per_epoch);
+        Ok(Self { loader, schedule, accumulate, validate_every, checkpoint_every, headers: None })
+    }
+}

@@ -1,0 +1,92 @@
+//! What a run folder says of the run that was begun in it: its configuration and, of a finished one, its summary.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use convnext_core::ValueRange;
+use toml::{Table, Value};
+
+use crate::error::TrainError;
+use crate::run::files::output;
+use crate::run::run_changes::{Continue, changes};
+use crate::run::summary::Summary;
+
+/// The resolved configuration in a run folder.
+pub(crate) const CONFIG_FILE: &str = "config.toml";
+
+/// What is known of a finished run.
+pub(crate) const SUMMARY_FILE: &str = "summary.json";
+
+/// Whether the folder holds the run of this configuration, or no more than what a run leaves that is
+/// killed at its very beginning.
+///
+/// # Errors
+/// [`TrainError::Changed`] when it holds another run, [`TrainError::BadRun`] when its configuration is damaged,
+/// [`TrainError::Output`] when the folder cannot be read.
+pub(crate) fn is_same_run(run: &Path, config: &Table, how: Continue) -> Result<bool, TrainError> {
+    let Some(begun) = recorded_config(run)? else {
+        let beginning = format!(".{CONFIG_FILE}.");
+        let entries = fs::read_dir(run).map_err(|source| output(run, source))?;
+        return Ok(entries
+            .flatten()
+            .all(|entry| entry.file_name().to_string_lossy().starts_with(&beginning)));
+    };
+    let changes = changes(&begun, config, how);
+    if changes.is_empty() {
+        return Ok(true);
+    }
+    Err(TrainError::Changed { path: run.to_owned(), changes: changes.join(", ") })
+}
+
+/// The configuration of the run in this folder; `None` when there is no run yet.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when it is damaged.
+pub(crate) fn recorded_config(run: &Path) -> Result<Option<Table>, TrainError> {
+    let path = run.join(CONFIG_FILE);
+    let bad = |why: String| TrainError::BadRun { path: path.clone(), why };
+    match fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map(Some).map_err(|error| bad(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
+
+/// The batch that a run began with, if there is one.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when its configuration is damaged.
+pub(crate) fn recorded_batch(run: &Path) -> Result<Option<usize>, TrainError> {
+    let config = recorded_config(run)?;
+    let batch = config.as_ref().and_then(|config| config.get("recipe")?.get("training")?.get("batch_size"));
+    Ok(batch.and_then(Value::as_integer).and_then(|batch| usize::try_from(batch).ok()))
+}
+
+/// The range of values of the run in this folder; `None` when there is no run yet.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when its configuration is damaged.
+pub(crate) fn recorded_range(run: &Path) -> Result<Option<ValueRange>, TrainError> {
+    let Some(config) = recorded_config(run)? else { return Ok(None) };
+    // Runs that know no range have none.
+    let range = config.get("preprocessing").and_then(|preprocessing| preprocessing.get("range"));
+    let Some(range) = range else { return Ok(Some(ValueRange::Unstated)) };
+    let path = run.join(CONFIG_FILE);
+    let bad = |error: toml::de::Error| TrainError::BadRun { path, why: format!("its range: {error}") };
+    range.clone().try_into().map(Some).map_err(bad)
+}
+
+/// The summary of the run in this folder; `None` when it is not finished.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when it is damaged.
+pub(crate) fn recorded_summary(run: &Path) -> Result<Option<Summary>, TrainError> {
+    let path = run.join(SUMMARY_FILE);
+    let bad = |why: String| TrainError::BadRun { path: path.clone(), why };
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| bad(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(bad(error.to_string())),
+    }
+}
