@@ -1,6 +1,8 @@
 //! Exact cost of a configuration, by formula (facts A5).
 
-use crate::{ConfigError, EncoderKind, FcmaeConfig, ModelConfig, PatchGrid, STAGES, usable_kept_count};
+use crate::{
+    ConfigError, EncoderKind, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, STAGES, usable_kept_count,
+};
 
 /// Parameters, multiply-adds and FLOPs of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +46,20 @@ impl Cost {
     }
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `size` x `size` pixels, of whose patches the share
-/// `mask_ratio` is removed. A sparse
-/// encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed
-/// ones.
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the share `mask_ratio` is removed. A
+/// sparse encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.
-pub fn pretraining_macs(config: &FcmaeConfig, mask_ratio: f64, size: usize) -> Result<[u64; 2], ConfigError> {
-    let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+pub fn pretraining_macs(
+    config: &FcmaeConfig,
+    mask_ratio: f64,
+    size: ImageSize,
+) -> Result<[u64; 2], ConfigError> {
+    let ImageSize { height, width } = size;
+    let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
-    let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, size, size)?.macs;
+    let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?.macs;
     let encoder = match config.encoder_kind {
         EncoderKind::Sparse => encoder * kept / patches,
         EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
@@ -122,11 +127,14 @@ mod tests {
     #[test]
     fn a_sparse_pretraining_costs_the_kept_share_and_its_decoder() {
         let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
-        let [encoder, decoder] = pretraining_macs(&config, 0.6, 224).unwrap();
+        let [encoder, decoder] = pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap();
         assert_eq!(encoder, (547_332_480 - 320_000) * 19 / 49);
         assert_eq!(decoder, 19 * 320 * 512 + 49 * (8 * 512 * 512 + 49 * 512) + 30 * 512 * 3072);
         config.encoder_kind = EncoderKind::Leaky;
-        assert_eq!(pretraining_macs(&config, 0.6, 224).unwrap(), [547_332_480 - 320_000, decoder]);
+        assert_eq!(
+            pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap(),
+            [547_332_480 - 320_000, decoder]
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
+//! - [`ImageSize`], [`Geometry`]: height and width, and how an image gets them;
 //! - [`Preprocessing`], [`ValueRange`], [`ClassNames`], [`WeightMetadata`]: what travels with weights;
 //! - [`imagenet_1k_classes`]: the class names that released weights do not carry.
 //!
@@ -13,6 +14,8 @@
 mod config;
 mod cost;
 mod error;
+mod geometry;
+mod image_size;
 mod imagenet;
 mod mask;
 mod metadata;
@@ -20,6 +23,7 @@ mod preprocessing;
 mod seed;
 mod sizes;
 mod stored;
+mod stored_preprocessing;
 mod value_range;
 
 pub use config::{
@@ -28,12 +32,13 @@ pub use config::{
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
+pub use geometry::{Fit, Geometry};
+pub use image_size::{ImageSize, LARGEST_IMAGE};
 pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{ClassNames, WeightKind, WeightMetadata};
 pub use preprocessing::{
-    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, LARGEST_IMAGE, Preprocessing, imagenet_mean,
-    imagenet_std,
+    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocessing, imagenet_mean, imagenet_std,
 };
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::stored::StoredKind;
-use crate::{ConfigError, FcmaeConfig, FcmaeObjective, ModelConfig, PatchGrid, Preprocessing};
+use crate::{ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, ModelConfig, PatchGrid, Preprocessing};
 
 /// The names of the classes, in the order of the logits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,16 +86,18 @@ impl WeightMetadata {
     /// [`ConfigError`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.preprocessing.validate()?;
-        let size = self.preprocessing.image_size;
+        let ImageSize { height, width } = self.preprocessing.geometry.smallest();
         let classes = match &self.kind {
             WeightKind::Classifier { model } => {
-                model.stage_sizes(size, size)?;
+                model.stage_sizes(height, width)?;
                 model.classes
             }
             WeightKind::Fcmae { fcmae, objective } => {
                 fcmae.validate()?;
                 objective.validate()?;
-                PatchGrid::of_image(&fcmae.encoder, size, size)?;
+                // Its masks are of one grid.
+                self.preprocessing.fixed_size()?;
+                PatchGrid::of_image(&fcmae.encoder, height, width)?;
                 0
             }
         };
@@ -122,7 +124,7 @@ impl WeightMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find_model;
+    use crate::{Geometry, find_model};
 
     #[test]
     fn metadata_survives_json() {
@@ -175,6 +177,23 @@ mod tests {
         assert_eq!(check(5), Ok(()));
         let message = check(3).unwrap_err().to_string();
         assert!(message.contains("3 for 5 input channels"), "{message}");
+    }
+
+    #[test]
+    fn padding_leaves_something_for_the_last_stage_and_autoencoders_have_one_size() {
+        let model = find_model("micro").unwrap().config();
+        let fcmae = FcmaeConfig::new(model.clone());
+        let autoencoder = WeightKind::Fcmae { fcmae, objective: FcmaeObjective::default() };
+        let check = |kind: &WeightKind, pad| {
+            let geometry = Geometry::None { pad };
+            let preprocessing = Preprocessing { geometry, ..Preprocessing::for_size(32, 3) };
+            let classes = ClassNames::default();
+            WeightMetadata { kind: kind.clone(), preprocessing, classes, recipe: String::new() }.validate()
+        };
+        let classifier = WeightKind::Classifier { model };
+        assert_eq!(check(&classifier, 32), Ok(()));
+        assert!(check(&classifier, 31).unwrap_err().to_string().contains("31x31 is too small"));
+        assert!(matches!(check(&autoencoder, 32), Err(ConfigError::NoImageSize { .. })));
     }
 
     #[test]

@@ -27,7 +27,7 @@ const SIDE: usize = 224;
 
 fn transform() -> TrainTransform {
     TrainTransform {
-        image_size: SIDE,
+        image_size: SIDE.into(),
         crop: TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
         flip_probability: 0.5,
         color_jitter: None,

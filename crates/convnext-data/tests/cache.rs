@@ -74,7 +74,7 @@ fn loader(dataset: &Dataset, cache: Cache, threads: usize) -> Loader {
         color_jitter: None,
         rand_augment: None,
         erasing: None,
-        image_size: 8,
+        image_size: 8.into(),
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
         mean: imagenet_mean(3),

@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::{fs, path::Path};
 
-use convnext_core::{Interpolation, Preprocessing, Seed, ValueRange};
+use convnext_core::{Geometry, Interpolation, Preprocessing, Seed, ValueRange};
 use convnext_data::{
     Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
     Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -43,7 +43,7 @@ fn draw() -> TempDir {
 
 fn transform(channels: std::ops::Range<usize>, crop: TrainCrop) -> TrainTransform {
     TrainTransform {
-        image_size: SIDE,
+        image_size: SIDE.into(),
         crop,
         flip_probability: 0.5,
         color_jitter: None,
@@ -120,7 +120,7 @@ fn every_channel_is_read_cut_mirrored_and_mixed_as_if_it_were_alone() {
     let preprocessing = |channels: std::ops::Range<usize>| {
         let (mean, std) = (MEAN[channels.clone()].to_vec(), STD[channels].to_vec());
         Transform::Evaluation(Preprocessing {
-            crop: Some(0.875),
+            geometry: Geometry::CentreCrop { size: SIDE.into(), crop: 0.875 },
             mean,
             std,
             ..Preprocessing::for_size(SIDE, 1)

@@ -30,7 +30,7 @@ fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
 
 fn training() -> Transform {
     Transform::Train(TrainTransform {
-        image_size: 8,
+        image_size: 8.into(),
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
         color_jitter: None,

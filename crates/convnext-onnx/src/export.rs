@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use convnext_core::{ConfigError, STAGES, WeightKind, WeightMetadata};
+use convnext_core::{ConfigError, ImageSize, STAGES, WeightKind, WeightMetadata};
 use convnext_io::{
     ArraySource, ENCODER_PREFIX, IoError, NamedArray, WeightFile, check_shapes, official_shapes,
 };
@@ -32,8 +32,9 @@ const LARGEST_BATCH: usize = 1_000_000;
 /// What an ONNX file shall take and give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnnxOptions {
-    /// Side of the square images, in pixels. Need not be the one that the weights were trained with.
-    pub image_size: usize,
+    /// Size of the images; need not be the one that the weights were trained with. `None` takes that of the weights, and
+    /// must not where these leave each image a size of its own.
+    pub image_size: Option<ImageSize>,
     /// How many images at once.
     pub batch: OnnxBatch,
     /// What comes out.
@@ -45,7 +46,7 @@ impl OnnxOptions {
     pub fn of(metadata: &WeightMetadata) -> Self {
         let has_head = matches!(&metadata.kind, WeightKind::Classifier { model } if model.classes > 0);
         Self {
-            image_size: metadata.preprocessing.image_size,
+            image_size: None,
             batch: OnnxBatch::Dynamic,
             output: if has_head { OnnxOutput::Logits } else { OnnxOutput::Features },
         }
@@ -73,9 +74,9 @@ pub enum OnnxOutput {
 
 /// Writes an ONNX file and returns the files written, it first.
 ///
-/// The input is `images` `[batch, channels, image_size, image_size]`, normalised as the file's properties
-/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, and
-/// `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
+/// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
+/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, where a size is a
+/// side or `[height, width]`, and `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
 /// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
@@ -95,7 +96,7 @@ pub enum OnnxOutput {
 ///
 /// # Errors
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
-/// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
+/// [`OnnxError::CannotExport`] when image size or batch do not fit, or images have no one size, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
 /// itself. Then [`IoError::Write`].
 pub fn write_onnx(
@@ -139,7 +140,7 @@ fn model_file<'a>(
     let cannot = |source| OnnxError::CannotExport { source };
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
-    let sizes = check_options(metadata, options).map_err(cannot)?;
+    let (size, maps) = check_options(metadata, options).map_err(cannot)?;
     let prefix = prefix(&metadata.kind);
     let arrays = arrays(weights, prefix, logits)?;
 
@@ -153,16 +154,16 @@ fn model_file<'a>(
     };
     let mut graph = network::network(prefix, model, logits);
     graph.name = model.name.clone();
-    graph.input =
-        vec![value(network::IMAGES, &[model.input_channels, options.image_size, options.image_size])];
+    graph.input = vec![value(network::IMAGES, &[model.input_channels, size.height, size.width])];
     graph.output = if logits {
         vec![value(network::LOGITS, &[model.classes])]
     } else {
-        let maps = model.widths.iter().zip(sizes).enumerate();
-        maps.map(|(stage, (&width, [height, across]))| {
-            value(&network::stage_output(stage), &[width, height, across])
-        })
-        .collect()
+        let outputs = model.widths.iter().zip(maps).enumerate();
+        outputs
+            .map(|(stage, (&width, [height, across]))| {
+                value(&network::stage_output(stage), &[width, height, across])
+            })
+            .collect()
     };
     let header = Model {
         ir_version: IR_VERSION,
@@ -186,20 +187,22 @@ fn check_head(kind: &WeightKind, logits: bool) -> Result<(), OnnxError> {
     }
 }
 
-/// The sizes of the feature maps, if everything is in its range.
+/// The sizes of the images and of the feature maps, if everything is in its range.
 fn check_options(
     metadata: &WeightMetadata,
     options: &OnnxOptions,
-) -> Result<[[usize; 2]; STAGES], ConfigError> {
+) -> Result<(ImageSize, [[usize; 2]; STAGES]), ConfigError> {
     metadata.validate()?;
-    properties::preprocessing(metadata, options).validate()?;
+    let preprocessing = properties::preprocessing(metadata, options);
+    preprocessing.validate()?;
+    let size = preprocessing.fixed_size()?;
     match options.batch {
         OnnxBatch::Fixed(images) if !(1..=LARGEST_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
             what: "batch",
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",
         }),
-        _ => metadata.kind.backbone().stage_sizes(options.image_size, options.image_size),
+        _ => Ok((size, metadata.kind.backbone().stage_sizes(size.height, size.width)?)),
     }
 }
 

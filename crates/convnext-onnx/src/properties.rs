@@ -1,6 +1,6 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange, WeightMetadata};
+use convnext_core::{COLOURS, Geometry, ImageSize, Interpolation, Preprocessing, ValueRange, WeightMetadata};
 
 use crate::messages::Entry;
 use crate::{OnnxOptions, OnnxOutput};
@@ -21,17 +21,25 @@ pub(crate) fn description(output: OnnxOutput) -> &'static str {
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
 pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
-    metadata.preprocessing.clone().at_size(options.image_size)
+    let of_weights = metadata.preprocessing.clone();
+    match options.image_size {
+        Some(size) => of_weights.at_size(size),
+        None => of_weights,
+    }
 }
 
 /// Names and values, in a fixed order.
 pub(crate) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> serde_json::Result<Vec<Entry>> {
     let preprocessing = preprocessing(metadata, options);
+    let crop = match preprocessing.geometry {
+        Geometry::CentreCrop { crop, .. } => Some(crop),
+        Geometry::Warp { .. } | Geometry::Fit(_) | Geometry::None { .. } => None,
+    };
     let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
     let mut properties = vec![
         entry("model", metadata.kind.backbone().name.clone()),
-        entry("image_size", preprocessing.image_size.to_string()),
-        entry("crop", serde_json::to_string(&preprocessing.crop)?),
+        entry("image_size", serde_json::to_string(&preprocessing.image_size())?),
+        entry("crop", serde_json::to_string(&crop)?),
         entry("mean", serde_json::to_string(&preprocessing.mean)?),
         entry("std", serde_json::to_string(&preprocessing.std)?),
         entry("interpolation", preprocessing.interpolation.name().to_owned()),
@@ -48,19 +56,12 @@ pub(crate) fn properties(metadata: &WeightMetadata, options: &OnnxOptions) -> se
 
 /// What evaluation does to a picture (facts B7).
 fn in_words(preprocessing: &Preprocessing) -> String {
-    let size = preprocessing.image_size;
     let pixels = match preprocessing.channels() {
         1 => "greyscale".to_owned(),
         COLOURS => "red, green and blue".to_owned(),
         channels => format!("{channels} channels"),
     };
-    let square = match preprocessing.crop {
-        Some(crop) => {
-            let side = (size as f64 / crop) as usize;
-            format!("resize the short side to {side} pixels, cut out the central {size}x{size}")
-        }
-        None => format!("resize to {size}x{size}, whatever the proportions"),
-    };
+    let resized = in_words_of_geometry(preprocessing.geometry);
     let filter = match preprocessing.interpolation {
         Interpolation::Nearest => "the nearest pixel".to_owned(),
         other => format!("{} with antialiasing", other.name()),
@@ -70,7 +71,26 @@ fn in_words(preprocessing: &Preprocessing) -> String {
         range => format!("scale values of {} to 0 to 1, cutting off what lies outside", range.in_words()),
     };
     format!(
-        "decode to {pixels}; {square} ({filter}); {scaled}; subtract mean and divide by std, channel by \
+        "decode to {pixels}; {resized} ({filter}); {scaled}; subtract mean and divide by std, channel by \
          channel; order [batch, channels, height, width]"
     )
+}
+
+/// What becomes of height and width.
+fn in_words_of_geometry(geometry: Geometry) -> String {
+    match geometry {
+        Geometry::CentreCrop { size: ImageSize { height, width }, crop } => {
+            let [high, wide] = [height, width].map(|side| (side as f64 / crop) as usize);
+            let resize = match high == wide {
+                true => format!("resize the short side to {high} pixels"),
+                false => format!("resize in proportion until {high}x{wide} pixels are covered"),
+            };
+            format!("{resize}, cut out the central {height}x{width}")
+        }
+        Geometry::Warp { size: ImageSize { height, width } } => {
+            format!("resize to {height}x{width}, whatever the proportions")
+        }
+        // An exported network takes images of one size.
+        Geometry::Fit(_) | Geometry::None { .. } => format!("images {geometry}"),
+    }
 }

@@ -42,6 +42,7 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod shapes;
     mod splits;
     mod weight_folders;
     mod whole_job;

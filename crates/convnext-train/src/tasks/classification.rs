@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{Seed, WeightMetadata};
-use convnext_data::{ImageBatch, ImageSource, LabelMix, Loader, Source, crop_for_evaluation};
+use convnext_data::{ImageBatch, ImageSource, LabelMix, Loader, Source, resize_for_evaluation};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
@@ -101,7 +101,7 @@ impl Classification {
             let name = format!("mistake-{number:02}.png");
             let preprocessing = &self.metadata.preprocessing;
             let picture = images.dataset().picture(mistake.sample, images.decoding())?;
-            crop_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
+            resize_for_evaluation(&picture, preprocessing).save_png(&folder.join(&name))?;
             mistake.picture = Some(format!("{parent}/{name}"));
         }
         Ok(())

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, ConfigError, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata};
+use convnext_core::{
+    ClassNames, ConfigError, ImageSize, ModelConfig, Preprocessing, Seed, WeightKind, WeightMetadata,
+};
 use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
 use convnext_nn::ConvNext;
 use serde::Serialize;
@@ -144,7 +146,7 @@ impl Job for OnImages {
         Some(&self.data.validation)
     }
 
-    fn input(&self) -> (usize, usize) {
+    fn input(&self) -> (ImageSize, usize) {
         (self.job.recipe.regularization.image_size, self.job.model.input_channels)
     }
 
@@ -154,7 +156,8 @@ impl Job for OnImages {
 
     fn check(&self) -> Result<(), TrainError> {
         let (size, _) = self.input();
-        self.job.model.stage_sizes(size, size)?;
+        size.validate()?;
+        self.job.model.stage_sizes(size.height, size.width)?;
         self.job.recipe.validate(self.job.run.start())
     }
 
@@ -165,7 +168,7 @@ impl Job for OnImages {
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
         let FinetuneJob { run, recipe, .. } = &self.job;
-        let transform = recipe.augmentation.transform(preprocessing);
+        let transform = recipe.augmentation.transform(preprocessing, self.input().0);
         run.images(&self.data.train, transform, recipe.mixing.mixing())
     }
 
@@ -214,12 +217,13 @@ impl Job for OnImages {
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
         format!(
-            "training {} {} on {} images of {} classes ({} for validation), {size} px: {steps}",
+            "training {} {} on {} images of {} classes ({} for validation), {}: {steps}",
             self.job.model.name,
             if self.job.run.init.is_some() { "from weights" } else { "from scratch" },
             self.data.train.len(),
             self.data.train.classes().len(),
             self.data.validation.len(),
+            size.with_unit(),
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, ConfigError, Preprocessing};
+use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing};
 use convnext_data::Dataset;
 use serde::Serialize;
 
@@ -47,8 +47,8 @@ pub trait Job: Clone + Serialize {
         None
     }
 
-    /// Side of the images in pixels, and their channels.
-    fn input(&self) -> (usize, usize);
+    /// Size of the images that the model is trained on, and their channels.
+    fn input(&self) -> (ImageSize, usize);
 
     /// The names of the classes, by which a head from elsewhere is kept.
     fn classes(&self) -> ClassNames {

@@ -4,8 +4,8 @@
 use burn::module::{Module, Param, ParamId};
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, ConfigError, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange, WeightKind,
-    WeightMetadata, find_model, imagenet_mean, imagenet_std,
+    ClassNames, ConfigError, ImageSize, Interpolation, ModelConfig, Preprocessing, Purpose, ValueRange,
+    WeightKind, WeightMetadata, find_model, imagenet_mean, imagenet_std,
 };
 use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
@@ -50,9 +50,9 @@ impl TwoViews {
     }
 }
 
-fn transform(image_size: usize) -> TrainTransform {
+fn transform(side: usize) -> TrainTransform {
     TrainTransform {
-        image_size,
+        image_size: side.into(),
         crop: TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
         flip_probability: 0.5,
         color_jitter: None,
@@ -231,8 +231,8 @@ impl Job for AgreementJob {
         &self.images
     }
 
-    fn input(&self) -> (usize, usize) {
-        (8, 3)
+    fn input(&self) -> (ImageSize, usize) {
+        (8.into(), 3)
     }
 
     fn check(&self) -> Result<(), TrainError> {

@@ -127,20 +127,16 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
             if objective.normalize_target { "normalised" } else { "plain" }
         ),
     };
-    let crop = match metadata.preprocessing.crop {
-        Some(crop) => format!("centre crop {crop}"),
-        None => "warped".to_owned(),
-    };
     let filter = match metadata.preprocessing.interpolation {
         Interpolation::Bicubic => String::new(),
         other => format!(", {} filter", other.name()),
     };
     let mut text = format!(
-        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px and {} channel(s), {crop}{filter}",
+        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages {}{filter}, {} channel(s)",
         backbone.depths,
         backbone.widths,
         backbone.stem_stride,
-        metadata.preprocessing.image_size,
+        metadata.preprocessing.geometry,
         backbone.input_channels
     );
     let Preprocessing { mean, std, range, .. } = &metadata.preprocessing;
