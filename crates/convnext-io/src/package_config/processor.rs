@@ -87,7 +87,8 @@ impl ImageProcessor {
         let is_warped = matches!(self.size, Some(Size::Box { .. }));
         if let (Some(true), Some(cut)) = (self.do_center_crop, self.crop_size.map(Size::sides)) {
             let size = size.unwrap_or(cut);
-            if !is_warped && !(size.is_square() && cut.is_square()) {
+            let are_squares = size.is_square() && cut.is_square();
+            if !is_warped && !are_squares {
                 return None;
             }
             return Some((Some(cut), Some(self.centre(cut, size, is_warped, remarks))));
