@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{ConfigError, EncoderKind, FcmaeConfig, ModelConfig, PatchGrid, STAGES, usable_kept_count};
+use crate::{
+    ConfigError, EncoderKind, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, STAGES, usable_kept_count,
+};
 
 /// Parameters, multiply-adds and FLOPs of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,18 +54,17 @@ fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2],
     Ok([macs, normalised])
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image of `height` x `width` pixels, of whose patches the
-/// share `mask_ratio` is removed. A sparse encoder computes at kept sites only, the decoder's first layer at kept
-/// patches, its last one at removed ones.
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the share `mask_ratio` is removed. A
+/// sparse encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.
 pub fn pretraining_macs(
     config: &FcmaeConfig,
     mask_ratio: f64,
-    height: usize,
-    width: usize,
+    size: ImageSize,
 ) -> Result<[u64; 2], ConfigError> {
+    let ImageSize { height, width } = size;
     let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?.macs;
@@ -82,9 +83,9 @@ pub fn pretraining_macs(
 pub(crate) fn pretraining_norms(
     config: &FcmaeConfig,
     mask_ratio: f64,
-    height: usize,
-    width: usize,
+    size: ImageSize,
 ) -> Result<u64, ConfigError> {
+    let ImageSize { height, width } = size;
     let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let [_, encoder] = counts(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?;
@@ -151,17 +152,20 @@ mod tests {
     #[test]
     fn a_sparse_pretraining_costs_the_kept_share_and_its_decoder() {
         let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
-        let [encoder, decoder] = pretraining_macs(&config, 0.6, 224, 224).unwrap();
+        let [encoder, decoder] = pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap();
         assert_eq!(encoder, (547_332_480 - 320_000) * 19 / 49);
         assert_eq!(decoder, 19 * 320 * 512 + 49 * (8 * 512 * 512 + 49 * 512) + 30 * 512 * 3072);
         let cost =
-            FcmaeTask::new(&config, FcmaeObjective::default()).cost(&config.encoder, 224, 224).unwrap();
+            FcmaeTask::new(&config, FcmaeObjective::default()).cost(&config.encoder, 224.into()).unwrap();
         // The last block of Atto has 320 channels at one site of each of the 19 kept patches.
         assert_eq!((cost.macs, (cost.flops - cost.macs) % 5), (encoder + decoder, 0));
         let norms = 64 * 40 * 2 + 64 * 40 * 2 + 16 * 80 * 3 + 4 * 160 * 7 + 320 * 2;
         assert_eq!((cost.flops - cost.macs) / 5, 19 * norms + 49 * 512);
         config.encoder_kind = EncoderKind::Leaky;
-        assert_eq!(pretraining_macs(&config, 0.6, 224, 224).unwrap(), [547_332_480 - 320_000, decoder]);
+        assert_eq!(
+            pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap(),
+            [547_332_480 - 320_000, decoder]
+        );
     }
 
     #[test]

@@ -55,6 +55,14 @@ pub enum ConfigError {
         /// Smallest side that leaves one site in the last stage.
         minimum: usize,
     },
+    /// Images have no one size, but something needs one.
+    #[error(
+        "images are {images}, but one size for all is needed here; choose one (--image-size HEIGHTxWIDTH)"
+    )]
+    NoImageSize {
+        /// What they are, in words.
+        images: String,
+    },
     /// The mask ratio leaves no patch to see or none to predict.
     #[error(
         "mask ratio {ratio} keeps {kept} of {patches} patches; at least one must be kept and one removed: \

@@ -9,8 +9,8 @@ use crate::tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
 };
 use crate::{
-    ConfigError, Cost, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig, PatchGrid,
-    Preprocessing,
+    ConfigError, Cost, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, ModelConfig,
+    PatchGrid, Preprocessing,
 };
 
 /// To predict removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
@@ -57,8 +57,9 @@ impl TaskMetadata for FcmaeTask {
     fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError> {
         self.config(backbone).validate()?;
         self.objective().validate()?;
-        let size = preprocessing.image_size;
-        PatchGrid::of_image(backbone, size, size).map(drop)
+        // Its masks are of one grid.
+        let ImageSize { height, width } = preprocessing.fixed_size()?;
+        PatchGrid::of_image(backbone, height, width).map(drop)
     }
 
     fn in_words(&self, backbone: &ModelConfig) -> String {
@@ -81,10 +82,10 @@ impl TaskMetadata for FcmaeTask {
     }
 
     /// Of a step's forward pass at the mask ratio of the training.
-    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
+    fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
         let config = self.config(backbone);
-        let macs = pretraining_macs(&config, self.mask_ratio, height, width)?.iter().sum();
-        let norms = pretraining_norms(&config, self.mask_ratio, height, width)?;
+        let macs = pretraining_macs(&config, self.mask_ratio, size)?.iter().sum();
+        let norms = pretraining_norms(&config, self.mask_ratio, size)?;
         let values = |(_, shape): TensorShape| shape.iter().product::<usize>() as u64;
         let parameters = self.tensors(backbone).into_iter().map(values).sum();
         Ok(Cost { parameters, macs, flops: macs + 5 * norms })

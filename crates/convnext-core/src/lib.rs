@@ -4,6 +4,7 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
+//! - [`ImageSize`], [`Geometry`]: height and width, and how an image gets them;
 //! - [`WeightMetadata`]: what travels with weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
 //!   its own by [`TaskMetadata`]; [`Preprocessing`], [`ValueRange`], [`ClassNames`];
 //! - [`backbone_tensors`] and others: names and shapes of the tensors of a model;
@@ -18,6 +19,8 @@ mod config;
 mod cost;
 mod error;
 mod fcmae_task;
+mod geometry;
+mod image_size;
 mod imagenet;
 mod mask;
 mod metadata;
@@ -25,6 +28,7 @@ mod preprocessing;
 mod seed;
 mod sizes;
 mod stored;
+mod stored_preprocessing;
 mod tagged;
 mod task_metadata;
 mod tensors;
@@ -39,12 +43,13 @@ pub use config::{
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
+pub use geometry::{Fit, Geometry};
+pub use image_size::{ImageSize, LARGEST_IMAGE};
 pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{CORE_TASKS, WeightMetadata};
 pub use preprocessing::{
-    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, LARGEST_IMAGE, Preprocessing, imagenet_mean,
-    imagenet_std,
+    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocessing, imagenet_mean, imagenet_std,
 };
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};

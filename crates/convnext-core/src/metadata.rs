@@ -7,8 +7,8 @@ use crate::tagged::{Kind, Tagged};
 use crate::task_metadata::{TaskKind, TaskMetadata};
 use crate::tensors::TensorShape;
 use crate::{
-    ClassNames, ClassificationTask, ConfigError, FcmaeConfig, FcmaeObjective, FcmaeTask, ModelConfig,
-    Preprocessing,
+    ClassNames, ClassificationTask, ConfigError, FcmaeConfig, FcmaeObjective, FcmaeTask, ImageSize,
+    ModelConfig, Preprocessing,
 };
 
 impl Kind for ModelConfig {
@@ -93,8 +93,8 @@ impl WeightMetadata {
 
     fn check_task(&self, task: &dyn TaskMetadata) -> Result<(), ConfigError> {
         let backbone = self.convnext()?;
-        let size = self.preprocessing.image_size;
-        backbone.stage_sizes(size, size)?;
+        let ImageSize { height, width } = self.preprocessing.geometry.smallest();
+        backbone.stage_sizes(height, width)?;
         task.validate(&backbone, &self.preprocessing)
     }
 
@@ -153,7 +153,7 @@ impl WeightMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find_model;
+    use crate::{Geometry, find_model};
 
     fn micro() -> ModelConfig {
         ModelConfig { classes: 2, ..find_model("micro").unwrap().config() }
@@ -206,5 +206,20 @@ mod tests {
         assert_eq!(check(5), Ok(()));
         let message = check(3).unwrap_err().to_string();
         assert!(message.contains("3 for 5 input channels"), "{message}");
+    }
+
+    #[test]
+    fn padding_leaves_something_for_the_last_stage_and_autoencoders_have_one_size() {
+        let padded = |pad| {
+            let geometry = Geometry::None { pad };
+            Preprocessing { geometry, ..Preprocessing::for_size(32, 3) }
+        };
+        let classifier =
+            |pad| WeightMetadata::of_classifier(&micro(), ClassNames::default(), padded(pad)).validate();
+        assert_eq!(classifier(32), Ok(()));
+        assert!(classifier(31).unwrap_err().to_string().contains("31x31 is too small"));
+        let config = FcmaeConfig::new(micro());
+        let autoencoder = WeightMetadata::of_fcmae(&config, FcmaeObjective::default(), padded(32));
+        assert!(matches!(autoencoder.validate(), Err(ConfigError::NoImageSize { .. })));
     }
 }

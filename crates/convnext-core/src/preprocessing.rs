@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, ValueRange};
-
-/// Largest side of an image that a model is given, in pixels.
-pub const LARGEST_IMAGE: usize = 16_384;
+use crate::error::ConfigError;
+use crate::geometry::Geometry;
+use crate::image_size::ImageSize;
+use crate::stored_preprocessing::StoredPreprocessing;
+use crate::value_range::ValueRange;
 
 /// Channels of a colour picture: red, green and blue.
 pub const COLOURS: usize = 3;
@@ -86,37 +87,28 @@ impl Interpolation {
 /// What evaluation does to a picture. It travels with the weights, so that whoever uses them later
 /// does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "StoredPreprocessing", into = "StoredPreprocessing")]
 pub struct Preprocessing {
-    /// Side of the square that the model sees, in pixels.
-    pub image_size: usize,
-    /// The short side is resized to `floor(image_size / crop)` and the centre cut out; `None` warps the
-    /// whole picture to the square.
-    pub crop: Option<f64>,
+    /// What becomes of height and width.
+    pub geometry: Geometry,
     /// Mean of each channel, subtracted from values in [0, 1].
     pub mean: Vec<f32>,
     /// Standard deviation of each channel, divided by.
     pub std: Vec<f32>,
     /// The filter of the resizing.
-    #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
     pub interpolation: Interpolation,
     /// Which values of the files become 0 and 1.
-    #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
     pub range: ValueRange,
 }
 
 impl Preprocessing {
-    /// The official rule for a size: below 384 pixels the centre of a resize by 1 / 0.875, from
-    /// 384 on warping. Pictures of at most 32 pixels are not cropped either (facts B7). Mean and standard
-    /// deviation are those of ImageNet, and resizing is bicubic.
-    pub fn for_size(image_size: usize, channels: usize) -> Self {
-        let crop = (33..384).contains(&image_size).then_some(0.875);
-        let (mean, std) = (imagenet_mean(channels), imagenet_std(channels));
+    /// The official rule for a size, [`Geometry::official`]. Mean and standard deviation are those of ImageNet, and
+    /// resizing is bicubic.
+    pub fn for_size(image_size: impl Into<ImageSize>, channels: usize) -> Self {
         Self {
-            image_size,
-            crop,
-            mean,
-            std,
+            geometry: Geometry::official(image_size.into()),
+            mean: imagenet_mean(channels),
+            std: imagenet_std(channels),
             interpolation: Interpolation::Bicubic,
             range: ValueRange::Unstated,
         }
@@ -124,11 +116,24 @@ impl Preprocessing {
 
     /// The preprocessing of a training: that of the weights that it starts from, where there are any, for images of this
     /// size and so many channels. Everything else that happens to its images follows from it.
-    pub fn of_training(start: Option<&Self>, image_size: usize, channels: usize) -> Self {
+    pub fn of_training(start: Option<&Self>, image_size: impl Into<ImageSize>, channels: usize) -> Self {
         match start {
             None => Self::for_size(image_size, channels),
             Some(start) => start.clone().at_size(image_size).for_channels(channels),
         }
+    }
+
+    /// The size that every image becomes; `None` where each has a size of its own.
+    pub fn image_size(&self) -> Option<ImageSize> {
+        self.geometry.image_size()
+    }
+
+    /// [`Self::image_size`], for what needs one.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoImageSize`] where each image has a size of its own.
+    pub fn fixed_size(&self) -> Result<ImageSize, ConfigError> {
+        self.image_size().ok_or_else(|| ConfigError::NoImageSize { images: self.geometry.to_string() })
     }
 
     /// Channels of the pictures, each with its mean: what files are decoded to.
@@ -143,14 +148,14 @@ impl Preprocessing {
         Self { mean, std, ..self }
     }
 
-    /// The same for another size, with the crop that the official rule has for that.
+    /// The same for another size, by the official rule for that; a size that it has already changes nothing.
     #[must_use]
-    pub fn at_size(self, image_size: usize) -> Self {
-        if image_size == self.image_size {
+    pub fn at_size(self, image_size: impl Into<ImageSize>) -> Self {
+        let image_size = image_size.into();
+        if self.image_size() == Some(image_size) {
             return self;
         }
-        let crop = Self::for_size(image_size, self.channels()).crop;
-        Self { image_size, crop, ..self }
+        Self { geometry: Geometry::official(image_size), ..self }
     }
 
     /// Checks every value against its range.
@@ -161,10 +166,7 @@ impl Preprocessing {
         let check = |ok: bool, what: &'static str, found: String, expected: &'static str| {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
-        let size = self.image_size;
-        check((1..=LARGEST_IMAGE).contains(&size), "image size", size.to_string(), "from 1 to 16384")?;
-        let crop_fits = self.crop.is_none_or(|crop| crop > 0.0 && crop <= 1.0);
-        check(crop_fits, "crop", format!("{:?}", self.crop), "above 0 and at most 1")?;
+        self.geometry.validate()?;
         let (means, stds) = (self.mean.len(), self.std.len());
         check(means > 0, "number of means", means.to_string(), "at least 1")?;
         let counts = format!("{stds} for {means} means");
@@ -181,14 +183,20 @@ impl Preprocessing {
 mod tests {
     use super::*;
 
+    fn crop(preprocessing: &Preprocessing) -> Option<f64> {
+        match preprocessing.geometry {
+            Geometry::CentreCrop { crop, .. } => Some(crop),
+            _ => None,
+        }
+    }
+
     #[test]
     fn values_without_sense_are_refused() {
         let good = || Preprocessing::for_size(224, 3);
         assert_eq!(good().validate(), Ok(()));
         for (bad, what) in [
-            (Preprocessing { image_size: 0, ..good() }, "image size is 0"),
-            (Preprocessing { image_size: 100_000_000, ..good() }, "image size is 100000000"),
-            (Preprocessing { crop: Some(0.0), ..good() }, "crop is"),
+            (good().at_size(0), "image size is 0"),
+            (good().at_size(100_000_000), "image size is 100000000"),
             (Preprocessing { mean: vec![f32::NAN; 3], ..good() }, "mean is"),
             (Preprocessing { std: vec![0.2, 0.0, 0.2], ..good() }, "std is"),
             (Preprocessing { mean: vec![], std: vec![], ..good() }, "number of means is 0"),
@@ -211,16 +219,28 @@ mod tests {
     #[test]
     fn another_size_keeps_the_statistics() {
         let own = Preprocessing { mean: vec![0.1], std: vec![0.2], ..Preprocessing::for_size(32, 1) };
-        let expected = Preprocessing { image_size: 224, crop: Some(0.875), ..own.clone() };
+        let size = ImageSize::square(224);
+        let expected = Preprocessing { geometry: Geometry::CentreCrop { size, crop: 0.875 }, ..own.clone() };
         assert_eq!(own.at_size(224), expected);
-        let cropped = Preprocessing { crop: Some(0.95), ..Preprocessing::for_size(288, 3) };
+        let size = ImageSize::square(288);
+        let geometry = Geometry::CentreCrop { size, crop: 0.95 };
+        let cropped = Preprocessing { geometry, ..Preprocessing::for_size(288, 3) };
         assert_eq!(cropped.clone().at_size(288), cropped);
+        assert_eq!(crop(&cropped.at_size([288, 320])), Some(0.875));
+    }
+
+    #[test]
+    fn images_of_their_own_sizes_have_no_size_until_one_is_asked_for() {
+        let own = Preprocessing { geometry: Geometry::None { pad: 32 }, ..Preprocessing::for_size(64, 3) };
+        let message = own.fixed_size().unwrap_err().to_string();
+        assert!(message.contains("of their own size") && message.contains("--image-size"), "{message}");
+        assert_eq!(own.at_size([64, 96]).fixed_size(), Ok(ImageSize::from([64, 96])));
     }
 
     #[test]
     fn a_training_follows_the_weights() {
         let own = Preprocessing {
-            crop: None,
+            geometry: Geometry::Warp { size: ImageSize::square(64) },
             mean: vec![0.25, 0.5, 0.75],
             std: vec![0.5; 3],
             interpolation: Interpolation::Bilinear,
@@ -230,7 +250,7 @@ mod tests {
         let grey = Preprocessing { mean: vec![0.5], std: vec![0.5], ..own.clone() };
         assert_eq!(Preprocessing::of_training(Some(&own), 64, 1), grey);
         let larger = Preprocessing::of_training(Some(&own), 224, 5);
-        assert_eq!((larger.crop, larger.interpolation), (Some(0.875), Interpolation::Bilinear));
+        assert_eq!((crop(&larger), larger.interpolation), (Some(0.875), Interpolation::Bilinear));
         assert_eq!(larger.mean, [0.25, 0.5, 0.75, 0.25, 0.5]);
         assert_eq!(Preprocessing::of_training(None, 32, 3), Preprocessing::for_size(32, 3));
     }
@@ -246,12 +266,5 @@ mod tests {
             assert_eq!(text.contains(interpolation.name()), interpolation != Interpolation::Bicubic);
             assert_eq!(Interpolation::PILLOW[interpolation.pillow_number()], interpolation);
         }
-    }
-
-    #[test]
-    fn the_rule_changes_at_384() {
-        assert_eq!(Preprocessing::for_size(224, 3).crop, Some(0.875));
-        assert_eq!(Preprocessing::for_size(384, 3).crop, None);
-        assert_eq!(Preprocessing::for_size(32, 3).crop, None);
     }
 }

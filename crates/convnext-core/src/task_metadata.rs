@@ -2,7 +2,7 @@
 
 use crate::tagged::{Kind, Tagged};
 use crate::tensors::TensorShape;
-use crate::{ClassNames, ConfigError, Cost, ModelConfig, Preprocessing};
+use crate::{ClassNames, ConfigError, Cost, ImageSize, ModelConfig, Preprocessing};
 
 /// What a task stores in its weights besides the backbone, and what follows from it. The crate of a task brings a type
 /// of its own, a [`Kind`]; who wants to know about weights of any task is given the [`TaskKind`]s that there are.
@@ -24,13 +24,13 @@ pub trait TaskMetadata {
     /// Name and shape of every tensor of the whole model.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
 
-    /// What a forward pass of one image costs, of these sides in pixels: that of the backbone and its head, if the task
-    /// does not say otherwise.
+    /// What a forward pass of one image of this size costs: that of the backbone and its head, if the task does not say
+    /// otherwise.
     ///
     /// # Errors
     /// [`ConfigError`] when the model cannot take such an image.
-    fn cost(&self, backbone: &ModelConfig, height: usize, width: usize) -> Result<Cost, ConfigError> {
-        Cost::of(backbone, height, width)
+    fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
+        Cost::of(backbone, size.height, size.width)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where a training picture is cut.
 
-use convnext_core::{COLOURS, Interpolation, ValueRange};
+use convnext_core::{COLOURS, ImageSize, Interpolation, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +10,25 @@ use crate::{
 
 /// What a crop becomes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Square {
-    /// In pixels, at least 1.
-    pub(crate) side: usize,
+pub(crate) struct CropTarget {
+    /// In pixels, each side at least 1.
+    pub(crate) size: ImageSize,
     /// The filter of the resizing.
     pub(crate) interpolation: Interpolation,
 }
 
-impl Square {
+impl CropTarget {
     /// A region of a picture, resized.
     pub(crate) fn of(self, picture: &Picture, region: Region) -> Picture {
-        resize_with(self.interpolation, picture, region, self.side, self.side)
+        resize_with(self.interpolation, picture, region, self.size.width, self.size.height)
     }
 }
 
-/// How training cuts a square out of a picture.
+/// How training cuts what the model sees out of a picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TrainCrop {
-    /// A rectangle of random area and shape, resized to the square: the usual choice for photographs.
+    /// A rectangle of random area and shape, resized to the image size, whose shape does not matter to it: the usual choice for photographs.
     RandomResized {
         /// Smallest and largest share of the picture's area, each in (0, 1].
         scale: [f64; 2],
@@ -45,7 +45,7 @@ pub enum TrainCrop {
 
 impl TrainCrop {
     /// Checks every value against its range.
-    pub(crate) fn validate(&self, image_size: usize) -> Result<(), DataError> {
+    pub(crate) fn validate(&self, image_size: ImageSize) -> Result<(), DataError> {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let scale_fits = scale[0] > 0.0 && scale[0] <= scale[1] && scale[1] <= 1.0;
@@ -55,7 +55,7 @@ impl TrainCrop {
                 DataError::check(ratio_fits, "crop ratio", format!("{ratio:?}"), "two rising numbers above 0")
             }
             Self::Padded { padding } => DataError::check(
-                padding <= image_size,
+                padding <= image_size.short_side(),
                 "crop padding",
                 padding,
                 &format!("at most the image size of {image_size}"),
@@ -70,35 +70,35 @@ impl TrainCrop {
         bytes: &[u8],
         name: &str,
         decoding: &Decoding,
-        square: Square,
+        target: CropTarget,
         rng: &mut impl rand::Rng,
     ) -> Result<Picture, DataError> {
         let whole = || decode_as(bytes, name, decoding);
         let &Self::RandomResized { scale, ratio } = self else {
-            return Ok(self.apply(&whole()?, square, rng));
+            return Ok(self.apply(&whole()?, target, rng));
         };
         // What a range changes is done to whole pictures.
         let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
         let jpeg = if fits { ScaledJpeg::read(bytes, decoding.orientation) } else { None };
         let Some(jpeg) = jpeg else {
-            return Ok(self.apply(&whole()?, square, rng));
+            return Ok(self.apply(&whole()?, target, rng));
         };
         let region = random_region(jpeg.size(), scale, ratio, rng);
-        match jpeg.cut(region, square) {
+        match jpeg.cut(region, target) {
             Some(cut) => Ok(cut),
-            None => Ok(square.of(&whole()?, region)),
+            None => Ok(target.of(&whole()?, region)),
         }
     }
 
-    /// Cuts a square out of a picture.
-    pub(crate) fn apply(&self, picture: &Picture, square: Square, rng: &mut impl rand::Rng) -> Picture {
+    /// Cuts a picture.
+    pub(crate) fn apply(&self, picture: &Picture, target: CropTarget, rng: &mut impl rand::Rng) -> Picture {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
-                square.of(picture, region)
+                target.of(picture, region)
             }
             Self::Padded { padding } => {
-                let whole = square.of(picture, Region::whole(picture));
+                let whole = target.of(picture, Region::whole(picture));
                 let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
                 cut_padded(&whole, padding, left, top)
             }
@@ -253,8 +253,8 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
         for _ in 0..200 {
-            let square = Square { side: 4, interpolation: Interpolation::Bicubic };
-            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, square, &mut rng).into_bytes());
+            let target = CropTarget { size: ImageSize::square(4), interpolation: Interpolation::Bicubic };
+            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, target, &mut rng).into_bytes());
         }
         assert_eq!(seen.len(), 9);
     }

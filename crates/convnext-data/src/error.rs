@@ -2,7 +2,7 @@
 
 use std::io;
 
-use convnext_core::ClassNames;
+use convnext_core::{ClassNames, ConfigError};
 use thiserror::Error;
 
 use crate::{
@@ -222,6 +222,9 @@ pub enum DataError {
         /// The values allowed, in words.
         expected: String,
     },
+    /// A size or geometry of images that makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A data set with too few images to make one batch.
     #[error("the data set has {samples} images, fewer than one batch of {batch_size}; {advice}")]
     TooFewSamples {

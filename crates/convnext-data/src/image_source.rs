@@ -1,10 +1,10 @@
 //! Images and their classes: what FCMAE and classification learn from.
 
-use convnext_core::{Preprocessing, Purpose};
+use convnext_core::{ImageSize, Preprocessing, Purpose};
 
 use crate::{
     Batch, BatchPlace, DataError, Dataset, Decoding, LabelMix, Mixing, Orientation, Picture, Pictures,
-    Source, TrainTransform, Visit, crop_for_evaluation, prepare_for_evaluation,
+    PreparedImage, Source, TrainTransform, Visit, prepare_for_evaluation, resize_for_evaluation,
     transform::validate_preprocessing,
 };
 
@@ -40,16 +40,16 @@ impl Batch for ImageBatch {
 pub enum Transform {
     /// Random crops, flips and other changes.
     Train(TrainTransform),
-    /// The centre of the picture, always the same.
+    /// The same part of the picture each time.
     Evaluation(Preprocessing),
 }
 
 impl Transform {
-    /// Side of the square that comes out, in pixels.
-    pub(crate) fn image_size(&self) -> usize {
+    /// The size of every image that comes out; `None` where each has a size of its own.
+    fn image_size(&self) -> Option<ImageSize> {
         match self {
-            Self::Train(train) => train.image_size,
-            Self::Evaluation(preprocessing) => preprocessing.image_size,
+            Self::Train(train) => Some(train.image_size),
+            Self::Evaluation(preprocessing) => preprocessing.image_size(),
         }
     }
 
@@ -78,6 +78,8 @@ impl Transform {
 }
 
 /// One image of a data set at a time, each with its class if it has one.
+///
+/// Images of one size are stacked into batches. Where evaluation leaves each a size of its own, batches are of one image.
 #[derive(Debug, Clone)]
 pub struct ImageSource {
     dataset: Dataset,
@@ -91,7 +93,7 @@ impl ImageSource {
     /// The images of a data set; `orientation` says what to do with what a camera wrote into a file.
     ///
     /// # Errors
-    /// [`DataError::OutOfRange`] for a setting of the transform that makes no sense.
+    /// [`DataError::OutOfRange`] or [`DataError::Config`] for a setting of the transform that makes no sense.
     pub fn new(dataset: Dataset, transform: Transform, orientation: Orientation) -> Result<Self, DataError> {
         transform.validate()?;
         let decoding = transform.decoding(orientation);
@@ -129,15 +131,14 @@ impl ImageSource {
         let picture = self.dataset.picture(sample, &self.decoding)?;
         Ok(match &self.transform {
             Transform::Train(_) => picture,
-            Transform::Evaluation(preprocessing) => crop_for_evaluation(&picture, preprocessing),
+            Transform::Evaluation(preprocessing) => resize_for_evaluation(&picture, preprocessing),
         })
     }
 }
 
 impl Source for ImageSource {
     type Draw = ();
-    /// The values of the image, `[channels, height, width]`.
-    type Sample = Vec<f32>;
+    type Sample = PreparedImage;
     type Batch = ImageBatch;
 
     fn dataset(&self) -> &Dataset {
@@ -150,7 +151,11 @@ impl Source for ImageSource {
 
     fn draw(&self, _place: BatchPlace) {}
 
-    fn load(&self, visit: Visit, (): &(), pictures: &Pictures) -> Result<Vec<f32>, DataError> {
+    fn largest_batch(&self) -> Option<usize> {
+        self.transform.image_size().is_none().then_some(1)
+    }
+
+    fn load(&self, visit: Visit, (): &(), pictures: &Pictures) -> Result<PreparedImage, DataError> {
         let sample = visit.sample;
         let train = match &self.transform {
             Transform::Train(train) => train,
@@ -162,25 +167,29 @@ impl Source for ImageSource {
         if self.fast_decode && !pictures.are_kept() {
             // The name may have to be read, so only messages have it.
             let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
-            return values.map_err(|error| error.named(self.dataset.name(sample)));
+            let values = values.map_err(|error| error.named(self.dataset.name(sample)))?;
+            return Ok(PreparedImage { values, size: train.image_size });
         }
-        Ok(train.apply(&*pictures.picture(sample)?, &mut rng))
+        let values = train.apply(&*pictures.picture(sample)?, &mut rng);
+        Ok(PreparedImage { values, size: train.image_size })
     }
 
-    fn collate(&self, place: BatchPlace, (): (), samples: Vec<(usize, Vec<f32>)>) -> ImageBatch {
-        let (side, channels) = (self.transform.image_size(), self.transform.channels());
+    fn collate(&self, place: BatchPlace, (): (), samples: Vec<(usize, PreparedImage)>) -> ImageBatch {
+        // Of images of any size a batch has at most one; of none the size says nothing.
+        let size = samples.first().map_or(ImageSize::square(1), |(_, image)| image.size);
+        let channels = self.transform.channels();
         let mut batch = ImageBatch {
-            images: Vec::with_capacity(samples.len() * channels * side * side),
+            images: Vec::with_capacity(samples.len() * channels * size.pixels()),
             channels,
-            height: side,
-            width: side,
+            height: size.height,
+            width: size.width,
             labels: Vec::with_capacity(samples.len()),
             samples: Vec::with_capacity(samples.len()),
             epoch: place.epoch,
             mix: None,
         };
-        for (sample, values) in samples {
-            batch.images.extend(values);
+        for (sample, image) in samples {
+            batch.images.extend(image.values);
             batch.labels.push(self.dataset.label(sample));
             batch.samples.push(sample);
         }

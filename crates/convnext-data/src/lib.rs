@@ -33,6 +33,7 @@ mod division;
 mod endings;
 mod epoch;
 mod error;
+mod evaluation;
 mod facts;
 mod files;
 mod format;
@@ -84,6 +85,7 @@ pub use decode::{decode, decode_as};
 pub use decoding::Decoding;
 pub use epoch::EpochBatches;
 pub use error::DataError;
+pub use evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
 pub use facts::Channels;
 pub use header_check::{BackgroundCheck, HeaderCheck, check_headers};
 pub use image_source::{ImageBatch, ImageSource, Transform};
@@ -107,7 +109,7 @@ pub use survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,
 };
-pub use transform::{TrainTransform, crop_for_evaluation, normalize, prepare_for_evaluation};
+pub use transform::{TrainTransform, normalize};
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

@@ -56,6 +56,10 @@ impl<S: Source> Loader<S> {
             DataError::check(value > 0, what, value, "at least 1")?;
         }
         let (samples, batch_size) = (source.dataset().len(), config.batch_size);
+        if let Some(largest) = source.largest_batch() {
+            let expected = format!("at most {largest}, because the images have sizes of their own");
+            DataError::check(batch_size <= largest, "batch size", batch_size, &expected)?;
+        }
         if samples == 0 || (config.drop_last && samples < batch_size) {
             let advice = match samples {
                 0 => "give a data set with images",

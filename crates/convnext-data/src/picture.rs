@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path, sync::OnceLock};
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, ImageSize};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use crate::{DataError, Region, resize};
@@ -143,6 +143,11 @@ impl Picture {
     /// Height in pixels, at least 1.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Height and width in pixels.
+    pub fn size(&self) -> ImageSize {
+        ImageSize { height: self.height, width: self.width }
     }
 
     /// Channels of a pixel, at least 1.

@@ -1,54 +1,13 @@
-//! From a picture to the values that a model sees: `f32`, channel by channel, normalised.
+//! From a picture to the values that a model sees in training: `f32`, channel by channel, normalised.
 
-use convnext_core::{COLOURS, Interpolation, Preprocessing, ValueRange};
+use convnext_core::{COLOURS, ImageSize, Interpolation, Preprocessing, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ColorJitter, DataError, Decoding, Orientation, Picture, RandAugment, RandomErasing, Region, TrainCrop,
-    crop::Square,
-    picture::Levels,
-    resample::{Order, resize_in_order},
-    resize_with,
+    ColorJitter, DataError, Decoding, Orientation, Picture, RandAugment, RandomErasing, TrainCrop,
+    crop::CropTarget, picture::Levels,
 };
-
-/// The square of a picture that evaluation looks at: `image_size` x `image_size` pixels.
-///
-/// With `crop`, the short side is resized to `floor(image_size / crop)`, the long side follows (rounded
-/// down), and the centre is cut out. Without, the whole picture is warped to the square. A `crop` above 1
-/// counts as 1, an `image_size` of 0 as 1.
-pub fn crop_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Picture {
-    let size = preprocessing.image_size.max(1);
-    let interpolation = preprocessing.interpolation;
-    let Some(crop) = preprocessing.crop else {
-        return resize_with(interpolation, picture, Region::whole(picture), size, size);
-    };
-    let short_target = ((size as f64 / crop).floor() as usize).max(size);
-    let (width, height) = (picture.width(), picture.height());
-    let (short, long) = (width.min(height), width.max(height));
-    let long_target = (short_target as f64 * long as f64 / short as f64) as usize;
-    let (width, height) =
-        if width <= height { (short_target, long_target) } else { (long_target, short_target) };
-    // Only the centre is computed: the same pixels as cutting it out of the whole, at less cost.
-    let part = |target: usize, side: usize| {
-        let scale = side as f64 / target as f64;
-        // Halves go to the even neighbour, as in Python.
-        let start = ((target - size) as f64 / 2.0).round_ties_even();
-        (start * scale, size as f64 * scale)
-    };
-    let (left, region_width) = part(width, picture.width());
-    let (top, region_height) = part(height, picture.height());
-    let centre = Region { left, top, width: region_width, height: region_height };
-    resize_in_order(interpolation, picture, centre, [size, size], Order::of(picture, width, height))
-}
-
-/// [`crop_for_evaluation`] followed by [`normalize`]: values of shape `[channels, image_size, image_size]`.
-///
-/// # Panics
-/// When the picture has other channels than the preprocessing.
-pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Vec<f32> {
-    normalize(&crop_for_evaluation(picture, preprocessing), &preprocessing.mean, &preprocessing.std)
-}
 
 /// `(value - mean) / std` of every pixel, whose levels are values in [0, 1], all values of the first channel first: shape
 /// `[channels, height, width]`. `mean` and `std` have a value for each channel.
@@ -80,9 +39,9 @@ pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainTransform {
-    /// Side of the square that the model sees, in pixels.
-    pub image_size: usize,
-    /// How the square is cut.
+    /// Height and width of what the model sees, in pixels.
+    pub image_size: ImageSize,
+    /// How it is cut.
     pub crop: TrainCrop,
     /// Probability of exchanging left and right, in [0, 1].
     pub flip_probability: f64,
@@ -106,9 +65,9 @@ pub struct TrainTransform {
 
 impl TrainTransform {
     /// A crop and, half of the times, a mirror image, and nothing else that is random.
-    pub fn plain(image_size: usize, crop: TrainCrop, mean: Vec<f32>, std: Vec<f32>) -> Self {
+    pub fn plain(image_size: impl Into<ImageSize>, crop: TrainCrop, mean: Vec<f32>, std: Vec<f32>) -> Self {
         Self {
-            image_size,
+            image_size: image_size.into(),
             crop,
             flip_probability: 0.5,
             color_jitter: None,
@@ -126,13 +85,13 @@ impl TrainTransform {
         self.mean.len()
     }
 
-    /// Values of shape `[channels, image_size, image_size]`. All random choices come from `rng`.
+    /// Values of shape `[channels, height, width]`. All random choices come from `rng`.
     ///
     /// # Panics
     /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
     pub fn apply(&self, picture: &Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
-        let square = self.crop.apply(picture, self.square(), rng);
-        self.finish(square, rng)
+        let cut = self.crop.apply(picture, self.target(), rng);
+        self.finish(cut, rng)
     }
 
     /// What files are decoded to.
@@ -144,7 +103,7 @@ impl TrainTransform {
     /// choices.
     ///
     /// A JPEG file in colours is decoded at one to four eighths of its size, the fewest at which its crop still has
-    /// `image_size` pixels on both sides. The values differ a little, by less than 2 levels of 255 on
+    /// as many pixels as `image_size` on both sides. The values differ a little, by less than 2 levels of 255 on
     /// average for photographs. All other files and crops are decoded at full size. Damaged data below the
     /// crop is not noticed, but a file that was cut is refused all the same.
     ///
@@ -157,27 +116,28 @@ impl TrainTransform {
         decoding: &Decoding,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let square = self.crop.apply_to_file(bytes, name, decoding, self.square(), rng)?;
-        Ok(self.finish(square, rng))
+        let cut = self.crop.apply_to_file(bytes, name, decoding, self.target(), rng)?;
+        Ok(self.finish(cut, rng))
     }
 
-    fn square(&self) -> Square {
-        Square { side: self.image_size.max(1), interpolation: self.interpolation }
+    fn target(&self) -> CropTarget {
+        let [height, width] = [self.image_size.height, self.image_size.width].map(|side| side.max(1));
+        CropTarget { size: ImageSize { height, width }, interpolation: self.interpolation }
     }
 
     /// What happens after the crop.
-    fn finish(&self, mut square: Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
+    fn finish(&self, mut image: Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
         if rng.random::<f64>() < self.flip_probability {
-            square = mirror(square);
+            image = mirror(image);
         }
         if let Some(rand_augment) = self.rand_augment {
-            square = rand_augment.apply(square, mean_colour(&self.mean), rng);
+            image = rand_augment.apply(image, mean_colour(&self.mean), rng);
         }
         if let Some(color_jitter) = self.color_jitter {
-            square = color_jitter.apply(square, rng);
+            image = color_jitter.apply(image, rng);
         }
-        let (height, width) = (square.height(), square.width());
-        let mut values = normalize(&square, &self.mean, &self.std);
+        let (height, width) = (image.height(), image.width());
+        let mut values = normalize(&image, &self.mean, &self.std);
         if let Some(erasing) = self.erasing {
             erasing.apply(&mut values, height, width, rng);
         }
@@ -187,12 +147,13 @@ impl TrainTransform {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// [`DataError::OutOfRange`] with the first value that does not fit, for colour jitter together with RandAugment,
-    /// and for either with other channels than three.
+    /// [`DataError::OutOfRange`] or [`DataError::Config`] with the first value that does not fit, for colour jitter
+    /// together with RandAugment, and for either with other channels than three.
     pub fn validate(&self) -> Result<(), DataError> {
         let probable = (0.0..=1.0).contains(&self.flip_probability);
         DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
-        check_common(self.image_size, &self.mean, &self.std, &self.range)?;
+        self.image_size.validate()?;
+        check_common(&self.mean, &self.std, &self.range)?;
         let channels = self.channels();
         for (what, on, advice) in [
             ("RandAugment", self.rand_augment.is_some(), "--set augmentation.rand_augment=none"),
@@ -219,19 +180,12 @@ impl TrainTransform {
 
 /// Checks the settings of evaluation against their ranges.
 pub(crate) fn validate_preprocessing(preprocessing: &Preprocessing) -> Result<(), DataError> {
-    if let Some(crop) = preprocessing.crop {
-        DataError::check(crop > 0.0 && crop <= 1.0, "evaluation crop", crop, "above 0 and at most 1")?;
-    }
-    let Preprocessing { image_size, mean, std, range, .. } = preprocessing;
-    check_common(*image_size, mean, std, range)
+    let Preprocessing { geometry, mean, std, range, .. } = preprocessing;
+    geometry.validate()?;
+    check_common(mean, std, range)
 }
 
-/// The largest side of a model's input; a larger one is a slip of the finger.
-const MAX_IMAGE_SIZE: usize = 16_384;
-
-fn check_common(image_size: usize, mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), DataError> {
-    let sensible = (1..=MAX_IMAGE_SIZE).contains(&image_size);
-    DataError::check(sensible, "image size", image_size, &format!("between 1 and {MAX_IMAGE_SIZE}"))?;
+fn check_common(mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), DataError> {
     let channels = mean.len();
     DataError::check(channels > 0, "number of channels", channels, "at least 1")?;
     let fits = std.len() == channels;

@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::{fs, path::Path};
 
-use convnext_core::{Preprocessing, Seed};
+use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
     Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
     Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
@@ -109,7 +109,7 @@ fn every_channel_is_read_cut_mirrored_and_mixed_as_if_it_were_alone() {
     let preprocessing = |channels: std::ops::Range<usize>| {
         let (mean, std) = (MEAN[channels.clone()].to_vec(), STD[channels].to_vec());
         Transform::Evaluation(Preprocessing {
-            crop: Some(0.875),
+            geometry: Geometry::CentreCrop { size: SIDE.into(), crop: 0.875 },
             mean,
             std,
             ..Preprocessing::for_size(SIDE, 1)

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Purpose, Seed};
+use convnext_core::{ImageSize, Purpose, Seed};
 use convnext_data::{
     Cache, Decoding, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop,
     TrainTransform, Transform, decode, open_unlabelled,
@@ -24,7 +24,7 @@ fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
 }
 
-fn transform(image_size: usize) -> TrainTransform {
+fn transform(image_size: ImageSize) -> TrainTransform {
     TrainTransform::plain(
         image_size,
         TrainCrop::RandomResized { scale: [0.2, 1.0], ratio: [0.75, 4.0 / 3.0] },
@@ -34,7 +34,13 @@ fn transform(image_size: usize) -> TrainTransform {
 }
 
 /// The values of one sample, full and fast, or the messages.
-fn both(bytes: &[u8], size: usize, orientation: Orientation, sample: u64) -> [Result<Vec<f32>, String>; 2] {
+fn both(
+    bytes: &[u8],
+    size: impl Into<ImageSize>,
+    orientation: Orientation,
+    sample: u64,
+) -> [Result<Vec<f32>, String>; 2] {
+    let size = size.into();
     [false, true].map(|fast| {
         let mut rng = Seed(4).stream(Purpose::Augmentation, 0, sample);
         let values = match fast {
@@ -55,7 +61,8 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 
 /// The mean difference of full and fast over all samples. Every sample must be near, which it is not when
 /// its crop or flip is another.
-fn mean_difference(bytes: &[u8], size: usize, orientation: Orientation) -> f32 {
+fn mean_difference(bytes: &[u8], size: impl Into<ImageSize>, orientation: Orientation) -> f32 {
+    let size = size.into();
     let differences: Vec<f32> = (0..SAMPLES)
         .map(|sample| {
             let [full, fast] = both(bytes, size, orientation, sample).map(Result::unwrap);
@@ -92,8 +99,11 @@ fn crops_are_drawn_on_the_upright_picture() {
     for orientation in 1..=8 {
         let bytes = oriented(&bytes("halved-chroma.jpg"), orientation);
         for honoured in [Orientation::Honour, Orientation::Ignore] {
-            let difference = mean_difference(&bytes, 24, honoured);
-            assert!(difference > 0.0 && difference <= 2.0, "orientation {orientation}: {difference} levels");
+            for size in [[24, 24], [20, 30], [30, 20]] {
+                let difference = mean_difference(&bytes, size, honoured);
+                let words = format!("orientation {orientation}, {size:?}: {difference} levels");
+                assert!(difference > 0.0 && difference <= 2.0, "{words}");
+            }
         }
         let upright = both(&bytes, 24, Orientation::Honour, 0);
         let stored = both(&bytes, 24, Orientation::Ignore, 0);
@@ -171,7 +181,7 @@ fn loaders_decode_fast_when_they_are_told_to() {
         let loader = Loader::new(source.with_fast_decode(fast_decode), config).unwrap();
         loader.epoch(0).map(Result::unwrap).collect()
     };
-    let training = Transform::Train(transform(32));
+    let training = Transform::Train(transform(32.into()));
     let (full, fast) = (&batches(false, &training)[0], &batches(true, &training)[0]);
     assert_eq!(full.samples, fast.samples);
     assert_ne!(full.images, fast.images);

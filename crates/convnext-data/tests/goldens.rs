@@ -6,9 +6,10 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocessing};
+use convnext_core::{Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize, Interpolation, Preprocessing};
 use convnext_data::{
-    Orientation, Picture, Region, crop_for_evaluation, decode, prepare_for_evaluation, resize, resize_with,
+    Orientation, Picture, PreparedImage, Region, decode, prepare_for_evaluation, resize,
+    resize_for_evaluation, resize_with,
 };
 use serde::Deserialize;
 
@@ -108,14 +109,16 @@ fn resizing_with_every_filter_agrees_with_pillow() {
 #[test]
 fn evaluation_agrees_with_torchvision() {
     for Evaluation { file, source, image_size, crop } in manifest().evaluation {
-        let preprocessing = Preprocessing { crop, ..Preprocessing::for_size(image_size, 3) };
+        let size = ImageSize::square(image_size);
+        let geometry = crop.map_or(Geometry::Warp { size }, |crop| Geometry::CentreCrop { size, crop });
+        let preprocessing = Preprocessing { geometry, ..Preprocessing::for_size(size, 3) };
         let source = picture(&source);
         let expected = picture(&file);
-        let cropped = crop_for_evaluation(&source, &preprocessing);
+        let cropped = resize_for_evaluation(&source, &preprocessing);
         assert!(difference(&cropped, &expected, &file) <= 1, "{file}");
 
-        let values = prepare_for_evaluation(&source, &preprocessing);
-        assert_eq!(values.len(), 3 * image_size * image_size);
+        let PreparedImage { values, size } = prepare_for_evaluation(&source, &preprocessing);
+        assert_eq!((size, values.len()), (image_size.into(), 3 * image_size * image_size));
         for (index, value) in values.into_iter().enumerate() {
             let (colour, pixel) = (index / (image_size * image_size), index % (image_size * image_size));
             let level = f32::from(expected.pixel(pixel % image_size, pixel / image_size)[colour]);

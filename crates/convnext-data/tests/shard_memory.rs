@@ -85,7 +85,7 @@ fn loader(dataset: Dataset) -> Loader {
         cache: Cache::Off,
         seed: Seed(1),
     };
-    let small = Preprocessing { image_size: 2, ..Preprocessing::for_size(32, 3) };
+    let small = Preprocessing::for_size(2, 3);
     let source = ImageSource::new(dataset, Transform::Evaluation(small), Orientation::Honour).unwrap();
     Loader::new(source, config).unwrap()
 }

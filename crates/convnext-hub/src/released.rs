@@ -1,5 +1,7 @@
 //! The checkpoints that the authors released, under short names.
 
+use convnext_core::ImageSize;
+
 /// A released checkpoint (facts B8), as timm's repositories on the hub hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -10,17 +12,19 @@ pub struct Released {
     pub repository: &'static str,
     /// The licence of the weights as the repository states it.
     pub licence: &'static str,
-    /// Side of the images of the last training, in pixels.
-    pub image_size: usize,
+    /// Size of the images of the last training.
+    pub image_size: ImageSize,
     /// Classes of the head; 0 for an encoder alone.
     pub classes: usize,
 }
 
-const fn v2(name: &'static str, repository: &'static str, image_size: usize, classes: usize) -> Released {
+const fn v2(name: &'static str, repository: &'static str, side: usize, classes: usize) -> Released {
+    let image_size = ImageSize::square(side);
     Released { name, repository, licence: "CC BY-NC 4.0", image_size, classes }
 }
 
-const fn v1(name: &'static str, repository: &'static str, image_size: usize, classes: usize) -> Released {
+const fn v1(name: &'static str, repository: &'static str, side: usize, classes: usize) -> Released {
+    let image_size = ImageSize::square(side);
     Released { name, repository, licence: "Apache 2.0", image_size, classes }
 }
 
@@ -108,7 +112,7 @@ mod tests {
             } else {
                 224
             };
-            assert_eq!(*image_size, size, "{name}");
+            assert_eq!(*image_size, size.into(), "{name}");
             let expected = if name.ends_with(".fcmae") {
                 0
             } else if name.ends_with(".fb_in22k") {

@@ -59,7 +59,7 @@ fn weights_and_their_description_come_into_the_cache() {
     assert_eq!(fs::read(&fetched.weights).unwrap(), content());
     assert_eq!(fetched.commit, COMMIT);
     assert!(fetched.downloaded);
-    assert_eq!(fetched.config.unwrap().image_size, Some(64));
+    assert_eq!(fetched.config.unwrap().image_size, Some(64.into()));
     assert_eq!(fs::read(fetched.config_file.unwrap()).unwrap(), CONFIG);
     assert_eq!((steps[0], *steps.last().unwrap()), ((0, size), (size, size)));
     assert!(steps.is_sorted(), "progress goes back");
@@ -112,7 +112,7 @@ fn transformers_repositories_have_two_descriptions() {
         .with_file("config.json", br#"{"image_size": 224}"#)
         .with_file("preprocessor_config.json", br#"{"size": 64, "image_mean": [0.5]}"#);
     let config = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap().config.unwrap();
-    assert_eq!((config.image_size, config.mean), (Some(64), Some(vec![0.5])));
+    assert_eq!((config.image_size, config.mean), (Some(64.into()), Some(vec![0.5])));
 }
 
 #[test]

@@ -31,7 +31,7 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 /// models always end with a norm, it gets one that changes nothing.
 ///
 /// # Errors
-/// [`IoError::NotConvertible`] when the other program has no such model or form, [`IoError::InvalidArray`] for arrays
+/// [`IoError::NotConvertible`] when the other program has no such model, form or preprocessing, [`IoError::InvalidArray`] for arrays
 /// that contradict themselves or hold integers, [`IoError::Write`] with the path.
 pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
@@ -51,12 +51,13 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
         _ => {
+            let size = config_files::stated_size(&metadata.preprocessing, naming)?;
             let files = match naming {
                 Naming::Official => Vec::new(),
-                Naming::Timm => vec![("config.json", config_files::timm(&metadata, &model))],
+                Naming::Timm => vec![("config.json", config_files::timm(&metadata, &model, size))],
                 Naming::HuggingFace => vec![
-                    ("config.json", config_files::transformers(&metadata, &model)),
-                    ("preprocessor_config.json", config_files::image_processor(&metadata)),
+                    ("config.json", config_files::transformers(&metadata, &model, size)),
+                    ("preprocessor_config.json", config_files::image_processor(&metadata, size)),
                 ],
             };
             return write_folder(out, &arrays, &metadata, &files);

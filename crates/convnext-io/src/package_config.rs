@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use convnext_core::{COLOURS, ClassNames, Interpolation, Preprocessing};
+use convnext_core::{COLOURS, ClassNames, Geometry, ImageSize, Interpolation, Preprocessing};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +19,7 @@ use self::description::Description;
 use self::processor::ImageProcessor;
 use crate::IoError;
 
-/// How a picture becomes a square in evaluation.
+/// How a picture gets its size in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PackageCrop {
     /// The short side is resized to the image size over this share, and the centre cut out.
@@ -32,9 +32,9 @@ pub enum PackageCrop {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PackageConfig {
-    /// Side of the images of the training, in pixels.
-    pub image_size: Option<usize>,
-    /// How pictures become squares in evaluation.
+    /// Size of the images of the training.
+    pub image_size: Option<ImageSize>,
+    /// How pictures get it in evaluation.
     pub crop: Option<PackageCrop>,
     /// Mean of each channel, subtracted from values in [0, 1]; a single one is for all channels.
     pub mean: Option<Vec<f32>>,
@@ -57,23 +57,16 @@ impl PackageConfig {
     /// are passed over.
     ///
     /// # Errors
-    /// [`IoError::BadConfig`] for what is no JSON, a field of another type, or images that are no squares;
+    /// [`IoError::BadConfig`] for what is no JSON, a field of another type, or rectangles that transformers cuts out;
     /// [`IoError::Read`] for a file that cannot be read.
     pub fn read(config: &Path, preprocessor: Option<&Path>) -> Result<Self, IoError> {
-        let no_squares = |path: &Path| IoError::BadConfig {
-            path: path.to_owned(),
-            why: "the images that it states are no squares".into(),
-        };
-        let described: Description = read_json(config)?;
-        let processor: Option<ImageProcessor> = preprocessor.map(read_json).transpose()?;
+        let described = read_json::<Description>(config)?.into_config();
+        let Some(path) = preprocessor else { return Ok(described) };
         // What a processor says goes before what the description says.
-        match (processor, described.into_config()) {
-            (Some(processor), described) => {
-                let path = preprocessor.unwrap_or(config);
-                processor.into_config(described.unwrap_or_default()).ok_or_else(|| no_squares(path))
-            }
-            (None, described) => described.ok_or_else(|| no_squares(config)),
-        }
+        read_json::<ImageProcessor>(path)?.into_config(described).ok_or_else(|| IoError::BadConfig {
+            path: path.to_owned(),
+            why: "the images that it cuts out are no squares".into(),
+        })
     }
 
     /// How pictures are prepared: what is said here, and the rest as otherwise. Statistics of colours become those of
@@ -90,10 +83,10 @@ impl PackageConfig {
             Some(values) => values.to_vec(),
         };
         let stated = Preprocessing {
-            crop: match self.crop {
-                Some(PackageCrop::Centre(share)) => Some(share),
-                Some(PackageCrop::Whole) => None,
-                None => sized.crop,
+            geometry: match (self.crop, sized.image_size()) {
+                (Some(PackageCrop::Centre(crop)), Some(size)) => Geometry::CentreCrop { size, crop },
+                (Some(PackageCrop::Whole), Some(size)) => Geometry::Warp { size },
+                (None, _) | (_, None) => sized.geometry,
             },
             mean: of_channels(&self.mean, sized.mean),
             std: of_channels(&self.std, sized.std),
@@ -117,11 +110,11 @@ enum Size {
 }
 
 impl Size {
-    /// The side of a square.
-    fn side(self) -> Option<usize> {
+    /// Height and width; of a shortest edge those of its square.
+    fn sides(self) -> ImageSize {
         match self {
-            Self::Side(side) | Self::ShortestEdge { shortest_edge: side, .. } => Some(side),
-            Self::Sides([height, width]) | Self::Box { height, width } => (height == width).then_some(height),
+            Self::Side(side) | Self::ShortestEdge { shortest_edge: side, .. } => ImageSize::square(side),
+            Self::Sides([height, width]) | Self::Box { height, width } => ImageSize { height, width },
         }
     }
 }

@@ -11,6 +11,7 @@ mod tensors;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
 pub use index::VectorIndex;
@@ -24,8 +25,9 @@ pub struct VectorMetadata {
     pub model: String,
     /// Where in the model they were taken, such as `pooled` or `stage3`.
     pub layer: String,
-    /// Side of the images in pixels.
-    pub image_size: usize,
+    /// Size of the images; `None` where each had one of its own, as the weights say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<ImageSize>,
     /// Whether pictures were taken as they lie, whatever their EXIF data says.
     pub ignore_orientation: bool,
     /// The weights, as they were named.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ConfigError, FcmaeTask, ModelConfig, STAGES, TensorShape, WeightMetadata, backbone_tensors,
+    ConfigError, FcmaeTask, ImageSize, ModelConfig, STAGES, TensorShape, WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
@@ -37,8 +37,9 @@ const LARGEST_BATCH: usize = 1_000_000;
 /// What an ONNX file shall take and give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnnxOptions {
-    /// Side of the square images, in pixels. Need not be the one that the weights were trained with.
-    pub image_size: usize,
+    /// Size of the images; need not be the one that the weights were trained with. `None` takes that of the weights, and
+    /// must not where these leave each image a size of its own.
+    pub image_size: Option<ImageSize>,
     /// How many images at once.
     pub batch: OnnxBatch,
     /// What comes out.
@@ -50,7 +51,7 @@ impl OnnxOptions {
     pub fn of(metadata: &WeightMetadata) -> Self {
         let has_head = metadata.class_count() > 0;
         Self {
-            image_size: metadata.preprocessing.image_size,
+            image_size: None,
             batch: OnnxBatch::Dynamic,
             output: if has_head { OnnxOutput::Logits } else { OnnxOutput::Features },
         }
@@ -78,9 +79,9 @@ pub enum OnnxOutput {
 
 /// Writes an ONNX file and returns the files written, it first.
 ///
-/// The input is `images` `[batch, channels, image_size, image_size]`, normalised as the file's properties
-/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, and
-/// `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
+/// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
+/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, where a size is a
+/// side or `[height, width]`, and `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
 /// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
@@ -100,7 +101,7 @@ pub enum OnnxOutput {
 ///
 /// # Errors
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
-/// [`OnnxError::CannotExport`] when image size or batch do not fit, and as [`OnnxError::Io`]
+/// [`OnnxError::CannotExport`] when image size or batch do not fit, or images have no one size, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
 /// itself or holds integers. Then [`IoError::Write`].
 pub fn write_onnx(
@@ -166,7 +167,7 @@ fn model_file<'a>(
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
     let model = metadata.convnext().map_err(cannot)?;
-    let sizes = check_options(metadata, &model, options).map_err(cannot)?;
+    let (size, maps) = check_options(metadata, &model, options).map_err(cannot)?;
     let prefix = weights.arrays.keys().find_map(|name| name.strip_suffix(STEM)).unwrap_or_default();
     let arrays = arrays(weights, prefix, &model, part.tensors(&model))?;
 
@@ -183,9 +184,8 @@ fn model_file<'a>(
     part.append(&mut builder, &stages);
     let mut graph = builder.graph;
     graph.name = model.name.clone();
-    graph.input =
-        vec![value(network::IMAGES, &[model.input_channels, options.image_size, options.image_size])];
-    graph.output = part.outputs(&model, sizes).iter().map(|(name, sides)| value(name, sides)).collect();
+    graph.input = vec![value(network::IMAGES, &[model.input_channels, size.height, size.width])];
+    graph.output = part.outputs(&model, maps).iter().map(|(name, sides)| value(name, sides)).collect();
     let preprocessing = properties::preprocessing(metadata, options);
     let header = Model {
         ir_version: IR_VERSION,
@@ -207,21 +207,23 @@ fn check_head(metadata: &WeightMetadata) -> Result<(), OnnxError> {
     }
 }
 
-/// The sizes of the feature maps, if everything is in its range.
+/// The sizes of the images and of the feature maps, if everything is in its range.
 fn check_options(
     metadata: &WeightMetadata,
     model: &ModelConfig,
     options: &OnnxOptions,
-) -> Result<[[usize; 2]; STAGES], ConfigError> {
+) -> Result<(ImageSize, [[usize; 2]; STAGES]), ConfigError> {
     metadata.validate()?;
-    properties::preprocessing(metadata, options).validate()?;
+    let preprocessing = properties::preprocessing(metadata, options);
+    preprocessing.validate()?;
+    let size = preprocessing.fixed_size()?;
     match options.batch {
         OnnxBatch::Fixed(images) if !(1..=LARGEST_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
             what: "batch",
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",
         }),
-        _ => model.stage_sizes(options.image_size, options.image_size),
+        _ => Ok((size, model.stage_sizes(size.height, size.width)?)),
     }
 }
 

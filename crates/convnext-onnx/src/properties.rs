@@ -1,6 +1,8 @@
 //! What a user of an ONNX file must know beyond its operators.
 
-use convnext_core::{COLOURS, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata};
+use convnext_core::{
+    COLOURS, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata,
+};
 
 use crate::OnnxOptions;
 use crate::messages::Entry;
@@ -8,7 +10,11 @@ use crate::part::OnnxPart;
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
 pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
-    metadata.preprocessing.clone().at_size(options.image_size)
+    let of_weights = metadata.preprocessing.clone();
+    match options.image_size {
+        Some(size) => of_weights.at_size(size),
+        None => of_weights,
+    }
 }
 
 /// Names and values, in a fixed order.
@@ -17,11 +23,15 @@ pub(crate) fn properties(
     preprocessing: &Preprocessing,
     part: &dyn OnnxPart,
 ) -> serde_json::Result<Vec<Entry>> {
+    let crop = match preprocessing.geometry {
+        Geometry::CentreCrop { crop, .. } => Some(crop),
+        Geometry::Warp { .. } | Geometry::Fit(_) | Geometry::None { .. } => None,
+    };
     let entry = |key: &str, value: String| Entry { key: key.to_owned(), value };
     let mut properties = vec![
         entry("model", model.name.clone()),
-        entry("image_size", preprocessing.image_size.to_string()),
-        entry("crop", serde_json::to_string(&preprocessing.crop)?),
+        entry("image_size", serde_json::to_string(&preprocessing.image_size())?),
+        entry("crop", serde_json::to_string(&crop)?),
         entry("mean", serde_json::to_string(&preprocessing.mean)?),
         entry("std", serde_json::to_string(&preprocessing.std)?),
         entry("interpolation", preprocessing.interpolation.name().to_owned()),
@@ -37,19 +47,12 @@ pub(crate) fn properties(
 
 /// What evaluation does to a picture (facts B7).
 fn in_words(preprocessing: &Preprocessing) -> String {
-    let size = preprocessing.image_size;
     let pixels = match preprocessing.channels() {
         1 => "greyscale".to_owned(),
         COLOURS => "red, green and blue".to_owned(),
         channels => format!("{channels} channels"),
     };
-    let square = match preprocessing.crop {
-        Some(crop) => {
-            let side = (size as f64 / crop) as usize;
-            format!("resize the short side to {side} pixels, cut out the central {size}x{size}")
-        }
-        None => format!("resize to {size}x{size}, whatever the proportions"),
-    };
+    let resized = in_words_of_geometry(preprocessing.geometry);
     let filter = match preprocessing.interpolation {
         Interpolation::Nearest => "the nearest pixel".to_owned(),
         other => format!("{} with antialiasing", other.name()),
@@ -59,7 +62,26 @@ fn in_words(preprocessing: &Preprocessing) -> String {
         range => format!("scale values of {} to 0 to 1, cutting off what lies outside", range.in_words()),
     };
     format!(
-        "decode to {pixels}; {square} ({filter}); {scaled}; subtract mean and divide by std, channel by \
+        "decode to {pixels}; {resized} ({filter}); {scaled}; subtract mean and divide by std, channel by \
          channel; order [batch, channels, height, width]"
     )
+}
+
+/// What becomes of height and width.
+fn in_words_of_geometry(geometry: Geometry) -> String {
+    match geometry {
+        Geometry::CentreCrop { size: ImageSize { height, width }, crop } => {
+            let [high, wide] = [height, width].map(|side| (side as f64 / crop) as usize);
+            let resize = match high == wide {
+                true => format!("resize the short side to {high} pixels"),
+                false => format!("resize in proportion until {high}x{wide} pixels are covered"),
+            };
+            format!("{resize}, cut out the central {height}x{width}")
+        }
+        Geometry::Warp { size: ImageSize { height, width } } => {
+            format!("resize to {height}x{width}, whatever the proportions")
+        }
+        // An exported network takes images of one size.
+        Geometry::Fit(_) | Geometry::None { .. } => format!("images {geometry}"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Cost, FcmaeConfig, ModelConfig, PatchGrid, usable_kept_count};
+use convnext_core::{ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count};
 use convnext_nn::{BlockMemory, Precision, is_cpu};
 use sysinfo::System;
 
@@ -64,7 +64,7 @@ impl MemoryNeed {
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.masking.image_size;
-        let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+        let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
         let kept = usable_kept_count(grid.patches(), recipe.masking.ratio)?;
         let share = kept as f64 / grid.patches() as f64;
         let batch = recipe.training.batch_size as u64;
@@ -97,16 +97,16 @@ impl MemoryNeed {
 
     fn sum(
         encoder: &ModelConfig,
-        size: usize,
+        size: ImageSize,
         more_parameters: u64,
         activations: u64,
         training: &TrainingRecipe,
     ) -> Result<Self, ConfigError> {
-        let parameters = Cost::of(encoder, size, size)?.parameters + more_parameters;
+        let parameters = Cost::of(encoder, size.height, size.width)?.parameters + more_parameters;
         // The gradients of a step of several batches, and the average, are as large as the parameters.
         let more = u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
         let of_parameters = (PARAMETER_TENTHS + 10 * more) * parameters / 10;
-        let images = (training.batch_size * encoder.input_channels * size * size) as u64 * IMAGE_COPIES;
+        let images = (training.batch_size * encoder.input_channels * size.pixels()) as u64 * IMAGE_COPIES;
         Ok(Self { bytes: PROGRAM + VALUE * (of_parameters + activations + images) })
     }
 
@@ -174,14 +174,15 @@ impl Activations {
     /// Of an encoder that sees this share of its sites.
     fn of_encoder(
         config: &ModelConfig,
-        size: usize,
+        size: ImageSize,
         batch: u64,
         share: f64,
         memory: BlockMemory,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let mut all = Self { kept: 0, largest: 0 };
-        let stages = config.stage_sizes(size, size)?.into_iter().zip(config.widths).zip(config.depths);
+        let stages =
+            config.stage_sizes(size.height, size.width)?.into_iter().zip(config.widths).zip(config.depths);
         for (([rows, columns], width), depth) in stages {
             let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
             all = all.and_blocks(depth as u64, sites, width as u64, kept_halves(memory, precision));

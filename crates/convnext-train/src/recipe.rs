@@ -1,6 +1,6 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use convnext_core::{ConfigError, FcmaeObjective};
+use convnext_core::{ConfigError, FcmaeObjective, ImageSize};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -30,10 +30,10 @@ pub use training::TrainingRecipe;
 use given::Decided;
 use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
 
-/// The side of images that nobody says anything about, in pixels.
-pub(crate) const USUAL_SIZE: usize = 224;
+/// The size of images that nobody says anything about.
+pub(crate) const USUAL_SIZE: ImageSize = ImageSize::square(224);
 
-fn usual_size() -> usize {
+fn usual_size() -> ImageSize {
     USUAL_SIZE
 }
 
@@ -102,9 +102,9 @@ pub struct Departure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRecipe {
-    /// Side of the images in pixels; a recipe that states none suits any.
+    /// Size of the images, a side in pixels or `[height, width]`; a recipe that states none suits any.
     #[serde(default = "usual_size")]
-    pub image_size: usize,
+    pub image_size: ImageSize,
     /// Share of patches that are removed.
     pub ratio: f64,
     /// Predict pixels normalised within their patch.
@@ -119,7 +119,7 @@ impl MaskingRecipe {
 }
 
 impl PretrainRecipe {
-    /// The key of the side of the images.
+    /// The key of the size of the images.
     pub const IMAGE_SIZE: &'static str = "masking.image_size";
 
     /// Names of the built-in recipes.
@@ -163,7 +163,7 @@ impl PretrainRecipe {
 }
 
 impl FinetuneRecipe {
-    /// The key of the side of the images.
+    /// The key of the size of the images.
     pub const IMAGE_SIZE: &'static str = "regularization.image_size";
 
     /// Names of the built-in recipes.

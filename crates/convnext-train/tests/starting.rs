@@ -132,7 +132,7 @@ fn metadata_without_sense_is_refused_before_anything_is_built() {
             names(&[]),
             "widths is",
         ),
-        (good.clone(), Preprocessing { image_size: 0, ..sizes.clone() }, names(&[]), "image size is 0"),
+        (good.clone(), sizes.clone().at_size(0), names(&[]), "image size is 0"),
         (good.clone(), Preprocessing { std: vec![0.0; 3], ..sizes.clone() }, names(&[]), "std is"),
         (good.clone(), sizes, names(&["a", "b", "c", "d"]), "4 names for 3 classes"),
     ] {

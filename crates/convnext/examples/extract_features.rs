@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use burn::tensor::{Device, Tensor, TensorData};
 use convnext::Embedder;
-use convnext::data::prepare_for_evaluation;
+use convnext::data::{PreparedImage, prepare_for_evaluation};
 use convnext::nn::{DropPath, EmbeddingLayer};
 use convnext::train::load_network;
 
@@ -32,10 +32,9 @@ fn main() -> anyhow::Result<()> {
     // The network itself, for what later layers take.
     let (model, metadata) = load_network(Path::new(&weights), &Device::flex())?;
     let picture = pictures.first().context("name a picture")?;
-    let (size, channels) = (metadata.preprocessing.image_size, picture.channels());
-    let values = prepare_for_evaluation(picture, &metadata.preprocessing);
-    let images: Tensor<4> =
-        Tensor::from_data(TensorData::new(values, [1, channels, size, size]), &Device::flex());
+    let PreparedImage { values, size } = prepare_for_evaluation(picture, &metadata.preprocessing);
+    let shape = [1, picture.channels(), size.height, size.width];
+    let images: Tensor<4> = Tensor::from_data(TensorData::new(values, shape), &Device::flex());
     for (stage, map) in (1..).zip(model.features(images, &DropPath::none())?) {
         println!("stage {stage}: {:?}", map.dims());
     }

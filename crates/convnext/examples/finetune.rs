@@ -24,9 +24,9 @@ fn main() -> anyhow::Result<()> {
     let data = labels.open(Path::new(&folder), Seed(0))?;
     let pretrained = read_metadata(Path::new(&weights))?;
     let model = pretrained.convnext()?;
-    let image_size = pretrained.preprocessing.image_size;
-    let of_weights = Setting::new(FinetuneRecipe::IMAGE_SIZE, image_size, "the weights");
-    let given = Given { weights: vec![of_weights], ..Given::default() };
+    let size = pretrained.preprocessing.image_size();
+    let of_weights = size.map(|size| Setting::of_size(FinetuneRecipe::IMAGE_SIZE, size, "the weights"));
+    let given = Given { weights: of_weights.into_iter().collect(), ..Given::default() };
     let recipe = FinetuneRecipe::choose(
         "auto",
         &given,

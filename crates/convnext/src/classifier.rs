@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ClassNames, ConfigError, Preprocessing, TaskMetadata};
-use convnext_data::{Dataset, Decoding, Orientation, Picture, open_pictures, prepare_for_evaluation};
+use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, TaskMetadata};
+use convnext_data::{
+    Dataset, Decoding, Orientation, Picture, PreparedImage, open_pictures, prepare_for_evaluation,
+};
 use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{
@@ -147,10 +149,11 @@ impl Classifier {
     /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
     pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<Vec<Prediction>>, TrainError> {
-        if pictures.is_empty() {
-            return Ok(Vec::new());
+        let mut answers = Vec::with_capacity(pictures.len());
+        for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
+            answers.extend(self.answers(images)?);
         }
-        self.answers(pictures_to_tensor(pictures, &self.preprocessing, &self.device)?)
+        Ok(answers)
     }
 
     fn answers(&self, images: Tensor<4>) -> Result<Vec<Vec<Prediction>>, TrainError> {
@@ -190,22 +193,27 @@ pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Resu
     Ok(open_pictures(&[path])?.picture(0, &decoding)?)
 }
 
-/// Prepared pictures as one batch, `[N, channels, size, size]`.
+/// Prepared pictures as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for each;
+/// none without pictures.
 ///
 /// # Errors
 /// [`TrainError::Model`] when a picture has other channels than the network takes.
-pub(crate) fn pictures_to_tensor(
+pub(crate) fn pictures_to_tensors(
     pictures: &[Picture],
     preprocessing: &Preprocessing,
     device: &Device,
-) -> Result<Tensor<4>, TrainError> {
+) -> Result<Vec<Tensor<4>>, TrainError> {
     let expected = preprocessing.channels();
     if let Some(other) = pictures.iter().find(|picture| picture.channels() != expected) {
         return Err(ModelError::Channels { expected, found: other.channels() }.into());
     }
-    let size = preprocessing.image_size;
-    let values: Vec<f32> =
-        pictures.iter().flat_map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
-    let shape = [pictures.len(), expected, size, size];
-    Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    let together = if preprocessing.image_size().is_some() { pictures.len() } else { 1 };
+    let batch = |pictures: &[Picture]| {
+        let prepared: Vec<PreparedImage> =
+            pictures.iter().map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
+        let ImageSize { height, width } = prepared[0].size;
+        let values = prepared.into_iter().flat_map(|image| image.values).collect::<Vec<f32>>();
+        Tensor::from_data(TensorData::new(values, [pictures.len(), expected, height, width]), device)
+    };
+    Ok(pictures.chunks(together.max(1)).map(batch).collect())
 }

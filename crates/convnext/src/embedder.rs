@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ModelConfig, Preprocessing};
+use convnext_core::{ImageSize, ModelConfig, Preprocessing};
 use convnext_data::{Dataset, Picture};
 use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
 use convnext_train::{Reading, TrainError, for_each_batch, load_network};
 
-use crate::classifier::{open_picture, pictures_to_tensor};
+use crate::classifier::{open_picture, pictures_to_tensors};
 
 /// A network of any kind, pre-trained or fine-tuned, that makes a vector of each picture.
 ///
@@ -55,7 +55,7 @@ impl Embedder {
 
     /// The same for images of another size.
     #[must_use]
-    pub fn at_size(self, image_size: usize) -> Self {
+    pub fn at_size(self, image_size: impl Into<ImageSize>) -> Self {
         Self { preprocessing: self.preprocessing.at_size(image_size), ..self }
     }
 
@@ -94,11 +94,11 @@ impl Embedder {
     /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
     pub fn embed(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, TrainError> {
-        if pictures.is_empty() {
-            return Ok(Vec::new());
+        let mut vectors = Vec::with_capacity(pictures.len());
+        for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
+            vectors.extend(self.vectors(images)?.chunks(self.width()).map(<[f32]>::to_vec));
         }
-        let images = pictures_to_tensor(pictures, &self.preprocessing, &self.device)?;
-        Ok(self.vectors(images)?.chunks(self.width()).map(<[f32]>::to_vec).collect())
+        Ok(vectors)
     }
 
     /// The vectors of any number of pictures, made at the speed of the network while the next pictures are read. `each`

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::prelude::*;
-use convnext_core::{FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing};
+use convnext_core::{FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing};
 use convnext_data::Picture;
 use convnext_nn::{Fcmae, Precision};
 use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
@@ -61,8 +61,8 @@ impl Reconstructor {
     /// # Errors
     /// [`TrainError::Config`] when the file's image size is no multiple of its patch.
     pub fn grid(&self) -> Result<PatchGrid, TrainError> {
-        let size = self.preprocessing.image_size;
-        Ok(PatchGrid::of_image(&self.model.config().encoder, size, size)?)
+        let ImageSize { height, width } = self.preprocessing.fixed_size()?;
+        Ok(PatchGrid::of_image(&self.model.config().encoder, height, width)?)
     }
 
     /// Removes patches and predicts them.

@@ -49,7 +49,7 @@ mod tests {
         let metadata = VectorMetadata {
             model: String::new(),
             layer: String::new(),
-            image_size: 1,
+            image_size: Some(1.into()),
             ignore_orientation: false,
             weights: String::new(),
             checksum: 0,

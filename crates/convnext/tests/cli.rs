@@ -43,6 +43,7 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod resuming;
+    mod shapes;
     mod splits;
     mod validating;
     mod weight_folders;

@@ -2,14 +2,14 @@
 //!
 //! libjpeg makes any number of eighths of the size straight from the coefficients.
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, ImageSize};
 use image::metadata::Orientation as Turn;
 
 use super::{FULL, Jpeg, of_channels};
 use crate::{
     Orientation, Picture, Region,
     caught::caught,
-    crop::Square,
+    crop::CropTarget,
     decode::MAX_DECODED_BYTES,
     orientation::{lies_on_its_side, turned},
     resample::rows_reached,
@@ -45,13 +45,15 @@ impl<'a> ScaledJpeg<'a> {
         if lies_on_its_side(self.turn) { (height, width) } else { (width, height) }
     }
 
-    /// A region of the picture, resized to a square. `None` when the region would have fewer pixels than
-    /// the square at half of the size, or the data is damaged.
-    pub(crate) fn cut(&self, region: Region, square: Square) -> Option<Picture> {
-        let stored = self.stored(region);
-        let least = stored.width.min(stored.height);
+    /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at half
+    /// of the size, or the data is damaged.
+    pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Picture> {
+        let (stored, target) = (self.stored(region), self.stored_target(target));
         let part = |value: f64, eighths: u8| value * f64::from(eighths) / f64::from(FULL);
-        let eighths = EIGHTHS.into_iter().find(|&eighths| part(least, eighths) >= square.side as f64)?;
+        let eighths = EIGHTHS.into_iter().find(|&eighths| {
+            part(stored.width, eighths) >= target.size.width as f64
+                && part(stored.height, eighths) >= target.size.height as f64
+        })?;
         let scaled = Region {
             left: part(stored.left, eighths),
             top: part(stored.top, eighths),
@@ -60,11 +62,18 @@ impl<'a> ScaledJpeg<'a> {
         };
         // Down to the last row that the region needs.
         let height = (self.jpeg.height * usize::from(eighths)).div_ceil(usize::from(FULL));
-        let (first, below) = rows_reached(square.interpolation, &scaled, square.side, height);
+        let (first, below) = rows_reached(target.interpolation, &scaled, target.size.height, height);
         let rows = (first + below) as usize;
         let decoded = caught(|| self.jpeg.scaled(eighths, rows))?;
         let picture = of_channels(decoded.ok()?, COLOURS);
-        Some(turned(square.of(&picture, scaled), self.turn))
+        Some(turned(target.of(&picture, scaled), self.turn))
+    }
+
+    /// What a crop becomes before it is turned.
+    fn stored_target(&self, target: CropTarget) -> CropTarget {
+        let ImageSize { height, width } = target.size;
+        let size = if lies_on_its_side(self.turn) { [width, height] } else { [height, width] };
+        CropTarget { size: size.into(), ..target }
     }
 
     /// Where a region of the upright picture is stored.

@@ -1,15 +1,11 @@
-use convnext_core::{Purpose, Seed};
+use convnext_core::{Preprocessing, Purpose, Seed};
 
 use super::*;
-use crate::Operation;
+use crate::{Operation, prepare_for_evaluation};
 
 fn ramp(width: usize, height: usize) -> Picture {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
     Picture::new(width, height, 3, rgb).unwrap()
-}
-
-fn plain(image_size: usize, crop: Option<f64>) -> Preprocessing {
-    Preprocessing { crop, mean: vec![0.0; 3], std: vec![1.0; 3], ..Preprocessing::for_size(image_size, 3) }
 }
 
 fn transform() -> TrainTransform {
@@ -32,29 +28,8 @@ fn normalised_values_stand_colour_by_colour() {
 }
 
 #[test]
-fn evaluation_cuts_the_centre() {
-    // The short side is already 10 = floor(7 / 0.7): nothing is resized. (19 - 7) / 2 = 6, and
-    // (10 - 7) / 2 = 1.5 goes to the even 2.
-    let picture = crop_for_evaluation(&ramp(19, 10), &plain(7, Some(0.7)));
-    assert_eq!((picture.width(), picture.height()), (7, 7));
-    assert_eq!(picture.pixel(0, 0), [6, 2, 200]);
-}
-
-#[test]
-fn evaluation_without_crop_warps() {
-    let picture = ramp(8, 8);
-    assert_eq!(crop_for_evaluation(&picture, &plain(8, None)), picture);
-    let warped = crop_for_evaluation(&ramp(40, 10), &plain(8, None));
-    assert_eq!((warped.width(), warped.height()), (8, 8));
-    assert!(warped.pixel(0, 0)[0] < 4 && warped.pixel(7, 0)[0] > 35);
-}
-
-#[test]
 fn pictures_of_one_pixel_are_enlarged() {
     let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
-    for crop in [None, Some(0.875)] {
-        assert_eq!(crop_for_evaluation(&dot, &plain(16, crop)).pixel(15, 15), [9, 8, 7]);
-    }
     let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
     assert_eq!(values.len(), 3 * 8 * 8);
 }
@@ -68,9 +43,11 @@ fn deep_pictures_keep_their_levels_to_the_end() {
         assert!(values.iter().all(|value| (0.3..0.31).contains(value)), "{values:?}");
         values.iter().map(|value| value.to_bits()).collect::<std::collections::HashSet<_>>().len()
     };
-    assert!(distinct(prepare_for_evaluation(&picture, &plain(48, Some(0.875)))) > 50);
+    let evaluated = Preprocessing { mean: vec![0.0; 3], std: vec![1.0; 3], ..Preprocessing::for_size(48, 3) };
+    assert!(distinct(prepare_for_evaluation(&picture, &evaluated).values) > 50);
     for crop in [transform().crop, TrainCrop::Padded { padding: 0 }] {
-        let transform = TrainTransform { image_size: 48, crop, flip_probability: 1.0, ..transform() };
+        let transform =
+            TrainTransform { image_size: ImageSize::square(48), crop, flip_probability: 1.0, ..transform() };
         let values = transform.apply(&picture, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
         assert!(distinct(values) > 50);
     }
@@ -124,7 +101,7 @@ fn what_is_off_draws_nothing() {
         let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
         let (mut rng, mut plain) = (stream(), stream());
         let values = transform.apply(&picture, &mut rng);
-        let mut square = transform.crop.apply(&picture, transform.square(), &mut plain);
+        let mut square = transform.crop.apply(&picture, transform.target(), &mut plain);
         if plain.random::<f64>() < 0.5 {
             square = mirror(square);
         }
@@ -188,6 +165,27 @@ fn settings_are_read_and_checked() {
     assert!(TrainTransform { color_jitter, ..transform() }.validate().is_err());
     assert!(TrainTransform { flip_probability: 1.5, ..transform() }.validate().is_err());
     assert!(TrainTransform { std: vec![1.0, 0.0, 1.0], ..transform() }.validate().is_err());
-    assert!(validate_preprocessing(&plain(0, None)).is_err());
-    assert!(validate_preprocessing(&plain(8, Some(1.5))).is_err());
+    assert!(TrainTransform { image_size: ImageSize::from([8, 0]), ..transform() }.validate().is_err());
+    assert!(validate_preprocessing(&Preprocessing::for_size(0, 3)).is_err());
+}
+
+#[test]
+fn rectangles_are_cut_with_the_draws_of_squares() {
+    let picture = ramp(20, 30);
+    let at = |image_size: [usize; 2]| TrainTransform { image_size: image_size.into(), ..transform() };
+    for crop in [transform().crop, TrainCrop::Padded { padding: 2 }] {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, 3);
+        let (mut of_square, mut of_rectangle) = (stream(), stream());
+        let square = TrainTransform { crop: crop.clone(), ..at([8, 8]) }.apply(&picture, &mut of_square);
+        let wide = TrainTransform { crop, ..at([8, 24]) }.apply(&picture, &mut of_rectangle);
+        assert_eq!((square.len(), wide.len()), (3 * 8 * 8, 3 * 8 * 24));
+        assert_eq!(of_square.random::<u64>(), of_rectangle.random::<u64>());
+        // Red is the column, green the row: over the same region, whatever the target.
+        let ends = |values: &[f32], width: usize| [values[0], values[width - 1]].map(|red| red * 255.0);
+        let (square, wide) = (ends(&square, 8), ends(&wide, 24));
+        assert!(
+            (square[0] - wide[0]).abs() < 3.0 && (square[1] - wide[1]).abs() < 3.0,
+            "{square:?} {wide:?}"
+        );
+    }
 }

@@ -61,6 +61,6 @@ fn we_find_what_python_downloaded() {
     let offline = HubSettings { offline: true, ..HubSettings::new(cache.path()) };
     let fetched = fetch(&model("me/net"), &offline, &mut |_, _| ()).unwrap();
     assert_eq!(fs::read(&fetched.weights).unwrap(), WEIGHTS);
-    assert_eq!(fetched.config.unwrap().image_size, Some(64));
+    assert_eq!(fetched.config.unwrap().image_size, Some(64.into()));
     assert_eq!((fetched.commit.as_str(), fetched.downloaded), (COMMIT, false));
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{LAYER_SCALE_INIT, ModelConfig, WeightMetadata};
+use convnext_core::{Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, Preprocessing, WeightMetadata};
 use serde_json::{Value, json};
+
+use crate::error::IoError;
+use crate::naming::Naming;
 
 /// Images from this size on are warped by `ConvNextImageProcessor`, smaller ones cropped.
 pub(crate) const TRANSFORMERS_WARP_FROM: usize = 384;
@@ -21,16 +24,45 @@ pub(super) fn timm_multiplies_by_convolutions(model: &ModelConfig) -> bool {
     CONVOLUTIONS_IN_TIMM.contains(&size_name(model))
 }
 
+/// The size of the images that a configuration states.
+///
+/// # Errors
+/// [`IoError::NotConvertible`] where the other program has no words for what is done to them.
+pub(super) fn stated_size(preprocessing: &Preprocessing, naming: Naming) -> Result<ImageSize, IoError> {
+    let refuse = |why: &str| {
+        let advice = "end the name with .safetensors, whose metadata keeps it, or with .pt";
+        Err(IoError::NotConvertible { why: format!("{why}; {advice}") })
+    };
+    match preprocessing.geometry {
+        Geometry::CentreCrop { size, .. } if naming == Naming::HuggingFace && !size.is_square() => {
+            refuse("transformers cuts rectangles out of images in another way than these weights expect")
+        }
+        Geometry::CentreCrop { size, .. } | Geometry::Warp { size } => Ok(size),
+        geometry @ (Geometry::Fit(_) | Geometry::None { .. }) => {
+            refuse(&format!("images are {geometry}, which the other program cannot be told"))
+        }
+    }
+}
+
+/// The share of a centre crop, if there is one.
+fn crop(preprocessing: &Preprocessing) -> Option<f64> {
+    match preprocessing.geometry {
+        Geometry::CentreCrop { crop, .. } => Some(crop),
+        Geometry::Warp { .. } | Geometry::Fit(_) | Geometry::None { .. } => None,
+    }
+}
+
 /// timm's `config.json`. Sizes that timm does not have are stated as changes of Atto.
-pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
+pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSize) -> Value {
     let preprocessing = &metadata.preprocessing;
     let family = if model.grn { "convnextv2" } else { "convnext" };
     let known = match size_name(model) {
         "micro" | "custom" => "atto",
         name => name,
     };
-    let size = preprocessing.image_size;
-    let sites = size / model.patch_size();
+    let ImageSize { height, width } = size;
+    let [rows, columns] = [height, width].map(|side| side / model.patch_size());
+    let crop = crop(preprocessing);
     let mut config = json!({
         "architecture": format!("{family}_{known}"),
         "num_classes": model.classes,
@@ -46,10 +78,10 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
         },
         "pretrained_cfg": {
             "num_classes": model.classes,
-            "input_size": [model.input_channels, size, size],
-            "pool_size": [sites, sites],
-            "crop_pct": preprocessing.crop.unwrap_or(1.0),
-            "crop_mode": if preprocessing.crop.is_some() { "center" } else { "squash" },
+            "input_size": [model.input_channels, height, width],
+            "pool_size": [rows, columns],
+            "crop_pct": crop.unwrap_or(1.0),
+            "crop_mode": if crop.is_some() { "center" } else { "squash" },
             "interpolation": preprocessing.interpolation.name(),
             "mean": preprocessing.mean,
             "std": preprocessing.std,
@@ -65,7 +97,7 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
 }
 
 /// transformers' `config.json`, with the epsilon of the official code for the final norm.
-pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Value {
+pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSize) -> Value {
     let (class, model_type) = if model.grn { ("ConvNextV2", "convnextv2") } else { ("ConvNext", "convnext") };
     let architecture = if model.classes > 0 { "ForImageClassification" } else { "Model" };
     let names = metadata.class_names();
@@ -80,7 +112,7 @@ pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Va
         "hidden_sizes": model.widths,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-6,
-        "image_size": metadata.preprocessing.image_size,
+        "image_size": size,
     });
     if !model.grn {
         config["layer_scale_init_value"] = json!(if model.layer_scale { LAYER_SCALE_INIT } else { 0.0 });
@@ -94,9 +126,9 @@ pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig) -> Va
 
 /// transformers' `preprocessor_config.json`: that of ConvNeXt where it does the same, which warps from 384 pixels on and
 /// crops below; else another processor that does.
-pub(super) fn image_processor(metadata: &WeightMetadata) -> Value {
+pub(super) fn image_processor(metadata: &WeightMetadata, size: ImageSize) -> Value {
     let preprocessing = &metadata.preprocessing;
-    let size = preprocessing.image_size;
+    let ImageSize { height, width } = size;
     let mut processor = json!({
         "do_resize": true,
         "resample": preprocessing.interpolation.pillow_number(),
@@ -106,26 +138,26 @@ pub(super) fn image_processor(metadata: &WeightMetadata) -> Value {
         "image_mean": preprocessing.mean,
         "image_std": preprocessing.std,
     });
-    let others = match preprocessing.crop {
-        Some(crop) if size < TRANSFORMERS_WARP_FROM => json!({
+    let others = match crop(preprocessing) {
+        Some(crop) if height < TRANSFORMERS_WARP_FROM => json!({
             "image_processor_type": "ConvNextImageProcessor",
-            "size": { "shortest_edge": size },
+            "size": { "shortest_edge": height },
             "crop_pct": crop,
         }),
-        None if size >= TRANSFORMERS_WARP_FROM => json!({
+        None if size.is_square() && height >= TRANSFORMERS_WARP_FROM => json!({
             "image_processor_type": "ConvNextImageProcessor",
-            "size": { "shortest_edge": size },
+            "size": { "shortest_edge": height },
             "crop_pct": 1.0,
         }),
         Some(crop) => json!({
             "image_processor_type": "BitImageProcessor",
-            "size": { "shortest_edge": (size as f64 / crop).floor() as usize },
+            "size": { "shortest_edge": (height as f64 / crop).floor() as usize },
             "do_center_crop": true,
-            "crop_size": { "height": size, "width": size },
+            "crop_size": { "height": height, "width": width },
         }),
         None => json!({
             "image_processor_type": "ViTImageProcessor",
-            "size": { "height": size, "width": size },
+            "size": { "height": height, "width": width },
         }),
     };
     for (key, value) in others.as_object().into_iter().flatten() {

@@ -1,8 +1,8 @@
 use std::fs;
 
 use convnext_core::{
-    ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeConfig, FcmaeObjective, Interpolation,
-    Preprocessing, ValueRange, classifier_tensors, find_model,
+    ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeConfig, FcmaeObjective, Fit, Geometry, ImageSize,
+    Interpolation, Preprocessing, ValueRange, classifier_tensors, find_model,
 };
 
 use super::*;
@@ -181,9 +181,12 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
     let model = ModelConfig { classes: 2, stem_stride: 4, input_channels: 3, ..model("custom") };
     for (number, interpolation) in Interpolation::PILLOW.into_iter().enumerate() {
         for (image_size, crop) in [(64, None), (64, Some(0.95)), (448, None), (448, Some(0.9))] {
+            let size = ImageSize::square(image_size);
+            let of_crop = |crop: Option<f64>| {
+                crop.map_or(Geometry::Warp { size }, |crop| Geometry::CentreCrop { size, crop })
+            };
             let own = Preprocessing {
-                image_size,
-                crop,
+                geometry: of_crop(crop),
                 mean: vec![0.25, 0.5, 0.75],
                 std: vec![0.5, 0.25, 0.125],
                 interpolation,
@@ -199,10 +202,51 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
                 let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
                 // A share of the size comes back as pixels.
                 if naming == Naming::HuggingFace && image_size == 448 && crop.is_some() {
-                    assert_eq!((448.0 / found.crop.unwrap()).floor(), (448.0_f64 / 0.9).floor());
-                    found.crop = crop;
+                    let Geometry::CentreCrop { crop: share, .. } = found.geometry else {
+                        panic!("{found:?}")
+                    };
+                    assert_eq!((448.0 / share).floor(), (448.0_f64 / 0.9).floor());
+                    found.geometry = of_crop(crop);
                 }
                 assert_eq!(found, own, "{naming:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rectangles_come_back_and_what_cannot_be_told_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ModelConfig { classes: 2, stem_stride: 4, input_channels: 3, ..model("custom") };
+    let size = ImageSize::from([64, 96]);
+    let fit = Fit { long: 64, short: 64, pad: 32 };
+    for (number, (geometry, told_to_timm, told_to_transformers)) in [
+        (Geometry::Warp { size }, true, true),
+        (Geometry::CentreCrop { size, crop: 0.9 }, true, false),
+        (Geometry::Fit(fit), false, false),
+        (Geometry::None { pad: 32 }, false, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut original = weights(&model, &["cat", "dog"]);
+        original.metadata.preprocessing = Preprocessing { geometry, ..Preprocessing::for_size(32, 3) };
+        for (naming, is_told) in [(Naming::Timm, told_to_timm), (Naming::HuggingFace, told_to_transformers)] {
+            let out = folder.path().join(format!("{naming:?}-{number}"));
+            match write_converted(&out, &original, naming) {
+                Ok(written) => {
+                    let files = (&written[1], written.get(2).map(PathBuf::as_path));
+                    let config = PackageConfig::read(files.0, files.1).unwrap();
+                    let found = config.preprocessing(Preprocessing::for_size(32, 3));
+                    assert_eq!((found.geometry, is_told), (geometry, true), "{naming:?}");
+                }
+                Err(error) => {
+                    assert!(!is_told && error.to_string().contains(".safetensors"), "{geometry}: {error}");
+                    // Our own metadata has words for it.
+                    let file = folder.path().join("whole.safetensors");
+                    write_converted(&file, &original, naming).unwrap();
+                    assert_eq!(read_header(&file).unwrap().metadata, Some(original.metadata.clone()));
+                }
             }
         }
     }

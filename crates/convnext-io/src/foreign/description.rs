@@ -41,8 +41,8 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
     let is_described = stated.is_some();
     let mut metadata = stated.unwrap_or_else(|| with_size_of_name(path, metadata));
     if !is_described && !remarks.is_empty() {
-        let Preprocessing { image_size, .. } = metadata.preprocessing;
-        remarks.push(format!("images are prepared with {image_size} px and the statistics of ImageNet"));
+        let size = metadata.preprocessing.geometry.smallest().with_unit();
+        remarks.push(format!("images are prepared with {size} and the statistics of ImageNet"));
     }
     if metadata.class_names().is_empty() && metadata.class_count() == IMAGENET_1K_CLASSES {
         metadata = metadata.with_class_names(imagenet_1k_classes());
@@ -93,7 +93,7 @@ fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
 mod tests {
     use std::fs;
 
-    use convnext_core::ClassNames;
+    use convnext_core::{ClassNames, Geometry};
 
     use super::*;
     use crate::test_files::speck;
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn official_names_tell_larger_images() {
-        for (name, size, crop) in [
-            ("convnextv2_base_22k_384_ema.pt", 384, None),
-            ("convnextv2_huge_22k_512_ema.pt", 512, None),
-            ("convnextv2_base_22k_224_ema.pt", 224, Some(0.875)),
-            ("mine_384.pt", 224, Some(0.875)),
+        for (name, size) in [
+            ("convnextv2_base_22k_384_ema.pt", 384),
+            ("convnextv2_huge_22k_512_ema.pt", 512),
+            ("convnextv2_base_22k_224_ema.pt", 224),
+            ("mine_384.pt", 224),
         ] {
             let found = complete(Path::new(name), metadata(2)).metadata.preprocessing;
-            assert_eq!((found.image_size, found.crop), (size, crop), "{name}");
+            assert_eq!(found.geometry, Preprocessing::for_size(size, 3).geometry, "{name}");
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let found = described(timm, None);
         assert_eq!((found.metadata.class_names().0, found.remarks), (names(&["cat", "dog"]), names(&[])));
         let expected = Preprocessing {
-            crop: Some(0.95),
+            geometry: Geometry::CentreCrop { size: 288.into(), crop: 0.95 },
             mean: vec![0.5; 3],
             std: vec![0.1, 0.2, 0.3],
             ..Preprocessing::for_size(288, 3)
@@ -163,7 +163,7 @@ mod tests {
         let found =
             described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#)).metadata;
         assert_eq!(found.class_names().0, ["ant", "bee"]);
-        assert_eq!((found.preprocessing.image_size, found.preprocessing.crop), (384, None));
+        assert_eq!(found.preprocessing.geometry, Geometry::Warp { size: 384.into() });
     }
 
     #[test]

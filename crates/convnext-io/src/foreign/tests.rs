@@ -64,7 +64,7 @@ fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
         let (_folder, path) = foreign_file(&arrays);
         let read = read_weights(&path).unwrap();
         assert_eq!(kind(&read.metadata), kind(&expected));
-        assert_eq!(read.metadata.preprocessing.image_size, image_size);
+        assert_eq!(read.metadata.preprocessing.image_size(), Some(image_size.into()));
         assert!(read.metadata.class_names().is_empty());
         let header = read_header(&path).unwrap();
         assert_eq!((header.metadata, header.foreign), (Some(read.metadata), true));

@@ -36,8 +36,7 @@ struct TimmConfig {
 }
 
 impl Description {
-    /// `None` for images that are no squares.
-    pub(super) fn into_config(self) -> Option<PackageConfig> {
+    pub(super) fn into_config(self) -> PackageConfig {
         let Self { pretrained_cfg, plain, computation, image_size, id2label } = self;
         let timm = pretrained_cfg.unwrap_or_default();
         let input =
@@ -49,8 +48,8 @@ impl Description {
         let interpolation = filter.and_then(|name| interpolation(&name, &mut remarks));
         let labels = plain.label_names.or(timm.label_names).or(id2label).and_then(Labels::in_order);
         let classes = plain.num_classes.or(timm.num_classes);
-        Some(PackageConfig {
-            image_size: input.or(image_size).map(|size| size.side().ok_or(())).transpose().ok()?,
+        PackageConfig {
+            image_size: input.or(image_size).map(Size::sides),
             crop,
             mean: timm.mean.or(plain.mean).map(Numbers::into_list),
             std: timm.std.or(plain.std).map(Numbers::into_list),
@@ -59,7 +58,7 @@ impl Description {
             class_names: labels.map(ClassNames),
             licence: timm.license.or(plain.license),
             remarks,
-        })
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `preprocessor_config.json` of transformers.
 
-use convnext_core::Interpolation;
+use convnext_core::{ImageSize, Interpolation};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -37,11 +37,12 @@ pub(super) struct ImageProcessor {
 }
 
 impl ImageProcessor {
-    /// What it says goes before what the description says; `None` for images that are no squares.
+    /// What it says goes before what the description says; `None` where it cuts out images that are no squares, in another way than it is done
+    /// here.
     pub(super) fn into_config(self, described: PackageConfig) -> Option<PackageConfig> {
         let mut remarks = described.remarks.clone();
         self.remark(&mut remarks);
-        let (image_size, crop) = self.square(&described, &mut remarks)?;
+        let (image_size, crop) = self.input(&described, &mut remarks)?;
         let interpolation = self.interpolation(&mut remarks).or(described.interpolation);
         let (mean, std) = self.statistics(&described);
         Some(PackageConfig { image_size, crop, mean, std, interpolation, remarks, ..described })
@@ -54,7 +55,10 @@ impl ImageProcessor {
     /// Names what cannot be done.
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.do_resize == Some(false) {
-            remarks.push("do_resize is false, but models are given squares: pictures are resized".to_owned());
+            remarks.push(
+                "do_resize is false, but models are given images of one size: pictures are resized"
+                    .to_owned(),
+            );
         }
         if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
             remarks.push(format!(
@@ -73,45 +77,59 @@ impl ImageProcessor {
         }
     }
 
-    /// The side of the square and how pictures become it.
-    fn square(
+    /// The size of the images and how pictures get it.
+    fn input(
         &self,
         described: &PackageConfig,
         remarks: &mut Vec<String>,
-    ) -> Option<(Option<usize>, Option<PackageCrop>)> {
-        let side_of = |size: Option<Size>| size.map(|size| size.side().ok_or(())).transpose().ok();
-        let side = side_of(self.size)?;
+    ) -> Option<(Option<ImageSize>, Option<PackageCrop>)> {
+        let size = self.size.map(Size::sides);
         let is_warped = matches!(self.size, Some(Size::Box { .. }));
-        if let (Some(true), Some(cut)) = (self.do_center_crop, side_of(self.crop_size)?) {
-            return Some((Some(cut), Some(self.centre(cut, side.unwrap_or(cut), is_warped, remarks))));
+        if let (Some(true), Some(cut)) = (self.do_center_crop, self.crop_size.map(Size::sides)) {
+            let size = size.unwrap_or(cut);
+            let are_squares = size.is_square() && cut.is_square();
+            if !is_warped && !are_squares {
+                return None;
+            }
+            return Some((Some(cut), Some(self.centre(cut, size, is_warped, remarks))));
         }
         if self.do_center_crop == Some(false) && !is_warped && !self.is_of_convnext() {
             remarks.push(
                 "do_center_crop is false, but models are given squares: the centre is cut out".to_owned(),
             );
         }
-        let side = side.or(described.image_size);
+        let size = size.or(described.image_size);
+        if !is_warped && size.is_some_and(|size| !size.is_square()) {
+            return None;
+        }
         let share = self.crop_pct.or(self.is_of_convnext().then_some(USUAL_SHARE)).map(PackageCrop::Centre);
-        let crop = match side {
-            Some(size) if size >= TRANSFORMERS_WARP_FROM => Some(PackageCrop::Whole),
+        let crop = match size {
+            Some(size) if size.short_side() >= TRANSFORMERS_WARP_FROM => Some(PackageCrop::Whole),
             _ if is_warped && self.crop_pct.is_none() => Some(PackageCrop::Whole),
             _ => share.or(described.crop),
         };
-        Some((side, crop))
+        Some((size, crop))
     }
 
-    /// A centre of `cut` pixels after resizing to `side`.
-    fn centre(&self, cut: usize, side: usize, is_warped: bool, remarks: &mut Vec<String>) -> PackageCrop {
-        if is_warped || side < cut {
-            if side != cut {
+    /// A centre of `cut` after resizing to `size`, two squares unless pictures are warped.
+    fn centre(
+        &self,
+        cut: ImageSize,
+        size: ImageSize,
+        is_warped: bool,
+        remarks: &mut Vec<String>,
+    ) -> PackageCrop {
+        if is_warped || size.height < cut.height {
+            if size != cut {
+                let [size, cut] = [size, cut].map(ImageSize::with_unit);
                 remarks.push(format!(
-                    "size is {side} px and crop_size {cut} px: the whole picture is warped to {cut} px"
+                    "size is {size} and crop_size {cut}: the whole picture is warped to {cut}"
                 ));
             }
             return PackageCrop::Whole;
         }
         // The share is turned into pixels again, rounded down.
-        let (cut, side) = (cut as f64, side as f64);
+        let (cut, side) = (cut.height as f64, size.height as f64);
         let share = cut / side;
         PackageCrop::Centre(if (cut / share).floor() == side { share } else { cut / (side + 0.5) })
     }

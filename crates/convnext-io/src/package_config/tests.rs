@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{IMAGENET_MEAN, IMAGENET_STD};
+use convnext_core::{Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize};
 use tempfile::TempDir;
 
 use super::*;
@@ -20,7 +20,7 @@ fn written(text: &str) -> (TempDir, PathBuf) {
 fn timm_config_is_understood() {
     let config = PackageConfig::read(&fixture("hub_timm_384.json"), None).unwrap();
     let expected = PackageConfig {
-        image_size: Some(384),
+        image_size: Some(384.into()),
         crop: Some(PackageCrop::Whole),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
@@ -47,7 +47,7 @@ fn transformers_files_are_understood_together() {
     let config = PackageConfig::read(&fixture("hub_transformers.json"), Some(&processor)).unwrap();
     let names = ClassNames(vec!["cat".into(), "dog".into(), "owl".into()]);
     let expected = PackageConfig {
-        image_size: Some(224),
+        image_size: Some(224.into()),
         crop: Some(PackageCrop::Centre(0.875)),
         mean: Some(IMAGENET_MEAN.into()),
         std: Some(IMAGENET_STD.into()),
@@ -65,14 +65,14 @@ fn transformers_warps_large_images() {
     let (_folder, config) = written(r#"{"image_size": [224, 224], "unknown": {"a": 1}}"#);
     let (_other, processor) = written(r#"{"size": 384, "crop_pct": 0.875}"#);
     let config = PackageConfig::read(&config, Some(&processor)).unwrap();
-    assert_eq!((config.image_size, config.crop), (Some(384), Some(PackageCrop::Whole)));
+    assert_eq!((config.image_size, config.crop), (Some(384.into()), Some(PackageCrop::Whole)));
 }
 
 #[test]
 fn old_timm_files_are_not_nested() {
     let (_folder, path) = written(r#"{"architecture": "x", "input_size": [3, 64, 64], "crop_pct": 1}"#);
     let config = PackageConfig::read(&path, None).unwrap();
-    assert_eq!((config.image_size, config.crop), (Some(64), Some(PackageCrop::Centre(1.0))));
+    assert_eq!((config.image_size, config.crop), (Some(64.into()), Some(PackageCrop::Centre(1.0))));
 }
 
 #[test]
@@ -93,8 +93,7 @@ fn labels_with_gaps_are_no_names() {
 
 #[test]
 fn nonsense_is_refused_by_the_name_of_the_file() {
-    for text in ["", "[]", "{\"pretrained_cfg\": 1}", "{\"pretrained_cfg\": {\"input_size\": [3, 224, 192]}}"]
-    {
+    for text in ["", "[]", "{\"pretrained_cfg\": 1}", "{\"pretrained_cfg\": {\"input_size\": [3, 224]}}"] {
         let (_folder, path) = written(text);
         let error = PackageConfig::read(&path, None).unwrap_err().to_string();
         assert!(error.starts_with(path.to_str().unwrap()), "{text}: {error}");
@@ -149,6 +148,25 @@ fn what_a_convnext_processor_leaves_out_is_as_in_transformers() {
 }
 
 #[test]
+fn rectangles_are_warped_by_transformers_and_cut_by_timm() {
+    let size = ImageSize::from([96, 224]);
+    let config = processor(r#"{"size": {"height": 96, "width": 224}}"#);
+    assert_eq!((config.image_size, config.crop), (Some(size), Some(PackageCrop::Whole)));
+    let (_folder, path) = written(r#"{"pretrained_cfg": {"input_size": [3, 96, 224], "crop_pct": 0.9}}"#);
+    let found = PackageConfig::read(&path, None).unwrap().preprocessing(Preprocessing::for_size(32, 3));
+    assert_eq!(found.geometry, Geometry::CentreCrop { size, crop: 0.9 });
+    let (_other, config) = written("{}");
+    for text in [
+        r#"{"size": {"shortest_edge": 256}, "do_center_crop": true, "crop_size": {"height": 96, "width": 224}}"#,
+        r#"{"size": [96, 224], "crop_pct": 0.9}"#,
+    ] {
+        let (_folder, path) = written(text);
+        let error = PackageConfig::read(&config, Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("no squares"), "{text}: {error}");
+    }
+}
+
+#[test]
 fn every_way_to_a_square_is_understood() {
     let (whole, centre) = (PackageCrop::Whole, PackageCrop::Centre);
     for (text, side, crop) in [
@@ -167,7 +185,7 @@ fn every_way_to_a_square_is_understood() {
         let config = processor(text);
         assert_eq!(
             (config.image_size, config.crop, config.remarks),
-            (Some(side), Some(crop), vec![]),
+            (Some(side.into()), Some(crop), vec![]),
             "{text}"
         );
     }

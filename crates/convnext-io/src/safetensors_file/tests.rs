@@ -2,7 +2,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
-use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Preprocessing};
+use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Geometry, Preprocessing};
 use tempfile::TempDir;
 
 use super::*;
@@ -82,8 +82,10 @@ fn random_shapes_types_and_rates_survive() {
             arrays.push(NamedArray { name: format!("{}.{index}", random(9)), element_type, shape, bytes });
         }
         // Numbers with all their digits: without serde_json's `float_roundtrip` one in some comes back changed.
-        let crop = Some(random(1 << 30).max(1) as f64 / (1_u64 << 30) as f64 * 0.937);
-        let preprocessing = Preprocessing { crop, ..metadata().preprocessing };
+        let crop = random(1 << 30).max(1) as f64 / (1_u64 << 30) as f64 * 0.937;
+        let size = [8 + 8 * random(4), 8 + 8 * random(4)].into();
+        let preprocessing =
+            Preprocessing { geometry: Geometry::CentreCrop { size, crop }, ..metadata().preprocessing };
         let metadata = WeightMetadata { preprocessing, ..metadata() };
         write_weights(&path, &arrays, &metadata).unwrap();
         assert_eq!(read_weights(&path).unwrap(), WeightFile { arrays: by_name(arrays), metadata });

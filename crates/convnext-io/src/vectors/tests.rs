@@ -11,7 +11,7 @@ fn metadata() -> VectorMetadata {
     VectorMetadata {
         model: "micro".into(),
         layer: "pooled".into(),
-        image_size: 32,
+        image_size: Some(32.into()),
         ignore_orientation: false,
         weights: "weights.safetensors".into(),
         checksum: 7,

@@ -85,8 +85,7 @@ fn inputs_and_outputs_have_names_and_shapes() {
 #[test]
 fn properties_tell_how_images_are_prepared() {
     let mut weights = classifier(small());
-    weights.metadata.preprocessing.image_size = 224;
-    weights.metadata.preprocessing.crop = Some(0.875);
+    weights.metadata.preprocessing = Preprocessing::for_size(224, 3);
     let property = |model: &Model, key: &str| {
         model.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.clone())
     };
@@ -105,13 +104,20 @@ fn properties_tell_how_images_are_prepared() {
 
     assert_eq!(property(&written(&weights, OnnxOutput::Features), "class_names"), None);
     let (_folder, path) = folder();
-    let larger = OnnxOptions { image_size: 384, ..OnnxOptions::of(&weights.metadata) };
+    let larger = OnnxOptions { image_size: Some(384.into()), ..OnnxOptions::of(&weights.metadata) };
     write_onnx(&path, &weights, &larger).unwrap();
     let model = read(&path);
     assert_eq!(property(&model, "crop").unwrap(), "null");
     assert!(
         property(&model, "preprocessing").unwrap().contains("resize to 384x384, whatever the proportions")
     );
+
+    let wide = OnnxOptions { image_size: Some([224, 320].into()), ..OnnxOptions::of(&weights.metadata) };
+    write_onnx(&path, &weights, &wide).unwrap();
+    let model = read(&path);
+    assert_eq!(property(&model, "image_size").unwrap(), "[224,320]");
+    let text = property(&model, "preprocessing").unwrap();
+    assert!(text.contains("until 256x365 pixels are covered, cut out the central 224x320"), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use convnext_core::ModelConfig;
+use convnext_core::{Geometry, ModelConfig};
 use convnext_io::{ElementType, IoError};
 
 use super::*;
@@ -35,9 +35,9 @@ fn sizes_and_batches_out_of_range() {
     let weights = classifier(small());
     let good = OnnxOptions::of(&weights.metadata);
     for (bad, expected) in [
-        (OnnxOptions { image_size: 31, ..good }, "each side needs at least 32 pixels"),
-        (OnnxOptions { image_size: 0, ..good }, "image size is 0"),
-        (OnnxOptions { image_size: usize::MAX, ..good }, "image size is"),
+        (OnnxOptions { image_size: Some(31.into()), ..good }, "each side needs at least 32 pixels"),
+        (OnnxOptions { image_size: Some(0.into()), ..good }, "image size is 0"),
+        (OnnxOptions { image_size: Some(usize::MAX.into()), ..good }, "image size is"),
         (OnnxOptions { batch: OnnxBatch::Fixed(0), ..good }, "batch is 0, but must be from 1 to 1000000"),
         (OnnxOptions { batch: OnnxBatch::Fixed(usize::MAX), ..good }, "batch is"),
     ] {
@@ -45,6 +45,19 @@ fn sizes_and_batches_out_of_range() {
         assert!(matches!(error, OnnxError::CannotExport { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[test]
+fn images_of_sizes_of_their_own() {
+    let mut weights = classifier(small());
+    weights.metadata.preprocessing.geometry = Geometry::None { pad: 32 };
+    let options = OnnxOptions::of(&weights.metadata);
+    let error = refused(&weights, options);
+    assert!(matches!(error, OnnxError::CannotExport { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("of their own size") && message.contains("--image-size"), "{message}");
+    let (_folder, path) = folder();
+    write_onnx(&path, &weights, &OnnxOptions { image_size: Some([32, 64].into()), ..options }).unwrap();
 }
 
 #[test]

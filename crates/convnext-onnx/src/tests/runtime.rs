@@ -53,7 +53,8 @@ fn expected(weights: &WeightFile, output: OnnxOutput, shape: [usize; 4]) -> Vec<
 #[track_caller]
 fn compare(path: &Path, weights: &WeightFile, options: &OnnxOptions, count: usize) {
     let channels = weights.metadata.convnext().unwrap().input_channels;
-    let shape = [count, channels, options.image_size, options.image_size];
+    let size = options.image_size.or(weights.metadata.preprocessing.image_size()).unwrap();
+    let shape = [count, channels, size.height, size.width];
     let (found, expected) = (run(path, shape), expected(weights, options.output, shape));
     assert_eq!(found.len(), expected.len());
     for ((shape, found), (expected_shape, expected)) in found.iter().zip(&expected) {
@@ -97,9 +98,15 @@ fn grn_and_layer_scale_together_or_neither() {
 #[test]
 fn other_stems_channels_and_sizes() {
     // 43 and 21 pixels leave some over at every stage.
-    for (stem_stride, input_channels, image_size) in [(4, 1, 75), (2, 5, 43), (1, 3, 21)] {
+    for (stem_stride, input_channels, size) in
+        [(4, 1, [75, 75]), (2, 5, [43, 43]), (1, 3, [21, 21]), (1, 3, [16, 41]), (4, 3, [96, 32])]
+    {
         let weights = classifier(ModelConfig { stem_stride, input_channels, ..small() });
-        check(&weights, OnnxOptions { image_size, ..OnnxOptions::of(&weights.metadata) }, &[1]);
+        check(
+            &weights,
+            OnnxOptions { image_size: Some(size.into()), ..OnnxOptions::of(&weights.metadata) },
+            &[1],
+        );
     }
 }
 

@@ -15,7 +15,7 @@ const QUEUE: usize = 4;
 /// How images are read when nothing is learned from them.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
-    /// Images that go through the model together.
+    /// Images that go through the model together, where preprocessing makes them of one size.
     pub batch_size: usize,
     /// Threads that read images.
     pub threads: usize,
@@ -26,7 +26,7 @@ pub struct Reading {
 }
 
 /// Calls `each` with the images of every batch, `[N, channels, height, width]`, and with what else is known of them, in
-/// the order of the data set.
+/// the order of the data set. Where each image has a size of its own, every batch is of one image.
 ///
 /// # Errors
 /// What reading the images reports, and what `each` returns.
@@ -61,14 +61,17 @@ pub fn for_each_batch_of<E: From<TrainError>>(
 }
 
 impl Reading {
-    /// A loader of images as a model sees them in evaluation.
+    /// A loader of images as a model sees them in evaluation: one by one where each has a size of its own, whatever the
+    /// batch size, because they cannot be stacked.
     ///
     /// # Errors
     /// [`TrainError::Data`] when there are no images.
     pub fn loader(&self, dataset: &Dataset, preprocessing: &Preprocessing) -> Result<Loader, TrainError> {
         let transform = Transform::Evaluation(preprocessing.clone());
         let images = ImageSource::new(dataset.clone(), transform, self.orientation)?;
-        Ok(Loader::new(images, self.config())?)
+        let one_size = preprocessing.image_size().is_some();
+        let batch_size = if one_size { self.batch_size } else { 1 };
+        Ok(Loader::new(images, LoaderConfig { batch_size, ..self.config() })?)
     }
 
     /// How a loader goes through all images once, in their order.

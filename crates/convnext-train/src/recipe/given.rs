@@ -8,6 +8,7 @@
 //!
 //! Each goes before those below it, and nothing that was given is passed over without a word.
 
+use convnext_core::ImageSize;
 use toml::{Table, Value};
 
 use super::auto::Rule;
@@ -27,6 +28,13 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// A size of images under a key.
+    pub fn of_size(key: &'static str, size: ImageSize, source: &'static str) -> Self {
+        let ImageSize { height, width } = size;
+        let value = if size.is_square() { height.to_string() } else { format!("[{height}, {width}]") };
+        Self { key, value, source }
+    }
+
     /// A value under a key.
     pub fn new(key: &'static str, value: impl ToString, source: &'static str) -> Self {
         Self { key, value: value.to_string(), source }
@@ -107,10 +115,11 @@ impl Given {
         Ok(())
     }
 
-    /// The side of images that is asked for under `key`, in pixels.
-    pub(super) fn asked_size(&self, key: &str) -> Option<usize> {
+    /// The size of images that is asked for under `key`.
+    pub(super) fn asked_size(&self, key: &str) -> Option<ImageSize> {
         let flag = self.flags.iter().find(|flag| flag.key == key).map(|flag| flag.value.as_str());
-        flag.or_else(|| self.set_value(key))?.trim().parse().ok()
+        let text = flag.or_else(|| self.set_value(key))?;
+        toml::from_str::<Table>(&format!("size = {text}")).ok()?.remove("size")?.try_into().ok()
     }
 
     /// A flag goes before a `--set` of the same key; nobody who types both means that.
@@ -283,8 +292,9 @@ mod tests {
     fn a_size_may_be_asked_for_in_two_ways() {
         let key = "masking.image_size";
         let set = Given { settings: vec![format!("{key}=64")], ..Given::default() };
-        assert_eq!((set.asked_size(key), Given::default().asked_size(key)), (Some(64), None));
-        let both = Given { flags: vec![Setting::new(key, 96, "--image-size")], ..set };
-        assert_eq!(both.asked_size(key), Some(96));
+        assert_eq!((set.asked_size(key), Given::default().asked_size(key)), (Some(64.into()), None));
+        let flags = vec![Setting::of_size(key, ImageSize::from([96, 128]), "--image-size")];
+        let both = Given { flags, ..set };
+        assert_eq!(both.asked_size(key), Some([96, 128].into()));
     }
 }

@@ -1,6 +1,6 @@
 //! Which row of the paper a training is.
 
-use convnext_core::{Family, MODELS, ModelConfig, ModelSize};
+use convnext_core::{Family, ImageSize, MODELS, ModelConfig, ModelSize};
 
 use super::{USUAL_SIZE, reading::recipe_error};
 use crate::error::TrainError;
@@ -19,7 +19,7 @@ const CLASSES_OF_22K: usize = 20_000;
 /// [`TrainError::Recipe`] when the paper has no such row, with the rows that it has for the model.
 pub(super) fn finetuning_row(
     situation: &Situation<'_>,
-    image_size: Option<usize>,
+    image_size: Option<ImageSize>,
 ) -> Result<String, TrainError> {
     let size = image_size.unwrap_or(USUAL_SIZE);
     let Some(model) = size_of(situation.model) else {
@@ -53,10 +53,11 @@ pub(super) fn finetuning_row(
     Err(recipe_error(
         PAPER,
         format!(
-            "the paper has no row for {} {} on {} classes at {size} px; for this model it has: {rows}; {ADVICE}",
+            "the paper has no row for {} {} on {} classes at {}; for this model it has: {rows}; {ADVICE}",
             model.name,
             situation.origin.in_words(),
-            situation.class_sizes.len()
+            situation.class_sizes.len(),
+            size.with_unit()
         ),
     ))
 }
@@ -68,7 +69,7 @@ const ADVICE: &str = "name one of them, or leave --recipe out: the default suits
 ///
 /// # Errors
 /// [`TrainError::Recipe`] for other sizes than 224 and 384.
-pub(super) fn pretraining_row(image_size: Option<usize>) -> Result<String, TrainError> {
+pub(super) fn pretraining_row(image_size: Option<ImageSize>) -> Result<String, TrainError> {
     let size = image_size.unwrap_or(USUAL_SIZE);
     let row = if size == USUAL_SIZE { PAPER.to_owned() } else { format!("{PAPER}-{size}") };
     match PretrainRecipe::names().any(|known| known == row) {
@@ -89,7 +90,12 @@ mod tests {
 
     use super::*;
 
-    fn row(model: &str, origin: Origin, classes: usize, image_size: Option<usize>) -> Result<String, String> {
+    fn row(
+        model: &str,
+        origin: Origin,
+        classes: usize,
+        image_size: Option<ImageSize>,
+    ) -> Result<String, String> {
         let model = find_model(model).unwrap().config();
         let class_sizes = vec![10; classes];
         let images = 10 * classes;
@@ -115,6 +121,7 @@ mod tests {
             ("v1-base", OF_22K, 1000, Some(224), "paper-v1-22k-to-1k-base-224"),
             ("v1-base", Origin::Classifier { classes: 1000 }, 1000, Some(384), "paper-v1-base-384"),
         ] {
+            let size = size.map(ImageSize::square);
             assert_eq!(row(model, origin, classes, size).as_deref(), Ok(expected));
         }
     }
@@ -129,10 +136,13 @@ mod tests {
             ("micro", Origin::Scratch, None, "'micro' is no model of the paper"),
             ("v1-pico", Origin::Scratch, None, "it has: none"),
         ] {
-            let message = row(model, origin, 1000, size).unwrap_err();
+            let message = row(model, origin, 1000, size.map(ImageSize::square)).unwrap_err();
             assert!(message.contains(expected), "{message}");
         }
-        assert_eq!(pretraining_row(Some(384)).unwrap(), "paper-384");
-        assert!(pretraining_row(Some(256)).unwrap_err().to_string().contains("not at 256"));
+        assert_eq!(pretraining_row(Some(384.into())).unwrap(), "paper-384");
+        assert!(pretraining_row(Some(256.into())).unwrap_err().to_string().contains("not at 256"));
+        let wide = Some(ImageSize::from([224, 320]));
+        assert!(pretraining_row(wide).unwrap_err().to_string().contains("not at 224x320"));
+        assert!(row("atto", Origin::Pretrained, 1000, wide).unwrap_err().contains("at 224 x 320 px"));
     }
 }

@@ -1,12 +1,12 @@
 //! What happens to pictures and batches.
 
-use convnext_core::Preprocessing;
+use convnext_core::{ImageSize, Preprocessing};
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_on;
 
-/// Images of at most this side are padded and cropped instead of resized in fine-tuning (facts D3).
+/// Images whose sides are at most this long are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
 
 /// What happens to each picture in training.
@@ -42,12 +42,12 @@ fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ran
 }
 
 impl AugmentationRecipe {
-    /// The transform for images that are evaluated with this preprocessing: same size, channels, statistics and
+    /// The transform to images of a size for what is evaluated with this preprocessing: same channels, statistics and
     /// filter.
-    pub fn transform(&self, preprocessing: &Preprocessing) -> TrainTransform {
-        let Preprocessing { image_size, mean, std, interpolation, range, .. } = preprocessing.clone();
+    pub fn transform(&self, preprocessing: &Preprocessing, image_size: ImageSize) -> TrainTransform {
+        let Preprocessing { mean, std, interpolation, range, .. } = preprocessing.clone();
         let crop = match self.small_padding {
-            Some(padding) if image_size <= SMALL_IMAGE => TrainCrop::Padded { padding },
+            Some(padding) if image_size.long_side() <= SMALL_IMAGE => TrainCrop::Padded { padding },
             _ => TrainCrop::RandomResized { scale: self.crop_scale, ratio: self.crop_ratio },
         };
         TrainTransform {

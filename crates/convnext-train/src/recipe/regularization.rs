@@ -1,14 +1,15 @@
 //! What keeps a classifier from learning by heart.
 
+use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// What keeps a classifier from learning by heart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegularizationRecipe {
-    /// Side of the images in pixels; a recipe that states none suits any.
+    /// Size of the images, a side in pixels or `[height, width]`; a recipe that states none suits any.
     #[serde(default = "super::usual_size")]
-    pub image_size: usize,
+    pub image_size: ImageSize,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Drop path rate of the last block.

@@ -17,8 +17,9 @@ fn the_built_in_recipes_parse() {
     for name in FinetuneRecipe::names() {
         for start in [Start::Scratch, Start::Weights] {
             let recipe = FinetuneRecipe::load(name, &[], start).unwrap();
-            let preprocessing = Preprocessing::for_size(recipe.regularization.image_size, 3);
-            recipe.augmentation.transform(&preprocessing).validate().unwrap();
+            let size = recipe.regularization.image_size;
+            let preprocessing = Preprocessing::for_size(size, 3);
+            recipe.augmentation.transform(&preprocessing, size).validate().unwrap();
         }
     }
 }
@@ -235,8 +236,25 @@ fn another_length_keeps_the_share_of_the_warm_up() {
 fn small_images_are_padded_only_where_the_recipe_says() {
     let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
     let at = |size| Preprocessing::for_size(size, 3);
-    assert!(matches!(pretrain.transform(&at(32)).crop, TrainCrop::RandomResized { .. }));
+    assert!(matches!(pretrain.transform(&at(32), 32.into()).crop, TrainCrop::RandomResized { .. }));
     let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
-    assert_eq!(finetune.transform(&at(32)).crop, TrainCrop::Padded { padding: 4 });
-    assert!(matches!(finetune.transform(&at(64)).crop, TrainCrop::RandomResized { .. }));
+    assert_eq!(finetune.transform(&at(32), 32.into()).crop, TrainCrop::Padded { padding: 4 });
+    for size in [[64, 64], [32, 33]] {
+        let transform = finetune.transform(&at(64), size.into());
+        assert!(matches!(transform.crop, TrainCrop::RandomResized { .. }), "{size:?}");
+        assert_eq!(transform.image_size, size.into());
+    }
+}
+
+#[test]
+fn sizes_are_a_side_or_height_and_width() {
+    let load = |size: &str| PretrainRecipe::load("plain", &[format!("masking.image_size={size}")]);
+    let size = |text| load(text).unwrap().masking.image_size;
+    assert_eq!((size("64"), size("[64, 96]")), (64.into(), [64, 96].into()));
+    let text = in_toml(&load("[64, 96]").unwrap()).unwrap();
+    assert!(text.contains("image_size = [64, 96]"), "{text}");
+    for bad in ["-1", "[64]", "[1, 2, 3]", "64x96", "true"] {
+        let message = load(bad).unwrap_err().to_string();
+        assert!(message.contains("[height, width]"), "{bad}: {message}");
+    }
 }

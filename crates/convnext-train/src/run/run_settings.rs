@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Preprocessing, Seed, ValueRange};
+use convnext_core::{ConfigError, ImageSize, Preprocessing, Seed, ValueRange};
 use convnext_data::{
     BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, Orientation, RangeChoice,
     TrainTransform, Transform, check_headers, find_range,
@@ -160,7 +160,7 @@ impl RunSettings {
     /// damaged, and those of [`find_range`].
     pub(crate) fn preprocessing(
         &self,
-        image_size: usize,
+        image_size: ImageSize,
         channels: usize,
         images: &Dataset,
     ) -> Result<(Preprocessing, String), TrainError> {

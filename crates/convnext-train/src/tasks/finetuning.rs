@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ClassificationTask, ConfigError, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata, WeightMetadata,
+    ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
+    WeightMetadata,
 };
 use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
 use convnext_nn::ConvNext;
@@ -155,7 +156,7 @@ impl<S: Supervision> Job for OnImages<S> {
         Some(&self.data.validation)
     }
 
-    fn input(&self) -> (usize, usize) {
+    fn input(&self) -> (ImageSize, usize) {
         (self.job.recipe.regularization.image_size, self.job.model.input_channels)
     }
 
@@ -167,7 +168,8 @@ impl<S: Supervision> Job for OnImages<S> {
 
     fn check(&self) -> Result<(), TrainError> {
         let (size, _) = self.input();
-        self.job.model.stage_sizes(size, size)?;
+        size.validate()?;
+        self.job.model.stage_sizes(size.height, size.width)?;
         self.job.recipe.validate(self.job.run.start())
     }
 
@@ -178,7 +180,7 @@ impl<S: Supervision> Job for OnImages<S> {
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
         let FinetuneJob { run, recipe, .. } = &self.job;
-        let transform = recipe.augmentation.transform(preprocessing);
+        let transform = recipe.augmentation.transform(preprocessing, self.input().0);
         run.images(&self.data.train, transform, recipe.mixing.mixing())
     }
 
@@ -222,12 +224,13 @@ impl<S: Supervision> Job for OnImages<S> {
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
         format!(
-            "training {} {} on {} images of {} classes ({} for validation), {size} px: {steps}",
+            "training {} {} on {} images of {} classes ({} for validation), {}: {steps}",
             self.job.model.name,
             if self.job.run.init.is_some() { "from weights" } else { "from scratch" },
             self.data.train.len(),
             self.job.model.classes,
             self.data.validation.len(),
+            size.with_unit(),
         )
     }
 }

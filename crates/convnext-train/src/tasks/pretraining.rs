@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, Preprocessing, Seed, WeightMetadata,
-    usable_kept_count,
+    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing, Seed,
+    WeightMetadata, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
@@ -75,8 +75,8 @@ struct OnImages {
 
 impl OnImages {
     fn grid(&self) -> Result<PatchGrid, TrainError> {
-        let size = self.job.recipe.masking.image_size;
-        Ok(PatchGrid::of_image(&self.job.model.encoder, size, size)?)
+        let ImageSize { height, width } = self.job.recipe.masking.image_size;
+        Ok(PatchGrid::of_image(&self.job.model.encoder, height, width)?)
     }
 
     /// Patches that are kept of each image.
@@ -108,12 +108,13 @@ impl Job for OnImages {
         &self.images
     }
 
-    fn input(&self) -> (usize, usize) {
+    fn input(&self) -> (ImageSize, usize) {
         (self.job.recipe.masking.image_size, self.job.model.encoder.input_channels)
     }
 
     fn check(&self) -> Result<(), TrainError> {
         self.job.model.validate()?;
+        self.input().0.validate()?;
         self.job.recipe.masking.objective().validate()?;
         self.kept().map(drop)
     }
@@ -124,7 +125,7 @@ impl Job for OnImages {
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
-        let transform = self.job.recipe.augmentation.transform(preprocessing);
+        let transform = self.job.recipe.augmentation.transform(preprocessing, self.input().0);
         self.job.run.images(&self.images, transform, None)
     }
 
@@ -155,10 +156,10 @@ impl Job for OnImages {
         // Both were checked before.
         let (kept, patches) = (self.kept().unwrap_or(0), self.grid().map_or(0, |grid| grid.patches()));
         format!(
-            "pre-training {} on {} images of {} px: {kept} of {patches} patches kept, {steps}",
+            "pre-training {} on {} images of {}: {kept} of {patches} patches kept, {steps}",
             model.encoder.name,
             self.images.len(),
-            recipe.masking.image_size
+            recipe.masking.image_size.with_unit()
         )
     }
 }

@@ -1,8 +1,8 @@
 //! Pictures of what a masked autoencoder sees behind the mask.
 
 use burn::prelude::*;
-use convnext_core::{FcmaeObjective, Mask, Preprocessing};
-use convnext_data::{Picture, crop_for_evaluation, normalize};
+use convnext_core::{FcmaeObjective, ImageSize, Mask, Preprocessing};
+use convnext_data::{Picture, normalize, resize_for_evaluation};
 use convnext_nn::{Fcmae, ModelError, tensor_values};
 
 use crate::error::TrainError;
@@ -38,13 +38,15 @@ pub fn reconstruct(
     mask: &Mask,
     device: &Device,
 ) -> Result<Reconstruction, TrainError> {
-    let Preprocessing { image_size: size, mean, std, .. } = preprocessing;
-    let (size, channels) = (*size, preprocessing.channels());
+    let Preprocessing { mean, std, .. } = preprocessing;
+    let channels = preprocessing.channels();
     if picture.channels() != channels {
         return Err(ModelError::Channels { expected: channels, found: picture.channels() }.into());
     }
-    let original = crop_for_evaluation(picture, preprocessing);
-    let pixels = TensorData::new(normalize(&original, mean, std), [1, channels, size, size]);
+    // An autoencoder's images are never padded.
+    let original = resize_for_evaluation(picture, preprocessing);
+    let size @ ImageSize { height, width } = original.size();
+    let pixels = TensorData::new(normalize(&original, mean, std), [1, channels, height, width]);
     let images = Tensor::from_data(pixels, device);
     let masks = std::slice::from_ref(mask);
     let output = model.forward(images.clone(), masks, objective)?;
@@ -54,14 +56,14 @@ pub fn reconstruct(
     }
     let restored = tensor_values(model.reconstruct(images, masks, output.predictions, objective)?);
 
-    let keeps = mask.upsample(size / mask.grid().rows);
+    let keeps = mask.upsample(height / mask.grid().rows);
     let mut masked = original.bytes().to_vec();
     for (pixel, &kept) in masked.chunks_exact_mut(channels).zip(&keeps) {
         if !kept {
             pixel.fill(REMOVED);
         }
     }
-    let reconstructed = denormalize(&restored, size * size, mean, std);
+    let reconstructed = denormalize(&restored, size.pixels(), mean, std);
     Ok(Reconstruction {
         loss,
         picture: side_by_side(&[original.bytes(), &masked, &reconstructed], size, channels)?,
@@ -77,18 +79,18 @@ fn denormalize(values: &[f32], sites: usize, mean: &[f32], std: &[f32]) -> Vec<u
     (0..sites).flat_map(|site| (0..mean.len()).map(move |channel| level(site, channel))).collect()
 }
 
-/// Square pictures in a row, with white gaps.
-fn side_by_side(pictures: &[&[u8]], size: usize, channels: usize) -> Result<Picture, TrainError> {
-    let gap = (size / 28).max(2);
-    let width = pictures.len() * size + (pictures.len() - 1) * gap;
-    let mut bytes = Vec::with_capacity(channels * width * size);
-    for row in 0..size {
+/// Pictures of one size in a row, with white gaps.
+fn side_by_side(pictures: &[&[u8]], size: ImageSize, channels: usize) -> Result<Picture, TrainError> {
+    let gap = (size.width / 28).max(2);
+    let width = pictures.len() * size.width + (pictures.len() - 1) * gap;
+    let mut bytes = Vec::with_capacity(channels * width * size.height);
+    for row in 0..size.height {
         for (index, picture) in pictures.iter().enumerate() {
             if index > 0 {
                 bytes.extend(std::iter::repeat_n(GAP, channels * gap));
             }
-            bytes.extend_from_slice(&picture[channels * row * size..][..channels * size]);
+            bytes.extend_from_slice(&picture[channels * row * size.width..][..channels * size.width]);
         }
     }
-    Ok(Picture::new(width, size, channels, bytes)?)
+    Ok(Picture::new(width, size.height, channels, bytes)?)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Preprocessing, WeightMetadata};
+use convnext_core::{ConfigError, ImageSize, Preprocessing, WeightMetadata};
 use convnext_data::Dataset;
 use serde::Serialize;
 
@@ -48,8 +48,8 @@ pub trait Job: Clone + Serialize {
         None
     }
 
-    /// Side of the images in pixels, and their channels.
-    fn input(&self) -> (usize, usize);
+    /// Size of the images that the model is trained on, and their channels.
+    fn input(&self) -> (ImageSize, usize);
 
     /// Whether the head of weights to start from, which say this about themselves, goes on learning; else it starts
     /// fresh.

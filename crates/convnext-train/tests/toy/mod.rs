@@ -9,8 +9,8 @@ pub(crate) mod runs;
 use burn::module::{Module, Param, ParamId};
 use burn::prelude::*;
 use convnext_core::{
-    ClassNames, ConfigError, ModelConfig, Preprocessing, Purpose, WeightMetadata, find_model, imagenet_mean,
-    imagenet_std,
+    ClassNames, ConfigError, ImageSize, ModelConfig, Preprocessing, Purpose, WeightMetadata, find_model,
+    imagenet_mean, imagenet_std,
 };
 use convnext_data::{
     Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
@@ -246,8 +246,8 @@ impl Job for AgreementJob {
         &self.fresh
     }
 
-    fn input(&self) -> (usize, usize) {
-        (8, 3)
+    fn input(&self) -> (ImageSize, usize) {
+        (8.into(), 3)
     }
 
     fn check(&self) -> Result<(), TrainError> {

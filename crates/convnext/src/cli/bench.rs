@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::ModelSize;
+use convnext::core::{ImageSize, ModelSize};
 use convnext::nn::{Precision, is_cpu, kernels, most_held_bytes};
 use serde::Serialize;
 
@@ -46,9 +46,9 @@ pub(crate) struct BenchArguments {
     /// Images of a batch
     #[arg(long, value_name = "N", value_parser = values::count)]
     batch_size: usize,
-    /// Side of the images in pixels
-    #[arg(long, value_name = "N", value_parser = values::image_size, default_value_t = 224)]
-    image_size: usize,
+    /// Size of the images in pixels: a side, or height and width as in 224x320
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size, default_value = "224")]
+    image_size: ImageSize,
     /// Side of the stem's patches
     #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
     stem_stride: usize,
@@ -109,7 +109,7 @@ struct Measurement {
     mode: Mode,
     model: &'static str,
     batch_size: usize,
-    image_size: usize,
+    image_size: ImageSize,
     encoder: Sites,
     scope: Scope,
     precision: &'static str,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use convnext::Embedder;
+use convnext::core::ImageSize;
 use convnext::data::open_pictures;
 use convnext::io::{VectorMetadata, VectorWriter, files_of};
 use convnext::nn::EmbeddingLayer;
@@ -41,10 +42,10 @@ pub(crate) struct EmbedArguments {
     /// Where in the network
     #[arg(long, value_name = "LAYER", default_value = "pooled")]
     layer: LayerName,
-    /// Side of the images in pixels [default: that of the weights]
-    #[arg(long, value_name = "N", value_parser = values::image_size)]
-    image_size: Option<usize>,
-    /// Images that go through the model together
+    /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of the weights]
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
+    image_size: Option<ImageSize>,
+    /// Images that go through the model together, where they are of one size
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
     batch_size: usize,
     /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
@@ -101,7 +102,7 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
             .to_possible_value()
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default(),
-        image_size: embedder.preprocessing().image_size,
+        image_size: embedder.preprocessing().image_size(),
         ignore_orientation: arguments.pictures.ignore_orientation,
         weights: arguments.weights.text().to_owned(),
         checksum: checksum(&weights)?,

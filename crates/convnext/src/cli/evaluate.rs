@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use convnext::Classifier;
-use convnext::core::{Preprocessing, Seed};
+use convnext::core::{ImageSize, Preprocessing, Seed};
 use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
@@ -72,10 +72,10 @@ pub(crate) struct EvaluateArguments {
     /// Training images that vote for a class
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 20, requires = "knn")]
     neighbours: usize,
-    /// Side of the images in pixels, if not as trained [default: that of the weights]
-    #[arg(long, value_name = "N", value_parser = values::image_size)]
-    image_size: Option<usize>,
-    /// Images that go through the model together
+    /// Size of the images in pixels: a side, or height and width as in 224x320, if not as trained [default: that of the weights]
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
+    image_size: Option<ImageSize>,
+    /// Images that go through the model together, where they are of one size
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 32)]
     batch_size: usize,
     #[command(flatten)]

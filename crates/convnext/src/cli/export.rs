@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use convnext::TASKS;
+use convnext::core::ImageSize;
 use convnext::io::read_weights;
 use convnext::onnx::{Logits, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
 
@@ -15,7 +16,7 @@ use super::weights::Weights;
 /// Write a network as ONNX, for other runtimes
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Input: images [batch, channels, size, size], normalised as the file's metadata says (mean, std, image_size, crop), which
+Input: images [batch, channels, height, width], normalised as the file's metadata says (mean, std, image_size, crop), which
 also names the classes. Output: logits [batch, classes], or with --features the maps stage1 to stage4. Of an autoencoder
 the encoder is exported. Models above 2 GB keep their weights in a second file, OUT.data.
 
@@ -30,9 +31,9 @@ pub(crate) struct ExportArguments {
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Side of the images in pixels [default: that of the weights]
-    #[arg(long, value_name = "N", value_parser = values::image_size)]
-    image_size: Option<usize>,
+    /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of the weights]
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
+    image_size: Option<ImageSize>,
     /// Images that the network takes at once
     #[arg(long, value_name = "dynamic|N", value_parser = batch, default_value = "dynamic")]
     batch: OnnxBatch,
@@ -51,9 +52,8 @@ fn batch(text: &str) -> Result<OnnxBatch, String> {
 
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let weights = read_weights(&arguments.weights.file()?)?;
-    let of_weights = OnnxOptions::of(&weights.metadata);
     let options = OnnxOptions {
-        image_size: arguments.image_size.unwrap_or(of_weights.image_size),
+        image_size: arguments.image_size,
         batch: arguments.batch,
         output: if arguments.features { OnnxOutput::Features } else { OnnxOutput::Logits },
     };

@@ -77,8 +77,8 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
 
 /// What one image costs, if the task is known.
 fn cost(metadata: &WeightMetadata) -> Result<Cost, ConfigError> {
-    let size = metadata.preprocessing.image_size;
-    metadata.task_of(TASKS)?.cost(&metadata.convnext()?, size, size)
+    let size = metadata.preprocessing.fixed_size()?;
+    metadata.task_of(TASKS)?.cost(&metadata.convnext()?, size)
 }
 
 fn describe(contents: &Contents) -> String {
@@ -138,20 +138,16 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         return format!("a network '{backbone}' for the task '{task}', which this version does not know");
     };
     let kind = task.in_words(&backbone);
-    let crop = match metadata.preprocessing.crop {
-        Some(crop) => format!("centre crop {crop}"),
-        None => "warped".to_owned(),
-    };
     let filter = match metadata.preprocessing.interpolation {
         Interpolation::Bicubic => String::new(),
         other => format!(", {} filter", other.name()),
     };
     let mut text = format!(
-        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages of {} px and {} channel(s), {crop}{filter}",
+        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages {}{filter}, {} channel(s)",
         backbone.depths,
         backbone.widths,
         backbone.stem_stride,
-        metadata.preprocessing.image_size,
+        metadata.preprocessing.geometry,
         backbone.input_channels
     );
     let Preprocessing { mean, std, range, .. } = &metadata.preprocessing;

@@ -1,7 +1,7 @@
 //! `convnext models`
 
 use clap::Args;
-use convnext::core::{Cost, Family, MODELS, ModelSize};
+use convnext::core::{Cost, Family, ImageSize, MODELS, ModelSize};
 use convnext::hub::{RELEASED, Released};
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ pub(crate) struct ModelsArguments {
 struct Checkpoint {
     name: &'static str,
     repository: &'static str,
-    image_size: usize,
+    image_size: ImageSize,
     classes: usize,
     licence: &'static str,
 }

@@ -75,9 +75,11 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let layer = LayerName::from_str(&made.layer, false).map_err(|_| {
         anyhow::anyhow!("{} names the layer '{}', which is unknown", arguments.index.display(), made.layer)
     })?;
-    let embedder = Embedder::load_on(&weights, layer.into(), &device)?
-        .with_precision(precision)
-        .at_size(made.image_size);
+    let embedder = Embedder::load_on(&weights, layer.into(), &device)?.with_precision(precision);
+    let embedder = match made.image_size {
+        Some(size) => embedder.at_size(size),
+        None => embedder,
+    };
     let pictures = PictureArguments { ignore_orientation: made.ignore_orientation };
     let decoding = Decoding::of(embedder.preprocessing(), pictures.orientation());
     let picture = open_pictures(std::slice::from_ref(&arguments.image))?.picture(0, &decoding)?;

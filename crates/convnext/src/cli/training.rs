@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use convnext::core::{COLOURS, ModelConfig, ModelSize, Seed, WeightMetadata};
+use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize, Seed, WeightMetadata};
 use convnext::data::Cache;
 use convnext::train::{
     Continue, Given, Length, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
@@ -61,9 +61,10 @@ pub(crate) struct TrainingArguments {
     /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
-    /// Side of the images in pixels [default: that of a recipe made for one, or of the weights, or 224]
-    #[arg(long, value_name = "N", value_parser = image_size)]
-    pub(crate) image_size: Option<usize>,
+    /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of a recipe made for one,
+    /// or of the weights, or 224]
+    #[arg(long, value_name = "N|HxW", value_parser = image_size)]
+    pub(crate) image_size: Option<ImageSize>,
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
     pub(crate) stem_stride: Option<usize>,
@@ -156,7 +157,7 @@ const QUICK_STEPS: Length = Length::Steps(4);
 const QUICK_PATCHES: usize = 2;
 
 impl TrainingArguments {
-    /// What is given for the recipe, whose side of images stands under `image_size`.
+    /// What is given for the recipe, whose size of images stands under `image_size`.
     pub(crate) fn given(&self, image_size: &'static str, weights: Option<&WeightMetadata>) -> Given {
         let batch = match self.batch_size {
             Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
@@ -164,14 +165,16 @@ impl TrainingArguments {
         };
         let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
         let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
-        let size = |size| Setting::new(image_size, size, "--image-size");
-        let of_weights =
-            |weights: &WeightMetadata| Setting::new(image_size, weights.preprocessing.image_size, OF_WEIGHTS);
+        let size = |size| Setting::of_size(image_size, size, "--image-size");
+        // Where images have sizes of their own, a training needs another answer.
+        let of_weights = |weights: &WeightMetadata| {
+            Some(Setting::of_size(image_size, weights.preprocessing.image_size()?, OF_WEIGHTS))
+        };
         let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
         let given = Given {
             flags: flags.into_iter().flatten().collect(),
             settings: self.settings.clone(),
-            weights: weights.map(of_weights).into_iter().collect(),
+            weights: weights.and_then(of_weights).into_iter().collect(),
         };
         self.warn_of_overruled(&given, image_size);
         given
@@ -198,15 +201,20 @@ impl TrainingArguments {
     pub(crate) fn shrink(
         &self,
         recipe: &mut TrainingRecipe,
-        image_size: &mut usize,
+        image_size: &mut ImageSize,
         patch: usize,
         reasons: &mut Vec<String>,
     ) {
         let (batch_size, accumulate) = (recipe.batch_size, recipe.accumulate);
         if self.quick {
             recipe.shrink();
-            *image_size = (*image_size).min(QUICK_PATCHES * patch);
-            reasons.push(format!("images of {image_size} px and batches of at most a few: from --quick"));
+            let [height, width] =
+                [image_size.height, image_size.width].map(|side| side.min(QUICK_PATCHES * patch));
+            *image_size = ImageSize { height, width };
+            reasons.push(format!(
+                "images of {size} and batches of at most a few: from --quick",
+                size = image_size.with_unit()
+            ));
         }
         if matches!(self.batch_size, Some(BatchSize::Count(_))) {
             recipe.batch_size = batch_size;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelSize, find_model};
+use convnext::core::{ImageSize, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
 use convnext::nn::{BlockMemory, DeviceName, Precision};
 use convnext::train::Reading;
@@ -35,9 +35,10 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
     count_to(text, 1024)
 }
 
-/// The side of an image in pixels.
-pub(crate) fn image_size(text: &str) -> Result<usize, String> {
-    count_to(text, LARGEST_IMAGE)
+/// Height and width of an image in pixels, or the side of a square.
+pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
+    let expected = || format!("expected a whole number from 1 to {LARGEST_IMAGE}, or two as HEIGHTxWIDTH");
+    text.parse().map_err(|_| expected())
 }
 
 /// Channels of pictures: more than any camera has is a slip of the fingers.
@@ -192,8 +193,11 @@ mod tests {
         assert!(["0", "-1", "1.5", "x"].iter().all(|text| count(text).is_err()));
         assert!(["0", "1", "1.2", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(["0", "-1", "inf", "nan"].iter().all(|text| positive(text).is_err()));
+        assert_eq!(image_size("32x48"), Ok([32, 48].into()));
         assert!(["0", "1025"].iter().all(|text| threads(text).is_err()));
-        assert!(["0", "100000000"].iter().all(|text| image_size(text).is_err()));
+        assert!(
+            ["0", "100000000", "32x", "32x0", "-1x5", "1x2x3"].iter().all(|text| image_size(text).is_err())
+        );
         assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
         assert!(["0", "257", "x"].iter().all(|text| channels(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));

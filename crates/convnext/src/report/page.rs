@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use convnext_core::{ImageSize, Preprocessing};
 use convnext_data::CorruptFile;
 use convnext_train::{Best, StepReport, Summary};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -78,11 +79,19 @@ fn facts(run: &RunData) -> Markup {
                 dt { "best" }
                 dd { "step " (step) " in epoch " (epoch + 1) " (" (measure) " " (format!("{value:.4}")) ", " (checkpoint) ")" }
             }
+            @if let Some(size) = image_size(run) { dt { "size of the images" } dd { (size) } }
             @for (label, key) in settings {
                 @if let Some(value) = run.setting(key) { dt { (label) } dd { (value) } }
             }
         }
     }
+}
+
+/// What all images become, or how they get sizes of their own; `None` for runs of before.
+fn image_size(run: &RunData) -> Option<String> {
+    let preprocessing: Preprocessing = run.config.get("preprocessing")?.clone().try_into().ok()?;
+    let size = preprocessing.image_size().map(ImageSize::with_unit);
+    Some(size.unwrap_or_else(|| preprocessing.geometry.to_string()))
 }
 
 pub(super) fn time(seconds: f64) -> String {

@@ -63,7 +63,7 @@ impl Bench {
             assert_eq!(metadata["backbone"]["input_channels"], channels, "{metadata}");
             assert_eq!(metadata["preprocessing"]["mean"].as_array().unwrap().len(), channels, "{metadata}");
             let said = self.succeed(&line);
-            assert!(said.contains(&format!("32 px and {channels} channel(s)")), "{said}");
+            assert!(said.contains(&format!("images of 32 px, warped, {channels} channel(s)")), "{said}");
         }
         let weights = "--weights classifier/weights.safetensors --json";
         let evaluated = self.json(&format!("evaluate --data photos --val-fraction 0.2 {weights}"));

@@ -109,6 +109,7 @@ fn each_field_of_an_image_processor_counts() {
                     "crop_pct": 0.8 }),
             json!({ "image_size": 64, "crop": 0.8 }),
         ),
+        (json!({ "size": { "height": 32, "width": 64 } }), json!({ "image_size": [32, 64] })),
         (
             json!({ "size": { "shortest_edge": 40 }, "do_center_crop": true,
                     "crop_size": { "height": 32, "width": 32 } }),
@@ -150,7 +151,11 @@ fn what_is_not_done_is_warned_of_by_name() {
         (json!({ "resample": 7 }), "resample 7"),
         (json!({ "do_pad": true }), "do_pad"),
         (json!({ "image_mean": [0.5, 0.5] }), "it is not used"),
-        (json!({ "size": { "height": 32, "width": 64 } }), "no squares"),
+        (
+            json!({ "size": { "shortest_edge": 64 }, "do_center_crop": true,
+                    "crop_size": { "height": 32, "width": 64 } }),
+            "no squares",
+        ),
     ] {
         change(&bench, "hf/preprocessor_config.json", "", &keys);
         bench.run(&classify("hf")).success().stderr(contains(words).count(1));

@@ -5,8 +5,8 @@ use std::iter::once;
 use anyhow::bail;
 use burn::tensor::Device;
 use convnext::core::{
-    ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
-    pretraining_macs,
+    ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
+    Seed, pretraining_macs,
 };
 use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
@@ -53,7 +53,7 @@ impl Subject {
         let mut batch = random_batch(batch_size, size, backbone.classes);
         let images = batch_images(&mut batch, plain);
         if mode != Mode::Pretrain {
-            let macs = Cost::of(&backbone, size, size)?.macs as f64;
+            let macs = Cost::of(&backbone, size.height, size.width)?.macs as f64;
             let build = |device| {
                 let model = ConvNext::new(&backbone, Seed(0), device)?;
                 Ok::<_, TrainError>(model.with_memory(memory).with_precision(precision))
@@ -83,9 +83,9 @@ impl Subject {
             config.encoder_kind = EncoderKind::Leaky;
         }
         let objective = FcmaeObjective::default();
-        let grid = PatchGrid::of_image(&config.encoder, size, size)?;
+        let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
         let [of_encoder, of_decoder] =
-            pretraining_macs(&config, objective.mask_ratio, size, size)?.map(|macs| macs as f64);
+            pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
         let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
@@ -114,17 +114,17 @@ impl Subject {
 }
 
 /// Images without pattern, the same every time.
-fn random_batch(count: usize, size: usize, classes: usize) -> ImageBatch {
+fn random_batch(count: usize, size: ImageSize, classes: usize) -> ImageBatch {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 22) as f32 - 2.0
     };
     ImageBatch {
-        images: (0..count * 3 * size * size).map(|_| next()).collect(),
+        images: (0..count * 3 * size.pixels()).map(|_| next()).collect(),
         channels: 3,
-        height: size,
-        width: size,
+        height: size.height,
+        width: size.width,
         labels: (0..count).map(|image| Some(image % classes.max(1))).collect(),
         samples: (0..count).collect(),
         epoch: 0,
