@@ -76,7 +76,7 @@ pub(crate) fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
         }
     }
     replace_parameters(with_counters(model, &counts), |parameter| {
-        let name = Some(parameter.name()).filter(|_| parameter.is_state)?;
+        let name = parameter.is_state.then(|| parameter.name())?;
         let mut of_it = observed.iter().filter_map(|observed| observed.statistic_of(&name)).peekable();
         of_it.peek()?;
         let old = parameter.values();
