@@ -6,6 +6,7 @@
 mod toy;
 
 mod any_task {
+    mod jumping;
     mod validating;
 }
 

@@ -34,49 +34,12 @@ fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule
 /// # Errors
 /// [`TrainError::Config`] when the model is not sound.
 pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
-    let images = situation.images.max(1) as f64;
     let parameters = parameters(situation.model)?;
-    let batch = batch(situation.images);
     let is_weighed = imbalance(situation.class_sizes) >= UNBALANCED;
     let share = if is_weighed { counted_share(situation.class_sizes) } else { 1.0 };
-    let epochs = bounded(epochs(images) * share);
-    let warm_up = tenths(epochs * warm_up_share(situation.origin));
-    let few = few_classes(situation);
-    let rate = match situation.head_only {
-        true => HEAD_RATE,
-        false => round(rate(parameters, batch, situation.origin) * few),
-    };
-    // A start from scratch has keys of its own for these two.
-    let [warm_up_key, rate_key] = match situation.origin {
-        Origin::Scratch => ["from_scratch.warmup_epochs", "from_scratch.learning_rate"],
-        _ => ["training.warmup_epochs", "training.learning_rate"],
-    };
-    let million = parameters / 1e6;
-    let mut rules = vec![
-        rule(
-            "training.batch_size",
-            batch,
-            format!("{images} images: a dozen steps an epoch, where possible"),
-        ),
-        rule(
-            "training.epochs",
-            epochs,
-            "few images are seen more often, but in all fewer times than many; all less often where small classes weigh more",
-        ),
-        rule(warm_up_key, warm_up, "a tenth of the epochs; a fifth from scratch"),
-        rule(
-            rate_key,
-            rate,
-            match situation.head_only {
-                true => "a head alone bears a high rate, whatever is below it".to_owned(),
-                false => {
-                    let classes = if few < 1.0 { ", few classes" } else { "" };
-                    let start = situation.origin.in_words();
-                    format!("{million:.1} M parameters, steps of {batch}, {start}{classes}")
-                }
-            },
-        ),
-    ];
+    let epochs = bounded(epochs(situation.images.max(1) as f64) * share);
+    let mut rules = length_rules(situation, epochs);
+    rules.push(rate_rule(situation, parameters));
     if let Some(decay) = layer_decay(situation) {
         rules.push(rule(
             "from_weights.layer_decay",
@@ -97,6 +60,52 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
         ));
     }
     Ok(rules)
+}
+
+/// Batch, epochs and warm-up of a fine-tuning.
+fn length_rules(situation: &Situation<'_>, epochs: f64) -> Vec<Rule> {
+    // A start from scratch has a key of its own, and so it has for the rate.
+    let warm_up_key = match situation.origin {
+        Origin::Scratch => "from_scratch.warmup_epochs",
+        _ => "training.warmup_epochs",
+    };
+    let images = situation.images.max(1);
+    vec![
+        rule(
+            "training.batch_size",
+            batch(situation.images),
+            format!("{images} images: a dozen steps an epoch, where possible"),
+        ),
+        rule(
+            "training.epochs",
+            epochs,
+            "few images are seen more often, but in all fewer times than many; all less often where small classes weigh more",
+        ),
+        rule(
+            warm_up_key,
+            tenths(epochs * warm_up_share(situation.origin)),
+            "a tenth of the epochs; a fifth from scratch",
+        ),
+    ]
+}
+
+/// The highest rate of a fine-tuning.
+fn rate_rule(situation: &Situation<'_>, parameters: f64) -> Rule {
+    let key = match situation.origin {
+        Origin::Scratch => "from_scratch.learning_rate",
+        _ => "training.learning_rate",
+    };
+    if situation.head_only {
+        return rule(key, HEAD_RATE, "a head alone bears a high rate, whatever is below it");
+    }
+    let (batch, few) = (batch(situation.images), few_classes(situation));
+    let classes = if few < 1.0 { ", few classes" } else { "" };
+    let (million, start) = (parameters / 1e6, situation.origin.in_words());
+    rule(
+        key,
+        round(rate(parameters, batch, situation.origin) * few),
+        format!("{million:.1} M parameters, steps of {batch}, {start}{classes}"),
+    )
 }
 
 /// What changes in `pretrain-plain.toml`.

@@ -1,98 +1,27 @@
 //! Validations at any step: where they are made, what is reported of them, and that no way to stop loses or repeats one.
 
-use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
 use burn::prelude::*;
-use convnext_core::{Seed, WeightMetadata};
+use convnext_core::Seed;
 use convnext_data::open_unlabelled;
 use convnext_io::read_weights;
-use convnext_nn::tensor_values;
 use convnext_train::{
-    BatchOf, Continue, Direction, EpochReport, Goal, Learner, Length, Lesson, Loss, Measured, Metric,
-    Observer, Opened, ParameterRules, RunFolder, RunSettings, Schedule, Silent, Summary, Task, TrainError,
-    TrainingRecipe, run_training, train,
+    Continue, EpochReport, Learner, Length, Lesson, Observer, Opened, ParameterRules, RunFolder, RunSettings,
+    Schedule, Silent, Summary, TrainError, TrainingRecipe, run_training, train,
 };
 use serde_json::Value;
 
+use super::jumping::{Breaks, Jumping, height};
 use crate::toy::runs::{STEPS, StopAfter, lesson, loader, pictures, recipe};
-use crate::toy::{Agreement, AgreementJob, Toy, TwoViews};
+use crate::toy::{AgreementJob, Toy};
 
 /// Steps of an epoch: 20 images in batches of five.
 const EPOCH: usize = 4;
 
 /// Steps of the whole training.
 const TOTAL: usize = 3 * EPOCH;
-
-/// Where a training breaks, as a process does that is killed: without another checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Breaks {
-    Never,
-    /// In the loss of this step.
-    InStep(usize),
-    /// In this validation, of those of the average as well.
-    InValidation(usize),
-}
-
-/// [`Agreement`] with a metric that jumps up and down, so that any step may be the best one.
-struct Jumping {
-    agreement: Agreement,
-    validation_images: usize,
-    breaks: Breaks,
-    step: Cell<usize>,
-    validations: Cell<usize>,
-}
-
-impl Jumping {
-    fn new(breaks: Breaks) -> Self {
-        let agreement = Agreement::new(Device::flex().autodiff());
-        Self { agreement, validation_images: 0, breaks, step: Cell::new(0), validations: Cell::new(0) }
-    }
-
-    fn check(&self, breaks: Breaks) -> Result<(), TrainError> {
-        if self.breaks == breaks { Err(TrainError::NoRun("killed".into())) } else { Ok(()) }
-    }
-}
-
-impl Task for Jumping {
-    type Model = Toy;
-    type Source = TwoViews;
-
-    fn loss(&self, model: &Toy, batch: BatchOf<Self>) -> Result<Loss, TrainError> {
-        self.check(Breaks::InStep(self.step.get()))?;
-        self.agreement.loss(model, batch)
-    }
-
-    fn before_step(&self, model: Toy, step: usize, total_steps: usize) -> Toy {
-        self.step.set(step + 1);
-        self.agreement.before_step(model, step, total_steps)
-    }
-
-    fn metadata(&self) -> &WeightMetadata {
-        self.agreement.metadata()
-    }
-
-    fn validation_images(&self) -> usize {
-        self.validation_images
-    }
-
-    fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        self.validations.set(self.validations.get() + 1);
-        self.check(Breaks::InValidation(self.validations.get()))?;
-        let height = Some(height(&tensor_values(model.weight.val().reshape([12]))));
-        Ok(Measured::new("jumping", vec![Metric::new("height", height, Direction::HigherIsBetter)], &()))
-    }
-
-    fn goal(&self) -> Goal {
-        Goal::Metric("height")
-    }
-}
-
-/// Of a layer's weights.
-fn height(weight: &[f32]) -> f64 {
-    (f64::from(weight.iter().sum::<f32>()) * 1e4).sin()
-}
 
 /// What the best weights that were kept are worth.
 fn best_height(out: &Path) -> f64 {
@@ -150,10 +79,12 @@ fn reports(out: &Path) -> Vec<EpochReport> {
 
 /// Everything that must not depend on how often a run was stopped.
 fn results(out: &Path) -> (Vec<Value>, Vec<Vec<u8>>, Value) {
-    let files = ["weights", "weights-ema", "weights-best"].map(|name| format!("{name}.safetensors"));
     let read = |name: &str| fs::read(out.join(name)).unwrap();
-    let mut bytes: Vec<Vec<u8>> = files.iter().map(|name| read(name)).collect();
+    let weights = ["weights.safetensors", "weights-ema.safetensors", "weights-best.safetensors"];
+    let mut bytes = weights.map(read).to_vec();
     bytes.push(read("evaluation.json"));
+    // Of the events only the times may differ, which have a fixed length.
+    bytes.push(read("events.out.tfevents.convnext").len().to_le_bytes().to_vec());
     let mut summary: Value = serde_json::from_slice(&read("summary.json")).unwrap();
     summary.as_object_mut().unwrap().remove("seconds");
     (lines(out), bytes, summary)
@@ -170,7 +101,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
         ("not asked", None, 0, &[4, 8, 12]),
         ("not asked, many images", None, 40, &[8, 12]),
     ] {
-        let task = Jumping { validation_images, ..Jumping::new(Breaks::Never) };
+        let task = Jumping::new(Breaks::Never).validated_on(validation_images);
         let out = runs.path().join(name);
         run(images.path(), &out, Plan::new(&task, validate_every), &mut Silent).unwrap();
         let reports = reports(&out);
@@ -179,10 +110,10 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
         assert_eq!(measured, expected, "{name}");
         // Of the weights and of their average.
         assert_eq!(task.validations.get(), 2 * expected.len(), "{name}");
-        let both = reports.iter().all(|report| {
-            report.value("validation_height").is_some() == report.value("ema_validation_height").is_some()
-        });
-        assert!(both, "{name}: {reports:?}");
+        let is_measured = |report: &EpochReport, key| report.value(key).is_some();
+        let [own, averaged] = ["validation_height", "ema_validation_height"]
+            .map(|key| reports.iter().map(|report| is_measured(report, key)).collect::<Vec<_>>());
+        assert_eq!(own, averaged, "{name}");
         let mut steps: Vec<usize> = expected.iter().copied().chain([4, 8, 12]).collect();
         steps.sort_unstable();
         steps.dedup();

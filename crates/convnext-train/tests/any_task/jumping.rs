@@ -1,0 +1,85 @@
+//! A task whose weights can be measured, and which breaks where a test wants it.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use burn::prelude::*;
+use convnext_core::WeightMetadata;
+use convnext_nn::tensor_values;
+use convnext_train::{BatchOf, Direction, Goal, Loss, Measured, Metric, Task, TrainError};
+
+use crate::toy::{Agreement, Toy, TwoViews};
+
+/// Where a training breaks, as a process does that is killed: without another checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Breaks {
+    Never,
+    /// In the loss of this step.
+    InStep(usize),
+    /// In this validation, of those of the average as well.
+    InValidation(usize),
+}
+
+/// [`Agreement`] with a metric that jumps up and down, so that any step may be the best one.
+pub(super) struct Jumping {
+    agreement: Agreement,
+    validation_images: usize,
+    breaks: Breaks,
+    pub(super) step: Cell<usize>,
+    pub(super) validations: Cell<usize>,
+}
+
+impl Jumping {
+    pub(super) fn new(breaks: Breaks) -> Self {
+        let agreement = Agreement::new(Device::flex().autodiff());
+        Self { agreement, validation_images: 0, breaks, step: Cell::new(0), validations: Cell::new(0) }
+    }
+
+    /// The same with so many images to measure on.
+    pub(super) fn validated_on(self, validation_images: usize) -> Self {
+        Self { validation_images, ..self }
+    }
+
+    fn check(&self, breaks: Breaks) -> Result<(), TrainError> {
+        if self.breaks == breaks { Err(TrainError::NoRun("killed".into())) } else { Ok(()) }
+    }
+}
+
+impl Task for Jumping {
+    type Model = Toy;
+    type Source = TwoViews;
+
+    fn loss(&self, model: &Toy, batch: BatchOf<Self>) -> Result<Loss, TrainError> {
+        self.check(Breaks::InStep(self.step.get()))?;
+        self.agreement.loss(model, batch)
+    }
+
+    fn before_step(&self, model: Toy, step: usize, total_steps: usize) -> Toy {
+        self.step.set(step + 1);
+        self.agreement.before_step(model, step, total_steps)
+    }
+
+    fn metadata(&self) -> &WeightMetadata {
+        self.agreement.metadata()
+    }
+
+    fn validation_images(&self) -> usize {
+        self.validation_images
+    }
+
+    fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<Measured, TrainError> {
+        self.validations.set(self.validations.get() + 1);
+        self.check(Breaks::InValidation(self.validations.get()))?;
+        let height = Some(height(&tensor_values(model.weight.val().reshape([12]))));
+        Ok(Measured::new("jumping", vec![Metric::new("height", height, Direction::HigherIsBetter)], &()))
+    }
+
+    fn goal(&self) -> Goal {
+        Goal::Metric("height")
+    }
+}
+
+/// Of a layer's weights.
+pub(super) fn height(weight: &[f32]) -> f64 {
+    (f64::from(weight.iter().sum::<f32>()) * 1e4).sin()
+}
