@@ -18,7 +18,6 @@ pub struct ClassificationTask {
 
 impl Kind for ClassificationTask {
     const KIND: &'static str = "classification";
-    const PLACE: &'static str = "task";
 }
 
 impl TaskMetadata for ClassificationTask {

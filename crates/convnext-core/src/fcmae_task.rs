@@ -30,7 +30,6 @@ pub struct FcmaeTask {
 
 impl Kind for FcmaeTask {
     const KIND: &'static str = "fcmae";
-    const PLACE: &'static str = "task";
 }
 
 impl FcmaeTask {

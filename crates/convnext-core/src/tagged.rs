@@ -10,8 +10,8 @@ use crate::ConfigError;
 pub trait Kind: Serialize + DeserializeOwned {
     /// The name of the kind, such as `classification`.
     const KIND: &'static str;
-    /// What all values in its place are, such as `task`, for messages.
-    const PLACE: &'static str;
+    /// What all values in its place are, for messages.
+    const PLACE: &'static str = "task";
 }
 
 /// A value under the name of its kind. Who knows the kind reads it as a type; everybody else passes it on as it is.

@@ -36,6 +36,17 @@ pub struct LabelMix {
     pub own_weight: f32,
 }
 
+impl LabelMix {
+    /// The targets of mixed images, from those of the images themselves: `[N, classes]`, and the same again.
+    #[must_use]
+    pub fn apply(self, targets: &[f32], classes: usize) -> Vec<f32> {
+        let Self { own_weight } = self;
+        let partners = targets.chunks_exact(classes.max(1)).rev().flatten();
+        let mix = |(own, partner): (&f32, &f32)| own_weight * own + (1.0 - own_weight) * partner;
+        targets.iter().zip(partners).map(mix).collect()
+    }
+}
+
 /// What is done to one batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Mix {

@@ -15,7 +15,6 @@ pub struct MultiLabelTask {
 
 impl Kind for MultiLabelTask {
     const KIND: &'static str = "multi-label";
-    const PLACE: &'static str = "task";
 }
 
 impl TaskMetadata for MultiLabelTask {

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::prelude::*;
 use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
-use convnext_data::{ImageBatch, LabelMix, LabelledData, Loader, classes_of_sets, indices_of_sets};
+use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, indices_of_sets};
 use convnext_nn::ConvNext;
 use convnext_train::{ClassWeights, FinetuneRecipe, Measured, Supervision, TrainError};
 
@@ -22,8 +22,8 @@ pub struct MultiLabel {
 }
 
 impl MultiLabel {
-    /// What each output should be, in [0, 1]: `1 - s / 2` for a class of the image and `s / 2` for the others; of a mixed
-    /// image its own part of that, and the rest from the image at the same place from the end (facts D5).
+    /// What each output should be, in [0, 1]: `1 - s / 2` for a class of the image and `s / 2` for the others, mixed as the
+    /// images were.
     fn targets(&self, batch: &ImageBatch) -> Vec<f32> {
         let [low, high] = [self.smoothing / 2.0, 1.0 - self.smoothing / 2.0].map(|value| value as f32);
         let of_label = |label: &usize| {
@@ -31,9 +31,7 @@ impl MultiLabel {
             (0..self.classes.len()).map(move |class| if set.contains(&class) { high } else { low })
         };
         let own: Vec<f32> = batch.labels.iter().flatten().flat_map(of_label).collect();
-        let Some(LabelMix { own_weight }) = batch.mix else { return own };
-        let others = own.chunks_exact(self.classes.len()).rev().flatten();
-        own.iter().zip(others).map(|(own, other)| own_weight * own + (1.0 - own_weight) * other).collect()
+        batch.mix.map_or(own.clone(), |mix| mix.apply(&own, self.classes.len()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Loss and gradient against PyTorch.
 
+use convnext_data::LabelMix;
 use convnext_nn::tensor_values;
 use serde::Deserialize;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use convnext_core::{ClassNames, ClassificationTask};
-use convnext_data::{ImageBatch, ImageSource, LabelMix, LabelledData, Loader};
+use convnext_data::{ImageBatch, ImageSource, LabelledData, Loader};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
@@ -43,11 +43,7 @@ impl Supervision for Classification {
     fn loss(&self, logits: Tensor<2>, batch: &ImageBatch) -> Tensor<1> {
         let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
         let targets = Targets::new(&labels, &self.class_weights, self.smoothing);
-        let targets = match batch.mix {
-            None => targets,
-            Some(LabelMix { own_weight }) => targets.mixed(own_weight),
-        };
-        targets.cross_entropy(logits)
+        targets.mixed(batch.mix).cross_entropy(logits)
     }
 
     /// Accuracies and loss; shows the worst mistakes.

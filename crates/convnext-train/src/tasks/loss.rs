@@ -2,6 +2,7 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
+use convnext_data::LabelMix;
 
 /// What a batch of images should be told to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,13 +30,13 @@ impl Targets {
         Self { values, classes }
     }
 
-    /// The targets of images of which `own` is their own part and the rest that of the image at the same place from
-    /// the end (facts D5).
+    /// The targets of a batch whose images were mixed so, if they were.
     #[must_use]
-    pub fn mixed(self, own: f32) -> Self {
-        let others = self.values.chunks_exact(self.classes.max(1)).rev().flatten();
-        let mix = |(mine, other): (&f32, &f32)| own * mine + (1.0 - own) * other;
-        Self { values: self.values.iter().zip(others).map(mix).collect(), ..self }
+    pub fn mixed(self, mix: Option<LabelMix>) -> Self {
+        match mix {
+            None => self,
+            Some(mix) => Self { values: mix.apply(&self.values, self.classes), ..self },
+        }
     }
 
     /// `mean_n(sum_k(-target_nk log p_nk))`.
@@ -86,10 +87,10 @@ mod tests {
     #[test]
     fn mixed_images_are_what_both_are() {
         let [first, second] = <[Vec<f64>; 2]>::try_from(surprises()).unwrap();
-        let found = loss(Targets::new(&[1, 0], &[1.0; 3], 0.0).mixed(0.75));
+        let found = loss(Targets::new(&[1, 0], &[1.0; 3], 0.0).mixed(Some(LabelMix { own_weight: 0.75 })));
         let expected = (0.75 * first[1] + 0.25 * first[0] + 0.75 * second[0] + 0.25 * second[1]) / 2.0;
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         let plain = Targets::new(&[1, 0], &[0.5, 2.0, 1.0], 0.1);
-        assert_eq!(plain.clone().mixed(1.0), plain);
+        assert_eq!(plain.clone().mixed(Some(LabelMix { own_weight: 1.0 })), plain);
     }
 }
