@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ConfigError;
@@ -134,11 +134,13 @@ impl<'de> Visitor<'de> for SizeVisitor {
     }
 
     fn visit_u64<E: Error>(self, side: u64) -> Result<ImageSize, E> {
-        usize::try_from(side).map(ImageSize::square).map_err(E::custom)
+        let out_of_range = |_| E::invalid_value(Unexpected::Unsigned(side), &self);
+        usize::try_from(side).map(ImageSize::square).map_err(out_of_range)
     }
 
     fn visit_i64<E: Error>(self, side: i64) -> Result<ImageSize, E> {
-        usize::try_from(side).map(ImageSize::square).map_err(E::custom)
+        let out_of_range = |_| E::invalid_value(Unexpected::Signed(side), &self);
+        usize::try_from(side).map(ImageSize::square).map_err(out_of_range)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sides: A) -> Result<ImageSize, A::Error> {
