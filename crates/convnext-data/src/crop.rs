@@ -28,7 +28,8 @@ impl CropTarget {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TrainCrop {
-    /// A rectangle of random area and shape, resized to the image size, whose shape does not matter to it: the usual choice for photographs.
+    /// A rectangle of random area and shape, whatever the shape of the image size that it is resized to: the usual
+    /// choice for photographs.
     RandomResized {
         /// Smallest and largest share of the picture's area, each in (0, 1].
         scale: [f64; 2],

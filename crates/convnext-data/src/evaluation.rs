@@ -18,8 +18,8 @@ pub struct PreparedImage {
     pub size: ImageSize,
 }
 
-/// The part of a picture that evaluation looks at, at the size that [`Geometry`] gives it, before any padding. Sizes of 0
-/// count as 1, a `crop` above 1 as 1.
+/// The part of a picture that evaluation looks at, at the size that [`Geometry`] gives it, before any padding. Sizes
+/// of 0 count as 1, a `crop` above 1 as 1.
 ///
 /// A centre crop of a square resizes the short side to `floor(side / crop)`, and the long side follows, rounded down
 /// (torchvision's `Resize`). Of a rectangle each side has a `floor(side / crop)` of its own: the picture's side that is
@@ -61,8 +61,8 @@ fn covering(image: ImageSize, cut: ImageSize, crop: f64) -> ImageSize {
     ImageSize { height: side(image.height, cut.height), width: side(image.width, cut.width) }
 }
 
-/// Where the centre of a resized image lies in the image: only it is computed, which gives the same pixels as cutting it
-/// out of the whole, at less cost.
+/// Where the centre of a resized image lies in the image: only it is computed, which gives the same pixels as cutting
+/// it out of the whole, at less cost.
 fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
     let part = |resized: usize, cut: usize, side: usize| {
         let scale = side as f64 / resized as f64;
@@ -75,7 +75,8 @@ fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
     Region { left, top, width, height }
 }
 
-/// [`resize_for_evaluation`] followed by [`normalize`] and by the padding of the geometry, at the bottom and at the right.
+/// [`resize_for_evaluation`] followed by [`normalize`] and by the padding of the geometry, at the bottom and at the
+/// right.
 ///
 /// # Panics
 /// When the picture has other channels than the preprocessing.

@@ -79,7 +79,8 @@ impl Transform {
 
 /// One image of a data set at a time, each with its class if it has one.
 ///
-/// Images of one size are stacked into batches. Where evaluation leaves each a size of its own, batches are of one image.
+/// Images of one size are stacked into batches. Where evaluation leaves each a size of its own, batches are of one
+/// image.
 #[derive(Debug, Clone)]
 pub struct ImageSource {
     dataset: Dataset,

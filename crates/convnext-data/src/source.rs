@@ -25,8 +25,8 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// What their files are decoded to.
     fn decoding(&self) -> &Decoding;
 
-    /// The most samples that can be joined, where there is a limit: 1 for images of sizes of their own. A loader refuses
-    /// larger batches.
+    /// The most samples that can be joined, where there is a limit: 1 for images of sizes of their own. A loader
+    /// refuses larger batches.
     fn largest_batch(&self) -> Option<usize> {
         None
     }

@@ -193,8 +193,8 @@ pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Resu
     Ok(open_pictures(&[path])?.picture(0, &decoding)?)
 }
 
-/// Prepared pictures as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for each;
-/// none without pictures.
+/// Prepared pictures as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for
+/// each; none without pictures.
 ///
 /// # Errors
 /// [`TrainError::Model`] when a picture has other channels than the network takes.

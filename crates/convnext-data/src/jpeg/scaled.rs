@@ -45,8 +45,8 @@ impl<'a> ScaledJpeg<'a> {
         if lies_on_its_side(self.turn) { (height, width) } else { (width, height) }
     }
 
-    /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at half
-    /// of the size, or the data is damaged.
+    /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at
+    /// half of the size, or the data is damaged.
     pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Picture> {
         let (stored, target) = (self.stored(region), self.stored_target(target));
         let part = |value: f64, eighths: u8| value * f64::from(eighths) / f64::from(FULL);

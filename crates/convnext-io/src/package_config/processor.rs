@@ -37,8 +37,8 @@ pub(super) struct ImageProcessor {
 }
 
 impl ImageProcessor {
-    /// What it says goes before what the description says; `None` where it cuts out images that are no squares, in another way than it is done
-    /// here.
+    /// What it says goes before what the description says; `None` where it cuts out images that are no squares, in
+    /// another way than it is done here.
     pub(super) fn into_config(self, described: PackageConfig) -> Option<PackageConfig> {
         let mut remarks = described.remarks.clone();
         self.remark(&mut remarks);

@@ -41,7 +41,7 @@ pub(crate) struct ClassifyArguments {
     /// Classes to list for each picture; the class count or more lists all
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 5)]
     top_k: usize,
-    /// Images that go through the model together
+    /// Images that go through the model together, where they are of one size
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 16)]
     batch_size: usize,
     /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out

@@ -82,7 +82,8 @@ fn the_other_commands_know_what_the_weights_are() {
     );
     bench.succeed(&format!("export --weights {weights} --out model.onnx"));
     let file = bench.read("model.onnx");
-    assert!(file.windows(21).any(|part| part == b"[\"blue\",\"green\",\"red"), "no class names");
+    let names = b"[\"blue\",\"green\",\"red\"]";
+    assert!(file.windows(names.len()).any(|part| part == names), "no class names");
     bench.run(&format!("convert {weights} timm --to timm")).success().stderr(contains("sigmoid"));
     bench.succeed(&format!("embed photos --weights {weights} --out vectors.npy"));
     // The head goes on with the same classes and the same meaning, and with no other.
@@ -112,6 +113,7 @@ fn what_makes_no_sense_is_refused() {
     let rest = "--model micro --image-size 32 --stem-stride 1 --out x";
     let multi = format!("finetune --task multi-label --data photos {rest}");
     bench.write("unknown.csv", "path,label,split\n00.png,red,train\n01.png,pink,val\n");
+    bench.write("lists.csv", "path,label\n00.png,red;green\n01.png,blue\n");
     bench.write("none.csv", "path,label,split\n00.png,,train\n01.png,,val\n");
     bench.succeed(&format!("{FINETUNE} --steps 1 --out run"));
     bench.refuse(
@@ -122,7 +124,7 @@ fn what_makes_no_sense_is_refused() {
             (&format!("{multi} --labels labels.csv --class-weights balanced"), &["class_weights", "equal"]),
             (&format!("{multi} --labels unknown.csv"), &["'pink'", "unknown.csv"]),
             (&format!("{multi} --labels none.csv"), &["none.csv", "no image for training has a class"]),
-            (&format!("finetune --data photos --labels labels.csv {rest}"), &["--task multi-label"]),
+            (&format!("finetune --data photos --labels lists.csv {rest}"), &["--task multi-label"]),
             ("evaluate --data photos --weights run/weights.safetensors", &["--labels FILE"]),
             ("evaluate --data photos --labels unknown.csv --weights run/weights.safetensors", &["'pink'"]),
             (

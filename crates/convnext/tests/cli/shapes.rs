@@ -218,11 +218,13 @@ fn images_of_sizes_of_their_own_are_answered_as_if_fitted_and_padded_by_hand() {
     }
 }
 
-/// Takes the paths of images out of an answer.
+/// Takes the paths of images and of their folder out of an answer.
 fn forget_names(answer: &mut Value) {
     match answer {
         Value::Object(fields) => {
             fields.remove("image");
+            fields.remove("source");
+            fields.remove("part");
             fields.values_mut().for_each(forget_names);
         }
         Value::Array(items) => items.iter_mut().for_each(forget_names),
