@@ -16,100 +16,51 @@
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
 //! epoch and the index of a sample, never on the number of threads or on their timing.
 
-mod archive;
-mod augment;
-mod cache;
-mod caught;
-mod class_folders;
-mod class_name;
-mod corrupt;
-mod crop;
-mod dataset;
-mod decode;
-mod decoding;
-#[cfg(test)]
-mod distributions;
-mod division;
-mod endings;
-mod epoch;
+mod checks;
+mod datasets;
 mod error;
-mod evaluation;
-mod facts;
-mod files;
-mod format;
-mod gif;
-mod grey;
-mod ground_truth;
-mod header_check;
-mod headers;
-mod image_source;
-mod jpeg;
-mod label_sets;
-mod labels;
-mod layout;
-mod levels_seen;
-mod listing;
-mod loader;
-mod mixing;
-mod open;
-mod order;
-mod orientation;
-mod pack;
-mod partial_file;
-mod parts;
-mod paths;
-mod picture;
-mod pictures;
-mod png_end;
-mod range;
-mod resample;
-mod samples;
-mod selection;
-mod shards;
-mod source;
-mod split;
-mod storage;
-mod survey;
-mod tiff_file;
-mod transform;
-mod tree;
+mod loading;
+mod pixels;
+mod reading;
+mod transforms;
 
-pub use augment::{ColorJitter, Operation, RandAugment, RandomErasing};
-pub use cache::Cache;
-pub use caught::panic_is_caught;
-pub use class_name::canonical_name;
-pub use corrupt::{CorruptFile, OnCorrupt};
-pub use crop::TrainCrop;
-pub use dataset::Dataset;
-pub use decode::{decode, decode_as};
-pub use decoding::Decoding;
-pub use epoch::EpochBatches;
-pub use error::DataError;
-pub use evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
-pub use facts::Channels;
-pub use header_check::{BackgroundCheck, HeaderCheck, check_headers};
-pub use image_source::{ImageBatch, ImageSource, Transform};
-pub use label_sets::{classes_of_sets, indices_of_sets, open_label_sets, open_label_sets_part};
-pub use loader::{Loader, LoaderConfig};
-pub use mixing::{LabelMix, Mixing};
-pub use open::{
-    LabelledData, Part, is_collection, open_for_evaluation, open_labelled, open_part, open_parts,
-    open_pictures, open_unlabelled,
-};
-pub use orientation::Orientation;
-pub use pack::{PackSummary, pack};
-pub use parts::Split;
-pub use picture::Picture;
-pub use pictures::Pictures;
-pub use range::{ChannelValues, FoundRange, LEAST_LEVELS, RangeChoice, find_range, levels_used};
-pub use resample::{Region, resize, resize_with};
-pub use samples::SampleType;
-pub use source::{Batch, BatchPlace, Source, Visit};
-pub use survey::{
+pub use checks::header_check::{BackgroundCheck, HeaderCheck, check_headers};
+pub use checks::range::{ChannelValues, FoundRange, RangeChoice, find_range, levels_used};
+pub use checks::survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,
 };
-pub use transform::{TrainTransform, normalize};
+pub use datasets::class_name::canonical_name;
+pub use datasets::dataset::Dataset;
+pub use datasets::label_sets::{classes_of_sets, indices_of_sets, open_label_sets, open_label_sets_part};
+pub use datasets::open::{
+    LabelledData, Part, is_collection, open_for_evaluation, open_labelled, open_part, open_parts,
+    open_pictures, open_unlabelled,
+};
+pub use datasets::pack::{PackSummary, pack};
+pub use datasets::parts::Split;
+pub use error::DataError;
+pub use loading::cache::Cache;
+pub use loading::corrupt::{CorruptFile, OnCorrupt};
+pub use loading::epoch::EpochBatches;
+pub use loading::image_source::{ImageBatch, ImageSource, Transform};
+pub use loading::loader::{Loader, LoaderConfig};
+pub use loading::mixing::{LabelMix, Mixing};
+pub use loading::pictures::Pictures;
+pub use loading::source::{Batch, BatchPlace, Source, Visit};
+pub use pixels::orientation::Orientation;
+pub use pixels::picture::Picture;
+pub use pixels::resample::{Region, resize, resize_with};
+pub use reading::caught::panic_is_caught;
+pub use reading::decode::{decode, decode_as};
+pub use reading::decoding::Decoding;
+pub use reading::facts::Channels;
+pub use reading::levels_seen::LEAST_LEVELS;
+pub use reading::samples::SampleType;
+pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
+pub use transforms::crop::TrainCrop;
+pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
+pub use transforms::transform::{TrainTransform, normalize};
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

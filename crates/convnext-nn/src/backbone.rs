@@ -10,7 +10,7 @@ use convnext_kernels::Precision;
 
 use crate::block::Block;
 use crate::layers::{Convolution, LayerNorm};
-use crate::ops::block::BlockMemory;
+use crate::ops::block_plan::BlockMemory;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
 use crate::site_map::index_tensor;

@@ -8,7 +8,8 @@ use convnext_kernels::{PackedBlock, Precision};
 
 use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
-use crate::ops::block::{self, BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
+use crate::ops::block;
+use crate::ops::block_plan::{BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
 

@@ -6,7 +6,7 @@ use convnext_kernels::Precision;
 
 use crate::backbone::{Backbone, rows_to_map};
 use crate::layers::{LayerNorm, Linear};
-use crate::ops::block::BlockMemory;
+use crate::ops::block_plan::BlockMemory;
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
 

@@ -12,7 +12,7 @@ use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
-use crate::ops::block::BlockMemory;
+use crate::ops::block_plan::BlockMemory;
 use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;

@@ -44,7 +44,7 @@ pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
-pub use ops::block::BlockMemory;
+pub use ops::block_plan::BlockMemory;
 pub use ops::held::most_held_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};

@@ -3,7 +3,7 @@
 //! Each has a forward with a default body in tensor operations, for every backend, and a backward; the
 //! CPU backend overrides both with kernels on f32.
 //!
-//! - [`block`]: the ConvNeXt block;
+//! - [`block`]: the ConvNeXt block, from what [`block_plan`] has;
 //! - [`linear`], [`layer_norm`], [`gather`]: what stem, downsampling, projection, prediction and head are
 //!   made of;
 //! - [`patch_loss`]: FCMAE's loss;
@@ -11,6 +11,7 @@
 
 pub mod adamw;
 pub mod block;
+pub mod block_plan;
 pub mod gather;
 pub mod layer_norm;
 pub mod linear;

@@ -11,160 +11,17 @@ use std::sync::Arc;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
-use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, TensorMetadata, backend_extension};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::{KeptBlock, PackedBlock, Precision, Sites};
+use convnext_kernels::{KeptBlock, PackedBlock, Precision};
 
 use crate::SiteMap;
+use crate::ops::block_plan::{BlockGradients, BlockMemory, BlockParameters, BlockPlan, Placement};
 use crate::ops::graph::{leaf, pull_back, register};
 use crate::ops::held::Held;
 use crate::ops::packing::PackingCache;
 use crate::ops::reference::block_in_tensor_operations;
-
-/// Where the rows lie, for a default body: kernels read [`Sites`] instead.
-#[derive(Debug, Clone, ExtensionType)]
-pub enum Placement<B: Backend> {
-    /// Rows and map are the same.
-    Dense,
-    /// Kept sites only.
-    Kept {
-        /// Place of every row in the stacked maps, `[rows]`.
-        positions: IntTensor<B>,
-    },
-}
-
-impl<B: Backend> Placement<B> {
-    /// The same places for a backend around this one or inside it, which shares its integers.
-    pub(crate) fn convert<B2: Backend<IntTensorPrimitive = B::IntTensorPrimitive>>(self) -> Placement<B2> {
-        match self {
-            Self::Dense => Placement::Dense,
-            Self::Kept { positions } => Placement::Kept { positions },
-        }
-    }
-}
-
-/// GRN's scale and shift, each `[1, 1, 1, 4C]`, or none (V1).
-#[derive(Debug, Clone, ExtensionType)]
-pub enum GrnParameters<B: Backend> {
-    /// The block has no GRN.
-    Absent,
-    /// Global Response Normalization (paper equations 1 to 3).
-    Present {
-        /// Scale of the normalised response.
-        gamma: FloatTensor<B>,
-        /// Shift.
-        beta: FloatTensor<B>,
-    },
-}
-
-/// LayerScale, `[C]`, or none (V2).
-#[derive(Debug, Clone, ExtensionType)]
-pub enum LayerScaleParameters<B: Backend> {
-    /// The block has no LayerScale.
-    Absent,
-    /// A factor on each channel of the branch.
-    Present {
-        /// The factor.
-        gamma: FloatTensor<B>,
-    },
-}
-
-/// The parameters of a block in PyTorch's layouts; also the shape of their gradients.
-#[derive(Debug, Clone, ExtensionType)]
-pub struct BlockParameters<B: Backend> {
-    /// `dwconv.weight`, `[C, 1, 7, 7]`.
-    pub depthwise_weight: FloatTensor<B>,
-    /// `dwconv.bias`, `[C]`.
-    pub depthwise_bias: FloatTensor<B>,
-    /// `norm.weight`, `[C]`.
-    pub norm_weight: FloatTensor<B>,
-    /// `norm.bias`, `[C]`.
-    pub norm_bias: FloatTensor<B>,
-    /// `pwconv1.weight`, `[4C, C]`.
-    pub expand_weight: FloatTensor<B>,
-    /// `pwconv1.bias`, `[4C]`.
-    pub expand_bias: FloatTensor<B>,
-    /// `pwconv2.weight`, `[C, 4C]`.
-    pub project_weight: FloatTensor<B>,
-    /// `pwconv2.bias`, `[C]`.
-    pub project_bias: FloatTensor<B>,
-    /// `grn.gamma` and `grn.beta`.
-    #[extension_type]
-    pub grn: GrnParameters<B>,
-    /// `gamma`.
-    #[extension_type]
-    pub layer_scale: LayerScaleParameters<B>,
-}
-
-impl<B: Backend> BlockParameters<B> {
-    /// Applies `f` to every tensor, in the fixed order that the graph's parents use as well.
-    pub(crate) fn map<B2: Backend>(
-        self,
-        mut f: impl FnMut(FloatTensor<B>) -> FloatTensor<B2>,
-    ) -> BlockParameters<B2> {
-        BlockParameters {
-            depthwise_weight: f(self.depthwise_weight),
-            depthwise_bias: f(self.depthwise_bias),
-            norm_weight: f(self.norm_weight),
-            norm_bias: f(self.norm_bias),
-            expand_weight: f(self.expand_weight),
-            expand_bias: f(self.expand_bias),
-            project_weight: f(self.project_weight),
-            project_bias: f(self.project_bias),
-            grn: match self.grn {
-                GrnParameters::Absent => GrnParameters::Absent,
-                GrnParameters::Present { gamma, beta } => {
-                    GrnParameters::Present { gamma: f(gamma), beta: f(beta) }
-                }
-            },
-            layer_scale: match self.layer_scale {
-                LayerScaleParameters::Absent => LayerScaleParameters::Absent,
-                LayerScaleParameters::Present { gamma } => LayerScaleParameters::Present { gamma: f(gamma) },
-            },
-        }
-    }
-}
-
-/// What a block keeps of its forward for its backward. Gradients have the same bits with [`Self::Keep`] and
-/// [`Self::Recompute`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BlockMemory {
-    /// Its input, and what its convolution and its first linear layer put out, five times as much: the fastest. All
-    /// of it is rounded to bf16 if that is what linear layers multiply.
-    #[default]
-    Keep,
-    /// The same rounded to bf16, half as much memory, while linear layers multiply in f32.
-    KeepBf16,
-    /// Nothing but its input: its backward runs that much of its forward again.
-    Recompute,
-}
-
-/// What a block needs to know besides tensors.
-#[derive(Debug, Clone)]
-pub struct BlockPlan {
-    /// Which sites the rows are.
-    pub sites: Arc<Sites>,
-    /// Drop path: the factor of each image's branch, 0 where the image skips this block and
-    /// 1 / (1 - rate) elsewhere; `None` keeps all branches as they are.
-    pub branch_scales: Option<Vec<f32>>,
-    /// What to keep for the backward.
-    pub memory: BlockMemory,
-    /// What linear layers multiply on the CPU. Other devices compute in f32.
-    pub precision: Precision,
-    /// Where the CPU backend keeps packed weights between inferences; none while parameters change.
-    pub packing: Option<PackingCache<PackedBlock>>,
-}
-
-/// The gradients of a block.
-#[derive(Debug, Clone, ExtensionType)]
-pub struct BlockGradients<B: Backend> {
-    /// Gradient of the input rows, `[rows, C]`.
-    pub rows: FloatTensor<B>,
-    /// Gradients of the parameters.
-    #[extension_type]
-    pub parameters: BlockParameters<B>,
-}
 
 /// The block's forward, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]

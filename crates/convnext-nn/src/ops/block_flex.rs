@@ -7,9 +7,9 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 use convnext_kernels::{BlockWeights, Keep, KeptBlock, PackedBlock, block_backward, block_forward};
 
-use crate::ops::block::{
-    BlockBackend, BlockGradients, BlockMemory, BlockParameters, BlockPlan, DifferentiableBlock,
-    GrnParameters, LayerScaleParameters, Placement, differentiate_default_body,
+use crate::ops::block::{BlockBackend, DifferentiableBlock, differentiate_default_body};
+use crate::ops::block_plan::{
+    BlockGradients, BlockMemory, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
 };
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::reference::block_in_tensor_operations;

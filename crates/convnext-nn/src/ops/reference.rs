@@ -12,7 +12,7 @@ use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, Slice, TensorData};
 use convnext_kernels::{PatchedImages, Sites};
 
-use crate::ops::block::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+use crate::ops::block_plan::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
 use crate::ops::patch_loss::PatchLossPlan;
 
 /// Added to the variance in LayerNorm, to the mean response in GRN and to the variance of a target patch

@@ -1,0 +1,328 @@
+//! A look at all files of a data set before a training, so that none ends it later.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use convnext_core::{Purpose, Seed, ValueRange};
+
+use crate::datasets::dataset::Dataset;
+use crate::error::DataError;
+use crate::loading::corrupt::{Allowed, CorruptFile, listed};
+use crate::pixels::orientation::Orientation;
+use crate::reading::decoding::Decoding;
+use crate::reading::headers::looks_sound;
+
+/// How [`check_headers`] goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct HeaderCheck {
+    /// Channels that the images are decoded to.
+    pub channels: usize,
+    /// Whether no file may be unreadable; otherwise at most 1 % of each part may.
+    pub strict: bool,
+    /// Threads that read, at least 1.
+    pub threads: usize,
+    /// Decides which files are looked at first where there are very many.
+    pub seed: Seed,
+}
+
+/// Files above which only some are looked at before the training begins.
+const MANY: usize = 100_000;
+
+/// How many these are.
+const FIRST: usize = 20_000;
+
+/// Looks at the first and last bytes of all files of the parts of a data set, such as `("training", ...)`, and decodes
+/// those that do not look sound. Above 100,000 files it looks at 20,000 chosen by the seed, and a thread in the
+/// background at the rest; it ends with the check that comes back.
+///
+/// Unreadable files are told in one warning. A file that looks sound may still be damaged within.
+///
+/// # Errors
+/// [`DataError::TooManyCorrupt`] with the first ten unreadable files when there are more than may be;
+/// [`DataError::Archive`] and [`DataError::Channels`], which no other image can make up for.
+pub fn check_headers(
+    parts: &[(&str, &Dataset)],
+    how: HeaderCheck,
+) -> Result<Option<BackgroundCheck>, DataError> {
+    check_some(parts, how, MANY, FIRST)
+}
+
+fn check_some(
+    parts: &[(&str, &Dataset)],
+    how: HeaderCheck,
+    many: usize,
+    first: usize,
+) -> Result<Option<BackgroundCheck>, DataError> {
+    let parts = Parts(parts.iter().map(|&(name, dataset)| (name.to_owned(), dataset.clone())).collect());
+    let total = parts.images();
+    if total <= many {
+        let all: Vec<usize> = (0..total).collect();
+        parts.judge(&how, &parts.look(&all, &how, &AtomicBool::new(false))?)?;
+        return Ok(None);
+    }
+    /// No epoch of a training.
+    const NO_EPOCH: u64 = u64::MAX - 1;
+    let mut random = how.seed.stream(Purpose::Order, NO_EPOCH, 0);
+    let mut chosen = rand::seq::index::sample(&mut random, total, first).into_vec();
+    chosen.sort_unstable();
+    let found = parts.look(&chosen, &how, &AtomicBool::new(false))?;
+    parts.judge_some(&how, &found, &chosen)?;
+    Ok(Some(BackgroundCheck::start(parts, how, chosen, found)))
+}
+
+/// Parts with their images numbered through.
+struct Parts(Vec<(String, Dataset)>);
+
+/// An unreadable file: its part, its number, and what is wrong.
+struct Finding {
+    image: usize,
+    part: usize,
+    file: CorruptFile,
+}
+
+impl Parts {
+    fn images(&self) -> usize {
+        self.0.iter().map(|(_, dataset)| dataset.len()).sum()
+    }
+
+    /// The part of an image and its number there.
+    fn place(&self, image: usize) -> (usize, usize) {
+        let mut left = image;
+        for (part, (_, dataset)) in self.0.iter().enumerate() {
+            match left.checked_sub(dataset.len()) {
+                None => return (part, left),
+                Some(beyond) => left = beyond,
+            }
+        }
+        (0, 0)
+    }
+
+    /// What is wrong with some images, in their order.
+    fn look(
+        &self,
+        images: &[usize],
+        how: &HeaderCheck,
+        stop: &AtomicBool,
+    ) -> Result<Vec<Finding>, DataError> {
+        /// Images that a thread takes at a time.
+        const SHARE: usize = 64;
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new((Vec::new(), Vec::new()));
+        thread::scope(|scope| {
+            for _ in 0..how.threads.clamp(1, images.len().div_ceil(SHARE).max(1)) {
+                scope.spawn(|| {
+                    while let Some(share) = images.chunks(SHARE).nth(next.fetch_add(1, Ordering::Relaxed)) {
+                        for &image in share.iter().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                            let (part, index) = self.place(image);
+                            let dataset = &self.0[part].1;
+                            let Err(error) = look(dataset, index, how.channels) else { continue };
+                            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                            if matches!(error, DataError::Archive { .. } | DataError::Channels { .. }) {
+                                found.1.push((image, error));
+                            } else {
+                                let file = CorruptFile { name: dataset.name(index), why: error.reason() };
+                                found.0.push(Finding { image, part, file });
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let (mut found, mut fatal) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        fatal.sort_by_key(|(image, _)| *image);
+        if let Some((_, error)) = fatal.into_iter().next() {
+            return Err(error);
+        }
+        found.sort_by_key(|finding| finding.image);
+        Ok(found)
+    }
+
+    /// Refuses too many findings among all images, and tells of few.
+    fn judge(&self, how: &HeaderCheck, found: &[Finding]) -> Result<(), DataError> {
+        let sizes: Vec<usize> = self.0.iter().map(|(_, dataset)| dataset.len()).collect();
+        self.refuse(how, found, &sizes, |allowed| allowed)?;
+        if !found.is_empty() {
+            let files: Vec<CorruptFile> = found.iter().map(|finding| finding.file.clone()).collect();
+            log::warn!(
+                "{} cannot be read; others take their place in training, and they are left out of validation:{}",
+                self.counts(found, &sizes),
+                listed(&files, files.len())
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses what is found among some images if it is certainly too much among all: chance alone does not double it,
+    /// and does not make this many of none.
+    fn judge_some(&self, how: &HeaderCheck, found: &[Finding], images: &[usize]) -> Result<(), DataError> {
+        const MORE: usize = 10;
+        let mut sizes = vec![0; self.0.len()];
+        images.iter().for_each(|&image| sizes[self.place(image).0] += 1);
+        self.refuse(how, found, &sizes, |allowed| if how.strict { 0 } else { 2 * allowed + MORE })
+    }
+
+    fn refuse(
+        &self,
+        how: &HeaderCheck,
+        found: &[Finding],
+        sizes: &[usize],
+        most: impl Fn(usize) -> usize,
+    ) -> Result<(), DataError> {
+        let allowed = if how.strict { Allowed::None } else { Allowed::OnePercent };
+        let too_many = |part: usize| {
+            let count = found.iter().filter(|finding| finding.part == part).count();
+            count > most(allowed.of(sizes[part]))
+        };
+        if !(0..self.0.len()).any(too_many) {
+            return Ok(());
+        }
+        let files = found.iter().map(|finding| finding.file.clone()).collect();
+        Err(DataError::too_many_corrupt(self.counts(found, sizes), allowed, files))
+    }
+
+    /// How many of which images were found to be unreadable.
+    fn counts(&self, found: &[Finding], sizes: &[usize]) -> String {
+        let single = self.0.len() == 1;
+        let count = |part: usize| found.iter().filter(|finding| finding.part == part).count();
+        let counts: Vec<String> = (0..self.0.len())
+            .filter(|&part| count(part) > 0)
+            .map(|part| match single {
+                true => format!("{} of {} images", count(part), sizes[part]),
+                false => format!("{} of {} {} images", count(part), sizes[part], self.0[part].0),
+            })
+            .collect();
+        counts.join(" and ")
+    }
+}
+
+/// What is wrong with one image: by its header or, where that is not enough, by decoding it.
+fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataError> {
+    match dataset.open(index).and_then(|file| looks_sound(file, channels)) {
+        Ok(true) => Ok(()),
+        _ => {
+            // No range matters here; that of the type warns of nothing.
+            let decoding = Decoding::new(channels, Orientation::Ignore).with_range(ValueRange::Dtype);
+            dataset.picture(index, &decoding).map(drop)
+        }
+    }
+}
+
+/// The look at the files that were not looked at before the training began. Dropping it stops it.
+#[derive(Debug)]
+pub struct BackgroundCheck {
+    stop: Arc<AtomicBool>,
+    failed: Arc<Mutex<Option<DataError>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl BackgroundCheck {
+    fn start(parts: Parts, how: HeaderCheck, known: Vec<usize>, mut found: Vec<Finding>) -> Self {
+        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(None)));
+        let (stopped, failure) = (Arc::clone(&stop), Arc::clone(&failed));
+        let thread = thread::spawn(move || {
+            let rest: Vec<usize> =
+                (0..parts.images()).filter(|image| known.binary_search(image).is_err()).collect();
+            // One thread: the others read what is trained on.
+            let how = HeaderCheck { threads: 1, ..how };
+            let judged = parts.look(&rest, &how, &stopped).and_then(|more| {
+                found.extend(more);
+                found.sort_by_key(|finding| finding.image);
+                if stopped.load(Ordering::Relaxed) { Ok(()) } else { parts.judge(&how, &found) }
+            });
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = judged.err();
+        });
+        Self { stop, failed, thread: Some(thread) }
+    }
+
+    /// The error that the check ended with, once.
+    pub fn failed(&self) -> Option<DataError> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for BackgroundCheck {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It holds nothing that a panic could have left in pieces.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path, time::Duration};
+
+    use super::*;
+    use crate::datasets::open::open_unlabelled;
+    use crate::pixels::picture::Picture;
+
+    /// A folder of `count` images of which some are no images.
+    fn data(folder: &Path, count: usize, broken: &[usize]) -> Dataset {
+        fs::create_dir_all(folder).unwrap();
+        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
+        for number in 0..count {
+            let path = folder.join(format!("{number:04}.png"));
+            match broken.contains(&number) {
+                true => fs::write(&path, "no image").unwrap(),
+                false => picture.save_png(&path).unwrap(),
+            }
+        }
+        open_unlabelled(folder).unwrap()
+    }
+
+    const HOW: HeaderCheck = HeaderCheck { channels: 3, strict: false, threads: 2, seed: Seed(3) };
+
+    #[test]
+    fn all_findings_of_all_parts_are_told_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let train = data(&folder.path().join("a"), 200, &[7, 100]);
+        let broken: Vec<usize> = (0..13).collect();
+        let validation = data(&folder.path().join("b"), 20, &broken);
+        check_headers(&[("training", &train)], HOW).unwrap();
+        let parts = [("training", &train), ("validation", &validation)];
+        let text = check_headers(&parts, HOW).unwrap_err().to_string();
+        assert!(
+            text.starts_with("2 of 200 training images and 13 of 20 validation images cannot be read"),
+            "{text}"
+        );
+        assert!(
+            text.contains("more than 1 %") && text.contains("a/0007.png: ") && text.contains("b/0007.png"),
+            "{text}"
+        );
+        assert!(!text.contains("b/0008.png") && text.contains("and 5 more"), "{text}");
+        let strict = HeaderCheck { strict: true, ..HOW };
+        let text = check_headers(&[("training", &train)], strict).unwrap_err().to_string();
+        assert!(text.starts_with("2 of 200 images cannot be read, and none may be"), "{text}");
+    }
+
+    #[test]
+    fn of_very_many_files_some_are_looked_at_first_and_the_rest_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = data(folder.path(), 300, &[1, 2, 3, 4]);
+        let wait = |check: BackgroundCheck| {
+            while !check.thread.as_ref().unwrap().is_finished() {
+                thread::sleep(Duration::from_millis(2));
+            }
+            check.failed().map(|error| error.to_string())
+        };
+        // More than 1 % of all, and perhaps none among the first.
+        let check = check_some(&[("", &dataset)], HOW, 100, 20).unwrap().unwrap();
+        let text = wait(check).unwrap();
+        assert!(text.starts_with("4 of 300 images cannot be read"), "{text}");
+        let fine = dataset.subset(&(3..300).collect::<Vec<_>>());
+        let check = check_some(&[("", &fine)], HOW, 100, 20).unwrap().unwrap();
+        assert_eq!(wait(check), None);
+        // Most of the first are broken.
+        let broken: Vec<usize> = (0..290).collect();
+        let dataset = data(&folder.path().join("more"), 300, &broken);
+        let text = check_some(&[("", &dataset)], HOW, 100, 20).unwrap_err().to_string();
+        assert!(text.contains("of 20 images cannot be read"), "{text}");
+    }
+}

@@ -1,0 +1,98 @@
+//! How folders become classes.
+
+use std::collections::BTreeMap;
+
+use crate::datasets::class_name::canonical_name;
+use crate::datasets::listing::Listing;
+use crate::datasets::tree::Tree;
+use crate::error::DataError;
+
+/// The images of each class: class name to positions in the listing, both sorted.
+pub(crate) type Classes = BTreeMap<String, Vec<usize>>;
+
+/// What to do about a class folder without images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EmptyFolder {
+    /// It is an error: nothing would be learned about the class.
+    Refuse,
+    /// The class counts as one that is not there.
+    LeaveOut,
+}
+
+/// The names of the folders directly below a part, sorted.
+pub(crate) fn class_names(tree: &Tree<'_>, part: &str) -> Vec<String> {
+    let mut names: Vec<String> = tree.folders(part).iter().map(|path| name(path)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The classes of a part: each folder directly below it, with all images at any depth.
+pub(crate) fn classes(
+    listing: &Listing,
+    tree: &Tree<'_>,
+    part: &str,
+    empty: EmptyFolder,
+) -> Result<Classes, DataError> {
+    let wrong = |found: String, advice: &str| DataError::Layout {
+        path: listing.name(part),
+        found,
+        advice: advice.into(),
+    };
+    let mut classes = Classes::new();
+    let mut of_folder: BTreeMap<&str, String> = BTreeMap::new();
+    for path in tree.folders(part) {
+        let class = name(path);
+        if classes.insert(class.clone(), Vec::new()).is_some() {
+            return Err(wrong(
+                format!(
+                    "it has two folders for the class '{class}', whose names differ in white space or Unicode form only"
+                ),
+                "put their images into one folder",
+            ));
+        }
+        of_folder.insert(path.rsplit('/').next().unwrap_or(path), class);
+    }
+    if classes.is_empty() {
+        return Err(wrong(
+            no_class_folders(listing),
+            "put the images of each class into a folder of its own",
+        ));
+    }
+    let prefix = if part.is_empty() { String::new() } else { format!("{part}/") };
+    let mut loose = 0;
+    for (position, path) in listing.images.iter().enumerate() {
+        let Some(path) = path.strip_prefix(&prefix) else { continue };
+        let class = path.split_once('/').and_then(|(folder, _)| of_folder.get(folder));
+        match class.and_then(|class| classes.get_mut(class)) {
+            Some(images) => images.push(position),
+            None => loose += 1,
+        }
+    }
+    if loose > 0 {
+        log::warn!("{}: {loose} images lie beside the class folders and are left out", listing.name(part));
+    }
+    if empty == EmptyFolder::LeaveOut {
+        let all = classes.len();
+        classes.retain(|_, images| !images.is_empty());
+        if classes.len() < all {
+            let count = all - classes.len();
+            log::warn!("{}: {count} class folder(s) without images count as missing", listing.name(part));
+        }
+    }
+    match classes.iter().find(|(_, images)| images.is_empty()) {
+        Some((class, _)) => Err(DataError::EmptyClass { class: class.clone(), path: listing.name(part) }),
+        None if classes.is_empty() => Err(listing.no_images(part)),
+        None => Ok(classes),
+    }
+}
+
+/// What is found where class folders are missing.
+pub(crate) fn no_class_folders(listing: &Listing) -> String {
+    let metadata = listing.metadata.as_ref();
+    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is read only with --labels"));
+    format!("it has no class folders{unused}")
+}
+
+fn name(path: &str) -> String {
+    canonical_name(path.rsplit('/').next().unwrap_or(path))
+}

@@ -1,0 +1,166 @@
+//! Labels that are sets of classes, for multi-label classification.
+//!
+//! A set is told by its name, its classes in order with `;` between them, so that a data set of such labels is one whose
+//! classes are the sets that occur; the image without any class has the empty one.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use convnext_core::{ClassNames, Seed};
+
+use crate::datasets::class_folders::Classes;
+use crate::datasets::class_name::canonical_name;
+use crate::datasets::dataset::Dataset;
+use crate::datasets::division::{Division, Found};
+use crate::datasets::files::Files;
+use crate::datasets::labels;
+use crate::datasets::listing::Listing;
+use crate::datasets::open::{LabelledData, Part, names, part, samples};
+use crate::datasets::parts::Split;
+use crate::datasets::selection::Which;
+use crate::datasets::split::{check_fraction, split_class};
+use crate::error::DataError;
+
+/// What stands between the classes of a set in its name.
+const SEPARATOR: char = ';';
+
+/// What may stand there in files.
+const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
+
+/// Opens images whose labels are sets of classes, which a CSV file names: as [`crate::open_labelled`] reads it, with `;` or `|`
+/// between the classes of a label, and with an empty label for none. Where it has no rows for validation, a share of all
+/// images is held out. Class names are the names of the sets, of which [`classes_of_sets`] tells the classes.
+///
+/// # Errors
+/// As [`crate::open_labelled`] with a file of labels, but for those about single classes.
+pub fn open_label_sets(
+    path: &Path,
+    labels: &Path,
+    validation_fraction: f64,
+    seed: Seed,
+) -> Result<LabelledData, DataError> {
+    let listing = Arc::new(Listing::open(path)?.with_images()?);
+    let division = Division::of_rows(&listing, labels, labels::read_sets(labels, &listing)?);
+    let (train, validation) =
+        division.available().for_training().map_err(|missing| missing.at(division.name()))?;
+    let learned = division.rows(train);
+    let classes = classes_of_sets(&names(&learned.classes));
+    if classes.is_empty() {
+        let (path, why) = (division.name(), "no image for training has a class".to_owned());
+        return Err(DataError::Labels { path, line: 1, why });
+    }
+    let measured = validation.map(|split| division.rows(Which::Part(split)));
+    if let Some(measured) = &measured {
+        indices_of_sets(&names(&measured.classes), &classes, &measured.source)?;
+    }
+    let (sources, held_out) = (learned.source.clone(), measured.is_none());
+    let (learned, measured) = match measured {
+        Some(measured) => (learned, measured),
+        None => hold_out(learned, validation_fraction, seed)?,
+    };
+    let sets: BTreeSet<&String> = learned.classes.keys().chain(measured.classes.keys()).collect();
+    let sets = Arc::new(ClassNames(sets.into_iter().cloned().collect()));
+    let all = Dataset::new(Files::Listed(Arc::clone(&listing)));
+    let images = |found: &Found| all.labelled(&sets, &samples(&found.classes, &sets));
+    Ok(LabelledData {
+        train: images(&learned),
+        validation: images(&measured),
+        held_out,
+        validation_split: validation,
+        train_source: sources,
+        validation_source: measured.source,
+    })
+}
+
+/// What is learned and what is measured, chosen from all images alike: most sets may occur but once.
+fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), DataError> {
+    check_fraction(fraction)?;
+    let mut images: Vec<usize> = all.classes.values().flatten().copied().collect();
+    images.sort_unstable();
+    let [_, measured] = split_class("", &images, fraction, seed);
+    let part = |is_measured: bool| {
+        let of_set = |images: &Vec<usize>| -> Vec<usize> {
+            images
+                .iter()
+                .copied()
+                .filter(|image| measured.binary_search(image).is_ok() == is_measured)
+                .collect()
+        };
+        let classes: Classes =
+            all.classes.iter().map(|(set, images)| (set.clone(), of_set(images))).collect();
+        Found { classes, source: all.source.clone() }
+    };
+    Ok((part(false), part(true)))
+}
+
+/// Opens the part of such images that a trained network is measured on, as [`crate::open_part`] chooses it.
+///
+/// # Errors
+/// As [`crate::open_part`] with a file of labels, but for those about single classes.
+pub fn open_label_sets_part(path: &Path, labels: &Path, asked: Option<Split>) -> Result<Part, DataError> {
+    let listing = Arc::new(Listing::open(path)?.with_images()?);
+    let division = Division::of_rows(&listing, labels, labels::read_sets(labels, &listing)?);
+    let chosen = division.for_evaluation(asked)?;
+    Ok(part(&listing, chosen))
+}
+
+/// The classes of sets with these names, sorted.
+pub fn classes_of_sets(sets: &ClassNames) -> ClassNames {
+    let classes: BTreeSet<&str> = sets.0.iter().flat_map(|set| classes_of_set(set)).collect();
+    ClassNames(classes.into_iter().map(str::to_owned).collect())
+}
+
+/// For each of these sets its classes, as indices into `classes`. Where the sets are from is for messages.
+///
+/// # Errors
+/// [`DataError::UnknownClass`] for a class that is not among them.
+pub fn indices_of_sets(
+    sets: &ClassNames,
+    classes: &ClassNames,
+    source: &str,
+) -> Result<Vec<Vec<usize>>, DataError> {
+    let index = |class: &str| {
+        let unknown = || DataError::unknown_class(class.to_owned(), source.to_owned(), classes);
+        classes.index(class).ok_or_else(unknown)
+    };
+    sets.0.iter().map(|set| classes_of_set(set).map(index).collect()).collect()
+}
+
+/// The name of the set that a label in a file means.
+pub(crate) fn set_of_label(label: &str) -> String {
+    let classes = label.split(SEPARATORS).map(canonical_name).filter(|class| !class.is_empty());
+    let classes: BTreeSet<String> = classes.collect();
+    classes.into_iter().collect::<Vec<_>>().join(&SEPARATOR.to_string())
+}
+
+fn classes_of_set(set: &str) -> impl Iterator<Item = &str> {
+    set.split(SEPARATOR).filter(|class| !class.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_of(names: &[&str]) -> ClassNames {
+        ClassNames(names.iter().map(|&name| name.to_owned()).collect())
+    }
+
+    #[test]
+    fn a_set_has_one_name_however_it_is_written() {
+        for written in ["sea;boat", " boat | sea ", "boat;;sea;boat", "boat;sea;"] {
+            assert_eq!(set_of_label(written), "boat;sea", "{written}");
+        }
+        assert_eq!(set_of_label("cafe\u{301}"), "caf\u{e9}");
+        assert_eq!((set_of_label(""), set_of_label(" ; ")), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn sets_have_their_classes_and_none_has_an_unknown_one() {
+        let sets = names_of(&["", "boat;sea", "sea", "sky"]);
+        let classes = classes_of_sets(&sets);
+        assert_eq!(classes.0, ["boat", "sea", "sky"]);
+        let indices = indices_of_sets(&sets, &classes, "x.csv").unwrap();
+        assert_eq!(indices, [vec![], vec![0, 1], vec![1], vec![2]]);
+        let error = indices_of_sets(&sets, &names_of(&["sea", "sky"]), "x.csv").unwrap_err().to_string();
+        assert!(error.contains("'boat'") && error.contains("x.csv"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Finding the image that a row of a file of labels means.
+
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::datasets::listing::{Listing, parent};
+use crate::datasets::storage::Storage;
+
+/// The images of a listing by what people write for them, in this order: the path below the data; below the only
+/// folder there is; below the folder of the file of labels; the same but for the Unicode form or a missing ending;
+/// the end of a path, such as the name alone, if only one image has it; from the folder of the file of labels or the
+/// current one on. Absolute paths may lead into the data.
+pub(super) struct Lookup<'a> {
+    listing: &'a Listing,
+    /// Where paths may begin: the data, the folder that all images lie in, that of the file of labels.
+    starts: Vec<String>,
+    /// The data folder as absolute paths may have it.
+    roots: Vec<PathBuf>,
+    /// Folders outside the data that paths may be relative to: that of the file of labels, and the current one.
+    bases: Vec<PathBuf>,
+    /// Images by their names without endings, sorted: made when a path is not found as it is.
+    names: OnceCell<Vec<(Cow<'a, str>, usize)>>,
+}
+
+/// Why there is no image for a path.
+#[derive(Debug, PartialEq)]
+pub(super) enum NotFound {
+    Absent,
+    /// Some of the images that it could be.
+    Several(Vec<String>),
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn of(listing: &'a Listing, labels: &Path) -> Self {
+        let mut starts = vec![String::new()];
+        if let Some(top) = only_folder(listing) {
+            starts.push(format!("{top}/"));
+        }
+        let (mut roots, mut bases) = (Vec::new(), Vec::new());
+        if let Storage::Folder(root) = &listing.storage {
+            roots.extend(std::path::absolute(root));
+            roots.extend(fs::canonicalize(root));
+            bases.extend(labels.parent().and_then(|folder| std::path::absolute(folder).ok()));
+            bases.extend(std::env::current_dir());
+        }
+        let own = fs::canonicalize(labels).ok().and_then(|labels| {
+            let folder = labels.parent()?;
+            let below = roots.iter().find_map(|root| folder.strip_prefix(root).ok())?;
+            (below != Path::new("")).then(|| format!("{}/", with_slashes(below)))
+        });
+        starts.extend(own.filter(|own| !starts.contains(own)));
+        Self { listing, starts, roots, bases, names: OnceCell::new() }
+    }
+
+    /// What the data is called.
+    pub(super) fn root(&self) -> String {
+        self.listing.name("")
+    }
+
+    /// The position of the image that a path means.
+    pub(super) fn find(&self, path: &str) -> Result<usize, NotFound> {
+        let path = path.replace('\\', "/");
+        let absolute = Path::new(&path).is_absolute();
+        if absolute {
+            return self.find_below(&self.below_root(Path::new(&path)).ok_or(NotFound::Absent)?);
+        }
+        match self.find_below(path.strip_prefix("./").unwrap_or(&path)) {
+            Err(NotFound::Absent) => {
+                let below = self.bases.iter().find_map(|base| self.below_root(&base.join(&path)));
+                self.find_below(&below.ok_or(NotFound::Absent)?)
+            }
+            found => found,
+        }
+    }
+
+    /// The position of the image that a path below the data means.
+    fn find_below(&self, path: &str) -> Result<usize, NotFound> {
+        // The first two starts never lead to two images, but the file's own folder may.
+        let found: BTreeSet<usize> =
+            self.starts.iter().filter_map(|start| self.position(&format!("{start}{path}"))).collect();
+        self.only(found).unwrap_or_else(|| self.find_alike(path))
+    }
+
+    /// An absolute path of a file as a path below the data.
+    fn below_root(&self, path: &Path) -> Option<String> {
+        let below =
+            |path: &Path| self.roots.iter().find_map(|root| path.strip_prefix(root).ok().map(with_slashes));
+        below(path).or_else(|| below(&fs::canonicalize(path).ok()?))
+    }
+
+    /// The position of an exact path.
+    fn position(&self, path: &str) -> Option<usize> {
+        let images = &self.listing.images;
+        let (mut low, mut high) = (0, images.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if images.get(middle) < path {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low < images.len() && images.get(low) == path).then_some(low)
+    }
+
+    /// The image whose path is the same but for the Unicode form, its ending or the folders before it.
+    fn find_alike(&self, path: &str) -> Result<usize, NotFound> {
+        let wanted: String = path.nfc().collect();
+        let name = wanted.rsplit('/').next().unwrap_or(&wanted);
+        let candidates: BTreeSet<usize> =
+            [name, without_ending(name)].into_iter().flat_map(|name| self.named(name)).collect();
+        let same = |image: &usize, is_same: &dyn Fn(&str) -> bool| {
+            let path = composed(self.listing.images.get(*image));
+            is_same(&path) || is_same(without_ending(&path))
+        };
+        let whole = |path: &str| self.starts.iter().any(|start| path.strip_prefix(start) == Some(&wanted));
+        let end = |path: &str| path.strip_suffix(&wanted).is_some_and(|before| before.ends_with('/'));
+        let found = |is_same: &dyn Fn(&str) -> bool| {
+            self.only(candidates.iter().copied().filter(|image| same(image, is_same)).collect())
+        };
+        found(&whole).or_else(|| found(&end)).unwrap_or(Err(NotFound::Absent))
+    }
+
+    /// The images whose name without its ending this is.
+    fn named(&self, name: &str) -> Vec<usize> {
+        let names = self.names.get_or_init(|| {
+            let paths = self.listing.images.iter().enumerate();
+            let mut names: Vec<(Cow<str>, usize)> = paths
+                .map(|(image, path)| {
+                    (composed(without_ending(path.rsplit('/').next().unwrap_or(path))), image)
+                })
+                .collect();
+            names.sort_unstable();
+            names
+        });
+        let start = names.partition_point(|(known, _)| &**known < name);
+        names[start..].iter().take_while(|(known, _)| known == name).map(|&(_, image)| image).collect()
+    }
+
+    /// The only one of some images; `None` of none.
+    fn only(&self, found: BTreeSet<usize>) -> Option<Result<usize, NotFound>> {
+        const SHOWN: usize = 3;
+        let first = *found.first()?;
+        if found.len() == 1 {
+            return Some(Ok(first));
+        }
+        let shown = found.iter().take(SHOWN).map(|&image| self.listing.images.get(image).to_owned());
+        Some(Err(NotFound::Several(shown.collect())))
+    }
+}
+
+/// The folder that all images lie in, as in many archives.
+fn only_folder(listing: &Listing) -> Option<&str> {
+    let last = listing.images.len().checked_sub(1)?;
+    let top = |image: usize| listing.images.get(image).split_once('/').map(|(top, _)| top);
+    // Paths are sorted: what the first and the last begin with, all begin with.
+    top(0).filter(|first| top(last) == Some(first) && !parent(listing.images.get(0)).is_empty())
+}
+
+fn with_slashes(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
+
+fn composed(path: &str) -> Cow<'_, str> {
+    if path.is_ascii() { Cow::Borrowed(path) } else { Cow::Owned(path.nfc().collect()) }
+}
+
+/// A path without the ending of its name.
+fn without_ending(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((before, ending)) if !before.is_empty() && !ending.contains('/') => before,
+        _ => path,
+    }
+}

@@ -1,0 +1,216 @@
+//! Writing a data set as shards.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use image::ImageFormat;
+use tar::{Builder, Header};
+
+use crate::datasets::dataset::Dataset;
+use crate::datasets::endings::has_image_ending;
+use crate::datasets::partial_file::PartialFile;
+use crate::datasets::shards::{BLOCK, CLASSES_FILE};
+use crate::error::DataError;
+
+/// What [`pack`] wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackSummary {
+    /// Number of shards.
+    pub shards: usize,
+    /// Number of images in them.
+    pub images: usize,
+    /// Bytes of all shards.
+    pub bytes: u64,
+}
+
+/// Writes the images of a data set as shards `shard-000000.tar`, `shard-000001.tar` and so on into the
+/// folder `out`, which is made if needed.
+///
+/// The images keep their order, and their files every byte. Each gets its number as its key: `000000000.jpg`,
+/// beside it `000000000.cls` with the number of its class if it has one. The names of the classes go to
+/// `classes.txt`. Opened again, the shards are the same images with the same labels, and the same data set
+/// gives the same bytes. A shard takes at most `shard_bytes`, or a single image.
+///
+/// An epoch shuffles the images of shards among neighbours only, so images that are sorted by class should be
+/// packed in another order: see [`Dataset::shuffled`].
+///
+/// `progress` is called with the number of images done after each one. The shards get their names when all
+/// are written; before that, and after an error, there are none. A process that is killed leaves hidden
+/// files, which end in `.partial`.
+///
+/// # Errors
+/// [`DataError::Layout`] when `out` holds a `.tar` or a `classes.txt`, or when the name of a class has
+/// a line break or is empty; [`DataError::OutOfRange`] when `shard_bytes` is 0; those of [`Dataset::read`];
+/// [`DataError::Io`] with the file that cannot be written.
+pub fn pack(
+    dataset: &Dataset,
+    out: &Path,
+    shard_bytes: u64,
+    mut progress: impl FnMut(usize),
+) -> Result<PackSummary, DataError> {
+    DataError::check(shard_bytes > 0, "size of a shard in bytes", shard_bytes, "at least 1")?;
+    check_class_names(dataset)?;
+    fs::create_dir_all(out).map_err(|source| failed("create", out, source))?;
+    check_free(out)?;
+
+    let mut finished = Vec::new();
+    let mut summary = PackSummary { shards: 0, images: 0, bytes: 0 };
+    let mut current: Option<Shard> = None;
+    for index in 0..dataset.len() {
+        let sample = Sample::read(dataset, index)?;
+        if let Some(full) = current.take_if(|shard| shard.bytes() + sample.size() > shard_bytes) {
+            summary.bytes += full.bytes();
+            finished.push(full.finish()?);
+        }
+        let shard = match &mut current {
+            Some(shard) => shard,
+            None => current.insert(Shard::create(out, finished.len())?),
+        };
+        shard.append(&sample)?;
+        summary.images += 1;
+        progress(summary.images);
+    }
+    if let Some(last) = current {
+        summary.bytes += last.bytes();
+        finished.push(last.finish()?);
+    }
+    summary.shards = finished.len();
+    if !dataset.classes().is_empty() {
+        write_classes(dataset, out)?;
+    }
+    for (shard, path) in finished {
+        shard.publish().map_err(|source| failed("rename", &path, source))?;
+    }
+    Ok(summary)
+}
+
+/// The members of one image.
+struct Sample {
+    image_name: String,
+    image: Vec<u8>,
+    label: Option<(String, String)>,
+}
+
+impl Sample {
+    fn read(dataset: &Dataset, index: usize) -> Result<Self, DataError> {
+        let image = dataset.read(index)?;
+        let ending = ending(&dataset.name(index), &image);
+        let label = dataset.label(index).map(|label| (format!("{index:09}.cls"), label.to_string()));
+        Ok(Self { image_name: format!("{index:09}.{ending}"), image, label })
+    }
+
+    /// Bytes that it takes in a shard.
+    fn size(&self) -> u64 {
+        let member = |length: usize| BLOCK + (length as u64).next_multiple_of(BLOCK);
+        member(self.image.len()) + self.label.as_ref().map_or(0, |(_, text)| member(text.len()))
+    }
+}
+
+/// The ending of a file's name. A name from a shard may be cut off before it: then the content tells.
+fn ending(name: &str, image: &[u8]) -> String {
+    let path = Path::new(name);
+    match path.extension().filter(|_| has_image_ending(path)) {
+        Some(ending) => ending.to_string_lossy().to_ascii_lowercase(),
+        None => {
+            let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);
+            format.extensions_str().first().copied().unwrap_or("jpg").to_owned()
+        }
+    }
+}
+
+/// A shard that is being written.
+struct Shard {
+    partial: PartialFile,
+    path: PathBuf,
+    builder: Builder<BufWriter<File>>,
+    /// Bytes of all members.
+    members: u64,
+}
+
+impl Shard {
+    /// Blocks of zeros at the end.
+    const END: u64 = 2 * BLOCK;
+
+    fn create(out: &Path, number: usize) -> Result<Self, DataError> {
+        let path = out.join(format!("shard-{number:06}.tar"));
+        let (partial, file) = PartialFile::create(&path).map_err(|source| failed("create", &path, source))?;
+        Ok(Self { partial, path, builder: Builder::new(BufWriter::new(file)), members: 0 })
+    }
+
+    /// Size of the file when it ends here.
+    fn bytes(&self) -> u64 {
+        self.members + Self::END
+    }
+
+    fn append(&mut self, sample: &Sample) -> Result<(), DataError> {
+        self.members += sample.size();
+        let label = sample.label.as_ref().map(|(name, text)| (name, text.as_bytes()));
+        [Some((&sample.image_name, &sample.image[..])), label]
+            .into_iter()
+            .flatten()
+            .try_for_each(|(name, bytes)| {
+                // No times or owners: the same data set gives the same shards.
+                let mut header = Header::new_ustar();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o644);
+                self.builder.append_data(&mut header, name, bytes)
+            })
+            .map_err(|source| failed("write", &self.path, source))
+    }
+
+    /// Brings the shard to the disk. It has no name yet.
+    fn finish(self) -> Result<(PartialFile, PathBuf), DataError> {
+        let Self { partial, path, builder, .. } = self;
+        let finish =
+            || builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all();
+        finish().map_err(|source| failed("write", &path, source))?;
+        Ok((partial, path))
+    }
+}
+
+fn write_classes(dataset: &Dataset, out: &Path) -> Result<(), DataError> {
+    let path = out.join(CLASSES_FILE);
+    let write = || {
+        let (partial, mut file) = PartialFile::create(&path)?;
+        let text: String = dataset.classes().0.iter().map(|name| format!("{name}\n")).collect();
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        partial.publish()
+    };
+    write().map_err(|source| failed("write", &path, source))
+}
+
+/// Names must be lines of their own.
+fn check_class_names(dataset: &Dataset) -> Result<(), DataError> {
+    match dataset.classes().0.iter().find(|name| name.is_empty() || name.contains(['\n', '\r'])) {
+        None => Ok(()),
+        Some(name) => Err(DataError::Layout {
+            path: "the data set".into(),
+            found: format!("the class {name:?} cannot be a line of {CLASSES_FILE}"),
+            advice: "give the class a name without line breaks".into(),
+        }),
+    }
+}
+
+/// Nothing that is there may be mixed with the new shards or be overwritten.
+fn check_free(out: &Path) -> Result<(), DataError> {
+    for entry in fs::read_dir(out).map_err(|source| failed("read", out, source))? {
+        let path = entry.map_err(|source| failed("read", out, source))?.path();
+        let is_shard = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar"));
+        if is_shard || path.ends_with(CLASSES_FILE) {
+            return Err(DataError::Layout {
+                path: out.display().to_string(),
+                found: format!("it holds {} already", path.display()),
+                advice: "give a new folder".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
+    DataError::io(action, path.display().to_string(), source)
+}

@@ -1,0 +1,183 @@
+//! Data sets in shards, by the convention of WebDataset: a folder of `.tar` files whose members `KEY.jpg`
+//! (or another image) and `KEY.cls` or `KEY.json` lie beside each other.
+//!
+//! Every shard is scanned once, header by header; what was found stays beside the shards in a file of
+//! its own ([`index_file`]), and 8 bytes an image are kept in memory.
+
+mod classes;
+mod index;
+mod index_file;
+mod open;
+mod parts;
+mod scan;
+
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub(crate) use classes::CLASSES_FILE;
+pub(crate) use open::{has_last_test, holds_shards, open_labelled, open_part, open_unlabelled};
+
+use crate::datasets::storage::{ArchiveFile, Range, Section, Stamp};
+use crate::error::DataError;
+
+/// The unit of a `.tar`: headers take one block, and every member begins with one.
+pub(crate) const BLOCK: u64 = 512;
+
+/// Images in shards, one shard after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Shards {
+    shards: Vec<Shard>,
+    /// For each shard, where its images end in `images`.
+    ends: Vec<u32>,
+    images: Vec<Place>,
+    open: OpenShards,
+}
+
+/// One `.tar` file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) path: PathBuf,
+    pub(crate) stamp: Stamp,
+}
+
+/// Where an image is in its shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Its first byte, in blocks of 512.
+    pub(crate) block: u32,
+    /// Number of bytes.
+    pub(crate) length: u32,
+}
+
+impl Shards {
+    /// Makes room for more images, and no more than that.
+    pub(crate) fn reserve(&mut self, images: usize) {
+        self.images.reserve_exact(images);
+    }
+
+    /// Adds a shard and its images.
+    pub(crate) fn push(&mut self, shard: Shard, images: impl Iterator<Item = Place>) {
+        self.images.extend(images);
+        self.shards.push(shard);
+        self.ends.push(self.images.len() as u32);
+    }
+
+    /// Number of images.
+    pub(crate) fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// The images of the shard that an image is in.
+    pub(crate) fn neighbours(&self, index: usize) -> std::ops::Range<usize> {
+        let shard = self.shard_of(index);
+        let start = shard.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        start..self.ends[shard] as usize
+    }
+
+    /// The stamp of the shard that an image is in.
+    pub(crate) fn stamp(&self, index: usize) -> Stamp {
+        self.shards[self.shard_of(index)].stamp
+    }
+
+    /// `shard.tar: member`. The member's name is read from the shard, where it ends after 100 bytes.
+    pub(crate) fn name(&self, index: usize) -> String {
+        /// Longest name in the header of a member.
+        const CUT: usize = 100;
+        let shard = &self.shards[self.shard_of(index)].path;
+        let start = u64::from(self.images[index].block) * BLOCK;
+        let header = self.read_range(index, Range { start: start.saturating_sub(BLOCK), length: BLOCK });
+        let header = header.ok().and_then(|bytes| <[u8; BLOCK as usize]>::try_from(bytes).ok());
+        let member = header.map(|bytes| {
+            let header = tar::Header::from_byte_slice(&bytes);
+            String::from_utf8_lossy(&header.path_bytes()).into_owned()
+        });
+        match member {
+            // Python puts a question mark for each letter that it writes down elsewhere.
+            Some(member) if !member.is_empty() && member.len() < CUT && !member.contains('?') => {
+                format!("{}: {member}", shard.display())
+            }
+            // The name alone would not tell which member it is.
+            member => format!("{}: {} at byte {start}", shard.display(), member.unwrap_or_default()),
+        }
+    }
+
+    /// The bytes of an image.
+    ///
+    /// # Errors
+    /// [`DataError::Archive`] with the shard: what cannot be read was there when the shard was scanned.
+    pub(crate) fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        let Place { block, length } = self.images[index];
+        let range = Range { start: u64::from(block) * BLOCK, length: length.into() };
+        self.read_range(index, range).map_err(|error| {
+            let path = self.shards[self.shard_of(index)].path.display().to_string();
+            DataError::Archive { path, why: error.to_string() }
+        })
+    }
+
+    /// An image from its first byte on.
+    pub(crate) fn open(&self, index: usize) -> io::Result<Section<Arc<ArchiveFile>>> {
+        let Place { block, length } = self.images[index];
+        let shard = self.shard_of(index);
+        let range = Range { start: u64::from(block) * BLOCK, length: length.into() };
+        Ok(Section::new(self.open.get(shard, &self.shards[shard])?, range))
+    }
+
+    fn read_range(&self, index: usize, range: Range) -> io::Result<Vec<u8>> {
+        let shard = self.shard_of(index);
+        self.open.get(shard, &self.shards[shard])?.read(range)
+    }
+
+    fn shard_of(&self, index: usize) -> usize {
+        self.ends.partition_point(|&end| end as usize <= index)
+    }
+
+    /// All that tells these images from others, but for what is in the files: for a checksum.
+    pub(crate) fn describe(&self, mut add: impl FnMut(&[u8])) {
+        for (shard, end) in self.shards.iter().zip(&self.ends) {
+            add(shard.path.as_os_str().as_encoded_bytes());
+            add(&shard.stamp.size.to_le_bytes());
+            add(&end.to_le_bytes());
+        }
+        for Place { block, length } in &self.images {
+            add(&block.to_le_bytes());
+            add(&length.to_le_bytes());
+        }
+    }
+}
+
+/// The shards that were used last, open.
+#[derive(Debug, Default)]
+struct OpenShards {
+    /// The one used last stands last.
+    recent: Mutex<Vec<(usize, Arc<ArchiveFile>)>>,
+}
+
+impl OpenShards {
+    /// The most shards that are open at a time: more than a window of an epoch touches, as a rule.
+    const MOST: usize = 64;
+
+    /// The file of a shard, opened unless it is.
+    fn get(&self, number: usize, shard: &Shard) -> io::Result<Arc<ArchiveFile>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = recent.iter().position(|(known, _)| *known == number) {
+            let found = recent.remove(place);
+            let file = Arc::clone(&found.1);
+            recent.push(found);
+            return Ok(file);
+        }
+        let file = File::open(&shard.path)?;
+        if Stamp::of(&file.metadata()?) != shard.stamp {
+            return Err(io::Error::other("it has changed since its members were listed"));
+        }
+        let file = Arc::new(ArchiveFile::new(file, &shard.path));
+        if recent.len() == Self::MOST {
+            recent.remove(0);
+        }
+        recent.push((number, Arc::clone(&file)));
+        Ok(file)
+    }
+}

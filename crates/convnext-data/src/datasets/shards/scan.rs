@@ -1,0 +1,161 @@
+//! Goes through the headers of a shard.
+
+use std::{fs::File, io, io::Read, path::Path};
+
+use serde_json::Value;
+use tar::{Archive, Entry, EntryType};
+
+use super::{
+    BLOCK, Place,
+    index::{IndexedImage, Label, LabelNames},
+};
+use crate::datasets::endings::has_image_ending;
+use crate::datasets::listing::member_path;
+use crate::error::DataError;
+
+/// The longest text of a label that is read.
+const MAX_LABEL: u64 = 1 << 20;
+
+/// All images of a shard with their labels.
+///
+/// # Errors
+/// [`DataError::Archive`] with the name of the shard when it is damaged or ends too early.
+pub(crate) fn scan(path: &Path) -> Result<(Vec<IndexedImage>, LabelNames), DataError> {
+    let mut scanner = Scanner::default();
+    scanner.scan(path).map_err(|error| {
+        let path = path.display().to_string();
+        DataError::Archive { path, why: error.to_string() }
+    })?;
+    if scanner.left_out > 0 {
+        log::warn!(
+            "{}: {} images are second ones of their key, or their names go on after the first dot; they are left out",
+            path.display(),
+            scanner.left_out
+        );
+    }
+    if let Some(member) = &scanner.unclear {
+        log::warn!("{}: {member} and perhaps others hold no label that can be understood", path.display());
+    }
+    Ok((scanner.images, scanner.names))
+}
+
+#[derive(Default)]
+struct Scanner {
+    images: Vec<IndexedImage>,
+    names: LabelNames,
+    /// The key of the members that are being read.
+    key: String,
+    image: Option<Place>,
+    label: Option<Label>,
+    /// Images that no sample has.
+    left_out: usize,
+    /// The first label that could not be understood.
+    unclear: Option<String>,
+}
+
+impl Scanner {
+    fn scan(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path)?;
+        let end = file.metadata()?.len();
+        // Where the block of zeros begins that ends an archive.
+        let mut mark = 0;
+        for entry in Archive::new(&mut file).entries_with_seek()? {
+            let entry = entry?;
+            let after = entry.raw_file_position().checked_add(entry.size()).filter(|&after| after <= end);
+            let Some(after) = after else {
+                let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is cut off")));
+            };
+            mark = after.next_multiple_of(BLOCK);
+            if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous)
+                && let Some(member) = member_path(&entry.path()?)
+            {
+                self.visit(&member, entry)?;
+            }
+        }
+        // A file that was cut between two members looks whole but for the mark.
+        if end < mark + BLOCK {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the mark of its end is missing"));
+        }
+        self.finish_sample();
+        Ok(())
+    }
+
+    fn visit(&mut self, member: &str, entry: Entry<'_, impl Read>) -> io::Result<()> {
+        let name = member.rfind('/').map_or(0, |slash| slash + 1);
+        let Some(dot) = member[name..].find('.').map(|dot| name + dot) else { return Ok(()) };
+        let (key, ending) = (&member[..dot], member[dot + 1..].to_ascii_lowercase());
+        if key != self.key {
+            self.finish_sample();
+            key.clone_into(&mut self.key);
+        }
+        match ending.as_str() {
+            "cls" => self.label = Some(self.class_label(member, entry)?),
+            // A class file says it better.
+            "json" if self.label.is_none() => self.label = self.json_label(member, entry)?,
+            _ if has_image_ending(Path::new(member)) => {
+                if ending.contains('.') || self.image.is_some() {
+                    self.left_out += 1;
+                } else {
+                    self.image = Some(place(&entry)?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The label of a `.cls`: a number, or else the name of a class.
+    fn class_label(&mut self, member: &str, entry: Entry<'_, impl Read>) -> io::Result<Label> {
+        let mut text = Vec::new();
+        entry.take(MAX_LABEL).read_to_end(&mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        let label = match text.trim() {
+            "" => Label::NONE,
+            // Some write -1 where there is no label.
+            text => match text.parse::<i64>() {
+                Ok(number) => u64::try_from(number).map_or(Label::NONE, Label::number),
+                Err(_) => self.names.label(text),
+            },
+        };
+        if label == Label::NONE {
+            self.unclear.get_or_insert_with(|| member.to_owned());
+        }
+        Ok(label)
+    }
+
+    /// The label of a `.json`: the number or name under `label`, `cls` or `class`. Files without one are
+    /// common, for they hold all kinds of things.
+    fn json_label(&mut self, member: &str, entry: Entry<'_, impl Read>) -> io::Result<Option<Label>> {
+        let mut text = Vec::new();
+        entry.take(MAX_LABEL).read_to_end(&mut text)?;
+        let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let found = ["label", "cls", "class"].iter().find_map(|field| value.get(field));
+        let label = match found {
+            Some(Value::Number(number)) => number.as_u64().map_or(Label::NONE, Label::number),
+            Some(Value::String(name)) if !name.is_empty() => self.names.label(name),
+            Some(_) => Label::NONE,
+            None => return Ok(None),
+        };
+        if label == Label::NONE {
+            self.unclear.get_or_insert_with(|| member.to_owned());
+        }
+        Ok(Some(label))
+    }
+
+    /// Takes up the sample whose members have been read.
+    fn finish_sample(&mut self) {
+        let label = self.label.take().unwrap_or(Label::NONE);
+        if let Some(place) = self.image.take() {
+            self.images.push(IndexedImage { place, label });
+        }
+    }
+}
+
+/// Where the bytes of a member are.
+fn place(entry: &Entry<'_, impl Read>) -> io::Result<Place> {
+    let too_large = || io::Error::other("it has more than 2 TiB, or an image of more than 4 GiB");
+    let block = u32::try_from(entry.raw_file_position() / BLOCK).map_err(|_| too_large())?;
+    let length = u32::try_from(entry.size()).map_err(|_| too_large())?;
+    Ok(Place { block, length })
+}

@@ -1,0 +1,76 @@
+//! Decoded pictures in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::error::DataError;
+use crate::pixels::picture::Picture;
+
+/// The first pictures that fit into a limit.
+#[derive(Debug)]
+pub(crate) struct MemoryCache {
+    limit: u64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    pictures: HashMap<usize, Arc<Picture>>,
+    bytes: u64,
+}
+
+impl MemoryCache {
+    /// An empty cache for this many bytes of pixels.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, kept: Mutex::default() }
+    }
+
+    /// The picture of a sample, kept or decoded now.
+    pub(crate) fn picture(
+        &self,
+        sample: usize,
+        decode: impl FnOnce() -> Result<Picture, DataError>,
+    ) -> Result<Arc<Picture>, DataError> {
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(picture) = lock().pictures.get(&sample) {
+            return Ok(Arc::clone(picture));
+        }
+        // Others go on meanwhile; two threads that want the same picture both decode it.
+        let picture = Arc::new(decode()?);
+        let bytes = picture.levels().as_bytes().len() as u64;
+        let mut kept = lock();
+        if bytes <= self.limit - kept.bytes && !kept.pictures.contains_key(&sample) {
+            kept.bytes += bytes;
+            kept.pictures.insert(sample, Arc::clone(&picture));
+        }
+        Ok(picture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_kept_up_to_the_limit() {
+        let cache = MemoryCache::new(30);
+        // 12 bytes each: the third does not fit, a small one does.
+        let sides = [(2, 2), (2, 2), (2, 2), (1, 2)];
+        for _ in 0..2 {
+            for (sample, (width, height)) in sides.into_iter().enumerate() {
+                let decode = || Picture::new(width, height, 3, vec![sample as u8; width * height * 3]);
+                let picture = cache.picture(sample, decode).unwrap();
+                assert_eq!((picture.width(), picture.bytes()[0]), (width, sample as u8));
+            }
+        }
+        let kept = cache.kept.lock().unwrap();
+        let mut samples: Vec<_> = kept.pictures.keys().copied().collect();
+        samples.sort_unstable();
+        assert_eq!((samples, kept.bytes), (vec![0, 1, 3], 30));
+        drop(kept);
+        let unused = || panic!("it is kept");
+        assert_eq!(cache.picture(1, unused).unwrap().bytes(), [1; 12]);
+    }
+}

@@ -1,0 +1,256 @@
+//! One epoch: batches made ahead in background threads and handed out in order.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    iter::StepBy,
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::error::DataError;
+use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt, most_replaced};
+use crate::loading::image_source::ImageSource;
+use crate::loading::loader::LoaderConfig;
+use crate::loading::order::Order;
+use crate::loading::pictures::Pictures;
+use crate::loading::source::{BatchPlace, Source, Visit};
+
+/// What all threads look at.
+#[derive(Debug)]
+pub(crate) struct Shared<S> {
+    pub(crate) source: S,
+    pub(crate) pictures: Pictures,
+    pub(crate) config: LoaderConfig,
+    pub(crate) corrupt: CorruptFiles,
+}
+
+impl<S: Source> Shared<S> {
+    /// One batch; `None` when it was stopped or too many files are corrupt.
+    fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made<S::Batch> {
+        let start = number * self.config.batch_size;
+        let end = (start + self.config.batch_size).min(plan.order.len());
+        let place = BatchPlace { seed: self.config.seed, epoch: plan.epoch, number };
+        let draw = self.source.draw(place);
+        let mut samples = Vec::with_capacity(end - start);
+        let mut corrupt = Vec::new();
+        for position in start..end {
+            match self.good_sample(plan, position, (&draw, stop), &mut corrupt) {
+                Ok(Found::Good(sample, ready)) => samples.push((sample, ready)),
+                Ok(Found::Skipped) => {}
+                Ok(Found::Nothing) => return Made { batch: Ok(None), corrupt },
+                Err(error) => return Made { batch: Err(error), corrupt },
+            }
+        }
+        Made { batch: Ok(Some(self.source.collate(place, draw, samples))), corrupt }
+    }
+
+    /// The image at a position of the order or, if it is corrupt and may be replaced, the next good one
+    /// after it (the first position follows the last).
+    fn good_sample(
+        &self,
+        plan: &Plan,
+        position: usize,
+        (draw, stop): (&S::Draw, &AtomicBool),
+        corrupt: &mut Vec<CorruptFile>,
+    ) -> Result<Found<S::Sample>, DataError> {
+        let total = plan.order.len();
+        let mut last_error = None;
+        for step in 0..total {
+            let sample = plan.order.sample((position + step) % total);
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Found::Nothing);
+            }
+            let visit = Visit { seed: self.config.seed, epoch: plan.epoch, sample };
+            let error = match self.source.load(visit, draw, &self.pictures) {
+                Ok(ready) => return Ok(Found::Good(sample, ready)),
+                Err(error) => error,
+            };
+            // A damaged shard is no single image that another could stand in for, and other channels are no damage.
+            let other = matches!(error, DataError::Archive { .. } | DataError::Channels { .. });
+            if other || self.config.on_corrupt == OnCorrupt::Fail {
+                return Err(error);
+            }
+            let name = self.source.dataset().name(sample);
+            if !corrupt.iter().any(|file| file.name == name) {
+                corrupt.push(CorruptFile { name, why: error.reason() });
+            }
+            if matches!(self.config.on_corrupt, OnCorrupt::Skip | OnCorrupt::SkipFew) {
+                return Ok(Found::Skipped);
+            }
+            if corrupt.len() > most_replaced(total) {
+                return Ok(Found::Nothing);
+            }
+            last_error = Some(error);
+        }
+        // A subset may name one corrupt file many times and nothing else.
+        last_error.map_or(Ok(Found::Nothing), Err)
+    }
+}
+
+/// What came of the search for an image.
+enum Found<T> {
+    /// The index of a sample, and the sample.
+    Good(usize, T),
+    /// The image is left out.
+    Skipped,
+    /// The epoch was stopped, or more files are corrupt than may be.
+    Nothing,
+}
+
+/// The order of one epoch.
+struct Plan {
+    epoch: u64,
+    order: Order,
+}
+
+/// What a thread made of one batch.
+struct Made<B> {
+    batch: Result<Option<B>, DataError>,
+    /// Files that were replaced. They are reported with their batch and not when a thread finds them, so
+    /// that the order of reports and errors does not depend on the threads.
+    corrupt: Vec<CorruptFile>,
+}
+
+/// The number of a batch and what became of it, or the panic of its thread.
+type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
+
+/// The batches of one epoch in order, made ahead by threads of their own. Dropping it stops and joins
+/// them. After an error there are no more batches.
+pub struct EpochBatches<S: Source = ImageSource> {
+    shared: Arc<Shared<S>>,
+    jobs: Option<Sender<usize>>,
+    answers: Receiver<Answer<S::Batch>>,
+    waiting: BTreeMap<usize, Made<S::Batch>>,
+    /// The numbers of the batches that nobody makes yet.
+    unmade: StepBy<Range<usize>>,
+    /// The numbers of those that were not handed out yet, of which the first `ordered` are in the making.
+    left: StepBy<Range<usize>>,
+    ordered: usize,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<S: Source> EpochBatches<S> {
+    /// The batches with these numbers.
+    pub(crate) fn start(shared: &Arc<Shared<S>>, epoch: u64, numbers: StepBy<Range<usize>>) -> Self {
+        let (jobs, job_queue) = unbounded::<usize>();
+        let (answer, answers) = unbounded::<Answer<S::Batch>>();
+        let stop = Arc::new(AtomicBool::new(false));
+        let config = &shared.config;
+        let order = Order::new(shared.source.dataset(), config.shuffle, config.seed, epoch);
+        let plan = Arc::new(Plan { epoch, order });
+        let threads = (0..shared.config.threads.min(numbers.len()))
+            .map(|_| {
+                let (shared, plan, stop) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(&stop));
+                let (job_queue, answer) = (job_queue.clone(), answer.clone());
+                std::thread::spawn(move || {
+                    for number in job_queue {
+                        let made = catch_unwind(AssertUnwindSafe(|| shared.batch(&plan, number, &stop)));
+                        if stop.load(Ordering::Relaxed) || answer.send((number, made)).is_err() {
+                            break;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut batches = Self {
+            shared: Arc::clone(shared),
+            jobs: Some(jobs),
+            answers,
+            waiting: BTreeMap::new(),
+            unmade: numbers.clone(),
+            left: numbers,
+            ordered: 0,
+            stop,
+            threads,
+        };
+        batches.order_ahead();
+        batches
+    }
+
+    /// Keeps `queue` batches in the making.
+    fn order_ahead(&mut self) {
+        let Some(jobs) = &self.jobs else { return };
+        while self.ordered < self.shared.config.queue {
+            let Some(number) = self.unmade.next() else { return };
+            // The threads listen until this sender is gone.
+            if jobs.send(number).is_err() {
+                return;
+            }
+            self.ordered += 1;
+        }
+    }
+
+    /// Waits for a batch, keeping those that are ready before it.
+    fn wait_for(&mut self, number: usize) -> Option<Made<S::Batch>> {
+        while !self.waiting.contains_key(&number) {
+            let (ready, made) = self.answers.recv().ok()?;
+            match made {
+                Ok(made) => self.waiting.insert(ready, made),
+                Err(panic) => {
+                    self.end();
+                    resume_unwind(panic)
+                }
+            };
+        }
+        self.waiting.remove(&number)
+    }
+
+    /// The batch of one answer, once its corrupt files are reported.
+    fn accept(&self, made: Made<S::Batch>) -> Result<Option<S::Batch>, DataError> {
+        let Shared { source, config, corrupt, .. } = &*self.shared;
+        for file in made.corrupt {
+            corrupt.add(file, source.dataset().len(), config.on_corrupt)?;
+        }
+        made.batch
+    }
+
+    /// Ends the epoch here.
+    fn end(&mut self) {
+        self.left = (0..0).step_by(1);
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A panic of a thread has been passed on with its answer.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<S: Source> Iterator for EpochBatches<S> {
+    type Item = Result<S::Batch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.left.next()?;
+        let made = self.wait_for(number)?;
+        self.ordered -= 1;
+        let batch = self.accept(made);
+        if !matches!(batch, Ok(Some(_))) {
+            self.end();
+        }
+        self.order_ahead();
+        batch.transpose()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left.len()))
+    }
+}
+
+impl<S: Source> Drop for EpochBatches<S> {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,101 @@
+//! What a task brings to the loader: how a sample is read and made ready, and how samples become a batch.
+
+use std::fmt::Debug;
+
+use convnext_core::{Purpose, Seed};
+
+use crate::datasets::dataset::Dataset;
+use crate::error::DataError;
+use crate::loading::pictures::Pictures;
+use crate::reading::decoding::Decoding;
+
+/// How the samples of a data set are read and made ready, and how they become batches.
+///
+/// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of pictures
+/// and the rules for corrupt files. A source keeps nothing that changes: what it makes depends on its settings and on
+/// the streams of [`BatchPlace`] and [`Visit`] only, so a batch is the same whoever makes it, and when.
+pub trait Source: Debug + Send + Sync + 'static {
+    /// What all samples of a batch share, such as the size of its images. It is drawn before any of them.
+    type Draw: Send;
+    /// A sample that is ready to be joined with others: an image and what is known of it, or several views of it.
+    type Sample: Send;
+    /// What the task's loss takes.
+    type Batch: Batch;
+
+    /// The images that are read.
+    fn dataset(&self) -> &Dataset;
+
+    /// What their files are decoded to.
+    fn decoding(&self) -> &Decoding;
+
+    /// The most samples that can be joined, where there is a limit: 1 for images of sizes of their own. A loader
+    /// refuses larger batches.
+    fn largest_batch(&self) -> Option<usize> {
+        None
+    }
+
+    /// Draws what the samples of a batch share.
+    fn draw(&self, place: BatchPlace) -> Self::Draw;
+
+    /// Reads a sample and makes it ready.
+    ///
+    /// # Errors
+    /// [`DataError`] when a file of the sample cannot be used; the loader's rules decide what becomes of it.
+    fn load(&self, visit: Visit, draw: &Self::Draw, pictures: &Pictures) -> Result<Self::Sample, DataError>;
+
+    /// Joins samples, each with its index in the data set, in the order of the batch. There may be none, when all
+    /// files of a batch are left out.
+    fn collate(
+        &self,
+        place: BatchPlace,
+        draw: Self::Draw,
+        samples: Vec<(usize, Self::Sample)>,
+    ) -> Self::Batch;
+}
+
+/// Some samples that go through a model together.
+pub trait Batch: Send + 'static {
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    /// `true` when there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which batch it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchPlace {
+    /// The seed of the run.
+    pub seed: Seed,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The number of the batch in its epoch, from 0.
+    pub number: usize,
+}
+
+impl BatchPlace {
+    /// The random stream of the batch for this purpose.
+    pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
+        self.seed.stream(purpose, self.epoch, self.number as u64)
+    }
+}
+
+/// Which sample it is, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Visit {
+    /// The seed of the run.
+    pub seed: Seed,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The index of the sample in the data set.
+    pub sample: usize,
+}
+
+impl Visit {
+    /// The random stream of the sample in this epoch for this purpose.
+    pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
+        self.seed.stream(purpose, self.epoch, self.sample as u64)
+    }
+}

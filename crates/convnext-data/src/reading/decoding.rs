@@ -1,0 +1,140 @@
+//! What files are decoded to.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use convnext_core::{Preprocessing, ValueRange};
+
+use crate::pixels::orientation::Orientation;
+use crate::pixels::picture::Picture;
+use crate::reading::facts::Facts;
+use crate::reading::levels_seen::LevelsSeen;
+
+/// What files are decoded to. Copies warn once, all together, of files that the range was not made for.
+#[derive(Debug, Clone)]
+pub struct Decoding {
+    /// Channels of the pictures.
+    pub channels: usize,
+    /// What to do with the orientation that a camera wrote into a file.
+    pub orientation: Orientation,
+    /// Which values of the files become 0 and 1.
+    pub range: ValueRange,
+    has_warned: Arc<AtomicBool>,
+    seen: Arc<LevelsSeen>,
+}
+
+impl Decoding {
+    /// To so many channels of 8 bit.
+    pub fn new(channels: usize, orientation: Orientation) -> Self {
+        Self {
+            channels,
+            orientation,
+            range: ValueRange::Unstated,
+            has_warned: Arc::default(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// To what the weights with this preprocessing take.
+    pub fn of(preprocessing: &Preprocessing, orientation: Orientation) -> Self {
+        Self { range: preprocessing.range.clone(), ..Self::new(preprocessing.channels(), orientation) }
+    }
+
+    /// The same with another range.
+    #[must_use]
+    pub fn with_range(self, range: ValueRange) -> Self {
+        Self { range, ..self }
+    }
+
+    /// Warns of the first file that the range says nothing about.
+    pub(crate) fn tell(&self, facts: &Facts) {
+        let Some(words) = self.mismatch(facts) else { return };
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            log::warn!("{words}");
+        }
+    }
+
+    /// Looks at a picture that was scaled by the range, and warns where the range does not fit the first ones.
+    pub(crate) fn look_at(&self, picture: &Picture, facts: &Facts) {
+        let is_scaled = match &self.range {
+            ValueRange::Unstated => false,
+            ValueRange::EightBit(_) => true,
+            ValueRange::Dtype | ValueRange::Deep(_) => facts.samples.is_deep(),
+        };
+        if let Some(finding) = is_scaled.then(|| self.seen.add(picture)).flatten() {
+            log::warn!(
+                "the range of values is {}, but {finding}: the images may have other values than those that the range was \
+                 made for. `convnext data check` says which they have, --range of a training takes others",
+                self.range.in_words()
+            );
+        }
+    }
+
+    fn mismatch(&self, facts: &Facts) -> Option<String> {
+        let (kind, [least, most]) = (facts.samples, facts.samples.limits());
+        match &self.range {
+            ValueRange::Unstated if kind.is_deep() => Some(format!(
+                "an image of {kind} values, but no range of values is stated: {least} is taken for black and {most} for \
+                 white, in 256 levels. Weights that were trained with --range keep what these values tell"
+            )),
+            ValueRange::Deep(_) if !kind.is_deep() => Some(format!(
+                "an image of 8 bit, although the range of {} is for more: its values are taken as scaled already, from 0 \
+                 to 255",
+                self.range.in_words()
+            )),
+            ValueRange::EightBit(_) if kind.is_deep() => Some(format!(
+                "an image of {kind} values, although the range is for images of 8 bit: it is rounded to these, {least} to \
+                 0 and {most} to 255"
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// Two are equal when they make the same pictures.
+impl PartialEq for Decoding {
+    fn eq(&self, other: &Self) -> bool {
+        (self.channels, self.orientation, &self.range) == (other.channels, other.orientation, &other.range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::metadata::Orientation as Turn;
+
+    use super::*;
+    use crate::reading::facts::Channels;
+    use crate::reading::samples::SampleType;
+
+    #[test]
+    fn files_that_a_range_was_not_made_for_are_told() {
+        let facts = |samples| Facts {
+            format: "PNG",
+            channels: Channels::Greyscale,
+            turn: Turn::NoTransforms,
+            samples,
+        };
+        let told = |range: ValueRange, samples| {
+            Decoding::new(1, Orientation::Honour)
+                .with_range(range)
+                .mismatch(&facts(samples))
+                .unwrap_or_default()
+        };
+        let (eight, sixteen) = (SampleType::EIGHT_BIT, SampleType::Unsigned(16));
+        let limits = || vec![[0.0, 99.0]];
+        assert!(told(ValueRange::Unstated, sixteen).contains("16-bit values, but no range"));
+        assert!(told(ValueRange::Deep(limits()), eight).contains("scaled already"));
+        assert!(told(ValueRange::EightBit(limits()), sixteen).contains("rounded"));
+        for (range, kind) in [
+            (ValueRange::Unstated, eight),
+            (ValueRange::Dtype, sixteen),
+            (ValueRange::Dtype, eight),
+            (ValueRange::Deep(limits()), sixteen),
+            (ValueRange::EightBit(limits()), eight),
+        ] {
+            assert_eq!(told(range, kind), "");
+        }
+    }
+}

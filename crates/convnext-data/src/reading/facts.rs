@@ -1,0 +1,63 @@
+//! What files tell about their pictures.
+
+use image::{ExtendedColorType, metadata::Orientation as Turn};
+use serde::{Deserialize, Serialize};
+
+use crate::reading::samples::SampleType;
+
+/// What the pixels of a file are, before they become red, green and blue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// Brightness alone.
+    Greyscale,
+    /// Brightness and transparency.
+    GreyscaleAlpha,
+    /// Three colours, or a palette of them.
+    Colour,
+    /// Three colours and transparency.
+    ColourAlpha,
+    /// Four printing colours.
+    Cmyk,
+    /// Any number of values that are no colours.
+    Bands,
+}
+
+impl Channels {
+    /// As people say it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Greyscale => "greyscale",
+            Self::GreyscaleAlpha => "greyscale with transparency",
+            Self::Colour => "colour",
+            Self::ColourAlpha => "colour with transparency",
+            Self::Cmyk => "printing colours",
+            Self::Bands => "bands",
+        }
+    }
+
+    pub(crate) fn of(kind: ExtendedColorType) -> Self {
+        use ExtendedColorType as Kind;
+        match kind {
+            Kind::L1 | Kind::L2 | Kind::L4 | Kind::L8 | Kind::L16 => Self::Greyscale,
+            Kind::La1 | Kind::La2 | Kind::La4 | Kind::La8 | Kind::La16 => Self::GreyscaleAlpha,
+            Kind::Rgba1 | Kind::Rgba2 | Kind::Rgba4 | Kind::Rgba8 | Kind::Rgba16 => Self::ColourAlpha,
+            Kind::Bgra8 | Kind::Rgba32F | Kind::A8 => Self::ColourAlpha,
+            Kind::Cmyk8 | Kind::Cmyk16 => Self::Cmyk,
+            _ => Self::Colour,
+        }
+    }
+}
+
+/// What a file tells about its picture beside the pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// Name of the format, by content.
+    pub(crate) format: &'static str,
+    /// What its pixels are.
+    pub(crate) channels: Channels,
+    /// What makes the picture stand upright.
+    pub(crate) turn: Turn,
+    /// The type of its values.
+    pub(crate) samples: SampleType,
+}

@@ -1,0 +1,204 @@
+//! JPEG files become pictures with the pixels of libjpeg, which models were trained on.
+//!
+//! `libjpeg-turbo-rs` computes what libjpeg-turbo computes: the slow integer transform, chroma enlarged with a
+//! triangle filter, the same conversion to colours.
+
+mod apart;
+mod complete;
+mod ink;
+mod planes;
+mod scaled;
+mod unusual;
+
+use convnext_core::COLOURS;
+use image::metadata::Orientation as Turn;
+use libjpeg_turbo_rs::{Decoder, Image, JpegError, PixelFormat, ScalingFactor};
+
+use crate::error::DataError;
+use crate::pixels::grey::grey;
+use crate::pixels::orientation::Orientation;
+use crate::pixels::picture::Picture;
+use crate::reading::decode::check_size;
+use crate::reading::facts::Channels;
+use crate::reading::samples::{SampleType, Samples, Values};
+use complete::{Layout, check_complete};
+pub(crate) use scaled::ScaledJpeg;
+use unusual::is_unusual;
+
+/// Eighths of the whole size.
+const FULL: u8 = 8;
+
+/// Rows that are decoded below those that are wanted. These may depend on the next row of blocks, which is 32 rows
+/// high at most.
+const MARGIN: usize = 64;
+
+/// The values of a JPEG file, grey or colours, the turn that makes them stand upright, and what they are in the file.
+pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels), DataError> {
+    let unreadable = |why: String| DataError::decode(name, why);
+    let mut jpeg = Jpeg::read(bytes).map_err(unreadable)?;
+    let (width, height) = (jpeg.width as u32, jpeg.height as u32);
+    check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
+    let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
+    let picture = match jpeg.picture() {
+        Err(damage) if can_be_passed_over(&damage) => {
+            let picture = jpeg.rescued().map_err(|error| unreadable(in_words(error)))?;
+            // Without a name there is nobody to tell.
+            if !name.is_empty() {
+                log::warn!(
+                    "{name}: {}; the picture is what can be read of it, as in libjpeg",
+                    in_words(damage)
+                );
+            }
+            picture
+        }
+        read => read.map_err(|error| unreadable(in_words(error)))?,
+    };
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
+    let values = Values::Eight(picture.into_bytes());
+    Ok((
+        Samples { width, height, channels, meaning: shown, kind: SampleType::EIGHT_BIT, values },
+        turn,
+        meaning,
+    ))
+}
+
+/// Grey and colours made of each other.
+fn of_channels(picture: Picture, channels: usize) -> Picture {
+    let (width, height) = (picture.width(), picture.height());
+    let bytes: Vec<u8> = match (picture.channels(), channels) {
+        (1, COLOURS) => picture.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
+        (COLOURS, 1) => picture.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
+        _ => return picture,
+    };
+    Picture::from_parts(width, height, channels, bytes)
+}
+
+/// A complete JPEG file of which nothing but the headers is read yet.
+struct Jpeg<'a> {
+    bytes: &'a [u8],
+    decoder: Decoder<'a>,
+    layout: Layout,
+    /// Whether [`unusual`] must decode it, at full size only.
+    unusual: bool,
+    /// As the pixels are stored.
+    width: usize,
+    height: usize,
+    channels: Channels,
+}
+
+impl<'a> Jpeg<'a> {
+    /// Reads the headers, and refuses what cannot be decoded in words that say what it is.
+    fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let layout = check_complete(bytes)?;
+        let decoder = Decoder::new(bytes).map_err(in_words)?;
+        let frame = decoder.header();
+        let (width, height) = frame.dimensions();
+        if frame.precision != 8 {
+            return Err(format!(
+                "JPEG data of {} bit a sample is not supported, only 8 bit",
+                frame.precision
+            ));
+        }
+        if height == 0 || width == 0 {
+            return Err("the JPEG header gives no height or width".to_owned());
+        }
+        let channels = match frame.components.len() {
+            1 => Channels::Greyscale,
+            3 => Channels::Colour,
+            4 => Channels::Cmyk,
+            other => return Err(format!("JPEG data of {other} channels is not supported, only 1, 3 and 4")),
+        };
+        let unusual = is_unusual(frame, &layout);
+        if unusual && frame.is_lossless {
+            return Err(
+                "lossless JPEG data is supported with one or three channels at one grid only".to_owned()
+            );
+        }
+        Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
+    }
+
+    /// How the picture must be turned to stand upright.
+    fn turn(&self, orientation: Orientation) -> Turn {
+        let exif = match orientation {
+            Orientation::Honour => self.decoder.exif_data(),
+            Orientation::Ignore => None,
+        };
+        exif.and_then(Turn::from_exif_chunk).unwrap_or(Turn::NoTransforms)
+    }
+
+    /// The whole picture, in grey or colours.
+    fn picture(&self) -> Result<Picture, JpegError> {
+        match self.unusual {
+            true => Ok(self.coloured(unusual::decode(self.bytes, &self.layout, false)?)),
+            false => Ok(self.of_image(self.decoder.decode_image()?)),
+        }
+    }
+
+    /// The upper part of the picture at some eighths of its size: at least `rows`, which are as in the whole.
+    fn scaled(&self, eighths: u8, rows: usize) -> Result<Picture, JpegError> {
+        let height = rows.saturating_mul(usize::from(FULL)) / usize::from(eighths) + MARGIN;
+        let shortened;
+        let bytes = match u16::try_from(height).ok().filter(|_| height < self.height) {
+            None => self.bytes,
+            Some(height) => {
+                shortened = self.with_height(height);
+                &shortened
+            }
+        };
+        let mut decoder = set_up(Decoder::new(bytes)?, self.channels);
+        // In lowest terms, as the decoder wants it.
+        let common = 1 << eighths.trailing_zeros().min(FULL.trailing_zeros());
+        decoder.set_scale(ScalingFactor::try_new(u32::from(eighths / common), u32::from(FULL / common))?);
+        Ok(self.of_image(decoder.decode_image()?))
+    }
+
+    /// The file with another height in its header. Every scan begins at the top, so one that is decoded to a smaller
+    /// height gives the same rows, and the rest is not looked at.
+    fn with_height(&self, height: u16) -> Vec<u8> {
+        let mut bytes = self.bytes.to_vec();
+        if let Some(place) = bytes.get_mut(self.layout.height_at..self.layout.height_at + 2) {
+            place.copy_from_slice(&height.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The picture of damaged data: grey where nothing can be read, as libjpeg leaves it.
+    fn rescued(&mut self) -> Result<Picture, JpegError> {
+        if self.unusual {
+            return Ok(self.coloured(unusual::decode(self.bytes, &self.layout, true)?));
+        }
+        self.decoder.set_lenient(true);
+        Ok(self.of_image(self.decoder.decode_image()?))
+    }
+
+    fn of_image(&self, image: Image) -> Picture {
+        let channels = if self.channels == Channels::Greyscale { 1 } else { COLOURS };
+        Picture::from_parts(image.width, image.height, channels, image.data)
+    }
+
+    fn coloured(&self, bytes: Vec<u8>) -> Picture {
+        Picture::from_parts(self.width, self.height, COLOURS, bytes)
+    }
+}
+
+/// A decoder that makes levels of grey or colours.
+fn set_up(decoder: Decoder, channels: Channels) -> Decoder {
+    let format = if channels == Channels::Greyscale { PixelFormat::Grayscale } else { PixelFormat::Rgb };
+    // Smoothing is libjpeg's default; it changes progressive files that lack their last scans.
+    decoder.with_output_format(format).with_block_smoothing(true)
+}
+
+/// Whether the image data is damaged, and not the headers or of a kind that cannot be decoded.
+fn can_be_passed_over(error: &JpegError) -> bool {
+    matches!(error, JpegError::CorruptData(_) | JpegError::UnexpectedEof)
+}
+
+/// What is wrong with a file.
+fn in_words(error: JpegError) -> String {
+    match error {
+        JpegError::Unsupported(what) => format!("this kind of JPEG data is not supported: {what}"),
+        JpegError::UnexpectedEof => "the JPEG data of the image is incomplete".to_owned(),
+        other => format!("the JPEG data is damaged: {other}"),
+    }
+}

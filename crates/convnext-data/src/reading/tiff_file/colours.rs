@@ -1,0 +1,254 @@
+//! What the values of a TIFF file mean.
+
+use convnext_core::COLOURS;
+use tiff::tags::Tag;
+
+use super::{differences::Differences, directory::Directory, fits_eight, stored::Shape};
+use crate::error::DataError;
+use crate::reading::facts::Channels;
+use crate::reading::samples::{SampleType, Samples, Values};
+
+/// What the file calls its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Photometric {
+    /// Levels of grey; the lowest is white where `inverted`.
+    Grey { inverted: bool },
+    /// Red, green and blue.
+    Colours,
+    /// Numbers of a palette's colours.
+    Palette,
+    /// Cyan, magenta, yellow and black.
+    Cmyk,
+    /// Brightness and two differences of colours.
+    YCbCr,
+}
+
+/// How the file calls values of a pixel that are no colours.
+const ALPHA_MULTIPLIED: u64 = 1;
+const ALPHA: u64 = 2;
+
+impl Photometric {
+    /// What the directory says.
+    pub(super) fn of(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Self, DataError> {
+        let refuse = |what: &str| Err(DataError::unsupported(name, format!("a TIFF file of {what}")));
+        let found = match directory.number(Tag::PhotometricInterpretation) {
+            Some(0) => Self::Grey { inverted: true },
+            Some(1) => Self::Grey { inverted: false },
+            Some(2) => Self::Colours,
+            Some(3) => Self::Palette,
+            Some(5) => Self::Cmyk,
+            Some(6) => Self::YCbCr,
+            Some(4) => return refuse("a mask of transparency"),
+            Some(8..=10) => return refuse("CIELab colours"),
+            Some(32_803 | 34_892) => return refuse("the values of a camera's sensor (a raw photograph)"),
+            Some(32_844 | 32_845) => return refuse("logarithmic colours (LogLuv)"),
+            Some(other) => return refuse(&format!("values of an unknown meaning (photometric {other})")),
+            None => return refuse("values whose meaning it does not say"),
+        };
+        let least = match found {
+            Self::Grey { .. } | Self::Palette => 1,
+            Self::Colours | Self::YCbCr => COLOURS,
+            Self::Cmyk => 4,
+        };
+        if shape.samples < least {
+            let why =
+                format!("the TIFF file has pixels of {} values, but {least} are colours", shape.samples);
+            return Err(DataError::decode(name, why));
+        }
+        Ok(found)
+    }
+
+    /// The values with their meaning, and what they are in the file.
+    pub(super) fn interpret(
+        self,
+        values: Values,
+        shape: &Shape,
+        directory: &Directory<'_>,
+        name: &str,
+        shown: bool,
+    ) -> Result<(Samples, Channels), DataError> {
+        let extra = directory.numbers(Tag::ExtraSamples).unwrap_or_default();
+        let alpha = extra.first().copied().filter(|&kind| kind == ALPHA_MULTIPLIED || kind == ALPHA);
+        let Shape { width, height, samples, kind } = *shape;
+        let make = |values, channels, meaning, kind| {
+            let samples = Samples { width, height, channels, meaning, kind, values };
+            (samples, meaning)
+        };
+        // Levels of fewer than 8 bit fill 8, unless they are numbers of colours.
+        let full = |values| if self == Self::Palette { values } else { filled(values, kind) };
+        let values = match self {
+            Self::Grey { inverted: true } => inverted(values, kind),
+            _ => values,
+        };
+        let eight = if fits_eight(kind) { SampleType::EIGHT_BIT } else { kind };
+        Ok(match (self, samples) {
+            (Self::Palette, _) if shown || samples == 1 => {
+                let colours = colours_of_palette(&values, samples, directory, kind, name)?;
+                make(Values::Eight(colours), COLOURS, Channels::Colour, SampleType::EIGHT_BIT)
+            }
+            (Self::Grey { .. }, 1) => make(full(values), 1, Channels::Greyscale, eight),
+            (Self::Grey { .. }, 2) if alpha.is_some() => {
+                make(full(values), 2, Channels::GreyscaleAlpha, eight)
+            }
+            (Self::Colours, _) if shown && has_colours(samples, &extra) => {
+                let values = full(values);
+                let values = match (samples, alpha) {
+                    (4, Some(ALPHA_MULTIPLIED)) => divided(values, kind),
+                    _ => values,
+                };
+                let meaning = match (samples, alpha) {
+                    (4, Some(_)) => Channels::ColourAlpha,
+                    (4, None) if extra.is_empty() => Channels::ColourAlpha,
+                    _ => Channels::Colour,
+                };
+                (make(first_of(values, samples), COLOURS, Channels::Colour, eight).0, meaning)
+            }
+            (Self::Colours, COLOURS) => make(full(values), COLOURS, Channels::Colour, eight),
+            (Self::Cmyk, _) if shown => {
+                let (samples, _) =
+                    make(of_cmyk(full(values), samples, kind), COLOURS, Channels::Colour, eight);
+                (samples, Channels::Cmyk)
+            }
+            (Self::YCbCr, _) if shown => {
+                let rule = Differences::of(directory);
+                make(rule.colours(full(values), samples, kind), COLOURS, Channels::Colour, eight)
+            }
+            _ => make(full(values), samples, Channels::Bands, eight),
+        })
+    }
+}
+
+/// Whether red, green and blue come first and are told from what follows.
+fn has_colours(samples: usize, extra: &[u64]) -> bool {
+    samples - extra.len().min(samples) == COLOURS || (samples == 4 && extra.is_empty())
+}
+
+/// Levels of fewer than 8 bit as levels of 255.
+fn filled(values: Values, kind: SampleType) -> Values {
+    match (values, kind) {
+        (Values::Eight(values), SampleType::Unsigned(bits @ 1..=7)) => {
+            let most = (1_u16 << bits) - 1;
+            let level = |value| ((u16::from(value) * 255 + most / 2) / most) as u8;
+            Values::Eight(values.into_iter().map(level).collect())
+        }
+        (values, _) => values,
+    }
+}
+
+/// White for black.
+fn inverted(values: Values, kind: SampleType) -> Values {
+    let [least, most] = kind.limits();
+    let other = |value: f64| least + most - value;
+    match values {
+        Values::Eight(values) => Values::Eight(values.into_iter().map(|v| other(v.into()) as u8).collect()),
+        Values::Sixteen(values) => {
+            Values::Sixteen(values.into_iter().map(|v| other(v.into()) as u16).collect())
+        }
+        Values::Real(values) => Values::Real(values.into_iter().map(other).collect()),
+    }
+}
+
+/// The first three values of each pixel.
+fn first_of(values: Values, samples: usize) -> Values {
+    fn first<T: Copy>(values: &[T], samples: usize) -> Vec<T> {
+        values.chunks_exact(samples).flat_map(|pixel| &pixel[..COLOURS]).copied().collect()
+    }
+    match values {
+        values if samples == COLOURS => values,
+        Values::Eight(values) => Values::Eight(first(&values, samples)),
+        Values::Sixteen(values) => Values::Sixteen(first(&values, samples)),
+        Values::Real(values) => Values::Real(first(&values, samples)),
+    }
+}
+
+/// Applies a rule to the values of each pixel as levels in [0, 1]; three come out.
+pub(super) fn by_pixel(
+    values: Values,
+    samples: usize,
+    kind: SampleType,
+    rule: impl Fn(&[f64]) -> [f64; 3],
+) -> Values {
+    let [least, most] = kind.limits();
+    let most = if fits_eight(kind) { 255.0 } else { most };
+    let span = most - least;
+    let colours = |values: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
+        let levels: Vec<f64> = values.map(|value| (value - least) / span).collect();
+        levels.chunks_exact(samples).flat_map(&rule).map(|level| level * span + least).collect()
+    };
+    match values {
+        Values::Eight(values) => {
+            let colours = colours(&mut values.into_iter().map(f64::from));
+            Values::Eight(colours.into_iter().map(|level| level.round() as u8).collect())
+        }
+        Values::Sixteen(values) => {
+            let colours = colours(&mut values.into_iter().map(f64::from));
+            Values::Sixteen(colours.into_iter().map(|level| level.round() as u16).collect())
+        }
+        Values::Real(values) => Values::Real(colours(&mut values.into_iter())),
+    }
+}
+
+/// Printing colours as red, green and blue, as Pillow and `image` show them.
+fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
+    by_pixel(values, samples, kind, |pixel| {
+        std::array::from_fn(|colour| (1.0 - pixel[colour]) * (1.0 - pixel[3]))
+    })
+}
+
+/// Colours that were multiplied by their alpha, without it. The alpha itself is kept.
+fn divided(values: Values, kind: SampleType) -> Values {
+    let [_, most] = kind.limits();
+    let most = if fits_eight(kind) { 255.0 } else { most };
+    // Pillow cuts fractions off.
+    let colour =
+        |value: f64, alpha: f64| if alpha > 0.0 { (value * most / alpha).min(most).floor() } else { 0.0 };
+    match values {
+        Values::Eight(mut values) => {
+            for pixel in values.as_chunks_mut::<4>().0 {
+                let alpha = f64::from(pixel[3]);
+                (0..COLOURS).for_each(|i| pixel[i] = colour(pixel[i].into(), alpha) as u8);
+            }
+            Values::Eight(values)
+        }
+        Values::Sixteen(mut values) => {
+            for pixel in values.as_chunks_mut::<4>().0 {
+                let alpha = f64::from(pixel[3]);
+                (0..COLOURS).for_each(|i| pixel[i] = colour(pixel[i].into(), alpha) as u16);
+            }
+            Values::Sixteen(values)
+        }
+        reals => reals,
+    }
+}
+
+/// The colours that the first value of each pixel names.
+fn colours_of_palette(
+    values: &Values,
+    samples: usize,
+    directory: &Directory<'_>,
+    kind: SampleType,
+    name: &str,
+) -> Result<Vec<u8>, DataError> {
+    let bits = match kind {
+        SampleType::Unsigned(bits @ 1..=16) => bits,
+        other => return Err(DataError::decode(name, format!("its palette has {other} numbers"))),
+    };
+    let palette = directory.numbers(Tag::ColorMap).unwrap_or_default();
+    let size = 1 << bits;
+    if palette.len() < COLOURS * size {
+        let why = format!("its palette has {} values, but {} are needed", palette.len(), COLOURS * size);
+        return Err(DataError::decode(name, why));
+    }
+    // The file has all reds, then all greens, then all blues, of 16 bit each.
+    let colour =
+        |number: usize| std::array::from_fn::<u8, COLOURS, _>(|c| (palette[c * size + number] >> 8) as u8);
+    Ok(match values {
+        Values::Eight(values) => {
+            values.iter().step_by(samples).flat_map(|&number| colour(number.into())).collect()
+        }
+        Values::Sixteen(values) => {
+            values.iter().step_by(samples).flat_map(|&number| colour(number.into())).collect()
+        }
+        Values::Real(_) => Vec::new(),
+    })
+}

@@ -1,0 +1,107 @@
+//! TIFF files: of any type and number of values, in colours, grey or bands.
+
+mod colours;
+mod compression;
+mod differences;
+mod directory;
+mod stored;
+mod subsampled;
+
+use image::metadata::Orientation as Turn;
+use tiff::tags::Tag;
+
+use self::{
+    colours::Photometric,
+    directory::Directory,
+    stored::{Shape, read as read_values},
+    subsampled::Unit,
+};
+use crate::error::DataError;
+use crate::pixels::orientation::turn_of_xmp;
+use crate::reading::facts::Channels;
+use crate::reading::samples::{SampleType, Samples, Values};
+
+/// Reads the first picture of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
+/// then palettes and printing colours become red, green and blue, and of these alone what else a pixel has is left
+/// out. Otherwise all values are bands.
+pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Turn, Channels), DataError> {
+    let directory = Directory::read(bytes).ok_or_else(|| {
+        DataError::decode(name, "the TIFF file is damaged or incomplete: it has no directory")
+    })?;
+    refuse_previews(&directory, name)?;
+    let shape = Shape::of(&directory, name)?;
+    let photometric = Photometric::of(&directory, &shape, name)?;
+    let unit = match photometric {
+        Photometric::YCbCr => Unit::of(&directory, &shape, name)?,
+        _ => None,
+    };
+    let values = match unit {
+        Some(unit) => unit.read(&directory, &shape, name)?,
+        None => read_values(&directory, &shape, name)?,
+    };
+    let values = without_nodata(values, &directory);
+    let (samples, meaning) = photometric.interpret(values, &shape, &directory, name, shown)?;
+    Ok((samples, stored_turn(&directory), meaning))
+}
+
+/// The type of a file's values, without reading them. Of a palette they are colours.
+pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
+    let directory = Directory::read(bytes)?;
+    let shape = Shape::of(&directory, "").ok()?;
+    let is_palette = Photometric::of(&directory, &shape, "").ok()? == Photometric::Palette;
+    Some(if is_palette || fits_eight(shape.kind) { SampleType::EIGHT_BIT } else { shape.kind })
+}
+
+/// What a raw photograph shows first is a small preview, if anything.
+fn refuse_previews(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
+    /// The tag by which a file says that it is a digital negative.
+    const DNG_VERSION: u16 = 50_706;
+    const REDUCED: u64 = 1;
+    let reduced = directory.number(Tag::NewSubfileType).is_some_and(|kind| kind & REDUCED > 0);
+    let digital_negative = directory.entry(Tag::Unknown(DNG_VERSION)).is_some();
+    if digital_negative || (reduced && directory.entry(Tag::SubIfd).is_some()) {
+        return Err(DataError::unsupported(
+            name,
+            "a raw photograph (a TIFF file that begins with a preview)",
+        ));
+    }
+    Ok(())
+}
+
+/// The orientation that the file names.
+fn stored_turn(directory: &Directory<'_>) -> Turn {
+    const XMP: u16 = 700;
+    let told = directory.number(Tag::Orientation).and_then(|turn| Turn::from_exif(turn.try_into().ok()?));
+    let in_xmp = || directory.text(Tag::Unknown(XMP)).and_then(turn_of_xmp);
+    told.or_else(in_xmp).unwrap_or(Turn::NoTransforms)
+}
+
+/// The values, of which those that mean "nothing is known here" are no numbers any more.
+fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
+    /// The tag in which GDAL writes that value, as text.
+    const NODATA: u16 = 42_113;
+    let text = directory.text(Tag::Unknown(NODATA)).and_then(|text| std::str::from_utf8(text).ok());
+    let nodata = text.and_then(|text| text.trim_matches(['\0', ' ', '\n']).parse::<f64>().ok());
+    let Some(nodata) = nodata else { return values };
+    let known = |value: f64| if value == nodata { f64::NAN } else { value };
+    match values {
+        // Levels of 8 bit stay what they are for everybody else.
+        Values::Eight(_) => values,
+        Values::Sixteen(sixteen) => match sixteen.iter().any(|&value| f64::from(value) == nodata) {
+            true => Values::Real(sixteen.into_iter().map(|value| known(value.into())).collect()),
+            false => Values::Sixteen(sixteen),
+        },
+        // Floats are compared in the precision that the text was made from.
+        Values::Real(reals) => Values::Real(
+            reals
+                .into_iter()
+                .map(|value| if value as f32 == nodata as f32 { f64::NAN } else { value })
+                .collect(),
+        ),
+    }
+}
+
+/// Whether values fill up to 8 bit.
+fn fits_eight(kind: SampleType) -> bool {
+    !kind.is_deep()
+}

@@ -1,0 +1,251 @@
+//! Where a training picture is cut.
+
+use convnext_core::{COLOURS, ImageSize, ValueRange};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::resample::{CropTarget, Region};
+use crate::reading::decode::decode_as;
+use crate::reading::decoding::Decoding;
+use crate::reading::jpeg::ScaledJpeg;
+
+/// How training cuts what the model sees out of a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TrainCrop {
+    /// A rectangle of random area and shape, whatever the shape of the image size that it is resized to: the usual
+    /// choice for photographs.
+    RandomResized {
+        /// Smallest and largest share of the picture's area, each in (0, 1].
+        scale: [f64; 2],
+        /// Smallest and largest width / height, each above 0.
+        ratio: [f64; 2],
+    },
+    /// The picture with a black border, cut to its old size at a random position: for inputs of at most
+    /// 32 pixels.
+    Padded {
+        /// Width of the border in pixels.
+        padding: usize,
+    },
+}
+
+impl TrainCrop {
+    /// Checks every value against its range.
+    pub(crate) fn validate(&self, image_size: ImageSize) -> Result<(), DataError> {
+        match *self {
+            Self::RandomResized { scale, ratio } => {
+                let scale_fits = scale[0] > 0.0 && scale[0] <= scale[1] && scale[1] <= 1.0;
+                let expected = "two rising numbers above 0 and at most 1";
+                DataError::check(scale_fits, "crop scale", format!("{scale:?}"), expected)?;
+                let ratio_fits = ratio[0] > 0.0 && ratio[0] <= ratio[1] && ratio[1].is_finite();
+                DataError::check(ratio_fits, "crop ratio", format!("{ratio:?}"), "two rising numbers above 0")
+            }
+            Self::Padded { padding } => DataError::check(
+                padding <= image_size.short_side(),
+                "crop padding",
+                padding,
+                &format!("at most the image size of {image_size}"),
+            ),
+        }
+    }
+
+    /// [`Self::apply`] to the bytes of a file, decoded as asked for, and at a smaller size where these are
+    /// colours and the crop allows it. Draws the same; `name` is used in messages.
+    pub(crate) fn apply_to_file(
+        &self,
+        bytes: &[u8],
+        name: &str,
+        decoding: &Decoding,
+        target: CropTarget,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Picture, DataError> {
+        let whole = || decode_as(bytes, name, decoding);
+        let &Self::RandomResized { scale, ratio } = self else {
+            return Ok(self.apply(&whole()?, target, rng));
+        };
+        // What a range changes is done to whole pictures.
+        let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
+        let jpeg = if fits { ScaledJpeg::read(bytes, decoding.orientation) } else { None };
+        let Some(jpeg) = jpeg else {
+            return Ok(self.apply(&whole()?, target, rng));
+        };
+        let region = random_region(jpeg.size(), scale, ratio, rng);
+        match jpeg.cut(region, target) {
+            Some(cut) => Ok(cut),
+            None => Ok(target.of(&whole()?, region)),
+        }
+    }
+
+    /// Cuts a picture.
+    pub(crate) fn apply(&self, picture: &Picture, target: CropTarget, rng: &mut impl rand::Rng) -> Picture {
+        match *self {
+            Self::RandomResized { scale, ratio } => {
+                let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
+                target.of(picture, region)
+            }
+            Self::Padded { padding } => {
+                let whole = target.of(picture, Region::whole(picture));
+                let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
+                cut_padded(&whole, padding, left, top)
+            }
+        }
+    }
+}
+
+/// A rectangle of whole pixels with random area and ratio, of a picture of this width and height. Where ten
+/// draws do not fit into the picture, the largest central rectangle whose ratio is allowed.
+fn random_region(
+    (width, height): (usize, usize),
+    scale: [f64; 2],
+    ratio: [f64; 2],
+    rng: &mut impl rand::Rng,
+) -> Region {
+    const TRIES: usize = 10;
+    let (width, height) = (width as f64, height as f64);
+    let mut between = |range: [f64; 2]| range[0] + (range[1] - range[0]) * rng.random::<f64>();
+    let drawn = (0..TRIES).find_map(|_| {
+        let area = width * height * between(scale);
+        let ratio = between(ratio.map(f64::ln)).exp();
+        // Halves go to the even neighbour, as in Python.
+        let (w, h) = ((area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even());
+        ((1.0..=width).contains(&w) && (1.0..=height).contains(&h)).then_some((w, h))
+    });
+    if let Some((w, h)) = drawn {
+        let mut start = |free: f64| rng.random_range(0..=free as u64) as f64;
+        let top = start(height - h);
+        let left = start(width - w);
+        return Region { left, top, width: w, height: h };
+    }
+    let (w, h) = match width / height {
+        narrow if narrow < ratio[0] => (width, (width / ratio[0]).round_ties_even().max(1.0)),
+        wide if wide > ratio[1] => ((height * ratio[1]).round_ties_even().max(1.0), height),
+        _ => (width, height),
+    };
+    Region { left: ((width - w) / 2.0).floor(), top: ((height - h) / 2.0).floor(), width: w, height: h }
+}
+
+/// The part of a picture with a black border that starts at (left, top) of the bordered picture and has
+/// the size of the picture without it.
+fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Picture {
+    let levels: Levels = match picture.levels() {
+        Levels::Eight(levels) => padded_part(levels, picture, padding, left, top).into(),
+        Levels::Sixteen(levels, _) => padded_part(levels, picture, padding, left, top).into(),
+    };
+    Picture::from_parts(picture.width(), picture.height(), picture.channels(), levels)
+}
+
+/// [`cut_padded`] of levels of any depth.
+fn padded_part<T: Copy + Default>(
+    levels: &[T],
+    picture: &Picture,
+    padding: usize,
+    left: usize,
+    top: usize,
+) -> Vec<T> {
+    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let mut part = vec![T::default(); width * height * channels];
+    // Columns of the result that come from the picture, and where they start in it.
+    let first = padding.saturating_sub(left);
+    let source = left.saturating_sub(padding);
+    let length = width.saturating_sub(first.max(source)) * channels;
+    for y in 0..height {
+        let Some(row) = (y + top).checked_sub(padding).filter(|&row| row < height) else { continue };
+        let to = (y * width + first.min(width)) * channels;
+        let from = (row * width + source.min(width)) * channels;
+        part[to..to + length].copy_from_slice(&levels[from..from + length]);
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{Purpose, Seed};
+
+    use convnext_core::Interpolation;
+
+    use super::*;
+    use crate::transforms::distributions::Reference;
+
+    fn numbered(width: usize, height: usize) -> Picture {
+        let rgb = (0..width * height).flat_map(|i| [i as u8 + 1; 3]).collect();
+        Picture::new(width, height, 3, rgb).unwrap()
+    }
+
+    #[test]
+    fn random_regions_keep_area_ratio_and_borders() {
+        let (scale, ratio) = ([0.2, 0.9], [0.75, 4.0 / 3.0]);
+        let mut rng = Seed(3).stream(Purpose::Augmentation, 0, 0);
+        let mut smallest = f64::INFINITY;
+        let mut largest: f64 = 0.0;
+        for _ in 0..2000 {
+            let region = random_region((12, 9), scale, ratio, &mut rng);
+            assert!(region.left >= 0.0 && region.left + region.width <= 12.0, "{region:?}");
+            assert!(region.top >= 0.0 && region.top + region.height <= 9.0, "{region:?}");
+            assert_eq!(region.left.fract() + region.width.fract(), 0.0, "{region:?}");
+            let area = region.width * region.height / 108.0;
+            (smallest, largest) = (smallest.min(area), largest.max(area));
+        }
+        // Whole pixels widen the range a little.
+        assert!((0.15..0.25).contains(&smallest) && (0.85..=1.0).contains(&largest), "{smallest} {largest}");
+    }
+
+    #[test]
+    fn random_regions_are_those_of_timm() {
+        for (width, height) in [(500, 375), (40, 31), (200, 30)] {
+            let mut reference = Reference::read(&format!("crop {width}x{height}"));
+            let mut rng = Seed(8).stream(Purpose::Augmentation, 0, 0);
+            let spot = |start: f64, free: f64| if free > 0.0 { start / free } else { 0.5 };
+            for _ in 0..10_000 {
+                let region = random_region((width, height), [0.08, 1.0], [3.0 / 4.0, 4.0 / 3.0], &mut rng);
+                reference.add("area", region.width * region.height / (width * height) as f64);
+                reference.add("log ratio", (region.width / region.height).ln());
+                reference.add("left", spot(region.left, width as f64 - region.width));
+                reference.add("top", spot(region.top, height as f64 - region.height));
+            }
+            reference.check();
+        }
+    }
+
+    #[test]
+    fn long_pictures_fall_back_to_the_centre() {
+        let mut rng = Seed(0).stream(Purpose::Augmentation, 0, 0);
+        // No rectangle of at least 90 % of the area is as square as asked for.
+        let wide = random_region((40, 4), [0.9, 1.0], [0.75, 1.25], &mut rng);
+        assert_eq!(wide, Region { left: 17.0, top: 0.0, width: 5.0, height: 4.0 });
+        let tall = random_region((4, 40), [0.9, 1.0], [0.8, 1.25], &mut rng);
+        assert_eq!(tall, Region { left: 0.0, top: 17.0, width: 4.0, height: 5.0 });
+    }
+
+    #[test]
+    fn padding_moves_the_picture_and_is_black() {
+        let picture = numbered(3, 2);
+        assert_eq!(cut_padded(&picture, 1, 1, 1), picture);
+        let red = |left, top| -> Vec<u8> {
+            cut_padded(&picture, 1, left, top).bytes().iter().step_by(3).copied().collect()
+        };
+        assert_eq!(red(0, 0), [0, 0, 0, 0, 1, 2]);
+        assert_eq!(red(2, 1), [2, 3, 0, 5, 6, 0]);
+        assert_eq!(red(1, 2), [4, 5, 6, 0, 0, 0]);
+    }
+
+    #[test]
+    fn padding_as_wide_as_the_picture_can_hide_it() {
+        let picture = numbered(2, 2);
+        assert!(cut_padded(&picture, 2, 4, 4).bytes().iter().all(|&value| value == 0));
+        assert!(cut_padded(&picture, 2, 0, 2).bytes().iter().all(|&value| value == 0));
+    }
+
+    #[test]
+    fn every_position_of_the_border_is_drawn() {
+        let picture = numbered(4, 4);
+        let mut seen = std::collections::HashSet::new();
+        let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
+        for _ in 0..200 {
+            let target = CropTarget { size: ImageSize::square(4), interpolation: Interpolation::Bicubic };
+            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, target, &mut rng).into_bytes());
+        }
+        assert_eq!(seen.len(), 9);
+    }
+}

@@ -1,0 +1,192 @@
+use convnext_core::{Preprocessing, Purpose, Seed};
+
+use super::*;
+use crate::transforms::augment::Operation;
+use crate::transforms::evaluation::prepare_for_evaluation;
+
+fn ramp(width: usize, height: usize) -> Picture {
+    let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
+    Picture::new(width, height, 3, rgb).unwrap()
+}
+
+fn transform() -> TrainTransform {
+    TrainTransform::plain(
+        8,
+        TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] },
+        vec![0.0; 3],
+        vec![1.0; 3],
+    )
+}
+
+#[test]
+fn normalised_values_stand_colour_by_colour() {
+    let picture = Picture::new(2, 1, 3, vec![0, 51, 255, 255, 102, 0]).unwrap();
+    let values = normalize(&picture, &[0.5, 0.2, 0.0], &[0.5, 0.1, 2.0]);
+    for (value, expected) in values.iter().zip([-1.0, 1.0, 0.0, 2.0, 0.5, 0.0]) {
+        assert!((value - expected).abs() < 1e-6, "{values:?}");
+    }
+    assert_eq!(values.len(), 6);
+}
+
+#[test]
+fn pictures_of_one_pixel_are_enlarged() {
+    let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
+    let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
+    assert_eq!(values.len(), 3 * 8 * 8);
+}
+
+/// Levels between two of 255 reach the network through cropping, flipping and resizing.
+#[test]
+fn deep_pictures_keep_their_levels_to_the_end() {
+    let levels = (0..64 * 64 * 3).map(|i| (20_000 + i * i % 257) as u16).collect();
+    let picture = Picture::deep(64, 64, 3, levels).unwrap();
+    let distinct = |values: Vec<f32>| {
+        assert!(values.iter().all(|value| (0.3..0.31).contains(value)), "{values:?}");
+        values.iter().map(|value| value.to_bits()).collect::<std::collections::HashSet<_>>().len()
+    };
+    let evaluated = Preprocessing { mean: vec![0.0; 3], std: vec![1.0; 3], ..Preprocessing::for_size(48, 3) };
+    assert!(distinct(prepare_for_evaluation(&picture, &evaluated).values) > 50);
+    for crop in [transform().crop, TrainCrop::Padded { padding: 0 }] {
+        let transform =
+            TrainTransform { image_size: ImageSize::square(48), crop, flip_probability: 1.0, ..transform() };
+        let values = transform.apply(&picture, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
+        assert!(distinct(values) > 50);
+    }
+    // RandAugment works on 8 bit.
+    let rounded = Operation::Invert.apply(picture.clone(), [0; 3]);
+    assert!(!rounded.is_deep() && rounded.pixel(0, 0) == [255 - 78; 3]);
+    // Mirrored twice, it is what it was; what was rounded meanwhile is forgotten.
+    assert_eq!(picture.pixel(0, 0), [78; 3]);
+    let levels: Vec<u16> = (0..6).collect();
+    let small = Picture::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
+    assert_eq!(small.bytes(), [0, 10, 20, 30, 40, 50]);
+    assert_eq!(mirror(small).bytes(), [30, 40, 50, 0, 10, 20]);
+}
+
+#[test]
+fn training_depends_on_the_stream_only() {
+    let picture = ramp(20, 30);
+    let values = |sample| transform().apply(&picture, &mut Seed(5).stream(Purpose::Augmentation, 0, sample));
+    assert_eq!(values(1), values(1));
+    assert_ne!(values(1), values(2));
+}
+
+#[test]
+fn half_of_the_pictures_are_mirrored() {
+    let picture = ramp(8, 8);
+    let transform = TrainTransform { crop: TrainCrop::Padded { padding: 0 }, ..transform() };
+    let flips = (0..400)
+        .filter(|&sample| {
+            let mut rng = Seed(5).stream(Purpose::Augmentation, 0, sample);
+            let values = transform.apply(&picture, &mut rng);
+            assert_eq!(values[0] + values[7], 7.0 / 255.0, "a row that is neither");
+            values[0] > values[7]
+        })
+        .count();
+    assert!((160..240).contains(&flips), "{flips}");
+}
+
+fn everything() -> TrainTransform {
+    TrainTransform {
+        rand_augment: Some("rand-m9-mstd0.5-inc1".parse().unwrap()),
+        erasing: Some(RandomErasing { probability: 1.0 }),
+        ..transform()
+    }
+}
+
+#[test]
+fn what_is_off_draws_nothing() {
+    // Runs of versions that knew crops and flips alone go on with the same pixels.
+    let (picture, transform) = (ramp(20, 30), transform());
+    for sample in 0..20 {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+        let (mut rng, mut plain) = (stream(), stream());
+        let values = transform.apply(&picture, &mut rng);
+        let mut square = transform.crop.apply(&picture, transform.target(), &mut plain);
+        if plain.random::<f64>() < 0.5 {
+            square = mirror(square);
+        }
+        assert_eq!(values, normalize(&square, &transform.mean, &transform.std));
+        assert_eq!(rng.random::<u64>(), plain.random::<u64>());
+    }
+}
+
+#[test]
+fn pictures_are_changed_before_and_erased_after_normalisation() {
+    let picture = ramp(20, 30);
+    let (mut changed, mut negative) = (0, 0);
+    for sample in 0..40 {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+        let plain = transform().apply(&picture, &mut stream());
+        let erased = TrainTransform { rand_augment: None, ..everything() }.apply(&picture, &mut stream());
+        let augmented = TrainTransform { erasing: None, ..everything() }.apply(&picture, &mut stream());
+        // Levels of a picture over 255 lie in [0, 1]; only noise is outside.
+        assert!(augmented.iter().all(|value| (0.0..=1.0).contains(value)));
+        negative += usize::from(erased.iter().any(|&value| value < 0.0));
+        changed += usize::from(augmented != plain);
+    }
+    assert!(changed > 20 && negative > 35, "{changed} {negative}");
+}
+
+#[test]
+fn corners_get_the_mean_colour() {
+    assert_eq!(mean_colour(&convnext_core::IMAGENET_MEAN), [124, 116, 104]);
+    let turned = Operation::Rotate(45.0).apply(ramp(20, 20), mean_colour(&[0.0, 0.5, 1.0]));
+    assert_eq!(turned.pixel(0, 0), [0, 128, 255]);
+}
+
+#[test]
+fn settings_are_read_and_checked() {
+    let text = r#"{"image_size":32,"crop":{"padded":{"padding":4}},"flip_probability":0.5,
+        "mean":[0,0,0],"std":[1,1,1]}"#;
+    let read: TrainTransform = serde_json::from_str(text).unwrap();
+    assert_eq!(read.crop, TrainCrop::Padded { padding: 4 });
+    read.validate().unwrap();
+    assert_eq!((read.color_jitter, read.rand_augment, read.erasing), (None, None, None));
+    let text_of_all = serde_json::to_string(&everything()).unwrap();
+    assert!(text_of_all.contains("\"rand-m9-mstd0.5-inc1\""), "{text_of_all}");
+    assert_eq!(serde_json::from_str::<TrainTransform>(&text_of_all).unwrap(), everything());
+    assert!(
+        serde_json::from_str::<TrainTransform>(&text.replace("padding\":4", "padding\":4,\"x\":1")).is_err()
+    );
+
+    let crop = TrainCrop::RandomResized { scale: [0.5, 0.1], ratio: [1.0, 1.0] };
+    let message = TrainTransform { crop, ..transform() }.validate().unwrap_err().to_string();
+    assert!(message.contains("crop scale is [0.5, 0.1]"), "{message}");
+    let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 };
+    let both = TrainTransform { color_jitter: Some(jitter), ..everything() };
+    let message = both.validate().unwrap_err().to_string();
+    assert!(message.contains("colour jitter is on, but must be off when RandAugment is on"), "{message}");
+    TrainTransform { rand_augment: None, ..both.clone() }.validate().unwrap();
+    let erasing = Some(RandomErasing { probability: 2.0 });
+    assert!(TrainTransform { erasing, ..transform() }.validate().is_err());
+    let rand_augment = Some(RandAugment { magnitude: 11, magnitude_std: 0.5, operations: 2 });
+    assert!(TrainTransform { rand_augment, ..transform() }.validate().is_err());
+    let color_jitter = Some(ColorJitter { contrast: -1.0, ..jitter });
+    assert!(TrainTransform { color_jitter, ..transform() }.validate().is_err());
+    assert!(TrainTransform { flip_probability: 1.5, ..transform() }.validate().is_err());
+    assert!(TrainTransform { std: vec![1.0, 0.0, 1.0], ..transform() }.validate().is_err());
+    assert!(TrainTransform { image_size: ImageSize::from([8, 0]), ..transform() }.validate().is_err());
+    assert!(validate_preprocessing(&Preprocessing::for_size(0, 3)).is_err());
+}
+
+#[test]
+fn rectangles_are_cut_with_the_draws_of_squares() {
+    let picture = ramp(20, 30);
+    let at = |image_size: [usize; 2]| TrainTransform { image_size: image_size.into(), ..transform() };
+    for crop in [transform().crop, TrainCrop::Padded { padding: 2 }] {
+        let stream = || Seed(5).stream(Purpose::Augmentation, 0, 3);
+        let (mut of_square, mut of_rectangle) = (stream(), stream());
+        let square = TrainTransform { crop: crop.clone(), ..at([8, 8]) }.apply(&picture, &mut of_square);
+        let wide = TrainTransform { crop, ..at([8, 24]) }.apply(&picture, &mut of_rectangle);
+        assert_eq!((square.len(), wide.len()), (3 * 8 * 8, 3 * 8 * 24));
+        assert_eq!(of_square.random::<u64>(), of_rectangle.random::<u64>());
+        // Red is the column, green the row: over the same region, whatever the target.
+        let ends = |values: &[f32], width: usize| [values[0], values[width - 1]].map(|red| red * 255.0);
+        let (square, wide) = (ends(&square, 8), ends(&wide, 24));
+        assert!(
+            (square[0] - wide[0]).abs() < 3.0 && (square[1] - wide[1]).abs() < 3.0,
+            "{square:?} {wide:?}"
+        );
+    }
+}
