@@ -32,6 +32,18 @@ impl ClassNames {
         self.0.iter().position(|known| known == name)
     }
 
+    /// [`Self::check`] where a name is needed for each of at least one class.
+    ///
+    /// # Errors
+    /// [`ConfigError::ClassNames`] with what does not fit.
+    pub fn check_each(&self, classes: usize) -> Result<(), ConfigError> {
+        if self.is_empty() {
+            let why = format!("there are no names for {classes} classes, and each of at least one needs one");
+            return Err(ConfigError::ClassNames { why });
+        }
+        self.check(classes)
+    }
+
     /// Checks that there is one name for each of so many classes and none stands twice, or that there are no names.
     ///
     /// # Errors

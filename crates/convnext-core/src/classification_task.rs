@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::tagged::Kind;
-use crate::task_metadata::TaskMetadata;
+use crate::task_metadata::{OutputActivation, TaskMetadata};
 use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
 use crate::{ClassNames, ConfigError, ModelConfig, Preprocessing};
 
@@ -34,6 +34,10 @@ impl TaskMetadata for ClassificationTask {
 
     fn class_names(&self) -> ClassNames {
         self.classes.clone()
+    }
+
+    fn activation(&self) -> Option<OutputActivation> {
+        Some(OutputActivation::Softmax)
     }
 
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {

@@ -54,7 +54,7 @@ pub use preprocessing::{
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};
-pub use task_metadata::{TaskKind, TaskMetadata};
+pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
 pub use tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
     depthwise_weight, downsampling_weight, final_norm_tensors, head_tensors,

@@ -4,6 +4,25 @@ use crate::tagged::{Kind, Tagged};
 use crate::tensors::TensorShape;
 use crate::{ClassNames, ConfigError, Cost, ImageSize, ModelConfig, Preprocessing};
 
+/// How the outputs of a head become probabilities of classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputActivation {
+    /// One class for each image: the softmax over all outputs.
+    Softmax,
+    /// Any number of classes for each image: the sigmoid of each output.
+    Sigmoid,
+}
+
+impl OutputActivation {
+    /// Its name in files: `softmax` or `sigmoid`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+}
+
 /// What a task stores in its weights besides the backbone, and what follows from it. The crate of a task brings a type
 /// of its own, a [`Kind`]; who wants to know about weights of any task is given the [`TaskKind`]s that there are.
 pub trait TaskMetadata {
@@ -19,6 +38,11 @@ pub trait TaskMetadata {
     /// The names of the classes in the order of the outputs; empty where there are none or none is known.
     fn class_names(&self) -> ClassNames {
         ClassNames::default()
+    }
+
+    /// How the outputs of its head become probabilities; `None` where they are no classes of an image.
+    fn activation(&self) -> Option<OutputActivation> {
+        None
     }
 
     /// Name and shape of every tensor of the whole model.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 
-use convnext_core::{ConfigError, ModelConfig, WeightMetadata};
+use convnext_core::{ClassNames, ConfigError, FcmaeTask, ModelConfig, TaskMetadata, WeightMetadata};
 use serde_json::Value;
 
 use crate::naming::without_encoder;
@@ -27,13 +27,19 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 /// - any other name is a folder for timm (`timm.create_model("local-dir:FOLDER", pretrained=True)`) or transformers
 ///   (`AutoModelForImageClassification.from_pretrained("FOLDER")`), with configuration and preprocessing.
 ///
-/// Of an autoencoder the encoder is written, as the released `fcmae` files hold it. For timm and transformers, whose
+/// `task` is that of the weights, as [`WeightMetadata::task_of`] reads it. Of an autoencoder the encoder is written, as the
+/// released `fcmae` files hold it; other tasks that do not tell classes apart have no place in these programs. For timm and transformers, whose
 /// models always end with a norm, it gets one that changes nothing.
 ///
 /// # Errors
 /// [`IoError::NotConvertible`] when the other program has no such model, form or preprocessing, [`IoError::InvalidArray`] for arrays
 /// that contradict themselves or hold integers, [`IoError::Write`] with the path.
-pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
+pub fn write_converted(
+    out: &Path,
+    weights: &WeightFile,
+    task: &dyn TaskMetadata,
+    naming: Naming,
+) -> Result<Vec<PathBuf>, IoError> {
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
     let model = weights.metadata.convnext().map_err(refused)?;
@@ -44,9 +50,25 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
     check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
     arrays.iter().try_for_each(NamedArray::check_float)?;
-    let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
-    let metadata = WeightMetadata::of_classifier(&model, weights.metadata.class_names(), preprocessing)
-        .with_recipe(recipe);
+    let metadata = match task.activation() {
+        Some(_) => {
+            let is_known = |name: &&String| Naming::Official.of_official(name, model.grn).is_some();
+            if let Some(other) = weights.arrays.keys().find(|name| !is_known(name)) {
+                return Err(refuse(&format!(
+                    "no classifier of other programs has a tensor such as '{other}'"
+                )));
+            }
+            weights.metadata.clone()
+        }
+        None if weights.metadata.task.is::<FcmaeTask>() => {
+            let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
+            WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing).with_recipe(recipe)
+        }
+        None => {
+            let kind = weights.metadata.task.kind();
+            return Err(refuse(&format!("weights for the task '{kind}' have no place in other programs")));
+        }
+    };
     match ending {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
@@ -54,9 +76,9 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
             let size = config_files::stated_size(&metadata.preprocessing, naming)?;
             let files = match naming {
                 Naming::Official => Vec::new(),
-                Naming::Timm => vec![("config.json", config_files::timm(&metadata, &model, size))],
+                Naming::Timm => vec![("config.json", config_files::timm(&metadata, task, &model, size))],
                 Naming::HuggingFace => vec![
-                    ("config.json", config_files::transformers(&metadata, &model, size)),
+                    ("config.json", config_files::transformers(task, &model, size)),
                     ("preprocessor_config.json", config_files::image_processor(&metadata, size)),
                 ],
             };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use convnext_core::{ClassificationTask, ConfigError, FcmaeTask, WeightMetadata};
+use convnext_core::{ConfigError, WeightMetadata};
 
 use crate::IoError;
 use crate::array::NamedArray;
@@ -88,7 +88,7 @@ pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
         check_metadata(path, metadata)?;
     }
     match own {
-        Some(metadata) if is_as_written(&metadata, &tensors) => {
+        Some(metadata) if has_our_names(&tensors) => {
             Ok(WeightFile { arrays: file.read_arrays(|_| true)?, metadata })
         }
         own => {
@@ -138,7 +138,7 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
     if let Some(metadata) = &own {
         check_metadata(path, metadata)?;
     }
-    if own.as_ref().is_some_and(|metadata| is_as_written(metadata, &tensors)) {
+    if own.is_some() && has_our_names(&tensors) {
         return Ok(Header { tensors, metadata: own, foreign: false, origin: None, size });
     }
     match Foreign::recognise(path, &tensors, file.objects()) {
@@ -158,13 +158,6 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether tensors have the names that this program gives them, or those of another one that it converted them for. What
-/// the tensors of other tasks are called, only these know.
-fn is_as_written(metadata: &WeightMetadata, tensors: &[TensorInfo]) -> bool {
-    let is_known = metadata.task.is::<ClassificationTask>() || metadata.task.is::<FcmaeTask>();
-    !is_known || has_our_names(tensors)
 }
 
 /// Refuses integers: what is wanted of a foreign file is a network, and a network has none.

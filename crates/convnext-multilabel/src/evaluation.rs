@@ -68,7 +68,8 @@ impl From<MultiLabelEvaluation> for Measured {
 /// outputs. `progress` is told how many images are done.
 ///
 /// # Errors
-/// [`TrainError::Data`] for a class that is not among them and for images that cannot be read,
+/// [`TrainError::Config`] for another number of names than outputs, [`TrainError::Data`] for a class that is not among
+/// them and for images that cannot be read,
 /// [`TrainError::NotFinite`] with the image whose answer is not finite.
 pub fn evaluate_multi_label(
     model: &ConvNext,
@@ -77,6 +78,7 @@ pub fn evaluate_multi_label(
     mut progress: impl FnMut(usize),
 ) -> Result<MultiLabelEvaluation, TrainError> {
     let dataset = loader.source().dataset();
+    classes.check_each(model.config().classes)?;
     let sets = indices_of_sets(dataset.classes(), classes, "the data")?;
     // By class the output for each image, and whether the class is in it.
     let mut answers: Vec<Vec<(f32, bool)>> = vec![Vec::new(); classes.len()];

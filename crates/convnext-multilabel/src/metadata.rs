@@ -1,7 +1,8 @@
 //! What weights say about the task.
 
 use convnext_core::{
-    ClassNames, ConfigError, Kind, ModelConfig, Preprocessing, TaskMetadata, TensorShape, classifier_tensors,
+    ClassNames, ConfigError, Kind, ModelConfig, OutputActivation, Preprocessing, TaskMetadata, TensorShape,
+    classifier_tensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ impl Kind for MultiLabelTask {
 
 impl TaskMetadata for MultiLabelTask {
     fn validate(&self, backbone: &ModelConfig, _preprocessing: &Preprocessing) -> Result<(), ConfigError> {
-        self.classes.check(backbone.classes)
+        self.classes.check_each(backbone.classes)
     }
 
     fn in_words(&self, backbone: &ModelConfig) -> String {
@@ -28,6 +29,10 @@ impl TaskMetadata for MultiLabelTask {
 
     fn class_names(&self) -> ClassNames {
         self.classes.clone()
+    }
+
+    fn activation(&self) -> Option<OutputActivation> {
+        Some(OutputActivation::Sigmoid)
     }
 
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {

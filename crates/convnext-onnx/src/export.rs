@@ -5,14 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ConfigError, FcmaeTask, ImageSize, ModelConfig, STAGES, TensorShape, WeightMetadata, backbone_tensors,
+    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, STAGES,
+    TensorShape, WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
 use crate::file::ModelFile;
 use crate::graph_builder::GraphBuilder;
 use crate::messages::{Dimension, Model, OperatorSet, ValueInfo};
-use crate::part::{Features, Logits, OnnxPart};
+use crate::part::{Features, Logits, OnnxPart, StageMaps};
 use crate::{OnnxError, network, properties};
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
@@ -135,8 +136,8 @@ pub(crate) fn write_limited(
     let file = match options.output {
         OnnxOutput::Features => model_file(path, weights, &Features, options)?,
         OnnxOutput::Logits => {
-            check_head(&weights.metadata)?;
-            model_file(path, weights, &Logits { classes: weights.metadata.class_names() }, options)?
+            let ClassificationTask { classes } = check_classifier(&weights.metadata)?;
+            model_file(path, weights, &Logits { classes, activation: OutputActivation::Softmax }, options)?
         }
     };
     write_file(path, file, largest)
@@ -169,7 +170,7 @@ fn model_file<'a>(
     let model = metadata.convnext().map_err(cannot)?;
     let (size, maps) = check_options(metadata, &model, options).map_err(cannot)?;
     let prefix = weights.arrays.keys().find_map(|name| name.strip_suffix(STEM)).unwrap_or_default();
-    let arrays = arrays(weights, prefix, &model, part.tensors(&model))?;
+    let arrays = arrays(weights, prefix, &model, part)?;
 
     let batch = match options.batch {
         OnnxBatch::Dynamic => Dimension::named("batch"),
@@ -180,8 +181,8 @@ fn model_file<'a>(
         ValueInfo::tensor(name, [batch.clone()].into_iter().chain(sides).collect())
     };
     let mut builder = GraphBuilder::default();
-    let stages = network::backbone(&mut builder, prefix, &model);
-    part.append(&mut builder, &stages);
+    let names = network::backbone(&mut builder, prefix, &model);
+    part.append(&mut builder, &StageMaps { names, sizes: maps, image: size });
     let mut graph = builder.graph;
     graph.name = model.name.clone();
     graph.input = vec![value(network::IMAGES, &[model.input_channels, size.height, size.width])];
@@ -199,11 +200,12 @@ fn model_file<'a>(
     Ok(ModelFile { model: header, graph, weights: arrays })
 }
 
-fn check_head(metadata: &WeightMetadata) -> Result<(), OnnxError> {
+/// The task of weights whose outputs are the classes of images, one for each.
+fn check_classifier(metadata: &WeightMetadata) -> Result<ClassificationTask, OnnxError> {
     match metadata.class_count() {
         0 if metadata.task.is::<FcmaeTask>() => Err(OnnxError::NoLogits { what: "an autoencoder" }),
         0 => Err(OnnxError::NoLogits { what: "an encoder without a head" }),
-        _ => Ok(()),
+        _ => metadata.task_as().map_err(|source| OnnxError::CannotExport { source }),
     }
 }
 
@@ -228,23 +230,21 @@ fn check_options(
 }
 
 /// The tensors that are needed, in the order of the model: those of the backbone, whose names have this prefix, and
-/// those of the part behind it. Of all in the backbone's place, and where the part has any of all there are, none may be
-/// left over.
+/// those of the part behind it. What is neither needed nor left out on purpose does not belong to the model.
 fn arrays<'a>(
     weights: &'a WeightFile,
     prefix: &str,
     model: &ModelConfig,
-    of_part: Vec<TensorShape>,
+    part: &dyn OnnxPart,
 ) -> Result<Vec<&'a NamedArray>, IoError> {
-    let is_whole = !of_part.is_empty();
     let is_of_backbone = |name: &str| {
         name.strip_prefix(prefix).is_some_and(|bare| BACKBONE.iter().any(|start| bare.starts_with(start)))
     };
-    let found = (weights.arrays.iter()).filter(|(name, _)| is_whole || is_of_backbone(name));
+    let found = weights.arrays.iter().filter(|(name, _)| is_of_backbone(name) || !part.ignores(name));
     let found: BTreeMap<&str, &[usize]> =
         found.map(|(name, array)| (name.as_str(), array.shape.as_slice())).collect();
-    let mut shapes = backbone_tensors(prefix, model);
-    shapes.extend(of_part);
+    let shapes: Vec<TensorShape> =
+        backbone_tensors(prefix, model).into_iter().chain(part.tensors(model)).collect();
     check_shapes(&shapes, &found, &[])?;
     let arrays: Vec<&NamedArray> = shapes.iter().filter_map(|(name, _)| weights.arrays.get(name)).collect();
     arrays.iter().try_for_each(|array| array.check().and_then(|()| array.check_float()))?;

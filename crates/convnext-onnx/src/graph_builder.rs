@@ -17,8 +17,14 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// Adds a constant.
     pub fn scalar(&mut self, name: &str, value: f32) {
-        let raw_data = value.to_le_bytes().to_vec();
-        let tensor = Tensor { data_type: FLOAT, name: name.to_owned(), raw_data, ..Tensor::default() };
+        self.floats(name, &[], &[value]);
+    }
+
+    /// Adds a constant tensor, slowest axis first.
+    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (dims, name) = (shape.iter().map(|&side| side as i64).collect(), name.to_owned());
+        let tensor = Tensor { dims, data_type: FLOAT, name, raw_data, ..Tensor::default() };
         self.graph.initializer.push(tensor);
     }
 

@@ -22,7 +22,7 @@ pub use error::OnnxError;
 pub use export::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
 pub use graph_builder::GraphBuilder;
 pub use messages::Attribute;
-pub use part::{Features, Logits, OnnxPart};
+pub use part::{Features, Logits, OnnxPart, StageMaps};
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

@@ -88,6 +88,8 @@ pub struct Attribute {
     pub(crate) i: Option<i64>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(crate) s: Option<Vec<u8>>,
     /// `AttributeProto.AttributeType`.
     #[prost(int32, tag = "20")]
     pub(crate) r#type: i32,
@@ -102,6 +104,11 @@ impl Attribute {
     /// A setting that is a whole number.
     pub fn int(name: &str, value: i64) -> Self {
         Self { name: name.to_owned(), i: Some(value), r#type: 2, ..Self::default() }
+    }
+
+    /// A setting that is a word.
+    pub fn string(name: &str, value: &str) -> Self {
+        Self { name: name.to_owned(), s: Some(value.as_bytes().to_vec()), r#type: 3, ..Self::default() }
     }
 
     /// A setting that is a list of whole numbers.

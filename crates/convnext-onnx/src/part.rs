@@ -1,6 +1,9 @@
 //! What stands behind the backbone in a file.
 
-use convnext_core::{ClassNames, ModelConfig, STAGES, TensorShape, final_norm_tensors, head_tensors};
+use convnext_core::{
+    ClassNames, ImageSize, ModelConfig, OutputActivation, STAGES, TensorShape, final_norm_tensors,
+    head_tensors,
+};
 
 use serde_json::Value;
 
@@ -13,21 +16,35 @@ pub(crate) const LOGITS: &str = "logits";
 
 /// What a task puts behind the backbone in an ONNX file, and what comes out. The crate of a task brings its own.
 pub trait OnnxPart {
-    /// Name and shape of every weight that is needed besides those of the backbone. Where there are any, the weights may
-    /// have no others.
+    /// Name and shape of every weight that is needed besides those of the backbone.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
+
+    /// Whether a tensor of the weights is left out on purpose, such as one that only training needs. All others must be
+    /// needed.
+    fn ignores(&self, name: &str) -> bool;
 
     /// Name and shape of each output, without the batch, for these heights and widths of the maps of the stages.
     fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)>;
 
     /// Adds the nodes that lead from the maps of the stages to the outputs.
-    fn append(&self, graph: &mut GraphBuilder, stages: &[String; STAGES]);
+    fn append(&self, graph: &mut GraphBuilder, stages: &StageMaps);
 
-    /// Inputs and outputs in words.
+    /// Inputs and outputs in words, for the file.
     fn description(&self) -> String;
 
     /// What a user of the outputs must know: names, and values that the file holds as JSON.
     fn properties(&self) -> Vec<(String, Value)>;
+}
+
+/// The maps of the stages as values of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageMaps {
+    /// What each is called; its shape is `[batch, C_i, H_i, W_i]`.
+    pub names: [String; STAGES],
+    /// Height and width of each.
+    pub sizes: [[usize; 2]; STAGES],
+    /// Those of the images.
+    pub image: ImageSize,
 }
 
 /// The maps of the four stages, without a norm, as detection and segmentation take them.
@@ -39,11 +56,18 @@ pub struct Features;
 pub struct Logits {
     /// The names of the classes; empty where none is known.
     pub classes: ClassNames,
+    /// How a user makes probabilities of the logits.
+    pub activation: OutputActivation,
 }
 
 impl OnnxPart for Features {
     fn tensors(&self, _backbone: &ModelConfig) -> Vec<TensorShape> {
         Vec::new()
+    }
+
+    /// Everything behind the backbone.
+    fn ignores(&self, _name: &str) -> bool {
+        true
     }
 
     fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
@@ -53,7 +77,7 @@ impl OnnxPart for Features {
             .collect()
     }
 
-    fn append(&self, _graph: &mut GraphBuilder, _stages: &[String; STAGES]) {}
+    fn append(&self, _graph: &mut GraphBuilder, _stages: &StageMaps) {}
 
     fn description(&self) -> String {
         "ConvNeXt backbone: from normalised images [batch, channels, height, width] to the feature maps of its \
@@ -71,14 +95,18 @@ impl OnnxPart for Logits {
         final_norm_tensors(backbone).into_iter().chain(head_tensors(backbone)).collect()
     }
 
+    fn ignores(&self, _name: &str) -> bool {
+        false
+    }
+
     fn outputs(&self, backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
         vec![(LOGITS.into(), vec![backbone.classes])]
     }
 
     /// Mean over the sites, LayerNorm, linear layer.
-    fn append(&self, graph: &mut GraphBuilder, stages: &[String; STAGES]) {
+    fn append(&self, graph: &mut GraphBuilder, stages: &StageMaps) {
         let axes = vec![Attribute::ints("axes", &[2, 3]), Attribute::int("keepdims", 0)];
-        let pooled = graph.node("pool".into(), "ReduceMean", &[&stages[STAGES - 1]], axes);
+        let pooled = graph.node("pool".into(), "ReduceMean", &[&stages.names[STAGES - 1]], axes);
         let features = graph.norm("norm", "norm", &pooled);
         let transposed = vec![Attribute::int("transB", 1)];
         let inputs = [features.as_str(), "head.weight", "head.bias"];
@@ -87,12 +115,15 @@ impl OnnxPart for Logits {
 
     fn description(&self) -> String {
         "ConvNeXt classifier: from normalised images [batch, channels, height, width] to logits [batch, classes]. \
-         metadata_props say how images are prepared and, if known, what the classes are called."
+         metadata_props say how images are prepared, how logits become probabilities (activation) and, if known, what \
+         the classes are called."
             .into()
     }
 
     fn properties(&self) -> Vec<(String, Value)> {
         let names = Some(&self.classes.0).filter(|names| !names.is_empty());
-        names.map(|names| ("class_names".into(), names.clone().into())).into_iter().collect()
+        let names = names.map(|names| ("class_names".into(), names.clone().into()));
+        let activation = ("activation".into(), self.activation.name().into());
+        [activation].into_iter().chain(names).collect()
     }
 }

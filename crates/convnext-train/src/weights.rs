@@ -124,20 +124,21 @@ pub fn start_from<M: Module>(
     path: &Path,
     keeps_head: &dyn Fn(&WeightMetadata) -> bool,
 ) -> Result<M, TrainError> {
-    start_from_with(model, path, keeps_head, &[])
+    let head = |metadata: &WeightMetadata| if keeps_head(metadata) { &[][..] } else { &["head."][..] };
+    start_from_with(model, path, &head, &[])
 }
 
-/// [`start_from`] for a model of which more parts may start fresh: those whose names begin so.
-pub(crate) fn start_from_with<M: Module>(
+/// [`start_from`] without the parts of the weights that `left_out` names, for a model of which more parts may start fresh:
+/// those whose names begin so.
+pub(crate) fn start_from_with<'a, M: Module>(
     model: M,
     path: &Path,
-    keeps_head: &dyn Fn(&WeightMetadata) -> bool,
+    left_out: &dyn Fn(&WeightMetadata) -> &'a [&'a str],
     fresh: &[&str],
 ) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
-    if !keeps_head(&metadata) {
-        arrays.retain(|name, _| !name.starts_with("head."));
-    }
+    let left_out = left_out(&metadata);
+    arrays.retain(|name, _| !left_out.iter().any(|part| name.starts_with(part)));
     let stem = tensor_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
     if let Some((_, shape)) = stem {
         input_channels::adapt(&mut arrays, shape[1], path)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, TaskMetadata};
+use convnext_core::{ClassNames, ConfigError, ImageSize, OutputActivation, Preprocessing};
 use convnext_data::{
     Dataset, Decoding, Orientation, Picture, PreparedImage, open_pictures, prepare_for_evaluation,
 };
@@ -13,6 +13,8 @@ use convnext_train::{
     Reading, TrainError, for_each_batch, load_classifier, load_network, log_probabilities, read_metadata,
 };
 use serde::Serialize;
+
+use crate::tasks::TASKS;
 
 /// A classifier with its preprocessing and class names, ready for pictures.
 ///
@@ -29,8 +31,7 @@ pub struct Classifier {
     model: ConvNext,
     preprocessing: Preprocessing,
     classes: ClassNames,
-    /// Whether each class has a probability of its own: of a multi-label classifier.
-    multi_label: bool,
+    activation: Option<OutputActivation>,
     device: Device,
 }
 
@@ -62,17 +63,15 @@ impl Classifier {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let multi_label = read_metadata(path)?.task_as::<MultiLabelTask>().ok();
-        let (model, metadata) = match multi_label {
-            Some(_) => load_network(path, device)?,
-            None => load_classifier(path, device)?,
+        let is_multi_label = read_metadata(path)?.task.is::<MultiLabelTask>();
+        let (model, metadata) = match is_multi_label {
+            true => load_network(path, device)?,
+            false => load_classifier(path, device)?,
         };
-        let (multi_label, classes) = match multi_label {
-            Some(task) => (true, task.class_names()),
-            None => (false, metadata.class_names()),
-        };
+        let task = metadata.task_of(TASKS)?;
+        let (classes, activation) = (task.class_names(), task.activation());
         let (preprocessing, device) = (metadata.preprocessing, device.clone());
-        Ok(Self { model, preprocessing, classes, multi_label, device })
+        Ok(Self { model, preprocessing, classes, activation, device })
     }
 
     /// The same, whose linear layers multiply in this precision on the CPU.
@@ -167,9 +166,9 @@ impl Classifier {
     /// All classes, the likeliest first; `None` when a logit is not finite.
     fn rank(&self, logits: &[f32]) -> Option<Vec<Prediction>> {
         let logs = log_probabilities(logits)?;
-        let probability = |logit: f32, log: f64| match self.multi_label {
-            true => 1.0 / (1.0 + (-f64::from(logit)).exp()),
-            false => log.exp(),
+        let probability = |logit: f32, log: f64| match self.activation {
+            Some(OutputActivation::Sigmoid) => 1.0 / (1.0 + (-f64::from(logit)).exp()),
+            Some(OutputActivation::Softmax) | None => log.exp(),
         };
         let mut predictions: Vec<Prediction> = logits
             .iter()

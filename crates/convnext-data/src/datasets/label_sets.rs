@@ -21,7 +21,7 @@ use crate::datasets::split::{check_fraction, split_class};
 use crate::error::DataError;
 
 /// What stands between the classes of a set in its name.
-const SEPARATOR: char = ';';
+pub(crate) const SEPARATOR: char = ';';
 
 /// What may stand there in files.
 const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
@@ -57,6 +57,7 @@ pub fn open_label_sets(
         Some(measured) => (learned, measured),
         None => hold_out(learned, validation_fraction, seed)?,
     };
+    say_what_is_missing(&classes, &measured);
     let sets: BTreeSet<&String> = learned.classes.keys().chain(measured.classes.keys()).collect();
     let sets = Arc::new(ClassNames(sets.into_iter().cloned().collect()));
     let all = Dataset::new(Files::Listed(Arc::clone(&listing)));
@@ -71,25 +72,44 @@ pub fn open_label_sets(
     })
 }
 
-/// What is learned and what is measured, chosen from all images alike: most sets may occur but once.
+/// What is learned and what is measured, chosen from all images alike, because most sets may occur but once. A class that
+/// would have no image left to be learned from keeps the first one.
 fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), DataError> {
     check_fraction(fraction)?;
     let mut images: Vec<usize> = all.classes.values().flatten().copied().collect();
     images.sort_unstable();
-    let [_, measured] = split_class("", &images, fraction, seed);
+    let [_, chosen] = split_class("", &images, fraction, seed);
+    let mut measured: BTreeSet<usize> = chosen.into_iter().collect();
+    for class in &classes_of_sets(&names(&all.classes)).0 {
+        let has = |set: &str| classes_of_set(set).any(|other| other == class);
+        let images = || all.classes.iter().filter(|(set, _)| has(set)).flat_map(|(_, images)| images);
+        if images().all(|image| measured.contains(image))
+            && let Some(first) = images().min()
+        {
+            measured.remove(first);
+        }
+    }
     let part = |is_measured: bool| {
         let of_set = |images: &Vec<usize>| -> Vec<usize> {
-            images
-                .iter()
-                .copied()
-                .filter(|image| measured.binary_search(image).is_ok() == is_measured)
-                .collect()
+            images.iter().copied().filter(|image| measured.contains(image) == is_measured).collect()
         };
         let classes: Classes =
             all.classes.iter().map(|(set, images)| (set.clone(), of_set(images))).collect();
         Found { classes, source: all.source.clone() }
     };
     Ok((part(false), part(true)))
+}
+
+/// Says which classes no image has that is measured on.
+fn say_what_is_missing(classes: &ClassNames, measured: &Found) {
+    let occurring = measured.classes.iter().filter(|(_, images)| !images.is_empty());
+    let found: BTreeSet<&str> = occurring.flat_map(|(set, _)| classes_of_set(set)).collect();
+    let missing: Vec<&str> =
+        classes.0.iter().map(String::as_str).filter(|class| !found.contains(class)).collect();
+    if !missing.is_empty() {
+        let source = &measured.source;
+        log::warn!("{source}: no image that is measured has these classes: {}", missing.join(", "));
+    }
 }
 
 /// Opens the part of such images that a trained network is measured on, as [`crate::open_part`] chooses it.

@@ -19,7 +19,7 @@ use self::{
 };
 use crate::datasets::class_folders::Classes;
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::label_sets::set_of_label;
+use crate::datasets::label_sets::{SEPARATOR, set_of_label};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::error::DataError;
@@ -68,10 +68,9 @@ fn read_as(meaning: Meaning, file: &Path, listing: &Listing) -> Result<Labels, D
     if rows.is_empty() {
         return Err(source.wrong(1, "it labels no image".into()));
     }
-    if meaning == Meaning::Class
-        && let Some((line, why)) = kinds::no_classes(rows.iter().map(|row| (row.label.as_str(), row.line)))
-    {
-        return Err(source.wrong(line, why));
+    let classes = rows.iter().flat_map(|row| meaning.classes(&row.label).map(|class| (class, row.line)));
+    if let Some((line, other)) = kinds::no_classes(classes) {
+        return Err(source.wrong(line, other.in_words(meaning == Meaning::Set)));
     }
     let left_out = listing.images.len() - rows.len();
     if left_out > 0 {
@@ -94,6 +93,11 @@ enum Meaning {
 }
 
 impl Meaning {
+    /// The classes that a label names.
+    fn classes(self, label: &str) -> impl Iterator<Item = &str> {
+        label.split(move |mark| self == Self::Set && mark == SEPARATOR).filter(|class| !class.is_empty())
+    }
+
     fn of(self, label: &str) -> String {
         match self {
             Self::Class => canonical_name(label),
@@ -151,7 +155,7 @@ impl Source {
         let mut record = StringRecord::new();
         let mut unlabelled = 0;
         while reader.read_record(&mut record).map_err(|error| self.broken(error))? {
-            if is_unlabelled_test(&record, columns) {
+            if self.meaning == Meaning::Class && is_unlabelled_test(&record, columns) {
                 unlabelled += 1;
                 continue;
             }

@@ -183,9 +183,7 @@ impl TrainTransform {
 
 /// Checks the settings of evaluation against their ranges.
 pub(crate) fn validate_preprocessing(preprocessing: &Preprocessing) -> Result<(), DataError> {
-    let Preprocessing { geometry, mean, std, range, .. } = preprocessing;
-    geometry.validate()?;
-    check_common(mean, std, range)
+    Ok(preprocessing.validate()?)
 }
 
 fn check_common(mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), DataError> {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, Preprocessing, WeightMetadata};
+use convnext_core::{
+    Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, OutputActivation, Preprocessing, TaskMetadata,
+    WeightMetadata,
+};
 use serde_json::{Value, json};
 
 use crate::error::IoError;
@@ -53,7 +56,12 @@ fn crop(preprocessing: &Preprocessing) -> Option<f64> {
 }
 
 /// timm's `config.json`. Sizes that timm does not have are stated as changes of Atto.
-pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSize) -> Value {
+pub(super) fn timm(
+    metadata: &WeightMetadata,
+    task: &dyn TaskMetadata,
+    model: &ModelConfig,
+    size: ImageSize,
+) -> Value {
     let preprocessing = &metadata.preprocessing;
     let family = if model.grn { "convnextv2" } else { "convnext" };
     let known = match size_name(model) {
@@ -89,7 +97,7 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSi
             "classifier": "head.fc",
         },
     });
-    let names = metadata.class_names();
+    let names = task.class_names();
     if !names.is_empty() {
         config["label_names"] = json!(names);
     }
@@ -97,10 +105,10 @@ pub(super) fn timm(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSi
 }
 
 /// transformers' `config.json`, with the epsilon of the official code for the final norm.
-pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig, size: ImageSize) -> Value {
+pub(super) fn transformers(task: &dyn TaskMetadata, model: &ModelConfig, size: ImageSize) -> Value {
     let (class, model_type) = if model.grn { ("ConvNextV2", "convnextv2") } else { ("ConvNext", "convnext") };
     let architecture = if model.classes > 0 { "ForImageClassification" } else { "Model" };
-    let names = metadata.class_names();
+    let names = task.class_names();
     let labels = || (0..model.classes).map(|index| (index, names.name(index)));
     let mut config = json!({
         "architectures": [format!("{class}{architecture}")],
@@ -118,6 +126,11 @@ pub(super) fn transformers(metadata: &WeightMetadata, model: &ModelConfig, size:
         config["layer_scale_init_value"] = json!(if model.layer_scale { LAYER_SCALE_INIT } else { 0.0 });
     }
     if model.classes > 0 {
+        config["problem_type"] = json!(match task.activation() {
+            Some(OutputActivation::Sigmoid) => Some("multi_label_classification"),
+            Some(OutputActivation::Softmax) => Some("single_label_classification"),
+            None => None,
+        });
         config["id2label"] = json!(labels().collect::<BTreeMap<_, _>>());
         config["label2id"] = json!(labels().map(|(index, name)| (name, index)).collect::<BTreeMap<_, _>>());
     }

@@ -15,6 +15,16 @@ fn preprocessing() -> Preprocessing {
     Preprocessing { mean: vec![0.25], std: vec![0.5], ..Preprocessing::for_size(32, 1) }
 }
 
+fn convert(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathBuf>, IoError> {
+    match weights.metadata.task.read::<FcmaeTask>() {
+        Ok(task) => write_converted(out, weights, &task, naming),
+        Err(_) => {
+            let task = ClassificationTask { classes: weights.metadata.class_names() };
+            write_converted(out, weights, &task, naming)
+        }
+    }
+}
+
 fn weights(model: &ModelConfig, names: &[&str]) -> WeightFile {
     let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
     let metadata = WeightMetadata::of_classifier(model, classes, preprocessing());
@@ -48,7 +58,7 @@ fn every_convention_and_form_gives_the_tensors_back() {
             let original = original_for(&original, naming);
             for ending in ["safetensors", "pt", "bin"] {
                 let out = folder.path().join(format!("weights.{ending}"));
-                assert_eq!(write_converted(&out, &original, naming).unwrap(), std::slice::from_ref(&out));
+                assert_eq!(convert(&out, &original, naming).unwrap(), std::slice::from_ref(&out));
                 let read = read_weights(&out).unwrap();
                 assert_eq!(read.arrays, original.arrays, "{naming:?} {ending}");
                 if ending == "safetensors" {
@@ -65,7 +75,7 @@ fn names_and_shapes_are_those_of_the_other_program() {
     let shapes = |name: &str, naming| {
         let out = folder.path().join("weights.safetensors");
         let original = weights(&model(name), &[]);
-        write_converted(&out, &original, naming).unwrap();
+        convert(&out, &original, naming).unwrap();
         let bytes = fs::read(&out).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         header
@@ -92,7 +102,7 @@ fn of_an_autoencoder_the_encoder_is_written() {
     let original = WeightFile { arrays: by_name(arrays_of(&metadata)), metadata };
     for naming in CONVENTIONS {
         let out = folder.path().join("encoder.safetensors");
-        write_converted(&out, &original, naming).unwrap();
+        convert(&out, &original, naming).unwrap();
         let mut read = read_weights(&out).unwrap();
         assert_eq!(read.metadata.task_as(), Ok(ClassificationTask::default()));
         assert_eq!(read.metadata.convnext(), Ok(encoder.clone()));
@@ -117,7 +127,7 @@ fn integers_are_refused_by_name_where_a_network_has_none() {
     *bias = NamedArray { element_type: ElementType::I64, bytes: vec![0; 8 * bias.shape[0]], ..bias.clone() };
     for (naming, name) in CONVENTIONS.into_iter().zip(["head.bias", "head.fc.bias", "classifier.bias"]) {
         let out = folder.path().join("out.safetensors");
-        let message = write_converted(&out, &original, naming).unwrap_err().to_string();
+        let message = convert(&out, &original, naming).unwrap_err().to_string();
         assert!(message.contains(&format!("tensor {name}: holds integers (I64)")), "{message}");
         assert!(!out.exists());
     }
@@ -134,7 +144,7 @@ fn folders_hold_what_the_packages_look_for() {
     let original = weights(&model("custom"), &["cat", "dog"]);
     for (naming, count) in [(Naming::Timm, 2), (Naming::HuggingFace, 3)] {
         let out = folder.path().join(format!("{naming:?}"));
-        let written = write_converted(&out, &original, naming).unwrap();
+        let written = convert(&out, &original, naming).unwrap();
         assert_eq!(written.len(), count);
         let header = read_header(&written[0]).unwrap();
         assert_eq!((header.metadata, header.foreign), (Some(original.metadata.clone()), true));
@@ -154,7 +164,7 @@ fn what_the_other_program_does_not_have_is_refused() {
     let both = ModelConfig { layer_scale: true, ..model("custom") };
     let both = weights(&both, &[]);
     let refused = |weights: &WeightFile, out: &str, naming| {
-        write_converted(Path::new(out), weights, naming).unwrap_err().to_string()
+        convert(Path::new(out), weights, naming).unwrap_err().to_string()
     };
     assert!(refused(&both, "x.safetensors", Naming::HuggingFace).contains("--to timm"));
     let of_stem = |stem_stride, layer_scale| {
@@ -196,7 +206,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
             original.metadata.preprocessing = own.clone();
             for naming in [Naming::Timm, Naming::HuggingFace] {
                 let out = folder.path().join(format!("{naming:?}-{number}-{image_size}-{crop:?}"));
-                let written = write_converted(&out, &original, naming).unwrap();
+                let written = convert(&out, &original, naming).unwrap();
                 let config = PackageConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
                 assert_eq!(config.remarks, Vec::<String>::new());
                 let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
@@ -233,7 +243,7 @@ fn rectangles_come_back_and_what_cannot_be_told_is_refused() {
         original.metadata.preprocessing = Preprocessing { geometry, ..Preprocessing::for_size(32, 3) };
         for (naming, is_told) in [(Naming::Timm, told_to_timm), (Naming::HuggingFace, told_to_transformers)] {
             let out = folder.path().join(format!("{naming:?}-{number}"));
-            match write_converted(&out, &original, naming) {
+            match convert(&out, &original, naming) {
                 Ok(written) => {
                     let files = (&written[1], written.get(2).map(PathBuf::as_path));
                     let config = PackageConfig::read(files.0, files.1).unwrap();
@@ -244,7 +254,7 @@ fn rectangles_come_back_and_what_cannot_be_told_is_refused() {
                     assert!(!is_told && error.to_string().contains(".safetensors"), "{geometry}: {error}");
                     // Our own metadata has words for it.
                     let file = folder.path().join("whole.safetensors");
-                    write_converted(&file, &original, naming).unwrap();
+                    convert(&file, &original, naming).unwrap();
                     assert_eq!(read_header(&file).unwrap().metadata, Some(original.metadata.clone()));
                 }
             }

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use super::computation::Computation;
 use super::{Labels, Numbers, PackageConfig, PackageCrop, Size};
 
+/// transformers' `problem_type` of a softmax.
+const SINGLE_LABEL: &str = "single_label_classification";
+
 /// `config.json`, of either program.
 #[derive(Deserialize)]
 pub(super) struct Description {
@@ -18,6 +21,8 @@ pub(super) struct Description {
     // Those of transformers.
     image_size: Option<Size>,
     id2label: Option<Labels>,
+    /// How its pipelines make probabilities of logits.
+    problem_type: Option<String>,
 }
 
 /// timm's `pretrained_cfg`.
@@ -37,11 +42,18 @@ struct TimmConfig {
 
 impl Description {
     pub(super) fn into_config(self) -> PackageConfig {
-        let Self { pretrained_cfg, plain, computation, image_size, id2label } = self;
+        let Self { pretrained_cfg, plain, computation, image_size, id2label, problem_type } = self;
         let timm = pretrained_cfg.unwrap_or_default();
         let input =
             timm.input_size.or(plain.input_size).map(|[_, height, width]| Size::Sides([height, width]));
         let mut remarks = computation.remarks();
+        if problem_type.as_deref().is_some_and(|problem| problem != SINGLE_LABEL) {
+            let problem = problem_type.unwrap_or_default();
+            remarks.push(format!(
+                "problem_type is {problem}, but weights of other programs are taken for classifiers of one class an image: \
+                 take logits, not probabilities"
+            ));
+        }
         let mode = timm.crop_mode.or(plain.crop_mode);
         let crop = crop(mode.as_deref(), timm.crop_pct.or(plain.crop_pct), &mut remarks);
         let filter = timm.interpolation.or(plain.interpolation);

@@ -57,6 +57,11 @@ pub trait Job: Clone + Serialize {
         false
     }
 
+    /// What the names of the head's tensors begin with.
+    fn head_parts(&self) -> &[&str] {
+        &["head."]
+    }
+
     /// Names, or their beginnings, of the parts of the model that may start fresh where weights to start from do not
     /// have them. The head, and what an autoencoder has besides its encoder, always may.
     fn fresh_parts(&self) -> &[&str] {
@@ -74,6 +79,12 @@ pub trait Job: Clone + Serialize {
     /// # Errors
     /// [`ConfigError`] when the model cannot be.
     fn memory(&self) -> Result<MemoryNeed, ConfigError>;
+
+    /// How images are prepared in evaluation, from what a training on images of its size would store: the weights and the
+    /// run say so.
+    fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
+        found
+    }
 
     /// How the images are read.
     ///
@@ -133,7 +144,8 @@ pub fn run_training<J: Job>(
         job = with_batch(&job, batch);
     }
     let (image_size, channels) = job.input();
-    let (preprocessing, why) = settings.preprocessing(image_size, channels, job.images())?;
+    let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
+    let preprocessing = job.preprocessing(found);
     let source = job.source(&preprocessing)?;
     let mut lesson = Lesson::prepare(source, job.training_mut(), &settings)?;
     job.memory()?.check(device)?;
@@ -151,7 +163,11 @@ pub fn run_training<J: Job>(
     };
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {
-        model = start_from_with(model, path, &|metadata| job.keeps_head(metadata), job.fresh_parts())?;
+        let head = |metadata: &WeightMetadata| match job.keeps_head(metadata) {
+            true => &[][..],
+            false => job.head_parts(),
+        };
+        model = start_from_with(model, path, &head, job.fresh_parts())?;
     }
     let TrainingRecipe { batch_size, accumulate, .. } = job.training();
     let steps = format!("{} steps of {} images", lesson.schedule.total_steps, batch_size * accumulate);

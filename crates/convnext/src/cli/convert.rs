@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::WeightMetadata;
+use convnext::TASKS;
+use convnext::core::{OutputActivation, Tagged, WeightMetadata};
 use convnext::io::{Naming, files_of, read_weights, write_converted};
 use convnext::multilabel::MultiLabelTask;
 
@@ -59,18 +60,18 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let mut weights = read_weights(&file)?;
     check_place(&file, &arguments.out)?;
     let given = arguments.class_names.read(weights.metadata.class_count())?;
-    if let Ok(task) = weights.metadata.task_as::<MultiLabelTask>() {
-        log::warn!(
-            "no file of other programs says that an image may have several classes: take the sigmoid of each output, not \
-             the softmax of all"
-        );
-        let (model, preprocessing) = (weights.metadata.convnext()?, weights.metadata.preprocessing);
-        let recipe = weights.metadata.recipe;
-        weights.metadata =
-            WeightMetadata::of_classifier(&model, task.classes, preprocessing).with_recipe(recipe);
+    if let Some(classes) = given {
+        weights.metadata = match weights.metadata.task.is::<MultiLabelTask>() {
+            true => WeightMetadata { task: Tagged::new(&MultiLabelTask { classes }), ..weights.metadata },
+            false => weights.metadata.with_class_names(classes),
+        };
     }
-    if let Some(names) = given {
-        weights.metadata = weights.metadata.with_class_names(names);
+    let task = weights.metadata.task_of(TASKS)?;
+    if task.activation() == Some(OutputActivation::Sigmoid) && naming != Naming::HuggingFace {
+        log::warn!(
+            "no file of timm or the official code says that an image may have several classes: take the sigmoid of each \
+             output, not the softmax of all"
+        );
     }
     let range = &weights.metadata.preprocessing.range;
     if !range.is_unstated() {
@@ -79,7 +80,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
             range.in_words()
         );
     }
-    let written = write_converted(&arguments.out, &weights, naming)?;
+    let written = write_converted(&arguments.out, &weights, task.as_ref(), naming)?;
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use anyhow::bail;
 use clap::Args;
 use convnext::TASKS;
 use convnext::core::ImageSize;
@@ -57,13 +58,19 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
         batch: arguments.batch,
         output: if arguments.features { OnnxOutput::Features } else { OnnxOutput::Logits },
     };
-    let classes = weights.metadata.task_of(TASKS).map(|task| task.class_names());
-    let written = match (options.output, weights.metadata.class_count(), classes) {
-        // Of any task that tells classes apart, under their names.
-        (OnnxOutput::Logits, 1.., Ok(classes)) => {
-            write_part(&arguments.out, &weights, &Logits { classes }, &options)?
+    let written = match (options.output, weights.metadata.class_count()) {
+        (OnnxOutput::Features, _) | (_, 0) => write_onnx(&arguments.out, &weights, &options)?,
+        (OnnxOutput::Logits, _) => {
+            let task = weights.metadata.task_of(TASKS)?;
+            let Some(activation) = task.activation() else {
+                bail!(
+                    "weights for the task '{}' have no logits of classes; export their feature maps with --features",
+                    weights.metadata.task.kind()
+                );
+            };
+            let logits = Logits { classes: task.class_names(), activation };
+            write_part(&arguments.out, &weights, &logits, &options)?
         }
-        _ => write_onnx(&arguments.out, &weights, &options)?,
     };
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))

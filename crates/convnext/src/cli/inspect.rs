@@ -133,9 +133,14 @@ fn describe_origin(origin: &Origin) -> String {
 
 fn describe_metadata(metadata: &WeightMetadata) -> String {
     // Of another program's network, or of a version to come, the tensors can be shown all the same.
-    let (Ok(backbone), Ok(task)) = (metadata.convnext(), metadata.task_of(TASKS)) else {
-        let (backbone, task) = (metadata.backbone.kind(), metadata.task.kind());
-        return format!("a network '{backbone}' for the task '{task}', which this version does not know");
+    let (backbone, task) = match metadata.convnext().and_then(|model| Ok((model, metadata.task_of(TASKS)?))) {
+        Ok(known) => known,
+        Err(error) => {
+            let (backbone, task) = (metadata.backbone.kind(), metadata.task.kind());
+            return format!(
+                "a network '{backbone}' for the task '{task}', which cannot be used here: {error}"
+            );
+        }
     };
     let kind = task.in_words(&backbone);
     let filter = match metadata.preprocessing.interpolation {

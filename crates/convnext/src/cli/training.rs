@@ -177,6 +177,15 @@ impl TrainingArguments {
             weights: weights.and_then(of_weights).into_iter().collect(),
         };
         self.warn_of_overruled(&given, image_size);
+        if let Some(weights) = weights
+            && weights.preprocessing.image_size().is_none()
+            && self.image_size.is_none()
+        {
+            let geometry = weights.preprocessing.geometry;
+            log::warn!(
+                "the weights take images {geometry}, and a training needs one size: give --image-size"
+            );
+        }
         given
     }
 

@@ -84,14 +84,20 @@ fn the_other_commands_know_what_the_weights_are() {
     let file = bench.read("model.onnx");
     let names = b"[\"blue\",\"green\",\"red\"]";
     assert!(file.windows(names.len()).any(|part| part == names), "no class names");
-    bench.run(&format!("convert {weights} timm --to timm")).success().stderr(contains("sigmoid"));
+    let own = bench.json(&format!("classify photos/62.png --weights {weights} --json"));
+    for (to, warned) in [("timm", true), ("hf", false)] {
+        let converted = bench.run(&format!("convert {weights} {to} --to {to}")).success();
+        converted.stderr(contains("sigmoid").count(usize::from(warned)));
+        // Our metadata travels with the tensors, and says the task.
+        assert_eq!(bench.json(&format!("classify photos/62.png --weights {to} --json")), own, "{to}");
+    }
+    assert!(bench.read_text("hf/config.json").contains(r#""problem_type": "multi_label_classification""#));
     bench.succeed(&format!("embed photos --weights {weights} --out vectors.npy"));
     // The head goes on with the same classes and the same meaning, and with no other.
     let head = |line: &str, out: &str| {
         bench.succeed(&format!("{line} --steps 1 --lr 1e-30 --init {weights} --out {out}"));
         bench.json(&format!("classify photos/62.png --weights {out}/weights.safetensors --json"))
     };
-    let own = bench.json(&format!("classify photos/62.png --weights {weights} --json"));
     assert_eq!(
         head(
             &FINETUNE
@@ -113,6 +119,8 @@ fn what_makes_no_sense_is_refused() {
     let rest = "--model micro --image-size 32 --stem-stride 1 --out x";
     let multi = format!("finetune --task multi-label --data photos {rest}");
     bench.write("unknown.csv", "path,label,split\n00.png,red,train\n01.png,pink,val\n");
+    bench.write("words.csv", "path,label\n00.png,red green\n01.png,red\n02.png,green\n");
+    bench.write("commas.csv", "path,label\n00.png,\"boat, sea\"\n01.png,sea\n02.png,boat\n");
     bench.write("lists.csv", "path,label\n00.png,red;green\n01.png,blue\n");
     bench.write("none.csv", "path,label,split\n00.png,,train\n01.png,,val\n");
     bench.succeed(&format!("{FINETUNE} --steps 1 --out run"));
@@ -123,6 +131,8 @@ fn what_makes_no_sense_is_refused() {
             (&format!("{multi} --labels labels.csv --labels-per-class 2"), &["--labels-per-class"]),
             (&format!("{multi} --labels labels.csv --class-weights balanced"), &["class_weights", "equal"]),
             (&format!("{multi} --labels unknown.csv"), &["'pink'", "unknown.csv"]),
+            (&format!("{multi} --labels words.csv"), &["'red green'", "boat;sea"]),
+            (&format!("{multi} --labels commas.csv"), &["'boat, sea'", "boat;sea"]),
             (&format!("{multi} --labels none.csv"), &["none.csv", "no image for training has a class"]),
             (&format!("finetune --data photos --labels lists.csv {rest}"), &["--task multi-label"]),
             ("evaluate --data photos --weights run/weights.safetensors", &["--labels FILE"]),
@@ -135,4 +145,30 @@ fn what_makes_no_sense_is_refused() {
         ],
     );
     assert_eq!(CLASSES.len(), 3);
+}
+
+#[test]
+fn empty_labels_of_a_test_count_and_rare_classes_are_learned() {
+    let bench = bench();
+    let rest = "--model micro --image-size 32 --stem-stride 1 --batch-size 8 --steps 1";
+    bench.write("test.csv", bench.read_text("labels.csv").replace(",val\n", ",test\n"));
+    bench.succeed(&format!("finetune --task multi-label --data photos --labels test.csv {rest} --out run"));
+    let line =
+        "evaluate --data photos --labels test.csv --split test --weights run/weights.safetensors --json";
+    // Two of the sixteen have no class.
+    assert_eq!(bench.json(line)["images"], 16);
+    // However the images fall, the one of a rare class is learned from.
+    let rows: String =
+        (0..12).map(|n| format!("{n:02}.png,{}\n", if n == 5 { "rare;red" } else { "red" })).collect();
+    bench.write("rare.csv", format!("path,label\n{rows}"));
+    for seed in 0..4 {
+        let line =
+            format!("finetune --task multi-label --data photos --labels rare.csv {rest} --val-fraction 0.6");
+        bench.succeed(&format!("{line} --seed {seed} --out rare-{seed}"));
+        let result = bench.json(&format!(
+            "evaluate --data photos --labels rare.csv --val-fraction 0.6 --seed {seed} --weights \
+             rare-{seed}/weights.safetensors --json"
+        ));
+        assert_eq!(of_colour(&result["classes"], "rare")["images"], 0, "{result}");
+    }
 }

@@ -2,25 +2,44 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What labels are that are no classes, with an example.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Other {
+    Regression(String),
+    List(String),
+}
+
+impl Other {
+    /// What to do about it; of the classes of lists, or of labels that are one class each.
+    pub(super) fn in_words(&self, of_lists: bool) -> String {
+        match self {
+            Self::Regression(label) => format!(
+                "the label '{label}' is a number with decimals: this is regression, and only classes are learned here; \
+                 if these are names of classes, write them as words, such as v{label}"
+            ),
+            Self::List(label) if of_lists => format!(
+                "'{label}' is a list without ';' or '|' between its classes; write one of them there, as in boat;sea, or \
+                 write a class of several words without what separates them"
+            ),
+            Self::List(label) => format!(
+                "the label '{label}' is a list: this is multi-label classification, which `finetune --task multi-label` \
+                 learns from lists with ';'; if this is the name of one class, write it without what separates the words"
+            ),
+        }
+    }
+}
+
 /// What the labels are if they are no classes, with the line of an example.
-pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Option<(u64, String)> {
+pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Option<(u64, Other)> {
     let mut lines: BTreeMap<&str, u64> = BTreeMap::new();
     labels.for_each(|(label, line)| {
         lines.entry(label).or_insert(line);
     });
     if let Some((label, line)) = regression(&lines) {
-        let why = format!(
-            "the label '{label}' is a number with decimals: this is regression, and only classes are learned here; if \
-             these are names of classes, write them as words, such as v{label}"
-        );
-        return Some((line, why));
+        return Some((line, Other::Regression(label.to_owned())));
     }
     let (label, line) = list(&lines)?;
-    let why = format!(
-        "the label '{label}' is a list: this is multi-label classification, which `finetune --task multi-label` learns from \
-         lists with ';'; if this is the name of one class, write it without what separates the words"
-    );
-    Some((line, why))
+    Some((line, Other::List(label.to_owned())))
 }
 
 /// An example of decimal numbers, if the labels are such: all are numbers, or most of the different ones have
