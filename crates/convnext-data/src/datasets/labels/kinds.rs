@@ -108,7 +108,7 @@ mod tests {
 
     fn found(labels: &[&str]) -> Option<&'static str> {
         let (_, why) = no_classes(labels.iter().copied().zip(2..))?;
-        ["regression", "multi-label"].into_iter().find(|kind| why.contains(kind))
+        ["regression", "multi-label"].into_iter().find(|kind| why.in_words(false).contains(kind))
     }
 
     #[test]
