@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockWeights, Keep, LinearInput, PackedBlock, PackedLinear, Precision, Sites, block_backward,
+    BlockWeights, LinearInput, PackedBlock, PackedLinear, Precision, Save, Sites, block_backward,
     block_forward, linear_backward, linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -82,17 +82,17 @@ fn blocks(criterion: &mut Criterion) {
                 let packed = PackedBlock::new(&weights, precision);
                 for (name, sites) in &all {
                     let rows = noise(sites.rows() * channels);
-                    let forward = |keep| block_forward(sites, &rows, &weights, &packed, None, keep);
+                    let forward = |save| block_forward(sites, &rows, &weights, &packed, None, save);
                     let id =
                         |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}, {precision:?}"), pass);
                     group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
                     group.bench_function(id("forward"), |bencher| {
-                        bencher.iter(|| forward(Keep::Nothing));
+                        bencher.iter(|| forward(Save::Nothing));
                     });
                     group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
                     group.bench_function(id("backward"), |bencher| {
                         bencher.iter_batched(
-                            || forward(Keep::Exact).1,
+                            || forward(Save::AsComputed).1,
                             |kept| block_backward(sites, &rows, &weights, precision, None, kept, &rows),
                             criterion::BatchSize::PerIteration,
                         );
@@ -122,7 +122,7 @@ fn linear_layers(criterion: &mut Criterion) {
                         bencher.iter(|| linear_forward(&rows, &packed, &bias, false));
                     });
                     let (_, kept) = linear_forward(&rows, &packed, &bias, true);
-                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
+                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
                     group.throughput(Throughput::Elements(2 * operations));
                     group.bench_function(id("backward"), |bencher| {
                         bencher.iter(|| linear_backward(input, &weight, outputs, &dout, true));

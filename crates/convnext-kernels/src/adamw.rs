@@ -14,7 +14,7 @@ const PIECE: usize = 1 << 14;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
     /// How many steps the parameter has made, this one included; from 1.
-    pub time: usize,
+    pub step: usize,
     /// The learning rate.
     pub learning_rate: f64,
     /// How fast the moments forget.
@@ -59,7 +59,7 @@ struct Factors {
 
 impl Factors {
     fn of(step: AdamWStep) -> Self {
-        let time = i32::try_from(step.time).unwrap_or(i32::MAX);
+        let time = i32::try_from(step.step).unwrap_or(i32::MAX);
         let [first, second] = step.betas.map(|beta| 1.0 - beta.powi(time));
         Self {
             keep: (1.0 - step.learning_rate * step.weight_decay) as f32,
@@ -122,7 +122,7 @@ mod tests {
             for time in 1..=3 {
                 let gradient = noise(count, 1 + time as u64);
                 let step = AdamWStep {
-                    time,
+                    step: time,
                     learning_rate: 0.01,
                     betas: [0.9, 0.95],
                     epsilon: 1e-8,
@@ -156,7 +156,7 @@ mod tests {
     fn pieces_are_those_of_the_whole() {
         let count = 2 * PIECE + 5;
         let step =
-            AdamWStep { time: 1, learning_rate: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
+            AdamWStep { step: 1, learning_rate: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
         let mut values = vec![1.0; count];
         adamw(&mut values, &vec![-2.0; count], [&mut vec![0.0; count], &mut vec![0.0; count]], step);
         assert!(values.iter().all(|value| (value - 1.1).abs() < 1e-6));

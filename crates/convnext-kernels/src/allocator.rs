@@ -11,7 +11,7 @@ const NEVER: c_long = -1;
 /// Tells the allocator mimalloc to keep freed memory for the next step, where it would give it back to
 /// the system after a while, and then ask for it and clear it again. `MIMALLOC_PURGE_DELAY` in the
 /// environment goes before. Without effect in a program with another allocator.
-pub fn keep_freed_memory() {
+pub fn disable_memory_purging() {
     // SAFETY: the function only writes an integer into a table of options, at an index that its versions
     // 2 and 3 have; it may be called at any time and takes no pointer.
     #[allow(unsafe_code, reason = "the allocator's options are set through its C interface")]

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::instructions::{INSTRUCTIONS_VARIABLE, instructions, instructions_in_use};
+use crate::instructions::{ISA_VARIABLE, instructions, isa_in_use};
 
 /// Registers of pairs.
 pub(crate) trait Pairs: Copy {
@@ -89,7 +89,7 @@ pub(crate) fn bf16() -> Bf16 {
     static CHOSEN: OnceLock<Bf16> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
         // Whoever asks for a lower instruction set gets no instruction beyond it.
-        let wanted = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
         let found = native().filter(|_| wanted.is_empty() || wanted == NATIVE);
         found.unwrap_or(Bf16::Emulated(instructions()))
     })
@@ -100,7 +100,7 @@ const NATIVE: &str = "avx512bf16";
 /// What products in bf16 run on in this process: `avx512bf16`, or `emulated` and the instruction set.
 pub fn bf16_in_use() -> String {
     match bf16() {
-        Bf16::Emulated(_) => format!("emulated on {}", instructions_in_use()),
+        Bf16::Emulated(_) => format!("emulated on {}", isa_in_use()),
         #[cfg(target_arch = "x86_64")]
         Bf16::Native(_) => NATIVE.to_owned(),
     }

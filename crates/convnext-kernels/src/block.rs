@@ -125,18 +125,18 @@ impl Precision {
 
 /// What a forward keeps for its backward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum Save {
     /// Nothing: there will be no backward, or it runs the forward again.
     Nothing,
     /// What the backward needs as it was computed; with [`Precision::Bf16`] rounded all the same.
-    Exact,
-    /// The same rounded to bf16, and with it what went in.
-    Rounded,
+    AsComputed,
+    /// The same rounded to bf16, and the block's input with it.
+    Bf16,
 }
 
 /// What a block keeps of its forward for its backward.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptBlock {
+pub struct SavedActivations {
     /// What went in, if everything is kept rounded. Rounded parts are pairs of columns.
     pub(crate) rows: Option<Buffer>,
     /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
@@ -145,7 +145,7 @@ pub struct KeptBlock {
     pub(crate) expanded: Buffer,
 }
 
-impl KeptBlock {
+impl SavedActivations {
     /// How many bytes that are.
     pub fn bytes(&self) -> usize {
         let values =
@@ -198,8 +198,8 @@ impl PackedBlock {
 }
 
 /// The images whose branch is not dropped.
-pub(crate) fn taking_part(images: usize, branch_scales: Option<&[f32]>) -> Vec<usize> {
-    (0..images).filter(|&image| branch_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
+pub(crate) fn taking_part(images: usize, drop_path_scales: Option<&[f32]>) -> Vec<usize> {
+    (0..images).filter(|&image| drop_path_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
 }
 
 /// Copies the rows of the images that do not take part.
@@ -213,8 +213,8 @@ pub(crate) fn copy_others(sites: &Sites, images: &[usize], from: &[f32], to: &mu
 
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
-/// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
-/// The second part of the result is what `keep` tells to keep for [`crate::block_backward`].
+/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
+/// The second part of the result is what `save` tells to save for [`crate::block_backward`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -223,10 +223,10 @@ pub fn block_forward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
-    branch_scales: Option<&[f32]>,
-    keep: Keep,
-) -> (Buffer, Option<KeptBlock>) {
-    forward(engine(), sites, rows, weights, packed, branch_scales, keep)
+    drop_path_scales: Option<&[f32]>,
+    save: Save,
+) -> (Buffer, Option<SavedActivations>) {
+    forward(engine(), sites, rows, weights, packed, drop_path_scales, save)
 }
 
 pub(crate) fn forward(
@@ -235,22 +235,22 @@ pub(crate) fn forward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
-    branch_scales: Option<&[f32]>,
-    keep: Keep,
-) -> (Buffer, Option<KeptBlock>) {
+    drop_path_scales: Option<&[f32]>,
+    save: Save,
+) -> (Buffer, Option<SavedActivations>) {
     weights.check();
     let Engine { arch, bf16 } = engine;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
-    let images = taking_part(sites.images(), branch_scales);
+    let images = taking_part(sites.images(), drop_path_scales);
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut depthwise = Buffer::take(rows.len());
     let (taps, bias) = (weights.depthwise_weight, weights.depthwise_bias);
     depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
     let mut out = Buffer::take(rows.len());
     copy_others(sites, &images, rows, &mut out);
-    let rounded = keep == Keep::Rounded || matches!(packed.layers, PackedLayers::Bf16(_));
-    let kept_rows = if keep == Keep::Nothing { 0 } else { images.len() * sites.rows_per_image() };
+    let rounded = save == Save::Bf16 || matches!(packed.layers, PackedLayers::Bf16(_));
+    let kept_rows = if save == Save::Nothing { 0 } else { images.len() * sites.rows_per_image() };
     let kept_width = if rounded { count(width) } else { width };
     let mut expanded = Buffer::take(kept_rows * kept_width);
     let passes = passes(sites, &images, width);
@@ -262,7 +262,7 @@ pub(crate) fn forward(
     let work = passes.iter().zip(kept).zip(outs);
     match &packed.layers {
         PackedLayers::F32(layers) => {
-            let branch = Branch { engine, weights, layers, projection_bias, grn, branch_scales };
+            let branch = Branch { engine, weights, layers, projection_bias, grn, drop_path_scales };
             parallel::for_each(work, |((pass, expanded), out)| {
                 let mut values = Buffer::take(pass.rows.len() * width);
                 let responses = branch.expand(pass, &depthwise, &mut values, expanded);
@@ -270,20 +270,20 @@ pub(crate) fn forward(
             });
         }
         PackedLayers::Bf16(layers) => {
-            let branch = PairsBranch { engine, weights, layers, projection_bias, grn, branch_scales };
+            let branch = PairsBranch { engine, weights, layers, projection_bias, grn, drop_path_scales };
             parallel::for_each(work, |((pass, expanded), out)| {
                 branch.run(pass, &depthwise, rows, cast_slice_mut(expanded), out);
             });
         }
     }
-    let kept = match keep {
-        Keep::Nothing => None,
-        _ if rounded => Some(KeptBlock {
+    let kept = match save {
+        Save::Nothing => None,
+        _ if rounded => Some(SavedActivations {
             rows: Some(pack_columns(bf16, rows, channels)),
             depthwise: pack_columns(bf16, &depthwise, channels),
             expanded,
         }),
-        _ => Some(KeptBlock { rows: None, depthwise, expanded }),
+        _ => Some(SavedActivations { rows: None, depthwise, expanded }),
     };
     (out, kept)
 }
@@ -295,7 +295,7 @@ struct Branch<'a> {
     layers: &'a [Packed; 2],
     projection_bias: &'a [f32],
     grn: [Cow<'a, [f32]>; 2],
-    branch_scales: Option<&'a [f32]>,
+    drop_path_scales: Option<&'a [f32]>,
 }
 
 impl Branch<'_> {
@@ -364,7 +364,7 @@ impl Branch<'_> {
                     rows: &rows[wide(&segment.rows, channels)],
                     branch: part,
                     bias: self.projection_bias,
-                    factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
+                    factor: self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]),
                     out,
                 };
                 timed(Kernel::Residual, || arch.dispatch(residual));

@@ -19,7 +19,8 @@ use crate::bf16::block::PairsBranchBackward;
 use crate::bf16::columns::{count, unpack_columns};
 use crate::bf16::packed::PackedPairs;
 use crate::block::{
-    BlockWeights, Keep, KeptBlock, PackedBlock, Precision, copy_others, forward, normalise, taking_part,
+    BlockWeights, PackedBlock, Precision, Save, SavedActivations, copy_others, forward, normalise,
+    taking_part,
 };
 use crate::block_sums::{ChunkSums, Sums};
 use crate::buffer::Buffer;
@@ -74,11 +75,11 @@ pub fn block_backward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     precision: Precision,
-    branch_scales: Option<&[f32]>,
-    kept: Option<KeptBlock>,
+    drop_path_scales: Option<&[f32]>,
+    kept: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    backward(engine(), sites, rows, weights, precision, branch_scales, kept, dout)
+    backward(engine(), sites, rows, weights, precision, drop_path_scales, kept, dout)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a block depends on")]
@@ -88,8 +89,8 @@ pub(crate) fn backward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     precision: Precision,
-    branch_scales: Option<&[f32]>,
-    kept: Option<KeptBlock>,
+    drop_path_scales: Option<&[f32]>,
+    kept: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
     let Engine { arch, bf16 } = engine;
@@ -97,10 +98,10 @@ pub(crate) fn backward(
     assert_eq!(dout.len(), sites.rows() * channels, "there is an output gradient for each row");
     let kept = kept.unwrap_or_else(|| {
         let packed = PackedBlock::new(weights, precision);
-        let (_, kept) = forward(engine, sites, rows, weights, &packed, branch_scales, Keep::Exact);
+        let (_, kept) = forward(engine, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
         kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"))
     });
-    let KeptBlock { rows: kept_rows, mut depthwise, mut expanded } = kept;
+    let SavedActivations { rows: kept_rows, mut depthwise, mut expanded } = kept;
     let kept_rows = kept_rows.map(|rows| {
         depthwise = unpack_columns(bf16, &depthwise, channels);
         if precision == Precision::F32 {
@@ -109,7 +110,7 @@ pub(crate) fn backward(
         unpack_columns(bf16, &rows, channels)
     });
     let rows = kept_rows.as_deref().unwrap_or(rows);
-    let images = taking_part(sites.images(), branch_scales);
+    let images = taking_part(sites.images(), drop_path_scales);
     let [folded_projection, _] = weights.scaled_projection();
     let passes = passes(sites, &images, width);
     let mut ddepthwise = Buffer::take(rows.len());
@@ -125,7 +126,7 @@ pub(crate) fn backward(
         Precision::F32 => {
             let [expansion, projection] = [expansion, projection].map(Packed::new);
             let branch =
-                BranchBackward { arch, weights, grn, expansion, projection, branch_scales, depthwise };
+                BranchBackward { arch, weights, grn, expansion, projection, drop_path_scales, depthwise };
             parallel::map(work, |((share, expanded), ddepthwise)| {
                 branch.run_share(share, dout, expanded, ddepthwise)
             })
@@ -133,8 +134,15 @@ pub(crate) fn backward(
         Precision::Bf16 => {
             let expansion = PackedPairs::new(bf16, expansion);
             let projection = PackedPairs::of_whole_blocks(bf16, projection);
-            let branch =
-                PairsBranchBackward { engine, weights, grn, expansion, projection, branch_scales, depthwise };
+            let branch = PairsBranchBackward {
+                engine,
+                weights,
+                grn,
+                expansion,
+                projection,
+                drop_path_scales,
+                depthwise,
+            };
             parallel::map(work, |((share, expanded), ddepthwise)| {
                 let mut sums = Sums::new(channels, width);
                 for (pass, expanded, ddepthwise) in
@@ -271,7 +279,7 @@ struct BranchBackward<'a> {
     expansion: Packed,
     /// The second one, with LayerScale.
     projection: Packed,
-    branch_scales: Option<&'a [f32]>,
+    drop_path_scales: Option<&'a [f32]>,
     depthwise: &'a [f32],
 }
 
@@ -348,7 +356,7 @@ impl BranchBackward<'_> {
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
-                    let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
+                    let factor = self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]);
                     let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
                     let rows = &dout[wide(&segment.rows, channels)];
                     timed(Kernel::Residual, || {

@@ -1,6 +1,6 @@
 //! The block's kernels against the block's definition in f64, and its gradients against differences.
 
-use crate::block::{self, BlockWeights, Keep, KeptBlock, Precision};
+use crate::block::{self, BlockWeights, Precision, Save, SavedActivations};
 use crate::block_backward::{self, BlockGradients};
 use crate::instructions::{Engine, engines};
 use crate::testing::noise;
@@ -130,11 +130,11 @@ impl Example {
     }
 
     /// All gradients for an output gradient, with what is kept.
-    fn gradients(&self, engine: Engine, precision: Precision, keep: Keep, dout: &[f32]) -> Vec<Vec<f32>> {
+    fn gradients(&self, engine: Engine, precision: Precision, save: Save, dout: &[f32]) -> Vec<Vec<f32>> {
         self.with_weights(|rows, weights| {
             let (sites, scales) = (&self.sites, self.scales.as_deref());
             let packed = PackedBlock::new(weights, precision);
-            let (_, kept) = block::forward(engine, sites, rows, weights, &packed, scales, keep);
+            let (_, kept) = block::forward(engine, sites, rows, weights, &packed, scales, save);
             list(block_backward::backward(engine, sites, rows, weights, precision, scales, kept, dout))
         })
     }
@@ -209,7 +209,7 @@ fn the_forward_follows_the_definition() {
                 let (found, _) = example.with_weights(|rows, weights| {
                     let packed = PackedBlock::new(weights, precision);
                     let scales = example.scales.as_deref();
-                    block::forward(engine, &example.sites, rows, weights, &packed, scales, Keep::Nothing)
+                    block::forward(engine, &example.sites, rows, weights, &packed, scales, Save::Nothing)
                 });
                 let error = error(&found, &expected);
                 assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
@@ -226,7 +226,7 @@ fn every_gradient_follows_differences() {
             example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
         };
         for (name, engine) in engines() {
-            let gradients = example.gradients(engine, Precision::F32, Keep::Nothing, &weight);
+            let gradients = example.gradients(engine, Precision::F32, Save::Nothing, &weight);
             for (tensor, gradient) in gradients.iter().enumerate().filter(|(i, _)| example.has(*i)) {
                 assert_eq!(gradient.len(), example.tensors[tensor].len());
                 let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -261,9 +261,9 @@ fn gradients_of_rounded_values_stay_close_to_the_exact_ones() {
     for (what, example) in examples {
         let dout = noise(example.tensors[ROWS].len(), 99);
         for (name, engine) in engines() {
-            let exact = example.gradients(engine, Precision::F32, Keep::Exact, &dout);
-            for (precision, keep) in [(Precision::F32, Keep::Rounded), (Precision::Bf16, Keep::Exact)] {
-                let found = example.gradients(engine, precision, keep, &dout);
+            let exact = example.gradients(engine, Precision::F32, Save::AsComputed, &dout);
+            for (precision, save) in [(Precision::F32, Save::Bf16), (Precision::Bf16, Save::AsComputed)] {
+                let found = example.gradients(engine, precision, save, &dout);
                 for (tensor, (found, exact)) in found.iter().zip(&exact).enumerate() {
                     let exact: Vec<f64> = exact.iter().copied().map(f64::from).collect();
                     let error = error(found, &exact);
@@ -279,24 +279,24 @@ fn keeping_and_computing_again_give_the_same_bits_with_any_number_of_threads() {
     for (what, example) in examples() {
         let dout = noise(example.tensors[ROWS].len(), 5);
         for precision in [Precision::F32, Precision::Bf16] {
-            let run = |threads: usize, keep: Keep| {
+            let run = |threads: usize, save: Save| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 example.with_weights(|rows, weights| {
                     pool.install(|| {
                         let (sites, scales) = (&example.sites, example.scales.as_deref());
                         let packed = PackedBlock::new(weights, precision);
-                        let (out, kept) = block_forward(sites, rows, weights, &packed, scales, keep);
+                        let (out, kept) = block_forward(sites, rows, weights, &packed, scales, save);
                         let gradients =
                             crate::block_backward(sites, rows, weights, precision, scales, kept, &dout);
                         (out, gradients)
                     })
                 })
             };
-            let one = run(1, Keep::Exact);
-            for (threads, keep) in
-                [(2, Keep::Exact), (3, Keep::Exact), (1, Keep::Nothing), (2, Keep::Nothing)]
+            let one = run(1, Save::AsComputed);
+            for (threads, save) in
+                [(2, Save::AsComputed), (3, Save::AsComputed), (1, Save::Nothing), (2, Save::Nothing)]
             {
-                assert!(one == run(threads, keep), "{what}, {precision:?}: {threads} threads, {keep:?}");
+                assert!(one == run(threads, save), "{what}, {precision:?}: {threads} threads, {save:?}");
             }
         }
     }
@@ -310,8 +310,8 @@ fn what_is_kept_rounded_is_half_as_much_and_nobody_needs_the_rows() {
         example.with_weights(|rows, weights| {
             let (sites, scales) = (&example.sites, example.scales.as_deref());
             let packed = PackedBlock::new(weights, Precision::F32);
-            let run = |keep| block_forward(sites, rows, weights, &packed, scales, keep).1.unwrap();
-            let (exact, rounded) = (run(Keep::Exact), run(Keep::Rounded));
+            let run = |save| block_forward(sites, rows, weights, &packed, scales, save).1.unwrap();
+            let (exact, rounded) = (run(Save::AsComputed), run(Save::Bf16));
             assert_eq!((exact.has_rows(), rounded.has_rows()), (false, true));
             // A row of an odd number of channels has half a pair too much.
             let spare = 4 * sites.rows() * (channels % 2) / 2 * 2;
@@ -332,8 +332,8 @@ fn dropped_images_cost_nothing() {
     example.with_weights(|rows, weights| {
         let packed = PackedBlock::new(weights, Precision::F32);
         let scales = example.scales.as_deref();
-        let (out, kept) = block_forward(&example.sites, rows, weights, &packed, scales, Keep::Exact);
-        let KeptBlock { expanded, .. } = kept.unwrap();
+        let (out, kept) = block_forward(&example.sites, rows, weights, &packed, scales, Save::AsComputed);
+        let SavedActivations { expanded, .. } = kept.unwrap();
         assert_eq!(expanded.len(), 16 * 16, "one image of 16 sites and 16 channels");
         assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));
     });
@@ -360,7 +360,7 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
         let packed = PackedBlock::new(weights, precision);
         let run = |sites: &Sites, rows: &[f32], scales: &[f32], dout: &[f32]| {
             let scales = Some(scales);
-            let (out, kept) = block_forward(sites, rows, weights, &packed, scales, Keep::Exact);
+            let (out, kept) = block_forward(sites, rows, weights, &packed, scales, Save::AsComputed);
             (out, list(crate::block_backward(sites, rows, weights, precision, scales, kept, dout)))
         };
         let scales = batch.scales.as_deref().unwrap();

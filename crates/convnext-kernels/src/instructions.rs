@@ -10,7 +10,7 @@ use crate::bf16::{Bf16, bf16};
 /// the instructions for bf16.
 /// A set that the processor lacks, or an unknown name, has no effect here; the program warns. For tests
 /// and comparisons.
-pub const INSTRUCTIONS_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
+pub const ISA_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
 
 /// What kernels run on that work in f32 and in bf16.
 #[derive(Debug, Clone, Copy)]
@@ -28,13 +28,13 @@ pub(crate) fn engine() -> Engine {
 pub(crate) fn instructions() -> Arch {
     static CHOSEN: OnceLock<Arch> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
-        let wanted = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
         ladder().into_iter().find(|(name, _)| *name == wanted).map_or_else(Arch::new, |(_, arch)| arch)
     })
 }
 
 /// The name of the instruction set that the kernels of this process run on.
-pub fn instructions_in_use() -> &'static str {
+pub fn isa_in_use() -> &'static str {
     let chosen = std::mem::discriminant(&instructions());
     let found = ladder().into_iter().find(|(_, arch)| std::mem::discriminant(arch) == chosen);
     found.map_or("other", |(name, _)| name)
@@ -72,9 +72,9 @@ mod tests {
     fn the_best_instruction_set_is_used_unless_another_is_asked_for() {
         let names: Vec<&str> = ladder().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names[0], "scalar");
-        let asked = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        let asked = std::env::var(ISA_VARIABLE).unwrap_or_default();
         let expected = names.iter().find(|&&name| name == asked).or(names.last()).unwrap();
-        assert_eq!(instructions_in_use(), *expected);
+        assert_eq!(isa_in_use(), *expected);
     }
 
     // Without this the other tests would pass there on the plain rung alone.

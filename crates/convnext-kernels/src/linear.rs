@@ -59,9 +59,9 @@ impl PackedLinear {
 
 /// What a linear layer in bf16 keeps for its backward: its rows, rounded, as pairs of rows.
 #[derive(Debug, Clone)]
-pub struct KeptLinear(Buffer);
+pub struct SavedLinear(Buffer);
 
-impl KeptLinear {
+impl SavedLinear {
     /// How many bytes that are.
     pub fn bytes(&self) -> usize {
         self.0.len() * size_of::<f32>()
@@ -78,7 +78,7 @@ pub fn linear_forward(
     packed: &PackedLinear,
     bias: &[f32],
     keep: bool,
-) -> (Buffer, Option<KeptLinear>) {
+) -> (Buffer, Option<SavedLinear>) {
     forward(engine(), rows, packed, bias, keep)
 }
 
@@ -88,7 +88,7 @@ pub enum LinearInput<'a> {
     /// The rows, for a backward in f32.
     Rows(&'a [f32]),
     /// What the forward kept, for a backward in bf16.
-    Kept(&'a KeptLinear),
+    Bf16(&'a SavedLinear),
 }
 
 /// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of what is left of the
@@ -112,7 +112,7 @@ fn forward(
     PackedLinear(layer): &PackedLinear,
     bias: &[f32],
     keep: bool,
-) -> (Buffer, Option<KeptLinear>) {
+) -> (Buffer, Option<SavedLinear>) {
     let (inputs, outputs) = match layer {
         PackedLayer::F32(right) => (right.inner, right.columns),
         PackedLayer::Bf16(right) => (right.inner, right.columns),
@@ -133,7 +133,7 @@ fn forward(
         }
         PackedLayer::Bf16(right) => {
             pairs_times(bf16, Kernel::ProductForward, rows, right, Some(bias), &mut out);
-            (out, keep.then(|| KeptLinear(pack_rows(bf16, rows, inputs))))
+            (out, keep.then(|| SavedLinear(pack_rows(bf16, rows, inputs))))
         }
     }
 }
@@ -167,7 +167,7 @@ fn backward(
                 .map(|(values, columns)| Matrix::new(values, count, columns));
             add_turned_product(arch, left, right, &mut dweight);
         }
-        LinearInput::Kept(KeptLinear(rows)) => {
+        LinearInput::Bf16(SavedLinear(rows)) => {
             if let Some(drows) = &mut drows {
                 let right = PackedPairs::new(bf16, matrix);
                 pairs_times(bf16, Kernel::ProductInputGradient, dout, &right, None, drows);
@@ -273,7 +273,7 @@ mod tests {
                     let (found, kept) = forward(engine, &rows, &packed, &bias, true);
                     check("out", &found, &out);
                     assert_eq!(kept.is_some(), precision == Precision::Bf16);
-                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
+                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
                     let found = backward(engine, input, &weight, outputs, &dout, true);
                     check("rows", &found.rows.unwrap(), &drows);
                     check("weight", &found.weight, &dweight);

@@ -10,7 +10,7 @@ use convnext_kernels::Precision;
 
 use crate::block::Block;
 use crate::layers::{Convolution, LayerNorm};
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
 use crate::site_map::index_tensor;
@@ -105,9 +105,10 @@ impl Backbone {
 
     /// The same backbone whose blocks keep more or less for their backward.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        let of_stage =
-            |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_memory(memory)).collect();
+    pub fn with_activations(self, activations: Activations) -> Self {
+        let of_stage = |blocks: Vec<Block>| {
+            blocks.into_iter().map(|block| block.with_activations(activations)).collect()
+        };
         Self { stages: self.stages.into_iter().map(of_stage).collect(), ..self }
     }
 

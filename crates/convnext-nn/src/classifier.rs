@@ -6,7 +6,7 @@ use convnext_kernels::Precision;
 
 use crate::backbone::{Backbone, rows_to_map};
 use crate::layers::{LayerNorm, Linear};
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
 
@@ -90,8 +90,8 @@ impl ConvNext {
 
     /// The same model whose blocks keep more or less for their backward.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        Self { backbone: self.backbone.with_memory(memory), ..self }
+    pub fn with_activations(self, activations: Activations) -> Self {
+        Self { backbone: self.backbone.with_activations(activations), ..self }
     }
 
     /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.

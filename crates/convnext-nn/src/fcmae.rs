@@ -12,7 +12,7 @@ use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
@@ -75,9 +75,9 @@ impl Fcmae {
 
     /// The same model whose blocks keep more or less for their backward.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        let decoder = self.decoder.into_iter().map(|block| block.with_memory(memory)).collect();
-        Self { encoder: self.encoder.with_memory(memory), decoder, ..self }
+    pub fn with_activations(self, activations: Activations) -> Self {
+        let decoder = self.decoder.into_iter().map(|block| block.with_activations(activations)).collect();
+        Self { encoder: self.encoder.with_activations(activations), decoder, ..self }
     }
 
     /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.

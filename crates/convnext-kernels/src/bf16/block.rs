@@ -32,7 +32,7 @@ pub(crate) struct PairsBranch<'a> {
     pub(crate) layers: &'a [PackedPairs; 2],
     pub(crate) projection_bias: &'a [f32],
     pub(crate) grn: [Cow<'a, [f32]>; 2],
-    pub(crate) branch_scales: Option<&'a [f32]>,
+    pub(crate) drop_path_scales: Option<&'a [f32]>,
 }
 
 impl PairsBranch<'_> {
@@ -90,7 +90,7 @@ impl PairsBranch<'_> {
                 timed(Kernel::Expansion, || bf16.dispatch(Modulate { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
-            let factor = |image: usize| self.branch_scales.map_or(1.0, |scales| scales[image]);
+            let factor = |image: usize| self.drop_path_scales.map_or(1.0, |scales| scales[image]);
             let mut finish = Residual {
                 runs: &Runs::new(segments),
                 rows: segments.iter().map(|segment| &rows[wide(&segment.rows, channels)]).collect(),
@@ -113,7 +113,7 @@ pub(crate) struct PairsBranchBackward<'a> {
     pub(crate) expansion: PackedPairs,
     /// The second one with LayerScale, `[C, E]`.
     pub(crate) projection: PackedPairs,
-    pub(crate) branch_scales: Option<&'a [f32]>,
+    pub(crate) drop_path_scales: Option<&'a [f32]>,
     /// What the convolution put out, `[N R, C]`.
     pub(crate) depthwise: &'a [f32],
 }
@@ -196,7 +196,7 @@ impl PairsBranchBackward<'_> {
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
-                    let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
+                    let factor = self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]);
                     let out = &mut exact[wide(&(done..done + segment.rows.len()), channels)];
                     let rows = &dout[wide(&segment.rows, channels)];
                     timed(Kernel::Residual, || {

@@ -30,7 +30,7 @@ fn adamw_in_tensor_operations<B: Backend>(
     second: FloatTensor<B>,
     step: AdamWStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let AdamWStep { time, learning_rate, betas: [beta_1, beta_2], epsilon, weight_decay } = step;
+    let AdamWStep { step: time, learning_rate, betas: [beta_1, beta_2], epsilon, weight_decay } = step;
     let time = i32::try_from(time).unwrap_or(i32::MAX);
     let scaled = |tensor, factor: f64| B::float_mul_scalar(tensor, factor.into());
     let squares = B::float_mul(gradient.clone(), gradient.clone());
@@ -94,8 +94,13 @@ mod tests {
         let [mut found, mut expected] =
             [(); 2].map(|()| (own(values(0.1)), own(vec![0.0; 50]), own(vec![0.0; 50])));
         for time in 1..=3 {
-            let step =
-                AdamWStep { time, learning_rate: 0.01, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1 };
+            let step = AdamWStep {
+                step: time,
+                learning_rate: 0.01,
+                betas: [0.9, 0.95],
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+            };
             let gradient = || own(values(0.3 / time as f32));
             let (a, b, c) = found;
             found = Flex::adamw(a, gradient(), b, c, step);
@@ -114,7 +119,7 @@ mod tests {
         let own = |value: f32| tensor(vec![value; 5], Shape::new([5]));
         let before = own(1.0);
         let step =
-            AdamWStep { time: 1, learning_rate: 0.1, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0 };
+            AdamWStep { step: 1, learning_rate: 0.1, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0 };
         let (after, ..) = Flex::adamw(before.clone(), own(2.0), own(0.0), own(0.0), step);
         assert_eq!(before.as_slice::<f32>().unwrap(), [1.0; 5]);
         assert!(after.as_slice::<f32>().unwrap().iter().all(|value| (value - 0.9).abs() < 1e-6));

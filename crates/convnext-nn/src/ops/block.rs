@@ -14,10 +14,10 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::{KeptBlock, PackedBlock, Precision};
+use convnext_kernels::{PackedBlock, Precision, SavedActivations};
 
 use crate::SiteMap;
-use crate::ops::block_plan::{BlockGradients, BlockMemory, BlockParameters, BlockPlan, Placement};
+use crate::ops::block_plan::{Activations, BlockGradients, BlockParameters, BlockPlan, Placement};
 use crate::ops::graph::{leaf, pull_back, register};
 use crate::ops::held::Held;
 use crate::ops::packing::PackingCache;
@@ -40,12 +40,12 @@ pub trait BlockBackend: Backend {
 /// What automatic differentiation needs of a backend's block.
 pub trait DifferentiableBlock: BlockBackend {
     /// [`BlockBackend::block`], and what [`Self::block_backward`] wants of it besides its inputs.
-    fn block_keeping(
+    fn block_saving(
         rows: FloatTensor<Self>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-    ) -> (FloatTensor<Self>, Option<KeptBlock>) {
+    ) -> (FloatTensor<Self>, Option<SavedActivations>) {
         (Self::block(rows, parameters, placement, plan), None)
     }
 
@@ -56,7 +56,7 @@ pub trait DifferentiableBlock: BlockBackend {
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-        _kept: Option<KeptBlock>,
+        _kept: Option<SavedActivations>,
         output_gradient: FloatTensor<Self>,
     ) -> BlockGradients<Self> {
         let rows = rows.unwrap_or_else(|| unreachable!("only kernels keep rows themselves"));
@@ -95,7 +95,7 @@ struct SavedBlock<B: Backend> {
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: BlockPlan,
-    kept: Option<KeptBlock>,
+    kept: Option<SavedActivations>,
     /// Counts all of this.
     held: Option<Arc<Held>>,
 }
@@ -165,17 +165,17 @@ fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
                 packing.clear();
             }
             let SavedBlock { parameters, placement, plan, .. } = saved.clone();
-            let (output, kept) = match plan.memory {
-                BlockMemory::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
-                BlockMemory::Keep | BlockMemory::KeepBf16 => {
-                    B::block_keeping(rows.clone(), parameters, placement, plan)
+            let (output, kept) = match plan.activations {
+                Activations::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
+                Activations::Save | Activations::SaveBf16 => {
+                    B::block_saving(rows.clone(), parameters, placement, plan)
                 }
             };
-            saved.rows = Some(rows).filter(|_| !kept.as_ref().is_some_and(KeptBlock::has_rows));
+            saved.rows = Some(rows).filter(|_| !kept.as_ref().is_some_and(SavedActivations::has_rows));
             saved.kept = kept;
             let of_rows = |rows: &FloatTensor<B>| rows.shape().num_elements() * rows.dtype().size();
-            let bytes =
-                saved.rows.as_ref().map_or(0, of_rows) + saved.kept.as_ref().map_or(0, KeptBlock::bytes);
+            let bytes = saved.rows.as_ref().map_or(0, of_rows)
+                + saved.kept.as_ref().map_or(0, SavedActivations::bytes);
             saved.held = Some(Arc::new(Held::new(bytes as u64)));
             node.finish(saved, output)
         }
@@ -193,8 +193,8 @@ pub(crate) fn block(
     rows: Tensor<2>,
     parameters: BlockParameters<Dispatch>,
     sites: &SiteMap,
-    branch_scales: Option<Vec<f32>>,
-    (memory, precision): (BlockMemory, Precision),
+    drop_path_scales: Option<Vec<f32>>,
+    (activations, precision): (Activations, Precision),
     packing: PackingCache<PackedBlock>,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
@@ -202,7 +202,7 @@ pub(crate) fn block(
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
     let (sites, packing) = (sites.sites().clone(), Some(packing));
-    let plan = BlockPlan { sites, branch_scales, memory, precision, packing };
+    let plan = BlockPlan { sites, drop_path_scales, activations, precision, packing };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

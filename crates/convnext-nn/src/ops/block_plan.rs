@@ -115,13 +115,13 @@ impl<B: Backend> BlockParameters<B> {
 /// What a block keeps of its forward for its backward. Gradients have the same bits with [`Self::Keep`] and
 /// [`Self::Recompute`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BlockMemory {
+pub enum Activations {
     /// Its input, and what its convolution and its first linear layer put out, five times as much: the fastest. All
     /// of it is rounded to bf16 if that is what linear layers multiply.
     #[default]
-    Keep,
+    Save,
     /// The same rounded to bf16, half as much memory, while linear layers multiply in f32.
-    KeepBf16,
+    SaveBf16,
     /// Nothing but its input: its backward runs that much of its forward again.
     Recompute,
 }
@@ -133,9 +133,9 @@ pub struct BlockPlan {
     pub sites: Arc<Sites>,
     /// Drop path: the factor of each image's branch, 0 where the image skips this block and
     /// 1 / (1 - rate) elsewhere; `None` keeps all branches as they are.
-    pub branch_scales: Option<Vec<f32>>,
+    pub drop_path_scales: Option<Vec<f32>>,
     /// What to keep for the backward.
-    pub memory: BlockMemory,
+    pub activations: Activations,
     /// What linear layers multiply on the CPU. Other devices compute in f32.
     pub precision: Precision,
     /// Where the CPU backend keeps packed weights between inferences; none while parameters change.

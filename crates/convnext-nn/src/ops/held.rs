@@ -24,6 +24,6 @@ impl Drop for Held {
 
 /// The most bytes that the blocks of this process ever held between their forward and their backward:
 /// what went in and what they kept besides.
-pub fn most_held_bytes() -> u64 {
+pub fn peak_activation_bytes() -> u64 {
     MOST.load(Relaxed)
 }

@@ -9,7 +9,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, Tensor};
-use convnext_kernels::{KeptLinear, LinearInput, PackedLinear, Precision};
+use convnext_kernels::{LinearInput, PackedLinear, Precision, SavedLinear};
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
@@ -49,12 +49,12 @@ pub trait LinearBackend: Backend {
 /// What automatic differentiation needs of a backend's linear layer.
 pub trait DifferentiableLinear: LinearBackend {
     /// [`LinearBackend::linear_rows`], and what [`Self::linear_backward`] wants instead of the rows, if it does.
-    fn linear_keeping(
+    fn linear_saving(
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         plan: LinearPlan,
-    ) -> (FloatTensor<Self>, Option<KeptLinear>) {
+    ) -> (FloatTensor<Self>, Option<SavedLinear>) {
         (Self::linear_rows(rows, weight, bias, plan), None)
     }
 
@@ -77,7 +77,7 @@ pub enum SavedInput<B: Backend> {
     /// The rows, `[R, I]`.
     Rows(FloatTensor<B>),
     /// What the kernels made of them.
-    Kept(KeptLinear),
+    Bf16(SavedLinear),
 }
 
 fn gradients_in_tensor_operations<B: Backend>(
@@ -102,12 +102,12 @@ impl LinearBackend for Flex {
 }
 
 impl DifferentiableLinear for Flex {
-    fn linear_keeping(
+    fn linear_saving(
         rows: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
         plan: LinearPlan,
-    ) -> (FlexTensor, Option<KeptLinear>) {
+    ) -> (FlexTensor, Option<SavedLinear>) {
         forward(rows, weight, bias, &plan, true)
     }
 
@@ -120,7 +120,7 @@ impl DifferentiableLinear for Flex {
         let [weight, dout] = [weight, output_gradient].map(contiguous);
         let rows = if let SavedInput::Rows(rows) = &input { Some(contiguous(rows.clone())) } else { None };
         let found_input = match &input {
-            SavedInput::Kept(kept) => Some(LinearInput::Kept(kept)),
+            SavedInput::Bf16(kept) => Some(LinearInput::Bf16(kept)),
             SavedInput::Rows(_) => rows.as_ref().and_then(FlexTensor::as_slice).map(LinearInput::Rows),
         };
         let slices = (found_input, weight.as_slice::<f32>(), dout.as_slice::<f32>());
@@ -144,7 +144,7 @@ fn forward(
     bias: FlexTensor,
     plan: &LinearPlan,
     keep: bool,
-) -> (FlexTensor, Option<KeptLinear>) {
+) -> (FlexTensor, Option<SavedLinear>) {
     let [rows, bias] = [rows, bias].map(contiguous);
     if let [Some(x), Some(b)] = [&rows, &bias].map(FlexTensor::as_slice::<f32>)
         && weight.dtype() == DType::F32
@@ -194,8 +194,8 @@ impl<B: DifferentiableLinear, C: CheckpointStrategy> LinearBackend for Autodiff<
                 // The weight is about to change: a training holds no packed copy of it.
                 plan.packing.clear();
                 let plan = LinearPlan::new(plan.precision);
-                let (output, kept) = B::linear_keeping(rows.clone(), weight.clone(), bias, plan);
-                let input = kept.map_or(SavedInput::Rows(rows), SavedInput::Kept);
+                let (output, kept) = B::linear_saving(rows.clone(), weight.clone(), bias, plan);
+                let input = kept.map_or(SavedInput::Rows(rows), SavedInput::Bf16);
                 node.finish((input, weight), output)
             }
             OpsKind::UnTracked(node) => node.finish(B::linear_rows(rows, weight, bias, plan)),

@@ -50,7 +50,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
             B::float_mul(branch, B::float_reshape(gamma, Shape::new([1, channels])))
         }
     };
-    let branch = match &plan.branch_scales {
+    let branch = match &plan.drop_path_scales {
         None => branch,
         Some(scales) => scale_images::<B>(branch, scales),
     };
