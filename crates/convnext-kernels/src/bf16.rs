@@ -8,18 +8,18 @@ pub(crate) mod block;
 pub(crate) mod columns;
 mod expansion;
 mod gelu;
+pub(crate) mod gemm;
 pub(crate) mod packed;
-pub(crate) mod product;
 pub(crate) mod rows;
 
 use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::instructions::{ISA_VARIABLE, instructions, isa_in_use};
+use crate::isa::{ISA_VARIABLE, isa, isa_in_use};
 
 /// Registers of pairs.
-pub(crate) trait Pairs: Copy {
+pub(crate) trait Bf16x2: Copy {
     type Simd: Simd;
 
     fn simd(self) -> Self::Simd;
@@ -42,15 +42,15 @@ pub(crate) trait Pairs: Copy {
 
 /// The low and the high halves.
 #[inline(always)]
-pub(crate) fn unpack<S: Simd>(simd: S, pairs: S::u32s) -> [S::f32s; 2] {
-    let low = simd.wrapping_dyn_shl_u32s(pairs, simd.splat_u32s(16));
-    let high = simd.and_u32s(pairs, simd.splat_u32s(0xffff_0000));
+pub(crate) fn unpack<S: Simd>(simd: S, bf16x2: S::u32s) -> [S::f32s; 2] {
+    let low = simd.wrapping_dyn_shl_u32s(bf16x2, simd.splat_u32s(16));
+    let high = simd.and_u32s(bf16x2, simd.splat_u32s(0xffff_0000));
     [simd.transmute_f32s_u32s(low), simd.transmute_f32s_u32s(high)]
 }
 
 /// One pair, rounded as [`Pairs::pack`] rounds.
 #[cfg(test)]
-pub(crate) fn pair(low: f32, high: f32) -> u32 {
+pub(crate) fn pack_one(low: f32, high: f32) -> u32 {
     let round = |value: f32| {
         let bits = value.to_bits();
         bits.wrapping_add(0x7fff + ((bits >> 16) & 1))
@@ -59,10 +59,10 @@ pub(crate) fn pair(low: f32, high: f32) -> u32 {
 }
 
 /// Work that is written once for all kinds of pairs.
-pub(crate) trait WithPairs {
+pub(crate) trait WithBf16x2 {
     type Output;
 
-    fn with_pairs<P: Pairs>(self, pairs: P) -> Self::Output;
+    fn with_bf16x2<B: Bf16x2>(self, ops: B) -> Self::Output;
 }
 
 /// What makes products of pairs.
@@ -75,7 +75,7 @@ pub(crate) enum Bf16 {
 
 impl Bf16 {
     #[inline(always)]
-    pub(crate) fn dispatch<W: WithPairs>(self, work: W) -> W::Output {
+    pub(crate) fn dispatch<W: WithBf16x2>(self, work: W) -> W::Output {
         match self {
             Self::Emulated(arch) => arch.dispatch(Emulate(work)),
             #[cfg(target_arch = "x86_64")]
@@ -91,7 +91,7 @@ pub(crate) fn bf16() -> Bf16 {
         // Whoever asks for a lower instruction set gets no instruction beyond it.
         let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
         let found = native().filter(|_| wanted.is_empty() || wanted == NATIVE);
-        found.unwrap_or(Bf16::Emulated(instructions()))
+        found.unwrap_or(Bf16::Emulated(isa()))
     })
 }
 
@@ -108,8 +108,8 @@ pub fn bf16_in_use() -> String {
 
 /// Every way that this processor has, the plain one first.
 #[cfg(test)]
-pub(crate) fn bf16_ladder() -> Vec<(&'static str, Bf16)> {
-    let emulated = crate::instructions::ladder().into_iter().map(|(name, arch)| (name, Bf16::Emulated(arch)));
+pub(crate) fn bf16_isa_levels() -> Vec<(&'static str, Bf16)> {
+    let emulated = crate::isa::isa_levels().into_iter().map(|(name, arch)| (name, Bf16::Emulated(arch)));
     emulated.chain(native().map(|found| (NATIVE, found))).collect()
 }
 
@@ -125,12 +125,12 @@ fn native() -> Option<Bf16> {
 
 struct Emulate<W>(W);
 
-impl<W: WithPairs> WithSimd for Emulate<W> {
+impl<W: WithBf16x2> WithSimd for Emulate<W> {
     type Output = W::Output;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> W::Output {
-        self.0.with_pairs(Emulated(simd))
+        self.0.with_bf16x2(Emulated(simd))
     }
 }
 
@@ -138,7 +138,7 @@ impl<W: WithPairs> WithSimd for Emulate<W> {
 #[derive(Clone, Copy)]
 struct Emulated<S>(S);
 
-impl<S: Simd> Pairs for Emulated<S> {
+impl<S: Simd> Bf16x2 for Emulated<S> {
     type Simd = S;
 
     #[inline(always)]
@@ -175,7 +175,7 @@ mod native {
     use pulp::x86::V4;
     use pulp::{NullaryFnOnce, Simd, cast, f32x16, u16x32, u32x16};
 
-    use super::{Pairs, WithPairs};
+    use super::{Bf16x2, WithBf16x2};
 
     pulp::simd_type! {
         /// AVX-512 with its instructions for bf16; the features of [`V4`] and one more.
@@ -216,7 +216,7 @@ mod native {
         }
 
         #[inline(always)]
-        pub(super) fn dispatch<W: WithPairs>(self, work: W) -> W::Output {
+        pub(super) fn dispatch<W: WithBf16x2>(self, work: W) -> W::Output {
             self.features.vectorize(Call { native: self, work })
         }
     }
@@ -226,12 +226,12 @@ mod native {
         work: W,
     }
 
-    impl<W: WithPairs> NullaryFnOnce for Call<W> {
+    impl<W: WithBf16x2> NullaryFnOnce for Call<W> {
         type Output = W::Output;
 
         #[inline(always)]
         fn call(self) -> W::Output {
-            self.work.with_pairs(self.native)
+            self.work.with_bf16x2(self.native)
         }
     }
 
@@ -247,7 +247,7 @@ mod native {
         places
     };
 
-    impl Pairs for Native {
+    impl Bf16x2 for Native {
         type Simd = V4;
 
         #[inline(always)]
@@ -292,33 +292,33 @@ mod native {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::{load, load_pairs, store, store_pairs};
+    use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
     use crate::testing::noise;
 
     /// Packs, unpacks, and multiplies with itself.
     struct RoundTrip<'a> {
         low: &'a [f32],
         high: &'a [f32],
-        pairs: &'a mut [u32],
+        bf16x2: &'a mut [u32],
         back: [&'a mut [f32]; 2],
         sums: &'a mut [f32],
     }
 
-    impl WithPairs for RoundTrip<'_> {
+    impl WithBf16x2 for RoundTrip<'_> {
         type Output = ();
 
         #[inline(always)]
-        fn with_pairs<P: Pairs>(self, pairs: P) {
-            let simd = pairs.simd();
+        fn with_bf16x2<B: Bf16x2>(self, ops: B) {
+            let simd = ops.simd();
             let [back_low, back_high] = self.back;
-            for at in (0..self.low.len()).step_by(P::Simd::F32_LANES) {
-                let packed = pairs.pack(load(simd, self.low, at), load(simd, self.high, at));
-                store_pairs(simd, self.pairs, at, packed);
-                let packed = load_pairs(simd, self.pairs, at);
+            for at in (0..self.low.len()).step_by(B::Simd::F32_LANES) {
+                let packed = ops.pack(load(simd, self.low, at), load(simd, self.high, at));
+                store_bf16x2(simd, self.bf16x2, at, packed);
+                let packed = load_bf16x2(simd, self.bf16x2, at);
                 let [low, high] = unpack(simd, packed);
                 store(simd, back_low, at, low);
                 store(simd, back_high, at, high);
-                store(simd, self.sums, at, pairs.multiply_add(packed, packed, simd.splat_f32s(0.5)));
+                store(simd, self.sums, at, ops.multiply_add(packed, packed, simd.splat_f32s(0.5)));
             }
         }
     }
@@ -330,20 +330,24 @@ mod tests {
             [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1.0 - 1.0 / 256.0, 0.0, -3.0, f32::INFINITY, 1e15];
         let low: Vec<f32> = special.into_iter().chain(noise(100, 1)).collect();
         let high = noise(low.len(), 2);
-        for (name, bf16) in bf16_ladder() {
-            let mut pairs = vec![0; low.len()];
+        for (name, bf16) in bf16_isa_levels() {
+            let mut bf16x2 = vec![0; low.len()];
             let [mut back_low, mut back_high, mut sums] = [(); 3].map(|()| vec![0.0; low.len()]);
             bf16.dispatch(RoundTrip {
                 low: &low,
                 high: &high,
-                pairs: &mut pairs,
+                bf16x2: &mut bf16x2,
                 back: [&mut back_low, &mut back_high],
                 sums: &mut sums,
             });
             assert_eq!(back_low[..2], [1.0, 1.0 + 4.0 / 256.0], "{name}");
             assert_eq!(back_low[2..6], [-1.0, 0.0, -3.0, f32::INFINITY], "{name}");
             for place in 0..low.len() {
-                assert_eq!(pairs[place], pair(low[place], high[place]), "{name}: the plain rounding agrees");
+                assert_eq!(
+                    bf16x2[place],
+                    pack_one(low[place], high[place]),
+                    "{name}: the plain rounding agrees"
+                );
                 for (value, back) in [(low[place], back_low[place]), (high[place], back_high[place])] {
                     assert!((value - back).abs() <= value.abs() / 256.0 || value == back, "{name}: {value}");
                 }

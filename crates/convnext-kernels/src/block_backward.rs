@@ -15,26 +15,28 @@ use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::bf16::block::PairsBranchBackward;
-use crate::bf16::columns::{count, unpack_columns};
-use crate::bf16::packed::PackedPairs;
+use crate::bf16::block::Bf16BranchBackward;
+use crate::bf16::columns::{bf16x2_count, unpack_columns};
+use crate::bf16::packed::PackedBf16;
 use crate::block::{
-    BlockWeights, PackedBlock, Precision, Save, SavedActivations, copy_others, forward, normalise,
-    taking_part,
+    BlockWeights, PackedBlock, Precision, Save, SavedActivations, active_images, copy_inactive, forward,
+    layer_norm_segments,
 };
-use crate::block_sums::{ChunkSums, Sums};
+use crate::block_sums::{RowBlockSums, Sums};
+use crate::blocking::{
+    MicroBatch, RowBlock, Segment, counted_from, micro_batches, partitions, rows_of, span_of,
+};
 use crate::buffer::Buffer;
-use crate::cut::{Chunk, Pass, Segment, counted_from, passes, rows_of, shares, span_of};
 use crate::depthwise;
-use crate::expansion::{Pull, Reactivate, ScaleRows};
-use crate::instructions::{Engine, engine};
+use crate::expansion::{GeluRecompute, GrnGeluBackward, ScaleRows};
+use crate::gemm::{gemm, gemm_tn_accumulate};
+use crate::grn_stats::GrnStats;
+use crate::isa::{Target, target};
 use crate::layer_norm::LayerNormGradient;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
-use crate::pieces::{add_to, pieces, wide};
-use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
-use crate::response::Responses;
+use crate::split::{add_to, scaled, split_at_ranges};
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
@@ -79,12 +81,12 @@ pub fn block_backward(
     kept: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    backward(engine(), sites, rows, weights, precision, drop_path_scales, kept, dout)
+    backward(target(), sites, rows, weights, precision, drop_path_scales, kept, dout)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a block depends on")]
 pub(crate) fn backward(
-    engine: Engine,
+    target: Target,
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
@@ -93,12 +95,12 @@ pub(crate) fn backward(
     kept: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    let Engine { arch, bf16 } = engine;
+    let Target { arch, bf16 } = target;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(dout.len(), sites.rows() * channels, "there is an output gradient for each row");
     let kept = kept.unwrap_or_else(|| {
         let packed = PackedBlock::new(weights, precision);
-        let (_, kept) = forward(engine, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
+        let (_, kept) = forward(target, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
         kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"))
     });
     let SavedActivations { rows: kept_rows, mut depthwise, mut expanded } = kept;
@@ -110,32 +112,38 @@ pub(crate) fn backward(
         unpack_columns(bf16, &rows, channels)
     });
     let rows = kept_rows.as_deref().unwrap_or(rows);
-    let images = taking_part(sites.images(), drop_path_scales);
+    let images = active_images(sites.images(), drop_path_scales);
     let [folded_projection, _] = weights.scaled_projection();
-    let passes = passes(sites, &images, width);
+    let micro_batches = micro_batches(sites, &images, width);
     let mut ddepthwise = Buffer::take(rows.len());
     let expansion = Matrix::new(weights.expand_weight, width, channels);
     let projection = Matrix::new(&folded_projection, channels, width);
-    let (grn, shares) = (weights.grn_or_zeros(), shares(&passes));
-    let kept_width = if precision == Precision::F32 { width } else { count(width) };
-    let kept = pieces(&mut expanded, shares.iter().map(|share| wide(&rows_of(share), kept_width)));
-    let outs = pieces(&mut ddepthwise, shares.iter().map(|share| wide(&span_of(share), channels)));
-    let work = shares.iter().zip(kept).zip(outs);
+    let (grn, partitions) = (weights.grn_or_zeros(), partitions(&micro_batches));
+    let kept_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
+    let kept = split_at_ranges(
+        &mut expanded,
+        partitions.iter().map(|partition| scaled(&rows_of(partition), kept_width)),
+    );
+    let outs = split_at_ranges(
+        &mut ddepthwise,
+        partitions.iter().map(|partition| scaled(&span_of(partition), channels)),
+    );
+    let work = partitions.iter().zip(kept).zip(outs);
     let depthwise = &depthwise[..];
     let parts = match precision {
         Precision::F32 => {
             let [expansion, projection] = [expansion, projection].map(Packed::new);
             let branch =
                 BranchBackward { arch, weights, grn, expansion, projection, drop_path_scales, depthwise };
-            parallel::map(work, |((share, expanded), ddepthwise)| {
-                branch.run_share(share, dout, expanded, ddepthwise)
+            parallel::map(work, |((partition, expanded), ddepthwise)| {
+                branch.run_partition(partition, dout, expanded, ddepthwise)
             })
         }
         Precision::Bf16 => {
-            let expansion = PackedPairs::new(bf16, expansion);
-            let projection = PackedPairs::of_whole_blocks(bf16, projection);
-            let branch = PairsBranchBackward {
-                engine,
+            let expansion = PackedBf16::new(bf16, expansion);
+            let projection = PackedBf16::of_whole_interleaves(bf16, projection);
+            let branch = Bf16BranchBackward {
+                target,
                 weights,
                 grn,
                 expansion,
@@ -143,12 +151,12 @@ pub(crate) fn backward(
                 drop_path_scales,
                 depthwise,
             };
-            parallel::map(work, |((share, expanded), ddepthwise)| {
+            parallel::map(work, |((partition, expanded), ddepthwise)| {
                 let mut sums = Sums::new(channels, width);
-                for (pass, expanded, ddepthwise) in
-                    of_passes(share, expanded, kept_width, ddepthwise, channels)
+                for (micro_batch, expanded, ddepthwise) in
+                    by_micro_batch(partition, expanded, kept_width, ddepthwise, channels)
                 {
-                    branch.run(pass, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
+                    branch.run(micro_batch, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
                 }
                 sums
             })
@@ -159,7 +167,7 @@ pub(crate) fn backward(
     parts.for_each(|part| sums.add(&part));
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut drows = Buffer::take(rows.len());
-    copy_others(sites, &images, dout, &mut drows);
+    copy_inactive(sites, &images, dout, &mut drows);
     let taps = weights.depthwise_weight;
     let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
     let shift_gradient = row_times(&sums.project_bias, &folded_projection);
@@ -205,12 +213,12 @@ fn unfold_layer_scale(
 /// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its gradient
 /// is that of the second linear layer's bias, pulled back through the layer.
 fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
-    const PIECE: usize = 256;
+    const TASK_COLUMNS: usize = 256;
     let columns = matrix.len() / row.len();
     let mut out = vec![0.0; columns];
-    parallel::for_each(out.chunks_mut(PIECE).enumerate(), |(piece, out)| {
-        for (factor, line) in row.iter().zip(matrix.chunks_exact(columns)) {
-            for (out, value) in out.iter_mut().zip(&line[piece * PIECE..]) {
+    parallel::for_each(out.chunks_mut(TASK_COLUMNS).enumerate(), |(task, out)| {
+        for (factor, matrix_row) in row.iter().zip(matrix.chunks_exact(columns)) {
+            for (out, value) in out.iter_mut().zip(&matrix_row[task * TASK_COLUMNS..]) {
                 *out += factor * value;
             }
         }
@@ -220,18 +228,22 @@ fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
 
 /// The passes of a share, each with its pieces of what belongs to the rows of the share that take part and
 /// of what belongs to its span.
-fn of_passes<'a>(
-    share: &'a [Pass],
+fn by_micro_batch<'a>(
+    partition: &'a [MicroBatch],
     expanded: &'a mut [f32],
     kept_width: usize,
     ddepthwise: &'a mut [f32],
     channels: usize,
-) -> impl Iterator<Item = (&'a Pass, &'a mut [f32], &'a mut [f32])> {
-    let (first, span) = (rows_of(share).start, span_of(share).start);
-    let kept = share.iter().map(|pass| wide(&counted_from(first, &pass.rows), kept_width));
-    let outs = share.iter().map(|pass| wide(&counted_from(span, &pass.span), channels));
-    let parts = pieces(expanded, kept).into_iter().zip(pieces(ddepthwise, outs));
-    share.iter().zip(parts).map(|(pass, (expanded, ddepthwise))| (pass, expanded, ddepthwise))
+) -> impl Iterator<Item = (&'a MicroBatch, &'a mut [f32], &'a mut [f32])> {
+    let (first, span) = (rows_of(partition).start, span_of(partition).start);
+    let kept =
+        partition.iter().map(|micro_batch| scaled(&counted_from(first, &micro_batch.rows), kept_width));
+    let outs = partition.iter().map(|micro_batch| scaled(&counted_from(span, &micro_batch.span), channels));
+    let parts = split_at_ranges(expanded, kept).into_iter().zip(split_at_ranges(ddepthwise, outs));
+    partition
+        .iter()
+        .zip(parts)
+        .map(|(micro_batch, (expanded, ddepthwise))| (micro_batch, expanded, ddepthwise))
 }
 
 /// What the sweeps of a pass hand on to each other; as long as the longest pass.
@@ -247,7 +259,7 @@ struct Buffers {
 }
 
 /// The part of [`Buffers`] that one pass uses.
-struct PassBuffers<'a> {
+struct MicroBatchBuffers<'a> {
     gradient: &'a mut [f32],
     normal: &'a mut [f32],
     dy: &'a mut [f32],
@@ -260,8 +272,8 @@ impl Buffers {
         Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
     }
 
-    fn of(&mut self, rows: usize, channels: usize, width: usize) -> PassBuffers<'_> {
-        PassBuffers {
+    fn of(&mut self, rows: usize, channels: usize, width: usize) -> MicroBatchBuffers<'_> {
+        MicroBatchBuffers {
             gradient: &mut self.gradient[..rows * channels],
             normal: &mut self.normal[..rows * channels],
             dy: &mut self.dy[..rows * width],
@@ -285,14 +297,22 @@ struct BranchBackward<'a> {
 
 impl BranchBackward<'_> {
     /// Some passes, one after the other.
-    fn run_share(&self, share: &[Pass], dout: &[f32], expanded: &mut [f32], ddepthwise: &mut [f32]) -> Sums {
+    fn run_partition(
+        &self,
+        partition: &[MicroBatch],
+        dout: &[f32],
+        expanded: &mut [f32],
+        ddepthwise: &mut [f32],
+    ) -> Sums {
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let most_rows = share.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
+        let most_rows = partition.iter().map(|micro_batch| micro_batch.rows.len()).max().unwrap_or(0);
         let mut buffers = Buffers::new(most_rows, channels, width);
         let mut sums = Sums::new(channels, width);
-        for (pass, expanded, ddepthwise) in of_passes(share, expanded, width, ddepthwise, channels) {
-            let buffers = buffers.of(pass.rows.len(), channels, width);
-            self.run(pass, dout, expanded, buffers, ddepthwise, &mut sums);
+        for (micro_batch, expanded, ddepthwise) in
+            by_micro_batch(partition, expanded, width, ddepthwise, channels)
+        {
+            let buffers = buffers.of(micro_batch.rows.len(), channels, width);
+            self.run(micro_batch, dout, expanded, buffers, ddepthwise, &mut sums);
         }
         sums
     }
@@ -301,33 +321,41 @@ impl BranchBackward<'_> {
     /// output.
     fn run(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [f32],
-        buffers: PassBuffers<'_>,
+        buffers: MicroBatchBuffers<'_>,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let PassBuffers { gradient, normal, dy, values } = buffers;
-        let (responses, products) =
-            self.reactivate(pass, dout, expanded, gradient, normal, dy, values, &mut sums.project_bias);
-        let through_norm = responses.pull(pass, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.pull(pass, &responses, &through_norm, expanded, dy, values, ddepthwise, sums);
+        let MicroBatchBuffers { gradient, normal, dy, values } = buffers;
+        let (stats, products) = self.first_sweep(
+            micro_batch,
+            dout,
+            expanded,
+            gradient,
+            normal,
+            dy,
+            values,
+            &mut sums.project_bias,
+        );
+        let through_norm = stats.backward(micro_batch, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.second_sweep(micro_batch, &stats, &through_norm, expanded, dy, values, ddepthwise, sums);
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let rows = pass.rows.len();
+        let rows = micro_batch.rows.len();
         // The third sweep.
         let [du, y] = [expanded, values].map(|values| Matrix::new(values, rows, width));
         let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
-        add_turned_product(self.arch, du, normal, &mut sums.expand_weight);
-        add_turned_product(self.arch, gradient, y, &mut sums.project_weight);
+        gemm_tn_accumulate(self.arch, du, normal, &mut sums.expand_weight);
+        gemm_tn_accumulate(self.arch, gradient, y, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes
     /// GELU'(u).
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
-    fn reactivate(
+    fn first_sweep(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [f32],
         gradient: &mut [f32],
@@ -335,65 +363,65 @@ impl BranchBackward<'_> {
         dy: &mut [f32],
         values: &mut [f32],
         bias_sums: &mut [f32],
-    ) -> (Responses, Vec<f32>) {
+    ) -> (GrnStats, Vec<f32>) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let mut squares = vec![0.0; pass.segments.len() * width];
+        let mut squares = vec![0.0; micro_batch.segments.len() * width];
         let mut products = squares.clone();
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, width))
-            .zip(pass.of_chunks(gradient, channels))
-            .zip(pass.of_chunks(normal, channels))
-            .zip(pass.of_chunks(dy, width))
-            .zip(pass.of_chunks(values, width))
-            .zip(pass.of_chunks_segments(&mut squares, width))
-            .zip(pass.of_chunks_segments(&mut products, width));
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, width))
+            .zip(micro_batch.split_by_row_block(gradient, channels))
+            .zip(micro_batch.split_by_row_block(normal, channels))
+            .zip(micro_batch.split_by_row_block(dy, width))
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(micro_batch.split_segments_by_row_block(&mut squares, width))
+            .zip(micro_batch.split_segments_by_row_block(&mut products, width));
         let sums: Vec<Vec<f32>> = parallel::map(
             work,
-            |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = pass.segments_of(chunk);
-                let count = chunk.rows.len();
+            |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
+                let segments = micro_batch.segments_of(row_block);
+                let count = row_block.rows.len();
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
                     let factor = self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]);
-                    let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
-                    let rows = &dout[wide(&segment.rows, channels)];
+                    let out = &mut gradient[scaled(&(done..done + segment.rows.len()), channels)];
+                    let rows = &dout[scaled(&segment.rows, channels)];
                     timed(Kernel::Residual, || {
                         arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
                     });
                     done += segment.rows.len();
                 }
-                normalise(arch, weights, segments, self.depthwise, normal);
+                layer_norm_segments(arch, weights, segments, self.depthwise, normal);
                 let gradient = Matrix::new(gradient, count, channels);
-                product(arch, Kernel::ProductInputGradient, gradient, &self.projection, dy, false);
+                gemm(arch, Kernel::GemmInputGradient, gradient, &self.projection, dy, false);
                 let mut done = 0;
                 let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
                 for (segment, (squares, products)) in segments.iter().zip(pooled) {
-                    let rows = wide(&(done..done + segment.rows.len()), width);
-                    let reactivate = Reactivate {
+                    let rows = scaled(&(done..done + segment.rows.len()), width);
+                    let recompute = GeluRecompute {
                         expanded: &mut expanded[rows.clone()],
                         dy: &dy[rows.clone()],
                         values: &mut values[rows],
                         squares,
                         products,
                     };
-                    timed(Kernel::ExpansionGradient, || arch.dispatch(reactivate));
+                    timed(Kernel::ExpansionGradient, || arch.dispatch(recompute));
                     done += segment.rows.len();
                 }
                 sums
             },
         );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (Responses::new(pass, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
     }
 
     /// The second sweep: `expanded` becomes du, `values` becomes y.
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
-    fn pull(
+    fn second_sweep(
         &self,
-        pass: &Pass,
-        responses: &Responses,
+        micro_batch: &MicroBatch,
+        stats: &GrnStats,
         through_norm: &[f32],
         expanded: &mut [f32],
         dy: &[f32],
@@ -403,64 +431,79 @@ impl BranchBackward<'_> {
     ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, width))
-            .zip(pass.of_chunks(values, width))
-            .zip(pass.of_segments(ddepthwise, channels));
-        let partial: Vec<ChunkSums> = parallel::map(work, |(((chunk, expanded), values), outs)| {
-            let mut sums = ChunkSums::new(channels, width);
-            let dy = &dy[wide(&chunk.rows, width)];
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, width))
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(micro_batch.split_by_segment(ddepthwise, channels));
+        let partial: Vec<RowBlockSums> = parallel::map(work, |(((row_block, expanded), values), outs)| {
+            let mut sums = RowBlockSums::new(channels, width);
+            let dy = &dy[scaled(&row_block.rows, width)];
             let mut done = 0;
-            for segment in pass.segments_of(chunk) {
-                let rows = wide(&(done..done + segment.rows.len()), width);
-                let place = pass.place_of(segment);
-                let pull = Pull {
+            for segment in micro_batch.segments_of(row_block) {
+                let rows = scaled(&(done..done + segment.rows.len()), width);
+                let place = micro_batch.place_of(segment);
+                let backward = GrnGeluBackward {
                     expanded: &mut expanded[rows.clone()],
                     values: &mut values[rows.clone()],
                     dy: &dy[rows],
-                    scale: responses.scale(place),
+                    scale: stats.scale(place),
                     shift: &self.grn[1],
                     through_norm: &through_norm[place * width..][..width],
                     dbias: &mut sums.expand_bias,
                 };
-                timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
+                timed(Kernel::ExpansionGradient, || arch.dispatch(backward));
                 done += segment.rows.len();
             }
-            self.pull_norm(pass, chunk, expanded, outs, &mut sums);
+            self.norm_backward(micro_batch, row_block, expanded, outs, &mut sums);
             sums
         });
-        partial.iter().for_each(|partial| sums.add_chunk(partial));
+        partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
     /// From du of a chunk back through the first linear layer and LayerNorm.
-    fn pull_norm(&self, pass: &Pass, chunk: &Chunk, du: &[f32], outs: Vec<&mut [f32]>, sums: &mut ChunkSums) {
+    fn norm_backward(
+        &self,
+        micro_batch: &MicroBatch,
+        row_block: &RowBlock,
+        du: &[f32],
+        outs: Vec<&mut [f32]>,
+        sums: &mut RowBlockSums,
+    ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let count = chunk.rows.len();
+        let count = row_block.rows.len();
         let mut dnormal = Buffer::take(count * channels);
         let du = Matrix::new(du, count, width);
-        product(arch, Kernel::ProductInputGradient, du, &self.expansion, &mut dnormal, false);
-        pull_layer_norm(arch, weights, self.depthwise, pass.segments_of(chunk), &dnormal, outs, sums);
+        gemm(arch, Kernel::GemmInputGradient, du, &self.expansion, &mut dnormal, false);
+        layer_norm_segments_backward(
+            arch,
+            weights,
+            self.depthwise,
+            micro_batch.segments_of(row_block),
+            &dnormal,
+            outs,
+            sums,
+        );
     }
 }
 
 /// From the gradient of what LayerNorm put out, the rows of a chunk side by side, to that of the convolution's
 /// output, segment by segment.
-pub(crate) fn pull_layer_norm(
+pub(crate) fn layer_norm_segments_backward(
     arch: Arch,
     weights: &BlockWeights<'_>,
     depthwise: &[f32],
     segments: &[Segment],
     dnormal: &[f32],
     outs: Vec<&mut [f32]>,
-    sums: &mut ChunkSums,
+    sums: &mut RowBlockSums,
 ) {
     let mut rest = dnormal;
     for (segment, drows) in segments.iter().zip(outs) {
         let (dout, after) = rest.split_at(drows.len());
         rest = after;
         let norm = LayerNormGradient {
-            rows: &depthwise[wide(&segment.rows, weights.channels())],
+            rows: &depthwise[scaled(&segment.rows, weights.channels())],
             weight: weights.norm_weight,
             dout,
             drows,

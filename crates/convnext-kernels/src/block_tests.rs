@@ -2,7 +2,7 @@
 
 use crate::block::{self, BlockWeights, Precision, Save, SavedActivations};
 use crate::block_backward::{self, BlockGradients};
-use crate::instructions::{Engine, engines};
+use crate::isa::{Target, targets};
 use crate::testing::noise;
 use crate::{PackedBlock, Sites, block_forward};
 
@@ -130,12 +130,12 @@ impl Example {
     }
 
     /// All gradients for an output gradient, with what is kept.
-    fn gradients(&self, engine: Engine, precision: Precision, save: Save, dout: &[f32]) -> Vec<Vec<f32>> {
+    fn gradients(&self, target: Target, precision: Precision, save: Save, dout: &[f32]) -> Vec<Vec<f32>> {
         self.with_weights(|rows, weights| {
             let (sites, scales) = (&self.sites, self.scales.as_deref());
             let packed = PackedBlock::new(weights, precision);
-            let (_, kept) = block::forward(engine, sites, rows, weights, &packed, scales, save);
-            list(block_backward::backward(engine, sites, rows, weights, precision, scales, kept, dout))
+            let (_, kept) = block::forward(target, sites, rows, weights, &packed, scales, save);
+            list(block_backward::backward(target, sites, rows, weights, precision, scales, kept, dout))
         })
     }
 
@@ -187,8 +187,8 @@ fn examples() -> Vec<(&'static str, Example)> {
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 8, true, true)),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 6, false, true)),
         ("V1, one site", Example::new(dense(3, 1, 1), 4, false, false)),
-        ("V2, several chunks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
-        ("V2, several passes", Example::new(dense(4, 31, 33), 2, true, true)),
+        ("V2, several row_blocks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
+        ("V2, several micro_batches", Example::new(dense(4, 31, 33), 2, true, true)),
     ]
 }
 
@@ -204,12 +204,12 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
 fn the_forward_follows_the_definition() {
     for (what, example) in examples() {
         let expected = example.forward();
-        for (name, engine) in engines() {
+        for (name, target) in targets() {
             for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)] {
                 let (found, _) = example.with_weights(|rows, weights| {
                     let packed = PackedBlock::new(weights, precision);
                     let scales = example.scales.as_deref();
-                    block::forward(engine, &example.sites, rows, weights, &packed, scales, Save::Nothing)
+                    block::forward(target, &example.sites, rows, weights, &packed, scales, Save::Nothing)
                 });
                 let error = error(&found, &expected);
                 assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
@@ -225,8 +225,8 @@ fn every_gradient_follows_differences() {
         let loss = |example: &Example| -> f64 {
             example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
         };
-        for (name, engine) in engines() {
-            let gradients = example.gradients(engine, Precision::F32, Save::Nothing, &weight);
+        for (name, target) in targets() {
+            let gradients = example.gradients(target, Precision::F32, Save::Nothing, &weight);
             for (tensor, gradient) in gradients.iter().enumerate().filter(|(i, _)| example.has(*i)) {
                 assert_eq!(gradient.len(), example.tensors[tensor].len());
                 let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -256,14 +256,14 @@ fn gradients_of_rounded_values_stay_close_to_the_exact_ones() {
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 40, true, true)),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 24, false, true)),
         ("V2, odd", Example::new(dense(2, 5, 3), 19, true, false)),
-        ("V2, several passes", Example::new(dense(4, 45, 47), 16, true, true)),
+        ("V2, several micro_batches", Example::new(dense(4, 45, 47), 16, true, true)),
     ];
     for (what, example) in examples {
         let dout = noise(example.tensors[ROWS].len(), 99);
-        for (name, engine) in engines() {
-            let exact = example.gradients(engine, Precision::F32, Save::AsComputed, &dout);
+        for (name, target) in targets() {
+            let exact = example.gradients(target, Precision::F32, Save::AsComputed, &dout);
             for (precision, save) in [(Precision::F32, Save::Bf16), (Precision::Bf16, Save::AsComputed)] {
-                let found = example.gradients(engine, precision, save, &dout);
+                let found = example.gradients(target, precision, save, &dout);
                 for (tensor, (found, exact)) in found.iter().zip(&exact).enumerate() {
                     let exact: Vec<f64> = exact.iter().copied().map(f64::from).collect();
                     let error = error(found, &exact);
@@ -351,9 +351,9 @@ fn a_large_batch_is_its_images_one_by_one() {
 fn batch_is_its_images(precision: Precision, bound: f32) {
     const IMAGES: usize = 60;
     let batch = Example::new(Sites::dense(IMAGES, 8, 8).unwrap(), 32, true, true);
-    let taking_part: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
-    let passes = crate::cut::passes(&batch.sites, &taking_part, 128).len();
-    assert!(passes >= 3, "one pass would test nothing: {passes}");
+    let active_images: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
+    let micro_batches = crate::blocking::micro_batches(&batch.sites, &active_images, 128).len();
+    assert!(micro_batches >= 3, "one micro_batch would test nothing: {micro_batches}");
     let dout = noise(batch.tensors[ROWS].len(), 5);
     let values = dout.len() / IMAGES;
     batch.with_weights(|rows, weights| {
@@ -376,7 +376,7 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
                 match tensor {
                     ROWS => sums.extend(gradient),
                     _ if sums.is_empty() => *sums = gradient,
-                    _ => crate::pieces::add_to(sums, &gradient),
+                    _ => crate::split::add_to(sums, &gradient),
                 }
             }
         }

@@ -10,10 +10,10 @@ use crate::lanes::{add, load, store};
 
 /// Rows that pass under a column before the next one: so few that they stay in the nearest cache, so
 /// many that what belongs to the column is read seldom.
-const GROUP: usize = 8;
+const ROW_BLOCK: usize = 8;
 
 /// Adds the bias, applies GELU, and sums the squares for GRN.
-pub(crate) struct Activate<'a> {
+pub(crate) struct BiasGelu<'a> {
     /// The product without its bias, `[R, E]`; becomes h.
     pub(crate) values: &'a mut [f32],
     /// `[E]`.
@@ -24,18 +24,18 @@ pub(crate) struct Activate<'a> {
     pub(crate) squares: &'a mut [f32],
 }
 
-impl WithSimd for Activate<'_> {
+impl WithSimd for BiasGelu<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { values, bias, expanded, squares } = self;
         let width = bias.len();
-        for (group, values) in values.chunks_mut(GROUP * width).enumerate() {
+        for (row_block, values) in values.chunks_mut(ROW_BLOCK * width).enumerate() {
             for at in (0..width).step_by(S::F32_LANES) {
                 let bias = load(simd, bias, at);
                 let mut sum = load(simd, squares, at);
-                for (row, values) in (group * GROUP..).zip(values.chunks_exact_mut(width)) {
+                for (row, values) in (row_block * ROW_BLOCK..).zip(values.chunks_exact_mut(width)) {
                     let u = simd.add_f32s(load(simd, values, at), bias);
                     if !expanded.is_empty() {
                         store(simd, &mut expanded[row * width..][..width], at, u);
@@ -51,7 +51,7 @@ impl WithSimd for Activate<'_> {
 }
 
 /// Applies GRN: h becomes y.
-pub(crate) struct Modulate<'a> {
+pub(crate) struct GrnApply<'a> {
     /// `[R, E]`.
     pub(crate) values: &'a mut [f32],
     /// s, `[E]`.
@@ -60,7 +60,7 @@ pub(crate) struct Modulate<'a> {
     pub(crate) shift: &'a [f32],
 }
 
-impl WithSimd for Modulate<'_> {
+impl WithSimd for GrnApply<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -77,7 +77,7 @@ impl WithSimd for Modulate<'_> {
 }
 
 /// The first half of the backward: h again, and what GRN's gradient sums up over the image.
-pub(crate) struct Reactivate<'a> {
+pub(crate) struct GeluRecompute<'a> {
     /// u, `[R, E]`; becomes GELU'(u).
     pub(crate) expanded: &'a mut [f32],
     /// The gradient of y, `[R, E]`.
@@ -90,15 +90,15 @@ pub(crate) struct Reactivate<'a> {
     pub(crate) products: &'a mut [f32],
 }
 
-impl WithSimd for Reactivate<'_> {
+impl WithSimd for GeluRecompute<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { expanded, dy, values, squares, products } = self;
         let width = squares.len();
-        let groups = expanded.chunks_mut(GROUP * width).zip(dy.chunks(GROUP * width));
-        for ((expanded, dy), values) in groups.zip(values.chunks_mut(GROUP * width)) {
+        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
+        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let (mut square, mut product) = (load(simd, squares, at), load(simd, products, at));
                 let rows = expanded.chunks_exact_mut(width).zip(dy.chunks_exact(width));
@@ -117,7 +117,7 @@ impl WithSimd for Reactivate<'_> {
 }
 
 /// The second half of the backward, once GRN's sums over the image are known.
-pub(crate) struct Pull<'a> {
+pub(crate) struct GrnGeluBackward<'a> {
     /// GELU'(u), `[R, E]`; becomes the gradient of u: (dy s + h t) GELU'(u).
     pub(crate) expanded: &'a mut [f32],
     /// h, `[R, E]`; becomes y.
@@ -134,15 +134,15 @@ pub(crate) struct Pull<'a> {
     pub(crate) dbias: &'a mut [f32],
 }
 
-impl WithSimd for Pull<'_> {
+impl WithSimd for GrnGeluBackward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { expanded, values, dy, scale, shift, through_norm, dbias } = self;
         let width = scale.len();
-        let groups = expanded.chunks_mut(GROUP * width).zip(dy.chunks(GROUP * width));
-        for ((expanded, dy), values) in groups.zip(values.chunks_mut(GROUP * width)) {
+        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
+        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let (scale, shift) = (load(simd, scale, at), load(simd, shift, at));
                 let through_norm = load(simd, through_norm, at);

@@ -88,7 +88,7 @@ mod tests {
     use pulp::WithSimd;
 
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::lanes::{load, store};
 
     struct Both<'a> {
@@ -134,19 +134,19 @@ mod tests {
     fn gelu_and_its_derivative_are_within_a_millionth_everywhere() {
         let x: Vec<f32> =
             (-200_000..=200_000).map(|i| i as f32 * 1e-4).chain([-1e30, -100.0, 100.0, 1e30]).collect();
-        for (name, arch) in ladder() {
+        for (name, arch) in isa_levels() {
             let [mut value, mut alone, mut derivative] = [(); 3].map(|()| vec![0.0; x.len()]);
             arch.dispatch(Both { x: &x, gelu: &mut value, alone: &mut alone, derivative: &mut derivative });
             for (((&x, &value), &alone), &derivative) in x.iter().zip(&value).zip(&alone).zip(&derivative) {
-                let wide = f64::from(x);
-                let cdf = normal_cdf(wide);
-                let density = (-wide * wide / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                let in_f64 = f64::from(x);
+                let cdf = normal_cdf(in_f64);
+                let density = (-in_f64 * in_f64 / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
                 // Above 10, f32 itself is further apart than a millionth.
-                let bound = 1e-6 * (wide / 10.0).max(1.0);
+                let bound = 1e-6 * (in_f64 / 10.0).max(1.0);
                 for value in [value, alone] {
-                    assert!((f64::from(value) - wide * cdf).abs() < bound, "{name}: gelu({x}) = {value}");
+                    assert!((f64::from(value) - in_f64 * cdf).abs() < bound, "{name}: gelu({x}) = {value}");
                 }
-                let exact = cdf + wide * density;
+                let exact = cdf + in_f64 * density;
                 assert!((f64::from(derivative) - exact).abs() < 1e-6, "{name}: gelu'({x}) = {derivative}");
             }
         }

@@ -1,4 +1,4 @@
-//! LayerNorm over the channels of rows, forward and backward (facts A1).
+//! LayerNorm over the channels of rows, forward and backward.
 //!
 //! Letters: R rows, C channels.
 
@@ -6,44 +6,44 @@ use pulp::{Simd, WithSimd};
 
 use crate::EPSILON;
 use crate::buffer::Buffer;
-use crate::instructions::instructions;
+use crate::isa::isa;
 use crate::lanes::{add, load, store};
 use crate::parallel;
-use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
+use crate::split::add_to;
 
-/// Rows that a thread works on at a time.
-const CHUNK_ROWS: usize = 256;
+/// Rows of a task.
+const TASK_ROWS: usize = 256;
 
 /// LayerNorm of each row: `[R, C]` to `[R, C]`, with weight and bias `[C]`.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Buffer {
-    let values = CHUNK_ROWS * check(rows, weight, bias.len());
+    let values = TASK_ROWS * check(rows, weight, bias.len());
     let mut out = Buffer::take(rows.len());
     parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
-        timed(Kernel::LayerNorm, || instructions().dispatch(LayerNorm { rows, weight, bias, out }));
+        timed(Kernel::LayerNorm, || isa().dispatch(LayerNorm { rows, weight, bias, out }));
     });
     out
 }
 
 /// The gradients of rows, weight and bias of [`layer_norm_forward`] for an output gradient, `[R, C]`. The
-/// sums over rows are made chunk by chunk and added in order.
+/// sums over rows are partial sums of 256 rows each, added in order.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffer, [Vec<f32>; 2]) {
     let channels = check(rows, weight, weight.len());
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
-    let values = CHUNK_ROWS * channels;
+    let values = TASK_ROWS * channels;
     let mut out = Buffer::take(rows.len());
     let chunks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
     let partial = parallel::map(chunks, |((rows, dout), drows)| {
         let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
         let sums = (&mut dweight[..], &mut dbias[..]);
         let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
-        timed(Kernel::LayerNormGradient, || instructions().dispatch(work));
+        timed(Kernel::LayerNormGradient, || isa().dispatch(work));
         [dweight, dbias]
     });
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
@@ -95,7 +95,7 @@ impl WithSimd for LayerNorm<'_> {
 
 /// The gradients of [`LayerNorm`].
 pub(crate) struct LayerNormGradient<'a> {
-    /// What went in, `[R, C]`.
+    /// The input, `[R, C]`.
     pub(crate) rows: &'a [f32],
     /// `[C]`.
     pub(crate) weight: &'a [f32],
@@ -144,7 +144,7 @@ impl WithSimd for LayerNormGradient<'_> {
     }
 }
 
-/// What a row is normalised with.
+/// Mean and inverse standard deviation of a row.
 struct Statistics {
     mean: f32,
     inverse_deviation: f32,
@@ -166,7 +166,7 @@ impl Statistics {
             let centred = simd.sub_f32s(load(simd, row, at), lanes);
             squares = simd.mul_add_e_f32s(centred, centred, squares);
         }
-        // Past the end there would be zeros, which are no deviation of 0.
+        // A partial load pads with zeros, whose deviation from the mean is not 0.
         let rest: f32 = row[whole..].iter().map(|value| (value - mean) * (value - mean)).sum();
         let variance = share * (simd.reduce_sum_f32s(squares) + rest);
         Self { mean, inverse_deviation: 1.0 / (variance + EPSILON).sqrt() }
@@ -176,7 +176,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::testing::noise;
 
     fn by_definition(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
@@ -193,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn forward_and_every_gradient_follow_the_definition() {
+    fn forward_and_every_gradient_match_the_reference() {
         for (count, channels) in [(1, 1), (3, 5), (2, 16), (700, 19)] {
             let [rows, dout] = [1, 2].map(|seed| noise(count * channels, seed));
             let [weight, bias] = [3, 4].map(|seed| noise(channels, seed));
-            let wide = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
-            let inputs = [wide(&rows), wide(&weight), wide(&bias)];
+            let in_f64 = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+            let inputs = [in_f64(&rows), in_f64(&weight), in_f64(&bias)];
             let forward = |inputs: &[Vec<f64>; 3]| by_definition(&inputs[0], &inputs[1], &inputs[2]);
             let loss = |inputs: &[Vec<f64>; 3]| -> f64 {
                 forward(inputs).iter().zip(&dout).map(|(out, dout)| out * f64::from(*dout)).sum()
@@ -207,7 +207,7 @@ mod tests {
             for (found, expected) in found.iter().zip(forward(&inputs)) {
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{count} x {channels}");
             }
-            for (name, arch) in ladder() {
+            for (name, arch) in isa_levels() {
                 let mut out = vec![0.0; rows.len()];
                 arch.dispatch(LayerNorm { rows: &rows, weight: &weight, bias: &bias, out: &mut out });
                 assert!(out.iter().zip(&found[..]).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");

@@ -67,7 +67,7 @@ mod tests {
     use pulp::WithSimd;
 
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::lanes::{load, store};
 
     /// The exact functions, as the kernels of f32 have them, beside these.
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn errors_are_far_below_what_is_rounded_off() {
         let x: Vec<f32> = (-100_000..=100_000).map(|i| i as f32 * 1e-4).chain([-1e30, 1e30]).collect();
-        for (name, arch) in ladder() {
+        for (name, arch) in isa_levels() {
             let [mut alone, mut value, mut derivative] = [(); 3].map(|()| vec![0.0; x.len()]);
             arch.dispatch(Both { x: &x, errors: [&mut alone, &mut value, &mut derivative] });
             for (place, x) in x.iter().enumerate() {

@@ -8,18 +8,18 @@
 use std::ops::Range;
 
 use crate::Sites;
-use crate::pieces::{pieces, wide};
+use crate::split::{scaled, split_at_ranges};
 
 /// Values of `4C` channels that a pass has, if its images have so many: few enough to stay in the larger
 /// caches.
-const PASS_VALUES: usize = 1 << 17;
+const MICRO_BATCH_VALUES: usize = 1 << 17;
 
 /// Rows of a chunk: at most and, where there are so many, at least.
-const CHUNK_ROWS: [usize; 2] = [32, 400];
+const MC_RANGE: [usize; 2] = [32, 400];
 
 /// Chunks that a pass should have, so that cores find work even in a single one. Every chunk reads the
 /// weights anew from the second cache: with twice as many, an image alone takes 5 % longer on two cores.
-const CHUNKS: usize = 4;
+const ROW_BLOCKS: usize = 4;
 
 /// Some rows of one image.
 #[derive(Debug, Clone)]
@@ -32,60 +32,75 @@ pub(crate) struct Segment {
 
 /// Rows that go through the products together.
 #[derive(Debug, Clone)]
-pub(crate) struct Chunk {
+pub(crate) struct RowBlock {
     /// Indices into the segments of the pass.
     pub(crate) segments: Range<usize>,
     /// Rows of the pass, counted without those of images that do not take part.
     pub(crate) rows: Range<usize>,
     /// Pairs of rows of the pass; a segment with an odd number of rows has one pair more than it fills.
-    pub(crate) lines: Range<usize>,
+    pub(crate) row_pairs: Range<usize>,
 }
 
 /// Images that are worked on together.
 #[derive(Debug, Clone)]
-pub(crate) struct Pass {
+pub(crate) struct MicroBatch {
     pub(crate) images: Vec<usize>,
     pub(crate) segments: Vec<Segment>,
-    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) row_blocks: Vec<RowBlock>,
     /// Rows of the batch, counted without those of images that do not take part.
     pub(crate) rows: Range<usize>,
     /// Rows of the batch, from the first image to the last one.
     pub(crate) span: Range<usize>,
 }
 
-impl Pass {
+impl MicroBatch {
     /// The pieces of each chunk, of values that belong to the rows of the pass, `width` to a row.
-    pub(crate) fn of_chunks<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
-        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.rows, width)))
+    pub(crate) fn split_by_row_block<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
+        split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.rows, width)))
     }
 
     /// The pieces of each chunk, of values that belong to the pairs of rows of the pass, `width` to a pair.
-    pub(crate) fn of_chunks_lines<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
-        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.lines, width)))
+    pub(crate) fn split_row_pairs_by_row_block<'a, T>(
+        &self,
+        values: &'a mut [T],
+        width: usize,
+    ) -> Vec<&'a mut [T]> {
+        split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.row_pairs, width)))
     }
 
     /// The pieces of each chunk, of values that belong to the segments of the pass, `width` to a segment.
-    pub(crate) fn of_chunks_segments<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<&'a mut [f32]> {
-        pieces(values, self.chunks.iter().map(|chunk| wide(&chunk.segments, width)))
+    pub(crate) fn split_segments_by_row_block<'a>(
+        &self,
+        values: &'a mut [f32],
+        width: usize,
+    ) -> Vec<&'a mut [f32]> {
+        split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.segments, width)))
     }
 
     /// The pieces of the segments of each chunk, of values that belong to the span of the pass, `width` to
     /// a row.
-    pub(crate) fn of_segments<'a>(&self, values: &'a mut [f32], width: usize) -> Vec<Vec<&'a mut [f32]>> {
+    pub(crate) fn split_by_segment<'a>(
+        &self,
+        values: &'a mut [f32],
+        width: usize,
+    ) -> Vec<Vec<&'a mut [f32]>> {
         let from_span = |rows| counted_from(self.span.start, rows);
-        let rows = self.segments.iter().map(|segment| wide(&from_span(&segment.rows), width));
-        let mut found = pieces(values, rows).into_iter();
-        self.chunks.iter().map(|chunk| found.by_ref().take(chunk.segments.len()).collect()).collect()
+        let rows = self.segments.iter().map(|segment| scaled(&from_span(&segment.rows), width));
+        let mut found = split_at_ranges(values, rows).into_iter();
+        self.row_blocks
+            .iter()
+            .map(|row_block| found.by_ref().take(row_block.segments.len()).collect())
+            .collect()
     }
 
     /// Pairs of rows.
-    pub(crate) fn lines(&self) -> usize {
-        self.chunks.last().map_or(0, |chunk| chunk.lines.end)
+    pub(crate) fn row_pairs(&self) -> usize {
+        self.row_blocks.last().map_or(0, |row_block| row_block.row_pairs.end)
     }
 
     /// The segments of a chunk.
-    pub(crate) fn segments_of(&self, chunk: &Chunk) -> &[Segment] {
-        &self.segments[chunk.segments.clone()]
+    pub(crate) fn segments_of(&self, row_block: &RowBlock) -> &[Segment] {
+        &self.segments[row_block.segments.clone()]
     }
 
     /// The place of a segment's image among the images of the pass.
@@ -96,49 +111,52 @@ impl Pass {
 
 /// Cuts the images that take part, given in rising order.
 /// `width` is the number of channels inside of the block.
-pub(crate) fn passes(sites: &Sites, images: &[usize], width: usize) -> Vec<Pass> {
+pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Vec<MicroBatch> {
     let per_image = sites.rows_per_image();
     let mut begin = 0;
-    let by_values = PASS_VALUES.div_ceil(per_image * width.max(1));
+    let by_values = MICRO_BATCH_VALUES.div_ceil(per_image * width.max(1));
     // With fewer rows than channels, reading weights and adding to their gradients would take longer than
     // what is done to the rows.
     let by_rows = (width / 4).div_ceil(per_image);
     (images.chunks(by_values.max(by_rows)))
         .map(|images| {
             let end = begin + images.len() * per_image;
-            let (segments, chunks) = chunks(per_image, images);
+            let (segments, row_blocks) = row_blocks(per_image, images);
             let span = match (images.first(), images.last()) {
                 (Some(first), Some(last)) => first * per_image..(last + 1) * per_image,
                 _ => 0..0,
             };
-            let pass = Pass { images: images.to_vec(), segments, chunks, rows: begin..end, span };
+            let micro_batch =
+                MicroBatch { images: images.to_vec(), segments, row_blocks, rows: begin..end, span };
             begin = end;
-            pass
+            micro_batch
         })
         .collect()
 }
 
 /// Most shares that the passes of a backward are divided into, and the fewest rows of one.
-const SHARES: usize = 8;
-const SHARE_ROWS: usize = 512;
+const MAX_PARTITIONS: usize = 8;
+const MIN_PARTITION_ROWS: usize = 512;
 
 /// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
 /// that what one thread does alone in one share is hidden behind the others, so few that the sums cost
 /// little.
-pub(crate) fn shares(passes: &[Pass]) -> Vec<&[Pass]> {
-    let rows = passes.last().map_or(0, |pass| pass.rows.end);
-    let count = (rows / SHARE_ROWS).clamp(1, SHARES);
-    passes.chunks(passes.len().div_ceil(count).max(1)).collect()
+pub(crate) fn partitions(micro_batches: &[MicroBatch]) -> Vec<&[MicroBatch]> {
+    let rows = micro_batches.last().map_or(0, |micro_batch| micro_batch.rows.end);
+    let count = (rows / MIN_PARTITION_ROWS).clamp(1, MAX_PARTITIONS);
+    micro_batches.chunks(micro_batches.len().div_ceil(count).max(1)).collect()
 }
 
 /// Rows of a share, counted without those of images that do not take part.
-pub(crate) fn rows_of(share: &[Pass]) -> Range<usize> {
-    share.first().map_or(0, |pass| pass.rows.start)..share.last().map_or(0, |pass| pass.rows.end)
+pub(crate) fn rows_of(partition: &[MicroBatch]) -> Range<usize> {
+    partition.first().map_or(0, |micro_batch| micro_batch.rows.start)
+        ..partition.last().map_or(0, |micro_batch| micro_batch.rows.end)
 }
 
 /// Rows of the batch, from the first image of a share to the last one.
-pub(crate) fn span_of(share: &[Pass]) -> Range<usize> {
-    share.first().map_or(0, |pass| pass.span.start)..share.last().map_or(0, |pass| pass.span.end)
+pub(crate) fn span_of(partition: &[MicroBatch]) -> Range<usize> {
+    partition.first().map_or(0, |micro_batch| micro_batch.span.start)
+        ..partition.last().map_or(0, |micro_batch| micro_batch.span.end)
 }
 
 /// A range counted from `begin` on.
@@ -146,36 +164,40 @@ pub(crate) fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
     range.start - begin..range.end - begin
 }
 
-fn chunks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<Chunk>) {
-    let wanted = (images.len() * per_image).div_ceil(CHUNKS).clamp(CHUNK_ROWS[0], CHUNK_ROWS[1]);
-    let (mut segments, mut chunks) = (Vec::new(), Vec::new());
-    let (mut row, mut line) = (0, 0);
-    let mut chunk = |found: Vec<Segment>, segments: &mut Vec<Segment>| {
+fn row_blocks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<RowBlock>) {
+    let wanted = (images.len() * per_image).div_ceil(ROW_BLOCKS).clamp(MC_RANGE[0], MC_RANGE[1]);
+    let (mut segments, mut row_blocks) = (Vec::new(), Vec::new());
+    let (mut row, mut row_pair) = (0, 0);
+    let mut row_block = |found: Vec<Segment>, segments: &mut Vec<Segment>| {
         let rows: usize = found.iter().map(|segment| segment.rows.len()).sum();
-        let lines: usize = found.iter().map(|segment| segment.rows.len().div_ceil(2)).sum();
+        let row_pairs: usize = found.iter().map(|segment| segment.rows.len().div_ceil(2)).sum();
         let begin = segments.len();
         segments.extend(found);
         let segments = begin..segments.len();
-        chunks.push(Chunk { segments, rows: row..row + rows, lines: line..line + lines });
-        (row, line) = (row + rows, line + lines);
+        row_blocks.push(RowBlock {
+            segments,
+            rows: row..row + rows,
+            row_pairs: row_pair..row_pair + row_pairs,
+        });
+        (row, row_pair) = (row + rows, row_pair + row_pairs);
     };
     if per_image > wanted {
         // An image alone is cut into a number that threads can share evenly.
         let count = per_image.div_ceil(wanted);
-        let count = if images.len() == 1 { count.next_multiple_of(CHUNKS) } else { count };
+        let count = if images.len() == 1 { count.next_multiple_of(ROW_BLOCKS) } else { count };
         for &image in images {
-            let rows = |chunk: usize| image * per_image + chunk * per_image / count;
+            let rows = |row_block: usize| image * per_image + row_block * per_image / count;
             for index in 0..count {
-                chunk(vec![Segment { image, rows: rows(index)..rows(index + 1) }], &mut segments);
+                row_block(vec![Segment { image, rows: rows(index)..rows(index + 1) }], &mut segments);
             }
         }
     } else {
         let whole = |&image: &usize| Segment { image, rows: image * per_image..(image + 1) * per_image };
         for images in images.chunks(wanted / per_image) {
-            chunk(images.iter().map(whole).collect(), &mut segments);
+            row_block(images.iter().map(whole).collect(), &mut segments);
         }
     }
-    (segments, chunks)
+    (segments, row_blocks)
 }
 
 #[cfg(test)]
@@ -190,21 +212,21 @@ mod tests {
             let some: Vec<usize> = (0..images).filter(|image| image % 3 != 1).collect();
             let mut rows = Vec::new();
             let mut counted = 0;
-            for pass in passes(&sites, &some, 1 << 10) {
-                assert_eq!(pass.rows.start, counted);
-                assert_eq!(pass.rows.len(), pass.images.len() * side * side);
-                let mut in_pass = 0;
-                for chunk in &pass.chunks {
-                    assert_eq!(chunk.rows.start, in_pass);
-                    assert!(chunk.rows.len() <= CHUNK_ROWS[1].max(side * side));
-                    in_pass += chunk.rows.len();
-                    for segment in pass.segments_of(chunk) {
-                        assert_eq!(pass.images[pass.place_of(segment)], segment.image);
+            for micro_batch in micro_batches(&sites, &some, 1 << 10) {
+                assert_eq!(micro_batch.rows.start, counted);
+                assert_eq!(micro_batch.rows.len(), micro_batch.images.len() * side * side);
+                let mut in_micro_batch = 0;
+                for row_block in &micro_batch.row_blocks {
+                    assert_eq!(row_block.rows.start, in_micro_batch);
+                    assert!(row_block.rows.len() <= MC_RANGE[1].max(side * side));
+                    in_micro_batch += row_block.rows.len();
+                    for segment in micro_batch.segments_of(row_block) {
+                        assert_eq!(micro_batch.images[micro_batch.place_of(segment)], segment.image);
                         rows.extend(segment.rows.clone());
                     }
                 }
-                assert_eq!(in_pass, pass.rows.len());
-                counted = pass.rows.end;
+                assert_eq!(in_micro_batch, micro_batch.rows.len());
+                counted = micro_batch.rows.end;
             }
             let expected: Vec<usize> =
                 some.iter().flat_map(|image| image * side * side..(image + 1) * side * side).collect();

@@ -2,42 +2,42 @@
 //!
 //! The output is made strip by strip: a few rows by the columns of one panel, summed up in the registers over
 //! the whole inner dimension and then handed on while it is in the nearest cache. What happens to a strip,
-//! from a bias to a GELU, is the business of a [`Finish`].
+//! from a bias to a GELU, is the business of a [`Epilogue`].
 
 use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::bf16::columns::count;
-use crate::bf16::packed::{PackedPairs, WIDEST, panels};
+use crate::bf16::columns::bf16x2_count;
+use crate::bf16::packed::{MAX_NR, PackedBf16, panels};
 use crate::bf16::rows::padded;
-use crate::bf16::{Bf16, Pairs, WithPairs};
+use crate::bf16::{Bf16, Bf16x2, WithBf16x2};
 use crate::buffer::Buffer;
 use crate::lanes::{add, load, store};
 use crate::parallel;
-use crate::pieces::wide;
 use crate::profile::{Kernel, timed};
+use crate::split::scaled;
 
 /// Most rows of a strip.
-const TALLEST: usize = 12;
+const MAX_MR: usize = 12;
 
 /// Some rows of a product by the columns of one panel; beyond them nothing of a meaning.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Strip([[f32; WIDEST]; TALLEST]);
+pub(crate) struct MicroTile([[f32; MAX_NR]; MAX_MR]);
 
-impl Strip {
+impl MicroTile {
     /// A row, the first column of the panel first.
     #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> &[f32; WIDEST] {
+    pub(crate) fn row(&self, row: usize) -> &[f32; MAX_NR] {
         &self.0[row]
     }
 }
 
 /// What happens to the sums of a product.
-pub(crate) trait Finish {
+pub(crate) trait Epilogue {
     /// Takes these rows and columns of the product.
-    fn finish<P: Pairs>(&mut self, pairs: P, rows: Range<usize>, columns: Range<usize>, strip: &Strip);
+    fn apply<B: Bf16x2>(&mut self, ops: B, rows: Range<usize>, columns: Range<usize>, micro_tile: &MicroTile);
 }
 
 /// The left side of a product.
@@ -52,7 +52,7 @@ pub(crate) enum Left<'a> {
 
 /// The right side of products: pairs along the inner dimension.
 pub(crate) enum Right<'a> {
-    Packed(&'a PackedPairs),
+    Packed(&'a PackedBf16),
     /// Line after line of pairs of rows, padded.
     Rows {
         values: &'a [u32],
@@ -64,24 +64,24 @@ pub(crate) enum Right<'a> {
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub(crate) fn product(
+pub(crate) fn gemm(
     bf16: Bf16,
     kernel: Kernel,
     left: Left<'_>,
     rows: Range<usize>,
     right: &Right<'_>,
-    finish: &mut impl Finish,
+    epilogue: &mut impl Epilogue,
 ) {
-    timed(kernel, || bf16.dispatch(Product { left, rows, right, finish }));
+    timed(kernel, || bf16.dispatch(Gemm { left, rows, right, epilogue }));
 }
 
-/// Pieces that [`add_turned_product`] cuts its output into, and the fewest rows of one.
-const PIECES: usize = 8;
-const PIECE_ROWS: usize = 24;
+/// Pieces that [`gemm_tn_accumulate`] cuts its output into, and the fewest rows of one.
+const ROW_BLOCKS: usize = 8;
+const MIN_BLOCK_ROWS: usize = 24;
 
 /// Adds `left^T right` to `sums`, both of them lines of pairs of rows: the gradient of a linear layer's
 /// weight, `[left_columns, right_columns]`. Every piece of the output has one writer.
-pub(crate) fn add_turned_product(
+pub(crate) fn gemm_tn_accumulate(
     bf16: Bf16,
     [left, right]: [&[u32]; 2],
     [left_columns, right_columns]: [usize; 2],
@@ -90,15 +90,15 @@ pub(crate) fn add_turned_product(
     if left.is_empty() {
         return;
     }
-    let piece = left_columns.div_ceil(PIECES).next_multiple_of(TALLEST).max(PIECE_ROWS);
-    let work = sums.chunks_mut(piece * right_columns.max(1)).enumerate();
+    let block_rows = left_columns.div_ceil(ROW_BLOCKS).next_multiple_of(MAX_MR).max(MIN_BLOCK_ROWS);
+    let work = sums.chunks_mut(block_rows * right_columns.max(1)).enumerate();
     parallel::for_each(work, |(index, sums)| {
-        let begin = index * piece;
+        let begin = index * block_rows;
         let rows = begin..begin + sums.len() / right_columns;
         let left = Left::Rows { values: left, stride: padded(left_columns) };
         let right = Right::Rows { values: right, columns: right_columns };
-        let mut finish = Add { sums, columns: right_columns };
-        product(bf16, Kernel::ProductWeightGradient, left, rows, &right, &mut finish);
+        let mut epilogue = Add { sums, columns: right_columns };
+        gemm(bf16, Kernel::GemmWeightGradient, left, rows, &right, &mut epilogue);
     });
 }
 
@@ -108,14 +108,20 @@ struct Add<'a> {
     columns: usize,
 }
 
-impl Finish for Add<'_> {
+impl Epilogue for Add<'_> {
     #[inline(always)]
-    fn finish<P: Pairs>(&mut self, pairs: P, rows: Range<usize>, columns: Range<usize>, strip: &Strip) {
-        let simd = pairs.simd();
+    fn apply<B: Bf16x2>(
+        &mut self,
+        ops: B,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        micro_tile: &MicroTile,
+    ) {
+        let simd = ops.simd();
         for (at, row) in rows.enumerate() {
             let sums = &mut self.sums[row * self.columns..][columns.clone()];
-            for place in (0..sums.len()).step_by(P::Simd::F32_LANES) {
-                add(simd, sums, place, load(simd, &strip.0[at][..sums.len()], place));
+            for place in (0..sums.len()).step_by(B::Simd::F32_LANES) {
+                add(simd, sums, place, load(simd, &micro_tile.0[at][..sums.len()], place));
             }
         }
     }
@@ -129,14 +135,20 @@ pub(crate) struct Store<'a> {
     pub(crate) bias: Option<&'a [f32]>,
 }
 
-impl Finish for Store<'_> {
+impl Epilogue for Store<'_> {
     #[inline(always)]
-    fn finish<P: Pairs>(&mut self, pairs: P, rows: Range<usize>, columns: Range<usize>, strip: &Strip) {
-        let simd = pairs.simd();
+    fn apply<B: Bf16x2>(
+        &mut self,
+        ops: B,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        micro_tile: &MicroTile,
+    ) {
+        let simd = ops.simd();
         for (at, row) in rows.enumerate() {
             let out = &mut self.out[row * self.columns..][columns.clone()];
-            for place in (0..out.len()).step_by(P::Simd::F32_LANES) {
-                let mut value = load(simd, strip.row(at), place);
+            for place in (0..out.len()).step_by(B::Simd::F32_LANES) {
+                let mut value = load(simd, micro_tile.row(at), place);
                 if let Some(bias) = self.bias {
                     value = simd.add_f32s(value, load(simd, &bias[columns.clone()], place));
                 }
@@ -146,62 +158,62 @@ impl Finish for Store<'_> {
     }
 }
 
-struct Product<'a, F> {
+struct Gemm<'a, F> {
     left: Left<'a>,
     rows: Range<usize>,
     right: &'a Right<'a>,
-    finish: &'a mut F,
+    epilogue: &'a mut F,
 }
 
-impl<F: Finish> WithPairs for Product<'_, F> {
+impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_pairs<P: Pairs>(self, pairs: P) {
-        let Self { left, rows, right, finish } = self;
+    fn with_bf16x2<B: Bf16x2>(self, ops: B) {
+        let Self { left, rows, right, epilogue } = self;
         match right {
             Right::Packed(packed) => {
-                let values = packed.values.pairs();
-                let lines = count(packed.inner);
-                let stride = values.len() / lines.max(1);
+                let values = packed.values.bf16x2();
+                let inner = bf16x2_count(packed.inner);
+                let stride = values.len() / inner.max(1);
                 let mut begin = 0;
                 for panel in panels(packed.columns, packed.step) {
                     // A panel's pieces are one panel apart from each other in all of the pieces before.
-                    let mut partial = (lines > packed.depth).then(|| Buffer::take(rows.len() * panel.width));
-                    for first in (0..lines.max(1)).step_by(packed.depth) {
-                        let depth = packed.depth.min(lines - first);
+                    let mut partial = (inner > packed.kc).then(|| Buffer::take(rows.len() * panel.width));
+                    for first in (0..inner.max(1)).step_by(packed.kc) {
+                        let depth = packed.kc.min(inner - first);
                         let place = first * stride + begin * depth;
-                        let strips = Strips {
+                        let micro_tiles = MicroTiles {
                             left,
                             rows: rows.clone(),
-                            lines: first..first + depth,
+                            k_range: first..first + depth,
                             panel: &values[place..place + depth * panel.width],
                             stride: panel.width,
                             columns: panel.columns.clone(),
                             width: panel.width,
-                            row_stride: lines,
+                            row_stride: inner,
                         };
-                        let ends = [first == 0, first + depth == lines];
-                        strips.run(pairs, partial.as_deref_mut(), ends, finish);
+                        let ends = [first == 0, first + depth == inner];
+                        micro_tiles.run(ops, partial.as_deref_mut(), ends, epilogue);
                     }
                     begin += panel.width;
                 }
             }
             Right::Rows { values, columns } => {
                 let stride = padded(*columns);
-                let lines = values.len() / stride.max(1);
+                let inner = values.len() / stride.max(1);
                 for panel in panels(*columns, 16) {
-                    let strips = Strips {
+                    let micro_tiles = MicroTiles {
                         left,
                         rows: rows.clone(),
-                        lines: 0..lines,
+                        k_range: 0..inner,
                         panel: values.get(panel.columns.start..).unwrap_or_default(),
                         stride,
                         columns: panel.columns.clone(),
                         width: panel.width,
-                        row_stride: lines,
+                        row_stride: inner,
                     };
-                    strips.run(pairs, None, [true, true], finish);
+                    micro_tiles.run(ops, None, [true, true], epilogue);
                 }
             }
         }
@@ -209,10 +221,10 @@ impl<F: Finish> WithPairs for Product<'_, F> {
 }
 
 /// The strips below one panel.
-struct Strips<'a> {
+struct MicroTiles<'a> {
     left: Left<'a>,
     rows: Range<usize>,
-    lines: Range<usize>,
+    k_range: Range<usize>,
     panel: &'a [u32],
     stride: usize,
     columns: Range<usize>,
@@ -221,58 +233,58 @@ struct Strips<'a> {
     row_stride: usize,
 }
 
-impl Strips<'_> {
+impl MicroTiles<'_> {
     /// As tall strips as the registers have room for beside `width` columns.
     #[inline(always)]
-    fn run<P: Pairs>(
+    fn run<B: Bf16x2>(
         &self,
-        pairs: P,
+        ops: B,
         partial: Option<&mut [f32]>,
         ends: [bool; 2],
-        finish: &mut impl Finish,
+        epilogue: &mut impl Epilogue,
     ) {
-        match (P::Simd::F32_LANES, self.width) {
-            (16, 64) => self.rows::<P, 4, 6>(pairs, partial, ends, finish),
-            (16, 48) => self.rows::<P, 3, 8>(pairs, partial, ends, finish),
-            (16, 32) => self.rows::<P, 2, 12>(pairs, partial, ends, finish),
-            (16, _) => self.rows::<P, 1, 12>(pairs, partial, ends, finish),
-            (8, _) => self.rows::<P, 2, 4>(pairs, partial, ends, finish),
-            _ => self.rows::<P, 4, 4>(pairs, partial, ends, finish),
+        match (B::Simd::F32_LANES, self.width) {
+            (16, 64) => self.rows::<B, 4, 6>(ops, partial, ends, epilogue),
+            (16, 48) => self.rows::<B, 3, 8>(ops, partial, ends, epilogue),
+            (16, 32) => self.rows::<B, 2, 12>(ops, partial, ends, epilogue),
+            (16, _) => self.rows::<B, 1, 12>(ops, partial, ends, epilogue),
+            (8, _) => self.rows::<B, 2, 4>(ops, partial, ends, epilogue),
+            _ => self.rows::<B, 4, 4>(ops, partial, ends, epilogue),
         }
     }
 
     /// Strips of M rows, V registers at a time, and what is left one by one.
     #[inline(always)]
-    fn rows<P: Pairs, const V: usize, const M: usize>(
+    fn rows<B: Bf16x2, const V: usize, const M: usize>(
         &self,
-        pairs: P,
+        ops: B,
         mut partial: Option<&mut [f32]>,
         ends: [bool; 2],
-        finish: &mut impl Finish,
+        epilogue: &mut impl Epilogue,
     ) {
-        let mut strip = Strip([[0.0; WIDEST]; TALLEST]);
+        let mut micro_tile = MicroTile([[0.0; MAX_NR]; MAX_MR]);
         let mut row = 0;
         while row < self.rows.len() {
             let tall = row + M <= self.rows.len();
             let end = if tall { row + M } else { row + 1 };
             if let Some(partial) = partial.as_deref().filter(|_| !ends[0]) {
-                let values = &partial[wide(&(row..end), self.width)];
-                for (strip, values) in strip.0.iter_mut().zip(values.chunks_exact(self.width)) {
-                    strip[..self.width].copy_from_slice(values);
+                let values = &partial[scaled(&(row..end), self.width)];
+                for (micro_tile, values) in micro_tile.0.iter_mut().zip(values.chunks_exact(self.width)) {
+                    micro_tile[..self.width].copy_from_slice(values);
                 }
             }
-            for at in (0..self.width).step_by(V * P::Simd::F32_LANES) {
+            for at in (0..self.width).step_by(V * B::Simd::F32_LANES) {
                 match tall {
-                    true => self.tile::<P, V, M>(pairs, row, at, ends[0], &mut strip),
-                    false => self.tile::<P, V, 1>(pairs, row, at, ends[0], &mut strip),
+                    true => self.micro_kernel::<B, V, M>(ops, row, at, ends[0], &mut micro_tile),
+                    false => self.micro_kernel::<B, V, 1>(ops, row, at, ends[0], &mut micro_tile),
                 }
             }
             match partial.as_deref_mut().filter(|_| !ends[1]) {
-                None => finish.finish(pairs, row..end, self.columns.clone(), &strip),
+                None => epilogue.apply(ops, row..end, self.columns.clone(), &micro_tile),
                 Some(partial) => {
-                    let values = &mut partial[wide(&(row..end), self.width)];
-                    for (strip, values) in strip.0.iter().zip(values.chunks_exact_mut(self.width)) {
-                        values.copy_from_slice(&strip[..self.width]);
+                    let values = &mut partial[scaled(&(row..end), self.width)];
+                    for (micro_tile, values) in micro_tile.0.iter().zip(values.chunks_exact_mut(self.width)) {
+                        values.copy_from_slice(&micro_tile[..self.width]);
                     }
                 }
             }
@@ -282,33 +294,33 @@ impl Strips<'_> {
 
     /// M rows by V registers; goes on from what the strip holds unless it is the first piece.
     #[inline(always)]
-    fn tile<P: Pairs, const V: usize, const M: usize>(
+    fn micro_kernel<B: Bf16x2, const V: usize, const M: usize>(
         &self,
-        pairs: P,
+        ops: B,
         row: usize,
         at: usize,
         is_first: bool,
-        strip: &mut Strip,
+        micro_tile: &mut MicroTile,
     ) {
-        let simd = pairs.simd();
-        let lanes = P::Simd::F32_LANES;
+        let simd = ops.simd();
+        let lanes = B::Simd::F32_LANES;
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         if !is_first {
-            for (sums, strip) in sums.iter_mut().zip(&strip.0) {
+            for (sums, micro_tile) in sums.iter_mut().zip(&micro_tile.0) {
                 for (v, sum) in sums.iter_mut().enumerate() {
-                    *sum = load(simd, strip, at + v * lanes);
+                    *sum = load(simd, micro_tile, at + v * lanes);
                 }
             }
         }
         let first = self.rows.start + row;
-        let depth = self.lines.len();
+        let depth = self.k_range.len();
         match self.left {
             Left::Rows { values, stride } => {
-                let lines = &values[self.lines.start * stride + first..];
+                let left = &values[self.k_range.start * stride + first..];
                 for inner in 0..depth {
-                    let factors: &[u32] = &lines[inner * stride..][..M];
-                    let panel = self.line::<P, V>(inner, at);
-                    multiply_add(pairs, &mut sums, |row| factors[row], panel);
+                    let factors: &[u32] = &left[inner * stride..][..M];
+                    let panel = self.panel_row::<B, V>(inner, at);
+                    multiply_add(ops, &mut sums, |row| factors[row], panel);
                 }
             }
             Left::Columns(values) => {
@@ -317,27 +329,27 @@ impl Strips<'_> {
                 for (row, values_of_row) in
                     rows.iter_mut().zip(values[first * self.row_stride..].chunks(self.row_stride))
                 {
-                    *row = &values_of_row[self.lines.start..][..depth];
+                    *row = &values_of_row[self.k_range.start..][..depth];
                 }
                 let factors = |inner: usize| move |row: usize| rows[row][inner];
                 for inner in 0..depth {
-                    let panel = self.line::<P, V>(inner, at);
-                    multiply_add(pairs, &mut sums, factors(inner), panel);
+                    let panel = self.panel_row::<B, V>(inner, at);
+                    multiply_add(ops, &mut sums, factors(inner), panel);
                 }
             }
         }
-        for (sums, strip) in sums.iter().zip(&mut strip.0) {
+        for (sums, micro_tile) in sums.iter().zip(&mut micro_tile.0) {
             for (v, sum) in sums.iter().enumerate() {
-                store(simd, strip, at + v * lanes, *sum);
+                store(simd, micro_tile, at + v * lanes, *sum);
             }
         }
     }
 
     /// V registers of a line of the panel.
     #[inline(always)]
-    fn line<P: Pairs, const V: usize>(&self, inner: usize, at: usize) -> &[<P::Simd as Simd>::u32s; V] {
-        let line = &self.panel[inner * self.stride + at..][..V * P::Simd::F32_LANES];
-        P::Simd::as_simd_u32s(line)
+    fn panel_row<B: Bf16x2, const V: usize>(&self, inner: usize, at: usize) -> &[<B::Simd as Simd>::u32s; V] {
+        let row = &self.panel[inner * self.stride + at..][..V * B::Simd::F32_LANES];
+        B::Simd::as_simd_u32s(row)
             .0
             .first_chunk()
             .unwrap_or_else(|| unreachable!("a panel has whole registers"))
@@ -346,16 +358,16 @@ impl Strips<'_> {
 
 /// One line of pairs of a tile.
 #[inline(always)]
-fn multiply_add<P: Pairs, const V: usize, const M: usize>(
-    pairs: P,
-    sums: &mut [[<P::Simd as Simd>::f32s; V]; M],
+fn multiply_add<B: Bf16x2, const V: usize, const M: usize>(
+    ops: B,
+    sums: &mut [[<B::Simd as Simd>::f32s; V]; M],
     factor: impl Fn(usize) -> u32,
-    lanes: &[<P::Simd as Simd>::u32s; V],
+    lanes: &[<B::Simd as Simd>::u32s; V],
 ) {
     for (row, sums) in sums.iter_mut().enumerate() {
-        let factor = pairs.simd().splat_u32s(factor(row));
+        let factor = ops.simd().splat_u32s(factor(row));
         for (sum, lanes) in sums.iter_mut().zip(lanes) {
-            *sum = pairs.multiply_add(factor, *lanes, *sum);
+            *sum = ops.multiply_add(factor, *lanes, *sum);
         }
     }
 }

@@ -1,9 +1,12 @@
-//! A buffer cut into pieces that threads write independently, and put together again.
+//! Disjoint mutable slices of one buffer, which threads write independently.
 
 use std::ops::Range;
 
-/// The pieces of `values` in these ranges, which rise and do not overlap.
-pub(crate) fn pieces<T>(values: &mut [T], ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [T]> {
+/// Splits `values` into mutable slices at these ranges, which are ascending and do not overlap.
+pub(crate) fn split_at_ranges<T>(
+    values: &mut [T],
+    ranges: impl IntoIterator<Item = Range<usize>>,
+) -> Vec<&mut [T]> {
     let (mut rest, mut position) = (values, 0);
     let mut found = Vec::new();
     for range in ranges {
@@ -15,12 +18,12 @@ pub(crate) fn pieces<T>(values: &mut [T], ranges: impl IntoIterator<Item = Range
     found
 }
 
-/// A range times a width: from rows to values.
-pub(crate) fn wide(rows: &Range<usize>, width: usize) -> Range<usize> {
+/// A range of rows scaled by their width to a range of values.
+pub(crate) fn scaled(rows: &Range<usize>, width: usize) -> Range<usize> {
     rows.start * width..rows.end * width
 }
 
-/// Adds values to sums, one by one.
+/// Adds values to sums, elementwise.
 pub(crate) fn add_to(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
@@ -30,9 +33,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_lie_where_their_ranges_say() {
+    fn slices_are_at_their_ranges() {
         let mut values: Vec<f32> = (0..10).map(|i| i as f32).collect();
-        let found = pieces(&mut values, [wide(&(1..2), 2), 4..4, 7..10]);
+        let found = split_at_ranges(&mut values, [scaled(&(1..2), 2), 4..4, 7..10]);
         assert_eq!(found, [&[2.0, 3.0][..], &[], &[7.0, 8.0, 9.0]]);
     }
 }
