@@ -1,11 +1,11 @@
 //! The ConvNeXt block on rows, forward: depthwise 7x7, LayerNorm, linear to E = 4C channels, GELU, GRN,
 //! linear to C, LayerScale, drop path, residual (paper Figure 5).
 //!
-//! The convolution runs over the whole batch, the rest pass by pass (see [`crate::blocking`]): a first sweep
-//! over the chunks up to GELU, which also sums the squares for GRN, and a second one from GRN on. An
-//! image whose branch is dropped costs nothing.
+//! The convolution runs over the whole batch, the rest by micro-batch (see [`crate::blocking`]): a first
+//! sweep over the row blocks up to GELU, which also sums the squares for GRN, and a second one from GRN on.
+//! An inactive image, whose branch is dropped, costs nothing.
 //!
-//! Letters: N images, R rows of one image, C channels, E = 4C.
+//! Notation: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
@@ -102,19 +102,18 @@ impl<'a> BlockWeights<'a> {
     }
 }
 
-/// What linear layers multiply: values of 32 bits, or values rounded to bf16 whose products are summed up in
-/// f32. Everything else is computed in f32 either way.
+/// Input precision of the linear layers' GEMMs, which accumulate in f32. Everything else is computed in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// Nothing is rounded beyond f32.
+    /// f32 inputs.
     #[default]
     F32,
-    /// What goes into a product is rounded to bf16: 8 bits of mantissa, the exponents of f32.
+    /// Inputs rounded to bf16: 8 bits of mantissa, the exponents of f32.
     Bf16,
 }
 
 impl Precision {
-    /// As users write it: `f32` or `bf16`.
+    /// Name in commands and files: `f32` or `bf16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -123,43 +122,43 @@ impl Precision {
     }
 }
 
-/// What a forward keeps for its backward.
+/// The activations that a forward saves for its backward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Save {
-    /// Nothing: there will be no backward, or it runs the forward again.
+    /// None: there is no backward, or it recomputes them.
     Nothing,
-    /// What the backward needs as it was computed; with [`Precision::Bf16`] rounded all the same.
+    /// The activations that the backward needs, as they are computed: f32, or bf16 with [`Precision::Bf16`].
     AsComputed,
     /// The same rounded to bf16, and the block's input with it.
     Bf16,
 }
 
-/// What a block keeps of its forward for its backward.
+/// The activations that a block's forward saved for its backward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedActivations {
-    /// What went in, if everything is kept rounded. Rounded parts are pairs of columns.
+    /// The block's input, if all is saved in bf16. bf16 activations are column-packed.
     pub(crate) rows: Option<Buffer>,
-    /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
+    /// The convolution's output, `[N R, C]`; undefined where the branch is dropped.
     pub(crate) depthwise: Buffer,
-    /// What the first linear layer put out, `[rows, E]`, of images that take part.
+    /// The first linear layer's output, `[rows, E]`, of active images.
     pub(crate) expanded: Buffer,
 }
 
 impl SavedActivations {
-    /// How many bytes that are.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         let values =
             self.rows.as_ref().map_or(0, |rows| rows.len()) + self.depthwise.len() + self.expanded.len();
         values * size_of::<f32>()
     }
 
-    /// Whether this holds what went in as well, so that nobody else needs to.
+    /// `true` if these include the block's input, so that the caller need not save it.
     pub fn has_rows(&self) -> bool {
         self.rows.is_some()
     }
 }
 
-/// The linear layers of a block, ready for [`block_forward`].
+/// The packed linear layers of a block, for [`block_forward`].
 #[derive(Debug)]
 pub struct PackedBlock {
     layers: PackedLayers,
@@ -174,8 +173,7 @@ enum PackedLayers {
 }
 
 impl PackedBlock {
-    /// Packs the linear layers and LayerScale of a block. As long as these do not change, the result can
-    /// be used again.
+    /// Packs the linear layers and LayerScale of a block. The result can be reused until these change.
     ///
     /// # Panics
     /// When sizes do not fit each other.
@@ -202,7 +200,7 @@ pub(crate) fn active_images(images: usize, drop_path_scales: Option<&[f32]>) -> 
     (0..images).filter(|&image| drop_path_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
 }
 
-/// Copies the rows of the images that do not take part.
+/// Copies the rows of the inactive images.
 pub(crate) fn copy_inactive(sites: &Sites, images: &[usize], from: &[f32], to: &mut [f32]) {
     let values = from.len() / sites.images().max(1);
     let inactive = (0..sites.images()).filter(|image| images.binary_search(image).is_err());
@@ -213,8 +211,8 @@ pub(crate) fn copy_inactive(sites: &Sites, images: &[usize], from: &[f32], to: &
 
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
-/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
-/// The second part of the result is what `save` tells to save for [`crate::block_backward`].
+/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops none.
+/// Returns the output, and the activations that `save` asks for, for [`crate::block_backward`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -250,21 +248,21 @@ pub(crate) fn forward(
     let mut out = Buffer::take(rows.len());
     copy_inactive(sites, &images, rows, &mut out);
     let rounded = save == Save::Bf16 || matches!(packed.layers, PackedLayers::Bf16(_));
-    let kept_rows = if save == Save::Nothing { 0 } else { images.len() * sites.rows_per_image() };
-    let kept_width = if rounded { bf16x2_count(width) } else { width };
-    let mut expanded = Buffer::take(kept_rows * kept_width);
+    let saved_rows = if save == Save::Nothing { 0 } else { images.len() * sites.rows_per_image() };
+    let saved_width = if rounded { bf16x2_count(width) } else { width };
+    let mut expanded = Buffer::take(saved_rows * saved_width);
     let micro_batches = micro_batches(sites, &images, width);
-    let kept = micro_batches
+    let saved = micro_batches
         .iter()
-        .map(|micro_batch| if kept_rows > 0 { scaled(&micro_batch.rows, kept_width) } else { 0..0 });
-    let kept = split_at_ranges(&mut expanded, kept);
+        .map(|micro_batch| if saved_rows > 0 { scaled(&micro_batch.rows, saved_width) } else { 0..0 });
+    let saved = split_at_ranges(&mut expanded, saved);
     let outs = split_at_ranges(
         &mut out,
         micro_batches.iter().map(|micro_batch| scaled(&micro_batch.span, channels)),
     );
     let grn = weights.grn_or_zeros();
     let projection_bias = &packed.projection_bias;
-    let work = micro_batches.iter().zip(kept).zip(outs);
+    let work = micro_batches.iter().zip(saved).zip(outs);
     match &packed.layers {
         PackedLayers::F32(layers) => {
             let branch = Branch { target, weights, layers, projection_bias, grn, drop_path_scales };
@@ -281,7 +279,7 @@ pub(crate) fn forward(
             });
         }
     }
-    let kept = match save {
+    let saved = match save {
         Save::Nothing => None,
         _ if rounded => Some(SavedActivations {
             rows: Some(pack_columns(bf16, rows, channels)),
@@ -290,10 +288,10 @@ pub(crate) fn forward(
         }),
         _ => Some(SavedActivations { rows: None, depthwise, expanded }),
     };
-    (out, kept)
+    (out, saved)
 }
 
-/// What all passes of a forward share.
+/// The inputs of a forward that all micro-batches share.
 struct Branch<'a> {
     target: Target,
     weights: &'a BlockWeights<'a>,
@@ -304,8 +302,8 @@ struct Branch<'a> {
 }
 
 impl Branch<'_> {
-    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`. If there is room in
-    /// `expanded`, u goes there, as pairs where it has half the size.
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; `values` becomes h. Unless `expanded` is
+    /// empty, u is saved there, as bf16x2 where it has half the size.
     fn expand(
         &self,
         micro_batch: &MicroBatch,
@@ -315,26 +313,26 @@ impl Branch<'_> {
     ) -> GrnStats {
         let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let kept_width = expanded.len() / micro_batch.rows.len().max(1);
-        let kept = micro_batch.split_by_row_block(expanded, kept_width);
+        let saved_width = expanded.len() / micro_batch.rows.len().max(1);
+        let saved = micro_batch.split_by_row_block(expanded, saved_width);
         let mut squares = vec![0.0; micro_batch.segments.len() * width];
         let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
         let work = micro_batch
             .row_blocks
             .iter()
             .zip(micro_batch.split_by_row_block(values, width))
-            .zip(kept)
+            .zip(saved)
             .zip(sums);
-        parallel::for_each(work, |(((row_block, values), kept), squares)| {
+        parallel::for_each(work, |(((row_block, values), saved), squares)| {
             let segments = micro_batch.segments_of(row_block);
             let count = row_block.rows.len();
             let mut normal = Buffer::take(count * channels);
             layer_norm_segments(arch, weights, segments, depthwise, &mut normal);
             let normal = Matrix::new(&normal, count, channels);
             gemm(arch, Kernel::GemmForward, normal, &self.layers[0], values, false);
-            let rounded = kept_width > 0 && kept_width < width;
+            let rounded = saved_width > 0 && saved_width < width;
             let mut exact = Buffer::take(if rounded { count * width } else { 0 });
-            let (to_round, expanded) = if rounded { (kept, &mut exact[..]) } else { (&mut [][..], kept) };
+            let (saved_bf16, expanded) = if rounded { (saved, &mut exact[..]) } else { (&mut [][..], saved) };
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
                 let rows = scaled(&(done..done + segment.rows.len()), width);
@@ -346,7 +344,7 @@ impl Branch<'_> {
                 done += segment.rows.len();
             }
             if rounded {
-                let bf16x2 = cast_slice_mut(to_round);
+                let bf16x2 = cast_slice_mut(saved_bf16);
                 timed(Kernel::Rounding, || {
                     bf16.dispatch(PackColumns { rows: expanded, columns: width, bf16x2 });
                 });
@@ -355,7 +353,7 @@ impl Branch<'_> {
         GrnStats::new(micro_batch, width, &squares, &self.grn[0])
     }
 
-    /// GRN, the second linear layer, and what went in.
+    /// GRN, the second linear layer and the residual addition.
     fn project(
         &self,
         micro_batch: &MicroBatch,
@@ -400,7 +398,7 @@ impl Branch<'_> {
     }
 }
 
-/// LayerNorm of a chunk's rows, side by side: `[count, C]`.
+/// LayerNorm of a row block's rows, gathered into `[count, C]`.
 pub(crate) fn layer_norm_segments(
     arch: Arch,
     weights: &BlockWeights<'_>,

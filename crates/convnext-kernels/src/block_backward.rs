@@ -1,12 +1,13 @@
 //! The ConvNeXt block, backward.
 //!
-//! In a few shares of passes, each with sums of its own, and pass by pass in three sweeps. With g the output gradient
-//! times drop path's factor and W2 the second linear layer with LayerScale folded in: the first sweep over the chunks
-//! makes dy = g W2, h again from the kept u, and GRN's sums; the second one makes du and pulls it back to the
-//! convolution's output; the third one adds to the gradients of both linear layers, cut by columns of E, so that each
-//! has one writer in a share. At last the convolution pulls back over the whole batch.
+//! In a few partitions, each with gradient sums of its own, and by micro-batch in three sweeps. With g the
+//! output gradient times drop path's factor and W2 the second linear layer with LayerScale folded in: the
+//! first sweep over the row blocks computes dy = g W2, recomputes h from the saved u, and sums for GRN; the
+//! second one computes du and from it the gradient of the convolution's output; the third one accumulates the
+//! weight gradients of both linear layers, cut into row blocks with one writer each in a partition. The
+//! convolution's backward runs last, over the whole batch.
 //!
-//! Letters: N images, R rows of one image, C channels, E = 4C.
+//! Notation: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
@@ -41,7 +42,7 @@ use crate::split::{add_to, scaled, split_at_ranges};
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockGradients {
-    /// Of what went in, `[N R, C]`.
+    /// Of the block's input, `[N R, C]`.
     pub rows: Buffer,
     /// `[C, 49]`.
     pub depthwise_weight: Vec<f32>,
@@ -67,8 +68,8 @@ pub struct BlockGradients {
 
 /// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
 ///
-/// `kept` is what the forward kept, and is used up; without it, that much of the forward runs again,
-/// with the same bits. `rows` are what went in; nobody looks at them if `kept` has them itself.
+/// `saved` are the activations that the forward saved, and are overwritten; without them, that much of the
+/// forward is recomputed, with the same bits. `rows` is the block's input, unused if `saved` includes it.
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -78,10 +79,10 @@ pub fn block_backward(
     weights: &BlockWeights<'_>,
     precision: Precision,
     drop_path_scales: Option<&[f32]>,
-    kept: Option<SavedActivations>,
+    saved: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    backward(target(), sites, rows, weights, precision, drop_path_scales, kept, dout)
+    backward(target(), sites, rows, weights, precision, drop_path_scales, saved, dout)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a block depends on")]
@@ -92,26 +93,26 @@ pub(crate) fn backward(
     weights: &BlockWeights<'_>,
     precision: Precision,
     drop_path_scales: Option<&[f32]>,
-    kept: Option<SavedActivations>,
+    saved: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
     let Target { arch, bf16 } = target;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(dout.len(), sites.rows() * channels, "there is an output gradient for each row");
-    let kept = kept.unwrap_or_else(|| {
+    let saved = saved.unwrap_or_else(|| {
         let packed = PackedBlock::new(weights, precision);
-        let (_, kept) = forward(target, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
-        kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"))
+        let (_, saved) = forward(target, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
+        saved.unwrap_or_else(|| unreachable!("a forward that is told to save does"))
     });
-    let SavedActivations { rows: kept_rows, mut depthwise, mut expanded } = kept;
-    let kept_rows = kept_rows.map(|rows| {
+    let SavedActivations { rows: saved_rows, mut depthwise, mut expanded } = saved;
+    let saved_rows = saved_rows.map(|rows| {
         depthwise = unpack_columns(bf16, &depthwise, channels);
         if precision == Precision::F32 {
             expanded = unpack_columns(bf16, &expanded, width);
         }
         unpack_columns(bf16, &rows, channels)
     });
-    let rows = kept_rows.as_deref().unwrap_or(rows);
+    let rows = saved_rows.as_deref().unwrap_or(rows);
     let images = active_images(sites.images(), drop_path_scales);
     let [folded_projection, _] = weights.scaled_projection();
     let micro_batches = micro_batches(sites, &images, width);
@@ -119,16 +120,16 @@ pub(crate) fn backward(
     let expansion = Matrix::new(weights.expand_weight, width, channels);
     let projection = Matrix::new(&folded_projection, channels, width);
     let (grn, partitions) = (weights.grn_or_zeros(), partitions(&micro_batches));
-    let kept_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
-    let kept = split_at_ranges(
+    let saved_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
+    let saved = split_at_ranges(
         &mut expanded,
-        partitions.iter().map(|partition| scaled(&rows_of(partition), kept_width)),
+        partitions.iter().map(|partition| scaled(&rows_of(partition), saved_width)),
     );
     let outs = split_at_ranges(
         &mut ddepthwise,
         partitions.iter().map(|partition| scaled(&span_of(partition), channels)),
     );
-    let work = partitions.iter().zip(kept).zip(outs);
+    let work = partitions.iter().zip(saved).zip(outs);
     let depthwise = &depthwise[..];
     let parts = match precision {
         Precision::F32 => {
@@ -154,7 +155,7 @@ pub(crate) fn backward(
             parallel::map(work, |((partition, expanded), ddepthwise)| {
                 let mut sums = Sums::new(channels, width);
                 for (micro_batch, expanded, ddepthwise) in
-                    by_micro_batch(partition, expanded, kept_width, ddepthwise, channels)
+                    by_micro_batch(partition, expanded, saved_width, ddepthwise, channels)
                 {
                     branch.run(micro_batch, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
                 }
@@ -210,8 +211,8 @@ fn unfold_layer_scale(
     (weight, bias, Some(gradient))
 }
 
-/// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its gradient
-/// is that of the second linear layer's bias, pulled back through the layer.
+/// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its
+/// gradient is that of the second linear layer's bias, times the layer's weight.
 fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
     const TASK_COLUMNS: usize = 256;
     let columns = matrix.len() / row.len();
@@ -226,31 +227,30 @@ fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
     out
 }
 
-/// The passes of a share, each with its pieces of what belongs to the rows of the share that take part and
-/// of what belongs to its span.
+/// The micro-batches of a partition, each with its slices of the active rows and of the span.
 fn by_micro_batch<'a>(
     partition: &'a [MicroBatch],
     expanded: &'a mut [f32],
-    kept_width: usize,
+    saved_width: usize,
     ddepthwise: &'a mut [f32],
     channels: usize,
 ) -> impl Iterator<Item = (&'a MicroBatch, &'a mut [f32], &'a mut [f32])> {
     let (first, span) = (rows_of(partition).start, span_of(partition).start);
-    let kept =
-        partition.iter().map(|micro_batch| scaled(&counted_from(first, &micro_batch.rows), kept_width));
+    let saved =
+        partition.iter().map(|micro_batch| scaled(&counted_from(first, &micro_batch.rows), saved_width));
     let outs = partition.iter().map(|micro_batch| scaled(&counted_from(span, &micro_batch.span), channels));
-    let parts = split_at_ranges(expanded, kept).into_iter().zip(split_at_ranges(ddepthwise, outs));
+    let parts = split_at_ranges(expanded, saved).into_iter().zip(split_at_ranges(ddepthwise, outs));
     partition
         .iter()
         .zip(parts)
         .map(|(micro_batch, (expanded, ddepthwise))| (micro_batch, expanded, ddepthwise))
 }
 
-/// What the sweeps of a pass hand on to each other; as long as the longest pass.
+/// The intermediate results of the sweeps, as large as the largest micro-batch.
 struct Buffers {
     /// The branch's output gradient g, `[rows, C]`.
     gradient: Buffer,
-    /// What LayerNorm put out, `[rows, C]`.
+    /// LayerNorm's output, `[rows, C]`.
     normal: Buffer,
     /// dy, `[rows, E]`.
     dy: Buffer,
@@ -258,7 +258,7 @@ struct Buffers {
     values: Buffer,
 }
 
-/// The part of [`Buffers`] that one pass uses.
+/// The slices of [`Buffers`] of one micro-batch.
 struct MicroBatchBuffers<'a> {
     gradient: &'a mut [f32],
     normal: &'a mut [f32],
@@ -282,7 +282,7 @@ impl Buffers {
     }
 }
 
-/// What all passes of a backward share.
+/// The inputs of a backward that all micro-batches share.
 struct BranchBackward<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
@@ -296,7 +296,7 @@ struct BranchBackward<'a> {
 }
 
 impl BranchBackward<'_> {
-    /// Some passes, one after the other.
+    /// The micro-batches of a partition, one after the other.
     fn run_partition(
         &self,
         partition: &[MicroBatch],
@@ -317,8 +317,8 @@ impl BranchBackward<'_> {
         sums
     }
 
-    /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's
-    /// output.
+    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// convolution's output.
     fn run(
         &self,
         micro_batch: &MicroBatch,
@@ -460,7 +460,7 @@ impl BranchBackward<'_> {
         partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
-    /// From du of a chunk back through the first linear layer and LayerNorm.
+    /// Backward of the first linear layer and LayerNorm, from du of a row block.
     fn norm_backward(
         &self,
         micro_batch: &MicroBatch,
@@ -487,8 +487,8 @@ impl BranchBackward<'_> {
     }
 }
 
-/// From the gradient of what LayerNorm put out, the rows of a chunk side by side, to that of the convolution's
-/// output, segment by segment.
+/// Backward of [`layer_norm_segments`]: from the gradient of LayerNorm's output, the rows of a row block, to
+/// that of the convolution's output, by segment.
 pub(crate) fn layer_norm_segments_backward(
     arch: Arch,
     weights: &BlockWeights<'_>,

@@ -1,6 +1,6 @@
 //! The parameter gradients of a block, sums over rows.
 //!
-//! Letters: C channels, E = 4C.
+//! Notation: C channels, E = 4C.
 
 use crate::parallel;
 use crate::split::add_to;

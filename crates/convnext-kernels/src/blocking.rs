@@ -1,27 +1,27 @@
-//! How the rows of a batch are cut into pieces of work, by shapes alone.
+//! Cache blocking of a batch's rows, by shapes alone.
 //!
-//! A *pass* is a few images whose intermediate rows fit into the larger caches together, or that have as many rows as
-//! the block has channels; passes do not depend on each other. A *share* is a few passes with sums of their own. A
-//! *chunk* of a pass goes through the matrix products at once. A *segment* is what a chunk holds of one image,
-//! because GRN pools over the rows of one image only.
+//! A *micro-batch* is a few images whose hidden rows fit into the L3 cache together, or that have as many
+//! rows as the block has channels; micro-batches do not depend on each other. A *partition* is a few
+//! micro-batches with gradient sums of their own. A *row block* of a micro-batch, BLIS's MC, goes through the
+//! GEMMs as one task. A *segment* is the rows of one image in a row block, as in `segment_sum`, because GRN
+//! pools over the rows of one image only. The crate's README has all terms and their sizes in one table.
 
 use std::ops::Range;
 
 use crate::Sites;
 use crate::split::{scaled, split_at_ranges};
 
-/// Values of `4C` channels that a pass has, if its images have so many: few enough to stay in the larger
-/// caches.
+/// Hidden values of a micro-batch, `4C` to a row, if its images have so many: few enough for the L3 cache.
 const MICRO_BATCH_VALUES: usize = 1 << 17;
 
-/// Rows of a chunk: at most and, where there are so many, at least.
+/// MC, the rows of a row block: the minimum, where there are so many, and the maximum.
 const MC_RANGE: [usize; 2] = [32, 400];
 
-/// Chunks that a pass should have, so that cores find work even in a single one. Every chunk reads the
-/// weights anew from the second cache: with twice as many, an image alone takes 5 % longer on two cores.
+/// Row blocks of a micro-batch, so that all cores have work even in a single one. Every row block reads the
+/// weights again from the L2 cache: with twice as many, a single image takes 5 % longer on two cores.
 const ROW_BLOCKS: usize = 4;
 
-/// Some rows of one image.
+/// Consecutive rows of one image.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     /// Index of the image in the batch.
@@ -30,36 +30,36 @@ pub(crate) struct Segment {
     pub(crate) rows: Range<usize>,
 }
 
-/// Rows that go through the products together.
+/// Rows that go through the GEMMs as one task.
 #[derive(Debug, Clone)]
 pub(crate) struct RowBlock {
-    /// Indices into the segments of the pass.
+    /// Indices of its segments in the micro-batch.
     pub(crate) segments: Range<usize>,
-    /// Rows of the pass, counted without those of images that do not take part.
+    /// Rows of the micro-batch, active images only.
     pub(crate) rows: Range<usize>,
-    /// Pairs of rows of the pass; a segment with an odd number of rows has one pair more than it fills.
+    /// Row pairs of the micro-batch; a segment with an odd number of rows ends with a half-filled pair.
     pub(crate) row_pairs: Range<usize>,
 }
 
-/// Images that are worked on together.
+/// Active images that are processed together.
 #[derive(Debug, Clone)]
 pub(crate) struct MicroBatch {
     pub(crate) images: Vec<usize>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) row_blocks: Vec<RowBlock>,
-    /// Rows of the batch, counted without those of images that do not take part.
+    /// Rows of the batch, active images only.
     pub(crate) rows: Range<usize>,
-    /// Rows of the batch, from the first image to the last one.
+    /// Rows of the batch, from the first to the last image, inactive ones between them included.
     pub(crate) span: Range<usize>,
 }
 
 impl MicroBatch {
-    /// The pieces of each chunk, of values that belong to the rows of the pass, `width` to a row.
+    /// Splits per-row values of the micro-batch, `width` to a row, by row block.
     pub(crate) fn split_by_row_block<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.rows, width)))
     }
 
-    /// The pieces of each chunk, of values that belong to the pairs of rows of the pass, `width` to a pair.
+    /// Splits per-row-pair values of the micro-batch, `width` to a row pair, by row block.
     pub(crate) fn split_row_pairs_by_row_block<'a, T>(
         &self,
         values: &'a mut [T],
@@ -68,7 +68,7 @@ impl MicroBatch {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.row_pairs, width)))
     }
 
-    /// The pieces of each chunk, of values that belong to the segments of the pass, `width` to a segment.
+    /// Splits per-segment values of the micro-batch, `width` to a segment, by row block.
     pub(crate) fn split_segments_by_row_block<'a>(
         &self,
         values: &'a mut [f32],
@@ -77,8 +77,7 @@ impl MicroBatch {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.segments, width)))
     }
 
-    /// The pieces of the segments of each chunk, of values that belong to the span of the pass, `width` to
-    /// a row.
+    /// Splits per-row values of the micro-batch's span, `width` to a row, by row block and segment.
     pub(crate) fn split_by_segment<'a>(
         &self,
         values: &'a mut [f32],
@@ -93,30 +92,29 @@ impl MicroBatch {
             .collect()
     }
 
-    /// Pairs of rows.
+    /// Number of row pairs.
     pub(crate) fn row_pairs(&self) -> usize {
         self.row_blocks.last().map_or(0, |row_block| row_block.row_pairs.end)
     }
 
-    /// The segments of a chunk.
+    /// The segments of a row block.
     pub(crate) fn segments_of(&self, row_block: &RowBlock) -> &[Segment] {
         &self.segments[row_block.segments.clone()]
     }
 
-    /// The place of a segment's image among the images of the pass.
+    /// Index of a segment's image in the micro-batch.
     pub(crate) fn place_of(&self, segment: &Segment) -> usize {
         self.images.partition_point(|&image| image < segment.image)
     }
 }
 
-/// Cuts the images that take part, given in rising order.
-/// `width` is the number of channels inside of the block.
+/// The micro-batches of the active images, which are in ascending order.
+/// `width` is the number of hidden channels of the block.
 pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Vec<MicroBatch> {
     let per_image = sites.rows_per_image();
     let mut begin = 0;
     let by_values = MICRO_BATCH_VALUES.div_ceil(per_image * width.max(1));
-    // With fewer rows than channels, reading weights and adding to their gradients would take longer than
-    // what is done to the rows.
+    // With fewer rows than channels, the memory traffic of weights and their gradients would dominate.
     let by_rows = (width / 4).div_ceil(per_image);
     (images.chunks(by_values.max(by_rows)))
         .map(|images| {
@@ -134,32 +132,31 @@ pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Ve
         .collect()
 }
 
-/// Most shares that the passes of a backward are divided into, and the fewest rows of one.
+/// Maximum partitions of a backward, and the minimum rows of one.
 const MAX_PARTITIONS: usize = 8;
 const MIN_PARTITION_ROWS: usize = 512;
 
-/// The passes in a few shares, which are worked on at the same time and have sums of their own: so many
-/// that what one thread does alone in one share is hidden behind the others, so few that the sums cost
-/// little.
+/// Groups the micro-batches into partitions, which run in parallel and have gradient sums of their own:
+/// enough to overlap the serial parts of one with the others, few enough that the sums cost little.
 pub(crate) fn partitions(micro_batches: &[MicroBatch]) -> Vec<&[MicroBatch]> {
     let rows = micro_batches.last().map_or(0, |micro_batch| micro_batch.rows.end);
     let count = (rows / MIN_PARTITION_ROWS).clamp(1, MAX_PARTITIONS);
     micro_batches.chunks(micro_batches.len().div_ceil(count).max(1)).collect()
 }
 
-/// Rows of a share, counted without those of images that do not take part.
+/// Rows of a partition, active images only.
 pub(crate) fn rows_of(partition: &[MicroBatch]) -> Range<usize> {
     partition.first().map_or(0, |micro_batch| micro_batch.rows.start)
         ..partition.last().map_or(0, |micro_batch| micro_batch.rows.end)
 }
 
-/// Rows of the batch, from the first image of a share to the last one.
+/// Rows of the batch, from the first to the last image of a partition.
 pub(crate) fn span_of(partition: &[MicroBatch]) -> Range<usize> {
     partition.first().map_or(0, |micro_batch| micro_batch.span.start)
         ..partition.last().map_or(0, |micro_batch| micro_batch.span.end)
 }
 
-/// A range counted from `begin` on.
+/// A range relative to `begin`.
 pub(crate) fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
     range.start - begin..range.end - begin
 }
@@ -182,7 +179,7 @@ fn row_blocks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<RowBlock
         (row, row_pair) = (row + rows, row_pair + row_pairs);
     };
     if per_image > wanted {
-        // An image alone is cut into a number that threads can share evenly.
+        // A single image is cut into a number that divides evenly among threads.
         let count = per_image.div_ceil(wanted);
         let count = if images.len() == 1 { count.next_multiple_of(ROW_BLOCKS) } else { count };
         for &image in images {
@@ -204,9 +201,9 @@ fn row_blocks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<RowBlock
 mod tests {
     use super::*;
 
-    /// Every row of every image that takes part, once and in order.
+    /// Every row of every active image, once and in order.
     #[test]
-    fn nothing_is_left_out_and_nothing_done_twice() {
+    fn every_row_is_covered_exactly_once() {
         for (images, side) in [(1, 56), (1, 7), (3, 32), (16, 4), (9, 1), (40, 9)] {
             let sites = Sites::dense(images, side, side).unwrap();
             let some: Vec<usize> = (0..images).filter(|image| image % 3 != 1).collect();

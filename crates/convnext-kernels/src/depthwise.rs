@@ -1,14 +1,14 @@
 //! Depthwise 7x7 convolution at kept sites, forward and backward.
 //!
-//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map
-//! is worked on in bands of rows, and a band in panels of as many channels as a register holds: the
-//! kept sites around a band are copied into a small map with a border of zeros, which stays in the
-//! nearest cache while every tap passes over it, so that the inner loops have no conditions.
+//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map is
+//! processed in bands of rows, and a band in channel blocks of one register each: the kept sites in the
+//! receptive field of a band are copied into a small zero-padded map, which stays in the L1 cache for all
+//! taps, so that the inner loops have no branches.
 //!
-//! Letters: C channels, N images, R rows of one image, H x W the map.
+//! Notation: C channels, N images, R rows of one image, H x W the map.
 //!
 //! **Same bits for any number of threads:** output and input gradient have one writer for each value;
-//! the weight gradient is at most [`PARTIAL_SUMS`] sums, cut by shapes alone and added in order.
+//! the weight gradient is at most [`PARTIAL_SUMS`] partial sums, cut by shapes alone and added in order.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -21,7 +21,7 @@ use crate::split::{add_to, scaled, split_at_ranges};
 /// Taps of a channel.
 const TAPS: usize = SIDE * SIDE;
 
-/// Most partial sums that a weight gradient is made of.
+/// Maximum partial sums of a weight gradient.
 const PARTIAL_SUMS: usize = 8;
 
 /// The gradients of a depthwise convolution.
@@ -33,7 +33,7 @@ pub(crate) struct DepthwiseGradients {
     pub(crate) bias: Vec<f32>,
 }
 
-/// Convolves at the kept sites of the images that take part; the others' rows stay as they are.
+/// Convolves at the kept sites of the active images; rows of the others are not written.
 ///
 /// # Shapes
 /// - rows, output: `[N * R, C]`
@@ -58,8 +58,8 @@ pub(crate) fn forward(
     );
 }
 
-/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. What goes around the
-/// convolution is added to that of the rows: `drows` becomes `around` and its gradient.
+/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. The gradient `around` of the
+/// residual connection is added to that of the rows in `drows`.
 pub(crate) fn backward(
     arch: Arch,
     bands: &Bands,
@@ -70,7 +70,7 @@ pub(crate) fn backward(
     drows: &mut [f32],
 ) -> DepthwiseGradients {
     let channels = weight.len() / TAPS;
-    // Seen from the input, the kernel is turned by half a circle.
+    // The input gradient is a convolution with the kernel rotated by 180 degrees.
     let mut flipped = taps_first(weight, channels);
     reverse_taps(&mut flipped, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
@@ -81,8 +81,8 @@ pub(crate) fn backward(
 /// `[C, 49]` as `[49, C]`.
 fn taps_first(weight: &[f32], channels: usize) -> Vec<f32> {
     let mut taps = vec![0.0; TAPS * channels];
-    for (tap, line) in taps.chunks_exact_mut(channels).enumerate() {
-        line.iter_mut().zip(weight[tap..].iter().step_by(TAPS)).for_each(|(to, from)| *to = *from);
+    for (tap, channels_of_tap) in taps.chunks_exact_mut(channels).enumerate() {
+        channels_of_tap.iter_mut().zip(weight[tap..].iter().step_by(TAPS)).for_each(|(to, from)| *to = *from);
     }
     taps
 }
@@ -110,12 +110,12 @@ fn convolve(
     });
 }
 
-/// What the sums of a convolution begin with.
+/// Initial values of the accumulators.
 #[derive(Clone, Copy)]
 enum Init<'a> {
-    /// The same for all sites, `[C]`.
+    /// A bias for all sites, `[C]`.
     Bias(&'a [f32]),
-    /// For each site its own, `[N * R, C]`.
+    /// A row for each site, `[N * R, C]`.
     Rows(&'a [f32]),
 }
 
@@ -185,8 +185,8 @@ impl Convolve<'_> {
     }
 }
 
-/// How many of the `left` sites of a line to do next: sevens where they come out even, as in the maps
-/// of images of 224 pixels, and else the largest power of two.
+/// Sites of the next output tile, with `left` sites of a run left: 7 where that divides evenly, as in the
+/// maps of images of 224 pixels, and else the largest power of two.
 #[inline(always)]
 fn tile_sites(sites: usize, left: usize) -> usize {
     match left {
@@ -198,13 +198,13 @@ fn tile_sites(sites: usize, left: usize) -> usize {
     }
 }
 
-/// Neighbouring sites of one line, for one panel.
+/// Adjacent sites of a run, for one channel block.
 struct OutputTile<'a, V> {
     /// From the first site's window on.
     map: &'a [V],
     stride: usize,
     kernel: &'a [V; TAPS],
-    /// What the sums begin with, if not with these rows.
+    /// Initial value of the accumulators, unless they start from `around`.
     init: V,
     around: &'a [f32],
     /// From the first site's row on.
@@ -214,7 +214,7 @@ struct OutputTile<'a, V> {
 }
 
 impl<V: Copy> OutputTile<'_, V> {
-    /// Convolves `SITES` sites and tells how many that were.
+    /// Convolves `SITES` sites and returns their number.
     #[inline(always)]
     fn convolve<S: Simd<f32s = V>, const ROWS: bool, const SITES: usize>(self, simd: S) -> usize {
         let mut sums = [self.init; SITES];
@@ -224,11 +224,11 @@ impl<V: Copy> OutputTile<'_, V> {
             }
         }
         for y in 0..SIDE {
-            let line = &self.map[y * self.stride..][..SITES + SIDE - 1];
+            let map_row = &self.map[y * self.stride..][..SITES + SIDE - 1];
             let kernel = &self.kernel[y * SIDE..][..SIDE];
             for x in 0..SIDE {
                 for site in 0..SITES {
-                    sums[site] = simd.mul_add_e_f32s(line[site + x], kernel[x], sums[site]);
+                    sums[site] = simd.mul_add_e_f32s(map_row[site + x], kernel[x], sums[site]);
                 }
             }
         }
@@ -239,7 +239,7 @@ impl<V: Copy> OutputTile<'_, V> {
     }
 }
 
-/// As many channels of all rows as a register holds.
+/// One register's channels of all rows.
 struct ChannelBlock<'a> {
     rows: &'a [f32],
     channels: usize,
@@ -254,7 +254,7 @@ impl ChannelBlock<'_> {
     }
 }
 
-/// Copies the sites around a band into its map. Sites that are not kept stay 0.
+/// Copies the sites in the receptive field of a band into its map. Sites that are not kept stay 0.
 #[inline(always)]
 fn fill<S: Simd>(simd: S, bands: &Bands, band: &Band, block: &ChannelBlock<'_>, map: &mut [S::f32s]) {
     for run in bands.around(band) {
@@ -293,13 +293,13 @@ fn weight_gradient(
 /// `[49, C]` as `[C, 49]`.
 fn channels_first(taps: &[f32], channels: usize) -> Vec<f32> {
     let mut weight = vec![0.0; TAPS * channels];
-    for (tap, line) in taps.chunks_exact(channels).enumerate() {
-        weight[tap..].iter_mut().step_by(TAPS).zip(line).for_each(|(to, from)| *to = *from);
+    for (tap, channels_of_tap) in taps.chunks_exact(channels).enumerate() {
+        weight[tap..].iter_mut().step_by(TAPS).zip(channels_of_tap).for_each(|(to, from)| *to = *from);
     }
     weight
 }
 
-/// Some bands' part of a weight gradient.
+/// One partial sum of a weight gradient.
 struct WeightGradient<'a> {
     bands: &'a Bands,
     bands_of_sum: &'a [Band],
@@ -359,7 +359,8 @@ mod tests {
     use crate::isa::isa_levels;
     use crate::testing::noise;
 
-    /// Sites of every kind: dense and odd, tiles of each stage, channels beside the register widths.
+    /// Sites of every kind: dense and odd, tiles of each stage, channels that do not divide the register
+    /// widths.
     fn cases() -> Vec<(Sites, usize)> {
         let mut cases = vec![
             (Sites::dense(2, 5, 9).unwrap(), 3),
@@ -374,8 +375,8 @@ mod tests {
         cases
     }
 
-    /// The definition, in f64: for each row, the sum over all rows of its image in reach.
-    fn by_definition(sites: &Sites, channels: usize, visit: &mut dyn FnMut(usize, usize, usize)) {
+    /// The reference, in f64: for each row, the sum over all rows of its image in the receptive field.
+    fn reference(sites: &Sites, channels: usize, visit: &mut dyn FnMut(usize, usize, usize)) {
         let (height, width) = (sites.height() as isize, sites.width() as isize);
         let positions = sites.positions();
         let place = |row: usize| {
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn forward_and_backward_follow_the_definition() {
+    fn forward_and_backward_match_the_reference() {
         for (sites, channels) in cases() {
             let count = sites.rows() * channels;
             let (rows, dout) = (noise(count, 1), noise(count, 2));
@@ -413,7 +414,7 @@ mod tests {
             let mut drows = vec![0.0; count];
             let mut dweight = vec![0.0; TAPS * channels];
             let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
-            by_definition(&sites, channels, &mut |target, source, tap| {
+            reference(&sites, channels, &mut |target, source, tap| {
                 out[target] += product(rows[source], weight[tap]);
                 drows[source] += product(dout[target], weight[tap]);
                 dweight[tap] += product(dout[target], rows[source]);

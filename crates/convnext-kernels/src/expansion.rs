@@ -1,6 +1,6 @@
-//! What happens to the 4C channels between a block's two linear layers: bias, GELU and GRN, row by row.
+//! The operations on the 4C hidden channels between a block's two linear layers: bias, GELU and GRN.
 //!
-//! Letters: R rows of one image, E = 4C channels, h = GELU(u) after the first linear layer u,
+//! Notation: R rows of one image, E = 4C channels, h = GELU(u) after the first linear layer u,
 //! y = h s + beta with GRN's scale s = 1 + gamma N (paper equations 1 to 3).
 
 use pulp::{Simd, WithSimd};
@@ -8,17 +8,17 @@ use pulp::{Simd, WithSimd};
 use crate::gelu::{gelu, gelu_and_derivative};
 use crate::lanes::{add, load, store};
 
-/// Rows that pass under a column before the next one: so few that they stay in the nearest cache, so
-/// many that what belongs to the column is read seldom.
+/// Rows that are processed column by column: few enough to stay in the L1 cache, enough to amortise the loads
+/// of the per-column values.
 const ROW_BLOCK: usize = 8;
 
 /// Adds the bias, applies GELU, and sums the squares for GRN.
 pub(crate) struct BiasGelu<'a> {
-    /// The product without its bias, `[R, E]`; becomes h.
+    /// The linear layer's output without its bias, `[R, E]`; becomes h.
     pub(crate) values: &'a mut [f32],
     /// `[E]`.
     pub(crate) bias: &'a [f32],
-    /// Takes u, `[R, E]`, if that is kept for the backward; otherwise empty.
+    /// Becomes u, `[R, E]`, if that is saved for the backward; otherwise empty.
     pub(crate) expanded: &'a mut [f32],
     /// Squares of h are added, `[E]`.
     pub(crate) squares: &'a mut [f32],
@@ -76,7 +76,7 @@ impl WithSimd for GrnApply<'_> {
     }
 }
 
-/// The first half of the backward: h again, and what GRN's gradient sums up over the image.
+/// The first half of the backward: recomputes h, and sums for GRN's gradient.
 pub(crate) struct GeluRecompute<'a> {
     /// u, `[R, E]`; becomes GELU'(u).
     pub(crate) expanded: &'a mut [f32],
@@ -128,7 +128,7 @@ pub(crate) struct GrnGeluBackward<'a> {
     pub(crate) scale: &'a [f32],
     /// beta, `[E]`.
     pub(crate) shift: &'a [f32],
-    /// t: what h adds to its own gradient through GRN's norm, `[E]`.
+    /// t: the factor of h in its own gradient through GRN's norm, `[E]`.
     pub(crate) through_norm: &'a [f32],
     /// The gradient of the first layer's bias is added, `[E]`.
     pub(crate) dbias: &'a mut [f32],
@@ -162,7 +162,7 @@ impl WithSimd for GrnGeluBackward<'_> {
     }
 }
 
-/// Adds what a block computes to what went in: `out = rows + factor (branch + bias)`.
+/// The residual addition: `out = rows + factor (branch + bias)`.
 pub(crate) struct Residual<'a> {
     /// `[R, C]`.
     pub(crate) rows: &'a [f32],
@@ -183,8 +183,8 @@ impl WithSimd for Residual<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, branch, bias, factor, out } = self;
         let (width, factor) = (bias.len(), simd.splat_f32s(factor));
-        let lines = rows.chunks_exact(width).zip(branch.chunks_exact(width));
-        for ((row, branch), out) in lines.zip(out.chunks_exact_mut(width)) {
+        let input_rows = rows.chunks_exact(width).zip(branch.chunks_exact(width));
+        for ((row, branch), out) in input_rows.zip(out.chunks_exact_mut(width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let branch = simd.add_f32s(load(simd, branch, at), load(simd, bias, at));
                 store(simd, out, at, simd.mul_add_e_f32s(branch, factor, load(simd, row, at)));
@@ -193,14 +193,14 @@ impl WithSimd for Residual<'_> {
     }
 }
 
-/// Multiplies rows by a factor and sums them up: `out = factor rows`.
+/// Scales rows, `out = factor rows`, and sums them.
 pub(crate) struct ScaleRows<'a> {
     /// `[R, C]`.
     pub(crate) rows: &'a [f32],
     pub(crate) factor: f32,
     /// `[R, C]`.
     pub(crate) out: &'a mut [f32],
-    /// What comes out is added, `[C]`.
+    /// The output rows are added, `[C]`.
     pub(crate) sums: &'a mut [f32],
 }
 

@@ -1,7 +1,8 @@
 //! Rows selected by index, forward and backward (PyTorch's `index_select` on dimension 0): the pixels of a
-//! site, the four sites that downsampling merges, the tokens that a decoder sees, the patches that it predicts.
+//! site, the four sites that downsampling merges, the tokens that a decoder sees, the patches that it
+//! predicts.
 //!
-//! Letters: R source rows, P indices, C values of a row.
+//! Notation: R source rows, P indices, C values of a row.
 
 use crate::buffer::Buffer;
 use crate::parallel;

@@ -1,7 +1,7 @@
 //! Single-threaded f32 GEMM on row-major matrices: `out = left right`.
 //!
-//! The right side is packed once, and all threads read the same panels, each for its own rows of the left side.
-//! A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated.
+//! The right side is packed once, and all threads read the same panels, each for its own rows of the left
+//! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated.
 //!
 //! Callers cut the rows into blocks by shape alone, one task each, so that results do not depend on the
 //! number of threads.

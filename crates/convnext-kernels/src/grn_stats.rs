@@ -4,7 +4,7 @@
 //! N_c = G_c / (mean over channels of G + 1e-6) and the scale s_c = 1 + gamma_c N_c. Never over the
 //! batch: that is a known bug of the public release.
 //!
-//! Letters: E channels.
+//! Notation: E channels.
 
 use crate::EPSILON;
 use crate::blocking::MicroBatch;

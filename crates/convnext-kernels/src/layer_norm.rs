@@ -1,6 +1,6 @@
 //! LayerNorm over the channels of rows, forward and backward.
 //!
-//! Letters: R rows, C channels.
+//! Notation: R rows, C channels.
 
 use pulp::{Simd, WithSimd};
 
@@ -38,8 +38,8 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffe
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
     let values = TASK_ROWS * channels;
     let mut out = Buffer::take(rows.len());
-    let chunks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
-    let partial = parallel::map(chunks, |((rows, dout), drows)| {
+    let tasks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
+    let partial = parallel::map(tasks, |((rows, dout), drows)| {
         let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
         let sums = (&mut dweight[..], &mut dbias[..]);
         let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
@@ -58,7 +58,7 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffe
 fn check(rows: &[f32], weight: &[f32], bias: usize) -> usize {
     let channels = weight.len();
     assert!(channels > 0 && bias == channels, "weight and bias have a value for each channel");
-    assert!(rows.len().is_multiple_of(channels), "rows are whole");
+    assert!(rows.len().is_multiple_of(channels), "the rows are [R, features]");
     channels
 }
 
@@ -116,9 +116,9 @@ impl WithSimd for LayerNormGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, weight, dout, drows, dweight, dbias } = self;
         let channels = weight.len();
-        let share = 1.0 / channels as f32;
-        let lines = rows.chunks_exact(channels).zip(dout.chunks_exact(channels));
-        for ((row, dout), drow) in lines.zip(drows.chunks_exact_mut(channels)) {
+        let inverse_count = 1.0 / channels as f32;
+        let input_rows = rows.chunks_exact(channels).zip(dout.chunks_exact(channels));
+        for ((row, dout), drow) in input_rows.zip(drows.chunks_exact_mut(channels)) {
             let Statistics { mean, inverse_deviation } = Statistics::of(simd, row);
             let (mean, inverse) = (simd.splat_f32s(mean), simd.splat_f32s(inverse_deviation));
             let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
@@ -132,8 +132,8 @@ impl WithSimd for LayerNormGradient<'_> {
                 sum = simd.add_f32s(sum, gradient);
                 product = simd.mul_add_e_f32s(gradient, normal, product);
             }
-            let sum = simd.splat_f32s(share * simd.reduce_sum_f32s(sum));
-            let product = simd.splat_f32s(share * simd.reduce_sum_f32s(product));
+            let sum = simd.splat_f32s(inverse_count * simd.reduce_sum_f32s(sum));
+            let product = simd.splat_f32s(inverse_count * simd.reduce_sum_f32s(product));
             for at in (0..channels).step_by(S::F32_LANES) {
                 let normal = simd.mul_f32s(simd.sub_f32s(load(simd, row, at), mean), inverse);
                 let gradient = simd.mul_f32s(load(simd, dout, at), load(simd, weight, at));
@@ -153,12 +153,12 @@ struct Statistics {
 impl Statistics {
     #[inline(always)]
     fn of<S: Simd>(simd: S, row: &[f32]) -> Self {
-        let share = 1.0 / row.len() as f32;
+        let inverse_count = 1.0 / row.len() as f32;
         let mut sum = simd.splat_f32s(0.0);
         for at in (0..row.len()).step_by(S::F32_LANES) {
             sum = simd.add_f32s(sum, load(simd, row, at));
         }
-        let mean = share * simd.reduce_sum_f32s(sum);
+        let mean = inverse_count * simd.reduce_sum_f32s(sum);
         let lanes = simd.splat_f32s(mean);
         let mut squares = simd.splat_f32s(0.0);
         let whole = row.len() - row.len() % S::F32_LANES;
@@ -168,7 +168,7 @@ impl Statistics {
         }
         // A partial load pads with zeros, whose deviation from the mean is not 0.
         let rest: f32 = row[whole..].iter().map(|value| (value - mean) * (value - mean)).sum();
-        let variance = share * (simd.reduce_sum_f32s(squares) + rest);
+        let variance = inverse_count * (simd.reduce_sum_f32s(squares) + rest);
         Self { mean, inverse_deviation: 1.0 / (variance + EPSILON).sqrt() }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use crate::isa::isa_levels;
     use crate::testing::noise;
 
-    fn by_definition(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    fn reference(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
         let channels = weight.len();
         let normal = |row: &[f64]| -> Vec<f64> {
             let mean = row.iter().sum::<f64>() / channels as f64;
@@ -199,7 +199,7 @@ mod tests {
             let [weight, bias] = [3, 4].map(|seed| noise(channels, seed));
             let in_f64 = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
             let inputs = [in_f64(&rows), in_f64(&weight), in_f64(&bias)];
-            let forward = |inputs: &[Vec<f64>; 3]| by_definition(&inputs[0], &inputs[1], &inputs[2]);
+            let forward = |inputs: &[Vec<f64>; 3]| reference(&inputs[0], &inputs[1], &inputs[2]);
             let loss = |inputs: &[Vec<f64>; 3]| -> f64 {
                 forward(inputs).iter().zip(&dout).map(|(out, dout)| out * f64::from(*dout)).sum()
             };

@@ -1,7 +1,6 @@
-//! A linear layer on rows, forward and backward: what stem, downsampling, projection, prediction and head
-//! multiply with.
+//! A linear layer on rows, forward and backward: stem, downsampling, projection, prediction and head.
 //!
-//! Letters: R rows, I values of a row that goes in, O of one that comes out.
+//! Notation: R rows, I input and O output features.
 
 use crate::bf16::columns::pack_columns;
 use crate::bf16::gemm::{Left, Right, Store};
@@ -17,15 +16,14 @@ use crate::parallel;
 use crate::profile::Kernel;
 use crate::split::add_to;
 
-/// Pieces that the rows should be cut into, so that all cores find work, and the rows of one: at least and
-/// at most.
+/// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
 const ROW_BLOCKS: usize = 8;
 const BLOCK_ROWS: [usize; 2] = [32, 256];
 
 /// The gradients of a linear layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearGradients {
-    /// Of what went in, `[R, I]`, if it was asked for.
+    /// Of the input, `[R, I]`, if it was requested.
     pub rows: Option<Buffer>,
     /// `[O, I]`.
     pub weight: Vec<f32>,
@@ -33,7 +31,7 @@ pub struct LinearGradients {
     pub bias: Vec<f32>,
 }
 
-/// The weight of a linear layer, ready for [`linear_forward`].
+/// The packed weight of a linear layer, for [`linear_forward`].
 #[derive(Debug)]
 pub struct PackedLinear(PackedLayer);
 
@@ -44,7 +42,7 @@ enum PackedLayer {
 }
 
 impl PackedLinear {
-    /// Packs a weight `[O, I]`. As long as it does not change, the result can be used again.
+    /// Packs a weight `[O, I]`. The result can be reused until the weight changes.
     ///
     /// # Panics
     /// When the sizes do not fit each other.
@@ -57,19 +55,19 @@ impl PackedLinear {
     }
 }
 
-/// What a linear layer in bf16 keeps for its backward: its rows, rounded, as pairs of rows.
+/// The input that a bf16 linear layer saves for its backward, row-packed.
 #[derive(Debug, Clone)]
 pub struct SavedLinear(Buffer);
 
 impl SavedLinear {
-    /// How many bytes that are.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len() * size_of::<f32>()
     }
 }
 
-/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`. With `keep` a
-/// layer in bf16 also gives what [`linear_backward`] needs in the place of the rows.
+/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`. With `save`
+/// a bf16 layer also returns the input that [`linear_backward`] takes in place of the rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
@@ -82,17 +80,17 @@ pub fn linear_forward(
     forward(target(), rows, packed, bias, save)
 }
 
-/// What went into a linear layer.
+/// The input of a linear layer.
 #[derive(Debug, Clone, Copy)]
 pub enum LinearInput<'a> {
     /// The rows, for a backward in f32.
     Rows(&'a [f32]),
-    /// What the forward kept, for a backward in bf16.
+    /// The input that the forward saved, for a backward in bf16.
     Bf16(&'a SavedLinear),
 }
 
-/// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of what is left of the
-/// input. The first layer of a network does not ask for that of its rows.
+/// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of the input. The
+/// first layer of a network needs no gradient of its rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
@@ -180,7 +178,7 @@ fn backward(
     LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
 }
 
-/// `rows right + bias` in bf16, piece by piece.
+/// `rows right + bias` in bf16, by row blocks.
 fn bf16_linear(
     bf16: Bf16,
     kernel: Kernel,
@@ -208,7 +206,7 @@ fn inputs_of(weight: &[f32], outputs: usize) -> usize {
 }
 
 fn count_rows(rows: &[f32], inputs: usize) -> usize {
-    assert!(rows.len().is_multiple_of(inputs), "rows are whole");
+    assert!(rows.len().is_multiple_of(inputs), "the rows are [R, features]");
     rows.len() / inputs
 }
 
@@ -216,7 +214,7 @@ fn block_rows(count: usize) -> usize {
     count.div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1])
 }
 
-/// The sums of the columns of `[R, columns]`, piece by piece and then in the order of the pieces.
+/// Column sums of `[R, columns]`: partial sums of row blocks, added in order.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
     let partial = parallel::map(values.chunks(BLOCK_ROWS[1] * columns), |values| {
         let mut sums = vec![0.0; columns];
@@ -235,7 +233,7 @@ mod tests {
     use crate::testing::noise;
 
     #[test]
-    fn forward_and_gradients_follow_the_definition() {
+    fn forward_and_gradients_match_the_reference() {
         for (count, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (300, 48, 40), (70, 160, 33), (0, 4, 2)] {
             let [rows, dout] = [noise(count * inputs, 1), noise(count * outputs, 2)];
             let [weight, bias] = [noise(inputs * outputs, 3), noise(outputs, 4)];

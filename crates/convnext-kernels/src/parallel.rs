@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_done_once_and_found_in_order() {
+    fn every_task_runs_once_and_results_are_in_order() {
         for threads in [1, 2, 5] {
             for count in [0, 1, 2, 3, 100] {
                 let squares = on_threads(threads, || map(0..count, |item: usize| item * item));

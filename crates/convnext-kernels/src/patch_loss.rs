@@ -1,7 +1,7 @@
 //! FCMAE's loss: the mean squared error of predicted patches, each target normalised by its own mean and
 //! variance.
 //!
-//! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
+//! Notation: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel), R predicted patches of the batch.
 
 use crate::buffer::Buffer;
@@ -83,8 +83,8 @@ pub fn patch_errors(
     (errors, mean as f32)
 }
 
-/// The gradient of the predictions, `[R, V]`, for the errors of [`patch_errors`], `[R, V]`, and the gradient of
-/// the mean.
+/// The gradient of the predictions, `[R, V]`, for the errors of [`patch_errors`], `[R, V]`, and the gradient
+/// of the mean.
 pub fn patch_errors_backward(errors: &[f32], gradient: f32) -> Buffer {
     let factor = gradient * (2.0 / errors.len() as f64) as f32;
     let mut out = Buffer::take(errors.len());

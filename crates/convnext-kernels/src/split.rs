@@ -11,8 +11,8 @@ pub(crate) fn split_at_ranges<T>(
     let mut found = Vec::new();
     for range in ranges {
         let (_, from) = std::mem::take(&mut rest).split_at_mut(range.start - position);
-        let (piece, after) = from.split_at_mut(range.len());
-        found.push(piece);
+        let (slice, after) = from.split_at_mut(range.len());
+        found.push(slice);
         (rest, position) = (after, range.end);
     }
     found

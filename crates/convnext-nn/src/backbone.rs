@@ -1,6 +1,6 @@
 //! Stem, downsampling and the four stages, on rows of sites (paper section 3; facts A1).
 //!
-//! Letters: N images, S rows, C_i channels of stage i, H_i x W_i its map.
+//! Notation: N images, S rows, C_i channels of stage i, H_i x W_i its map.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

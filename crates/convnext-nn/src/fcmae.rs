@@ -1,6 +1,6 @@
 //! The fully convolutional masked autoencoder (paper section 3.1; facts C).
 //!
-//! Letters: N images, P patches of an image, K of them kept and R removed, V values of a patch,
+//! Notation: N images, P patches of an image, K of them kept and R removed, V values of a patch,
 //! C_3 channels of the encoder, D of the decoder.
 
 use burn::module::Param;

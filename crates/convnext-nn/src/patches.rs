@@ -1,6 +1,6 @@
 //! Images as rows of patches, and the pixels that FCMAE predicts (facts C4).
 //!
-//! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
+//! Notation: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel).
 
 use burn::prelude::*;

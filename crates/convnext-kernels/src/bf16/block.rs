@@ -1,9 +1,9 @@
-//! The block's branch on pairs of bf16 values, forward and backward: what lies between the convolution and
-//! what went in. The counterpart of the passes in [`crate::block`] and [`crate::block_backward`], with the
-//! same sweeps; what lies between products is rounded and stays in half the memory, and where it can be,
-//! it is computed on the strips of a product.
+//! The block's branch in bf16, forward and backward, between the convolution and the residual addition. The
+//! counterpart of the micro-batches in [`crate::block`] and [`crate::block_backward`], with the same sweeps;
+//! intermediate activations are bf16x2, half the memory, and elementwise operations are fused into epilogues
+//! of the GEMMs where they can be.
 //!
-//! Letters: R rows of one image, C channels, E = 4C.
+//! Notation: R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{add_to, scaled};
 
-/// What all passes of a forward share.
+/// The inputs of a forward that all micro-batches share.
 pub(crate) struct Bf16Branch<'a> {
     pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
@@ -36,8 +36,8 @@ pub(crate) struct Bf16Branch<'a> {
 }
 
 impl Bf16Branch<'_> {
-    /// One pass, from the convolution's output to the block's. If there is room in `expanded`, the first
-    /// linear layer's output goes there, pairs of columns of `[R, E]`.
+    /// One micro-batch, from the convolution's output to the block's. Unless `expanded` is empty, the first
+    /// linear layer's output is saved there, column-packed `[R, E]`.
     pub(crate) fn run(
         &self,
         micro_batch: &MicroBatch,
@@ -51,7 +51,7 @@ impl Bf16Branch<'_> {
         self.project(micro_batch, &stats, rows, values.bf16x2_mut(), out);
     }
 
-    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`.
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; `values` becomes h.
     fn expand(
         &self,
         micro_batch: &MicroBatch,
@@ -61,7 +61,7 @@ impl Bf16Branch<'_> {
     ) -> GrnStats {
         let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let kept = micro_batch
+        let saved = micro_batch
             .split_by_row_block(expanded, if expanded.is_empty() { 0 } else { bf16x2_count(width) });
         let mut squares = vec![0.0; micro_batch.segments.len() * width];
         let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
@@ -69,7 +69,7 @@ impl Bf16Branch<'_> {
             .row_blocks
             .iter()
             .zip(micro_batch.split_by_row_block(values, bf16x2_count(width)))
-            .zip(kept)
+            .zip(saved)
             .zip(sums);
         parallel::for_each(work, |(((row_block, values), expanded), squares)| {
             let segments = micro_batch.segments_of(row_block);
@@ -88,7 +88,7 @@ impl Bf16Branch<'_> {
         GrnStats::new(micro_batch, width, &squares, &self.grn[0])
     }
 
-    /// GRN, the second linear layer, and what went in.
+    /// GRN, the second linear layer and the residual addition.
     fn project(
         &self,
         micro_batch: &MicroBatch,
@@ -127,7 +127,7 @@ impl Bf16Branch<'_> {
     }
 }
 
-/// What all passes of a backward share.
+/// The inputs of a backward that all micro-batches share.
 pub(crate) struct Bf16BranchBackward<'a> {
     pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
@@ -137,27 +137,28 @@ pub(crate) struct Bf16BranchBackward<'a> {
     /// The second one with LayerScale, `[C, E]`.
     pub(crate) projection: PackedBf16,
     pub(crate) drop_path_scales: Option<&'a [f32]>,
-    /// What the convolution put out, `[N R, C]`.
+    /// The convolution's output, `[N R, C]`.
     pub(crate) depthwise: &'a [f32],
 }
 
-/// What the sweeps of a pass hand on to each other.
+/// The intermediate results of a micro-batch's sweeps.
 struct Buffers {
-    /// The branch's output gradient g, pairs of rows of `[R, C]`.
+    /// The branch's output gradient g, row-packed `[R, C]`.
     gradient: Buffer,
-    /// What LayerNorm put out, pairs of rows of `[R, C]`.
+    /// LayerNorm's output, row-packed `[R, C]`.
     normal: Buffer,
-    /// dy, pairs of columns of `[R, E]`.
+    /// dy, column-packed `[R, E]`.
     dy: Buffer,
-    /// h, pairs of columns of `[R, E]`.
+    /// h, column-packed `[R, E]`.
     values: Buffer,
-    /// du and y, pairs of rows of `[R, E]`.
+    /// du and y, row-packed `[R, E]`.
     du: Buffer,
     y: Buffer,
 }
 
 impl Bf16BranchBackward<'_> {
-    /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's output.
+    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// convolution's output.
     pub(crate) fn run(
         &self,
         micro_batch: &MicroBatch,
@@ -249,7 +250,7 @@ impl Bf16BranchBackward<'_> {
         (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
     }
 
-    /// Rounds the rows of a chunk to pairs of rows, segment by segment.
+    /// Row-packs the rows of a row block, segment by segment.
     fn pack_rows(
         &self,
         micro_batch: &MicroBatch,
@@ -318,7 +319,7 @@ impl Bf16BranchBackward<'_> {
         partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
-    /// From du of a chunk back through the first linear layer and LayerNorm.
+    /// Backward of the first linear layer and LayerNorm, from du of a row block.
     fn norm_backward(
         &self,
         micro_batch: &MicroBatch,

@@ -1,8 +1,8 @@
-//! Pairs of columns: how rows lie for products that sum over columns.
+//! Column packing: the bf16x2 layout of rows for a GEMM that sums over columns.
 //!
-//! The columns of a row are cut into blocks of 32, the last one perhaps shorter, and the two halves of a block
-//! lie on each other: column `i` of a block and column `i + half` make a pair. So registers of neighbouring
-//! values are packed without being shuffled. A row of C columns has `ceil(C / 2)` pairs; an odd one ends with 0.
+//! The columns of a row are interleaved in groups of 32, the last one perhaps shorter: column `i` of a group
+//! is the low half of a lane and column `i + half` the high one. So registers of neighbouring values are
+//! packed without a shuffle. A row of C columns has `ceil(C / 2)` lanes; an odd one is zero-padded.
 
 use pulp::Simd;
 
@@ -12,24 +12,25 @@ use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 
-/// Rows that a thread rounds at a time.
+/// Rows of a task.
 const TASK_ROWS: usize = 256;
 
-/// Columns of a block.
+/// Columns of an interleave group.
 pub(crate) const INTERLEAVE: usize = 32;
 
-/// Pairs of a row.
+/// bf16x2 lanes of a row.
 pub(crate) fn bf16x2_count(columns: usize) -> usize {
     columns.div_ceil(2)
 }
 
-/// The registers of a row: the places of the low columns, of the high ones, and of their pairs.
+/// The registers of a row: first low column, first high column, and first lane of each.
 #[inline(always)]
 pub(crate) fn registers(columns: usize, lanes: usize) -> Registers {
     Registers { columns, lanes, begin: 0, at: 0 }
 }
 
-/// Written out, because closures that compute in registers are not compiled for their instruction set.
+/// [`registers`]. An iterator of its own, because closures are not compiled for the instruction set around
+/// them.
 #[derive(Clone)]
 pub(crate) struct Registers {
     columns: usize,
@@ -57,19 +58,19 @@ impl Iterator for Registers {
     }
 }
 
-/// The values at low and at high columns.
+/// Loads the low and the high columns of a register.
 #[inline(always)]
 pub(crate) fn load_halves<S: Simd>(simd: S, values: &[f32], [low, high]: [usize; 2]) -> [S::f32s; 2] {
     [load(simd, values, low), load(simd, values, high)]
 }
 
-/// Where the low half of a block ends, however long a register is, given the places of a register of both.
+/// End of the low half of the group of a register's columns, for any register width.
 #[inline(always)]
 pub(crate) fn end_of_low([low, high]: [usize; 2]) -> usize {
     high - low % INTERLEAVE
 }
 
-/// Stores what belongs to low and to high columns, each at its place.
+/// Stores the low and the high columns of a register.
 #[inline(always)]
 pub(crate) fn store_halves<S: Simd>(
     simd: S,
@@ -81,7 +82,7 @@ pub(crate) fn store_halves<S: Simd>(
     store(simd, values, places[1], high);
 }
 
-/// The low and the high column of a pair; the high one may not exist.
+/// The low and the high column of a lane; the high one may be out of range.
 pub(crate) fn columns_of(bf16x2: usize, columns: usize) -> [usize; 2] {
     let begin = bf16x2 / (INTERLEAVE / 2) * INTERLEAVE;
     let half = (INTERLEAVE / 2).min(bf16x2_count(columns - begin));
@@ -89,7 +90,7 @@ pub(crate) fn columns_of(bf16x2: usize, columns: usize) -> [usize; 2] {
     [low, low + half]
 }
 
-/// Rounds rows: `[R, C]` to `[R, pairs]`.
+/// Rounds and column-packs rows: `[R, C]` to `[R, lanes]`.
 pub(crate) struct PackColumns<'a> {
     pub(crate) rows: &'a [f32],
     pub(crate) columns: usize,
@@ -112,7 +113,7 @@ impl WithBf16x2 for PackColumns<'_> {
     }
 }
 
-/// The other way: `[R, pairs]` to `[R, C]`.
+/// The inverse: `[R, lanes]` to `[R, C]`.
 pub(crate) struct UnpackColumns<'a> {
     pub(crate) bf16x2: &'a [u32],
     pub(crate) columns: usize,
@@ -134,7 +135,7 @@ impl WithBf16x2 for UnpackColumns<'_> {
     }
 }
 
-/// Rounds `[R, columns]` on all threads.
+/// Column-packs `[R, columns]` on all threads.
 pub(crate) fn pack_columns(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
     let mut bf16x2 = Buffer::take(rows.len() / columns * bf16x2_count(columns));
     let work = bf16x2
@@ -147,7 +148,7 @@ pub(crate) fn pack_columns(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
     bf16x2
 }
 
-/// What [`pack_columns`] rounded.
+/// The inverse of [`pack_columns`], up to rounding.
 pub(crate) fn unpack_columns(bf16: Bf16, bf16x2: &Buffer, columns: usize) -> Buffer {
     let mut rows = Buffer::take(bf16x2.len() / bf16x2_count(columns) * columns);
     let work =
@@ -165,7 +166,7 @@ mod tests {
     use crate::testing::noise;
 
     #[test]
-    fn every_column_has_its_place_and_comes_back_rounded() {
+    fn columns_round_trip_up_to_rounding() {
         for columns in [1, 2, 5, 8, 31, 32, 33, 40, 48, 80, 96, 97] {
             let rows = noise(3 * columns, columns as u64);
             for (name, bf16) in bf16_isa_levels() {

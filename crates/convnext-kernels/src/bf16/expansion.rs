@@ -1,8 +1,8 @@
-//! What happens to the E = 4C channels between a block's two linear layers, on pairs of bf16 values: the
-//! counterparts of [`crate::expansion`]. The first half of each direction works on strips of the product
-//! that comes before it, while they are in the nearest cache.
+//! The operations on the E = 4C hidden channels between a block's two linear layers in bf16: the counterparts
+//! of [`crate::expansion`]. The first half of each direction is an epilogue of the GEMM before it, on
+//! micro-tiles that are still in the L1 cache.
 //!
-//! Letters: R rows, u the first linear layer's output, h = GELU(u), y = h s + beta.
+//! Notation: R rows, u the first linear layer's output, h = GELU(u), y = h s + beta.
 
 use std::ops::Range;
 
@@ -16,12 +16,12 @@ use crate::bf16::{Bf16x2, WithBf16x2, unpack};
 use crate::blocking::Segment;
 use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
 
-/// Pairs of rows that pass under a column before the next one, see [`crate::expansion`].
+/// Row pairs of a block of rows that is processed column by column, see [`crate::expansion`].
 const ROW_PAIR_BLOCK: usize = 4;
 
-/// Which rows of a chunk belong to which of its segments.
+/// The segments of a row block, by their ends.
 pub(crate) struct SegmentEnds {
-    /// The row after the last one of each segment.
+    /// End of each segment's rows, within the row block.
     ends: Vec<usize>,
 }
 
@@ -35,14 +35,14 @@ impl SegmentEnds {
         Self { ends: ends.collect() }
     }
 
-    /// The segments that some of the rows belong to, each with those that do.
+    /// The segments that overlap with `rows`, each with the overlap.
     #[inline(always)]
     fn of(&self, rows: Range<usize>) -> SegmentsOf<'_> {
         let segment = self.ends.partition_point(|&end| end <= rows.start);
         SegmentsOf { ends: &self.ends, segment, rows }
     }
 
-    /// The row of the chunk that a segment begins with.
+    /// First row of a segment, within the row block.
     fn begin(&self, segment: usize) -> usize {
         segment.checked_sub(1).map_or(0, |before| self.ends[before])
     }
@@ -69,14 +69,14 @@ impl Iterator for SegmentsOf<'_> {
     }
 }
 
-/// Adds the bias to the product, keeps that as u, applies GELU, and sums the squares for GRN.
+/// Epilogue: adds the bias, saves u, applies GELU, and sums the squares for GRN.
 pub(crate) struct BiasGelu<'a> {
     pub(crate) segments: &'a SegmentEnds,
     /// `[E]`.
     pub(crate) bias: &'a [f32],
-    /// Takes u, pairs of columns of `[R, E]`, if that is kept for the backward; otherwise empty.
+    /// Becomes u, column-packed `[R, E]`, if that is saved for the backward; otherwise empty.
     pub(crate) expanded: &'a mut [u32],
-    /// Takes h, pairs of columns of `[R, E]`.
+    /// Becomes h, column-packed `[R, E]`.
     pub(crate) values: &'a mut [u32],
     /// Squares of h are added, `[segments, E]`.
     pub(crate) squares: &'a mut [f32],
@@ -118,15 +118,15 @@ impl Epilogue for BiasGelu<'_> {
     }
 }
 
-/// Adds products of both halves.
+/// Multiply-add of both halves.
 #[inline(always)]
 fn add_products<S: Simd>(simd: S, a: [S::f32s; 2], b: [S::f32s; 2], sums: [S::f32s; 2]) -> [S::f32s; 2] {
     [simd.mul_add_e_f32s(a[0], b[0], sums[0]), simd.mul_add_e_f32s(a[1], b[1], sums[1])]
 }
 
-/// Applies GRN: h becomes y, rounded again.
+/// Applies GRN: h becomes y, rounded to bf16.
 pub(crate) struct GrnApply<'a> {
-    /// Pairs of columns of `[R, E]`.
+    /// Column-packed `[R, E]`.
     pub(crate) values: &'a mut [u32],
     /// s, `[E]`.
     pub(crate) scale: &'a [f32],
@@ -153,7 +153,7 @@ impl WithBf16x2 for GrnApply<'_> {
     }
 }
 
-/// Adds what a block computes to what went in: `out = rows + factor (product + bias)`.
+/// Epilogue: the residual addition, `out = rows + factor (sums + bias)`.
 pub(crate) struct Residual<'a> {
     pub(crate) segments: &'a SegmentEnds,
     /// Of each segment, `[R, C]`.
@@ -196,13 +196,12 @@ impl Epilogue for Residual<'_> {
     }
 }
 
-/// The first half of the backward, on the product that is dy: h again, and what GRN's gradient sums up over
-/// the image.
+/// Epilogue of dy's GEMM, the first half of the backward: recomputes h, and sums for GRN's gradient.
 pub(crate) struct GeluRecompute<'a> {
     pub(crate) segments: &'a SegmentEnds,
     /// E.
     pub(crate) width: usize,
-    /// u; becomes GELU'(u). This and the next two: pairs of columns of `[R, E]`.
+    /// u; becomes GELU'(u). This and the next two are column-packed `[R, E]`.
     pub(crate) expanded: &'a mut [u32],
     /// Becomes dy.
     pub(crate) dy: &'a mut [u32],
@@ -254,12 +253,12 @@ impl Epilogue for GeluRecompute<'_> {
 
 /// The second half of the backward of one segment, once GRN's sums over the image are known.
 pub(crate) struct GrnGeluBackward<'a> {
-    /// GELU'(u); becomes du = (dy s + h t) GELU'(u). This and the next two: pairs of columns of `[R, E]`.
+    /// GELU'(u); becomes du = (dy s + h t) GELU'(u). This and the next two are column-packed `[R, E]`.
     pub(crate) expanded: &'a mut [u32],
     /// h.
     pub(crate) values: &'a [u32],
     pub(crate) dy: &'a [u32],
-    /// Becomes du. This and the next: pairs of rows of `[R, E]`.
+    /// Becomes du. This and the next are row-packed `[R, E]`.
     pub(crate) du_row_pairs: &'a mut [u32],
     /// Becomes y.
     pub(crate) y_row_pairs: &'a mut [u32],
@@ -267,7 +266,7 @@ pub(crate) struct GrnGeluBackward<'a> {
     pub(crate) scale: &'a [f32],
     /// beta, `[E]`.
     pub(crate) shift: &'a [f32],
-    /// t: what h adds to its own gradient through GRN's norm, `[E]`.
+    /// t: the factor of h in its own gradient through GRN's norm, `[E]`.
     pub(crate) through_norm: &'a [f32],
     /// The gradient of the first layer's bias is added, `[E]`.
     pub(crate) dbias: &'a mut [f32],

@@ -1,8 +1,8 @@
-//! Matrix products of pairs, one thread each, with sums in f32.
+//! Single-threaded bf16 GEMM on bf16x2 lanes, accumulated in f32.
 //!
-//! The output is made strip by strip: a few rows by the columns of one panel, summed up in the registers over
-//! the whole inner dimension and then handed on while it is in the nearest cache. What happens to a strip,
-//! from a bias to a GELU, is the business of a [`Epilogue`].
+//! The output is computed micro-tile by micro-tile: MR rows by the columns of one panel, accumulated in
+//! registers over the whole inner dimension and then given to an [`Epilogue`], from a bias to a GELU, while
+//! it is in the L1 cache.
 
 use std::ops::Range;
 
@@ -18,49 +18,48 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::scaled;
 
-/// Most rows of a strip.
+/// Maximum rows of a micro-tile.
 const MAX_MR: usize = 12;
 
-/// Some rows of a product by the columns of one panel; beyond them nothing of a meaning.
+/// Accumulated output of up to MR rows by the columns of one panel; undefined beyond them.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct MicroTile([[f32; MAX_NR]; MAX_MR]);
 
 impl MicroTile {
-    /// A row, the first column of the panel first.
+    /// A row, from the panel's first column on.
     #[inline(always)]
     pub(crate) fn row(&self, row: usize) -> &[f32; MAX_NR] {
         &self.0[row]
     }
 }
 
-/// What happens to the sums of a product.
+/// An operation fused into a GEMM: it consumes the accumulated micro-tiles.
 pub(crate) trait Epilogue {
-    /// Takes these rows and columns of the product.
+    /// Consumes the micro-tile of these rows and columns of the output.
     fn apply<B: Bf16x2>(&mut self, ops: B, rows: Range<usize>, columns: Range<usize>, micro_tile: &MicroTile);
 }
 
-/// The left side of a product.
+/// The left side of a GEMM.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a> {
-    /// Row after row, pairs of columns.
+    /// Column-packed, row-major.
     Columns(&'a [u32]),
-    /// Line after line of pairs of rows, each of so many values: the columns of the lines are the rows of the
-    /// product.
+    /// Row-packed and transposed: the columns of its row pairs are the rows of the output.
     Rows { values: &'a [u32], stride: usize },
 }
 
-/// The right side of products: pairs along the inner dimension.
+/// The right side of a GEMM, packed along the inner dimension.
 pub(crate) enum Right<'a> {
     Packed(&'a PackedBf16),
-    /// Line after line of pairs of rows, padded.
+    /// Row-packed, padded.
     Rows {
         values: &'a [u32],
         columns: usize,
     },
 }
 
-/// `left right`, whose rows `rows` are handed to `finish`, counted from the first of them.
+/// Rows `rows` of `left right`, given to `epilogue`, which counts them from 0.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
@@ -75,12 +74,12 @@ pub(crate) fn gemm(
     timed(kernel, || bf16.dispatch(Gemm { left, rows, right, epilogue }));
 }
 
-/// Pieces that [`gemm_tn_accumulate`] cuts its output into, and the fewest rows of one.
+/// Row blocks of [`gemm_tn_accumulate`]'s output, and the minimum rows of one.
 const ROW_BLOCKS: usize = 8;
 const MIN_BLOCK_ROWS: usize = 24;
 
-/// Adds `left^T right` to `sums`, both of them lines of pairs of rows: the gradient of a linear layer's
-/// weight, `[left_columns, right_columns]`. Every piece of the output has one writer.
+/// `sums += left^T right`, both row-packed: the weight gradient of a linear layer,
+/// `[left_columns, right_columns]`. Every row block of the output has one writer.
 pub(crate) fn gemm_tn_accumulate(
     bf16: Bf16,
     [left, right]: [&[u32]; 2],
@@ -102,7 +101,7 @@ pub(crate) fn gemm_tn_accumulate(
     });
 }
 
-/// Adds the product to sums.
+/// Epilogue: adds the output to `sums`.
 struct Add<'a> {
     sums: &'a mut [f32],
     columns: usize,
@@ -127,7 +126,7 @@ impl Epilogue for Add<'_> {
     }
 }
 
-/// Stores the product, with a bias if there is one.
+/// Epilogue: stores the output, with a bias if there is one.
 pub(crate) struct Store<'a> {
     /// `[rows, columns]`.
     pub(crate) out: &'a mut [f32],
@@ -178,7 +177,7 @@ impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
                 let stride = values.len() / inner.max(1);
                 let mut begin = 0;
                 for panel in panels(packed.columns, packed.step) {
-                    // A panel's pieces are one panel apart from each other in all of the pieces before.
+                    // Within a KC block the panels before this one take `begin` columns of its rows.
                     let mut partial = (inner > packed.kc).then(|| Buffer::take(rows.len() * panel.width));
                     for first in (0..inner.max(1)).step_by(packed.kc) {
                         let depth = packed.kc.min(inner - first);
@@ -220,7 +219,7 @@ impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
     }
 }
 
-/// The strips below one panel.
+/// The micro-tiles of one panel.
 struct MicroTiles<'a> {
     left: Left<'a>,
     rows: Range<usize>,
@@ -229,12 +228,12 @@ struct MicroTiles<'a> {
     stride: usize,
     columns: Range<usize>,
     width: usize,
-    /// Pairs of a row of the left side.
+    /// bf16x2 lanes of a row of the left side.
     row_stride: usize,
 }
 
 impl MicroTiles<'_> {
-    /// As tall strips as the registers have room for beside `width` columns.
+    /// Chooses the largest MR by V registers that fit the register file.
     #[inline(always)]
     fn run<B: Bf16x2>(
         &self,
@@ -253,7 +252,7 @@ impl MicroTiles<'_> {
         }
     }
 
-    /// Strips of M rows, V registers at a time, and what is left one by one.
+    /// Micro-tiles of M rows, V registers at a time, and single rows for the remainder.
     #[inline(always)]
     fn rows<B: Bf16x2, const V: usize, const M: usize>(
         &self,
@@ -292,7 +291,8 @@ impl MicroTiles<'_> {
         }
     }
 
-    /// M rows by V registers; goes on from what the strip holds unless it is the first piece.
+    /// The micro-kernel: M rows by V registers; accumulates onto the micro-tile unless it is the first KC
+    /// block.
     #[inline(always)]
     fn micro_kernel<B: Bf16x2, const V: usize, const M: usize>(
         &self,
@@ -324,7 +324,7 @@ impl MicroTiles<'_> {
                 }
             }
             Left::Columns(values) => {
-                // Not by a closure, so that the compiler sees all lengths and need not check any place.
+                // Not by a closure, so that the compiler sees all lengths and elides the bounds checks.
                 let mut rows = [&[][..]; M];
                 for (row, values_of_row) in
                     rows.iter_mut().zip(values[first * self.row_stride..].chunks(self.row_stride))
@@ -345,7 +345,7 @@ impl MicroTiles<'_> {
         }
     }
 
-    /// V registers of a line of the panel.
+    /// V registers of a row of the panel.
     #[inline(always)]
     fn panel_row<B: Bf16x2, const V: usize>(&self, inner: usize, at: usize) -> &[<B::Simd as Simd>::u32s; V] {
         let row = &self.panel[inner * self.stride + at..][..V * B::Simd::F32_LANES];
@@ -356,7 +356,7 @@ impl MicroTiles<'_> {
     }
 }
 
-/// One line of pairs of a tile.
+/// One rank-2 update of a micro-tile.
 #[inline(always)]
 fn multiply_add<B: Bf16x2, const V: usize, const M: usize>(
     ops: B,

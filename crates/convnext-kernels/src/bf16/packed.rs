@@ -1,5 +1,5 @@
-//! Weights as products of pairs read them: panels of neighbouring columns, line after line of pairs along the
-//! inner dimension, in the order of [`crate::bf16::columns`].
+//! Weights packed for a bf16 GEMM: panels of neighbouring columns, whose rows are bf16x2 along the inner
+//! dimension, in the order of [`crate::bf16::columns`].
 
 use std::ops::Range;
 
@@ -15,20 +15,21 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{scaled, split_at_ranges};
 
-/// Most columns of a panel.
+/// Maximum NR, the columns of a panel.
 pub(crate) const MAX_NR: usize = 64;
 
-/// Lines that are summed up at a time: so few that a panel of them stays in the second cache. Whole blocks.
+/// Rows of a panel that are accumulated at a time: few enough that the panel stays in the L2 cache. Whole
+/// interleave groups.
 const KC: usize = 1536;
 
-/// Most values of a register.
+/// Maximum f32 lanes of a register.
 const MAX_LANES: usize = 16;
 
-/// Columns of the right side.
+/// The columns of a panel.
 #[derive(Clone)]
 pub(crate) struct Panel {
     pub(crate) columns: Range<usize>,
-    /// With the padding.
+    /// NR, with the padding.
     pub(crate) width: usize,
 }
 
@@ -43,26 +44,26 @@ pub(crate) fn panels(columns: usize, step: usize) -> impl Iterator<Item = Panel>
     })
 }
 
-/// A matrix `[inner, columns]` as the right side of products.
+/// A matrix `[inner, columns]`, packed as a right side.
 #[derive(Debug)]
 pub(crate) struct PackedBf16 {
-    /// By pieces of lines, then by panels: `[lines, width]`.
+    /// By KC blocks, then by panels: `[kc, width]`.
     pub(crate) values: Buffer,
     pub(crate) inner: usize,
     pub(crate) columns: usize,
-    /// What the columns of panels are a multiple of.
+    /// Divisor of the panels' columns.
     pub(crate) step: usize,
-    /// Lines of a piece.
+    /// Rows of a KC block.
     pub(crate) kc: usize,
 }
 
 impl PackedBf16 {
-    /// For products whose sums are added to or stored, whatever the columns.
+    /// For epilogues that take any columns and are called for partial sums, too.
     pub(crate) fn new(bf16: Bf16, matrix: Matrix<'_>) -> Self {
         Self::with(bf16, matrix, MAX_LANES, KC)
     }
 
-    /// For products whose strips hold whole sums and whole blocks of pairs of columns.
+    /// For epilogues that column-pack: panels of whole interleave groups, and one KC block.
     pub(crate) fn of_whole_interleaves(bf16: Bf16, matrix: Matrix<'_>) -> Self {
         Self::with(bf16, matrix, 2 * MAX_LANES, usize::MAX)
     }
@@ -99,7 +100,7 @@ impl PackedBf16 {
     }
 }
 
-/// Packs some lines of a panel of a matrix that lies row after row.
+/// Packs rows of a panel of a row-major matrix.
 struct PackPanel<'a> {
     values: &'a [f32],
     inner: usize,
@@ -119,7 +120,7 @@ impl WithBf16x2 for PackPanel<'_> {
         for (row, packed) in (first..).zip(packed.chunks_exact_mut(panel.width)) {
             let [low, high] = columns_of(row, inner);
             let low = &values[low * columns..][panel.columns.clone()];
-            // An odd last row has zeros beside it.
+            // An odd last row is zero-padded.
             let high = if high < inner { &values[high * columns..][panel.columns.clone()] } else { &[] };
             for at in (0..low.len()).step_by(B::Simd::F32_LANES) {
                 let high = load(simd, high, at.min(high.len()));
@@ -129,7 +130,7 @@ impl WithBf16x2 for PackPanel<'_> {
     }
 }
 
-/// Packs some lines of a panel whose columns lie one after the other, `inner` values each.
+/// Packs rows of a panel of a column-major matrix, `inner` values to a column.
 struct PackTransposed<'a> {
     values: &'a [f32],
     inner: usize,
@@ -146,7 +147,7 @@ impl WithBf16x2 for PackTransposed<'_> {
         let simd = ops.simd();
         let Self { values, inner, first, width, packed } = self;
         let rows = packed.len() / width;
-        // Pieces are whole blocks, so that the blocks of a piece are those of the whole.
+        // KC blocks are whole interleave groups, so that the groups of a block are those of the matrix.
         let block_columns = 2 * first..inner.min(2 * (first + rows));
         let mut square = [[0; MAX_LANES]; MAX_LANES];
         for (places, row) in registers(block_columns.len(), B::Simd::F32_LANES) {
@@ -179,7 +180,7 @@ mod tests {
     use crate::testing::noise;
 
     #[test]
-    fn panels_hold_every_pair_in_its_place() {
+    fn panels_hold_every_value_in_its_place() {
         for (inner, columns) in [(1, 1), (40, 160), (33, 70), (160, 40), (96, 96), (3100, 20)] {
             let values = noise(inner * columns, 1);
             let transposed: Vec<f32> =

@@ -1,7 +1,8 @@
-//! Pairs of rows: how values lie for products that sum over rows, the gradients of weights.
+//! Row packing: the bf16x2 layout for a GEMM that sums over rows, the weight gradients.
 //!
-//! Rows `2 i` and `2 i + 1` of a segment make line `i`; a segment with an odd number of rows ends with a line
-//! whose high halves are 0. Lines are padded to whole registers with values that mean nothing.
+//! Rows `2 i` and `2 i + 1` of a segment are the halves of row pair `i`; a segment with an odd number of rows
+//! ends with a row pair whose high halves are 0. Row pairs are padded to whole registers with undefined
+//! values.
 
 use pulp::Simd;
 
@@ -11,20 +12,20 @@ use crate::lanes::{load, store_bf16x2};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 
-/// Rows that a thread rounds at a time; even, so that no pair is torn.
+/// Rows of a task; even, so that it has whole row pairs.
 const TASK_ROWS: usize = 256;
 
-/// Values of a line, the padding included.
+/// bf16x2 lanes of a row pair, with the padding.
 pub(crate) fn padded(columns: usize) -> usize {
     columns.next_multiple_of(16)
 }
 
-/// Lines of a segment.
+/// Row pairs of a segment.
 pub(crate) fn row_pairs(rows: usize) -> usize {
     rows.div_ceil(2)
 }
 
-/// Rounds `[R, columns]`, one segment, on all threads.
+/// Row-packs one segment, `[R, columns]`, on all threads.
 pub(crate) fn pack_rows(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
     let mut bf16x2 = Buffer::take(row_pairs(rows.len() / columns) * padded(columns));
     let work = (bf16x2.bf16x2_mut().chunks_mut(row_pairs(TASK_ROWS) * padded(columns)))
@@ -35,7 +36,7 @@ pub(crate) fn pack_rows(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
     bf16x2
 }
 
-/// Rounds the rows of a segment: `[R, C]` to `[lines, padded]`.
+/// Rounds and row-packs a segment: `[R, C]` to `[row pairs, padded]`.
 pub(crate) struct PackRows<'a> {
     pub(crate) rows: &'a [f32],
     pub(crate) columns: usize,
@@ -66,7 +67,7 @@ mod tests {
     use crate::testing::noise;
 
     #[test]
-    fn two_rows_make_a_line() {
+    fn two_rows_make_a_row_pair() {
         for (count, columns) in [(1, 3), (2, 16), (5, 40), (6, 33)] {
             let rows = noise(count * columns, 1);
             for (name, bf16) in bf16_isa_levels() {

@@ -1,6 +1,6 @@
 //! Rows picked by their index.
 //!
-//! Letters: R rows to pick from, P picks, C values of a row.
+//! Notation: R rows to pick from, P picks, C values of a row.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;

@@ -1,6 +1,6 @@
 //! A linear layer on rows: convolutions whose kernel is their stride are one after a gather, too.
 //!
-//! Letters: R rows, I values of a row that goes in, O of one that comes out.
+//! Notation: R rows, I values of a row that goes in, O of one that comes out.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;

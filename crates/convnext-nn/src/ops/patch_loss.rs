@@ -1,6 +1,6 @@
 //! FCMAE's loss: the mean squared error of the predicted patches (paper section 3.1; facts C4).
 //!
-//! Letters: N images, R predicted patches of the batch, V values of a patch in the order (y, x, channel).
+//! Notation: N images, R predicted patches of the batch, V values of a patch in the order (y, x, channel).
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;

@@ -2,7 +2,7 @@
 //! that kernels are compared with. Written on primitives, because it must also run on a nested
 //! automatic differentiation of any backend.
 //!
-//! Letters: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
+//! Notation: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
 
 use std::f64::consts::SQRT_2;
 

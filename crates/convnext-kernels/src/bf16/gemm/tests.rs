@@ -1,4 +1,4 @@
-//! Products against their definition in f64.
+//! The bf16 GEMM against a reference in f64.
 
 use super::*;
 use crate::bf16::columns::PackColumns;
@@ -11,12 +11,12 @@ fn rounded(value: f32) -> f64 {
     f64::from(f32::from_bits(pack_one(0.0, value)))
 }
 
-/// The product of the rounded values.
+/// The GEMM of the rounded values.
 fn plain(left: &[f32], right: &[f32], shape: [usize; 3]) -> Vec<f64> {
     gemm_in_f64(left, right, shape, rounded)
 }
 
-/// The product of what is made of the values.
+/// The GEMM of the mapped values.
 fn gemm_in_f64(left: &[f32], right: &[f32], [m, n, k]: [usize; 3], made_of: impl Fn(f32) -> f64) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
     for (out, left) in out.chunks_exact_mut(n).zip(left.chunks_exact(k)) {
@@ -41,7 +41,7 @@ fn check(what: &str, found: &[f32], expected: &[f64]) {
 }
 
 #[test]
-fn products_of_any_shape_follow_the_definition() {
+fn gemm_of_any_shape_matches_the_reference() {
     let shapes = [
         [1, 1, 1],
         [5, 7, 3],
@@ -77,7 +77,7 @@ fn products_of_any_shape_follow_the_definition() {
 }
 
 #[test]
-fn gradients_of_weights_are_added_piece_by_piece() {
+fn weight_gradients_accumulate_over_row_blocks() {
     for (rows, outputs, inputs) in [(70, 101, 33), (7, 160, 40), (49, 30, 96)] {
         let (left, right, before) =
             (noise(rows * outputs, 1), noise(rows * inputs, 2), noise(outputs * inputs, 3));
@@ -96,9 +96,9 @@ fn gradients_of_weights_are_added_piece_by_piece() {
     }
 }
 
-/// What goes in is rounded to 8 bits, an error of at most 2^-8 each and 2^-7 of a product; sums are made in f32.
+/// Inputs are rounded to 8 bits, an error of at most 2^-8 each and 2^-7 of a product; accumulation is f32.
 #[test]
-fn products_of_every_block_are_as_exact_as_their_inputs() {
+fn gemm_of_every_layer_is_within_its_error_bounds() {
     const ROWS: usize = 6;
     let widths = [16, 40, 48, 64, 80, 96, 128, 192, 256, 352].map(|first| [1, 2, 4, 8].map(|by| by * first));
     let mut widths: Vec<usize> = widths.into_iter().flatten().chain([512]).collect();
@@ -119,7 +119,7 @@ fn check_layer(rows: usize, inputs: usize, outputs: usize) {
     let gradient_transposed = transpose(&gradient, rows, outputs);
     let forward = Bounds::new(&left, &right, [rows, outputs, inputs]);
     let backward = Bounds::new(&gradient_transposed, &left, [outputs, inputs, rows]);
-    // Of large layers the best instructions only: the others take their time.
+    // Large layers on the highest instruction set only: the others take too long.
     let isa_levels = bf16_isa_levels();
     let first = if inputs * outputs <= 1 << 19 { 0 } else { isa_levels.len() - 1 };
     for &(name, bf16) in &isa_levels[first..] {
@@ -149,11 +149,11 @@ fn check_layer(rows: usize, inputs: usize, outputs: usize) {
     }
 }
 
-/// A product in f64, and how far from it another one may be.
+/// A GEMM in f64 and its error bounds.
 struct Bounds {
     exact: Vec<f64>,
     of_rounded: Vec<f64>,
-    /// Sums of what is added up, all counted as positive.
+    /// Sums of the absolute products.
     sizes: Vec<f64>,
     inner: usize,
 }
