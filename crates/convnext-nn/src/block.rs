@@ -1,4 +1,4 @@
-//! One residual block (paper Figure 5; facts A2).
+//! One residual block (paper Figure 5; "A2. Block" in `docs/facts.md`).
 
 use burn::backend::Dispatch;
 use burn::module::Param;
@@ -37,7 +37,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// A fresh block of so many channels, with or without GRN and LayerScale.
+    /// A freshly initialised block, with or without GRN and LayerScale.
     pub fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
         Self {
             dwconv: Convolution::new([channels, 1, 7, 7], &scope.at("dwconv")),
@@ -52,13 +52,13 @@ impl Block {
         }
     }
 
-    /// The same block that keeps more or less for its backward.
+    /// The same block with this setting of its saved activations.
     #[must_use]
     pub fn with_activations(self, activations: Activations) -> Self {
         Self { activations, ..self }
     }
 
-    /// The same block whose linear layers multiply in this precision on the CPU.
+    /// The same block with this precision of its linear layers on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, packing: PackingCache::default(), ..self }
@@ -66,7 +66,7 @@ impl Block {
 
     /// Runs the block on the rows of a stage.
     ///
-    /// `drop_path_scales` is drop path: one factor for each image, or `None` for no dropping.
+    /// `drop_path_scales` has drop path's factor of each image; `None` drops none.
     ///
     /// # Shapes
     /// - rows, output: `[rows, C]`

@@ -1,5 +1,5 @@
-//! What must hold for any weights: sparse equals masked dense, images do not see each other,
-//! removed pixels do not matter, and gradients are derivatives.
+//! Properties for any weights: sparse equals masked dense, images are independent of each other, removed
+//! pixels have no influence, and gradients match finite differences.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -77,7 +77,7 @@ fn computing_a_block_again_changes_no_bit() {
     }
 }
 
-/// As far as 8 bits of mantissa reach, with all layers of the autoencoder one after the other.
+/// Within the accuracy of 8 bits of mantissa through all layers of the autoencoder.
 #[test]
 fn rounding_to_bf16_changes_losses_and_gradients_by_no_more_than_it_must() {
     let device = test_device().autodiff();
@@ -148,7 +148,8 @@ fn batches_of_other_shapes_in_between_change_nothing() {
     let device = test_device();
     let model = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
     let logits = |shape| tensor_values(model.forward(images(shape, &device), &DropPath::none()).unwrap());
-    // One after the other and in turns; two differ in one side, two in their pixels beyond the last stride alone.
+    // One after the other and in turns; two differ in one side, two in their pixels beyond the last stride
+    // alone.
     let shapes = [[2, 3, 16, 16], [2, 3, 16, 32], [1, 3, 16, 16], [2, 3, 17, 16], [2, 3, 16, 17]];
     let alone = shapes.map(|shape| {
         let fresh = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
