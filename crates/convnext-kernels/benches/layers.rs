@@ -1,12 +1,13 @@
 //! Blocks and linear layers at the shapes that they have in Atto, Tiny and Base at 224 pixels, dense and
 //! with 19 of 49 patches kept.
 //!
-//! `cargo bench -p convnext-kernels --features bench` runs all; a part of a name chooses, such as `linear/tiny`.
+//! `cargo bench -p convnext-kernels --features bench` runs all; a part of a name chooses, such as
+//! `linear/tiny`.
 #![allow(missing_docs, reason = "criterion's macros make the functions")]
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockWeights, Keep, LinearInput, PackedBlock, PackedLinear, Precision, Sites, block_backward,
+    BlockWeights, LinearInput, PackedBlock, PackedLinear, Precision, Save, Sites, block_backward,
     block_forward, linear_backward, linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -14,12 +15,12 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 const IMAGES: usize = 8;
 const GRID: [usize; 2] = [7, 7];
 const KEPT: usize = 19;
-/// Sides of a patch at the four stages.
+/// Side of a patch, in sites, at the four stages.
 const TILES: [usize; 4] = [8, 4, 2, 1];
 const MODELS: [(&str, [usize; 4]); 3] =
     [("atto", [40, 80, 160, 320]), ("tiny", [96, 192, 384, 768]), ("base", [128, 256, 512, 1024])];
 
-/// Values without pattern in [-1, 1).
+/// Pseudorandom values in [-1, 1).
 fn noise(count: usize) -> Vec<f32> {
     let mut state = 1_u64;
     let mut next = || {
@@ -29,7 +30,7 @@ fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// Multiplications and additions of the linear layers and the convolution of a block.
+/// FLOPs of the linear layers and the convolution of a block.
 fn operations(rows: usize, channels: usize) -> u64 {
     2 * (rows * (8 * channels * channels + 49 * channels)) as u64
 }
@@ -40,7 +41,7 @@ fn blocks(criterion: &mut Criterion) {
         group.sample_size(10);
         for (stage, channels) in widths.into_iter().enumerate() {
             let side = 7 * TILES[stage];
-            // Every image keeps other patches.
+            // A different mask for every image.
             let kept = (0..IMAGES).map(|image| (0..KEPT).map(|place| (5 * place + 3 * image) % 49).collect());
             let sparse: Vec<Vec<usize>> = kept
                 .map(|mut kept: Vec<usize>| {
@@ -82,18 +83,19 @@ fn blocks(criterion: &mut Criterion) {
                 let packed = PackedBlock::new(&weights, precision);
                 for (name, sites) in &all {
                     let rows = noise(sites.rows() * channels);
-                    let forward = |keep| block_forward(sites, &rows, &weights, &packed, None, keep);
-                    let id =
-                        |pass: &str| BenchmarkId::new(format!("stage {stage}, {name}, {precision:?}"), pass);
+                    let forward = |save| block_forward(sites, &rows, &weights, &packed, None, save);
+                    let id = |direction: &str| {
+                        BenchmarkId::new(format!("stage {stage}, {name}, {precision:?}"), direction)
+                    };
                     group.throughput(Throughput::Elements(operations(sites.rows(), channels)));
                     group.bench_function(id("forward"), |bencher| {
-                        bencher.iter(|| forward(Keep::Nothing));
+                        bencher.iter(|| forward(Save::Nothing));
                     });
                     group.throughput(Throughput::Elements(2 * operations(sites.rows(), channels)));
                     group.bench_function(id("backward"), |bencher| {
                         bencher.iter_batched(
-                            || forward(Keep::Exact).1,
-                            |kept| block_backward(sites, &rows, &weights, precision, None, kept, &rows),
+                            || forward(Save::AsComputed).1,
+                            |saved| block_backward(sites, &rows, &weights, precision, None, saved, &rows),
                             criterion::BatchSize::PerIteration,
                         );
                     });
@@ -115,14 +117,14 @@ fn linear_layers(criterion: &mut Criterion) {
                 let operations = 2 * (count * inputs * outputs) as u64;
                 for precision in [Precision::F32, Precision::Bf16] {
                     let name = format!("{count} x {inputs} to {outputs}, {precision:?}");
-                    let id = |pass: &str| BenchmarkId::new(&name, pass);
+                    let id = |direction: &str| BenchmarkId::new(&name, direction);
                     let packed = PackedLinear::new(&weight, outputs, precision);
                     group.throughput(Throughput::Elements(operations));
                     group.bench_function(id("forward"), |bencher| {
                         bencher.iter(|| linear_forward(&rows, &packed, &bias, false));
                     });
-                    let (_, kept) = linear_forward(&rows, &packed, &bias, true);
-                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
+                    let (_, saved) = linear_forward(&rows, &packed, &bias, true);
+                    let input = saved.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
                     group.throughput(Throughput::Elements(2 * operations));
                     group.bench_function(id("backward"), |bencher| {
                         bencher.iter(|| linear_backward(input, &weight, outputs, &dout, true));

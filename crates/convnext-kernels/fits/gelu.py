@@ -2,8 +2,8 @@
 
     python fits/gelu.py        # needs numpy and scipy; prints p and the errors in f32
 
-p(0) = 1. What is made small is the greatest error of a (1 - Phi(a)), by Gauss-Newton steps in which points
-with a large error gain weight (Lawson's method). The form is that of Abramowitz and Stegun 7.1.28, for other
+p(0) = 1. Minimises the maximum error of a (1 - Phi(a)) by iteratively reweighted Gauss-Newton (Lawson's
+method). The form is that of Abramowitz and Stegun 7.1.28, for other
 weights.
 """
 

@@ -2,8 +2,8 @@
 
     python fits/gelu_bf16.py        # needs numpy and scipy; prints p and q and the errors in f32
 
-Beyond END both stay what they are there, and both are made to be exactly 1 and 0 at the ends. What is made small
-is the greatest error of GELU(x) = x Phi(x) and of GELU'(x), by linear programming.
+Beyond END both stay what they are there, and both are constrained to be exactly 1 and 0 at the ends.
+Minimises the maximum error of GELU(x) = x Phi(x) and of GELU'(x) by linear programming.
 """
 
 import numpy as np

@@ -1,27 +1,27 @@
-//! AdamW, all of it in one pass over the values (Loshchilov and Hutter; PyTorch's semantics).
+//! Fused AdamW: one sweep over the values (Loshchilov and Hutter; PyTorch's semantics).
 
 use pulp::{Simd, WithSimd};
 
-use crate::instructions::instructions;
+use crate::isa::isa;
 use crate::lanes::{load, store};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 
-/// Values that a thread works on at a time.
-const PIECE: usize = 1 << 14;
+/// Values of a task.
+const TASK_VALUES: usize = 1 << 14;
 
-/// What a step of a parameter needs to know.
+/// The settings of one step of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
-    /// How many steps the parameter has made, this one included; from 1.
-    pub time: usize,
+    /// Steps of the parameter, this one included; from 1.
+    pub step: usize,
     /// The learning rate.
     pub learning_rate: f64,
-    /// How fast the moments forget.
+    /// Decay rates of the two moments.
     pub betas: [f64; 2],
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// Of the values, each step, times the learning rate.
+    /// Decoupled weight decay: multiplied by the learning rate.
     pub weight_decay: f64,
 }
 
@@ -34,32 +34,32 @@ pub fn adamw(values: &mut [f32], gradient: &[f32], moments: [&mut [f32]; 2], ste
     let count = values.len();
     assert!([gradient.len(), first.len(), second.len()].iter().all(|&len| len == count), "sizes are equal");
     let factors = Factors::of(step);
-    let pieces = (values.chunks_mut(PIECE).zip(gradient.chunks(PIECE)))
-        .zip(first.chunks_mut(PIECE).zip(second.chunks_mut(PIECE)));
-    parallel::for_each(pieces, |((values, gradient), (first, second))| {
+    let tasks = (values.chunks_mut(TASK_VALUES).zip(gradient.chunks(TASK_VALUES)))
+        .zip(first.chunks_mut(TASK_VALUES).zip(second.chunks_mut(TASK_VALUES)));
+    parallel::for_each(tasks, |((values, gradient), (first, second))| {
         timed(Kernel::Optimizer, || {
-            instructions().dispatch(Update { values, gradient, first, second, factors });
+            isa().dispatch(Update { values, gradient, first, second, factors });
         });
     });
 }
 
-/// What every value is multiplied with.
+/// The factors of a step.
 #[derive(Debug, Clone, Copy)]
 struct Factors {
     /// 1 less the decay of a step.
     keep: f32,
-    /// What is kept of each moment, and what of the gradient goes in.
+    /// beta and 1 - beta of each moment.
     betas: [[f32; 2]; 2],
-    /// The rate over the first moment's correction.
+    /// The learning rate over the first moment's bias correction.
     rate: f32,
-    /// One over the root of the second moment's correction.
+    /// One over the root of the second moment's bias correction.
     root: f32,
     epsilon: f32,
 }
 
 impl Factors {
     fn of(step: AdamWStep) -> Self {
-        let time = i32::try_from(step.time).unwrap_or(i32::MAX);
+        let time = i32::try_from(step.step).unwrap_or(i32::MAX);
         let [first, second] = step.betas.map(|beta| 1.0 - beta.powi(time));
         Self {
             keep: (1.0 - step.learning_rate * step.weight_decay) as f32,
@@ -108,13 +108,13 @@ impl WithSimd for Update<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::testing::noise;
 
     #[test]
-    fn three_steps_follow_the_definition() {
+    fn three_steps_match_the_reference() {
         let count = 37;
-        for (name, arch) in ladder() {
+        for (name, arch) in isa_levels() {
             let mut values = noise(count, 1);
             let (mut first, mut second) = (vec![0.0; count], vec![0.0; count]);
             let mut expected: Vec<[f64; 3]> =
@@ -122,7 +122,7 @@ mod tests {
             for time in 1..=3 {
                 let gradient = noise(count, 1 + time as u64);
                 let step = AdamWStep {
-                    time,
+                    step: time,
                     learning_rate: 0.01,
                     betas: [0.9, 0.95],
                     epsilon: 1e-8,
@@ -153,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_those_of_the_whole() {
-        let count = 2 * PIECE + 5;
+    fn several_tasks_update_every_value() {
+        let count = 2 * TASK_VALUES + 5;
         let step =
-            AdamWStep { time: 1, learning_rate: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
+            AdamWStep { step: 1, learning_rate: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
         let mut values = vec![1.0; count];
         adamw(&mut values, &vec![-2.0; count], [&mut vec![0.0; count], &mut vec![0.0; count]], step);
         assert!(values.iter().all(|value| (value - 1.1).abs() < 1e-6));

@@ -1,4 +1,4 @@
-//! How the maps of a batch are cut into bands of rows for the convolution, and where their sites lie.
+//! Row bands of the maps of a batch for the convolution, and the runs of kept sites in them.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use crate::Sites;
 pub(crate) const SIDE: usize = 7;
 pub(crate) const BORDER: usize = SIDE / 2;
 
-/// Most rows of a band of a dense map.
-const MOST_ROWS: usize = 16;
+/// Maximum rows of a band of a dense map.
+const MAX_ROWS: usize = 16;
 
-/// Kept sites that are neighbours in a row of the map.
+/// Adjacent kept sites in a row of the map.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Line {
+pub(crate) struct SiteRun {
     /// The activation row of the first site.
     pub(crate) row: usize,
     pub(crate) y: usize,
@@ -23,38 +23,38 @@ pub(crate) struct Line {
     pub(crate) sites: usize,
 }
 
-/// Some rows of one image's map.
+/// Consecutive rows of one image's map.
 #[derive(Debug)]
 pub(crate) struct Band {
-    /// The lines of the image and, among them, those of the band.
+    /// Indices of the image's runs and, among them, the band's.
     image: Range<usize>,
-    pub(crate) lines: Range<usize>,
-    /// Activation rows of the band's lines: they lie side by side.
+    pub(crate) runs: Range<usize>,
+    /// Activation rows of the band's runs, contiguous.
     pub(crate) rows: Range<usize>,
-    /// From the first to the last line of the map.
+    /// Rows of the map, from the first to the last one.
     pub(crate) height: Range<usize>,
 }
 
-/// How the work on a batch is cut.
+/// The bands of a batch.
 #[derive(Debug)]
 pub(crate) struct Bands {
-    pub(crate) lines: Vec<Line>,
+    pub(crate) runs: Vec<SiteRun>,
     pub(crate) bands: Vec<Band>,
     pub(crate) width: usize,
 }
 
 impl Bands {
-    /// Cuts the images that `takes_part` names.
-    pub(crate) fn new(sites: &Sites, takes_part: impl Fn(usize) -> bool) -> Self {
+    /// Cuts the active images.
+    pub(crate) fn new(sites: &Sites, is_active: impl Fn(usize) -> bool) -> Self {
         let width = sites.width();
-        let mut this = Self { lines: Vec::new(), bands: Vec::new(), width };
-        for image in (0..sites.images()).filter(|&image| takes_part(image)) {
-            let begin = this.lines.len();
+        let mut this = Self { runs: Vec::new(), bands: Vec::new(), width };
+        for image in (0..sites.images()).filter(|&image| is_active(image)) {
+            let begin = this.runs.len();
             let mut row = image * sites.rows_per_image();
             for (top, left) in sites.tiles(image) {
                 let [height, width] = sites.tile();
                 for y in top..top + height {
-                    this.lines.push(Line { row, y, x: left, sites: width });
+                    this.runs.push(SiteRun { row, y, x: left, sites: width });
                     row += width;
                 }
             }
@@ -63,35 +63,35 @@ impl Bands {
         this
     }
 
-    /// Cuts the lines of an image, from `begin` on.
+    /// Cuts the runs of an image, from index `begin` on.
     fn cut(&mut self, begin: usize, sites: &Sites) {
-        let image = begin..self.lines.len();
+        let image = begin..self.runs.len();
         let [tile_height, _] = sites.tile();
-        // A dense map is cut into enough bands for the cores even when it is the only one; small tiles
-        // are so few sites that an image is one band; else a band is a row of tiles.
+        // A dense map is cut into enough bands for the cores even when it is the only one; with small tiles
+        // an image has so few sites that it is one band; else a band is a row of tiles.
         let height = match (sites.is_dense(), tile_height) {
-            (true, height) => height.div_ceil(4).clamp(SIDE, MOST_ROWS),
+            (true, height) => height.div_ceil(4).clamp(SIDE, MAX_ROWS),
             (false, 0..4) => sites.height(),
             (false, side) => side,
         };
         let mut start = begin;
         while start < image.end {
-            let band = self.lines[start].y / height;
-            let count = self.lines[start..].iter().take_while(|line| line.y / height == band).count();
-            let lines = start..start + count;
-            let (first, last) = (self.lines[start], self.lines[start + count - 1]);
-            let top = self.lines[lines.clone()].iter().map(|line| line.y).min().unwrap_or(first.y);
-            let bottom = self.lines[lines.clone()].iter().map(|line| line.y).max().unwrap_or(last.y);
+            let band = self.runs[start].y / height;
+            let count = self.runs[start..].iter().take_while(|run| run.y / height == band).count();
+            let runs = start..start + count;
+            let (first, last) = (self.runs[start], self.runs[start + count - 1]);
+            let top = self.runs[runs.clone()].iter().map(|run| run.y).min().unwrap_or(first.y);
+            let bottom = self.runs[runs.clone()].iter().map(|run| run.y).max().unwrap_or(last.y);
             let rows = first.row..last.row + last.sites;
-            self.bands.push(Band { image: image.clone(), lines, rows, height: top..bottom + 1 });
+            self.bands.push(Band { image: image.clone(), runs, rows, height: top..bottom + 1 });
             start += count;
         }
     }
 
-    /// The lines of the image that a band's outputs depend on.
-    pub(crate) fn around(&self, band: &Band) -> impl Iterator<Item = &Line> {
+    /// The runs of the image in a band's receptive field.
+    pub(crate) fn around(&self, band: &Band) -> impl Iterator<Item = &SiteRun> {
         let (top, bottom) = (band.height.start.saturating_sub(BORDER), band.height.end + BORDER);
-        self.lines[band.image.clone()].iter().filter(move |line| (top..bottom).contains(&line.y))
+        self.runs[band.image.clone()].iter().filter(move |run| (top..bottom).contains(&run.y))
     }
 
     /// Sites from one row of a band's map to the next.
@@ -104,8 +104,8 @@ impl Bands {
         avec![0.0; (band.height.len() + 2 * BORDER) * self.stride() * lanes]
     }
 
-    /// The place in a band's map where the window of a line's first site begins.
-    pub(crate) fn corner(&self, band: &Band, line: &Line) -> usize {
-        (line.y - band.height.start) * self.stride() + line.x
+    /// Offset in a band's map of the window of a run's first site.
+    pub(crate) fn corner(&self, band: &Band, run: &SiteRun) -> usize {
+        (run.y - band.height.start) * self.stride() + run.x
     }
 }

@@ -1,30 +1,31 @@
-//! Products in bf16 with sums in f32: two values in a lane of 32 bits, a *pair*, multiplied and added at once.
+//! bf16 GEMM with f32 accumulation, on bf16x2 lanes: two bf16 values in 32 bits, multiplied and added at once
+//! (`vdpbf16ps`).
 //!
-//! Which values make a pair is the choice of whoever lays out a matrix, see [`columns`] and [`rows`]; both
-//! sides of a product have to agree. Where the processor has no instruction for pairs, the same products are
-//! made of two multiply-adds in f32, from values that are rounded in the same way: [`bf16_in_use`] tells which.
+//! The layout of a matrix pairs either neighbouring rows ([`rows`]) or columns ([`columns`]); both sides of a
+//! GEMM have to agree. A CPU without the instruction emulates it by two f32 multiply-adds on values that are
+//! rounded in the same way; [`bf16_in_use`] names the implementation.
 
 pub(crate) mod block;
 pub(crate) mod columns;
 mod expansion;
 mod gelu;
+pub(crate) mod gemm;
 pub(crate) mod packed;
-pub(crate) mod product;
 pub(crate) mod rows;
 
 use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::instructions::{INSTRUCTIONS_VARIABLE, instructions, instructions_in_use};
+use crate::isa::{ISA_VARIABLE, isa, isa_in_use};
 
-/// Registers of pairs.
-pub(crate) trait Pairs: Copy {
+/// SIMD operations on bf16x2 lanes.
+pub(crate) trait Bf16x2: Copy {
     type Simd: Simd;
 
     fn simd(self) -> Self::Simd;
 
-    /// Adds to each lane the products of both halves.
+    /// The dot product of each bf16x2 lane, added to `sums`.
     fn multiply_add(
         self,
         left: <Self::Simd as Simd>::u32s,
@@ -32,7 +33,7 @@ pub(crate) trait Pairs: Copy {
         sums: <Self::Simd as Simd>::f32s,
     ) -> <Self::Simd as Simd>::f32s;
 
-    /// Rounds to the nearest bf16 values, to even ones in the middle.
+    /// Rounds to nearest bf16, ties to even, and packs two registers into bf16x2 lanes.
     fn pack(
         self,
         low: <Self::Simd as Simd>::f32s,
@@ -40,17 +41,17 @@ pub(crate) trait Pairs: Copy {
     ) -> <Self::Simd as Simd>::u32s;
 }
 
-/// The low and the high halves.
+/// The low and the high halves of bf16x2 lanes, as f32.
 #[inline(always)]
-pub(crate) fn unpack<S: Simd>(simd: S, pairs: S::u32s) -> [S::f32s; 2] {
-    let low = simd.wrapping_dyn_shl_u32s(pairs, simd.splat_u32s(16));
-    let high = simd.and_u32s(pairs, simd.splat_u32s(0xffff_0000));
+pub(crate) fn unpack<S: Simd>(simd: S, bf16x2: S::u32s) -> [S::f32s; 2] {
+    let low = simd.wrapping_dyn_shl_u32s(bf16x2, simd.splat_u32s(16));
+    let high = simd.and_u32s(bf16x2, simd.splat_u32s(0xffff_0000));
     [simd.transmute_f32s_u32s(low), simd.transmute_f32s_u32s(high)]
 }
 
-/// One pair, rounded as [`Pairs::pack`] rounds.
+/// One bf16x2 lane, rounded as [`Bf16x2::pack`] rounds.
 #[cfg(test)]
-pub(crate) fn pair(low: f32, high: f32) -> u32 {
+pub(crate) fn pack_one(low: f32, high: f32) -> u32 {
     let round = |value: f32| {
         let bits = value.to_bits();
         bits.wrapping_add(0x7fff + ((bits >> 16) & 1))
@@ -58,14 +59,14 @@ pub(crate) fn pair(low: f32, high: f32) -> u32 {
     (round(low) >> 16) | (round(high) & 0xffff_0000)
 }
 
-/// Work that is written once for all kinds of pairs.
-pub(crate) trait WithPairs {
+/// A kernel that is generic over [`Bf16x2`].
+pub(crate) trait WithBf16x2 {
     type Output;
 
-    fn with_pairs<P: Pairs>(self, pairs: P) -> Self::Output;
+    fn with_bf16x2<B: Bf16x2>(self, ops: B) -> Self::Output;
 }
 
-/// What makes products of pairs.
+/// The implementation of [`Bf16x2`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bf16 {
     Emulated(Arch),
@@ -75,7 +76,7 @@ pub(crate) enum Bf16 {
 
 impl Bf16 {
     #[inline(always)]
-    pub(crate) fn dispatch<W: WithPairs>(self, work: W) -> W::Output {
+    pub(crate) fn dispatch<W: WithBf16x2>(self, work: W) -> W::Output {
         match self {
             Self::Emulated(arch) => arch.dispatch(Emulate(work)),
             #[cfg(target_arch = "x86_64")]
@@ -84,32 +85,32 @@ impl Bf16 {
     }
 }
 
-/// What products of pairs run on in this process.
+/// The implementation of this process.
 pub(crate) fn bf16() -> Bf16 {
     static CHOSEN: OnceLock<Bf16> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
-        // Whoever asks for a lower instruction set gets no instruction beyond it.
-        let wanted = std::env::var(INSTRUCTIONS_VARIABLE).unwrap_or_default();
+        // A forced lower instruction set excludes this one.
+        let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
         let found = native().filter(|_| wanted.is_empty() || wanted == NATIVE);
-        found.unwrap_or(Bf16::Emulated(instructions()))
+        found.unwrap_or(Bf16::Emulated(isa()))
     })
 }
 
 const NATIVE: &str = "avx512bf16";
 
-/// What products in bf16 run on in this process: `avx512bf16`, or `emulated` and the instruction set.
+/// Name of the bf16 implementation of this process: `avx512bf16`, or `emulated` and the instruction set.
 pub fn bf16_in_use() -> String {
     match bf16() {
-        Bf16::Emulated(_) => format!("emulated on {}", instructions_in_use()),
+        Bf16::Emulated(_) => format!("emulated on {}", isa_in_use()),
         #[cfg(target_arch = "x86_64")]
         Bf16::Native(_) => NATIVE.to_owned(),
     }
 }
 
-/// Every way that this processor has, the plain one first.
+/// Every implementation that this CPU can run, emulated on scalar first.
 #[cfg(test)]
-pub(crate) fn bf16_ladder() -> Vec<(&'static str, Bf16)> {
-    let emulated = crate::instructions::ladder().into_iter().map(|(name, arch)| (name, Bf16::Emulated(arch)));
+pub(crate) fn bf16_isa_levels() -> Vec<(&'static str, Bf16)> {
+    let emulated = crate::isa::isa_levels().into_iter().map(|(name, arch)| (name, Bf16::Emulated(arch)));
     emulated.chain(native().map(|found| (NATIVE, found))).collect()
 }
 
@@ -125,20 +126,20 @@ fn native() -> Option<Bf16> {
 
 struct Emulate<W>(W);
 
-impl<W: WithPairs> WithSimd for Emulate<W> {
+impl<W: WithBf16x2> WithSimd for Emulate<W> {
     type Output = W::Output;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> W::Output {
-        self.0.with_pairs(Emulated(simd))
+        self.0.with_bf16x2(Emulated(simd))
     }
 }
 
-/// Pairs on processors without an instruction for them.
+/// [`Bf16x2`] on CPUs without an instruction for it.
 #[derive(Clone, Copy)]
 struct Emulated<S>(S);
 
-impl<S: Simd> Pairs for Emulated<S> {
+impl<S: Simd> Bf16x2 for Emulated<S> {
     type Simd = S;
 
     #[inline(always)]
@@ -160,7 +161,7 @@ impl<S: Simd> Pairs for Emulated<S> {
     }
 }
 
-/// The bits of bf16 values in the upper halves, and nothing of a meaning below.
+/// The bits of the rounded bf16 values in the upper halves; the lower halves are undefined.
 #[inline(always)]
 fn round<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
     let bits = simd.transmute_u32s_f32s(values);
@@ -175,10 +176,10 @@ mod native {
     use pulp::x86::V4;
     use pulp::{NullaryFnOnce, Simd, cast, f32x16, u16x32, u32x16};
 
-    use super::{Pairs, WithPairs};
+    use super::{Bf16x2, WithBf16x2};
 
     pulp::simd_type! {
-        /// AVX-512 with its instructions for bf16; the features of [`V4`] and one more.
+        /// AVX-512 BF16: the features of [`V4`] and one more.
         pub(super) struct Features {
             sse: "sse",
             sse2: "sse2",
@@ -203,7 +204,7 @@ mod native {
         }
     }
 
-    /// Pairs on AVX-512 with bf16. Only [`Native::try_new`] makes one, on processors that have it.
+    /// [`Bf16x2`] on AVX-512 BF16. Only [`Native::try_new`] makes one, on CPUs that have it.
     #[derive(Debug, Clone, Copy)]
     pub(crate) struct Native {
         simd: V4,
@@ -216,7 +217,7 @@ mod native {
         }
 
         #[inline(always)]
-        pub(super) fn dispatch<W: WithPairs>(self, work: W) -> W::Output {
+        pub(super) fn dispatch<W: WithBf16x2>(self, work: W) -> W::Output {
             self.features.vectorize(Call { native: self, work })
         }
     }
@@ -226,16 +227,16 @@ mod native {
         work: W,
     }
 
-    impl<W: WithPairs> NullaryFnOnce for Call<W> {
+    impl<W: WithBf16x2> NullaryFnOnce for Call<W> {
         type Output = W::Output;
 
         #[inline(always)]
         fn call(self) -> W::Output {
-            self.work.with_pairs(self.native)
+            self.work.with_bf16x2(self.native)
         }
     }
 
-    /// Where the low and the high halves of 16 pairs lie, in the order of the pairs.
+    /// The permutation that interleaves 16 low and 16 high halves.
     const INTERLEAVED: [u16; 32] = {
         let mut places = [0; 32];
         let mut lane = 0;
@@ -247,7 +248,7 @@ mod native {
         places
     };
 
-    impl Pairs for Native {
+    impl Bf16x2 for Native {
         type Simd = V4;
 
         #[inline(always)]
@@ -261,7 +262,7 @@ mod native {
             reason = "the instruction has no safe form outside of a function with its feature"
         )]
         fn multiply_add(self, left: u32x16, right: u32x16, sums: f32x16) -> f32x16 {
-            // SAFETY: a `Native` exists, so the processor has avx512bf16; all three types are 64 bytes for
+            // SAFETY: a `Native` exists, so the CPU has avx512bf16; all three types are 64 bytes for
             // which any bits are values.
             unsafe {
                 let left = std::mem::transmute::<u32x16, __m512bh>(left);
@@ -292,58 +293,62 @@ mod native {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lanes::{load, load_pairs, store, store_pairs};
+    use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
     use crate::testing::noise;
 
-    /// Packs, unpacks, and multiplies with itself.
+    /// Packs, unpacks, and multiplies lanes by themselves.
     struct RoundTrip<'a> {
         low: &'a [f32],
         high: &'a [f32],
-        pairs: &'a mut [u32],
+        bf16x2: &'a mut [u32],
         back: [&'a mut [f32]; 2],
         sums: &'a mut [f32],
     }
 
-    impl WithPairs for RoundTrip<'_> {
+    impl WithBf16x2 for RoundTrip<'_> {
         type Output = ();
 
         #[inline(always)]
-        fn with_pairs<P: Pairs>(self, pairs: P) {
-            let simd = pairs.simd();
+        fn with_bf16x2<B: Bf16x2>(self, ops: B) {
+            let simd = ops.simd();
             let [back_low, back_high] = self.back;
-            for at in (0..self.low.len()).step_by(P::Simd::F32_LANES) {
-                let packed = pairs.pack(load(simd, self.low, at), load(simd, self.high, at));
-                store_pairs(simd, self.pairs, at, packed);
-                let packed = load_pairs(simd, self.pairs, at);
+            for at in (0..self.low.len()).step_by(B::Simd::F32_LANES) {
+                let packed = ops.pack(load(simd, self.low, at), load(simd, self.high, at));
+                store_bf16x2(simd, self.bf16x2, at, packed);
+                let packed = load_bf16x2(simd, self.bf16x2, at);
                 let [low, high] = unpack(simd, packed);
                 store(simd, back_low, at, low);
                 store(simd, back_high, at, high);
-                store(simd, self.sums, at, pairs.multiply_add(packed, packed, simd.splat_f32s(0.5)));
+                store(simd, self.sums, at, ops.multiply_add(packed, packed, simd.splat_f32s(0.5)));
             }
         }
     }
 
     #[test]
-    fn values_are_rounded_to_the_nearest_and_products_summed_up_in_f32() {
-        // Halfway between two values, both ways, and what must stay what it is.
+    fn values_are_rounded_to_nearest_and_accumulated_in_f32() {
+        // Ties in both directions, and values that rounding must not change.
         let special =
             [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1.0 - 1.0 / 256.0, 0.0, -3.0, f32::INFINITY, 1e15];
         let low: Vec<f32> = special.into_iter().chain(noise(100, 1)).collect();
         let high = noise(low.len(), 2);
-        for (name, bf16) in bf16_ladder() {
-            let mut pairs = vec![0; low.len()];
+        for (name, bf16) in bf16_isa_levels() {
+            let mut bf16x2 = vec![0; low.len()];
             let [mut back_low, mut back_high, mut sums] = [(); 3].map(|()| vec![0.0; low.len()]);
             bf16.dispatch(RoundTrip {
                 low: &low,
                 high: &high,
-                pairs: &mut pairs,
+                bf16x2: &mut bf16x2,
                 back: [&mut back_low, &mut back_high],
                 sums: &mut sums,
             });
             assert_eq!(back_low[..2], [1.0, 1.0 + 4.0 / 256.0], "{name}");
             assert_eq!(back_low[2..6], [-1.0, 0.0, -3.0, f32::INFINITY], "{name}");
             for place in 0..low.len() {
-                assert_eq!(pairs[place], pair(low[place], high[place]), "{name}: the plain rounding agrees");
+                assert_eq!(
+                    bf16x2[place],
+                    pack_one(low[place], high[place]),
+                    "{name}: the scalar rounding agrees"
+                );
                 for (value, back) in [(low[place], back_low[place]), (high[place], back_high[place])] {
                     assert!((value - back).abs() <= value.abs() / 256.0 || value == back, "{name}: {value}");
                 }

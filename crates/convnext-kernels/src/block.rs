@@ -1,11 +1,11 @@
 //! The ConvNeXt block on rows, forward: depthwise 7x7, LayerNorm, linear to E = 4C channels, GELU, GRN,
 //! linear to C, LayerScale, drop path, residual (paper Figure 5).
 //!
-//! The convolution runs over the whole batch, the rest pass by pass (see [`crate::cut`]): a first sweep
-//! over the chunks up to GELU, which also sums the squares for GRN, and a second one from GRN on. An
-//! image whose branch is dropped costs nothing.
+//! The convolution runs over the whole batch, the rest by micro-batch (see [`crate::blocking`]): a first
+//! sweep over the row blocks up to GELU, which also sums the squares for GRN, and a second one from GRN on.
+//! An inactive image, whose branch is dropped, costs nothing.
 //!
-//! Letters: N images, R rows of one image, C channels, E = 4C.
+//! Notation: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
@@ -15,21 +15,21 @@ use pulp::Arch;
 use crate::Sites;
 use crate::bands::Bands;
 use crate::bf16::bf16;
-use crate::bf16::block::PairsBranch;
-use crate::bf16::columns::{PackColumns, count, pack_columns};
-use crate::bf16::packed::PackedPairs;
+use crate::bf16::block::Bf16Branch;
+use crate::bf16::columns::{PackColumns, bf16x2_count, pack_columns};
+use crate::bf16::packed::PackedBf16;
+use crate::blocking::{MicroBatch, Segment, micro_batches};
 use crate::buffer::Buffer;
-use crate::cut::{Pass, Segment, passes};
 use crate::depthwise;
-use crate::expansion::{Activate, Modulate, Residual};
-use crate::instructions::{Engine, engine};
+use crate::expansion::{BiasGelu, GrnApply, Residual};
+use crate::gemm::gemm;
+use crate::grn_stats::GrnStats;
+use crate::isa::{Target, target};
 use crate::layer_norm::LayerNorm;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
-use crate::pieces::{pieces, wide};
-use crate::product::product;
 use crate::profile::{Kernel, timed};
-use crate::response::Responses;
+use crate::split::{scaled, split_at_ranges};
 
 /// A block's parameters in PyTorch's layouts.
 #[derive(Debug, Clone, Copy)]
@@ -102,19 +102,18 @@ impl<'a> BlockWeights<'a> {
     }
 }
 
-/// What linear layers multiply: values of 32 bits, or values rounded to bf16 whose products are summed up in
-/// f32. Everything else is computed in f32 either way.
+/// Input precision of the linear layers' GEMMs, which accumulate in f32. Everything else is computed in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// Nothing is rounded beyond f32.
+    /// f32 inputs.
     #[default]
     F32,
-    /// What goes into a product is rounded to bf16: 8 bits of mantissa, the exponents of f32.
+    /// Inputs rounded to bf16: 8 bits of mantissa, the exponents of f32.
     Bf16,
 }
 
 impl Precision {
-    /// As users write it: `f32` or `bf16`.
+    /// Name in commands and files: `f32` or `bf16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -123,43 +122,43 @@ impl Precision {
     }
 }
 
-/// What a forward keeps for its backward.
+/// The activations that a forward saves for its backward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Nothing: there will be no backward, or it runs the forward again.
+pub enum Save {
+    /// None: there is no backward, or it recomputes them.
     Nothing,
-    /// What the backward needs as it was computed; with [`Precision::Bf16`] rounded all the same.
-    Exact,
-    /// The same rounded to bf16, and with it what went in.
-    Rounded,
+    /// The activations that the backward needs, as they are computed: f32, or bf16 with [`Precision::Bf16`].
+    AsComputed,
+    /// The same rounded to bf16, and the block's input with it.
+    Bf16,
 }
 
-/// What a block keeps of its forward for its backward.
+/// The activations that a block's forward saved for its backward.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptBlock {
-    /// What went in, if everything is kept rounded. Rounded parts are pairs of columns.
+pub struct SavedActivations {
+    /// The block's input, if all is saved in bf16. bf16 activations are column-packed.
     pub(crate) rows: Option<Buffer>,
-    /// What the convolution put out, `[N R, C]`; without meaning where the branch is dropped.
+    /// The convolution's output, `[N R, C]`; undefined where the branch is dropped.
     pub(crate) depthwise: Buffer,
-    /// What the first linear layer put out, `[rows, E]`, of images that take part.
+    /// The first linear layer's output, `[rows, E]`, of active images.
     pub(crate) expanded: Buffer,
 }
 
-impl KeptBlock {
-    /// How many bytes that are.
+impl SavedActivations {
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         let values =
             self.rows.as_ref().map_or(0, |rows| rows.len()) + self.depthwise.len() + self.expanded.len();
         values * size_of::<f32>()
     }
 
-    /// Whether this holds what went in as well, so that nobody else needs to.
+    /// `true` if these include the block's input, so that the caller need not save it.
     pub fn has_rows(&self) -> bool {
         self.rows.is_some()
     }
 }
 
-/// The linear layers of a block, ready for [`block_forward`].
+/// The packed linear layers of a block, for [`block_forward`].
 #[derive(Debug)]
 pub struct PackedBlock {
     layers: PackedLayers,
@@ -170,12 +169,11 @@ pub struct PackedBlock {
 #[derive(Debug)]
 enum PackedLayers {
     F32([Packed; 2]),
-    Bf16([PackedPairs; 2]),
+    Bf16([PackedBf16; 2]),
 }
 
 impl PackedBlock {
-    /// Packs the linear layers and LayerScale of a block. As long as these do not change, the result can
-    /// be used again.
+    /// Packs the linear layers and LayerScale of a block. The result can be reused until these change.
     ///
     /// # Panics
     /// When sizes do not fit each other.
@@ -189,8 +187,8 @@ impl PackedBlock {
             Precision::F32 => PackedLayers::F32([expansion, projection].map(Packed::new)),
             Precision::Bf16 => {
                 let bf16 = bf16();
-                let expansion = PackedPairs::of_whole_blocks(bf16, expansion);
-                PackedLayers::Bf16([expansion, PackedPairs::new(bf16, projection)])
+                let expansion = PackedBf16::of_whole_interleaves(bf16, expansion);
+                PackedLayers::Bf16([expansion, PackedBf16::new(bf16, projection)])
             }
         };
         Self { layers, projection_bias: projection_bias.into_owned() }
@@ -198,23 +196,23 @@ impl PackedBlock {
 }
 
 /// The images whose branch is not dropped.
-pub(crate) fn taking_part(images: usize, branch_scales: Option<&[f32]>) -> Vec<usize> {
-    (0..images).filter(|&image| branch_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
+pub(crate) fn active_images(images: usize, drop_path_scales: Option<&[f32]>) -> Vec<usize> {
+    (0..images).filter(|&image| drop_path_scales.is_none_or(|scales| scales[image] != 0.0)).collect()
 }
 
-/// Copies the rows of the images that do not take part.
-pub(crate) fn copy_others(sites: &Sites, images: &[usize], from: &[f32], to: &mut [f32]) {
+/// Copies the rows of the inactive images.
+pub(crate) fn copy_inactive(sites: &Sites, images: &[usize], from: &[f32], to: &mut [f32]) {
     let values = from.len() / sites.images().max(1);
-    let others = (0..sites.images()).filter(|image| images.binary_search(image).is_err());
-    for image in others.map(|image| image * values..(image + 1) * values) {
+    let inactive = (0..sites.images()).filter(|image| images.binary_search(image).is_err());
+    for image in inactive.map(|image| image * values..(image + 1) * values) {
         to[image.clone()].copy_from_slice(&from[image]);
     }
 }
 
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
-/// `branch_scales` is drop path's factor of each image, 0 where the branch is dropped; none keeps all.
-/// The second part of the result is what `keep` tells to keep for [`crate::block_backward`].
+/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops none.
+/// Returns the output, and the activations that `save` asks for, for [`crate::block_backward`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -223,148 +221,175 @@ pub fn block_forward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
-    branch_scales: Option<&[f32]>,
-    keep: Keep,
-) -> (Buffer, Option<KeptBlock>) {
-    forward(engine(), sites, rows, weights, packed, branch_scales, keep)
+    drop_path_scales: Option<&[f32]>,
+    save: Save,
+) -> (Buffer, Option<SavedActivations>) {
+    forward(target(), sites, rows, weights, packed, drop_path_scales, save)
 }
 
 pub(crate) fn forward(
-    engine: Engine,
+    target: Target,
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
     packed: &PackedBlock,
-    branch_scales: Option<&[f32]>,
-    keep: Keep,
-) -> (Buffer, Option<KeptBlock>) {
+    drop_path_scales: Option<&[f32]>,
+    save: Save,
+) -> (Buffer, Option<SavedActivations>) {
     weights.check();
-    let Engine { arch, bf16 } = engine;
+    let Target { arch, bf16 } = target;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(rows.len(), sites.rows() * channels, "there is a row for each site");
-    let images = taking_part(sites.images(), branch_scales);
+    let images = active_images(sites.images(), drop_path_scales);
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut depthwise = Buffer::take(rows.len());
     let (taps, bias) = (weights.depthwise_weight, weights.depthwise_bias);
     depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
     let mut out = Buffer::take(rows.len());
-    copy_others(sites, &images, rows, &mut out);
-    let rounded = keep == Keep::Rounded || matches!(packed.layers, PackedLayers::Bf16(_));
-    let kept_rows = if keep == Keep::Nothing { 0 } else { images.len() * sites.rows_per_image() };
-    let kept_width = if rounded { count(width) } else { width };
-    let mut expanded = Buffer::take(kept_rows * kept_width);
-    let passes = passes(sites, &images, width);
-    let kept = passes.iter().map(|pass| if kept_rows > 0 { wide(&pass.rows, kept_width) } else { 0..0 });
-    let kept = pieces(&mut expanded, kept);
-    let outs = pieces(&mut out, passes.iter().map(|pass| wide(&pass.span, channels)));
+    copy_inactive(sites, &images, rows, &mut out);
+    let rounded = save == Save::Bf16 || matches!(packed.layers, PackedLayers::Bf16(_));
+    let saved_rows = if save == Save::Nothing { 0 } else { images.len() * sites.rows_per_image() };
+    let saved_width = if rounded { bf16x2_count(width) } else { width };
+    let mut expanded = Buffer::take(saved_rows * saved_width);
+    let micro_batches = micro_batches(sites, &images, width);
+    let saved = micro_batches
+        .iter()
+        .map(|micro_batch| if saved_rows > 0 { scaled(&micro_batch.rows, saved_width) } else { 0..0 });
+    let saved = split_at_ranges(&mut expanded, saved);
+    let outs = split_at_ranges(
+        &mut out,
+        micro_batches.iter().map(|micro_batch| scaled(&micro_batch.span, channels)),
+    );
     let grn = weights.grn_or_zeros();
     let projection_bias = &packed.projection_bias;
-    let work = passes.iter().zip(kept).zip(outs);
+    let work = micro_batches.iter().zip(saved).zip(outs);
     match &packed.layers {
         PackedLayers::F32(layers) => {
-            let branch = Branch { engine, weights, layers, projection_bias, grn, branch_scales };
-            parallel::for_each(work, |((pass, expanded), out)| {
-                let mut values = Buffer::take(pass.rows.len() * width);
-                let responses = branch.expand(pass, &depthwise, &mut values, expanded);
-                branch.project(pass, &responses, rows, &mut values, out);
+            let branch = Branch { target, weights, layers, projection_bias, grn, drop_path_scales };
+            parallel::for_each(work, |((micro_batch, expanded), out)| {
+                let mut values = Buffer::take(micro_batch.rows.len() * width);
+                let stats = branch.expand(micro_batch, &depthwise, &mut values, expanded);
+                branch.project(micro_batch, &stats, rows, &mut values, out);
             });
         }
         PackedLayers::Bf16(layers) => {
-            let branch = PairsBranch { engine, weights, layers, projection_bias, grn, branch_scales };
-            parallel::for_each(work, |((pass, expanded), out)| {
-                branch.run(pass, &depthwise, rows, cast_slice_mut(expanded), out);
+            let branch = Bf16Branch { target, weights, layers, projection_bias, grn, drop_path_scales };
+            parallel::for_each(work, |((micro_batch, expanded), out)| {
+                branch.run(micro_batch, &depthwise, rows, cast_slice_mut(expanded), out);
             });
         }
     }
-    let kept = match keep {
-        Keep::Nothing => None,
-        _ if rounded => Some(KeptBlock {
+    let saved = match save {
+        Save::Nothing => None,
+        _ if rounded => Some(SavedActivations {
             rows: Some(pack_columns(bf16, rows, channels)),
             depthwise: pack_columns(bf16, &depthwise, channels),
             expanded,
         }),
-        _ => Some(KeptBlock { rows: None, depthwise, expanded }),
+        _ => Some(SavedActivations { rows: None, depthwise, expanded }),
     };
-    (out, kept)
+    (out, saved)
 }
 
-/// What all passes of a forward share.
+/// The inputs of a forward that all micro-batches share.
 struct Branch<'a> {
-    engine: Engine,
+    target: Target,
     weights: &'a BlockWeights<'a>,
     layers: &'a [Packed; 2],
     projection_bias: &'a [f32],
     grn: [Cow<'a, [f32]>; 2],
-    branch_scales: Option<&'a [f32]>,
+    drop_path_scales: Option<&'a [f32]>,
 }
 
 impl Branch<'_> {
-    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`. If there is room in
-    /// `expanded`, u goes there, as pairs where it has half the size.
-    fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [f32], expanded: &mut [f32]) -> Responses {
-        let (Engine { arch, bf16 }, weights) = (self.engine, self.weights);
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; `values` becomes h. Unless `expanded` is
+    /// empty, u is saved there, as bf16x2 where it has half the size.
+    fn expand(
+        &self,
+        micro_batch: &MicroBatch,
+        depthwise: &[f32],
+        values: &mut [f32],
+        expanded: &mut [f32],
+    ) -> GrnStats {
+        let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let kept_width = expanded.len() / pass.rows.len().max(1);
-        let kept = pass.of_chunks(expanded, kept_width);
-        let mut squares = vec![0.0; pass.segments.len() * width];
-        let sums = pass.of_chunks_segments(&mut squares, width);
-        let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(kept).zip(sums);
-        parallel::for_each(work, |(((chunk, values), kept), squares)| {
-            let segments = pass.segments_of(chunk);
-            let count = chunk.rows.len();
+        let saved_width = expanded.len() / micro_batch.rows.len().max(1);
+        let saved = micro_batch.split_by_row_block(expanded, saved_width);
+        let mut squares = vec![0.0; micro_batch.segments.len() * width];
+        let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
+        let work = micro_batch
+            .row_blocks
+            .iter()
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(saved)
+            .zip(sums);
+        parallel::for_each(work, |(((row_block, values), saved), squares)| {
+            let segments = micro_batch.segments_of(row_block);
+            let count = row_block.rows.len();
             let mut normal = Buffer::take(count * channels);
-            normalise(arch, weights, segments, depthwise, &mut normal);
+            layer_norm_segments(arch, weights, segments, depthwise, &mut normal);
             let normal = Matrix::new(&normal, count, channels);
-            product(arch, Kernel::ProductForward, normal, &self.layers[0], values, false);
-            let rounded = kept_width > 0 && kept_width < width;
+            gemm(arch, Kernel::GemmForward, normal, &self.layers[0], values, false);
+            let rounded = saved_width > 0 && saved_width < width;
             let mut exact = Buffer::take(if rounded { count * width } else { 0 });
-            let (to_round, expanded) = if rounded { (kept, &mut exact[..]) } else { (&mut [][..], kept) };
+            let (saved_bf16, expanded) = if rounded { (saved, &mut exact[..]) } else { (&mut [][..], saved) };
             let mut done = 0;
             for (segment, squares) in segments.iter().zip(squares.chunks_exact_mut(width)) {
-                let rows = wide(&(done..done + segment.rows.len()), width);
+                let rows = scaled(&(done..done + segment.rows.len()), width);
                 let expanded = if expanded.is_empty() { &mut [][..] } else { &mut expanded[rows.clone()] };
                 let values = &mut values[rows];
                 timed(Kernel::Expansion, || {
-                    arch.dispatch(Activate { values, bias: weights.expand_bias, expanded, squares });
+                    arch.dispatch(BiasGelu { values, bias: weights.expand_bias, expanded, squares });
                 });
                 done += segment.rows.len();
             }
             if rounded {
-                let pairs = cast_slice_mut(to_round);
+                let bf16x2 = cast_slice_mut(saved_bf16);
                 timed(Kernel::Rounding, || {
-                    bf16.dispatch(PackColumns { rows: expanded, columns: width, pairs });
+                    bf16.dispatch(PackColumns { rows: expanded, columns: width, bf16x2 });
                 });
             }
         });
-        Responses::new(pass, width, &squares, &self.grn[0])
+        GrnStats::new(micro_batch, width, &squares, &self.grn[0])
     }
 
-    /// GRN, the second linear layer, and what went in.
-    fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [f32], out: &mut [f32]) {
-        let (arch, weights) = (self.engine.arch, self.weights);
+    /// GRN, the second linear layer and the residual addition.
+    fn project(
+        &self,
+        micro_batch: &MicroBatch,
+        stats: &GrnStats,
+        rows: &[f32],
+        values: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let (arch, weights) = (self.target.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = pass.chunks.iter().zip(pass.of_chunks(values, width)).zip(pass.of_segments(out, channels));
-        parallel::for_each(work, |((chunk, values), outs)| {
-            let segments = pass.segments_of(chunk);
+        let work = micro_batch
+            .row_blocks
+            .iter()
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(micro_batch.split_by_segment(out, channels));
+        parallel::for_each(work, |((row_block, values), outs)| {
+            let segments = micro_batch.segments_of(row_block);
             let mut done = 0;
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
-                let values = &mut values[wide(&(done..done + segment.rows.len()), width)];
-                let scale = responses.scale(pass.place_of(segment));
-                timed(Kernel::Expansion, || arch.dispatch(Modulate { values, scale, shift: &self.grn[1] }));
+                let values = &mut values[scaled(&(done..done + segment.rows.len()), width)];
+                let scale = stats.scale(micro_batch.place_of(segment));
+                timed(Kernel::Expansion, || arch.dispatch(GrnApply { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
-            let mut branch = Buffer::take(chunk.rows.len() * channels);
-            let y = Matrix::new(values, chunk.rows.len(), width);
-            product(arch, Kernel::ProductForward, y, &self.layers[1], &mut branch, false);
+            let mut branch = Buffer::take(row_block.rows.len() * channels);
+            let y = Matrix::new(values, row_block.rows.len(), width);
+            gemm(arch, Kernel::GemmForward, y, &self.layers[1], &mut branch, false);
             let mut branch = &branch[..];
             for (segment, out) in segments.iter().zip(outs) {
                 let (part, rest) = branch.split_at(out.len());
                 branch = rest;
                 let residual = Residual {
-                    rows: &rows[wide(&segment.rows, channels)],
+                    rows: &rows[scaled(&segment.rows, channels)],
                     branch: part,
                     bias: self.projection_bias,
-                    factor: self.branch_scales.map_or(1.0, |scales| scales[segment.image]),
+                    factor: self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]),
                     out,
                 };
                 timed(Kernel::Residual, || arch.dispatch(residual));
@@ -373,8 +398,8 @@ impl Branch<'_> {
     }
 }
 
-/// LayerNorm of a chunk's rows, side by side: `[count, C]`.
-pub(crate) fn normalise(
+/// LayerNorm of a row block's rows, gathered into `[count, C]`.
+pub(crate) fn layer_norm_segments(
     arch: Arch,
     weights: &BlockWeights<'_>,
     segments: &[Segment],
@@ -387,7 +412,7 @@ pub(crate) fn normalise(
         let (out, after) = rest.split_at_mut(segment.rows.len() * channels);
         rest = after;
         let norm = LayerNorm {
-            rows: &depthwise[wide(&segment.rows, channels)],
+            rows: &depthwise[scaled(&segment.rows, channels)],
             weight: weights.norm_weight,
             bias: weights.norm_bias,
             out,

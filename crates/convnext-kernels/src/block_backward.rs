@@ -1,12 +1,13 @@
 //! The ConvNeXt block, backward.
 //!
-//! In a few shares of passes, each with sums of its own, and pass by pass in three sweeps. With g the output gradient
-//! times drop path's factor and W2 the second linear layer with LayerScale folded in: the first sweep over the chunks
-//! makes dy = g W2, h again from the kept u, and GRN's sums; the second one makes du and pulls it back to the
-//! convolution's output; the third one adds to the gradients of both linear layers, cut by columns of E, so that each
-//! has one writer in a share. At last the convolution pulls back over the whole batch.
+//! In a few partitions, each with gradient sums of its own, and by micro-batch in three sweeps. With g the
+//! output gradient times drop path's factor and W2 the second linear layer with LayerScale folded in: the
+//! first sweep over the row blocks computes dy = g W2, recomputes h from the saved u, and sums for GRN; the
+//! second one computes du and from it the gradient of the convolution's output; the third one accumulates the
+//! weight gradients of both linear layers, cut into row blocks with one writer each in a partition. The
+//! convolution's backward runs last, over the whole batch.
 //!
-//! Letters: N images, R rows of one image, C channels, E = 4C.
+//! Notation: N images, R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
@@ -15,30 +16,33 @@ use pulp::Arch;
 
 use crate::Sites;
 use crate::bands::Bands;
-use crate::bf16::block::PairsBranchBackward;
-use crate::bf16::columns::{count, unpack_columns};
-use crate::bf16::packed::PackedPairs;
+use crate::bf16::block::Bf16BranchBackward;
+use crate::bf16::columns::{bf16x2_count, unpack_columns};
+use crate::bf16::packed::PackedBf16;
 use crate::block::{
-    BlockWeights, Keep, KeptBlock, PackedBlock, Precision, copy_others, forward, normalise, taking_part,
+    BlockWeights, PackedBlock, Precision, Save, SavedActivations, active_images, copy_inactive, forward,
+    layer_norm_segments,
 };
-use crate::block_sums::{ChunkSums, Sums};
+use crate::block_sums::{RowBlockSums, Sums};
+use crate::blocking::{
+    MicroBatch, RowBlock, Segment, counted_from, micro_batches, partitions, rows_of, span_of,
+};
 use crate::buffer::Buffer;
-use crate::cut::{Chunk, Pass, Segment, counted_from, passes, rows_of, shares, span_of};
 use crate::depthwise;
-use crate::expansion::{Pull, Reactivate, ScaleRows};
-use crate::instructions::{Engine, engine};
+use crate::expansion::{GeluRecompute, GrnGeluBackward, ScaleRows};
+use crate::gemm::{gemm, gemm_tn_accumulate};
+use crate::grn_stats::GrnStats;
+use crate::isa::{Target, target};
 use crate::layer_norm::LayerNormGradient;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
-use crate::pieces::{add_to, pieces, wide};
-use crate::product::{add_turned_product, product};
 use crate::profile::{Kernel, timed};
-use crate::response::Responses;
+use crate::split::{add_to, scaled, split_at_ranges};
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockGradients {
-    /// Of what went in, `[N R, C]`.
+    /// Of the block's input, `[N R, C]`.
     pub rows: Buffer,
     /// `[C, 49]`.
     pub depthwise_weight: Vec<f32>,
@@ -64,8 +68,8 @@ pub struct BlockGradients {
 
 /// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
 ///
-/// `kept` is what the forward kept, and is used up; without it, that much of the forward runs again,
-/// with the same bits. `rows` are what went in; nobody looks at them if `kept` has them itself.
+/// `saved` are the activations that the forward saved, and are overwritten; without them, that much of the
+/// forward is recomputed, with the same bits. `rows` is the block's input, unused if `saved` includes it.
 ///
 /// # Panics
 /// When sizes do not fit each other.
@@ -74,73 +78,86 @@ pub fn block_backward(
     rows: &[f32],
     weights: &BlockWeights<'_>,
     precision: Precision,
-    branch_scales: Option<&[f32]>,
-    kept: Option<KeptBlock>,
+    drop_path_scales: Option<&[f32]>,
+    saved: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    backward(engine(), sites, rows, weights, precision, branch_scales, kept, dout)
+    backward(target(), sites, rows, weights, precision, drop_path_scales, saved, dout)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a block depends on")]
 pub(crate) fn backward(
-    engine: Engine,
+    target: Target,
     sites: &Sites,
     rows: &[f32],
     weights: &BlockWeights<'_>,
     precision: Precision,
-    branch_scales: Option<&[f32]>,
-    kept: Option<KeptBlock>,
+    drop_path_scales: Option<&[f32]>,
+    saved: Option<SavedActivations>,
     dout: &[f32],
 ) -> BlockGradients {
-    let Engine { arch, bf16 } = engine;
+    let Target { arch, bf16 } = target;
     let (channels, width) = (weights.channels(), weights.width());
     assert_eq!(dout.len(), sites.rows() * channels, "there is an output gradient for each row");
-    let kept = kept.unwrap_or_else(|| {
+    let saved = saved.unwrap_or_else(|| {
         let packed = PackedBlock::new(weights, precision);
-        let (_, kept) = forward(engine, sites, rows, weights, &packed, branch_scales, Keep::Exact);
-        kept.unwrap_or_else(|| unreachable!("a forward that is told to keep does"))
+        let (_, saved) = forward(target, sites, rows, weights, &packed, drop_path_scales, Save::AsComputed);
+        saved.unwrap_or_else(|| unreachable!("a forward that is told to save does"))
     });
-    let KeptBlock { rows: kept_rows, mut depthwise, mut expanded } = kept;
-    let kept_rows = kept_rows.map(|rows| {
+    let SavedActivations { rows: saved_rows, mut depthwise, mut expanded } = saved;
+    let saved_rows = saved_rows.map(|rows| {
         depthwise = unpack_columns(bf16, &depthwise, channels);
         if precision == Precision::F32 {
             expanded = unpack_columns(bf16, &expanded, width);
         }
         unpack_columns(bf16, &rows, channels)
     });
-    let rows = kept_rows.as_deref().unwrap_or(rows);
-    let images = taking_part(sites.images(), branch_scales);
+    let rows = saved_rows.as_deref().unwrap_or(rows);
+    let images = active_images(sites.images(), drop_path_scales);
     let [folded_projection, _] = weights.scaled_projection();
-    let passes = passes(sites, &images, width);
+    let micro_batches = micro_batches(sites, &images, width);
     let mut ddepthwise = Buffer::take(rows.len());
     let expansion = Matrix::new(weights.expand_weight, width, channels);
     let projection = Matrix::new(&folded_projection, channels, width);
-    let (grn, shares) = (weights.grn_or_zeros(), shares(&passes));
-    let kept_width = if precision == Precision::F32 { width } else { count(width) };
-    let kept = pieces(&mut expanded, shares.iter().map(|share| wide(&rows_of(share), kept_width)));
-    let outs = pieces(&mut ddepthwise, shares.iter().map(|share| wide(&span_of(share), channels)));
-    let work = shares.iter().zip(kept).zip(outs);
+    let (grn, partitions) = (weights.grn_or_zeros(), partitions(&micro_batches));
+    let saved_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
+    let saved = split_at_ranges(
+        &mut expanded,
+        partitions.iter().map(|partition| scaled(&rows_of(partition), saved_width)),
+    );
+    let outs = split_at_ranges(
+        &mut ddepthwise,
+        partitions.iter().map(|partition| scaled(&span_of(partition), channels)),
+    );
+    let work = partitions.iter().zip(saved).zip(outs);
     let depthwise = &depthwise[..];
     let parts = match precision {
         Precision::F32 => {
             let [expansion, projection] = [expansion, projection].map(Packed::new);
             let branch =
-                BranchBackward { arch, weights, grn, expansion, projection, branch_scales, depthwise };
-            parallel::map(work, |((share, expanded), ddepthwise)| {
-                branch.run_share(share, dout, expanded, ddepthwise)
+                BranchBackward { arch, weights, grn, expansion, projection, drop_path_scales, depthwise };
+            parallel::map(work, |((partition, expanded), ddepthwise)| {
+                branch.run_partition(partition, dout, expanded, ddepthwise)
             })
         }
         Precision::Bf16 => {
-            let expansion = PackedPairs::new(bf16, expansion);
-            let projection = PackedPairs::of_whole_blocks(bf16, projection);
-            let branch =
-                PairsBranchBackward { engine, weights, grn, expansion, projection, branch_scales, depthwise };
-            parallel::map(work, |((share, expanded), ddepthwise)| {
+            let expansion = PackedBf16::new(bf16, expansion);
+            let projection = PackedBf16::of_whole_interleaves(bf16, projection);
+            let branch = Bf16BranchBackward {
+                target,
+                weights,
+                grn,
+                expansion,
+                projection,
+                drop_path_scales,
+                depthwise,
+            };
+            parallel::map(work, |((partition, expanded), ddepthwise)| {
                 let mut sums = Sums::new(channels, width);
-                for (pass, expanded, ddepthwise) in
-                    of_passes(share, expanded, kept_width, ddepthwise, channels)
+                for (micro_batch, expanded, ddepthwise) in
+                    by_micro_batch(partition, expanded, saved_width, ddepthwise, channels)
                 {
-                    branch.run(pass, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
+                    branch.run(micro_batch, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
                 }
                 sums
             })
@@ -151,7 +168,7 @@ pub(crate) fn backward(
     parts.for_each(|part| sums.add(&part));
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut drows = Buffer::take(rows.len());
-    copy_others(sites, &images, dout, &mut drows);
+    copy_inactive(sites, &images, dout, &mut drows);
     let taps = weights.depthwise_weight;
     let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
     let shift_gradient = row_times(&sums.project_bias, &folded_projection);
@@ -194,15 +211,15 @@ fn unfold_layer_scale(
     (weight, bias, Some(gradient))
 }
 
-/// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its gradient
-/// is that of the second linear layer's bias, pulled back through the layer.
+/// `row matrix`: `[R]` and `[R, columns]` to `[columns]`. GRN's beta is added to every row alike, so its
+/// gradient is that of the second linear layer's bias, times the layer's weight.
 fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
-    const PIECE: usize = 256;
+    const TASK_COLUMNS: usize = 256;
     let columns = matrix.len() / row.len();
     let mut out = vec![0.0; columns];
-    parallel::for_each(out.chunks_mut(PIECE).enumerate(), |(piece, out)| {
-        for (factor, line) in row.iter().zip(matrix.chunks_exact(columns)) {
-            for (out, value) in out.iter_mut().zip(&line[piece * PIECE..]) {
+    parallel::for_each(out.chunks_mut(TASK_COLUMNS).enumerate(), |(task, out)| {
+        for (factor, matrix_row) in row.iter().zip(matrix.chunks_exact(columns)) {
+            for (out, value) in out.iter_mut().zip(&matrix_row[task * TASK_COLUMNS..]) {
                 *out += factor * value;
             }
         }
@@ -210,27 +227,30 @@ fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
     out
 }
 
-/// The passes of a share, each with its pieces of what belongs to the rows of the share that take part and
-/// of what belongs to its span.
-fn of_passes<'a>(
-    share: &'a [Pass],
+/// The micro-batches of a partition, each with its slices of the active rows and of the span.
+fn by_micro_batch<'a>(
+    partition: &'a [MicroBatch],
     expanded: &'a mut [f32],
-    kept_width: usize,
+    saved_width: usize,
     ddepthwise: &'a mut [f32],
     channels: usize,
-) -> impl Iterator<Item = (&'a Pass, &'a mut [f32], &'a mut [f32])> {
-    let (first, span) = (rows_of(share).start, span_of(share).start);
-    let kept = share.iter().map(|pass| wide(&counted_from(first, &pass.rows), kept_width));
-    let outs = share.iter().map(|pass| wide(&counted_from(span, &pass.span), channels));
-    let parts = pieces(expanded, kept).into_iter().zip(pieces(ddepthwise, outs));
-    share.iter().zip(parts).map(|(pass, (expanded, ddepthwise))| (pass, expanded, ddepthwise))
+) -> impl Iterator<Item = (&'a MicroBatch, &'a mut [f32], &'a mut [f32])> {
+    let (first, span) = (rows_of(partition).start, span_of(partition).start);
+    let saved =
+        partition.iter().map(|micro_batch| scaled(&counted_from(first, &micro_batch.rows), saved_width));
+    let outs = partition.iter().map(|micro_batch| scaled(&counted_from(span, &micro_batch.span), channels));
+    let parts = split_at_ranges(expanded, saved).into_iter().zip(split_at_ranges(ddepthwise, outs));
+    partition
+        .iter()
+        .zip(parts)
+        .map(|(micro_batch, (expanded, ddepthwise))| (micro_batch, expanded, ddepthwise))
 }
 
-/// What the sweeps of a pass hand on to each other; as long as the longest pass.
+/// The intermediate results of the sweeps, as large as the largest micro-batch.
 struct Buffers {
     /// The branch's output gradient g, `[rows, C]`.
     gradient: Buffer,
-    /// What LayerNorm put out, `[rows, C]`.
+    /// LayerNorm's output, `[rows, C]`.
     normal: Buffer,
     /// dy, `[rows, E]`.
     dy: Buffer,
@@ -238,8 +258,8 @@ struct Buffers {
     values: Buffer,
 }
 
-/// The part of [`Buffers`] that one pass uses.
-struct PassBuffers<'a> {
+/// The slices of [`Buffers`] of one micro-batch.
+struct MicroBatchBuffers<'a> {
     gradient: &'a mut [f32],
     normal: &'a mut [f32],
     dy: &'a mut [f32],
@@ -252,8 +272,8 @@ impl Buffers {
         Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
     }
 
-    fn of(&mut self, rows: usize, channels: usize, width: usize) -> PassBuffers<'_> {
-        PassBuffers {
+    fn of(&mut self, rows: usize, channels: usize, width: usize) -> MicroBatchBuffers<'_> {
+        MicroBatchBuffers {
             gradient: &mut self.gradient[..rows * channels],
             normal: &mut self.normal[..rows * channels],
             dy: &mut self.dy[..rows * width],
@@ -262,7 +282,7 @@ impl Buffers {
     }
 }
 
-/// What all passes of a backward share.
+/// The inputs of a backward that all micro-batches share.
 struct BranchBackward<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
@@ -271,55 +291,71 @@ struct BranchBackward<'a> {
     expansion: Packed,
     /// The second one, with LayerScale.
     projection: Packed,
-    branch_scales: Option<&'a [f32]>,
+    drop_path_scales: Option<&'a [f32]>,
     depthwise: &'a [f32],
 }
 
 impl BranchBackward<'_> {
-    /// Some passes, one after the other.
-    fn run_share(&self, share: &[Pass], dout: &[f32], expanded: &mut [f32], ddepthwise: &mut [f32]) -> Sums {
+    /// The micro-batches of a partition, one after the other.
+    fn run_partition(
+        &self,
+        partition: &[MicroBatch],
+        dout: &[f32],
+        expanded: &mut [f32],
+        ddepthwise: &mut [f32],
+    ) -> Sums {
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let most_rows = share.iter().map(|pass| pass.rows.len()).max().unwrap_or(0);
+        let most_rows = partition.iter().map(|micro_batch| micro_batch.rows.len()).max().unwrap_or(0);
         let mut buffers = Buffers::new(most_rows, channels, width);
         let mut sums = Sums::new(channels, width);
-        for (pass, expanded, ddepthwise) in of_passes(share, expanded, width, ddepthwise, channels) {
-            let buffers = buffers.of(pass.rows.len(), channels, width);
-            self.run(pass, dout, expanded, buffers, ddepthwise, &mut sums);
+        for (micro_batch, expanded, ddepthwise) in
+            by_micro_batch(partition, expanded, width, ddepthwise, channels)
+        {
+            let buffers = buffers.of(micro_batch.rows.len(), channels, width);
+            self.run(micro_batch, dout, expanded, buffers, ddepthwise, &mut sums);
         }
         sums
     }
 
-    /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's
-    /// output.
+    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// convolution's output.
     fn run(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [f32],
-        buffers: PassBuffers<'_>,
+        buffers: MicroBatchBuffers<'_>,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let PassBuffers { gradient, normal, dy, values } = buffers;
-        let (responses, products) =
-            self.reactivate(pass, dout, expanded, gradient, normal, dy, values, &mut sums.project_bias);
-        let through_norm = responses.pull(pass, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.pull(pass, &responses, &through_norm, expanded, dy, values, ddepthwise, sums);
+        let MicroBatchBuffers { gradient, normal, dy, values } = buffers;
+        let (stats, products) = self.first_sweep(
+            micro_batch,
+            dout,
+            expanded,
+            gradient,
+            normal,
+            dy,
+            values,
+            &mut sums.project_bias,
+        );
+        let through_norm = stats.backward(micro_batch, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.second_sweep(micro_batch, &stats, &through_norm, expanded, dy, values, ddepthwise, sums);
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let rows = pass.rows.len();
+        let rows = micro_batch.rows.len();
         // The third sweep.
         let [du, y] = [expanded, values].map(|values| Matrix::new(values, rows, width));
         let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
-        add_turned_product(self.arch, du, normal, &mut sums.expand_weight);
-        add_turned_product(self.arch, gradient, y, &mut sums.project_weight);
+        gemm_tn_accumulate(self.arch, du, normal, &mut sums.expand_weight);
+        gemm_tn_accumulate(self.arch, gradient, y, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes
     /// GELU'(u).
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
-    fn reactivate(
+    fn first_sweep(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [f32],
         gradient: &mut [f32],
@@ -327,65 +363,65 @@ impl BranchBackward<'_> {
         dy: &mut [f32],
         values: &mut [f32],
         bias_sums: &mut [f32],
-    ) -> (Responses, Vec<f32>) {
+    ) -> (GrnStats, Vec<f32>) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let mut squares = vec![0.0; pass.segments.len() * width];
+        let mut squares = vec![0.0; micro_batch.segments.len() * width];
         let mut products = squares.clone();
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, width))
-            .zip(pass.of_chunks(gradient, channels))
-            .zip(pass.of_chunks(normal, channels))
-            .zip(pass.of_chunks(dy, width))
-            .zip(pass.of_chunks(values, width))
-            .zip(pass.of_chunks_segments(&mut squares, width))
-            .zip(pass.of_chunks_segments(&mut products, width));
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, width))
+            .zip(micro_batch.split_by_row_block(gradient, channels))
+            .zip(micro_batch.split_by_row_block(normal, channels))
+            .zip(micro_batch.split_by_row_block(dy, width))
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(micro_batch.split_segments_by_row_block(&mut squares, width))
+            .zip(micro_batch.split_segments_by_row_block(&mut products, width));
         let sums: Vec<Vec<f32>> = parallel::map(
             work,
-            |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = pass.segments_of(chunk);
-                let count = chunk.rows.len();
+            |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
+                let segments = micro_batch.segments_of(row_block);
+                let count = row_block.rows.len();
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
-                    let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
-                    let out = &mut gradient[wide(&(done..done + segment.rows.len()), channels)];
-                    let rows = &dout[wide(&segment.rows, channels)];
+                    let factor = self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]);
+                    let out = &mut gradient[scaled(&(done..done + segment.rows.len()), channels)];
+                    let rows = &dout[scaled(&segment.rows, channels)];
                     timed(Kernel::Residual, || {
                         arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
                     });
                     done += segment.rows.len();
                 }
-                normalise(arch, weights, segments, self.depthwise, normal);
+                layer_norm_segments(arch, weights, segments, self.depthwise, normal);
                 let gradient = Matrix::new(gradient, count, channels);
-                product(arch, Kernel::ProductInputGradient, gradient, &self.projection, dy, false);
+                gemm(arch, Kernel::GemmInputGradient, gradient, &self.projection, dy, false);
                 let mut done = 0;
                 let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
                 for (segment, (squares, products)) in segments.iter().zip(pooled) {
-                    let rows = wide(&(done..done + segment.rows.len()), width);
-                    let reactivate = Reactivate {
+                    let rows = scaled(&(done..done + segment.rows.len()), width);
+                    let recompute = GeluRecompute {
                         expanded: &mut expanded[rows.clone()],
                         dy: &dy[rows.clone()],
                         values: &mut values[rows],
                         squares,
                         products,
                     };
-                    timed(Kernel::ExpansionGradient, || arch.dispatch(reactivate));
+                    timed(Kernel::ExpansionGradient, || arch.dispatch(recompute));
                     done += segment.rows.len();
                 }
                 sums
             },
         );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (Responses::new(pass, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
     }
 
     /// The second sweep: `expanded` becomes du, `values` becomes y.
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
-    fn pull(
+    fn second_sweep(
         &self,
-        pass: &Pass,
-        responses: &Responses,
+        micro_batch: &MicroBatch,
+        stats: &GrnStats,
         through_norm: &[f32],
         expanded: &mut [f32],
         dy: &[f32],
@@ -395,64 +431,79 @@ impl BranchBackward<'_> {
     ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, width))
-            .zip(pass.of_chunks(values, width))
-            .zip(pass.of_segments(ddepthwise, channels));
-        let partial: Vec<ChunkSums> = parallel::map(work, |(((chunk, expanded), values), outs)| {
-            let mut sums = ChunkSums::new(channels, width);
-            let dy = &dy[wide(&chunk.rows, width)];
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, width))
+            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(micro_batch.split_by_segment(ddepthwise, channels));
+        let partial: Vec<RowBlockSums> = parallel::map(work, |(((row_block, expanded), values), outs)| {
+            let mut sums = RowBlockSums::new(channels, width);
+            let dy = &dy[scaled(&row_block.rows, width)];
             let mut done = 0;
-            for segment in pass.segments_of(chunk) {
-                let rows = wide(&(done..done + segment.rows.len()), width);
-                let place = pass.place_of(segment);
-                let pull = Pull {
+            for segment in micro_batch.segments_of(row_block) {
+                let rows = scaled(&(done..done + segment.rows.len()), width);
+                let place = micro_batch.place_of(segment);
+                let backward = GrnGeluBackward {
                     expanded: &mut expanded[rows.clone()],
                     values: &mut values[rows.clone()],
                     dy: &dy[rows],
-                    scale: responses.scale(place),
+                    scale: stats.scale(place),
                     shift: &self.grn[1],
                     through_norm: &through_norm[place * width..][..width],
                     dbias: &mut sums.expand_bias,
                 };
-                timed(Kernel::ExpansionGradient, || arch.dispatch(pull));
+                timed(Kernel::ExpansionGradient, || arch.dispatch(backward));
                 done += segment.rows.len();
             }
-            self.pull_norm(pass, chunk, expanded, outs, &mut sums);
+            self.norm_backward(micro_batch, row_block, expanded, outs, &mut sums);
             sums
         });
-        partial.iter().for_each(|partial| sums.add_chunk(partial));
+        partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
-    /// From du of a chunk back through the first linear layer and LayerNorm.
-    fn pull_norm(&self, pass: &Pass, chunk: &Chunk, du: &[f32], outs: Vec<&mut [f32]>, sums: &mut ChunkSums) {
+    /// Backward of the first linear layer and LayerNorm, from du of a row block.
+    fn norm_backward(
+        &self,
+        micro_batch: &MicroBatch,
+        row_block: &RowBlock,
+        du: &[f32],
+        outs: Vec<&mut [f32]>,
+        sums: &mut RowBlockSums,
+    ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let count = chunk.rows.len();
+        let count = row_block.rows.len();
         let mut dnormal = Buffer::take(count * channels);
         let du = Matrix::new(du, count, width);
-        product(arch, Kernel::ProductInputGradient, du, &self.expansion, &mut dnormal, false);
-        pull_layer_norm(arch, weights, self.depthwise, pass.segments_of(chunk), &dnormal, outs, sums);
+        gemm(arch, Kernel::GemmInputGradient, du, &self.expansion, &mut dnormal, false);
+        layer_norm_segments_backward(
+            arch,
+            weights,
+            self.depthwise,
+            micro_batch.segments_of(row_block),
+            &dnormal,
+            outs,
+            sums,
+        );
     }
 }
 
-/// From the gradient of what LayerNorm put out, the rows of a chunk side by side, to that of the convolution's
-/// output, segment by segment.
-pub(crate) fn pull_layer_norm(
+/// Backward of [`layer_norm_segments`]: from the gradient of LayerNorm's output, the rows of a row block, to
+/// that of the convolution's output, by segment.
+pub(crate) fn layer_norm_segments_backward(
     arch: Arch,
     weights: &BlockWeights<'_>,
     depthwise: &[f32],
     segments: &[Segment],
     dnormal: &[f32],
     outs: Vec<&mut [f32]>,
-    sums: &mut ChunkSums,
+    sums: &mut RowBlockSums,
 ) {
     let mut rest = dnormal;
     for (segment, drows) in segments.iter().zip(outs) {
         let (dout, after) = rest.split_at(drows.len());
         rest = after;
         let norm = LayerNormGradient {
-            rows: &depthwise[wide(&segment.rows, weights.channels())],
+            rows: &depthwise[scaled(&segment.rows, weights.channels())],
             weight: weights.norm_weight,
             dout,
             drows,

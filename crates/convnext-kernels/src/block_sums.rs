@@ -1,14 +1,14 @@
-//! What the backward of a block sums up over rows: the gradients of its parameters.
+//! The parameter gradients of a block, sums over rows.
 //!
-//! Letters: C channels, E = 4C.
+//! Notation: C channels, E = 4C.
 
 use crate::parallel;
-use crate::pieces::add_to;
+use crate::split::add_to;
 
-/// Values of sums that a thread adds at a time.
-const PIECE_VALUES: usize = 1 << 14;
+/// Values of a task.
+const TASK_VALUES: usize = 1 << 14;
 
-/// Sums over rows: gradients of parameters.
+/// The parameter gradients of a partition.
 pub(crate) struct Sums {
     pub(crate) norm_weight: Vec<f32>,
     pub(crate) norm_bias: Vec<f32>,
@@ -33,7 +33,7 @@ impl Sums {
         }
     }
 
-    /// Adds the sums of another share.
+    /// Adds the sums of another partition.
     pub(crate) fn add(&mut self, other: &Self) {
         let values = [
             (&mut self.norm_weight, &other.norm_weight),
@@ -44,27 +44,27 @@ impl Sums {
             (&mut self.project_bias, &other.project_bias),
             (&mut self.grn_gamma, &other.grn_gamma),
         ];
-        let pieces = (values.into_iter())
-            .flat_map(|(sums, values)| sums.chunks_mut(PIECE_VALUES).zip(values.chunks(PIECE_VALUES)));
-        parallel::for_each(pieces, |(sums, values)| add_to(sums, values));
+        let tasks = (values.into_iter())
+            .flat_map(|(sums, values)| sums.chunks_mut(TASK_VALUES).zip(values.chunks(TASK_VALUES)));
+        parallel::for_each(tasks, |(sums, values)| add_to(sums, values));
     }
 
-    /// Adds the sums of a chunk.
-    pub(crate) fn add_chunk(&mut self, chunk: &ChunkSums) {
-        add_to(&mut self.expand_bias, &chunk.expand_bias);
-        add_to(&mut self.norm_weight, &chunk.norm_weight);
-        add_to(&mut self.norm_bias, &chunk.norm_bias);
+    /// Adds the sums of a row block.
+    pub(crate) fn add_row_block(&mut self, row_block: &RowBlockSums) {
+        add_to(&mut self.expand_bias, &row_block.expand_bias);
+        add_to(&mut self.norm_weight, &row_block.norm_weight);
+        add_to(&mut self.norm_bias, &row_block.norm_bias);
     }
 }
 
-/// What the second sweep sums up over a chunk.
-pub(crate) struct ChunkSums {
+/// The second sweep's sums over a row block.
+pub(crate) struct RowBlockSums {
     pub(crate) norm_weight: Vec<f32>,
     pub(crate) norm_bias: Vec<f32>,
     pub(crate) expand_bias: Vec<f32>,
 }
 
-impl ChunkSums {
+impl RowBlockSums {
     pub(crate) fn new(channels: usize, width: usize) -> Self {
         Self {
             norm_weight: vec![0.0; channels],

@@ -1,12 +1,12 @@
-//! The block's kernels against the block's definition in f64, and its gradients against differences.
+//! The block's kernels against a reference in f64, and its gradients against finite differences.
 
-use crate::block::{self, BlockWeights, Keep, KeptBlock, Precision};
+use crate::block::{self, BlockWeights, Precision, Save, SavedActivations};
 use crate::block_backward::{self, BlockGradients};
-use crate::instructions::{Engine, engines};
+use crate::isa::{Target, targets};
 use crate::testing::noise;
 use crate::{PackedBlock, Sites, block_forward};
 
-/// Everything that a block depends on, as one list of tensors in f64.
+/// The inputs of a block, as one list of tensors in f64.
 #[derive(Clone)]
 struct Example {
     sites: Sites,
@@ -129,17 +129,17 @@ impl Example {
         f(&t[ROWS], &weights)
     }
 
-    /// All gradients for an output gradient, with what is kept.
-    fn gradients(&self, engine: Engine, precision: Precision, keep: Keep, dout: &[f32]) -> Vec<Vec<f32>> {
+    /// All gradients for an output gradient, with saved activations.
+    fn gradients(&self, target: Target, precision: Precision, save: Save, dout: &[f32]) -> Vec<Vec<f32>> {
         self.with_weights(|rows, weights| {
             let (sites, scales) = (&self.sites, self.scales.as_deref());
             let packed = PackedBlock::new(weights, precision);
-            let (_, kept) = block::forward(engine, sites, rows, weights, &packed, scales, keep);
-            list(block_backward::backward(engine, sites, rows, weights, precision, scales, kept, dout))
+            let (_, saved) = block::forward(target, sites, rows, weights, &packed, scales, save);
+            list(block_backward::backward(target, sites, rows, weights, precision, scales, saved, dout))
         })
     }
 
-    /// Whether the block has this tensor.
+    /// `true` if the block has this tensor.
     fn has(&self, tensor: usize) -> bool {
         match tensor {
             LAYER_SCALE => !self.grn,
@@ -178,7 +178,8 @@ fn list(gradients: BlockGradients) -> Vec<Vec<f32>> {
     ]
 }
 
-/// V2 and V1, dense and sparse, with and without dropped images, one and several passes and chunks.
+/// V2 and V1, dense and sparse, with and without dropped images, one and several micro-batches and row
+/// blocks.
 fn examples() -> Vec<(&'static str, Example)> {
     let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
     let tiled = Sites::tiled([2, 3], 2, vec![vec![0, 2, 5], vec![1, 3, 4], vec![2, 3, 5], vec![0, 1, 2]]);
@@ -187,12 +188,12 @@ fn examples() -> Vec<(&'static str, Example)> {
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 8, true, true)),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 6, false, true)),
         ("V1, one site", Example::new(dense(3, 1, 1), 4, false, false)),
-        ("V2, several chunks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
-        ("V2, several passes", Example::new(dense(4, 31, 33), 2, true, true)),
+        ("V2, several row_blocks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
+        ("V2, several micro_batches", Example::new(dense(4, 31, 33), 2, true, true)),
     ]
 }
 
-/// The largest difference over the norm of what is expected.
+/// Norm of the difference over the norm of `expected`.
 fn error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt();
@@ -201,15 +202,15 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 #[test]
-fn the_forward_follows_the_definition() {
+fn the_forward_matches_the_reference() {
     for (what, example) in examples() {
         let expected = example.forward();
-        for (name, engine) in engines() {
+        for (name, target) in targets() {
             for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)] {
                 let (found, _) = example.with_weights(|rows, weights| {
                     let packed = PackedBlock::new(weights, precision);
                     let scales = example.scales.as_deref();
-                    block::forward(engine, &example.sites, rows, weights, &packed, scales, Keep::Nothing)
+                    block::forward(target, &example.sites, rows, weights, &packed, scales, Save::Nothing)
                 });
                 let error = error(&found, &expected);
                 assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
@@ -219,18 +220,18 @@ fn the_forward_follows_the_definition() {
 }
 
 #[test]
-fn every_gradient_follows_differences() {
+fn every_gradient_matches_finite_differences() {
     for (what, example) in examples() {
         let weight: Vec<f32> = noise(example.tensors[ROWS].len(), 99);
         let loss = |example: &Example| -> f64 {
             example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
         };
-        for (name, engine) in engines() {
-            let gradients = example.gradients(engine, Precision::F32, Keep::Nothing, &weight);
+        for (name, target) in targets() {
+            let gradients = example.gradients(target, Precision::F32, Save::Nothing, &weight);
             for (tensor, gradient) in gradients.iter().enumerate().filter(|(i, _)| example.has(*i)) {
                 assert_eq!(gradient.len(), example.tensors[tensor].len());
                 let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
-                // A few places of each tensor: the definition takes its time.
+                // A few values of each tensor: the reference is slow.
                 for place in (0..gradient.len()).step_by((gradient.len() / 4).max(1)) {
                     let at = |step: f64| {
                         let mut moved = example.clone();
@@ -247,23 +248,23 @@ fn every_gradient_follows_differences() {
 }
 
 /// As close as rounding to 8 bits of mantissa allows. With very few channels LayerNorm would divide by
-/// differences that are smaller than what is rounded off.
+/// differences that are smaller than the rounding error.
 #[test]
-fn gradients_of_rounded_values_stay_close_to_the_exact_ones() {
+fn bf16_gradients_stay_close_to_f32_ones() {
     let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
     let tiled = Sites::tiled([2, 3], 2, vec![vec![0, 2, 5], vec![1, 3, 4], vec![2, 3, 5], vec![0, 1, 2]]);
     let examples = [
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 40, true, true)),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 24, false, true)),
         ("V2, odd", Example::new(dense(2, 5, 3), 19, true, false)),
-        ("V2, several passes", Example::new(dense(4, 45, 47), 16, true, true)),
+        ("V2, several micro_batches", Example::new(dense(4, 45, 47), 16, true, true)),
     ];
     for (what, example) in examples {
         let dout = noise(example.tensors[ROWS].len(), 99);
-        for (name, engine) in engines() {
-            let exact = example.gradients(engine, Precision::F32, Keep::Exact, &dout);
-            for (precision, keep) in [(Precision::F32, Keep::Rounded), (Precision::Bf16, Keep::Exact)] {
-                let found = example.gradients(engine, precision, keep, &dout);
+        for (name, target) in targets() {
+            let exact = example.gradients(target, Precision::F32, Save::AsComputed, &dout);
+            for (precision, save) in [(Precision::F32, Save::Bf16), (Precision::Bf16, Save::AsComputed)] {
+                let found = example.gradients(target, precision, save, &dout);
                 for (tensor, (found, exact)) in found.iter().zip(&exact).enumerate() {
                     let exact: Vec<f64> = exact.iter().copied().map(f64::from).collect();
                     let error = error(found, &exact);
@@ -275,56 +276,56 @@ fn gradients_of_rounded_values_stay_close_to_the_exact_ones() {
 }
 
 #[test]
-fn keeping_and_computing_again_give_the_same_bits_with_any_number_of_threads() {
+fn saving_and_recomputing_give_the_same_bits_with_any_number_of_threads() {
     for (what, example) in examples() {
         let dout = noise(example.tensors[ROWS].len(), 5);
         for precision in [Precision::F32, Precision::Bf16] {
-            let run = |threads: usize, keep: Keep| {
+            let run = |threads: usize, save: Save| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 example.with_weights(|rows, weights| {
                     pool.install(|| {
                         let (sites, scales) = (&example.sites, example.scales.as_deref());
                         let packed = PackedBlock::new(weights, precision);
-                        let (out, kept) = block_forward(sites, rows, weights, &packed, scales, keep);
+                        let (out, saved) = block_forward(sites, rows, weights, &packed, scales, save);
                         let gradients =
-                            crate::block_backward(sites, rows, weights, precision, scales, kept, &dout);
+                            crate::block_backward(sites, rows, weights, precision, scales, saved, &dout);
                         (out, gradients)
                     })
                 })
             };
-            let one = run(1, Keep::Exact);
-            for (threads, keep) in
-                [(2, Keep::Exact), (3, Keep::Exact), (1, Keep::Nothing), (2, Keep::Nothing)]
+            let one = run(1, Save::AsComputed);
+            for (threads, save) in
+                [(2, Save::AsComputed), (3, Save::AsComputed), (1, Save::Nothing), (2, Save::Nothing)]
             {
-                assert!(one == run(threads, keep), "{what}, {precision:?}: {threads} threads, {keep:?}");
+                assert!(one == run(threads, save), "{what}, {precision:?}: {threads} threads, {save:?}");
             }
         }
     }
 }
 
 #[test]
-fn what_is_kept_rounded_is_half_as_much_and_nobody_needs_the_rows() {
+fn activations_saved_in_bf16_take_half_the_memory_and_include_the_input() {
     for (what, example) in examples() {
         let dout = noise(example.tensors[ROWS].len(), 5);
         let channels = example.channels;
         example.with_weights(|rows, weights| {
             let (sites, scales) = (&example.sites, example.scales.as_deref());
             let packed = PackedBlock::new(weights, Precision::F32);
-            let run = |keep| block_forward(sites, rows, weights, &packed, scales, keep).1.unwrap();
-            let (exact, rounded) = (run(Keep::Exact), run(Keep::Rounded));
+            let run = |save| block_forward(sites, rows, weights, &packed, scales, save).1.unwrap();
+            let (exact, rounded) = (run(Save::AsComputed), run(Save::Bf16));
             assert_eq!((exact.has_rows(), rounded.has_rows()), (false, true));
-            // A row of an odd number of channels has half a pair too much.
+            // A row of an odd number of channels is padded by half a bf16x2 lane.
             let spare = 4 * sites.rows() * (channels % 2) / 2 * 2;
             assert_eq!(rounded.bytes() - spare, (exact.bytes() + 4 * rows.len()) / 2, "{what}");
-            let gradients = |rows, kept| {
-                list(crate::block_backward(sites, rows, weights, Precision::F32, scales, Some(kept), &dout))
+            let gradients = |rows, saved| {
+                list(crate::block_backward(sites, rows, weights, Precision::F32, scales, Some(saved), &dout))
             };
             assert_eq!(gradients(rows, rounded.clone()), gradients(&[], rounded));
         });
     }
 }
 
-/// What dropped images would need is neither computed nor kept.
+/// The branches of dropped images are neither computed nor saved.
 #[test]
 fn dropped_images_cost_nothing() {
     let mut example = Example::new(Sites::dense(3, 4, 4).unwrap(), 4, true, false);
@@ -332,17 +333,17 @@ fn dropped_images_cost_nothing() {
     example.with_weights(|rows, weights| {
         let packed = PackedBlock::new(weights, Precision::F32);
         let scales = example.scales.as_deref();
-        let (out, kept) = block_forward(&example.sites, rows, weights, &packed, scales, Keep::Exact);
-        let KeptBlock { expanded, .. } = kept.unwrap();
+        let (out, saved) = block_forward(&example.sites, rows, weights, &packed, scales, Save::AsComputed);
+        let SavedActivations { expanded, .. } = saved.unwrap();
         assert_eq!(expanded.len(), 16 * 16, "one image of 16 sites and 16 channels");
         assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));
     });
 }
 
-/// A batch of several passes and shares, with dropped images among the others.
+/// A batch of several micro-batches and partitions, with dropped images among the others.
 #[test]
 fn a_large_batch_is_its_images_one_by_one() {
-    // Sums of squares are made in another order there, so that rounding to bf16 may fall to the other side.
+    // Sums of squares are added in another order there, so that rounding to bf16 may differ.
     for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 2e-2)] {
         batch_is_its_images(precision, bound);
     }
@@ -351,17 +352,17 @@ fn a_large_batch_is_its_images_one_by_one() {
 fn batch_is_its_images(precision: Precision, bound: f32) {
     const IMAGES: usize = 60;
     let batch = Example::new(Sites::dense(IMAGES, 8, 8).unwrap(), 32, true, true);
-    let taking_part: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
-    let passes = crate::cut::passes(&batch.sites, &taking_part, 128).len();
-    assert!(passes >= 3, "one pass would test nothing: {passes}");
+    let active_images: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
+    let micro_batches = crate::blocking::micro_batches(&batch.sites, &active_images, 128).len();
+    assert!(micro_batches >= 3, "one micro_batch would test nothing: {micro_batches}");
     let dout = noise(batch.tensors[ROWS].len(), 5);
     let values = dout.len() / IMAGES;
     batch.with_weights(|rows, weights| {
         let packed = PackedBlock::new(weights, precision);
         let run = |sites: &Sites, rows: &[f32], scales: &[f32], dout: &[f32]| {
             let scales = Some(scales);
-            let (out, kept) = block_forward(sites, rows, weights, &packed, scales, Keep::Exact);
-            (out, list(crate::block_backward(sites, rows, weights, precision, scales, kept, dout)))
+            let (out, saved) = block_forward(sites, rows, weights, &packed, scales, Save::AsComputed);
+            (out, list(crate::block_backward(sites, rows, weights, precision, scales, saved, dout)))
         };
         let scales = batch.scales.as_deref().unwrap();
         let (out, found) = run(&batch.sites, rows, scales, &dout);
@@ -376,7 +377,7 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
                 match tensor {
                     ROWS => sums.extend(gradient),
                     _ if sums.is_empty() => *sums = gradient,
-                    _ => crate::pieces::add_to(sums, &gradient),
+                    _ => crate::split::add_to(sums, &gradient),
                 }
             }
         }

@@ -1,27 +1,27 @@
-//! Buffers that are used again, so that a step neither asks the system for memory nor clears it.
+//! A buffer pool, so that a step neither requests memory from the system nor clears it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 
-/// Buffers that nobody uses at the moment.
-static FREE: Mutex<Free> = Mutex::new(Free { buffers: Vec::new(), values: 0, lent: 0, most_lent: 0 });
+/// The process's pool.
+static POOL: Mutex<Pool> = Mutex::new(Pool { buffers: Vec::new(), values: 0, in_use: 0, max_in_use: 0 });
 
-/// Smaller ones are left to the allocator, which keeps them itself.
-const SMALLEST: usize = 1 << 12;
+/// Smaller buffers are left to the allocator, which pools them itself.
+const MIN_POOLED: usize = 1 << 12;
 
-struct Free {
-    /// The one that was given back last is the last.
+struct Pool {
+    /// Idle buffers, the last returned last.
     buffers: Vec<Vec<f32>>,
-    /// How many values they have.
+    /// Their values in total.
     values: usize,
-    /// Values that are in use, and the most that ever were.
-    lent: usize,
-    most_lent: usize,
+    /// Values in use, and their peak.
+    in_use: usize,
+    max_in_use: usize,
 }
 
-impl Free {
-    /// The smallest buffer that is large enough, unless that would waste half of it; or else a new one.
+impl Pool {
+    /// The smallest idle buffer that is large enough and at most twice as large, or a new one.
     fn take(&mut self, count: usize) -> Vec<f32> {
         let fits = |buffer: &Vec<f32>| (count..=2 * count).contains(&buffer.len());
         let best = (self.buffers.iter().enumerate().rev().filter(|(_, buffer)| fits(buffer)))
@@ -29,46 +29,46 @@ impl Free {
             .map(|(index, _)| index);
         let found = best.map(|index| self.buffers.remove(index));
         self.values -= found.as_ref().map_or(0, Vec::len);
-        self.lent += found.as_ref().map_or(count, Vec::len);
-        self.most_lent = self.most_lent.max(self.lent);
+        self.in_use += found.as_ref().map_or(count, Vec::len);
+        self.max_in_use = self.max_in_use.max(self.in_use);
         found.unwrap_or_else(|| vec![0.0; count])
     }
 
-    /// Takes a buffer back. If more lies idle then than was ever in use, sizes have changed: what nobody
-    /// has wanted for longest goes.
+    /// Returns a buffer to the pool. More idle values than the peak in use mean that sizes have changed: the
+    /// least recently returned buffers are freed.
     fn give(&mut self, buffer: Vec<f32>) {
-        self.lent -= buffer.len();
+        self.in_use -= buffer.len();
         self.values += buffer.len();
         self.buffers.push(buffer);
-        while self.values > self.most_lent {
+        while self.values > self.max_in_use {
             self.values -= self.buffers.remove(0).len();
         }
     }
 }
 
-/// A row of values. A new one holds values without a meaning: whoever takes it writes before reading. Its
-/// memory is used again after it is dropped.
+/// A pooled slice of f32. A new one is uninitialised in the sense of its values: write before reading. Its
+/// memory returns to the pool when it is dropped.
 pub struct Buffer {
     values: Vec<f32>,
     count: usize,
 }
 
 impl Buffer {
-    /// A buffer that nobody uses at the moment, or a new one.
+    /// A buffer from the pool, or a new one.
     pub(crate) fn take(count: usize) -> Self {
-        let values = match count < SMALLEST {
+        let values = match count < MIN_POOLED {
             true => vec![0.0; count],
-            false => FREE.lock().unwrap_or_else(PoisonError::into_inner).take(count),
+            false => POOL.lock().unwrap_or_else(PoisonError::into_inner).take(count),
         };
         Self { values, count }
     }
 
-    /// The same memory as pairs of bf16 values.
-    pub(crate) fn pairs(&self) -> &[u32] {
+    /// The same memory as bf16x2 lanes.
+    pub(crate) fn bf16x2(&self) -> &[u32] {
         bytemuck::cast_slice(self)
     }
 
-    pub(crate) fn pairs_mut(&mut self) -> &mut [u32] {
+    pub(crate) fn bf16x2_mut(&mut self) -> &mut [u32] {
         bytemuck::cast_slice_mut(self)
     }
 }
@@ -76,13 +76,13 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        if values.len() >= SMALLEST {
-            FREE.lock().unwrap_or_else(PoisonError::into_inner).give(values);
+        if values.len() >= MIN_POOLED {
+            POOL.lock().unwrap_or_else(PoisonError::into_inner).give(values);
         }
     }
 }
 
-/// The bytes of the values, for frameworks that hold them.
+/// The bytes of the values, for frameworks that own tensors as bytes.
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         bytemuck::cast_slice(self)
@@ -128,40 +128,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_that_was_given_back_is_taken_again() {
-        let mut free = Free { buffers: Vec::new(), values: 0, lent: 0, most_lent: 0 };
-        let [small, large] = [100, 150].map(|count| free.take(count));
+    fn a_returned_buffer_is_reused() {
+        let mut pool = Pool { buffers: Vec::new(), values: 0, in_use: 0, max_in_use: 0 };
+        let [small, large] = [100, 150].map(|count| pool.take(count));
         let places = [small.as_ptr(), large.as_ptr()];
-        free.give(large);
-        free.give(small);
-        // The smallest that is large enough, but none that is twice as large as wanted.
-        let again = free.take(90);
+        pool.give(large);
+        pool.give(small);
+        // The smallest that is large enough, but none that is more than twice as large.
+        let again = pool.take(90);
         assert_eq!((again.as_ptr(), again.len()), (places[0], 100));
-        let other = free.take(74);
+        let other = pool.take(74);
         assert_eq!(other.len(), 74);
-        let last = free.take(75);
+        let last = pool.take(75);
         assert_eq!(last.as_ptr(), places[1]);
     }
 
     #[test]
-    fn what_nobody_wants_any_more_is_let_go() {
-        let mut free = Free { buffers: Vec::new(), values: 0, lent: 0, most_lent: 0 };
+    fn unused_buffers_are_freed() {
+        let mut pool = Pool { buffers: Vec::new(), values: 0, in_use: 0, max_in_use: 0 };
         for count in (1_000..2_000).rev() {
-            let buffer = free.take(count);
+            let buffer = pool.take(count);
             assert!(buffer.len() <= 2 * count);
-            free.give(buffer);
-            assert!(free.values <= free.most_lent && free.most_lent <= 2_000);
+            pool.give(buffer);
+            assert!(pool.values <= pool.max_in_use && pool.max_in_use <= 2_000);
         }
-        assert_eq!(free.lent, 0);
+        assert_eq!(pool.in_use, 0);
     }
 
     #[test]
     fn copies_have_memory_of_their_own() {
-        let mut first = Buffer::take(SMALLEST);
+        let mut first = Buffer::take(MIN_POOLED);
         first.fill(3.0);
         let copy = first.clone();
         first.fill(5.0);
         assert!(copy.iter().all(|&value| value == 3.0) && copy != first);
-        assert_eq!(AsRef::<[u8]>::as_ref(&copy).len(), 4 * SMALLEST);
+        assert_eq!(AsRef::<[u8]>::as_ref(&copy).len(), 4 * MIN_POOLED);
     }
 }

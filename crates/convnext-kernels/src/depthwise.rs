@@ -1,27 +1,27 @@
 //! Depthwise 7x7 convolution at kept sites, forward and backward.
 //!
-//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map
-//! is worked on in bands of rows, and a band in panels of as many channels as a register holds: the
-//! kept sites around a band are copied into a small map with a border of zeros, which stays in the
-//! nearest cache while every tap passes over it, so that the inner loops have no conditions.
+//! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map is
+//! processed in bands of rows, and a band in channel blocks of one register each: the kept sites in the
+//! receptive field of a band are copied into a small zero-padded map, which stays in the L1 cache for all
+//! taps, so that the inner loops have no branches.
 //!
-//! Letters: C channels, N images, R rows of one image, H x W the map.
+//! Notation: C channels, N images, R rows of one image, H x W the map.
 //!
 //! **Same bits for any number of threads:** output and input gradient have one writer for each value;
-//! the weight gradient is at most [`PARTIAL_SUMS`] sums, cut by shapes alone and added in order.
+//! the weight gradient is at most [`PARTIAL_SUMS`] partial sums, cut by shapes alone and added in order.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::bands::{BORDER, Band, Bands, SIDE};
 use crate::lanes::{add, load, store};
 use crate::parallel;
-use crate::pieces::{add_to, pieces, wide};
 use crate::profile::{Kernel, timed};
+use crate::split::{add_to, scaled, split_at_ranges};
 
 /// Taps of a channel.
 const TAPS: usize = SIDE * SIDE;
 
-/// Most partial sums that a weight gradient is made of.
+/// Maximum partial sums of a weight gradient.
 const PARTIAL_SUMS: usize = 8;
 
 /// The gradients of a depthwise convolution.
@@ -33,7 +33,7 @@ pub(crate) struct DepthwiseGradients {
     pub(crate) bias: Vec<f32>,
 }
 
-/// Convolves at the kept sites of the images that take part; the others' rows stay as they are.
+/// Convolves at the kept sites of the active images; rows of the others are not written.
 ///
 /// # Shapes
 /// - rows, output: `[N * R, C]`
@@ -53,13 +53,13 @@ pub(crate) fn forward(
         bands,
         rows,
         &taps_first(weight, bias.len()),
-        First::Bias(bias),
+        Init::Bias(bias),
         out,
     );
 }
 
-/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. What goes around the
-/// convolution is added to that of the rows: `drows` becomes `around` and its gradient.
+/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. The gradient `around` of the
+/// residual connection is added to that of the rows in `drows`.
 pub(crate) fn backward(
     arch: Arch,
     bands: &Bands,
@@ -70,19 +70,19 @@ pub(crate) fn backward(
     drows: &mut [f32],
 ) -> DepthwiseGradients {
     let channels = weight.len() / TAPS;
-    // Seen from the input, the kernel is turned by half a circle.
-    let mut turned = taps_first(weight, channels);
-    reverse_taps(&mut turned, channels);
+    // The input gradient is a convolution with the kernel rotated by 180 degrees.
+    let mut flipped = taps_first(weight, channels);
+    reverse_taps(&mut flipped, channels);
     let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
-    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &turned, First::Rows(around), drows);
+    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &flipped, Init::Rows(around), drows);
     DepthwiseGradients { weight, bias }
 }
 
 /// `[C, 49]` as `[49, C]`.
 fn taps_first(weight: &[f32], channels: usize) -> Vec<f32> {
     let mut taps = vec![0.0; TAPS * channels];
-    for (tap, line) in taps.chunks_exact_mut(channels).enumerate() {
-        line.iter_mut().zip(weight[tap..].iter().step_by(TAPS)).for_each(|(to, from)| *to = *from);
+    for (tap, channels_of_tap) in taps.chunks_exact_mut(channels).enumerate() {
+        channels_of_tap.iter_mut().zip(weight[tap..].iter().step_by(TAPS)).for_each(|(to, from)| *to = *from);
     }
     taps
 }
@@ -100,22 +100,22 @@ fn convolve(
     bands: &Bands,
     rows: &[f32],
     taps: &[f32],
-    first: First<'_>,
+    init: Init<'_>,
     out: &mut [f32],
 ) {
     let channels = taps.len() / TAPS;
-    let parts = pieces(out, bands.bands.iter().map(|band| wide(&band.rows, channels)));
+    let parts = split_at_ranges(out, bands.bands.iter().map(|band| scaled(&band.rows, channels)));
     parallel::for_each(bands.bands.iter().zip(parts), |(band, out)| {
-        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, first, out }));
+        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, init, out }));
     });
 }
 
-/// What the sums of a convolution begin with.
+/// Initial values of the accumulators.
 #[derive(Clone, Copy)]
-enum First<'a> {
-    /// The same for all sites, `[C]`.
+enum Init<'a> {
+    /// A bias for all sites, `[C]`.
     Bias(&'a [f32]),
-    /// For each site its own, `[N * R, C]`.
+    /// A row for each site, `[N * R, C]`.
     Rows(&'a [f32]),
 }
 
@@ -126,7 +126,7 @@ struct Convolve<'a> {
     rows: &'a [f32],
     /// `[49, C]`.
     taps: &'a [f32],
-    first: First<'a>,
+    init: Init<'a>,
     /// The rows of the band.
     out: &'a mut [f32],
 }
@@ -136,9 +136,9 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.first {
-            First::Bias(bias) => self.run::<S, false>(simd, bias, &[]),
-            First::Rows(rows) => self.run::<S, true>(simd, &[], rows),
+        match self.init {
+            Init::Bias(bias) => self.run::<S, false>(simd, bias, &[]),
+            Init::Rows(rows) => self.run::<S, true>(simd, &[], rows),
         }
     }
 }
@@ -150,34 +150,34 @@ impl Convolve<'_> {
         let channels = taps.len() / TAPS;
         let mut map = bands.empty_map(band, S::F32_LANES);
         let map = S::as_mut_simd_f32s(&mut map).0;
-        for panel in (0..channels).step_by(S::F32_LANES) {
-            fill(simd, bands, band, &Panel { rows, channels, panel }, map);
+        for channel in (0..channels).step_by(S::F32_LANES) {
+            fill(simd, bands, band, &ChannelBlock { rows, channels, first_channel: channel }, map);
             let zero = simd.splat_f32s(0.0);
-            let first = if ROWS { zero } else { load(simd, bias, panel) };
+            let init = if ROWS { zero } else { load(simd, bias, channel) };
             let mut kernel = [zero; TAPS];
             for (tap, lanes) in kernel.iter_mut().enumerate() {
-                *lanes = load(simd, &taps[tap * channels..][..channels], panel);
+                *lanes = load(simd, &taps[tap * channels..][..channels], channel);
             }
-            for line in &bands.lines[band.lines.clone()] {
-                let (mut done, corner) = (0, bands.corner(band, line));
-                while done < line.sites {
-                    let place = (line.row - band.rows.start + done) * channels;
-                    let run = Run {
+            for run in &bands.runs[band.runs.clone()] {
+                let (mut done, corner) = (0, bands.corner(band, run));
+                while done < run.sites {
+                    let place = (run.row - band.rows.start + done) * channels;
+                    let tile = OutputTile {
                         map: &map[corner + done..],
                         stride: bands.stride(),
                         kernel: &kernel,
-                        first,
-                        around: if ROWS { &around[(line.row + done) * channels..] } else { &[] },
+                        init,
+                        around: if ROWS { &around[(run.row + done) * channels..] } else { &[] },
                         out: &mut out[place..],
                         channels,
-                        panel,
+                        first_channel: channel,
                     };
-                    done += match run_length(line.sites, line.sites - done) {
-                        8 => run.convolve::<S, ROWS, 8>(simd),
-                        7 => run.convolve::<S, ROWS, 7>(simd),
-                        4 => run.convolve::<S, ROWS, 4>(simd),
-                        2 => run.convolve::<S, ROWS, 2>(simd),
-                        _ => run.convolve::<S, ROWS, 1>(simd),
+                    done += match tile_sites(run.sites, run.sites - done) {
+                        8 => tile.convolve::<S, ROWS, 8>(simd),
+                        7 => tile.convolve::<S, ROWS, 7>(simd),
+                        4 => tile.convolve::<S, ROWS, 4>(simd),
+                        2 => tile.convolve::<S, ROWS, 2>(simd),
+                        _ => tile.convolve::<S, ROWS, 1>(simd),
                     };
                 }
             }
@@ -185,10 +185,10 @@ impl Convolve<'_> {
     }
 }
 
-/// How many of the `left` sites of a line to do next: sevens where they come out even, as in the maps
-/// of images of 224 pixels, and else the largest power of two.
+/// Sites of the next output tile, with `left` sites of a run left: 7 where that divides evenly, as in the
+/// maps of images of 224 pixels, and else the largest power of two.
 #[inline(always)]
-fn run_length(sites: usize, left: usize) -> usize {
+fn tile_sites(sites: usize, left: usize) -> usize {
     match left {
         _ if sites.is_multiple_of(7) && !sites.is_multiple_of(8) => 7,
         8.. => 8,
@@ -198,69 +198,69 @@ fn run_length(sites: usize, left: usize) -> usize {
     }
 }
 
-/// Neighbouring sites of one line, for one panel.
-struct Run<'a, V> {
+/// Adjacent sites of a run, for one channel block.
+struct OutputTile<'a, V> {
     /// From the first site's window on.
     map: &'a [V],
     stride: usize,
     kernel: &'a [V; TAPS],
-    /// What the sums begin with, if not with these rows.
-    first: V,
+    /// Initial value of the accumulators, unless they start from `around`.
+    init: V,
     around: &'a [f32],
     /// From the first site's row on.
     out: &'a mut [f32],
     channels: usize,
-    panel: usize,
+    first_channel: usize,
 }
 
-impl<V: Copy> Run<'_, V> {
-    /// Convolves `SITES` sites and tells how many that were.
+impl<V: Copy> OutputTile<'_, V> {
+    /// Convolves `SITES` sites and returns their number.
     #[inline(always)]
     fn convolve<S: Simd<f32s = V>, const ROWS: bool, const SITES: usize>(self, simd: S) -> usize {
-        let mut sums = [self.first; SITES];
+        let mut sums = [self.init; SITES];
         if ROWS {
             for (site, sum) in sums.iter_mut().enumerate() {
-                *sum = load(simd, &self.around[site * self.channels..][..self.channels], self.panel);
+                *sum = load(simd, &self.around[site * self.channels..][..self.channels], self.first_channel);
             }
         }
         for y in 0..SIDE {
-            let line = &self.map[y * self.stride..][..SITES + SIDE - 1];
+            let map_row = &self.map[y * self.stride..][..SITES + SIDE - 1];
             let kernel = &self.kernel[y * SIDE..][..SIDE];
             for x in 0..SIDE {
                 for site in 0..SITES {
-                    sums[site] = simd.mul_add_e_f32s(line[site + x], kernel[x], sums[site]);
+                    sums[site] = simd.mul_add_e_f32s(map_row[site + x], kernel[x], sums[site]);
                 }
             }
         }
         for (site, sum) in sums.into_iter().enumerate() {
-            store(simd, &mut self.out[site * self.channels..][..self.channels], self.panel, sum);
+            store(simd, &mut self.out[site * self.channels..][..self.channels], self.first_channel, sum);
         }
         SITES
     }
 }
 
-/// As many channels of all rows as a register holds.
-struct Panel<'a> {
+/// One register's channels of all rows.
+struct ChannelBlock<'a> {
     rows: &'a [f32],
     channels: usize,
     /// The first channel.
-    panel: usize,
+    first_channel: usize,
 }
 
-impl Panel<'_> {
+impl ChannelBlock<'_> {
     #[inline(always)]
     fn load<S: Simd>(&self, simd: S, row: usize) -> S::f32s {
-        load(simd, &self.rows[row * self.channels..][..self.channels], self.panel)
+        load(simd, &self.rows[row * self.channels..][..self.channels], self.first_channel)
     }
 }
 
-/// Copies the sites around a band into its map. Sites that are not kept stay 0.
+/// Copies the sites in the receptive field of a band into its map. Sites that are not kept stay 0.
 #[inline(always)]
-fn fill<S: Simd>(simd: S, bands: &Bands, band: &Band, panel: &Panel<'_>, map: &mut [S::f32s]) {
-    for line in bands.around(band) {
-        let place = (line.y + BORDER - band.height.start) * bands.stride() + line.x + BORDER;
-        for (row, site) in (line.row..).zip(&mut map[place..][..line.sites]) {
-            *site = panel.load(simd, row);
+fn fill<S: Simd>(simd: S, bands: &Bands, band: &Band, block: &ChannelBlock<'_>, map: &mut [S::f32s]) {
+    for run in bands.around(band) {
+        let place = (run.y + BORDER - band.height.start) * bands.stride() + run.x + BORDER;
+        for (row, site) in (run.row..).zip(&mut map[place..][..run.sites]) {
+            *site = block.load(simd, row);
         }
     }
 }
@@ -273,12 +273,12 @@ fn weight_gradient(
     rows: &[f32],
     dout: &[f32],
 ) -> (Vec<f32>, Vec<f32>) {
-    let per_group = bands.bands.len().div_ceil(PARTIAL_SUMS).max(1);
+    let bands_per_sum = bands.bands.len().div_ceil(PARTIAL_SUMS).max(1);
     // Each partial sum is [49, C] and then [C] for the bias.
-    let partial_sums: Vec<Vec<f32>> = parallel::map(bands.bands.chunks(per_group), |group| {
+    let partial_sums: Vec<Vec<f32>> = parallel::map(bands.bands.chunks(bands_per_sum), |bands_of_sum| {
         let mut sums = vec![0.0; (TAPS + 1) * channels];
         timed(Kernel::DepthwiseWeightGradient, || {
-            arch.dispatch(WeightGradient { bands, group, channels, rows, dout, sums: &mut sums });
+            arch.dispatch(WeightGradient { bands, bands_of_sum, channels, rows, dout, sums: &mut sums });
         });
         sums
     });
@@ -293,16 +293,16 @@ fn weight_gradient(
 /// `[49, C]` as `[C, 49]`.
 fn channels_first(taps: &[f32], channels: usize) -> Vec<f32> {
     let mut weight = vec![0.0; TAPS * channels];
-    for (tap, line) in taps.chunks_exact(channels).enumerate() {
-        weight[tap..].iter_mut().step_by(TAPS).zip(line).for_each(|(to, from)| *to = *from);
+    for (tap, channels_of_tap) in taps.chunks_exact(channels).enumerate() {
+        weight[tap..].iter_mut().step_by(TAPS).zip(channels_of_tap).for_each(|(to, from)| *to = *from);
     }
     weight
 }
 
-/// Some bands' part of a weight gradient.
+/// One partial sum of a weight gradient.
 struct WeightGradient<'a> {
     bands: &'a Bands,
-    group: &'a [Band],
+    bands_of_sum: &'a [Band],
     channels: usize,
     rows: &'a [f32],
     dout: &'a [f32],
@@ -315,26 +315,26 @@ impl WithSimd for WeightGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { bands, group, channels, rows, dout, sums } = self;
+        let Self { bands, bands_of_sum, channels, rows, dout, sums } = self;
         let zero = simd.splat_f32s(0.0);
         let mut gradient = vec![zero; bands.width];
-        for band in group {
+        for band in bands_of_sum {
             let mut map = bands.empty_map(band, S::F32_LANES);
             let map = S::as_mut_simd_f32s(&mut map).0;
-            for panel in (0..channels).step_by(S::F32_LANES) {
-                fill(simd, bands, band, &Panel { rows, channels, panel }, map);
-                let dout = Panel { rows: dout, channels, panel };
+            for channel in (0..channels).step_by(S::F32_LANES) {
+                fill(simd, bands, band, &ChannelBlock { rows, channels, first_channel: channel }, map);
+                let dout = ChannelBlock { rows: dout, channels, first_channel: channel };
                 let mut taps = [zero; TAPS];
                 let mut bias = zero;
-                for line in &bands.lines[band.lines.clone()] {
-                    let gradient = &mut gradient[..line.sites];
-                    for (row, gradient) in (line.row..).zip(gradient.iter_mut()) {
+                for run in &bands.runs[band.runs.clone()] {
+                    let gradient = &mut gradient[..run.sites];
+                    for (row, gradient) in (run.row..).zip(gradient.iter_mut()) {
                         *gradient = dout.load(simd, row);
                         bias = simd.add_f32s(bias, *gradient);
                     }
-                    let corner = bands.corner(band, line);
+                    let corner = bands.corner(band, run);
                     for (y, taps) in taps.as_chunks_mut::<SIDE>().0.iter_mut().enumerate() {
-                        let map = &map[corner + y * bands.stride()..][..line.sites + SIDE - 1];
+                        let map = &map[corner + y * bands.stride()..][..run.sites + SIDE - 1];
                         let mut sums = *taps;
                         for (gradient, window) in gradient.iter().zip(map.windows(SIDE)) {
                             for x in 0..SIDE {
@@ -345,7 +345,7 @@ impl WithSimd for WeightGradient<'_> {
                     }
                 }
                 for (tap, lanes) in taps.into_iter().chain([bias]).enumerate() {
-                    add(simd, &mut sums[tap * channels..][..channels], panel, lanes);
+                    add(simd, &mut sums[tap * channels..][..channels], channel, lanes);
                 }
             }
         }
@@ -356,10 +356,11 @@ impl WithSimd for WeightGradient<'_> {
 mod tests {
     use super::*;
     use crate::Sites;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::testing::noise;
 
-    /// Sites of every kind: dense and odd, tiles of each stage, channels beside the register widths.
+    /// Sites of every kind: dense and odd, tiles of each stage, channels that do not divide the register
+    /// widths.
     fn cases() -> Vec<(Sites, usize)> {
         let mut cases = vec![
             (Sites::dense(2, 5, 9).unwrap(), 3),
@@ -374,8 +375,8 @@ mod tests {
         cases
     }
 
-    /// The definition, in f64: for each row, the sum over all rows of its image in reach.
-    fn by_definition(sites: &Sites, channels: usize, visit: &mut dyn FnMut(usize, usize, usize)) {
+    /// The reference, in f64: for each row, the sum over all rows of its image in the receptive field.
+    fn reference(sites: &Sites, channels: usize, visit: &mut dyn FnMut(usize, usize, usize)) {
         let (height, width) = (sites.height() as isize, sites.width() as isize);
         let positions = sites.positions();
         let place = |row: usize| {
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn forward_and_backward_follow_the_definition() {
+    fn forward_and_backward_match_the_reference() {
         for (sites, channels) in cases() {
             let count = sites.rows() * channels;
             let (rows, dout) = (noise(count, 1), noise(count, 2));
@@ -413,7 +414,7 @@ mod tests {
             let mut drows = vec![0.0; count];
             let mut dweight = vec![0.0; TAPS * channels];
             let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
-            by_definition(&sites, channels, &mut |target, source, tap| {
+            reference(&sites, channels, &mut |target, source, tap| {
                 out[target] += product(rows[source], weight[tap]);
                 drows[source] += product(dout[target], weight[tap]);
                 dweight[tap] += product(dout[target], rows[source]);
@@ -423,7 +424,7 @@ mod tests {
                 dbias[index % channels] += f64::from(value);
             }
             let bands = Bands::new(&sites, |_| true);
-            for (name, arch) in ladder() {
+            for (name, arch) in isa_levels() {
                 let mut found = vec![0.0; count];
                 forward(arch, &bands, &rows, &weight, &bias, &mut found);
                 check(name, &found, &out);

@@ -1,6 +1,6 @@
-//! What happens to the 4C channels between a block's two linear layers: bias, GELU and GRN, row by row.
+//! The operations on the 4C hidden channels between a block's two linear layers: bias, GELU and GRN.
 //!
-//! Letters: R rows of one image, E = 4C channels, h = GELU(u) after the first linear layer u,
+//! Notation: R rows of one image, E = 4C channels, h = GELU(u) after the first linear layer u,
 //! y = h s + beta with GRN's scale s = 1 + gamma N (paper equations 1 to 3).
 
 use pulp::{Simd, WithSimd};
@@ -8,34 +8,34 @@ use pulp::{Simd, WithSimd};
 use crate::gelu::{gelu, gelu_and_derivative};
 use crate::lanes::{add, load, store};
 
-/// Rows that pass under a column before the next one: so few that they stay in the nearest cache, so
-/// many that what belongs to the column is read seldom.
-const GROUP: usize = 8;
+/// Rows that are processed column by column: few enough to stay in the L1 cache, enough to amortise the loads
+/// of the per-column values.
+const ROW_BLOCK: usize = 8;
 
 /// Adds the bias, applies GELU, and sums the squares for GRN.
-pub(crate) struct Activate<'a> {
-    /// The product without its bias, `[R, E]`; becomes h.
+pub(crate) struct BiasGelu<'a> {
+    /// The linear layer's output without its bias, `[R, E]`; becomes h.
     pub(crate) values: &'a mut [f32],
     /// `[E]`.
     pub(crate) bias: &'a [f32],
-    /// Takes u, `[R, E]`, if that is kept for the backward; otherwise empty.
+    /// Becomes u, `[R, E]`, if that is saved for the backward; otherwise empty.
     pub(crate) expanded: &'a mut [f32],
     /// Squares of h are added, `[E]`.
     pub(crate) squares: &'a mut [f32],
 }
 
-impl WithSimd for Activate<'_> {
+impl WithSimd for BiasGelu<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { values, bias, expanded, squares } = self;
         let width = bias.len();
-        for (group, values) in values.chunks_mut(GROUP * width).enumerate() {
+        for (row_block, values) in values.chunks_mut(ROW_BLOCK * width).enumerate() {
             for at in (0..width).step_by(S::F32_LANES) {
                 let bias = load(simd, bias, at);
                 let mut sum = load(simd, squares, at);
-                for (row, values) in (group * GROUP..).zip(values.chunks_exact_mut(width)) {
+                for (row, values) in (row_block * ROW_BLOCK..).zip(values.chunks_exact_mut(width)) {
                     let u = simd.add_f32s(load(simd, values, at), bias);
                     if !expanded.is_empty() {
                         store(simd, &mut expanded[row * width..][..width], at, u);
@@ -51,7 +51,7 @@ impl WithSimd for Activate<'_> {
 }
 
 /// Applies GRN: h becomes y.
-pub(crate) struct Modulate<'a> {
+pub(crate) struct GrnApply<'a> {
     /// `[R, E]`.
     pub(crate) values: &'a mut [f32],
     /// s, `[E]`.
@@ -60,7 +60,7 @@ pub(crate) struct Modulate<'a> {
     pub(crate) shift: &'a [f32],
 }
 
-impl WithSimd for Modulate<'_> {
+impl WithSimd for GrnApply<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -76,8 +76,8 @@ impl WithSimd for Modulate<'_> {
     }
 }
 
-/// The first half of the backward: h again, and what GRN's gradient sums up over the image.
-pub(crate) struct Reactivate<'a> {
+/// The first half of the backward: recomputes h, and sums for GRN's gradient.
+pub(crate) struct GeluRecompute<'a> {
     /// u, `[R, E]`; becomes GELU'(u).
     pub(crate) expanded: &'a mut [f32],
     /// The gradient of y, `[R, E]`.
@@ -90,15 +90,15 @@ pub(crate) struct Reactivate<'a> {
     pub(crate) products: &'a mut [f32],
 }
 
-impl WithSimd for Reactivate<'_> {
+impl WithSimd for GeluRecompute<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { expanded, dy, values, squares, products } = self;
         let width = squares.len();
-        let groups = expanded.chunks_mut(GROUP * width).zip(dy.chunks(GROUP * width));
-        for ((expanded, dy), values) in groups.zip(values.chunks_mut(GROUP * width)) {
+        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
+        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let (mut square, mut product) = (load(simd, squares, at), load(simd, products, at));
                 let rows = expanded.chunks_exact_mut(width).zip(dy.chunks_exact(width));
@@ -117,7 +117,7 @@ impl WithSimd for Reactivate<'_> {
 }
 
 /// The second half of the backward, once GRN's sums over the image are known.
-pub(crate) struct Pull<'a> {
+pub(crate) struct GrnGeluBackward<'a> {
     /// GELU'(u), `[R, E]`; becomes the gradient of u: (dy s + h t) GELU'(u).
     pub(crate) expanded: &'a mut [f32],
     /// h, `[R, E]`; becomes y.
@@ -128,21 +128,21 @@ pub(crate) struct Pull<'a> {
     pub(crate) scale: &'a [f32],
     /// beta, `[E]`.
     pub(crate) shift: &'a [f32],
-    /// t: what h adds to its own gradient through GRN's norm, `[E]`.
+    /// t: the factor of h in its own gradient through GRN's norm, `[E]`.
     pub(crate) through_norm: &'a [f32],
     /// The gradient of the first layer's bias is added, `[E]`.
     pub(crate) dbias: &'a mut [f32],
 }
 
-impl WithSimd for Pull<'_> {
+impl WithSimd for GrnGeluBackward<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { expanded, values, dy, scale, shift, through_norm, dbias } = self;
         let width = scale.len();
-        let groups = expanded.chunks_mut(GROUP * width).zip(dy.chunks(GROUP * width));
-        for ((expanded, dy), values) in groups.zip(values.chunks_mut(GROUP * width)) {
+        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
+        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let (scale, shift) = (load(simd, scale, at), load(simd, shift, at));
                 let through_norm = load(simd, through_norm, at);
@@ -162,7 +162,7 @@ impl WithSimd for Pull<'_> {
     }
 }
 
-/// Adds what a block computes to what went in: `out = rows + factor (branch + bias)`.
+/// The residual addition: `out = rows + factor (branch + bias)`.
 pub(crate) struct Residual<'a> {
     /// `[R, C]`.
     pub(crate) rows: &'a [f32],
@@ -183,8 +183,8 @@ impl WithSimd for Residual<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, branch, bias, factor, out } = self;
         let (width, factor) = (bias.len(), simd.splat_f32s(factor));
-        let lines = rows.chunks_exact(width).zip(branch.chunks_exact(width));
-        for ((row, branch), out) in lines.zip(out.chunks_exact_mut(width)) {
+        let input_rows = rows.chunks_exact(width).zip(branch.chunks_exact(width));
+        for ((row, branch), out) in input_rows.zip(out.chunks_exact_mut(width)) {
             for at in (0..width).step_by(S::F32_LANES) {
                 let branch = simd.add_f32s(load(simd, branch, at), load(simd, bias, at));
                 store(simd, out, at, simd.mul_add_e_f32s(branch, factor, load(simd, row, at)));
@@ -193,14 +193,14 @@ impl WithSimd for Residual<'_> {
     }
 }
 
-/// Multiplies rows by a factor and sums them up: `out = factor rows`.
+/// Scales rows, `out = factor rows`, and sums them.
 pub(crate) struct ScaleRows<'a> {
     /// `[R, C]`.
     pub(crate) rows: &'a [f32],
     pub(crate) factor: f32,
     /// `[R, C]`.
     pub(crate) out: &'a mut [f32],
-    /// What comes out is added, `[C]`.
+    /// The output rows are added, `[C]`.
     pub(crate) sums: &'a mut [f32],
 }
 

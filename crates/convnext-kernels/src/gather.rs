@@ -1,46 +1,50 @@
-//! Rows picked by their index, forward and backward: the pixels under a site, the four sites that
-//! downsampling joins, the tokens that a decoder sees, the patches that it predicts.
+//! Rows selected by index, forward and backward (PyTorch's `index_select` on dimension 0): the pixels of a
+//! site, the four sites that downsampling merges, the tokens that a decoder sees, the patches that it
+//! predicts.
 //!
-//! Letters: R rows to pick from, P picks, C values of a row.
+//! Notation: R source rows, P indices, C values of a row.
 
 use crate::buffer::Buffer;
 use crate::parallel;
-use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
+use crate::split::add_to;
 
-/// Values that a thread copies at a time.
-const PIECE_VALUES: usize = 1 << 14;
+/// Values of a task.
+const TASK_VALUES: usize = 1 << 14;
 
 /// The rows with these indices: `[R, C]` to `[P, C]`.
 ///
 /// # Panics
-/// When an index is not that of a row.
+/// When an index is out of range.
 pub fn gather_rows(rows: &[f32], columns: usize, indices: &[i32]) -> Buffer {
     let mut out = Buffer::take(indices.len() * columns);
-    let piece = piece_rows(columns);
-    parallel::for_each(out.chunks_mut(piece * columns).zip(indices.chunks(piece)), |(out, indices)| {
-        timed(Kernel::Gather, || {
-            for (out, &index) in out.chunks_exact_mut(columns).zip(indices) {
-                out.copy_from_slice(&rows[index as usize * columns..][..columns]);
-            }
-        });
-    });
+    let rows_per_task = task_rows(columns);
+    parallel::for_each(
+        out.chunks_mut(rows_per_task * columns).zip(indices.chunks(rows_per_task)),
+        |(out, indices)| {
+            timed(Kernel::Gather, || {
+                for (out, &index) in out.chunks_exact_mut(columns).zip(indices) {
+                    out.copy_from_slice(&rows[index as usize * columns..][..columns]);
+                }
+            });
+        },
+    );
     out
 }
 
-/// The gradient of the `count` rows of [`gather_rows`] for an output gradient `[P, C]`. What a row got
-/// back from several picks is added in the order of the picks.
+/// The gradient of the `count` rows of [`gather_rows`] for an output gradient `[P, C]`, a `scatter_add`. The
+/// gradients of a row that was selected several times are added in the order of the indices.
 ///
 /// # Panics
-/// When an index is not that of a row, or there is not a gradient for each pick.
+/// When an index is out of range, or there is not a gradient for each index.
 pub fn gather_rows_backward(dout: &[f32], columns: usize, indices: &[i32], count: usize) -> Buffer {
-    assert_eq!(dout.len(), indices.len() * columns, "there is a gradient for each pick");
+    assert_eq!(dout.len(), indices.len() * columns, "there is a gradient for each index");
     let picks = Picks::new(indices, count);
     let mut drows = Buffer::take(count * columns);
-    let piece = piece_rows(columns);
-    parallel::for_each(drows.chunks_mut(piece * columns).enumerate(), |(index, drows)| {
+    let rows_per_task = task_rows(columns);
+    parallel::for_each(drows.chunks_mut(rows_per_task * columns).enumerate(), |(index, drows)| {
         timed(Kernel::Gather, || {
-            for (row, drow) in (index * piece..).zip(drows.chunks_exact_mut(columns)) {
+            for (row, drow) in (index * rows_per_task..).zip(drows.chunks_exact_mut(columns)) {
                 match picks.of(row) {
                     [] => drow.fill(0.0),
                     [first, others @ ..] => {
@@ -55,13 +59,13 @@ pub fn gather_rows_backward(dout: &[f32], columns: usize, indices: &[i32], count
     drows
 }
 
-fn piece_rows(columns: usize) -> usize {
-    (PIECE_VALUES / columns.max(1)).max(1)
+fn task_rows(columns: usize) -> usize {
+    (TASK_VALUES / columns.max(1)).max(1)
 }
 
-/// The picks of each row, in order.
+/// The positions in the index list at which each row is selected, in order (a CSR list).
 struct Picks {
-    /// Where the picks of a row begin, and where those of the last one end.
+    /// Begin of each row's positions, and the end of the last one's.
     begins: Vec<u32>,
     picks: Vec<u32>,
 }
@@ -95,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_picked_and_their_gradients_come_back() {
+    fn rows_are_selected_and_their_gradients_scattered() {
         let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let indices = [2, 0, 2, 2];
         assert_eq!(gather_rows(&rows, 2, &indices)[..], [5.0, 6.0, 1.0, 2.0, 5.0, 6.0, 5.0, 6.0]);
@@ -105,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_are_cut_without_a_seam() {
+    fn several_tasks_equal_one() {
         let columns = 3;
-        let count = 4 * PIECE_VALUES / columns;
+        let count = 4 * TASK_VALUES / columns;
         let rows: Vec<f32> = (0..count * columns).map(|place| place as f32).collect();
-        let turned: Vec<i32> = (0..count as i32).rev().collect();
-        let found = gather_rows(&rows, columns, &turned);
+        let reversed: Vec<i32> = (0..count as i32).rev().collect();
+        let found = gather_rows(&rows, columns, &reversed);
         assert_eq!(found[..3], rows[(count - 1) * columns..]);
-        assert_eq!(gather_rows_backward(&found, columns, &turned, count)[..], rows);
+        assert_eq!(gather_rows_backward(&found, columns, &reversed, count)[..], rows);
     }
 }

@@ -1,4 +1,4 @@
-//! Exact GELU (with erf, not tanh) and its derivative in registers.
+//! Exact GELU (with erf, not tanh) and its derivative, on SIMD registers.
 //!
 //! With the derivative, which needs exp(-x^2 / 2) anyway, erf is a polynomial times that; alone, GELU is
 //! cheaper without any exponential.
@@ -66,9 +66,9 @@ fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
 #[inline(always)]
 fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
-    // Below, the result is no normal number any more.
+    // Below, the result is subnormal.
     let x = simd.max_f32s(x, splat(-87.0));
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     let magic = splat(12_582_912.0);
     let shifted = simd.mul_add_e_f32s(x, splat(std::f32::consts::LOG2_E), magic);
     let n = simd.sub_f32s(shifted, magic);
@@ -88,7 +88,7 @@ mod tests {
     use pulp::WithSimd;
 
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::lanes::{load, store};
 
     struct Both<'a> {
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// Phi in f64 from its series, and far out from the continued fraction of its tail.
+    /// Phi in f64 from its series, and for large |x| from the continued fraction of its tail.
     fn normal_cdf(x: f64) -> f64 {
         let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
         if x.abs() > 5.0 {
@@ -134,19 +134,19 @@ mod tests {
     fn gelu_and_its_derivative_are_within_a_millionth_everywhere() {
         let x: Vec<f32> =
             (-200_000..=200_000).map(|i| i as f32 * 1e-4).chain([-1e30, -100.0, 100.0, 1e30]).collect();
-        for (name, arch) in ladder() {
+        for (name, arch) in isa_levels() {
             let [mut value, mut alone, mut derivative] = [(); 3].map(|()| vec![0.0; x.len()]);
             arch.dispatch(Both { x: &x, gelu: &mut value, alone: &mut alone, derivative: &mut derivative });
             for (((&x, &value), &alone), &derivative) in x.iter().zip(&value).zip(&alone).zip(&derivative) {
-                let wide = f64::from(x);
-                let cdf = normal_cdf(wide);
-                let density = (-wide * wide / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-                // Above 10, f32 itself is further apart than a millionth.
-                let bound = 1e-6 * (wide / 10.0).max(1.0);
+                let in_f64 = f64::from(x);
+                let cdf = normal_cdf(in_f64);
+                let density = (-in_f64 * in_f64 / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                // Above 10, the spacing of f32 exceeds a millionth.
+                let bound = 1e-6 * (in_f64 / 10.0).max(1.0);
                 for value in [value, alone] {
-                    assert!((f64::from(value) - wide * cdf).abs() < bound, "{name}: gelu({x}) = {value}");
+                    assert!((f64::from(value) - in_f64 * cdf).abs() < bound, "{name}: gelu({x}) = {value}");
                 }
-                let exact = cdf + wide * density;
+                let exact = cdf + in_f64 * density;
                 assert!((f64::from(derivative) - exact).abs() < 1e-6, "{name}: gelu'({x}) = {derivative}");
             }
         }

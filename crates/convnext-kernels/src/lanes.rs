@@ -1,8 +1,8 @@
-//! Reading and writing as many values as a register holds.
+//! Loads and stores of one SIMD register.
 
 use pulp::Simd;
 
-/// The values from `at` on; past the end there are zeros.
+/// Loads from `at` on, zero-padded past the end.
 #[inline(always)]
 pub(crate) fn load<S: Simd>(simd: S, values: &[f32], at: usize) -> S::f32s {
     let rest = &values[at..];
@@ -12,7 +12,7 @@ pub(crate) fn load<S: Simd>(simd: S, values: &[f32], at: usize) -> S::f32s {
     }
 }
 
-/// Writes the values from `at` on; what would lie past the end is dropped.
+/// Stores from `at` on; lanes past the end are dropped.
 #[inline(always)]
 pub(crate) fn store<S: Simd>(simd: S, values: &mut [f32], at: usize, lanes: S::f32s) {
     let rest = &mut values[at..];
@@ -30,20 +30,20 @@ pub(crate) fn add<S: Simd>(simd: S, values: &mut [f32], at: usize, lanes: S::f32
     store(simd, values, at, sum);
 }
 
-/// [`load`] of pairs.
+/// [`load`] of bf16x2 lanes.
 #[inline(always)]
-pub(crate) fn load_pairs<S: Simd>(simd: S, pairs: &[u32], at: usize) -> S::u32s {
-    let rest = &pairs[at..];
+pub(crate) fn load_bf16x2<S: Simd>(simd: S, bf16x2: &[u32], at: usize) -> S::u32s {
+    let rest = &bf16x2[at..];
     match S::as_simd_u32s(rest).0 {
         [first, ..] => *first,
         [] => simd.partial_load_u32s(rest),
     }
 }
 
-/// [`store`] of pairs.
+/// [`store`] of bf16x2 lanes.
 #[inline(always)]
-pub(crate) fn store_pairs<S: Simd>(simd: S, pairs: &mut [u32], at: usize, lanes: S::u32s) {
-    let rest = &mut pairs[at..];
+pub(crate) fn store_bf16x2<S: Simd>(simd: S, bf16x2: &mut [u32], at: usize, lanes: S::u32s) {
+    let rest = &mut bf16x2[at..];
     if rest.len() >= S::F32_LANES {
         S::as_mut_simd_u32s(rest).0[0] = lanes;
     } else {

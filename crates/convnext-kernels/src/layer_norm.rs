@@ -1,49 +1,49 @@
-//! LayerNorm over the channels of rows, forward and backward (facts A1).
+//! LayerNorm over the channels of rows, forward and backward.
 //!
-//! Letters: R rows, C channels.
+//! Notation: R rows, C channels.
 
 use pulp::{Simd, WithSimd};
 
 use crate::EPSILON;
 use crate::buffer::Buffer;
-use crate::instructions::instructions;
+use crate::isa::isa;
 use crate::lanes::{add, load, store};
 use crate::parallel;
-use crate::pieces::add_to;
 use crate::profile::{Kernel, timed};
+use crate::split::add_to;
 
-/// Rows that a thread works on at a time.
-const CHUNK_ROWS: usize = 256;
+/// Rows of a task.
+const TASK_ROWS: usize = 256;
 
 /// LayerNorm of each row: `[R, C]` to `[R, C]`, with weight and bias `[C]`.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn layer_norm_forward(rows: &[f32], weight: &[f32], bias: &[f32]) -> Buffer {
-    let values = CHUNK_ROWS * check(rows, weight, bias.len());
+    let values = TASK_ROWS * check(rows, weight, bias.len());
     let mut out = Buffer::take(rows.len());
     parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
-        timed(Kernel::LayerNorm, || instructions().dispatch(LayerNorm { rows, weight, bias, out }));
+        timed(Kernel::LayerNorm, || isa().dispatch(LayerNorm { rows, weight, bias, out }));
     });
     out
 }
 
 /// The gradients of rows, weight and bias of [`layer_norm_forward`] for an output gradient, `[R, C]`. The
-/// sums over rows are made chunk by chunk and added in order.
+/// sums over rows are partial sums of 256 rows each, added in order.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffer, [Vec<f32>; 2]) {
     let channels = check(rows, weight, weight.len());
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
-    let values = CHUNK_ROWS * channels;
+    let values = TASK_ROWS * channels;
     let mut out = Buffer::take(rows.len());
-    let chunks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
-    let partial = parallel::map(chunks, |((rows, dout), drows)| {
+    let tasks = rows.chunks(values).zip(dout.chunks(values)).zip(out.chunks_mut(values));
+    let partial = parallel::map(tasks, |((rows, dout), drows)| {
         let [mut dweight, mut dbias] = [vec![0.0; channels], vec![0.0; channels]];
         let sums = (&mut dweight[..], &mut dbias[..]);
         let work = LayerNormGradient { rows, weight, dout, drows, dweight: sums.0, dbias: sums.1 };
-        timed(Kernel::LayerNormGradient, || instructions().dispatch(work));
+        timed(Kernel::LayerNormGradient, || isa().dispatch(work));
         [dweight, dbias]
     });
     let mut sums = [vec![0.0; channels], vec![0.0; channels]];
@@ -58,7 +58,7 @@ pub fn layer_norm_backward(rows: &[f32], weight: &[f32], dout: &[f32]) -> (Buffe
 fn check(rows: &[f32], weight: &[f32], bias: usize) -> usize {
     let channels = weight.len();
     assert!(channels > 0 && bias == channels, "weight and bias have a value for each channel");
-    assert!(rows.len().is_multiple_of(channels), "rows are whole");
+    assert!(rows.len().is_multiple_of(channels), "the rows are [R, features]");
     channels
 }
 
@@ -95,7 +95,7 @@ impl WithSimd for LayerNorm<'_> {
 
 /// The gradients of [`LayerNorm`].
 pub(crate) struct LayerNormGradient<'a> {
-    /// What went in, `[R, C]`.
+    /// The input, `[R, C]`.
     pub(crate) rows: &'a [f32],
     /// `[C]`.
     pub(crate) weight: &'a [f32],
@@ -116,9 +116,9 @@ impl WithSimd for LayerNormGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, weight, dout, drows, dweight, dbias } = self;
         let channels = weight.len();
-        let share = 1.0 / channels as f32;
-        let lines = rows.chunks_exact(channels).zip(dout.chunks_exact(channels));
-        for ((row, dout), drow) in lines.zip(drows.chunks_exact_mut(channels)) {
+        let inverse_count = 1.0 / channels as f32;
+        let input_rows = rows.chunks_exact(channels).zip(dout.chunks_exact(channels));
+        for ((row, dout), drow) in input_rows.zip(drows.chunks_exact_mut(channels)) {
             let Statistics { mean, inverse_deviation } = Statistics::of(simd, row);
             let (mean, inverse) = (simd.splat_f32s(mean), simd.splat_f32s(inverse_deviation));
             let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
@@ -132,8 +132,8 @@ impl WithSimd for LayerNormGradient<'_> {
                 sum = simd.add_f32s(sum, gradient);
                 product = simd.mul_add_e_f32s(gradient, normal, product);
             }
-            let sum = simd.splat_f32s(share * simd.reduce_sum_f32s(sum));
-            let product = simd.splat_f32s(share * simd.reduce_sum_f32s(product));
+            let sum = simd.splat_f32s(inverse_count * simd.reduce_sum_f32s(sum));
+            let product = simd.splat_f32s(inverse_count * simd.reduce_sum_f32s(product));
             for at in (0..channels).step_by(S::F32_LANES) {
                 let normal = simd.mul_f32s(simd.sub_f32s(load(simd, row, at), mean), inverse);
                 let gradient = simd.mul_f32s(load(simd, dout, at), load(simd, weight, at));
@@ -144,7 +144,7 @@ impl WithSimd for LayerNormGradient<'_> {
     }
 }
 
-/// What a row is normalised with.
+/// Mean and inverse standard deviation of a row.
 struct Statistics {
     mean: f32,
     inverse_deviation: f32,
@@ -153,12 +153,12 @@ struct Statistics {
 impl Statistics {
     #[inline(always)]
     fn of<S: Simd>(simd: S, row: &[f32]) -> Self {
-        let share = 1.0 / row.len() as f32;
+        let inverse_count = 1.0 / row.len() as f32;
         let mut sum = simd.splat_f32s(0.0);
         for at in (0..row.len()).step_by(S::F32_LANES) {
             sum = simd.add_f32s(sum, load(simd, row, at));
         }
-        let mean = share * simd.reduce_sum_f32s(sum);
+        let mean = inverse_count * simd.reduce_sum_f32s(sum);
         let lanes = simd.splat_f32s(mean);
         let mut squares = simd.splat_f32s(0.0);
         let whole = row.len() - row.len() % S::F32_LANES;
@@ -166,9 +166,9 @@ impl Statistics {
             let centred = simd.sub_f32s(load(simd, row, at), lanes);
             squares = simd.mul_add_e_f32s(centred, centred, squares);
         }
-        // Past the end there would be zeros, which are no deviation of 0.
+        // A partial load pads with zeros, whose deviation from the mean is not 0.
         let rest: f32 = row[whole..].iter().map(|value| (value - mean) * (value - mean)).sum();
-        let variance = share * (simd.reduce_sum_f32s(squares) + rest);
+        let variance = inverse_count * (simd.reduce_sum_f32s(squares) + rest);
         Self { mean, inverse_deviation: 1.0 / (variance + EPSILON).sqrt() }
     }
 }
@@ -176,10 +176,10 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::testing::noise;
 
-    fn by_definition(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    fn reference(rows: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
         let channels = weight.len();
         let normal = |row: &[f64]| -> Vec<f64> {
             let mean = row.iter().sum::<f64>() / channels as f64;
@@ -193,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn forward_and_every_gradient_follow_the_definition() {
+    fn forward_and_every_gradient_match_the_reference() {
         for (count, channels) in [(1, 1), (3, 5), (2, 16), (700, 19)] {
             let [rows, dout] = [1, 2].map(|seed| noise(count * channels, seed));
             let [weight, bias] = [3, 4].map(|seed| noise(channels, seed));
-            let wide = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
-            let inputs = [wide(&rows), wide(&weight), wide(&bias)];
-            let forward = |inputs: &[Vec<f64>; 3]| by_definition(&inputs[0], &inputs[1], &inputs[2]);
+            let in_f64 = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+            let inputs = [in_f64(&rows), in_f64(&weight), in_f64(&bias)];
+            let forward = |inputs: &[Vec<f64>; 3]| reference(&inputs[0], &inputs[1], &inputs[2]);
             let loss = |inputs: &[Vec<f64>; 3]| -> f64 {
                 forward(inputs).iter().zip(&dout).map(|(out, dout)| out * f64::from(*dout)).sum()
             };
@@ -207,7 +207,7 @@ mod tests {
             for (found, expected) in found.iter().zip(forward(&inputs)) {
                 assert!((f64::from(*found) - expected).abs() < 1e-5, "{count} x {channels}");
             }
-            for (name, arch) in ladder() {
+            for (name, arch) in isa_levels() {
                 let mut out = vec![0.0; rows.len()];
                 arch.dispatch(LayerNorm { rows: &rows, weight: &weight, bias: &bias, out: &mut out });
                 assert!(out.iter().zip(&found[..]).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");

@@ -1,8 +1,9 @@
 //! CPU kernels and site geometry for ConvNeXt V2: slices in, slices out.
 //!
 //! An image is a set of tiles. The activations of a batch are a matrix `[rows, channels]`, one row
-//! for each kept site; [`Sites`] says where the rows lie. [`block_forward`] and [`block_backward`] are the
-//! block as one operation. The instruction set is found at run time: plain, AVX2 with FMA, or AVX-512.
+//! for each kept site; [`Sites`] maps rows to sites. [`block_forward`] and [`block_backward`] are the
+//! block as one operation. The instruction set is found at run time: scalar, AVX2 with FMA, AVX-512 or NEON.
+//! The terms of cache blocking are in the crate's README.
 //!
 //! **Invariant:** no framework, no files, no model names. This is the only crate that may ever
 //! contain `unsafe`.
@@ -16,13 +17,15 @@ mod block_backward;
 mod block_sums;
 #[cfg(test)]
 mod block_tests;
+mod blocking;
 mod buffer;
-mod cut;
 mod depthwise;
 mod expansion;
 mod gather;
 mod gelu;
-mod instructions;
+mod gemm;
+mod grn_stats;
+mod isa;
 mod lanes;
 mod layer_norm;
 mod linear;
@@ -30,29 +33,27 @@ mod packed;
 mod parallel;
 mod patch_loss;
 mod peak;
-mod pieces;
-mod product;
 mod profile;
-mod response;
+mod split;
 
 mod sites;
 #[cfg(test)]
 mod testing;
 
 pub use adamw::{AdamWStep, adamw};
-pub use allocator::keep_freed_memory;
+pub use allocator::disable_memory_purging;
 pub use bf16::bf16_in_use;
-pub use block::{BlockWeights, Keep, KeptBlock, PackedBlock, Precision, block_forward};
+pub use block::{BlockWeights, PackedBlock, Precision, Save, SavedActivations, block_forward};
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
 pub use gather::{gather_rows, gather_rows_backward};
-pub use instructions::{INSTRUCTIONS_VARIABLE, instructions_in_use};
+pub use isa::{ISA_VARIABLE, isa_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
-pub use linear::{KeptLinear, LinearGradients, LinearInput, PackedLinear, linear_backward, linear_forward};
+pub use linear::{LinearGradients, LinearInput, PackedLinear, SavedLinear, linear_backward, linear_forward};
 pub use patch_loss::{PatchedImages, patch_errors, patch_errors_backward};
 pub use peak::peak_flops;
 pub use profile::{end_profile, start_profile};
 pub use sites::{Sites, SitesError};
 
-/// Added to the variance in LayerNorm and to the mean response in GRN (facts A1, A3).
+/// Epsilon of LayerNorm's variance and of GRN's mean norm.
 const EPSILON: f32 = 1e-6;

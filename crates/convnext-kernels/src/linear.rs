@@ -1,31 +1,29 @@
-//! A linear layer on rows, forward and backward: what stem, downsampling, projection, prediction and head
-//! multiply with.
+//! A linear layer on rows, forward and backward: stem, downsampling, projection, prediction and head.
 //!
-//! Letters: R rows, I values of a row that goes in, O of one that comes out.
+//! Notation: R rows, I input and O output features.
 
 use crate::bf16::columns::pack_columns;
-use crate::bf16::packed::PackedPairs;
-use crate::bf16::product::{Left, Right, Store};
+use crate::bf16::gemm::{Left, Right, Store};
+use crate::bf16::packed::PackedBf16;
 use crate::bf16::rows::pack_rows;
-use crate::bf16::{Bf16, bf16, columns, product as pairs_product};
+use crate::bf16::{Bf16, bf16, columns, gemm as bf16_gemm};
 use crate::block::Precision;
 use crate::buffer::Buffer;
-use crate::instructions::{Engine, engine};
+use crate::gemm::{gemm, gemm_tn_accumulate};
+use crate::isa::{Target, target};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
-use crate::pieces::add_to;
-use crate::product::{add_turned_product, product};
 use crate::profile::Kernel;
+use crate::split::add_to;
 
-/// Pieces that the rows should be cut into, so that all cores find work, and the rows of one: at least and
-/// at most.
-const PIECES: usize = 8;
-const PIECE_ROWS: [usize; 2] = [32, 256];
+/// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
+const ROW_BLOCKS: usize = 8;
+const BLOCK_ROWS: [usize; 2] = [32, 256];
 
 /// The gradients of a linear layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinearGradients {
-    /// Of what went in, `[R, I]`, if it was asked for.
+    /// Of the input, `[R, I]`, if it was requested.
     pub rows: Option<Buffer>,
     /// `[O, I]`.
     pub weight: Vec<f32>,
@@ -33,18 +31,18 @@ pub struct LinearGradients {
     pub bias: Vec<f32>,
 }
 
-/// The weight of a linear layer, ready for [`linear_forward`].
+/// The packed weight of a linear layer, for [`linear_forward`].
 #[derive(Debug)]
 pub struct PackedLinear(PackedLayer);
 
 #[derive(Debug)]
 enum PackedLayer {
     F32(Packed),
-    Bf16(PackedPairs),
+    Bf16(PackedBf16),
 }
 
 impl PackedLinear {
-    /// Packs a weight `[O, I]`. As long as it does not change, the result can be used again.
+    /// Packs a weight `[O, I]`. The result can be reused until the weight changes.
     ///
     /// # Panics
     /// When the sizes do not fit each other.
@@ -52,24 +50,24 @@ impl PackedLinear {
         let matrix = Matrix::new(weight, outputs, inputs_of(weight, outputs)).transposed();
         Self(match precision {
             Precision::F32 => PackedLayer::F32(Packed::new(matrix)),
-            Precision::Bf16 => PackedLayer::Bf16(PackedPairs::new(bf16(), matrix)),
+            Precision::Bf16 => PackedLayer::Bf16(PackedBf16::new(bf16(), matrix)),
         })
     }
 }
 
-/// What a linear layer in bf16 keeps for its backward: its rows, rounded, as pairs of rows.
+/// The input that a bf16 linear layer saves for its backward, row-packed.
 #[derive(Debug, Clone)]
-pub struct KeptLinear(Buffer);
+pub struct SavedLinear(Buffer);
 
-impl KeptLinear {
-    /// How many bytes that are.
+impl SavedLinear {
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.0.len() * size_of::<f32>()
     }
 }
 
-/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`. With `keep` a
-/// layer in bf16 also gives what [`linear_backward`] needs in the place of the rows.
+/// `rows weight^T + bias`: `[R, I]` to `[R, O]`, with a packed weight `[O, I]` and a bias `[O]`. With `save`
+/// a bf16 layer also returns the input that [`linear_backward`] takes in place of the rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
@@ -77,22 +75,22 @@ pub fn linear_forward(
     rows: &[f32],
     packed: &PackedLinear,
     bias: &[f32],
-    keep: bool,
-) -> (Buffer, Option<KeptLinear>) {
-    forward(engine(), rows, packed, bias, keep)
+    save: bool,
+) -> (Buffer, Option<SavedLinear>) {
+    forward(target(), rows, packed, bias, save)
 }
 
-/// What went into a linear layer.
+/// The input of a linear layer.
 #[derive(Debug, Clone, Copy)]
 pub enum LinearInput<'a> {
     /// The rows, for a backward in f32.
     Rows(&'a [f32]),
-    /// What the forward kept, for a backward in bf16.
-    Kept(&'a KeptLinear),
+    /// The input that the forward saved, for a backward in bf16.
+    Bf16(&'a SavedLinear),
 }
 
-/// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of what is left of the
-/// input. The first layer of a network does not ask for that of its rows.
+/// The gradients of [`linear_forward`] for an output gradient `[R, O]`, in the precision of the input. The
+/// first layer of a network needs no gradient of its rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
@@ -103,50 +101,50 @@ pub fn linear_backward(
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    backward(engine(), input, weight, outputs, dout, wants_rows)
+    backward(target(), input, weight, outputs, dout, wants_rows)
 }
 
 fn forward(
-    Engine { arch, bf16 }: Engine,
+    Target { arch, bf16 }: Target,
     rows: &[f32],
     PackedLinear(layer): &PackedLinear,
     bias: &[f32],
-    keep: bool,
-) -> (Buffer, Option<KeptLinear>) {
+    save: bool,
+) -> (Buffer, Option<SavedLinear>) {
     let (inputs, outputs) = match layer {
         PackedLayer::F32(right) => (right.inner, right.columns),
         PackedLayer::Bf16(right) => (right.inner, right.columns),
     };
     assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let count = count_rows(rows, inputs);
-    let piece = piece_rows(count);
+    let mc = block_rows(count);
     let mut out = Buffer::take(count * outputs);
     match layer {
         PackedLayer::F32(right) => {
-            let work = out.chunks_mut(piece * outputs).zip(rows.chunks(piece * inputs));
+            let work = out.chunks_mut(mc * outputs).zip(rows.chunks(mc * inputs));
             parallel::for_each(work, |(out, rows)| {
                 out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
                 let left = Matrix::new(rows, rows.len() / inputs, inputs);
-                product(arch, Kernel::ProductForward, left, right, out, true);
+                gemm(arch, Kernel::GemmForward, left, right, out, true);
             });
             (out, None)
         }
         PackedLayer::Bf16(right) => {
-            pairs_times(bf16, Kernel::ProductForward, rows, right, Some(bias), &mut out);
-            (out, keep.then(|| KeptLinear(pack_rows(bf16, rows, inputs))))
+            bf16_linear(bf16, Kernel::GemmForward, rows, right, Some(bias), &mut out);
+            (out, save.then(|| SavedLinear(pack_rows(bf16, rows, inputs))))
         }
     }
 }
 
 fn backward(
-    engine: Engine,
+    target: Target,
     input: LinearInput<'_>,
     weight: &[f32],
     outputs: usize,
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    let Engine { arch, bf16 } = engine;
+    let Target { arch, bf16 } = target;
     let inputs = inputs_of(weight, outputs);
     let count = count_rows(dout, outputs);
     let matrix = Matrix::new(weight, outputs, inputs);
@@ -156,48 +154,48 @@ fn backward(
         LinearInput::Rows(rows) => {
             assert_eq!(rows.len(), count * inputs, "there is an output gradient for each row");
             if let Some(drows) = &mut drows {
-                let (right, piece) = (Packed::new(matrix), piece_rows(count));
-                let work = drows.chunks_mut(piece * inputs).zip(dout.chunks(piece * outputs));
+                let (right, mc) = (Packed::new(matrix), block_rows(count));
+                let work = drows.chunks_mut(mc * inputs).zip(dout.chunks(mc * outputs));
                 parallel::for_each(work, |(drows, dout)| {
                     let left = Matrix::new(dout, dout.len() / outputs, outputs);
-                    product(arch, Kernel::ProductInputGradient, left, &right, drows, false);
+                    gemm(arch, Kernel::GemmInputGradient, left, &right, drows, false);
                 });
             }
             let [left, right] = [(dout, outputs), (rows, inputs)]
                 .map(|(values, columns)| Matrix::new(values, count, columns));
-            add_turned_product(arch, left, right, &mut dweight);
+            gemm_tn_accumulate(arch, left, right, &mut dweight);
         }
-        LinearInput::Kept(KeptLinear(rows)) => {
+        LinearInput::Bf16(SavedLinear(rows)) => {
             if let Some(drows) = &mut drows {
-                let right = PackedPairs::new(bf16, matrix);
-                pairs_times(bf16, Kernel::ProductInputGradient, dout, &right, None, drows);
+                let right = PackedBf16::new(bf16, matrix);
+                bf16_linear(bf16, Kernel::GemmInputGradient, dout, &right, None, drows);
             }
             let left = pack_rows(bf16, dout, outputs);
-            let sides = [left.pairs(), rows.pairs()];
-            pairs_product::add_turned_product(bf16, sides, [outputs, inputs], &mut dweight);
+            let sides = [left.bf16x2(), rows.bf16x2()];
+            bf16_gemm::gemm_tn_accumulate(bf16, sides, [outputs, inputs], &mut dweight);
         }
     }
     LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
 }
 
-/// `rows right + bias` in bf16, piece by piece.
-fn pairs_times(
+/// `rows right + bias` in bf16, by row blocks.
+fn bf16_linear(
     bf16: Bf16,
     kernel: Kernel,
     rows: &[f32],
-    right: &PackedPairs,
+    right: &PackedBf16,
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) {
     let (inputs, outputs) = (right.inner, right.columns);
-    let pairs = pack_columns(bf16, rows, inputs);
-    let piece = piece_rows(rows.len() / inputs);
-    let work = out.chunks_mut(piece * outputs).zip(pairs.pairs().chunks(piece * columns::count(inputs)));
-    parallel::for_each(work, |(out, pairs)| {
+    let bf16x2 = pack_columns(bf16, rows, inputs);
+    let mc = block_rows(rows.len() / inputs);
+    let work = out.chunks_mut(mc * outputs).zip(bf16x2.bf16x2().chunks(mc * columns::bf16x2_count(inputs)));
+    parallel::for_each(work, |(out, bf16x2)| {
         let rows = 0..out.len() / outputs;
-        let mut finish = Store { out, columns: outputs, bias };
-        let (left, right) = (Left::Columns(pairs), Right::Packed(right));
-        pairs_product::product(bf16, kernel, left, rows, &right, &mut finish);
+        let mut epilogue = Store { out, columns: outputs, bias };
+        let (left, right) = (Left::Columns(bf16x2), Right::Packed(right));
+        bf16_gemm::gemm(bf16, kernel, left, rows, &right, &mut epilogue);
     });
 }
 
@@ -208,17 +206,17 @@ fn inputs_of(weight: &[f32], outputs: usize) -> usize {
 }
 
 fn count_rows(rows: &[f32], inputs: usize) -> usize {
-    assert!(rows.len().is_multiple_of(inputs), "rows are whole");
+    assert!(rows.len().is_multiple_of(inputs), "the rows are [R, features]");
     rows.len() / inputs
 }
 
-fn piece_rows(count: usize) -> usize {
-    count.div_ceil(PIECES).clamp(PIECE_ROWS[0], PIECE_ROWS[1])
+fn block_rows(count: usize) -> usize {
+    count.div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1])
 }
 
-/// The sums of the columns of `[R, columns]`, piece by piece and then in the order of the pieces.
+/// Column sums of `[R, columns]`: partial sums of row blocks, added in order.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let partial = parallel::map(values.chunks(PIECE_ROWS[1] * columns), |values| {
+    let partial = parallel::map(values.chunks(BLOCK_ROWS[1] * columns), |values| {
         let mut sums = vec![0.0; columns];
         values.chunks_exact(columns).for_each(|row| add_to(&mut sums, row));
         sums
@@ -231,11 +229,11 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instructions::engines;
+    use crate::isa::targets;
     use crate::testing::noise;
 
     #[test]
-    fn forward_and_gradients_follow_the_definition() {
+    fn forward_and_gradients_match_the_reference() {
         for (count, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (300, 48, 40), (70, 160, 33), (0, 4, 2)] {
             let [rows, dout] = [noise(count * inputs, 1), noise(count * outputs, 2)];
             let [weight, bias] = [noise(inputs * outputs, 3), noise(outputs, 4)];
@@ -256,7 +254,7 @@ mod tests {
                 (0..count).map(|row| d(row, output) * x(row, input)).sum()
             });
             let dbias = table(1, outputs, &|_, output| (0..count).map(|row| d(row, output)).sum());
-            for (name, engine) in engines() {
+            for (name, target) in targets() {
                 for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 5e-3)] {
                     let check = |what: &str, found: &[f32], expected: &[f64]| {
                         assert_eq!(found.len(), expected.len(), "{what}");
@@ -270,15 +268,15 @@ mod tests {
                         }
                     };
                     let packed = PackedLinear::new(&weight, outputs, precision);
-                    let (found, kept) = forward(engine, &rows, &packed, &bias, true);
+                    let (found, saved) = forward(target, &rows, &packed, &bias, true);
                     check("out", &found, &out);
-                    assert_eq!(kept.is_some(), precision == Precision::Bf16);
-                    let input = kept.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Kept);
-                    let found = backward(engine, input, &weight, outputs, &dout, true);
+                    assert_eq!(saved.is_some(), precision == Precision::Bf16);
+                    let input = saved.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
+                    let found = backward(target, input, &weight, outputs, &dout, true);
                     check("rows", &found.rows.unwrap(), &drows);
                     check("weight", &found.weight, &dweight);
                     check("bias", &found.bias, &dbias);
-                    assert_eq!(backward(engine, input, &weight, outputs, &dout, false).rows, None);
+                    assert_eq!(backward(target, input, &weight, outputs, &dout, false).rows, None);
                 }
             }
         }

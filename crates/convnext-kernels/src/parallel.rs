@@ -1,10 +1,10 @@
-//! Work on all threads of rayon's pool: short pieces, many times in a row.
+//! Short tasks on all threads of rayon's pool, many times in a row.
 //!
-//! Rayon puts a thread to sleep that has found no work for some microseconds, and to wake it takes longer
-//! than many a kernel. So whoever waits here keeps looking for work, and the other threads go on looking
-//! for a while after their last piece; each lets any other thread of the machine go first.
+//! Rayon puts a thread to sleep that has found no work for some microseconds, and waking it takes longer
+//! than many a kernel. So a waiting caller spins for work, and the other threads spin for a while after their
+//! last task; each yields to any other thread of the machine.
 //!
-//! Calls may be nested: a thread that waits for its own pieces does those of others.
+//! Calls may be nested: a thread that waits for its own tasks runs those of others.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use rayon::Yield;
 
-/// How long a thread looks for work before rayon may put it to sleep: longer than what lies between two
-/// kernels, too short for anybody to notice.
-const PATIENCE: Duration = Duration::from_micros(500);
+/// Time that a thread spins before rayon may put it to sleep: longer than the gap between two kernels, too
+/// short to matter.
+const SPIN_TIME: Duration = Duration::from_micros(500);
 
-/// Calls so far: tells the threads that look for work that more is likely to come.
+/// Calls so far: a change tells spinning threads that more work is likely.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
-/// Threads that look for work.
-static LOOKING: AtomicUsize = AtomicUsize::new(0);
+/// Spinning threads.
+static SPINNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Does `work` on each of the items, in any order.
+/// Runs `work` on each item, in any order.
 pub(crate) fn for_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
     let mut items: Vec<T> = items.into_iter().collect();
     let Some(last) = items.pop() else { return };
@@ -42,12 +42,12 @@ pub(crate) fn for_each<T: Send>(items: impl IntoIterator<Item = T>, work: impl F
         }
         work(last);
         while left.load(Acquire) > 0 {
-            look_for_work();
+            run_one_task();
         }
     });
 }
 
-/// What `work` makes of each of the items, in their order.
+/// Maps the items by `work`, in their order.
 pub(crate) fn map<T: Send, R: Send>(
     items: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> R + Sync,
@@ -58,7 +58,7 @@ pub(crate) fn map<T: Send, R: Send>(
     found.into_iter().flatten().collect()
 }
 
-/// Counts a piece as done when it is dropped, so that a panic in it reaches the caller as well.
+/// Counts a task as done when it is dropped, so that a panic in it reaches the caller as well.
 struct Done<'a>(&'a AtomicUsize);
 
 impl Drop for Done<'_> {
@@ -67,8 +67,8 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Does a piece of anybody's work, if there is one, and tells whether there was.
-fn look_for_work() -> bool {
+/// Runs one pending task of any caller; `false` if there was none.
+fn run_one_task() -> bool {
     let found = rayon::yield_now() == Some(Yield::Executed);
     if !found {
         std::thread::yield_now();
@@ -76,27 +76,27 @@ fn look_for_work() -> bool {
     found
 }
 
-/// Makes all other threads of the pool look for work, if they do not already.
+/// Makes all other threads of the pool spin, if they do not already.
 fn keep_threads_awake() {
     CALLS.fetch_add(1, Relaxed);
     let caller = rayon::current_thread_index();
     let others = rayon::current_num_threads() - usize::from(caller.is_some());
-    if LOOKING.compare_exchange(0, others, AcqRel, Relaxed).is_ok() {
+    if SPINNING.compare_exchange(0, others, AcqRel, Relaxed).is_ok() {
         rayon::spawn_broadcast(move |thread| {
             if Some(thread.index()) != caller {
-                wait_for_calls();
-                LOOKING.fetch_sub(1, AcqRel);
+                spin();
+                SPINNING.fetch_sub(1, AcqRel);
             }
         });
     }
 }
 
-/// Looks for work until there has been none, and no call, for a while.
-fn wait_for_calls() {
+/// Spins until there has been neither a task nor a call for [`SPIN_TIME`].
+fn spin() {
     let (mut calls, mut since) = (CALLS.load(Relaxed), Instant::now());
-    while since.elapsed() < PATIENCE {
+    while since.elapsed() < SPIN_TIME {
         let now = CALLS.load(Relaxed);
-        if look_for_work() || now != calls {
+        if run_one_task() || now != calls {
             (calls, since) = (now, Instant::now());
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_done_once_and_found_in_order() {
+    fn every_task_runs_once_and_results_are_in_order() {
         for threads in [1, 2, 5] {
             for count in [0, 1, 2, 3, 100] {
                 let squares = on_threads(threads, || map(0..count, |item: usize| item * item));
@@ -133,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the fifth piece")]
+    #[should_panic(expected = "the fifth task")]
     fn a_panic_reaches_the_caller() {
-        on_threads(2, || for_each(0..10, |item| assert!(item != 5, "the fifth piece")));
+        on_threads(2, || for_each(0..10, |item| assert!(item != 5, "the fifth task")));
     }
 }

@@ -1,7 +1,7 @@
-//! FCMAE's loss: the mean squared error of predicted patches, each target normalised within itself
-//! (facts C4).
+//! FCMAE's loss: the mean squared error of predicted patches, each target normalised by its own mean and
+//! variance.
 //!
-//! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
+//! Notation: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel), R predicted patches of the batch.
 
 use crate::buffer::Buffer;
@@ -11,10 +11,10 @@ use crate::profile::{Kernel, timed};
 /// Added to the variance of a patch.
 const EPSILON: f64 = 1e-6;
 
-/// Values that a thread multiplies at a time.
-const PIECE_VALUES: usize = 1 << 14;
+/// Values of a task.
+const TASK_VALUES: usize = 1 << 14;
 
-/// Images as the kernel needs to know them.
+/// Shape and patch size of the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PatchedImages {
     /// Channels of an image.
@@ -33,7 +33,7 @@ impl PatchedImages {
         self.patch * self.patch * self.channels
     }
 
-    /// Copies a patch of the batch, counted over all images, out of its image.
+    /// Copies a patch out of its image; `patch` counts over all images of the batch.
     fn copy(&self, images: &[f32], patch: usize, out: &mut [f32]) {
         let Self { channels, height, width, patch: side } = *self;
         let (rows, columns) = (height / side, width / side);
@@ -41,8 +41,8 @@ impl PatchedImages {
         let (top, left) = (place / columns * side, place % columns * side);
         for channel in 0..channels {
             for y in 0..side {
-                let line = ((image * channels + channel) * height + top + y) * width + left;
-                let pixels = &images[line..line + side];
+                let start = ((image * channels + channel) * height + top + y) * width + left;
+                let pixels = &images[start..start + side];
                 let out = out[y * side * channels + channel..].iter_mut().step_by(channels);
                 out.zip(pixels).for_each(|(out, pixel)| *out = *pixel);
             }
@@ -52,8 +52,8 @@ impl PatchedImages {
 
 /// The errors of `predictions`, `[R, V]`, and the mean of their squares.
 ///
-/// `patches` are the places of the predicted patches among all patches of the batch; with `normalize`
-/// a target has mean 0 and deviation 1, by its unbiased variance + 1e-6.
+/// `patches` are the indices of the predicted patches among all patches of the batch; with `normalize`
+/// a target has mean 0 and standard deviation 1, by its unbiased variance + 1e-6.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
@@ -83,20 +83,21 @@ pub fn patch_errors(
     (errors, mean as f32)
 }
 
-/// The gradient of the predictions, `[R, V]`, for the errors of [`patch_errors`], `[R, V]`, and the gradient of the mean.
+/// The gradient of the predictions, `[R, V]`, for the errors of [`patch_errors`], `[R, V]`, and the gradient
+/// of the mean.
 pub fn patch_errors_backward(errors: &[f32], gradient: f32) -> Buffer {
     let factor = gradient * (2.0 / errors.len() as f64) as f32;
     let mut out = Buffer::take(errors.len());
-    parallel::for_each(out.chunks_mut(PIECE_VALUES).zip(errors.chunks(PIECE_VALUES)), |(out, errors)| {
+    parallel::for_each(out.chunks_mut(TASK_VALUES).zip(errors.chunks(TASK_VALUES)), |(out, errors)| {
         timed(Kernel::Loss, || out.iter_mut().zip(errors).for_each(|(out, error)| *out = error * factor));
     });
     out
 }
 
-/// Sums that are made beside each other, because each addition waits for the one before.
+/// Independent accumulators, which hide the latency of an addition.
 const LANES: usize = 8;
 
-/// The sum of what `value` makes of each of the values.
+/// The sum of `value` over the values.
 fn sum(values: &[f32], value: impl Fn(f32) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();
@@ -106,7 +107,7 @@ fn sum(values: &[f32], value: impl Fn(f32) -> f64) -> f64 {
     sums.iter().sum::<f64>() + rest.iter().map(|&v| value(v)).sum::<f64>()
 }
 
-/// Mean and deviation of a patch.
+/// Mean and standard deviation of a patch.
 fn statistics(values: &[f32]) -> (f32, f32) {
     let count = values.len() as f64;
     let mean = sum(values, f64::from) / count;
@@ -120,7 +121,7 @@ mod tests {
     use crate::testing::noise;
 
     #[test]
-    fn errors_follow_the_definition() {
+    fn errors_match_the_reference() {
         let shape = PatchedImages { channels: 3, height: 8, width: 12, patch: 4 };
         let images = noise(2 * 3 * 8 * 12, 1);
         let patches = [5, 0, 7];
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn gradients_of_any_number_of_errors_are_errors_times_one_factor() {
-        for count in [0, 1, PIECE_VALUES - 1, PIECE_VALUES, PIECE_VALUES + 1, 3 * PIECE_VALUES] {
+        for count in [0, 1, TASK_VALUES - 1, TASK_VALUES, TASK_VALUES + 1, 3 * TASK_VALUES] {
             let errors = noise(count, 3);
             let found = patch_errors_backward(&errors, -1.5);
             let factor = -1.5 * (2.0 / count as f64) as f32;
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_patch_has_a_finite_target() {
+    fn a_constant_patch_has_a_finite_target() {
         let shape = PatchedImages { channels: 1, height: 2, width: 2, patch: 2 };
         let (errors, loss) = patch_errors(&[0.0; 4], &[0.25; 4], shape, &[0], true);
         assert_eq!((&errors[..], loss), (&[0.0; 4][..], 0.0));

@@ -1,4 +1,4 @@
-//! How long each kernel takes, summed over threads, if somebody asks.
+//! A profiler of the kernels: the seconds of each, summed over threads.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 static NANOSECONDS: [AtomicU64; KERNELS.len()] = [const { AtomicU64::new(0) }; KERNELS.len()];
 
-/// The parts of the work that are timed.
+/// The kernels that are timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kernel {
     DepthwiseForward,
@@ -16,9 +16,9 @@ pub(crate) enum Kernel {
     LayerNormGradient,
     Packing,
     Rounding,
-    ProductForward,
-    ProductInputGradient,
-    ProductWeightGradient,
+    GemmForward,
+    GemmInputGradient,
+    GemmWeightGradient,
     Expansion,
     ExpansionGradient,
     Residual,
@@ -35,9 +35,9 @@ const KERNELS: [(Kernel, &str); 16] = [
     (Kernel::LayerNormGradient, "LayerNorm gradient"),
     (Kernel::Packing, "packing of weights"),
     (Kernel::Rounding, "rounding to bf16 and back"),
-    (Kernel::ProductForward, "linear layers forward"),
-    (Kernel::ProductInputGradient, "linear layers input gradient"),
-    (Kernel::ProductWeightGradient, "linear layers weight gradient"),
+    (Kernel::GemmForward, "linear layers forward"),
+    (Kernel::GemmInputGradient, "linear layers input gradient"),
+    (Kernel::GemmWeightGradient, "linear layers weight gradient"),
     (Kernel::Expansion, "GELU and GRN forward"),
     (Kernel::ExpansionGradient, "GELU and GRN gradient"),
     (Kernel::Residual, "residual and drop path"),
@@ -46,7 +46,7 @@ const KERNELS: [(Kernel, &str); 16] = [
     (Kernel::Optimizer, "optimiser"),
 ];
 
-/// Does the work, and counts its time if profiling is on.
+/// Runs `work`, and adds its time to the kernel's while profiling is on.
 #[inline]
 pub(crate) fn timed<T>(kernel: Kernel, work: impl FnOnce() -> T) -> T {
     if !ENABLED.load(Relaxed) {
@@ -58,13 +58,13 @@ pub(crate) fn timed<T>(kernel: Kernel, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Starts to count, from zero.
+/// Starts profiling from zero.
 pub fn start_profile() {
     NANOSECONDS.iter().for_each(|sum| sum.store(0, Relaxed));
     ENABLED.store(true, Relaxed);
 }
 
-/// Stops to count: the name of each kernel and the seconds that it took, summed over threads.
+/// Stops profiling: the name of each kernel and its seconds, summed over threads.
 pub fn end_profile() -> Vec<(&'static str, f64)> {
     ENABLED.store(false, Relaxed);
     let seconds = |kernel: Kernel| NANOSECONDS[kernel as usize].load(Relaxed) as f64 * 1e-9;

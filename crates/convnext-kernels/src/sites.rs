@@ -1,4 +1,4 @@
-//! Where the rows of an activation matrix lie in the maps of a batch.
+//! The sites of an activation matrix's rows in the maps of a batch.
 
 use thiserror::Error;
 
@@ -120,7 +120,7 @@ impl Sites {
         self.kept[image].iter().map(place)
     }
 
-    /// For every row its place in the stacked maps: `(image * height + y) * width + x`.
+    /// The flat index of every row in the stacked maps: `(image * height + y) * width + x`.
     pub fn positions(&self) -> Vec<usize> {
         let [tile_height, tile_width] = self.tile;
         let (height, width) = (self.height(), self.width());
@@ -148,7 +148,7 @@ impl Sites {
         Ok(Self { grid: self.grid, tile, kept: self.kept.clone() })
     }
 
-    /// For every row of [`Self::downsample`], in order, the four rows of `self` that it is made of:
+    /// For every row of [`Self::downsample`], in order, the four rows of `self` that it is computed from:
     /// (top left, top right, bottom left, bottom right), flattened.
     pub fn children(&self) -> Vec<usize> {
         let [tile_height, tile_width] = self.tile;
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_lie_where_the_grid_says() {
+    fn tiles_follow_the_grid() {
         let sites = Sites::tiled([2, 2], 2, vec![vec![1, 2], vec![0, 3]]).unwrap();
         assert_eq!((sites.height(), sites.width(), sites.rows()), (4, 4, 16));
         assert_eq!(sites.positions(), [2, 3, 6, 7, 8, 9, 12, 13, 16, 17, 20, 21, 26, 27, 30, 31]);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_sites_say_why() {
+    fn bad_sites_are_refused() {
         assert_eq!(Sites::dense(0, 1, 1), Err(SitesError::Empty));
         assert_eq!(Sites::tiled([2, 2], 1, vec![vec![]]), Err(SitesError::Empty));
         let message = Sites::tiled([2, 2], 1, vec![vec![4]]).unwrap_err().to_string();

@@ -1,6 +1,6 @@
-//! What the tests of kernels share.
+//! Helpers of the kernels' tests.
 
-/// Values without pattern in [-1, 1).
+/// Pseudorandom values in [-1, 1).
 pub(crate) fn noise(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {

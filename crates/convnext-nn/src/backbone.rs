@@ -1,6 +1,7 @@
-//! Stem, downsampling and the four stages, on rows of sites (paper section 3; facts A1).
+//! Stem, downsampling and the four stages, on rows of sites (paper section 3; "A1. Macro structure" in
+//! `docs/facts.md`).
 //!
-//! Letters: N images, S rows, C_i channels of stage i, H_i x W_i its map.
+//! Notation: N images, S rows, C_i channels of stage i, H_i x W_i its map.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,13 +11,13 @@ use convnext_kernels::Precision;
 
 use crate::block::Block;
 use crate::layers::{Convolution, LayerNorm};
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
 use crate::site_map::index_tensor;
 use crate::{DropPath, ModelError, SiteMap, SitePyramid};
 
-/// A convolution whose kernel is its stride, then LayerNorm.
+/// A patchify convolution (stride = kernel size), then LayerNorm.
 #[derive(Module, Debug)]
 pub struct Stem {
     /// Weight `[C_0, input channels, stride, stride]`.
@@ -24,7 +25,7 @@ pub struct Stem {
     /// Over C_0 channels.
     pub norm: LayerNorm,
     #[module(skip)]
-    picks: LastPicks,
+    indices: IndexCache,
 }
 
 impl Stem {
@@ -35,7 +36,7 @@ impl Stem {
     /// - output: `[S, C_0]`
     fn forward(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
         let stride = self.conv.weight.lazy_shape()[2];
-        let patches = stem_patches(images, stride, sites, &self.picks);
+        let patches = stem_patches(images, stride, sites, &self.indices);
         self.norm.forward(self.conv.forward_patches(patches))
     }
 }
@@ -50,7 +51,7 @@ pub struct Downsampling {
 }
 
 impl Downsampling {
-    /// Halves height and width, flooring: four children make one row.
+    /// Halves height and width, flooring: four children become one row.
     ///
     /// # Shapes
     /// - rows: `[S_{i-1}, C_{i-1}]`
@@ -63,7 +64,7 @@ impl Downsampling {
     }
 }
 
-/// A ConvNeXt without its final norm and head: what pre-training makes and later tasks start from.
+/// A ConvNeXt without its final norm and head: the result of pre-training, and the start of later tasks.
 #[derive(Module, Debug)]
 pub struct Backbone {
     /// From pixels to stage 0.
@@ -75,7 +76,7 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// A fresh backbone, whose parameters are made below `scope`.
+    /// A freshly initialised backbone, with its parameters below `scope`.
     pub fn new(config: &ModelConfig, scope: &Scope) -> Self {
         let widths = config.widths;
         let stem_shape = [widths[0], config.input_channels, config.stem_stride, config.stem_stride];
@@ -84,7 +85,7 @@ impl Backbone {
             stem: Stem {
                 conv: Convolution::new(stem_shape, &layers.at(0).at(0)),
                 norm: LayerNorm::new(widths[0], &layers.at(0).at(1)),
-                picks: LastPicks::default(),
+                indices: IndexCache::default(),
             },
             downsampling: (1..STAGES)
                 .map(|stage| Downsampling {
@@ -103,15 +104,16 @@ impl Backbone {
         }
     }
 
-    /// The same backbone whose blocks keep more or less for their backward.
+    /// The same backbone with this setting of the blocks' saved activations.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        let of_stage =
-            |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_memory(memory)).collect();
+    pub fn with_activations(self, activations: Activations) -> Self {
+        let of_stage = |blocks: Vec<Block>| {
+            blocks.into_iter().map(|block| block.with_activations(activations)).collect()
+        };
         Self { stages: self.stages.into_iter().map(of_stage).collect(), ..self }
     }
 
-    /// The same backbone whose linear layers multiply in this precision on the CPU.
+    /// The same backbone with this precision of its linear layers on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         let Self { stem, downsampling, stages } = self;
@@ -150,7 +152,7 @@ impl Backbone {
         Ok(self.forward_stages(rows, sites, drop_path))
     }
 
-    /// The rows after each stage, from the rows that the stem puts out.
+    /// The rows after each stage, from the stem's output.
     pub(crate) fn forward_stages(
         &self,
         stem_rows: Tensor<2>,
@@ -188,15 +190,15 @@ impl Backbone {
     }
 }
 
-/// The index list of the last batch of whole images, and the shape that it belongs to. Clones share it.
+/// Cache of the stem's index tensor for the last batch of unmasked images, with its shape. Clones share it.
 #[derive(Debug, Clone, Default)]
-struct LastPicks(Arc<Mutex<Option<Picks>>>);
+struct IndexCache(Arc<Mutex<Option<CachedIndices>>>);
 
-/// The shape `[images, channels, height, columns, stride]`, and the list.
-type Picks = ([usize; 5], Tensor<1, Int>);
+/// The shape `[images, channels, height, columns, stride]`, and the index tensor.
+type CachedIndices = ([usize; 5], Tensor<1, Int>);
 
-impl LastPicks {
-    /// The list for this shape on this device, made unless it is that of the last batch.
+impl IndexCache {
+    /// The index tensor for this shape on this device, computed unless it is cached.
     fn get(
         &self,
         shape: [usize; 5],
@@ -204,52 +206,52 @@ impl LastPicks {
         make: impl FnOnce() -> Tensor<1, Int>,
     ) -> Tensor<1, Int> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, picks)) = last.as_ref()
+        if let Some((known, indices)) = last.as_ref()
             && *known == shape
-            && picks.device() == *device
-            // Which equality of devices does not tell.
-            && picks.device().is_autodiff() == device.is_autodiff()
+            && indices.device() == *device
+            // Equality of devices does not compare gradient tracking.
+            && indices.device().is_autodiff() == device.is_autodiff()
         {
-            return picks.clone();
+            return indices.clone();
         }
         last.insert((shape, make())).1.clone()
     }
 }
 
-/// The pixels under each site of stage 0, in the order (channel, y, x). Pixels beyond the last whole
-/// stride are left out, as a convolution without padding does.
+/// im2col of the stem: the pixels of each site of stage 0, in the order (channel, y, x). Pixels beyond the
+/// last whole stride are dropped, as by a convolution without padding.
 ///
 /// # Shapes
 /// - images: `[N, channels, height, width]`
 /// - output: `[S, channels * stride * stride]`
-fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap, last: &LastPicks) -> Tensor<2> {
+fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap, last: &IndexCache) -> Tensor<2> {
     let [count, channels, height, width] = images.dims();
     let (rows, columns) = (height / stride, width / stride);
-    // A site's pixels are short pieces of lines, which a gather picks.
-    let pieces = match width == columns * stride {
+    // A site's pixels are short contiguous rows, which a gather selects.
+    let pixel_rows = match width == columns * stride {
         true => images,
         false => images.slice([0..count, 0..channels, 0..height, 0..columns * stride]),
     };
-    let device = pieces.device();
-    let pieces = pieces.reshape([count * channels * height * columns, stride]);
-    let picks = || {
+    let device = pixel_rows.device();
+    let pixel_rows = pixel_rows.reshape([count * channels * height * columns, stride]);
+    let indices = || {
         let places = sites.sites().positions();
-        let mut picks = Vec::with_capacity(places.len() * channels * stride);
+        let mut indices = Vec::with_capacity(places.len() * channels * stride);
         for place in places {
             let (image, y, x) = (place / (rows * columns), place / columns % rows, place % columns);
             for channel in 0..channels {
-                let line = (image * channels + channel) * height + y * stride;
-                picks.extend((line..line + stride).map(|line| line * columns + x));
+                let start = (image * channels + channel) * height + y * stride;
+                indices.extend((start..start + stride).map(|row| row * columns + x));
             }
         }
-        index_tensor(&picks, &device)
+        index_tensor(&indices, &device)
     };
-    // Of whole images they are the same from one batch to the next; kept patches differ each time.
-    let picks = match sites.positions() {
-        None => last.get([count, channels, height, columns, stride], &device, picks),
-        Some(_) => picks(),
+    // Without a mask the indices are the same for every batch of a shape; kept patches differ each time.
+    let indices = match sites.positions() {
+        None => last.get([count, channels, height, columns, stride], &device, indices),
+        Some(_) => indices(),
     };
-    let found = gather(pieces, picks);
+    let found = gather(pixel_rows, indices);
     found.reshape([-1, (channels * stride * stride) as i32])
 }
 

@@ -1,4 +1,4 @@
-//! One residual block (paper Figure 5; facts A2).
+//! One residual block (paper Figure 5; "A2. Block" in `docs/facts.md`).
 
 use burn::backend::Dispatch;
 use burn::module::Param;
@@ -9,7 +9,7 @@ use convnext_kernels::{PackedBlock, Precision};
 use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block;
-use crate::ops::block_plan::{BlockMemory, BlockParameters, GrnParameters, LayerScaleParameters};
+use crate::ops::block_plan::{Activations, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
 
@@ -29,7 +29,7 @@ pub struct Block {
     /// LayerScale, `[C]` (V1).
     pub gamma: Option<Param<Tensor<1>>>,
     #[module(skip)]
-    memory: BlockMemory,
+    activations: Activations,
     #[module(skip)]
     precision: Precision,
     #[module(skip)]
@@ -37,7 +37,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// A fresh block of so many channels, with or without GRN and LayerScale.
+    /// A freshly initialised block, with or without GRN and LayerScale.
     pub fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
         Self {
             dwconv: Convolution::new([channels, 1, 7, 7], &scope.at("dwconv")),
@@ -46,19 +46,19 @@ impl Block {
             grn: grn.then(|| Grn::new(4 * channels, &scope.at("grn"))),
             pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
             gamma: layer_scale.then(|| scope.constant([channels], LAYER_SCALE_INIT)),
-            memory: BlockMemory::default(),
+            activations: Activations::default(),
             precision: Precision::default(),
             packing: PackingCache::default(),
         }
     }
 
-    /// The same block that keeps more or less for its backward.
+    /// The same block with this setting of its saved activations.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        Self { memory, ..self }
+    pub fn with_activations(self, activations: Activations) -> Self {
+        Self { activations, ..self }
     }
 
-    /// The same block whose linear layers multiply in this precision on the CPU.
+    /// The same block with this precision of its linear layers on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, packing: PackingCache::default(), ..self }
@@ -66,13 +66,13 @@ impl Block {
 
     /// Runs the block on the rows of a stage.
     ///
-    /// `branch_scales` is drop path: one factor for each image, or `None` for no dropping.
+    /// `drop_path_scales` has drop path's factor of each image; `None` drops none.
     ///
     /// # Shapes
     /// - rows, output: `[rows, C]`
-    pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, branch_scales: Option<Vec<f32>>) -> Tensor<2> {
-        let plan = (self.memory, self.precision);
-        block::block(rows, self.parameters(), sites, branch_scales, plan, self.packing.clone())
+    pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, drop_path_scales: Option<Vec<f32>>) -> Tensor<2> {
+        let plan = (self.activations, self.precision);
+        block::block(rows, self.parameters(), sites, drop_path_scales, plan, self.packing.clone())
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

@@ -6,11 +6,11 @@ use convnext_kernels::Precision;
 
 use crate::backbone::{Backbone, rows_to_map};
 use crate::layers::{LayerNorm, Linear};
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::parameters::Scope;
 use crate::{DropPath, ModelError, SitePyramid};
 
-/// Where in a network the vector of an image is taken; always the mean over the sites.
+/// The layer whose features, averaged over the sites, are an image's embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EmbeddingLayer {
     /// After the first stage.
@@ -21,7 +21,7 @@ pub enum EmbeddingLayer {
     Stage3,
     /// After the last stage.
     Stage4,
-    /// What the head is given: after the last stage and, in a classifier, after the final norm.
+    /// The head's input: after the last stage and, in a classifier, after the final norm.
     #[default]
     Pooled,
 }
@@ -53,7 +53,8 @@ pub struct ConvNext {
 }
 
 impl ConvNext {
-    /// Builds a model with fresh parameters (facts A6), each drawn at its first use.
+    /// Builds a model with freshly initialised parameters ("A6. Initialisation" in `docs/facts.md`), each
+    /// drawn at its first use.
     ///
     /// # Errors
     /// [`ModelError::Config`] when a setting is out of its range.
@@ -61,7 +62,7 @@ impl ConvNext {
         Self::with_head_init(config, 1.0, seed, device)
     }
 
-    /// [`Self::new`] with a factor on the freshly drawn head, such as 0.001 for fine-tuning.
+    /// [`Self::new`] with an initial scale of the head, such as timm's 0.001 for fine-tuning.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -88,13 +89,13 @@ impl ConvNext {
         &self.config
     }
 
-    /// The same model whose blocks keep more or less for their backward.
+    /// The same model with this setting of the blocks' saved activations.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        Self { backbone: self.backbone.with_memory(memory), ..self }
+    pub fn with_activations(self, activations: Activations) -> Self {
+        Self { backbone: self.backbone.with_activations(activations), ..self }
     }
 
-    /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.
+    /// The same model with this precision of all linear layers on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         let head = self.head.map(|head| head.with_precision(precision));
@@ -127,7 +128,7 @@ impl ConvNext {
         Ok(mean_over_sites(rows, count))
     }
 
-    /// One vector for each image, for comparing images.
+    /// One embedding per image, for image similarity.
     ///
     /// # Shapes
     /// - images: `[N, input channels, height, width]`
@@ -163,7 +164,7 @@ impl ConvNext {
         }
     }
 
-    /// The feature maps of the four stages, as later heads take them.
+    /// The feature maps of the four stages, as for detection or segmentation heads.
     ///
     /// # Shapes
     /// - images: `[N, input channels, height, width]`

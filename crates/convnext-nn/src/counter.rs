@@ -1,4 +1,4 @@
-//! Integers in a model: exact counts that no gradient changes.
+//! Integer buffers of a model: exact counts without a gradient.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +8,32 @@ use burn::tensor::DType;
 
 use crate::names::Path;
 
-/// A count that is part of a model, such as the batches that a batch norm has seen (PyTorch's `num_batches_tracked`).
+/// A count that is part of a model, such as the batches that a batch norm has seen (PyTorch's
+/// `num_batches_tracked`).
 ///
-/// All integers of a model are counters. They travel with the parameters in checkpoints and weight files, exactly,
-/// each as an I64 scalar of shape `[]` under its official name, as PyTorch has them. Whatever follows gradients does
-/// not see them: [`crate::for_each_parameter`] does not visit them. A task changes one before a step, or lets its
-/// batches count.
+/// All integers of a model are counters. They are saved with the parameters in checkpoints and weight files,
+/// exactly, each as an I64 scalar of shape `[]` under its official name, as in PyTorch.
+/// [`crate::for_each_parameter`] does not visit them, since they have no gradient. A task changes one before
+/// a step, or lets its batches count.
 ///
-/// The number lies on the CPU wherever the model computes: nothing computes with it, and not every device has
-/// integers of 64 bits.
+/// The number is on the CPU whatever the model's device: nothing computes with it, and not every device has
+/// 64-bit integers.
 #[derive(Module, Debug)]
 pub struct Counter {
     /// `[1]`: Burn has no tensors without axes.
     count: Param<Tensor<1, Int>>,
 }
 
-/// The type of the container, as visitors are told; they hear nothing of its crate, so no other type may be called so.
+/// The container's type as Burn passes it to visitors; it has no crate, so no other type may have this name.
 pub(crate) const COUNTER_CONTAINER: &str = "Struct:Counter";
 
 impl Counter {
-    /// A counter that stands at `count`.
+    /// A counter at `count`.
     pub fn new(count: i64) -> Self {
         Self { count: Param::initialized(ParamId::new(), tensor(count)) }
     }
 
-    /// Where it stands.
+    /// Its count.
     pub fn get(&self) -> i64 {
         value(self.count.val())
     }
@@ -41,7 +42,7 @@ impl Counter {
 /// Every counter of a model by its official name.
 ///
 /// # Panics
-/// When the model has an integer parameter that is no [`Counter`]: it would be lost on the way through a file.
+/// When the model has an integer parameter that is no [`Counter`]: it would not be saved.
 pub fn counters<M: Module>(module: &M) -> BTreeMap<String, i64> {
     struct Visitor {
         path: Path,
@@ -65,7 +66,7 @@ pub fn counters<M: Module>(module: &M) -> BTreeMap<String, i64> {
     visitor.found
 }
 
-/// The model with its counters at these counts; those that are not named stay, and names of no counter do nothing.
+/// The model with its counters set to these counts; other counters are unchanged, and unknown names ignored.
 pub fn with_counters<M: Module>(module: M, counts: &BTreeMap<String, i64>) -> M {
     struct Mapper<'a> {
         path: Path,
@@ -131,7 +132,7 @@ mod tests {
         Network { norms: vec![norm(count), norm(count + 1)], copy: ModelState::new(norm(-count)) }
     }
 
-    /// More than f32 and f64 can count.
+    /// Larger than the integers that f32 and f64 represent exactly.
     const MANY: i64 = (1 << 60) + 1;
 
     fn expected(counts: [i64; 3]) -> BTreeMap<String, i64> {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_visits_parameters_meets_no_counter() {
+    fn visitors_of_parameters_see_no_counter() {
         let model = replace_parameters(network(MANY), |parameter| Some(parameter.values() * 3.0));
         assert_eq!(counters(&model), expected([-MANY, MANY, MANY + 1]));
         let mut names = Vec::new();

@@ -1,7 +1,7 @@
-//! Where models compute: from the name of a device to the device.
+//! Devices by name.
 //!
-//! The CPU runs the kernels and is always there. The others run the default bodies of [`crate::ops`]; each
-//! is compiled in by the cargo feature of its name.
+//! The CPU runs the kernels and is always available. GPUs run the reference implementations of
+//! [`crate::ops`]; each kind is compiled in by the cargo feature of its name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,13 +24,12 @@ use crate::ModelError;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceName {
-    /// The processor, with our kernels.
+    /// The CPU, with our kernels.
     #[default]
     Cpu,
-    /// A graphics card through Vulkan, Metal or DirectX 12, counted from 0; the best one if no number is
-    /// given.
+    /// A GPU through Vulkan, Metal or DirectX 12, by index; the best one without an index.
     Wgpu(Option<usize>),
-    /// A graphics card through CUDA, counted from 0; the first one if no number is given.
+    /// A GPU through CUDA, by index; the first one without an index.
     Cuda(Option<usize>),
 }
 
@@ -38,7 +37,7 @@ impl DeviceName {
     /// The device of this name.
     ///
     /// # Errors
-    /// [`ModelError::DeviceNotBuilt`] when this build does not know that kind of device, and
+    /// [`ModelError::DeviceNotBuilt`] when this kind of device was not compiled in, and
     /// [`ModelError::NoDevice`] when this machine does not have it.
     pub fn open(self) -> Result<Device, ModelError> {
         self.check_built()?;
@@ -47,7 +46,7 @@ impl DeviceName {
             #[cfg(feature = "wgpu")]
             Self::Wgpu(number) => {
                 let found = Device::enumerate(DeviceType::Wgpu).into_vec();
-                // Which adapter is best, the driver's interface says.
+                // The driver's interface chooses the best adapter.
                 self.choose(found, number, Device::wgpu(DeviceKind::DefaultDevice))
             }
             #[cfg(feature = "cuda")]
@@ -60,7 +59,7 @@ impl DeviceName {
         }
     }
 
-    /// Of the devices that were found the one with this number, and `usual` without a number.
+    /// The device at index `number`, or `usual` without an index.
     #[cfg(any(feature = "wgpu", feature = "cuda"))]
     fn choose(
         self,
@@ -89,7 +88,7 @@ impl FromStr for DeviceName {
     type Err = ModelError;
 
     /// # Errors
-    /// [`ModelError::UnknownDevice`] for another word, and [`ModelError::DeviceNotBuilt`].
+    /// [`ModelError::UnknownDevice`] for another name, and [`ModelError::DeviceNotBuilt`].
     fn from_str(text: &str) -> Result<Self, ModelError> {
         let unknown = || ModelError::UnknownDevice { name: text.to_owned() };
         let (kind, number) = match text.split_once(':') {
@@ -119,7 +118,7 @@ impl fmt::Display for DeviceName {
     }
 }
 
-/// Whether a device is the CPU, where the kernels run, with gradient tracking or without.
+/// `true` for the CPU, which runs the kernels, with gradient tracking or without.
 pub fn is_cpu(device: &Device) -> bool {
     *device == Device::flex()
 }
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_refused_with_those_that_are_known() {
+    fn unknown_names_are_refused_with_the_known_ones() {
         for name in ["gpu", "", "cpu:0", "wgpu:", "wgpu:-1", "wgpu:x", "wgpu:0:1", "Cuda"] {
             let error = name.parse::<DeviceName>().unwrap_err();
             assert_eq!(error, ModelError::UnknownDevice { name: name.to_owned() });

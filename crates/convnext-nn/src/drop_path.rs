@@ -1,9 +1,9 @@
-//! Drop path: which images skip which blocks (facts A2).
+//! Drop path, stochastic depth ("A2. Block" in `docs/facts.md`).
 
 use convnext_core::{Purpose, Seed};
 use rand::RngExt;
 
-/// The branch factors of one batch: for each block, one for each image.
+/// The factors of the residual branches of one batch, `[blocks][images]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DropPath {
     scales: Vec<Vec<f32>>,
@@ -15,9 +15,9 @@ impl DropPath {
         Self::default()
     }
 
-    /// Draws which samples skip which blocks. `rates` has one rate for each block
+    /// Draws the dropped branches of each sample. `rates` has one rate for each block
     /// ([`convnext_core::ModelConfig::drop_path_rates`]). A sample's draws depend on (seed, epoch, sample)
-    /// only, not on the batch that it stands in.
+    /// only, not on its batch.
     pub fn draw(rates: &[f64], seed: Seed, epoch: u64, samples: &[usize]) -> Self {
         if rates.iter().all(|&rate| rate == 0.0) {
             return Self::none();
@@ -26,8 +26,8 @@ impl DropPath {
         for (image, &sample) in samples.iter().enumerate() {
             let mut stream = seed.stream(Purpose::DropPath, epoch, sample as u64);
             for (block, &rate) in rates.iter().enumerate() {
-                let kept = stream.random::<f64>() >= rate;
-                scales[block][image] = if kept { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
+                let active = stream.random::<f64>() >= rate;
+                scales[block][image] = if active { (1.0 / (1.0 - rate)) as f32 } else { 0.0 };
             }
         }
         Self { scales }
@@ -39,7 +39,7 @@ impl DropPath {
             || self.scales.len() == blocks && self.scales.iter().all(|scales| scales.len() == images)
     }
 
-    /// The factors given from outside: `scales[block][image]`.
+    /// Given factors: `scales[block][image]`.
     pub fn from_scales(scales: Vec<Vec<f32>>) -> Self {
         Self { scales }
     }

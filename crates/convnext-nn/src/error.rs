@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::DeviceName;
 
-/// A model that cannot be built, an input that does not fit it, or a device that it cannot compute on.
+/// A model that cannot be built, an input of the wrong shape, or an unavailable device.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -52,28 +52,28 @@ pub enum ModelError {
         /// Patch columns of the masks.
         found_columns: usize,
     },
-    /// A word that is no device.
+    /// An unknown device name.
     #[error("unknown device '{name}'; expected cpu, wgpu, wgpu:N, cuda or cuda:N, where N counts from 0")]
     UnknownDevice {
-        /// The word.
+        /// The name.
         name: String,
     },
-    /// A kind of device that was left out when this was built.
+    /// A kind of device that was not compiled in.
     #[error(
         "this build has no device '{feature}'; build it with: cargo build --release --features {feature}"
     )]
     DeviceNotBuilt {
-        /// The cargo feature, which is called like the device.
+        /// The cargo feature, named like the device.
         feature: &'static str,
     },
-    /// A device that this machine, or its drivers, do not have.
+    /// A device that this machine or its drivers do not have.
     #[error(
         "no device {device}: {found} of this kind found, counted from 0; check its driver, or use --device cpu"
     )]
     NoDevice {
-        /// What was asked for.
+        /// The requested device.
         device: DeviceName,
-        /// How many there are of its kind.
+        /// Number of devices of its kind.
         found: usize,
     },
 }

@@ -1,6 +1,7 @@
-//! The fully convolutional masked autoencoder (paper section 3.1; facts C).
+//! The fully convolutional masked autoencoder (paper section 3.1; "C. FCMAE pre-training" in
+//! `docs/facts.md`).
 //!
-//! Letters: N images, P patches of an image, K of them kept and R removed, V values of a patch,
+//! Notation: N images, P patches of an image, K of them kept and R removed, V values of a patch,
 //! C_3 channels of the encoder, D of the decoder.
 
 use burn::module::Param;
@@ -12,7 +13,7 @@ use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
-use crate::ops::block_plan::BlockMemory;
+use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
@@ -20,14 +21,14 @@ use crate::patches::{PatchStatistics, images_to_patches, patches_to_images};
 use crate::site_map::{common_grid, index_tensor};
 use crate::{DropPath, ModelError, SiteMap, SitePyramid};
 
-/// An encoder that sees the kept patches and a decoder that predicts the removed ones.
+/// An encoder of the kept patches and a decoder that predicts the removed ones.
 #[derive(Module, Debug)]
 pub struct Fcmae {
     /// The encoder.
     pub encoder: Backbone,
     /// From C_3 to D channels, weight `[D, C_3, 1, 1]`.
     pub proj: Convolution,
-    /// What the decoder sees at removed patches, `[1, D, 1, 1]`.
+    /// The decoder's input at removed patches, `[1, D, 1, 1]`.
     pub mask_token: Param<Tensor<4>>,
     /// The decoder's blocks.
     pub decoder: Vec<Block>,
@@ -37,7 +38,7 @@ pub struct Fcmae {
     config: FcmaeConfig,
 }
 
-/// What a masked autoencoder says about a batch.
+/// The output for a batch.
 #[derive(Debug, Clone)]
 pub struct FcmaeOutput {
     /// Mean squared error over the values of all removed patches, `[1]`.
@@ -48,7 +49,7 @@ pub struct FcmaeOutput {
 }
 
 impl Fcmae {
-    /// Builds an autoencoder with fresh parameters, each drawn at its first use.
+    /// Builds an autoencoder with freshly initialised parameters, each drawn at its first use.
     ///
     /// # Errors
     /// [`ModelError::Config`] when a setting is out of its range.
@@ -73,14 +74,14 @@ impl Fcmae {
         &self.config
     }
 
-    /// The same model whose blocks keep more or less for their backward.
+    /// The same model with this setting of the blocks' saved activations.
     #[must_use]
-    pub fn with_memory(self, memory: BlockMemory) -> Self {
-        let decoder = self.decoder.into_iter().map(|block| block.with_memory(memory)).collect();
-        Self { encoder: self.encoder.with_memory(memory), decoder, ..self }
+    pub fn with_activations(self, activations: Activations) -> Self {
+        let decoder = self.decoder.into_iter().map(|block| block.with_activations(activations)).collect();
+        Self { encoder: self.encoder.with_activations(activations), decoder, ..self }
     }
 
-    /// The same model whose linear layers, those of its blocks included, multiply in this precision on the CPU.
+    /// The same model with this precision of all linear layers on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         let decoder = self.decoder.into_iter().map(|block| block.with_precision(precision)).collect();
@@ -130,7 +131,7 @@ impl Fcmae {
         self.encode_checked(images, masks)
     }
 
-    /// [`Self::encode`] for masks that are known to fit.
+    /// [`Self::encode`] for masks that were checked.
     fn encode_checked(&self, images: Tensor<4>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
         let device = images.device();
         let kept = SitePyramid::masked(masks, &device)?;
@@ -144,6 +145,7 @@ impl Fcmae {
                 Ok(kept.stage(STAGES - 1).gather(map_to_rows(map)))
             }
             EncoderKind::Leaky => {
+                // A dense encoder on zeroed input: information leaks into removed sites and back.
                 let [count, _, height, width] = images.dims();
                 let all = SitePyramid::dense(&self.config.encoder, count, height, width, &device)?;
                 self.encoder.check_channels(&images)?;
@@ -168,7 +170,7 @@ impl Fcmae {
         self.predict(encoded, masks, removed)
     }
 
-    /// [`Self::decode`] for the places of the removed patches, `[N * R]`.
+    /// [`Self::decode`] for the indices of the removed patches, `[N * R]`.
     fn predict(
         &self,
         encoded: Tensor<2>,
@@ -190,7 +192,7 @@ impl Fcmae {
     }
 
     /// The images with every removed patch replaced by its prediction. Normalised predictions are
-    /// restored with the true patch's mean and deviation, as the paper's pictures are made.
+    /// restored with the true patch's mean and standard deviation, as in the paper's figures.
     ///
     /// # Shapes
     /// - images: `[N, channels, height, width]`
@@ -240,7 +242,7 @@ impl Fcmae {
     }
 }
 
-/// For every patch of every image the row of (kept rows, then the mask token) that the decoder sees.
+/// For every patch of every image, the decoder's input as an index into (kept rows, then the mask token).
 fn token_sources(masks: &[Mask], token_row: usize) -> Vec<usize> {
     let mut next = 0;
     let mut source = |kept: bool| {
@@ -250,7 +252,7 @@ fn token_sources(masks: &[Mask], token_row: usize) -> Vec<usize> {
     masks.iter().flat_map(Mask::keeps).map(&mut source).collect()
 }
 
-/// Places of the removed patches among all patches of the batch.
+/// Indices of the removed patches among all patches of the batch.
 fn removed_positions(masks: &[Mask]) -> Vec<usize> {
     let keeps = masks.iter().flat_map(Mask::keeps);
     keeps.enumerate().filter(|(_, kept)| !kept).map(|(position, _)| position).collect()

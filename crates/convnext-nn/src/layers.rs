@@ -1,4 +1,4 @@
-//! The layers that hold parameters, in PyTorch's layouts and under its names.
+//! The layers with parameters, in PyTorch's layouts and under its names.
 
 use burn::module::Param;
 use burn::prelude::*;
@@ -8,7 +8,7 @@ use crate::ops::layer_norm::layer_norm;
 use crate::ops::linear::{LinearPlan, linear};
 use crate::parameters::Scope;
 
-/// LayerNorm over the channels of each row (facts A1: epsilon 1e-6, biased variance).
+/// LayerNorm over the channels of each row (epsilon 1e-6, biased variance).
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// Scale, `[channels]`, starts at 1.
@@ -18,7 +18,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// A fresh layer for rows of so many channels.
+    /// A freshly initialised layer for `channels` channels.
     pub fn new(channels: usize, scope: &Scope) -> Self {
         Self { weight: scope.constant([channels], 1.0), bias: scope.constant([channels], 0.0) }
     }
@@ -44,7 +44,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A fresh layer; `factor` scales its fresh weight.
+    /// A freshly initialised layer; `factor` scales its initial weight.
     pub fn new(inputs: usize, outputs: usize, factor: f64, scope: &Scope) -> Self {
         Self {
             weight: scope.scaled_weight("weight", [outputs, inputs], factor),
@@ -53,7 +53,7 @@ impl Linear {
         }
     }
 
-    /// The same layer that multiplies in this precision.
+    /// The same layer with this precision of its GEMM.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { plan: LinearPlan::new(precision), ..self }
     }
@@ -68,8 +68,7 @@ impl Linear {
     }
 }
 
-/// The parameters of a convolution. How it runs is the caller's business: over rows it is a gather
-/// and a matrix product.
+/// The parameters of a convolution. The caller chooses the algorithm: over rows it is a gather and a GEMM.
 #[derive(Module, Debug)]
 pub struct Convolution {
     /// `[out, in / groups, height, width]`.
@@ -81,7 +80,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// A fresh convolution whose weight has this shape.
+    /// A freshly initialised convolution whose weight has this shape.
     pub fn new(shape: [usize; 4], scope: &Scope) -> Self {
         Self {
             weight: scope.weight("weight", shape),
@@ -90,13 +89,13 @@ impl Convolution {
         }
     }
 
-    /// The same layer that multiplies in this precision.
+    /// The same layer with this precision of its GEMM.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { plan: LinearPlan::new(precision), ..self }
     }
 
-    /// A convolution whose stride is its kernel, over rows that already hold a kernel's worth of
-    /// inputs in the order (channel, y, x).
+    /// A convolution whose stride is its kernel size, over rows in im2col layout: the inputs of a window in
+    /// the order (channel, y, x).
     ///
     /// # Shapes
     /// - rows: `[rows, in * height * width]`
@@ -105,7 +104,7 @@ impl Convolution {
         linear(rows, self.weight.val(), self.bias.val(), &self.plan)
     }
 
-    /// The same for inputs in the order (y, x, channel), as gathered rows have it.
+    /// The same for inputs in the order (y, x, channel), as in gathered rows.
     ///
     /// # Shapes
     /// - rows: `[rows, height * width * in]`
@@ -125,7 +124,7 @@ pub struct Grn {
 }
 
 impl Grn {
-    /// Fresh parameters for so many channels, with which GRN changes nothing.
+    /// Initial parameters, with which GRN is the identity.
     pub fn new(channels: usize, scope: &Scope) -> Self {
         let shape = [1, 1, 1, channels];
         Self { gamma: scope.constant(shape, 0.0), beta: scope.constant(shape, 0.0) }

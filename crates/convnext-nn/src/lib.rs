@@ -1,16 +1,15 @@
 //! ConvNeXt V1 and V2 and the FCMAE masked autoencoder on Burn.
 //!
-//! An image is a set of tiles: activations are rows `[sites, channels]`, and [`SiteMap`] says where
-//! they lie. A dense image is the case of one tile. One code path serves both, and the layers on
-//! rows never touch a removed patch.
+//! An image is a set of tiles: activations are rows `[sites, channels]`, and [`SiteMap`] maps rows to sites.
+//! A dense image is the case of one tile. One code path serves both, and the layers on rows never touch a
+//! removed patch.
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
-//! - [`Scope`], [`ModelState`] and [`Counter`]: how layers of other crates make their parameters, and hold what is not
-//!   learned;
-//! - [`DeviceName`]: where they compute;
-//! - [`ops`]: the operations where kernels go;
-//! - [`forward_masked_dense`]: the encoder in ordinary operations, the reference.
+//! - [`Scope`], [`ModelState`] and [`Counter`]: parameters and buffers of layers, for other crates as well;
+//! - [`DeviceName`]: the devices;
+//! - [`ops`]: the operations with kernels, an extension of Burn's backends;
+//! - [`forward_masked_dense`]: the masked dense encoder, the reference of the sparse one.
 //!
 //! **Invariant:** no files, no data sets, no training.
 
@@ -44,8 +43,8 @@ pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
-pub use ops::block_plan::BlockMemory;
-pub use ops::held::most_held_bytes;
+pub use ops::block_plan::Activations;
+pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
 pub use site_map::{SiteMap, SitePyramid};

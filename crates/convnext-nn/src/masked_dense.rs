@@ -1,7 +1,7 @@
 //! The encoder as masked dense convolution on ordinary maps `[N, C, H, W]`: the paper's other
 //! implementation, and the reference for the sparse one. With no mask it is the plain network.
 //!
-//! Nothing here is shared with the path on rows but the parameters, so agreement means something.
+//! It shares only the parameters with the implementation on rows, so that it is an independent reference.
 
 use std::f64::consts::SQRT_2;
 
@@ -16,7 +16,7 @@ use crate::block::Block;
 use crate::layers::{Convolution, Grn, LayerNorm};
 use crate::ops::reference::EPSILON;
 
-/// The feature maps of all four stages. Sites of removed patches hold values without meaning.
+/// The feature maps of all four stages. Values at sites of removed patches are undefined.
 ///
 /// # Shapes
 /// - images: `[N, channels, height, width]`
@@ -89,8 +89,7 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
     map + branch
 }
 
-/// GELU with erf, and with the derivative of that: Burn's own is exact on the CPU only (see
-/// `ops/reference.rs`).
+/// GELU with erf and its exact gradient: Burn's own is exact on the CPU only (see `ops/reference.rs`).
 fn exact_gelu(map: Tensor<4>) -> Tensor<4> {
     let erf = (map.clone() / SQRT_2).erf();
     map * 0.5 * (erf + 1.0)

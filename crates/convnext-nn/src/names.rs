@@ -1,11 +1,11 @@
-//! The official PyTorch names of parameters (facts B1, B2).
+//! The official PyTorch names of parameters ("B. Checkpoint formats" in `docs/facts.md`).
 //!
-//! Parameters already have PyTorch's shapes; only the downsampling layers are called otherwise in PyTorch.
+//! Parameters already have PyTorch's shapes; only stem and downsampling layers have other names in PyTorch.
 
 use crate::counter::COUNTER_CONTAINER;
 use crate::state::STATE_CONTAINER;
 
-/// The official name of a parameter for its path in our modules:
+/// The official name of a parameter from its path in our modules:
 /// `encoder.downsampling.0.conv.weight` is `encoder.downsample_layers.1.1.weight`.
 fn official_name(path: &[String]) -> String {
     let parts: Vec<&str> = path.iter().map(String::as_str).filter(|&part| part != "backbone").collect();
@@ -25,19 +25,19 @@ fn official_name(path: &[String]) -> String {
     format!("{prefix}{name}")
 }
 
-/// Where in a model a visitor is.
+/// A visitor's path in a model.
 #[derive(Default)]
 pub(crate) struct Path {
     names: Vec<String>,
-    /// States around it.
+    /// Enclosing states.
     states: usize,
-    /// Counters around it.
+    /// Enclosing counters.
     counters: usize,
 }
 
 impl Path {
-    /// Goes into a part of a module. What a [`crate::ModelState`] or a [`crate::Counter`] holds is called as if that were
-    /// not there.
+    /// Enters a submodule. A [`crate::ModelState`] or [`crate::Counter`] adds nothing to the names of its
+    /// contents.
     pub(crate) fn enter(&mut self, name: &str, container: &str) {
         match container {
             STATE_CONTAINER => self.states += 1,
@@ -54,7 +54,7 @@ impl Path {
         }
     }
 
-    /// The official name of what lies here.
+    /// The official name at this path.
     pub(crate) fn official_name(&self) -> String {
         official_name(&self.names)
     }

@@ -1,13 +1,13 @@
-//! The operations of our backend extension: where kernels go.
+//! The operations of our backend extension.
 //!
-//! Each has a forward with a default body in tensor operations, for every backend, and a backward; the
-//! CPU backend overrides both with kernels on f32.
+//! Each has a forward and a backward with a reference implementation in tensor operations, for every backend;
+//! the CPU backend overrides both with kernels on f32.
 //!
-//! - [`block`]: the ConvNeXt block, from what [`block_plan`] has;
-//! - [`linear`], [`layer_norm`], [`gather`]: what stem, downsampling, projection, prediction and head are
-//!   made of;
+//! - [`block`]: the ConvNeXt block, on the inputs of [`block_plan`];
+//! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
+//!   head;
 //! - [`patch_loss`]: FCMAE's loss;
-//! - [`adamw`]: the optimiser's step.
+//! - [`adamw`]: a step of the optimiser.
 
 pub mod adamw;
 pub mod block;
@@ -23,5 +23,5 @@ mod block_flex;
 mod cube;
 mod flex_slices;
 mod graph;
-pub(crate) mod held;
 pub(crate) mod reference;
+pub(crate) mod saved_bytes;

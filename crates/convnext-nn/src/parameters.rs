@@ -1,14 +1,14 @@
-//! Making parameters: lazily, each with its own random stream, under its official name.
+//! Lazy initialisation of parameters, each from its own random stream, under its official name.
 
 use burn::module::{Param, ParamId};
 use burn::prelude::*;
 use convnext_core::Seed;
 
-/// Standard deviation of every fresh weight (facts A6). The published FCMAE code draws some layers
-/// with deviation 1 by accident; we do not.
+/// Standard deviation of every initial weight ("A6. Initialisation" in `docs/facts.md`). The published FCMAE
+/// code draws some layers with standard deviation 1 by accident; we do not.
 const WEIGHT_STD: f64 = 0.02;
 
-/// Where in the model a parameter is being made.
+/// The path in the model of parameters to create.
 ///
 /// A parameter is drawn at its first use, so a model of any size is built without memory, and one
 /// that is loaded from a file is never drawn at all. The stream of a parameter depends on the run's
@@ -52,7 +52,7 @@ impl<'a> Scope<'a> {
         self.parameter(shape, move |count| seed.initial_values(&name, count, WEIGHT_STD * factor))
     }
 
-    /// A parameter that starts at one value everywhere.
+    /// A parameter with a constant initial value.
     pub fn constant<const D: usize>(&self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
         self.parameter(shape, move |count| vec![value as f32; count])
     }

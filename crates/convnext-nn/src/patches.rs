@@ -1,6 +1,6 @@
-//! Images as rows of patches, and the pixels that FCMAE predicts (facts C4).
+//! Images as rows of patches, and the pixels that FCMAE predicts.
 //!
-//! Letters: N images, P patches of an image, V = p * p * channels values of a patch in the order
+//! Notation: N images, P patches of an image, V = p * p * channels values of a patch in the order
 //! (y, x, channel).
 
 use burn::prelude::*;
@@ -22,7 +22,7 @@ pub fn images_to_patches(images: Tensor<4>, patch: usize) -> Tensor<2> {
         .reshape([count * rows * columns, patch * patch * channels])
 }
 
-/// Puts patches together again: the inverse of [`images_to_patches`].
+/// Assembles patches into images: the inverse of [`images_to_patches`].
 ///
 /// # Shapes
 /// - patches: `[N * P, V]`
@@ -40,7 +40,7 @@ pub fn patches_to_images(patches: Tensor<2>, grid: [usize; 2], patch: usize) -> 
     ])
 }
 
-/// Mean and standard deviation of each patch: what normalises a target and undoes it.
+/// Mean and standard deviation of each patch, to normalise targets and to invert that.
 #[derive(Debug, Clone)]
 pub struct PatchStatistics {
     /// `[rows, 1]`.

@@ -1,4 +1,4 @@
-//! [`Sites`] made ready for a device: the index tensors that gather and scatter rows.
+//! [`Sites`] on a device: the index tensors that gather and scatter rows.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use convnext_kernels::Sites;
 use crate::ModelError;
 use crate::ops::gather::gather;
 
-/// The sites of one stage, with their places as an index tensor, uploaded once per forward pass.
+/// The sites of one stage, with their positions as an index tensor, uploaded once per forward pass.
 #[derive(Debug, Clone)]
 pub struct SiteMap {
     sites: Arc<Sites>,
-    /// Place of every row in the stacked maps, `[rows]`; `None` when rows and map are the same.
+    /// Flat index of every row in the stacked maps, `[rows]`; `None` for dense sites, whose rows are the map.
     positions: Option<Tensor<1, Int>>,
 }
 
 impl SiteMap {
-    /// Uploads the places of `sites` to `device`.
+    /// Uploads the positions of `sites` to `device`.
     pub fn new(sites: Sites, device: &Device) -> Self {
         let positions = (!sites.is_dense()).then(|| index_tensor(&sites.positions(), device));
         Self { sites: Arc::new(sites), positions }
@@ -29,7 +29,7 @@ impl SiteMap {
         &self.sites
     }
 
-    /// Place of every row in the stacked maps; `None` when rows and map are the same.
+    /// Flat index of every row in the stacked maps; `None` for dense sites, whose rows are the map.
     pub fn positions(&self) -> Option<&Tensor<1, Int>> {
         self.positions.as_ref()
     }
@@ -47,7 +47,7 @@ impl SiteMap {
     }
 }
 
-/// The sites of all four stages, and which rows each downsampling gathers.
+/// The sites of all four stages, and the rows that each downsampling gathers.
 #[derive(Debug, Clone)]
 pub struct SitePyramid {
     stages: Vec<SiteMap>,
@@ -123,7 +123,7 @@ pub(crate) fn common_grid(masks: &[Mask]) -> Result<[usize; 2], ModelError> {
     }
 }
 
-/// Uploads indices.
+/// Uploads indices to a device.
 pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
     let count = values.len();

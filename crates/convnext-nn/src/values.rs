@@ -1,4 +1,4 @@
-//! From tensors back to numbers.
+//! Tensors to host memory.
 
 use burn::prelude::*;
 

@@ -1,7 +1,7 @@
-//! Visits of the learnable part of a model and of its states, parameter by parameter, by official name.
+//! Visitors of a model's parameters and states by official name, like PyTorch's `named_parameters`.
 //!
-//! Ranks are erased: a visitor sees each parameter as its flat values. Integers are not among them, see
-//! [`crate::Counter`]: whoever follows gradients, averages or looks for values that are not finite never meets one.
+//! Ranks are erased: a visitor sees each parameter as its flat values. Integers are not visited, see
+//! [`crate::Counter`].
 
 use std::cell::RefCell;
 
@@ -12,14 +12,14 @@ use burn::tensor::Gradients;
 use crate::counter::counters;
 use crate::names::Path;
 
-/// One parameter as a visitor sees it.
+/// A visitor's view of one parameter.
 pub struct ParameterView<'a> {
     path: &'a Path,
     /// The official shape.
     pub shape: Vec<usize>,
-    /// Where the parameter lives, with gradient tracking or without.
+    /// The parameter's device, with gradient tracking or without.
     pub device: Device,
-    /// Whether it is part of a [`crate::ModelState`], which no gradient changes.
+    /// It is part of a [`crate::ModelState`] and has no gradient.
     pub is_state: bool,
     values: &'a dyn Fn() -> Tensor<1>,
     take: &'a dyn Fn() -> Tensor<1>,
@@ -27,7 +27,7 @@ pub struct ParameterView<'a> {
 }
 
 impl ParameterView<'_> {
-    /// The official name. It is put together here: nobody who does not ask pays for it.
+    /// The official name, formatted on demand.
     pub fn name(&self) -> String {
         self.path.official_name()
     }
@@ -37,13 +37,13 @@ impl ParameterView<'_> {
         (self.values)()
     }
 
-    /// [`Self::values`] for whoever returns others to [`replace_parameters`]: the model lets go of them, so that they
-    /// may be changed where they lie.
+    /// [`Self::values`], moved out of the model, so that they can be updated in place; for visitors that
+    /// return new ones to [`replace_parameters`].
     pub fn take_values(self) -> Tensor<1> {
         (self.take)()
     }
 
-    /// The flat gradient; `None` when the parameter did not take part.
+    /// The flat gradient; `None` when the loss does not depend on the parameter.
     pub fn gradient(&self, gradients: &Gradients) -> Option<Tensor<1>> {
         (self.gradient)(gradients)
     }
@@ -69,7 +69,7 @@ pub fn for_each_parameter<M: Module>(module: &M, visit: impl FnMut(ParameterView
     module.visit(&mut Visitor { path: Path::default(), visit });
 }
 
-/// Name and shape of all that weight files hold of a model: its parameters and states, in their order, then its
+/// Name and shape of all tensors of a model's state dict: its parameters and states, in their order, then its
 /// counters, each a scalar, of shape `[]`. Allocates no parameter.
 pub fn tensor_shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Vec::new();
@@ -78,8 +78,8 @@ pub fn tensor_shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// Replaces parameters: `replace` returns the new flat values, or `None` to leave a parameter as it
-/// is. One whose values were never asked for is not even drawn.
+/// Replaces parameters: `replace` returns the new flat values, or `None` to leave a parameter unchanged. An
+/// unchanged parameter whose values were never read is not drawn.
 pub fn replace_parameters<M: Module>(
     module: M,
     replace: impl FnMut(ParameterView) -> Option<Tensor<1>>,
@@ -129,12 +129,12 @@ pub fn replace_parameters<M: Module>(
     module.map(&mut Mapper { path: Path::default(), replace })
 }
 
-/// Whoever takes the values of a parameter returns others, and asks for nothing more.
+/// Panics: after [`ParameterView::take_values`] a visitor must return new values and read no others.
 fn taken() -> ! {
     unreachable!("the values of a parameter were taken and are asked for again")
 }
 
-/// Shows one parameter to `visit` without its rank.
+/// Calls `visit` with one parameter, its rank erased.
 fn with_view<const D: usize, R>(
     path: &Path,
     parameter: &Param<Tensor<D>>,
@@ -154,7 +154,7 @@ fn with_view<const D: usize, R>(
     })
 }
 
-/// The tensor without its history.
+/// The tensor detached from its graph.
 fn plain<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     if tensor.device().is_autodiff() { tensor.inner() } else { tensor }
 }

@@ -1,4 +1,4 @@
-//! Against PyTorch in f64: `goldens/` holds the values and the scripts that made them.
+//! Comparison with PyTorch in f64: `goldens/` has the values and the scripts that generate them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;

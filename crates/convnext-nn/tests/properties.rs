@@ -1,5 +1,5 @@
-//! What must hold for any weights: sparse equals masked dense, images do not see each other,
-//! removed pixels do not matter, and gradients are derivatives.
+//! Properties for any weights: sparse equals masked dense, images are independent of each other, removed
+//! pixels have no influence, and gradients match finite differences.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -15,7 +15,7 @@ use convnext_core::{
     find_model,
 };
 use convnext_kernels::Sites;
-use convnext_nn::{BlockMemory, Precision};
+use convnext_nn::{Activations, Precision};
 use convnext_nn::{
     ConvNext, DropPath, Fcmae, PatchStatistics, SiteMap, SitePyramid, forward_masked_dense,
     images_to_patches, replace_parameters, tensor_shapes, tensor_values,
@@ -71,27 +71,27 @@ fn computing_a_block_again_changes_no_bit() {
     let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
     for name in ["micro", "v1-micro"] {
         for precision in [Precision::F32, Precision::Bf16] {
-            let run = |memory| loss_and_gradients(name, memory, precision, &pixels, &masks);
-            assert_eq!(run(BlockMemory::Keep), run(BlockMemory::Recompute), "{name}, {precision:?}");
+            let run = |activations| loss_and_gradients(name, activations, precision, &pixels, &masks);
+            assert_eq!(run(Activations::Save), run(Activations::Recompute), "{name}, {precision:?}");
         }
     }
 }
 
-/// As far as 8 bits of mantissa reach, with all layers of the autoencoder one after the other.
+/// Within the accuracy of 8 bits of mantissa through all layers of the autoencoder.
 #[test]
 fn rounding_to_bf16_changes_losses_and_gradients_by_no_more_than_it_must() {
     let device = test_device().autodiff();
     let pixels = images([3, 3, 24, 32], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
     for name in ["micro", "v1-micro"] {
-        let run = |memory, precision| loss_and_gradients(name, memory, precision, &pixels, &masks);
-        let (exact, exact_gradients) = run(BlockMemory::Keep, Precision::F32);
-        let others = [(BlockMemory::KeepBf16, Precision::F32), (BlockMemory::Keep, Precision::Bf16)];
-        for (memory, precision) in others {
-            let (loss, gradients) = run(memory, precision);
+        let run = |activations, precision| loss_and_gradients(name, activations, precision, &pixels, &masks);
+        let (exact, exact_gradients) = run(Activations::Save, Precision::F32);
+        let others = [(Activations::SaveBf16, Precision::F32), (Activations::Save, Precision::Bf16)];
+        for (activations, precision) in others {
+            let (loss, gradients) = run(activations, precision);
             assert!((loss - exact).abs() < 5e-3 * exact, "{name}, {precision:?}: {loss}, {exact}");
             for (parameter, gradient) in &exact_gradients {
-                let what = format!("{name}, {memory:?}, {precision:?}: {parameter}");
+                let what = format!("{name}, {activations:?}, {precision:?}: {parameter}");
                 assert_close(&what, &gradients[parameter], gradient, 5e-2);
             }
         }
@@ -100,14 +100,14 @@ fn rounding_to_bf16_changes_losses_and_gradients_by_no_more_than_it_must() {
 
 fn loss_and_gradients(
     name: &str,
-    memory: BlockMemory,
+    activations: Activations,
     precision: Precision,
     pixels: &Tensor<4>,
     masks: &[Mask],
 ) -> (f32, BTreeMap<String, Vec<f32>>) {
     let config = fcmae(name, EncoderKind::Sparse);
     let model = ruled(Fcmae::new(&config, Seed(0), &pixels.device()).unwrap());
-    let model = model.with_memory(memory).with_precision(precision);
+    let model = model.with_activations(activations).with_precision(precision);
     let loss = model.forward(pixels.clone(), masks, FcmaeObjective::default()).unwrap().loss;
     (loss.clone().into_scalar::<f32>(), gradients_by_name(&model, &loss.backward()))
 }
@@ -148,7 +148,8 @@ fn batches_of_other_shapes_in_between_change_nothing() {
     let device = test_device();
     let model = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());
     let logits = |shape| tensor_values(model.forward(images(shape, &device), &DropPath::none()).unwrap());
-    // One after the other and in turns; two differ in one side, two in their pixels beyond the last stride alone.
+    // One after the other and in turns; two differ in one side, two in their pixels beyond the last stride
+    // alone.
     let shapes = [[2, 3, 16, 16], [2, 3, 16, 32], [1, 3, 16, 16], [2, 3, 17, 16], [2, 3, 16, 17]];
     let alone = shapes.map(|shape| {
         let fresh = ruled(ConvNext::new(&micro("micro", 2), Seed(0), &device).unwrap());

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count};
-use convnext_nn::{BlockMemory, Precision, is_cpu};
+use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
 use crate::error::TrainError;
@@ -13,11 +13,11 @@ const VALUE: u64 = 4;
 
 /// Halves of tensors of a block's width that it keeps for its gradient: what goes in, and unless that is computed
 /// again, what the convolution puts out, and four for what the first linear layer does.
-const fn kept_halves(memory: BlockMemory, precision: Precision) -> u64 {
+const fn kept_halves(memory: Activations, precision: Precision) -> u64 {
     match (memory, precision) {
-        (BlockMemory::Keep, Precision::F32) => 12,
-        (BlockMemory::Keep, Precision::Bf16) | (BlockMemory::KeepBf16, _) => 6,
-        (BlockMemory::Recompute, _) => 2,
+        (Activations::Save, Precision::F32) => 12,
+        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => 6,
+        (Activations::Recompute, _) => 2,
     }
 }
 
@@ -60,7 +60,7 @@ impl MemoryNeed {
     pub fn of_pretraining(
         config: &FcmaeConfig,
         recipe: &PretrainRecipe,
-        memory: BlockMemory,
+        memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.masking.image_size;
@@ -73,7 +73,7 @@ impl MemoryNeed {
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
             + depth * (8 * width * width + 65 * width);
         let patches = batch * grid.patches() as u64;
-        let need = Activations::of_encoder(&config.encoder, size, batch, share, memory, precision)?
+        let need = ActivationBytes::of_encoder(&config.encoder, size, batch, share, memory, precision)?
             .and_blocks(depth, patches, width, kept_halves(memory, precision));
         let predictions = PREDICTION_COPIES * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
@@ -86,12 +86,18 @@ impl MemoryNeed {
     pub fn of_finetuning(
         config: &ModelConfig,
         recipe: &FinetuneRecipe,
-        memory: BlockMemory,
+        memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.regularization.image_size;
-        let need =
-            Activations::of_encoder(config, size, recipe.training.batch_size as u64, 1.0, memory, precision)?;
+        let need = ActivationBytes::of_encoder(
+            config,
+            size,
+            recipe.training.batch_size as u64,
+            1.0,
+            memory,
+            precision,
+        )?;
         Self::sum(config, size, 0, need.values(), &recipe.training)
     }
 
@@ -165,19 +171,19 @@ fn largest(
 }
 
 /// Values that the layers keep for the backward pass, and those of the largest block at work.
-struct Activations {
+struct ActivationBytes {
     kept: u64,
     largest: u64,
 }
 
-impl Activations {
+impl ActivationBytes {
     /// Of an encoder that sees this share of its sites.
     fn of_encoder(
         config: &ModelConfig,
         size: ImageSize,
         batch: u64,
         share: f64,
-        memory: BlockMemory,
+        memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let mut all = Self { kept: 0, largest: 0 };
@@ -229,7 +235,7 @@ mod tests {
 
     use super::*;
 
-    fn pretraining(model: &str, settings: &[&str], memory: BlockMemory, precision: Precision) -> u64 {
+    fn pretraining(model: &str, settings: &[&str], memory: Activations, precision: Precision) -> u64 {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let recipe = PretrainRecipe::load("plain", &settings).unwrap();
         let config = FcmaeConfig::new(find_model(model).unwrap().config());
@@ -239,13 +245,13 @@ mod tests {
     /// Peaks of `pretrain` that were measured with two threads, in MiB: model, batch, peak.
     #[test]
     fn estimates_lie_a_little_above_measured_peaks() {
-        use BlockMemory::{Keep, KeepBf16, Recompute};
+        use Activations::{Recompute, Save, SaveBf16};
         use Precision::{Bf16, F32};
         for (memory, precision, peaks) in [
-            (Keep, F32, &[("atto", 4, 307), ("atto", 64, 919), ("tiny", 16, 1137), ("base", 2, 1889)][..]),
-            (KeepBf16, F32, &[("atto", 64, 785), ("tiny", 16, 1029), ("base", 2, 1853)]),
+            (Save, F32, &[("atto", 4, 307), ("atto", 64, 919), ("tiny", 16, 1137), ("base", 2, 1889)][..]),
+            (SaveBf16, F32, &[("atto", 64, 785), ("tiny", 16, 1029), ("base", 2, 1853)]),
             (Recompute, F32, &[("atto", 64, 633), ("tiny", 16, 917), ("base", 2, 1779)]),
-            (Keep, Bf16, &[("atto", 64, 737), ("tiny", 16, 960), ("base", 2, 1807), ("huge", 4, 11_366)]),
+            (Save, Bf16, &[("atto", 64, 737), ("tiny", 16, 960), ("base", 2, 1807), ("huge", 4, 11_366)]),
             (Recompute, Bf16, &[("atto", 64, 609), ("tiny", 16, 873), ("base", 2, 1755)]),
         ] {
             for &(model, batch, peak) in peaks {
@@ -261,7 +267,7 @@ mod tests {
 
     #[test]
     fn averages_accumulation_and_images_cost_memory() {
-        let need = |settings: &[&str]| pretraining("nano", settings, BlockMemory::Keep, Precision::F32);
+        let need = |settings: &[&str]| pretraining("nano", settings, Activations::Save, Precision::F32);
         let plain = need(&[]);
         for setting in
             ["training.ema=0.9", "training.accumulate=2", "training.batch_size=65", "masking.image_size=256"]

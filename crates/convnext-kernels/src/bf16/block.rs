@@ -1,295 +1,347 @@
-//! The block's branch on pairs of bf16 values, forward and backward: what lies between the convolution and
-//! what went in. The counterpart of the passes in [`crate::block`] and [`crate::block_backward`], with the
-//! same sweeps; what lies between products is rounded and stays in half the memory, and where it can be,
-//! it is computed on the strips of a product.
+//! The block's branch in bf16, forward and backward, between the convolution and the residual addition. The
+//! counterpart of the micro-batches in [`crate::block`] and [`crate::block_backward`], with the same sweeps;
+//! intermediate activations are bf16x2, half the memory, and elementwise operations are fused into epilogues
+//! of the GEMMs where they can be.
 //!
-//! Letters: R rows of one image, C channels, E = 4C.
+//! Notation: R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
-use crate::bf16::columns::{PackColumns, count};
-use crate::bf16::expansion::{Activate, Modulate, Pull, Reactivate, Residual, Runs};
-use crate::bf16::packed::PackedPairs;
-use crate::bf16::product::{Left, Right, Store, add_turned_product, product};
-use crate::bf16::rows::{PackRows, lines, padded};
-use crate::block::{BlockWeights, normalise};
-use crate::block_backward::pull_layer_norm;
-use crate::block_sums::{ChunkSums, Sums};
+use crate::bf16::columns::{PackColumns, bf16x2_count};
+use crate::bf16::expansion::{BiasGelu, GeluRecompute, GrnApply, GrnGeluBackward, Residual, SegmentEnds};
+use crate::bf16::gemm::{Left, Right, Store, gemm, gemm_tn_accumulate};
+use crate::bf16::packed::PackedBf16;
+use crate::bf16::rows::{PackRows, padded, row_pairs};
+use crate::block::{BlockWeights, layer_norm_segments};
+use crate::block_backward::layer_norm_segments_backward;
+use crate::block_sums::{RowBlockSums, Sums};
+use crate::blocking::{MicroBatch, RowBlock};
 use crate::buffer::Buffer;
-use crate::cut::{Chunk, Pass};
 use crate::expansion::ScaleRows;
-use crate::instructions::Engine;
+use crate::grn_stats::GrnStats;
+use crate::isa::Target;
 use crate::parallel;
-use crate::pieces::{add_to, wide};
 use crate::profile::{Kernel, timed};
-use crate::response::Responses;
+use crate::split::{add_to, scaled};
 
-/// What all passes of a forward share.
-pub(crate) struct PairsBranch<'a> {
-    pub(crate) engine: Engine,
+/// The inputs of a forward that all micro-batches share.
+pub(crate) struct Bf16Branch<'a> {
+    pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
     /// The first linear layer, and the second one with LayerScale.
-    pub(crate) layers: &'a [PackedPairs; 2],
+    pub(crate) layers: &'a [PackedBf16; 2],
     pub(crate) projection_bias: &'a [f32],
     pub(crate) grn: [Cow<'a, [f32]>; 2],
-    pub(crate) branch_scales: Option<&'a [f32]>,
+    pub(crate) drop_path_scales: Option<&'a [f32]>,
 }
 
-impl PairsBranch<'_> {
-    /// One pass, from the convolution's output to the block's. If there is room in `expanded`, the first
-    /// linear layer's output goes there, pairs of columns of `[R, E]`.
+impl Bf16Branch<'_> {
+    /// One micro-batch, from the convolution's output to the block's. Unless `expanded` is empty, the first
+    /// linear layer's output is saved there, column-packed `[R, E]`.
     pub(crate) fn run(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         depthwise: &[f32],
         rows: &[f32],
         expanded: &mut [u32],
         out: &mut [f32],
     ) {
-        let mut values = Buffer::take(pass.rows.len() * count(self.weights.width()));
-        let responses = self.expand(pass, depthwise, values.pairs_mut(), expanded);
-        self.project(pass, &responses, rows, values.pairs_mut(), out);
+        let mut values = Buffer::take(micro_batch.rows.len() * bf16x2_count(self.weights.width()));
+        let stats = self.expand(micro_batch, depthwise, values.bf16x2_mut(), expanded);
+        self.project(micro_batch, &stats, rows, values.bf16x2_mut(), out);
     }
 
-    /// LayerNorm, the first linear layer, GELU and GRN's sums; h goes into `values`.
-    fn expand(&self, pass: &Pass, depthwise: &[f32], values: &mut [u32], expanded: &mut [u32]) -> Responses {
-        let (Engine { arch, bf16 }, weights) = (self.engine, self.weights);
+    /// LayerNorm, the first linear layer, GELU and GRN's sums; `values` becomes h.
+    fn expand(
+        &self,
+        micro_batch: &MicroBatch,
+        depthwise: &[f32],
+        values: &mut [u32],
+        expanded: &mut [u32],
+    ) -> GrnStats {
+        let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let kept = pass.of_chunks(expanded, if expanded.is_empty() { 0 } else { count(width) });
-        let mut squares = vec![0.0; pass.segments.len() * width];
-        let sums = pass.of_chunks_segments(&mut squares, width);
-        let work = pass.chunks.iter().zip(pass.of_chunks(values, count(width))).zip(kept).zip(sums);
-        parallel::for_each(work, |(((chunk, values), expanded), squares)| {
-            let segments = pass.segments_of(chunk);
-            let mut normal = Buffer::take(chunk.rows.len() * channels);
-            normalise(arch, weights, segments, depthwise, &mut normal);
-            let mut pairs = Buffer::take(chunk.rows.len() * count(channels));
+        let saved = micro_batch
+            .split_by_row_block(expanded, if expanded.is_empty() { 0 } else { bf16x2_count(width) });
+        let mut squares = vec![0.0; micro_batch.segments.len() * width];
+        let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
+        let work = micro_batch
+            .row_blocks
+            .iter()
+            .zip(micro_batch.split_by_row_block(values, bf16x2_count(width)))
+            .zip(saved)
+            .zip(sums);
+        parallel::for_each(work, |(((row_block, values), expanded), squares)| {
+            let segments = micro_batch.segments_of(row_block);
+            let mut normal = Buffer::take(row_block.rows.len() * channels);
+            layer_norm_segments(arch, weights, segments, depthwise, &mut normal);
+            let mut bf16x2 = Buffer::take(row_block.rows.len() * bf16x2_count(channels));
             timed(Kernel::Rounding, || {
-                bf16.dispatch(PackColumns { rows: &normal, columns: channels, pairs: pairs.pairs_mut() });
+                bf16.dispatch(PackColumns { rows: &normal, columns: channels, bf16x2: bf16x2.bf16x2_mut() });
             });
-            let runs = Runs::new(segments);
-            let mut finish = Activate { runs: &runs, bias: weights.expand_bias, expanded, values, squares };
-            let (left, right) = (Left::Columns(pairs.pairs()), Right::Packed(&self.layers[0]));
-            product(bf16, Kernel::ProductForward, left, 0..chunk.rows.len(), &right, &mut finish);
+            let ends = SegmentEnds::new(segments);
+            let mut epilogue =
+                BiasGelu { segments: &ends, bias: weights.expand_bias, expanded, values, squares };
+            let (left, right) = (Left::Columns(bf16x2.bf16x2()), Right::Packed(&self.layers[0]));
+            gemm(bf16, Kernel::GemmForward, left, 0..row_block.rows.len(), &right, &mut epilogue);
         });
-        Responses::new(pass, width, &squares, &self.grn[0])
+        GrnStats::new(micro_batch, width, &squares, &self.grn[0])
     }
 
-    /// GRN, the second linear layer, and what went in.
-    fn project(&self, pass: &Pass, responses: &Responses, rows: &[f32], values: &mut [u32], out: &mut [f32]) {
-        let (bf16, weights) = (self.engine.bf16, self.weights);
+    /// GRN, the second linear layer and the residual addition.
+    fn project(
+        &self,
+        micro_batch: &MicroBatch,
+        stats: &GrnStats,
+        rows: &[f32],
+        values: &mut [u32],
+        out: &mut [f32],
+    ) {
+        let (bf16, weights) = (self.target.bf16, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work =
-            pass.chunks.iter().zip(pass.of_chunks(values, count(width))).zip(pass.of_segments(out, channels));
-        parallel::for_each(work, |((chunk, values), outs)| {
-            let segments = pass.segments_of(chunk);
+        let work = micro_batch
+            .row_blocks
+            .iter()
+            .zip(micro_batch.split_by_row_block(values, bf16x2_count(width)))
+            .zip(micro_batch.split_by_segment(out, channels));
+        parallel::for_each(work, |((row_block, values), outs)| {
+            let segments = micro_batch.segments_of(row_block);
             let mut done = 0;
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
-                let values = &mut values[wide(&(done..done + segment.rows.len()), count(width))];
-                let scale = responses.scale(pass.place_of(segment));
-                timed(Kernel::Expansion, || bf16.dispatch(Modulate { values, scale, shift: &self.grn[1] }));
+                let values = &mut values[scaled(&(done..done + segment.rows.len()), bf16x2_count(width))];
+                let scale = stats.scale(micro_batch.place_of(segment));
+                timed(Kernel::Expansion, || bf16.dispatch(GrnApply { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
-            let factor = |image: usize| self.branch_scales.map_or(1.0, |scales| scales[image]);
-            let mut finish = Residual {
-                runs: &Runs::new(segments),
-                rows: segments.iter().map(|segment| &rows[wide(&segment.rows, channels)]).collect(),
+            let factor = |image: usize| self.drop_path_scales.map_or(1.0, |scales| scales[image]);
+            let mut epilogue = Residual {
+                segments: &SegmentEnds::new(segments),
+                rows: segments.iter().map(|segment| &rows[scaled(&segment.rows, channels)]).collect(),
                 factors: segments.iter().map(|segment| factor(segment.image)).collect(),
                 bias: self.projection_bias,
                 outs,
             };
             let (left, right) = (Left::Columns(values), Right::Packed(&self.layers[1]));
-            product(bf16, Kernel::ProductForward, left, 0..chunk.rows.len(), &right, &mut finish);
+            gemm(bf16, Kernel::GemmForward, left, 0..row_block.rows.len(), &right, &mut epilogue);
         });
     }
 }
 
-/// What all passes of a backward share.
-pub(crate) struct PairsBranchBackward<'a> {
-    pub(crate) engine: Engine,
+/// The inputs of a backward that all micro-batches share.
+pub(crate) struct Bf16BranchBackward<'a> {
+    pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
     pub(crate) grn: [Cow<'a, [f32]>; 2],
     /// The first linear layer, `[E, C]`.
-    pub(crate) expansion: PackedPairs,
+    pub(crate) expansion: PackedBf16,
     /// The second one with LayerScale, `[C, E]`.
-    pub(crate) projection: PackedPairs,
-    pub(crate) branch_scales: Option<&'a [f32]>,
-    /// What the convolution put out, `[N R, C]`.
+    pub(crate) projection: PackedBf16,
+    pub(crate) drop_path_scales: Option<&'a [f32]>,
+    /// The convolution's output, `[N R, C]`.
     pub(crate) depthwise: &'a [f32],
 }
 
-/// What the sweeps of a pass hand on to each other.
+/// The intermediate results of a micro-batch's sweeps.
 struct Buffers {
-    /// The branch's output gradient g, pairs of rows of `[R, C]`.
+    /// The branch's output gradient g, row-packed `[R, C]`.
     gradient: Buffer,
-    /// What LayerNorm put out, pairs of rows of `[R, C]`.
+    /// LayerNorm's output, row-packed `[R, C]`.
     normal: Buffer,
-    /// dy, pairs of columns of `[R, E]`.
+    /// dy, column-packed `[R, E]`.
     dy: Buffer,
-    /// h, pairs of columns of `[R, E]`.
+    /// h, column-packed `[R, E]`.
     values: Buffer,
-    /// du and y, pairs of rows of `[R, E]`.
+    /// du and y, row-packed `[R, E]`.
     du: Buffer,
     y: Buffer,
 }
 
-impl PairsBranchBackward<'_> {
-    /// One pass: `expanded` is u and is used up, `ddepthwise` gets the gradient of the convolution's output.
+impl Bf16BranchBackward<'_> {
+    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// convolution's output.
     pub(crate) fn run(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [u32],
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let by_lines = |columns| Buffer::take(pass.lines() * padded(columns));
-        let by_rows = |columns| Buffer::take(pass.rows.len() * count(columns));
+        let by_row_pairs = |columns| Buffer::take(micro_batch.row_pairs() * padded(columns));
+        let by_rows = |columns| Buffer::take(micro_batch.rows.len() * bf16x2_count(columns));
         let mut buffers = Buffers {
-            gradient: by_lines(channels),
-            normal: by_lines(channels),
+            gradient: by_row_pairs(channels),
+            normal: by_row_pairs(channels),
             dy: by_rows(width),
             values: by_rows(width),
-            du: by_lines(width),
-            y: by_lines(width),
+            du: by_row_pairs(width),
+            y: by_row_pairs(width),
         };
-        let (responses, products) =
-            self.reactivate(pass, dout, expanded, &mut buffers, &mut sums.project_bias);
-        let through_norm = responses.pull(pass, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.pull(pass, &responses, &through_norm, expanded, &mut buffers, ddepthwise, sums);
+        let (stats, products) =
+            self.first_sweep(micro_batch, dout, expanded, &mut buffers, &mut sums.project_bias);
+        let through_norm = stats.backward(micro_batch, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.second_sweep(micro_batch, &stats, &through_norm, expanded, &mut buffers, ddepthwise, sums);
         let Buffers { gradient, normal, du, y, .. } = &buffers;
-        let bf16 = self.engine.bf16;
+        let bf16 = self.target.bf16;
         let (of_expansion, of_projection) = ([width, channels], [channels, width]);
-        add_turned_product(bf16, [du.pairs(), normal.pairs()], of_expansion, &mut sums.expand_weight);
-        add_turned_product(bf16, [gradient.pairs(), y.pairs()], of_projection, &mut sums.project_weight);
+        gemm_tn_accumulate(bf16, [du.bf16x2(), normal.bf16x2()], of_expansion, &mut sums.expand_weight);
+        gemm_tn_accumulate(bf16, [gradient.bf16x2(), y.bf16x2()], of_projection, &mut sums.project_weight);
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes GELU'(u).
-    fn reactivate(
+    fn first_sweep(
         &self,
-        pass: &Pass,
+        micro_batch: &MicroBatch,
         dout: &[f32],
         expanded: &mut [u32],
         buffers: &mut Buffers,
         bias_sums: &mut [f32],
-    ) -> (Responses, Vec<f32>) {
-        let (Engine { arch, bf16 }, weights) = (self.engine, self.weights);
+    ) -> (GrnStats, Vec<f32>) {
+        let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let mut squares = vec![0.0; pass.segments.len() * width];
+        let mut squares = vec![0.0; micro_batch.segments.len() * width];
         let mut products = squares.clone();
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, count(width)))
-            .zip(pass.of_chunks_lines(buffers.gradient.pairs_mut(), padded(channels)))
-            .zip(pass.of_chunks_lines(buffers.normal.pairs_mut(), padded(channels)))
-            .zip(pass.of_chunks(buffers.dy.pairs_mut(), count(width)))
-            .zip(pass.of_chunks(buffers.values.pairs_mut(), count(width)))
-            .zip(pass.of_chunks_segments(&mut squares, width))
-            .zip(pass.of_chunks_segments(&mut products, width));
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, bf16x2_count(width)))
+            .zip(micro_batch.split_row_pairs_by_row_block(buffers.gradient.bf16x2_mut(), padded(channels)))
+            .zip(micro_batch.split_row_pairs_by_row_block(buffers.normal.bf16x2_mut(), padded(channels)))
+            .zip(micro_batch.split_by_row_block(buffers.dy.bf16x2_mut(), bf16x2_count(width)))
+            .zip(micro_batch.split_by_row_block(buffers.values.bf16x2_mut(), bf16x2_count(width)))
+            .zip(micro_batch.split_segments_by_row_block(&mut squares, width))
+            .zip(micro_batch.split_segments_by_row_block(&mut products, width));
         let sums: Vec<Vec<f32>> = parallel::map(
             work,
-            |(((((((chunk, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = pass.segments_of(chunk);
-                let mut exact = Buffer::take(chunk.rows.len() * channels);
-                normalise(arch, weights, segments, self.depthwise, &mut exact);
-                self.pack_rows(pass, chunk, &exact, channels, normal);
+            |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
+                let segments = micro_batch.segments_of(row_block);
+                let mut exact = Buffer::take(row_block.rows.len() * channels);
+                layer_norm_segments(arch, weights, segments, self.depthwise, &mut exact);
+                self.pack_rows(micro_batch, row_block, &exact, channels, normal);
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
-                    let factor = self.branch_scales.map_or(1.0, |scales| scales[segment.image]);
-                    let out = &mut exact[wide(&(done..done + segment.rows.len()), channels)];
-                    let rows = &dout[wide(&segment.rows, channels)];
+                    let factor = self.drop_path_scales.map_or(1.0, |scales| scales[segment.image]);
+                    let out = &mut exact[scaled(&(done..done + segment.rows.len()), channels)];
+                    let rows = &dout[scaled(&segment.rows, channels)];
                     timed(Kernel::Residual, || {
                         arch.dispatch(ScaleRows { rows, factor, out, sums: &mut sums });
                     });
                     done += segment.rows.len();
                 }
-                self.pack_rows(pass, chunk, &exact, channels, gradient);
-                let mut pairs = Buffer::take(chunk.rows.len() * count(channels));
+                self.pack_rows(micro_batch, row_block, &exact, channels, gradient);
+                let mut bf16x2 = Buffer::take(row_block.rows.len() * bf16x2_count(channels));
                 timed(Kernel::Rounding, || {
-                    bf16.dispatch(PackColumns { rows: &exact, columns: channels, pairs: pairs.pairs_mut() });
+                    bf16.dispatch(PackColumns {
+                        rows: &exact,
+                        columns: channels,
+                        bf16x2: bf16x2.bf16x2_mut(),
+                    });
                 });
-                let runs = Runs::new(segments);
-                let mut finish = Reactivate { runs: &runs, width, expanded, dy, values, squares, products };
-                let (left, right) = (Left::Columns(pairs.pairs()), Right::Packed(&self.projection));
-                let rows = 0..chunk.rows.len();
-                product(bf16, Kernel::ProductInputGradient, left, rows, &right, &mut finish);
+                let ends = SegmentEnds::new(segments);
+                let mut epilogue =
+                    GeluRecompute { segments: &ends, width, expanded, dy, values, squares, products };
+                let (left, right) = (Left::Columns(bf16x2.bf16x2()), Right::Packed(&self.projection));
+                let rows = 0..row_block.rows.len();
+                gemm(bf16, Kernel::GemmInputGradient, left, rows, &right, &mut epilogue);
                 sums
             },
         );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (Responses::new(pass, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
     }
 
-    /// Rounds the rows of a chunk to pairs of rows, segment by segment.
-    fn pack_rows(&self, pass: &Pass, chunk: &Chunk, rows: &[f32], columns: usize, pairs: &mut [u32]) {
-        let (mut rest, mut to) = (rows, pairs);
-        for segment in pass.segments_of(chunk) {
+    /// Row-packs the rows of a row block, segment by segment.
+    fn pack_rows(
+        &self,
+        micro_batch: &MicroBatch,
+        row_block: &RowBlock,
+        rows: &[f32],
+        columns: usize,
+        bf16x2: &mut [u32],
+    ) {
+        let (mut rest, mut to) = (rows, bf16x2);
+        for segment in micro_batch.segments_of(row_block) {
             let (rows, after) = rest.split_at(segment.rows.len() * columns);
-            let (pairs, after_pairs) = to.split_at_mut(lines(segment.rows.len()) * padded(columns));
-            timed(Kernel::Rounding, || self.engine.bf16.dispatch(PackRows { rows, columns, pairs }));
-            (rest, to) = (after, after_pairs);
+            let (bf16x2, after_bf16x2) = to.split_at_mut(row_pairs(segment.rows.len()) * padded(columns));
+            timed(Kernel::Rounding, || self.target.bf16.dispatch(PackRows { rows, columns, bf16x2 }));
+            (rest, to) = (after, after_bf16x2);
         }
     }
 
     /// The second sweep: fills `du` and `y`.
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
-    fn pull(
+    fn second_sweep(
         &self,
-        pass: &Pass,
-        responses: &Responses,
+        micro_batch: &MicroBatch,
+        stats: &GrnStats,
         through_norm: &[f32],
         expanded: &mut [u32],
         buffers: &mut Buffers,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let (bf16, weights) = (self.engine.bf16, self.weights);
+        let (bf16, weights) = (self.target.bf16, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
         let Buffers { dy, values, du, y, .. } = buffers;
-        let (dy, values) = (dy.pairs(), values.pairs());
-        let work = (pass.chunks.iter())
-            .zip(pass.of_chunks(expanded, count(width)))
-            .zip(pass.of_chunks_lines(du.pairs_mut(), padded(width)))
-            .zip(pass.of_chunks_lines(y.pairs_mut(), padded(width)))
-            .zip(pass.of_segments(ddepthwise, channels));
-        let partial: Vec<ChunkSums> = parallel::map(work, |((((chunk, expanded), du), y), outs)| {
-            let mut sums = ChunkSums::new(channels, width);
-            let of_chunk = wide(&chunk.rows, count(width));
-            let (dy, values) = (&dy[of_chunk.clone()], &values[of_chunk]);
-            let (mut done, mut line) = (0, 0);
-            for segment in pass.segments_of(chunk) {
-                let rows = wide(&(done..done + segment.rows.len()), count(width));
-                let of_lines = wide(&(line..line + lines(segment.rows.len())), padded(width));
-                let place = pass.place_of(segment);
-                let pull = Pull {
+        let (dy, values) = (dy.bf16x2(), values.bf16x2());
+        let work = (micro_batch.row_blocks.iter())
+            .zip(micro_batch.split_by_row_block(expanded, bf16x2_count(width)))
+            .zip(micro_batch.split_row_pairs_by_row_block(du.bf16x2_mut(), padded(width)))
+            .zip(micro_batch.split_row_pairs_by_row_block(y.bf16x2_mut(), padded(width)))
+            .zip(micro_batch.split_by_segment(ddepthwise, channels));
+        let partial: Vec<RowBlockSums> = parallel::map(work, |((((row_block, expanded), du), y), outs)| {
+            let mut sums = RowBlockSums::new(channels, width);
+            let of_row_block = scaled(&row_block.rows, bf16x2_count(width));
+            let (dy, values) = (&dy[of_row_block.clone()], &values[of_row_block]);
+            let (mut done, mut row_pair) = (0, 0);
+            for segment in micro_batch.segments_of(row_block) {
+                let rows = scaled(&(done..done + segment.rows.len()), bf16x2_count(width));
+                let of_row_pairs =
+                    scaled(&(row_pair..row_pair + row_pairs(segment.rows.len())), padded(width));
+                let place = micro_batch.place_of(segment);
+                let backward = GrnGeluBackward {
                     expanded: &mut expanded[rows.clone()],
                     values: &values[rows.clone()],
                     dy: &dy[rows],
-                    du_lines: &mut du[of_lines.clone()],
-                    y_lines: &mut y[of_lines],
-                    scale: responses.scale(place),
+                    du_row_pairs: &mut du[of_row_pairs.clone()],
+                    y_row_pairs: &mut y[of_row_pairs],
+                    scale: stats.scale(place),
                     shift: &self.grn[1],
                     through_norm: &through_norm[place * width..][..width],
                     dbias: &mut sums.expand_bias,
                 };
-                timed(Kernel::ExpansionGradient, || bf16.dispatch(pull));
-                (done, line) = (done + segment.rows.len(), line + lines(segment.rows.len()));
+                timed(Kernel::ExpansionGradient, || bf16.dispatch(backward));
+                (done, row_pair) = (done + segment.rows.len(), row_pair + row_pairs(segment.rows.len()));
             }
-            self.pull_norm(pass, chunk, expanded, outs, &mut sums);
+            self.norm_backward(micro_batch, row_block, expanded, outs, &mut sums);
             sums
         });
-        partial.iter().for_each(|partial| sums.add_chunk(partial));
+        partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
-    /// From du of a chunk back through the first linear layer and LayerNorm.
-    fn pull_norm(&self, pass: &Pass, chunk: &Chunk, du: &[u32], outs: Vec<&mut [f32]>, sums: &mut ChunkSums) {
-        let (Engine { arch, bf16 }, weights) = (self.engine, self.weights);
+    /// Backward of the first linear layer and LayerNorm, from du of a row block.
+    fn norm_backward(
+        &self,
+        micro_batch: &MicroBatch,
+        row_block: &RowBlock,
+        du: &[u32],
+        outs: Vec<&mut [f32]>,
+        sums: &mut RowBlockSums,
+    ) {
+        let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let channels = weights.channels();
-        let mut dnormal = Buffer::take(chunk.rows.len() * channels);
-        let mut finish = Store { out: &mut dnormal, columns: channels, bias: None };
+        let mut dnormal = Buffer::take(row_block.rows.len() * channels);
+        let mut epilogue = Store { out: &mut dnormal, columns: channels, bias: None };
         let (left, right) = (Left::Columns(du), Right::Packed(&self.expansion));
-        product(bf16, Kernel::ProductInputGradient, left, 0..chunk.rows.len(), &right, &mut finish);
-        pull_layer_norm(arch, weights, self.depthwise, pass.segments_of(chunk), &dnormal, outs, sums);
+        gemm(bf16, Kernel::GemmInputGradient, left, 0..row_block.rows.len(), &right, &mut epilogue);
+        layer_norm_segments_backward(
+            arch,
+            weights,
+            self.depthwise,
+            micro_batch.segments_of(row_block),
+            &dnormal,
+            outs,
+            sums,
+        );
     }
 }

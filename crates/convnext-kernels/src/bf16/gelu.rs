@@ -1,5 +1,5 @@
-//! GELU and its derivative where they are rounded to bf16 afterwards: polynomials without a division, within 1e-4
-//! and 3e-4. What is rounded off values near 1 is up to 2e-3.
+//! GELU and its derivative for results that are rounded to bf16: polynomials without a division, within 1e-4
+//! and 3e-4. The rounding error of values near 1 is up to 2e-3.
 
 use pulp::Simd;
 
@@ -45,7 +45,7 @@ pub(crate) fn gelu_and_derivative<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::
     (value, half_and(simd, inside, square, &Q))
 }
 
-/// The value between the ends that is next to x, and its square.
+/// x clamped to [-END, END], and its square.
 #[inline(always)]
 fn inside<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     let inside = simd.min_f32s(simd.max_f32s(x, simd.splat_f32s(-END)), simd.splat_f32s(END));
@@ -67,10 +67,10 @@ mod tests {
     use pulp::WithSimd;
 
     use super::*;
-    use crate::instructions::ladder;
+    use crate::isa::isa_levels;
     use crate::lanes::{load, store};
 
-    /// The exact functions, as the kernels of f32 have them, beside these.
+    /// These functions against the exact ones of the f32 kernels.
     struct Both<'a> {
         x: &'a [f32],
         errors: [&'a mut [f32]; 3],
@@ -94,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_far_below_what_is_rounded_off() {
+    fn errors_are_far_below_the_rounding_error() {
         let x: Vec<f32> = (-100_000..=100_000).map(|i| i as f32 * 1e-4).chain([-1e30, 1e30]).collect();
-        for (name, arch) in ladder() {
+        for (name, arch) in isa_levels() {
             let [mut alone, mut value, mut derivative] = [(); 3].map(|()| vec![0.0; x.len()]);
             arch.dispatch(Both { x: &x, errors: [&mut alone, &mut value, &mut derivative] });
             for (place, x) in x.iter().enumerate() {
                 for (error, bound) in [(alone[place], 1e-4), (value[place], 1e-4), (derivative[place], 3e-4)]
                 {
-                    // Far out Phi ends a rounding error away from 0 and 1.
+                    // For large |x|, Phi ends a rounding error away from 0 and 1.
                     assert!(error.abs() < bound + 2e-6 * x.abs(), "{name}: {error} at {x}");
                 }
             }

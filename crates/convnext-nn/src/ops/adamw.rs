@@ -1,4 +1,4 @@
-//! AdamW's step of one parameter: every value is read and written once.
+//! A fused AdamW step of one parameter: every value is read and written once.
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
@@ -8,7 +8,7 @@ use convnext_kernels::AdamWStep;
 
 use crate::ops::flex_slices::{contiguous, slice_mut};
 
-/// AdamW's step, for every backend.
+/// A step of AdamW, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
 pub trait AdamWBackend: Backend {
     /// New values and moments from the old ones and the gradient, all of one shape.
@@ -19,18 +19,18 @@ pub trait AdamWBackend: Backend {
         second: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        adamw_in_tensor_operations::<Self>(values, gradient, first, second, step)
+        adamw_reference::<Self>(values, gradient, first, second, step)
     }
 }
 
-fn adamw_in_tensor_operations<B: Backend>(
+fn adamw_reference<B: Backend>(
     values: FloatTensor<B>,
     gradient: FloatTensor<B>,
     first: FloatTensor<B>,
     second: FloatTensor<B>,
     step: AdamWStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let AdamWStep { time, learning_rate, betas: [beta_1, beta_2], epsilon, weight_decay } = step;
+    let AdamWStep { step: time, learning_rate, betas: [beta_1, beta_2], epsilon, weight_decay } = step;
     let time = i32::try_from(time).unwrap_or(i32::MAX);
     let scaled = |tensor, factor: f64| B::float_mul_scalar(tensor, factor.into());
     let squares = B::float_mul(gradient.clone(), gradient.clone());
@@ -39,12 +39,12 @@ fn adamw_in_tensor_operations<B: Backend>(
     let root = scaled(B::float_sqrt(second.clone()), (1.0 - beta_2.powi(time)).sqrt().recip());
     let direction = B::float_div(first.clone(), B::float_add_scalar(root, epsilon.into()));
     let change = scaled(direction, learning_rate / (1.0 - beta_1.powi(time)));
-    let kept = scaled(values, 1.0 - learning_rate * weight_decay);
-    (B::float_sub(kept, change), first, second)
+    let decayed = scaled(values, 1.0 - learning_rate * weight_decay);
+    (B::float_sub(decayed, change), first, second)
 }
 
-/// The CPU backend runs the kernel on f32, in place where nobody else holds the values, and the default
-/// body on other types.
+/// The CPU backend runs the kernel on f32, in place where the tensor is not shared, and the reference
+/// implementation on other types.
 impl AdamWBackend for Flex {
     fn adamw(
         values: FlexTensor,
@@ -61,7 +61,7 @@ impl AdamWBackend for Flex {
         {
             convnext_kernels::adamw(values, gradient, [first, second], step);
         } else {
-            return adamw_in_tensor_operations::<Self>(values, gradient, first, second, step);
+            return adamw_reference::<Self>(values, gradient, first, second, step);
         }
         (values, first, second)
     }
@@ -88,19 +88,24 @@ mod tests {
     use crate::ops::flex_slices::tensor;
 
     #[test]
-    fn the_kernel_follows_the_default_body() {
+    fn the_kernel_matches_the_reference() {
         let values = |factor: f32| -> Vec<f32> { (0..50).map(|i| factor * (i as f32 - 20.5)).collect() };
         let own = |values: Vec<f32>| tensor(values, Shape::new([50]));
         let [mut found, mut expected] =
             [(); 2].map(|()| (own(values(0.1)), own(vec![0.0; 50]), own(vec![0.0; 50])));
         for time in 1..=3 {
-            let step =
-                AdamWStep { time, learning_rate: 0.01, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.1 };
+            let step = AdamWStep {
+                step: time,
+                learning_rate: 0.01,
+                betas: [0.9, 0.95],
+                epsilon: 1e-8,
+                weight_decay: 0.1,
+            };
             let gradient = || own(values(0.3 / time as f32));
             let (a, b, c) = found;
             found = Flex::adamw(a, gradient(), b, c, step);
             let (a, b, c) = expected;
-            expected = adamw_in_tensor_operations::<Flex>(a, gradient(), b, c, step);
+            expected = adamw_reference::<Flex>(a, gradient(), b, c, step);
         }
         let pairs = [(&found.0, &expected.0), (&found.1, &expected.1), (&found.2, &expected.2)];
         for (found, expected) in pairs {
@@ -110,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn whoever_shares_the_values_keeps_the_old_ones() {
+    fn shared_values_are_copied_on_write() {
         let own = |value: f32| tensor(vec![value; 5], Shape::new([5]));
         let before = own(1.0);
         let step =
-            AdamWStep { time: 1, learning_rate: 0.1, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0 };
+            AdamWStep { step: 1, learning_rate: 0.1, betas: [0.9, 0.95], epsilon: 1e-8, weight_decay: 0.0 };
         let (after, ..) = Flex::adamw(before.clone(), own(2.0), own(0.0), own(0.0), step);
         assert_eq!(before.as_slice::<f32>().unwrap(), [1.0; 5]);
         assert!(after.as_slice::<f32>().unwrap().iter().all(|value| (value - 0.9).abs() < 1e-6));

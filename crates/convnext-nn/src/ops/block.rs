@@ -3,8 +3,8 @@
 //! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
 //! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and the methods of
 //! [`DifferentiableBlock`], and nothing else changes. The CPU backend does, in `block_flex.rs`. Every
-//! other backend uses the default bodies: the block in tensor operations, and its derivative by nested
-//! automatic differentiation.
+//! other backend runs the reference implementation: the block in tensor operations, and its gradients by
+//! nested automatic differentiation.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_kernels::{KeptBlock, PackedBlock, Precision};
+use convnext_kernels::{PackedBlock, Precision, SavedActivations};
 
 use crate::SiteMap;
-use crate::ops::block_plan::{BlockGradients, BlockMemory, BlockParameters, BlockPlan, Placement};
-use crate::ops::graph::{leaf, pull_back, register};
-use crate::ops::held::Held;
+use crate::ops::block_plan::{Activations, BlockGradients, BlockParameters, BlockPlan, Placement};
+use crate::ops::graph::{leaf, register, vjp};
 use crate::ops::packing::PackingCache;
-use crate::ops::reference::block_in_tensor_operations;
+use crate::ops::reference::block_reference;
+use crate::ops::saved_bytes::SavedBytes;
 
 /// The block's forward, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
@@ -33,40 +33,40 @@ pub trait BlockBackend: Backend {
         #[extension_type] placement: Placement<Self>,
         plan: BlockPlan,
     ) -> FloatTensor<Self> {
-        block_in_tensor_operations::<Self>(rows, parameters, placement, &plan)
+        block_reference::<Self>(rows, parameters, placement, &plan)
     }
 }
 
-/// What automatic differentiation needs of a backend's block.
+/// The block's forward and backward for automatic differentiation.
 pub trait DifferentiableBlock: BlockBackend {
-    /// [`BlockBackend::block`], and what [`Self::block_backward`] wants of it besides its inputs.
-    fn block_keeping(
+    /// [`BlockBackend::block`], and the activations to save for [`Self::block_backward`] besides its inputs.
+    fn block_saving(
         rows: FloatTensor<Self>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-    ) -> (FloatTensor<Self>, Option<KeptBlock>) {
+    ) -> (FloatTensor<Self>, Option<SavedActivations>) {
         (Self::block(rows, parameters, placement, plan), None)
     }
 
-    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`. There are no rows if what was
-    /// kept has them.
+    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`. `rows` is `None` if the
+    /// saved activations include them.
     fn block_backward(
         rows: Option<FloatTensor<Self>>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-        _kept: Option<KeptBlock>,
+        _kept: Option<SavedActivations>,
         output_gradient: FloatTensor<Self>,
     ) -> BlockGradients<Self> {
-        let rows = rows.unwrap_or_else(|| unreachable!("only kernels keep rows themselves"));
-        differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
+        let rows = rows.unwrap_or_else(|| unreachable!("only kernels save rows themselves"));
+        block_backward_reference(rows, parameters, placement, &plan, output_gradient)
     }
 }
 
-/// The derivative of the default body, by automatic differentiation of that body alone: only the
-/// block's inputs are kept between forward and backward.
-pub(crate) fn differentiate_default_body<B: Backend>(
+/// The reference backward: recomputes the block under a nested automatic differentiation, so that only the
+/// block's inputs are saved between forward and backward.
+pub(crate) fn block_backward_reference<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
@@ -80,27 +80,26 @@ pub(crate) fn differentiate_default_body<B: Backend>(
         leaves.push(leaf.clone());
         leaf
     });
-    let output =
-        block_in_tensor_operations::<Autodiff<B>>(rows, parameters.clone(), placement.convert(), plan);
-    let mut gradients = pull_back::<B>(output, output_gradient, &leaves).into_iter();
+    let output = block_reference::<Autodiff<B>>(rows, parameters.clone(), placement.convert(), plan);
+    let mut gradients = vjp::<B>(output, output_gradient, &leaves).into_iter();
     let mut next = || gradients.next().unwrap_or_else(|| unreachable!("one gradient for each leaf"));
     BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
 }
 
-/// What the graph keeps of a block.
+/// The state that the graph saves for a block's backward.
 #[derive(Debug, Clone)]
 struct SavedBlock<B: Backend> {
-    /// None if what was kept has them.
+    /// `None` if the saved activations include them.
     rows: Option<FloatTensor<B>>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: BlockPlan,
-    kept: Option<KeptBlock>,
-    /// Counts all of this.
-    held: Option<Arc<Held>>,
+    saved: Option<SavedActivations>,
+    /// Counts the bytes of all of this.
+    bytes: Option<Arc<SavedBytes>>,
 }
 
-/// The graph's node of one block.
+/// The autograd node of one block.
 #[derive(Debug)]
 struct BlockNode;
 
@@ -109,8 +108,8 @@ impl<B: DifferentiableBlock, const N: usize> Backward<B, N> for BlockNode {
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let SavedBlock { rows, parameters, placement, plan, kept, held: _held } = ops.state;
-        let gradients = B::block_backward(rows, parameters, placement, plan, kept, output_gradient);
+        let SavedBlock { rows, parameters, placement, plan, saved, bytes: _bytes } = ops.state;
+        let gradients = B::block_backward(rows, parameters, placement, plan, saved, output_gradient);
         let mut list = vec![Some(gradients.rows)];
         let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
             list.push(Some(tensor.clone()));
@@ -137,55 +136,54 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
         let placement = placement.convert();
-        let saved = SavedBlock { rows: None, parameters, placement, plan, kept: None, held: None };
+        let state = SavedBlock { rows: None, parameters, placement, plan, saved: None, bytes: None };
         // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
         // GRN, 1 more for LayerScale.
         match guards.len() {
-            9 => record::<B, C, 9>(guards, rows, saved),
-            10 => record::<B, C, 10>(guards, rows, saved),
-            11 => record::<B, C, 11>(guards, rows, saved),
-            _ => record::<B, C, 12>(guards, rows, saved),
+            9 => record::<B, C, 9>(guards, rows, state),
+            10 => record::<B, C, 10>(guards, rows, state),
+            11 => record::<B, C, 11>(guards, rows, state),
+            _ => record::<B, C, 12>(guards, rows, state),
         }
     }
 }
 
-/// Runs the block on the inner backend and hangs its node into the graph if anything upstream needs
-/// a gradient.
+/// Runs the block on the inner backend and records its node in the graph if an input requires a gradient.
 fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
     guards: Vec<NodeGuard>,
     rows: FloatTensor<B>,
-    mut saved: SavedBlock<B>,
+    mut state: SavedBlock<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards: [NodeGuard; N] =
         guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
     match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
-            // These parameters are about to change: a training holds no packed copy of them.
-            if let Some(packing) = saved.plan.packing.take() {
+            // These parameters are about to change: training keeps no packed copy of them.
+            if let Some(packing) = state.plan.packing.take() {
                 packing.clear();
             }
-            let SavedBlock { parameters, placement, plan, .. } = saved.clone();
-            let (output, kept) = match plan.memory {
-                BlockMemory::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
-                BlockMemory::Keep | BlockMemory::KeepBf16 => {
-                    B::block_keeping(rows.clone(), parameters, placement, plan)
+            let SavedBlock { parameters, placement, plan, .. } = state.clone();
+            let (output, saved) = match plan.activations {
+                Activations::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
+                Activations::Save | Activations::SaveBf16 => {
+                    B::block_saving(rows.clone(), parameters, placement, plan)
                 }
             };
-            saved.rows = Some(rows).filter(|_| !kept.as_ref().is_some_and(KeptBlock::has_rows));
-            saved.kept = kept;
+            state.rows = Some(rows).filter(|_| !saved.as_ref().is_some_and(SavedActivations::has_rows));
+            state.saved = saved;
             let of_rows = |rows: &FloatTensor<B>| rows.shape().num_elements() * rows.dtype().size();
-            let bytes =
-                saved.rows.as_ref().map_or(0, of_rows) + saved.kept.as_ref().map_or(0, KeptBlock::bytes);
-            saved.held = Some(Arc::new(Held::new(bytes as u64)));
-            node.finish(saved, output)
+            let bytes = state.rows.as_ref().map_or(0, of_rows)
+                + state.saved.as_ref().map_or(0, SavedActivations::bytes);
+            state.bytes = Some(Arc::new(SavedBytes::new(bytes as u64)));
+            node.finish(state, output)
         }
         OpsKind::UnTracked(node) => {
-            node.finish(B::block(rows, saved.parameters, saved.placement, saved.plan))
+            node.finish(B::block(rows, state.parameters, state.placement, state.plan))
         }
     }
 }
 
-/// One block on rows, on whatever backend they live.
+/// One block on rows, on the backend of its tensors.
 ///
 /// # Shapes
 /// - rows, output: `[rows, C]`
@@ -193,8 +191,8 @@ pub(crate) fn block(
     rows: Tensor<2>,
     parameters: BlockParameters<Dispatch>,
     sites: &SiteMap,
-    branch_scales: Option<Vec<f32>>,
-    (memory, precision): (BlockMemory, Precision),
+    drop_path_scales: Option<Vec<f32>>,
+    (activations, precision): (Activations, Precision),
     packing: PackingCache<PackedBlock>,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
@@ -202,7 +200,7 @@ pub(crate) fn block(
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
     let (sites, packing) = (sites.sites().clone(), Some(packing));
-    let plan = BlockPlan { sites, branch_scales, memory, precision, packing };
+    let plan = BlockPlan { sites, drop_path_scales, activations, precision, packing };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

@@ -1,18 +1,18 @@
-//! The block of the CPU backend: the kernels on f32, and the default body on other types.
+//! The block on the CPU backend: kernels on f32, and the reference implementation on other types.
 
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
-use convnext_kernels::{BlockWeights, Keep, KeptBlock, PackedBlock, block_backward, block_forward};
+use convnext_kernels::{BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward};
 
-use crate::ops::block::{BlockBackend, DifferentiableBlock, differentiate_default_body};
+use crate::ops::block::{BlockBackend, DifferentiableBlock, block_backward_reference};
 use crate::ops::block_plan::{
-    BlockGradients, BlockMemory, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
+    Activations, BlockGradients, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
 };
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
-use crate::ops::reference::block_in_tensor_operations;
+use crate::ops::reference::block_reference;
 
 impl BlockBackend for Flex {
     fn block(
@@ -21,19 +21,19 @@ impl BlockBackend for Flex {
         placement: Placement<Self>,
         plan: BlockPlan,
     ) -> FlexTensor {
-        forward(rows, parameters, placement, &plan, Keep::Nothing).0
+        forward(rows, parameters, placement, &plan, Save::Nothing).0
     }
 }
 
 impl DifferentiableBlock for Flex {
-    fn block_keeping(
+    fn block_saving(
         rows: FlexTensor,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-    ) -> (FlexTensor, Option<KeptBlock>) {
-        let keep = if plan.memory == BlockMemory::KeepBf16 { Keep::Rounded } else { Keep::Exact };
-        forward(rows, parameters, placement, &plan, keep)
+    ) -> (FlexTensor, Option<SavedActivations>) {
+        let save = if plan.activations == Activations::SaveBf16 { Save::Bf16 } else { Save::AsComputed };
+        forward(rows, parameters, placement, &plan, save)
     }
 
     fn block_backward(
@@ -41,20 +41,20 @@ impl DifferentiableBlock for Flex {
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-        kept: Option<KeptBlock>,
+        saved: Option<SavedActivations>,
         output_gradient: FlexTensor,
     ) -> BlockGradients<Self> {
         let (rows, output_gradient) = (rows.map(contiguous), contiguous(output_gradient));
         let parameters: BlockParameters<Self> = parameters.map(contiguous);
         if let (Some(weights), Some(dout)) = (weights(&parameters), output_gradient.as_slice::<f32>()) {
-            let scales = plan.branch_scales.as_deref();
-            // What was kept has the rows where there are none.
+            let scales = plan.drop_path_scales.as_deref();
+            // Without rows, the saved activations include them.
             let x = rows.as_ref().and_then(FlexTensor::as_slice).unwrap_or_default();
-            let found = block_backward(&plan.sites, x, &weights, plan.precision, scales, kept, dout);
+            let found = block_backward(&plan.sites, x, &weights, plan.precision, scales, saved, dout);
             return tensors(found, output_gradient.shape(), &parameters);
         }
-        let rows = rows.unwrap_or_else(|| unreachable!("what was kept is of f32"));
-        differentiate_default_body(rows, parameters, placement, &plan, output_gradient)
+        let rows = rows.unwrap_or_else(|| unreachable!("what was saved is of f32"));
+        block_backward_reference(rows, parameters, placement, &plan, output_gradient)
     }
 }
 
@@ -63,20 +63,20 @@ fn forward(
     parameters: BlockParameters<Flex>,
     placement: Placement<Flex>,
     plan: &BlockPlan,
-    keep: Keep,
-) -> (FlexTensor, Option<KeptBlock>) {
+    save: Save,
+) -> (FlexTensor, Option<SavedActivations>) {
     let rows = contiguous(rows);
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
     if let (Some(x), Some(weights)) = (rows.as_slice::<f32>(), weights(&parameters)) {
-        let scales = plan.branch_scales.as_deref();
+        let scales = plan.drop_path_scales.as_deref();
         let packed = packed(&parameters, &weights, plan);
-        let (output, kept) = block_forward(&plan.sites, x, &weights, &packed, scales, keep);
-        return (buffer_tensor(output, rows.shape()), kept);
+        let (output, saved) = block_forward(&plan.sites, x, &weights, &packed, scales, save);
+        return (buffer_tensor(output, rows.shape()), saved);
     }
-    (block_in_tensor_operations::<Flex>(rows, parameters, placement, plan), None)
+    (block_reference::<Flex>(rows, parameters, placement, plan), None)
 }
 
-/// The linear layers, packed now or in an inference before.
+/// The packed linear layers, cached between inferences.
 fn packed(
     parameters: &BlockParameters<Flex>,
     weights: &BlockWeights<'_>,
@@ -115,7 +115,7 @@ fn weights(parameters: &BlockParameters<Flex>) -> Option<BlockWeights<'_>> {
     })
 }
 
-/// Gradients in the shapes of what they are gradients of.
+/// Gradients in the shapes of their parameters.
 fn tensors(
     found: convnext_kernels::BlockGradients,
     rows: Shape,

@@ -1,4 +1,4 @@
-//! What the operation of a block takes: its parameters, where its rows lie, and how it is to be computed.
+//! The inputs of a block's operation: its parameters, the placement of its rows, and its settings.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use convnext_kernels::{PackedBlock, Precision, Sites};
 
 use crate::ops::packing::PackingCache;
 
-/// Where the rows lie, for a default body: kernels read [`Sites`] instead.
+/// Placement of the rows in the maps, for the reference implementation: kernels read [`Sites`] instead.
 #[derive(Debug, Clone, ExtensionType)]
 pub enum Placement<B: Backend> {
     /// Rows and map are the same.
     Dense,
     /// Kept sites only.
     Kept {
-        /// Place of every row in the stacked maps, `[rows]`.
+        /// Flat index of every row in the stacked maps, `[rows]`.
         positions: IntTensor<B>,
     },
 }
 
 impl<B: Backend> Placement<B> {
-    /// The same places for a backend around this one or inside it, which shares its integers.
+    /// The same placement for a backend that wraps this one or is wrapped by it, and shares its integers.
     pub(crate) fn convert<B2: Backend<IntTensorPrimitive = B::IntTensorPrimitive>>(self) -> Placement<B2> {
         match self {
             Self::Dense => Placement::Dense,
@@ -112,33 +112,33 @@ impl<B: Backend> BlockParameters<B> {
     }
 }
 
-/// What a block keeps of its forward for its backward. Gradients have the same bits with [`Self::Keep`] and
-/// [`Self::Recompute`].
+/// The activations that a block saves for its backward. Gradients have the same bits with [`Self::Save`] and
+/// [`Self::Recompute`], which is activation checkpointing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BlockMemory {
-    /// Its input, and what its convolution and its first linear layer put out, five times as much: the fastest. All
-    /// of it is rounded to bf16 if that is what linear layers multiply.
+pub enum Activations {
+    /// Its input, and the outputs of its convolution and its first linear layer, five times as much: the
+    /// fastest. In bf16 if that is the precision of the linear layers.
     #[default]
-    Keep,
+    Save,
     /// The same rounded to bf16, half as much memory, while linear layers multiply in f32.
-    KeepBf16,
-    /// Nothing but its input: its backward runs that much of its forward again.
+    SaveBf16,
+    /// Its input only: the backward recomputes the others.
     Recompute,
 }
 
-/// What a block needs to know besides tensors.
+/// The settings of a block.
 #[derive(Debug, Clone)]
 pub struct BlockPlan {
-    /// Which sites the rows are.
+    /// The sites of the rows.
     pub sites: Arc<Sites>,
-    /// Drop path: the factor of each image's branch, 0 where the image skips this block and
-    /// 1 / (1 - rate) elsewhere; `None` keeps all branches as they are.
-    pub branch_scales: Option<Vec<f32>>,
-    /// What to keep for the backward.
-    pub memory: BlockMemory,
-    /// What linear layers multiply on the CPU. Other devices compute in f32.
+    /// Drop path: the factor of each image's branch, 0 where the branch is dropped and 1 / (1 - rate)
+    /// elsewhere; `None` drops none.
+    pub drop_path_scales: Option<Vec<f32>>,
+    /// Activations to save for the backward.
+    pub activations: Activations,
+    /// Precision of the linear layers on the CPU. GPUs compute in f32.
     pub precision: Precision,
-    /// Where the CPU backend keeps packed weights between inferences; none while parameters change.
+    /// Cache of the CPU backend's packed weights between inferences; `None` in training.
     pub packing: Option<PackingCache<PackedBlock>>,
 }
 

@@ -1,4 +1,4 @@
-//! Graphics cards: every operation with its default body, through Burn's one backend for wgpu and CUDA.
+//! GPUs: the reference implementation of every operation, through Burn's one backend for wgpu and CUDA.
 
 use burn::backend::Cube;
 

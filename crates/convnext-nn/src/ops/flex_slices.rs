@@ -1,4 +1,4 @@
-//! Tensors of the CPU backend as the slices that kernels work on, and back, without copies.
+//! Conversions between tensors of the CPU backend and slices, without copies.
 
 use std::borrow::Cow;
 
@@ -6,20 +6,19 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 use convnext_kernels::Buffer;
 
-/// The same tensor with its values side by side.
+/// The tensor in contiguous memory.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-/// The values of a contiguous tensor to write to, if they are f32: its own where nobody else holds them,
-/// or a copy that it owns from now on.
+/// The values of a contiguous tensor for writing, if they are f32: copied first if the tensor is shared.
 pub(crate) fn slice_mut(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
     let count = tensor.as_slice::<f32>()?.len();
     let start = tensor.layout().start_offset();
     tensor.storage_mut().get_mut(start..start + count)
 }
 
-/// A tensor that holds a buffer, and lets it be used again in the end.
+/// A tensor that owns a pooled buffer, which returns to the pool when it is dropped.
 pub(crate) fn buffer_tensor(values: Buffer, shape: Shape) -> FlexTensor {
     let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native);
     FlexTensor::new(bytes, Layout::contiguous(shape), DType::F32)
@@ -30,8 +29,8 @@ pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
 }
 
-/// The values of an index tensor that is contiguous.
-pub(crate) fn indices(tensor: &FlexTensor) -> Option<Cow<'_, [i32]>> {
+/// The values of a contiguous index tensor, as i32.
+pub(crate) fn as_indices(tensor: &FlexTensor) -> Option<Cow<'_, [i32]>> {
     if let Some(indices) = tensor.as_slice::<i32>() {
         return Some(Cow::Borrowed(indices));
     }
@@ -39,7 +38,7 @@ pub(crate) fn indices(tensor: &FlexTensor) -> Option<Cow<'_, [i32]>> {
     wide.iter().map(|&index| i32::try_from(index).ok()).collect::<Option<Vec<i32>>>().map(Cow::Owned)
 }
 
-/// Whether two tensors have one shape and nearly the same values; for tests.
+/// `true` if two tensors have the same shape and values to within 1e-5; for tests.
 #[cfg(test)]
 pub(crate) fn values_close(found: &FlexTensor, expected: &FlexTensor) -> bool {
     use burn::backend::TensorMetadata;

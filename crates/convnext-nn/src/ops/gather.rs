@@ -1,6 +1,6 @@
-//! Rows picked by their index.
+//! Rows selected by index (PyTorch's `index_select` on dimension 0).
 //!
-//! Letters: R rows to pick from, P picks, C values of a row.
+//! Notation: R source rows, P indices, C values of a row.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -10,65 +10,65 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::prelude::*;
 
-use crate::ops::flex_slices::{buffer_tensor, contiguous, indices};
+use crate::ops::flex_slices::{as_indices, buffer_tensor, contiguous};
 use crate::ops::graph::register;
-use crate::ops::reference::put_rows;
+use crate::ops::reference::scatter_add;
 
 /// The forward of a gather, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait GatherBackend: Backend {
     /// The rows of `[R, C]` with these indices: `[P, C]`.
-    fn gather_rows(rows: FloatTensor<Self>, picks: IntTensor<Self>) -> FloatTensor<Self> {
-        Self::float_select(rows, 0, picks)
+    fn gather_rows(rows: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self> {
+        Self::float_select(rows, 0, indices)
     }
 }
 
-/// What automatic differentiation needs of a backend's gather.
+/// The gather's backward for automatic differentiation.
 pub trait DifferentiableGather: GatherBackend {
     /// The gradient of the rows, of shape `rows`, for an output gradient `[P, C]`.
     fn gather_backward(
         rows: Shape,
-        picks: IntTensor<Self>,
+        indices: IntTensor<Self>,
         output_gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        scatter_in_tensor_operations::<Self>(rows, picks, output_gradient)
+        gather_backward_reference::<Self>(rows, indices, output_gradient)
     }
 }
 
-fn scatter_in_tensor_operations<B: Backend>(
+fn gather_backward_reference<B: Backend>(
     rows: Shape,
-    picks: IntTensor<B>,
+    indices: IntTensor<B>,
     dout: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let zeros = B::float_zeros(rows, &dout.device(), dout.dtype().into());
-    put_rows::<B>(zeros, picks, dout)
+    scatter_add::<B>(zeros, indices, dout)
 }
 
-/// The CPU backend runs the kernels on f32, and the default body on other types.
+/// The CPU backend runs the kernels on f32, and the reference implementation on other types.
 impl GatherBackend for Flex {
-    fn gather_rows(rows: FlexTensor, picks: FlexTensor) -> FlexTensor {
-        let [rows, picks] = [rows, picks].map(contiguous);
-        if let (Some(x), Some(found)) = (rows.as_slice::<f32>(), indices(&picks)) {
+    fn gather_rows(rows: FlexTensor, indices: FlexTensor) -> FlexTensor {
+        let [rows, indices] = [rows, indices].map(contiguous);
+        if let (Some(x), Some(found)) = (rows.as_slice::<f32>(), as_indices(&indices)) {
             let columns = rows.shape()[1];
             let shape = Shape::new([found.len(), columns]);
             return buffer_tensor(convnext_kernels::gather_rows(x, columns, &found), shape);
         }
-        <Self as burn::backend::ops::FloatTensorOps<Self>>::float_select(rows, 0, picks)
+        <Self as burn::backend::ops::FloatTensorOps<Self>>::float_select(rows, 0, indices)
     }
 }
 
 impl DifferentiableGather for Flex {
-    fn gather_backward(rows: Shape, picks: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
-        let [picks, dout] = [picks, output_gradient].map(contiguous);
-        if let (Some(d), Some(found)) = (dout.as_slice::<f32>(), indices(&picks)) {
+    fn gather_backward(rows: Shape, indices: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
+        let [indices, dout] = [indices, output_gradient].map(contiguous);
+        if let (Some(d), Some(found)) = (dout.as_slice::<f32>(), as_indices(&indices)) {
             let drows = convnext_kernels::gather_rows_backward(d, rows[1], &found, rows[0]);
             return buffer_tensor(drows, rows);
         }
-        scatter_in_tensor_operations::<Self>(rows, picks, dout)
+        gather_backward_reference::<Self>(rows, indices, dout)
     }
 }
 
-/// The graph's node of one gather.
+/// The autograd node of one gather.
 #[derive(Debug)]
 struct GatherNode;
 
@@ -77,24 +77,26 @@ impl<B: DifferentiableGather> Backward<B, 1> for GatherNode {
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let (rows, picks) = ops.state;
-        let drows = B::gather_backward(rows, picks, output_gradient);
+        let (rows, indices) = ops.state;
+        let drows = B::gather_backward(rows, indices, output_gradient);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B, 1>(grads, parents, [Some(drows)]);
     }
 }
 
 impl<B: DifferentiableGather, C: CheckpointStrategy> GatherBackend for Autodiff<B, C> {
-    fn gather_rows(rows: FloatTensor<Self>, picks: IntTensor<Self>) -> FloatTensor<Self> {
+    fn gather_rows(rows: FloatTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self> {
         let (rows, of_rows) = rows.into_parts();
         match GatherNode.prepare::<C>([of_rows]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish((rows.shape(), picks.clone()), B::gather_rows(rows, picks)),
-            OpsKind::UnTracked(node) => node.finish(B::gather_rows(rows, picks)),
+            OpsKind::Tracked(node) => {
+                node.finish((rows.shape(), indices.clone()), B::gather_rows(rows, indices))
+            }
+            OpsKind::UnTracked(node) => node.finish(B::gather_rows(rows, indices)),
         }
     }
 }
 
-/// Rows picked by their index, on whatever backend they live.
-pub(crate) fn gather(rows: Tensor<2>, picks: Tensor<1, Int>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::gather_rows(rows.into_dispatch(), picks.into_dispatch()))
+/// Rows selected by index, on the backend of its tensors.
+pub(crate) fn gather(rows: Tensor<2>, indices: Tensor<1, Int>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::gather_rows(rows.into_dispatch(), indices.into_dispatch()))
 }

@@ -1,5 +1,5 @@
-//! What the operations' nodes in the graph share: gradients on their way to the parents, and the derivative
-//! of a default body by automatic differentiation of that body alone.
+//! Helpers of the operations' autograd nodes: registering gradients with the parents, and the vector-Jacobian
+//! product of a reference implementation by nested automatic differentiation.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::grads::Gradients;
@@ -7,13 +7,13 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
-/// A tensor as the beginning of a graph of its own.
+/// A tensor as a leaf of a new graph.
 pub(crate) fn leaf<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<Autodiff<B>> {
     <Autodiff<B> as AutodiffBackend>::from_inner(tensor).require_grad()
 }
 
-/// The gradients of `leaves` when `output` has the gradient `output_gradient`.
-pub(crate) fn pull_back<B: Backend>(
+/// The vector-Jacobian product: the gradients of `leaves` for the gradient of `output`.
+pub(crate) fn vjp<B: Backend>(
     output: FloatTensor<Autodiff<B>>,
     output_gradient: FloatTensor<B>,
     leaves: &[FloatTensor<Autodiff<B>>],
@@ -29,7 +29,7 @@ pub(crate) fn pull_back<B: Backend>(
     leaves.iter().map(&mut gradient).collect()
 }
 
-/// Hands each gradient to its parent, if that wants one.
+/// Registers each gradient with its parent, if that requires one.
 pub(crate) fn register<B: Backend, const N: usize>(
     grads: &mut Gradients,
     parents: [Option<NodeId>; N],

@@ -1,5 +1,5 @@
 //! LayerNorm over rows as an operation of our backend extension: stem, downsampling and head call it. The
-//! block has its own inside.
+//! block's own LayerNorm is fused.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -10,8 +10,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::Tensor;
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
-use crate::ops::graph::{leaf, pull_back, register};
-use crate::ops::reference::layer_norm_in_tensor_operations;
+use crate::ops::graph::{leaf, register, vjp};
+use crate::ops::reference::layer_norm_reference;
 
 /// LayerNorm's forward, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
@@ -22,11 +22,11 @@ pub trait LayerNormBackend: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        layer_norm_in_tensor_operations::<Self>(rows, weight, bias)
+        layer_norm_reference::<Self>(rows, weight, bias)
     }
 }
 
-/// What automatic differentiation needs of a backend's LayerNorm.
+/// LayerNorm's backward for automatic differentiation.
 pub trait DifferentiableLayerNorm: LayerNormBackend {
     /// The gradients of rows, weight and bias for an output gradient `[rows, C]`.
     fn layer_norm_backward(
@@ -35,11 +35,11 @@ pub trait DifferentiableLayerNorm: LayerNormBackend {
         bias: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 3] {
-        differentiate_default_body::<Self>(rows, weight, bias, output_gradient)
+        layer_norm_backward_reference::<Self>(rows, weight, bias, output_gradient)
     }
 }
 
-fn differentiate_default_body<B: Backend>(
+fn layer_norm_backward_reference<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -47,19 +47,19 @@ fn differentiate_default_body<B: Backend>(
 ) -> [FloatTensor<B>; 3] {
     let [rows, weight, bias] = [rows, weight, bias].map(leaf::<B>);
     let leaves = [rows.clone(), weight.clone(), bias.clone()];
-    let output = layer_norm_in_tensor_operations::<Autodiff<B>>(rows, weight, bias);
-    let gradients = pull_back::<B>(output, output_gradient, &leaves);
+    let output = layer_norm_reference::<Autodiff<B>>(rows, weight, bias);
+    let gradients = vjp::<B>(output, output_gradient, &leaves);
     gradients.try_into().unwrap_or_else(|_| unreachable!("one gradient for each leaf"))
 }
 
-/// The CPU backend runs the kernels on f32, and the default body on other types.
+/// The CPU backend runs the kernels on f32, and the reference implementation on other types.
 impl LayerNormBackend for Flex {
     fn normalize_rows(rows: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let [rows, weight, bias] = [rows, weight, bias].map(contiguous);
         if let [Some(x), Some(w), Some(b)] = [&rows, &weight, &bias].map(FlexTensor::as_slice::<f32>) {
             return buffer_tensor(convnext_kernels::layer_norm_forward(x, w, b), rows.shape());
         }
-        layer_norm_in_tensor_operations::<Self>(rows, weight, bias)
+        layer_norm_reference::<Self>(rows, weight, bias)
     }
 }
 
@@ -79,11 +79,11 @@ impl DifferentiableLayerNorm for Flex {
                 tensor(dbias, bias.shape()),
             ];
         }
-        differentiate_default_body::<Self>(rows, weight, bias, dout)
+        layer_norm_backward_reference::<Self>(rows, weight, bias, dout)
     }
 }
 
-/// The graph's node of one LayerNorm.
+/// The autograd node of one LayerNorm.
 #[derive(Debug)]
 struct LayerNormNode;
 
@@ -115,7 +115,7 @@ impl<B: DifferentiableLayerNorm, C: CheckpointStrategy> LayerNormBackend for Aut
     }
 }
 
-/// LayerNorm over rows, on whatever backend they live.
+/// LayerNorm over rows, on the backend of its tensors.
 pub(crate) fn layer_norm(rows: Tensor<2>, weight: Tensor<1>, bias: Tensor<1>) -> Tensor<2> {
     let [weight, bias] = [weight, bias].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::normalize_rows(rows.into_dispatch(), weight, bias))

@@ -1,6 +1,6 @@
-//! A linear layer on rows: convolutions whose kernel is their stride are one after a gather, too.
+//! A linear layer on rows; after a gather also a convolution whose stride is its kernel size.
 //!
-//! Letters: R rows, I values of a row that goes in, O of one that comes out.
+//! Notation: R rows, I input and O output features.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -9,19 +9,19 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{DType, Shape, Tensor};
-use convnext_kernels::{KeptLinear, LinearInput, PackedLinear, Precision};
+use convnext_kernels::{LinearInput, PackedLinear, Precision, SavedLinear};
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
 use crate::ops::packing::PackingCache;
-use crate::ops::reference::{linear_in_tensor_operations, weight_matrix};
+use crate::ops::reference::{linear_reference, weight_matrix};
 
-/// What a linear layer needs to know besides tensors.
+/// The settings of a linear layer.
 #[derive(Debug, Clone, Default)]
 pub struct LinearPlan {
-    /// What it multiplies on the CPU. Other devices compute in f32.
+    /// Precision of the GEMM's inputs on the CPU. GPUs compute in f32.
     pub precision: Precision,
-    /// Where the CPU backend keeps the packed weight between inferences.
+    /// Cache of the CPU backend's packed weight between inferences.
     pub packing: PackingCache<PackedLinear>,
 }
 
@@ -42,45 +42,46 @@ pub trait LinearBackend: Backend {
         bias: FloatTensor<Self>,
         _plan: LinearPlan,
     ) -> FloatTensor<Self> {
-        linear_in_tensor_operations::<Self>(rows, weight, bias)
+        linear_reference::<Self>(rows, weight, bias)
     }
 }
 
-/// What automatic differentiation needs of a backend's linear layer.
+/// A linear layer's forward and backward for automatic differentiation.
 pub trait DifferentiableLinear: LinearBackend {
-    /// [`LinearBackend::linear_rows`], and what [`Self::linear_backward`] wants instead of the rows, if it does.
-    fn linear_keeping(
+    /// [`LinearBackend::linear_rows`], and the input to save for [`Self::linear_backward`] in place of the
+    /// rows, if any.
+    fn linear_saving(
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         plan: LinearPlan,
-    ) -> (FloatTensor<Self>, Option<KeptLinear>) {
+    ) -> (FloatTensor<Self>, Option<SavedLinear>) {
         (Self::linear_rows(rows, weight, bias, plan), None)
     }
 
-    /// The gradients of rows, if they are wanted, of weight and of bias for an output gradient `[R, O]`,
-    /// each in the shape of what it is the gradient of.
+    /// The gradients of rows, if requested, weight and bias for an output gradient `[R, O]`, each in the
+    /// shape of its input.
     fn linear_backward(
         input: SavedInput<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
         wants_rows: bool,
     ) -> (Option<FloatTensor<Self>>, [FloatTensor<Self>; 2]) {
-        let SavedInput::Rows(rows) = input else { unreachable!("only kernels keep rows themselves") };
-        gradients_in_tensor_operations::<Self>(rows, weight, output_gradient, wants_rows)
+        let SavedInput::Rows(rows) = input else { unreachable!("only kernels save rows themselves") };
+        linear_backward_reference::<Self>(rows, weight, output_gradient, wants_rows)
     }
 }
 
-/// What the graph keeps of a layer's input.
+/// The input that the graph saves for a layer's backward.
 #[derive(Debug, Clone)]
 pub enum SavedInput<B: Backend> {
     /// The rows, `[R, I]`.
     Rows(FloatTensor<B>),
-    /// What the kernels made of them.
-    Kept(KeptLinear),
+    /// The rows in bf16, as the kernels save them.
+    Bf16(SavedLinear),
 }
 
-fn gradients_in_tensor_operations<B: Backend>(
+fn linear_backward_reference<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     dout: FloatTensor<B>,
@@ -94,7 +95,7 @@ fn gradients_in_tensor_operations<B: Backend>(
     (drows, [dweight, dbias])
 }
 
-/// The CPU backend runs the kernels on f32, and the default body on other types.
+/// The CPU backend runs the kernels on f32, and the reference implementation on other types.
 impl LinearBackend for Flex {
     fn linear_rows(rows: FlexTensor, weight: FlexTensor, bias: FlexTensor, plan: LinearPlan) -> FlexTensor {
         forward(rows, weight, bias, &plan, false).0
@@ -102,12 +103,12 @@ impl LinearBackend for Flex {
 }
 
 impl DifferentiableLinear for Flex {
-    fn linear_keeping(
+    fn linear_saving(
         rows: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
         plan: LinearPlan,
-    ) -> (FlexTensor, Option<KeptLinear>) {
+    ) -> (FlexTensor, Option<SavedLinear>) {
         forward(rows, weight, bias, &plan, true)
     }
 
@@ -120,7 +121,7 @@ impl DifferentiableLinear for Flex {
         let [weight, dout] = [weight, output_gradient].map(contiguous);
         let rows = if let SavedInput::Rows(rows) = &input { Some(contiguous(rows.clone())) } else { None };
         let found_input = match &input {
-            SavedInput::Kept(kept) => Some(LinearInput::Kept(kept)),
+            SavedInput::Bf16(saved) => Some(LinearInput::Bf16(saved)),
             SavedInput::Rows(_) => rows.as_ref().and_then(FlexTensor::as_slice).map(LinearInput::Rows),
         };
         let slices = (found_input, weight.as_slice::<f32>(), dout.as_slice::<f32>());
@@ -133,8 +134,8 @@ impl DifferentiableLinear for Flex {
                 [tensor(found.weight, weight.shape()), tensor(found.bias, Shape::new([outputs]))],
             );
         }
-        let rows = rows.unwrap_or_else(|| unreachable!("what was kept is of f32"));
-        gradients_in_tensor_operations::<Self>(rows, weight, dout, wants_rows)
+        let rows = rows.unwrap_or_else(|| unreachable!("what was saved is of f32"));
+        linear_backward_reference::<Self>(rows, weight, dout, wants_rows)
     }
 }
 
@@ -143,8 +144,8 @@ fn forward(
     weight: FlexTensor,
     bias: FlexTensor,
     plan: &LinearPlan,
-    keep: bool,
-) -> (FlexTensor, Option<KeptLinear>) {
+    save: bool,
+) -> (FlexTensor, Option<SavedLinear>) {
     let [rows, bias] = [rows, bias].map(contiguous);
     if let [Some(x), Some(b)] = [&rows, &bias].map(FlexTensor::as_slice::<f32>)
         && weight.dtype() == DType::F32
@@ -156,18 +157,18 @@ fn forward(
             PackedLinear::new(values, outputs, plan.precision)
         });
         let shape = Shape::new([rows.shape()[0], outputs]);
-        let (out, kept) = convnext_kernels::linear_forward(x, &packed, b, keep);
-        return (buffer_tensor(out, shape), kept);
+        let (out, saved) = convnext_kernels::linear_forward(x, &packed, b, save);
+        return (buffer_tensor(out, shape), saved);
     }
-    (linear_in_tensor_operations::<Flex>(rows, weight, bias), None)
+    (linear_reference::<Flex>(rows, weight, bias), None)
 }
 
-/// The graph's node of one linear layer.
+/// The autograd node of one linear layer.
 #[derive(Debug)]
 struct LinearNode;
 
 impl<B: DifferentiableLinear> Backward<B, 3> for LinearNode {
-    /// What went in, and the weight.
+    /// The input and the weight.
     type State = (SavedInput<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
@@ -191,11 +192,11 @@ impl<B: DifferentiableLinear, C: CheckpointStrategy> LinearBackend for Autodiff<
             [rows, weight, bias].map(FloatTensor::<Self>::into_parts);
         match LinearNode.prepare::<C>([of_rows, of_weight, of_bias]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
-                // The weight is about to change: a training holds no packed copy of it.
+                // The weight is about to change: training keeps no packed copy of it.
                 plan.packing.clear();
                 let plan = LinearPlan::new(plan.precision);
-                let (output, kept) = B::linear_keeping(rows.clone(), weight.clone(), bias, plan);
-                let input = kept.map_or(SavedInput::Rows(rows), SavedInput::Kept);
+                let (output, saved) = B::linear_saving(rows.clone(), weight.clone(), bias, plan);
+                let input = saved.map_or(SavedInput::Rows(rows), SavedInput::Bf16);
                 node.finish((input, weight), output)
             }
             OpsKind::UnTracked(node) => node.finish(B::linear_rows(rows, weight, bias, plan)),
@@ -203,7 +204,7 @@ impl<B: DifferentiableLinear, C: CheckpointStrategy> LinearBackend for Autodiff<
     }
 }
 
-/// A linear layer, on whatever backend its tensors live.
+/// A linear layer, on the backend of its tensors.
 pub(crate) fn linear<const D: usize>(
     rows: Tensor<2>,
     weight: Tensor<D>,
@@ -220,7 +221,7 @@ mod tests {
     use crate::ops::flex_slices::values_close;
 
     #[test]
-    fn the_kernels_follow_the_default_bodies() {
+    fn the_kernels_match_the_reference() {
         let make = |rows: usize, columns: usize| {
             let values = (0..rows * columns).map(|i| (i as f32 * 0.7).sin()).collect();
             tensor(values, Shape::new([rows, columns]))
@@ -228,12 +229,11 @@ mod tests {
         let (rows, weight, dout) = (make(7, 5), make(3, 5), make(7, 3));
         let bias = tensor(vec![0.5, -1.0, 2.0], Shape::new([3]));
         let found = Flex::linear_rows(rows.clone(), weight.clone(), bias.clone(), LinearPlan::default());
-        let expected = linear_in_tensor_operations::<Flex>(rows.clone(), weight.clone(), bias);
+        let expected = linear_reference::<Flex>(rows.clone(), weight.clone(), bias);
         assert!(values_close(&found, &expected));
         let input = SavedInput::Rows(rows.clone());
         let (drows, rest) = Flex::linear_backward(input, weight.clone(), dout.clone(), true);
-        let (expected_drows, expected_rest) =
-            gradients_in_tensor_operations::<Flex>(rows, weight, dout, true);
+        let (expected_drows, expected_rest) = linear_backward_reference::<Flex>(rows, weight, dout, true);
         assert!(values_close(&drows.unwrap(), &expected_drows.unwrap()));
         assert!(rest.iter().zip(&expected_rest).all(|(a, b)| values_close(a, b)));
     }

@@ -1,4 +1,4 @@
-//! Packed weights, kept from one inference to the next.
+//! A cache of packed weights between inferences.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Bytes;
 
-/// What was packed last, and of which parameters. Clones share it. Each belongs to one layer, which always
-/// packs in the same way.
+/// The packed form of a layer's parameters, valid until these change. Clones share it. Each belongs to one
+/// layer, which always packs in the same way.
 pub struct PackingCache<P>(Arc<Mutex<Option<Entry<P>>>>);
 
 struct Entry<P> {
-    /// Where they lie. While they are held nobody changes them: a tensor copies before it is written to.
+    /// Their memory. While it is shared it does not change: tensors copy on write.
     parameters: Vec<(Arc<Bytes>, usize)>,
     packed: Arc<P>,
 }
@@ -38,7 +38,7 @@ impl<P> PackingCache<P> {
         packed
     }
 
-    /// Lets go of what was packed and of the parameters that it was made of.
+    /// Drops the packed weights and the references to their parameters.
     pub(crate) fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -70,7 +70,7 @@ mod tests {
     use crate::ops::flex_slices::tensor;
 
     #[test]
-    fn weights_are_packed_again_when_they_changed_or_were_let_go() {
+    fn weights_are_packed_again_after_a_change_or_a_clear() {
         let cache = PackingCache::default();
         let pack = || vec![0.0];
         let [one, other] = [1.0, 1.0].map(|value| tensor(vec![value], Shape::new([1])));

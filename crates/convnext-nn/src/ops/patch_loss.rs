@@ -1,6 +1,7 @@
-//! FCMAE's loss: the mean squared error of the predicted patches (paper section 3.1; facts C4).
+//! FCMAE's loss: the mean squared error of the predicted patches (paper section 3.1; "C4. Loss" in
+//! `docs/facts.md`).
 //!
-//! Letters: N images, R predicted patches of the batch, V values of a patch in the order (y, x, channel).
+//! Notation: N images, R predicted patches of the batch, V values of a patch in the order (y, x, channel).
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -11,16 +12,16 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::prelude::*;
 use convnext_kernels::PatchedImages;
 
-use crate::ops::flex_slices::{buffer_tensor, contiguous, indices, tensor};
+use crate::ops::flex_slices::{as_indices, buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
-use crate::ops::reference::patch_errors_in_tensor_operations;
+use crate::ops::reference::patch_errors_reference;
 
-/// What the loss needs to know besides tensors.
+/// The settings of the loss.
 #[derive(Debug, Clone, Copy)]
 pub struct PatchLossPlan {
-    /// How the images are cut.
+    /// Shape and patch size of the images.
     pub images: PatchedImages,
-    /// Whether a target is normalised within its patch.
+    /// Normalise each target by its patch's mean and variance.
     pub normalize: bool,
 }
 
@@ -35,12 +36,12 @@ pub trait PatchLossBackend: Backend {
         patches: IntTensor<Self>,
         plan: PatchLossPlan,
     ) -> FloatTensor<Self> {
-        let [_, loss] = patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan);
+        let [_, loss] = patch_errors_reference::<Self>(predictions, images, patches, plan);
         loss
     }
 }
 
-/// What automatic differentiation needs of a backend's loss.
+/// The loss's forward and backward for automatic differentiation.
 pub trait DifferentiablePatchLoss: PatchLossBackend {
     /// The errors, `[R, V]`, and [`PatchLossBackend::patch_loss`].
     fn patch_errors(
@@ -49,7 +50,7 @@ pub trait DifferentiablePatchLoss: PatchLossBackend {
         patches: IntTensor<Self>,
         plan: PatchLossPlan,
     ) -> [FloatTensor<Self>; 2] {
-        patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
+        patch_errors_reference::<Self>(predictions, images, patches, plan)
     }
 
     /// The gradient of the predictions for the errors and the gradient of the loss, `[1]`.
@@ -57,11 +58,11 @@ pub trait DifferentiablePatchLoss: PatchLossBackend {
         errors: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        gradient_in_tensor_operations::<Self>(errors, output_gradient)
+        patch_loss_backward_reference::<Self>(errors, output_gradient)
     }
 }
 
-fn gradient_in_tensor_operations<B: Backend>(
+fn patch_loss_backward_reference<B: Backend>(
     errors: FloatTensor<B>,
     output_gradient: FloatTensor<B>,
 ) -> FloatTensor<B> {
@@ -70,7 +71,7 @@ fn gradient_in_tensor_operations<B: Backend>(
     B::float_mul(errors, B::float_reshape(factor, Shape::new([1, 1])))
 }
 
-/// The CPU backend runs the kernels on f32, and the default body on other types.
+/// The CPU backend runs the kernels on f32, and the reference implementation on other types.
 impl PatchLossBackend for Flex {
     fn patch_loss(
         predictions: FlexTensor,
@@ -91,12 +92,12 @@ impl DifferentiablePatchLoss for Flex {
         plan: PatchLossPlan,
     ) -> [FlexTensor; 2] {
         let [predictions, images, patches] = [predictions, images, patches].map(contiguous);
-        let slices = (predictions.as_slice::<f32>(), images.as_slice::<f32>(), indices(&patches));
+        let slices = (predictions.as_slice::<f32>(), images.as_slice::<f32>(), as_indices(&patches));
         if let (Some(p), Some(x), Some(found)) = slices {
             let (errors, loss) = convnext_kernels::patch_errors(p, x, plan.images, &found, plan.normalize);
             return [buffer_tensor(errors, predictions.shape()), tensor(vec![loss], Shape::new([1]))];
         }
-        patch_errors_in_tensor_operations::<Self>(predictions, images, patches, plan)
+        patch_errors_reference::<Self>(predictions, images, patches, plan)
     }
 
     fn patch_errors_backward(errors: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
@@ -104,11 +105,11 @@ impl DifferentiablePatchLoss for Flex {
             let found = convnext_kernels::patch_errors_backward(values, gradient);
             return buffer_tensor(found, errors.shape());
         }
-        gradient_in_tensor_operations::<Self>(errors, output_gradient)
+        patch_loss_backward_reference::<Self>(errors, output_gradient)
     }
 }
 
-/// The graph's node of one loss.
+/// The autograd node of one loss.
 #[derive(Debug)]
 struct PatchLossNode;
 
@@ -143,7 +144,7 @@ impl<B: DifferentiablePatchLoss, C: CheckpointStrategy> PatchLossBackend for Aut
     }
 }
 
-/// FCMAE's loss, on whatever backend its tensors live.
+/// FCMAE's loss, on the backend of its tensors.
 pub(crate) fn patch_loss(
     predictions: Tensor<2>,
     images: Tensor<4>,
@@ -162,7 +163,7 @@ mod tests {
     use crate::ops::flex_slices::values_close;
 
     #[test]
-    fn the_kernel_follows_the_default_body() {
+    fn the_kernel_matches_the_reference() {
         let images = PatchedImages { channels: 3, height: 4, width: 6, patch: 2 };
         let values = |count: usize| -> Vec<f32> { (0..count).map(|i| (i as f32 * 0.7).sin()).collect() };
         let pixels = tensor(values(2 * 72), Shape::new([2, 3, 4, 6]));
@@ -175,13 +176,13 @@ mod tests {
             let (p, x, i) = all();
             let found = Flex::patch_errors(p, x, i, plan);
             let (p, x, i) = all();
-            let expected = patch_errors_in_tensor_operations::<Flex>(p, x, i, plan);
+            let expected = patch_errors_reference::<Flex>(p, x, i, plan);
             assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
 
             let [errors, _] = found;
             let gradient = || tensor(vec![-1.5], Shape::new([1]));
             let found = Flex::patch_errors_backward(errors.clone(), gradient());
-            let expected = gradient_in_tensor_operations::<Flex>(errors, gradient());
+            let expected = patch_loss_backward_reference::<Flex>(errors, gradient());
             assert_eq!(found.as_slice::<f32>(), expected.as_slice::<f32>());
         }
     }

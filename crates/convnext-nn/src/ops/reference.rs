@@ -1,8 +1,8 @@
-//! Our operations in ordinary tensor operations: the default bodies of every backend, and the reference
-//! that kernels are compared with. Written on primitives, because it must also run on a nested
+//! The reference implementation of our operations in tensor operations: it runs on every backend without
+//! kernels, and kernels are tested against it. Written on primitives, because it must also run under a nested
 //! automatic differentiation of any backend.
 //!
-//! Letters: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
+//! Notation: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
 
 use std::f64::consts::SQRT_2;
 
@@ -15,16 +15,16 @@ use convnext_kernels::{PatchedImages, Sites};
 use crate::ops::block_plan::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
 use crate::ops::patch_loss::PatchLossPlan;
 
-/// Added to the variance in LayerNorm, to the mean response in GRN and to the variance of a target patch
-/// (facts A1, A3, C4).
+/// Epsilon of LayerNorm's variance, of GRN's mean norm and of a target patch's variance ("A. Architecture"
+/// and "C4. Loss" in `docs/facts.md`).
 pub(crate) const EPSILON: f64 = 1e-6;
 
 /// Added under the root of GRN's norm, so that its derivative at an all-zero channel is 0 and not
-/// undefined. Far below what f32 resolves beside any real response.
+/// undefined. Far below f32 rounding of any real norm.
 const TINY: f64 = 1e-30;
 
 /// One block on rows `[S, C]`, as [`crate::ops::block::BlockBackend::block`].
-pub(crate) fn block_in_tensor_operations<B: Backend>(
+pub(crate) fn block_reference<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
@@ -33,16 +33,16 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
     let sites = &plan.sites;
     let p = parameters;
     let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
-    let branch = layer_norm_in_tensor_operations::<B>(branch, p.norm_weight, p.norm_bias);
-    let branch = linear_in_tensor_operations::<B>(branch, p.expand_weight, p.expand_bias);
-    let branch = gelu_in_tensor_operations::<B>(branch);
+    let branch = layer_norm_reference::<B>(branch, p.norm_weight, p.norm_bias);
+    let branch = linear_reference::<B>(branch, p.expand_weight, p.expand_bias);
+    let branch = gelu_reference::<B>(branch);
     let branch = match p.grn {
         GrnParameters::Absent => branch,
         GrnParameters::Present { gamma, beta } => {
             global_response_norm::<B>(branch, gamma, beta, sites.images())
         }
     };
-    let branch = linear_in_tensor_operations::<B>(branch, p.project_weight, p.project_bias);
+    let branch = linear_reference::<B>(branch, p.project_weight, p.project_bias);
     let branch = match p.layer_scale {
         LayerScaleParameters::Absent => branch,
         LayerScaleParameters::Present { gamma } => {
@@ -50,7 +50,7 @@ pub(crate) fn block_in_tensor_operations<B: Backend>(
             B::float_mul(branch, B::float_reshape(gamma, Shape::new([1, channels])))
         }
     };
-    let branch = match &plan.branch_scales {
+    let branch = match &plan.drop_path_scales {
         None => branch,
         Some(scales) => scale_images::<B>(branch, scales),
     };
@@ -67,56 +67,56 @@ fn depthwise<B: Backend>(
 ) -> FloatTensor<B> {
     let channels = rows.shape()[1];
     let (images, height, width) = (sites.images(), sites.height(), sites.width());
-    let places = Shape::new([images * height * width, channels]);
+    let shape = Shape::new([images * height * width, channels]);
     let map = match &placement {
         Placement::Dense => rows,
         Placement::Kept { positions } => {
-            let zeros = B::float_zeros(places.clone(), &rows.device(), rows.dtype().into());
-            put_rows::<B>(zeros, positions.clone(), rows)
+            let zeros = B::float_zeros(shape.clone(), &rows.device(), rows.dtype().into());
+            scatter_add::<B>(zeros, positions.clone(), rows)
         }
     };
     let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
     let map = B::float_permute(map, &[0, 3, 1, 2]);
     let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
     let map = B::conv2d(map, weight, Some(bias), options);
-    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), places);
+    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), shape);
     match placement {
         Placement::Dense => map,
-        Placement::Kept { positions } => take_rows::<B>(map, positions),
+        Placement::Kept { positions } => index_select::<B>(map, positions),
     }
 }
 
-/// Rows that one operation adds at their places. Burn lets a graphics card go through them in one loop, and
-/// Mesa's software driver ends every loop after 65,535 rounds without a word.
-const MOST_PUT: usize = 1 << 15;
+/// Maximum rows of one scatter. Burn's GPU kernel iterates over them in one loop, and Mesa's software driver
+/// silently ends every loop after 65,535 iterations.
+const MAX_SCATTER_ROWS: usize = 1 << 15;
 
-/// `into` with rows added at their places: `[P, C]` and `[S, C]` to `[P, C]`.
-pub(crate) fn put_rows<B: Backend>(
+/// `into` with rows added at their indices: `[P, C]` and `[S, C]` to `[P, C]`.
+pub(crate) fn scatter_add<B: Backend>(
     into: FloatTensor<B>,
-    places: IntTensor<B>,
+    indices: IntTensor<B>,
     rows: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    pieces(places.shape()[0]).fold(into, |into, piece| {
-        let places = B::int_slice(places.clone(), &[piece]);
-        let rows = B::float_slice(rows.clone(), &[piece]);
-        B::float_select_assign(into, 0, places, rows, IndexingUpdateOp::Add)
+    row_chunks(indices.shape()[0]).fold(into, |into, chunk| {
+        let indices = B::int_slice(indices.clone(), &[chunk]);
+        let rows = B::float_slice(rows.clone(), &[chunk]);
+        B::float_select_assign(into, 0, indices, rows, IndexingUpdateOp::Add)
     })
 }
 
-/// The rows at these places, `[P, C]` to `[S, C]`. Its derivative puts them back, so it is cut like
-/// [`put_rows`].
-fn take_rows<B: Backend>(from: FloatTensor<B>, places: IntTensor<B>) -> FloatTensor<B> {
-    let take = |piece| B::float_select(from.clone(), 0, B::int_slice(places.clone(), &[piece]));
-    B::float_cat(pieces(places.shape()[0]).map(take).collect(), 0)
+/// The rows at these indices, `[P, C]` to `[S, C]`. Its gradient is a scatter, so it is chunked like
+/// [`scatter_add`].
+fn index_select<B: Backend>(from: FloatTensor<B>, indices: IntTensor<B>) -> FloatTensor<B> {
+    let select = |chunk| B::float_select(from.clone(), 0, B::int_slice(indices.clone(), &[chunk]));
+    B::float_cat(row_chunks(indices.shape()[0]).map(select).collect(), 0)
 }
 
-/// Cuts so many rows.
-fn pieces(rows: usize) -> impl Iterator<Item = Slice> {
-    (0..rows).step_by(MOST_PUT).map(move |begin| (begin..rows.min(begin + MOST_PUT)).into())
+/// Chunks of so many rows.
+fn row_chunks(rows: usize) -> impl Iterator<Item = Slice> {
+    (0..rows).step_by(MAX_SCATTER_ROWS).map(move |begin| (begin..rows.min(begin + MAX_SCATTER_ROWS)).into())
 }
 
 /// LayerNorm over the channels of each row, biased variance: `[S, C]` to `[S, C]`.
-pub(crate) fn layer_norm_in_tensor_operations<B: Backend>(
+pub(crate) fn layer_norm_reference<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -130,7 +130,7 @@ pub(crate) fn layer_norm_in_tensor_operations<B: Backend>(
 }
 
 /// `rows W^T + b`: `[S, in]` to `[S, out]`, with PyTorch's weight `[out, in]`.
-pub(crate) fn linear_in_tensor_operations<B: Backend>(
+pub(crate) fn linear_reference<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -148,9 +148,9 @@ pub(crate) fn weight_matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B
     B::float_reshape(weight, Shape::new([outputs, shape.num_elements() / outputs.max(1)]))
 }
 
-/// The exact GELU, with erf. Not Burn's own: that is derived by the formula with tanh wherever a backend has
-/// nothing better, which graphics cards have not, and gradients are off by 5e-4.
-fn gelu_in_tensor_operations<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+/// The exact GELU, with erf. Not Burn's own: its gradient is that of the tanh approximation unless a backend
+/// overrides it, which Burn's GPU backends do not, and gradients are off by 5e-4.
+fn gelu_reference<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let erf = B::float_erf(B::float_div_scalar(x.clone(), SQRT_2.into()));
     B::float_mul(B::float_mul_scalar(x, 0.5_f64.into()), B::float_add_scalar(erf, 1.0_f64.into()))
 }
@@ -192,7 +192,7 @@ fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor
 
 /// The errors `[R, V]` of predicted patches and the mean of their squares `[1]`, as
 /// [`crate::ops::patch_loss::DifferentiablePatchLoss::patch_errors`].
-pub(crate) fn patch_errors_in_tensor_operations<B: Backend>(
+pub(crate) fn patch_errors_reference<B: Backend>(
     predictions: FloatTensor<B>,
     images: FloatTensor<B>,
     patches: IntTensor<B>,
@@ -214,7 +214,7 @@ pub(crate) fn patch_errors_in_tensor_operations<B: Backend>(
     [errors, B::float_div_scalar(sum, (number as f64).into())]
 }
 
-/// Each row less its mean, over the root of its unbiased variance + 1e-6 (facts C4).
+/// Each row minus its mean, over the root of its unbiased variance + 1e-6.
 fn normalize_patches<B: Backend>(patches: FloatTensor<B>) -> FloatTensor<B> {
     let values = patches.shape()[1];
     let centred = B::float_sub(patches.clone(), B::float_mean_dim(patches, 1));
@@ -230,24 +230,28 @@ mod tests {
 
     use super::*;
 
-    /// Ones with these rows added at these places, and what is then taken from there.
-    fn put_and_take<B: Backend>(places: &[i32], rows: &[f32], device: &Device<B>) -> [FloatTensor<B>; 2] {
+    /// Ones with these rows added at these indices, and the rows selected from there.
+    fn scatter_and_select<B: Backend>(
+        indices: &[i32],
+        rows: &[f32],
+        device: &Device<B>,
+    ) -> [FloatTensor<B>; 2] {
         let count = rows.len();
         let tensor = |values: Vec<f32>| B::float_from_data(TensorData::new(values, [count, 1]), device);
-        let places = B::int_from_data(TensorData::new(places.to_vec(), [count]), device);
-        let put = put_rows::<B>(tensor(vec![1.0; count]), places.clone(), tensor(rows.to_vec()));
-        [put.clone(), take_rows::<B>(put, places)]
+        let indices = B::int_from_data(TensorData::new(indices.to_vec(), [count]), device);
+        let added = scatter_add::<B>(tensor(vec![1.0; count]), indices.clone(), tensor(rows.to_vec()));
+        [added.clone(), index_select::<B>(added, indices)]
     }
 
     #[test]
-    fn rows_are_put_and_taken_in_several_pieces_as_in_one() {
-        let count = 2 * MOST_PUT + 5;
+    fn scatter_add_and_index_select_in_several_chunks_equal_one() {
+        let count = 2 * MAX_SCATTER_ROWS + 5;
         let rows: Vec<f32> = (0..count).map(|row| row as f32).collect();
-        let places: Vec<i32> = (0..count as i32).rev().collect();
-        let [put, taken] = put_and_take::<Flex>(&places, &rows, &Default::default());
+        let indices: Vec<i32> = (0..count as i32).rev().collect();
+        let [added, selected] = scatter_and_select::<Flex>(&indices, &rows, &Default::default());
         let expected: Vec<f32> = rows.iter().map(|row| row + 1.0).collect();
-        assert_eq!(taken.as_slice::<f32>(), Some(&expected[..]));
+        assert_eq!(selected.as_slice::<f32>(), Some(&expected[..]));
         let expected: Vec<f32> = expected.into_iter().rev().collect();
-        assert_eq!(put.as_slice::<f32>(), Some(&expected[..]));
+        assert_eq!(added.as_slice::<f32>(), Some(&expected[..]));
     }
 }

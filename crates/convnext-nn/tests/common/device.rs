@@ -1,4 +1,4 @@
-//! Where the tests of models compute.
+//! The device of the models' tests.
 
 // Each test includes this file as a module; see `golden.rs`.
 #![allow(dead_code, unreachable_pub, clippy::panic)]
@@ -6,10 +6,10 @@
 use burn::tensor::Device;
 use convnext_nn::DeviceName;
 
-/// Names the device of the tests, such as `wgpu`; the CPU if it is not set.
+/// The environment variable with the device of the tests, such as `wgpu`; the CPU if it is not set.
 const VARIABLE: &str = "CONVNEXT_TEST_DEVICE";
 
-/// The device that the tests were asked to run on.
+/// The device of the tests.
 pub fn test_device() -> Device {
     let name = std::env::var(VARIABLE).unwrap_or_else(|_| DeviceName::Cpu.to_string());
     let device = name.parse().and_then(DeviceName::open);

@@ -1,5 +1,5 @@
-//! Reads the golden values of PyTorch in `tests/goldens`, and makes the weights and images they
-//! were computed from. `tests/goldens/README.md` tells how the files are made.
+//! Reads the golden values of PyTorch in `tests/goldens`, and generates the weights and images that they
+//! were computed from. `tests/goldens/README.md` describes the files.
 //!
 //! Every parameter is a function of its official name ("weights by rule"): the functions here and in
 //! `tests/goldens/rule.py` give the same bits.
@@ -53,7 +53,7 @@ pub fn uniform(name: &str, index: u64) -> f64 {
     from_bits(bits(fnv1a64(name), index))
 }
 
-/// A parameter by its official name, row-major in its official PyTorch shape (facts B1), such as
+/// A parameter by its official name, row-major in its official PyTorch shape, such as
 /// `stages.0.1.pwconv1.weight` [4C, C] or, of FCMAE, `encoder.stages.0.1.grn.gamma` [1, 1, 1, 4C].
 pub fn parameter(name: &str, shape: &[usize]) -> Vec<f32> {
     let count = shape.iter().product();
@@ -77,7 +77,7 @@ pub fn images(shape: [usize; 4]) -> Vec<f32> {
     values("images", shape.iter().product(), |u| 1.5 * u)
 }
 
-/// What the logits [N, classes] are multiplied with; the sum of the products is the classifier's loss.
+/// The output gradient of the logits [N, classes]: the classifier's loss is its dot product with the logits.
 pub fn cotangent(len: usize) -> Vec<f32> {
     values("cotangent", len, |u| u)
 }
@@ -234,9 +234,9 @@ pub struct FcmaeGolden {
     pub config: ModelGolden,
     /// The decoder.
     pub decoder: DecoderGolden,
-    /// Whether the target is normalised within each patch.
+    /// The target is normalised within each patch.
     pub normalize_target: bool,
-    /// Share of removed patches from which the number of kept ones follows.
+    /// Fraction of removed patches, which determines the number of kept ones.
     pub mask_ratio: f64,
     /// Number of images.
     pub batch: usize,

@@ -1,4 +1,4 @@
-//! Shared by the integration tests: weights by rule, values by name, relative errors.
+//! Helpers of the integration tests: golden weights, gradients by name, relative errors.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -16,7 +16,7 @@ use burn::prelude::*;
 use burn::tensor::Gradients;
 use convnext_nn::{for_each_parameter, replace_parameters, tensor_values};
 
-/// Gives every parameter the values that the rule of the goldens has for its name.
+/// Sets every parameter to the golden values of its name.
 pub fn ruled<M: Module>(model: M) -> M {
     replace_parameters(model, |parameter| {
         let values = golden::parameter(&parameter.name(), &parameter.shape);

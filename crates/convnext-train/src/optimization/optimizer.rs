@@ -57,7 +57,7 @@ impl AdamW {
             let ParameterState { time, moments } = (self.states.remove(&name))
                 .unwrap_or_else(|| ParameterState { time: 0, moments: [zeros(), zeros()] });
             let step = AdamWStep {
-                time: time + 1,
+                step: time + 1,
                 learning_rate: learning_rate * rate_scale,
                 betas: self.betas,
                 epsilon: EPSILON,

@@ -9,7 +9,7 @@ use convnext_data::{
     BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, Orientation, RangeChoice,
     TrainTransform, Transform, check_headers, find_range,
 };
-use convnext_nn::{BlockMemory, Precision};
+use convnext_nn::{Activations, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
@@ -54,7 +54,7 @@ pub struct RunSettings {
     pub strict: bool,
     /// What blocks keep for their backward. Recorded only where it changes what is computed.
     #[serde(skip_serializing_if = "keeps_the_bits", serialize_with = "rounded_memory")]
-    pub memory: BlockMemory,
+    pub memory: Activations,
     /// Whether the batch is the largest that fits into memory, whatever the recipe says. A run that goes on has the
     /// batch that it began with.
     #[serde(skip)]
@@ -75,11 +75,11 @@ fn is_off(on: &bool) -> bool {
     !on
 }
 
-fn keeps_the_bits(memory: &BlockMemory) -> bool {
-    *memory != BlockMemory::KeepBf16
+fn keeps_the_bits(memory: &Activations) -> bool {
+    *memory != Activations::SaveBf16
 }
 
-fn rounded_memory<S: Serializer>(_: &BlockMemory, serializer: S) -> Result<S::Ok, S::Error> {
+fn rounded_memory<S: Serializer>(_: &Activations, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str("keep-bf16")
 }
 
@@ -138,7 +138,7 @@ impl RunSettings {
             length: None,
             go_on: Continue::New,
             strict: false,
-            memory: BlockMemory::Keep,
+            memory: Activations::Save,
             automatic_batch: false,
             precision: Precision::F32,
             checkpoint_every: CHECKPOINT_EVERY,

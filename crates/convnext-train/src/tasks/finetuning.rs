@@ -187,7 +187,7 @@ impl<S: Supervision> Job for OnImages<S> {
     fn model(&self, device: &Device) -> Result<ConvNext, TrainError> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
         let model = ConvNext::with_head_init(model, recipe.head_init(run.start()), run.seed, device)?;
-        Ok(model.with_memory(run.memory).with_precision(run.precision))
+        Ok(model.with_activations(run.memory).with_precision(run.precision))
     }
 
     fn rules(&self) -> ParameterRules {

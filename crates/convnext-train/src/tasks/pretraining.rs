@@ -132,7 +132,7 @@ impl Job for OnImages {
     fn model(&self, device: &Device) -> Result<Fcmae, TrainError> {
         let PretrainJob { run, model, .. } = &self.job;
         let model = Fcmae::new(model, run.seed, device)?;
-        Ok(model.with_memory(run.memory).with_precision(run.precision))
+        Ok(model.with_activations(run.memory).with_precision(run.precision))
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Pretraining, TrainError> {

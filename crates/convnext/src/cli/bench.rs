@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, ModelSize};
-use convnext::nn::{Precision, is_cpu, kernels, most_held_bytes};
+use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
 use self::step::Subject;
@@ -200,7 +200,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         images_per_second: arguments.batch_size as f64 / median,
         step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
         peak_memory_bytes: peak_memory(),
-        activation_bytes: most_held_bytes(),
+        activation_bytes: peak_activation_bytes(),
         live_bytes,
         page_faults_a_step,
         gflops,
@@ -213,7 +213,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
 
 fn instructions(precision: Precision) -> String {
     match precision {
-        Precision::F32 => kernels::instructions_in_use().to_owned(),
+        Precision::F32 => kernels::isa_in_use().to_owned(),
         Precision::Bf16 => kernels::bf16_in_use(),
     }
 }

@@ -151,14 +151,12 @@ fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
     }
     let threads =
         arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    kernels::keep_freed_memory();
-    let in_use = kernels::instructions_in_use();
-    if std::env::var(kernels::INSTRUCTIONS_VARIABLE)
-        .is_ok_and(|wanted| !wanted.is_empty() && wanted != in_use)
-    {
+    kernels::disable_memory_purging();
+    let in_use = kernels::isa_in_use();
+    if std::env::var(kernels::ISA_VARIABLE).is_ok_and(|wanted| !wanted.is_empty() && wanted != in_use) {
         log::warn!(
             "{} asks for instructions that this processor or program does not have; {in_use} are used",
-            kernels::INSTRUCTIONS_VARIABLE
+            kernels::ISA_VARIABLE
         );
     }
     // This thread is one of them: it would only wait for the others, and be woken each time.

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
-use convnext::nn::{BlockMemory, DeviceName, Precision};
+use convnext::nn::{Activations, DeviceName, Precision};
 use convnext::train::Reading;
 
 /// A model's name, as `convnext models` lists them.
@@ -102,11 +102,11 @@ pub(crate) enum MemoryName {
     Recompute,
 }
 
-impl From<MemoryName> for BlockMemory {
+impl From<MemoryName> for Activations {
     fn from(name: MemoryName) -> Self {
         match name {
-            MemoryName::Keep => Self::Keep,
-            MemoryName::KeepBf16 => Self::KeepBf16,
+            MemoryName::Keep => Self::Save,
+            MemoryName::KeepBf16 => Self::SaveBf16,
             MemoryName::Recompute => Self::Recompute,
         }
     }

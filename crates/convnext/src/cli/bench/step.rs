@@ -56,7 +56,7 @@ impl Subject {
             let macs = Cost::of(&backbone, size.height, size.width)?.macs as f64;
             let build = |device| {
                 let model = ConvNext::new(&backbone, Seed(0), device)?;
-                Ok::<_, TrainError>(model.with_memory(memory).with_precision(precision))
+                Ok::<_, TrainError>(model.with_activations(memory).with_precision(precision))
             };
             if mode == Mode::Infer {
                 let model = build(plain)?;
@@ -86,7 +86,8 @@ impl Subject {
         let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
         let [of_encoder, of_decoder] =
             pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
-        let model = Fcmae::new(&config, Seed(0), &tracking)?.with_memory(memory).with_precision(precision);
+        let model =
+            Fcmae::new(&config, Seed(0), &tracking)?.with_activations(memory).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
             number += 1;

@@ -1,5 +1,5 @@
-//! The default bodies of the backend extension, which every backend without kernels runs: here in f64,
-//! where the CPU backend has no kernels either. Their derivatives are held against finite differences.
+//! The reference implementations of the backend extension, which every backend without kernels runs: here in
+//! f64, where the CPU backend has no kernels either. Gradients are checked against finite differences.
 //!
 //! A test binary of its own, because the precision of a device is chosen once for a process.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -36,7 +36,7 @@ fn loss(model: &Fcmae, device: &Device) -> Tensor<1> {
     model.forward(images, &masks, FcmaeObjective::default()).unwrap().loss
 }
 
-/// A classifier under drop path: the second image skips some branches, the others are scaled.
+/// A classifier under drop path: some branches of the second image are dropped, the others are scaled.
 fn classifier(name: &str, device: &Device) -> ConvNext {
     let config = ModelConfig {
         depths: [2, 1, 1, 1],
@@ -78,7 +78,7 @@ fn gradients_under_drop_path_are_derivatives() {
     }
 }
 
-/// Holds gradients of a model against differences of its loss, two values of every parameter.
+/// Checks gradients of a model against finite differences of its loss, two values of every parameter.
 fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, &Device) -> Tensor<1>) {
     let tracked = Device::flex().autodiff();
     let model = build(&tracked);

@@ -4,19 +4,19 @@
 //! N_c = G_c / (mean over channels of G + 1e-6) and the scale s_c = 1 + gamma_c N_c. Never over the
 //! batch: that is a known bug of the public release.
 //!
-//! Letters: E channels.
+//! Notation: E channels.
 
 use crate::EPSILON;
-use crate::cut::Pass;
-use crate::pieces::add_to;
+use crate::blocking::MicroBatch;
+use crate::split::add_to;
 
-/// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far
-/// below what f32 resolves beside any real response.
+/// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far below
+/// f32 rounding of any real norm.
 const TINY: f32 = 1e-30;
 
-/// The statistics of a pass's images.
+/// The statistics of a micro-batch's images.
 #[derive(Debug)]
-pub(crate) struct Responses {
+pub(crate) struct GrnStats {
     width: usize,
     /// G, `[images, E]`.
     norms: Vec<f32>,
@@ -26,10 +26,10 @@ pub(crate) struct Responses {
     scales: Vec<f32>,
 }
 
-impl Responses {
-    /// From the sums of squares of the pass's segments, `[segments, E]`, added in order.
-    pub(crate) fn new(pass: &Pass, width: usize, squares: &[f32], gamma: &[f32]) -> Self {
-        let mut norms = sum_segments(pass, width, squares);
+impl GrnStats {
+    /// The statistics for the sums of squares of each segment, `[segments, E]`, added in order.
+    pub(crate) fn new(micro_batch: &MicroBatch, width: usize, squares: &[f32], gamma: &[f32]) -> Self {
+        let mut norms = sum_segments(micro_batch, width, squares);
         norms.iter_mut().for_each(|value| *value = (*value + TINY).sqrt());
         let mean = |norms: &[f32]| {
             (norms.iter().copied().map(f64::from).sum::<f64>() / width as f64) as f32 + EPSILON
@@ -46,19 +46,25 @@ impl Responses {
         Self { width, norms, means, scales }
     }
 
-    /// s of an image, given its place in the pass.
+    /// s of an image, by its index in the micro-batch.
     pub(crate) fn scale(&self, place: usize) -> &[f32] {
         &self.scales[place * self.width..][..self.width]
     }
 
-    /// What each h adds to its own gradient through G, per value of h: dG / G, `[images, E]`. Adds
-    /// gamma's gradient to `dgamma`.
+    /// The factor of h in its own gradient through G: dG / G, `[images, E]`. Adds gamma's gradient to
+    /// `dgamma`.
     ///
-    /// `products` are the sums of h times the gradient of y of the pass's segments, `[segments, E]`. With
+    /// `products` are the sums of h times the gradient of y over each segment, `[segments, E]`. With
     /// a their sum over an image, M the mean with its epsilon and dN = gamma a:
     /// dgamma += N a, and dG = dN / M - (sum of dN G) / (E M^2).
-    pub(crate) fn pull(&self, pass: &Pass, products: &[f32], gamma: &[f32], dgamma: &mut [f32]) -> Vec<f32> {
-        let sums = sum_segments(pass, self.width, products);
+    pub(crate) fn backward(
+        &self,
+        micro_batch: &MicroBatch,
+        products: &[f32],
+        gamma: &[f32],
+        dgamma: &mut [f32],
+    ) -> Vec<f32> {
+        let sums = sum_segments(micro_batch, self.width, products);
         let mut through_norm = vec![0.0; sums.len()];
         let images = sums.chunks_exact(self.width).zip(self.norms.chunks_exact(self.width)).zip(&self.means);
         for (((sums, norms), mean), through) in images.zip(through_norm.chunks_exact_mut(self.width)) {
@@ -76,11 +82,11 @@ impl Responses {
     }
 }
 
-/// `[segments, E]` to `[images of the pass, E]`.
-fn sum_segments(pass: &Pass, width: usize, values: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0; pass.images.len() * width];
-    for (segment, values) in pass.segments.iter().zip(values.chunks_exact(width)) {
-        let sums = &mut sums[pass.place_of(segment) * width..][..width];
+/// Segment sum: `[segments, E]` to `[images of the micro-batch, E]`.
+fn sum_segments(micro_batch: &MicroBatch, width: usize, values: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0; micro_batch.images.len() * width];
+    for (segment, values) in micro_batch.segments.iter().zip(values.chunks_exact(width)) {
+        let sums = &mut sums[micro_batch.place_of(segment) * width..][..width];
         add_to(sums, values);
     }
     sums

@@ -1,28 +1,23 @@
-//! Products against their definition in f64.
+//! The bf16 GEMM against a reference in f64.
 
 use super::*;
 use crate::bf16::columns::PackColumns;
-use crate::bf16::rows::{PackRows, lines};
-use crate::bf16::{bf16_ladder, pair};
+use crate::bf16::rows::{PackRows, row_pairs};
+use crate::bf16::{bf16_isa_levels, pack_one};
 use crate::packed::Matrix;
 use crate::testing::noise;
 
 fn rounded(value: f32) -> f64 {
-    f64::from(f32::from_bits(pair(0.0, value)))
+    f64::from(f32::from_bits(pack_one(0.0, value)))
 }
 
-/// The product of the rounded values.
+/// The GEMM of the rounded values.
 fn plain(left: &[f32], right: &[f32], shape: [usize; 3]) -> Vec<f64> {
-    product_in_f64(left, right, shape, rounded)
+    gemm_in_f64(left, right, shape, rounded)
 }
 
-/// The product of what is made of the values.
-fn product_in_f64(
-    left: &[f32],
-    right: &[f32],
-    [m, n, k]: [usize; 3],
-    made_of: impl Fn(f32) -> f64,
-) -> Vec<f64> {
+/// The GEMM of the mapped values.
+fn gemm_in_f64(left: &[f32], right: &[f32], [m, n, k]: [usize; 3], made_of: impl Fn(f32) -> f64) -> Vec<f64> {
     let mut out = vec![0.0; m * n];
     for (out, left) in out.chunks_exact_mut(n).zip(left.chunks_exact(k)) {
         for (factor, right) in left.iter().zip(right.chunks_exact(n)) {
@@ -33,7 +28,7 @@ fn product_in_f64(
     out
 }
 
-fn turn(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..rows * columns).map(|i| values[(i % rows) * columns + i / rows]).collect()
 }
 
@@ -46,7 +41,7 @@ fn check(what: &str, found: &[f32], expected: &[f64]) {
 }
 
 #[test]
-fn products_of_any_shape_follow_the_definition() {
+fn gemm_of_any_shape_matches_the_reference() {
     let shapes = [
         [1, 1, 1],
         [5, 7, 3],
@@ -59,20 +54,21 @@ fn products_of_any_shape_follow_the_definition() {
     ];
     for [m, n, k] in shapes {
         let (left, right, bias) = (noise(m * k, 1), noise(k * n, 2), noise(n, 3));
-        let right_turned = turn(&right, k, n);
+        let right_transposed = transpose(&right, k, n);
         let mut expected = plain(&left, &right, [m, n, k]);
         for (place, value) in expected.iter_mut().enumerate() {
             *value += f64::from(bias[place % n]);
         }
-        for (name, bf16) in bf16_ladder() {
-            let mut pairs = vec![0; m * count(k)];
-            bf16.dispatch(PackColumns { rows: &left, columns: k, pairs: &mut pairs });
-            for matrix in [Matrix::new(&right, k, n), Matrix::new(&right_turned, n, k).transposed()] {
-                for packed in [PackedPairs::new(bf16, matrix), PackedPairs::of_whole_blocks(bf16, matrix)] {
+        for (name, bf16) in bf16_isa_levels() {
+            let mut bf16x2 = vec![0; m * bf16x2_count(k)];
+            bf16.dispatch(PackColumns { rows: &left, columns: k, bf16x2: &mut bf16x2 });
+            for matrix in [Matrix::new(&right, k, n), Matrix::new(&right_transposed, n, k).transposed()] {
+                for packed in [PackedBf16::new(bf16, matrix), PackedBf16::of_whole_interleaves(bf16, matrix)]
+                {
                     let mut out = vec![f32::NAN; m * n];
-                    let mut finish = Store { out: &mut out, columns: n, bias: Some(&bias) };
-                    let (left, right) = (Left::Columns(&pairs), Right::Packed(&packed));
-                    product(bf16, Kernel::ProductForward, left, 0..m, &right, &mut finish);
+                    let mut epilogue = Store { out: &mut out, columns: n, bias: Some(&bias) };
+                    let (left, right) = (Left::Columns(&bf16x2), Right::Packed(&packed));
+                    gemm(bf16, Kernel::GemmForward, left, 0..m, &right, &mut epilogue);
                     check(&format!("{name}, {m} x {n} x {k}"), &out, &expected);
                 }
             }
@@ -81,28 +77,28 @@ fn products_of_any_shape_follow_the_definition() {
 }
 
 #[test]
-fn gradients_of_weights_are_added_piece_by_piece() {
+fn weight_gradients_accumulate_over_row_blocks() {
     for (rows, outputs, inputs) in [(70, 101, 33), (7, 160, 40), (49, 30, 96)] {
         let (left, right, before) =
             (noise(rows * outputs, 1), noise(rows * inputs, 2), noise(outputs * inputs, 3));
-        let mut expected = plain(&turn(&left, rows, outputs), &right, [outputs, inputs, rows]);
+        let mut expected = plain(&transpose(&left, rows, outputs), &right, [outputs, inputs, rows]);
         expected.iter_mut().zip(&before).for_each(|(value, before)| *value += f64::from(*before));
-        for (name, bf16) in bf16_ladder() {
+        for (name, bf16) in bf16_isa_levels() {
             let [left, right] = [(&left, outputs), (&right, inputs)].map(|(rows_of, columns)| {
-                let mut pairs = vec![0; lines(rows) * padded(columns)];
-                bf16.dispatch(PackRows { rows: rows_of, columns, pairs: &mut pairs });
-                pairs
+                let mut bf16x2 = vec![0; row_pairs(rows) * padded(columns)];
+                bf16.dispatch(PackRows { rows: rows_of, columns, bf16x2: &mut bf16x2 });
+                bf16x2
             });
             let mut sums = before.clone();
-            add_turned_product(bf16, [&left, &right], [outputs, inputs], &mut sums);
+            gemm_tn_accumulate(bf16, [&left, &right], [outputs, inputs], &mut sums);
             check(name, &sums, &expected);
         }
     }
 }
 
-/// What goes in is rounded to 8 bits, an error of at most 2^-8 each and 2^-7 of a product; sums are made in f32.
+/// Inputs are rounded to 8 bits, an error of at most 2^-8 each and 2^-7 of a product; accumulation is f32.
 #[test]
-fn products_of_every_block_are_as_exact_as_their_inputs() {
+fn gemm_of_every_layer_is_within_its_error_bounds() {
     const ROWS: usize = 6;
     let widths = [16, 40, 48, 64, 80, 96, 128, 192, 256, 352].map(|first| [1, 2, 4, 8].map(|by| by * first));
     let mut widths: Vec<usize> = widths.into_iter().flatten().chain([512]).collect();
@@ -119,45 +115,45 @@ fn products_of_every_block_are_as_exact_as_their_inputs() {
 fn check_layer(rows: usize, inputs: usize, outputs: usize) {
     let (left, weight, gradient) =
         (noise(rows * inputs, 1), noise(inputs * outputs, 2), noise(rows * outputs, 3));
-    let right = turn(&weight, outputs, inputs);
-    let gradient_turned = turn(&gradient, rows, outputs);
+    let right = transpose(&weight, outputs, inputs);
+    let gradient_transposed = transpose(&gradient, rows, outputs);
     let forward = Bounds::new(&left, &right, [rows, outputs, inputs]);
-    let backward = Bounds::new(&gradient_turned, &left, [outputs, inputs, rows]);
-    // Of large layers the best instructions only: the others take their time.
-    let ladder = bf16_ladder();
-    let first = if inputs * outputs <= 1 << 19 { 0 } else { ladder.len() - 1 };
-    for &(name, bf16) in &ladder[first..] {
-        let mut pairs = vec![0; rows * count(inputs)];
-        bf16.dispatch(PackColumns { rows: &left, columns: inputs, pairs: &mut pairs });
-        let packed = PackedPairs::new(bf16, Matrix::new(&weight, outputs, inputs).transposed());
+    let backward = Bounds::new(&gradient_transposed, &left, [outputs, inputs, rows]);
+    // Large layers on the highest instruction set only: the others take too long.
+    let isa_levels = bf16_isa_levels();
+    let first = if inputs * outputs <= 1 << 19 { 0 } else { isa_levels.len() - 1 };
+    for &(name, bf16) in &isa_levels[first..] {
+        let mut bf16x2 = vec![0; rows * bf16x2_count(inputs)];
+        bf16.dispatch(PackColumns { rows: &left, columns: inputs, bf16x2: &mut bf16x2 });
+        let packed = PackedBf16::new(bf16, Matrix::new(&weight, outputs, inputs).transposed());
         let mut out = vec![f32::NAN; rows * outputs];
-        let mut finish = Store { out: &mut out, columns: outputs, bias: None };
-        product(
+        let mut epilogue = Store { out: &mut out, columns: outputs, bias: None };
+        gemm(
             bf16,
-            Kernel::ProductForward,
-            Left::Columns(&pairs),
+            Kernel::GemmForward,
+            Left::Columns(&bf16x2),
             0..rows,
             &Right::Packed(&packed),
-            &mut finish,
+            &mut epilogue,
         );
         forward.check(&format!("{name}, {inputs} to {outputs}"), &out);
 
         let [gradient, left] = [(&gradient, outputs), (&left, inputs)].map(|(values, columns)| {
-            let mut pairs = vec![0; lines(rows) * padded(columns)];
-            bf16.dispatch(PackRows { rows: values, columns, pairs: &mut pairs });
-            pairs
+            let mut bf16x2 = vec![0; row_pairs(rows) * padded(columns)];
+            bf16.dispatch(PackRows { rows: values, columns, bf16x2: &mut bf16x2 });
+            bf16x2
         });
         let mut sums = vec![0.0; outputs * inputs];
-        add_turned_product(bf16, [&gradient, &left], [outputs, inputs], &mut sums);
+        gemm_tn_accumulate(bf16, [&gradient, &left], [outputs, inputs], &mut sums);
         backward.check(&format!("{name}, gradient of {inputs} to {outputs}"), &sums);
     }
 }
 
-/// A product in f64, and how far from it another one may be.
+/// A GEMM in f64 and its error bounds.
 struct Bounds {
     exact: Vec<f64>,
     of_rounded: Vec<f64>,
-    /// Sums of what is added up, all counted as positive.
+    /// Sums of the absolute products.
     sizes: Vec<f64>,
     inner: usize,
 }
@@ -165,9 +161,9 @@ struct Bounds {
 impl Bounds {
     fn new(left: &[f32], right: &[f32], shape: [usize; 3]) -> Self {
         Self {
-            exact: product_in_f64(left, right, shape, f64::from),
+            exact: gemm_in_f64(left, right, shape, f64::from),
             of_rounded: plain(left, right, shape),
-            sizes: product_in_f64(left, right, shape, |value| f64::from(value.abs())),
+            sizes: gemm_in_f64(left, right, shape, |value| f64::from(value.abs())),
             inner: shape[2],
         }
     }
