@@ -25,7 +25,7 @@ impl TaskMetadata for ClassificationTask {
         self.classes.check(backbone.classes)
     }
 
-    fn in_words(&self, backbone: &ModelConfig) -> String {
+    fn describe(&self, backbone: &ModelConfig) -> String {
         match backbone.classes {
             0 => format!("encoder {} without a head", backbone.name),
             classes => format!("classifier {} of {classes} classes", backbone.name),

@@ -10,11 +10,11 @@ pub const STAGES: usize = 4;
 
 /// Most blocks of a stage or of a decoder, channels and classes. Far above any model; a file or a slip
 /// of the fingers that goes beyond is refused before anything is allocated for it.
-pub const MOST_BLOCKS: usize = 1_000;
-/// See [`MOST_BLOCKS`].
-pub const MOST_CHANNELS: usize = 65_536;
-/// See [`MOST_BLOCKS`].
-pub const MOST_CLASSES: usize = 10_000_000;
+pub const MAX_BLOCKS: usize = 1_000;
+/// See [`MAX_BLOCKS`].
+pub const MAX_CHANNELS: usize = 65_536;
+/// See [`MAX_BLOCKS`].
+pub const MAX_CLASSES: usize = 10_000_000;
 
 /// Initial value of LayerScale (facts A2).
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
@@ -118,14 +118,14 @@ impl ModelConfig {
         let check = |ok: bool, what: &'static str, found: String, expected: &'static str| {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
-        let blocks_fit = self.depths.iter().all(|depth| (1..=MOST_BLOCKS).contains(depth));
+        let blocks_fit = self.depths.iter().all(|depth| (1..=MAX_BLOCKS).contains(depth));
         check(blocks_fit, "depths", format!("{:?}", self.depths), "from 1 to 1000 in each stage")?;
-        let channels_fit = |channels: &usize| (1..=MOST_CHANNELS).contains(channels);
+        let channels_fit = |channels: &usize| (1..=MAX_CHANNELS).contains(channels);
         let widths_fit = self.widths.iter().all(channels_fit);
         check(widths_fit, "widths", format!("{:?}", self.widths), "from 1 to 65536 in each stage")?;
         let inputs = self.input_channels;
         check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
-        check(self.classes <= MOST_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
+        check(self.classes <= MAX_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
         check([1, 2, 4].contains(&self.stem_stride), "stem stride", self.stem_stride.to_string(), "1, 2 or 4")
     }
 }
@@ -226,10 +226,10 @@ impl FcmaeConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.encoder.validate()?;
         let out_of_range = |what, found, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if !(1..=MOST_BLOCKS).contains(&self.decoder.depth) {
+        if !(1..=MAX_BLOCKS).contains(&self.decoder.depth) {
             return out_of_range("decoder depth", self.decoder.depth.to_string(), "from 1 to 1000");
         }
-        if !(1..=MOST_CHANNELS).contains(&self.decoder.width) {
+        if !(1..=MAX_CHANNELS).contains(&self.decoder.width) {
             return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
         }
         Ok(())

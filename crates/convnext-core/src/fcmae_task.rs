@@ -61,7 +61,7 @@ impl TaskMetadata for FcmaeTask {
         PatchGrid::of_image(backbone, height, width).map(drop)
     }
 
-    fn in_words(&self, backbone: &ModelConfig) -> String {
+    fn describe(&self, backbone: &ModelConfig) -> String {
         format!(
             "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
             backbone.name,

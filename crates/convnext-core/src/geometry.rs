@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, ImageSize, LARGEST_IMAGE};
+use crate::{ConfigError, ImageSize, MAX_IMAGE_SIDE};
 
 /// How an image of any size becomes the input of a model, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,7 +99,7 @@ impl Geometry {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |what: &'static str, side: usize| {
             let (found, expected) = (side.to_string(), "from 1 to 16384");
-            let fits = (1..=LARGEST_IMAGE).contains(&side);
+            let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
             if fits { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
         match *self {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ConfigError;
 
 /// Largest side of an image that a model is given, in pixels.
-pub const LARGEST_IMAGE: usize = 16_384;
+pub const MAX_IMAGE_SIDE: usize = 16_384;
 
 /// Height and width of an image in pixels.
 ///
@@ -58,9 +58,9 @@ impl ImageSize {
     /// Checks both sides against their range.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] for a side of 0 pixels or of more than [`LARGEST_IMAGE`].
+    /// [`ConfigError::OutOfRange`] for a side of 0 pixels or of more than [`MAX_IMAGE_SIDE`].
     pub fn validate(self) -> Result<(), ConfigError> {
-        if [self.height, self.width].iter().all(|side| (1..=LARGEST_IMAGE).contains(side)) {
+        if [self.height, self.width].iter().all(|side| (1..=MAX_IMAGE_SIDE).contains(side)) {
             return Ok(());
         }
         let (found, expected) = (self.to_string(), "from 1 to 16384");

@@ -14,7 +14,7 @@ pub trait TaskMetadata {
     fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError>;
 
     /// The weights in a few words, such as `classifier atto of 10 classes`.
-    fn in_words(&self, backbone: &ModelConfig) -> String;
+    fn describe(&self, backbone: &ModelConfig) -> String;
 
     /// The names of the classes in the order of the outputs; empty where there are none or none is known.
     fn class_names(&self) -> ClassNames {

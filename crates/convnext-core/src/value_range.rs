@@ -1,5 +1,7 @@
 //! Which values of an image file are black and which are white.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
@@ -43,16 +45,6 @@ impl ValueRange {
         }
     }
 
-    /// As people say it, such as `0 to 4095`.
-    pub fn in_words(&self) -> String {
-        match self {
-            Self::Unstated => "not stated".to_owned(),
-            Self::Dtype => "the whole range of each file's type".to_owned(),
-            Self::Deep(limits) => limits_in_words(limits),
-            Self::EightBit(limits) => format!("{} of 8-bit files", limits_in_words(limits)),
-        }
-    }
-
     /// Checks the values against each other and against the number of channels.
     ///
     /// # Errors
@@ -74,13 +66,25 @@ impl ValueRange {
     }
 }
 
+/// As text, such as `0 to 4095`.
+impl fmt::Display for ValueRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unstated => f.write_str("not stated"),
+            Self::Dtype => f.write_str("the whole range of each file's type"),
+            Self::Deep(limits) => f.write_str(&format_limits(limits)),
+            Self::EightBit(limits) => write!(f, "{} of 8-bit files", format_limits(limits)),
+        }
+    }
+}
+
 /// Whether two limits are finite and rise.
 pub fn are_sensible([least, most]: &Limits) -> bool {
     least < most && (most - least).is_finite()
 }
 
 /// As people say them: once where all channels have the same.
-pub fn limits_in_words(limits: &[Limits]) -> String {
+pub fn format_limits(limits: &[Limits]) -> String {
     let one = |[least, most]: &Limits| format!("{} to {}", rounded(*least), rounded(*most));
     match limits {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => one(first),
@@ -124,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_said_in_words() {
-        assert_eq!(limits_in_words(&[[0.0, 4095.0]; 3]), "0 to 4095");
-        assert_eq!(limits_in_words(&[[0.0, 4095.0], [-0.123_456_789, 1.0]]), "0 to 4095, -0.123457 to 1");
+    fn limits_are_shown_once_where_all_channels_share_them() {
+        assert_eq!(format_limits(&[[0.0, 4095.0]; 3]), "0 to 4095");
+        assert_eq!(format_limits(&[[0.0, 4095.0], [-0.123_456_789, 1.0]]), "0 to 4095, -0.123457 to 1");
     }
 }

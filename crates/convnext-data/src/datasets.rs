@@ -5,7 +5,7 @@ pub(crate) mod class_folders;
 pub(crate) mod class_name;
 pub(crate) mod dataset;
 pub(crate) mod division;
-pub(crate) mod endings;
+pub(crate) mod extensions;
 pub(crate) mod files;
 pub(crate) mod ground_truth;
 pub(crate) mod label_sets;

@@ -92,7 +92,7 @@ pub enum DataError {
          least one byte a pixel, but the buffer holds {found} bytes",
         u32::MAX
     )]
-    PictureSize {
+    ImageBuffer {
         /// Width in pixels.
         width: usize,
         /// Height in pixels.

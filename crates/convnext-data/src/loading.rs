@@ -3,9 +3,9 @@
 pub(crate) mod cache;
 pub(crate) mod corrupt;
 pub(crate) mod epoch;
+pub(crate) mod image_reader;
 pub(crate) mod image_source;
 pub(crate) mod loader;
 pub(crate) mod mixing;
 pub(crate) mod order;
-pub(crate) mod pictures;
 pub(crate) mod source;

@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::path::PathBuf;
 
-use convnext_data::{Orientation, Picture, decode};
+use convnext_data::{Image, Orientation, decode};
 use image::{ExtendedColorType, ImageFormat};
 use tiff::tags::Tag;
 use tiff_files::Bands;
@@ -18,7 +18,7 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)).unwrap()
 }
 
-fn read(bytes: &[u8], channels: usize) -> Picture {
+fn read(bytes: &[u8], channels: usize) -> Image {
     decode(bytes, "picture", channels, Orientation::Honour).unwrap()
 }
 

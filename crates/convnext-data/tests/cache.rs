@@ -10,8 +10,8 @@ use std::{
 
 use convnext_core::{Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
-    Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture,
-    TrainCrop, TrainTransform, Transform, open_unlabelled, pack,
+    Cache, Dataset, Image, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop,
+    TrainTransform, Transform, open_unlabelled, pack,
 };
 use tempfile::TempDir;
 
@@ -44,7 +44,7 @@ impl Data {
     fn draw(&self, index: usize, pattern: usize) {
         let (width, height) = (5 + index % 7, 4 + index % 5);
         let rgb = (0..width * height * 3).map(|i| (i * 31 + pattern * 17) as u8).collect();
-        Picture::new(width, height, 3, rgb).unwrap().save_png(&self.image(index)).unwrap();
+        Image::new(width, height, 3, rgb).unwrap().save_png(&self.image(index)).unwrap();
     }
 
     fn dataset(&self) -> Dataset {

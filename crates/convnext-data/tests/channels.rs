@@ -8,8 +8,8 @@ use std::{fs, path::Path};
 
 use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
-    Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
-    Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
+    Cache, DataError, Dataset, Image, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt,
+    Orientation, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 use tiff_files::Bands;
@@ -33,7 +33,7 @@ fn draw() -> TempDir {
         let levels: Vec<u8> = (0..width * height * CHANNELS).map(|i| (i * 31 + index * 17) as u8).collect();
         let file = Bands { planar: index % 2 == 0, ..Bands::new(width, CHANNELS) }.file(&levels);
         fs::write(path("all", index, "tif"), file).unwrap();
-        let picture = Picture::new(width, height, CHANNELS, levels).unwrap();
+        let picture = Image::new(width, height, CHANNELS, levels).unwrap();
         for band in 0..CHANNELS {
             picture.band(band).save_png(&path(&band.to_string(), index, "png")).unwrap();
         }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use convnext_core::{Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize, Interpolation, Preprocessing};
 use convnext_data::{
-    Orientation, Picture, PreparedImage, Region, decode, prepare_for_evaluation, resize,
-    resize_for_evaluation, resize_with,
+    Image, Orientation, PreparedImage, Region, decode, prepare_for_evaluation, resize, resize_for_evaluation,
+    resize_with,
 };
 use serde::Deserialize;
 
@@ -53,12 +53,12 @@ fn manifest() -> Manifest {
     serde_json::from_slice(&bytes("manifest.json")).unwrap()
 }
 
-fn picture(name: &str) -> Picture {
+fn picture(name: &str) -> Image {
     decode(&bytes(name), name, 3, Orientation::Honour).unwrap()
 }
 
 /// The largest difference of two pictures of one size.
-fn difference(a: &Picture, b: &Picture, what: &str) -> u8 {
+fn difference(a: &Image, b: &Image, what: &str) -> u8 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()), "{what}");
     a.bytes().iter().zip(b.bytes()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+    DataError, Dataset, Image, Split, open_for_evaluation, open_labelled, open_part, open_parts,
 };
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ impl ImageNet {
     fn image(&self, path: &str) {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
+        Image::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
     }
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {

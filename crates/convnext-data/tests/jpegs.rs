@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use convnext_data::{DataError, Orientation, Picture, decode};
+use convnext_data::{DataError, Image, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ fn whole() -> impl Iterator<Item = Expected> {
     manifest.into_iter().filter(|expected| expected.eighths == 8)
 }
 
-fn picture(bytes: &[u8], name: &str, channels: usize) -> Result<Picture, DataError> {
+fn picture(bytes: &[u8], name: &str, channels: usize) -> Result<Image, DataError> {
     decode(bytes, name, channels, Orientation::Honour)
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use convnext_data::{DataError, Orientation, Picture, decode};
+use convnext_data::{DataError, Image, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -24,14 +24,14 @@ fn kinds() -> Vec<Kind> {
     serde_json::from_slice(&bytes("kinds.json")).unwrap()
 }
 
-fn read(bytes: &[u8], name: &str, channels: usize) -> Result<Picture, DataError> {
+fn read(bytes: &[u8], name: &str, channels: usize) -> Result<Image, DataError> {
     decode(bytes, name, channels, Orientation::Honour)
 }
 
 /// The largest difference, or why there is no picture to compare.
-fn difference(found: Result<Picture, DataError>, expected: &Picture) -> Result<u8, String> {
+fn difference(found: Result<Image, DataError>, expected: &Image) -> Result<u8, String> {
     let found = found.map_err(|error| error.to_string())?;
-    let size = |picture: &Picture| (picture.width(), picture.height());
+    let size = |picture: &Image| (picture.width(), picture.height());
     if size(&found) != size(expected) {
         return Err(format!("{found:?} instead of {expected:?}"));
     }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+    DataError, Dataset, Image, Split, open_for_evaluation, open_labelled, open_part, open_parts,
 };
 use peak_alloc::PeakAlloc;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -33,7 +33,7 @@ impl Data {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join("data/all");
         fs::create_dir_all(&images).unwrap();
-        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
+        let picture = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..6 {
             picture.save_png(&images.join(format!("{number}.png"))).unwrap();
         }

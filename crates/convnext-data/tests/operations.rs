@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use convnext_data::{Operation, Orientation, Picture, decode};
+use convnext_data::{Image, Operation, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ fn operations_give_the_pixels_of_pillow() {
         let column = decode(&bytes(&file), &file, 3, Orientation::Ignore).unwrap();
         let width = column.width();
         let mut pictures = column.bytes().chunks_exact(width * height * 3);
-        let source = Picture::new(width, height, 3, pictures.next().unwrap().to_vec()).unwrap();
+        let source = Image::new(width, height, 3, pictures.next().unwrap().to_vec()).unwrap();
         assert_eq!(pictures.len(), cases.len());
         for ((name, argument), expected) in cases.iter().zip(pictures) {
             let found = operation(name, *argument).apply(source.clone(), [124, 116, 104]);

@@ -308,7 +308,7 @@ fn corrupt_images_in_shards_are_replaced() {
     let seen = samples(&dataset, 2, 0).unwrap();
     assert_eq!(seen.len(), 181);
     assert!(!seen.contains(&180));
-    let text = message(dataset.picture(180, &Decoding::new(3, Orientation::Honour)));
+    let text = message(dataset.image(180, &Decoding::new(3, Orientation::Honour)));
     assert!(text.contains("x.tar: bad.png is not a readable image"), "{text}");
 }
 

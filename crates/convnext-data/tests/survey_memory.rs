@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use convnext_data::{Picture, SurveyOptions, open_unlabelled, survey};
+use convnext_data::{Image, SurveyOptions, open_unlabelled, survey};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -16,7 +16,7 @@ fn memory_does_not_grow_with_the_pixels() {
     const SIDE: usize = 700;
     let folder = tempfile::tempdir().unwrap();
     for number in 0..IMAGES {
-        let picture = Picture::new(SIDE, SIDE, 3, vec![number as u8; SIDE * SIDE * 3]).unwrap();
+        let picture = Image::new(SIDE, SIDE, 3, vec![number as u8; SIDE * SIDE * 3]).unwrap();
         fs::write(folder.path().join(format!("{number}.png")), picture.png()).unwrap();
     }
     let dataset = open_unlabelled(folder.path()).unwrap();

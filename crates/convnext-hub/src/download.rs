@@ -42,7 +42,7 @@ impl Download<'_> {
 
     /// Asks again after each interruption, for what is missing.
     fn receive(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
-        let mut backoff = Backoff::new(self.client.patience());
+        let mut backoff = Backoff::new(self.client.retry());
         let before = self.length()?;
         let mut furthest = before;
         loop {

@@ -26,7 +26,7 @@ pub struct HubSettings {
     /// Sent to the endpoint, and to no other host.
     pub token: Option<Token>,
     /// How long to wait and how often to try.
-    pub patience: Patience,
+    pub retry: RetryPolicy,
     pub(crate) proxy: Option<Proxy>,
     /// Roots of trust in place of Mozilla's.
     pub(crate) certificates: Option<Vec<Certificate<'static>>>,
@@ -34,24 +34,24 @@ pub struct HubSettings {
 
 /// How long to wait and how often to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Longest time for making a connection.
-    pub connect: Duration,
+    pub connect_timeout: Duration,
     /// Longest silence while an answer arrives; a slow file is not cut off.
-    pub silence: Duration,
+    pub read_timeout: Duration,
     /// Times that a request is repeated without anything new arriving.
     pub retries: u32,
     /// Pause before the first repetition; each further one is twice as long.
-    pub pause: Duration,
+    pub backoff: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
             retries: 4,
-            pause: Duration::from_secs(1),
+            backoff: Duration::from_secs(1),
         }
     }
 }
@@ -87,7 +87,7 @@ impl HubSettings {
             cache: cache.into(),
             offline: false,
             token: None,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
             proxy: None,
             certificates: None,
         }

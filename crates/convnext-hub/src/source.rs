@@ -12,7 +12,7 @@ const HUB_PREFIX: &str = "hf:";
 const DEFAULT_REVISION: &str = "main";
 
 /// Longest name of a repository that the hub has.
-const LONGEST_NAME: usize = 96;
+const MAX_NAME_LENGTH: usize = 96;
 
 /// Where weights come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl fmt::Display for HubModel {
 /// The rule of the hub for the two parts of a repository's name.
 fn is_name(text: &str) -> bool {
     let at_ends = ['-', '.'];
-    (1..=LONGEST_NAME).contains(&text.len())
+    (1..=MAX_NAME_LENGTH).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && !text.starts_with(at_ends)
         && !text.ends_with(at_ends)

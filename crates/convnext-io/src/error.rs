@@ -284,7 +284,7 @@ pub enum IoError {
     },
     /// A file of vectors in a format that is not written.
     #[error("{} has the ending of no file of vectors; choose .safetensors, .npy or .parquet", path.display())]
-    VectorFormat {
+    EmbeddingFormat {
         /// The file.
         path: PathBuf,
     },
@@ -319,13 +319,13 @@ pub enum IoError {
         /// Names and shapes of the tensors that are there and that the model does not know.
         unexpected: Vec<(String, Vec<usize>)>,
         /// Tensors of the wrong shape.
-        misshapen: Vec<Misshapen>,
+        misshapen: Vec<ShapeMismatch>,
     },
 }
 
 /// A tensor of the wrong shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misshapen {
+pub struct ShapeMismatch {
     /// Its name.
     pub name: String,
     /// The shape that the model needs.
@@ -337,7 +337,7 @@ pub struct Misshapen {
 fn differences(
     missing: &[(String, Vec<usize>)],
     unexpected: &[(String, Vec<usize>)],
-    misshapen: &[Misshapen],
+    misshapen: &[ShapeMismatch],
 ) -> String {
     let name_and_shape = |(name, shape): &(String, Vec<usize>)| format!("{name} {shape:?}");
     let sections = [
@@ -345,7 +345,7 @@ fn differences(
         ("unexpected", list(unexpected, name_and_shape)),
         (
             "of the wrong shape",
-            list(misshapen, |Misshapen { name, expected, found }| {
+            list(misshapen, |ShapeMismatch { name, expected, found }| {
                 format!("{name} (expected {expected:?}, found {found:?})")
             }),
         ),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{IoError, Misshapen, NamedArray};
+use crate::{IoError, NamedArray, ShapeMismatch};
 
 /// Checks, strictly both ways, that `found` holds exactly the `expected` names and shapes.
 ///
@@ -36,7 +36,7 @@ pub fn check_shapes(
             Some(found) if fits(shape, found) => {}
             Some(found) => {
                 let (name, expected, found) = (name.clone(), shape.clone(), found.to_vec());
-                misshapen.push(Misshapen { name, expected, found });
+                misshapen.push(ShapeMismatch { name, expected, found });
             }
             None if may_be_absent.iter().any(|prefix| name.starts_with(prefix)) => {}
             None => missing.push((name.clone(), shape.clone())),

@@ -22,8 +22,8 @@ const OF_PACKAGES: [&str; 4] = [
 ];
 
 /// How names of weights end.
-const ENDINGS: [&str; 6] = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar"];
-const INDEX_ENDING: &str = ".index.json";
+const EXTENSIONS: [&str; 6] = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar"];
+const INDEX_EXTENSION: &str = ".index.json";
 
 /// Names that a message lists before it only counts.
 const LISTED: usize = 10;
@@ -78,11 +78,11 @@ fn weights_among(names: &BTreeSet<String>) -> Vec<&str> {
     let is_hidden = |name: &str| name.starts_with('.');
     let ends = |name: &str, ending: &str| name.to_lowercase().ends_with(ending);
     let visible = || names.iter().map(String::as_str).filter(|name| !is_hidden(name));
-    let indices: Vec<&str> = visible().filter(|name| ends(name, INDEX_ENDING)).collect();
+    let indices: Vec<&str> = visible().filter(|name| ends(name, INDEX_EXTENSION)).collect();
     if !indices.is_empty() {
         return indices;
     }
-    visible().filter(|name| ENDINGS.iter().any(|ending| ends(name, ending))).collect()
+    visible().filter(|name| EXTENSIONS.iter().any(|ending| ends(name, ending))).collect()
 }
 
 /// What a folder without weights holds, in words.

@@ -23,7 +23,7 @@ const OPERATOR_SET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
 /// Most bytes of a file with the weights in it. Protocol buffers end at 2 GiB; this leaves room for what runtimes add.
-const LARGEST_FILE: u64 = 2_000_000_000;
+const MAX_FILE_BYTES: u64 = 2_000_000_000;
 
 /// The first tensor of every backbone, behind what stands in front of the names of all of them.
 const STEM: &str = "downsample_layers.0.0.weight";
@@ -32,7 +32,7 @@ const STEM: &str = "downsample_layers.0.0.weight";
 const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Most images of a fixed batch.
-const LARGEST_BATCH: usize = 1_000_000;
+const MAX_BATCH: usize = 1_000_000;
 
 /// What an ONNX file shall take and give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub fn write_onnx(
     weights: &WeightFile,
     options: &OnnxOptions,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    write_limited(path, weights, options, LARGEST_FILE)
+    write_limited(path, weights, options, MAX_FILE_BYTES)
 }
 
 /// [`write_onnx`] with something else behind the backbone; what the options say of the output does not count.
@@ -122,7 +122,7 @@ pub fn write_part(
     part: &dyn OnnxPart,
     options: &OnnxOptions,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    write_file(path, model_file(path, weights, part, options)?, LARGEST_FILE)
+    write_file(path, model_file(path, weights, part, options)?, MAX_FILE_BYTES)
 }
 
 /// [`write_onnx`] with at most so many bytes in one file.
@@ -218,7 +218,7 @@ fn check_options(
     preprocessing.validate()?;
     let size = preprocessing.fixed_size()?;
     match options.batch {
-        OnnxBatch::Fixed(images) if !(1..=LARGEST_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
+        OnnxBatch::Fixed(images) if !(1..=MAX_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
             what: "batch",
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",

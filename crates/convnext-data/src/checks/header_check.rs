@@ -207,7 +207,7 @@ fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataErro
         _ => {
             // No range matters here; that of the type warns of nothing.
             let decoding = Decoding::new(channels, Orientation::Ignore).with_range(ValueRange::Dtype);
-            dataset.picture(index, &decoding).map(drop)
+            dataset.image(index, &decoding).map(drop)
         }
     }
 }
@@ -261,12 +261,12 @@ mod tests {
 
     use super::*;
     use crate::datasets::open::open_unlabelled;
-    use crate::pixels::picture::Picture;
+    use crate::pixels::image::Image;
 
     /// A folder of `count` images of which some are no images.
     fn data(folder: &Path, count: usize, broken: &[usize]) -> Dataset {
         fs::create_dir_all(folder).unwrap();
-        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
+        let picture = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..count {
             let path = folder.join(format!("{number:04}.png"));
             match broken.contains(&number) {

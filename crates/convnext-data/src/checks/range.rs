@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use convnext_core::{Limits, Purpose, Seed, ValueRange, limits_in_words};
+use convnext_core::{Limits, Purpose, Seed, ValueRange, format_limits};
 use rand::seq::SliceRandom;
 
 pub(crate) use self::values::Counted;
@@ -17,7 +17,7 @@ use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::reading::decode;
 use crate::reading::format::Format;
-use crate::reading::levels_seen::LEAST_LEVELS;
+use crate::reading::levels_seen::MIN_LEVELS;
 use crate::reading::samples::SampleType;
 use crate::reading::tiff_file;
 
@@ -118,7 +118,7 @@ pub fn find_range(
     let found = chosen(choice, of_weights, &look)?;
     if let Err(error) = found.range.validate(channels) {
         let expected = "two finite numbers, the lower one first, for each channel or once for all: give them with --range";
-        DataError::check(false, "value range", format!("{} ({error})", found.range.in_words()), expected)?;
+        DataError::check(false, "value range", format!("{} ({error})", found.range), expected)?;
     }
     if look.deep_images() > 0 {
         warn_of_few_levels(&found.range, &look);
@@ -138,12 +138,12 @@ fn chosen(
     };
     let instead = match of_weights {
         ValueRange::Unstated => String::new(),
-        range => format!(", instead of {} as the weights have it", range.in_words()),
+        range => format!(", instead of {range} as the weights have it"),
     };
     let asked = |range: ValueRange| {
         let why = match &range == of_weights {
-            true => format!("range {}, as asked for", range.in_words()),
-            false => format!("range {}, as asked for{instead}", range.in_words()),
+            true => format!("range {range}, as asked for"),
+            false => format!("range {range}, as asked for{instead}"),
         };
         FoundRange { range, why }
     };
@@ -154,8 +154,7 @@ fn chosen(
         }
         let range = stated(limits);
         let why = format!(
-            "range {} of {} values, found in {counted_images} images{instead}",
-            range.in_words(),
+            "range {range} of {} values, found in {counted_images} images{instead}",
             if deep > 0 { look.types() } else { "8-bit".to_owned() }
         );
         FoundRange { range, why }
@@ -167,7 +166,7 @@ fn chosen(
         Some(RangeChoice::Data) if !look.eight.is_empty() => found(&look.eight, images),
         Some(RangeChoice::Data) => asked(ValueRange::Dtype),
         None if !of_weights.is_unstated() => {
-            let why = format!("range {}, as the weights have it", of_weights.in_words());
+            let why = format!("range {of_weights}, as the weights have it");
             FoundRange { range: of_weights.clone(), why }
         }
         None if deep == 0 || look.deep.is_empty() => {
@@ -186,7 +185,7 @@ fn chosen(
                 deep,
                 images,
                 kind: look.types(),
-                limits: limits_in_words(&look.deep.limits()),
+                limits: format_limits(&look.deep.limits()),
             });
         }
     })
@@ -195,12 +194,11 @@ fn chosen(
 /// Says when the range leaves little of the values.
 fn warn_of_few_levels(range: &ValueRange, look: &Look) {
     let Some((channel, levels)) = look.deep.fewest_levels(range) else { return };
-    if levels < LEAST_LEVELS {
+    if levels < MIN_LEVELS {
         log::warn!(
-            "the range {} leaves {levels} of 256 levels of channel {channel}, whose values are {}; choose another with \
+            "the range {range} leaves {levels} of 256 levels of channel {channel}, whose values are {}; choose another with \
              --range MIN,MAX or --range data",
-            range.in_words(),
-            limits_in_words(&[look.deep.limits()[channel]])
+            format_limits(&[look.deep.limits()[channel]])
         );
     }
 }

@@ -26,8 +26,8 @@ use crate::checks::range::{ChannelValues, Counted};
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::loading::corrupt::CorruptFile;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decode::{samples, upright};
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
@@ -191,7 +191,7 @@ impl Finding {
 
 /// The picture of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
 /// would show it.
-fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Picture, DataError> {
+fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Image, DataError> {
     let decoding = Decoding::new(samples.channels, Orientation::Honour);
     let range = match samples.kind.is_deep() {
         true => ValueRange::Deep(counted.limits()),

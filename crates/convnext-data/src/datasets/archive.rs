@@ -10,7 +10,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-use crate::datasets::endings::{OtherFiles, has_image_ending};
+use crate::datasets::extensions::{OtherFiles, has_image_extension};
 use crate::datasets::listing::{Listing, add_folders, member_path, parent};
 use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
 use crate::error::DataError;
@@ -131,12 +131,12 @@ impl Members {
             EntryType::Directory => add_folders(&mut self.folders, &path),
             EntryType::Regular | EntryType::Continuous => {
                 add_folders(&mut self.folders, parent(&path));
-                if has_image_ending(&key) {
+                if has_image_extension(&key) {
                     return Ok(Some((key, path)));
                 }
                 self.others.add(&key);
             }
-            EntryType::Link if has_image_ending(&key) => {
+            EntryType::Link if has_image_extension(&key) => {
                 // A second name for an earlier member.
                 let target = entry.link_name()?.and_then(|target| self.images.get(&*target));
                 if let Some((_, place)) = target.cloned() {

@@ -9,7 +9,7 @@ use crate::datasets::files::Files;
 use crate::datasets::split::choose;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::ReadSeek;
@@ -108,7 +108,7 @@ impl Dataset {
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn picture(&self, index: usize, decoding: &Decoding) -> Result<Picture, DataError> {
+    pub fn image(&self, index: usize, decoding: &Decoding) -> Result<Image, DataError> {
         // The name may have to be read, so only messages have it.
         decode_as(&self.read(index)?, "", decoding).map_err(|error| error.named(self.name(index)))
     }

@@ -72,7 +72,7 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
 ///
 /// # Errors
 /// Those of [`open_unlabelled`], and [`DataError::Io`] for a file that is not there.
-pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
+pub fn open_images(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     let mut parts: Vec<Arc<Files>> = Vec::new();
     let mut single = Vec::new();
     for path in paths {

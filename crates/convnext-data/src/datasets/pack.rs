@@ -10,7 +10,7 @@ use image::ImageFormat;
 use tar::{Builder, Header};
 
 use crate::datasets::dataset::Dataset;
-use crate::datasets::endings::has_image_ending;
+use crate::datasets::extensions::has_image_extension;
 use crate::datasets::partial_file::PartialFile;
 use crate::datasets::shards::{BLOCK, CLASSES_FILE};
 use crate::error::DataError;
@@ -112,7 +112,7 @@ impl Sample {
 /// The ending of a file's name. A name from a shard may be cut off before it: then the content tells.
 fn ending(name: &str, image: &[u8]) -> String {
     let path = Path::new(name);
-    match path.extension().filter(|_| has_image_ending(path)) {
+    match path.extension().filter(|_| has_image_extension(path)) {
         Some(ending) => ending.to_string_lossy().to_ascii_lowercase(),
         None => {
             let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);

@@ -17,17 +17,17 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::DataError;
 use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt, most_replaced};
+use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
 use crate::loading::loader::LoaderConfig;
 use crate::loading::order::Order;
-use crate::loading::pictures::Pictures;
-use crate::loading::source::{BatchPlace, Source, Visit};
+use crate::loading::source::{BatchContext, SampleContext, Source};
 
 /// What all threads look at.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) source: S,
-    pub(crate) pictures: Pictures,
+    pub(crate) pictures: ImageReader,
     pub(crate) config: LoaderConfig,
     pub(crate) corrupt: CorruptFiles,
 }
@@ -37,7 +37,7 @@ impl<S: Source> Shared<S> {
     fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made<S::Batch> {
         let start = number * self.config.batch_size;
         let end = (start + self.config.batch_size).min(plan.order.len());
-        let place = BatchPlace { seed: self.config.seed, epoch: plan.epoch, number };
+        let place = BatchContext { seed: self.config.seed, epoch: plan.epoch, number };
         let draw = self.source.draw(place);
         let mut samples = Vec::with_capacity(end - start);
         let mut corrupt = Vec::new();
@@ -68,7 +68,7 @@ impl<S: Source> Shared<S> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Found::Nothing);
             }
-            let visit = Visit { seed: self.config.seed, epoch: plan.epoch, sample };
+            let visit = SampleContext { seed: self.config.seed, epoch: plan.epoch, sample };
             let error = match self.source.load(visit, draw, &self.pictures) {
                 Ok(ready) => return Ok(Found::Good(sample, ready)),
                 Err(error) => error,

@@ -4,11 +4,11 @@ use convnext_core::{ImageSize, Preprocessing, Purpose};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
+use crate::loading::image_reader::ImageReader;
 use crate::loading::mixing::{LabelMix, Mixing};
-use crate::loading::pictures::Pictures;
-use crate::loading::source::{Batch, BatchPlace, Source, Visit};
+use crate::loading::source::{Batch, BatchContext, SampleContext, Source};
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decoding::Decoding;
 use crate::transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
 use crate::transforms::transform::{TrainTransform, validate_preprocessing};
@@ -129,12 +129,12 @@ impl ImageSource {
     /// The picture of a sample as evaluation sees it; in training, before anything random happens to it.
     ///
     /// # Errors
-    /// Those of [`Dataset::picture`].
+    /// Those of [`Dataset::image`].
     ///
     /// # Panics
     /// When there is no such sample.
-    pub fn seen(&self, sample: usize) -> Result<Picture, DataError> {
-        let picture = self.dataset.picture(sample, &self.decoding)?;
+    pub fn seen(&self, sample: usize) -> Result<Image, DataError> {
+        let picture = self.dataset.image(sample, &self.decoding)?;
         Ok(match &self.transform {
             Transform::Train(_) => picture,
             Transform::Evaluation(preprocessing) => resize_for_evaluation(&picture, preprocessing),
@@ -155,18 +155,23 @@ impl Source for ImageSource {
         &self.decoding
     }
 
-    fn draw(&self, _place: BatchPlace) {}
+    fn draw(&self, _place: BatchContext) {}
 
     fn largest_batch(&self) -> Option<usize> {
         self.transform.image_size().is_none().then_some(1)
     }
 
-    fn load(&self, visit: Visit, (): &(), pictures: &Pictures) -> Result<PreparedImage, DataError> {
+    fn load(
+        &self,
+        visit: SampleContext,
+        (): &(),
+        pictures: &ImageReader,
+    ) -> Result<PreparedImage, DataError> {
         let sample = visit.sample;
         let train = match &self.transform {
             Transform::Train(train) => train,
             Transform::Evaluation(preprocessing) => {
-                return Ok(prepare_for_evaluation(&*pictures.picture(sample)?, preprocessing));
+                return Ok(prepare_for_evaluation(&*pictures.image(sample)?, preprocessing));
             }
         };
         let mut rng = visit.stream(Purpose::Augmentation);
@@ -176,11 +181,11 @@ impl Source for ImageSource {
             let values = values.map_err(|error| error.named(self.dataset.name(sample)))?;
             return Ok(PreparedImage { values, size: train.image_size });
         }
-        let values = train.apply(&*pictures.picture(sample)?, &mut rng);
+        let values = train.apply(&*pictures.image(sample)?, &mut rng);
         Ok(PreparedImage { values, size: train.image_size })
     }
 
-    fn collate(&self, place: BatchPlace, (): (), samples: Vec<(usize, PreparedImage)>) -> ImageBatch {
+    fn collate(&self, place: BatchContext, (): (), samples: Vec<(usize, PreparedImage)>) -> ImageBatch {
         // Of images of any size a batch has at most one; of none the size says nothing.
         let size = samples.first().map_or(ImageSize::square(1), |(_, image)| image.size);
         let channels = self.transform.channels();

@@ -8,8 +8,8 @@ use crate::error::DataError;
 use crate::loading::cache::Cache;
 use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt};
 use crate::loading::epoch::{EpochBatches, Shared};
+use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
-use crate::loading::pictures::Pictures;
 use crate::loading::source::Source;
 
 /// How a [`Loader`] goes through its source.
@@ -69,7 +69,7 @@ impl<S: Source> Loader<S> {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let pictures = Pictures::open(source.dataset(), source.decoding(), &config.cache)?;
+        let pictures = ImageReader::open(source.dataset(), source.decoding(), &config.cache)?;
         let shared = Shared { source, pictures, config, corrupt: CorruptFiles::default() };
         Ok(Self { shared: Arc::new(shared) })
     }

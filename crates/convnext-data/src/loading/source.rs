@@ -6,14 +6,14 @@ use convnext_core::{Purpose, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::loading::pictures::Pictures;
+use crate::loading::image_reader::ImageReader;
 use crate::reading::decoding::Decoding;
 
 /// How the samples of a data set are read and made ready, and how they become batches.
 ///
 /// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of pictures
 /// and the rules for corrupt files. A source keeps nothing that changes: what it makes depends on its settings and on
-/// the streams of [`BatchPlace`] and [`Visit`] only, so a batch is the same whoever makes it, and when.
+/// the streams of [`BatchContext`] and [`SampleContext`] only, so a batch is the same whoever makes it, and when.
 pub trait Source: Debug + Send + Sync + 'static {
     /// What all samples of a batch share, such as the size of its images. It is drawn before any of them.
     type Draw: Send;
@@ -35,19 +35,24 @@ pub trait Source: Debug + Send + Sync + 'static {
     }
 
     /// Draws what the samples of a batch share.
-    fn draw(&self, place: BatchPlace) -> Self::Draw;
+    fn draw(&self, place: BatchContext) -> Self::Draw;
 
     /// Reads a sample and makes it ready.
     ///
     /// # Errors
     /// [`DataError`] when a file of the sample cannot be used; the loader's rules decide what becomes of it.
-    fn load(&self, visit: Visit, draw: &Self::Draw, pictures: &Pictures) -> Result<Self::Sample, DataError>;
+    fn load(
+        &self,
+        visit: SampleContext,
+        draw: &Self::Draw,
+        pictures: &ImageReader,
+    ) -> Result<Self::Sample, DataError>;
 
     /// Joins samples, each with its index in the data set, in the order of the batch. There may be none, when all
     /// files of a batch are left out.
     fn collate(
         &self,
-        place: BatchPlace,
+        place: BatchContext,
         draw: Self::Draw,
         samples: Vec<(usize, Self::Sample)>,
     ) -> Self::Batch;
@@ -66,7 +71,7 @@ pub trait Batch: Send + 'static {
 
 /// Which batch it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchPlace {
+pub struct BatchContext {
     /// The seed of the run.
     pub seed: Seed,
     /// The epoch, from 0.
@@ -75,7 +80,7 @@ pub struct BatchPlace {
     pub number: usize,
 }
 
-impl BatchPlace {
+impl BatchContext {
     /// The random stream of the batch for this purpose.
     pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
         self.seed.stream(purpose, self.epoch, self.number as u64)
@@ -84,7 +89,7 @@ impl BatchPlace {
 
 /// Which sample it is, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Visit {
+pub struct SampleContext {
     /// The seed of the run.
     pub seed: Seed,
     /// The epoch, from 0.
@@ -93,7 +98,7 @@ pub struct Visit {
     pub sample: usize,
 }
 
-impl Visit {
+impl SampleContext {
     /// The random stream of the sample in this epoch for this purpose.
     pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
         self.seed.stream(purpose, self.epoch, self.sample as u64)

@@ -3,7 +3,7 @@
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 
 /// What to do with the orientation that a camera wrote into the EXIF data of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
 }
 
 /// The picture turned upright. (`image` turns pictures of up to four channels only.)
-pub(crate) fn turned(picture: Picture, turn: Turn) -> Picture {
+pub(crate) fn turned(picture: Image, turn: Turn) -> Image {
     let (width, height) = (picture.width(), picture.height());
     let (right, bottom) = (width - 1, height - 1);
     // Where a pixel of the upright picture is stored.
@@ -62,7 +62,7 @@ pub(crate) fn turned(picture: Picture, turn: Turn) -> Picture {
         Levels::Eight(levels) => pixels_at(levels, channels, places()).into(),
         Levels::Sixteen(levels, _) => pixels_at(levels, channels, places()).into(),
     };
-    Picture::from_parts(width, height, channels, levels)
+    Image::from_parts(width, height, channels, levels)
 }
 
 /// The pixels with these numbers.
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn turns_are_those_of_image_for_any_number_of_channels() {
         let bytes: Vec<u8> = (0..5 * 4 * 3).collect();
-        let picture = Picture::new(5, 4, 3, bytes.clone()).unwrap();
+        let picture = Image::new(5, 4, 3, bytes.clone()).unwrap();
         for exif in 1..=8 {
             let turn = Turn::from_exif(exif).unwrap();
             let mut image = DynamicImage::from(RgbImage::from_raw(5, 4, bytes.clone()).unwrap());
@@ -112,7 +112,7 @@ mod tests {
                 assert_eq!(turned(picture.band(band), turn), upright.band(band), "{turn:?}");
             }
             let deep = bytes.iter().map(|&level| u16::from(level) * 257).collect();
-            let deep = turned(Picture::deep(5, 4, 3, deep).unwrap(), turn);
+            let deep = turned(Image::deep(5, 4, 3, deep).unwrap(), turn);
             assert_eq!((deep.is_deep(), deep.bytes()), (true, upright.bytes()), "{turn:?}");
         }
     }

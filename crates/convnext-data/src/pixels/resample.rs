@@ -9,7 +9,7 @@ use fast_image_resize::{
     pixels::{InnerPixel, U8, U8x3, U16},
 };
 
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 
 /// Pixels of the target that a filter reaches to each side.
 fn radius(interpolation: Interpolation) -> f64 {
@@ -56,19 +56,19 @@ pub(crate) struct CropTarget {
 
 impl CropTarget {
     /// A region of a picture, resized.
-    pub(crate) fn of(self, picture: &Picture, region: Region) -> Picture {
+    pub(crate) fn of(self, picture: &Image, region: Region) -> Image {
         resize_with(self.interpolation, picture, region, self.size.width, self.size.height)
     }
 }
 
 impl Region {
     /// The whole picture.
-    pub fn whole(picture: &Picture) -> Self {
+    pub fn whole(picture: &Image) -> Self {
         Self { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 }
     }
 
     /// This region, cut off at the borders of a picture.
-    fn within(self, picture: &Picture) -> Self {
+    fn within(self, picture: &Image) -> Self {
         // Each side keeps a little of the picture. `max` and `min` also turn NaN into a number.
         const LEAST: f64 = 1e-3;
         let cut = |start: f64, length: f64, side: usize| {
@@ -86,18 +86,18 @@ impl Region {
 /// within 1 level of 255 of `resize((width, height), BICUBIC, box=region)` of Pillow 13.
 ///
 /// Parts of the region outside the picture are cut off. A side of 0 counts as 1.
-pub fn resize(picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
+pub fn resize(picture: &Image, region: Region, width: usize, height: usize) -> Image {
     resize_with(Interpolation::Bicubic, picture, region, width, height)
 }
 
 /// [`resize`] with any filter of Pillow: the nearest pixels are the same, Lanczos is within 2 levels, others within 1.
 pub fn resize_with(
     interpolation: Interpolation,
-    picture: &Picture,
+    picture: &Image,
     region: Region,
     width: usize,
     height: usize,
-) -> Picture {
+) -> Image {
     resize_in_order(interpolation, picture, region, [width, height], Order::of(picture, width, height))
 }
 
@@ -112,7 +112,7 @@ pub(crate) enum Order {
 impl Order {
     /// The rule of Pillow 13 for the sides of the whole picture: the height comes first when it shrinks by
     /// more than twice as many pixels as the width. Before version 13 the width always came first.
-    pub(crate) fn of(picture: &Picture, width: usize, height: usize) -> Self {
+    pub(crate) fn of(picture: &Image, width: usize, height: usize) -> Self {
         let shrinks_by = |from: usize, to: usize| from as i64 - to as i64;
         let (wide, high) = (shrinks_by(picture.width(), width), shrinks_by(picture.height(), height));
         if high > 0 && high > 2 * wide { Self::HeightFirst } else { Self::WidthFirst }
@@ -122,14 +122,14 @@ impl Order {
 /// [`resize_with`] with a given order, for callers that need a part of a larger result.
 pub(crate) fn resize_in_order(
     interpolation: Interpolation,
-    picture: &Picture,
+    picture: &Image,
     region: Region,
     size: [usize; 2],
     order: Order,
-) -> Picture {
+) -> Image {
     let [width, height] = size.map(|side| side.max(1));
     let reached = |start, length, target, side| reached(radius(interpolation), start, length, target, side);
-    let convolve = |picture: &Picture, region, width, height| {
+    let convolve = |picture: &Image, region, width, height| {
         convolve(algorithm(interpolation), picture, region, width, height)
     };
     let region = region.within(picture);
@@ -175,7 +175,7 @@ fn reached(radius: f64, start: f64, length: f64, target: usize, side: usize) -> 
 }
 
 /// Resizes both sides at once.
-fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
+fn convolve(algorithm: ResizeAlg, picture: &Image, region: Region, width: usize, height: usize) -> Image {
     let channels = picture.channels();
     // Each type of pixel takes ten seconds to build, so what is neither grey nor coloured goes band by band.
     let convolved = match (picture.levels(), channels) {
@@ -196,11 +196,11 @@ fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usiz
         _ => {
             let bands =
                 (0..channels).map(|band| convolve(algorithm, &picture.band(band), region, width, height));
-            return Picture::of_bands(&bands.collect::<Vec<_>>());
+            return Image::of_bands(&bands.collect::<Vec<_>>());
         }
     };
     match convolved {
-        Ok(levels) => Picture::from_parts(width, height, channels, levels),
+        Ok(levels) => Image::from_parts(width, height, channels, levels),
         // Both buffers hold what their sides promise and the region lies inside.
         Err(error) => unreachable!("{region:?} of {picture:?}: {error}"),
     }
@@ -210,7 +210,7 @@ fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usiz
 fn convolve_as<P: InnerPixel + PixelTrait>(
     algorithm: ResizeAlg,
     levels: &[u8],
-    picture: &Picture,
+    picture: &Image,
     region: Region,
     convolved: &mut [u8],
     (width, height): (usize, usize),
@@ -229,9 +229,9 @@ fn convolve_as<P: InnerPixel + PixelTrait>(
 mod tests {
     use super::*;
 
-    fn ramp(width: usize, height: usize) -> Picture {
+    fn ramp(width: usize, height: usize) -> Image {
         let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 7]).collect();
-        Picture::new(width, height, 3, rgb).unwrap()
+        Image::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let region = Region { left: 1.5, top: 0.25, width: 10.0, height: 8.0 };
         for channels in 1..=6 {
             let bytes = (0..13 * 9 * channels).map(|i| (i * i * 31 % 251) as u8).collect();
-            let picture = Picture::new(13, 9, channels, bytes).unwrap();
+            let picture = Image::new(13, 9, channels, bytes).unwrap();
             for (width, height) in [(5, 4), (20, 17), (4, 21)] {
                 let all = resize(&picture, region, width, height);
                 assert_eq!((all.width(), all.height(), all.channels()), (width, height, channels));
@@ -262,7 +262,7 @@ mod tests {
                     assert_eq!(all.band(band), resize(&picture.band(band), region, width, height));
                 }
                 let deep = picture.bytes().iter().map(|&level| u16::from(level) * 257).collect();
-                let deep = resize(&Picture::deep(13, 9, channels, deep).unwrap(), region, width, height);
+                let deep = resize(&Image::deep(13, 9, channels, deep).unwrap(), region, width, height);
                 assert!(deep.is_deep());
                 // Both steps of the resizing round, to 8 bit or to 16.
                 let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 2;
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn every_filter_keeps_a_picture_of_one_colour() {
-        let picture = Picture::new(9, 7, 3, vec![77; 9 * 7 * 3]).unwrap();
+        let picture = Image::new(9, 7, 3, vec![77; 9 * 7 * 3]).unwrap();
         let region = Region { left: 0.5, top: 1.0, width: 7.25, height: 5.5 };
         for interpolation in Interpolation::PILLOW {
             for (width, height) in [(4, 3), (20, 31), (2, 20)] {

@@ -8,8 +8,8 @@ use image::{
 };
 
 use crate::error::DataError;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::{self, Orientation, turned};
-use crate::pixels::picture::Picture;
 use crate::reading::caught::caught;
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
@@ -41,7 +41,7 @@ pub fn decode(
     name: &str,
     channels: usize,
     orientation: Orientation,
-) -> Result<Picture, DataError> {
+) -> Result<Image, DataError> {
     decode_as(bytes, name, &Decoding::new(channels, orientation))
 }
 
@@ -49,7 +49,7 @@ pub fn decode(
 ///
 /// # Errors
 /// Those of [`decode`].
-pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Picture, DataError> {
+pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Image, DataError> {
     let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
     decoding.tell(&facts);
     let picture = upright(samples, facts, decoding)?;
@@ -58,8 +58,8 @@ pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Pictur
 }
 
 /// The picture of samples.
-pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Picture, DataError> {
-    let picture = samples.into_picture(&decoding.range)?;
+pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Image, DataError> {
+    let picture = samples.into_image(&decoding.range)?;
     Ok(match decoding.orientation {
         Orientation::Honour => turned(picture, facts.turn),
         Orientation::Ignore => picture,

@@ -7,8 +7,8 @@ use std::sync::{
 
 use convnext_core::{Preprocessing, ValueRange};
 
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::facts::Facts;
 use crate::reading::levels_seen::LevelsSeen;
 
@@ -57,7 +57,7 @@ impl Decoding {
     }
 
     /// Looks at a picture that was scaled by the range, and warns where the range does not fit the first ones.
-    pub(crate) fn look_at(&self, picture: &Picture, facts: &Facts) {
+    pub(crate) fn look_at(&self, picture: &Image, facts: &Facts) {
         let is_scaled = match &self.range {
             ValueRange::Unstated => false,
             ValueRange::EightBit(_) => true,
@@ -67,7 +67,7 @@ impl Decoding {
             log::warn!(
                 "the range of values is {}, but {finding}: the images may have other values than those that the range was \
                  made for. `convnext data check` says which they have, --range of a training takes others",
-                self.range.in_words()
+                self.range
             );
         }
     }
@@ -82,7 +82,7 @@ impl Decoding {
             ValueRange::Deep(_) if !kind.is_deep() => Some(format!(
                 "an image of 8 bit, although the range of {} is for more: its values are taken as scaled already, from 0 \
                  to 255",
-                self.range.in_words()
+                self.range
             )),
             ValueRange::EightBit(_) if kind.is_deep() => Some(format!(
                 "an image of {kind} values, although the range is for images of 8 bit: it is rounded to these, {least} to \

@@ -1,5 +1,7 @@
 //! What files tell about their pictures.
 
+use std::fmt;
+
 use image::{ExtendedColorType, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
@@ -24,18 +26,6 @@ pub enum Channels {
 }
 
 impl Channels {
-    /// As people say it.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Greyscale => "greyscale",
-            Self::GreyscaleAlpha => "greyscale with transparency",
-            Self::Colour => "colour",
-            Self::ColourAlpha => "colour with transparency",
-            Self::Cmyk => "printing colours",
-            Self::Bands => "bands",
-        }
-    }
-
     pub(crate) fn of(kind: ExtendedColorType) -> Self {
         use ExtendedColorType as Kind;
         match kind {
@@ -46,6 +36,19 @@ impl Channels {
             Kind::Cmyk8 | Kind::Cmyk16 => Self::Cmyk,
             _ => Self::Colour,
         }
+    }
+}
+
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greyscale => "greyscale",
+            Self::GreyscaleAlpha => "greyscale with transparency",
+            Self::Colour => "colour",
+            Self::ColourAlpha => "colour with transparency",
+            Self::Cmyk => "printing colours",
+            Self::Bands => "bands",
+        })
     }
 }
 

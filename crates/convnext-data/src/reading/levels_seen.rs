@@ -5,10 +5,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// Levels of 256 below which too little is left of the data.
-pub const LEAST_LEVELS: usize = 64;
+pub const MIN_LEVELS: usize = 64;
 
 /// Levels that are told apart: those of 8 bit.
 const LEVELS: usize = 256;
@@ -40,7 +40,7 @@ impl Default for Counts {
 
 impl LevelsSeen {
     /// Counts a picture that was scaled by a range. Once enough were seen, what is wrong with the range, in words.
-    pub(crate) fn add(&self, picture: &Picture) -> Option<String> {
+    pub(crate) fn add(&self, picture: &Image) -> Option<String> {
         // A thread that panicked has left sums that are still sums.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.images >= ENOUGH {
@@ -61,7 +61,7 @@ impl Counts {
         if cut_off > CUT_OFF {
             return Some(format!("{:.0} % of the values lie at its ends or outside of it", 100.0 * cut_off));
         }
-        (levels < LEAST_LEVELS).then(|| format!("nearly all values lie within {levels} of its 256 levels"))
+        (levels < MIN_LEVELS).then(|| format!("nearly all values lie within {levels} of its 256 levels"))
     }
 
     /// Levels between the lowest and the highest that matter, without black and white, where all lies that a sensor could
@@ -93,7 +93,7 @@ mod tests {
         let seen = LevelsSeen::default();
         let picture = || {
             let bytes = levels.iter().copied().cycle().take(400).collect();
-            Picture::new(20, 20, 1, bytes).unwrap()
+            Image::new(20, 20, 1, bytes).unwrap()
         };
         let mut said: Vec<String> = (0..3 * ENOUGH).filter_map(|_| seen.add(&picture())).collect();
         assert!(said.len() < 2, "{said:?}");
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn few_images_say_nothing() {
         let seen = LevelsSeen::default();
-        let flat = Picture::new(4, 4, 1, vec![7; 16]).unwrap();
+        let flat = Image::new(4, 4, 1, vec![7; 16]).unwrap();
         assert!((1..ENOUGH).all(|_| seen.add(&flat).is_none()));
     }
 }

@@ -33,14 +33,14 @@ mod tests {
     use convnext_core::COLOURS;
 
     use super::*;
+    use crate::pixels::image::Image;
     use crate::pixels::orientation::Orientation;
-    use crate::pixels::picture::Picture;
     use crate::reading::decode::decode;
 
     #[test]
     fn a_png_file_without_its_end_is_read_and_one_without_pixels_is_not() {
         let levels = (0..40 * 30 * 3_usize).map(|i| (i * i % 251) as u8).collect();
-        let picture = Picture::new(40, 30, COLOURS, levels).unwrap();
+        let picture = Image::new(40, 30, COLOURS, levels).unwrap();
         let whole = picture.png();
         let read = |bytes: &[u8]| decode(bytes, "x.png", COLOURS, Orientation::Honour);
         assert_eq!(with_end(&whole), None);

@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 use crate::pixels::resample::{CropTarget, Region};
 use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
@@ -60,7 +60,7 @@ impl TrainCrop {
         decoding: &Decoding,
         target: CropTarget,
         rng: &mut impl rand::Rng,
-    ) -> Result<Picture, DataError> {
+    ) -> Result<Image, DataError> {
         let whole = || decode_as(bytes, name, decoding);
         let &Self::RandomResized { scale, ratio } = self else {
             return Ok(self.apply(&whole()?, target, rng));
@@ -79,7 +79,7 @@ impl TrainCrop {
     }
 
     /// Cuts a picture.
-    pub(crate) fn apply(&self, picture: &Picture, target: CropTarget, rng: &mut impl rand::Rng) -> Picture {
+    pub(crate) fn apply(&self, picture: &Image, target: CropTarget, rng: &mut impl rand::Rng) -> Image {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
@@ -128,18 +128,18 @@ fn random_region(
 
 /// The part of a picture with a black border that starts at (left, top) of the bordered picture and has
 /// the size of the picture without it.
-fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Picture {
+fn cut_padded(picture: &Image, padding: usize, left: usize, top: usize) -> Image {
     let levels: Levels = match picture.levels() {
         Levels::Eight(levels) => padded_part(levels, picture, padding, left, top).into(),
         Levels::Sixteen(levels, _) => padded_part(levels, picture, padding, left, top).into(),
     };
-    Picture::from_parts(picture.width(), picture.height(), picture.channels(), levels)
+    Image::from_parts(picture.width(), picture.height(), picture.channels(), levels)
 }
 
 /// [`cut_padded`] of levels of any depth.
 fn padded_part<T: Copy + Default>(
     levels: &[T],
-    picture: &Picture,
+    picture: &Image,
     padding: usize,
     left: usize,
     top: usize,
@@ -168,9 +168,9 @@ mod tests {
     use super::*;
     use crate::transforms::distributions::Reference;
 
-    fn numbered(width: usize, height: usize) -> Picture {
+    fn numbered(width: usize, height: usize) -> Image {
         let rgb = (0..width * height).flat_map(|i| [i as u8 + 1; 3]).collect();
-        Picture::new(width, height, 3, rgb).unwrap()
+        Image::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]

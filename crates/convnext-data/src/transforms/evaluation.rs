@@ -2,7 +2,7 @@
 
 use convnext_core::{Geometry, ImageSize, Preprocessing};
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::pixels::resample::{Order, Region, resize_in_order, resize_with};
 use crate::transforms::transform::normalize;
 
@@ -21,7 +21,7 @@ pub struct PreparedImage {
 /// A centre crop of a square resizes the short side to `floor(side / crop)`, and the long side follows, rounded down
 /// (torchvision's `Resize`). Of a rectangle each side has a `floor(side / crop)` of its own: the picture's side that is
 /// shorter in relation to it becomes that, and the other one follows, rounded (timm's `ResizeKeepRatio`).
-pub fn resize_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Picture {
+pub fn resize_for_evaluation(picture: &Image, preprocessing: &Preprocessing) -> Image {
     let interpolation = preprocessing.interpolation;
     let whole = |size: ImageSize| {
         resize_with(interpolation, picture, Region::whole(picture), size.width, size.height)
@@ -77,7 +77,7 @@ fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
 ///
 /// # Panics
 /// When the picture has other channels than the preprocessing.
-pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> PreparedImage {
+pub fn prepare_for_evaluation(picture: &Image, preprocessing: &Preprocessing) -> PreparedImage {
     let resized = resize_for_evaluation(picture, preprocessing);
     let values = normalize(&resized, &preprocessing.mean, &preprocessing.std);
     let (from, size) = (resized.size(), preprocessing.geometry.padded(resized.size()));

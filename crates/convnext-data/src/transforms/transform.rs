@@ -5,8 +5,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
+use crate::pixels::image::{Image, Levels};
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::{Levels, Picture};
 use crate::pixels::resample::CropTarget;
 use crate::reading::decoding::Decoding;
 use crate::transforms::augment::{ColorJitter, RandAugment, RandomErasing};
@@ -17,7 +17,7 @@ use crate::transforms::crop::TrainCrop;
 ///
 /// # Panics
 /// When they have fewer or more.
-pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
+pub fn normalize(picture: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
     let channels = picture.channels();
     assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
     let mut values = Vec::with_capacity(picture.width() * picture.height() * channels);
@@ -92,7 +92,7 @@ impl TrainTransform {
     ///
     /// # Panics
     /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
-    pub fn apply(&self, picture: &Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
+    pub fn apply(&self, picture: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
         let cut = self.crop.apply(picture, self.target(), rng);
         self.finish(cut, rng)
     }
@@ -129,7 +129,7 @@ impl TrainTransform {
     }
 
     /// What happens after the crop.
-    fn finish(&self, mut image: Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
+    fn finish(&self, mut image: Image, rng: &mut impl rand::Rng) -> Vec<f32> {
         if rng.random::<f64>() < self.flip_probability {
             image = mirror(image);
         }
@@ -200,7 +200,7 @@ fn check_common(mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), Dat
     DataError::check(positive, "standard deviation of the channels", format!("{std:?}"), "above 0")?;
     let sensible = range.validate(channels).is_ok();
     let expected = "two finite numbers, the lower one first, for each channel or once for all";
-    DataError::check(sensible, "value range", range.in_words(), expected)
+    DataError::check(sensible, "value range", range, expected)
 }
 
 /// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
@@ -209,7 +209,7 @@ fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
 }
 
 /// The picture with left and right exchanged.
-fn mirror(picture: Picture) -> Picture {
+fn mirror(picture: Image) -> Image {
     let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
     let mut levels = picture.into_levels();
     match &mut levels {
@@ -219,7 +219,7 @@ fn mirror(picture: Picture) -> Picture {
             mirror_rows(levels, width, channels);
         }
     }
-    Picture::from_parts(width, height, channels, levels)
+    Image::from_parts(width, height, channels, levels)
 }
 
 fn mirror_rows<T>(levels: &mut [T], width: usize, channels: usize) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 
 use super::pickle::{Node, Pickle, Refusal, Value};
-use super::state_dict::{LONGEST_KEY, size_of_dtype};
+use super::state_dict::{MAX_KEY_LENGTH, size_of_dtype};
 use crate::IoError;
 use crate::safetensors_file::read_error;
 
@@ -26,7 +26,7 @@ const FIRST_BYTES: u64 = 1 << 22;
 const GROWTH: u64 = 8;
 
 /// Larger structures are refused.
-const MOST_BYTES: u64 = 1 << 29;
+const MAX_BYTES: u64 = 1 << 29;
 
 /// An open stream and where its storages lie.
 pub(super) struct Stream {
@@ -68,7 +68,7 @@ impl Stream {
                     return Ok((found, stream));
                 }
                 // Perhaps the rest of it has not been read yet.
-                Err(Refusal::Invalid(_)) if wanted < size.min(MOST_BYTES) => wanted *= GROWTH,
+                Err(Refusal::Invalid(_)) if wanted < size.min(MAX_BYTES) => wanted *= GROWTH,
                 Err(refusal) => return Err(super::refused(path, refusal)),
             }
         }
@@ -178,7 +178,7 @@ impl<'a> Structure<'a> {
 
     fn keys(&self) -> Option<Vec<&'a str>> {
         let Some(Node::List(keys)) = self.keys.node(self.keys.root()) else { return None };
-        let key = |&key: &Value| self.keys.text(key).filter(|key| key.len() <= LONGEST_KEY);
+        let key = |&key: &Value| self.keys.text(key).filter(|key| key.len() <= MAX_KEY_LENGTH);
         keys.iter().map(key).collect()
     }
 }

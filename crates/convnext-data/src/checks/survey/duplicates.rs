@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::parts::{Parts, SurveyedImage};
 use crate::checks::range::Counted;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// Images with the same size and the same pixels, two or more.
 ///
@@ -24,7 +24,7 @@ pub struct DuplicateGroup {
 /// A hash of width, pixels and what of a deep image these are made of.
 pub(super) type Fingerprint = [u8; 16];
 
-pub(super) fn fingerprint(picture: &Picture, counted: &Counted) -> Fingerprint {
+pub(super) fn fingerprint(picture: &Image, counted: &Counted) -> Fingerprint {
     let mut hash = Xxh3::new();
     if picture.is_deep() {
         let limits = counted.limits().into_iter().flatten();

@@ -1,7 +1,7 @@
 //! Small pictures for a contact sheet.
 
 use super::parts::{Parts, SurveyedImage};
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// The long side of a thumbnail, in pixels.
 const SIDE: usize = 96;
@@ -24,7 +24,7 @@ pub struct Thumbnail {
 }
 
 impl Thumbnail {
-    pub(super) fn of(picture: &Picture, image: SurveyedImage) -> Self {
+    pub(super) fn of(picture: &Image, image: SurveyedImage) -> Self {
         let small = picture.shrunk(SIDE);
         Self { image, width: small.width(), height: small.height(), png: small.png() }
     }
@@ -81,7 +81,7 @@ mod tests {
             (97, 500, (19, 96)),
             (1000, 1, (96, 1)),
         ] {
-            let picture = Picture::new(width, height, 3, vec![5; width * height * 3]).unwrap();
+            let picture = Image::new(width, height, 3, vec![5; width * height * 3]).unwrap();
             let image = SurveyedImage { name: String::new(), part: 0, class: None };
             let thumbnail = Thumbnail::of(&picture, image);
             assert_eq!((thumbnail.width, thumbnail.height), expected, "{width}x{height}");

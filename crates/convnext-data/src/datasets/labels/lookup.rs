@@ -85,7 +85,7 @@ impl<'a> Lookup<'a> {
         // The first two starts never lead to two images, but the file's own folder may.
         let found: BTreeSet<usize> =
             self.starts.iter().filter_map(|start| self.position(&format!("{start}{path}"))).collect();
-        self.only(found).unwrap_or_else(|| self.find_alike(path))
+        self.only(found).unwrap_or_else(|| self.find_similar(path))
     }
 
     /// An absolute path of a file as a path below the data.
@@ -111,7 +111,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// The image whose path is the same but for the Unicode form, its ending or the folders before it.
-    fn find_alike(&self, path: &str) -> Result<usize, NotFound> {
+    fn find_similar(&self, path: &str) -> Result<usize, NotFound> {
         let wanted: String = path.nfc().collect();
         let name = wanted.rsplit('/').next().unwrap_or(&wanted);
         let candidates: BTreeSet<usize> =

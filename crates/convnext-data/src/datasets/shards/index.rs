@@ -133,8 +133,8 @@ impl Index {
     /// Scans shards, several at a time.
     fn build(shards: Vec<Shard>) -> Result<Self, DataError> {
         /// More make disks seek without end.
-        const MOST_THREADS: usize = 8;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        const MAX_THREADS: usize = 8;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
         std::thread::scope(|scope| {

@@ -9,7 +9,7 @@ use super::{
     BLOCK, Place,
     index::{IndexedImage, Label, LabelNames},
 };
-use crate::datasets::endings::has_image_ending;
+use crate::datasets::extensions::has_image_extension;
 use crate::datasets::listing::member_path;
 use crate::error::DataError;
 
@@ -93,7 +93,7 @@ impl Scanner {
             "cls" => self.label = Some(self.class_label(member, entry)?),
             // A class file says it better.
             "json" if self.label.is_none() => self.label = self.json_label(member, entry)?,
-            _ if has_image_ending(Path::new(member)) => {
+            _ if has_image_extension(Path::new(member)) => {
                 if ending.contains('.') || self.image.is_some() {
                     self.left_out += 1;
                 } else {

@@ -20,8 +20,8 @@ use convnext_core::ValueRange;
 use crate::datasets::dataset::Dataset;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decoding::Decoding;
 
 /// Raised when files are decoded to other pixels than before, within one version of the package.
@@ -153,7 +153,7 @@ impl FolderCache {
     }
 
     /// The picture of a sample, if it is there, whole, and of a file with this stamp.
-    pub(crate) fn load(&self, sample: usize, stamp: Stamp) -> Option<Picture> {
+    pub(crate) fn load(&self, sample: usize, stamp: Stamp) -> Option<Image> {
         let mut bytes = [0; Slot::BYTES];
         self.slots.read_at(&mut bytes, (sample * Slot::BYTES) as u64).ok()?;
         let slot = Slot::from_bytes(&bytes, sample).filter(|slot| slot.stamp == stamp)?;
@@ -166,13 +166,13 @@ impl FolderCache {
             return None;
         }
         match deep {
-            false => Picture::new(width, height, self.channels, bytes).ok(),
-            true => Picture::deep(width, height, self.channels, bytemuck::pod_collect_to_vec(&bytes)).ok(),
+            false => Image::new(width, height, self.channels, bytes).ok(),
+            true => Image::deep(width, height, self.channels, bytemuck::pod_collect_to_vec(&bytes)).ok(),
         }
     }
 
     /// Keeps a picture. Where that fails, such as on a full disk, no more are kept.
-    pub(crate) fn store(&self, sample: usize, stamp: Stamp, picture: &Picture) {
+    pub(crate) fn store(&self, sample: usize, stamp: Stamp, picture: &Image) {
         if !self.grows.load(Ordering::Relaxed) {
             return;
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// The first pictures that fit into a limit.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct MemoryCache {
 
 #[derive(Debug, Default)]
 struct Kept {
-    pictures: HashMap<usize, Arc<Picture>>,
+    pictures: HashMap<usize, Arc<Image>>,
     bytes: u64,
 }
 
@@ -28,11 +28,11 @@ impl MemoryCache {
     }
 
     /// The picture of a sample, kept or decoded now.
-    pub(crate) fn picture(
+    pub(crate) fn image(
         &self,
         sample: usize,
-        decode: impl FnOnce() -> Result<Picture, DataError>,
-    ) -> Result<Arc<Picture>, DataError> {
+        decode: impl FnOnce() -> Result<Image, DataError>,
+    ) -> Result<Arc<Image>, DataError> {
         let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(picture) = lock().pictures.get(&sample) {
             return Ok(Arc::clone(picture));
@@ -60,8 +60,8 @@ mod tests {
         let sides = [(2, 2), (2, 2), (2, 2), (1, 2)];
         for _ in 0..2 {
             for (sample, (width, height)) in sides.into_iter().enumerate() {
-                let decode = || Picture::new(width, height, 3, vec![sample as u8; width * height * 3]);
-                let picture = cache.picture(sample, decode).unwrap();
+                let decode = || Image::new(width, height, 3, vec![sample as u8; width * height * 3]);
+                let picture = cache.image(sample, decode).unwrap();
                 assert_eq!((picture.width(), picture.bytes()[0]), (width, sample as u8));
             }
         }
@@ -71,6 +71,6 @@ mod tests {
         assert_eq!((samples, kept.bytes), (vec![0, 1, 3], 30));
         drop(kept);
         let unused = || panic!("it is kept");
-        assert_eq!(cache.picture(1, unused).unwrap().bytes(), [1; 12]);
+        assert_eq!(cache.image(1, unused).unwrap().bytes(), [1; 12]);
     }
 }

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use self::{folder::FolderCache, memory::MemoryCache};
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::reading::decoding::Decoding;
 
 /// What a [`crate::Loader`] does with pictures that it has decoded: 8 or 16 bit for each channel, as large as in the file.
@@ -33,13 +33,13 @@ pub enum Cache {
 
 /// The pictures of one data set.
 #[derive(Debug)]
-pub(crate) enum PictureCache {
+pub(crate) enum ImageCache {
     Off,
     Memory(MemoryCache),
     Folder(FolderCache),
 }
 
-impl PictureCache {
+impl ImageCache {
     /// The cache for a data set whose pictures are decoded like this.
     ///
     /// # Errors
@@ -55,17 +55,17 @@ impl PictureCache {
     /// A picture of the data set, kept or decoded as the cache was opened for.
     ///
     /// # Errors
-    /// Those of [`Dataset::picture`].
-    pub(crate) fn picture(
+    /// Those of [`Dataset::image`].
+    pub(crate) fn image(
         &self,
         dataset: &Dataset,
         sample: usize,
         decoding: &Decoding,
-    ) -> Result<Arc<Picture>, DataError> {
-        let decode = || dataset.picture(sample, decoding);
+    ) -> Result<Arc<Image>, DataError> {
+        let decode = || dataset.image(sample, decoding);
         match self {
             Self::Off => decode().map(Arc::new),
-            Self::Memory(cache) => cache.picture(sample, decode),
+            Self::Memory(cache) => cache.image(sample, decode),
             Self::Folder(cache) => {
                 // Before the file is read: should it change in between, the stamp will not fit.
                 let stamp = dataset.stamp(sample)?;

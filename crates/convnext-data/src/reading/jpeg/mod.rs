@@ -12,12 +12,12 @@ mod unusual;
 
 use convnext_core::COLOURS;
 use image::metadata::Orientation as Turn;
-use libjpeg_turbo_rs::{Decoder, Image, JpegError, PixelFormat, ScalingFactor};
+use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat, ScalingFactor};
 
 use crate::error::DataError;
 use crate::pixels::grey::grey;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decode::check_size;
 use crate::reading::facts::Channels;
 use crate::reading::samples::{SampleType, Samples, Values};
@@ -39,19 +39,19 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
     let (width, height) = (jpeg.width as u32, jpeg.height as u32);
     check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
     let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
-    let picture = match jpeg.picture() {
+    let picture = match jpeg.image() {
         Err(damage) if can_be_passed_over(&damage) => {
-            let picture = jpeg.rescued().map_err(|error| unreadable(in_words(error)))?;
+            let picture = jpeg.rescued().map_err(|error| unreadable(message_of(error)))?;
             // Without a name there is nobody to tell.
             if !name.is_empty() {
                 log::warn!(
                     "{name}: {}; the picture is what can be read of it, as in libjpeg",
-                    in_words(damage)
+                    message_of(damage)
                 );
             }
             picture
         }
-        read => read.map_err(|error| unreadable(in_words(error)))?,
+        read => read.map_err(|error| unreadable(message_of(error)))?,
     };
     let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
     let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
@@ -64,14 +64,14 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
 }
 
 /// Grey and colours made of each other.
-fn of_channels(picture: Picture, channels: usize) -> Picture {
+fn of_channels(picture: Image, channels: usize) -> Image {
     let (width, height) = (picture.width(), picture.height());
     let bytes: Vec<u8> = match (picture.channels(), channels) {
         (1, COLOURS) => picture.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
         (COLOURS, 1) => picture.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
         _ => return picture,
     };
-    Picture::from_parts(width, height, channels, bytes)
+    Image::from_parts(width, height, channels, bytes)
 }
 
 /// A complete JPEG file of which nothing but the headers is read yet.
@@ -91,7 +91,7 @@ impl<'a> Jpeg<'a> {
     /// Reads the headers, and refuses what cannot be decoded in words that say what it is.
     fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let layout = check_complete(bytes)?;
-        let decoder = Decoder::new(bytes).map_err(in_words)?;
+        let decoder = Decoder::new(bytes).map_err(message_of)?;
         let frame = decoder.header();
         let (width, height) = frame.dimensions();
         if frame.precision != 8 {
@@ -128,7 +128,7 @@ impl<'a> Jpeg<'a> {
     }
 
     /// The whole picture, in grey or colours.
-    fn picture(&self) -> Result<Picture, JpegError> {
+    fn image(&self) -> Result<Image, JpegError> {
         match self.unusual {
             true => Ok(self.coloured(unusual::decode(self.bytes, &self.layout, false)?)),
             false => Ok(self.of_image(self.decoder.decode_image()?)),
@@ -136,7 +136,7 @@ impl<'a> Jpeg<'a> {
     }
 
     /// The upper part of the picture at some eighths of its size: at least `rows`, which are as in the whole.
-    fn scaled(&self, eighths: u8, rows: usize) -> Result<Picture, JpegError> {
+    fn scaled(&self, eighths: u8, rows: usize) -> Result<Image, JpegError> {
         let height = rows.saturating_mul(usize::from(FULL)) / usize::from(eighths) + MARGIN;
         let shortened;
         let bytes = match u16::try_from(height).ok().filter(|_| height < self.height) {
@@ -164,7 +164,7 @@ impl<'a> Jpeg<'a> {
     }
 
     /// The picture of damaged data: grey where nothing can be read, as libjpeg leaves it.
-    fn rescued(&mut self) -> Result<Picture, JpegError> {
+    fn rescued(&mut self) -> Result<Image, JpegError> {
         if self.unusual {
             return Ok(self.coloured(unusual::decode(self.bytes, &self.layout, true)?));
         }
@@ -172,13 +172,13 @@ impl<'a> Jpeg<'a> {
         Ok(self.of_image(self.decoder.decode_image()?))
     }
 
-    fn of_image(&self, image: Image) -> Picture {
+    fn of_image(&self, image: libjpeg_turbo_rs::Image) -> Image {
         let channels = if self.channels == Channels::Greyscale { 1 } else { COLOURS };
-        Picture::from_parts(image.width, image.height, channels, image.data)
+        Image::from_parts(image.width, image.height, channels, image.data)
     }
 
-    fn coloured(&self, bytes: Vec<u8>) -> Picture {
-        Picture::from_parts(self.width, self.height, COLOURS, bytes)
+    fn coloured(&self, bytes: Vec<u8>) -> Image {
+        Image::from_parts(self.width, self.height, COLOURS, bytes)
     }
 }
 
@@ -195,7 +195,7 @@ fn can_be_passed_over(error: &JpegError) -> bool {
 }
 
 /// What is wrong with a file.
-fn in_words(error: JpegError) -> String {
+fn message_of(error: JpegError) -> String {
     match error {
         JpegError::Unsupported(what) => format!("this kind of JPEG data is not supported: {what}"),
         JpegError::UnexpectedEof => "the JPEG data of the image is incomplete".to_owned(),

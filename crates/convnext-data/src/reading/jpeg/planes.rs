@@ -103,7 +103,7 @@ mod tests {
             let Ok(jpeg) = Jpeg::read(&bytes) else { continue };
             if !jpeg.unusual && jpeg.decoder.header().components.len() == 3 {
                 let plainly = unusual::decode(&bytes, &jpeg.layout, false).unwrap();
-                assert!(jpeg.picture().unwrap().bytes() == plainly, "{}", path.display());
+                assert!(jpeg.image().unwrap().bytes() == plainly, "{}", path.display());
                 compared += 1;
             }
         }

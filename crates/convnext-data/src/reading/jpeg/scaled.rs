@@ -6,8 +6,8 @@ use convnext_core::{COLOURS, ImageSize};
 use image::metadata::Orientation as Turn;
 
 use super::{FULL, Jpeg, of_channels};
+use crate::pixels::image::Image;
 use crate::pixels::orientation::{Orientation, lies_on_its_side, turned};
-use crate::pixels::picture::Picture;
 use crate::pixels::resample::{CropTarget, Region, rows_reached};
 use crate::reading::caught::caught;
 use crate::reading::decode::MAX_DECODED_BYTES;
@@ -44,7 +44,7 @@ impl<'a> ScaledJpeg<'a> {
 
     /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at
     /// half of the size, or the data is damaged.
-    pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Picture> {
+    pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Image> {
         let (stored, target) = (self.stored(region), self.stored_target(target));
         let part = |value: f64, eighths: u8| value * f64::from(eighths) / f64::from(FULL);
         let eighths = EIGHTHS.into_iter().find(|&eighths| {

@@ -33,12 +33,12 @@ pub(super) fn check(directory: &Directory<'_>, name: &str) -> Result<(), DataErr
             "JPEG compression of brightness and transparency".to_owned()
         }
         true => return Ok(()),
-        false => in_words(compression),
+        false => compression_name(compression),
     };
     Err(DataError::unsupported(name, format!("a TIFF file with {what}")))
 }
 
-fn in_words(compression: u64) -> String {
+fn compression_name(compression: u64) -> String {
     let known = match compression {
         2 => "CCITT run-length compression",
         3 => "CCITT Group 3 fax compression",

@@ -14,7 +14,7 @@ const FRACTION: u16 = 5;
 const LONG8: u16 = 16;
 
 /// The most values of an entry: tiles of a picture of as many pixels as are decoded.
-const MOST_VALUES: usize = 1 << 24;
+const MAX_VALUES: usize = 1 << 24;
 
 /// The first directory of a file.
 pub(super) struct Directory<'a> {
@@ -129,7 +129,7 @@ impl<'a> Entry<'a> {
         let (head, value) = raw.split_at_checked(4 + offset)?;
         let tag = order.number(&head[..2]) as u16;
         let kind = order.number(&head[2..4]) as u16;
-        let count = usize::try_from(order.number(&head[4..])).ok().filter(|&count| count <= MOST_VALUES)?;
+        let count = usize::try_from(order.number(&head[4..])).ok().filter(|&count| count <= MAX_VALUES)?;
         let length = size_of_type(kind).unwrap_or(1).checked_mul(count)?;
         let values = match length <= offset {
             true => value.get(..length),

@@ -1,13 +1,13 @@
 //! Operations that move pixels: Pillow's `transform(size, AFFINE, matrix, BICUBIC, fillcolor)`.
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// `[a, b, c, d, e, f]`: a point (x, y) of the result comes from (ax + by + c, dx + ey + f). The centre of
 /// the first pixel is (0.5, 0.5).
 pub(super) type Matrix = [f64; 6];
 
 /// The matrix of Pillow's `rotate(degrees)`: about the centre, counter-clockwise.
-pub(super) fn rotation(picture: &Picture, degrees: f64) -> Matrix {
+pub(super) fn rotation(picture: &Image, degrees: f64) -> Matrix {
     // Pillow rounds to 15 places, so that a quarter turn is exact.
     let round = |value: f64| (value * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
@@ -20,7 +20,7 @@ pub(super) fn rotation(picture: &Picture, degrees: f64) -> Matrix {
 ///
 /// The filter is Pillow's: bicubic with a = -1 over 4 x 4 pixels, those at the border repeated beyond it;
 /// fractions are cut off. It is computed in the same order and precision, for the same pixels.
-pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]) -> Picture {
+pub(super) fn transform(picture: &Image, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]) -> Image {
     let (width, height) = (picture.width(), picture.height());
     let source = Source::new(picture);
     let mut bytes = vec![0; width * height * 3];
@@ -33,7 +33,7 @@ pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8
             *new = if inside { source.colour(from_x, from_y) } else { fill };
         }
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }
 
 /// Red, green, blue and nothing: four values are two registers of plain x86-64.
@@ -49,7 +49,7 @@ impl Source {
     /// Repeated pixels on each side: as many as the filter reaches from a point inside.
     const MARGIN: usize = 2;
 
-    fn new(picture: &Picture) -> Self {
+    fn new(picture: &Image) -> Self {
         let (width, height) = (picture.width(), picture.height());
         let stride = width + 2 * Self::MARGIN;
         let mut pixels = Vec::with_capacity(stride * (height + 2 * Self::MARGIN));

@@ -1,7 +1,7 @@
 //! Operations that move a picture away from or towards a plainer one: Pillow's `ImageEnhance`.
 
 use crate::pixels::grey::grey;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::levels;
 
 /// Pillow's `Image.blend` of one value: `plain` at the factor 0, `level` at 1, beyond it above.
@@ -14,12 +14,12 @@ fn blend(plain: u8, level: u8, factor: f32) -> u8 {
 }
 
 /// `ImageEnhance.Brightness`: the plainer picture is black.
-pub(super) fn brightness(picture: Picture, factor: f64) -> Picture {
+pub(super) fn brightness(picture: Image, factor: f64) -> Image {
     levels::map(picture, |level| blend(0, level, factor as f32))
 }
 
 /// `ImageEnhance.Contrast`: the plainer picture has one grey, the mean of the greyscale picture.
-pub(super) fn contrast(picture: Picture, factor: f64) -> Picture {
+pub(super) fn contrast(picture: Image, factor: f64) -> Image {
     let pixels = picture.bytes().as_chunks::<3>().0;
     let sum: u64 = pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
     let mean = (sum as f64 / pixels.len() as f64 + 0.5) as u8;
@@ -27,19 +27,19 @@ pub(super) fn contrast(picture: Picture, factor: f64) -> Picture {
 }
 
 /// `ImageEnhance.Color`: the plainer picture is the greyscale one.
-pub(super) fn color(picture: Picture, factor: f64) -> Picture {
+pub(super) fn color(picture: Image, factor: f64) -> Image {
     let (width, height) = (picture.width(), picture.height());
     let mut bytes = picture.into_bytes();
     for pixel in bytes.as_chunks_mut::<3>().0 {
         let grey = grey(*pixel);
         *pixel = pixel.map(|level| blend(grey, level, factor as f32));
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }
 
 /// `ImageEnhance.Sharpness`: the plainer picture is smoothed by a 3 x 3 filter with 5 in the middle and 1
 /// around it. Pixels at the border are not smoothed, so they stay.
-pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
+pub(super) fn sharpness(picture: Image, factor: f64) -> Image {
     let (width, height) = (picture.width(), picture.height());
     if width < 3 || height < 3 {
         return picture;
@@ -61,5 +61,5 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
             *new = blend(smooth as u8, level, factor as f32);
         }
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }

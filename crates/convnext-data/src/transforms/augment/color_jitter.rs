@@ -4,7 +4,7 @@ use rand::{RngExt, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::Operation;
 
 /// Changes brightness, contrast and saturation by random factors, in random order.
@@ -28,7 +28,7 @@ impl ColorJitter {
     ///
     /// # Panics
     /// When the picture has other than three channels.
-    pub fn apply(&self, picture: Picture, rng: &mut impl rand::Rng) -> Picture {
+    pub fn apply(&self, picture: Image, rng: &mut impl rand::Rng) -> Image {
         // No operation moves pixels, so there is nothing to fill.
         self.draw(rng).into_iter().fold(picture, |picture, operation| operation.apply(picture, [0; 3]))
     }

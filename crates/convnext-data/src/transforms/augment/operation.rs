@@ -2,7 +2,7 @@
 
 use convnext_core::COLOURS;
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::{affine, blend, levels};
 
 /// A change of a picture that keeps its size, with its strength.
@@ -48,7 +48,7 @@ impl Operation {
     ///
     /// # Panics
     /// When the picture has other than three channels.
-    pub fn apply(self, picture: Picture, fill: [u8; COLOURS]) -> Picture {
+    pub fn apply(self, picture: Image, fill: [u8; COLOURS]) -> Image {
         assert_eq!(picture.channels(), COLOURS, "operations change red, green and blue");
         let (width, height) = (picture.width() as f64, picture.height() as f64);
         let transform = |matrix| affine::transform(&picture, matrix, fill);

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::Operation;
 
 /// A few [`Operation`]s a picture, drawn from fifteen with equal probability, with replacement, and each
@@ -62,7 +62,7 @@ impl RandAugment {
     ///
     /// # Panics
     /// When the picture has other than three channels.
-    pub fn apply(&self, picture: Picture, fill: [u8; 3], rng: &mut impl rand::Rng) -> Picture {
+    pub fn apply(&self, picture: Image, fill: [u8; 3], rng: &mut impl rand::Rng) -> Image {
         (0..self.operations).fold(picture, |picture, _| match self.draw(rng) {
             Some(operation) => operation.apply(picture, fill),
             None => picture,

@@ -3,9 +3,9 @@ use convnext_core::{Fit, Geometry, ImageSize, Preprocessing};
 use super::*;
 
 /// Red is the column, green the row.
-fn ramp(width: usize, height: usize) -> Picture {
+fn ramp(width: usize, height: usize) -> Image {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
-    Picture::new(width, height, 3, rgb).unwrap()
+    Image::new(width, height, 3, rgb).unwrap()
 }
 
 fn plain(geometry: Geometry) -> Preprocessing {
@@ -52,7 +52,7 @@ fn the_centre_of_a_rectangle_is_cut() {
 
 #[test]
 fn pictures_of_one_pixel_are_enlarged() {
-    let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
+    let dot = Image::new(1, 1, 3, vec![9, 8, 7]).unwrap();
     for preprocessing in [warp(16), crop(16, 0.875), crop([16, 20], 0.875)] {
         assert_eq!(resize_for_evaluation(&dot, &preprocessing).pixel(15, 15), [9, 8, 7]);
     }

@@ -4,9 +4,9 @@ use super::*;
 use crate::transforms::augment::Operation;
 use crate::transforms::evaluation::prepare_for_evaluation;
 
-fn ramp(width: usize, height: usize) -> Picture {
+fn ramp(width: usize, height: usize) -> Image {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
-    Picture::new(width, height, 3, rgb).unwrap()
+    Image::new(width, height, 3, rgb).unwrap()
 }
 
 fn transform() -> TrainTransform {
@@ -20,7 +20,7 @@ fn transform() -> TrainTransform {
 
 #[test]
 fn normalised_values_stand_colour_by_colour() {
-    let picture = Picture::new(2, 1, 3, vec![0, 51, 255, 255, 102, 0]).unwrap();
+    let picture = Image::new(2, 1, 3, vec![0, 51, 255, 255, 102, 0]).unwrap();
     let values = normalize(&picture, &[0.5, 0.2, 0.0], &[0.5, 0.1, 2.0]);
     for (value, expected) in values.iter().zip([-1.0, 1.0, 0.0, 2.0, 0.5, 0.0]) {
         assert!((value - expected).abs() < 1e-6, "{values:?}");
@@ -30,7 +30,7 @@ fn normalised_values_stand_colour_by_colour() {
 
 #[test]
 fn pictures_of_one_pixel_are_enlarged() {
-    let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
+    let dot = Image::new(1, 1, 3, vec![9, 8, 7]).unwrap();
     let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
     assert_eq!(values.len(), 3 * 8 * 8);
 }
@@ -39,7 +39,7 @@ fn pictures_of_one_pixel_are_enlarged() {
 #[test]
 fn deep_pictures_keep_their_levels_to_the_end() {
     let levels = (0..64 * 64 * 3).map(|i| (20_000 + i * i % 257) as u16).collect();
-    let picture = Picture::deep(64, 64, 3, levels).unwrap();
+    let picture = Image::deep(64, 64, 3, levels).unwrap();
     let distinct = |values: Vec<f32>| {
         assert!(values.iter().all(|value| (0.3..0.31).contains(value)), "{values:?}");
         values.iter().map(|value| value.to_bits()).collect::<std::collections::HashSet<_>>().len()
@@ -58,7 +58,7 @@ fn deep_pictures_keep_their_levels_to_the_end() {
     // Mirrored twice, it is what it was; what was rounded meanwhile is forgotten.
     assert_eq!(picture.pixel(0, 0), [78; 3]);
     let levels: Vec<u16> = (0..6).collect();
-    let small = Picture::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
+    let small = Image::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
     assert_eq!(small.bytes(), [0, 10, 20, 30, 40, 50]);
     assert_eq!(mirror(small).bytes(), [30, 40, 50, 0, 10, 20]);
 }

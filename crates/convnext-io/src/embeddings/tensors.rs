@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Lines, VectorMetadata, write_values};
+use super::{EmbeddingMetadata, Lines, write_values};
 use crate::replace_file::UnfinishedFile;
 
 /// The names of the tensors.
@@ -29,7 +29,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, width: usize, metadata: &VectorMetadata) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, width: usize, metadata: &EmbeddingMetadata) -> io::Result<Self> {
         let unfinished = UnfinishedFile::beside(path)?;
         let mut values = BufWriter::new(unfinished.file().try_clone()?);
         let metadata = serde_json::to_string(metadata)?;

@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::loading::cache::{Cache, PictureCache};
-use crate::pixels::picture::Picture;
+use crate::loading::cache::{Cache, ImageCache};
+use crate::pixels::image::Image;
 use crate::reading::decoding::Decoding;
 
 /// The pictures of a data set, decoded one way and kept as the cache says.
 #[derive(Debug)]
-pub struct Pictures {
+pub struct ImageReader {
     dataset: Dataset,
     decoding: Decoding,
-    cache: PictureCache,
+    cache: ImageCache,
 }
 
-impl Pictures {
+impl ImageReader {
     /// The pictures of a data set.
     ///
     /// # Errors
     /// [`DataError::Io`] when the folder of a cache cannot be used.
     pub(crate) fn open(dataset: &Dataset, decoding: &Decoding, cache: &Cache) -> Result<Self, DataError> {
-        let cache = PictureCache::open(cache, dataset, decoding)?;
+        let cache = ImageCache::open(cache, dataset, decoding)?;
         Ok(Self { dataset: dataset.clone(), decoding: decoding.clone(), cache })
     }
 
     /// The picture of a sample.
     ///
     /// # Errors
-    /// Those of [`Dataset::picture`].
-    pub fn picture(&self, sample: usize) -> Result<Arc<Picture>, DataError> {
-        self.cache.picture(&self.dataset, sample, &self.decoding)
+    /// Those of [`Dataset::image`].
+    pub fn image(&self, sample: usize) -> Result<Arc<Image>, DataError> {
+        self.cache.image(&self.dataset, sample, &self.decoding)
     }
 
     /// Whether pictures are kept, so that each must be decoded whole.
     pub fn are_kept(&self) -> bool {
-        !matches!(self.cache, PictureCache::Off)
+        !matches!(self.cache, ImageCache::Off)
     }
 }

@@ -14,7 +14,7 @@ use crate::pixels::resample::{Region, resize};
 /// of 16 bit where a file has more than 8 and a range says what of it is black and white: such a picture is *deep*. What
 /// is shown of it is rounded to 8 bit.
 #[derive(Clone)]
-pub struct Picture {
+pub struct Image {
     width: usize,
     height: usize,
     channels: usize,
@@ -64,11 +64,11 @@ fn in_eight_bit(levels: &[u16]) -> Vec<u8> {
     levels.iter().map(|&level| ((u32::from(level) + 128) / 257) as u8).collect()
 }
 
-impl Picture {
+impl Image {
     /// A picture of `width` x `height` pixels; `bytes` holds one byte for each channel of a pixel, row by row.
     ///
     /// # Errors
-    /// [`DataError::PictureSize`] when a side or the number of channels is 0, or the buffer has another length.
+    /// [`DataError::ImageBuffer`] when a side or the number of channels is 0, or the buffer has another length.
     pub fn new(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Result<Self, DataError> {
         Self::checked(width, height, channels, bytes.into())
     }
@@ -85,7 +85,7 @@ impl Picture {
         let sides_fit = [width, height].iter().all(|side| (1..=u32::MAX as usize).contains(side));
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(channels));
         if !sides_fit || channels == 0 || expected != Some(levels.len()) {
-            return Err(DataError::PictureSize { width, height, channels, found: levels.len() });
+            return Err(DataError::ImageBuffer { width, height, channels, found: levels.len() });
         }
         Ok(Self { width, height, channels, levels })
     }
@@ -247,7 +247,7 @@ impl Picture {
 }
 
 /// Two pictures are equal when their pixels are, in the same depth.
-impl PartialEq for Picture {
+impl PartialEq for Image {
     fn eq(&self, other: &Self) -> bool {
         let sides = |picture: &Self| (picture.width, picture.height, picture.channels);
         let equal = match (&self.levels, &other.levels) {
@@ -259,7 +259,7 @@ impl PartialEq for Picture {
     }
 }
 
-impl Eq for Picture {}
+impl Eq for Image {}
 
 fn every<T: Copy>(values: &[T], first: usize, step: usize) -> Vec<T> {
     values[first..].iter().step_by(step).copied().collect()
@@ -269,9 +269,9 @@ fn interleaved<T: Copy>(bands: &[&[T]]) -> Vec<T> {
     (0..bands[0].len()).flat_map(|pixel| bands.iter().map(move |band| band[pixel])).collect()
 }
 
-impl fmt::Debug for Picture {
+impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Picture({}x{}x{})", self.width, self.height, self.channels)
+        write!(f, "Image({}x{}x{})", self.width, self.height, self.channels)
     }
 }
 
@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn buffers_must_fit_their_sides() {
-        assert!(Picture::new(2, 3, 3, vec![0; 18]).is_ok());
+        assert!(Image::new(2, 3, 3, vec![0; 18]).is_ok());
         for (width, height, channels, bytes) in
             [(2, 3, 3, 17), (2, 3, 1, 18), (0, 3, 3, 0), (2, 3, 0, 0), (usize::MAX, usize::MAX, 1, 1)]
         {
-            let error = Picture::new(width, height, channels, vec![0; bytes]).unwrap_err().to_string();
+            let error = Image::new(width, height, channels, vec![0; bytes]).unwrap_err().to_string();
             assert!(error.contains(&format!("{channels} byte(s) a pixel")), "{error}");
         }
     }
@@ -297,7 +297,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture");
         for channels in [1, 3] {
-            let picture = Picture::new(3, 2, channels, (0..6 * channels as u8).collect()).unwrap();
+            let picture = Image::new(3, 2, channels, (0..6 * channels as u8).collect()).unwrap();
             picture.save_png(&path).unwrap();
             // The content counts, not the name.
             let bytes = fs::read(&path).unwrap();
@@ -314,7 +314,7 @@ mod tests {
         for (channels, expected) in
             [(2, [0, 2, 4, 6].as_slice()), (5, &[0, 1, 2, 5, 6, 7, 10, 11, 12, 15, 16, 17])]
         {
-            Picture::new(2, 2, channels, (0..4 * channels as u8).collect()).unwrap().save_png(&path).unwrap();
+            Image::new(2, 2, channels, (0..4 * channels as u8).collect()).unwrap().save_png(&path).unwrap();
             let shown = expected.len() / 4;
             let read = decode(&fs::read(&path).unwrap(), "", shown, Orientation::Honour).unwrap();
             assert_eq!(read.bytes(), expected);
@@ -323,20 +323,20 @@ mod tests {
 
     #[test]
     fn bands_are_taken_apart_and_put_together() {
-        let picture = Picture::new(3, 2, 4, (0..24).collect()).unwrap();
+        let picture = Image::new(3, 2, 4, (0..24).collect()).unwrap();
         assert_eq!(picture.band(2).bytes(), [2, 6, 10, 14, 18, 22]);
         assert_eq!(picture.pixel(1, 1), [16, 17, 18, 19]);
-        let bands: Vec<Picture> = (0..4).map(|band| picture.band(band)).collect();
-        assert_eq!(Picture::of_bands(&bands), picture);
-        let deep = Picture::deep(3, 2, 4, (0..24).map(|level| 1000 * level).collect()).unwrap();
+        let bands: Vec<Image> = (0..4).map(|band| picture.band(band)).collect();
+        assert_eq!(Image::of_bands(&bands), picture);
+        let deep = Image::deep(3, 2, 4, (0..24).map(|level| 1000 * level).collect()).unwrap();
         assert_eq!(deep.band(2).deep_levels().unwrap()[..2], [2000, 6000]);
-        let bands: Vec<Picture> = (0..4).map(|band| deep.band(band)).collect();
-        assert_eq!(Picture::of_bands(&bands), deep);
+        let bands: Vec<Image> = (0..4).map(|band| deep.band(band)).collect();
+        assert_eq!(Image::of_bands(&bands), deep);
     }
 
     #[test]
     fn what_is_shown_of_a_deep_picture_is_rounded() {
-        let deep = Picture::deep(4, 1, 1, vec![0, 128, 129, 65_535]).unwrap();
+        let deep = Image::deep(4, 1, 1, vec![0, 128, 129, 65_535]).unwrap();
         assert_eq!((deep.is_deep(), deep.bytes(), deep.pixel(3, 0)), (true, &[0, 0, 1, 255][..], &[255][..]));
         let rounded = deep.clone().rounded();
         assert!(!rounded.is_deep() && rounded != deep && rounded.png() == deep.png());

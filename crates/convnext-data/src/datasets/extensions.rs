@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 use crate::datasets::parts::Named;
 
 /// File endings of images, in any case.
-pub(crate) const IMAGE_ENDINGS: [&str; 14] =
+pub(crate) const IMAGE_EXTENSIONS: [&str; 14] =
     ["jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "apng"];
 
 /// Endings of files with labels or other words about images, and of archives, which are told of elsewhere.
@@ -17,13 +17,13 @@ const BYSTANDERS: [&str; 7] =
     ["readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "map_clsloc.txt"];
 
 /// `true` for a file whose ending is that of an image.
-pub(crate) fn has_image_ending(path: &Path) -> bool {
-    ending(path).is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
+pub(crate) fn has_image_extension(path: &Path) -> bool {
+    ending(path).is_some_and(|ending| IMAGE_EXTENSIONS.contains(&ending.as_str()))
 }
 
 /// The endings of images, for messages.
-pub(crate) fn expected_endings() -> String {
-    IMAGE_ENDINGS.map(|ending| format!(".{ending}")).join(", ")
+pub(crate) fn expected_extensions() -> String {
+    IMAGE_EXTENSIONS.map(|ending| format!(".{ending}")).join(", ")
 }
 
 fn ending(path: &Path) -> Option<String> {
@@ -47,7 +47,7 @@ impl OtherFiles {
     }
 
     /// How many files were left out, and of which endings the most.
-    pub(crate) fn in_words(&self) -> Option<String> {
+    pub(crate) fn summary(&self) -> Option<String> {
         const SHOWN: usize = 8;
         let mut endings: Vec<(&String, usize)> =
             self.0.iter().map(|(ending, &count)| (ending, count)).collect();
@@ -80,10 +80,10 @@ mod tests {
     #[test]
     fn endings_count_in_any_case() {
         for name in ["a.JPG", "a.Jpe", "a.jfif", "a.PJPEG", "a.pjp", "a.TIF", "a.gif", "a.dib", "a.b.webp"] {
-            assert!(has_image_ending(Path::new(name)), "{name}");
+            assert!(has_image_extension(Path::new(name)), "{name}");
         }
         for name in ["a", "a.heic", "jpg", ".jpg", "a.jpg.txt", "a.jp2"] {
-            assert!(!has_image_ending(Path::new(name)), "{name}");
+            assert!(!has_image_extension(Path::new(name)), "{name}");
         }
     }
 
@@ -93,11 +93,11 @@ mod tests {
         for name in ["labels.csv", "README.md", "LICENSE", "x/Thumbs.db", "val.txt", "metadata.jsonl"] {
             others.add(Path::new(name));
         }
-        assert_eq!(others.in_words(), None);
+        assert_eq!(others.summary(), None);
         for name in ["a.heic", "b.HEIC", "c.psd", "d"] {
             others.add(Path::new(name));
         }
         let words = "4 files with other extensions left out (.heic: 2, without ending: 1, .psd: 1)";
-        assert_eq!(others.in_words().unwrap(), words);
+        assert_eq!(others.summary().unwrap(), words);
     }
 }

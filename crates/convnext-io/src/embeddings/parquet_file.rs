@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::VectorMetadata;
+use super::EmbeddingMetadata;
 use crate::replace_file::UnfinishedFile;
 
 /// Two columns: a string, and a list of which each element is at repetition level 1 but the first.
@@ -35,7 +35,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, metadata: &VectorMetadata) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, metadata: &EmbeddingMetadata) -> io::Result<Self> {
         let unfinished = UnfinishedFile::beside(path)?;
         let schema = parse_message_type(SCHEMA).map_err(io::Error::other)?;
         let metadata = KeyValue::new(METADATA_KEY.to_owned(), serde_json::to_string(metadata)?);

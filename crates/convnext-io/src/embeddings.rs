@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
-pub use index::VectorIndex;
+pub use index::EmbeddingIndex;
 
 use crate::IoError;
 
 /// What vectors are of. It stands in the file, but for `.npy`, which has no place for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VectorMetadata {
+pub struct EmbeddingMetadata {
     /// The model's name.
     pub model: String,
     /// Where in the model they were taken, such as `pooled` or `stage3`.
@@ -46,7 +46,7 @@ pub struct VectorMetadata {
 ///
 /// Line ends in names become spaces where a name has a line.
 #[derive(Debug)]
-pub struct VectorWriter {
+pub struct EmbeddingWriter {
     path: PathBuf,
     width: usize,
     format: Format,
@@ -59,18 +59,18 @@ enum Format {
     Parquet(parquet_file::Writer),
 }
 
-impl VectorWriter {
+impl EmbeddingWriter {
     /// Begins a file.
     ///
     /// # Errors
-    /// [`IoError::VectorFormat`] for another ending, [`IoError::Write`] when the folder cannot be written to.
-    pub fn create(path: &Path, width: usize, metadata: &VectorMetadata) -> Result<Self, IoError> {
+    /// [`IoError::EmbeddingFormat`] for another ending, [`IoError::Write`] when the folder cannot be written to.
+    pub fn create(path: &Path, width: usize, metadata: &EmbeddingMetadata) -> Result<Self, IoError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let format = match ending {
             "safetensors" => tensors::Writer::create(path, width, metadata).map(Format::Tensors),
             "npy" => npy::Writer::create(path, width).map(Format::Npy),
             "parquet" => parquet_file::Writer::create(path, metadata).map(Format::Parquet),
-            _ => return Err(IoError::VectorFormat { path: path.to_owned() }),
+            _ => return Err(IoError::EmbeddingFormat { path: path.to_owned() }),
         };
         let failed = |source| IoError::Write { path: path.to_owned(), source };
         Ok(Self { path: path.to_owned(), width, format: format.map_err(failed)? })

@@ -4,24 +4,24 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::VectorMetadata;
+use super::EmbeddingMetadata;
 use super::tensors::{METADATA_KEY, NAMES, VECTORS};
 use crate::IoError;
 use crate::safetensors_file::SafetensorsFile;
 
-/// An open file of [`super::VectorWriter`]: what its vectors are of, and their names. The vectors stay on the disk.
+/// An open file of [`super::EmbeddingWriter`]: what its vectors are of, and their names. The vectors stay on the disk.
 #[derive(Debug)]
-pub struct VectorIndex {
+pub struct EmbeddingIndex {
     path: PathBuf,
     file: File,
-    metadata: VectorMetadata,
+    metadata: EmbeddingMetadata,
     names: Vec<String>,
     width: usize,
     /// Where the vectors begin.
     start: u64,
 }
 
-impl VectorIndex {
+impl EmbeddingIndex {
     /// Opens a file and reads its names.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl VectorIndex {
     }
 
     /// What the vectors are of.
-    pub fn metadata(&self) -> &VectorMetadata {
+    pub fn metadata(&self) -> &EmbeddingMetadata {
         &self.metadata
     }
 
