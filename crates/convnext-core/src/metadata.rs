@@ -27,7 +27,7 @@ pub struct WeightMetadata {
     pub backbone: Tagged,
     /// What stands behind it and what for, such as a [`ClassificationTask`]; the crate of another task brings its own.
     pub task: Tagged,
-    /// How pictures are prepared.
+    /// How images are prepared.
     pub preprocessing: Preprocessing,
     /// The recipe of the training, as TOML; empty where it is not known.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -1,4 +1,4 @@
-//! How a picture becomes the input of a model (facts B7).
+//! How an image becomes the input of a model (facts B7).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::image_size::ImageSize;
 use crate::stored_preprocessing::StoredPreprocessing;
 use crate::value_range::ValueRange;
 
-/// Channels of a colour picture: red, green and blue.
+/// Channels of a colour image: red, green and blue.
 pub const COLOURS: usize = 3;
 
 /// Mean of the red, green and blue values of ImageNet, in [0, 1].
@@ -17,18 +17,18 @@ pub const IMAGENET_MEAN: [f32; COLOURS] = [0.485, 0.456, 0.406];
 /// Standard deviation of the red, green and blue values of ImageNet, in [0, 1].
 pub const IMAGENET_STD: [f32; COLOURS] = [0.229, 0.224, 0.225];
 
-/// The mean of ImageNet for pictures of so many channels: of one channel the mean over the colours, as in timm
+/// The mean of ImageNet for images of so many channels: of one channel the mean over the colours, as in timm
 /// (`adapt_to_chs`), of others the values of red, green and blue over and over.
 pub fn imagenet_mean(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_MEAN, channels)
 }
 
-/// The standard deviation of ImageNet for pictures of so many channels, by the rule of [`imagenet_mean`].
+/// The standard deviation of ImageNet for images of so many channels, by the rule of [`imagenet_mean`].
 pub fn imagenet_std(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_STD, channels)
 }
 
-/// Values of channels for pictures of another number of channels.
+/// Values of channels for images of another number of channels.
 fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         _ if channels == values.len() => values.to_vec(),
@@ -37,7 +37,7 @@ fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     }
 }
 
-/// The filter that pictures are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
+/// The filter that images are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
@@ -84,7 +84,7 @@ impl Interpolation {
     }
 }
 
-/// What evaluation does to a picture. It travels with the weights, so that whoever uses them later
+/// What evaluation does to an image. It travels with the weights, so that whoever uses them later
 /// does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "StoredPreprocessing", into = "StoredPreprocessing")]
@@ -136,7 +136,7 @@ impl Preprocessing {
         self.image_size().ok_or_else(|| ConfigError::NoImageSize { images: self.geometry.to_string() })
     }
 
-    /// Channels of the pictures, each with its mean: what files are decoded to.
+    /// Channels of the images, each with its mean: what files are decoded to.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }

@@ -41,9 +41,9 @@ pub enum DataError {
         /// What to do.
         advice: &'static str,
     },
-    /// A picture has another number of channels than the model takes.
+    /// An image has another number of channels than the model takes.
     #[error(
-        "{name} has {found} channel(s), but {expected} are needed; give pictures of {expected} channels, or train with \
+        "{name} has {found} channel(s), but {expected} are needed; give images of {expected} channels, or train with \
          --channels {found}"
     )]
     Channels {
@@ -69,7 +69,7 @@ pub enum DataError {
         /// The values that they use.
         limits: String,
     },
-    /// A picture would take too much memory.
+    /// An image would take too much memory.
     #[error(
         "{name} is {width}x{height} pixels, {mebibytes} MiB when decoded, above the limit of {limit} MiB; \
          shrink the image or remove the file"
@@ -88,7 +88,7 @@ pub enum DataError {
     },
     /// A buffer does not hold the pixels that its sides promise.
     #[error(
-        "a picture of {width}x{height} pixels and {channels} byte(s) a pixel has both sides between 1 and {} and at \
+        "an image of {width}x{height} pixels and {channels} byte(s) a pixel has both sides between 1 and {} and at \
          least one byte a pixel, but the buffer holds {found} bytes",
         u32::MAX
     )]
@@ -284,7 +284,7 @@ impl DataError {
         Self::UnknownClass { class, path, known: known.len(), names, advice }
     }
 
-    /// The same error about a picture, with the name of its file.
+    /// The same error about an image, with the name of its file.
     pub(crate) fn named(mut self, file: String) -> Self {
         if let Self::Decode { name, .. }
         | Self::Unsupported { name, .. }

@@ -2,9 +2,9 @@
 //!
 //! - [`decode`] turns the bytes of a file into a [`Image`] (8 or 16 bit, of as many channels
 //!   as the model takes), and [`find_range`] says which values of deep files are black and white;
-//! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
+//! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn an image into the values
 //!   that a model sees;
-//! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
+//! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change images at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];

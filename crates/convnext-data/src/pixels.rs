@@ -1,4 +1,4 @@
-//! Pictures in memory: their pixels, their size, and which way is up.
+//! Images in memory: their pixels, their size, and which way is up.
 
 pub(crate) mod grey;
 pub(crate) mod image;

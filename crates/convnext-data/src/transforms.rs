@@ -1,4 +1,4 @@
-//! From a picture to the values that a model sees, in training and in evaluation.
+//! From an image to the values that a model sees, in training and in evaluation.
 
 pub(crate) mod augment;
 pub(crate) mod crop;

@@ -19,7 +19,7 @@ fn golden(name: &str) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8], channels: usize) -> Image {
-    decode(bytes, "picture", channels, Orientation::Honour).unwrap()
+    decode(bytes, "image", channels, Orientation::Honour).unwrap()
 }
 
 fn refused(bytes: &[u8], channels: usize) -> String {
@@ -60,9 +60,9 @@ fn bands_of_8_bit_are_read_as_they_were_written() {
         for (planar, colours) in [(false, false), (true, false), (false, channels > 2), (true, channels > 2)]
         {
             let file = Bands { planar, colours, ..Bands::new(WIDTH, channels) }.file(&levels);
-            let picture = read(&file, channels);
-            assert_eq!((picture.width(), picture.height(), picture.channels()), (WIDTH, HEIGHT, channels));
-            assert_eq!(picture.bytes(), levels, "{channels}, planar: {planar}, colours: {colours}");
+            let image = read(&file, channels);
+            assert_eq!((image.width(), image.height(), image.channels()), (WIDTH, HEIGHT, channels));
+            assert_eq!(image.bytes(), levels, "{channels}, planar: {planar}, colours: {colours}");
         }
     }
 }

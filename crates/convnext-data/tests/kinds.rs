@@ -28,10 +28,10 @@ fn read(bytes: &[u8], name: &str, channels: usize) -> Result<Image, DataError> {
     decode(bytes, name, channels, Orientation::Honour)
 }
 
-/// The largest difference, or why there is no picture to compare.
+/// The largest difference, or why there is no image to compare.
 fn difference(found: Result<Image, DataError>, expected: &Image) -> Result<u8, String> {
     let found = found.map_err(|error| error.to_string())?;
-    let size = |picture: &Image| (picture.width(), picture.height());
+    let size = |image: &Image| (image.width(), image.height());
     if size(&found) != size(expected) {
         return Err(format!("{found:?} instead of {expected:?}"));
     }
@@ -122,8 +122,8 @@ fn deep_files_keep_what_a_range_says() {
 
     let range = ValueRange::Deep(vec![[0.0, 4095.0]]);
     let decoding = Decoding::new(1, Orientation::Honour).with_range(range);
-    let picture = decode_as(&bytes("grey-12.tif"), "", &decoding).unwrap();
+    let image = decode_as(&bytes("grey-12.tif"), "", &decoding).unwrap();
     let whole = read(&bytes("grey-12.tif"), "", 1).unwrap();
-    assert!(picture.is_deep() && !whole.is_deep());
-    assert_eq!(picture.bytes(), whole.bytes());
+    assert!(image.is_deep() && !whole.is_deep());
+    assert_eq!(image.bytes(), whole.bytes());
 }

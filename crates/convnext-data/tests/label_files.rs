@@ -33,9 +33,9 @@ impl Data {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join("data/all");
         fs::create_dir_all(&images).unwrap();
-        let picture = Image::new(2, 2, 3, vec![9; 12]).unwrap();
+        let image = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..6 {
-            picture.save_png(&images.join(format!("{number}.png"))).unwrap();
+            image.save_png(&images.join(format!("{number}.png"))).unwrap();
         }
         Self { folder }
     }

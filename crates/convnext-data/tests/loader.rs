@@ -12,7 +12,7 @@ use convnext_data::{
 };
 use tempfile::TempDir;
 
-/// `count` small pictures, all different; those at the positions `corrupt` are text files.
+/// `count` small images, all different; those at the positions `corrupt` are text files.
 fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..count {

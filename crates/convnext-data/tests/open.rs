@@ -16,7 +16,7 @@ use convnext_data::{
 use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
-/// A folder `data` with a picture at each path (a path that ends in `/` is an empty folder).
+/// A folder `data` with an image at each path (a path that ends in `/` is an empty folder).
 fn folder(paths: &[&str]) -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");

@@ -43,25 +43,25 @@ fn samples(dataset: &Dataset, threads: usize, first_batch: usize) -> Result<Vec<
 #[test]
 fn members_of_a_key_are_one_sample() {
     let (_root, data) = folder();
-    let pictures: Vec<Vec<u8>> = (0..6).map(png).collect();
+    let images: Vec<Vec<u8>> = (0..6).map(png).collect();
     shard(
         data.join("a.tar"),
         &[
             ("x/1.cls", b"2"),
-            ("x/1.PNG", &pictures[0]),
+            ("x/1.PNG", &images[0]),
             ("x/1.txt", b"caption"),
-            ("y/1.png", &pictures[1]),
+            ("y/1.png", &images[1]),
             ("y/1.json", br#"{"label": 0, "other": [1]}"#),
-            ("y/1.mask.png", &pictures[5]),
-            ("._y.png", &pictures[5]),
+            ("y/1.mask.png", &images[5]),
+            ("._y.png", &images[5]),
             ("2.json", br#"{"caption": "no label"}"#),
-            ("2.webp", &pictures[2]),
+            ("2.webp", &images[2]),
             ("3.cls", b"1"),
-            ("5.png", &pictures[4]),
+            ("5.png", &images[4]),
             ("5.cls", b"-1"),
         ],
     );
-    shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &pictures[3])]);
+    shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &images[3])]);
     fs::write(data.join("README.md"), "text").unwrap();
 
     let all = open_unlabelled(&data).unwrap();

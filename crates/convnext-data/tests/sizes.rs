@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 #[derive(Deserialize)]
 struct Case {
-    /// The resized picture, before any padding.
+    /// The resized image, before any padding.
     file: String,
     source: String,
     /// The keys of [`Preprocessing`] that say what to do.
@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
     serde_json::from_slice(&std::fs::read(path("sizes.json")).unwrap()).unwrap()
 }
 
-fn picture(name: &str) -> Image {
+fn image(name: &str) -> Image {
     decode(&std::fs::read(path(name)).unwrap(), name, 3, Orientation::Honour).unwrap()
 }
 
@@ -48,7 +48,7 @@ fn sizes_and_pixels_are_those_of_timm_pillow_and_mmdet() {
     assert_eq!(all.len(), 33);
     for Case { file, source, geometry, padded } in all {
         let preprocessing = preprocessing(&geometry);
-        let (source, expected) = (picture(&source), picture(&file));
+        let (source, expected) = (image(&source), image(&file));
         let resized = resize_for_evaluation(&source, &preprocessing);
         assert_eq!(resized.size(), expected.size(), "{file}: {geometry:?}");
         let most = resized.bytes().iter().zip(expected.bytes()).map(|(a, b)| a.abs_diff(*b)).max();

@@ -17,7 +17,7 @@ pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.
 /// What describes the weights, by timm or transformers.
 const CONFIG_FILE: &str = "config.json";
 
-/// What describes the pictures, by transformers.
+/// What describes the images, by transformers.
 const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// A model of the hub that is on this machine.

@@ -28,7 +28,7 @@ pub struct EmbeddingMetadata {
     /// Size of the images; `None` where each had one of its own, as the weights say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
-    /// Whether pictures were taken as they lie, whatever their EXIF data says.
+    /// Whether images were taken as they lie, whatever their EXIF data says.
     pub ignore_orientation: bool,
     /// The weights, as they were named.
     pub weights: String,

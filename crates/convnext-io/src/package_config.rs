@@ -19,12 +19,12 @@ use self::description::Description;
 use self::processor::ImageProcessor;
 use crate::IoError;
 
-/// How a picture gets its size in evaluation.
+/// How an image gets its size in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PackageCrop {
     /// The short side is resized to the image size over this share, and the centre cut out.
     Centre(f64),
-    /// The whole picture is warped.
+    /// The whole image is warped.
     Whole,
 }
 
@@ -34,7 +34,7 @@ pub enum PackageCrop {
 pub struct PackageConfig {
     /// Size of the images of the training.
     pub image_size: Option<ImageSize>,
-    /// How pictures get it in evaluation.
+    /// How images get it in evaluation.
     pub crop: Option<PackageCrop>,
     /// Mean of each channel, subtracted from values in [0, 1]; a single one is for all channels.
     pub mean: Option<Vec<f32>>,
@@ -69,7 +69,7 @@ impl PackageConfig {
         })
     }
 
-    /// How pictures are prepared: what is said here, and the rest as otherwise. Statistics of colours become those of
+    /// How images are prepared: what is said here, and the rest as otherwise. Statistics of colours become those of
     /// other channels as in [`Preprocessing::for_channels`].
     pub fn preprocessing(&self, otherwise: Preprocessing) -> Preprocessing {
         let sized = match self.image_size {

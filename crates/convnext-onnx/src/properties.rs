@@ -45,7 +45,7 @@ pub(crate) fn properties(
     Ok(properties)
 }
 
-/// What evaluation does to a picture (facts B7).
+/// What evaluation does to an image (facts B7).
 fn describe(preprocessing: &Preprocessing) -> String {
     let pixels = match preprocessing.channels() {
         1 => "greyscale".to_owned(),

@@ -266,12 +266,12 @@ mod tests {
     /// A folder of `count` images of which some are no images.
     fn data(folder: &Path, count: usize, broken: &[usize]) -> Dataset {
         fs::create_dir_all(folder).unwrap();
-        let picture = Image::new(2, 2, 3, vec![9; 12]).unwrap();
+        let image = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..count {
             let path = folder.join(format!("{number:04}.png"));
             match broken.contains(&number) {
                 true => fs::write(&path, "no image").unwrap(),
-                false => picture.save_png(&path).unwrap(),
+                false => image.save_png(&path).unwrap(),
             }
         }
         open_unlabelled(folder).unwrap()

@@ -53,7 +53,7 @@ impl Default for SurveyOptions {
     }
 }
 
-/// What [`survey`] found. Pictures stand upright here, as [`Orientation::Honour`] decodes them.
+/// What [`survey`] found. Images stand upright here, as [`Orientation::Honour`] decodes them.
 ///
 /// Everything is in the order of the data: part after part, image after image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,10 +95,10 @@ pub struct Survey {
 /// of a single one. Classes of different parts are the same when their names are.
 ///
 /// Duplicates are images of the same size with the same values once they stand upright, told by a hash
-/// of 128 bits (XXH3): copies, and copies in another format without loss, but not pictures that merely look alike.
+/// of 128 bits (XXH3): copies, and copies in another format without loss, but not images that are merely similar.
 ///
 /// `progress` is called with the number of images done after each one, on the calling thread. At any time
-/// each thread holds one picture. For every image about 25 bytes are kept, beside the thumbnails and the names
+/// each thread holds one decoded image. For every image about 25 bytes are kept, beside the thumbnails and the names
 /// of corrupt files and duplicates.
 ///
 /// # Errors
@@ -168,16 +168,16 @@ impl Finding {
             let (samples, facts) = samples(&file, "", channels, false)?;
             let mut counted = Counted::default();
             counted.add(&samples, kept);
-            let picture = shown(samples, facts, &counted)?;
-            Ok((picture, facts, counted))
+            let pixels = shown(samples, facts, &counted)?;
+            Ok((pixels, facts, counted))
         });
         let image = match decoded {
-            Ok((picture, facts, counted)) => Ok(Decoded {
-                width: picture.width(),
-                height: picture.height(),
+            Ok((pixels, facts, counted)) => Ok(Decoded {
+                width: pixels.width(),
+                height: pixels.height(),
                 facts,
-                fingerprint: duplicates::fingerprint(&picture, &counted),
-                thumbnail: with_thumbnail.then(|| Thumbnail::of(&picture, parts.describe(image))),
+                fingerprint: duplicates::fingerprint(&pixels, &counted),
+                thumbnail: with_thumbnail.then(|| Thumbnail::of(&pixels, parts.describe(image))),
                 counted,
             }),
             Err(error) => {
@@ -189,7 +189,7 @@ impl Finding {
     }
 }
 
-/// The picture of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
+/// The pixels of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
 /// would show it.
 fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Image, DataError> {
     let decoding = Decoding::new(samples.channels, Orientation::Honour);

@@ -67,7 +67,7 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Listed(Arc::new(listing.with_images()?))))
 }
 
-/// Opens pictures as a user names them, in this order: files of any name, and everything in folders, shards and
+/// Opens images as a user names them, in this order: files of any name, and everything in folders, shards and
 /// archives ([`is_collection`]), as [`open_unlabelled`] finds it. What is in the files is not looked at yet.
 ///
 /// # Errors
@@ -91,7 +91,7 @@ pub fn open_images(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Joined(parts)))
 }
 
-/// `true` for what holds pictures and is none: a folder, or an archive by its ending (`.tar`, `.tar.gz`, `.tgz`).
+/// `true` for what holds images and is none: a folder, or an archive by its ending (`.tar`, `.tar.gz`, `.tgz`).
 pub fn is_collection(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
     path.is_dir() || [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))

@@ -27,7 +27,7 @@ use crate::loading::source::{BatchContext, SampleContext, Source};
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) source: S,
-    pub(crate) pictures: ImageReader,
+    pub(crate) reader: ImageReader,
     pub(crate) config: LoaderConfig,
     pub(crate) corrupt: CorruptFiles,
 }
@@ -69,7 +69,7 @@ impl<S: Source> Shared<S> {
                 return Ok(Found::Nothing);
             }
             let visit = SampleContext { seed: self.config.seed, epoch: plan.epoch, sample };
-            let error = match self.source.load(visit, draw, &self.pictures) {
+            let error = match self.source.load(visit, draw, &self.reader) {
                 Ok(ready) => return Ok(Found::Good(sample, ready)),
                 Err(error) => error,
             };

@@ -1,4 +1,4 @@
-//! The pictures of a data set as a source sees them: decoded now, or kept from before.
+//! The images of a data set as a source sees them: decoded now, or kept from before.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::loading::cache::{Cache, ImageCache};
 use crate::pixels::image::Image;
 use crate::reading::decoding::Decoding;
 
-/// The pictures of a data set, decoded one way and kept as the cache says.
+/// The images of a data set, decoded one way and kept as the cache says.
 #[derive(Debug)]
 pub struct ImageReader {
     dataset: Dataset,
@@ -17,7 +17,7 @@ pub struct ImageReader {
 }
 
 impl ImageReader {
-    /// The pictures of a data set.
+    /// The images of a data set.
     ///
     /// # Errors
     /// [`DataError::Io`] when the folder of a cache cannot be used.
@@ -26,7 +26,7 @@ impl ImageReader {
         Ok(Self { dataset: dataset.clone(), decoding: decoding.clone(), cache })
     }
 
-    /// The picture of a sample.
+    /// The image of a sample.
     ///
     /// # Errors
     /// Those of [`Dataset::image`].
@@ -34,7 +34,7 @@ impl ImageReader {
         self.cache.image(&self.dataset, sample, &self.decoding)
     }
 
-    /// Whether pictures are kept, so that each must be decoded whole.
+    /// Whether images are kept, so that each must be decoded whole.
     pub fn are_kept(&self) -> bool {
         !matches!(self.cache, ImageCache::Off)
     }

@@ -40,12 +40,12 @@ impl Batch for ImageBatch {
     }
 }
 
-/// What happens to each picture.
+/// What happens to each image.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// Random crops, flips and other changes.
     Train(TrainTransform),
-    /// The same part of the picture each time.
+    /// The same part of the image each time.
     Evaluation(Preprocessing),
 }
 
@@ -58,7 +58,7 @@ impl Transform {
         }
     }
 
-    /// Channels of the pictures.
+    /// Channels of the images.
     pub(crate) fn channels(&self) -> usize {
         match self {
             Self::Train(train) => train.channels(),
@@ -119,14 +119,14 @@ impl ImageSource {
 
     /// Decodes JPEG files at a smaller size where the random crop of training allows it, which changes pixels
     /// by less than 2 levels of 255 on average: [`TrainTransform::apply_to_file`]. Evaluation never does, nor
-    /// does a loader that keeps pictures: what is kept is whole.
+    /// does a loader that keeps images: what is kept is whole.
     pub fn with_fast_decode(self, fast_decode: bool) -> Self {
         Self { fast_decode, ..self }
     }
 }
 
 impl ImageSource {
-    /// The picture of a sample as evaluation sees it; in training, before anything random happens to it.
+    /// The image of a sample as evaluation sees it; in training, before anything random happens to it.
     ///
     /// # Errors
     /// Those of [`Dataset::image`].
@@ -134,10 +134,10 @@ impl ImageSource {
     /// # Panics
     /// When there is no such sample.
     pub fn seen(&self, sample: usize) -> Result<Image, DataError> {
-        let picture = self.dataset.image(sample, &self.decoding)?;
+        let image = self.dataset.image(sample, &self.decoding)?;
         Ok(match &self.transform {
-            Transform::Train(_) => picture,
-            Transform::Evaluation(preprocessing) => resize_for_evaluation(&picture, preprocessing),
+            Transform::Train(_) => image,
+            Transform::Evaluation(preprocessing) => resize_for_evaluation(&image, preprocessing),
         })
     }
 }
@@ -161,27 +161,22 @@ impl Source for ImageSource {
         self.transform.image_size().is_none().then_some(1)
     }
 
-    fn load(
-        &self,
-        visit: SampleContext,
-        (): &(),
-        pictures: &ImageReader,
-    ) -> Result<PreparedImage, DataError> {
+    fn load(&self, visit: SampleContext, (): &(), reader: &ImageReader) -> Result<PreparedImage, DataError> {
         let sample = visit.sample;
         let train = match &self.transform {
             Transform::Train(train) => train,
             Transform::Evaluation(preprocessing) => {
-                return Ok(prepare_for_evaluation(&*pictures.image(sample)?, preprocessing));
+                return Ok(prepare_for_evaluation(&*reader.image(sample)?, preprocessing));
             }
         };
         let mut rng = visit.stream(Purpose::Augmentation);
-        if self.fast_decode && !pictures.are_kept() {
+        if self.fast_decode && !reader.are_kept() {
             // The name may have to be read, so only messages have it.
             let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
             let values = values.map_err(|error| error.named(self.dataset.name(sample)))?;
             return Ok(PreparedImage { values, size: train.image_size });
         }
-        let values = train.apply(&*pictures.image(sample)?, &mut rng);
+        let values = train.apply(&*reader.image(sample)?, &mut rng);
         Ok(PreparedImage { values, size: train.image_size })
     }
 

@@ -28,7 +28,7 @@ pub struct LoaderConfig {
     pub drop_last: bool,
     /// What to do about images that cannot be read.
     pub on_corrupt: OnCorrupt,
-    /// Whether decoded pictures are kept.
+    /// Whether decoded images are kept.
     pub cache: Cache,
     /// The seed of the run.
     pub seed: Seed,
@@ -69,8 +69,8 @@ impl<S: Source> Loader<S> {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let pictures = ImageReader::open(source.dataset(), source.decoding(), &config.cache)?;
-        let shared = Shared { source, pictures, config, corrupt: CorruptFiles::default() };
+        let reader = ImageReader::open(source.dataset(), source.decoding(), &config.cache)?;
+        let shared = Shared { source, reader, config, corrupt: CorruptFiles::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -11,7 +11,7 @@ use crate::reading::decoding::Decoding;
 
 /// How the samples of a data set are read and made ready, and how they become batches.
 ///
-/// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of pictures
+/// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of images
 /// and the rules for corrupt files. A source keeps nothing that changes: what it makes depends on its settings and on
 /// the streams of [`BatchContext`] and [`SampleContext`] only, so a batch is the same whoever makes it, and when.
 pub trait Source: Debug + Send + Sync + 'static {
@@ -45,7 +45,7 @@ pub trait Source: Debug + Send + Sync + 'static {
         &self,
         visit: SampleContext,
         draw: &Self::Draw,
-        pictures: &ImageReader,
+        reader: &ImageReader,
     ) -> Result<Self::Sample, DataError>;
 
     /// Joins samples, each with its index in the data set, in the order of the batch. There may be none, when all

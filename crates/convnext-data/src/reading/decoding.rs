@@ -15,7 +15,7 @@ use crate::reading::levels_seen::LevelsSeen;
 /// What files are decoded to. Copies warn once, all together, of files that the range was not made for.
 #[derive(Debug, Clone)]
 pub struct Decoding {
-    /// Channels of the pictures.
+    /// Channels of the images.
     pub channels: usize,
     /// What to do with the orientation that a camera wrote into a file.
     pub orientation: Orientation,
@@ -56,14 +56,14 @@ impl Decoding {
         }
     }
 
-    /// Looks at a picture that was scaled by the range, and warns where the range does not fit the first ones.
-    pub(crate) fn look_at(&self, picture: &Image, facts: &Facts) {
+    /// Looks at an image that was scaled by the range, and warns where the range does not fit the first ones.
+    pub(crate) fn look_at(&self, image: &Image, facts: &Facts) {
         let is_scaled = match &self.range {
             ValueRange::Unstated => false,
             ValueRange::EightBit(_) => true,
             ValueRange::Dtype | ValueRange::Deep(_) => facts.samples.is_deep(),
         };
-        if let Some(finding) = is_scaled.then(|| self.seen.add(picture)).flatten() {
+        if let Some(finding) = is_scaled.then(|| self.seen.add(image)).flatten() {
             log::warn!(
                 "the range of values is {}, but {finding}: the images may have other values than those that the range was \
                  made for. `convnext data check` says which they have, --range of a training takes others",
@@ -93,7 +93,7 @@ impl Decoding {
     }
 }
 
-/// Two are equal when they make the same pictures.
+/// Two are equal when they make the same images.
 impl PartialEq for Decoding {
     fn eq(&self, other: &Self) -> bool {
         (self.channels, self.orientation, &self.range) == (other.channels, other.orientation, &other.range)

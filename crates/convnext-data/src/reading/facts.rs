@@ -1,4 +1,4 @@
-//! What files tell about their pictures.
+//! What files tell about their images.
 
 use std::fmt;
 
@@ -52,14 +52,14 @@ impl fmt::Display for Channels {
     }
 }
 
-/// What a file tells about its picture beside the pixels.
+/// What a file tells about its image beside the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Name of the format, by content.
     pub(crate) format: &'static str,
     /// What its pixels are.
     pub(crate) channels: Channels,
-    /// What makes the picture stand upright.
+    /// What makes the image stand upright.
     pub(crate) turn: Turn,
     /// The type of its values.
     pub(crate) samples: SampleType,

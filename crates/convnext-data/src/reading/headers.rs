@@ -151,7 +151,7 @@ fn tiff(mut file: File<'_>, channels: usize) -> bool {
     right_channels && !pixels.is_empty() && whole && fits(width.into(), height.into())
 }
 
-/// Whether a picture has pixels, and no more than are decoded.
+/// Whether an image has pixels, and no more than are decoded.
 fn fits(width: u64, height: u64) -> bool {
     let bytes = width.saturating_mul(height).saturating_mul(COLOURS as u64);
     bytes > 0 && bytes <= MAX_DECODED_BYTES

@@ -39,15 +39,15 @@ impl Default for Counts {
 }
 
 impl LevelsSeen {
-    /// Counts a picture that was scaled by a range. Once enough were seen, what is wrong with the range, in words.
-    pub(crate) fn add(&self, picture: &Image) -> Option<String> {
+    /// Counts an image that was scaled by a range. Once enough were seen, what is wrong with the range, in words.
+    pub(crate) fn add(&self, image: &Image) -> Option<String> {
         // A thread that panicked has left sums that are still sums.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.images >= ENOUGH {
             return None;
         }
         counts.images += 1;
-        picture.bytes().iter().for_each(|&level| counts.of_level[usize::from(level)] += 1);
+        image.bytes().iter().for_each(|&level| counts.of_level[usize::from(level)] += 1);
         if counts.images == ENOUGH { counts.finding() } else { None }
     }
 }
@@ -91,11 +91,11 @@ mod tests {
     /// What is said of images whose pixels have these levels in turn.
     fn said(levels: &[u8]) -> Option<String> {
         let seen = LevelsSeen::default();
-        let picture = || {
+        let image = || {
             let bytes = levels.iter().copied().cycle().take(400).collect();
             Image::new(20, 20, 1, bytes).unwrap()
         };
-        let mut said: Vec<String> = (0..3 * ENOUGH).filter_map(|_| seen.add(&picture())).collect();
+        let mut said: Vec<String> = (0..3 * ENOUGH).filter_map(|_| seen.add(&image())).collect();
         assert!(said.len() < 2, "{said:?}");
         said.pop()
     }

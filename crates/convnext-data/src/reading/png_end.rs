@@ -40,16 +40,12 @@ mod tests {
     #[test]
     fn a_png_file_without_its_end_is_read_and_one_without_pixels_is_not() {
         let levels = (0..40 * 30 * 3_usize).map(|i| (i * i % 251) as u8).collect();
-        let picture = Image::new(40, 30, COLOURS, levels).unwrap();
-        let whole = picture.png();
+        let image = Image::new(40, 30, COLOURS, levels).unwrap();
+        let whole = image.png();
         let read = |bytes: &[u8]| decode(bytes, "x.png", COLOURS, Orientation::Honour);
         assert_eq!(with_end(&whole), None);
         for missing in 1..=FRAME {
-            assert_eq!(
-                read(&whole[..whole.len() - missing]).unwrap(),
-                picture,
-                "{missing} bytes are missing"
-            );
+            assert_eq!(read(&whole[..whole.len() - missing]).unwrap(), image, "{missing} bytes are missing");
         }
         for missing in FRAME + 1..whole.len() {
             let error = read(&whole[..whole.len() - missing]);

@@ -1,4 +1,4 @@
-//! What a file holds before it becomes a picture: values of any type, in channels of any meaning.
+//! What a file holds before it becomes an image: values of any type, in channels of any meaning.
 
 use std::fmt;
 
@@ -124,7 +124,7 @@ impl Samples {
         Self { kind: SampleType::EIGHT_BIT, values: Values::Eight(values), ..self }
     }
 
-    /// The picture in which the limits of `range` are black and white.
+    /// The image in which the limits of `range` are black and white.
     pub(crate) fn into_image(self, range: &ValueRange) -> Result<Image, DataError> {
         let (deep, of_type) = (self.kind.is_deep(), self.kind.limits());
         let limits = match (range, range.limits(self.channels)) {
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_range_decides_what_is_black_and_white() {
         let levels = |range: ValueRange| {
-            let picture = grey16([500, 4000]).into_image(&range).unwrap();
-            (picture.is_deep(), (0..2).map(|x| picture.level(x)).collect::<Vec<_>>())
+            let image = grey16([500, 4000]).into_image(&range).unwrap();
+            (image.is_deep(), (0..2).map(|x| image.level(x)).collect::<Vec<_>>())
         };
         assert_eq!(levels(ValueRange::Unstated), (false, vec![2.0 / 255.0, 16.0 / 255.0]));
         assert_eq!(levels(ValueRange::Dtype), (true, vec![500.0 / 65535.0, 4000.0 / 65535.0]));
@@ -223,8 +223,8 @@ mod tests {
     #[test]
     fn each_channel_has_its_own_limits() {
         let samples = of(SampleType::Signed(16), Values::Real(vec![-5.0, 1.0, 5.0, 2.0]), 2, Channels::Bands);
-        let picture = samples.into_image(&ValueRange::Deep(vec![[-5.0, 5.0], [0.0, 2.0]])).unwrap();
-        assert_eq!(picture.bytes(), [0, 128, 255, 255]);
+        let image = samples.into_image(&ValueRange::Deep(vec![[-5.0, 5.0], [0.0, 2.0]])).unwrap();
+        assert_eq!(image.bytes(), [0, 128, 255, 255]);
     }
 
     #[test]

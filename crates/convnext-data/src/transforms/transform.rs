@@ -1,4 +1,4 @@
-//! From a picture to the values that a model sees in training: `f32`, channel by channel, normalised.
+//! From an image to the values that a model sees in training: `f32`, channel by channel, normalised.
 
 use convnext_core::{COLOURS, ImageSize, Interpolation, Preprocessing, ValueRange};
 use rand::RngExt;
@@ -17,15 +17,15 @@ use crate::transforms::crop::TrainCrop;
 ///
 /// # Panics
 /// When they have fewer or more.
-pub fn normalize(picture: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
-    let channels = picture.channels();
+pub fn normalize(image: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
+    let channels = image.channels();
     assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
-    let mut values = Vec::with_capacity(picture.width() * picture.height() * channels);
+    let mut values = Vec::with_capacity(image.width() * image.height() * channels);
     for (channel, (mean, std)) in mean.iter().zip(std).enumerate() {
-        match picture.deep_levels() {
+        match image.deep_levels() {
             None => {
                 let table: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
-                let levels = picture.bytes()[channel..].iter().step_by(channels);
+                let levels = image.bytes()[channel..].iter().step_by(channels);
                 values.extend(levels.map(|&level| table[usize::from(level)]));
             }
             Some(levels) => {
@@ -37,7 +37,7 @@ pub fn normalize(picture: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
     values
 }
 
-/// What training does to a picture, in this order: a random crop, a random mirror image, RandAugment or colour
+/// What training does to an image, in this order: a random crop, a random mirror image, RandAugment or colour
 /// jitter, normalisation, random erasing (facts D3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +83,7 @@ impl TrainTransform {
         }
     }
 
-    /// Channels of the pictures, each with its mean.
+    /// Channels of the images, each with its mean.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }
@@ -91,9 +91,9 @@ impl TrainTransform {
     /// Values of shape `[channels, height, width]`. All random choices come from `rng`.
     ///
     /// # Panics
-    /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
-    pub fn apply(&self, picture: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
-        let cut = self.crop.apply(picture, self.target(), rng);
+    /// When the image has other channels than the transform, or settings do not pass [`Self::validate`].
+    pub fn apply(&self, image: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
+        let cut = self.crop.apply(image, self.target(), rng);
         self.finish(cut, rng)
     }
 
@@ -163,7 +163,7 @@ impl TrainTransform {
             ("colour jitter", self.color_jitter.is_some(), "--set augmentation.color_jitter=0"),
         ] {
             let expected =
-                format!("off for pictures of {channels} channel(s), because it changes colours: {advice}");
+                format!("off for images of {channels} channel(s), because it changes colours: {advice}");
             DataError::check(channels == COLOURS || !on, what, "on", &expected)?;
         }
         if let Some(color_jitter) = self.color_jitter {
@@ -208,10 +208,10 @@ fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
     std::array::from_fn(|colour| (255.0 * f64::from(mean[colour])).round_ties_even() as u8)
 }
 
-/// The picture with left and right exchanged.
-fn mirror(picture: Image) -> Image {
-    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
-    let mut levels = picture.into_levels();
+/// The image with left and right exchanged.
+fn mirror(image: Image) -> Image {
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
+    let mut levels = image.into_levels();
     match &mut levels {
         Levels::Eight(levels) => mirror_rows(levels, width, channels),
         Levels::Sixteen(levels, rounded) => {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 /// The bytes of a small PNG whose first value is `value`.
 pub(crate) fn png(value: u8) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture");
+    let path = folder.path().join("image");
     Image::new(2, 1, 3, vec![value; 6]).unwrap().save_png(&path).unwrap();
     fs::read(path).unwrap()
 }

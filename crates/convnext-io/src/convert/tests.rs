@@ -18,7 +18,7 @@ fn preprocessing() -> Preprocessing {
 fn weights(model: &ModelConfig, names: &[&str]) -> WeightFile {
     let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
     let metadata = WeightMetadata::of_classifier(model, classes, preprocessing());
-    // Some models need other pictures, which does not matter here.
+    // Some models need other images, which does not matter here.
     let arrays = classifier_tensors(model);
     WeightFile { arrays: by_name(arrays_of_shapes(arrays)), metadata }
 }

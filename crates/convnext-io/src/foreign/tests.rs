@@ -12,7 +12,7 @@ fn classifier(model: ModelConfig) -> WeightMetadata {
     WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing)
 }
 
-/// What a file is, apart from how pictures are prepared for it.
+/// What a file is, apart from how images are prepared for it.
 fn kind(metadata: &WeightMetadata) -> (&Tagged, &Tagged) {
     (&metadata.backbone, &metadata.task)
 }

@@ -68,8 +68,7 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
         None | Some("center") => share.map(PackageCrop::Centre),
         Some("squash") => {
             if let Some(share) = share.filter(|&share| share != 1.0) {
-                remarks
-                    .push(format!("crop_pct is {share} with crop_mode squash: the whole picture is warped"));
+                remarks.push(format!("crop_pct is {share} with crop_mode squash: the whole image is warped"));
             }
             Some(PackageCrop::Whole)
         }
@@ -83,7 +82,7 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
 fn interpolation(name: &str, remarks: &mut Vec<String>) -> Option<Interpolation> {
     let found = Interpolation::PILLOW.into_iter().find(|filter| filter.name() == name);
     if found.is_none() {
-        remarks.push(format!("interpolation {name} is not known here: pictures are resized bicubic"));
+        remarks.push(format!("interpolation {name} is not known here: images are resized bicubic"));
     }
     found
 }

@@ -56,8 +56,7 @@ impl ImageProcessor {
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.do_resize == Some(false) {
             remarks.push(
-                "do_resize is false, but models are given images of one size: pictures are resized"
-                    .to_owned(),
+                "do_resize is false, but models are given images of one size: images are resized".to_owned(),
             );
         }
         if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
@@ -77,7 +76,7 @@ impl ImageProcessor {
         }
     }
 
-    /// The size of the images and how pictures get it.
+    /// The size of the images and how images get it.
     fn input(
         &self,
         described: &PackageConfig,
@@ -111,7 +110,7 @@ impl ImageProcessor {
         Some((size, crop))
     }
 
-    /// A centre of `cut` after resizing to `size`, two squares unless pictures are warped.
+    /// A centre of `cut` after resizing to `size`, two squares unless images are warped.
     fn centre(
         &self,
         cut: ImageSize,
@@ -122,9 +121,8 @@ impl ImageProcessor {
         if is_warped || size.height < cut.height {
             if size != cut {
                 let [size, cut] = [size, cut].map(ImageSize::with_unit);
-                remarks.push(format!(
-                    "size is {size} and crop_size {cut}: the whole picture is warped to {cut}"
-                ));
+                remarks
+                    .push(format!("size is {size} and crop_size {cut}: the whole image is warped to {cut}"));
             }
             return PackageCrop::Whole;
         }
@@ -139,7 +137,7 @@ impl ImageProcessor {
         let number = stated.as_u64().and_then(|number| usize::try_from(number).ok());
         let found = number.and_then(|number| Interpolation::PILLOW.get(number)).copied();
         if found.is_none() {
-            remarks.push(format!("resample {stated} is no filter of Pillow: pictures are resized bicubic"));
+            remarks.push(format!("resample {stated} is no filter of Pillow: images are resized bicubic"));
         }
         found
     }

@@ -14,7 +14,7 @@ const OUTLIERS: f64 = 1e-4;
 /// So many times as much must the whole range be for the ends to count as broken pixels.
 const STRETCHED: f64 = 4.0;
 
-/// Levels of an 8-bit picture.
+/// Levels of an 8-bit image.
 const LEVELS: f64 = 256.0;
 
 /// The values of one channel.
@@ -180,7 +180,7 @@ impl Channel {
         let [low, high] = self.without_ends().unwrap_or([self.least, self.most]);
         let stretched = high > low && (high - low) * STRETCHED < self.most - self.least;
         let [least, most] = if stretched { [low, high] } else { [self.least, self.most] };
-        // Pictures of one value have no range.
+        // Images of one value have no range.
         [least, if most > least { most } else { least + 1.0 }]
     }
 

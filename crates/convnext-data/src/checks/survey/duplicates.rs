@@ -24,15 +24,15 @@ pub struct DuplicateGroup {
 /// A hash of width, pixels and what of a deep image these are made of.
 pub(super) type Fingerprint = [u8; 16];
 
-pub(super) fn fingerprint(picture: &Image, counted: &Counted) -> Fingerprint {
+pub(super) fn fingerprint(image: &Image, counted: &Counted) -> Fingerprint {
     let mut hash = Xxh3::new();
-    if picture.is_deep() {
+    if image.is_deep() {
         let limits = counted.limits().into_iter().flatten();
         limits.for_each(|limit| hash.update(&limit.to_le_bytes()));
     }
     // Pixels alone are the same for 2x3 and 3x2 of one colour; with the width they tell the height.
-    hash.update(&(picture.width() as u64).to_le_bytes());
-    hash.update(picture.levels().as_bytes());
+    hash.update(&(image.width() as u64).to_le_bytes());
+    hash.update(image.levels().as_bytes());
     hash.digest128().to_le_bytes()
 }
 

@@ -1,6 +1,6 @@
-//! Decoded pictures in a folder.
+//! Decoded images in a folder.
 //!
-//! Two files for each data set, number of channels and range of values: `.pixels` has the pixels of all pictures, one
+//! Two files for each data set, number of channels and range of values: `.pixels` has the pixels of all images, one
 //! after the other as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
 //! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk in another
 //! order, fits no check sum and is decoded again.
@@ -27,10 +27,10 @@ use crate::reading::decoding::Decoding;
 /// Raised when files are decoded to other pixels than before, within one version of the package.
 const DECODING: u32 = 2;
 
-/// The pictures of one data set.
+/// The images of one data set.
 #[derive(Debug)]
 pub(crate) struct FolderCache {
-    /// Channels of every picture.
+    /// Channels of every image.
     channels: usize,
     /// The path of both files, without their endings.
     name: PathBuf,
@@ -38,17 +38,17 @@ pub(crate) struct FolderCache {
     pixels: SharedFile,
     /// Where the next pixels go.
     end: Mutex<u64>,
-    /// Pictures are added: not after an error, and not while another process does.
+    /// Images are added: not after an error, and not while another process does.
     grows: AtomicBool,
 }
 
-/// Counts up when the same files become other pictures.
+/// Counts up when the same files become other images.
 const DECODER: u32 = 2;
 
-/// The bit of a width that says that there are two bytes a level. No picture that can be decoded is as wide.
+/// The bit of a width that says that there are two bytes a level. No image that can be decoded is as wide.
 const DEEP: u32 = 1 << 31;
 
-/// What tells the pictures of one range from those of another; nothing for those of 8 bit.
+/// What tells the images of one range from those of another; nothing for those of 8 bit.
 fn range_in_name(range: &ValueRange) -> String {
     match range {
         ValueRange::Unstated => String::new(),
@@ -133,7 +133,7 @@ impl FolderCache {
         };
         let (slots, pixels) = (open("slots")?, open("pixels")?);
         let end = pixels.metadata().map_err(|source| failed(&name, source))?.len();
-        // Two that add would write over each other: no wrong picture would come of it, but lost ones.
+        // Two that add would write over each other: no wrong image would come of it, but lost ones.
         let grows = match pixels.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
@@ -152,7 +152,7 @@ impl FolderCache {
         Ok(Self { channels, name, slots, pixels, end: Mutex::new(end), grows: AtomicBool::new(grows) })
     }
 
-    /// The picture of a sample, if it is there, whole, and of a file with this stamp.
+    /// The image of a sample, if it is there, whole, and of a file with this stamp.
     pub(crate) fn load(&self, sample: usize, stamp: Stamp) -> Option<Image> {
         let mut bytes = [0; Slot::BYTES];
         self.slots.read_at(&mut bytes, (sample * Slot::BYTES) as u64).ok()?;
@@ -171,20 +171,20 @@ impl FolderCache {
         }
     }
 
-    /// Keeps a picture. Where that fails, such as on a full disk, no more are kept.
-    pub(crate) fn store(&self, sample: usize, stamp: Stamp, picture: &Image) {
+    /// Keeps an image. Where that fails, such as on a full disk, no more are kept.
+    pub(crate) fn store(&self, sample: usize, stamp: Stamp, image: &Image) {
         if !self.grows.load(Ordering::Relaxed) {
             return;
         }
-        let bytes = picture.levels().as_bytes();
+        let bytes = image.levels().as_bytes();
         let offset = {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             let offset = *end;
             *end += bytes.len() as u64;
             offset
         };
-        let depth = if picture.is_deep() { DEEP } else { 0 };
-        let (width, height) = (picture.width() as u32 | depth, picture.height() as u32);
+        let depth = if image.is_deep() { DEEP } else { 0 };
+        let (width, height) = (image.width() as u32 | depth, image.height() as u32);
         let slot = Slot { offset, stamp, width, height, pixel_sum: crc32fast::hash(bytes) };
         let written = self
             .pixels
@@ -193,7 +193,7 @@ impl FolderCache {
         if let Err(error) = written
             && self.grows.swap(false, Ordering::Relaxed)
         {
-            log::warn!("{}: {error}; no more pictures are kept", self.name.display());
+            log::warn!("{}: {error}; no more images are kept", self.name.display());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Decoded pictures kept for the next epoch.
+//! Decoded images kept for the next epoch.
 
 mod folder;
 mod memory;
@@ -11,27 +11,27 @@ use crate::error::DataError;
 use crate::pixels::image::Image;
 use crate::reading::decoding::Decoding;
 
-/// What a [`crate::Loader`] does with pictures that it has decoded: 8 or 16 bit for each channel, as large as in the file.
+/// What a [`crate::Loader`] does with images that it has decoded: 8 or 16 bit for each channel, as large as in the file.
 /// They are the same with and without a cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cache {
-    /// Every picture is read and decoded each time.
+    /// Every image is read and decoded each time.
     #[default]
     Off,
-    /// Pictures are kept in memory, as long as the loader lives: the first ones that fit. A file that
+    /// Images are kept in memory, as long as the loader lives: the first ones that fit. A file that
     /// changes meanwhile is not read again.
     Memory {
         /// The most bytes of pixels that are kept.
         bytes: u64,
     },
-    /// Pictures are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel, two for deep ones. They
-    /// serve the same data set later again, and an interrupted run leaves nothing wrong. A picture is decoded again
+    /// Images are kept in two files of a folder, which is made if needed: a byte for each channel of a pixel, two for deep ones. They
+    /// serve the same data set later again, and an interrupted run leaves nothing wrong. An image is decoded again
     /// when its file, or the archive around it, has another size or time of change. Loaders of other processes may
     /// read the same files at the same time, but only one adds to them.
     Folder(PathBuf),
 }
 
-/// The pictures of one data set.
+/// The images of one data set.
 #[derive(Debug)]
 pub(crate) enum ImageCache {
     Off,
@@ -40,7 +40,7 @@ pub(crate) enum ImageCache {
 }
 
 impl ImageCache {
-    /// The cache for a data set whose pictures are decoded like this.
+    /// The cache for a data set whose images are decoded like this.
     ///
     /// # Errors
     /// [`DataError::Io`] when the folder cannot be made or its files cannot be opened.
@@ -52,7 +52,7 @@ impl ImageCache {
         })
     }
 
-    /// A picture of the data set, kept or decoded as the cache was opened for.
+    /// An image of the data set, kept or decoded as the cache was opened for.
     ///
     /// # Errors
     /// Those of [`Dataset::image`].
@@ -69,12 +69,12 @@ impl ImageCache {
             Self::Folder(cache) => {
                 // Before the file is read: should it change in between, the stamp will not fit.
                 let stamp = dataset.stamp(sample)?;
-                if let Some(picture) = cache.load(sample, stamp) {
-                    return Ok(Arc::new(picture));
+                if let Some(image) = cache.load(sample, stamp) {
+                    return Ok(Arc::new(image));
                 }
-                let picture = decode()?;
-                cache.store(sample, stamp, &picture);
-                Ok(Arc::new(picture))
+                let image = decode()?;
+                cache.store(sample, stamp, &image);
+                Ok(Arc::new(image))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! JPEG files become pictures with the pixels of libjpeg, which models were trained on.
+//! JPEG files become images with the pixels of libjpeg, which models were trained on.
 //!
 //! `libjpeg-turbo-rs` computes what libjpeg-turbo computes: the slow integer transform, chroma enlarged with a
 //! triangle filter, the same conversion to colours.
@@ -39,23 +39,23 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
     let (width, height) = (jpeg.width as u32, jpeg.height as u32);
     check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
     let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
-    let picture = match jpeg.image() {
+    let image = match jpeg.image() {
         Err(damage) if can_be_passed_over(&damage) => {
-            let picture = jpeg.rescued().map_err(|error| unreadable(message_of(error)))?;
+            let image = jpeg.rescued().map_err(|error| unreadable(message_of(error)))?;
             // Without a name there is nobody to tell.
             if !name.is_empty() {
                 log::warn!(
-                    "{name}: {}; the picture is what can be read of it, as in libjpeg",
+                    "{name}: {}; the image is what can be read of it, as in libjpeg",
                     message_of(damage)
                 );
             }
-            picture
+            image
         }
         read => read.map_err(|error| unreadable(message_of(error)))?,
     };
-    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
     let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
-    let values = Values::Eight(picture.into_bytes());
+    let values = Values::Eight(image.into_bytes());
     Ok((
         Samples { width, height, channels, meaning: shown, kind: SampleType::EIGHT_BIT, values },
         turn,
@@ -64,12 +64,12 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
 }
 
 /// Grey and colours made of each other.
-fn of_channels(picture: Image, channels: usize) -> Image {
-    let (width, height) = (picture.width(), picture.height());
-    let bytes: Vec<u8> = match (picture.channels(), channels) {
-        (1, COLOURS) => picture.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
-        (COLOURS, 1) => picture.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
-        _ => return picture,
+fn of_channels(image: Image, channels: usize) -> Image {
+    let (width, height) = (image.width(), image.height());
+    let bytes: Vec<u8> = match (image.channels(), channels) {
+        (1, COLOURS) => image.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
+        (COLOURS, 1) => image.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
+        _ => return image,
     };
     Image::from_parts(width, height, channels, bytes)
 }
@@ -118,7 +118,7 @@ impl<'a> Jpeg<'a> {
         Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
     }
 
-    /// How the picture must be turned to stand upright.
+    /// How the image must be turned to stand upright.
     fn turn(&self, orientation: Orientation) -> Turn {
         let exif = match orientation {
             Orientation::Honour => self.decoder.exif_data(),
@@ -127,7 +127,7 @@ impl<'a> Jpeg<'a> {
         exif.and_then(Turn::from_exif_chunk).unwrap_or(Turn::NoTransforms)
     }
 
-    /// The whole picture, in grey or colours.
+    /// The whole image, in grey or colours.
     fn image(&self) -> Result<Image, JpegError> {
         match self.unusual {
             true => Ok(self.coloured(unusual::decode(self.bytes, &self.layout, false)?)),
@@ -135,7 +135,7 @@ impl<'a> Jpeg<'a> {
         }
     }
 
-    /// The upper part of the picture at some eighths of its size: at least `rows`, which are as in the whole.
+    /// The upper part of the image at some eighths of its size: at least `rows`, which are as in the whole.
     fn scaled(&self, eighths: u8, rows: usize) -> Result<Image, JpegError> {
         let height = rows.saturating_mul(usize::from(FULL)) / usize::from(eighths) + MARGIN;
         let shortened;
@@ -163,7 +163,7 @@ impl<'a> Jpeg<'a> {
         bytes
     }
 
-    /// The picture of damaged data: grey where nothing can be read, as libjpeg leaves it.
+    /// The image of damaged data: grey where nothing can be read, as libjpeg leaves it.
     fn rescued(&mut self) -> Result<Image, JpegError> {
         if self.unusual {
             return Ok(self.coloured(unusual::decode(self.bytes, &self.layout, true)?));

@@ -36,13 +36,13 @@ impl<'a> ScaledJpeg<'a> {
         Some(Self { jpeg, turn })
     }
 
-    /// Width and height in pixels of the picture as [`crate::decode`] gives it.
+    /// Width and height in pixels of the image as [`crate::decode`] gives it.
     pub(crate) fn size(&self) -> (usize, usize) {
         let (width, height) = (self.jpeg.width, self.jpeg.height);
         if lies_on_its_side(self.turn) { (height, width) } else { (width, height) }
     }
 
-    /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at
+    /// A region of the image, resized. `None` when the region would have fewer pixels on a side than the target at
     /// half of the size, or the data is damaged.
     pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Image> {
         let (stored, target) = (self.stored(region), self.stored_target(target));
@@ -62,8 +62,8 @@ impl<'a> ScaledJpeg<'a> {
         let (first, below) = rows_reached(target.interpolation, &scaled, target.size.height, height);
         let rows = (first + below) as usize;
         let decoded = caught(|| self.jpeg.scaled(eighths, rows))?;
-        let picture = of_channels(decoded.ok()?, COLOURS);
-        Some(turned(target.of(&picture, scaled), self.turn))
+        let image = of_channels(decoded.ok()?, COLOURS);
+        Some(turned(target.of(&image, scaled), self.turn))
     }
 
     /// What a crop becomes before it is turned.
@@ -73,13 +73,13 @@ impl<'a> ScaledJpeg<'a> {
         CropTarget { size: size.into(), ..target }
     }
 
-    /// Where a region of the upright picture is stored.
+    /// Where a region of the upright image is stored.
     fn stored(&self, region: Region) -> Region {
         let Region { left, top, width, height } = region;
         let (all_across, all_down) = (self.jpeg.width as f64, self.jpeg.height as f64);
         let from_right = |start: f64, length: f64| all_across - start - length;
         let from_bottom = |start: f64, length: f64| all_down - start - length;
-        // An upright x is a stored y for the pictures that lie on their side.
+        // An upright x is a stored y for the images that lie on their side.
         let (stored_left, stored_top, turned) = match self.turn {
             Turn::NoTransforms => (left, top, false),
             Turn::FlipHorizontal => (from_right(left, width), top, false),

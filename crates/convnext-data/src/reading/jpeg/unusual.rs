@@ -77,7 +77,7 @@ fn channels_apart(bytes: &[u8], count: usize, lenient: bool) -> Result<Vec<Chann
     found.into_iter().collect::<Option<_>>().ok_or_else(|| damaged("a channel has no scan"))
 }
 
-/// A channel with its place in the picture.
+/// A channel with its place in the image.
 fn plane((samples, stride): Channel, place: usize, frame: &FrameHeader) -> Result<Plane, JpegError> {
     let factors = |place: usize| {
         let component = &frame.components[place];
@@ -87,14 +87,14 @@ fn plane((samples, stride): Channel, place: usize, frame: &FrameHeader) -> Resul
     let own = factors(place);
     if all[0] % own[0] != 0 || all[1] % own[1] != 0 {
         return Err(JpegError::Unsupported(
-            "a channel whose grid does not divide that of the picture".to_owned(),
+            "a channel whose grid does not divide that of the image".to_owned(),
         ));
     }
     let (width, height) = frame.dimensions();
     let [width, height] =
         [(width, 0), (height, 1)].map(|(side, axis)| (side * own[axis]).div_ceil(all[axis]));
     if width > stride || samples.len() < stride * height {
-        return Err(JpegError::CorruptData("a channel is smaller than the picture".to_owned()));
+        return Err(JpegError::CorruptData("a channel is smaller than the image".to_owned()));
     }
     Ok(Plane { samples, stride, width, height, cell: [all[0] / own[0], all[1] / own[1]] })
 }

@@ -1,4 +1,4 @@
-//! The directory of a TIFF file: what it says about its picture.
+//! The directory of a TIFF file: what it says about its image.
 //!
 //! The decoder reads directories too, but refuses those that it does not know to the end, and cannot tell why in words
 //! that help. It is given a directory of its own (`stored.rs`).
@@ -13,7 +13,7 @@ const LONG: u16 = 4;
 const FRACTION: u16 = 5;
 const LONG8: u16 = 16;
 
-/// The most values of an entry: tiles of a picture of as many pixels as are decoded.
+/// The most values of an entry: tiles of an image of as many pixels as are decoded.
 const MAX_VALUES: usize = 1 << 24;
 
 /// The first directory of a file.

@@ -21,7 +21,7 @@ use crate::error::DataError;
 use crate::reading::decode::{MAX_DECODED_BYTES, check_size};
 use crate::reading::samples::{SampleType, Values};
 
-/// The size of the picture and what its values are.
+/// The size of the image and what its values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) width: usize,
@@ -39,8 +39,8 @@ impl Shape {
             let side = directory.number(tag).and_then(|side| usize::try_from(side).ok());
             side.filter(|side| (1..=u32::MAX as usize).contains(side)).ok_or_else(|| missing(what))
         };
-        let width = side(Tag::ImageWidth, "how wide the picture is")?;
-        let height = side(Tag::ImageLength, "how high the picture is")?;
+        let width = side(Tag::ImageWidth, "how wide the image is")?;
+        let height = side(Tag::ImageLength, "how high the image is")?;
         let samples = directory.number(Tag::SamplesPerPixel).unwrap_or(1);
         let samples =
             usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(|| {
@@ -100,7 +100,7 @@ pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Resu
         return Ok(if planes < 2 { values } else { interleaved(&[values], planes) });
     }
     // The decoder does not count the tiles of several planes right, nor planes of odd bits. So these are read one by
-    // one, as pictures of one value a pixel.
+    // one, as images of one value a pixel.
     let plane = Shape { samples: 1, ..*shape };
     let of_plane = |number| {
         let alone = [(Tag::PlanarConfiguration, 1)];
@@ -296,7 +296,7 @@ fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
         .then_some((shape.row() * shape.height) as u64)
 }
 
-/// What [`check_size`] allows; the sizes of other memory follow from that of the picture.
+/// What [`check_size`] allows; the sizes of other memory follow from that of the image.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_DECODED_BYTES as usize;
