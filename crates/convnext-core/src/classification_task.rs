@@ -1,4 +1,4 @@
-//! What weights of a classifier say about its task.
+//! Task metadata of a classifier.
 
 use serde::{Deserialize, Serialize};
 

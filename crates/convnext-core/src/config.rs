@@ -1,4 +1,5 @@
-//! What a model is made of (paper section 3 and appendix A; facts A1 to A3, C3).
+//! Architecture of a model (paper section 3 and appendix A; docs/facts.md, "Macro structure", "Block", "GRN",
+//! "Decoder").
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ pub const MAX_CHANNELS: usize = 65_536;
 /// See [`MAX_BLOCKS`].
 pub const MAX_CLASSES: usize = 10_000_000;
 
-/// Initial value of LayerScale (facts A2).
+/// Initial value of LayerScale (docs/facts.md, "Block").
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
 
 /// The two generations of the model family.
@@ -79,7 +80,7 @@ impl ModelConfig {
     }
 
     /// Drop path rate of every block, in order, from that of the last one: `linspace(0, rate, blocks)`, both ends
-    /// included (facts A2).
+    /// included (docs/facts.md, "Block").
     pub fn drop_path_rates(&self, rate: f64) -> Vec<f64> {
         let blocks: usize = self.depths.iter().sum();
         let last = blocks.saturating_sub(1).max(1) as f64;
@@ -130,8 +131,8 @@ impl ModelConfig {
     }
 }
 
-/// How the encoder of FCMAE treats removed patches. It belongs to the architecture: the tensors are the same for each
-/// kind, but they are weights of another function.
+/// Treatment of removed patches in the encoder of FCMAE. It belongs to the architecture: the tensors are the
+/// same for each kind, but they are weights of another function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderKind {
@@ -146,7 +147,7 @@ pub enum EncoderKind {
     Leaky,
 }
 
-/// The decoder of FCMAE (paper section 3.1; facts C3).
+/// The decoder of FCMAE (paper section 3.1; docs/facts.md, "Decoder").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
@@ -165,13 +166,13 @@ pub struct DecoderConfig {
 pub struct FcmaeConfig {
     /// The encoder; its head is not used (`classes` is 0).
     pub encoder: ModelConfig,
-    /// How the encoder treats removed patches.
+    /// Treatment of removed patches in the encoder.
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
 }
 
-/// What a masked autoencoder is trained for (paper section 3.1): how much it must predict, and of which values.
+/// Objective of a masked autoencoder (paper section 3.1): mask ratio and target.
 ///
 /// A training has it from its recipe; weights keep it as a record of theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! Exact cost of a configuration, by formula (facts A5).
+//! Exact cost of a configuration, by formula (docs/facts.md, "Configs, exact sizes").
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct Cost {
     pub parameters: u64,
     /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
     pub macs: u64,
-    /// What the paper calls FLOPs: `macs` plus 5 for every value that a LayerNorm puts out.
+    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out.
     pub flops: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What weights of a masked autoencoder say about its task.
+//! Task metadata of a masked autoencoder.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +18,13 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FcmaeTask {
-    /// How the encoder treats removed patches.
+    /// Treatment of removed patches in the encoder.
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
     /// Share of patches that were removed, in (0, 1).
     pub mask_ratio: f64,
-    /// Whether pixels were normalised within each patch.
+    /// `true` if pixels were normalised within each patch.
     pub normalize_target: bool,
 }
 
@@ -46,7 +46,7 @@ impl FcmaeTask {
         FcmaeConfig { encoder: backbone.clone(), encoder_kind, decoder }
     }
 
-    /// What it was trained for.
+    /// The training objective.
     pub fn objective(&self) -> FcmaeObjective {
         FcmaeObjective { mask_ratio: self.mask_ratio, normalize_target: self.normalize_target }
     }

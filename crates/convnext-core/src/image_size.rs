@@ -29,7 +29,7 @@ impl ImageSize {
         Self { height: side, width: side }
     }
 
-    /// Whether both sides are equal.
+    /// `true` if both sides are equal.
     pub const fn is_square(self) -> bool {
         self.height == self.width
     }

@@ -1,4 +1,4 @@
-//! Patches, and which of them FCMAE keeps (paper section 3.1; facts C2).
+//! Patches, and which of them FCMAE keeps (paper section 3.1; docs/facts.md, "Masking").
 
 use rand::seq::SliceRandom;
 
@@ -40,7 +40,7 @@ impl PatchGrid {
     }
 }
 
-/// How many of `patches` stay visible when the share `ratio` is removed:
+/// Number of `patches` that stay visible when the share `ratio` is removed:
 /// `floor(patches x (1 - ratio))`, so 19 of 49 at 0.6.
 pub fn kept_count(patches: usize, ratio: f64) -> usize {
     (patches as f64 * (1.0 - ratio)) as usize

@@ -1,4 +1,4 @@
-//! How an image becomes the input of a model (facts B7).
+//! Preprocessing: from an image to the input of a model (docs/facts.md, "Preprocessing").
 
 use serde::{Deserialize, Serialize};
 
@@ -78,18 +78,18 @@ impl Interpolation {
         Self::PILLOW.iter().position(|&other| other == self).unwrap_or_default()
     }
 
-    /// Whether it is the usual one, which files do not mention.
+    /// `true` for the default, which files do not mention.
     pub fn is_bicubic(&self) -> bool {
         *self == Self::Bicubic
     }
 }
 
-/// What evaluation does to an image. It travels with the weights, so that whoever uses them later
+/// Evaluation transform of an image. It travels with the weights, so that whoever uses them later
 /// does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "StoredPreprocessing", into = "StoredPreprocessing")]
 pub struct Preprocessing {
-    /// What becomes of height and width.
+    /// Resizing and cropping.
     pub geometry: Geometry,
     /// Mean of each channel, subtracted from values in [0, 1].
     pub mean: Vec<f32>,
@@ -97,7 +97,7 @@ pub struct Preprocessing {
     pub std: Vec<f32>,
     /// The filter of the resizing.
     pub interpolation: Interpolation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     pub range: ValueRange,
 }
 

@@ -1,11 +1,12 @@
-//! What weights say about the task that they were trained for.
+//! Task metadata: the task that weights were trained for.
 
 use crate::tagged::{Kind, Tagged};
 use crate::tensors::TensorShape;
 use crate::{ClassNames, ConfigError, Cost, ImageSize, ModelConfig, Preprocessing};
 
-/// What a task stores in its weights besides the backbone, and what follows from it. The crate of a task brings a type
-/// of its own, a [`Kind`]; who wants to know about weights of any task is given the [`TaskKind`]s that there are.
+/// Metadata that a task stores in its weights besides the backbone, and what follows from it. The crate of a
+/// task brings a type of its own, a [`Kind`]; who wants to know about weights of any task is given the
+/// [`TaskKind`]s that there are.
 pub trait TaskMetadata {
     /// Checks every value against its range, and against backbone and preprocessing, which were checked before.
     ///
@@ -24,8 +25,8 @@ pub trait TaskMetadata {
     /// Name and shape of every tensor of the whole model.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
 
-    /// What a forward pass of one image of this size costs: that of the backbone and its head, if the task does not say
-    /// otherwise.
+    /// Cost of a forward pass of one image of this size: that of the backbone and its head, if the task does
+    /// not say otherwise.
     ///
     /// # Errors
     /// [`ConfigError`] when the model cannot take such an image.

@@ -1,4 +1,5 @@
-//! Names and shapes of the official PyTorch code (facts B1, B2), for a configuration.
+//! Names and shapes of the official PyTorch code (docs/facts.md, "Official dense `.pt`", "Sparse FCMAE
+//! training checkpoint keys"), for a configuration.
 //!
 //! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`, and so have weight files of
 //! any origin once they are read.
@@ -8,7 +9,7 @@ use crate::{DecoderConfig, FcmaeConfig, ModelConfig};
 /// The name of a tensor with its shape, slowest axis first.
 pub type TensorShape = (String, Vec<usize>);
 
-/// What the names of an autoencoder's encoder begin with.
+/// Prefix of the names of an autoencoder's encoder.
 pub const ENCODER_PREFIX: &str = "encoder.";
 
 /// The tensors of the stem, the downsampling layers and the blocks, in the order of the model, each behind `prefix`.

@@ -1,4 +1,4 @@
-//! Which values of an image file are black and which are white.
+//! Value range of image files: the values that are black and white.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::ConfigError;
 /// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is cut off.
 pub type Limits = [f64; 2];
 
-/// How the values of image files become values in [0, 1].
+/// Mapping of the values of image files to [0, 1].
 ///
 /// It matters for files whose samples have more than 8 bit, which are here called *deep*: sensors count to 4095 or to
 /// a few hundred, so that nearly nothing is left where 65535 is taken for white.
@@ -30,7 +30,7 @@ pub enum ValueRange {
 }
 
 impl ValueRange {
-    /// Whether nothing is said.
+    /// `true` if no range is stated.
     pub fn is_unstated(&self) -> bool {
         *self == Self::Unstated
     }
@@ -78,7 +78,7 @@ impl fmt::Display for ValueRange {
     }
 }
 
-/// Whether two limits are finite and rise.
+/// `true` if both limits are finite and the first is the lower one.
 pub fn are_sensible([least, most]: &Limits) -> bool {
     least < most && (most - least).is_finite()
 }

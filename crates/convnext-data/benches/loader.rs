@@ -91,7 +91,7 @@ fn steps(criterion: &mut Criterion) {
     }
 }
 
-/// How often `measure` goes over the folder.
+/// Number of epochs that `measure` reads.
 const ROUNDS: usize = 3;
 
 /// Seconds an image of the whole way, full and fast, and of decoding alone, over the JPEG files of a folder;

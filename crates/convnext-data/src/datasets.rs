@@ -1,4 +1,4 @@
-//! Which images there are: in folders, archives and shards, with which labels, for which part.
+//! Data sets: images in folders, archives and shards, their labels and splits.
 
 pub(crate) mod archive;
 pub(crate) mod class_folders;

@@ -1,4 +1,4 @@
-//! What can be wrong with image files and data sets, and what to do about it.
+//! Errors of image files and data sets, each with its remedy.
 
 use std::io;
 
@@ -16,11 +16,11 @@ pub enum DataError {
     /// The operating system could not read or write a file.
     #[error("cannot {action} {name}: {source}; check that the path is right and may be read or written")]
     Io {
-        /// What was tried, such as "read".
+        /// The action, such as "read".
         action: &'static str,
         /// The file.
         name: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The bytes of a file are no complete image of a known format.
@@ -28,7 +28,7 @@ pub enum DataError {
     Decode {
         /// The file.
         name: String,
-        /// What the decoder found.
+        /// The reason, from the decoder.
         why: String,
     },
     /// A sound file of a kind that is not read.
@@ -36,9 +36,9 @@ pub enum DataError {
     Unsupported {
         /// The file.
         name: String,
-        /// What it is.
+        /// The kind of the file.
         what: String,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// An image has another number of channels than the model takes.
@@ -113,7 +113,7 @@ pub enum DataError {
     Archive {
         /// The archive.
         path: String,
-        /// What was found.
+        /// The reason.
         why: String,
     },
     /// A compressed archive with more than fits into memory.
@@ -140,9 +140,9 @@ pub enum DataError {
     Layout {
         /// The folder or archive.
         path: String,
-        /// What was found.
+        /// The layout found.
         found: String,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
     /// A file of labels cannot be used.
@@ -154,7 +154,7 @@ pub enum DataError {
         path: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// A file with the labels of a validation folder does not fit its images.
@@ -167,9 +167,9 @@ pub enum DataError {
         path: String,
         /// The line, from 1; the last one when the number of lines is wrong.
         line: usize,
-        /// What should stand there.
+        /// The text expected there.
         expected: String,
-        /// What stands there.
+        /// The text found there.
         found: String,
     },
     /// A class folder that holds no image.
@@ -193,7 +193,7 @@ pub enum DataError {
         known: usize,
         /// The first names of the training classes.
         names: String,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
     /// A class has fewer labelled images than were asked for.
@@ -212,7 +212,7 @@ pub enum DataError {
     /// A setting outside the range that makes sense for it.
     #[error("{what} is {found}, but must be {expected}")]
     OutOfRange {
-        /// Which setting.
+        /// Name of the setting.
         what: &'static str,
         /// The value found.
         found: String,
@@ -229,7 +229,7 @@ pub enum DataError {
         samples: usize,
         /// Images in a batch.
         batch_size: usize,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// So many files are corrupt that replacing them or leaving them out would change the data set.
@@ -238,9 +238,9 @@ pub enum DataError {
         listed(.files, *.count)
     )]
     TooManyCorrupt {
-        /// How many of how many images.
+        /// Number of corrupt files of the number of images.
         counted: String,
-        /// How many there may be, in words.
+        /// The limit that is exceeded, as text.
         exceeded: &'static str,
         /// Corrupt files found so far.
         count: usize,
@@ -296,7 +296,7 @@ impl DataError {
         self
     }
 
-    /// What is wrong with a file, without its name.
+    /// Reason why a file cannot be read, without its name.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Io { source, .. } => source.to_string(),

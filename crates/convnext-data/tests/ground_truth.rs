@@ -74,7 +74,7 @@ fn contents(dataset: &Dataset) -> Vec<String> {
         .collect()
 }
 
-/// What every file of labels below says.
+/// Content of every file of labels below.
 const EXPECTED: [&str; 4] = ["n01440764:2", "n02100735:1", "n02100735:4", "n02119789:3"];
 
 /// Name and content of every kind of file.

@@ -65,7 +65,7 @@ fn a_file_takes_few_bytes() {
     assert!(most <= 2 * MAX_PER_FILE, "{most} bytes a file while opening");
 }
 
-/// What is reported: `cargo test --release --test listing_memory -- --ignored --nocapture`.
+/// Measurement that is reported: `cargo test --release --test listing_memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "makes a million files"]
 fn a_million_files() {

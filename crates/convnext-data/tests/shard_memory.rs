@@ -116,7 +116,7 @@ fn a_million_images_take_little() {
     assert_eq!(seen.len(), 41 * 250);
 }
 
-/// What is reported: `cargo test --test shard_memory -- --ignored --nocapture --test-threads 1`.
+/// Measurement that is reported: `cargo test --test shard_memory -- --ignored --nocapture --test-threads 1`.
 #[test]
 #[ignore = "writes 2 GB"]
 fn packing_and_listing_a_million_images() {
@@ -149,7 +149,7 @@ fn packing_and_listing_a_million_images() {
     }
 }
 
-/// What is reported: `cargo test --test shard_memory -- --ignored --nocapture`.
+/// Measurement that is reported: `cargo test --test shard_memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "reads a million images"]
 fn a_whole_epoch_of_a_million_images() {

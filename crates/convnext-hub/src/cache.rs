@@ -24,7 +24,8 @@ use crate::HubError;
 use crate::checksum::Checksum;
 use crate::source::is_commit;
 
-/// What tells programs for backups to leave the folder out, word for word as Python writes it.
+/// Content of `CACHEDIR.TAG`, which tells programs for backups to leave the folder out, word for word as
+/// Python writes it.
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
 # This file is a cache directory tag created by huggingface_hub.
 # For information about cache directory tags, see:
@@ -46,12 +47,12 @@ impl<'a> RepositoryCache<'a> {
         self.cache.join(&self.name)
     }
 
-    /// Where the content of a file belongs.
+    /// Path of the content of a file.
     pub(crate) fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(checksum.digits())
     }
 
-    /// Where the content of a file is while it arrives.
+    /// Path of the content of a file while it arrives.
     pub(crate) fn unfinished(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.incomplete", checksum.digits()))
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// What a file must hold, told by the `ETag` of the hub.
+/// Checksum of a file, from the `ETag` of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checksum {
     /// SHA-256 of the content, for large files: 64 hexadecimal digits.

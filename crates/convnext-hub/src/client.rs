@@ -28,7 +28,7 @@ const MAX_DETAIL_LENGTH: usize = 200;
 pub(crate) struct Remote {
     /// The commit that the revision means now.
     pub(crate) commit: String,
-    /// What the file must hold.
+    /// Checksum of the file.
     pub(crate) checksum: Checksum,
     /// Bytes of the file, unless the server does not say.
     pub(crate) size: Option<u64>,
@@ -249,7 +249,7 @@ fn detail(response: &Response<Body>) -> String {
     if start.is_empty() { start } else { format!(" ({start})") }
 }
 
-/// What a failed request means. Only the origin of its address is told, the rest may be signed.
+/// Error of a failed request. Only the origin of its address is told, the rest may be signed.
 fn failure(address: &str, error: ureq::Error) -> HubError {
     let host = origin(address);
     let why = error.to_string();

@@ -16,7 +16,7 @@ pub(crate) struct Download<'a> {
     pub(crate) model: &'a HubModel,
     pub(crate) file: &'a str,
     pub(crate) remote: &'a Remote,
-    /// Where the bytes go; what lies there is the beginning of the file and is not asked for again.
+    /// Path of the unfinished file; what lies there is the beginning of the file and is not asked for again.
     pub(crate) place: &'a Path,
 }
 

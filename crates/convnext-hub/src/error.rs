@@ -1,4 +1,4 @@
-//! What can go wrong between the hub and a weight file, and what to do about it.
+//! Errors between the hub and a weight file, each with its remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum HubError {
     BadName {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
     /// A variable of the environment that cannot be used; its value is not shown, it may hold a secret.
@@ -26,7 +26,7 @@ pub enum HubError {
     BadSetting {
         /// The variable.
         variable: &'static str,
-        /// What is wrong with it and what to do.
+        /// The reason and the remedy.
         why: String,
     },
     /// The hub knows no such repository, or does not show it to us.
@@ -113,7 +113,7 @@ pub enum HubError {
         host: String,
         /// The status of the answer.
         status: u16,
-        /// What the server says about it, or nothing.
+        /// Message of the server, or nothing.
         detail: String,
     },
     /// The server does not speak the protocol of the hub.
@@ -121,7 +121,7 @@ pub enum HubError {
     BadAnswer {
         /// Scheme and host that were asked.
         host: String,
-        /// What is wrong with its answer.
+        /// The reason.
         why: String,
     },
     /// The connection closed before the file was whole, again and again.
@@ -135,7 +135,7 @@ pub enum HubError {
         expected: u64,
         /// Bytes that are there.
         found: u64,
-        /// How the last transfer ended.
+        /// The reason why the last transfer ended.
         why: String,
     },
     /// The bytes are not those that the hub promised; they were thrown away.

@@ -14,10 +14,10 @@ use crate::{HubError, HubModel, HubSettings, RELEASED};
 /// Files of a repository that may hold its weights, the best first. Their content tells the format.
 pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// What describes the weights, by timm or transformers.
+/// Configuration file of the weights, by timm or transformers.
 const CONFIG_FILE: &str = "config.json";
 
-/// What describes the images, by transformers.
+/// Configuration file of the preprocessing, by transformers.
 const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// A model of the hub that is on this machine.
@@ -30,7 +30,7 @@ pub struct Fetched {
     pub commit: String,
     /// `config.json` beside it, if the repository has one.
     pub config_file: Option<PathBuf>,
-    /// What that says; `None` without it, when it makes no sense, or when offline and it is not in the cache.
+    /// Its content; `None` without it, when it makes no sense, or when offline and it is not in the cache.
     pub config: Option<PackageConfig>,
     /// `true` if the weights were downloaded by this call: the time to show the licence.
     pub downloaded: bool,

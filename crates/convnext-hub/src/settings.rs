@@ -1,4 +1,4 @@
-//! Where the hub is and where its files are kept: the one place that reads the environment.
+//! Settings of the hub and its cache: the one place that reads the environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::HubError;
 /// The hub itself.
 const HUB: &str = "https://huggingface.co";
 
-/// What it takes to talk to the hub, by the variables of Python's `huggingface_hub`.
+/// Settings for talking to the hub, by the variables of Python's `huggingface_hub`.
 #[derive(Debug, Clone)]
 pub struct HubSettings {
     /// Address of the hub or of a mirror, without a slash at the end.
@@ -25,14 +25,14 @@ pub struct HubSettings {
     pub offline: bool,
     /// Sent to the endpoint, and to no other host.
     pub token: Option<Token>,
-    /// How long to wait and how often to try.
+    /// Timeouts and retries.
     pub retry: RetryPolicy,
     pub(crate) proxy: Option<Proxy>,
     /// Roots of trust in place of Mozilla's.
     pub(crate) certificates: Option<Vec<Certificate<'static>>>,
 }
 
-/// How long to wait and how often to try.
+/// Timeouts and retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Longest time for making a connection.

@@ -1,11 +1,11 @@
-//! What the text after `--weights` means.
+//! Sources of weights: the text after `--weights`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{HubError, find_released};
 
-/// What texts for models of the hub begin with.
+/// Prefix of texts for models of the hub.
 const HUB_PREFIX: &str = "hf:";
 
 /// The revision that is meant when none is named.
@@ -14,7 +14,7 @@ const DEFAULT_REVISION: &str = "main";
 /// Longest name of a repository that the hub has.
 const MAX_NAME_LENGTH: usize = 96;
 
-/// Where weights come from.
+/// A source of weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightSource {
     /// A file or folder on this machine.

@@ -19,7 +19,7 @@ pub(crate) const TOKEN: &str = "hf_secret";
 /// Part of the addresses that the hub signs, which nobody must see.
 pub(crate) const SIGNATURE: &str = "signature=hidden";
 
-/// What goes wrong with one answer.
+/// Fault of one answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// This status and nothing else.

@@ -18,8 +18,8 @@ use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, write_weights
 /// The one file name that timm and transformers look for in a folder.
 const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 
-/// Writes a model under the names and with the shapes of another program (facts B1, B4, B5), and returns what was
-/// written.
+/// Writes a model under the names and with the shapes of another program (docs/facts.md, "Official dense
+/// `.pt`", "timm names", "HF names"), and returns what was written.
 ///
 /// `out` decides the form:
 /// - `.safetensors`: the tensors, with our metadata, so that class names and preprocessing come back with them;
@@ -70,7 +70,8 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
 const PROGRAMS: [(&str, Naming); 3] =
     [("timm", Naming::Timm), ("hf", Naming::HuggingFace), ("official", Naming::Official)];
 
-/// Why another program cannot build a model (facts A1, B4, B5): no file for it could ever be loaded there.
+/// Why another program cannot build a model (docs/facts.md, "Macro structure", "timm names", "HF names"): no
+/// file for it could ever be loaded there.
 fn obstacle(model: &ModelConfig, naming: Naming) -> Option<&'static str> {
     let has_both = model.grn && model.layer_scale;
     match naming {

@@ -18,17 +18,17 @@ pub use index::EmbeddingIndex;
 
 use crate::IoError;
 
-/// What vectors are of. It stands in the file, but for `.npy`, which has no place for it.
+/// Metadata of a file of embeddings. It stands in the file, but for `.npy`, which has no place for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbeddingMetadata {
     /// The model's name.
     pub model: String,
-    /// Where in the model they were taken, such as `pooled` or `stage3`.
+    /// Layer that they were taken from, such as `pooled` or `stage3`.
     pub layer: String,
     /// Size of the images; `None` where each had one of its own, as the weights say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
-    /// Whether images were taken as they lie, whatever their EXIF data says.
+    /// `true` if the EXIF orientation was ignored.
     pub ignore_orientation: bool,
     /// The weights, as they were named.
     pub weights: String,

@@ -161,7 +161,7 @@ impl SafetensorsFile {
             .map_err(|source| IoError::BadMetadata { path: self.path.clone(), source })
     }
 
-    /// Where a training stands, if this is a checkpoint.
+    /// Progress of the training, if this is a checkpoint.
     pub(crate) fn progress(&self) -> Option<&str> {
         self.entry(PROGRESS_KEY)
     }
@@ -172,7 +172,7 @@ impl SafetensorsFile {
         entries.get(key).map(String::as_str)
     }
 
-    /// Where the bytes of a tensor lie in the file.
+    /// Byte range of a tensor in the file.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
         let info = self.header.info(name)?;
         let data = self.size - self.header.data_len() as u64;

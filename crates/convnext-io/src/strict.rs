@@ -54,8 +54,8 @@ pub fn check_shapes(
     Err(IoError::Mismatch { missing, unexpected, misshapen })
 }
 
-/// Whether a tensor of the shape `found` can take the place of one of the shape `expected`: the same, or `[1]` for a
-/// scalar, as PyTorch's `load_state_dict` takes it.
+/// `true` if a tensor of the shape `found` can take the place of one of the shape `expected`: the same, or
+/// `[1]` for a scalar, as PyTorch's `load_state_dict` takes it.
 pub fn fits(expected: &[usize], found: &[usize]) -> bool {
     expected == found || expected.is_empty() && found == [1]
 }

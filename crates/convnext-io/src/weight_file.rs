@@ -17,7 +17,7 @@ use crate::weight_folder::find_weights;
 pub struct WeightFile {
     /// The tensors by name.
     pub arrays: BTreeMap<String, NamedArray>,
-    /// What they belong to.
+    /// Metadata of the model.
     pub metadata: WeightMetadata,
 }
 
@@ -26,24 +26,24 @@ pub struct WeightFile {
 pub struct CheckpointFile {
     /// The tensors by name, those of the training under [`crate::TRAINING_PREFIX`].
     pub arrays: BTreeMap<String, NamedArray>,
-    /// What the model's tensors belong to.
+    /// Metadata of the model.
     pub metadata: WeightMetadata,
-    /// Where the training stands, as it was written.
+    /// Progress of the training, as it was written.
     pub progress: String,
 }
 
-/// What a file says about itself before its tensors.
+/// Header of a file, before its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// The tensors, sorted by name; in files from elsewhere with the names and shapes that
     /// [`read_weights`] gives them, if it can.
     pub tensors: Vec<TensorInfo>,
-    /// What they belong to: as it stands in the file, or inferred from the shapes if the file is
+    /// Metadata of the model: as it stands in the file, or inferred from the shapes if the file is
     /// [foreign](Self::foreign); `None` when nothing can be inferred.
     pub metadata: Option<WeightMetadata>,
     /// `true` for files from elsewhere, which hold no metadata of ours.
     pub foreign: bool,
-    /// Where in a foreign file the tensors were found, and what was left out.
+    /// Origin of the tensors in a foreign file, and what was left out.
     pub origin: Option<Origin>,
     /// Bytes of the file, or of all the files that it is made of.
     pub size: u64,
@@ -68,10 +68,11 @@ pub struct TensorInfo {
 /// Of a checkpoint those of the model are read.
 /// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the names of
 /// the official code, timm, transformers, torchvision and OpenMMLab are understood, under any prefix and in any
-/// dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the dense one (facts B1 to
-/// B6). Of several models the average over a training is taken. Their configuration is inferred from the shapes, and
-/// every tensor of the backbone must fit it; what lies beside the model is left out. Both is said as a warning.
-/// Image size, statistics and class names are those of a `config.json` beside the file, as timm
+/// dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the dense one
+/// (docs/facts.md, "Official dense `.pt`", "Sparse FCMAE training checkpoint keys", "`remap_checkpoint_keys`"
+/// B6). Of several models the average over a training is taken. Their configuration is inferred from the
+/// shapes, and every tensor of the backbone must fit it; what lies beside the model is left out. Both is said
+/// as a warning. Image size, statistics and class names are those of a `config.json` beside the file, as timm
 /// and transformers write it; without one, a thousand classes are those of ImageNet. What is known of nowhere
 /// (an autoencoder's objective) is as in the paper.
 ///
@@ -160,8 +161,8 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
     }
 }
 
-/// Whether tensors have the names that this program gives them, or those of another one that it converted them for. What
-/// the tensors of other tasks are called, only these know.
+/// `true` if tensors have the names that this program gives them, or those of another one that it converted
+/// them for. What the tensors of other tasks are called, only these know.
 fn is_as_written(metadata: &WeightMetadata, tensors: &[TensorInfo]) -> bool {
     let is_known = metadata.task.is::<ClassificationTask>() || metadata.task.is::<FcmaeTask>();
     !is_known || has_our_names(tensors)

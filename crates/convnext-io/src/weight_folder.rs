@@ -12,8 +12,8 @@ const OF_RUN: [&str; 3] = ["weights-best.safetensors", "weights-ema.safetensors"
 const CONFIG_OF_RUN: &str = "config.toml";
 const CHECKPOINTS_OF_RUN: &str = "checkpoints";
 
-/// What programs that save a folder call its weights, the first that they look for first: the same weights may stand
-/// there in two formats.
+/// Names of weight files in saved folders, in the order in which programs look for them: the same weights may
+/// stand there in two formats.
 const OF_PACKAGES: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -21,7 +21,7 @@ const OF_PACKAGES: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// How names of weights end.
+/// Extensions of weight files.
 const EXTENSIONS: [&str; 6] = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar"];
 const INDEX_EXTENSION: &str = ".index.json";
 
@@ -85,7 +85,7 @@ fn weights_among(names: &BTreeSet<String>) -> Vec<&str> {
     visible().filter(|name| EXTENSIONS.iter().any(|ending| ends(name, ending))).collect()
 }
 
-/// What a folder without weights holds, in words.
+/// Content of a folder without weights, as text.
 fn inside(folder: &Path, names: &BTreeSet<String>) -> String {
     let of_run = names.contains(CONFIG_OF_RUN) && names.contains(CHECKPOINTS_OF_RUN);
     if of_run {

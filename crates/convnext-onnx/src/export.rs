@@ -28,21 +28,21 @@ const MAX_FILE_BYTES: u64 = 2_000_000_000;
 /// The first tensor of every backbone, behind what stands in front of the names of all of them.
 const STEM: &str = "downsample_layers.0.0.weight";
 
-/// What the names of a backbone's tensors begin with.
+/// Prefix of the names of a backbone's tensors.
 const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Most images of a fixed batch.
 const MAX_BATCH: usize = 1_000_000;
 
-/// What an ONNX file shall take and give.
+/// Inputs and outputs of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnnxOptions {
     /// Size of the images; need not be the one that the weights were trained with. `None` takes that of the weights, and
     /// must not where these leave each image a size of its own.
     pub image_size: Option<ImageSize>,
-    /// How many images at once.
+    /// Batch size.
     pub batch: OnnxBatch,
-    /// What comes out.
+    /// Outputs.
     pub output: OnnxOutput,
 }
 
@@ -58,7 +58,7 @@ impl OnnxOptions {
     }
 }
 
-/// How many images an ONNX file takes at once.
+/// Batch size of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnnxBatch {
     /// Any number.
@@ -67,7 +67,7 @@ pub enum OnnxBatch {
     Fixed(usize),
 }
 
-/// What an ONNX file puts out.
+/// Outputs of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnnxOutput {
     /// `logits` `[batch, classes]`.

@@ -1,4 +1,4 @@
-//! What stands behind the backbone in a file.
+//! Parts behind the backbone in a file.
 
 use convnext_core::{ClassNames, ModelConfig, STAGES, TensorShape, final_norm_tensors, head_tensors};
 
@@ -11,7 +11,8 @@ use crate::network::stage_output;
 /// The name of the output of a classifier.
 pub(crate) const LOGITS: &str = "logits";
 
-/// What a task puts behind the backbone in an ONNX file, and what comes out. The crate of a task brings its own.
+/// Operators that a task puts behind the backbone in an ONNX file, and their outputs. The crate of a task
+/// brings its own.
 pub trait OnnxPart {
     /// Name and shape of every weight that is needed besides those of the backbone. Where there are any, the weights may
     /// have no others.
@@ -26,7 +27,7 @@ pub trait OnnxPart {
     /// Inputs and outputs in words.
     fn description(&self) -> String;
 
-    /// What a user of the outputs must know: names, and values that the file holds as JSON.
+    /// Metadata that a user of the outputs needs: names, and values that the file holds as JSON.
     fn properties(&self) -> Vec<(String, Value)>;
 }
 

@@ -1,4 +1,4 @@
-//! What a user of an ONNX file must know beyond its operators.
+//! Metadata properties of an ONNX file.
 
 use convnext_core::{
     COLOURS, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata,
@@ -45,7 +45,7 @@ pub(crate) fn properties(
     Ok(properties)
 }
 
-/// What evaluation does to an image (facts B7).
+/// Description of the evaluation transform (docs/facts.md, "Preprocessing").
 fn describe(preprocessing: &Preprocessing) -> String {
     let pixels = match preprocessing.channels() {
         1 => "greyscale".to_owned(),
@@ -67,7 +67,7 @@ fn describe(preprocessing: &Preprocessing) -> String {
     )
 }
 
-/// What becomes of height and width.
+/// Description of resizing and cropping.
 fn describe_geometry(geometry: Geometry) -> String {
     match geometry {
         Geometry::CentreCrop { size: ImageSize { height, width }, crop } => {

@@ -17,12 +17,12 @@ use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::looks_sound;
 
-/// How [`check_headers`] goes about it.
+/// Settings of [`check_headers`].
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderCheck {
     /// Channels that the images are decoded to.
     pub channels: usize,
-    /// Whether no file may be unreadable; otherwise at most 1 % of each part may.
+    /// `true` if no file may be unreadable; otherwise at most 1 % of each part may.
     pub strict: bool,
     /// Threads that read, at least 1.
     pub threads: usize,
@@ -33,7 +33,7 @@ pub struct HeaderCheck {
 /// Files above which only some are looked at before the training begins.
 const MANY: usize = 100_000;
 
-/// How many these are.
+/// Number of these.
 const FIRST: usize = 20_000;
 
 /// Looks at the first and last bytes of all files of the parts of a data set, such as `("training", ...)`, and decodes
@@ -102,7 +102,7 @@ impl Parts {
         (0, 0)
     }
 
-    /// What is wrong with some images, in their order.
+    /// Errors of some images, in their order.
     fn look(
         &self,
         images: &[usize],
@@ -185,7 +185,7 @@ impl Parts {
         Err(DataError::too_many_corrupt(self.counts(found, sizes), allowed, files))
     }
 
-    /// How many of which images were found to be unreadable.
+    /// Text with the numbers of unreadable images.
     fn counts(&self, found: &[Finding], sizes: &[usize]) -> String {
         let single = self.0.len() == 1;
         let count = |part: usize| found.iter().filter(|finding| finding.part == part).count();
@@ -200,7 +200,7 @@ impl Parts {
     }
 }
 
-/// What is wrong with one image: by its header or, where that is not enough, by decoding it.
+/// Checks one image: by its header or, where that is not enough, by decoding it.
 fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataError> {
     match dataset.open(index).and_then(|file| looks_sound(file, channels)) {
         Ok(true) => Ok(()),

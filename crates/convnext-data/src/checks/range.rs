@@ -1,4 +1,4 @@
-//! Which values of deep files are black and white: what the data uses, and what a training takes.
+//! Value range of deep files: the one that the data uses, and the one that a training takes.
 
 mod values;
 
@@ -24,18 +24,18 @@ use crate::reading::tiff_file;
 /// Images that are looked at, chosen by the seed.
 const LOOKED_AT: usize = 500;
 
-/// How the range of a training was asked for.
+/// The requested range of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RangeChoice {
     /// These values, for each channel or once for all.
     Limits(Vec<Limits>),
-    /// What the training images use.
+    /// The range that the training images use.
     Data,
     /// The whole range of each file's type.
     Dtype,
 }
 
-/// What a training takes for black and white.
+/// The value range of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundRange {
     /// The range, which travels with the weights.
@@ -44,10 +44,10 @@ pub struct FoundRange {
     pub why: String,
 }
 
-/// What some images of a data set hold.
+/// Values of a sample of the images of a data set.
 #[derive(Default)]
 struct Look {
-    /// How many images have which type.
+    /// Number of images of each type.
     kinds: BTreeMap<SampleType, usize>,
     deep: Counted,
     eight: Counted,
@@ -70,7 +70,7 @@ impl Look {
         self.eight.join(other.eight);
     }
 
-    /// Whether some images have whole numbers of more than 8 bit and others fractions.
+    /// `true` if some images have whole numbers of more than 8 bit and others fractions.
     fn mixes_fractions(&self) -> bool {
         let is_fraction = |kind: &&SampleType| matches!(kind, SampleType::Float(_));
         let deep = || self.kinds.keys().filter(|kind| kind.is_deep());
@@ -259,7 +259,7 @@ fn look_at(
 
 /// The type of a file's values, told by its first bytes.
 fn type_of(bytes: &[u8]) -> Option<SampleType> {
-    /// Where the header of a PNG file has the bits of a sample.
+    /// Offset of the bit depth in the header of a PNG file.
     const PNG_BITS: usize = 24;
     match Format::of(bytes)? {
         Format::Png => Some(match bytes.get(PNG_BITS)? {

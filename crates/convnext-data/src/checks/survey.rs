@@ -33,7 +33,7 @@ use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
 use crate::reading::samples::{SampleType, Samples};
 
-/// How [`survey`] goes about it.
+/// Settings of [`survey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SurveyOptions {
     /// Threads that read and decode, at least 1. The survey is the same for any number.
@@ -53,7 +53,7 @@ impl Default for SurveyOptions {
     }
 }
 
-/// What [`survey`] found. Images stand upright here, as [`Orientation::Honour`] decodes them.
+/// Result of [`survey`]. Images are upright here, as [`Orientation::Honour`] decodes them.
 ///
 /// Everything is in the order of the data: part after part, image after image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,13 +143,13 @@ pub fn survey(
     Ok(totals.finish(&parts))
 }
 
-/// What one image is.
+/// Result for one image.
 struct Finding {
     bytes: u64,
     image: Result<Decoded, CorruptFile>,
 }
 
-/// What is kept of an image that can be decoded.
+/// Result for an image that can be decoded.
 struct Decoded {
     width: usize,
     height: usize,
@@ -200,7 +200,7 @@ fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Image, Dat
     upright(samples, facts, &decoding.with_range(range))
 }
 
-/// What was found so far, in the order in which threads were done; sorted in the end.
+/// Running totals, in the order in which threads were done; sorted in the end.
 #[derive(Default)]
 struct Totals {
     bytes: u64,

@@ -54,7 +54,7 @@ impl Dataset {
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
     }
 
-    /// What this data set shares with its subsets.
+    /// State that this data set shares with its subsets.
     pub(crate) fn files(&self) -> Arc<Files> {
         Arc::clone(&self.files)
     }

@@ -14,7 +14,7 @@ use crate::datasets::selection::{Available, Which};
 use crate::datasets::tree::Tree;
 use crate::error::DataError;
 
-/// How the images of a listing are divided, and what gives them classes.
+/// Split of the images of a listing, and the source of their classes.
 pub(crate) struct Division<'a> {
     listing: &'a Listing,
     tree: Tree<'a>,
@@ -26,7 +26,7 @@ pub(crate) struct Division<'a> {
     whole: Option<Content>,
 }
 
-/// Where the classes of a part come from.
+/// Source of the classes of a part.
 enum Content {
     /// The folder with the class folders, or with images that the truth labels.
     Folder(String),
@@ -97,7 +97,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// What there is to choose from.
+    /// The parts to choose from.
     pub(crate) fn available(&self) -> Available {
         let name = |split: Split| {
             Some(match self.content(Which::Part(split))? {
@@ -112,7 +112,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// Whether there are images for a last test, which validation does not use.
+    /// `true` if there are images for a last test, which validation does not use.
     pub(crate) fn has_last_test(&self) -> bool {
         let has = |split| self.content(Which::Part(split)).is_some();
         has(Split::Test)
@@ -122,7 +122,7 @@ impl<'a> Division<'a> {
             }
     }
 
-    /// What the parts are those of, for messages.
+    /// Owner of the parts, for messages.
     pub(crate) fn name(&self) -> String {
         self.file.clone().unwrap_or_else(|| self.listing.name(""))
     }
@@ -159,7 +159,7 @@ impl<'a> Division<'a> {
         Ok((train, Some((split, found))))
     }
 
-    /// Whether a part has classes; a test part often has none, because the answers are secret.
+    /// `true` if a part has classes; a test part often has none, because the answers are secret.
     fn has_classes(&self, split: Split) -> bool {
         match self.content(Which::Part(split)) {
             Some(Content::Folder(path)) if split == Split::Test => {
@@ -175,8 +175,8 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// Whether one of ImageNet's files of labels is for the images of a part: it labels those for validation, or those
-    /// that take their place.
+    /// `true` if one of ImageNet's files of labels is for the images of a part: it labels those for
+    /// validation, or those that take their place.
     fn truth_serves(&self, which: Which) -> bool {
         match which {
             Which::Whole | Which::Part(Split::Validation) => true,

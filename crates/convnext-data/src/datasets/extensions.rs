@@ -1,4 +1,4 @@
-//! Which files count as images, and what is said of the others.
+//! File extensions of images, and a summary of the other files.
 
 use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 
@@ -46,7 +46,7 @@ impl OtherFiles {
         }
     }
 
-    /// How many files were left out, and of which endings the most.
+    /// Number of files that were left out, with the most frequent extensions.
     pub(crate) fn summary(&self) -> Option<String> {
         const SHOWN: usize = 8;
         let mut endings: Vec<(&String, usize)> =

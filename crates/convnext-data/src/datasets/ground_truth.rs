@@ -28,7 +28,7 @@ const FILES: [&str; 4] = [
 /// The files that say which synset an ILSVRC2012_ID means. Many a `synset_words.txt` has no IDs.
 const ID_FILES: [&str; 2] = ["map_clsloc.txt", "synset_words.txt"];
 
-/// What to do about a folder without class folders and without labels.
+/// Advice for a folder without class folders and without labels.
 pub(crate) fn advice() -> String {
     format!(
         "put the images of each class into a folder of its own, or put the labels of all images beside it as \
@@ -48,7 +48,7 @@ pub(crate) fn find(listing: &Listing, folder: &str) -> Option<PathBuf> {
     Some(found)
 }
 
-/// Whether a file of labels is of these kinds, which its first line tells, and no CSV with `path` and
+/// `true` if a file of labels is of these kinds, which its first line tells, and no CSV with `path` and
 /// `label`. A file that cannot be read is none; who reads it next says why.
 pub(crate) fn is_ground_truth(file: &Path) -> bool {
     const START: u64 = 4096;
@@ -95,7 +95,7 @@ pub(crate) fn read(
     }
 }
 
-/// Where the labels go and which are allowed.
+/// Target and allowed values of the labels.
 struct Truth<'a> {
     file: &'a Path,
     known: Option<Known<'a>>,
@@ -261,7 +261,7 @@ fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// Whether a line is the header of the solution file of Kaggle.
+/// `true` if a line is the header of the solution file of Kaggle.
 fn is_solution(header: &str) -> bool {
     header.split(',').next().is_some_and(|column| column.trim().eq_ignore_ascii_case("ImageId"))
 }
@@ -270,7 +270,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a word is the name of a synset: `n` and eight digits.
+/// `true` if a word is the name of a synset: `n` and eight digits.
 fn is_synset(text: &str) -> bool {
     text.len() == 9 && text.strip_prefix('n').is_some_and(is_number)
 }

@@ -20,10 +20,10 @@ use crate::datasets::selection::Which;
 use crate::datasets::split::{check_fraction, split_class};
 use crate::error::DataError;
 
-/// What stands between the classes of a set in its name.
+/// Separator of the classes of a set in its name.
 const SEPARATOR: char = ';';
 
-/// What may stand there in files.
+/// Separators that files may have there.
 const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
 
 /// Opens images whose labels are sets of classes, which a CSV file names: as [`crate::open_labelled`] reads it, with `;` or `|`
@@ -71,7 +71,7 @@ pub fn open_label_sets(
     })
 }
 
-/// What is learned and what is measured, chosen from all images alike: most sets may occur but once.
+/// Images for training and validation, chosen from all images alike: most sets may occur but once.
 fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), DataError> {
     check_fraction(fraction)?;
     let mut images: Vec<usize> = all.classes.values().flatten().copied().collect();

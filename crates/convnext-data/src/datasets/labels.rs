@@ -84,7 +84,7 @@ fn read_as(meaning: Meaning, file: &Path, listing: &Listing) -> Result<Labels, D
     Ok(divide(rows, &splits))
 }
 
-/// What a label is.
+/// Kind of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// The class of an image.
@@ -121,7 +121,7 @@ impl Source {
 
     /// The text without the mark that some editors begin it with.
     fn without_mark<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], DataError> {
-        /// What is enough to see that every second byte of English is zero.
+        /// Bytes that suffice to see that every second byte of English is zero.
         const START: usize = 64;
         let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         if wide || bytes.iter().take(START).any(|&byte| byte == 0) {
@@ -274,7 +274,7 @@ impl Source {
     }
 }
 
-/// Whether a row names an image for a test whose answer is secret.
+/// `true` if a row names an image for a test whose answer is secret.
 fn is_unlabelled_test(record: &StringRecord, columns: &Columns) -> bool {
     let field = |column: usize| record.get(column).unwrap_or_default();
     let part = columns.split.and_then(|column| Named::of(field(column.position())).split());

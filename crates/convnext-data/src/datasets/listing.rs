@@ -33,7 +33,7 @@ pub(crate) struct Listing {
     pub(crate) others: OtherFiles,
     /// The first file of labels among the images that nobody asked for, by its relative path.
     pub(crate) metadata: Option<String>,
-    /// Where the bytes are.
+    /// Storage of the bytes.
     pub(crate) storage: Storage,
 }
 
@@ -169,7 +169,7 @@ struct Entry {
     other_name: Option<OsString>,
 }
 
-/// What a folder holds. Only links are looked at one by one, because that costs time.
+/// Content of a folder. Only links are looked at one by one, because that costs time.
 fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {

@@ -21,26 +21,26 @@ use crate::error::DataError;
 /// A data set for training a classifier. Both parts have the same classes.
 #[derive(Debug, Clone)]
 pub struct LabelledData {
-    /// What is learned from.
+    /// Training images.
     pub train: Dataset,
-    /// What is measured on; it may lack images of some classes.
+    /// Validation images; some classes may be absent.
     pub validation: Dataset,
-    /// Whether `validation` was held out of the training images, because the data has no such part.
+    /// `true` if `validation` was held out of the training images, because the data has no such part.
     pub held_out: bool,
     /// The part that `validation` is: the one for a test where there is none for validation; `None` when it was held out.
     pub validation_split: Option<Split>,
-    /// Where the training images were found, in words.
+    /// Description of the source of the training images.
     pub train_source: String,
-    /// Where the validation images were found, in words.
+    /// Description of the source of the validation images.
     pub validation_source: String,
 }
 
 /// Some images of a data set that are used together.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// What they are for; `None` for all images of data without parts.
+    /// The split; `None` for all images of data without splits.
     pub split: Option<Split>,
-    /// Where they were found, in words.
+    /// Description of their source.
     pub source: String,
     /// The images. Their classes are those of this part alone.
     pub images: Dataset,

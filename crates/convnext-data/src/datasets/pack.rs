@@ -15,7 +15,7 @@ use crate::datasets::partial_file::PartialFile;
 use crate::datasets::shards::{BLOCK, CLASSES_FILE};
 use crate::error::DataError;
 
-/// What [`pack`] wrote.
+/// Summary of the shards that [`pack`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackSummary {
     /// Number of shards.

@@ -1,4 +1,4 @@
-//! Which part of a data set serves for what.
+//! Choice of the parts for training, validation and test.
 
 use crate::datasets::parts::Split;
 use crate::error::DataError;
@@ -23,11 +23,11 @@ impl Which {
 /// The parts that a data set has.
 #[derive(Debug, Default)]
 pub(crate) struct Available {
-    /// What each of [`Split::ALL`] is called, such as `'val'`.
+    /// Name of each of [`Split::ALL`], such as `'val'`.
     pub(crate) names: [Option<String>; 3],
-    /// Whether there are images without a part.
+    /// `true` if there are images without a part.
     pub(crate) whole: bool,
-    /// Whether the test part is measured on where there is none for validation.
+    /// `true` if the test part is measured on where there is none for validation.
     pub(crate) test_validates: bool,
 }
 
@@ -56,7 +56,7 @@ impl Available {
         names.join(", ")
     }
 
-    /// What is learned from and, unless a part of that is held out, what is measured on.
+    /// Parts for training and, unless a part of that is held out, validation.
     pub(crate) fn for_training(&self) -> Result<(Which, Option<Split>), Missing> {
         if self.name(Split::Train).is_none() {
             return match self.whole {
@@ -72,8 +72,8 @@ impl Available {
         Ok((Which::Part(Split::Train), Some(Split::Validation).filter(has).or(test)))
     }
 
-    /// What a trained classifier is measured on: what was asked for, or else the part for validation, or else the one
-    /// for a test, or else everything.
+    /// Part that a trained classifier is evaluated on: what was asked for, or else the part for validation,
+    /// or else the one for a test, or else everything.
     pub(crate) fn for_evaluation(&self, asked: Option<Split>) -> Result<Which, Missing> {
         if let Some(split) = asked {
             return self.asked(split);

@@ -23,7 +23,7 @@ use crate::loading::loader::LoaderConfig;
 use crate::loading::order::Order;
 use crate::loading::source::{BatchContext, SampleContext, Source};
 
-/// What all threads look at.
+/// State shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) source: S,
@@ -95,7 +95,7 @@ impl<S: Source> Shared<S> {
     }
 }
 
-/// What came of the search for an image.
+/// Result of the search for an image.
 enum Found<T> {
     /// The index of a sample, and the sample.
     Good(usize, T),
@@ -111,7 +111,7 @@ struct Plan {
     order: Order,
 }
 
-/// What a thread made of one batch.
+/// Result of a thread for one batch.
 struct Made<B> {
     batch: Result<Option<B>, DataError>,
     /// Files that were replaced. They are reported with their batch and not when a thread finds them, so

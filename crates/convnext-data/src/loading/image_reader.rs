@@ -34,7 +34,7 @@ impl ImageReader {
         self.cache.image(&self.dataset, sample, &self.decoding)
     }
 
-    /// Whether images are kept, so that each must be decoded whole.
+    /// `true` if images are kept, so that each must be decoded whole.
     pub fn are_kept(&self) -> bool {
         !matches!(self.cache, ImageCache::Off)
     }

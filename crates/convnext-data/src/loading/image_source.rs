@@ -30,7 +30,7 @@ pub struct ImageBatch {
     pub samples: Vec<usize>,
     /// The epoch that the batch belongs to.
     pub epoch: u64,
-    /// How the images were mixed with each other, if they were.
+    /// Mixup or CutMix of the batch, if any.
     pub mix: Option<LabelMix>,
 }
 
@@ -40,7 +40,7 @@ impl Batch for ImageBatch {
     }
 }
 
-/// What happens to each image.
+/// Transform of each image.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// Random crops, flips and other changes.
@@ -66,7 +66,7 @@ impl Transform {
         }
     }
 
-    /// What files are decoded to.
+    /// Decoding options.
     fn decoding(&self, orientation: Orientation) -> Decoding {
         match self {
             Self::Train(train) => train.decoding(orientation),

@@ -12,7 +12,7 @@ use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
 use crate::loading::source::Source;
 
-/// How a [`Loader`] goes through its source.
+/// Settings of a [`Loader`].
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
     /// Images in a batch, at least 1.
@@ -26,9 +26,9 @@ pub struct LoaderConfig {
     pub shuffle: bool,
     /// Leave out the last batch when it is not full.
     pub drop_last: bool,
-    /// What to do about images that cannot be read.
+    /// Treatment of images that cannot be read.
     pub on_corrupt: OnCorrupt,
-    /// Whether decoded images are kept.
+    /// Cache of decoded images.
     pub cache: Cache,
     /// The seed of the run.
     pub seed: Seed,

@@ -1,4 +1,4 @@
-//! Mixup and CutMix: batches whose images are mixed in pairs (facts D5).
+//! Mixup and CutMix: batches whose images are mixed in pairs (docs/facts.md, "Mixup/CutMix/RandomErasing").
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub struct Mixing {
     pub switch_probability: f64,
 }
 
-/// How the images of a batch were mixed: the image i with the image `len - 1 - i`, its partner.
+/// Mixup or CutMix of a batch: the image i was mixed with the image `len - 1 - i`, its partner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelMix {
     /// Weight of an image's own label, in [0, 1]. The label of its partner has the rest: the target is
@@ -49,7 +49,7 @@ impl LabelMix {
     }
 }
 
-/// What is done to one batch.
+/// The mix of one batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Mix {
     Mixup { lam: f32 },

@@ -1,4 +1,4 @@
-//! What a task brings to the loader: how a sample is read and made ready, and how samples become a batch.
+//! Source of samples, which a task brings to the loader: loading and transforming a sample, and collating a batch.
 
 use std::fmt::Debug;
 
@@ -9,23 +9,23 @@ use crate::error::DataError;
 use crate::loading::image_reader::ImageReader;
 use crate::reading::decoding::Decoding;
 
-/// How the samples of a data set are read and made ready, and how they become batches.
+/// Loading, transforming and collating of the samples of a data set.
 ///
 /// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of images
 /// and the rules for corrupt files. A source keeps nothing that changes: what it makes depends on its settings and on
 /// the streams of [`BatchContext`] and [`SampleContext`] only, so a batch is the same whoever makes it, and when.
 pub trait Source: Debug + Send + Sync + 'static {
-    /// What all samples of a batch share, such as the size of its images. It is drawn before any of them.
+    /// Random choices that all samples of a batch share, such as the size of its images. It is drawn before any of them.
     type Draw: Send;
     /// A sample that is ready to be joined with others: an image and what is known of it, or several views of it.
     type Sample: Send;
-    /// What the task's loss takes.
+    /// A batch as the task's loss takes it.
     type Batch: Batch;
 
     /// The images that are read.
     fn dataset(&self) -> &Dataset;
 
-    /// What their files are decoded to.
+    /// Decoding options.
     fn decoding(&self) -> &Decoding;
 
     /// The most samples that can be joined, where there is a limit: 1 for images of sizes of their own. A loader
@@ -69,7 +69,7 @@ pub trait Batch: Send + 'static {
     }
 }
 
-/// Which batch it is.
+/// Identity of a batch: seed, epoch and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchContext {
     /// The seed of the run.
@@ -87,7 +87,7 @@ impl BatchContext {
     }
 }
 
-/// Which sample it is, and when.
+/// Identity of a sample in an epoch: seed, epoch and index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleContext {
     /// The seed of the run.

@@ -156,7 +156,7 @@ impl Image {
         self.channels
     }
 
-    /// Whether the levels are of 16 bit.
+    /// `true` if the levels are of 16 bit.
     pub fn is_deep(&self) -> bool {
         self.deep_levels().is_some()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pixels::image::{Image, Levels};
 
-/// What to do with the orientation that a camera wrote into the EXIF data of a file.
+/// Treatment of the EXIF orientation of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
@@ -74,7 +74,7 @@ fn pixels_at<T: Copy>(levels: &[T], channels: usize, places: impl Iterator<Item 
     moved
 }
 
-/// Whether width and height change places.
+/// `true` if width and height change places.
 pub(crate) fn lies_on_its_side(turn: Turn) -> bool {
     matches!(turn, Turn::Rotate90 | Turn::Rotate270 | Turn::Rotate90FlipH | Turn::Rotate270FlipH)
 }

@@ -45,7 +45,7 @@ pub struct Region {
     pub height: f64,
 }
 
-/// What a crop becomes.
+/// Size of a crop after resizing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CropTarget {
     /// In pixels, each side at least 1.
@@ -101,7 +101,7 @@ pub fn resize_with(
     resize_in_order(interpolation, image, region, [width, height], Order::of(image, width, height))
 }
 
-/// Which side is resized first. The result of the first step is rounded to 8 bit, so the order matters
+/// Order of the two resizing passes. The result of the first step is rounded to 8 bit, so the order matters
 /// where the filter overshoots, at sharp edges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Order {

@@ -1,4 +1,4 @@
-//! What files are decoded to.
+//! Decoding options.
 
 use std::sync::{
     Arc,
@@ -12,14 +12,14 @@ use crate::pixels::orientation::Orientation;
 use crate::reading::facts::Facts;
 use crate::reading::levels_seen::LevelsSeen;
 
-/// What files are decoded to. Copies warn once, all together, of files that the range was not made for.
+/// Decoding options. Copies warn once, all together, of files that the range was not made for.
 #[derive(Debug, Clone)]
 pub struct Decoding {
     /// Channels of the images.
     pub channels: usize,
-    /// What to do with the orientation that a camera wrote into a file.
+    /// Treatment of the EXIF orientation.
     pub orientation: Orientation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     pub range: ValueRange,
     has_warned: Arc<AtomicBool>,
     seen: Arc<LevelsSeen>,

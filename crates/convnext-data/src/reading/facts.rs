@@ -1,4 +1,4 @@
-//! What files tell about their images.
+//! Properties of an image file besides its pixels.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::reading::samples::SampleType;
 
-/// What the pixels of a file are, before they become red, green and blue.
+/// Meaning of the channels of a file, before they become red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
@@ -52,14 +52,14 @@ impl fmt::Display for Channels {
     }
 }
 
-/// What a file tells about its image beside the pixels.
+/// Properties of an image file besides its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Name of the format, by content.
     pub(crate) format: &'static str,
-    /// What its pixels are.
+    /// Meaning of its channels.
     pub(crate) channels: Channels,
-    /// What makes the image stand upright.
+    /// Transform that makes the image upright.
     pub(crate) turn: Turn,
     /// The type of its values.
     pub(crate) samples: SampleType,

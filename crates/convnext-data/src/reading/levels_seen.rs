@@ -1,4 +1,4 @@
-//! Whether the values of the images fit the range that they are scaled by, seen while they are decoded.
+//! Check, while images are decoded, that their values fit the range that they are scaled by.
 //!
 //! A range comes from a flag, from weights or from other images. Where it does not fit, everything becomes black or white,
 //! and a model sees nothing.
@@ -22,7 +22,7 @@ const ENDS: f64 = 0.01;
 /// The share of values in black or white from which the range cuts off what matters.
 const CUT_OFF: f64 = 0.75;
 
-/// How many values of the images so far have which level.
+/// Histogram of the levels of the images so far.
 #[derive(Debug, Default)]
 pub(crate) struct LevelsSeen(Mutex<Counts>);
 
@@ -88,7 +88,7 @@ fn first_above<'a>(few: u64, mut counts: impl Iterator<Item = &'a u64>) -> Optio
 mod tests {
     use super::*;
 
-    /// What is said of images whose pixels have these levels in turn.
+    /// The warning for images whose pixels have these levels in turn.
     fn said(levels: &[u8]) -> Option<String> {
         let seen = LevelsSeen::default();
         let image = || {

@@ -1,4 +1,4 @@
-//! What a file holds before it becomes an image: values of any type, in channels of any meaning.
+//! Decoded samples before they become an image: values of any type, in channels of any meaning.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ impl SampleType {
         }
     }
 
-    /// Whether there is more to the values than 8 bit without a sign.
+    /// `true` if there is more to the values than 8 bit without a sign.
     pub fn is_deep(self) -> bool {
         !matches!(self, Self::Unsigned(bits) if bits <= 8)
     }
@@ -72,7 +72,7 @@ pub(crate) struct Samples {
     pub(crate) height: usize,
     /// Values of a pixel.
     pub(crate) channels: usize,
-    /// What they are.
+    /// Their meaning.
     pub(crate) meaning: Channels,
     pub(crate) kind: SampleType,
     pub(crate) values: Values,

@@ -1,4 +1,4 @@
-//! Where a training image is cut.
+//! Training crops.
 
 use convnext_core::{COLOURS, ImageSize, ValueRange};
 use rand::RngExt;
@@ -11,7 +11,7 @@ use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::reading::jpeg::ScaledJpeg;
 
-/// How training cuts what the model sees out of an image.
+/// Training crop of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TrainCrop {

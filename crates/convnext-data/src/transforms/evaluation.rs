@@ -57,8 +57,8 @@ fn covering(image: ImageSize, cut: ImageSize, crop: f64) -> ImageSize {
     ImageSize { height: side(image.height, cut.height), width: side(image.width, cut.width) }
 }
 
-/// Where the centre of a resized image lies in the image: only it is computed, which gives the same pixels as cutting
-/// it out of the whole, at less cost.
+/// Position of the centre crop in the image before resizing: only it is computed, which gives the same pixels
+/// as cutting it out of the whole, at less cost.
 fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
     let part = |resized: usize, cut: usize, side: usize| {
         let scale = side as f64 / resized as f64;

@@ -37,14 +37,14 @@ pub fn normalize(image: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
     values
 }
 
-/// What training does to an image, in this order: a random crop, a random mirror image, RandAugment or colour
-/// jitter, normalisation, random erasing (facts D3).
+/// Training transform of an image, in this order: a random crop, a random mirror image, RandAugment or colour
+/// jitter, normalisation, random erasing (docs/facts.md, "Train transform order").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainTransform {
     /// Height and width of what the model sees, in pixels.
     pub image_size: ImageSize,
-    /// How it is cut.
+    /// The random crop.
     pub crop: TrainCrop,
     /// Probability of exchanging left and right, in [0, 1].
     pub flip_probability: f64,
@@ -59,7 +59,7 @@ pub struct TrainTransform {
     /// The filter that crops are resized with.
     #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
     pub interpolation: Interpolation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
     pub range: ValueRange,
     /// Random rectangles of noise.
@@ -97,7 +97,7 @@ impl TrainTransform {
         self.finish(cut, rng)
     }
 
-    /// What files are decoded to.
+    /// Decoding options.
     pub fn decoding(&self, orientation: Orientation) -> Decoding {
         Decoding::new(self.channels(), orientation).with_range(self.range.clone())
     }
@@ -128,7 +128,7 @@ impl TrainTransform {
         CropTarget { size: ImageSize { height, width }, interpolation: self.interpolation }
     }
 
-    /// What happens after the crop.
+    /// Applies the transforms after the crop.
     fn finish(&self, mut image: Image, rng: &mut impl rand::Rng) -> Vec<f32> {
         if rng.random::<f64>() < self.flip_probability {
             image = mirror(image);

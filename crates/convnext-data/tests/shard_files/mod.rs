@@ -63,7 +63,7 @@ pub(crate) fn folder() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// What the error says.
+/// Message of the error.
 pub(crate) fn message(result: Result<impl Sized, DataError>) -> String {
     result.map(|_| ()).unwrap_err().to_string()
 }

@@ -17,7 +17,7 @@ pub struct EmbeddingIndex {
     metadata: EmbeddingMetadata,
     names: Vec<String>,
     width: usize,
-    /// Where the vectors begin.
+    /// Offset of the embeddings.
     start: u64,
 }
 
@@ -46,7 +46,7 @@ impl EmbeddingIndex {
         Ok(Self { path: path.to_owned(), file, metadata, names, width, start: vectors.start })
     }
 
-    /// What the vectors are of.
+    /// Metadata of the embeddings.
     pub fn metadata(&self) -> &EmbeddingMetadata {
         &self.metadata
     }

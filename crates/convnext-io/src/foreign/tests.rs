@@ -12,7 +12,7 @@ fn classifier(model: ModelConfig) -> WeightMetadata {
     WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing)
 }
 
-/// What a file is, apart from how images are prepared for it.
+/// Description of a file, apart from its preprocessing.
 fn kind(metadata: &WeightMetadata) -> (&Tagged, &Tagged) {
     (&metadata.backbone, &metadata.task)
 }

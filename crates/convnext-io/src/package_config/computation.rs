@@ -1,4 +1,4 @@
-//! What `config.json` says about the computation itself, as far as no shape of a tensor shows it.
+//! Settings of `config.json` for the computation itself, as far as no shape of a tensor shows them.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,14 +20,14 @@ const SHOWN_BY_TENSORS: [&str; 13] = [
     "pretrained_cfg",
 ];
 
-/// What transformers and timm say about the computation of a ConvNeXt.
+/// Settings of transformers and timm for the computation of a ConvNeXt.
 #[derive(Deserialize)]
 pub(super) struct Computation {
     /// The activation, of transformers.
     hidden_act: Option<Value>,
-    /// What becomes of the map before the head, of timm.
+    /// Pooling before the head, of timm.
     global_pool: Option<Value>,
-    /// What timm's model is built with, where it differs from the architecture.
+    /// Arguments of timm's model, where they differ from the architecture.
     model_args: Option<Value>,
 }
 
@@ -47,7 +47,7 @@ impl Computation {
     }
 }
 
-/// What is done instead of `value`, if that is another thing; `shown` is the whole name of the key.
+/// Remark on what is done instead of `value`, if that is another thing; `shown` is the whole name of the key.
 fn remark(key: &str, shown: &str, value: &Value) -> Option<String> {
     let (values, instead) = computed(key);
     if value.is_null() || SHOWN_BY_TENSORS.contains(&key) || values.contains(value) {

@@ -8,7 +8,7 @@ use crate::convert::TRANSFORMERS_WARP_FROM;
 
 use super::{Numbers, PackageConfig, PackageCrop, Size};
 
-/// What `ConvNextImageProcessor` does where its file says nothing.
+/// Defaults of `ConvNextImageProcessor`.
 const USUAL_SHARE: f64 = 224.0 / 256.0;
 const USUAL_STATISTICS: f32 = 0.5;
 
@@ -37,8 +37,8 @@ pub(super) struct ImageProcessor {
 }
 
 impl ImageProcessor {
-    /// What it says goes before what the description says; `None` where it cuts out images that are no squares, in
-    /// another way than it is done here.
+    /// Settings that go before those of the description; `None` where it cuts out images that are no squares,
+    /// in another way than it is done here.
     pub(super) fn into_config(self, described: PackageConfig) -> Option<PackageConfig> {
         let mut remarks = described.remarks.clone();
         self.remark(&mut remarks);

@@ -15,12 +15,12 @@ const MAX_NAME_LENGTH: usize = 256;
 /// Bytes of names for each byte of the pickle: keys may be repeated by a damaged one.
 const NAME_BYTES: usize = 4;
 
-/// What a checkpoint holds.
+/// Content of a checkpoint.
 #[derive(Default)]
 pub(super) struct Flat<'p> {
     /// In the order of the file.
     pub(super) tensors: Vec<(String, &'p RawTensor)>,
-    /// What stands where a tensor or a dictionary might, and is neither, by name: what it was made from.
+    /// Objects that are neither a tensor nor a dictionary, by name, with what they were made from.
     pub(super) objects: BTreeMap<String, String>,
     /// The keys of the outermost dictionary.
     pub(super) keys: Vec<&'p str>,

@@ -17,7 +17,7 @@ const MAX_OPCODES: usize = 1 << 20;
 /// Deeper nesting is refused; checkpoints have about 10.
 const DEEPEST_NESTING: usize = 256;
 
-/// What a pickle left behind.
+/// Result of a pickle.
 pub(super) struct Outcome {
     pub(super) root: Value,
     pub(super) nodes: Vec<Node>,

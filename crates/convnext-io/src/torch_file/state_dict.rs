@@ -66,7 +66,7 @@ impl StateTensor {
     }
 }
 
-/// What a checkpoint holds, every tensor checked against its storage.
+/// Content of a checkpoint, every tensor checked against its storage.
 pub(super) struct Contents {
     /// By name.
     pub(super) tensors: BTreeMap<String, StateTensor>,

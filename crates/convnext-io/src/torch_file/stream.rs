@@ -15,7 +15,7 @@ use super::state_dict::{MAX_KEY_LENGTH, size_of_dtype};
 use crate::IoError;
 use crate::safetensors_file::read_error;
 
-/// What the first pickle holds, whatever its protocol.
+/// Magic number in the first pickle, whatever its protocol.
 const MAGIC: [u8; 12] = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// The one version that there is.

@@ -17,7 +17,7 @@ fn written(weights: &WeightFile, output: OnnxOutput) -> Model {
     read(&path)
 }
 
-/// What `onnx.checker` finds: values are made before they are used, once, and all outputs are made.
+/// Checks of `onnx.checker`: values are made before they are used, once, and all outputs are made.
 #[test]
 fn nodes_come_in_order() {
     let both = ModelConfig { layer_scale: true, ..small() };

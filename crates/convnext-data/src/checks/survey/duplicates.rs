@@ -15,9 +15,9 @@ use crate::pixels::image::Image;
 pub struct DuplicateGroup {
     /// The images, in the order of the data.
     pub images: Vec<SurveyedImage>,
-    /// Whether they lie in different parts.
+    /// `true` if they lie in different parts.
     pub crosses_parts: bool,
-    /// Whether they have different classes.
+    /// `true` if they have different classes.
     pub crosses_classes: bool,
 }
 

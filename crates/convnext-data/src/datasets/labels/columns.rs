@@ -5,7 +5,7 @@ use csv::{ReaderBuilder, Trim};
 /// The columns of a file of labels.
 #[derive(Debug, PartialEq)]
 pub(super) struct Columns {
-    /// What stands between columns.
+    /// Separator of the columns.
     pub(super) delimiter: u8,
     /// Number of columns.
     pub(super) count: usize,
@@ -96,7 +96,7 @@ impl Columns {
     }
 }
 
-/// Whether a line names the columns of a file of labels.
+/// `true` if a line names the columns of a file of labels.
 pub(crate) fn is_header(line: &str) -> bool {
     Columns::of(line.as_bytes()).is_ok()
 }

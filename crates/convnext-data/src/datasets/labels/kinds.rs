@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the labels are if they are no classes, with the line of an example.
+/// Kind of labels that are no classes, with the line of an example.
 pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Option<(u64, String)> {
     let mut lines: BTreeMap<&str, u64> = BTreeMap::new();
     labels.for_each(|(label, line)| {

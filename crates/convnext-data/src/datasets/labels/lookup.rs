@@ -19,7 +19,7 @@ use crate::datasets::storage::Storage;
 /// current one on. Absolute paths may lead into the data.
 pub(super) struct Lookup<'a> {
     listing: &'a Listing,
-    /// Where paths may begin: the data, the folder that all images lie in, that of the file of labels.
+    /// Roots of paths: the data, the folder that all images lie in, that of the file of labels.
     starts: Vec<String>,
     /// The data folder as absolute paths may have it.
     roots: Vec<PathBuf>,
@@ -59,7 +59,7 @@ impl<'a> Lookup<'a> {
         Self { listing, starts, roots, bases, names: OnceCell::new() }
     }
 
-    /// What the data is called.
+    /// Name of the data.
     pub(super) fn root(&self) -> String {
         self.listing.name("")
     }

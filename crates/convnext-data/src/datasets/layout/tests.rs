@@ -1,4 +1,4 @@
-//! What folders become.
+//! Layouts of folders.
 
 use super::*;
 use crate::datasets::extensions::OtherFiles;

@@ -1,4 +1,4 @@
-//! How the labels of shards become classes.
+//! Classes from the labels of shards.
 
 use std::{fs, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! What is known of the shards of one folder.
+//! Index of the shards of one folder.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -48,7 +48,7 @@ impl Label {
         u32::try_from(number).ok().filter(|number| number & Self::NAMED == 0).map_or(Self::NONE, Self)
     }
 
-    /// What the label says.
+    /// Value of the label.
     pub(crate) fn meaning(self) -> Meaning {
         match self {
             Self::NONE => Meaning::None,
@@ -58,7 +58,7 @@ impl Label {
     }
 }
 
-/// What a [`Label`] says.
+/// Value of a [`Label`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     None,
@@ -109,7 +109,7 @@ impl Index {
         Ok(index)
     }
 
-    /// What is known of some of the shards.
+    /// Index of some of the shards.
     pub(crate) fn only(self, own: &BTreeSet<PathBuf>) -> Self {
         let mut some = Self::default();
         let mut rest = &self.images[..];

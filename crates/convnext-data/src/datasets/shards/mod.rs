@@ -44,7 +44,7 @@ pub(crate) struct Shard {
     pub(crate) stamp: Stamp,
 }
 
-/// Where an image is in its shard.
+/// Location of an image in its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its first byte, in blocks of 512.

@@ -101,7 +101,7 @@ pub(crate) fn open_part(listing: &Listing, asked: Option<Split>) -> Result<Part,
     Ok(Part { split, source: part.source.clone(), images: part.dataset(listing)? })
 }
 
-/// Whether there are shards for a last test, beside others for validation.
+/// `true` if there are shards for a last test, beside others for validation.
 pub(crate) fn has_last_test(listing: &Listing) -> Result<bool, DataError> {
     let parts = ShardParts::of(listing)?;
     let has = |split: Split| parts.set(Which::Part(split)).is_some();

@@ -152,7 +152,7 @@ impl Scanner {
     }
 }
 
-/// Where the bytes of a member are.
+/// Location of the bytes of a member.
 fn place(entry: &Entry<'_, impl Read>) -> io::Result<Place> {
     let too_large = || io::Error::other("it has more than 2 TiB, or an image of more than 4 GiB");
     let block = u32::try_from(entry.raw_file_position() / BLOCK).map_err(|_| too_large())?;

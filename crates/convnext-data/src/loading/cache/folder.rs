@@ -36,7 +36,7 @@ pub(crate) struct FolderCache {
     name: PathBuf,
     slots: SharedFile,
     pixels: SharedFile,
-    /// Where the next pixels go.
+    /// Offset of the next pixels.
     end: Mutex<u64>,
     /// Images are added: not after an error, and not while another process does.
     grows: AtomicBool,
@@ -48,7 +48,7 @@ const DECODER: u32 = 2;
 /// The bit of a width that says that there are two bytes a level. No image that can be decoded is as wide.
 const DEEP: u32 = 1 << 31;
 
-/// What tells the images of one range from those of another; nothing for those of 8 bit.
+/// Suffix that tells the images of one range from those of another; nothing for those of 8 bit.
 fn range_in_name(range: &ValueRange) -> String {
     match range {
         ValueRange::Unstated => String::new(),
@@ -56,7 +56,7 @@ fn range_in_name(range: &ValueRange) -> String {
     }
 }
 
-/// Where the pixels of a sample are.
+/// Location of the pixels of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Slot {
     offset: u64,

@@ -11,7 +11,7 @@ use crate::error::DataError;
 use crate::pixels::image::Image;
 use crate::reading::decoding::Decoding;
 
-/// What a [`crate::Loader`] does with images that it has decoded: 8 or 16 bit for each channel, as large as in the file.
+/// Cache of the decoded images of a [`crate::Loader`]: 8 or 16 bit for each channel, as large as in the file.
 /// They are the same with and without a cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cache {

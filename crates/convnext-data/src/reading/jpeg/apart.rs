@@ -43,7 +43,7 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
     }
 }
 
-/// Where the marker stands that ends the coded data.
+/// Offset of the marker that ends the coded data.
 fn end_of_scan(bytes: &[u8], mut position: usize) -> Option<usize> {
     loop {
         let (marker, after) = next_marker(bytes, position)?;

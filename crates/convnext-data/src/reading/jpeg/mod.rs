@@ -79,7 +79,7 @@ struct Jpeg<'a> {
     bytes: &'a [u8],
     decoder: Decoder<'a>,
     layout: Layout,
-    /// Whether [`unusual`] must decode it, at full size only.
+    /// `true` if [`unusual`] must decode it, at full size only.
     unusual: bool,
     /// As the pixels are stored.
     width: usize,
@@ -118,7 +118,7 @@ impl<'a> Jpeg<'a> {
         Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
     }
 
-    /// How the image must be turned to stand upright.
+    /// EXIF orientation: the transform that makes the image upright.
     fn turn(&self, orientation: Orientation) -> Turn {
         let exif = match orientation {
             Orientation::Honour => self.decoder.exif_data(),
@@ -189,12 +189,12 @@ fn set_up(decoder: Decoder, channels: Channels) -> Decoder {
     decoder.with_output_format(format).with_block_smoothing(true)
 }
 
-/// Whether the image data is damaged, and not the headers or of a kind that cannot be decoded.
+/// `true` if the image data is damaged, and not the headers or of a kind that cannot be decoded.
 fn can_be_passed_over(error: &JpegError) -> bool {
     matches!(error, JpegError::CorruptData(_) | JpegError::UnexpectedEof)
 }
 
-/// What is wrong with a file.
+/// Message of a decoder error.
 fn message_of(error: JpegError) -> String {
     match error {
         JpegError::Unsupported(what) => format!("this kind of JPEG data is not supported: {what}"),

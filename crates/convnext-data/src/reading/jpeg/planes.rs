@@ -61,7 +61,7 @@ impl Plane {
     }
 }
 
-/// What `pixel` makes of the channels at every pixel, row by row.
+/// Applies `pixel` to the channels at every pixel, row by row.
 pub(super) fn pixels<const N: usize>(
     planes: &[Plane; N],
     (width, height): (usize, usize),

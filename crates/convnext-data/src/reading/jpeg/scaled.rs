@@ -12,7 +12,7 @@ use crate::pixels::resample::{CropTarget, Region, rows_reached};
 use crate::reading::caught::caught;
 use crate::reading::decode::MAX_DECODED_BYTES;
 
-/// How many eighths of the size may be enough, the fewest first.
+/// Eighths of the size that may be enough, the fewest first.
 const EIGHTHS: [u8; 4] = [1, 2, 3, 4];
 
 /// A complete JPEG file of which nothing but the headers is read yet.
@@ -66,14 +66,14 @@ impl<'a> ScaledJpeg<'a> {
         Some(turned(target.of(&image, scaled), self.turn))
     }
 
-    /// What a crop becomes before it is turned.
+    /// Size of a crop before it is turned.
     fn stored_target(&self, target: CropTarget) -> CropTarget {
         let ImageSize { height, width } = target.size;
         let size = if lies_on_its_side(self.turn) { [width, height] } else { [height, width] };
         CropTarget { size: size.into(), ..target }
     }
 
-    /// Where a region of the upright image is stored.
+    /// Position of a region of the upright image in the stored one.
     fn stored(&self, region: Region) -> Region {
         let Region { left, top, width, height } = region;
         let (all_across, all_down) = (self.jpeg.width as f64, self.jpeg.height as f64);

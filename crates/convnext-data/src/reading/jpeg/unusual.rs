@@ -11,7 +11,7 @@ use super::{
     planes::{Plane, colour, pixels},
 };
 
-/// Whether a file is of such a kind.
+/// `true` if a file is of such a kind.
 pub(super) fn is_unusual(frame: &FrameHeader, layout: &Layout) -> bool {
     let Some((first, others)) = frame.components.split_first() else { return false };
     let finer = others.iter().any(|other| {
@@ -21,8 +21,8 @@ pub(super) fn is_unusual(frame: &FrameHeader, layout: &Layout) -> bool {
     finer || others.len() == 3 || in_groups(frame, layout)
 }
 
-/// Whether a sequential file has several scans, one of them with several channels. Of arithmetically coded ones the
-/// decoder reads these too.
+/// `true` if a sequential file has several scans, one of them with several channels. Of arithmetically coded
+/// ones the decoder reads these too.
 fn in_groups(frame: &FrameHeader, layout: &Layout) -> bool {
     layout.scans > 1 && layout.most_channels > 1 && !frame.is_progressive && !layout.arithmetic
 }

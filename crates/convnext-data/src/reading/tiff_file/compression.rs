@@ -1,4 +1,4 @@
-//! How the values of a TIFF file are compressed.
+//! Compression of the values of a TIFF file.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ const JPEG: u64 = 7;
 const DEFLATE: u64 = 32_946;
 const ZSTD: [u64; 2] = [34_926, 50_000];
 
-/// What is unpacked: by `tiff`, but for ZSTD.
+/// Supported compressions: by `tiff`, but for ZSTD.
 const READ: [u64; 9] = [NONE, 4, 5, JPEG, 8, DEFLATE, 32_773, ZSTD[0], ZSTD[1]];
 
 /// The number of the compression.
@@ -56,7 +56,7 @@ fn compression_name(compression: u64) -> String {
     known.to_owned()
 }
 
-/// Where strips or tiles lie and how many bytes they take.
+/// Offsets and byte counts of strips or tiles.
 pub(super) type Places = [(Tag, Vec<u64>); 2];
 
 /// The strips and tiles that the directory names.

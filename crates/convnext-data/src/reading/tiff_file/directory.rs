@@ -23,7 +23,7 @@ pub(super) struct Directory<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-/// How numbers are written.
+/// Byte order and width of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) little: bool,

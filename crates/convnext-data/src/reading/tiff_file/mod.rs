@@ -52,7 +52,7 @@ pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
     Some(if is_palette || fits_eight(shape.kind) { SampleType::EIGHT_BIT } else { shape.kind })
 }
 
-/// What a raw photograph shows first is a small preview, if anything.
+/// The first image of a raw photograph is a small preview, if anything.
 fn refuse_previews(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
     /// The tag by which a file says that it is a digital negative.
     const DNG_VERSION: u16 = 50_706;
@@ -101,7 +101,7 @@ fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
     }
 }
 
-/// Whether values fill up to 8 bit.
+/// `true` if values fill up to 8 bit.
 fn fits_eight(kind: SampleType) -> bool {
     !kind.is_deep()
 }

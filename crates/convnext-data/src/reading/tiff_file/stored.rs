@@ -32,7 +32,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// What the directory says.
+    /// Reads the tags of the directory.
     pub(super) fn of(directory: &Directory<'_>, name: &str) -> Result<Self, DataError> {
         let missing = |what| DataError::decode(name, format!("the TIFF file does not say {what}"));
         let side = |tag, what| {
@@ -110,7 +110,7 @@ pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Resu
     Ok(interleaved(&planes, shape.samples))
 }
 
-/// Whether the decoder knows values of these bits.
+/// `true` if the decoder knows values of these bits.
 fn is_whole(kind: SampleType) -> bool {
     matches!(bits(kind), 8 | 16 | 32 | 64)
 }
@@ -196,7 +196,7 @@ fn unpacked(bytes: &[u8], shape: &Shape, bits: usize) -> Values {
     }
 }
 
-/// What is taken from the directory of the file as it is.
+/// Tags that are copied from the directory of the file.
 const KEPT: [Tag; 12] = [
     Tag::ImageWidth,
     Tag::ImageLength,
@@ -296,7 +296,7 @@ fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
         .then_some((shape.row() * shape.height) as u64)
 }
 
-/// What [`check_size`] allows; the sizes of other memory follow from that of the image.
+/// Limits of the decoder by [`check_size`]; the sizes of other memory follow from that of the image.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_DECODED_BYTES as usize;

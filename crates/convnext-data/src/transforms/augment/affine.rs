@@ -85,7 +85,7 @@ impl Source {
     }
 }
 
-/// Where the four pixels around a point of a side begin, margin included, and how far it lies from the
+/// First of the four pixels around a point of a side, margin included, and how far it lies from the
 /// second to the third, in [0, 1).
 fn first_of_four(point: f64) -> (usize, f64) {
     let point = point - 0.5;

@@ -1,4 +1,4 @@
-//! Random erasing in timm's pixel mode (facts D5).
+//! Random erasing in timm's pixel mode (docs/facts.md, "Mixup/CutMix/RandomErasing").
 
 use std::ops::Range;
 

@@ -61,7 +61,7 @@ pub(super) fn equalize(image: Image) -> Image {
     replace(image, &tables)
 }
 
-/// How often each value occurs in each colour.
+/// Histogram of each colour.
 fn histograms(image: &Image) -> [[usize; 256]; 3] {
     let mut counts = [[0; 256]; 3];
     for pixel in image.bytes().as_chunks::<3>().0 {

@@ -1,4 +1,4 @@
-//! RandAugment in timm's variant, the one that the official fine-tuning uses (facts D4).
+//! RandAugment in timm's variant, the one that the official fine-tuning uses (docs/facts.md, "RandAugment").
 
 use std::{fmt, str::FromStr};
 
