@@ -9,12 +9,12 @@ use crate::stored::StoredModel;
 /// Number of stages of every ConvNeXt.
 pub const STAGES: usize = 4;
 
-/// Most blocks of a stage or of a decoder, channels and classes. Far above any model; a file or a slip
-/// of the fingers that goes beyond is refused before anything is allocated for it.
+/// Maximum number of blocks of a stage or of a decoder. This and the limits below are far above any model; a file
+/// or a typo that goes beyond is refused before anything is allocated for it.
 pub const MAX_BLOCKS: usize = 1_000;
-/// See [`MAX_BLOCKS`].
+/// Maximum number of channels; see [`MAX_BLOCKS`].
 pub const MAX_CHANNELS: usize = 65_536;
-/// See [`MAX_BLOCKS`].
+/// Maximum number of classes; see [`MAX_BLOCKS`].
 pub const MAX_CLASSES: usize = 10_000_000;
 
 /// Initial value of LayerScale (docs/facts.md, "Block").

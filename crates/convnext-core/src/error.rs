@@ -21,7 +21,7 @@ pub enum ConfigError {
         what: &'static str,
         /// The value found.
         found: String,
-        /// The values allowed, in words.
+        /// The values allowed, as text.
         expected: &'static str,
     },
     /// An image side is not a multiple of the patch, which FCMAE needs.

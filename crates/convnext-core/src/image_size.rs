@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ConfigError;
 
-/// Largest side of an image that a model is given, in pixels.
+/// Maximum height and width of the input of a model, in pixels.
 pub const MAX_IMAGE_SIDE: usize = 16_384;
 
 /// Height and width of an image in pixels.
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for ImageSize {
     }
 }
 
-/// Reads a number or a pair, with a message that says so.
+/// Reads a number or a pair, with a message that names both.
 struct SizeVisitor;
 
 impl<'de> Visitor<'de> for SizeVisitor {

@@ -4,8 +4,8 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
-//! - [`ImageSize`], [`Geometry`]: height and width, and how an image gets them;
-//! - [`WeightMetadata`]: what travels with weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
+//! - [`ImageSize`], [`Geometry`]: height and width, and the resizing and cropping to them;
+//! - [`WeightMetadata`]: the metadata of weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
 //!   its own by [`TaskMetadata`]; [`Preprocessing`], [`ValueRange`], [`ClassNames`];
 //! - [`backbone_tensors`] and others: names and shapes of the tensors of a model;
 //! - [`imagenet_1k_classes`]: the class names that released weights do not carry.

@@ -69,13 +69,13 @@ impl Mask {
     /// A mask from the indices of the kept patches (row by row), in any order.
     ///
     /// # Errors
-    /// [`ConfigError::BadMask`] when an index is out of range or stands twice, when none is kept, or
+    /// [`ConfigError::BadMask`] when an index is out of range or is duplicated, when none is kept, or
     /// when none is removed.
     pub fn from_kept(grid: PatchGrid, mut kept: Vec<usize>) -> Result<Self, ConfigError> {
         let bad = |why: String| ConfigError::BadMask { rows: grid.rows, columns: grid.columns, why };
         kept.sort_unstable();
         if let Some(pair) = kept.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(bad(format!("patch {} stands twice", pair[0])));
+            return Err(bad(format!("patch {} is duplicated", pair[0])));
         }
         match kept.last() {
             None => Err(bad("none is kept".into())),
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn bad_masks_and_ratios_say_why() {
         for (kept, expected) in
-            [(vec![], "none is kept"), (vec![1, 1], "patch 1 stands twice"), (vec![49], "the last is 48")]
+            [(vec![], "none is kept"), (vec![1, 1], "patch 1 is duplicated"), (vec![49], "the last is 48")]
         {
             let message = Mask::from_kept(GRID, kept).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

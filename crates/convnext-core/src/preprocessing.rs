@@ -17,13 +17,14 @@ pub const IMAGENET_MEAN: [f32; COLOURS] = [0.485, 0.456, 0.406];
 /// Standard deviation of the red, green and blue values of ImageNet, in [0, 1].
 pub const IMAGENET_STD: [f32; COLOURS] = [0.229, 0.224, 0.225];
 
-/// The mean of ImageNet for images of so many channels: of one channel the mean over the colours, as in timm
-/// (`adapt_to_chs`), of others the values of red, green and blue over and over.
+/// The mean of ImageNet for images of this number of channels: of one channel the mean over the colours, as
+/// in timm (`adapt_to_chs`), of others the values of red, green and blue over and over.
 pub fn imagenet_mean(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_MEAN, channels)
 }
 
-/// The standard deviation of ImageNet for images of so many channels, by the rule of [`imagenet_mean`].
+/// The standard deviation of ImageNet for images of this number of channels, by the rule of
+/// [`imagenet_mean`].
 pub fn imagenet_std(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_STD, channels)
 }
@@ -115,7 +116,7 @@ impl Preprocessing {
     }
 
     /// The preprocessing of a training: that of the weights that it starts from, where there are any, for images of this
-    /// size and so many channels. Everything else that happens to its images follows from it.
+    /// size and this number of channels. Everything else that happens to its images follows from it.
     pub fn of_training(start: Option<&Self>, image_size: impl Into<ImageSize>, channels: usize) -> Self {
         match start {
             None => Self::for_size(image_size, channels),

@@ -16,7 +16,7 @@ pub type Limits = [f64; 2];
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueRange {
-    /// Nothing is said, as in all weights for images of 8 bit. Deep samples are rounded to 8 bit by the whole range of
+    /// No range is stated, as in all weights for 8-bit images. Deep samples are rounded to 8 bit by the whole range of
     /// their type.
     #[default]
     Unstated,
@@ -35,7 +35,7 @@ impl ValueRange {
         *self == Self::Unstated
     }
 
-    /// The values of each of so many channels, where some are stated.
+    /// The limits of each channel, for this number of channels; `None` where none are stated.
     pub fn limits(&self, channels: usize) -> Option<Vec<Limits>> {
         match self {
             Self::Unstated | Self::Dtype => None,
@@ -83,7 +83,7 @@ pub fn are_sensible([least, most]: &Limits) -> bool {
     least < most && (most - least).is_finite()
 }
 
-/// As people say them: once where all channels have the same.
+/// Limits as text, such as `0 to 4095`: once where all channels have the same.
 pub fn format_limits(limits: &[Limits]) -> String {
     let one = |[least, most]: &Limits| format!("{} to {}", rounded(*least), rounded(*most));
     match limits {

@@ -47,7 +47,7 @@ fn values(bytes: &[u8], fast_decode: bool, sample: usize) -> Vec<f32> {
 fn jpeg_files(folder: &Path) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "jpg"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 

@@ -32,7 +32,7 @@ pub enum DataError {
         why: String,
     },
     /// A sound file of a kind that is not read.
-    #[error("{name} is {what}, which is not read; {advice}")]
+    #[error("{name} is {what}, which is not supported; {advice}")]
     Unsupported {
         /// The file.
         name: String,
@@ -132,7 +132,7 @@ pub enum DataError {
     NoImages {
         /// The folder or archive.
         path: String,
-        /// The file endings that count as images.
+        /// The file extensions that count as images.
         expected: String,
     },
     /// The folders are not laid out as the task needs.
@@ -145,9 +145,9 @@ pub enum DataError {
         /// The remedy.
         advice: String,
     },
-    /// A file of labels cannot be used.
+    /// A label file cannot be used.
     #[error(
-        "labels {path}, line {line}: {why}; a file of labels is CSV with the columns path, label and perhaps split"
+        "labels {path}, line {line}: {why}; a label file is CSV with the columns path, label and perhaps split"
     )]
     Labels {
         /// The file.
@@ -216,7 +216,7 @@ pub enum DataError {
         what: &'static str,
         /// The value found.
         found: String,
-        /// The values allowed, in words.
+        /// The values allowed, as text.
         expected: String,
     },
     /// A size or geometry of images that makes no sense.
@@ -301,7 +301,7 @@ impl DataError {
         match self {
             Self::Io { source, .. } => source.to_string(),
             Self::Decode { why, .. } => why.clone(),
-            Self::Unsupported { what, advice, .. } => format!("{what}, which is not read; {advice}"),
+            Self::Unsupported { what, advice, .. } => format!("{what}, which is not supported; {advice}"),
             Self::Channels { expected, found, .. } => {
                 format!("it has {found} channel(s), but {expected} are needed")
             }

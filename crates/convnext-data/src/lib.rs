@@ -10,7 +10,7 @@
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
-//! - [`Loader`] has the samples of a [`Source`] made ready and batched in background threads; [`ImageSource`]
+//! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
 //!   is the source of images and their classes.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the

@@ -1,4 +1,4 @@
-//! Batches in their order, made ahead in threads.
+//! Data loader: batches in their order, prefetched in threads.
 
 pub(crate) mod cache;
 pub(crate) mod corrupt;

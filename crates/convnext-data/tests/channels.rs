@@ -23,10 +23,10 @@ const STD: [f32; CHANNELS] = [0.5, 0.6, 0.7, 0.8, 0.9];
 /// Images of five bands, and of each band alone in a folder of its own.
 fn draw() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let path = |kind: &str, index: usize, ending: &str| {
+    let path = |kind: &str, index: usize, extension: &str| {
         let kind = folder.path().join(kind);
         fs::create_dir_all(&kind).unwrap();
-        kind.join(format!("{index:02}.{ending}"))
+        kind.join(format!("{index:02}.{extension}"))
     };
     for index in 0..IMAGES {
         let (width, height) = (9 + index % 4, 13 - index % 3);

@@ -134,7 +134,7 @@ fn other_files_are_as_ever() {
 }
 
 #[test]
-fn cut_files_are_refused_alike() {
+fn truncated_files_are_refused_by_both() {
     for file in SCALED {
         let whole = bytes(file);
         for length in [0, 1, 3, 30, 300, 700, whole.len() / 2, whole.len() - 2, whole.len() - 1] {

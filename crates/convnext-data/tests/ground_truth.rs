@@ -74,7 +74,7 @@ fn contents(dataset: &Dataset) -> Vec<String> {
         .collect()
 }
 
-/// Content of every file of labels below.
+/// Content of every label file below.
 const EXPECTED: [&str; 4] = ["n01440764:2", "n02100735:1", "n02100735:4", "n02119789:3"];
 
 /// Name and content of every kind of file.
@@ -133,8 +133,8 @@ fn every_kind_of_file_labels_the_images() {
         }
         // Named, under another name, and for an archive.
         let data = ImageNet::new();
-        let ending = file.rsplit('.').next().unwrap();
-        let named = data.folder.path().join(format!("truth.{ending}"));
+        let extension = file.rsplit('.').next().unwrap();
+        let named = data.folder.path().join(format!("truth.{extension}"));
         fs::write(&named, &text).unwrap();
         fs::write(data.folder.path().join("map_clsloc.txt"), IDS).unwrap();
         let archive = data.folder.path().join("data.tar");

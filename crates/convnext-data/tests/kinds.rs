@@ -111,7 +111,7 @@ fn tiff_files_that_are_not_read_are_called_by_name() {
     ] {
         let error = read(&with_tag("grey-4.tif", tag, number), "scan.tif", 3).unwrap_err().to_string();
         assert!(error.starts_with("scan.tif is a TIFF file") && error.contains(words), "{error}");
-        assert!(error.contains("which is not read; convert it"), "{error}");
+        assert!(error.contains("which is not supported; convert it"), "{error}");
     }
 }
 

@@ -23,7 +23,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Memory that any opening of the data takes.
 const ALLOWANCE: usize = 256 << 10;
 
-/// Six images below one folder; the file of labels lies beside them.
+/// Six images below one folder; the label file lies beside them.
 struct Data {
     folder: TempDir,
 }
@@ -83,7 +83,7 @@ fn delimiters_names_of_columns_ids_and_repeated_rows_are_understood() {
         "file_name;class\nall/0.png;a\nall/1.png;b\nall/2.png;b\n",
         "image\ttarget\nall/0.png\ta\n1\tb\n2\tb",
         "id,label\n0,a\nall/1,b\n2.png,b\n",
-        // From the folder of the file of labels on.
+        // From the folder of the label file on.
         "path,label\ndata/all/0.png,a\ndata/all/1.png,b\n./data/all/2.png,b\n",
         "File,Label\n0.png,a\n\n,\n  \n0.png,a\n1.png,b,\n2.png,b\nall/2.png,b\n",
         &format!("filename,label\n0,a\n1,b\n{},b\n", absolute.display()),

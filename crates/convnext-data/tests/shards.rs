@@ -103,7 +103,7 @@ fn members_with_long_names_are_told_apart() {
     let (first, second) = (dataset.name(0), dataset.name(1));
     assert!(first.contains("a.tar: folderfolder") && first.contains(" at byte "), "{first}");
     assert_ne!(first, second);
-    // Packed again they get short ones, with the ending of their content.
+    // Packed again they get short ones, with the extension of their content.
     let again = data.with_extension("again");
     pack(&dataset, &again, 1 << 20, |_| ()).unwrap();
     let packed = open_unlabelled(&again).unwrap();

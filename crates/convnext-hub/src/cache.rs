@@ -11,7 +11,7 @@
 //! .locks/models--ORGANISATION--NAME/CHECKSUM.lock
 //! ```
 //!
-//! Two things are different: an unfinished file keeps its name, so that the next download goes on with it (Python
+//! Two things are different: an unfinished file keeps its name, so that the next download continues it (Python
 //! 2.4 gives each a name of its own and throws it away), and a revision is noted after the file is there.
 
 use std::fs::{self, File};

@@ -20,7 +20,7 @@ use crate::{HubError, HubModel, HubSettings, RetryPolicy};
 /// Redirections that are followed before it counts as a loop.
 const MAX_REDIRECTS: usize = 10;
 
-/// Longest explanation of a server that is shown, in characters.
+/// Maximum length of a server's explanation that is shown, in characters.
 const MAX_DETAIL_LENGTH: usize = 200;
 
 /// A file of a repository, as the hub describes it.
@@ -210,7 +210,7 @@ impl Backoff {
     /// Waits a little after a failure that may pass.
     ///
     /// # Errors
-    /// The same failure if patience has come to its end.
+    /// The same failure once all retries are used up.
     pub(crate) fn wait(&mut self, error: HubError) -> Result<(), HubError> {
         if self.failures >= self.retry.retries {
             return Err(error);
@@ -271,7 +271,7 @@ fn failure(address: &str, error: ureq::Error) -> HubError {
 
 fn untrusted(host: String, why: &str) -> HubError {
     let why =
-        format!("{why}; if your network has roots of trust of its own, name their file in SSL_CERT_FILE");
+        format!("{why}; if your network has its own certificate authority, name its file in SSL_CERT_FILE");
     HubError::BadAnswer { host, why }
 }
 

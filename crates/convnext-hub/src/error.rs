@@ -117,7 +117,7 @@ pub enum HubError {
         detail: String,
     },
     /// The server does not speak the protocol of the hub.
-    #[error("{host} does not answer like the hub ({why}); check HF_ENDPOINT and HTTPS_PROXY")]
+    #[error("{host} does not answer like the Hugging Face Hub ({why}); check HF_ENDPOINT and HTTPS_PROXY")]
     BadAnswer {
         /// Scheme and host that were asked.
         host: String,
@@ -126,7 +126,7 @@ pub enum HubError {
     },
     /// The connection closed before the file was whole, again and again.
     #[error(
-        "only {found} of {expected} bytes of {file} arrived ({why}); run the command again, it goes on from there"
+        "only {found} of {expected} bytes of {file} arrived ({why}); run the command again, the download resumes from there"
     )]
     Truncated {
         /// The file in the repository.
@@ -140,7 +140,7 @@ pub enum HubError {
     },
     /// The bytes are not those that the hub promised; they were thrown away.
     #[error(
-        "{file} arrived damaged (checksum {found} instead of {expected}) and was thrown away; try again, and if it \
+        "{file} arrived damaged (checksum {found} instead of {expected}) and was deleted; try again, and if it \
          happens again, check HF_ENDPOINT and HTTPS_PROXY"
     )]
     WrongHash {
@@ -153,7 +153,7 @@ pub enum HubError {
     },
     /// No room for the file.
     #[error(
-        "the disk of {} is full; make room{} and run the command again, it goes on where it stopped, or set \
+        "the disk of {} is full; make room{} and run the command again, the download resumes where it stopped, or set \
          HF_HUB_CACHE to a folder on another disk",
         path.display(),
         missing.map_or(String::new(), |bytes| format!(" for {bytes} bytes"))

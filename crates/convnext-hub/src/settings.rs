@@ -35,13 +35,13 @@ pub struct HubSettings {
 /// Timeouts and retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Longest time for making a connection.
+    /// Connect timeout.
     pub connect_timeout: Duration,
-    /// Longest silence while an answer arrives; a slow file is not cut off.
+    /// Read timeout: the longest silence while an answer arrives; a slow file is not cut off.
     pub read_timeout: Duration,
-    /// Times that a request is repeated without anything new arriving.
+    /// Maximum number of retries without anything new arriving.
     pub retries: u32,
-    /// Pause before the first repetition; each further one is twice as long.
+    /// Backoff before the first retry; each further one is twice as long.
     pub backoff: Duration,
 }
 

@@ -11,7 +11,7 @@ const HUB_PREFIX: &str = "hf:";
 /// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 
-/// Longest name of a repository that the hub has.
+/// Maximum length of the name of a repository on the hub.
 const MAX_NAME_LENGTH: usize = 96;
 
 /// A source of weights.

@@ -37,8 +37,8 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
     let model = weights.metadata.convnext().map_err(refused)?;
-    let ending = out.extension().and_then(|ending| ending.to_str());
-    if naming == Naming::Official && !matches!(ending, Some("safetensors" | "pt" | "pth" | "bin")) {
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    if naming == Naming::Official && !matches!(extension, Some("safetensors" | "pt" | "pth" | "bin")) {
         return Err(refuse("the official code reads files; end the name with .pt or .safetensors"));
     }
     check_shape(&model, naming)?;
@@ -47,7 +47,7 @@ pub fn write_converted(out: &Path, weights: &WeightFile, naming: Naming) -> Resu
     let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
     let metadata = WeightMetadata::of_classifier(&model, weights.metadata.class_names(), preprocessing)
         .with_recipe(recipe);
-    match ending {
+    match extension {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
         _ => {

@@ -1,6 +1,6 @@
-//! Files of many named vectors of one width: what a network sees in images, for other programs and for a search.
+//! Files of many named embeddings of one width, for other programs and for a nearest-neighbour search.
 //!
-//! They are written as the vectors come, so that their number is limited by the disk alone, and appear only when they
+//! They are written as the embeddings come, so that their number is limited by the disk alone, and appear only when they
 //! are whole. Names are kept in memory until the end, but for parquet.
 
 mod index;
@@ -38,10 +38,10 @@ pub struct EmbeddingMetadata {
     pub sources: Vec<String>,
 }
 
-/// Writes vectors one after the other; the ending of the file decides the format:
+/// Writes embeddings one after the other; the extension of the file decides the format:
 ///
 /// - `.safetensors`: `embeddings` (F32, `[N, width]`) and `names` (U8, UTF-8 text, a name a line);
-/// - `.npy`: the vectors, and beside it `FILE.names.txt`, a name a line;
+/// - `.npy`: the embeddings, and beside it `FILE.names.txt`, a name a line;
 /// - `.parquet`: the columns `file` (string) and `embedding` (list of floats).
 ///
 /// Line ends in names become spaces where a name has a line.
@@ -63,10 +63,11 @@ impl EmbeddingWriter {
     /// Begins a file.
     ///
     /// # Errors
-    /// [`IoError::EmbeddingFormat`] for another ending, [`IoError::Write`] when the folder cannot be written to.
+    /// [`IoError::EmbeddingFormat`] for another extension, [`IoError::Write`] when the folder cannot be
+    /// written to.
     pub fn create(path: &Path, width: usize, metadata: &EmbeddingMetadata) -> Result<Self, IoError> {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        let format = match ending {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let format = match extension {
             "safetensors" => tensors::Writer::create(path, width, metadata).map(Format::Tensors),
             "npy" => npy::Writer::create(path, width).map(Format::Npy),
             "parquet" => parquet_file::Writer::create(path, metadata).map(Format::Parquet),
@@ -76,13 +77,13 @@ impl EmbeddingWriter {
         Ok(Self { path: path.to_owned(), width, format: format.map_err(failed)? })
     }
 
-    /// Adds a vector.
+    /// Adds an embedding.
     ///
     /// # Errors
-    /// [`IoError::InvalidArray`] for a vector of another width, [`IoError::Write`] when the disk is full.
+    /// [`IoError::InvalidArray`] for an embedding of another width, [`IoError::Write`] when the disk is full.
     pub fn push(&mut self, name: &str, vector: &[f32]) -> Result<(), IoError> {
         if vector.len() != self.width {
-            let why = format!("its vector has {} values, but the file is of {}", vector.len(), self.width);
+            let why = format!("its embedding has {} values, but the file is of {}", vector.len(), self.width);
             return Err(IoError::InvalidArray { name: name.to_owned(), why });
         }
         let pushed = match &mut self.format {

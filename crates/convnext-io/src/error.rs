@@ -125,7 +125,7 @@ pub enum IoError {
         why: String,
     },
     /// A zip archive other than those of `torch.save`.
-    #[error("the archive {} is none that is read: {why}", path.display())]
+    #[error("the archive {} is not supported: {why}", path.display())]
     UnsupportedArchive {
         /// The file.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum IoError {
     },
     /// The structure of a PyTorch file is damaged or none of plain data.
     #[error(
-        "the structure of {} is not read: {why}; copy the file again, or save the tensors alone: \
+        "the structure of {} cannot be read: {why}; copy the file again, or save the tensors alone: \
          torch.save({{'model': model.state_dict()}}, NEW)",
         path.display()
     )]
@@ -178,7 +178,7 @@ pub enum IoError {
     },
     /// The file is shorter or longer than its header says.
     #[error(
-        "{} has {found} bytes, but should have {expected}: it was cut off or damaged; copy it again",
+        "{} has {found} bytes, but should have {expected}: it is truncated or damaged; copy it again",
         path.display()
     )]
     WrongSize {
@@ -233,7 +233,7 @@ pub enum IoError {
         source: Box<IoError>,
     },
     /// The tensors make a model beyond the limits of ours.
-    #[error("the tensors of {} make no model of ours: {source}", path.display())]
+    #[error("the tensors of {} do not make a supported model: {source}", path.display())]
     ImpossibleModel {
         /// The file.
         path: PathBuf,
@@ -283,13 +283,13 @@ pub enum IoError {
         /// The type, as safetensors calls it.
         found: String,
     },
-    /// A file of vectors in a format that is not written.
-    #[error("{} has the ending of no file of vectors; choose .safetensors, .npy or .parquet", path.display())]
+    /// An embeddings file in a format that is not written.
+    #[error("{} has no extension of an embeddings file; choose .safetensors, .npy or .parquet", path.display())]
     EmbeddingFormat {
         /// The file.
         path: PathBuf,
     },
-    /// A file that holds no vectors of ours.
+    /// A file that holds no embeddings of ours.
     #[error("{} holds no embeddings; make such a file with: convnext embed IMAGES --out FILE.safetensors", path.display())]
     NoIndex {
         /// The file.

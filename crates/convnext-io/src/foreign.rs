@@ -3,9 +3,9 @@
 //! 1. `locate`: where in the file a model is, and which of several counts;
 //! 2. `parts`: which tensors around its stem belong to it; `origin`: which do not, and are left out;
 //! 3. `dialect` and [`Naming`](crate::Naming): the names of other programs become the official ones
-//! (docs/facts.md, "timm names", "HF names");
+//!    (docs/facts.md, "timm names", "HF names");
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
-//! training checkpoint keys", "`remap_checkpoint_keys`");
+//!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
 //! 6. `description`: what else is known, from the files beside it.
 //!

@@ -6,8 +6,8 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
-//! - [`PackageConfig`]: what timm and transformers say about weights in the files beside them;
-//! - [`EmbeddingWriter`], [`EmbeddingIndex`]: files of many named vectors, such as what a network sees in images;
+//! - [`PackageConfig`]: the configuration files of timm and transformers beside weights;
+//! - [`EmbeddingWriter`], [`EmbeddingIndex`]: files of many named embeddings;
 //! - [`check_names`]: are the tensors of a file those of a model?
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.

@@ -1,5 +1,5 @@
 //! Names of the same tensor in the official code, in timm and in Hugging Face's transformers (docs/facts.md,
-//! "Official dense `.pt`", "timm names", B5).
+//! "Official dense `.pt`", "timm names", "HF names").
 
 use convnext_core::ENCODER_PREFIX;
 

@@ -63,10 +63,9 @@ impl PackageConfig {
         let described = read_json::<Description>(config)?.into_config();
         let Some(path) = preprocessor else { return Ok(described) };
         // What a processor says goes before what the description says.
-        read_json::<ImageProcessor>(path)?.into_config(described).ok_or_else(|| IoError::BadConfig {
-            path: path.to_owned(),
-            why: "the images that it cuts out are no squares".into(),
-        })
+        read_json::<ImageProcessor>(path)?
+            .into_config(described)
+            .ok_or_else(|| IoError::BadConfig { path: path.to_owned(), why: "its crop is not square".into() })
     }
 
     /// Preprocessing: what is said here, and the rest as otherwise. Statistics of colours become those of

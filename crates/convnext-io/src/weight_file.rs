@@ -66,15 +66,14 @@ pub struct TensorInfo {
 ///
 /// Files of [`crate::write_weights`] say themselves what they hold, and the tensors are given as they are.
 /// Of a checkpoint those of the model are read.
-/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the names of
-/// the official code, timm, transformers, torchvision and OpenMMLab are understood, under any prefix and in any
-/// dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the dense one
-/// (docs/facts.md, "Official dense `.pt`", "Sparse FCMAE training checkpoint keys", "`remap_checkpoint_keys`"
-/// B6). Of several models the average over a training is taken. Their configuration is inferred from the
-/// shapes, and every tensor of the backbone must fit it; what lies beside the model is left out. Both is said
-/// as a warning. Image size, statistics and class names are those of a `config.json` beside the file, as timm
-/// and transformers write it; without one, a thousand classes are those of ImageNet. What is known of nowhere
-/// (an autoencoder's objective) is as in the paper.
+/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the
+/// names of the official code, timm, transformers, torchvision and OpenMMLab are understood, under any prefix
+/// and in any dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the
+/// dense one (docs/facts.md, "Checkpoint formats"). Of several models the average over a training is taken.
+/// Their configuration is inferred from the shapes, and every tensor of the backbone must fit it; what lies
+/// beside the model is left out. Both is said as a warning. Image size, statistics and class names are those
+/// of a `config.json` beside the file, as timm and transformers write it; without one, a thousand classes are
+/// those of ImageNet. What is known of nowhere (an autoencoder's objective) is as in the paper.
 ///
 /// # Errors
 /// [`IoError::Foreign`] for other names, [`IoError::LonePart`], [`IoError::UnsupportedType`] by tensor, and all errors of

@@ -76,13 +76,13 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, IoError> {
 /// The weight files; an index stands for the files that it belongs to.
 fn weights_among(names: &BTreeSet<String>) -> Vec<&str> {
     let is_hidden = |name: &str| name.starts_with('.');
-    let ends = |name: &str, ending: &str| name.to_lowercase().ends_with(ending);
+    let ends = |name: &str, extension: &str| name.to_lowercase().ends_with(extension);
     let visible = || names.iter().map(String::as_str).filter(|name| !is_hidden(name));
     let indices: Vec<&str> = visible().filter(|name| ends(name, INDEX_EXTENSION)).collect();
     if !indices.is_empty() {
         return indices;
     }
-    visible().filter(|name| EXTENSIONS.iter().any(|ending| ends(name, ending))).collect()
+    visible().filter(|name| EXTENSIONS.iter().any(|extension| ends(name, extension))).collect()
 }
 
 /// Content of a folder without weights, as text.

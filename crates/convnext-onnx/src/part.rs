@@ -24,7 +24,7 @@ pub trait OnnxPart {
     /// Adds the nodes that lead from the maps of the stages to the outputs.
     fn append(&self, graph: &mut GraphBuilder, stages: &[String; STAGES]);
 
-    /// Inputs and outputs in words.
+    /// Inputs and outputs as text.
     fn description(&self) -> String;
 
     /// Metadata that a user of the outputs needs: names, and values that the file holds as JSON.

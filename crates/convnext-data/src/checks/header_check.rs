@@ -1,4 +1,4 @@
-//! A look at all files of a data set before a training, so that none ends it later.
+//! Check of all files of a data set before a training, so that none ends it later.
 
 use std::{
     sync::{
@@ -40,7 +40,7 @@ const FIRST: usize = 20_000;
 /// those that do not look sound. Above 100,000 files it looks at 20,000 chosen by the seed, and a thread in the
 /// background at the rest; it ends with the check that comes back.
 ///
-/// Unreadable files are told in one warning. A file that looks sound may still be damaged within.
+/// Unreadable files are reported in one warning. A file that looks sound may still be damaged within.
 ///
 /// # Errors
 /// [`DataError::TooManyCorrupt`] with the first ten unreadable files when there are more than may be;
@@ -142,14 +142,14 @@ impl Parts {
         Ok(found)
     }
 
-    /// Refuses too many findings among all images, and tells of few.
+    /// Refuses too many findings among all images, and warns of few.
     fn judge(&self, how: &HeaderCheck, found: &[Finding]) -> Result<(), DataError> {
         let sizes: Vec<usize> = self.0.iter().map(|(_, dataset)| dataset.len()).collect();
         self.refuse(how, found, &sizes, |allowed| allowed)?;
         if !found.is_empty() {
             let files: Vec<CorruptFile> = found.iter().map(|finding| finding.file.clone()).collect();
             log::warn!(
-                "{} cannot be read; others take their place in training, and they are left out of validation:{}",
+                "{} cannot be read; other images replace them in training, and they are left out of validation:{}",
                 self.counts(found, &sizes),
                 listed(&files, files.len())
             );
@@ -212,7 +212,7 @@ fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataErro
     }
 }
 
-/// The look at the files that were not looked at before the training began. Dropping it stops it.
+/// Check of the remaining files in the background of a training. Dropping it stops it.
 #[derive(Debug)]
 pub struct BackgroundCheck {
     stop: Arc<AtomicBool>,

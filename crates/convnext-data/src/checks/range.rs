@@ -40,7 +40,7 @@ pub enum RangeChoice {
 pub struct FoundRange {
     /// The range, which travels with the weights.
     pub range: ValueRange,
-    /// Why, in words; empty where there is nothing to say.
+    /// Why, as text; empty where there is nothing to say.
     pub why: String,
 }
 
@@ -70,21 +70,21 @@ impl Look {
         self.eight.join(other.eight);
     }
 
-    /// `true` if some images have whole numbers of more than 8 bit and others fractions.
+    /// `true` if some images have integers of more than 8 bit and others floats.
     fn mixes_fractions(&self) -> bool {
         let is_fraction = |kind: &&SampleType| matches!(kind, SampleType::Float(_));
         let deep = || self.kinds.keys().filter(|kind| kind.is_deep());
         deep().any(|kind| is_fraction(&kind)) && !deep().all(|kind| is_fraction(&kind))
     }
 
-    /// The types of deep images, in words.
+    /// The types of deep images, as text.
     fn types(&self) -> String {
         let deep = self.kinds.keys().filter(|kind| kind.is_deep());
         deep.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 }
 
-/// The range of a training whose images have so many channels.
+/// The range of a training whose images have this number of channels.
 ///
 /// What was asked for counts, then what the weights to start from state. Without either it is the whole range of the
 /// type for images of 8 bit, and what the images use for deep ones. At most 500 images are looked at, chosen by the seed;
@@ -92,7 +92,7 @@ impl Look {
 ///
 /// # Errors
 /// [`DataError::OutOfRange`] for limits that do not fit the channels, [`DataError::Layout`] where a range is to be found for
-/// whole numbers and fractions, [`DataError::MixedDepths`] where some images are
+/// integers and floats, [`DataError::MixedDepths`] where some images are
 /// of 8 bit and others deep, but do not fill their type, so that nobody knows what their values mean.
 pub fn find_range(
     choice: Option<&RangeChoice>,
@@ -109,7 +109,7 @@ pub fn find_range(
         return Err(DataError::Layout {
             path: images.name(0),
             found: format!(
-                "like the images beside it, it has {} values, which no one range fits",
+                "like the images beside it, it has {} values, which have no common range",
                 look.types()
             ),
             advice: "convert all images to one type, or give the range with --range".into(),

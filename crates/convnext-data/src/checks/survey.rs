@@ -1,4 +1,4 @@
-//! A look at every image of a data set: what is in it and what is wrong with it.
+//! Survey of every image of a data set: contents and defects.
 
 mod duplicates;
 mod parts;

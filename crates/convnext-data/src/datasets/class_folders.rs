@@ -89,7 +89,7 @@ pub(crate) fn classes(
 /// Layout found where class folders are missing.
 pub(crate) fn no_class_folders(listing: &Listing) -> String {
     let metadata = listing.metadata.as_ref();
-    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is read only with --labels"));
+    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is used only with --labels"));
     format!("it has no class folders{unused}")
 }
 

@@ -218,7 +218,7 @@ impl Dataset {
     /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no classes.
     pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
         let fits = fraction > 0.0 && fraction <= 1.0;
-        DataError::check(fits, "share of labelled images", fraction, "above 0 and at most 1")?;
+        DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
         self.choose(seed, |_, found| Ok(((found as f64 * fraction).round() as usize).clamp(1, found.max(1))))
     }
 

@@ -31,7 +31,7 @@ const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
 /// images is held out. Class names are the names of the sets, of which [`classes_of_sets`] tells the classes.
 ///
 /// # Errors
-/// As [`crate::open_labelled`] with a file of labels, but for those about single classes.
+/// As [`crate::open_labelled`] with a label file, but for those about single classes.
 pub fn open_label_sets(
     path: &Path,
     labels: &Path,
@@ -71,7 +71,7 @@ pub fn open_label_sets(
     })
 }
 
-/// Images for training and validation, chosen from all images alike: most sets may occur but once.
+/// Images for training and validation, chosen from all images, whatever their classes: most sets may occur but once.
 fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), DataError> {
     check_fraction(fraction)?;
     let mut images: Vec<usize> = all.classes.values().flatten().copied().collect();
@@ -92,10 +92,10 @@ fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), Dat
     Ok((part(false), part(true)))
 }
 
-/// Opens the part of such images that a trained network is measured on, as [`crate::open_part`] chooses it.
+/// Opens the part of such images that a trained network is evaluated on, as [`crate::open_part`] chooses it.
 ///
 /// # Errors
-/// As [`crate::open_part`] with a file of labels, but for those about single classes.
+/// As [`crate::open_part`] with a label file, but for those about single classes.
 pub fn open_label_sets_part(path: &Path, labels: &Path, asked: Option<Split>) -> Result<Part, DataError> {
     let listing = Arc::new(Listing::open(path)?.with_images()?);
     let division = Division::of_rows(&listing, labels, labels::read_sets(labels, &listing)?);

@@ -24,7 +24,7 @@ use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::error::DataError;
 
-/// The images of each class that a file of labels names.
+/// The images of each class that a label file names.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
     /// Those of each of [`Split::ALL`]; where any row names a part, those without one are for training.
@@ -48,7 +48,7 @@ impl Row {
     }
 }
 
-/// Reads a file of labels: a header with columns for paths, labels and perhaps parts, in any order and among others
+/// Reads a label file: a header with columns for paths, labels and perhaps parts, in any order and among others
 /// ([`Columns`]). Paths are found as [`Lookup`] says. Empty rows and rows that repeat another one do not count.
 pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
     read_as(Meaning::Class, file, listing)
@@ -267,7 +267,7 @@ impl Source {
         }
         let why = format!(
             "it tells no parts, but its images lie in the folders of several, such as {}; add a column 'split' with the part \
-             of each row, or with 'train' in every row to use all alike",
+             of each row, or with 'train' in every row to use all of them for training",
             found.join(" and ")
         );
         Err(self.wrong(1, why))

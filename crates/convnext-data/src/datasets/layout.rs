@@ -246,7 +246,7 @@ pub(crate) fn check_classes_differ(
     tree: &Tree<'_>,
     folder: &str,
 ) -> Result<(), DataError> {
-    match alike(&inner_names(tree, folder)) {
+    match same_inner_folders(&inner_names(tree, folder)) {
         None => Ok(()),
         Some((names, inner)) => Err(DataError::Layout {
             path: listing.name(folder),
@@ -306,7 +306,7 @@ fn divided_classes(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
 }
 
 /// Folders most of which hold the same folders, at least two, and these.
-fn alike(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
+fn same_inner_folders(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
     let mut counts = BTreeMap::<String, usize>::new();
     for (_, inner) in tops {
         let names: BTreeSet<String> = inner.iter().map(|name| folded(name)).collect();
@@ -317,9 +317,9 @@ fn alike(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
         let shared = inner.iter().filter(|name| counts.contains_key(&folded(name))).count();
         shared > 1 && 2 * shared > inner.len()
     };
-    let alike: Vec<&str> = tops.iter().filter(|(_, inner)| holds_them(inner)).map(|(top, _)| *top).collect();
-    (alike.len() > 1 && 2 * alike.len() > tops.len())
-        .then(|| (quoted(alike), quoted(counts.keys().map(String::as_str))))
+    let same: Vec<&str> = tops.iter().filter(|(_, inner)| holds_them(inner)).map(|(top, _)| *top).collect();
+    (same.len() > 1 && 2 * same.len() > tops.len())
+        .then(|| (quoted(same), quoted(counts.keys().map(String::as_str))))
 }
 
 fn folded(name: &str) -> String {

@@ -13,7 +13,7 @@ use crate::datasets::paths::Paths;
 use crate::datasets::storage::Storage;
 use crate::error::DataError;
 
-/// The files of labels that Hugging Face's `datasets` looks for beside images.
+/// The label files that Hugging Face's `datasets` looks for beside images.
 const METADATA_FILES: [&str; 3] = ["metadata.csv", "metadata.jsonl", "metadata.parquet"];
 
 /// All images below a root and all folders, with or without images.
@@ -31,7 +31,7 @@ pub(crate) struct Listing {
     pub(crate) archives: BTreeMap<String, Vec<PathBuf>>,
     /// The files that are left out.
     pub(crate) others: OtherFiles,
-    /// The first file of labels among the images that nobody asked for, by its relative path.
+    /// The first label file among the images that nobody asked for, by its relative path.
     pub(crate) metadata: Option<String>,
     /// Storage of the bytes.
     pub(crate) storage: Storage,

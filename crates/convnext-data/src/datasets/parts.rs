@@ -98,7 +98,7 @@ fn words(name: &str) -> Vec<String> {
 
 /// Advice on naming the folders of splits.
 pub(crate) const HOW_TO_NAME: &str =
-    "name the folder of the training part 'train', that for validation 'val' and one for a last test 'test'";
+    "name the folder of the training part 'train', that for validation 'val' and one for a final test 'test'";
 
 #[cfg(test)]
 mod tests {

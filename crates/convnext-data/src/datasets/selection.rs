@@ -27,7 +27,7 @@ pub(crate) struct Available {
     pub(crate) names: [Option<String>; 3],
     /// `true` if there are images without a part.
     pub(crate) whole: bool,
-    /// `true` if the test part is measured on where there is none for validation.
+    /// `true` if the test part is evaluated on where there is none for validation.
     pub(crate) test_validates: bool,
 }
 
@@ -50,7 +50,7 @@ impl Available {
         self.names[split as usize].as_deref()
     }
 
-    /// All parts, in words.
+    /// All parts, as text.
     fn listed(&self) -> String {
         let names: Vec<&str> = self.names.iter().flatten().map(String::as_str).collect();
         names.join(", ")
@@ -84,12 +84,12 @@ impl Available {
         match (self.name(Split::Test), self.name(Split::Train)) {
             (Some(_), _) if self.test_validates => Ok(Which::Part(Split::Test)),
             (Some(test), _) => Err(Missing {
-                found: format!("it has nothing for validation but {test}, which is for a last test alone"),
-                advice: "measure on that with --split test, or name the --val-fraction and --seed of the training".into(),
+                found: format!("it has no validation part but {test}, which is for a final test only"),
+                advice: "evaluate on it with --split test, or name the --val-fraction and --seed of the training".into(),
             }),
             (None, Some(train)) => Err(Missing {
                 found: format!("it has {train} but no 'val', 'validation', 'valid', 'dev' or 'test'"),
-                advice: "add one of them, measure on the training part with --split train, or name the --val-fraction and \
+                advice: "add one of them, evaluate on the training part with --split train, or name the --val-fraction and \
                          --seed of the training"
                     .into(),
             }),
@@ -102,7 +102,7 @@ impl Available {
             Some(_) => Ok(Which::Part(split)),
             None if self.whole => Err(Missing {
                 found: format!("it has no parts, and so no {split} part"),
-                advice: "leave --split out to measure on all of it".into(),
+                advice: "leave --split out to evaluate on all of it".into(),
             }),
             None => Err(Missing {
                 found: format!("it has no {split} part, but {}", self.listed()),

@@ -89,7 +89,7 @@ impl CorruptFiles {
         let (files, names) = &mut *found;
         if names.insert(file.name.clone()) {
             let instead =
-                if how == OnCorrupt::Replace { "another image takes its place" } else { "it is left out" };
+                if how == OnCorrupt::Replace { "another image replaces it" } else { "it is left out" };
             log::warn!("{} cannot be used ({}); {instead}", file.name, file.why);
             files.push(file);
         }

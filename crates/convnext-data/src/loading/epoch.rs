@@ -1,4 +1,4 @@
-//! One epoch: batches made ahead in background threads and handed out in order.
+//! One epoch: batches prefetched in background threads and handed out in order.
 
 use std::{
     any::Any,
@@ -122,7 +122,7 @@ struct Made<B> {
 /// The number of a batch and what became of it, or the panic of its thread.
 type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
 
-/// The batches of one epoch in order, made ahead by threads of their own. Dropping it stops and joins
+/// The batches of one epoch in order, prefetched by threads of their own. Dropping it stops and joins
 /// them. After an error there are no more batches.
 pub struct EpochBatches<S: Source = ImageSource> {
     shared: Arc<Shared<S>>,

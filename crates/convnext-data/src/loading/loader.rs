@@ -19,8 +19,8 @@ pub struct LoaderConfig {
     pub batch_size: usize,
     /// Background threads, at least 1. Each makes one batch at a time.
     pub threads: usize,
-    /// Batches that are finished or being made ahead of their use, at least 1, such as 4. Fewer than
-    /// `threads` leave some threads idle.
+    /// Batches that are prefetched, finished or not, at least 1, such as 4. Fewer than `threads` leave some threads
+    /// idle.
     pub queue: usize,
     /// Another order in each epoch; otherwise the order of the data set.
     pub shuffle: bool,
@@ -34,7 +34,7 @@ pub struct LoaderConfig {
     pub seed: Seed,
 }
 
-/// Has the samples of a source made ready and batched in background threads.
+/// Has the samples of a source prepared and batched in background threads.
 ///
 /// What comes out depends on the seed, the epoch and the index of a sample, never on the number of
 /// threads.

@@ -236,7 +236,7 @@ impl Image {
         bytes
     }
 
-    /// Writes [`Self::png`], whatever the ending of the path.
+    /// Writes [`Self::png`], whatever the extension of the path.
     ///
     /// # Errors
     /// [`DataError::Io`] with the path.

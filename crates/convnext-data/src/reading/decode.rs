@@ -22,7 +22,8 @@ pub(crate) const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to so many channels.
+/// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to this number of
+/// channels.
 ///
 /// To three channels, red, green and blue, everything comes: greyscale becomes three equal colours, palettes and
 /// CMYK become RGB, alpha is dropped. To one channel the same, followed by Pillow's conversion to greyscale (`L`).
@@ -51,7 +52,7 @@ pub fn decode(
 /// Those of [`decode`].
 pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Image, DataError> {
     let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
-    decoding.tell(&facts);
+    decoding.warn_once(&facts);
     let image = upright(samples, facts, decoding)?;
     decoding.look_at(&image, &facts);
     Ok(image)
@@ -66,8 +67,8 @@ pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Re
     })
 }
 
-/// The values of a file in so many channels, lying as they are stored, and what the file tells beside them. With
-/// `rounded` they are of 8 bit before their channels are changed.
+/// The values of a file in this number of channels, lying as they are stored, and what the file tells beside
+/// them. With `rounded` they are of 8 bit before their channels are changed.
 pub(crate) fn samples(
     bytes: &[u8],
     name: &str,
@@ -112,7 +113,7 @@ fn through_image(
     let unreadable = |error: image::ImageError| match error {
         image::ImageError::Unsupported(error) => {
             let format = format!("{format:?}").to_uppercase();
-            DataError::unsupported(name, format!("a {format} file of a rare kind ({error})"))
+            DataError::unsupported(name, format!("a {format} file of an unsupported variant ({error})"))
         }
         error => DataError::decode(name, error),
     };

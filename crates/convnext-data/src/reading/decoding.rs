@@ -26,7 +26,7 @@ pub struct Decoding {
 }
 
 impl Decoding {
-    /// To so many channels of 8 bit.
+    /// Decoding to this number of channels of 8 bit.
     pub fn new(channels: usize, orientation: Orientation) -> Self {
         Self {
             channels,
@@ -48,8 +48,8 @@ impl Decoding {
         Self { range, ..self }
     }
 
-    /// Warns of the first file that the range says nothing about.
-    pub(crate) fn tell(&self, facts: &Facts) {
+    /// Warns of the first file that the range was not made for.
+    pub(crate) fn warn_once(&self, facts: &Facts) {
         let Some(words) = self.mismatch(facts) else { return };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             log::warn!("{words}");
@@ -65,7 +65,7 @@ impl Decoding {
         };
         if let Some(finding) = is_scaled.then(|| self.seen.add(image)).flatten() {
             log::warn!(
-                "the range of values is {}, but {finding}: the images may have other values than those that the range was \
+                "the value range is {}, but {finding}: the images may have other values than those that the range was \
                  made for. `convnext data check` says which they have, --range of a training takes others",
                 self.range
             );
@@ -76,7 +76,7 @@ impl Decoding {
         let (kind, [least, most]) = (facts.samples, facts.samples.limits());
         match &self.range {
             ValueRange::Unstated if kind.is_deep() => Some(format!(
-                "an image of {kind} values, but no range of values is stated: {least} is taken for black and {most} for \
+                "an image of {kind} values, but no value range is stated: {least} is taken for black and {most} for \
                  white, in 256 levels. Weights that were trained with --range keep what these values tell"
             )),
             ValueRange::Deep(_) if !kind.is_deep() => Some(format!(

@@ -11,15 +11,15 @@ use crate::reading::samples::SampleType;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
-    /// Brightness alone.
+    /// Greyscale.
     Greyscale,
-    /// Brightness and transparency.
+    /// Greyscale and alpha.
     GreyscaleAlpha,
     /// Three colours, or a palette of them.
     Colour,
-    /// Three colours and transparency.
+    /// RGB and alpha.
     ColourAlpha,
-    /// Four printing colours.
+    /// CMYK.
     Cmyk,
     /// Any number of values that are no colours.
     Bands,
@@ -43,10 +43,10 @@ impl fmt::Display for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Greyscale => "greyscale",
-            Self::GreyscaleAlpha => "greyscale with transparency",
+            Self::GreyscaleAlpha => "greyscale with alpha",
             Self::Colour => "colour",
-            Self::ColourAlpha => "colour with transparency",
-            Self::Cmyk => "printing colours",
+            Self::ColourAlpha => "colour with alpha",
+            Self::Cmyk => "CMYK",
             Self::Bands => "bands",
         })
     }

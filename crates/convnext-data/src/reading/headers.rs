@@ -22,7 +22,7 @@ type File<'a> = BufReader<Box<dyn ReadSeek + 'a>>;
 /// Bytes that are read at a time: enough for most headers.
 const BUFFER: usize = 4096;
 
-/// `true` if a file certainly looks like a whole image that can be decoded to so many channels.
+/// `true` if a file certainly looks like a whole image that can be decoded to this number of channels.
 ///
 /// # Errors
 /// When it cannot be read.

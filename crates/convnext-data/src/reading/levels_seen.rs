@@ -39,7 +39,7 @@ impl Default for Counts {
 }
 
 impl LevelsSeen {
-    /// Counts an image that was scaled by a range. Once enough were seen, what is wrong with the range, in words.
+    /// Counts an image that was scaled by a range. Once enough were seen, what is wrong with the range, as text.
     pub(crate) fn add(&self, image: &Image) -> Option<String> {
         // A thread that panicked has left sums that are still sums.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ impl Counts {
         let cut_off = share(self.of_level[0] + self.of_level[LEVELS - 1]);
         let levels = self.used();
         if cut_off > CUT_OFF {
-            return Some(format!("{:.0} % of the values lie at its ends or outside of it", 100.0 * cut_off));
+            return Some(format!("{:.0} % of the values lie at its limits or outside", 100.0 * cut_off));
         }
         (levels < MIN_LEVELS).then(|| format!("nearly all values lie within {levels} of its 256 levels"))
     }

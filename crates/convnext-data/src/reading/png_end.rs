@@ -1,10 +1,10 @@
 //! PNG files that end too early, but after all of their pixels.
 
-/// Bytes of the signature, and of a chunk without its data: length, name and check sum.
+/// Bytes of the signature, and of a chunk without its data: length, name and checksum.
 const SIGNATURE: usize = 8;
 const FRAME: usize = 12;
 
-/// The chunk that ends a file, with its check sum.
+/// The chunk that ends a file, with its checksum.
 const END: [u8; FRAME] = *b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
 /// The file with an end after its last whole chunk, where it has none but pixels. Whether these are all there is for

@@ -90,8 +90,8 @@ impl Values {
 }
 
 impl Samples {
-    /// The same in so many channels: greyscale becomes three equal colours, colours become grey, alpha is dropped
-    /// for these. `name` is used in messages.
+    /// The same in this number of channels: greyscale becomes three equal colours, colours become grey, alpha
+    /// is dropped for these. `name` is used in messages.
     ///
     /// # Errors
     /// [`DataError::Channels`] where other channels are asked for than there are.

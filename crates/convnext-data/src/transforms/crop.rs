@@ -37,10 +37,15 @@ impl TrainCrop {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let scale_fits = scale[0] > 0.0 && scale[0] <= scale[1] && scale[1] <= 1.0;
-                let expected = "two rising numbers above 0 and at most 1";
+                let expected = "two increasing numbers above 0 and at most 1";
                 DataError::check(scale_fits, "crop scale", format!("{scale:?}"), expected)?;
                 let ratio_fits = ratio[0] > 0.0 && ratio[0] <= ratio[1] && ratio[1].is_finite();
-                DataError::check(ratio_fits, "crop ratio", format!("{ratio:?}"), "two rising numbers above 0")
+                DataError::check(
+                    ratio_fits,
+                    "crop ratio",
+                    format!("{ratio:?}"),
+                    "two increasing numbers above 0",
+                )
             }
             Self::Padded { padding } => DataError::check(
                 padding <= image_size.short_side(),

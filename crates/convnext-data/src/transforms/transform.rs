@@ -19,7 +19,7 @@ use crate::transforms::crop::TrainCrop;
 /// When they have fewer or more.
 pub fn normalize(image: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
     let channels = image.channels();
-    assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
+    assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a standard deviation for each channel");
     let mut values = Vec::with_capacity(image.width() * image.height() * channels);
     for (channel, (mean, std)) in mean.iter().zip(std).enumerate() {
         match image.deep_levels() {

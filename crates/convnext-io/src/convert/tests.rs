@@ -46,12 +46,12 @@ fn every_convention_and_form_gives_the_tensors_back() {
         let original = weights(&model, names);
         for naming in CONVENTIONS {
             let original = original_for(&original, naming);
-            for ending in ["safetensors", "pt", "bin"] {
-                let out = folder.path().join(format!("weights.{ending}"));
+            for extension in ["safetensors", "pt", "bin"] {
+                let out = folder.path().join(format!("weights.{extension}"));
                 assert_eq!(write_converted(&out, &original, naming).unwrap(), std::slice::from_ref(&out));
                 let read = read_weights(&out).unwrap();
-                assert_eq!(read.arrays, original.arrays, "{naming:?} {ending}");
-                if ending == "safetensors" {
+                assert_eq!(read.arrays, original.arrays, "{naming:?} {extension}");
+                if extension == "safetensors" {
                     assert_eq!(read.metadata, original.metadata);
                 }
             }

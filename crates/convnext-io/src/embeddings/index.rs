@@ -1,4 +1,4 @@
-//! Looking through the vectors of a safetensors file.
+//! Iteration over the embeddings of a safetensors file.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -9,7 +9,7 @@ use super::tensors::{METADATA_KEY, NAMES, VECTORS};
 use crate::IoError;
 use crate::safetensors_file::SafetensorsFile;
 
-/// An open file of [`super::EmbeddingWriter`]: what its vectors are of, and their names. The vectors stay on the disk.
+/// An open file of [`super::EmbeddingWriter`]: its metadata and names. The embeddings stay on the disk.
 #[derive(Debug)]
 pub struct EmbeddingIndex {
     path: PathBuf,
@@ -51,17 +51,17 @@ impl EmbeddingIndex {
         &self.metadata
     }
 
-    /// The names, in the order of the vectors.
+    /// The names, in the order of the embeddings.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Values of a vector.
+    /// Width of an embedding.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Calls `each` with every vector, in order.
+    /// Calls `each` with every embedding, in order.
     ///
     /// # Errors
     /// [`IoError::Read`].

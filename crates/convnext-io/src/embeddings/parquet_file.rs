@@ -1,4 +1,4 @@
-//! Vectors and their names as the two columns of a parquet file.
+//! Embeddings and their names as the two columns of a parquet file.
 
 use std::fmt;
 use std::fs::File;
@@ -21,7 +21,7 @@ const SCHEMA: &str = "message embeddings {
     required group embedding (LIST) { repeated group list { required float element; } }
 }";
 
-/// Vectors that are written together.
+/// Embeddings of one row group.
 const GROUP: usize = 4096;
 
 /// Our key in the file's metadata.
@@ -39,7 +39,7 @@ impl Writer {
         let unfinished = UnfinishedFile::beside(path)?;
         let schema = parse_message_type(SCHEMA).map_err(io::Error::other)?;
         let metadata = KeyValue::new(METADATA_KEY.to_owned(), serde_json::to_string(metadata)?);
-        // No two vectors are alike, nor two names: dictionaries would only take room.
+        // No two embeddings are the same, nor two names: dictionaries would only take room.
         let properties = WriterProperties::builder()
             .set_dictionary_enabled(false)
             .set_key_value_metadata(Some(vec![metadata]))

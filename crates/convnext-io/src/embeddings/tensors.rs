@@ -1,4 +1,4 @@
-//! Vectors and their names as two tensors of a safetensors file.
+//! Embeddings and their names as two tensors of a safetensors file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};

@@ -30,9 +30,9 @@ fn vector(index: usize) -> Vec<f32> {
 /// More vectors than a group of parquet.
 const COUNT: usize = 5000;
 
-fn written(ending: &str, count: usize) -> (tempfile::TempDir, PathBuf) {
+fn written(extension: &str, count: usize) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("vectors.{ending}"));
+    let path = folder.path().join(format!("vectors.{extension}"));
     let mut writer = EmbeddingWriter::create(&path, WIDTH, &metadata()).unwrap();
     (0..count).for_each(|index| writer.push(&name(index), &vector(index)).unwrap());
     assert!(!path.exists());
@@ -100,9 +100,9 @@ fn parquet_files_have_a_row_for_each_vector() {
 
 #[test]
 fn what_is_not_finished_leaves_nothing() {
-    for ending in ["safetensors", "npy", "parquet"] {
+    for extension in ["safetensors", "npy", "parquet"] {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(format!("vectors.{ending}"));
+        let path = folder.path().join(format!("vectors.{extension}"));
         let mut writer = EmbeddingWriter::create(&path, WIDTH, &metadata()).unwrap();
         let message = writer.push("short", &[1.0]).unwrap_err().to_string();
         assert!(message.contains("1 values, but the file is of 3"), "{message}");

@@ -72,7 +72,7 @@ fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<Weig
         ..metadata.clone()
     };
     let named = described.clone().with_class_names(names.unwrap_or_default());
-    // Some lists name two classes alike.
+    // Some lists name two classes the same.
     let found = if named.validate().is_ok() { named } else { described };
     found.validate().map(|()| found).map_err(|error| error.to_string())
 }

@@ -39,9 +39,9 @@ impl IoError {
 fn index_of(name: &str) -> Option<String> {
     let (before, after) = name.rsplit_once("-of-")?;
     let (stem, number) = before.rsplit_once('-')?;
-    let (count, ending) = after.split_once('.')?;
+    let (count, extension) = after.split_once('.')?;
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit());
-    (is_number(number) && is_number(count)).then(|| format!("{stem}.{ending}.index.json"))
+    (is_number(number) && is_number(count)).then(|| format!("{stem}.{extension}.index.json"))
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Origin {
     }
 }
 
-/// A prefix in words.
+/// A prefix as text.
 fn shown(prefix: &str) -> String {
     match prefix.strip_suffix('.') {
         Some(key) => format!("`{key}`"),

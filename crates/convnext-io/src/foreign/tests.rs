@@ -139,7 +139,7 @@ fn more_blocks_than_any_model_has_are_refused() {
     let model = ModelConfig { depths: [1, 1, 1001, 1], classes: 0, ..speck() };
     check_refused(
         &arrays_of_shapes(classifier_tensors(&model)),
-        &["make no model of ours", "depths", "1 to 1000"],
+        &["do not make a supported model", "depths", "1 to 1000"],
     );
 }
 

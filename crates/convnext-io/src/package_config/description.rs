@@ -73,7 +73,7 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
             Some(PackageCrop::Whole)
         }
         Some(other) => {
-            remarks.push(format!("crop_mode {other} is not known here: the centre is cut out"));
+            remarks.push(format!("crop_mode {other} is not supported: the centre is cut out"));
             share.map(PackageCrop::Centre)
         }
     }
@@ -82,7 +82,7 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
 fn interpolation(name: &str, remarks: &mut Vec<String>) -> Option<Interpolation> {
     let found = Interpolation::PILLOW.into_iter().find(|filter| filter.name() == name);
     if found.is_none() {
-        remarks.push(format!("interpolation {name} is not known here: images are resized bicubic"));
+        remarks.push(format!("interpolation {name} is not supported: images are resized bicubic"));
     }
     found
 }

@@ -61,7 +61,7 @@ impl ImageProcessor {
         }
         if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
             remarks.push(format!(
-                "size has longest_edge {longest}, which is not done here: the short side is resized, by \
+                "size has longest_edge {longest}, which is not supported: the short side is resized, by \
                  shortest_edge {shortest_edge}"
             ));
         }
@@ -71,12 +71,12 @@ impl ImageProcessor {
             ("do_pad", self.do_pad),
         ] {
             if value == Some(true) {
-                remarks.push(format!("{name} is true, which is not done here"));
+                remarks.push(format!("{name} is true, which is not supported"));
             }
         }
     }
 
-    /// The size of the images and how images get it.
+    /// Size of the input, and the resizing and cropping to it.
     fn input(
         &self,
         described: &PackageConfig,
@@ -137,7 +137,7 @@ impl ImageProcessor {
         let number = stated.as_u64().and_then(|number| usize::try_from(number).ok());
         let found = number.and_then(|number| Interpolation::PILLOW.get(number)).copied();
         if found.is_none() {
-            remarks.push(format!("resample {stated} is no filter of Pillow: images are resized bicubic"));
+            remarks.push(format!("resample {stated} is not a filter of Pillow: images are resized bicubic"));
         }
         found
     }

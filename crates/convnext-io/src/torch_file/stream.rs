@@ -94,11 +94,11 @@ impl Stream {
         let mut start = structure.end as u64;
         for key in structure.keys().ok_or_else(|| corrupt("its list of storages is none"))? {
             let dtype = *types.get(key).ok_or_else(|| corrupt("it lists a storage that no tensor has"))?;
-            let count = self.count(start).map_err(|_| corrupt("it is cut off"))?;
+            let count = self.count(start).map_err(|_| corrupt("it is truncated"))?;
             let bytes = count.checked_mul(size_of_dtype(dtype));
             let end = bytes.and_then(|bytes| start.checked_add(8)?.checked_add(bytes));
             let (Some(bytes), Some(end)) = (bytes, end.filter(|&end| end <= size)) else {
-                return Err(corrupt("it is cut off"));
+                return Err(corrupt("it is truncated"));
             };
             if places.insert(key.to_owned(), Place { start: start + 8, bytes }).is_some() {
                 return Err(corrupt("a storage is there twice"));

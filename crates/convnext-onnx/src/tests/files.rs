@@ -35,7 +35,7 @@ fn nodes_come_in_order() {
         for node in graph.node {
             assert!(node.input.iter().all(|input| known.contains(input)), "{}", node.name);
             used.extend(node.input);
-            assert!(known.insert(node.output[0].clone()), "{} stands twice", node.output[0]);
+            assert!(known.insert(node.output[0].clone()), "{} is duplicated", node.output[0]);
             assert!(nodes.insert(node.name));
         }
         used.extend(graph.output.into_iter().map(|output| output.name));

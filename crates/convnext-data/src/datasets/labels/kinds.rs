@@ -10,7 +10,7 @@ pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Op
     });
     if let Some((label, line)) = regression(&lines) {
         let why = format!(
-            "the label '{label}' is a number with decimals: this is regression, and only classes are learned here; if \
+            "the label '{label}' is a number with decimals: this is regression, and only classification is supported; if \
              these are names of classes, write them as words, such as v{label}"
         );
         return Some((line, why));

@@ -1,9 +1,9 @@
 //! Decoded images in a folder.
 //!
-//! Two files for each data set, number of channels and range of values: `.pixels` has the pixels of all images, one
+//! Two files for each data set, number of channels and value range: `.pixels` has the pixels of all images, one
 //! after the other as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
 //! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk in another
-//! order, fits no check sum and is decoded again.
+//! order, fits no checksum and is decoded again.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -32,7 +32,7 @@ const DECODING: u32 = 2;
 pub(crate) struct FolderCache {
     /// Channels of every image.
     channels: usize,
-    /// The path of both files, without their endings.
+    /// The path of both files, without their extensions.
     name: PathBuf,
     slots: SharedFile,
     pixels: SharedFile,
@@ -69,7 +69,7 @@ struct Slot {
 impl Slot {
     const BYTES: usize = 40;
 
-    /// The bytes of the file, the check sum last. It includes the sample, for a slot in the wrong place.
+    /// The bytes of the file, the checksum last. It includes the sample, for a slot in the wrong place.
     fn to_bytes(self, sample: usize) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
@@ -83,7 +83,7 @@ impl Slot {
         bytes
     }
 
-    /// `None` when the check sum does not fit.
+    /// `None` when the checksum does not fit.
     fn from_bytes(bytes: &[u8; Self::BYTES], sample: usize) -> Option<Self> {
         let (fields, sum) = bytes.split_last_chunk::<4>()?;
         if Self::sum(fields, sample) != u32::from_le_bytes(*sum) {
@@ -126,8 +126,8 @@ impl FolderCache {
             (dataset.fingerprint(), decoding.channels, range_in_name(&decoding.range));
         let name =
             folder.join(format!("pictures-{data:08x}-{channels}-{turned}{range}-v{version}.{DECODER}"));
-        let open = |ending: &str| {
-            let path = PathBuf::from(format!("{}.{ending}", name.display()));
+        let open = |extension: &str| {
+            let path = PathBuf::from(format!("{}.{extension}", name.display()));
             let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             options.map_err(|source| failed(&path, source))
         };

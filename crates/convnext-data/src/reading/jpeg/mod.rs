@@ -88,7 +88,7 @@ struct Jpeg<'a> {
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the headers, and refuses what cannot be decoded in words that say what it is.
+    /// Reads the headers; the error names what cannot be decoded.
     fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let layout = check_complete(bytes)?;
         let decoder = Decoder::new(bytes).map_err(message_of)?;

@@ -38,7 +38,7 @@ impl Photometric {
             Some(3) => Self::Palette,
             Some(5) => Self::Cmyk,
             Some(6) => Self::YCbCr,
-            Some(4) => return refuse("a mask of transparency"),
+            Some(4) => return refuse("a transparency mask"),
             Some(8..=10) => return refuse("CIELab colours"),
             Some(32_803 | 34_892) => return refuse("the values of a camera's sensor (a raw photograph)"),
             Some(32_844 | 32_845) => return refuse("logarithmic colours (LogLuv)"),

@@ -26,12 +26,10 @@ pub(super) fn of(directory: &Directory<'_>) -> u64 {
 /// Refuses what cannot be unpacked.
 pub(super) fn check(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
     let compression = of(directory);
-    // The decoder takes brightness and transparency for something else.
+    // The decoder takes greyscale and alpha for something else.
     let is_pair = directory.number(Tag::SamplesPerPixel) == Some(2);
     let what = match READ.contains(&compression) {
-        true if compression == JPEG && is_pair => {
-            "JPEG compression of brightness and transparency".to_owned()
-        }
+        true if compression == JPEG && is_pair => "JPEG compression of greyscale with alpha".to_owned(),
         true => return Ok(()),
         false => compression_name(compression),
     };

@@ -1,7 +1,7 @@
-//! The directory of a TIFF file: what it says about its image.
+//! Image file directory (IFD) of a TIFF file.
 //!
-//! The decoder reads directories too, but refuses those that it does not know to the end, and cannot tell why in words
-//! that help. It is given a directory of its own (`stored.rs`).
+//! The decoder reads directories too, but refuses those that it does not know to the end, and its errors do not name
+//! the reason. It is given a directory of its own (`stored.rs`).
 
 use tiff::tags::Tag;
 

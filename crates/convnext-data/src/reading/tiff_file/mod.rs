@@ -22,7 +22,7 @@ use crate::reading::facts::Channels;
 use crate::reading::samples::{SampleType, Samples, Values};
 
 /// Reads the first image of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
-/// then palettes and printing colours become red, green and blue, and of these alone what else a pixel has is left
+/// then palettes and CMYK become red, green and blue, and of these alone what else a pixel has is left
 /// out. Otherwise all values are bands.
 pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Turn, Channels), DataError> {
     let directory = Directory::read(bytes).ok_or_else(|| {

@@ -39,8 +39,8 @@ impl Shape {
             let side = directory.number(tag).and_then(|side| usize::try_from(side).ok());
             side.filter(|side| (1..=u32::MAX as usize).contains(side)).ok_or_else(|| missing(what))
         };
-        let width = side(Tag::ImageWidth, "how wide the image is")?;
-        let height = side(Tag::ImageLength, "how high the image is")?;
+        let width = side(Tag::ImageWidth, "the width of the image")?;
+        let height = side(Tag::ImageLength, "the height of the image")?;
         let samples = directory.number(Tag::SamplesPerPixel).unwrap_or(1);
         let samples =
             usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(|| {
@@ -76,7 +76,7 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
     }
     let bits = match u8::try_from(bits) {
         Ok(bits @ 1..=64) => bits,
-        _ => return refuse(format!("values of {bits} bit")),
+        _ => return refuse(format!("{bits}-bit values")),
     };
     match (format, bits) {
         // What is not defined is taken for whole numbers, as elsewhere.
@@ -84,8 +84,8 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
         (2, 8 | 16 | 32 | 64) => Ok(SampleType::Signed(bits)),
         (3, 16 | 32 | 64) => Ok(SampleType::Float(bits)),
         (5 | 6, _) => refuse("complex numbers".to_owned()),
-        (1 | 2 | 4, _) => refuse(format!("whole numbers of {bits} bit")),
-        (3, _) => refuse(format!("fractions of {bits} bit")),
+        (1 | 2 | 4, _) => refuse(format!("{bits}-bit integers")),
+        (3, _) => refuse(format!("{bits}-bit floats")),
         _ => refuse(format!("values of an unknown type (sample format {format})")),
     }
 }
@@ -307,7 +307,7 @@ fn limits() -> Limits {
 fn unreadable(error: TiffError, name: &str) -> DataError {
     match error {
         TiffError::UnsupportedError(error) => {
-            DataError::unsupported(name, format!("a TIFF file of a rare kind ({error})"))
+            DataError::unsupported(name, format!("a TIFF file of an unsupported variant ({error})"))
         }
         error => DataError::decode(name, format!("the TIFF data is damaged or incomplete ({error})")),
     }
