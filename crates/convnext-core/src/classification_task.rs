@@ -7,7 +7,7 @@ use crate::task_metadata::TaskMetadata;
 use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
 use crate::{ClassNames, ConfigError, ModelConfig, Preprocessing};
 
-/// To tell the classes of images apart: final norm and head behind the backbone. Without classes in the backbone's
+/// Image classification: final norm and head behind the backbone. Without classes in the backbone's
 /// configuration it is an encoder alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -177,7 +177,7 @@ pub struct FcmaeConfig {
 /// A training has it from its recipe; weights keep it as a record of theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FcmaeObjective {
-    /// Share of patches that are removed, in (0, 1); 0.6 in the paper.
+    /// Fraction of patches that are removed, in (0, 1); 0.6 in the paper.
     pub mask_ratio: f64,
     /// Predict pixels normalised within each patch (as in the paper) or plain pixels.
     pub normalize_target: bool,

@@ -54,8 +54,9 @@ fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2],
     Ok([macs, normalised])
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the share `mask_ratio` is removed. A
-/// sparse encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed ones.
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the fraction
+/// `mask_ratio` is removed. A sparse encoder computes at kept sites only, the decoder's first layer at kept
+/// patches, its last one at removed ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.

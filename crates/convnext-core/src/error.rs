@@ -69,7 +69,7 @@ pub enum ConfigError {
          change the mask ratio or use larger images"
     )]
     NothingToDo {
-        /// Share of patches to remove, as asked.
+        /// Fraction of patches to remove, as asked.
         ratio: f64,
         /// Patches that would be kept.
         kept: usize,

@@ -13,8 +13,8 @@ use crate::{
     PatchGrid, Preprocessing,
 };
 
-/// To predict removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
-/// and what it was trained for.
+/// Masked autoencoding: predicting removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
+/// and its training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FcmaeTask {
@@ -22,7 +22,7 @@ pub struct FcmaeTask {
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
-    /// Share of patches that were removed, in (0, 1).
+    /// Fraction of patches that were removed, in (0, 1).
     pub mask_ratio: f64,
     /// `true` if pixels were normalised within each patch.
     pub normalize_target: bool,

@@ -14,7 +14,7 @@ pub enum Geometry {
     CentreCrop {
         /// Size of the crop.
         size: ImageSize,
-        /// The share of the resized image that is left of its shorter side, in (0, 1]; timm's `crop_pct`.
+        /// The fraction of the resized image that is left of its shorter side, in (0, 1]; timm's `crop_pct`.
         crop: f64,
     },
     /// The whole image is resized, whatever its proportions; timm's `crop_mode` `squash`.

@@ -1,4 +1,4 @@
-//! Patches, and which of them FCMAE keeps (paper section 3.1; docs/facts.md, "Masking").
+//! Patch grid and mask of FCMAE (paper section 3.1; docs/facts.md, "Masking").
 
 use rand::seq::SliceRandom;
 
@@ -40,7 +40,7 @@ impl PatchGrid {
     }
 }
 
-/// Number of `patches` that stay visible when the share `ratio` is removed:
+/// Number of `patches` that stay visible when the fraction `ratio` is removed:
 /// `floor(patches x (1 - ratio))`, so 19 of 49 at 0.6.
 pub fn kept_count(patches: usize, ratio: f64) -> usize {
     (patches as f64 * (1.0 - ratio)) as usize
@@ -89,7 +89,7 @@ impl Mask {
 
     /// A fresh random mask: every set of [`kept_count`] patches is equally likely.
     ///
-    /// The choice depends on (seed, epoch, sample) only, so each visit of an image has its own.
+    /// The choice depends on (seed, epoch, sample) only, so an image has another one in each epoch.
     ///
     /// # Errors
     /// [`ConfigError::NothingToDo`] when the ratio would keep no patch or remove none.
@@ -125,7 +125,7 @@ impl Mask {
         (0..keeps.len()).filter(|&patch| !keeps[patch]).collect()
     }
 
-    /// For every patch, whether it is kept.
+    /// For every patch, `true` if it is kept.
     pub fn keeps(&self) -> Vec<bool> {
         let mut keeps = vec![false; self.grid.patches()];
         for &patch in &self.kept {

@@ -1,4 +1,4 @@
-//! Values of kinds that not everybody knows.
+//! Tagged values, of kinds that not every crate knows.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -47,7 +47,7 @@ pub fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usize) -> T
     }
 }
 
-/// The weight of a block's depthwise convolution, which tells its width.
+/// The weight of a block's depthwise convolution, whose shape gives its width.
 pub fn depthwise_weight(block: &str, width: usize) -> TensorShape {
     (format!("{block}.dwconv.weight"), vec![width, 1, 7, 7])
 }
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Facts B4: the official state dict has 140 tensors in Atto and 200 in Tiny.
+    /// docs/facts.md, "timm names": the official state dict has 140 tensors in Atto and 200 in Tiny.
     #[test]
     fn official_files_have_this_many_tensors() {
         for (name, count) in [("atto", 140), ("tiny", 200)] {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is cut off.
+/// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is clipped.
 pub type Limits = [f64; 2];
 
 /// Mapping of the values of image files to [0, 1].

@@ -1,4 +1,4 @@
-//! The sums by which the hub names the content of files.
+//! Checksums by which the hub names the content of files.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -36,7 +36,7 @@ impl Checksum {
         }
     }
 
-    /// The sum of the same kind over a file as it stands on the disk.
+    /// Checksum of the same kind over a file as it stands on the disk.
     pub(crate) fn of_file(&self, path: &Path) -> io::Result<String> {
         let mut file = File::open(path)?;
         match self {

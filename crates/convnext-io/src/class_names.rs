@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused_in_words() {
+    fn other_files_are_refused_with_the_reason() {
         for (text, why) in [
             ("", "names no class"),
             ("cat\n\ndog", "name of class 1 is empty"),

@@ -30,11 +30,11 @@ pub struct EmbeddingMetadata {
     pub image_size: Option<ImageSize>,
     /// `true` if the EXIF orientation was ignored.
     pub ignore_orientation: bool,
-    /// The weights, as they were named.
+    /// The weights, as given on the command line.
     pub weights: String,
-    /// The sum (CRC-32) of the weight file.
+    /// Checksum (CRC-32) of the weight file.
     pub checksum: u32,
-    /// The files, folders and archives of the images, as they were named.
+    /// The files, folders and archives of the images, as given on the command line.
     pub sources: Vec<String>,
 }
 

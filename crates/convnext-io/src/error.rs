@@ -87,7 +87,7 @@ pub enum IoError {
     },
     /// One file of weights that were saved in several.
     #[error("{} is one part of several of the same weights, and no model alone: {advice}", path.display())]
-    LonePart {
+    LoneShard {
         /// The file.
         path: PathBuf,
         /// Path of the index, or a note that it is missing.
@@ -291,7 +291,7 @@ pub enum IoError {
     },
     /// A file that holds no embeddings of ours.
     #[error("{} holds no embeddings; make such a file with: convnext embed IMAGES --out FILE.safetensors", path.display())]
-    NoIndex {
+    NoEmbeddings {
         /// The file.
         path: PathBuf,
     },

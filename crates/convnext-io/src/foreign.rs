@@ -1,4 +1,4 @@
-//! Files from elsewhere: their names and layouts become ours, and shapes tell the configuration.
+//! Files from elsewhere: their names and layouts become ours, and the configuration is inferred from shapes.
 //!
 //! 1. `locate`: where in the file a model is, and which of several counts;
 //! 2. `parts`: which tensors around its stem belong to it; `origin`: which do not, and are left out;
@@ -9,13 +9,13 @@
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
 //! 6. `description`: what else is known, from the files beside it.
 //!
-//! `lone_part` says so where a file is one of several.
+//! `lone_shard` says so where a file is one of several.
 
 mod description;
 mod dialect;
 mod infer;
 mod locate;
-mod lone_part;
+mod lone_shard;
 mod origin;
 mod parts;
 mod remap;
@@ -59,14 +59,14 @@ impl Foreign {
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
     /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model, and
-    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason; [`IoError::LonePart`] for one of several
+    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason; [`IoError::LoneShard`] for one of several
     /// files.
     pub(crate) fn recognise(
         path: &Path,
         tensors: &[TensorInfo],
         objects: &BTreeMap<String, String>,
     ) -> Result<Self, IoError> {
-        Self::of_tensors(path, tensors, objects).map_err(|error| lone_part::explained(path, error))
+        Self::of_tensors(path, tensors, objects).map_err(|error| lone_shard::explained(path, error))
     }
 
     fn of_tensors(

@@ -8,7 +8,7 @@
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
 //! - [`PackageConfig`]: the configuration files of timm and transformers beside weights;
 //! - [`EmbeddingWriter`], [`EmbeddingIndex`]: files of many named embeddings;
-//! - [`check_names`]: are the tensors of a file those of a model?
+//! - [`check_names`]: strict check that the tensors of a file are those of a model;
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 

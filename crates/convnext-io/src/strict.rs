@@ -1,4 +1,4 @@
-//! Do the arrays of a file fit a model?
+//! Strict check that the arrays of a file fit a model.
 
 use std::collections::{BTreeMap, BTreeSet};
 

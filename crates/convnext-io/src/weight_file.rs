@@ -76,7 +76,7 @@ pub struct TensorInfo {
 /// those of ImageNet. What is known of nowhere (an autoencoder's objective) is as in the paper.
 ///
 /// # Errors
-/// [`IoError::Foreign`] for other names, [`IoError::LonePart`], [`IoError::UnsupportedType`] by tensor, and all errors of
+/// [`IoError::Foreign`] for other names, [`IoError::LoneShard`], [`IoError::UnsupportedType`] by tensor, and all errors of
 /// [`read_header`].
 pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
     let path = &find_weights(path)?;
@@ -153,7 +153,7 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
                 size,
             })
         }
-        Err(IoError::Foreign { .. } | IoError::LonePart { .. }) => {
+        Err(IoError::Foreign { .. } | IoError::LoneShard { .. }) => {
             Ok(Header { tensors, metadata: None, foreign: true, origin: None, size })
         }
         Err(error) => Err(error),

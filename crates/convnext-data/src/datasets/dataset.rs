@@ -142,7 +142,7 @@ impl Dataset {
     }
 
     /// A checksum of the names of the classes and of the name and label of every image, in order; not of
-    /// their pixels. Images in shards count by their place and not by their name. A run that goes on
+    /// their pixels. Images in shards count by their place and not by their name. A resumed run
     /// notices by it that its data is another.
     pub fn fingerprint(&self) -> u32 {
         let mut hash = crc32fast::Hasher::new();
@@ -212,7 +212,8 @@ impl Dataset {
         })
     }
 
-    /// A share of the images of every class, rounded, at least one; chosen as [`Self::choose_per_class`] does.
+    /// A fraction of the images of every class, rounded, at least one; chosen as [`Self::choose_per_class`]
+    /// does.
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no classes.

@@ -27,8 +27,9 @@ const SEPARATOR: char = ';';
 const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
 
 /// Opens images whose labels are sets of classes, which a CSV file names: as [`crate::open_labelled`] reads it, with `;` or `|`
-/// between the classes of a label, and with an empty label for none. Where it has no rows for validation, a share of all
-/// images is held out. Class names are the names of the sets, of which [`classes_of_sets`] tells the classes.
+/// between the classes of a label, and with an empty label for none. Where it has no rows for validation, a
+/// fraction of all images is held out. Class names are the names of the sets, of which [`classes_of_sets`]
+/// tells the classes.
 ///
 /// # Errors
 /// As [`crate::open_labelled`] with a label file, but for those about single classes.

@@ -92,7 +92,7 @@ pub fn open_images(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Joined(parts)))
 }
 
-/// `true` for what holds images and is none: a folder, or an archive by its extension (`.tar`, `.tar.gz`,
+/// `true` for a collection of images: a folder, or an archive by its extension (`.tar`, `.tar.gz`,
 /// `.tgz`).
 pub fn is_collection(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();

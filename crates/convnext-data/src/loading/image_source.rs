@@ -1,4 +1,4 @@
-//! Images and their classes: what FCMAE and classification learn from.
+//! Images and their classes: the source of FCMAE and classification.
 
 use convnext_core::{ImageSize, Preprocessing, Purpose};
 

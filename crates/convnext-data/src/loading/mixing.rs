@@ -33,7 +33,7 @@ pub struct Mixing {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelMix {
     /// Weight of an image's own label, in [0, 1]. The label of its partner has the rest: the target is
-    /// `lam` x own + (1 - `lam`) x partner. With CutMix it is the share of the area that the
+    /// `lam` x own + (1 - `lam`) x partner. With CutMix it is the fraction of the area that the
     /// image has kept.
     pub lam: f32,
 }

@@ -1,4 +1,4 @@
-//! Images that a camera stored lying on their side.
+//! EXIF orientation.
 
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
     Turn::from_exif(digit.checked_sub(b'0')?)
 }
 
-/// The image turned upright. (`image` turns images of up to four channels only.)
+/// Applies the orientation, so that the image is upright. (`image` turns images of up to four channels only.)
 pub(crate) fn turned(image: Image, turn: Turn) -> Image {
     let (width, height) = (image.width(), image.height());
     let (right, bottom) = (width - 1, height - 1);

@@ -16,10 +16,11 @@ const LEVELS: usize = 256;
 /// Images after which little contrast is no matter of a single image.
 const ENOUGH: usize = 8;
 
-/// The share of values at either end that does not count as used, because broken pixels and frames lie there.
+/// The fraction of values at either end that does not count as used, because broken pixels and frames lie
+/// there.
 const ENDS: f64 = 0.01;
 
-/// The share of values in black or white from which the range cuts off what matters.
+/// The fraction of values in black or white from which the range cuts off what matters.
 const CUT_OFF: f64 = 0.75;
 
 /// Histogram of the levels of the images so far.

@@ -18,7 +18,7 @@ pub enum TrainCrop {
     /// A rectangle of random area and shape, whatever the shape of the image size that it is resized to: the usual
     /// choice for photographs.
     RandomResized {
-        /// Smallest and largest share of the image's area, each in (0, 1].
+        /// Smallest and largest fraction of the image's area, each in (0, 1].
         scale: [f64; 2],
         /// Smallest and largest width / height, each above 0.
         ratio: [f64; 2],

@@ -45,7 +45,7 @@ pub(super) fn stated_size(preprocessing: &Preprocessing, naming: Naming) -> Resu
     }
 }
 
-/// The share of a centre crop, if there is one.
+/// The fraction of a centre crop, if there is one.
 fn crop(preprocessing: &Preprocessing) -> Option<f64> {
     match preprocessing.geometry {
         Geometry::CentreCrop { crop, .. } => Some(crop),

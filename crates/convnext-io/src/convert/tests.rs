@@ -200,7 +200,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
                 let config = PackageConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
                 assert_eq!(config.remarks, Vec::<String>::new());
                 let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
-                // A share of the size comes back as pixels.
+                // A fraction of the size comes back as pixels.
                 if naming == Naming::HuggingFace && image_size == 448 && crop.is_some() {
                     let Geometry::CentreCrop { crop: share, .. } = found.geometry else {
                         panic!("{found:?}")

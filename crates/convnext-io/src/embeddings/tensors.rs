@@ -10,8 +10,8 @@ use super::{EmbeddingMetadata, Lines, write_values};
 use crate::replace_file::UnfinishedFile;
 
 /// The names of the tensors.
-pub(super) const VECTORS: &str = "embeddings";
-/// See [`VECTORS`].
+pub(super) const EMBEDDINGS: &str = "embeddings";
+/// See [`EMBEDDINGS`].
 pub(super) const NAMES: &str = "names";
 /// Our key in `__metadata__`.
 pub(super) const METADATA_KEY: &str = "convnext.embeddings";
@@ -63,7 +63,7 @@ impl Writer {
 fn header(metadata: &str, count: u64, width: usize, [values, names]: [u64; 2]) -> io::Result<Vec<u8>> {
     let header = json!({
         "__metadata__": { METADATA_KEY: metadata },
-        VECTORS: { "dtype": "F32", "shape": [count, width], "data_offsets": [0, values] },
+        EMBEDDINGS: { "dtype": "F32", "shape": [count, width], "data_offsets": [0, values] },
         NAMES: { "dtype": "U8", "shape": [names - values], "data_offsets": [values, names] },
     });
     Ok(serde_json::to_vec(&header)?)

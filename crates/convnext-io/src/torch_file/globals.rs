@@ -1,4 +1,4 @@
-//! The names that a pickle may ask for (DESIGN.md, rules for users), and those that it must not even mention.
+//! The names that a pickle may ask for, and those that it must not even mention.
 
 use safetensors::Dtype;
 

@@ -304,7 +304,7 @@ fn a_stream_that_is_cut_off_or_damaged_is_refused() {
 }
 
 #[test]
-fn programs_and_other_formats_are_refused_in_words() {
+fn programs_and_other_formats_are_refused_with_the_reason() {
     let program =
         zip([("a/data.pkl".to_owned(), &b"\x80\x02}."[..]), ("a/constants.pkl".to_owned(), b"")].into_iter());
     check_refused(&program, &["torch.jit.save", "state dict"]);

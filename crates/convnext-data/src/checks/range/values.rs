@@ -8,7 +8,7 @@ use crate::reading::samples::{SampleType, Samples, Values};
 /// Values of all images together from which the usual ones are told.
 const VALUES: usize = 400_000;
 
-/// The share of values at either end that may be broken pixels.
+/// The fraction of values at either end that may be broken pixels.
 const OUTLIERS: f64 = 1e-4;
 
 /// So many times as much must the whole range be for the ends to count as broken pixels.

@@ -37,9 +37,9 @@ pub enum Operation {
     ShearX(f64),
     /// Takes each pixel from so many rows further down for each column that it lies right of the left border.
     ShearY(f64),
-    /// Takes each pixel from further right by this share of the width.
+    /// Takes each pixel from further right by this fraction of the width.
     TranslateX(f64),
-    /// Takes each pixel from further down by this share of the height.
+    /// Takes each pixel from further down by this fraction of the height.
     TranslateY(f64),
 }
 

@@ -30,10 +30,10 @@ pub struct RandAugment {
 /// The strongest level of an operation.
 const MAX_LEVEL: f64 = 10.0;
 
-/// The share of the drawn operations that are carried out.
+/// The fraction of the drawn operations that are carried out.
 const APPLIED: f64 = 0.5;
 
-/// The operations at a share of the strongest level, in [0, 1], and a sign, 1 or -1 (timm's
+/// The operations at a fraction of the strongest level, in [0, 1], and a sign, 1 or -1 (timm's
 /// `_RAND_INCREASING_TRANSFORMS` and `LEVEL_TO_ARG`, in their order).
 const OPERATIONS: [fn(f64, f64) -> Operation; 15] = [
     |_, _| Operation::AutoContrast,
