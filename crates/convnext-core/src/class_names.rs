@@ -44,7 +44,7 @@ impl ClassNames {
         self.check(classes)
     }
 
-    /// Checks that there is one name for each of so many classes and none stands twice, or that there are no names.
+    /// Checks that there is one name for each of so many classes and none is duplicated, or that there are no names.
     ///
     /// # Errors
     /// [`ConfigError::ClassNames`] with what does not fit.
@@ -55,7 +55,7 @@ impl ClassNames {
         }
         let mut seen = HashSet::new();
         match self.0.iter().find(|name| !seen.insert(name.as_str())) {
-            Some(name) => bad(format!("'{name}' stands twice")),
+            Some(name) => bad(format!("'{name}' is duplicated")),
             None => Ok(()),
         }
     }
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["cat", "dog"]), Ok(()));
         assert!(check(&["cat"]).unwrap_err().to_string().contains("1 names for 2 classes"));
-        assert!(check(&["cat", "cat"]).unwrap_err().to_string().contains("'cat' stands twice"));
+        assert!(check(&["cat", "cat"]).unwrap_err().to_string().contains("'cat' is duplicated"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What weights of a classifier say about its task.
+//! Task metadata of a classifier.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::task_metadata::{OutputActivation, TaskMetadata};
 use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
 use crate::{ClassNames, ConfigError, ModelConfig, Preprocessing};
 
-/// To tell the classes of images apart: final norm and head behind the backbone. Without classes in the backbone's
+/// Image classification: final norm and head behind the backbone. Without classes in the backbone's
 /// configuration it is an encoder alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +25,7 @@ impl TaskMetadata for ClassificationTask {
         self.classes.check(backbone.classes)
     }
 
-    fn in_words(&self, backbone: &ModelConfig) -> String {
+    fn describe(&self, backbone: &ModelConfig) -> String {
         match backbone.classes {
             0 => format!("encoder {} without a head", backbone.name),
             classes => format!("classifier {} of {classes} classes", backbone.name),

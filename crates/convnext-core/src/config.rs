@@ -1,4 +1,5 @@
-//! What a model is made of (paper section 3 and appendix A; facts A1 to A3, C3).
+//! Architecture of a model (paper section 3 and appendix A; docs/facts.md, "Macro structure", "Block", "GRN",
+//! "Decoder").
 
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +9,15 @@ use crate::stored::StoredModel;
 /// Number of stages of every ConvNeXt.
 pub const STAGES: usize = 4;
 
-/// Most blocks of a stage or of a decoder, channels and classes. Far above any model; a file or a slip
-/// of the fingers that goes beyond is refused before anything is allocated for it.
-pub const MOST_BLOCKS: usize = 1_000;
-/// See [`MOST_BLOCKS`].
-pub const MOST_CHANNELS: usize = 65_536;
-/// See [`MOST_BLOCKS`].
-pub const MOST_CLASSES: usize = 10_000_000;
+/// Maximum number of blocks of a stage or of a decoder. This and the limits below are far above any model; a file
+/// or a typo that goes beyond is refused before anything is allocated for it.
+pub const MAX_BLOCKS: usize = 1_000;
+/// Maximum number of channels; see [`MAX_BLOCKS`].
+pub const MAX_CHANNELS: usize = 65_536;
+/// Maximum number of classes; see [`MAX_BLOCKS`].
+pub const MAX_CLASSES: usize = 10_000_000;
 
-/// Initial value of LayerScale (facts A2).
+/// Initial value of LayerScale (docs/facts.md, "Block").
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
 
 /// The two generations of the model family.
@@ -79,7 +80,7 @@ impl ModelConfig {
     }
 
     /// Drop path rate of every block, in order, from that of the last one: `linspace(0, rate, blocks)`, both ends
-    /// included (facts A2).
+    /// included (docs/facts.md, "Block").
     pub fn drop_path_rates(&self, rate: f64) -> Vec<f64> {
         let blocks: usize = self.depths.iter().sum();
         let last = blocks.saturating_sub(1).max(1) as f64;
@@ -118,20 +119,20 @@ impl ModelConfig {
         let check = |ok: bool, what: &'static str, found: String, expected: &'static str| {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
-        let blocks_fit = self.depths.iter().all(|depth| (1..=MOST_BLOCKS).contains(depth));
+        let blocks_fit = self.depths.iter().all(|depth| (1..=MAX_BLOCKS).contains(depth));
         check(blocks_fit, "depths", format!("{:?}", self.depths), "from 1 to 1000 in each stage")?;
-        let channels_fit = |channels: &usize| (1..=MOST_CHANNELS).contains(channels);
+        let channels_fit = |channels: &usize| (1..=MAX_CHANNELS).contains(channels);
         let widths_fit = self.widths.iter().all(channels_fit);
         check(widths_fit, "widths", format!("{:?}", self.widths), "from 1 to 65536 in each stage")?;
         let inputs = self.input_channels;
         check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
-        check(self.classes <= MOST_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
+        check(self.classes <= MAX_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
         check([1, 2, 4].contains(&self.stem_stride), "stem stride", self.stem_stride.to_string(), "1, 2 or 4")
     }
 }
 
-/// How the encoder of FCMAE treats removed patches. It belongs to the architecture: the tensors are the same for each
-/// kind, but they are weights of another function.
+/// Treatment of removed patches in the encoder of FCMAE. It belongs to the architecture: the tensors are the
+/// same for each kind, but they are weights of another function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderKind {
@@ -146,7 +147,7 @@ pub enum EncoderKind {
     Leaky,
 }
 
-/// The decoder of FCMAE (paper section 3.1; facts C3).
+/// The decoder of FCMAE (paper section 3.1; docs/facts.md, "Decoder").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderConfig {
@@ -165,18 +166,18 @@ pub struct DecoderConfig {
 pub struct FcmaeConfig {
     /// The encoder; its head is not used (`classes` is 0).
     pub encoder: ModelConfig,
-    /// How the encoder treats removed patches.
+    /// Treatment of removed patches in the encoder.
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
 }
 
-/// What a masked autoencoder is trained for (paper section 3.1): how much it must predict, and of which values.
+/// Objective of a masked autoencoder (paper section 3.1): mask ratio and target.
 ///
 /// A training has it from its recipe; weights keep it as a record of theirs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FcmaeObjective {
-    /// Share of patches that are removed, in (0, 1); 0.6 in the paper.
+    /// Fraction of patches that are removed, in (0, 1); 0.6 in the paper.
     pub mask_ratio: f64,
     /// Predict pixels normalised within each patch (as in the paper) or plain pixels.
     pub normalize_target: bool,
@@ -226,10 +227,10 @@ impl FcmaeConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.encoder.validate()?;
         let out_of_range = |what, found, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if !(1..=MOST_BLOCKS).contains(&self.decoder.depth) {
+        if !(1..=MAX_BLOCKS).contains(&self.decoder.depth) {
             return out_of_range("decoder depth", self.decoder.depth.to_string(), "from 1 to 1000");
         }
-        if !(1..=MOST_CHANNELS).contains(&self.decoder.width) {
+        if !(1..=MAX_CHANNELS).contains(&self.decoder.width) {
             return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
         }
         Ok(())

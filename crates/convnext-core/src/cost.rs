@@ -1,4 +1,4 @@
-//! Exact cost of a configuration, by formula (facts A5).
+//! Exact cost of a configuration, by formula (docs/facts.md, "Configs, exact sizes").
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct Cost {
     pub parameters: u64,
     /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
     pub macs: u64,
-    /// What the paper calls FLOPs: `macs` plus 5 for every value that a LayerNorm puts out.
+    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out.
     pub flops: u64,
 }
 
@@ -54,8 +54,9 @@ fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2],
     Ok([macs, normalised])
 }
 
-/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the share `mask_ratio` is removed. A
-/// sparse encoder computes at kept sites only, the decoder's first layer at kept patches, its last one at removed ones.
+/// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the fraction
+/// `mask_ratio` is removed. A sparse encoder computes at kept sites only, the decoder's first layer at kept
+/// patches, its last one at removed ones.
 ///
 /// # Errors
 /// [`ConfigError`] when the image is no whole number of patches, or the mask ratio leaves nothing to do.

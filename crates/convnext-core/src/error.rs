@@ -17,11 +17,11 @@ pub enum ConfigError {
     /// A value lies outside the range that makes sense for it.
     #[error("{what} is {found}, but must be {expected}")]
     OutOfRange {
-        /// Which setting.
+        /// Name of the setting.
         what: &'static str,
         /// The value found.
         found: String,
-        /// The values allowed, in words.
+        /// The values allowed, as text.
         expected: &'static str,
     },
     /// An image side is not a multiple of the patch, which FCMAE needs.
@@ -60,7 +60,7 @@ pub enum ConfigError {
         "images are {images}, but one size for all is needed here; choose one (--image-size HEIGHTxWIDTH)"
     )]
     NoImageSize {
-        /// What they are, in words.
+        /// Description of their sizes.
         images: String,
     },
     /// The mask ratio leaves no patch to see or none to predict.
@@ -69,7 +69,7 @@ pub enum ConfigError {
          change the mask ratio or use larger images"
     )]
     NothingToDo {
-        /// Share of patches to remove, as asked.
+        /// Fraction of patches to remove, as asked.
         ratio: f64,
         /// Patches that would be kept.
         kept: usize,
@@ -79,27 +79,27 @@ pub enum ConfigError {
     /// Weights are of another kind than the one that is needed.
     #[error("the {place} is '{found}', but '{expected}' is needed")]
     OtherKind {
-        /// What the kind is of, such as `task`.
+        /// The place of the kind, such as `task`.
         place: &'static str,
         /// The kind found.
         found: String,
         /// The kind that is needed.
         expected: String,
     },
-    /// What weights say about themselves has other fields than its kind has.
+    /// The metadata of weights has other fields than its kind has.
     #[error("the {place} '{kind}' cannot be read: {why}; it was written by another version of the program")]
     BadFields {
-        /// What the kind is of, such as `task`.
+        /// The place of the kind, such as `task`.
         place: &'static str,
         /// The kind.
         kind: &'static str,
-        /// What is wrong with the fields.
+        /// The reason.
         why: String,
     },
     /// Class names do not fit the classes.
     #[error("class names do not fit: {why}")]
     ClassNames {
-        /// What is wrong with them.
+        /// The reason.
         why: String,
     },
     /// A list of kept patches does not fit the grid.
@@ -109,7 +109,7 @@ pub enum ConfigError {
         rows: usize,
         /// Columns of the patch grid.
         columns: usize,
-        /// What is wrong with the list.
+        /// The reason.
         why: String,
     },
 }

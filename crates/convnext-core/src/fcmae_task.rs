@@ -1,4 +1,4 @@
-//! What weights of a masked autoencoder say about its task.
+//! Task metadata of a masked autoencoder.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +13,18 @@ use crate::{
     PatchGrid, Preprocessing,
 };
 
-/// To predict removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
-/// and what it was trained for.
+/// Masked autoencoding: predicting removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
+/// and its training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FcmaeTask {
-    /// How the encoder treats removed patches.
+    /// Treatment of removed patches in the encoder.
     pub encoder_kind: EncoderKind,
     /// The decoder.
     pub decoder: DecoderConfig,
-    /// Share of patches that were removed, in (0, 1).
+    /// Fraction of patches that were removed, in (0, 1).
     pub mask_ratio: f64,
-    /// Whether pixels were normalised within each patch.
+    /// `true` if pixels were normalised within each patch.
     pub normalize_target: bool,
 }
 
@@ -46,7 +46,7 @@ impl FcmaeTask {
         FcmaeConfig { encoder: backbone.clone(), encoder_kind, decoder }
     }
 
-    /// What it was trained for.
+    /// The training objective.
     pub fn objective(&self) -> FcmaeObjective {
         FcmaeObjective { mask_ratio: self.mask_ratio, normalize_target: self.normalize_target }
     }
@@ -61,7 +61,7 @@ impl TaskMetadata for FcmaeTask {
         PatchGrid::of_image(backbone, height, width).map(drop)
     }
 
-    fn in_words(&self, backbone: &ModelConfig) -> String {
+    fn describe(&self, backbone: &ModelConfig) -> String {
         format!(
             "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
             backbone.name,

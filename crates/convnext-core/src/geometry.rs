@@ -1,25 +1,25 @@
-//! What evaluation does with the height and width of an image (facts B7, E, F).
+//! Resizing and cropping in evaluation (docs/facts.md, "Preprocessing", "Detection", "Segmentation").
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, ImageSize, LARGEST_IMAGE};
+use crate::{ConfigError, ImageSize, MAX_IMAGE_SIDE};
 
-/// How an image of any size becomes the input of a model, in pixels.
+/// Resizing and cropping of an image of any size to the input of a model, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Geometry {
     /// The image is resized in its proportions until it covers both sides of `size`, each over `crop`, and the centre
     /// is cut out, as timm does (`crop_mode` `center`).
     CentreCrop {
-        /// What is cut out.
+        /// Size of the crop.
         size: ImageSize,
-        /// The share of the resized image that is left of its shorter side, in (0, 1]; timm's `crop_pct`.
+        /// The fraction of the resized image that is left of its shorter side, in (0, 1]; timm's `crop_pct`.
         crop: f64,
     },
     /// The whole image is resized, whatever its proportions; timm's `crop_mode` `squash`.
     Warp {
-        /// What it becomes.
+        /// Size after resizing.
         size: ImageSize,
     },
     /// The image is resized in its proportions and padded, as mmdet and mmseg do: each has a size of its own.
@@ -56,7 +56,7 @@ impl Fit {
 
 impl Geometry {
     /// The official rule for a size, by its shorter side: below 384 pixels the centre of a resize by 1 / 0.875, from
-    /// 384 on warping. Images of at most 32 pixels are not cropped either (facts B7).
+    /// 384 on warping. Images of at most 32 pixels are not cropped either (docs/facts.md, "Preprocessing").
     pub fn official(size: ImageSize) -> Self {
         match size.short_side() {
             33..384 => Self::CentreCrop { size, crop: 0.875 },
@@ -99,7 +99,7 @@ impl Geometry {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |what: &'static str, side: usize| {
             let (found, expected) = (side.to_string(), "from 1 to 16384");
-            let fits = (1..=LARGEST_IMAGE).contains(&side);
+            let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
             if fits { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
         match *self {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ConfigError;
 
-/// Largest side of an image that a model is given, in pixels.
-pub const LARGEST_IMAGE: usize = 16_384;
+/// Maximum height and width of the input of a model, in pixels.
+pub const MAX_IMAGE_SIDE: usize = 16_384;
 
 /// Height and width of an image in pixels.
 ///
@@ -29,7 +29,7 @@ impl ImageSize {
         Self { height: side, width: side }
     }
 
-    /// Whether both sides are equal.
+    /// `true` if both sides are equal.
     pub const fn is_square(self) -> bool {
         self.height == self.width
     }
@@ -58,9 +58,9 @@ impl ImageSize {
     /// Checks both sides against their range.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] for a side of 0 pixels or of more than [`LARGEST_IMAGE`].
+    /// [`ConfigError::OutOfRange`] for a side of 0 pixels or of more than [`MAX_IMAGE_SIDE`].
     pub fn validate(self) -> Result<(), ConfigError> {
-        if [self.height, self.width].iter().all(|side| (1..=LARGEST_IMAGE).contains(side)) {
+        if [self.height, self.width].iter().all(|side| (1..=MAX_IMAGE_SIDE).contains(side)) {
             return Ok(());
         }
         let (found, expected) = (self.to_string(), "from 1 to 16384");
@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for ImageSize {
     }
 }
 
-/// Reads a number or a pair, with a message that says so.
+/// Reads a number or a pair, with a message that names both.
 struct SizeVisitor;
 
 impl<'de> Visitor<'de> for SizeVisitor {

@@ -3,7 +3,7 @@
 use crate::ClassNames;
 
 /// Synset of WordNet and name, in the order of the logits, which is that of the synsets. The names are those of
-/// torchvision's weights (`ResNet50_Weights.DEFAULT.meta["categories"]`, BSD licence), where no two are alike.
+/// torchvision's weights (`ResNet50_Weights.DEFAULT.meta["categories"]`, BSD licence), where no two are the same.
 const CLASSES: &str = include_str!("imagenet_1k.txt");
 
 /// Number of classes of ImageNet-1K.

@@ -4,8 +4,8 @@
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
-//! - [`ImageSize`], [`Geometry`]: height and width, and how an image gets them;
-//! - [`WeightMetadata`]: what travels with weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
+//! - [`ImageSize`], [`Geometry`]: height and width, and the resizing and cropping to them;
+//! - [`WeightMetadata`]: the metadata of weights, backbone and task as [`Tagged`] values, to which the crate of a task adds
 //!   its own by [`TaskMetadata`]; [`Preprocessing`], [`ValueRange`], [`ClassNames`];
 //! - [`backbone_tensors`] and others: names and shapes of the tensors of a model;
 //! - [`imagenet_1k_classes`]: the class names that released weights do not carry.
@@ -37,14 +37,14 @@ mod value_range;
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{
-    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MOST_BLOCKS,
-    MOST_CHANNELS, MOST_CLASSES, ModelConfig, STAGES,
+    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MAX_BLOCKS,
+    MAX_CHANNELS, MAX_CLASSES, ModelConfig, STAGES,
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
-pub use image_size::{ImageSize, LARGEST_IMAGE};
+pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
 pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{CORE_TASKS, WeightMetadata};
@@ -59,4 +59,4 @@ pub use tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
     depthwise_weight, downsampling_weight, final_norm_tensors, head_tensors,
 };
-pub use value_range::{Limits, ValueRange, are_sensible, limits_in_words};
+pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

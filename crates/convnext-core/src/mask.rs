@@ -1,4 +1,4 @@
-//! Patches, and which of them FCMAE keeps (paper section 3.1; facts C2).
+//! Patch grid and mask of FCMAE (paper section 3.1; docs/facts.md, "Masking").
 
 use rand::seq::SliceRandom;
 
@@ -40,7 +40,7 @@ impl PatchGrid {
     }
 }
 
-/// How many of `patches` stay visible when the share `ratio` is removed:
+/// Number of `patches` that stay visible when the fraction `ratio` is removed:
 /// `floor(patches x (1 - ratio))`, so 19 of 49 at 0.6.
 pub fn kept_count(patches: usize, ratio: f64) -> usize {
     (patches as f64 * (1.0 - ratio)) as usize
@@ -69,13 +69,13 @@ impl Mask {
     /// A mask from the indices of the kept patches (row by row), in any order.
     ///
     /// # Errors
-    /// [`ConfigError::BadMask`] when an index is out of range or stands twice, when none is kept, or
+    /// [`ConfigError::BadMask`] when an index is out of range or is duplicated, when none is kept, or
     /// when none is removed.
     pub fn from_kept(grid: PatchGrid, mut kept: Vec<usize>) -> Result<Self, ConfigError> {
         let bad = |why: String| ConfigError::BadMask { rows: grid.rows, columns: grid.columns, why };
         kept.sort_unstable();
         if let Some(pair) = kept.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(bad(format!("patch {} stands twice", pair[0])));
+            return Err(bad(format!("patch {} is duplicated", pair[0])));
         }
         match kept.last() {
             None => Err(bad("none is kept".into())),
@@ -89,7 +89,7 @@ impl Mask {
 
     /// A fresh random mask: every set of [`kept_count`] patches is equally likely.
     ///
-    /// The choice depends on (seed, epoch, sample) only, so each visit of an image has its own.
+    /// The choice depends on (seed, epoch, sample) only, so an image has another one in each epoch.
     ///
     /// # Errors
     /// [`ConfigError::NothingToDo`] when the ratio would keep no patch or remove none.
@@ -125,7 +125,7 @@ impl Mask {
         (0..keeps.len()).filter(|&patch| !keeps[patch]).collect()
     }
 
-    /// For every patch, whether it is kept.
+    /// For every patch, `true` if it is kept.
     pub fn keeps(&self) -> Vec<bool> {
         let mut keeps = vec![false; self.grid.patches()];
         for &patch in &self.kept {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn bad_masks_and_ratios_say_why() {
         for (kept, expected) in
-            [(vec![], "none is kept"), (vec![1, 1], "patch 1 stands twice"), (vec![49], "the last is 48")]
+            [(vec![], "none is kept"), (vec![1, 1], "patch 1 is duplicated"), (vec![49], "the last is 48")]
         {
             let message = Mask::from_kept(GRID, kept).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

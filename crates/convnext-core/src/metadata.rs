@@ -1,4 +1,4 @@
-//! What is stored beside the tensors of a weight file.
+//! Metadata stored beside the tensors of a weight file.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +25,9 @@ pub const CORE_TASKS: [TaskKind; 2] = [TaskKind::of::<ClassificationTask>(), Tas
 pub struct WeightMetadata {
     /// The network that looks at images; [`WeightMetadata::convnext`] where it is one of ours.
     pub backbone: Tagged,
-    /// What stands behind it and what for, such as a [`ClassificationTask`]; the crate of another task brings its own.
+    /// The head and its task, such as a [`ClassificationTask`]; the crate of another task brings its own.
     pub task: Tagged,
-    /// How pictures are prepared.
+    /// Evaluation transform of the images.
     pub preprocessing: Preprocessing,
     /// The recipe of the training, as TOML; empty where it is not known.
     #[serde(skip_serializing_if = "String::is_empty")]

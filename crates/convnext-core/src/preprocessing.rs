@@ -1,4 +1,4 @@
-//! How a picture becomes the input of a model (facts B7).
+//! Preprocessing: from an image to the input of a model (docs/facts.md, "Preprocessing").
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::image_size::ImageSize;
 use crate::stored_preprocessing::StoredPreprocessing;
 use crate::value_range::ValueRange;
 
-/// Channels of a colour picture: red, green and blue.
+/// Channels of a colour image: red, green and blue.
 pub const COLOURS: usize = 3;
 
 /// Mean of the red, green and blue values of ImageNet, in [0, 1].
@@ -17,18 +17,19 @@ pub const IMAGENET_MEAN: [f32; COLOURS] = [0.485, 0.456, 0.406];
 /// Standard deviation of the red, green and blue values of ImageNet, in [0, 1].
 pub const IMAGENET_STD: [f32; COLOURS] = [0.229, 0.224, 0.225];
 
-/// The mean of ImageNet for pictures of so many channels: of one channel the mean over the colours, as in timm
-/// (`adapt_to_chs`), of others the values of red, green and blue over and over.
+/// The mean of ImageNet for images of this number of channels: of one channel the mean over the colours, as
+/// in timm (`adapt_to_chs`), of others the values of red, green and blue over and over.
 pub fn imagenet_mean(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_MEAN, channels)
 }
 
-/// The standard deviation of ImageNet for pictures of so many channels, by the rule of [`imagenet_mean`].
+/// The standard deviation of ImageNet for images of this number of channels, by the rule of
+/// [`imagenet_mean`].
 pub fn imagenet_std(channels: usize) -> Vec<f32> {
     for_channels(&IMAGENET_STD, channels)
 }
 
-/// Values of channels for pictures of another number of channels.
+/// Values of channels for images of another number of channels.
 fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     match channels {
         _ if channels == values.len() => values.to_vec(),
@@ -37,7 +38,7 @@ fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     }
 }
 
-/// The filter that pictures are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
+/// The filter that images are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
@@ -78,18 +79,18 @@ impl Interpolation {
         Self::PILLOW.iter().position(|&other| other == self).unwrap_or_default()
     }
 
-    /// Whether it is the usual one, which files do not mention.
+    /// `true` for the default, which files do not mention.
     pub fn is_bicubic(&self) -> bool {
         *self == Self::Bicubic
     }
 }
 
-/// What evaluation does to a picture. It travels with the weights, so that whoever uses them later
+/// Evaluation transform of an image. It travels with the weights, so that whoever uses them later
 /// does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "StoredPreprocessing", into = "StoredPreprocessing")]
 pub struct Preprocessing {
-    /// What becomes of height and width.
+    /// Resizing and cropping.
     pub geometry: Geometry,
     /// Mean of each channel, subtracted from values in [0, 1].
     pub mean: Vec<f32>,
@@ -97,7 +98,7 @@ pub struct Preprocessing {
     pub std: Vec<f32>,
     /// The filter of the resizing.
     pub interpolation: Interpolation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     pub range: ValueRange,
 }
 
@@ -115,7 +116,7 @@ impl Preprocessing {
     }
 
     /// The preprocessing of a training: that of the weights that it starts from, where there are any, for images of this
-    /// size and so many channels. Everything else that happens to its images follows from it.
+    /// size and this number of channels. Everything else that happens to its images follows from it.
     pub fn of_training(start: Option<&Self>, image_size: impl Into<ImageSize>, channels: usize) -> Self {
         match start {
             None => Self::for_size(image_size, channels),
@@ -136,7 +137,7 @@ impl Preprocessing {
         self.image_size().ok_or_else(|| ConfigError::NoImageSize { images: self.geometry.to_string() })
     }
 
-    /// Channels of the pictures, each with its mean: what files are decoded to.
+    /// Channels of the images, each with its mean: what files are decoded to.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-/// What a random stream decides. Each purpose has its own, so that a new one changes no other.
+/// Purpose of a random stream. Each has its own, so that a new one changes no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u64)]
 pub enum Purpose {
@@ -15,18 +15,18 @@ pub enum Purpose {
     Order = 2,
     /// Crops, flips and other changes of one image.
     Augmentation = 3,
-    /// Which patches of one image are kept.
+    /// The patches of one image that are kept.
     Mask = 4,
-    /// Which blocks one image skips.
+    /// The blocks that one image skips (stochastic depth).
     DropPath = 5,
     /// The split of a data set into training and validation.
     Split = 6,
-    /// Which labelled images are used when labels are scarce.
+    /// The labelled images that are used when labels are scarce.
     LabelChoice = 7,
-    /// How the images of one batch are mixed; `sample` is the number of the batch in its epoch.
+    /// Mixup or CutMix of one batch; `sample` is the number of the batch in its epoch.
     Mixing = 8,
-    /// What the samples of one batch share, such as the size of its images; `sample` is the number of the batch in its
-    /// epoch.
+    /// Choices shared by the samples of one batch, such as the size of its images; `sample` is the number of
+    /// the batch in its epoch.
     Batch = 9,
 }
 

@@ -1,4 +1,4 @@
-//! The one table of sizes (paper appendix A, Tables 14 and 15; facts A5).
+//! The one table of sizes (paper appendix A, Tables 14 and 15; docs/facts.md, "Configs, exact sizes").
 
 use crate::{COLOURS, ConfigError, Family, ModelConfig, STAGES};
 

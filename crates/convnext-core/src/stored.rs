@@ -1,8 +1,8 @@
-//! How configurations lie in weight files, those of earlier versions included.
+//! Serialised form of configurations in weight files, those of earlier versions included.
 //!
 //! In the first layout a model's configuration held values of its training as well: `drop_path` and `head_init_scale`,
 //! which nobody needs to use the weights, and LayerScale as its initial value. They are read and passed over; what a
-//! training was is told by the recipe beside them.
+//! training was is in the recipe beside them.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! How [`Preprocessing`] lies in weight files and configurations.
+//! Serialised form of [`Preprocessing`] in weight files and configurations.
 //!
 //! Images of one size have `image_size` and `crop`, where `null` warps, as they always had. Others have `fit` or `none`
 //! in their place.

@@ -1,4 +1,4 @@
-//! Values of kinds that not everybody knows.
+//! Tagged values, of kinds that not every crate knows.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::ConfigError;
 
-/// What a [`Tagged`] value can be: a struct with a name for files.
+/// A type that can be stored as a [`Tagged`] value: a struct with a name for files.
 pub trait Kind: Serialize + DeserializeOwned {
     /// The name of the kind, such as `classification`.
     const KIND: &'static str;
-    /// What all values in its place are, for messages.
+    /// Noun for all values in its place, for messages.
     const PLACE: &'static str = "task";
 }
 
@@ -39,7 +39,7 @@ impl Tagged {
         &self.kind
     }
 
-    /// Whether it is of this kind.
+    /// `true` if it is of this kind.
     pub fn is<T: Kind>(&self) -> bool {
         self.kind == T::KIND
     }

@@ -1,10 +1,10 @@
-//! What weights say about the task that they were trained for.
+//! Task metadata: the task that weights were trained for.
 
 use crate::tagged::{Kind, Tagged};
 use crate::tensors::TensorShape;
 use crate::{ClassNames, ConfigError, Cost, ImageSize, ModelConfig, Preprocessing};
 
-/// How the outputs of a head become probabilities of classes.
+/// Activation that turns the outputs of a head into class probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputActivation {
     /// One class for each image: the softmax over all outputs.
@@ -23,8 +23,9 @@ impl OutputActivation {
     }
 }
 
-/// What a task stores in its weights besides the backbone, and what follows from it. The crate of a task brings a type
-/// of its own, a [`Kind`]; who wants to know about weights of any task is given the [`TaskKind`]s that there are.
+/// Metadata that a task stores in its weights besides the backbone, and what follows from it. The crate of a
+/// task brings a type of its own, a [`Kind`]; who wants to know about weights of any task is given the
+/// [`TaskKind`]s that there are.
 pub trait TaskMetadata {
     /// Checks every value against its range, and against backbone and preprocessing, which were checked before.
     ///
@@ -33,7 +34,7 @@ pub trait TaskMetadata {
     fn validate(&self, backbone: &ModelConfig, preprocessing: &Preprocessing) -> Result<(), ConfigError>;
 
     /// The weights in a few words, such as `classifier atto of 10 classes`.
-    fn in_words(&self, backbone: &ModelConfig) -> String;
+    fn describe(&self, backbone: &ModelConfig) -> String;
 
     /// The names of the classes in the order of the outputs; empty where there are none or none is known.
     fn class_names(&self) -> ClassNames {
@@ -48,8 +49,8 @@ pub trait TaskMetadata {
     /// Name and shape of every tensor of the whole model.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
 
-    /// What a forward pass of one image of this size costs: that of the backbone and its head, if the task does not say
-    /// otherwise.
+    /// Cost of a forward pass of one image of this size: that of the backbone and its head, if the task does
+    /// not say otherwise.
     ///
     /// # Errors
     /// [`ConfigError`] when the model cannot take such an image.

@@ -1,4 +1,5 @@
-//! Names and shapes of the official PyTorch code (facts B1, B2), for a configuration.
+//! Names and shapes of the official PyTorch code (docs/facts.md, "Official dense `.pt`", "Sparse FCMAE
+//! training checkpoint keys"), for a configuration.
 //!
 //! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`, and so have weight files of
 //! any origin once they are read.
@@ -8,7 +9,7 @@ use crate::{DecoderConfig, FcmaeConfig, ModelConfig};
 /// The name of a tensor with its shape, slowest axis first.
 pub type TensorShape = (String, Vec<usize>);
 
-/// What the names of an autoencoder's encoder begin with.
+/// Prefix of the names of an autoencoder's encoder.
 pub const ENCODER_PREFIX: &str = "encoder.";
 
 /// The tensors of the stem, the downsampling layers and the blocks, in the order of the model, each behind `prefix`.
@@ -46,7 +47,7 @@ pub fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usize) -> T
     }
 }
 
-/// The weight of a block's depthwise convolution, which tells its width.
+/// The weight of a block's depthwise convolution, whose shape gives its width.
 pub fn depthwise_weight(block: &str, width: usize) -> TensorShape {
     (format!("{block}.dwconv.weight"), vec![width, 1, 7, 7])
 }
@@ -129,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Facts B4: the official state dict has 140 tensors in Atto and 200 in Tiny.
+    /// docs/facts.md, "timm names": the official state dict has 140 tensors in Atto and 200 in Tiny.
     #[test]
     fn official_files_have_this_many_tensors() {
         for (name, count) in [("atto", 140), ("tiny", 200)] {

@@ -1,20 +1,22 @@
-//! Which values of an image file are black and which are white.
+//! Value range of image files: the values that are black and white.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
-/// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is cut off.
+/// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is clipped.
 pub type Limits = [f64; 2];
 
-/// How the values of image files become values in [0, 1].
+/// Mapping of the values of image files to [0, 1].
 ///
 /// It matters for files whose samples have more than 8 bit, which are here called *deep*: sensors count to 4095 or to
 /// a few hundred, so that nearly nothing is left where 65535 is taken for white.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueRange {
-    /// Nothing is said, as in all weights for images of 8 bit. Deep samples are rounded to 8 bit by the whole range of
+    /// No range is stated, as in all weights for 8-bit images. Deep samples are rounded to 8 bit by the whole range of
     /// their type.
     #[default]
     Unstated,
@@ -28,28 +30,18 @@ pub enum ValueRange {
 }
 
 impl ValueRange {
-    /// Whether nothing is said.
+    /// `true` if no range is stated.
     pub fn is_unstated(&self) -> bool {
         *self == Self::Unstated
     }
 
-    /// The values of each of so many channels, where some are stated.
+    /// The limits of each channel, for this number of channels; `None` where none are stated.
     pub fn limits(&self, channels: usize) -> Option<Vec<Limits>> {
         match self {
             Self::Unstated | Self::Dtype => None,
             Self::Deep(limits) | Self::EightBit(limits) => {
                 Some(limits.iter().copied().cycle().take(channels).collect())
             }
-        }
-    }
-
-    /// As people say it, such as `0 to 4095`.
-    pub fn in_words(&self) -> String {
-        match self {
-            Self::Unstated => "not stated".to_owned(),
-            Self::Dtype => "the whole range of each file's type".to_owned(),
-            Self::Deep(limits) => limits_in_words(limits),
-            Self::EightBit(limits) => format!("{} of 8-bit files", limits_in_words(limits)),
         }
     }
 
@@ -74,13 +66,25 @@ impl ValueRange {
     }
 }
 
-/// Whether two limits are finite and rise.
+/// As text, such as `0 to 4095`.
+impl fmt::Display for ValueRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unstated => f.write_str("not stated"),
+            Self::Dtype => f.write_str("the whole range of each file's type"),
+            Self::Deep(limits) => f.write_str(&format_limits(limits)),
+            Self::EightBit(limits) => write!(f, "{} of 8-bit files", format_limits(limits)),
+        }
+    }
+}
+
+/// `true` if both limits are finite and the first is the lower one.
 pub fn are_sensible([least, most]: &Limits) -> bool {
     least < most && (most - least).is_finite()
 }
 
-/// As people say them: once where all channels have the same.
-pub fn limits_in_words(limits: &[Limits]) -> String {
+/// Limits as text, such as `0 to 4095`: once where all channels have the same.
+pub fn format_limits(limits: &[Limits]) -> String {
     let one = |[least, most]: &Limits| format!("{} to {}", rounded(*least), rounded(*most));
     match limits {
         [first, rest @ ..] if rest.iter().all(|other| other == first) => one(first),
@@ -124,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_said_in_words() {
-        assert_eq!(limits_in_words(&[[0.0, 4095.0]; 3]), "0 to 4095");
-        assert_eq!(limits_in_words(&[[0.0, 4095.0], [-0.123_456_789, 1.0]]), "0 to 4095, -0.123457 to 1");
+    fn limits_are_shown_once_where_all_channels_share_them() {
+        assert_eq!(format_limits(&[[0.0, 4095.0]; 3]), "0 to 4095");
+        assert_eq!(format_limits(&[[0.0, 4095.0], [-0.123_456_789, 1.0]]), "0 to 4095, -0.123457 to 1");
     }
 }

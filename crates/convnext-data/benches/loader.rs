@@ -47,16 +47,16 @@ fn values(bytes: &[u8], fast_decode: bool, sample: usize) -> Vec<f32> {
 fn jpeg_files(folder: &Path) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "jpg"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
 /// A photograph with another long side, as JPEG.
 fn enlarged(bytes: &[u8], side: usize) -> Vec<u8> {
-    let picture = decode(bytes, "sample", 3, Orientation::Honour).unwrap();
-    let scale = side as f64 / picture.width().max(picture.height()) as f64;
-    let [width, height] = [picture.width(), picture.height()].map(|side| (side as f64 * scale) as usize);
-    let large = resize(&picture, Region::whole(&picture), width, height);
+    let image = decode(bytes, "sample", 3, Orientation::Honour).unwrap();
+    let scale = side as f64 / image.width().max(image.height()) as f64;
+    let [width, height] = [image.width(), image.height()].map(|side| (side as f64 * scale) as usize);
+    let large = resize(&image, Region::whole(&image), width, height);
     compress(large.bytes(), width, height, PixelFormat::Rgb, 90, Subsampling::S420).unwrap()
 }
 
@@ -79,19 +79,19 @@ fn steps(criterion: &mut Criterion) {
         group.bench_function("decode", |bencher| {
             bencher.iter(|| decode(&files[next.next().unwrap()], "", 3, Orientation::Honour).unwrap());
         });
-        let picture = decode(&files[0], "", 3, Orientation::Honour).unwrap();
-        let [width, height] = [picture.width(), picture.height()].map(|side| side as f64 * 0.75);
+        let image = decode(&files[0], "", 3, Orientation::Honour).unwrap();
+        let [width, height] = [image.width(), image.height()].map(|side| side as f64 * 0.75);
         let crop = Region { left: 10.0, top: 10.0, width, height };
-        group.bench_function("crop", |bencher| bencher.iter(|| resize(&picture, crop, SIDE, SIDE)));
+        group.bench_function("crop", |bencher| bencher.iter(|| resize(&image, crop, SIDE, SIDE)));
         let (mean, std) = (imagenet_mean(3), imagenet_std(3));
-        let square = resize(&picture, crop, SIDE, SIDE);
+        let square = resize(&image, crop, SIDE, SIDE);
         group.bench_function("normalize", |bencher| {
             bencher.iter(|| normalize(&square, &mean, &std));
         });
     }
 }
 
-/// How often `measure` goes over the folder.
+/// Number of epochs that `measure` reads.
 const ROUNDS: usize = 3;
 
 /// Seconds an image of the whole way, full and fast, and of decoding alone, over the JPEG files of a folder;

@@ -1,4 +1,4 @@
-//! Looks at whole data sets: before a training, for its range of values, and for people.
+//! Checks of whole data sets: file headers before a training, the value range, and a survey.
 
 pub(crate) mod header_check;
 pub(crate) mod range;

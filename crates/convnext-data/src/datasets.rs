@@ -1,11 +1,11 @@
-//! Which images there are: in folders, archives and shards, with which labels, for which part.
+//! Data sets: images in folders, archives and shards, their labels and splits.
 
 pub(crate) mod archive;
 pub(crate) mod class_folders;
 pub(crate) mod class_name;
 pub(crate) mod dataset;
 pub(crate) mod division;
-pub(crate) mod endings;
+pub(crate) mod extensions;
 pub(crate) mod files;
 pub(crate) mod ground_truth;
 pub(crate) mod label_sets;

@@ -1,4 +1,4 @@
-//! What can be wrong with image files and data sets, and what to do about it.
+//! Errors of image files and data sets, each with its remedy.
 
 use std::io;
 
@@ -16,11 +16,11 @@ pub enum DataError {
     /// The operating system could not read or write a file.
     #[error("cannot {action} {name}: {source}; check that the path is right and may be read or written")]
     Io {
-        /// What was tried, such as "read".
+        /// The action, such as "read".
         action: &'static str,
         /// The file.
         name: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The bytes of a file are no complete image of a known format.
@@ -28,22 +28,22 @@ pub enum DataError {
     Decode {
         /// The file.
         name: String,
-        /// What the decoder found.
+        /// The reason, from the decoder.
         why: String,
     },
     /// A sound file of a kind that is not read.
-    #[error("{name} is {what}, which is not read; {advice}")]
+    #[error("{name} is {what}, which is not supported; {advice}")]
     Unsupported {
         /// The file.
         name: String,
-        /// What it is.
+        /// The kind of the file.
         what: String,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
-    /// A picture has another number of channels than the model takes.
+    /// An image has another number of channels than the model takes.
     #[error(
-        "{name} has {found} channel(s), but {expected} are needed; give pictures of {expected} channels, or train with \
+        "{name} has {found} channel(s), but {expected} are needed; give images of {expected} channels, or train with \
          --channels {found}"
     )]
     Channels {
@@ -69,7 +69,7 @@ pub enum DataError {
         /// The values that they use.
         limits: String,
     },
-    /// A picture would take too much memory.
+    /// An image would take too much memory.
     #[error(
         "{name} is {width}x{height} pixels, {mebibytes} MiB when decoded, above the limit of {limit} MiB; \
          shrink the image or remove the file"
@@ -88,11 +88,11 @@ pub enum DataError {
     },
     /// A buffer does not hold the pixels that its sides promise.
     #[error(
-        "a picture of {width}x{height} pixels and {channels} byte(s) a pixel has both sides between 1 and {} and at \
+        "an image of {width}x{height} pixels and {channels} byte(s) a pixel has both sides between 1 and {} and at \
          least one byte a pixel, but the buffer holds {found} bytes",
         u32::MAX
     )]
-    PictureSize {
+    ImageBuffer {
         /// Width in pixels.
         width: usize,
         /// Height in pixels.
@@ -113,7 +113,7 @@ pub enum DataError {
     Archive {
         /// The archive.
         path: String,
-        /// What was found.
+        /// The reason.
         why: String,
     },
     /// A compressed archive with more than fits into memory.
@@ -132,7 +132,7 @@ pub enum DataError {
     NoImages {
         /// The folder or archive.
         path: String,
-        /// The file endings that count as images.
+        /// The file extensions that count as images.
         expected: String,
     },
     /// The folders are not laid out as the task needs.
@@ -140,21 +140,21 @@ pub enum DataError {
     Layout {
         /// The folder or archive.
         path: String,
-        /// What was found.
+        /// The layout found.
         found: String,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
-    /// A file of labels cannot be used.
+    /// A label file cannot be used.
     #[error(
-        "labels {path}, line {line}: {why}; a file of labels is CSV with the columns path, label and perhaps split"
+        "labels {path}, line {line}: {why}; a label file is CSV with the columns path, label and perhaps split"
     )]
     Labels {
         /// The file.
         path: String,
         /// The line, from 1.
         line: u64,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// A file with the labels of a validation folder does not fit its images.
@@ -167,9 +167,9 @@ pub enum DataError {
         path: String,
         /// The line, from 1; the last one when the number of lines is wrong.
         line: usize,
-        /// What should stand there.
+        /// The text expected there.
         expected: String,
-        /// What stands there.
+        /// The text found there.
         found: String,
     },
     /// A class folder that holds no image.
@@ -193,7 +193,7 @@ pub enum DataError {
         known: usize,
         /// The first names of the training classes.
         names: String,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
     /// A class has fewer labelled images than were asked for.
@@ -212,11 +212,11 @@ pub enum DataError {
     /// A setting outside the range that makes sense for it.
     #[error("{what} is {found}, but must be {expected}")]
     OutOfRange {
-        /// Which setting.
+        /// Name of the setting.
         what: &'static str,
         /// The value found.
         found: String,
-        /// The values allowed, in words.
+        /// The values allowed, as text.
         expected: String,
     },
     /// A size or geometry of images that makes no sense.
@@ -229,7 +229,7 @@ pub enum DataError {
         samples: usize,
         /// Images in a batch.
         batch_size: usize,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// So many files are corrupt that replacing them or leaving them out would change the data set.
@@ -238,9 +238,9 @@ pub enum DataError {
         listed(.files, *.count)
     )]
     TooManyCorrupt {
-        /// How many of how many images.
+        /// Number of corrupt files of the number of images.
         counted: String,
-        /// How many there may be, in words.
+        /// The limit that is exceeded, as text.
         exceeded: &'static str,
         /// Corrupt files found so far.
         count: usize,
@@ -284,7 +284,7 @@ impl DataError {
         Self::UnknownClass { class, path, known: known.len(), names, advice }
     }
 
-    /// The same error about a picture, with the name of its file.
+    /// The same error about an image, with the name of its file.
     pub(crate) fn named(mut self, file: String) -> Self {
         if let Self::Decode { name, .. }
         | Self::Unsupported { name, .. }
@@ -296,12 +296,12 @@ impl DataError {
         self
     }
 
-    /// What is wrong with a file, without its name.
+    /// Reason why a file cannot be read, without its name.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Io { source, .. } => source.to_string(),
             Self::Decode { why, .. } => why.clone(),
-            Self::Unsupported { what, advice, .. } => format!("{what}, which is not read; {advice}"),
+            Self::Unsupported { what, advice, .. } => format!("{what}, which is not supported; {advice}"),
             Self::Channels { expected, found, .. } => {
                 format!("it has {found} channel(s), but {expected} are needed")
             }

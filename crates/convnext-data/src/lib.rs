@@ -1,16 +1,16 @@
 //! Image decoding, transforms, data sets and loaders for ConvNeXt V2: files in, plain buffers out.
 //!
-//! - [`decode`] turns the bytes of a file into a [`Picture`] (8 or 16 bit, of as many channels
+//! - [`decode`] turns the bytes of a file into a [`Image`] (8 or 16 bit, of as many channels
 //!   as the model takes), and [`find_range`] says which values of deep files are black and white;
-//! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn a picture into the values
+//! - [`resize`], [`prepare_for_evaluation`] and [`TrainTransform`] turn an image into the values
 //!   that a model sees;
-//! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change pictures at random, made of
+//! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change images at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
-//! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_pictures`] find the images of a
+//! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
 //! - [`pack()`] writes a data set as shards;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
-//! - [`Loader`] has the samples of a [`Source`] made ready and batched in background threads; [`ImageSource`]
+//! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
 //!   is the source of images and their classes.
 //!
 //! **Invariant:** this crate knows neither Burn nor models. Everything random depends on the seed, the
@@ -34,8 +34,8 @@ pub use datasets::class_name::canonical_name;
 pub use datasets::dataset::Dataset;
 pub use datasets::label_sets::{classes_of_sets, indices_of_sets, open_label_sets, open_label_sets_part};
 pub use datasets::open::{
-    LabelledData, Part, is_collection, open_for_evaluation, open_labelled, open_part, open_parts,
-    open_pictures, open_unlabelled,
+    LabelledData, Part, is_collection, open_for_evaluation, open_images, open_labelled, open_part,
+    open_parts, open_unlabelled,
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
@@ -43,19 +43,19 @@ pub use error::DataError;
 pub use loading::cache::Cache;
 pub use loading::corrupt::{CorruptFile, OnCorrupt};
 pub use loading::epoch::EpochBatches;
+pub use loading::image_reader::ImageReader;
 pub use loading::image_source::{ImageBatch, ImageSource, Transform};
 pub use loading::loader::{Loader, LoaderConfig};
 pub use loading::mixing::{LabelMix, Mixing};
-pub use loading::pictures::Pictures;
-pub use loading::source::{Batch, BatchPlace, Source, Visit};
+pub use loading::source::{Batch, BatchContext, SampleContext, Source};
+pub use pixels::image::Image;
 pub use pixels::orientation::Orientation;
-pub use pixels::picture::Picture;
 pub use pixels::resample::{Region, resize, resize_with};
 pub use reading::caught::panic_is_caught;
 pub use reading::decode::{decode, decode_as};
 pub use reading::decoding::Decoding;
 pub use reading::facts::Channels;
-pub use reading::levels_seen::LEAST_LEVELS;
+pub use reading::levels_seen::MIN_LEVELS;
 pub use reading::samples::SampleType;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::crop::TrainCrop;

@@ -1,11 +1,11 @@
-//! Batches in their order, made ahead in threads.
+//! Data loader: batches in their order, prefetched in threads.
 
 pub(crate) mod cache;
 pub(crate) mod corrupt;
 pub(crate) mod epoch;
+pub(crate) mod image_reader;
 pub(crate) mod image_source;
 pub(crate) mod loader;
 pub(crate) mod mixing;
 pub(crate) mod order;
-pub(crate) mod pictures;
 pub(crate) mod source;

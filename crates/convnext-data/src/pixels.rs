@@ -1,6 +1,6 @@
-//! Pictures in memory: their pixels, their size, and which way is up.
+//! Images in memory: their pixels, their size, and which way is up.
 
 pub(crate) mod grey;
+pub(crate) mod image;
 pub(crate) mod orientation;
-pub(crate) mod picture;
 pub(crate) mod resample;

@@ -1,4 +1,4 @@
-//! From the bytes of a file to a picture.
+//! From the bytes of a file to an image.
 
 pub(crate) mod caught;
 pub(crate) mod decode;

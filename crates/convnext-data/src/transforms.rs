@@ -1,4 +1,4 @@
-//! From a picture to the values that a model sees, in training and in evaluation.
+//! Transforms of training and evaluation: from an image to the input of a model.
 
 pub(crate) mod augment;
 pub(crate) mod crop;

@@ -6,7 +6,7 @@ mod tiff_files;
 
 use std::path::PathBuf;
 
-use convnext_data::{Orientation, Picture, decode};
+use convnext_data::{Image, Orientation, decode};
 use image::{ExtendedColorType, ImageFormat};
 use tiff::tags::Tag;
 use tiff_files::Bands;
@@ -18,8 +18,8 @@ fn golden(name: &str) -> Vec<u8> {
     std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)).unwrap()
 }
 
-fn read(bytes: &[u8], channels: usize) -> Picture {
-    decode(bytes, "picture", channels, Orientation::Honour).unwrap()
+fn read(bytes: &[u8], channels: usize) -> Image {
+    decode(bytes, "image", channels, Orientation::Honour).unwrap()
 }
 
 fn refused(bytes: &[u8], channels: usize) -> String {
@@ -60,9 +60,9 @@ fn bands_of_8_bit_are_read_as_they_were_written() {
         for (planar, colours) in [(false, false), (true, false), (false, channels > 2), (true, channels > 2)]
         {
             let file = Bands { planar, colours, ..Bands::new(WIDTH, channels) }.file(&levels);
-            let picture = read(&file, channels);
-            assert_eq!((picture.width(), picture.height(), picture.channels()), (WIDTH, HEIGHT, channels));
-            assert_eq!(picture.bytes(), levels, "{channels}, planar: {planar}, colours: {colours}");
+            let image = read(&file, channels);
+            assert_eq!((image.width(), image.height(), image.channels()), (WIDTH, HEIGHT, channels));
+            assert_eq!(image.bytes(), levels, "{channels}, planar: {planar}, colours: {colours}");
         }
     }
 }

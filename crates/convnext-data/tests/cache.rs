@@ -1,4 +1,4 @@
-//! Kept pictures are the pictures: whatever the cache, the threads, and what happened to the files.
+//! Kept images are the images: whatever the cache, the threads, and what happened to the files.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
 
@@ -10,8 +10,8 @@ use std::{
 
 use convnext_core::{Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
-    Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture,
-    TrainCrop, TrainTransform, Transform, open_unlabelled, pack,
+    Cache, Dataset, Image, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, TrainCrop,
+    TrainTransform, Transform, open_unlabelled, pack,
 };
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ struct Data {
 }
 
 impl Data {
-    /// Pictures of several sizes; one file is no picture.
+    /// Images of several sizes; one file is no image.
     fn new() -> Self {
         let data = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(data.images()).unwrap();
@@ -44,7 +44,7 @@ impl Data {
     fn draw(&self, index: usize, pattern: usize) {
         let (width, height) = (5 + index % 7, 4 + index % 5);
         let rgb = (0..width * height * 3).map(|i| (i * 31 + pattern * 17) as u8).collect();
-        Picture::new(width, height, 3, rgb).unwrap().save_png(&self.image(index)).unwrap();
+        Image::new(width, height, 3, rgb).unwrap().save_png(&self.image(index)).unwrap();
     }
 
     fn dataset(&self) -> Dataset {
@@ -141,7 +141,7 @@ fn archives_and_shards_are_cached_too() {
 }
 
 #[test]
-fn kept_pictures_serve_until_their_file_changes() {
+fn kept_images_serve_until_their_file_changes() {
     let data = Data::new();
     let expected = plain(&data);
     epochs(&loader(&data.dataset(), data.cache(), 2));
@@ -159,12 +159,12 @@ fn kept_pictures_serve_until_their_file_changes() {
     for _ in 0..2 {
         assert_eq!(epochs(&loader(&data.dataset(), data.cache(), 2)), changed);
     }
-    // Another orientation has pictures of its own.
+    // Another orientation has images of its own.
     assert_eq!(data.cache_files().len(), 2);
 }
 
 #[test]
-fn damaged_caches_never_give_another_picture() {
+fn damaged_caches_never_give_another_image() {
     let data = Data::new();
     let expected = plain(&data);
     epochs(&loader(&data.dataset(), data.cache(), 1));
@@ -217,7 +217,7 @@ fn only_one_loader_adds() {
     assert_eq!(epochs(&first), expected);
     let size = fs::metadata(&pixels).unwrap().len();
     assert!(size > 0);
-    // Every picture was kept once, and now the second reads them.
+    // Every image was kept once, and now the second reads them.
     assert_eq!(epochs(&loader(&dataset, data.cache(), 2)), expected);
     assert_eq!(epochs(&first), expected);
     assert_eq!(fs::metadata(&pixels).unwrap().len(), size);

@@ -8,8 +8,8 @@ use std::{fs, path::Path};
 
 use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
-    Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt, Orientation,
-    Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
+    Cache, DataError, Dataset, Image, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt,
+    Orientation, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 use tiff_files::Bands;
@@ -20,22 +20,22 @@ const SIDE: usize = 8;
 const MEAN: [f32; CHANNELS] = [0.1, 0.2, 0.3, 0.4, 0.5];
 const STD: [f32; CHANNELS] = [0.5, 0.6, 0.7, 0.8, 0.9];
 
-/// Pictures of five bands, and of each band alone in a folder of its own.
+/// Images of five bands, and of each band alone in a folder of its own.
 fn draw() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let path = |kind: &str, index: usize, ending: &str| {
+    let path = |kind: &str, index: usize, extension: &str| {
         let kind = folder.path().join(kind);
         fs::create_dir_all(&kind).unwrap();
-        kind.join(format!("{index:02}.{ending}"))
+        kind.join(format!("{index:02}.{extension}"))
     };
     for index in 0..IMAGES {
         let (width, height) = (9 + index % 4, 13 - index % 3);
         let levels: Vec<u8> = (0..width * height * CHANNELS).map(|i| (i * 31 + index * 17) as u8).collect();
         let file = Bands { planar: index % 2 == 0, ..Bands::new(width, CHANNELS) }.file(&levels);
         fs::write(path("all", index, "tif"), file).unwrap();
-        let picture = Picture::new(width, height, CHANNELS, levels).unwrap();
+        let image = Image::new(width, height, CHANNELS, levels).unwrap();
         for band in 0..CHANNELS {
-            picture.band(band).save_png(&path(&band.to_string(), index, "png")).unwrap();
+            image.band(band).save_png(&path(&band.to_string(), index, "png")).unwrap();
         }
     }
     folder
@@ -136,7 +136,7 @@ fn every_channel_is_erased_at_the_same_place() {
 }
 
 #[test]
-fn kept_pictures_of_other_channels_do_not_mix() {
+fn kept_images_of_other_channels_do_not_mix() {
     let folder = draw();
     let crop = TrainCrop::RandomResized { scale: [0.3, 1.0], ratio: [0.75, 1.25] };
     let colours = TrainTransform { mean: vec![0.5; 3], std: vec![0.5; 3], ..transform(0..1, crop.clone()) };
@@ -155,7 +155,7 @@ fn kept_pictures_of_other_channels_do_not_mix() {
 }
 
 #[test]
-fn a_picture_of_other_channels_is_not_replaced_by_the_next() {
+fn an_image_of_other_channels_is_not_replaced_by_the_next() {
     let folder = draw();
     let all = folder.path().join("all");
     fs::copy(folder.path().join("0/03.png"), all.join("03.png")).unwrap();

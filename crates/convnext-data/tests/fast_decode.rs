@@ -95,7 +95,7 @@ fn crops_are_the_same_and_levels_nearly() {
 }
 
 #[test]
-fn crops_are_drawn_on_the_upright_picture() {
+fn crops_are_drawn_on_the_upright_image() {
     for orientation in 1..=8 {
         let bytes = oriented(&bytes("halved-chroma.jpg"), orientation);
         for honoured in [Orientation::Honour, Orientation::Ignore] {
@@ -114,7 +114,7 @@ fn crops_are_drawn_on_the_upright_picture() {
 #[test]
 fn crops_that_need_all_pixels_are_as_ever() {
     for file in SCALED {
-        // No crop has 2 x 128 pixels on both sides: the picture is 203 pixels high.
+        // No crop has 2 x 128 pixels on both sides: the image is 203 pixels high.
         for sample in 0..8 {
             let [full, fast] = both(&bytes(file), 128, Orientation::Honour, sample);
             assert_eq!(full.unwrap(), fast.unwrap(), "{file}");
@@ -134,7 +134,7 @@ fn other_files_are_as_ever() {
 }
 
 #[test]
-fn cut_files_are_refused_alike() {
+fn truncated_files_are_refused_by_both() {
     for file in SCALED {
         let whole = bytes(file);
         for length in [0, 1, 3, 30, 300, 700, whole.len() / 2, whole.len() - 2, whole.len() - 1] {

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use convnext_core::{Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize, Interpolation, Preprocessing};
 use convnext_data::{
-    Orientation, Picture, PreparedImage, Region, decode, prepare_for_evaluation, resize,
-    resize_for_evaluation, resize_with,
+    Image, Orientation, PreparedImage, Region, decode, prepare_for_evaluation, resize, resize_for_evaluation,
+    resize_with,
 };
 use serde::Deserialize;
 
@@ -53,30 +53,30 @@ fn manifest() -> Manifest {
     serde_json::from_slice(&bytes("manifest.json")).unwrap()
 }
 
-fn picture(name: &str) -> Picture {
+fn image(name: &str) -> Image {
     decode(&bytes(name), name, 3, Orientation::Honour).unwrap()
 }
 
-/// The largest difference of two pictures of one size.
-fn difference(a: &Picture, b: &Picture, what: &str) -> u8 {
+/// The largest difference of two images of one size.
+fn difference(a: &Image, b: &Image, what: &str) -> u8 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()), "{what}");
     a.bytes().iter().zip(b.bytes()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 #[test]
 fn resizing_agrees_with_pillow() {
-    let photo = picture("photo.png");
+    let photo = image("photo.png");
     for Resize { file, region: [left, top, right, bottom], size } in manifest().resize {
         let region = Region { left, top, width: right - left, height: bottom - top };
         let resized = resize(&photo, region, size[0], size[1]);
-        assert!(difference(&resized, &picture(&file), &file) <= 1, "{file}");
+        assert!(difference(&resized, &image(&file), &file) <= 1, "{file}");
     }
 }
 
 /// The sheet of `goldens/filters.py`: a row for each filter, a column for each size and region.
 #[test]
 fn resizing_with_every_filter_agrees_with_pillow() {
-    let (photo, sheet) = (picture("photo.png"), picture("filters.png"));
+    let (photo, sheet) = (image("photo.png"), image("filters.png"));
     let cases = [
         ([32, 32], [0.0, 0.0, 97.0, 61.0]),
         ([113, 70], [0.0, 0.0, 97.0, 61.0]),
@@ -112,8 +112,8 @@ fn evaluation_agrees_with_torchvision() {
         let size = ImageSize::square(image_size);
         let geometry = crop.map_or(Geometry::Warp { size }, |crop| Geometry::CentreCrop { size, crop });
         let preprocessing = Preprocessing { geometry, ..Preprocessing::for_size(size, 3) };
-        let source = picture(&source);
-        let expected = picture(&file);
+        let source = image(&source);
+        let expected = image(&file);
         let cropped = resize_for_evaluation(&source, &preprocessing);
         assert!(difference(&cropped, &expected, &file) <= 1, "{file}");
 
@@ -134,7 +134,7 @@ fn decoding_agrees_with_pillow() {
         let orientation = if orientation == "honour" { Orientation::Honour } else { Orientation::Ignore };
         let decoded = decode(&bytes(&file), &file, 3, orientation).unwrap();
         let what = format!("{file} {orientation:?}");
-        assert!(difference(&decoded, &picture(&expected), &what) <= tolerance, "{what}");
+        assert!(difference(&decoded, &image(&expected), &what) <= tolerance, "{what}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+    DataError, Dataset, Image, Split, open_for_evaluation, open_labelled, open_part, open_parts,
 };
 use tempfile::TempDir;
 
@@ -46,7 +46,7 @@ impl ImageNet {
     fn image(&self, path: &str) {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
+        Image::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
     }
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) -> PathBuf {
@@ -74,7 +74,7 @@ fn contents(dataset: &Dataset) -> Vec<String> {
         .collect()
 }
 
-/// What every file of labels below says.
+/// Content of every label file below.
 const EXPECTED: [&str; 4] = ["n01440764:2", "n02100735:1", "n02100735:4", "n02119789:3"];
 
 /// Name and content of every kind of file.
@@ -133,8 +133,8 @@ fn every_kind_of_file_labels_the_images() {
         }
         // Named, under another name, and for an archive.
         let data = ImageNet::new();
-        let ending = file.rsplit('.').next().unwrap();
-        let named = data.folder.path().join(format!("truth.{ending}"));
+        let extension = file.rsplit('.').next().unwrap();
+        let named = data.folder.path().join(format!("truth.{extension}"));
         fs::write(&named, &text).unwrap();
         fs::write(data.folder.path().join("map_clsloc.txt"), IDS).unwrap();
         let archive = data.folder.path().join("data.tar");

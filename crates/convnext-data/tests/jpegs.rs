@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use convnext_data::{DataError, Orientation, Picture, decode};
+use convnext_data::{DataError, Image, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -27,7 +27,7 @@ fn whole() -> impl Iterator<Item = Expected> {
     manifest.into_iter().filter(|expected| expected.eighths == 8)
 }
 
-fn picture(bytes: &[u8], name: &str, channels: usize) -> Result<Picture, DataError> {
+fn image(bytes: &[u8], name: &str, channels: usize) -> Result<Image, DataError> {
     decode(bytes, name, channels, Orientation::Honour)
 }
 
@@ -35,8 +35,8 @@ fn picture(bytes: &[u8], name: &str, channels: usize) -> Result<Picture, DataErr
 fn every_kind_has_the_pixels_of_pillow() {
     let mut files = 0;
     for Expected { file, expected, .. } in whole() {
-        let decoded = picture(&bytes(&file), &file, 3).unwrap();
-        assert_eq!(decoded, picture(&bytes(&expected), &expected, 3).unwrap(), "{file}");
+        let decoded = image(&bytes(&file), &file, 3).unwrap();
+        assert_eq!(decoded, image(&bytes(&expected), &expected, 3).unwrap(), "{file}");
         files += 1;
     }
     assert!(files > 70, "{files} files");
@@ -45,8 +45,8 @@ fn every_kind_has_the_pixels_of_pillow() {
 #[test]
 fn in_grey_every_kind_has_the_levels_of_pillow() {
     for Expected { file, expected, .. } in whole() {
-        let decoded = picture(&bytes(&file), &file, 1).unwrap();
-        assert_eq!(decoded, picture(&bytes(&expected), &expected, 1).unwrap(), "{file}");
+        let decoded = image(&bytes(&file), &file, 1).unwrap();
+        assert_eq!(decoded, image(&bytes(&expected), &expected, 1).unwrap(), "{file}");
     }
 }
 
@@ -54,7 +54,7 @@ fn in_grey_every_kind_has_the_levels_of_pillow() {
 fn no_jpeg_has_bands() {
     for channels in [2, 4, 5] {
         for file in ["grid-420.jpg", "grey.jpg", "cmyk.jpg"] {
-            let error = picture(&bytes(file), file, channels).unwrap_err().to_string();
+            let error = image(&bytes(file), file, channels).unwrap_err().to_string();
             assert!(error.contains(file) && error.contains(&channels.to_string()), "{error}");
         }
     }
@@ -72,7 +72,7 @@ fn with_frame_byte(name: &str, place: usize, byte: u8) -> Vec<u8> {
 fn twelve_bits_a_sample_are_refused_as_what_they_are() {
     const BITS: usize = 4;
     for bits in [2, 12, 16] {
-        let error = picture(&with_frame_byte("grid-420.jpg", BITS, bits), "deep.jpg", 3).unwrap_err();
+        let error = image(&with_frame_byte("grid-420.jpg", BITS, bits), "deep.jpg", 3).unwrap_err();
         let error = error.to_string();
         assert!(error.contains("deep.jpg") && error.contains(&format!("{bits} bit")), "{error}");
     }
@@ -85,7 +85,7 @@ fn enormous_sides_are_refused_before_they_take_memory() {
     let mut bytes = with_frame_byte("grid-420.jpg", HEIGHT, 0xFF);
     let frame = bytes.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
     bytes[frame + WIDTH] = 0xFF;
-    let error = picture(&bytes, "bomb.jpg", 3).unwrap_err().to_string();
+    let error = image(&bytes, "bomb.jpg", 3).unwrap_err().to_string();
     assert!(error.contains("bomb.jpg is 65341x65325 pixels"), "{error}");
 }
 
@@ -108,14 +108,14 @@ fn every_cut_is_refused() {
     for file in KINDS {
         let whole = bytes(file);
         for length in 0..whole.len() {
-            let error = picture(&whole[..length], file, 3).unwrap_err().to_string();
+            let error = image(&whole[..length], file, 3).unwrap_err().to_string();
             assert!(error.starts_with(file), "{error}");
         }
     }
 }
 
 #[test]
-fn damage_gives_an_error_or_a_picture() {
+fn damage_gives_an_error_or_an_image() {
     for file in KINDS {
         let whole = bytes(file);
         let size = (61, 45);
@@ -123,8 +123,8 @@ fn damage_gives_an_error_or_a_picture() {
         for place in 2..whole.len() {
             let mut damaged = whole.clone();
             damaged[place] = [damaged[place] ^ 1 << (place % 8), 0, 0xFF, 0x7F][place % 4];
-            match picture(&damaged, file, 3) {
-                Ok(picture) => read += usize::from((picture.width(), picture.height()) == size),
+            match image(&damaged, file, 3) {
+                Ok(image) => read += usize::from((image.width(), image.height()) == size),
                 // A decoder that panics is not trusted with memory either.
                 Err(error) => assert!(!error.to_string().contains("the decoder failed"), "{file} at {place}"),
             }
@@ -136,11 +136,11 @@ fn damage_gives_an_error_or_a_picture() {
 #[test]
 fn what_lies_before_the_damage_is_kept() {
     let whole = bytes("grid-444.jpg");
-    let expected = picture(&whole, "", 3).unwrap();
+    let expected = image(&whole, "", 3).unwrap();
     // The data is cut, and the end of the file put behind it.
     let mut damaged = whole[..whole.len() * 3 / 4].to_vec();
     damaged.extend([0xFF, 0xD9]);
-    let found = picture(&damaged, "", 3).unwrap();
+    let found = image(&damaged, "", 3).unwrap();
     let upper = 16 * 61 * 3;
     assert_eq!(found.bytes()[..upper], expected.bytes()[..upper]);
     assert_eq!(found.pixel(60, 44), [128; 3]);

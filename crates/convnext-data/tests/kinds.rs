@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use convnext_data::{DataError, Orientation, Picture, decode};
+use convnext_data::{DataError, Image, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -24,14 +24,14 @@ fn kinds() -> Vec<Kind> {
     serde_json::from_slice(&bytes("kinds.json")).unwrap()
 }
 
-fn read(bytes: &[u8], name: &str, channels: usize) -> Result<Picture, DataError> {
+fn read(bytes: &[u8], name: &str, channels: usize) -> Result<Image, DataError> {
     decode(bytes, name, channels, Orientation::Honour)
 }
 
-/// The largest difference, or why there is no picture to compare.
-fn difference(found: Result<Picture, DataError>, expected: &Picture) -> Result<u8, String> {
+/// The largest difference, or why there is no image to compare.
+fn difference(found: Result<Image, DataError>, expected: &Image) -> Result<u8, String> {
     let found = found.map_err(|error| error.to_string())?;
-    let size = |picture: &Picture| (picture.width(), picture.height());
+    let size = |image: &Image| (image.width(), image.height());
     if size(&found) != size(expected) {
         return Err(format!("{found:?} instead of {expected:?}"));
     }
@@ -111,7 +111,7 @@ fn tiff_files_that_are_not_read_are_called_by_name() {
     ] {
         let error = read(&with_tag("grey-4.tif", tag, number), "scan.tif", 3).unwrap_err().to_string();
         assert!(error.starts_with("scan.tif is a TIFF file") && error.contains(words), "{error}");
-        assert!(error.contains("which is not read; convert it"), "{error}");
+        assert!(error.contains("which is not supported; convert it"), "{error}");
     }
 }
 
@@ -122,8 +122,8 @@ fn deep_files_keep_what_a_range_says() {
 
     let range = ValueRange::Deep(vec![[0.0, 4095.0]]);
     let decoding = Decoding::new(1, Orientation::Honour).with_range(range);
-    let picture = decode_as(&bytes("grey-12.tif"), "", &decoding).unwrap();
+    let image = decode_as(&bytes("grey-12.tif"), "", &decoding).unwrap();
     let whole = read(&bytes("grey-12.tif"), "", 1).unwrap();
-    assert!(picture.is_deep() && !whole.is_deep());
-    assert_eq!(picture.bytes(), whole.bytes());
+    assert!(image.is_deep() && !whole.is_deep());
+    assert_eq!(image.bytes(), whole.bytes());
 }

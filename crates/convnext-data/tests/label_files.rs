@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Picture, Split, open_for_evaluation, open_labelled, open_part, open_parts,
+    DataError, Dataset, Image, Split, open_for_evaluation, open_labelled, open_part, open_parts,
 };
 use peak_alloc::PeakAlloc;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -23,7 +23,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Memory that any opening of the data takes.
 const ALLOWANCE: usize = 256 << 10;
 
-/// Six images below one folder; the file of labels lies beside them.
+/// Six images below one folder; the label file lies beside them.
 struct Data {
     folder: TempDir,
 }
@@ -33,9 +33,9 @@ impl Data {
         let folder = tempfile::tempdir().unwrap();
         let images = folder.path().join("data/all");
         fs::create_dir_all(&images).unwrap();
-        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
+        let image = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..6 {
-            picture.save_png(&images.join(format!("{number}.png"))).unwrap();
+            image.save_png(&images.join(format!("{number}.png"))).unwrap();
         }
         Self { folder }
     }
@@ -83,7 +83,7 @@ fn delimiters_names_of_columns_ids_and_repeated_rows_are_understood() {
         "file_name;class\nall/0.png;a\nall/1.png;b\nall/2.png;b\n",
         "image\ttarget\nall/0.png\ta\n1\tb\n2\tb",
         "id,label\n0,a\nall/1,b\n2.png,b\n",
-        // From the folder of the file of labels on.
+        // From the folder of the label file on.
         "path,label\ndata/all/0.png,a\ndata/all/1.png,b\n./data/all/2.png,b\n",
         "File,Label\n0.png,a\n\n,\n  \n0.png,a\n1.png,b,\n2.png,b\nall/2.png,b\n",
         &format!("filename,label\n0,a\n1,b\n{},b\n", absolute.display()),

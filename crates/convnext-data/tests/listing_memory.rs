@@ -5,7 +5,7 @@
 use std::{fs, io::Write, path::Path, time::Instant};
 
 use convnext_core::Seed;
-use convnext_data::{Picture, open_labelled};
+use convnext_data::{Image, open_labelled};
 use peak_alloc::PeakAlloc;
 
 /// Says what was measured; tests that are run by hand have nothing else to say it with.
@@ -20,7 +20,7 @@ macro_rules! report {
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// The most that an opened data set takes for a file: path, label and place in the order of an epoch.
-const MOST_PER_FILE: usize = 150;
+const MAX_PER_FILE: usize = 150;
 
 /// Bytes of an entry in the order of an epoch.
 const ORDER: usize = size_of::<u32>();
@@ -28,7 +28,7 @@ const ORDER: usize = size_of::<u32>();
 /// Folders `train/nXXXXXXXX` with names as long as those of ImageNet; every file is a link to one image.
 fn make(root: &Path, classes: usize, per_class: usize) {
     let image = root.join("one");
-    Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&image).unwrap();
+    Image::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&image).unwrap();
     for class in 0..classes {
         let folder = root.join(format!("data/train/n{class:08}"));
         fs::create_dir_all(&folder).unwrap();
@@ -61,11 +61,11 @@ fn measure(classes: usize, per_class: usize) -> (f64, usize, usize) {
 #[test]
 fn a_file_takes_few_bytes() {
     let (_, held, most) = measure(20, 1000);
-    assert!(held <= MOST_PER_FILE, "{held} bytes a file");
-    assert!(most <= 2 * MOST_PER_FILE, "{most} bytes a file while opening");
+    assert!(held <= MAX_PER_FILE, "{held} bytes a file");
+    assert!(most <= 2 * MAX_PER_FILE, "{most} bytes a file while opening");
 }
 
-/// What is reported: `cargo test --release --test listing_memory -- --ignored --nocapture`.
+/// Measurement that is reported: `cargo test --release --test listing_memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "makes a million files"]
 fn a_million_files() {
@@ -81,7 +81,7 @@ fn a_million_files() {
         } else {
             let (seconds, held, most) = measure(classes, per_class);
             report!("{classes} folders: {seconds:.2} s, {held} bytes a file, {most} while opening");
-            assert!(held <= MOST_PER_FILE);
+            assert!(held <= MAX_PER_FILE);
         }
     }
 }

@@ -7,12 +7,12 @@ use std::{fs, path::Path};
 
 use convnext_core::{Preprocessing, Purpose, Seed, imagenet_mean, imagenet_std};
 use convnext_data::{
-    Batch, Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing, OnCorrupt,
-    Orientation, Picture, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
+    Batch, Cache, DataError, Dataset, Image, ImageBatch, ImageSource, Loader, LoaderConfig, Mixing,
+    OnCorrupt, Orientation, RandomErasing, TrainCrop, TrainTransform, Transform, open_unlabelled,
 };
 use tempfile::TempDir;
 
-/// `count` small pictures, all different; those at the positions `corrupt` are text files.
+/// `count` small images, all different; those at the positions `corrupt` are text files.
 fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..count {
@@ -21,7 +21,7 @@ fn images(count: usize, corrupt: &[usize]) -> (TempDir, Dataset) {
             fs::write(path, "this is no image").unwrap();
         } else {
             let rgb = (0..12 * 10 * 3).map(|i| (i * 7 + index * 13) as u8).collect();
-            Picture::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
+            Image::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
         }
     }
     let dataset = open_unlabelled(folder.path()).unwrap();
@@ -102,7 +102,7 @@ fn threads_change_nothing_with_every_augmentation_and_mixing() {
     assert_eq!(loader(2).epoch_from(2, 5).map(Result::unwrap).collect::<Vec<_>>(), one[5..]);
     // Each batch is mixed in its own way, and in each epoch in another.
     let weights = |batches: &[ImageBatch]| -> Vec<_> {
-        batches.iter().filter_map(|batch| batch.mix).map(|mix| mix.own_weight.to_bits()).collect()
+        batches.iter().filter_map(|batch| batch.mix).map(|mix| mix.lam.to_bits()).collect()
     };
     let mut found = [weights(&one), weights(&batches(&loader(1), 3))].concat();
     let mixed = found.len();

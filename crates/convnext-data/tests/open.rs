@@ -10,13 +10,13 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    DataError, Dataset, Decoding, Orientation, Picture, Split, open_for_evaluation, open_labelled, open_part,
+    DataError, Dataset, Decoding, Image, Orientation, Split, open_for_evaluation, open_labelled, open_part,
     open_parts, open_unlabelled,
 };
 use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
-/// A folder `data` with a picture at each path (a path that ends in `/` is an empty folder).
+/// A folder `data` with an image at each path (a path that ends in `/` is an empty folder).
 fn folder(paths: &[&str]) -> (TempDir, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
@@ -26,7 +26,7 @@ fn folder(paths: &[&str]) -> (TempDir, PathBuf) {
             fs::create_dir_all(file).unwrap();
         } else {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
-            Picture::new(1, 1, 3, vec![index as u8; 3]).unwrap().save_png(&file).unwrap();
+            Image::new(1, 1, 3, vec![index as u8; 3]).unwrap().save_png(&file).unwrap();
         }
     }
     (root, data)
@@ -48,7 +48,7 @@ fn packed(data: &Path) -> [PathBuf; 3] {
 fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
         .map(|i| {
-            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+            (dataset.label(i), dataset.image(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
         })
         .collect()
 }

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use convnext_data::{Operation, Orientation, Picture, decode};
+use convnext_data::{Image, Operation, Orientation, decode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -15,7 +15,7 @@ struct Goldens {
     cases: Vec<(String, Option<f64>)>,
 }
 
-/// A picture that holds a source and, below it, what each case makes of it.
+/// An image that holds a source and, below it, what each case makes of it.
 #[derive(Deserialize)]
 struct Column {
     file: String,
@@ -55,10 +55,10 @@ fn operations_give_the_pixels_of_pillow() {
     for Column { file, height } in files {
         let column = decode(&bytes(&file), &file, 3, Orientation::Ignore).unwrap();
         let width = column.width();
-        let mut pictures = column.bytes().chunks_exact(width * height * 3);
-        let source = Picture::new(width, height, 3, pictures.next().unwrap().to_vec()).unwrap();
-        assert_eq!(pictures.len(), cases.len());
-        for ((name, argument), expected) in cases.iter().zip(pictures) {
+        let mut images = column.bytes().chunks_exact(width * height * 3);
+        let source = Image::new(width, height, 3, images.next().unwrap().to_vec()).unwrap();
+        assert_eq!(images.len(), cases.len());
+        for ((name, argument), expected) in cases.iter().zip(images) {
             let found = operation(name, *argument).apply(source.clone(), [124, 116, 104]);
             assert_eq!((found.width(), found.height()), (width, height));
             let difference = found.bytes().iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use convnext_core::Seed;
-use convnext_data::{Dataset, PackSummary, Picture, open_for_evaluation, open_unlabelled, pack};
+use convnext_data::{Dataset, Image, PackSummary, open_for_evaluation, open_unlabelled, pack};
 use tempfile::TempDir;
 
 /// Images of three classes with names of many kinds.
@@ -23,7 +23,7 @@ fn images() -> (TempDir, PathBuf) {
     {
         let path = data.join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Picture::new(9, index + 1, 3, (0..27 * (index + 1)).map(|i| (i * 37) as u8).collect())
+        Image::new(9, index + 1, 3, (0..27 * (index + 1)).map(|i| (i * 37) as u8).collect())
             .unwrap()
             .save_png(&path)
             .unwrap();

@@ -11,7 +11,7 @@ use std::{
 
 use convnext_core::{Preprocessing, Seed};
 use convnext_data::{
-    Cache, Dataset, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, Transform,
+    Cache, Dataset, Image, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Transform,
     open_for_evaluation, open_unlabelled, pack,
 };
 use peak_alloc::PeakAlloc;
@@ -35,7 +35,7 @@ const IMAGES: usize = 1_000_000;
 fn million() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join(".one");
-    Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&image).unwrap();
+    Image::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&image).unwrap();
     let image = fs::read(image).unwrap();
     let mut shards = Vec::new();
     for number in 0..SHARDS {
@@ -116,7 +116,7 @@ fn a_million_images_take_little() {
     assert_eq!(seen.len(), 41 * 250);
 }
 
-/// What is reported: `cargo test --test shard_memory -- --ignored --nocapture --test-threads 1`.
+/// Measurement that is reported: `cargo test --test shard_memory -- --ignored --nocapture --test-threads 1`.
 #[test]
 #[ignore = "writes 2 GB"]
 fn packing_and_listing_a_million_images() {
@@ -124,7 +124,7 @@ fn packing_and_listing_a_million_images() {
     for class in ["cat", "dog"] {
         fs::create_dir_all(folder.path().join("data").join(class)).unwrap();
         let path = folder.path().join("data").join(class).join("1.png");
-        Picture::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
+        Image::new(1, 1, 3, vec![7; 3]).unwrap().save_png(&path).unwrap();
     }
     let two = open_for_evaluation(&folder.path().join("data"), None).unwrap();
     let all: Vec<usize> = (0..IMAGES).map(|image| image % 2).collect();
@@ -149,7 +149,7 @@ fn packing_and_listing_a_million_images() {
     }
 }
 
-/// What is reported: `cargo test --test shard_memory -- --ignored --nocapture`.
+/// Measurement that is reported: `cargo test --test shard_memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "reads a million images"]
 fn a_whole_epoch_of_a_million_images() {

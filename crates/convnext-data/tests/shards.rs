@@ -43,25 +43,25 @@ fn samples(dataset: &Dataset, threads: usize, first_batch: usize) -> Result<Vec<
 #[test]
 fn members_of_a_key_are_one_sample() {
     let (_root, data) = folder();
-    let pictures: Vec<Vec<u8>> = (0..6).map(png).collect();
+    let images: Vec<Vec<u8>> = (0..6).map(png).collect();
     shard(
         data.join("a.tar"),
         &[
             ("x/1.cls", b"2"),
-            ("x/1.PNG", &pictures[0]),
+            ("x/1.PNG", &images[0]),
             ("x/1.txt", b"caption"),
-            ("y/1.png", &pictures[1]),
+            ("y/1.png", &images[1]),
             ("y/1.json", br#"{"label": 0, "other": [1]}"#),
-            ("y/1.mask.png", &pictures[5]),
-            ("._y.png", &pictures[5]),
+            ("y/1.mask.png", &images[5]),
+            ("._y.png", &images[5]),
             ("2.json", br#"{"caption": "no label"}"#),
-            ("2.webp", &pictures[2]),
+            ("2.webp", &images[2]),
             ("3.cls", b"1"),
-            ("5.png", &pictures[4]),
+            ("5.png", &images[4]),
             ("5.cls", b"-1"),
         ],
     );
-    shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &pictures[3])]);
+    shard(data.join("b.tar"), &[("4.json", br#"{"class": 9}"#), ("4.cls", b"1"), ("4.jpg", &images[3])]);
     fs::write(data.join("README.md"), "text").unwrap();
 
     let all = open_unlabelled(&data).unwrap();
@@ -103,7 +103,7 @@ fn members_with_long_names_are_told_apart() {
     let (first, second) = (dataset.name(0), dataset.name(1));
     assert!(first.contains("a.tar: folderfolder") && first.contains(" at byte "), "{first}");
     assert_ne!(first, second);
-    // Packed again they get short ones, with the ending of their content.
+    // Packed again they get short ones, with the extension of their content.
     let again = data.with_extension("again");
     pack(&dataset, &again, 1 << 20, |_| ()).unwrap();
     let packed = open_unlabelled(&again).unwrap();
@@ -308,7 +308,7 @@ fn corrupt_images_in_shards_are_replaced() {
     let seen = samples(&dataset, 2, 0).unwrap();
     assert_eq!(seen.len(), 181);
     assert!(!seen.contains(&180));
-    let text = message(dataset.picture(180, &Decoding::new(3, Orientation::Honour)));
+    let text = message(dataset.image(180, &Decoding::new(3, Orientation::Honour)));
     assert!(text.contains("x.tar: bad.png is not a readable image"), "{text}");
 }
 

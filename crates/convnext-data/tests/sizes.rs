@@ -8,15 +8,15 @@ use std::path::PathBuf;
 
 use convnext_core::{ImageSize, Preprocessing, Seed};
 use convnext_data::{
-    Cache, Dataset, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Picture, PreparedImage,
-    Transform, decode, normalize, open_pictures, prepare_for_evaluation, resize_for_evaluation,
+    Cache, Dataset, Image, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, PreparedImage,
+    Transform, decode, normalize, open_images, prepare_for_evaluation, resize_for_evaluation,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 #[derive(Deserialize)]
 struct Case {
-    /// The resized picture, before any padding.
+    /// The resized image, before any padding.
     file: String,
     source: String,
     /// The keys of [`Preprocessing`] that say what to do.
@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
     serde_json::from_slice(&std::fs::read(path("sizes.json")).unwrap()).unwrap()
 }
 
-fn picture(name: &str) -> Picture {
+fn image(name: &str) -> Image {
     decode(&std::fs::read(path(name)).unwrap(), name, 3, Orientation::Honour).unwrap()
 }
 
@@ -48,7 +48,7 @@ fn sizes_and_pixels_are_those_of_timm_pillow_and_mmdet() {
     assert_eq!(all.len(), 33);
     for Case { file, source, geometry, padded } in all {
         let preprocessing = preprocessing(&geometry);
-        let (source, expected) = (picture(&source), picture(&file));
+        let (source, expected) = (image(&source), image(&file));
         let resized = resize_for_evaluation(&source, &preprocessing);
         assert_eq!(resized.size(), expected.size(), "{file}: {geometry:?}");
         let most = resized.bytes().iter().zip(expected.bytes()).map(|(a, b)| a.abs_diff(*b)).max();
@@ -68,7 +68,7 @@ fn sizes_and_pixels_are_those_of_timm_pillow_and_mmdet() {
 
 fn loader(preprocessing: Preprocessing, batch_size: usize) -> Result<Loader, String> {
     let paths = ["photo.png", "portrait.png", "tall.png"].map(path);
-    let dataset: Dataset = open_pictures(&paths).unwrap();
+    let dataset: Dataset = open_images(&paths).unwrap();
     let transform = Transform::Evaluation(preprocessing);
     let source = ImageSource::new(dataset, transform, Orientation::Honour).map_err(|e| e.to_string())?;
     let config = LoaderConfig {

@@ -9,16 +9,16 @@ use std::{
 
 use convnext_core::Seed;
 use convnext_data::{
-    Channels, Dataset, DuplicateGroup, Orientation, Picture, Survey, SurveyOptions, decode, open_labelled,
+    Channels, Dataset, DuplicateGroup, Image, Orientation, Survey, SurveyOptions, decode, open_labelled,
     open_unlabelled, pack, survey,
 };
 use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 
-/// A picture that differs from those of other numbers in every pixel.
-fn picture(number: u8, width: usize, height: usize) -> Picture {
+/// An image that differs from those of other numbers in every pixel.
+fn image(number: u8, width: usize, height: usize) -> Image {
     let rgb = (0..width * height * 3).map(|i| number.wrapping_mul(17) ^ (i as u8)).collect();
-    Picture::new(width, height, 3, rgb).unwrap()
+    Image::new(width, height, 3, rgb).unwrap()
 }
 
 struct Data {
@@ -40,8 +40,8 @@ impl Data {
         fs::write(path, bytes).unwrap();
     }
 
-    fn picture(&self, path: &str, number: u8) {
-        self.write(path, &picture(number, 6, 5).png());
+    fn image(&self, path: &str, number: u8) {
+        self.write(path, &image(number, 6, 5).png());
     }
 
     /// Surveys training and validation.
@@ -67,16 +67,16 @@ fn threads(threads: usize) -> SurveyOptions {
 fn mixed() -> Data {
     let data = Data::new();
     for number in 0..12 {
-        data.picture(&format!("train/cat/{number:02}.png"), number);
+        data.image(&format!("train/cat/{number:02}.png"), number);
     }
     for number in 0..4 {
-        data.picture(&format!("train/dog/{number:02}.png"), 50 + number);
+        data.image(&format!("train/dog/{number:02}.png"), 50 + number);
     }
-    data.picture("val/cat/a.png", 100);
-    data.picture("val/cat/b.png", 3); // of train/cat
-    data.picture("val/dog/a.png", 101);
-    data.picture("train/dog/copy.png", 51); // of train/dog
-    data.picture("train/dog/wrong.png", 7); // of train/cat
+    data.image("val/cat/a.png", 100);
+    data.image("val/cat/b.png", 3); // of train/cat
+    data.image("val/dog/a.png", 101);
+    data.image("train/dog/copy.png", 51); // of train/dog
+    data.image("train/dog/wrong.png", 7); // of train/cat
     data.write("train/cat/text.jpg", b"no image");
     data.write("val/dog/empty.png", b"");
     data
@@ -137,11 +137,11 @@ fn duplicates_across_parts_and_classes_come_first() {
 #[test]
 fn duplicates_are_the_same_pixels_in_the_same_shape() {
     let data = Data::new();
-    let flat = |width, height| Picture::new(width, height, 3, vec![80; width * height * 3]).unwrap().png();
+    let flat = |width, height| Image::new(width, height, 3, vec![80; width * height * 3]).unwrap().png();
     data.write("2x3.png", &flat(2, 3));
     data.write("3x2.png", &flat(3, 2));
     data.write("6x1.png", &flat(6, 1));
-    let original = picture(1, 6, 5);
+    let original = image(1, 6, 5);
     data.write("train/a.png", &original.png());
     let mut other_format = std::io::Cursor::new(Vec::new());
     let pixels = RgbImage::from_raw(6, 5, original.bytes().to_vec()).unwrap();
@@ -149,7 +149,7 @@ fn duplicates_are_the_same_pixels_in_the_same_shape() {
     data.write("train/b.bmp", other_format.get_ref());
     let mut nearly = original.into_bytes();
     nearly[44] ^= 1;
-    data.write("train/c.png", &Picture::new(6, 5, 3, nearly).unwrap().png());
+    data.write("train/c.png", &Image::new(6, 5, 3, nearly).unwrap().png());
 
     let found = unlabelled(&open_unlabelled(&data.root()).unwrap());
     assert_eq!(
@@ -211,9 +211,9 @@ fn archives_and_shards_are_surveyed_as_folders_are() {
                 .collect()
         };
         assert_eq!(groups(&found), groups(&of_folder));
-        let pictures =
+        let images =
             |survey: &Survey| survey.thumbnails.iter().map(|small| small.png.clone()).collect::<Vec<_>>();
-        assert_eq!(pictures(&found), pictures(&of_folder));
+        assert_eq!(images(&found), images(&of_folder));
     }
 }
 
@@ -240,7 +240,7 @@ fn formats_channels_and_orientations_are_told() {
         let data = Data::new();
         let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(file)).unwrap();
         // The content counts, not the name.
-        data.write("picture.jpeg", &bytes);
+        data.write("image.jpeg", &bytes);
         let found = unlabelled(&open_unlabelled(&data.root()).unwrap());
         assert_eq!(found.corrupt, [], "{file}");
         assert_eq!(found.formats, [(format.to_owned(), 1)].into(), "{file}");
@@ -268,7 +268,7 @@ fn thumbnails_show_each_class_evenly() {
         [(0, Some(0), "03.png"), (0, Some(0), "11.png"), (0, Some(1), "02.png"), (1, Some(1), "a.png")]
     );
     let small = &found.thumbnails[0];
-    assert_eq!(decode(&small.png, "small", 3, Orientation::Honour).unwrap(), picture(3, 6, 5));
+    assert_eq!(decode(&small.png, "small", 3, Orientation::Honour).unwrap(), image(3, 6, 5));
     assert_eq!((small.width, small.height), (6, 5));
     // All but the corrupt ones, and none.
     assert_eq!(data.labelled(threads(2)).thumbnails.len(), 21);
@@ -281,7 +281,7 @@ fn very_many_classes_share_the_thumbnails() {
     // An archive, because as many folders take seconds to make.
     let path = folder.path().join("data.tar");
     let mut builder = tar::Builder::new(File::create(&path).unwrap());
-    let png = picture(1, 1, 1).png();
+    let png = image(1, 1, 1).png();
     for image in 0..3200 {
         let mut header = tar::Header::new_ustar();
         header.set_size(png.len() as u64);
@@ -304,7 +304,7 @@ fn parts_with_other_classes_are_matched_by_name() {
     for (index, path) in
         ["a/cat/1.png", "a/eel/1.png", "a/eel/2.png", "b/dog/1.png", "b/eel/1.png"].iter().enumerate()
     {
-        data.picture(path, index as u8);
+        data.image(path, index as u8);
     }
     let open = |part: &str| open_labelled(&data.root().join(part), None, 0.5, Seed(0)).unwrap().train;
     let found = survey(&[("a", &open("a")), ("b", &open("b"))], threads(1), |_| ()).unwrap();

@@ -21,7 +21,7 @@ pub(crate) fn of_file(endpoint: &str, repository: &str, revision: &str, file: &s
     format!("{endpoint}/{repository}/resolve/{}/{file}", encode(revision))
 }
 
-/// Where the header `Location` of an answer from `base` leads.
+/// Target of the header `Location` of an answer from `base`.
 pub(crate) fn join(base: &str, location: &str) -> String {
     let origin_end = base.find("://").map_or(0, |at| at + 3);
     let path_start = base[origin_end..].find('/').map_or(base.len(), |at| origin_end + at);

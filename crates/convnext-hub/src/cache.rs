@@ -11,7 +11,7 @@
 //! .locks/models--ORGANISATION--NAME/CHECKSUM.lock
 //! ```
 //!
-//! Two things are different: an unfinished file keeps its name, so that the next download goes on with it (Python
+//! Two things are different: an unfinished file keeps its name, so that the next download continues it (Python
 //! 2.4 gives each a name of its own and throws it away), and a revision is noted after the file is there.
 
 use std::fs::{self, File};
@@ -24,7 +24,8 @@ use crate::HubError;
 use crate::checksum::Checksum;
 use crate::source::is_commit;
 
-/// What tells programs for backups to leave the folder out, word for word as Python writes it.
+/// Content of `CACHEDIR.TAG`, which tells programs for backups to leave the folder out, word for word as
+/// Python writes it.
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55
 # This file is a cache directory tag created by huggingface_hub.
 # For information about cache directory tags, see:
@@ -46,12 +47,12 @@ impl<'a> RepositoryCache<'a> {
         self.cache.join(&self.name)
     }
 
-    /// Where the content of a file belongs.
+    /// Path of the content of a file.
     pub(crate) fn blob(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(checksum.digits())
     }
 
-    /// Where the content of a file is while it arrives.
+    /// Path of the content of a file while it arrives.
     pub(crate) fn unfinished(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.incomplete", checksum.digits()))
     }

@@ -1,4 +1,4 @@
-//! The sums by which the hub names the content of files.
+//! Checksums by which the hub names the content of files.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// What a file must hold, told by the `ETag` of the hub.
+/// Checksum of a file, from the `ETag` of the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Checksum {
     /// SHA-256 of the content, for large files: 64 hexadecimal digits.
@@ -36,7 +36,7 @@ impl Checksum {
         }
     }
 
-    /// The sum of the same kind over a file as it stands on the disk.
+    /// Checksum of the same kind over a file as it stands on the disk.
     pub(crate) fn of_file(&self, path: &Path) -> io::Result<String> {
         let mut file = File::open(path)?;
         match self {

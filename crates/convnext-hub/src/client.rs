@@ -15,20 +15,20 @@ use ureq::{Agent, Body, BodyReader, RequestExt, Timeout};
 use crate::address::{join, of_file, origin};
 use crate::checksum::Checksum;
 use crate::source::is_commit;
-use crate::{HubError, HubModel, HubSettings, Patience};
+use crate::{HubError, HubModel, HubSettings, RetryPolicy};
 
 /// Redirections that are followed before it counts as a loop.
-const MOST_REDIRECTIONS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 
-/// Longest explanation of a server that is shown, in characters.
-const LONGEST_DETAIL: usize = 200;
+/// Maximum length of a server's explanation that is shown, in characters.
+const MAX_DETAIL_LENGTH: usize = 200;
 
 /// A file of a repository, as the hub describes it.
 #[derive(Debug)]
 pub(crate) struct Remote {
     /// The commit that the revision means now.
     pub(crate) commit: String,
-    /// What the file must hold.
+    /// Checksum of the file.
     pub(crate) checksum: Checksum,
     /// Bytes of the file, unless the server does not say.
     pub(crate) size: Option<u64>,
@@ -52,7 +52,7 @@ pub(crate) struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub(crate) fn new(settings: &'a HubSettings) -> Self {
-        let patience = settings.patience;
+        let retry = settings.retry;
         let roots = settings.certificates.clone();
         let tls = TlsConfig::builder()
             .root_certs(roots.map_or(RootCerts::WebPki, |roots| RootCerts::Specific(Arc::new(roots))))
@@ -64,16 +64,16 @@ impl<'a> Client<'a> {
             .proxy(settings.proxy.clone())
             .tls_config(tls)
             .user_agent(concat!("convnext/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(patience.connect))
-            .timeout_connect(Some(patience.connect))
-            .timeout_recv_response(Some(patience.silence))
-            .timeout_per_read(Some(patience.silence))
+            .timeout_resolve(Some(retry.connect_timeout))
+            .timeout_connect(Some(retry.connect_timeout))
+            .timeout_recv_response(Some(retry.read_timeout))
+            .timeout_per_read(Some(retry.read_timeout))
             .build();
         Self { agent: config.into(), settings }
     }
 
-    pub(crate) fn patience(&self) -> Patience {
-        self.settings.patience
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.settings.retry
     }
 
     /// Asks for a file of a model; `None` if the repository has none of this name.
@@ -85,7 +85,7 @@ impl<'a> Client<'a> {
     ) -> Result<Option<Remote>, HubError> {
         let mut address = of_file(&self.settings.endpoint, model.repository(), revision, file);
         let (mut commit, mut etag, mut size) = (None, None, None);
-        for _ in 0..MOST_REDIRECTIONS {
+        for _ in 0..MAX_REDIRECTS {
             let response = self.send("HEAD", &address, 0)?;
             commit = text(&response, "x-repo-commit").or(commit);
             etag = text(&response, "x-linked-etag").or(etag);
@@ -119,7 +119,7 @@ impl<'a> Client<'a> {
         from: u64,
     ) -> Result<Transfer, HubError> {
         let mut address = of_file(&self.settings.endpoint, model.repository(), commit, file);
-        for _ in 0..MOST_REDIRECTIONS {
+        for _ in 0..MAX_REDIRECTS {
             let response = self.send("GET", &address, from)?;
             if let Some(target) = redirection(&response, &address) {
                 address = target;
@@ -193,13 +193,13 @@ impl<'a> Client<'a> {
 
 /// Repeats a request as long as that may help.
 pub(crate) struct Backoff {
-    patience: Patience,
+    retry: RetryPolicy,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, failures: 0 }
+    pub(crate) fn new(retry: RetryPolicy) -> Self {
+        Self { retry, failures: 0 }
     }
 
     /// Forgets the failures before something went on.
@@ -210,12 +210,12 @@ impl Backoff {
     /// Waits a little after a failure that may pass.
     ///
     /// # Errors
-    /// The same failure if patience has come to its end.
+    /// The same failure once all retries are used up.
     pub(crate) fn wait(&mut self, error: HubError) -> Result<(), HubError> {
-        if self.failures >= self.patience.retries {
+        if self.failures >= self.retry.retries {
             return Err(error);
         }
-        thread::sleep(self.patience.pause * 2_u32.saturating_pow(self.failures.min(5)));
+        thread::sleep(self.retry.backoff * 2_u32.saturating_pow(self.failures.min(5)));
         self.failures += 1;
         Ok(())
     }
@@ -245,11 +245,11 @@ fn range_start(response: &Response<Body>) -> Option<u64> {
 
 fn detail(response: &Response<Body>) -> String {
     let message = text(response, "x-error-message").unwrap_or_default();
-    let start: String = message.chars().filter(|c| !c.is_control()).take(LONGEST_DETAIL).collect();
+    let start: String = message.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_LENGTH).collect();
     if start.is_empty() { start } else { format!(" ({start})") }
 }
 
-/// What a failed request means. Only the origin of its address is told, the rest may be signed.
+/// Error of a failed request. Only the origin of its address is told, the rest may be signed.
 fn failure(address: &str, error: ureq::Error) -> HubError {
     let host = origin(address);
     let why = error.to_string();
@@ -271,7 +271,7 @@ fn failure(address: &str, error: ureq::Error) -> HubError {
 
 fn untrusted(host: String, why: &str) -> HubError {
     let why =
-        format!("{why}; if your network has roots of trust of its own, name their file in SSL_CERT_FILE");
+        format!("{why}; if your network has its own certificate authority, name its file in SSL_CERT_FILE");
     HubError::BadAnswer { host, why }
 }
 

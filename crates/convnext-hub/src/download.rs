@@ -16,7 +16,7 @@ pub(crate) struct Download<'a> {
     pub(crate) model: &'a HubModel,
     pub(crate) file: &'a str,
     pub(crate) remote: &'a Remote,
-    /// Where the bytes go; what lies there is the beginning of the file and is not asked for again.
+    /// Path of the unfinished file; what lies there is the beginning of the file and is not asked for again.
     pub(crate) place: &'a Path,
 }
 
@@ -42,7 +42,7 @@ impl Download<'_> {
 
     /// Asks again after each interruption, for what is missing.
     fn receive(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
-        let mut backoff = Backoff::new(self.client.patience());
+        let mut backoff = Backoff::new(self.client.retry());
         let before = self.length()?;
         let mut furthest = before;
         loop {

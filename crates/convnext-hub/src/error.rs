@@ -1,4 +1,4 @@
-//! What can go wrong between the hub and a weight file, and what to do about it.
+//! Errors between the hub and a weight file, each with its remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum HubError {
     BadName {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
     /// A variable of the environment that cannot be used; its value is not shown, it may hold a secret.
@@ -26,7 +26,7 @@ pub enum HubError {
     BadSetting {
         /// The variable.
         variable: &'static str,
-        /// What is wrong with it and what to do.
+        /// The reason and the remedy.
         why: String,
     },
     /// The hub knows no such repository, or does not show it to us.
@@ -113,20 +113,20 @@ pub enum HubError {
         host: String,
         /// The status of the answer.
         status: u16,
-        /// What the server says about it, or nothing.
+        /// Message of the server, or nothing.
         detail: String,
     },
     /// The server does not speak the protocol of the hub.
-    #[error("{host} does not answer like the hub ({why}); check HF_ENDPOINT and HTTPS_PROXY")]
+    #[error("{host} does not answer like the Hugging Face Hub ({why}); check HF_ENDPOINT and HTTPS_PROXY")]
     BadAnswer {
         /// Scheme and host that were asked.
         host: String,
-        /// What is wrong with its answer.
+        /// The reason.
         why: String,
     },
     /// The connection closed before the file was whole, again and again.
     #[error(
-        "only {found} of {expected} bytes of {file} arrived ({why}); run the command again, it goes on from there"
+        "only {found} of {expected} bytes of {file} arrived ({why}); run the command again, the download resumes from there"
     )]
     Truncated {
         /// The file in the repository.
@@ -135,12 +135,12 @@ pub enum HubError {
         expected: u64,
         /// Bytes that are there.
         found: u64,
-        /// How the last transfer ended.
+        /// The reason why the last transfer ended.
         why: String,
     },
     /// The bytes are not those that the hub promised; they were thrown away.
     #[error(
-        "{file} arrived damaged (checksum {found} instead of {expected}) and was thrown away; try again, and if it \
+        "{file} arrived damaged (checksum {found} instead of {expected}) and was deleted; try again, and if it \
          happens again, check HF_ENDPOINT and HTTPS_PROXY"
     )]
     WrongHash {
@@ -153,7 +153,7 @@ pub enum HubError {
     },
     /// No room for the file.
     #[error(
-        "the disk of {} is full; make room{} and run the command again, it goes on where it stopped, or set \
+        "the disk of {} is full; make room{} and run the command again, the download resumes where it stopped, or set \
          HF_HUB_CACHE to a folder on another disk",
         path.display(),
         missing.map_or(String::new(), |bytes| format!(" for {bytes} bytes"))

@@ -14,10 +14,10 @@ use crate::{HubError, HubModel, HubSettings, RELEASED};
 /// Files of a repository that may hold its weights, the best first. Their content tells the format.
 pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
-/// What describes the weights, by timm or transformers.
+/// Configuration file of the weights, by timm or transformers.
 const CONFIG_FILE: &str = "config.json";
 
-/// What describes the pictures, by transformers.
+/// Configuration file of the preprocessing, by transformers.
 const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// A model of the hub that is on this machine.
@@ -30,7 +30,7 @@ pub struct Fetched {
     pub commit: String,
     /// `config.json` beside it, if the repository has one.
     pub config_file: Option<PathBuf>,
-    /// What that says; `None` without it, when it makes no sense, or when offline and it is not in the cache.
+    /// Its content; `None` without it, when it makes no sense, or when offline and it is not in the cache.
     pub config: Option<PackageConfig>,
     /// `true` if the weights were downloaded by this call: the time to show the licence.
     pub downloaded: bool,
@@ -52,16 +52,16 @@ pub fn fetch(
     settings: &HubSettings,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Fetched, HubError> {
-    let visit = Visit {
+    let snapshot = Snapshot {
         model,
         settings,
         client: Client::new(settings),
         cache: RepositoryCache::new(&settings.cache, model.repository()),
     };
-    let Weights { path: weights, commit, downloaded, online } = visit.weights(progress)?;
-    let config_file = visit.description(&commit, CONFIG_FILE, online)?;
+    let Weights { path: weights, commit, downloaded, online } = snapshot.weights(progress)?;
+    let config_file = snapshot.description(&commit, CONFIG_FILE, online)?;
     let config = match &config_file {
-        Some(file) => visit.config(&commit, file, online)?,
+        Some(file) => snapshot.config(&commit, file, online)?,
         None => None,
     };
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
@@ -71,7 +71,7 @@ pub fn fetch(
 }
 
 /// Everything for one call of [`fetch`].
-struct Visit<'a> {
+struct Snapshot<'a> {
     model: &'a HubModel,
     settings: &'a HubSettings,
     client: Client<'a>,
@@ -86,7 +86,7 @@ struct Weights {
     online: bool,
 }
 
-impl Visit<'_> {
+impl Snapshot<'_> {
     fn weights(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<Weights, HubError> {
         let cached = self.cached_weights();
         if self.settings.offline {
@@ -185,7 +185,7 @@ impl Visit<'_> {
 
     /// Asks again while the hub answers that it has trouble.
     fn patiently<T>(&self, ask: impl Fn() -> Result<T, HubError>) -> Result<T, HubError> {
-        let mut backoff = Backoff::new(self.settings.patience);
+        let mut backoff = Backoff::new(self.settings.retry);
         loop {
             match ask() {
                 Err(error) if error.may_pass() => backoff.wait(error)?,

@@ -26,7 +26,7 @@ mod tests;
 pub use error::HubError;
 pub use fetch::{Fetched, fetch};
 pub use released::{RELEASED, Released, find_released};
-pub use settings::{HubSettings, Patience, Token};
+pub use settings::{HubSettings, RetryPolicy, Token};
 pub use source::{HubModel, WeightSource};
 
 /// The example of the README is compiled as a test.

@@ -2,7 +2,7 @@
 
 use convnext_core::ImageSize;
 
-/// A released checkpoint (facts B8), as timm's repositories on the hub hold it.
+/// A released checkpoint (docs/facts.md, "Released files"), as timm's repositories on the hub hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Released {

@@ -1,4 +1,4 @@
-//! Where the hub is and where its files are kept: the one place that reads the environment.
+//! Settings of the hub and its cache: the one place that reads the environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::HubError;
 /// The hub itself.
 const HUB: &str = "https://huggingface.co";
 
-/// What it takes to talk to the hub, by the variables of Python's `huggingface_hub`.
+/// Settings for talking to the hub, by the variables of Python's `huggingface_hub`.
 #[derive(Debug, Clone)]
 pub struct HubSettings {
     /// Address of the hub or of a mirror, without a slash at the end.
@@ -25,33 +25,33 @@ pub struct HubSettings {
     pub offline: bool,
     /// Sent to the endpoint, and to no other host.
     pub token: Option<Token>,
-    /// How long to wait and how often to try.
-    pub patience: Patience,
+    /// Timeouts and retries.
+    pub retry: RetryPolicy,
     pub(crate) proxy: Option<Proxy>,
     /// Roots of trust in place of Mozilla's.
     pub(crate) certificates: Option<Vec<Certificate<'static>>>,
 }
 
-/// How long to wait and how often to try.
+/// Timeouts and retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// Longest time for making a connection.
-    pub connect: Duration,
-    /// Longest silence while an answer arrives; a slow file is not cut off.
-    pub silence: Duration,
-    /// Times that a request is repeated without anything new arriving.
+pub struct RetryPolicy {
+    /// Connect timeout.
+    pub connect_timeout: Duration,
+    /// Read timeout: the longest silence while an answer arrives; a slow file is not cut off.
+    pub read_timeout: Duration,
+    /// Maximum number of retries without anything new arriving.
     pub retries: u32,
-    /// Pause before the first repetition; each further one is twice as long.
-    pub pause: Duration,
+    /// Backoff before the first retry; each further one is twice as long.
+    pub backoff: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(10),
-            silence: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
             retries: 4,
-            pause: Duration::from_secs(1),
+            backoff: Duration::from_secs(1),
         }
     }
 }
@@ -87,7 +87,7 @@ impl HubSettings {
             cache: cache.into(),
             offline: false,
             token: None,
-            patience: Patience::default(),
+            retry: RetryPolicy::default(),
             proxy: None,
             certificates: None,
         }

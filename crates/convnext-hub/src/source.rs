@@ -1,20 +1,20 @@
-//! What the text after `--weights` means.
+//! Sources of weights: the text after `--weights`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::{HubError, find_released};
 
-/// What texts for models of the hub begin with.
+/// Prefix of texts for models of the hub.
 const HUB_PREFIX: &str = "hf:";
 
 /// The revision that is meant when none is named.
 const DEFAULT_REVISION: &str = "main";
 
-/// Longest name of a repository that the hub has.
-const LONGEST_NAME: usize = 96;
+/// Maximum length of the name of a repository on the hub.
+const MAX_NAME_LENGTH: usize = 96;
 
-/// Where weights come from.
+/// A source of weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WeightSource {
     /// A file or folder on this machine.
@@ -102,7 +102,7 @@ impl fmt::Display for HubModel {
 /// The rule of the hub for the two parts of a repository's name.
 fn is_name(text: &str) -> bool {
     let at_ends = ['-', '.'];
-    (1..=LONGEST_NAME).contains(&text.len())
+    (1..=MAX_NAME_LENGTH).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         && !text.starts_with(at_ends)
         && !text.ends_with(at_ends)

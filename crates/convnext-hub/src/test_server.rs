@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::{HubModel, HubSettings, Patience, Token};
+use crate::{HubModel, HubSettings, RetryPolicy, Token};
 
 /// The commit that `main` means at first.
 pub(crate) const COMMIT: &str = "1111111111111111111111111111111111111111";
@@ -19,7 +19,7 @@ pub(crate) const TOKEN: &str = "hf_secret";
 /// Part of the addresses that the hub signs, which nobody must see.
 pub(crate) const SIGNATURE: &str = "signature=hidden";
 
-/// What goes wrong with one answer.
+/// Fault of one answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
     /// This status and nothing else.
@@ -122,13 +122,13 @@ impl TestHub {
     }
 
     pub(crate) fn settings(&self, cache: &Path) -> HubSettings {
-        let patience = Patience {
-            connect: Duration::from_secs(20),
-            silence: Duration::from_secs(20),
+        let retry = RetryPolicy {
+            connect_timeout: Duration::from_secs(20),
+            read_timeout: Duration::from_secs(20),
             retries: 3,
-            pause: Duration::from_millis(1),
+            backoff: Duration::from_millis(1),
         };
-        HubSettings { endpoint: self.endpoint.clone(), patience, ..HubSettings::new(cache) }
+        HubSettings { endpoint: self.endpoint.clone(), retry, ..HubSettings::new(cache) }
     }
 
     pub(crate) fn settings_with_token(&self, cache: &Path) -> HubSettings {

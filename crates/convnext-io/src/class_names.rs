@@ -28,7 +28,7 @@ enum Listed {
 ///
 /// # Errors
 /// [`IoError::Missing`], [`IoError::Read`]; [`IoError::BadClassNames`] for numbers with gaps, empty names, a name that
-/// stands twice, and what is none of these forms.
+/// is duplicated, and what is none of these forms.
 pub fn read_class_names(path: &Path) -> Result<ClassNames, IoError> {
     let bad = |why: String| IoError::BadClassNames { path: path.to_owned(), why };
     let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
@@ -44,7 +44,7 @@ pub fn read_class_names(path: &Path) -> Result<ClassNames, IoError> {
             return Err(bad(format!("the name of class {index} is empty")));
         }
         if !seen.insert(name) {
-            return Err(bad(format!("'{name}' stands twice")));
+            return Err(bad(format!("'{name}' is duplicated")));
         }
     }
     Ok(ClassNames(names))
@@ -115,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused_in_words() {
+    fn other_files_are_refused_with_the_reason() {
         for (text, why) in [
             ("", "names no class"),
             ("cat\n\ndog", "name of class 1 is empty"),
-            ("cat\ndog\ncat", "'cat' stands twice"),
+            ("cat\ndog\ncat", "'cat' is duplicated"),
             (r#"{"0": "cat", "2": "dog"}"#, "the number of 'dog' is not among 0 to 1"),
             (r#"{"cat": 1, "dog": 1}"#, "no class has the number 0"),
             (r#"{"cat": "dog"}"#, "the number of 'dog'"),

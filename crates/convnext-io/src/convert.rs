@@ -18,8 +18,8 @@ use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, write_weights
 /// The one file name that timm and transformers look for in a folder.
 const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 
-/// Writes a model under the names and with the shapes of another program (facts B1, B4, B5), and returns what was
-/// written.
+/// Writes a model under the names and with the shapes of another program (docs/facts.md, "Official dense
+/// `.pt`", "timm names", "HF names"), and returns what was written.
 ///
 /// `out` decides the form:
 /// - `.safetensors`: the tensors, with our metadata, so that class names and preprocessing come back with them;
@@ -43,8 +43,8 @@ pub fn write_converted(
     let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
     let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
     let model = weights.metadata.convnext().map_err(refused)?;
-    let ending = out.extension().and_then(|ending| ending.to_str());
-    if naming == Naming::Official && !matches!(ending, Some("safetensors" | "pt" | "pth" | "bin")) {
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    if naming == Naming::Official && !matches!(extension, Some("safetensors" | "pt" | "pth" | "bin")) {
         return Err(refuse("the official code reads files; end the name with .pt or .safetensors"));
     }
     check_shape(&model, naming)?;
@@ -69,7 +69,7 @@ pub fn write_converted(
             return Err(refuse(&format!("weights for the task '{kind}' have no place in other programs")));
         }
     };
-    match ending {
+    match extension {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
         _ => {
@@ -92,7 +92,8 @@ pub fn write_converted(
 const PROGRAMS: [(&str, Naming); 3] =
     [("timm", Naming::Timm), ("hf", Naming::HuggingFace), ("official", Naming::Official)];
 
-/// Why another program cannot build a model (facts A1, B4, B5): no file for it could ever be loaded there.
+/// Why another program cannot build a model (docs/facts.md, "Macro structure", "timm names", "HF names"): no
+/// file for it could ever be loaded there.
 fn obstacle(model: &ModelConfig, naming: Naming) -> Option<&'static str> {
     let has_both = model.grn && model.layer_scale;
     match naming {

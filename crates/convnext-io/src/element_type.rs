@@ -1,4 +1,4 @@
-//! What the numbers of a tensor are.
+//! Element types of tensors.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl ElementType {
         }
     }
 
-    /// Whether these are floating-point numbers.
+    /// `true` if these are floating-point numbers.
     pub fn is_float(self) -> bool {
         self != Self::I64
     }

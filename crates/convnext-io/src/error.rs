@@ -1,4 +1,4 @@
-//! What can be wrong with a weight file, and what to do about it.
+//! Errors of weight files, each with its remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub enum IoError {
     NoWeightsInFolder {
         /// The folder.
         path: PathBuf,
-        /// What it holds.
+        /// Its content.
         found: String,
     },
     /// A folder with several weight files and no sign which of them counts.
@@ -70,7 +70,7 @@ pub enum IoError {
     BadIndex {
         /// The index.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// Files of weights that an index names and that are not there.
@@ -87,10 +87,10 @@ pub enum IoError {
     },
     /// One file of weights that were saved in several.
     #[error("{} is one part of several of the same weights, and no model alone: {advice}", path.display())]
-    LonePart {
+    LoneShard {
         /// The file.
         path: PathBuf,
-        /// Where the index is, or that it is missing.
+        /// Path of the index, or a note that it is missing.
         advice: String,
     },
     /// A file of class names that cannot be used.
@@ -102,7 +102,7 @@ pub enum IoError {
     BadClassNames {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A description beside the weights that makes no sense.
@@ -113,7 +113,7 @@ pub enum IoError {
     BadConfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A zip archive, or a record in it, that contradicts itself.
@@ -121,15 +121,15 @@ pub enum IoError {
     CorruptArchive {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// A zip archive other than those of `torch.save`.
-    #[error("the archive {} is none that is read: {why}", path.display())]
+    #[error("the archive {} is not supported: {why}", path.display())]
     UnsupportedArchive {
         /// The file.
         path: PathBuf,
-        /// What is different and what to do.
+        /// The difference and the remedy.
         why: String,
     },
     /// A PyTorch file that asks for what can do harm, or for an object where the tensors of its model should be.
@@ -146,14 +146,14 @@ pub enum IoError {
     },
     /// The structure of a PyTorch file is damaged or none of plain data.
     #[error(
-        "the structure of {} is not read: {why}; copy the file again, or save the tensors alone: \
+        "the structure of {} cannot be read: {why}; copy the file again, or save the tensors alone: \
          torch.save({{'model': model.state_dict()}}, NEW)",
         path.display()
     )]
     BadPickle {
         /// The file.
         path: PathBuf,
-        /// Where it goes wrong.
+        /// The error of the parser.
         why: String,
     },
     /// A PyTorch file without the tensors of a model.
@@ -173,12 +173,12 @@ pub enum IoError {
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// The reason.
         why: String,
     },
     /// The file is shorter or longer than its header says.
     #[error(
-        "{} has {found} bytes, but should have {expected}: it was cut off or damaged; copy it again",
+        "{} has {found} bytes, but should have {expected}: it is truncated or damaged; copy it again",
         path.display()
     )]
     WrongSize {
@@ -194,7 +194,7 @@ pub enum IoError {
     CorruptHeader {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the header.
+        /// The reason.
         why: String,
     },
     /// A file from elsewhere that does not say what model it holds, in its names neither.
@@ -220,10 +220,11 @@ pub enum IoError {
     SeveralModels {
         /// The file.
         path: PathBuf,
-        /// What stands before their names.
+        /// The prefixes of their names.
         found: Vec<String>,
     },
-    /// The names are known (facts B1, B4, B5), but they do not make a whole model.
+    /// The names are known (docs/facts.md, "Official dense `.pt`", "timm names", "HF names"), but they do not
+    /// make a whole model.
     #[error("{} has names of a ConvNeXt, here the official ones, but {source}", path.display())]
     ForeignMismatch {
         /// The file.
@@ -232,7 +233,7 @@ pub enum IoError {
         source: Box<IoError>,
     },
     /// The tensors make a model beyond the limits of ours.
-    #[error("the tensors of {} make no model of ours: {source}", path.display())]
+    #[error("the tensors of {} do not make a supported model: {source}", path.display())]
     ImpossibleModel {
         /// The file.
         path: PathBuf,
@@ -246,7 +247,7 @@ pub enum IoError {
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// What is wrong with it and what to do.
+        /// The reason and the remedy.
         why: String,
     },
     /// The metadata is there, but cannot be understood.
@@ -258,7 +259,7 @@ pub enum IoError {
     BadMetadata {
         /// The file.
         path: PathBuf,
-        /// Where the text goes wrong.
+        /// The error of the parser.
         source: serde_json::Error,
     },
     /// The metadata is ours, but its values make no sense.
@@ -266,7 +267,7 @@ pub enum IoError {
     WrongMetadata {
         /// The file.
         path: PathBuf,
-        /// Which value is wrong.
+        /// The value that is wrong.
         why: ConfigError,
     },
     /// A tensor has elements of a type that is not read.
@@ -282,22 +283,22 @@ pub enum IoError {
         /// The type, as safetensors calls it.
         found: String,
     },
-    /// A file of vectors in a format that is not written.
-    #[error("{} has the ending of no file of vectors; choose .safetensors, .npy or .parquet", path.display())]
-    VectorFormat {
+    /// An embeddings file in a format that is not written.
+    #[error("{} has no extension of an embeddings file; choose .safetensors, .npy or .parquet", path.display())]
+    EmbeddingFormat {
         /// The file.
         path: PathBuf,
     },
-    /// A file that holds no vectors of ours.
+    /// A file that holds no embeddings of ours.
     #[error("{} holds no embeddings; make such a file with: convnext embed IMAGES --out FILE.safetensors", path.display())]
-    NoIndex {
+    NoEmbeddings {
         /// The file.
         path: PathBuf,
     },
     /// The other program has no such model, or reads no such file.
     #[error("{why}")]
     NotConvertible {
-        /// What is missing there, and what to do.
+        /// The missing feature and the remedy.
         why: String,
     },
     /// An array contradicts itself or cannot be stored under its name.
@@ -305,7 +306,7 @@ pub enum IoError {
     InvalidArray {
         /// The array.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The arrays are not those that the model needs.
@@ -319,13 +320,13 @@ pub enum IoError {
         /// Names and shapes of the tensors that are there and that the model does not know.
         unexpected: Vec<(String, Vec<usize>)>,
         /// Tensors of the wrong shape.
-        misshapen: Vec<Misshapen>,
+        misshapen: Vec<ShapeMismatch>,
     },
 }
 
 /// A tensor of the wrong shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misshapen {
+pub struct ShapeMismatch {
     /// Its name.
     pub name: String,
     /// The shape that the model needs.
@@ -337,7 +338,7 @@ pub struct Misshapen {
 fn differences(
     missing: &[(String, Vec<usize>)],
     unexpected: &[(String, Vec<usize>)],
-    misshapen: &[Misshapen],
+    misshapen: &[ShapeMismatch],
 ) -> String {
     let name_and_shape = |(name, shape): &(String, Vec<usize>)| format!("{name} {shape:?}");
     let sections = [
@@ -345,7 +346,7 @@ fn differences(
         ("unexpected", list(unexpected, name_and_shape)),
         (
             "of the wrong shape",
-            list(misshapen, |Misshapen { name, expected, found }| {
+            list(misshapen, |ShapeMismatch { name, expected, found }| {
                 format!("{name} (expected {expected:?}, found {found:?})")
             }),
         ),

@@ -1,19 +1,21 @@
-//! Files from elsewhere: their names and layouts become ours, and shapes tell the configuration.
+//! Files from elsewhere: their names and layouts become ours, and the configuration is inferred from shapes.
 //!
 //! 1. `locate`: where in the file a model is, and which of several counts;
 //! 2. `parts`: which tensors around its stem belong to it; `origin`: which do not, and are left out;
-//! 3. `dialect` and [`Naming`](crate::Naming): the names of other programs become the official ones (facts B4, B5);
-//! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (facts B2, B3);
+//! 3. `dialect` and [`Naming`](crate::Naming): the names of other programs become the official ones
+//!    (docs/facts.md, "timm names", "HF names");
+//! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
+//!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
 //! 6. `description`: what else is known, from the files beside it.
 //!
-//! `lone_part` says so where a file is one of several.
+//! `lone_shard` says so where a file is one of several.
 
 mod description;
 mod dialect;
 mod infer;
 mod locate;
-mod lone_part;
+mod lone_shard;
 mod origin;
 mod parts;
 mod remap;
@@ -37,16 +39,16 @@ const MODEL_WORDS: [&str; 12] = [
     "encoder", "params",
 ];
 
-/// What a foreign file turned out to hold, before its tensors are read.
+/// Content of a foreign file, before its tensors are read.
 #[derive(Debug)]
 pub(crate) struct Foreign {
-    /// What the tensors belong to.
+    /// Metadata of the model.
     pub(crate) metadata: WeightMetadata,
-    /// Where they were found.
+    /// Origin of the tensors.
     pub(crate) origin: Origin,
     /// By the name in the file.
     tensors: BTreeMap<String, Remapped>,
-    /// What the files beside it say and nobody does here.
+    /// Settings of the files beside it that are not followed here.
     remarks: Vec<String>,
 }
 
@@ -57,14 +59,14 @@ impl Foreign {
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
     /// [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`] for tensors that make no model, and
-    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason; [`IoError::LonePart`] for one of several
+    /// [`IoError::ForbiddenGlobal`] if what is no tensor may be the reason; [`IoError::LoneShard`] for one of several
     /// files.
     pub(crate) fn recognise(
         path: &Path,
         tensors: &[TensorInfo],
         objects: &BTreeMap<String, String>,
     ) -> Result<Self, IoError> {
-        Self::of_tensors(path, tensors, objects).map_err(|error| lone_part::explained(path, error))
+        Self::of_tensors(path, tensors, objects).map_err(|error| lone_shard::explained(path, error))
     }
 
     fn of_tensors(
@@ -111,7 +113,7 @@ impl Foreign {
         Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
     }
 
-    /// Whether a tensor of this name in the file belongs to the model.
+    /// `true` if a tensor of this name in the file belongs to the model.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -141,7 +143,7 @@ impl Foreign {
     }
 }
 
-/// Whether tensors have the names that this program writes, or those of nobody.
+/// `true` if tensors have the names that this program writes, or those of nobody.
 pub(crate) fn has_our_names(tensors: &[TensorInfo]) -> bool {
     let names = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let candidates = locate::candidates(&names);

@@ -6,9 +6,9 @@
 //! - [`write_weights`]: safetensors with the metadata in the header;
 //! - [`write_checkpoint`], [`read_checkpoint`]: the same with the state of a training;
 //! - [`write_converted`]: weights under the names of another program ([`Naming`]), for it to load;
-//! - [`PackageConfig`]: what timm and transformers say about weights in the files beside them;
-//! - [`VectorWriter`], [`VectorIndex`]: files of many named vectors, such as what a network sees in images;
-//! - [`check_names`]: are the tensors of a file those of a model?
+//! - [`PackageConfig`]: the configuration files of timm and transformers beside weights;
+//! - [`EmbeddingWriter`], [`EmbeddingIndex`]: files of many named embeddings;
+//! - [`check_names`]: strict check that the tensors of a file are those of a model;
 //!
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
@@ -16,6 +16,7 @@ mod array;
 mod class_names;
 mod convert;
 mod element_type;
+mod embeddings;
 mod error;
 mod foreign;
 mod naming;
@@ -28,7 +29,6 @@ mod strict;
 #[cfg(test)]
 mod test_files;
 mod torch_file;
-mod vectors;
 mod weight_file;
 mod weight_folder;
 
@@ -36,7 +36,8 @@ pub use array::{ArraySource, NamedArray};
 pub use class_names::read_class_names;
 pub use convert::write_converted;
 pub use element_type::ElementType;
-pub use error::{IoError, Misshapen};
+pub use embeddings::{EmbeddingIndex, EmbeddingMetadata, EmbeddingWriter};
+pub use error::{IoError, ShapeMismatch};
 pub use foreign::Origin;
 pub use naming::Naming;
 pub use package_config::{PackageConfig, PackageCrop};
@@ -44,7 +45,6 @@ pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes, fits};
-pub use vectors::{VectorIndex, VectorMetadata, VectorWriter};
 pub use weight_file::{
     CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,
 };

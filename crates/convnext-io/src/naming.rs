@@ -1,4 +1,5 @@
-//! What the same tensor is called in the official code, in timm and in Hugging Face's transformers (facts B1, B4, B5).
+//! Names of the same tensor in the official code, in timm and in Hugging Face's transformers (docs/facts.md,
+//! "Official dense `.pt`", "timm names", "HF names").
 
 use convnext_core::ENCODER_PREFIX;
 
@@ -29,7 +30,7 @@ const NAMES: [[&str; 3]; 12] = [
     ["head.*", "head.fc.*", "classifier.*"],
 ];
 
-/// What transformers puts in front of the names of a backbone, in its classes with a head.
+/// Prefix that transformers puts before the names of a backbone, in its classes with a head.
 const TRANSFORMERS_PREFIXES: [&str; 2] = ["convnextv2.", "convnext."];
 
 impl Naming {
@@ -44,7 +45,7 @@ impl Naming {
         }
     }
 
-    /// What a tensor with this official name is called here, in a model with GRN or without; `None` for tensors that
+    /// Name here of a tensor with this official name, in a model with GRN or without; `None` for tensors that
     /// only an autoencoder has.
     pub(crate) fn of_official(self, name: &str, grn: bool) -> Option<String> {
         let name = translate(name, 0, self.column())?;
@@ -73,7 +74,7 @@ fn translate(name: &str, from: usize, to: usize) -> Option<String> {
     NAMES.iter().find_map(|row| Some(fill(row[to], &wildcards(name, row[from])?)))
 }
 
-/// What stands at the wildcards of a pattern, if the name fits it.
+/// Text at the wildcards of a pattern, if the name fits it.
 fn wildcards<'a>(name: &'a str, pattern: &str) -> Option<Vec<&'a str>> {
     let mut rest = Some(name);
     let mut found = Vec::new();

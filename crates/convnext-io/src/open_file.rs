@@ -13,10 +13,10 @@ use crate::shards::Shards;
 use crate::torch_file::TorchFile;
 use crate::{IoError, TensorInfo};
 
-/// Where the mark of a tar archive stands.
+/// Offset of the magic bytes of a tar archive.
 const TAR_MARK: std::ops::Range<usize> = 257..262;
 
-/// What begins in the way of other formats: their names, and what to do.
+/// Magic bytes of other formats: their names, and the remedy.
 const OTHERS: [(&[u8], &str); 5] = [
     (b"\x1f\x8b", "it is compressed with gzip; unpack it first"),
     (b"\xfd7zXZ", "it is compressed with xz; unpack it first"),
@@ -83,7 +83,7 @@ impl OpenFile {
         }
     }
 
-    /// What we wrote about the tensors, if we wrote them.
+    /// Our own metadata of the tensors, if there is any.
     pub(crate) fn weight_metadata(&self) -> Result<Option<WeightMetadata>, IoError> {
         match self {
             Self::Safetensors(file) => file.weight_metadata(),

@@ -1,4 +1,4 @@
-//! What timm and transformers say about weights in the files beside them.
+//! Configuration files of timm and transformers beside weights.
 //!
 //! timm's `config.json` holds a `pretrained_cfg` (`timm/models/_hub.py`, `save_config_for_hf`), the `transformers` of
 //! Hugging Face spread the same over `config.json` and `preprocessor_config.json` (`ConvNextImageProcessor`).
@@ -19,22 +19,22 @@ use self::description::Description;
 use self::processor::ImageProcessor;
 use crate::IoError;
 
-/// How a picture gets its size in evaluation.
+/// Resizing and cropping in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PackageCrop {
     /// The short side is resized to the image size over this share, and the centre cut out.
     Centre(f64),
-    /// The whole picture is warped.
+    /// The whole image is warped.
     Whole,
 }
 
-/// What timm or transformers say about the use of weights; `None` is what they do not say.
+/// Configuration of timm or transformers for the use of weights; `None` is what they do not say.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PackageConfig {
     /// Size of the images of the training.
     pub image_size: Option<ImageSize>,
-    /// How pictures get it in evaluation.
+    /// Resizing and cropping in evaluation.
     pub crop: Option<PackageCrop>,
     /// Mean of each channel, subtracted from values in [0, 1]; a single one is for all channels.
     pub mean: Option<Vec<f32>>,
@@ -48,7 +48,7 @@ pub struct PackageConfig {
     pub class_names: Option<ClassNames>,
     /// The licence of the weights.
     pub licence: Option<String>,
-    /// What cannot be done as it says, by the name of the field, and what is done instead.
+    /// Settings that are not followed, by the name of the field, and what is done instead.
     pub remarks: Vec<String>,
 }
 
@@ -63,13 +63,12 @@ impl PackageConfig {
         let described = read_json::<Description>(config)?.into_config();
         let Some(path) = preprocessor else { return Ok(described) };
         // What a processor says goes before what the description says.
-        read_json::<ImageProcessor>(path)?.into_config(described).ok_or_else(|| IoError::BadConfig {
-            path: path.to_owned(),
-            why: "the images that it cuts out are no squares".into(),
-        })
+        read_json::<ImageProcessor>(path)?
+            .into_config(described)
+            .ok_or_else(|| IoError::BadConfig { path: path.to_owned(), why: "its crop is not square".into() })
     }
 
-    /// How pictures are prepared: what is said here, and the rest as otherwise. Statistics of colours become those of
+    /// Preprocessing: what is said here, and the rest as otherwise. Statistics of colours become those of
     /// other channels as in [`Preprocessing::for_channels`].
     pub fn preprocessing(&self, otherwise: Preprocessing) -> Preprocessing {
         let sized = match self.image_size {
@@ -156,7 +155,7 @@ impl Numbers {
     }
 }
 
-/// What some editors write before UTF-8.
+/// Byte order mark, which some editors write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, IoError> {

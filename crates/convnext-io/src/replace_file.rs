@@ -41,7 +41,7 @@ impl UnfinishedFile {
         Ok(Self { place: path.to_owned(), file: builder.tempfile_in(folder_of(path))? })
     }
 
-    /// What is written to.
+    /// Path of the unfinished file.
     pub(crate) fn file(&self) -> &File {
         self.file.as_file()
     }

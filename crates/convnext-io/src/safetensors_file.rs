@@ -32,7 +32,7 @@ const RESERVED_NAME: &str = "__metadata__";
 const PREFIX: u64 = 8;
 
 /// Headers beyond this are refused, as the `safetensors` crate does.
-const LARGEST_HEADER: u64 = 100_000_000;
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Writes arrays and their metadata. Equal input gives equal bytes, whatever the order of the arrays.
 ///
@@ -161,7 +161,7 @@ impl SafetensorsFile {
             .map_err(|source| IoError::BadMetadata { path: self.path.clone(), source })
     }
 
-    /// Where a training stands, if this is a checkpoint.
+    /// Progress of the training, if this is a checkpoint.
     pub(crate) fn progress(&self) -> Option<&str> {
         self.entry(PROGRESS_KEY)
     }
@@ -172,7 +172,7 @@ impl SafetensorsFile {
         entries.get(key).map(String::as_str)
     }
 
-    /// Where the bytes of a tensor lie in the file.
+    /// Byte range of a tensor in the file.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
         let info = self.header.info(name)?;
         let data = self.size - self.header.data_len() as u64;
@@ -243,7 +243,7 @@ fn header_size(path: &Path, start: &[u8]) -> Result<u64, IoError> {
     // A header starts with a brace, and no other format has one in this place along with a small number.
     if let Some((&prefix, b"{")) = start.split_first_chunk() {
         let size = u64::from_le_bytes(prefix);
-        if (1..=LARGEST_HEADER).contains(&size) {
+        if (1..=MAX_HEADER_BYTES).contains(&size) {
             return Ok(size);
         }
     }

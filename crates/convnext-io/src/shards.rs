@@ -15,7 +15,7 @@ use crate::safetensors_file::read_error;
 use crate::{IoError, TensorInfo};
 
 /// Larger indices are refused; that of a model of a thousand tensors has 0.1 MB.
-const LARGEST_INDEX: u64 = 1 << 26;
+const MAX_INDEX_BYTES: u64 = 1 << 26;
 
 /// The files of an index, open.
 pub(crate) struct Shards {
@@ -62,7 +62,7 @@ impl Shards {
     pub(crate) fn open(path: &Path, file: File) -> Result<Self, IoError> {
         let bad = |why: String| IoError::BadIndex { path: path.to_owned(), why };
         let mut text = Vec::new();
-        file.take(LARGEST_INDEX).read_to_end(&mut text).map_err(|source| read_error(path, source))?;
+        file.take(MAX_INDEX_BYTES).read_to_end(&mut text).map_err(|source| read_error(path, source))?;
         let Index { weight_map: WeightMap(entries) } =
             serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
         let mut of_tensor = BTreeMap::new();
@@ -144,7 +144,7 @@ impl Shards {
 pub fn files_of(path: &Path) -> Result<Vec<std::path::PathBuf>, IoError> {
     let mut text = Vec::new();
     let file = File::open(path).map_err(|source| read_error(path, source))?;
-    let mut limited = file.take(LARGEST_INDEX);
+    let mut limited = file.take(MAX_INDEX_BYTES);
     let mut first = [0];
     let fail = |source| read_error(path, source);
     let mut files = vec![path.to_owned()];

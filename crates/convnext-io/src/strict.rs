@@ -1,8 +1,8 @@
-//! Do the arrays of a file fit a model?
+//! Strict check that the arrays of a file fit a model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{IoError, Misshapen, NamedArray};
+use crate::{IoError, NamedArray, ShapeMismatch};
 
 /// Checks, strictly both ways, that `found` holds exactly the `expected` names and shapes.
 ///
@@ -36,7 +36,7 @@ pub fn check_shapes(
             Some(found) if fits(shape, found) => {}
             Some(found) => {
                 let (name, expected, found) = (name.clone(), shape.clone(), found.to_vec());
-                misshapen.push(Misshapen { name, expected, found });
+                misshapen.push(ShapeMismatch { name, expected, found });
             }
             None if may_be_absent.iter().any(|prefix| name.starts_with(prefix)) => {}
             None => missing.push((name.clone(), shape.clone())),
@@ -54,8 +54,8 @@ pub fn check_shapes(
     Err(IoError::Mismatch { missing, unexpected, misshapen })
 }
 
-/// Whether a tensor of the shape `found` can take the place of one of the shape `expected`: the same, or `[1]` for a
-/// scalar, as PyTorch's `load_state_dict` takes it.
+/// `true` if a tensor of the shape `found` can take the place of one of the shape `expected`: the same, or
+/// `[1]` for a scalar, as PyTorch's `load_state_dict` takes it.
 pub fn fits(expected: &[usize], found: &[usize]) -> bool {
     expected == found || expected.is_empty() && found == [1]
 }

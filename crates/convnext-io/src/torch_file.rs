@@ -39,7 +39,7 @@ pub(crate) struct TorchFile {
     contents: Contents,
 }
 
-/// Where the elements are.
+/// Location of the elements.
 enum Storages {
     Archive(Archive),
     Stream(Stream),

@@ -17,7 +17,7 @@ use crate::weight_folder::find_weights;
 pub struct WeightFile {
     /// The tensors by name.
     pub arrays: BTreeMap<String, NamedArray>,
-    /// What they belong to.
+    /// Metadata of the model.
     pub metadata: WeightMetadata,
 }
 
@@ -26,24 +26,24 @@ pub struct WeightFile {
 pub struct CheckpointFile {
     /// The tensors by name, those of the training under [`crate::TRAINING_PREFIX`].
     pub arrays: BTreeMap<String, NamedArray>,
-    /// What the model's tensors belong to.
+    /// Metadata of the model.
     pub metadata: WeightMetadata,
-    /// Where the training stands, as it was written.
+    /// Progress of the training, as it was written.
     pub progress: String,
 }
 
-/// What a file says about itself before its tensors.
+/// Header of a file, before its tensors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// The tensors, sorted by name; in files from elsewhere with the names and shapes that
     /// [`read_weights`] gives them, if it can.
     pub tensors: Vec<TensorInfo>,
-    /// What they belong to: as it stands in the file, or inferred from the shapes if the file is
+    /// Metadata of the model: as it stands in the file, or inferred from the shapes if the file is
     /// [foreign](Self::foreign); `None` when nothing can be inferred.
     pub metadata: Option<WeightMetadata>,
     /// `true` for files from elsewhere, which hold no metadata of ours.
     pub foreign: bool,
-    /// Where in a foreign file the tensors were found, and what was left out.
+    /// Origin of the tensors in a foreign file, and what was left out.
     pub origin: Option<Origin>,
     /// Bytes of the file, or of all the files that it is made of.
     pub size: u64,
@@ -66,17 +66,17 @@ pub struct TensorInfo {
 ///
 /// Files of [`crate::write_weights`] say themselves what they hold, and the tensors are given as they are.
 /// Of a checkpoint those of the model are read.
-/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the names of
-/// the official code, timm, transformers, torchvision and OpenMMLab are understood, under any prefix and in any
-/// dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the dense one (facts B1 to
-/// B6). Of several models the average over a training is taken. Their configuration is inferred from the shapes, and
-/// every tensor of the backbone must fit it; what lies beside the model is left out. Both is said as a warning.
-/// Image size, statistics and class names are those of a `config.json` beside the file, as timm
-/// and transformers write it; without one, a thousand classes are those of ImageNet. What is known of nowhere
-/// (an autoencoder's objective) is as in the paper.
+/// Of other files, safetensors or PyTorch's own (`.pt`, `.pth`, `.bin`: nothing in them is executed), the
+/// names of the official code, timm, transformers, torchvision and OpenMMLab are understood, under any prefix
+/// and in any dictionary: dense models, encoders alone, and autoencoders, whose sparse layout becomes the
+/// dense one (docs/facts.md, "Checkpoint formats"). Of several models the average over a training is taken.
+/// Their configuration is inferred from the shapes, and every tensor of the backbone must fit it; what lies
+/// beside the model is left out. Both is said as a warning. Image size, statistics and class names are those
+/// of a `config.json` beside the file, as timm and transformers write it; without one, a thousand classes are
+/// those of ImageNet. What is known of nowhere (an autoencoder's objective) is as in the paper.
 ///
 /// # Errors
-/// [`IoError::Foreign`] for other names, [`IoError::LonePart`], [`IoError::UnsupportedType`] by tensor, and all errors of
+/// [`IoError::Foreign`] for other names, [`IoError::LoneShard`], [`IoError::UnsupportedType`] by tensor, and all errors of
 /// [`read_header`].
 pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
     let path = &find_weights(path)?;
@@ -153,7 +153,7 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
                 size,
             })
         }
-        Err(IoError::Foreign { .. } | IoError::LonePart { .. }) => {
+        Err(IoError::Foreign { .. } | IoError::LoneShard { .. }) => {
             Ok(Header { tensors, metadata: None, foreign: true, origin: None, size })
         }
         Err(error) => Err(error),

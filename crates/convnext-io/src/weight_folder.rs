@@ -12,8 +12,8 @@ const OF_RUN: [&str; 3] = ["weights-best.safetensors", "weights-ema.safetensors"
 const CONFIG_OF_RUN: &str = "config.toml";
 const CHECKPOINTS_OF_RUN: &str = "checkpoints";
 
-/// What programs that save a folder call its weights, the first that they look for first: the same weights may stand
-/// there in two formats.
+/// Names of weight files in saved folders, in the order in which programs look for them: the same weights may
+/// stand there in two formats.
 const OF_PACKAGES: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -21,9 +21,9 @@ const OF_PACKAGES: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// How names of weights end.
-const ENDINGS: [&str; 6] = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar"];
-const INDEX_ENDING: &str = ".index.json";
+/// Extensions of weight files.
+const EXTENSIONS: [&str; 6] = [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar"];
+const INDEX_EXTENSION: &str = ".index.json";
 
 /// Names that a message lists before it only counts.
 const LISTED: usize = 10;
@@ -76,16 +76,16 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, IoError> {
 /// The weight files; an index stands for the files that it belongs to.
 fn weights_among(names: &BTreeSet<String>) -> Vec<&str> {
     let is_hidden = |name: &str| name.starts_with('.');
-    let ends = |name: &str, ending: &str| name.to_lowercase().ends_with(ending);
+    let ends = |name: &str, extension: &str| name.to_lowercase().ends_with(extension);
     let visible = || names.iter().map(String::as_str).filter(|name| !is_hidden(name));
-    let indices: Vec<&str> = visible().filter(|name| ends(name, INDEX_ENDING)).collect();
+    let indices: Vec<&str> = visible().filter(|name| ends(name, INDEX_EXTENSION)).collect();
     if !indices.is_empty() {
         return indices;
     }
-    visible().filter(|name| ENDINGS.iter().any(|ending| ends(name, ending))).collect()
+    visible().filter(|name| EXTENSIONS.iter().any(|extension| ends(name, extension))).collect()
 }
 
-/// What a folder without weights holds, in words.
+/// Content of a folder without weights, as text.
 fn inside(folder: &Path, names: &BTreeSet<String>) -> String {
     let of_run = names.contains(CONFIG_OF_RUN) && names.contains(CHECKPOINTS_OF_RUN);
     if of_run {

@@ -23,7 +23,7 @@ impl TaskMetadata for MultiLabelTask {
         self.classes.check_each(backbone.classes)
     }
 
-    fn in_words(&self, backbone: &ModelConfig) -> String {
+    fn describe(&self, backbone: &ModelConfig) -> String {
         format!("multi-label classifier {} of {} classes", backbone.name, backbone.classes)
     }
 

@@ -1,4 +1,4 @@
-//! What cannot be exported, and what to do about it.
+//! Errors of the export, each with its remedy.
 
 use convnext_core::ConfigError;
 use convnext_io::IoError;
@@ -9,15 +9,15 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum OnnxError {
     /// Logits are asked of weights without a head.
-    #[error("{what} puts out no logits; export its feature maps, or fine-tune it first")]
+    #[error("{what} has no logits; export its feature maps, or fine-tune it first")]
     NoLogits {
-        /// What the weights are.
+        /// Description of the weights.
         what: &'static str,
     },
     /// The options of an export do not fit the model.
     #[error("the model cannot be exported: {source}")]
     CannotExport {
-        /// Which value is wrong.
+        /// The value that is wrong.
         source: ConfigError,
     },
     /// The tensors are not those of the model, or the file cannot be written.

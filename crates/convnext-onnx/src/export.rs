@@ -24,26 +24,26 @@ const OPERATOR_SET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
 /// Most bytes of a file with the weights in it. Protocol buffers end at 2 GiB; this leaves room for what runtimes add.
-const LARGEST_FILE: u64 = 2_000_000_000;
+const MAX_FILE_BYTES: u64 = 2_000_000_000;
 
 /// The first tensor of every backbone, behind what stands in front of the names of all of them.
 const STEM: &str = "downsample_layers.0.0.weight";
 
-/// What the names of a backbone's tensors begin with.
+/// Prefix of the names of a backbone's tensors.
 const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Most images of a fixed batch.
-const LARGEST_BATCH: usize = 1_000_000;
+const MAX_BATCH: usize = 1_000_000;
 
-/// What an ONNX file shall take and give.
+/// Inputs and outputs of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnnxOptions {
     /// Size of the images; need not be the one that the weights were trained with. `None` takes that of the weights, and
     /// must not where these leave each image a size of its own.
     pub image_size: Option<ImageSize>,
-    /// How many images at once.
+    /// Batch size.
     pub batch: OnnxBatch,
-    /// What comes out.
+    /// Outputs.
     pub output: OnnxOutput,
 }
 
@@ -59,7 +59,7 @@ impl OnnxOptions {
     }
 }
 
-/// How many images an ONNX file takes at once.
+/// Batch size of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnnxBatch {
     /// Any number.
@@ -68,7 +68,7 @@ pub enum OnnxBatch {
     Fixed(usize),
 }
 
-/// What an ONNX file puts out.
+/// Outputs of an ONNX file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnnxOutput {
     /// `logits` `[batch, classes]`.
@@ -82,7 +82,7 @@ pub enum OnnxOutput {
 ///
 /// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
 /// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std` and `class_names` in JSON, where a size is a
-/// side or `[height, width]`, and `preprocessing` in words. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
+/// side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
 /// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
@@ -110,7 +110,7 @@ pub fn write_onnx(
     weights: &WeightFile,
     options: &OnnxOptions,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    write_limited(path, weights, options, LARGEST_FILE)
+    write_limited(path, weights, options, MAX_FILE_BYTES)
 }
 
 /// [`write_onnx`] with something else behind the backbone; what the options say of the output does not count.
@@ -123,7 +123,7 @@ pub fn write_part(
     part: &dyn OnnxPart,
     options: &OnnxOptions,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    write_file(path, model_file(path, weights, part, options)?, LARGEST_FILE)
+    write_file(path, model_file(path, weights, part, options)?, MAX_FILE_BYTES)
 }
 
 /// [`write_onnx`] with at most so many bytes in one file.
@@ -220,7 +220,7 @@ fn check_options(
     preprocessing.validate()?;
     let size = preprocessing.fixed_size()?;
     match options.batch {
-        OnnxBatch::Fixed(images) if !(1..=LARGEST_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
+        OnnxBatch::Fixed(images) if !(1..=MAX_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
             what: "batch",
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",

@@ -14,8 +14,8 @@ use crate::messages::{
     EXTERNAL, Entry, FLOAT, GRAPH_INITIALIZER, Graph, MODEL_GRAPH, Model, TENSOR_RAW_DATA, Tensor,
 };
 
-/// Where external tensors begin: multiples of this, as the format recommends, so that runtimes may map them into
-/// memory.
+/// Alignment of external tensors: multiples of this, as the format recommends, so that runtimes may map them
+/// into memory.
 const ALIGNMENT: u64 = 4096;
 
 /// A model to be written: everything but the weights, and these.
@@ -116,7 +116,7 @@ fn prefixed(length: u64) -> u64 {
     1 + prost::length_delimiter_len(length as usize) as u64 + length
 }
 
-/// What stands before a field of wire type 2: its number and its length.
+/// Prefix of a field of wire type 2: its number and its length.
 fn write_prefix(file: &mut dyn Write, number: u8, length: u64) -> io::Result<()> {
     let mut bytes = vec![number << 3 | 2];
     prost::encode_length_delimiter(length as usize, &mut bytes)?;

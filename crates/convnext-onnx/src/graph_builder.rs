@@ -2,7 +2,7 @@
 
 use crate::messages::{Attribute, FLOAT, Graph, INT64, Node, Tensor};
 
-/// Epsilon of every LayerNorm (facts A1).
+/// Epsilon of every LayerNorm (docs/facts.md, "Macro structure").
 const EPSILON: f32 = 1e-6;
 
 /// A graph on its way: nodes are added in the order in which they run, and refer to values by name.

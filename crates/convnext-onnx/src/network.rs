@@ -1,4 +1,5 @@
-//! The operators of a ConvNeXt (paper section 3; facts A1 to A3), in the order of the official PyTorch code.
+//! The operators of a ConvNeXt (paper section 3; docs/facts.md, "Macro structure", "Block", "GRN"), in the
+//! order of the official PyTorch code.
 //!
 //! Maps between blocks are `[N, C, H, W]`, which convolutions take; within a block they are `[N, H, W, C]`,
 //! so that LayerNorm and the linear layers go along the last axis.
@@ -13,7 +14,7 @@ use crate::messages::Attribute;
 /// The name of the input.
 pub(crate) const IMAGES: &str = "images";
 
-/// Of the mean in GRN (facts A3).
+/// Of the mean in GRN (docs/facts.md, "GRN").
 const EPSILON: f32 = 1e-6;
 
 /// Constants that nodes share, by name.
@@ -99,7 +100,7 @@ impl Network<'_> {
         self.graph.channels_first(format!("{name}.channels_first"), &rows)
     }
 
-    /// One residual block (facts A2).
+    /// One residual block (docs/facts.md, "Block").
     fn block(
         &mut self,
         map: String,
@@ -151,8 +152,9 @@ impl Network<'_> {
         self.graph.node(name.to_owned(), "Mul", &[&product, HALF], vec![])
     }
 
-    /// Global Response Normalization of `[N, H, W, 4C]` (facts A3), as `x (gamma n + 1) + beta` with the
-    /// normalised responses n `[N, 1, 1, 4C]`, which passes over x less often than the formula as it stands.
+    /// Global Response Normalization of `[N, H, W, 4C]` (docs/facts.md, "GRN"), as `x (gamma n + 1) + beta`
+    /// with the normalised responses n `[N, 1, 1, 4C]`, which passes over x less often than the formula as it
+    /// stands.
     fn grn(&mut self, name: &str, x: &str) -> String {
         let (gamma, beta) = (self.weight(&format!("{name}.gamma")), self.weight(&format!("{name}.beta")));
         let squares = self.graph.node(format!("{name}.squares"), "Mul", &[x, x], vec![]);

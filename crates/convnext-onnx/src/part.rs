@@ -1,4 +1,4 @@
-//! What stands behind the backbone in a file.
+//! Parts behind the backbone in a file.
 
 use convnext_core::{
     ClassNames, ImageSize, ModelConfig, OutputActivation, STAGES, TensorShape, final_norm_tensors,
@@ -14,7 +14,8 @@ use crate::network::stage_output;
 /// The name of the output of a classifier.
 pub(crate) const LOGITS: &str = "logits";
 
-/// What a task puts behind the backbone in an ONNX file, and what comes out. The crate of a task brings its own.
+/// Operators that a task puts behind the backbone in an ONNX file, and their outputs. The crate of a task
+/// brings its own.
 pub trait OnnxPart {
     /// Name and shape of every weight that is needed besides those of the backbone.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
@@ -29,10 +30,10 @@ pub trait OnnxPart {
     /// Adds the nodes that lead from the maps of the stages to the outputs.
     fn append(&self, graph: &mut GraphBuilder, stages: &StageMaps);
 
-    /// Inputs and outputs in words, for the file.
+    /// Inputs and outputs as text.
     fn description(&self) -> String;
 
-    /// What a user of the outputs must know: names, and values that the file holds as JSON.
+    /// Metadata that a user of the outputs needs: names, and values that the file holds as JSON.
     fn properties(&self) -> Vec<(String, Value)>;
 }
 

@@ -1,4 +1,4 @@
-//! What a user of an ONNX file must know beyond its operators.
+//! Metadata properties of an ONNX file.
 
 use convnext_core::{
     COLOURS, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata,
@@ -35,7 +35,7 @@ pub(crate) fn properties(
         entry("mean", serde_json::to_string(&preprocessing.mean)?),
         entry("std", serde_json::to_string(&preprocessing.std)?),
         entry("interpolation", preprocessing.interpolation.name().to_owned()),
-        entry("preprocessing", in_words(preprocessing)),
+        entry("preprocessing", describe(preprocessing)),
     ];
     if !preprocessing.range.is_unstated() {
         properties.push(entry("range", serde_json::to_string(&preprocessing.range)?));
@@ -45,21 +45,21 @@ pub(crate) fn properties(
     Ok(properties)
 }
 
-/// What evaluation does to a picture (facts B7).
-fn in_words(preprocessing: &Preprocessing) -> String {
+/// Description of the evaluation transform (docs/facts.md, "Preprocessing").
+fn describe(preprocessing: &Preprocessing) -> String {
     let pixels = match preprocessing.channels() {
         1 => "greyscale".to_owned(),
         COLOURS => "red, green and blue".to_owned(),
         channels => format!("{channels} channels"),
     };
-    let resized = in_words_of_geometry(preprocessing.geometry);
+    let resized = describe_geometry(preprocessing.geometry);
     let filter = match preprocessing.interpolation {
         Interpolation::Nearest => "the nearest pixel".to_owned(),
         other => format!("{} with antialiasing", other.name()),
     };
     let scaled = match &preprocessing.range {
         ValueRange::Unstated => "divide by 255".to_owned(),
-        range => format!("scale values of {} to 0 to 1, cutting off what lies outside", range.in_words()),
+        range => format!("scale values of {range} to 0 to 1, cutting off what lies outside"),
     };
     format!(
         "decode to {pixels}; {resized} ({filter}); {scaled}; subtract mean and divide by std, channel by \
@@ -67,8 +67,8 @@ fn in_words(preprocessing: &Preprocessing) -> String {
     )
 }
 
-/// What becomes of height and width.
-fn in_words_of_geometry(geometry: Geometry) -> String {
+/// Description of resizing and cropping.
+fn describe_geometry(geometry: Geometry) -> String {
     match geometry {
         Geometry::CentreCrop { size: ImageSize { height, width }, crop } => {
             let [high, wide] = [height, width].map(|side| (side as f64 / crop) as usize);

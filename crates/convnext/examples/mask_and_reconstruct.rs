@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 use convnext::Reconstructor;
 use convnext::core::{Mask, Seed};
-use convnext::data::{Decoding, Orientation, open_pictures};
+use convnext::data::{Decoding, Orientation, open_images};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
 
     let reconstructor = Reconstructor::load(Path::new(&weights))?;
     let decoding = Decoding::of(reconstructor.preprocessing(), Orientation::Honour);
-    let picture = open_pictures(&[image.into()])?.picture(0, &decoding)?;
+    let picture = open_images(&[image.into()])?.image(0, &decoding)?;
     let mask = Mask::random(reconstructor.grid()?, 0.6, Seed(0), 0, 0)?;
     let result = reconstructor.reconstruct(&picture, &mask)?;
     result.picture.save_png(Path::new(&out))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::prelude::*;
 use convnext_core::{ClassNames, ConfigError, ImageSize, OutputActivation, Preprocessing};
 use convnext_data::{
-    Dataset, Decoding, Orientation, Picture, PreparedImage, open_pictures, prepare_for_evaluation,
+    Dataset, Decoding, Image, Orientation, PreparedImage, open_images, prepare_for_evaluation,
 };
 use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
@@ -112,7 +112,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`TrainError::Data`] when the file cannot be read or decoded.
-    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Picture, TrainError> {
+    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
         open_picture(path.into(), &self.preprocessing)
     }
 
@@ -120,7 +120,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Self::classify`].
-    pub fn predict(&self, picture: &Picture) -> Result<Vec<Prediction>, TrainError> {
+    pub fn predict(&self, picture: &Image) -> Result<Vec<Prediction>, TrainError> {
         Ok(self.classify(std::slice::from_ref(picture))?.pop().unwrap_or_default())
     }
 
@@ -147,7 +147,7 @@ impl Classifier {
     /// # Errors
     /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
-    pub fn classify(&self, pictures: &[Picture]) -> Result<Vec<Vec<Prediction>>, TrainError> {
+    pub fn classify(&self, pictures: &[Image]) -> Result<Vec<Vec<Prediction>>, TrainError> {
         let mut answers = Vec::with_capacity(pictures.len());
         for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
             answers.extend(self.answers(images)?);
@@ -187,9 +187,9 @@ impl Classifier {
 }
 
 /// Reads one picture for a network.
-pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Result<Picture, TrainError> {
+pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Result<Image, TrainError> {
     let decoding = Decoding::of(preprocessing, Orientation::Honour);
-    Ok(open_pictures(&[path])?.picture(0, &decoding)?)
+    Ok(open_images(&[path])?.image(0, &decoding)?)
 }
 
 /// Prepared pictures as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for
@@ -198,7 +198,7 @@ pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Resu
 /// # Errors
 /// [`TrainError::Model`] when a picture has other channels than the network takes.
 pub(crate) fn pictures_to_tensors(
-    pictures: &[Picture],
+    pictures: &[Image],
     preprocessing: &Preprocessing,
     device: &Device,
 ) -> Result<Vec<Tensor<4>>, TrainError> {
@@ -207,7 +207,7 @@ pub(crate) fn pictures_to_tensors(
         return Err(ModelError::Channels { expected, found: other.channels() }.into());
     }
     let together = if preprocessing.image_size().is_some() { pictures.len() } else { 1 };
-    let batch = |pictures: &[Picture]| {
+    let batch = |pictures: &[Image]| {
         let prepared: Vec<PreparedImage> =
             pictures.iter().map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
         let ImageSize { height, width } = prepared[0].size;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{ImageSize, ModelConfig, Preprocessing};
-use convnext_data::{Dataset, Picture};
+use convnext_data::{Dataset, Image};
 use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
 use convnext_train::{Reading, TrainError, for_each_batch, load_network};
 
@@ -84,7 +84,7 @@ impl Embedder {
     ///
     /// # Errors
     /// [`TrainError::Data`] when the file cannot be read or decoded.
-    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Picture, TrainError> {
+    pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
         open_picture(path.into(), &self.preprocessing)
     }
 
@@ -93,7 +93,7 @@ impl Embedder {
     /// # Errors
     /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
-    pub fn embed(&self, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, TrainError> {
+    pub fn embed(&self, pictures: &[Image]) -> Result<Vec<Vec<f32>>, TrainError> {
         let mut vectors = Vec::with_capacity(pictures.len());
         for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
             vectors.extend(self.vectors(images)?.chunks(self.width()).map(<[f32]>::to_vec));

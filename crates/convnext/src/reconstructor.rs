@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::prelude::*;
 use convnext_core::{FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing};
-use convnext_data::Picture;
+use convnext_data::Image;
 use convnext_nn::{Fcmae, Precision};
 use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
 
@@ -69,7 +69,7 @@ impl Reconstructor {
     ///
     /// # Errors
     /// As [`convnext_train::reconstruct`].
-    pub fn reconstruct(&self, picture: &Picture, mask: &Mask) -> Result<Reconstruction, TrainError> {
+    pub fn reconstruct(&self, picture: &Image, mask: &Mask) -> Result<Reconstruction, TrainError> {
         reconstruct(&self.model, self.objective, &self.preprocessing, picture, mask, &self.device)
     }
 }

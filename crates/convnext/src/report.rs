@@ -15,7 +15,7 @@ mod run_data;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use convnext_data::{Picture, Survey};
+use convnext_data::{Image, Survey};
 use convnext_io::replace_file;
 use thiserror::Error;
 
@@ -99,7 +99,7 @@ pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(
 pub fn write_neighbours(
     path: &Path,
     name: &str,
-    picture: &Picture,
+    picture: &Image,
     found: &[Neighbour],
 ) -> Result<(), ReportError> {
     write(path, &neighbours::render(name, picture, found))

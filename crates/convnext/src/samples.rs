@@ -67,7 +67,7 @@ mod tests {
         let names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
         assert_eq!(data.train.classes().0, names);
         assert!(data.validation.labels_per_class().iter().all(|count| (35..=37).contains(count)));
-        let picture = data.train.picture(0, &Decoding::new(3, Orientation::Honour)).unwrap();
+        let picture = data.train.image(0, &Decoding::new(3, Orientation::Honour)).unwrap();
         assert_eq!((picture.width(), picture.height()), (8, 8));
         assert_eq!(open_unlabelled(&folder.path().join("photographs")).unwrap().len(), 3);
     }

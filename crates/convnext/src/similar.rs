@@ -1,6 +1,6 @@
 //! The images whose vectors point the same way.
 
-use convnext_io::{IoError, VectorIndex};
+use convnext_io::{EmbeddingIndex, IoError};
 
 /// An image of an index that is like another one.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Similar {
 ///
 /// # Errors
 /// [`IoError::Read`].
-pub fn most_similar(index: &VectorIndex, vector: &[f32], count: usize) -> Result<Vec<Similar>, IoError> {
+pub fn most_similar(index: &EmbeddingIndex, vector: &[f32], count: usize) -> Result<Vec<Similar>, IoError> {
     let own = length(vector);
     let mut found: Vec<Similar> = Vec::new();
     index.for_each(|index, other| {
@@ -38,7 +38,7 @@ fn length(vector: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use convnext_io::{VectorMetadata, VectorWriter};
+    use convnext_io::{EmbeddingMetadata, EmbeddingWriter};
 
     use super::*;
 
@@ -46,7 +46,7 @@ mod tests {
     fn the_direction_of_a_vector_counts_and_not_its_length() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.safetensors");
-        let metadata = VectorMetadata {
+        let metadata = EmbeddingMetadata {
             model: String::new(),
             layer: String::new(),
             image_size: Some(1.into()),
@@ -55,12 +55,12 @@ mod tests {
             checksum: 0,
             sources: vec![],
         };
-        let mut writer = VectorWriter::create(&path, 2, &metadata).unwrap();
+        let mut writer = EmbeddingWriter::create(&path, 2, &metadata).unwrap();
         for vector in [[0.0, 1.0], [5.0, 5.0], [0.0, 0.0], [1.0, 0.1], [-1.0, 0.0], [9.0, 9.0]] {
             writer.push("x", &vector).unwrap();
         }
         writer.finish().unwrap();
-        let index = VectorIndex::open(&path).unwrap();
+        let index = EmbeddingIndex::open(&path).unwrap();
         let found = most_similar(&index, &[2.0, 0.0], 4).unwrap();
         assert_eq!(found.iter().map(|similar| similar.index).collect::<Vec<_>>(), [3, 1, 5, 0]);
         assert!((found[1].similarity - 0.5_f32.sqrt()).abs() < 1e-6);

@@ -1,4 +1,4 @@
-//! A look at all files of a data set before a training, so that none ends it later.
+//! Check of all files of a data set before a training, so that none ends it later.
 
 use std::{
     sync::{
@@ -17,12 +17,12 @@ use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::looks_sound;
 
-/// How [`check_headers`] goes about it.
+/// Settings of [`check_headers`].
 #[derive(Debug, Clone, Copy)]
 pub struct HeaderCheck {
     /// Channels that the images are decoded to.
     pub channels: usize,
-    /// Whether no file may be unreadable; otherwise at most 1 % of each part may.
+    /// `true` if no file may be unreadable; otherwise at most 1 % of each part may.
     pub strict: bool,
     /// Threads that read, at least 1.
     pub threads: usize,
@@ -33,14 +33,14 @@ pub struct HeaderCheck {
 /// Files above which only some are looked at before the training begins.
 const MANY: usize = 100_000;
 
-/// How many these are.
+/// Number of these.
 const FIRST: usize = 20_000;
 
 /// Looks at the first and last bytes of all files of the parts of a data set, such as `("training", ...)`, and decodes
 /// those that do not look sound. Above 100,000 files it looks at 20,000 chosen by the seed, and a thread in the
 /// background at the rest; it ends with the check that comes back.
 ///
-/// Unreadable files are told in one warning. A file that looks sound may still be damaged within.
+/// Unreadable files are reported in one warning. A file that looks sound may still be damaged within.
 ///
 /// # Errors
 /// [`DataError::TooManyCorrupt`] with the first ten unreadable files when there are more than may be;
@@ -102,7 +102,7 @@ impl Parts {
         (0, 0)
     }
 
-    /// What is wrong with some images, in their order.
+    /// Errors of some images, in their order.
     fn look(
         &self,
         images: &[usize],
@@ -142,14 +142,14 @@ impl Parts {
         Ok(found)
     }
 
-    /// Refuses too many findings among all images, and tells of few.
+    /// Refuses too many findings among all images, and warns of few.
     fn judge(&self, how: &HeaderCheck, found: &[Finding]) -> Result<(), DataError> {
         let sizes: Vec<usize> = self.0.iter().map(|(_, dataset)| dataset.len()).collect();
         self.refuse(how, found, &sizes, |allowed| allowed)?;
         if !found.is_empty() {
             let files: Vec<CorruptFile> = found.iter().map(|finding| finding.file.clone()).collect();
             log::warn!(
-                "{} cannot be read; others take their place in training, and they are left out of validation:{}",
+                "{} cannot be read; other images replace them in training, and they are left out of validation:{}",
                 self.counts(found, &sizes),
                 listed(&files, files.len())
             );
@@ -185,7 +185,7 @@ impl Parts {
         Err(DataError::too_many_corrupt(self.counts(found, sizes), allowed, files))
     }
 
-    /// How many of which images were found to be unreadable.
+    /// Text with the numbers of unreadable images.
     fn counts(&self, found: &[Finding], sizes: &[usize]) -> String {
         let single = self.0.len() == 1;
         let count = |part: usize| found.iter().filter(|finding| finding.part == part).count();
@@ -200,19 +200,19 @@ impl Parts {
     }
 }
 
-/// What is wrong with one image: by its header or, where that is not enough, by decoding it.
+/// Checks one image: by its header or, where that is not enough, by decoding it.
 fn look(dataset: &Dataset, index: usize, channels: usize) -> Result<(), DataError> {
     match dataset.open(index).and_then(|file| looks_sound(file, channels)) {
         Ok(true) => Ok(()),
         _ => {
             // No range matters here; that of the type warns of nothing.
             let decoding = Decoding::new(channels, Orientation::Ignore).with_range(ValueRange::Dtype);
-            dataset.picture(index, &decoding).map(drop)
+            dataset.image(index, &decoding).map(drop)
         }
     }
 }
 
-/// The look at the files that were not looked at before the training began. Dropping it stops it.
+/// Check of the remaining files in the background of a training. Dropping it stops it.
 #[derive(Debug)]
 pub struct BackgroundCheck {
     stop: Arc<AtomicBool>,
@@ -261,17 +261,17 @@ mod tests {
 
     use super::*;
     use crate::datasets::open::open_unlabelled;
-    use crate::pixels::picture::Picture;
+    use crate::pixels::image::Image;
 
     /// A folder of `count` images of which some are no images.
     fn data(folder: &Path, count: usize, broken: &[usize]) -> Dataset {
         fs::create_dir_all(folder).unwrap();
-        let picture = Picture::new(2, 2, 3, vec![9; 12]).unwrap();
+        let image = Image::new(2, 2, 3, vec![9; 12]).unwrap();
         for number in 0..count {
             let path = folder.join(format!("{number:04}.png"));
             match broken.contains(&number) {
                 true => fs::write(&path, "no image").unwrap(),
-                false => picture.save_png(&path).unwrap(),
+                false => image.save_png(&path).unwrap(),
             }
         }
         open_unlabelled(folder).unwrap()

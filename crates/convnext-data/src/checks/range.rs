@@ -1,4 +1,4 @@
-//! Which values of deep files are black and white: what the data uses, and what a training takes.
+//! Value range of deep files: the one that the data uses, and the one that a training takes.
 
 mod values;
 
@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use convnext_core::{Limits, Purpose, Seed, ValueRange, limits_in_words};
+use convnext_core::{Limits, Purpose, Seed, ValueRange, format_limits};
 use rand::seq::SliceRandom;
 
 pub(crate) use self::values::Counted;
@@ -17,37 +17,37 @@ use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::reading::decode;
 use crate::reading::format::Format;
-use crate::reading::levels_seen::LEAST_LEVELS;
+use crate::reading::levels_seen::MIN_LEVELS;
 use crate::reading::samples::SampleType;
 use crate::reading::tiff_file;
 
 /// Images that are looked at, chosen by the seed.
 const LOOKED_AT: usize = 500;
 
-/// How the range of a training was asked for.
+/// The requested range of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RangeChoice {
     /// These values, for each channel or once for all.
     Limits(Vec<Limits>),
-    /// What the training images use.
+    /// The range that the training images use.
     Data,
     /// The whole range of each file's type.
     Dtype,
 }
 
-/// What a training takes for black and white.
+/// The value range of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundRange {
     /// The range, which travels with the weights.
     pub range: ValueRange,
-    /// Why, in words; empty where there is nothing to say.
+    /// Why, as text; empty where there is nothing to say.
     pub why: String,
 }
 
-/// What some images of a data set hold.
+/// Values of a sample of the images of a data set.
 #[derive(Default)]
 struct Look {
-    /// How many images have which type.
+    /// Number of images of each type.
     kinds: BTreeMap<SampleType, usize>,
     deep: Counted,
     eight: Counted,
@@ -70,21 +70,21 @@ impl Look {
         self.eight.join(other.eight);
     }
 
-    /// Whether some images have whole numbers of more than 8 bit and others fractions.
+    /// `true` if some images have integers of more than 8 bit and others floats.
     fn mixes_fractions(&self) -> bool {
         let is_fraction = |kind: &&SampleType| matches!(kind, SampleType::Float(_));
         let deep = || self.kinds.keys().filter(|kind| kind.is_deep());
         deep().any(|kind| is_fraction(&kind)) && !deep().all(|kind| is_fraction(&kind))
     }
 
-    /// The types of deep images, in words.
+    /// The types of deep images, as text.
     fn types(&self) -> String {
         let deep = self.kinds.keys().filter(|kind| kind.is_deep());
         deep.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
 }
 
-/// The range of a training whose images have so many channels.
+/// The range of a training whose images have this number of channels.
 ///
 /// What was asked for counts, then what the weights to start from state. Without either it is the whole range of the
 /// type for images of 8 bit, and what the images use for deep ones. At most 500 images are looked at, chosen by the seed;
@@ -92,7 +92,7 @@ impl Look {
 ///
 /// # Errors
 /// [`DataError::OutOfRange`] for limits that do not fit the channels, [`DataError::Layout`] where a range is to be found for
-/// whole numbers and fractions, [`DataError::MixedDepths`] where some images are
+/// integers and floats, [`DataError::MixedDepths`] where some images are
 /// of 8 bit and others deep, but do not fill their type, so that nobody knows what their values mean.
 pub fn find_range(
     choice: Option<&RangeChoice>,
@@ -109,7 +109,7 @@ pub fn find_range(
         return Err(DataError::Layout {
             path: images.name(0),
             found: format!(
-                "like the images beside it, it has {} values, which no one range fits",
+                "like the images beside it, it has {} values, which have no common range",
                 look.types()
             ),
             advice: "convert all images to one type, or give the range with --range".into(),
@@ -118,7 +118,7 @@ pub fn find_range(
     let found = chosen(choice, of_weights, &look)?;
     if let Err(error) = found.range.validate(channels) {
         let expected = "two finite numbers, the lower one first, for each channel or once for all: give them with --range";
-        DataError::check(false, "value range", format!("{} ({error})", found.range.in_words()), expected)?;
+        DataError::check(false, "value range", format!("{} ({error})", found.range), expected)?;
     }
     if look.deep_images() > 0 {
         warn_of_few_levels(&found.range, &look);
@@ -138,12 +138,12 @@ fn chosen(
     };
     let instead = match of_weights {
         ValueRange::Unstated => String::new(),
-        range => format!(", instead of {} as the weights have it", range.in_words()),
+        range => format!(", instead of {range} as the weights have it"),
     };
     let asked = |range: ValueRange| {
         let why = match &range == of_weights {
-            true => format!("range {}, as asked for", range.in_words()),
-            false => format!("range {}, as asked for{instead}", range.in_words()),
+            true => format!("range {range}, as asked for"),
+            false => format!("range {range}, as asked for{instead}"),
         };
         FoundRange { range, why }
     };
@@ -154,8 +154,7 @@ fn chosen(
         }
         let range = stated(limits);
         let why = format!(
-            "range {} of {} values, found in {counted_images} images{instead}",
-            range.in_words(),
+            "range {range} of {} values, found in {counted_images} images{instead}",
             if deep > 0 { look.types() } else { "8-bit".to_owned() }
         );
         FoundRange { range, why }
@@ -167,7 +166,7 @@ fn chosen(
         Some(RangeChoice::Data) if !look.eight.is_empty() => found(&look.eight, images),
         Some(RangeChoice::Data) => asked(ValueRange::Dtype),
         None if !of_weights.is_unstated() => {
-            let why = format!("range {}, as the weights have it", of_weights.in_words());
+            let why = format!("range {of_weights}, as the weights have it");
             FoundRange { range: of_weights.clone(), why }
         }
         None if deep == 0 || look.deep.is_empty() => {
@@ -186,7 +185,7 @@ fn chosen(
                 deep,
                 images,
                 kind: look.types(),
-                limits: limits_in_words(&look.deep.limits()),
+                limits: format_limits(&look.deep.limits()),
             });
         }
     })
@@ -195,12 +194,11 @@ fn chosen(
 /// Says when the range leaves little of the values.
 fn warn_of_few_levels(range: &ValueRange, look: &Look) {
     let Some((channel, levels)) = look.deep.fewest_levels(range) else { return };
-    if levels < LEAST_LEVELS {
+    if levels < MIN_LEVELS {
         log::warn!(
-            "the range {} leaves {levels} of 256 levels of channel {channel}, whose values are {}; choose another with \
+            "the range {range} leaves {levels} of 256 levels of channel {channel}, whose values are {}; choose another with \
              --range MIN,MAX or --range data",
-            range.in_words(),
-            limits_in_words(&[look.deep.limits()[channel]])
+            format_limits(&[look.deep.limits()[channel]])
         );
     }
 }
@@ -261,7 +259,7 @@ fn look_at(
 
 /// The type of a file's values, told by its first bytes.
 fn type_of(bytes: &[u8]) -> Option<SampleType> {
-    /// Where the header of a PNG file has the bits of a sample.
+    /// Offset of the bit depth in the header of a PNG file.
     const PNG_BITS: usize = 24;
     match Format::of(bytes)? {
         Format::Png => Some(match bytes.get(PNG_BITS)? {

@@ -1,4 +1,4 @@
-//! A look at every image of a data set: what is in it and what is wrong with it.
+//! Survey of every image of a data set: contents and defects.
 
 mod duplicates;
 mod parts;
@@ -26,14 +26,14 @@ use crate::checks::range::{ChannelValues, Counted};
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::loading::corrupt::CorruptFile;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decode::{samples, upright};
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
 use crate::reading::samples::{SampleType, Samples};
 
-/// How [`survey`] goes about it.
+/// Settings of [`survey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SurveyOptions {
     /// Threads that read and decode, at least 1. The survey is the same for any number.
@@ -53,7 +53,7 @@ impl Default for SurveyOptions {
     }
 }
 
-/// What [`survey`] found. Pictures stand upright here, as [`Orientation::Honour`] decodes them.
+/// Result of [`survey`]. Images are upright here, as [`Orientation::Honour`] decodes them.
 ///
 /// Everything is in the order of the data: part after part, image after image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,10 +95,10 @@ pub struct Survey {
 /// of a single one. Classes of different parts are the same when their names are.
 ///
 /// Duplicates are images of the same size with the same values once they stand upright, told by a hash
-/// of 128 bits (XXH3): copies, and copies in another format without loss, but not pictures that merely look alike.
+/// of 128 bits (XXH3): copies, and copies in another format without loss, but not images that are merely similar.
 ///
 /// `progress` is called with the number of images done after each one, on the calling thread. At any time
-/// each thread holds one picture. For every image about 25 bytes are kept, beside the thumbnails and the names
+/// each thread holds one decoded image. For every image about 25 bytes are kept, beside the thumbnails and the names
 /// of corrupt files and duplicates.
 ///
 /// # Errors
@@ -143,13 +143,13 @@ pub fn survey(
     Ok(totals.finish(&parts))
 }
 
-/// What one image is.
+/// Result for one image.
 struct Finding {
     bytes: u64,
     image: Result<Decoded, CorruptFile>,
 }
 
-/// What is kept of an image that can be decoded.
+/// Result for an image that can be decoded.
 struct Decoded {
     width: usize,
     height: usize,
@@ -168,16 +168,16 @@ impl Finding {
             let (samples, facts) = samples(&file, "", channels, false)?;
             let mut counted = Counted::default();
             counted.add(&samples, kept);
-            let picture = shown(samples, facts, &counted)?;
-            Ok((picture, facts, counted))
+            let pixels = shown(samples, facts, &counted)?;
+            Ok((pixels, facts, counted))
         });
         let image = match decoded {
-            Ok((picture, facts, counted)) => Ok(Decoded {
-                width: picture.width(),
-                height: picture.height(),
+            Ok((pixels, facts, counted)) => Ok(Decoded {
+                width: pixels.width(),
+                height: pixels.height(),
                 facts,
-                fingerprint: duplicates::fingerprint(&picture, &counted),
-                thumbnail: with_thumbnail.then(|| Thumbnail::of(&picture, parts.describe(image))),
+                fingerprint: duplicates::fingerprint(&pixels, &counted),
+                thumbnail: with_thumbnail.then(|| Thumbnail::of(&pixels, parts.describe(image))),
                 counted,
             }),
             Err(error) => {
@@ -189,9 +189,9 @@ impl Finding {
     }
 }
 
-/// The picture of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
+/// The pixels of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
 /// would show it.
-fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Picture, DataError> {
+fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Image, DataError> {
     let decoding = Decoding::new(samples.channels, Orientation::Honour);
     let range = match samples.kind.is_deep() {
         true => ValueRange::Deep(counted.limits()),
@@ -200,7 +200,7 @@ fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Picture, D
     upright(samples, facts, &decoding.with_range(range))
 }
 
-/// What was found so far, in the order in which threads were done; sorted in the end.
+/// Running totals, in the order in which threads were done; sorted in the end.
 #[derive(Default)]
 struct Totals {
     bytes: u64,

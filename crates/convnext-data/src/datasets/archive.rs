@@ -10,7 +10,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
-use crate::datasets::endings::{OtherFiles, has_image_ending};
+use crate::datasets::extensions::{OtherFiles, has_image_extension};
 use crate::datasets::listing::{Listing, add_folders, member_path, parent};
 use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
 use crate::error::DataError;
@@ -18,7 +18,7 @@ use crate::error::DataError;
 /// The most that is unpacked into memory: 2 GiB of image files.
 const MAX_UNPACKED: u64 = 2 << 30;
 
-/// Lists an archive, told apart by its first bytes and, for a `.tar`, by its ending.
+/// Lists an archive, told apart by its first bytes and, for a `.tar`, by its extension.
 pub(crate) fn list(path: &Path, root: String) -> Result<Listing, DataError> {
     list_up_to(path, root, MAX_UNPACKED)
 }
@@ -64,7 +64,7 @@ impl Kind {
         let mut start = Vec::new();
         file.take(TAR_MAGIC.end as u64).read_to_end(&mut start)?;
         file.rewind()?;
-        // The oldest form of tar has no magic bytes: there the ending of the name counts.
+        // The oldest form of tar has no magic bytes: there the extension of the name counts.
         let named_tar = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
         Ok(match &start[..] {
             [0x1F, 0x8B, ..] => Some(Self::Gzip),
@@ -91,7 +91,7 @@ impl Members {
             let (start, length) = (entry.raw_file_position(), entry.size());
             if start.checked_add(length).is_none_or(|last| last > end) {
                 let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is cut off")));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));
             }
             if let Some((key, path)) = self.visit(&entry)? {
                 self.images.insert(key, (path, Range { start, length }));
@@ -113,12 +113,12 @@ impl Members {
                 }
                 entry.read_to_end(&mut unpacked)?;
                 if unpacked.len() as u64 != start + length {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{path} is cut off")));
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{path} is truncated")));
                 }
                 self.images.insert(key, (path, Range { start, length }));
             }
         }
-        // Read to the very end, where the check sum of the compression stands.
+        // Read to the very end, where the checksum of the compression stands.
         io::copy(&mut archive.into_inner(), &mut io::sink())?;
         Ok(Some(unpacked))
     }
@@ -131,12 +131,12 @@ impl Members {
             EntryType::Directory => add_folders(&mut self.folders, &path),
             EntryType::Regular | EntryType::Continuous => {
                 add_folders(&mut self.folders, parent(&path));
-                if has_image_ending(&key) {
+                if has_image_extension(&key) {
                     return Ok(Some((key, path)));
                 }
                 self.others.add(&key);
             }
-            EntryType::Link if has_image_ending(&key) => {
+            EntryType::Link if has_image_extension(&key) => {
                 // A second name for an earlier member.
                 let target = entry.link_name()?.and_then(|target| self.images.get(&*target));
                 if let Some((_, place)) = target.cloned() {

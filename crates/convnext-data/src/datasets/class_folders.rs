@@ -1,4 +1,4 @@
-//! How folders become classes.
+//! Class folders.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::error::DataError;
 /// The images of each class: class name to positions in the listing, both sorted.
 pub(crate) type Classes = BTreeMap<String, Vec<usize>>;
 
-/// What to do about a class folder without images.
+/// Advice for a class folder without images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EmptyFolder {
     /// It is an error: nothing would be learned about the class.
@@ -86,10 +86,10 @@ pub(crate) fn classes(
     }
 }
 
-/// What is found where class folders are missing.
+/// Layout found where class folders are missing.
 pub(crate) fn no_class_folders(listing: &Listing) -> String {
     let metadata = listing.metadata.as_ref();
-    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is read only with --labels"));
+    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is used only with --labels"));
     format!("it has no class folders{unused}")
 }
 

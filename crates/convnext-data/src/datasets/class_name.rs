@@ -1,4 +1,4 @@
-//! When two names of classes are the same.
+//! Canonical class names: when two names of classes are the same.
 
 use unicode_normalization::UnicodeNormalization;
 

@@ -9,7 +9,7 @@ use crate::datasets::files::Files;
 use crate::datasets::split::choose;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::ReadSeek;
@@ -54,7 +54,7 @@ impl Dataset {
         Self { files: Arc::clone(&self.files), samples, classes: Arc::clone(classes) }
     }
 
-    /// What this data set shares with its subsets.
+    /// State that this data set shares with its subsets.
     pub(crate) fn files(&self) -> Arc<Files> {
         Arc::clone(&self.files)
     }
@@ -108,7 +108,7 @@ impl Dataset {
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn picture(&self, index: usize, decoding: &Decoding) -> Result<Picture, DataError> {
+    pub fn image(&self, index: usize, decoding: &Decoding) -> Result<Image, DataError> {
         // The name may have to be read, so only messages have it.
         decode_as(&self.read(index)?, "", decoding).map_err(|error| error.named(self.name(index)))
     }
@@ -142,7 +142,7 @@ impl Dataset {
     }
 
     /// A checksum of the names of the classes and of the name and label of every image, in order; not of
-    /// their pixels. Images in shards count by their place and not by their name. A run that goes on
+    /// their pixels. Images in shards count by their place and not by their name. A resumed run
     /// notices by it that its data is another.
     pub fn fingerprint(&self) -> u32 {
         let mut hash = crc32fast::Hasher::new();
@@ -212,13 +212,14 @@ impl Dataset {
         })
     }
 
-    /// A share of the images of every class, rounded, at least one; chosen as [`Self::choose_per_class`] does.
+    /// A fraction of the images of every class, rounded, at least one; chosen as [`Self::choose_per_class`]
+    /// does.
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no classes.
     pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
         let fits = fraction > 0.0 && fraction <= 1.0;
-        DataError::check(fits, "share of labelled images", fraction, "above 0 and at most 1")?;
+        DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
         self.choose(seed, |_, found| Ok(((found as f64 * fraction).round() as usize).clamp(1, found.max(1))))
     }
 

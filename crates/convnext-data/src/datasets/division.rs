@@ -1,4 +1,4 @@
-//! The parts of images that lie in folders or that a file of labels names.
+//! The parts of images that lie in folders or that a label file names.
 
 use std::path::Path;
 
@@ -14,19 +14,19 @@ use crate::datasets::selection::{Available, Which};
 use crate::datasets::tree::Tree;
 use crate::error::DataError;
 
-/// How the images of a listing are divided, and what gives them classes.
+/// Split of the images of a listing, and the source of their classes.
 pub(crate) struct Division<'a> {
     listing: &'a Listing,
     tree: Tree<'a>,
     /// Labels of a flat part, in one of ImageNet's files.
     truth: Option<&'a Path>,
-    /// The name of a file of labels that says everything.
+    /// The name of a label file that says everything.
     file: Option<String>,
     parts: [Option<Content>; 3],
     whole: Option<Content>,
 }
 
-/// Where the classes of a part come from.
+/// Source of the classes of a part.
 enum Content {
     /// The folder with the class folders, or with images that the truth labels.
     Folder(String),
@@ -67,7 +67,7 @@ impl<'a> Division<'a> {
         })
     }
 
-    /// As a file of labels says.
+    /// As a label file says.
     pub(crate) fn of_rows(listing: &'a Listing, file: &Path, labels: Labels) -> Self {
         let Labels { parts, whole } = labels;
         let rows = |classes: Classes| (!classes.is_empty()).then_some(Content::Rows(classes));
@@ -97,7 +97,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// What there is to choose from.
+    /// The parts to choose from.
     pub(crate) fn available(&self) -> Available {
         let name = |split: Split| {
             Some(match self.content(Which::Part(split))? {
@@ -112,7 +112,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// Whether there are images for a last test, which validation does not use.
+    /// `true` if there are images for a final test, which validation does not use.
     pub(crate) fn has_last_test(&self) -> bool {
         let has = |split| self.content(Which::Part(split)).is_some();
         has(Split::Test)
@@ -122,7 +122,7 @@ impl<'a> Division<'a> {
             }
     }
 
-    /// What the parts are those of, for messages.
+    /// Owner of the parts, for messages.
     pub(crate) fn name(&self) -> String {
         self.file.clone().unwrap_or_else(|| self.listing.name(""))
     }
@@ -140,14 +140,14 @@ impl<'a> Division<'a> {
                 Some(file) => Err(self.wrong(
                     "",
                     format!("it has no 'val' whose images {} could label", file.display()),
-                    "add 'val' with these images, or leave out the file of labels".into(),
+                    "add 'val' with these images, or leave out the label file".into(),
                 )),
             };
         };
         let found = self.measured_on(Which::Part(split), Some(&known), false)?;
         if split == Split::Test {
             log::info!(
-                "{}: there is no part for validation, so that the test part, {}, is measured on while training",
+                "{}: there is no part for validation, so that the test part, {}, is used for validation",
                 self.name(),
                 found.source
             );
@@ -159,7 +159,7 @@ impl<'a> Division<'a> {
         Ok((train, Some((split, found))))
     }
 
-    /// Whether a part has classes; a test part often has none, because the answers are secret.
+    /// `true` if a part has classes; a test part often has none, because the answers are secret.
     fn has_classes(&self, split: Split) -> bool {
         match self.content(Which::Part(split)) {
             Some(Content::Folder(path)) if split == Split::Test => {
@@ -175,8 +175,8 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// Whether one of ImageNet's files of labels is for the images of a part: it labels those for validation, or those
-    /// that take their place.
+    /// `true` if one of ImageNet's label files is for the images of a part: it labels those for
+    /// validation, or those that take their place.
     fn truth_serves(&self, which: Which) -> bool {
         match which {
             Which::Whole | Which::Part(Split::Validation) => true,
@@ -214,21 +214,21 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// The part that a trained classifier is measured on. A part that is asked for together with a file of labels has
-    /// its labels there.
+    /// The part that a trained classifier is evaluated on. A part that is asked for together with a label
+    /// file has its labels there.
     pub(crate) fn for_evaluation(&self, asked: Option<Split>) -> Result<(Which, Found), DataError> {
         let which = self.available().for_evaluation(asked).map_err(|missing| missing.at(self.name()))?;
         self.measured_alone(which, asked.is_some() && self.truth.is_some())
     }
 
-    /// The part for a last test ([`Self::has_last_test`]).
+    /// The part for a final test ([`Self::has_last_test`]).
     pub(crate) fn for_last_test(&self) -> Result<(Which, Found), DataError> {
         self.measured_alone(Which::Part(Split::Test), false)
     }
 
-    /// A part without the classes of a training, and whether the file of labels was named for it.
+    /// A part without the classes of a training, and whether the label file was named for it.
     fn measured_alone(&self, which: Which, named: bool) -> Result<(Which, Found), DataError> {
-        // A file of labels may count the classes of the training part.
+        // A label file may count the classes of the training part.
         let known = match self.content(Which::Part(Split::Train)) {
             Some(Content::Folder(path)) => Some(ClassNames(class_names(&self.tree, path))),
             _ => None,
@@ -238,7 +238,7 @@ impl<'a> Division<'a> {
     }
 
     /// The classes of a part to be measured on: its folders or, where its images lie directly in it, those of a
-    /// file of labels, if that is for this part or was named for it.
+    /// label file, if that is for this part or was named for it.
     fn measured_on(&self, which: Which, known: Option<&ClassNames>, named: bool) -> Result<Found, DataError> {
         let path = match self.content(which) {
             Some(Content::Folder(path)) => path,
@@ -252,7 +252,7 @@ impl<'a> Division<'a> {
                 return Err(self.wrong(
                     path,
                     format!("{} labels images that lie directly in it, but it has folders", file.display()),
-                    "leave out the file of labels, or move the images out of the folders".into(),
+                    "leave out the label file, or move the images out of the folders".into(),
                 ));
             }
             None if self.tree.is_flat(path) && !serves => return Err(self.unlabelled(path)),
@@ -274,13 +274,13 @@ impl<'a> Division<'a> {
         classes(self.listing, &self.tree, path, EmptyFolder::LeaveOut)
     }
 
-    /// The error for a part whose images lie directly in it, and which files of labels are not for.
+    /// The error for a part whose images lie directly in it, and which label files are not for.
     fn unlabelled(&self, path: &str) -> DataError {
         let found = no_class_folders(self.listing);
         self.wrong(
             path,
-            format!("{found}, and a file of labels in or beside the data is for the validation images"),
-            "put the images of each class into a folder of its own, or name their own file of labels with --labels"
+            format!("{found}, and a label file in or beside the data is for the validation images"),
+            "put the images of each class into a folder of its own, or name their own label file with --labels"
                 .into(),
         )
     }
@@ -307,7 +307,7 @@ fn say_what_is_missing(known: &ClassNames, found: &Found) {
     if !missing.is_empty() {
         let more = if missing.len() > SHOWN { ", ..." } else { "" };
         log::warn!(
-            "{} has no images of {} of {} classes, which are not measured: {}{more}",
+            "{} has no images of {} of {} classes, which are not evaluated: {}{more}",
             found.source,
             missing.len(),
             known.len(),

@@ -32,7 +32,7 @@ impl Files {
         }
     }
 
-    /// What an image is called in messages.
+    /// Name of an image in messages.
     pub(crate) fn name(&self, index: usize) -> String {
         match self {
             Self::Listed(listing) => listing.name(listing.images.get(index)),
@@ -75,7 +75,7 @@ impl Files {
         }
     }
 
-    /// What tells whether an image is still the one that it was.
+    /// Fingerprint that tells if an image is still the one that it was.
     pub(crate) fn stamp(&self, index: usize) -> Result<Stamp, DataError> {
         let failed = |source| DataError::io("read", self.name(index), source);
         match self {

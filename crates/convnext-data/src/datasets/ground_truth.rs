@@ -28,16 +28,16 @@ const FILES: [&str; 4] = [
 /// The files that say which synset an ILSVRC2012_ID means. Many a `synset_words.txt` has no IDs.
 const ID_FILES: [&str; 2] = ["map_clsloc.txt", "synset_words.txt"];
 
-/// What to do about a folder without class folders and without labels.
+/// Advice for a folder without class folders and without labels.
 pub(crate) fn advice() -> String {
     format!(
         "put the images of each class into a folder of its own, or put the labels of all images beside it as \
-         {}, or name such a file as the file of labels",
+         {}, or name such a file as the label file",
         FILES.join(", ")
     )
 }
 
-/// The file of labels in a folder of images, beside it, or at the root of the data.
+/// The label file in a folder of images, beside it, or at the root of the data.
 pub(crate) fn find(listing: &Listing, folder: &str) -> Option<PathBuf> {
     let Storage::Folder(root) = &listing.storage else { return None };
     let beside = if folder.is_empty() { root.parent()?.to_owned() } else { root.join(parent(folder)) };
@@ -48,7 +48,7 @@ pub(crate) fn find(listing: &Listing, folder: &str) -> Option<PathBuf> {
     Some(found)
 }
 
-/// Whether a file of labels is of these kinds, which its first line tells, and no CSV with `path` and
+/// `true` if a label file is of these kinds, which its first line tells, and no CSV with `path` and
 /// `label`. A file that cannot be read is none; who reads it next says why.
 pub(crate) fn is_ground_truth(file: &Path) -> bool {
     const START: u64 = 4096;
@@ -56,7 +56,7 @@ pub(crate) fn is_ground_truth(file: &Path) -> bool {
     let read = File::open(file).and_then(|opened| opened.take(START).read_to_end(&mut start));
     let start = String::from_utf8_lossy(&start);
     let first = without_mark(&start).lines().next().unwrap_or_default();
-    let is_text = file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
+    let is_text = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
     read.is_ok() && (is_solution(first) || (is_text && !first.contains(',') && !is_header(first)))
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn read(
     }
 }
 
-/// Where the labels go and which are allowed.
+/// Target and allowed values of the labels.
 struct Truth<'a> {
     file: &'a Path,
     known: Option<Known<'a>>,
@@ -206,16 +206,16 @@ impl<'a> Images<'a> {
         Self { folder: listing.name(folder), places }
     }
 
-    /// The place of an image, whose name may have folders before it and may lack its ending.
+    /// The place of an image, whose name may have folders before it and may lack its extension.
     fn find(&self, image: &str) -> Option<usize> {
         let name = file_name(image);
         if let Some(&place) = self.places.get(name) {
             return Some(place);
         }
         let with_dot = format!("{name}.");
-        let endings =
+        let extensions =
             self.places.range(with_dot.as_str()..).take_while(|(file, _)| file.starts_with(&with_dot));
-        let mut matches = endings.filter(|(file, _)| !file[with_dot.len()..].contains('.'));
+        let mut matches = extensions.filter(|(file, _)| !file[with_dot.len()..].contains('.'));
         let (_, &place) = matches.next()?;
         matches.next().is_none().then_some(place)
     }
@@ -261,7 +261,7 @@ fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// Whether a line is the header of the solution file of Kaggle.
+/// `true` if a line is the header of the solution file of Kaggle.
 fn is_solution(header: &str) -> bool {
     header.split(',').next().is_some_and(|column| column.trim().eq_ignore_ascii_case("ImageId"))
 }
@@ -270,7 +270,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a word is the name of a synset: `n` and eight digits.
+/// `true` if a word is the name of a synset: `n` and eight digits.
 fn is_synset(text: &str) -> bool {
     text.len() == 9 && text.strip_prefix('n').is_some_and(is_number)
 }

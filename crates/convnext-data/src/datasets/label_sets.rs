@@ -20,18 +20,19 @@ use crate::datasets::selection::Which;
 use crate::datasets::split::{check_fraction, split_class};
 use crate::error::DataError;
 
-/// What stands between the classes of a set in its name.
+/// Separator of the classes of a set in its name.
 pub(crate) const SEPARATOR: char = ';';
 
-/// What may stand there in files.
+/// Separators that files may have there.
 const SEPARATORS: [char; 2] = [SEPARATOR, '|'];
 
 /// Opens images whose labels are sets of classes, which a CSV file names: as [`crate::open_labelled`] reads it, with `;` or `|`
-/// between the classes of a label, and with an empty label for none. Where it has no rows for validation, a share of all
-/// images is held out. Class names are the names of the sets, of which [`classes_of_sets`] tells the classes.
+/// between the classes of a label, and with an empty label for none. Where it has no rows for validation, a
+/// fraction of all images is held out. Class names are the names of the sets, of which [`classes_of_sets`]
+/// tells the classes.
 ///
 /// # Errors
-/// As [`crate::open_labelled`] with a file of labels, but for those about single classes.
+/// As [`crate::open_labelled`] with a label file, but for those about single classes.
 pub fn open_label_sets(
     path: &Path,
     labels: &Path,
@@ -72,8 +73,8 @@ pub fn open_label_sets(
     })
 }
 
-/// What is learned and what is measured, chosen from all images alike, because most sets may occur but once. A class that
-/// would have no image left to be learned from keeps the first one.
+/// Images for training and validation, chosen from all images, whatever their classes: most sets may occur but once. A
+/// class that would have no image left for training keeps the first one.
 fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), DataError> {
     check_fraction(fraction)?;
     let mut images: Vec<usize> = all.classes.values().flatten().copied().collect();
@@ -100,7 +101,7 @@ fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), Dat
     Ok((part(false), part(true)))
 }
 
-/// Says which classes no image has that is measured on.
+/// Warns of classes without an image for validation.
 fn say_what_is_missing(classes: &ClassNames, measured: &Found) {
     let occurring = measured.classes.iter().filter(|(_, images)| !images.is_empty());
     let found: BTreeSet<&str> = occurring.flat_map(|(set, _)| classes_of_set(set)).collect();
@@ -108,14 +109,14 @@ fn say_what_is_missing(classes: &ClassNames, measured: &Found) {
         classes.0.iter().map(String::as_str).filter(|class| !found.contains(class)).collect();
     if !missing.is_empty() {
         let source = &measured.source;
-        log::warn!("{source}: no image that is measured has these classes: {}", missing.join(", "));
+        log::warn!("{source}: no validation image has these classes: {}", missing.join(", "));
     }
 }
 
-/// Opens the part of such images that a trained network is measured on, as [`crate::open_part`] chooses it.
+/// Opens the part of such images that a trained network is evaluated on, as [`crate::open_part`] chooses it.
 ///
 /// # Errors
-/// As [`crate::open_part`] with a file of labels, but for those about single classes.
+/// As [`crate::open_part`] with a label file, but for those about single classes.
 pub fn open_label_sets_part(path: &Path, labels: &Path, asked: Option<Split>) -> Result<Part, DataError> {
     let listing = Arc::new(Listing::open(path)?.with_images()?);
     let division = Division::of_rows(&listing, labels, labels::read_sets(labels, &listing)?);

@@ -24,7 +24,7 @@ use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::error::DataError;
 
-/// The images of each class that a file of labels names.
+/// The images of each class that a label file names.
 #[derive(Debug, Default)]
 pub(crate) struct Labels {
     /// Those of each of [`Split::ALL`]; where any row names a part, those without one are for training.
@@ -48,7 +48,7 @@ impl Row {
     }
 }
 
-/// Reads a file of labels: a header with columns for paths, labels and perhaps parts, in any order and among others
+/// Reads a label file: a header with columns for paths, labels and perhaps parts, in any order and among others
 /// ([`Columns`]). Paths are found as [`Lookup`] says. Empty rows and rows that repeat another one do not count.
 pub(crate) fn read(file: &Path, listing: &Listing) -> Result<Labels, DataError> {
     read_as(Meaning::Class, file, listing)
@@ -83,7 +83,7 @@ fn read_as(meaning: Meaning, file: &Path, listing: &Listing) -> Result<Labels, D
     Ok(divide(rows, &splits))
 }
 
-/// What a label is.
+/// Kind of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     /// The class of an image.
@@ -125,7 +125,7 @@ impl Source {
 
     /// The text without the mark that some editors begin it with.
     fn without_mark<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], DataError> {
-        /// What is enough to see that every second byte of English is zero.
+        /// Bytes that suffice to see that every second byte of English is zero.
         const START: usize = 64;
         let wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
         if wide || bytes.iter().take(START).any(|&byte| byte == 0) {
@@ -271,14 +271,14 @@ impl Source {
         }
         let why = format!(
             "it tells no parts, but its images lie in the folders of several, such as {}; add a column 'split' with the part \
-             of each row, or with 'train' in every row to use all alike",
+             of each row, or with 'train' in every row to use all of them for training",
             found.join(" and ")
         );
         Err(self.wrong(1, why))
     }
 }
 
-/// Whether a row names an image for a test whose answer is secret.
+/// `true` if a row names an image for a test whose answer is secret.
 fn is_unlabelled_test(record: &StringRecord, columns: &Columns) -> bool {
     let field = |column: usize| record.get(column).unwrap_or_default();
     let part = columns.split.and_then(|column| Named::of(field(column.position())).split());

@@ -1,4 +1,4 @@
-//! Which folders are the parts of a data set. The rules know relative paths only, so that folders and archives
+//! Folders that are the parts of a data set. The rules know relative paths only, so that folders and archives
 //! follow the same ones.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use crate::error::DataError;
 /// The folders of the parts of a data set.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Folders {
-    /// That of each of [`Split::ALL`].
+    /// The folder of each of [`Split::ALL`].
     parts: [Option<String>; 3],
     /// The folder that holds the classes of a data set without parts.
     pub(crate) whole: Option<String>,
@@ -28,7 +28,7 @@ impl Folders {
     }
 }
 
-/// What a folder holds, as far as it decides whether the folder is a part or a class.
+/// Content of a folder, as far as it decides that the folder is a part or a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// No image at any depth.
@@ -120,7 +120,8 @@ fn root<'a>(tree: &Tree<'a>) -> &'a str {
     }
 }
 
-/// Whether a folder, or the only one with images below it, holds other parts than the one that it is itself.
+/// `true` if a folder, or the only one with images below it, holds other parts than the one that it is
+/// itself.
 fn leads_to_parts(tree: &Tree<'_>, folder: &str, own: Option<Split>) -> bool {
     let is_part = |path: &&str| Named::of(last(path)).split().is_some_and(|split| Some(split) != own);
     let full = tree.full_folders(folder);
@@ -130,7 +131,7 @@ fn leads_to_parts(tree: &Tree<'_>, folder: &str, own: Option<Split>) -> bool {
             && matches!(full[..], [only] if leads_to_parts(tree, only, None)))
 }
 
-/// Whether folders beside each other are classes, whatever they are called.
+/// `true` if folders beside each other are classes, whatever they are called.
 fn are_classes(named: &[Candidate], others: &[Candidate]) -> bool {
     if named.is_empty() {
         return true;
@@ -245,7 +246,7 @@ pub(crate) fn check_classes_differ(
     tree: &Tree<'_>,
     folder: &str,
 ) -> Result<(), DataError> {
-    match alike(&inner_names(tree, folder)) {
+    match same_inner_folders(&inner_names(tree, folder)) {
         None => Ok(()),
         Some((names, inner)) => Err(DataError::Layout {
             path: listing.name(folder),
@@ -305,7 +306,7 @@ fn divided_classes(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
 }
 
 /// Folders most of which hold the same folders, at least two, and these.
-fn alike(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
+fn same_inner_folders(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
     let mut counts = BTreeMap::<String, usize>::new();
     for (_, inner) in tops {
         let names: BTreeSet<String> = inner.iter().map(|name| folded(name)).collect();
@@ -316,9 +317,9 @@ fn alike(tops: &[(&str, Vec<&str>)]) -> Option<(String, String)> {
         let shared = inner.iter().filter(|name| counts.contains_key(&folded(name))).count();
         shared > 1 && 2 * shared > inner.len()
     };
-    let alike: Vec<&str> = tops.iter().filter(|(_, inner)| holds_them(inner)).map(|(top, _)| *top).collect();
-    (alike.len() > 1 && 2 * alike.len() > tops.len())
-        .then(|| (quoted(alike), quoted(counts.keys().map(String::as_str))))
+    let same: Vec<&str> = tops.iter().filter(|(_, inner)| holds_them(inner)).map(|(top, _)| *top).collect();
+    (same.len() > 1 && 2 * same.len() > tops.len())
+        .then(|| (quoted(same), quoted(counts.keys().map(String::as_str))))
 }
 
 fn folded(name: &str) -> String {

@@ -8,12 +8,12 @@ use std::{
 };
 
 use crate::datasets::archive;
-use crate::datasets::endings::{OtherFiles, expected_endings, has_image_ending};
+use crate::datasets::extensions::{OtherFiles, expected_extensions, has_image_extension};
 use crate::datasets::paths::Paths;
 use crate::datasets::storage::Storage;
 use crate::error::DataError;
 
-/// The files of labels that Hugging Face's `datasets` looks for beside images.
+/// The label files that Hugging Face's `datasets` looks for beside images.
 const METADATA_FILES: [&str; 3] = ["metadata.csv", "metadata.jsonl", "metadata.parquet"];
 
 /// All images below a root and all folders, with or without images.
@@ -31,9 +31,9 @@ pub(crate) struct Listing {
     pub(crate) archives: BTreeMap<String, Vec<PathBuf>>,
     /// The files that are left out.
     pub(crate) others: OtherFiles,
-    /// The first file of labels among the images that nobody asked for, by its relative path.
+    /// The first label file among the images that nobody asked for, by its relative path.
     pub(crate) metadata: Option<String>,
-    /// Where the bytes are.
+    /// Storage of the bytes.
     pub(crate) storage: Storage,
 }
 
@@ -50,7 +50,7 @@ impl Listing {
         listing.images.shrink();
         listing.check_not_mixed()?;
         if listing.images.len() > 0
-            && let Some(others) = listing.others.in_words()
+            && let Some(others) = listing.others.summary()
         {
             log::warn!("{}: {others}", listing.root);
         }
@@ -86,8 +86,8 @@ impl Listing {
 
     /// The error for a folder of this listing without images.
     pub(crate) fn no_images(&self, folder: &str) -> DataError {
-        let mut expected = expected_endings();
-        if let Some(others) = self.others.in_words().filter(|_| self.images.len() == 0) {
+        let mut expected = expected_extensions();
+        if let Some(others) = self.others.summary().filter(|_| self.images.len() == 0) {
             expected += &format!("; {others}");
         }
         DataError::NoImages { path: self.name(folder), expected }
@@ -141,7 +141,7 @@ impl Listing {
                 open.push(real);
                 self.walk(&path, &format!("{relative}{name}"), exact, open)?;
                 open.pop();
-            } else if has_image_ending(Path::new(&name)) {
+            } else if has_image_extension(Path::new(&name)) {
                 if exact {
                     self.images.push(relative, &name);
                 } else {
@@ -169,7 +169,7 @@ struct Entry {
     other_name: Option<OsString>,
 }
 
-/// What a folder holds. Only links are looked at one by one, because that costs time.
+/// Content of a folder. Only links are looked at one by one, because that costs time.
 fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
@@ -189,7 +189,7 @@ fn sorted_entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
             name.push('/');
         } else if !(kind.is_file() || kind.is_symlink()) {
             // Whoever reads from a pipe waits for another program, perhaps without end.
-            if has_image_ending(Path::new(&name)) {
+            if has_image_extension(Path::new(&name)) {
                 log::warn!(
                     "{}: it is no file but a pipe, socket or device, and left out",
                     entry.path().display()

@@ -21,26 +21,26 @@ use crate::error::DataError;
 /// A data set for training a classifier. Both parts have the same classes.
 #[derive(Debug, Clone)]
 pub struct LabelledData {
-    /// What is learned from.
+    /// Training images.
     pub train: Dataset,
-    /// What is measured on; it may lack images of some classes.
+    /// Validation images; some classes may be absent.
     pub validation: Dataset,
-    /// Whether `validation` was held out of the training images, because the data has no such part.
+    /// `true` if `validation` was held out of the training images, because the data has no such part.
     pub held_out: bool,
     /// The part that `validation` is: the one for a test where there is none for validation; `None` when it was held out.
     pub validation_split: Option<Split>,
-    /// Where the training images were found, in words.
+    /// Description of the source of the training images.
     pub train_source: String,
-    /// Where the validation images were found, in words.
+    /// Description of the source of the validation images.
     pub validation_source: String,
 }
 
 /// Some images of a data set that are used together.
 #[derive(Debug, Clone)]
 pub struct Part {
-    /// What they are for; `None` for all images of data without parts.
+    /// The split; `None` for all images of data without splits.
     pub split: Option<Split>,
-    /// Where they were found, in words.
+    /// Description of their source.
     pub source: String,
     /// The images. Their classes are those of this part alone.
     pub images: Dataset,
@@ -49,8 +49,9 @@ pub struct Part {
 /// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
 /// path.
 ///
-/// Files count by their ending (jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff and some rare ones, in any case);
-/// hidden files, `__MACOSX`, pipes, sockets and devices do not. A warning tells how many files of other endings are left out.
+/// Files count by their extension (jpg, jpeg, jpe, jfif, png, webp, gif, bmp, tif, tiff and some rare ones,
+/// in any case); hidden files, `__MACOSX`, pipes, sockets and devices do not. A warning tells how many files
+/// of other extensions are left out.
 ///
 /// A folder that holds `.tar` files and no image is a data set in shards, by the convention of WebDataset:
 /// a sample is one image and what else has its key, which is the path up to the first dot of the file
@@ -67,12 +68,12 @@ pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Listed(Arc::new(listing.with_images()?))))
 }
 
-/// Opens pictures as a user names them, in this order: files of any name, and everything in folders, shards and
+/// Opens images as a user names them, in this order: files of any name, and everything in folders, shards and
 /// archives ([`is_collection`]), as [`open_unlabelled`] finds it. What is in the files is not looked at yet.
 ///
 /// # Errors
 /// Those of [`open_unlabelled`], and [`DataError::Io`] for a file that is not there.
-pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
+pub fn open_images(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     let mut parts: Vec<Arc<Files>> = Vec::new();
     let mut single = Vec::new();
     for path in paths {
@@ -91,10 +92,11 @@ pub fn open_pictures(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     Ok(Dataset::new(Files::Joined(parts)))
 }
 
-/// `true` for what holds pictures and is none: a folder, or an archive by its ending (`.tar`, `.tar.gz`, `.tgz`).
+/// `true` for a collection of images: a folder, or an archive by its extension (`.tar`, `.tar.gz`,
+/// `.tgz`).
 pub fn is_collection(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
-    path.is_dir() || [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+    path.is_dir() || [".tar", ".tar.gz", ".tgz"].iter().any(|extension| name.ends_with(extension))
 }
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
@@ -110,7 +112,7 @@ pub fn is_collection(path: &Path) -> bool {
 /// `file_name`, `filename`, `image`, `file`), `label` (or `class`, `target`) and perhaps `split` with the words above;
 /// empty is `train`. A column that is only called like one (`set`, `usage`, `fold`, ...) counts if it has such words, which
 /// then every row must have; without any, rows in folders of several parts are refused. Rows for a test may lack a label. A
-/// path is relative to the data or absolute, or the end of one, with or without its ending, that only
+/// path is relative to the data or absolute, or the end of one, with or without its extension, that only
 /// one image has. Images that the file does not name are left out, and so are those for a test; without any for
 /// validation, a fraction is set apart as above.
 ///
@@ -121,7 +123,7 @@ pub fn is_collection(path: &Path) -> bool {
 /// `LOC_val_solution.csv` of Kaggle; `imagenet_2012_validation_synset_labels.txt` and `val.txt`, where a line is
 /// a file and its label, a class or its index among the sorted classes, or is a class alone, in the order of
 /// the files' names; `ILSVRC2012_validation_ground_truth.txt`, whose IDs `map_clsloc.txt` beside it explains
-/// (lines `nXXXXXXXX ID name`). `labels` may have any name: the first line tells its kind, and the ending
+/// (lines `nXXXXXXXX ID name`). `labels` may have any name: the first line tells its kind, and the extension
 /// `.txt`. There is a label for every image, and every class has a folder in `train`. A `test` without class folders
 /// beside `val` has no classes, unless [`open_part`] is asked for it with `labels`.
 ///
@@ -152,9 +154,10 @@ pub fn open_labelled(
     Ok(data)
 }
 
-/// Opens the part of a data set that a trained classifier is measured on: the one that is asked for, or else the one
-/// for validation, or else the one for a test, or else all of `CLASS/*`. Where a file of labels has rows for a
-/// test and none for validation, the part must be asked for. Layouts and `labels` are those of [`open_labelled`].
+/// Opens the part of a data set that a trained classifier is evaluated on: the one that is asked for, or else
+/// the one for validation, or else the one for a test, or else all of `CLASS/*`. Where a label file has rows
+/// for a test and none for validation, the part must be asked for. Layouts and `labels` are those of
+/// [`open_labelled`].
 ///
 /// Images directly in `val`, or directly in `path` where there are no parts, take their classes from a file
 /// of ImageNet. Without `train` such a file must name synsets, because an index means nothing.
@@ -217,8 +220,8 @@ fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
         None => Ok(Arc::new(listing)),
         Some(_) => Err(DataError::Layout {
             path: listing.name(""),
-            found: "it holds shards, whose labels a file of labels cannot name".into(),
-            advice: "put labels into the shards as KEY.cls, or leave out the file of labels".into(),
+            found: "it holds shards, whose labels a label file cannot name".into(),
+            advice: "put labels into the shards as KEY.cls, or leave out the label file".into(),
         }),
     }
 }
@@ -252,7 +255,7 @@ fn labelled(
 fn say_if_nothing_is_measured(data: &LabelledData) {
     if data.held_out && data.validation.is_empty() {
         log::warn!(
-            "{}: nothing can be held out, because each class has a single image, and so nothing is measured",
+            "{}: nothing can be held out, because each class has a single image, so there is no validation",
             data.train_source
         );
     }

@@ -10,12 +10,12 @@ use image::ImageFormat;
 use tar::{Builder, Header};
 
 use crate::datasets::dataset::Dataset;
-use crate::datasets::endings::has_image_ending;
+use crate::datasets::extensions::has_image_extension;
 use crate::datasets::partial_file::PartialFile;
 use crate::datasets::shards::{BLOCK, CLASSES_FILE};
 use crate::error::DataError;
 
-/// What [`pack`] wrote.
+/// Summary of the shards that [`pack`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackSummary {
     /// Number of shards.
@@ -97,9 +97,9 @@ struct Sample {
 impl Sample {
     fn read(dataset: &Dataset, index: usize) -> Result<Self, DataError> {
         let image = dataset.read(index)?;
-        let ending = ending(&dataset.name(index), &image);
+        let extension = extension(&dataset.name(index), &image);
         let label = dataset.label(index).map(|label| (format!("{index:09}.cls"), label.to_string()));
-        Ok(Self { image_name: format!("{index:09}.{ending}"), image, label })
+        Ok(Self { image_name: format!("{index:09}.{extension}"), image, label })
     }
 
     /// Bytes that it takes in a shard.
@@ -109,11 +109,11 @@ impl Sample {
     }
 }
 
-/// The ending of a file's name. A name from a shard may be cut off before it: then the content tells.
-fn ending(name: &str, image: &[u8]) -> String {
+/// The extension of a file's name. A name from a shard may be cut off before it: then the content tells.
+fn extension(name: &str, image: &[u8]) -> String {
     let path = Path::new(name);
-    match path.extension().filter(|_| has_image_ending(path)) {
-        Some(ending) => ending.to_string_lossy().to_ascii_lowercase(),
+    match path.extension().filter(|_| has_image_extension(path)) {
+        Some(extension) => extension.to_string_lossy().to_ascii_lowercase(),
         None => {
             let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);
             format.extensions_str().first().copied().unwrap_or("jpg").to_owned()
@@ -199,7 +199,7 @@ fn check_class_names(dataset: &Dataset) -> Result<(), DataError> {
 fn check_free(out: &Path) -> Result<(), DataError> {
     for entry in fs::read_dir(out).map_err(|source| failed("read", out, source))? {
         let path = entry.map_err(|source| failed("read", out, source))?.path();
-        let is_shard = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar"));
+        let is_shard = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
         if is_shard || path.ends_with(CLASSES_FILE) {
             return Err(DataError::Layout {
                 path: out.display().to_string(),

@@ -44,7 +44,7 @@ impl fmt::Display for Split {
     }
 }
 
-/// What a name says about parts.
+/// The split that a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Named {
     /// Nothing.
@@ -96,9 +96,9 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// What to call the folders of parts.
+/// Advice on naming the folders of splits.
 pub(crate) const HOW_TO_NAME: &str =
-    "name the folder of the training part 'train', that for validation 'val' and one for a last test 'test'";
+    "name the folder of the training part 'train', that for validation 'val' and one for a final test 'test'";
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     text: String,
-    /// Where each path ends in `text`.
+    /// Offset of the end of each path in `text`.
     ends: Vec<usize>,
     /// Whole paths of the files whose name is not Unicode: `text` has a similar name for them.
     exact: BTreeMap<usize, PathBuf>,
@@ -51,7 +51,7 @@ impl Paths {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// Where a file is when the paths begin at `root`.
+    /// Path of a file when the paths begin at `root`.
     pub(crate) fn below(&self, root: &Path, index: usize) -> PathBuf {
         self.exact.get(&index).cloned().unwrap_or_else(|| root.join(self.get(index)))
     }

@@ -1,4 +1,4 @@
-//! Which part of a data set serves for what.
+//! Choice of the parts for training, validation and test.
 
 use crate::datasets::parts::Split;
 use crate::error::DataError;
@@ -23,11 +23,11 @@ impl Which {
 /// The parts that a data set has.
 #[derive(Debug, Default)]
 pub(crate) struct Available {
-    /// What each of [`Split::ALL`] is called, such as `'val'`.
+    /// Name of each of [`Split::ALL`], such as `'val'`.
     pub(crate) names: [Option<String>; 3],
-    /// Whether there are images without a part.
+    /// `true` if there are images without a part.
     pub(crate) whole: bool,
-    /// Whether the test part is measured on where there is none for validation.
+    /// `true` if the test part is evaluated on where there is none for validation.
     pub(crate) test_validates: bool,
 }
 
@@ -50,13 +50,13 @@ impl Available {
         self.names[split as usize].as_deref()
     }
 
-    /// All parts, in words.
+    /// All parts, as text.
     fn listed(&self) -> String {
         let names: Vec<&str> = self.names.iter().flatten().map(String::as_str).collect();
         names.join(", ")
     }
 
-    /// What is learned from and, unless a part of that is held out, what is measured on.
+    /// Parts for training and, unless a part of that is held out, validation.
     pub(crate) fn for_training(&self) -> Result<(Which, Option<Split>), Missing> {
         if self.name(Split::Train).is_none() {
             return match self.whole {
@@ -72,8 +72,8 @@ impl Available {
         Ok((Which::Part(Split::Train), Some(Split::Validation).filter(has).or(test)))
     }
 
-    /// What a trained classifier is measured on: what was asked for, or else the part for validation, or else the one
-    /// for a test, or else everything.
+    /// Part that a trained classifier is evaluated on: what was asked for, or else the part for validation,
+    /// or else the one for a test, or else everything.
     pub(crate) fn for_evaluation(&self, asked: Option<Split>) -> Result<Which, Missing> {
         if let Some(split) = asked {
             return self.asked(split);
@@ -84,12 +84,12 @@ impl Available {
         match (self.name(Split::Test), self.name(Split::Train)) {
             (Some(_), _) if self.test_validates => Ok(Which::Part(Split::Test)),
             (Some(test), _) => Err(Missing {
-                found: format!("it has nothing for validation but {test}, which is for a last test alone"),
-                advice: "measure on that with --split test, or name the --val-fraction and --seed of the training".into(),
+                found: format!("it has no validation part but {test}, which is for a final test only"),
+                advice: "evaluate on it with --split test, or name the --val-fraction and --seed of the training".into(),
             }),
             (None, Some(train)) => Err(Missing {
                 found: format!("it has {train} but no 'val', 'validation', 'valid', 'dev' or 'test'"),
-                advice: "add one of them, measure on the training part with --split train, or name the --val-fraction and \
+                advice: "add one of them, evaluate on the training part with --split train, or name the --val-fraction and \
                          --seed of the training"
                     .into(),
             }),
@@ -102,7 +102,7 @@ impl Available {
             Some(_) => Ok(Which::Part(split)),
             None if self.whole => Err(Missing {
                 found: format!("it has no parts, and so no {split} part"),
-                advice: "leave --split out to measure on all of it".into(),
+                advice: "leave --split out to evaluate on all of it".into(),
             }),
             None => Err(Missing {
                 found: format!("it has no {split} part, but {}", self.listed()),

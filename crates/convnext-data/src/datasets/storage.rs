@@ -1,4 +1,4 @@
-//! Where the bytes of the files of a data set are, and how to get them.
+//! Access to the bytes of the files of a data set.
 
 use std::{
     borrow::Borrow,
@@ -11,7 +11,7 @@ use std::{
 use crate::datasets::paths::Paths;
 use crate::reading::headers::ReadSeek;
 
-/// What holds the files of a data set.
+/// Storage of the files of a data set.
 #[derive(Debug)]
 pub(crate) enum Storage {
     /// A folder of the file system, where the paths begin.
@@ -22,7 +22,7 @@ pub(crate) enum Storage {
     Memory(Vec<u8>, Vec<Range>, Stamp),
 }
 
-/// Where one file is within an archive or the memory.
+/// Location of one file within an archive or the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
     /// First byte.

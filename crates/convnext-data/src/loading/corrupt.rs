@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// What the loader does when an image cannot be read or decoded.
+/// Treatment of images that cannot be read or decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCorrupt {
     /// It stops with the error.
@@ -28,11 +28,11 @@ pub enum OnCorrupt {
 pub struct CorruptFile {
     /// The file.
     pub name: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
 }
 
-/// How many files may be corrupt.
+/// Limit of corrupt files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allowed {
     None,
@@ -48,7 +48,7 @@ impl Allowed {
         }
     }
 
-    /// What more than that are, in words.
+    /// Text for a count above the limit.
     pub(crate) fn exceeded(self) -> &'static str {
         match self {
             Self::None => "and none may be",
@@ -89,7 +89,7 @@ impl CorruptFiles {
         let (files, names) = &mut *found;
         if names.insert(file.name.clone()) {
             let instead =
-                if how == OnCorrupt::Replace { "another image takes its place" } else { "it is left out" };
+                if how == OnCorrupt::Replace { "another image replaces it" } else { "it is left out" };
             log::warn!("{} cannot be used ({}); {instead}", file.name, file.why);
             files.push(file);
         }

@@ -1,4 +1,4 @@
-//! One epoch: batches made ahead in background threads and handed out in order.
+//! One epoch: batches prefetched in background threads and handed out in order.
 
 use std::{
     any::Any,
@@ -17,17 +17,17 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::DataError;
 use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt, most_replaced};
+use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
 use crate::loading::loader::LoaderConfig;
 use crate::loading::order::Order;
-use crate::loading::pictures::Pictures;
-use crate::loading::source::{BatchPlace, Source, Visit};
+use crate::loading::source::{BatchContext, SampleContext, Source};
 
-/// What all threads look at.
+/// State shared by all threads.
 #[derive(Debug)]
 pub(crate) struct Shared<S> {
     pub(crate) source: S,
-    pub(crate) pictures: Pictures,
+    pub(crate) reader: ImageReader,
     pub(crate) config: LoaderConfig,
     pub(crate) corrupt: CorruptFiles,
 }
@@ -37,7 +37,7 @@ impl<S: Source> Shared<S> {
     fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made<S::Batch> {
         let start = number * self.config.batch_size;
         let end = (start + self.config.batch_size).min(plan.order.len());
-        let place = BatchPlace { seed: self.config.seed, epoch: plan.epoch, number };
+        let place = BatchContext { seed: self.config.seed, epoch: plan.epoch, number };
         let draw = self.source.draw(place);
         let mut samples = Vec::with_capacity(end - start);
         let mut corrupt = Vec::new();
@@ -68,8 +68,8 @@ impl<S: Source> Shared<S> {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Found::Nothing);
             }
-            let visit = Visit { seed: self.config.seed, epoch: plan.epoch, sample };
-            let error = match self.source.load(visit, draw, &self.pictures) {
+            let visit = SampleContext { seed: self.config.seed, epoch: plan.epoch, sample };
+            let error = match self.source.load(visit, draw, &self.reader) {
                 Ok(ready) => return Ok(Found::Good(sample, ready)),
                 Err(error) => error,
             };
@@ -95,7 +95,7 @@ impl<S: Source> Shared<S> {
     }
 }
 
-/// What came of the search for an image.
+/// Result of the search for an image.
 enum Found<T> {
     /// The index of a sample, and the sample.
     Good(usize, T),
@@ -111,7 +111,7 @@ struct Plan {
     order: Order,
 }
 
-/// What a thread made of one batch.
+/// Result of a thread for one batch.
 struct Made<B> {
     batch: Result<Option<B>, DataError>,
     /// Files that were replaced. They are reported with their batch and not when a thread finds them, so
@@ -122,7 +122,7 @@ struct Made<B> {
 /// The number of a batch and what became of it, or the panic of its thread.
 type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
 
-/// The batches of one epoch in order, made ahead by threads of their own. Dropping it stops and joins
+/// The batches of one epoch in order, prefetched by threads of their own. Dropping it stops and joins
 /// them. After an error there are no more batches.
 pub struct EpochBatches<S: Source = ImageSource> {
     shared: Arc<Shared<S>>,

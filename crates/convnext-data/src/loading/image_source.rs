@@ -1,14 +1,14 @@
-//! Images and their classes: what FCMAE and classification learn from.
+//! Images and their classes: the source of FCMAE and classification.
 
 use convnext_core::{ImageSize, Preprocessing, Purpose};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
+use crate::loading::image_reader::ImageReader;
 use crate::loading::mixing::{LabelMix, Mixing};
-use crate::loading::pictures::Pictures;
-use crate::loading::source::{Batch, BatchPlace, Source, Visit};
+use crate::loading::source::{Batch, BatchContext, SampleContext, Source};
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decoding::Decoding;
 use crate::transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
 use crate::transforms::transform::{TrainTransform, validate_preprocessing};
@@ -30,7 +30,7 @@ pub struct ImageBatch {
     pub samples: Vec<usize>,
     /// The epoch that the batch belongs to.
     pub epoch: u64,
-    /// How the images were mixed with each other, if they were.
+    /// Mixup or CutMix of the batch, if any.
     pub mix: Option<LabelMix>,
 }
 
@@ -40,12 +40,12 @@ impl Batch for ImageBatch {
     }
 }
 
-/// What happens to each picture.
+/// Transform of each image.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// Random crops, flips and other changes.
     Train(TrainTransform),
-    /// The same part of the picture each time.
+    /// The same part of the image each time.
     Evaluation(Preprocessing),
 }
 
@@ -58,7 +58,7 @@ impl Transform {
         }
     }
 
-    /// Channels of the pictures.
+    /// Channels of the images.
     pub(crate) fn channels(&self) -> usize {
         match self {
             Self::Train(train) => train.channels(),
@@ -66,7 +66,7 @@ impl Transform {
         }
     }
 
-    /// What files are decoded to.
+    /// Decoding options.
     fn decoding(&self, orientation: Orientation) -> Decoding {
         match self {
             Self::Train(train) => train.decoding(orientation),
@@ -119,25 +119,25 @@ impl ImageSource {
 
     /// Decodes JPEG files at a smaller size where the random crop of training allows it, which changes pixels
     /// by less than 2 levels of 255 on average: [`TrainTransform::apply_to_file`]. Evaluation never does, nor
-    /// does a loader that keeps pictures: what is kept is whole.
+    /// does a loader that keeps images: what is kept is whole.
     pub fn with_fast_decode(self, fast_decode: bool) -> Self {
         Self { fast_decode, ..self }
     }
 }
 
 impl ImageSource {
-    /// The picture of a sample as evaluation sees it; in training, before anything random happens to it.
+    /// The image of a sample as evaluation sees it; in training, before anything random happens to it.
     ///
     /// # Errors
-    /// Those of [`Dataset::picture`].
+    /// Those of [`Dataset::image`].
     ///
     /// # Panics
     /// When there is no such sample.
-    pub fn seen(&self, sample: usize) -> Result<Picture, DataError> {
-        let picture = self.dataset.picture(sample, &self.decoding)?;
+    pub fn seen(&self, sample: usize) -> Result<Image, DataError> {
+        let image = self.dataset.image(sample, &self.decoding)?;
         Ok(match &self.transform {
-            Transform::Train(_) => picture,
-            Transform::Evaluation(preprocessing) => resize_for_evaluation(&picture, preprocessing),
+            Transform::Train(_) => image,
+            Transform::Evaluation(preprocessing) => resize_for_evaluation(&image, preprocessing),
         })
     }
 }
@@ -155,32 +155,32 @@ impl Source for ImageSource {
         &self.decoding
     }
 
-    fn draw(&self, _place: BatchPlace) {}
+    fn draw(&self, _place: BatchContext) {}
 
     fn largest_batch(&self) -> Option<usize> {
         self.transform.image_size().is_none().then_some(1)
     }
 
-    fn load(&self, visit: Visit, (): &(), pictures: &Pictures) -> Result<PreparedImage, DataError> {
+    fn load(&self, visit: SampleContext, (): &(), reader: &ImageReader) -> Result<PreparedImage, DataError> {
         let sample = visit.sample;
         let train = match &self.transform {
             Transform::Train(train) => train,
             Transform::Evaluation(preprocessing) => {
-                return Ok(prepare_for_evaluation(&*pictures.picture(sample)?, preprocessing));
+                return Ok(prepare_for_evaluation(&*reader.image(sample)?, preprocessing));
             }
         };
         let mut rng = visit.stream(Purpose::Augmentation);
-        if self.fast_decode && !pictures.are_kept() {
+        if self.fast_decode && !reader.are_kept() {
             // The name may have to be read, so only messages have it.
             let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
             let values = values.map_err(|error| error.named(self.dataset.name(sample)))?;
             return Ok(PreparedImage { values, size: train.image_size });
         }
-        let values = train.apply(&*pictures.picture(sample)?, &mut rng);
+        let values = train.apply(&*reader.image(sample)?, &mut rng);
         Ok(PreparedImage { values, size: train.image_size })
     }
 
-    fn collate(&self, place: BatchPlace, (): (), samples: Vec<(usize, PreparedImage)>) -> ImageBatch {
+    fn collate(&self, place: BatchContext, (): (), samples: Vec<(usize, PreparedImage)>) -> ImageBatch {
         // Of images of any size a batch has at most one; of none the size says nothing.
         let size = samples.first().map_or(ImageSize::square(1), |(_, image)| image.size);
         let channels = self.transform.channels();

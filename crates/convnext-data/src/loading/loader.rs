@@ -8,33 +8,33 @@ use crate::error::DataError;
 use crate::loading::cache::Cache;
 use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt};
 use crate::loading::epoch::{EpochBatches, Shared};
+use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
-use crate::loading::pictures::Pictures;
 use crate::loading::source::Source;
 
-/// How a [`Loader`] goes through its source.
+/// Settings of a [`Loader`].
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
     /// Images in a batch, at least 1.
     pub batch_size: usize,
     /// Background threads, at least 1. Each makes one batch at a time.
     pub threads: usize,
-    /// Batches that are finished or being made ahead of their use, at least 1, such as 4. Fewer than
-    /// `threads` leave some threads idle.
+    /// Batches that are prefetched, finished or not, at least 1, such as 4. Fewer than `threads` leave some threads
+    /// idle.
     pub queue: usize,
     /// Another order in each epoch; otherwise the order of the data set.
     pub shuffle: bool,
     /// Leave out the last batch when it is not full.
     pub drop_last: bool,
-    /// What to do about images that cannot be read.
+    /// Treatment of images that cannot be read.
     pub on_corrupt: OnCorrupt,
-    /// Whether decoded pictures are kept.
+    /// Cache of decoded images.
     pub cache: Cache,
     /// The seed of the run.
     pub seed: Seed,
 }
 
-/// Has the samples of a source made ready and batched in background threads.
+/// Has the samples of a source prepared and batched in background threads.
 ///
 /// What comes out depends on the seed, the epoch and the index of a sample, never on the number of
 /// threads.
@@ -69,8 +69,8 @@ impl<S: Source> Loader<S> {
             };
             return Err(DataError::TooFewSamples { samples, batch_size, advice });
         }
-        let pictures = Pictures::open(source.dataset(), source.decoding(), &config.cache)?;
-        let shared = Shared { source, pictures, config, corrupt: CorruptFiles::default() };
+        let reader = ImageReader::open(source.dataset(), source.decoding(), &config.cache)?;
+        let shared = Shared { source, reader, config, corrupt: CorruptFiles::default() };
         Ok(Self { shared: Arc::new(shared) })
     }
 

@@ -1,4 +1,4 @@
-//! Mixup and CutMix: batches whose images are mixed in pairs (facts D5).
+//! Mixup and CutMix: batches whose images are mixed in pairs (docs/facts.md, "Mixup/CutMix/RandomErasing").
 
 use std::ops::Range;
 
@@ -29,30 +29,30 @@ pub struct Mixing {
     pub switch_probability: f64,
 }
 
-/// How the images of a batch were mixed: the image i with the image `len - 1 - i`, its partner.
+/// Mixup or CutMix of a batch: the image i was mixed with the image `len - 1 - i`, its partner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelMix {
     /// Weight of an image's own label, in [0, 1]. The label of its partner has the rest: the target is
-    /// `own_weight` x own + (1 - `own_weight`) x partner. With CutMix it is the share of the area that the
+    /// `lam` x own + (1 - `lam`) x partner. With CutMix it is the fraction of the area that the
     /// image has kept.
-    pub own_weight: f32,
+    pub lam: f32,
 }
 
 impl LabelMix {
     /// The targets of mixed images, from those of the images themselves: `[N, classes]`, and the same again.
     #[must_use]
     pub fn apply(self, targets: &[f32], classes: usize) -> Vec<f32> {
-        let Self { own_weight } = self;
+        let Self { lam } = self;
         let partners = targets.chunks_exact(classes.max(1)).rev().flatten();
-        let mix = |(own, partner): (&f32, &f32)| own_weight * own + (1.0 - own_weight) * partner;
+        let mix = |(own, partner): (&f32, &f32)| lam * own + (1.0 - lam) * partner;
         targets.iter().zip(partners).map(mix).collect()
     }
 }
 
-/// What is done to one batch.
+/// The mix of one batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Mix {
-    Mixup { own_weight: f32 },
+    Mixup { lam: f32 },
     CutMix { rows: Range<usize>, columns: Range<usize> },
 }
 
@@ -66,12 +66,12 @@ impl Mixing {
         // The images of the first half, and their partners from the last image on.
         let (first, rest) = batch.images.split_at_mut(images / 2 * image);
         let pairs = first.chunks_exact_mut(image).zip(rest.rchunks_exact_mut(image));
-        let own_weight = match mix {
-            Mix::Mixup { own_weight } => {
+        let lam = match mix {
+            Mix::Mixup { lam } => {
                 for (one, other) in pairs {
-                    blend(one, other, own_weight);
+                    blend(one, other, lam);
                 }
-                own_weight
+                lam
             }
             Mix::CutMix { rows, columns } => {
                 for (one, other) in pairs {
@@ -83,7 +83,7 @@ impl Mixing {
                 1.0 - (rows.len() * columns.len()) as f32 / (height * width) as f32
             }
         };
-        batch.mix = Some(LabelMix { own_weight });
+        batch.mix = Some(LabelMix { lam });
     }
 
     fn draw(&self, height: usize, width: usize, rng: &mut impl rand::Rng) -> Option<Mix> {
@@ -94,11 +94,11 @@ impl Mixing {
         let cut = self.cutmix > 0.0 && (self.mixup == 0.0 || switched);
         let alpha = if cut { self.cutmix } else { self.mixup };
         // Only an alpha that `validate` refuses has no distribution.
-        let own_weight = Beta::new(alpha, alpha).ok()?.sample(rng);
+        let lam = Beta::new(alpha, alpha).ok()?.sample(rng);
         if !cut {
-            return Some(Mix::Mixup { own_weight: own_weight as f32 });
+            return Some(Mix::Mixup { lam: lam as f32 });
         }
-        let side_share = (1.0 - own_weight).sqrt();
+        let side_share = (1.0 - lam).sqrt();
         let mut span = |side: usize| {
             let half = (side as f64 * side_share) as usize / 2;
             let centre = rng.random_range(0..side);
@@ -131,10 +131,10 @@ impl Mixing {
 }
 
 /// Mixes two images with each other.
-fn blend(one: &mut [f32], other: &mut [f32], own_weight: f32) {
-    let rest = 1.0 - own_weight;
+fn blend(one: &mut [f32], other: &mut [f32], lam: f32) {
+    let rest = 1.0 - lam;
     for (a, b) in one.iter_mut().zip(other) {
-        (*a, *b) = (*a * own_weight + *b * rest, *b * own_weight + *a * rest);
+        (*a, *b) = (*a * lam + *b * rest, *b * lam + *a * rest);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a task brings to the loader: how a sample is read and made ready, and how samples become a batch.
+//! Source of samples, which a task brings to the loader: loading and transforming a sample, and collating a batch.
 
 use std::fmt::Debug;
 
@@ -6,26 +6,26 @@ use convnext_core::{Purpose, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::loading::pictures::Pictures;
+use crate::loading::image_reader::ImageReader;
 use crate::reading::decoding::Decoding;
 
-/// How the samples of a data set are read and made ready, and how they become batches.
+/// Loading, transforming and collating of the samples of a data set.
 ///
-/// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of pictures
+/// A [`crate::Loader`] calls it from several threads and gives it order, prefetching, resuming, the cache of images
 /// and the rules for corrupt files. A source keeps nothing that changes: what it makes depends on its settings and on
-/// the streams of [`BatchPlace`] and [`Visit`] only, so a batch is the same whoever makes it, and when.
+/// the streams of [`BatchContext`] and [`SampleContext`] only, so a batch is the same whoever makes it, and when.
 pub trait Source: Debug + Send + Sync + 'static {
-    /// What all samples of a batch share, such as the size of its images. It is drawn before any of them.
+    /// Random choices that all samples of a batch share, such as the size of its images. It is drawn before any of them.
     type Draw: Send;
     /// A sample that is ready to be joined with others: an image and what is known of it, or several views of it.
     type Sample: Send;
-    /// What the task's loss takes.
+    /// A batch as the task's loss takes it.
     type Batch: Batch;
 
     /// The images that are read.
     fn dataset(&self) -> &Dataset;
 
-    /// What their files are decoded to.
+    /// Decoding options.
     fn decoding(&self) -> &Decoding;
 
     /// The most samples that can be joined, where there is a limit: 1 for images of sizes of their own. A loader
@@ -35,19 +35,24 @@ pub trait Source: Debug + Send + Sync + 'static {
     }
 
     /// Draws what the samples of a batch share.
-    fn draw(&self, place: BatchPlace) -> Self::Draw;
+    fn draw(&self, place: BatchContext) -> Self::Draw;
 
     /// Reads a sample and makes it ready.
     ///
     /// # Errors
     /// [`DataError`] when a file of the sample cannot be used; the loader's rules decide what becomes of it.
-    fn load(&self, visit: Visit, draw: &Self::Draw, pictures: &Pictures) -> Result<Self::Sample, DataError>;
+    fn load(
+        &self,
+        visit: SampleContext,
+        draw: &Self::Draw,
+        reader: &ImageReader,
+    ) -> Result<Self::Sample, DataError>;
 
     /// Joins samples, each with its index in the data set, in the order of the batch. There may be none, when all
     /// files of a batch are left out.
     fn collate(
         &self,
-        place: BatchPlace,
+        place: BatchContext,
         draw: Self::Draw,
         samples: Vec<(usize, Self::Sample)>,
     ) -> Self::Batch;
@@ -64,9 +69,9 @@ pub trait Batch: Send + 'static {
     }
 }
 
-/// Which batch it is.
+/// Identity of a batch: seed, epoch and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchPlace {
+pub struct BatchContext {
     /// The seed of the run.
     pub seed: Seed,
     /// The epoch, from 0.
@@ -75,16 +80,16 @@ pub struct BatchPlace {
     pub number: usize,
 }
 
-impl BatchPlace {
+impl BatchContext {
     /// The random stream of the batch for this purpose.
     pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
         self.seed.stream(purpose, self.epoch, self.number as u64)
     }
 }
 
-/// Which sample it is, and when.
+/// Identity of a sample in an epoch: seed, epoch and index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Visit {
+pub struct SampleContext {
     /// The seed of the run.
     pub seed: Seed,
     /// The epoch, from 0.
@@ -93,7 +98,7 @@ pub struct Visit {
     pub sample: usize,
 }
 
-impl Visit {
+impl SampleContext {
     /// The random stream of the sample in this epoch for this purpose.
     pub fn stream(&self, purpose: Purpose) -> impl rand::Rng + use<> {
         self.seed.stream(purpose, self.epoch, self.sample as u64)

@@ -1,15 +1,15 @@
-//! Pictures that a camera stored lying on their side.
+//! EXIF orientation.
 
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 
-/// What to do with the orientation that a camera wrote into the EXIF data of a file.
+/// Treatment of the EXIF orientation of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
-    /// Turn the picture upright.
+    /// Turn the image upright.
     #[default]
     Honour,
     /// Take the pixels as they are stored, as most Python pipelines do.
@@ -39,13 +39,13 @@ pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
     Turn::from_exif(digit.checked_sub(b'0')?)
 }
 
-/// The picture turned upright. (`image` turns pictures of up to four channels only.)
-pub(crate) fn turned(picture: Picture, turn: Turn) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
+/// Applies the orientation, so that the image is upright. (`image` turns images of up to four channels only.)
+pub(crate) fn turned(image: Image, turn: Turn) -> Image {
+    let (width, height) = (image.width(), image.height());
     let (right, bottom) = (width - 1, height - 1);
-    // Where a pixel of the upright picture is stored.
+    // Where a pixel of the upright image is stored.
     let stored: &dyn Fn(usize, usize) -> (usize, usize) = match turn {
-        Turn::NoTransforms => return picture,
+        Turn::NoTransforms => return image,
         Turn::FlipHorizontal => &|x, y| (right - x, y),
         Turn::FlipVertical => &|x, y| (x, bottom - y),
         Turn::Rotate180 => &|x, y| (right - x, bottom - y),
@@ -55,14 +55,14 @@ pub(crate) fn turned(picture: Picture, turn: Turn) -> Picture {
         Turn::Rotate270FlipH => &|x, y| (right - y, bottom - x),
     };
     let (width, height) = if lies_on_its_side(turn) { (height, width) } else { (width, height) };
-    let (channels, stored_width) = (picture.channels(), picture.width());
+    let (channels, stored_width) = (image.channels(), image.width());
     let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
     let places = || places().map(|(x, y)| stored(x, y)).map(|(x, y)| y * stored_width + x);
-    let levels: Levels = match picture.levels() {
+    let levels: Levels = match image.levels() {
         Levels::Eight(levels) => pixels_at(levels, channels, places()).into(),
         Levels::Sixteen(levels, _) => pixels_at(levels, channels, places()).into(),
     };
-    Picture::from_parts(width, height, channels, levels)
+    Image::from_parts(width, height, channels, levels)
 }
 
 /// The pixels with these numbers.
@@ -74,7 +74,7 @@ fn pixels_at<T: Copy>(levels: &[T], channels: usize, places: impl Iterator<Item 
     moved
 }
 
-/// Whether width and height change places.
+/// `true` if width and height change places.
 pub(crate) fn lies_on_its_side(turn: Turn) -> bool {
     matches!(turn, Turn::Rotate90 | Turn::Rotate270 | Turn::Rotate90FlipH | Turn::Rotate270FlipH)
 }
@@ -100,19 +100,22 @@ mod tests {
     #[test]
     fn turns_are_those_of_image_for_any_number_of_channels() {
         let bytes: Vec<u8> = (0..5 * 4 * 3).collect();
-        let picture = Picture::new(5, 4, 3, bytes.clone()).unwrap();
+        let image = Image::new(5, 4, 3, bytes.clone()).unwrap();
         for exif in 1..=8 {
             let turn = Turn::from_exif(exif).unwrap();
-            let mut image = DynamicImage::from(RgbImage::from_raw(5, 4, bytes.clone()).unwrap());
-            image.apply_orientation(turn);
-            let upright = turned(picture.clone(), turn);
-            assert_eq!((upright.width() as u32, upright.height() as u32), (image.width(), image.height()));
-            assert_eq!(upright.bytes(), image.into_rgb8().into_raw(), "{turn:?}");
+            let mut expected = DynamicImage::from(RgbImage::from_raw(5, 4, bytes.clone()).unwrap());
+            expected.apply_orientation(turn);
+            let upright = turned(image.clone(), turn);
+            assert_eq!(
+                (upright.width() as u32, upright.height() as u32),
+                (expected.width(), expected.height())
+            );
+            assert_eq!(upright.bytes(), expected.into_rgb8().into_raw(), "{turn:?}");
             for band in 0..3 {
-                assert_eq!(turned(picture.band(band), turn), upright.band(band), "{turn:?}");
+                assert_eq!(turned(image.band(band), turn), upright.band(band), "{turn:?}");
             }
             let deep = bytes.iter().map(|&level| u16::from(level) * 257).collect();
-            let deep = turned(Picture::deep(5, 4, 3, deep).unwrap(), turn);
+            let deep = turned(Image::deep(5, 4, 3, deep).unwrap(), turn);
             assert_eq!((deep.is_deep(), deep.bytes()), (true, upright.bytes()), "{turn:?}");
         }
     }

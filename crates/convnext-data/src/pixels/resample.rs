@@ -9,7 +9,7 @@ use fast_image_resize::{
     pixels::{InnerPixel, U8, U8x3, U16},
 };
 
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 
 /// Pixels of the target that a filter reaches to each side.
 fn radius(interpolation: Interpolation) -> f64 {
@@ -32,12 +32,12 @@ fn algorithm(interpolation: Interpolation) -> ResizeAlg {
     })
 }
 
-/// A rectangle of a picture in pixels; its borders may lie between pixels.
+/// A rectangle of an image in pixels; its borders may lie between pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
-    /// Distance from the left border of the picture.
+    /// Distance from the left border of the image.
     pub left: f64,
-    /// Distance from the upper border of the picture.
+    /// Distance from the upper border of the image.
     pub top: f64,
     /// Width, above 0.
     pub width: f64,
@@ -45,7 +45,7 @@ pub struct Region {
     pub height: f64,
 }
 
-/// What a crop becomes.
+/// Size of a crop after resizing.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CropTarget {
     /// In pixels, each side at least 1.
@@ -55,53 +55,53 @@ pub(crate) struct CropTarget {
 }
 
 impl CropTarget {
-    /// A region of a picture, resized.
-    pub(crate) fn of(self, picture: &Picture, region: Region) -> Picture {
-        resize_with(self.interpolation, picture, region, self.size.width, self.size.height)
+    /// A region of an image, resized.
+    pub(crate) fn of(self, image: &Image, region: Region) -> Image {
+        resize_with(self.interpolation, image, region, self.size.width, self.size.height)
     }
 }
 
 impl Region {
-    /// The whole picture.
-    pub fn whole(picture: &Picture) -> Self {
-        Self { left: 0.0, top: 0.0, width: picture.width() as f64, height: picture.height() as f64 }
+    /// The whole image.
+    pub fn whole(image: &Image) -> Self {
+        Self { left: 0.0, top: 0.0, width: image.width() as f64, height: image.height() as f64 }
     }
 
-    /// This region, cut off at the borders of a picture.
-    fn within(self, picture: &Picture) -> Self {
-        // Each side keeps a little of the picture. `max` and `min` also turn NaN into a number.
+    /// This region, cut off at the borders of an image.
+    fn within(self, image: &Image) -> Self {
+        // Each side keeps a little of the image. `max` and `min` also turn NaN into a number.
         const LEAST: f64 = 1e-3;
         let cut = |start: f64, length: f64, side: usize| {
             let side = side as f64;
             let start = start.max(0.0).min(side - LEAST);
             (start, length.max(LEAST).min(side - start))
         };
-        let (left, width) = cut(self.left, self.width, picture.width());
-        let (top, height) = cut(self.top, self.height, picture.height());
+        let (left, width) = cut(self.left, self.width, image.width());
+        let (top, height) = cut(self.top, self.height, image.height());
         Self { left, top, width, height }
     }
 }
 
-/// Resizes a region of a picture to `width` x `height` pixels, bicubic (a = -0.5) with antialiasing:
+/// Resizes a region of an image to `width` x `height` pixels, bicubic (a = -0.5) with antialiasing:
 /// within 1 level of 255 of `resize((width, height), BICUBIC, box=region)` of Pillow 13.
 ///
-/// Parts of the region outside the picture are cut off. A side of 0 counts as 1.
-pub fn resize(picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
-    resize_with(Interpolation::Bicubic, picture, region, width, height)
+/// Parts of the region outside the image are cut off. A side of 0 counts as 1.
+pub fn resize(image: &Image, region: Region, width: usize, height: usize) -> Image {
+    resize_with(Interpolation::Bicubic, image, region, width, height)
 }
 
 /// [`resize`] with any filter of Pillow: the nearest pixels are the same, Lanczos is within 2 levels, others within 1.
 pub fn resize_with(
     interpolation: Interpolation,
-    picture: &Picture,
+    image: &Image,
     region: Region,
     width: usize,
     height: usize,
-) -> Picture {
-    resize_in_order(interpolation, picture, region, [width, height], Order::of(picture, width, height))
+) -> Image {
+    resize_in_order(interpolation, image, region, [width, height], Order::of(image, width, height))
 }
 
-/// Which side is resized first. The result of the first step is rounded to 8 bit, so the order matters
+/// Order of the two resizing passes. The result of the first step is rounded to 8 bit, so the order matters
 /// where the filter overshoots, at sharp edges.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Order {
@@ -110,11 +110,11 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// The rule of Pillow 13 for the sides of the whole picture: the height comes first when it shrinks by
+    /// The rule of Pillow 13 for the sides of the whole image: the height comes first when it shrinks by
     /// more than twice as many pixels as the width. Before version 13 the width always came first.
-    pub(crate) fn of(picture: &Picture, width: usize, height: usize) -> Self {
+    pub(crate) fn of(image: &Image, width: usize, height: usize) -> Self {
         let shrinks_by = |from: usize, to: usize| from as i64 - to as i64;
-        let (wide, high) = (shrinks_by(picture.width(), width), shrinks_by(picture.height(), height));
+        let (wide, high) = (shrinks_by(image.width(), width), shrinks_by(image.height(), height));
         if high > 0 && high > 2 * wide { Self::HeightFirst } else { Self::WidthFirst }
     }
 }
@@ -122,35 +122,35 @@ impl Order {
 /// [`resize_with`] with a given order, for callers that need a part of a larger result.
 pub(crate) fn resize_in_order(
     interpolation: Interpolation,
-    picture: &Picture,
+    image: &Image,
     region: Region,
     size: [usize; 2],
     order: Order,
-) -> Picture {
+) -> Image {
     let [width, height] = size.map(|side| side.max(1));
     let reached = |start, length, target, side| reached(radius(interpolation), start, length, target, side);
-    let convolve = |picture: &Picture, region, width, height| {
-        convolve(algorithm(interpolation), picture, region, width, height)
+    let convolve = |image: &Image, region, width, height| {
+        convolve(algorithm(interpolation), image, region, width, height)
     };
-    let region = region.within(picture);
-    if region == Region::whole(picture) && (width, height) == (picture.width(), picture.height()) {
-        return picture.clone();
+    let region = region.within(image);
+    if region == Region::whole(image) && (width, height) == (image.width(), image.height()) {
+        return image.clone();
     }
     if interpolation == Interpolation::Nearest {
-        return convolve(picture, region, width, height);
+        return convolve(image, region, width, height);
     }
     // The first step makes only what the second looks at.
     match order {
         Order::WidthFirst => {
-            let (top, rows) = reached(region.top, region.height, height, picture.height());
-            let narrowed = convolve(picture, Region { top, height: rows, ..region }, width, rows as usize);
+            let (top, rows) = reached(region.top, region.height, height, image.height());
+            let narrowed = convolve(image, Region { top, height: rows, ..region }, width, rows as usize);
             let rest = Region { left: 0.0, top: region.top - top, width: width as f64, ..region };
             convolve(&narrowed, rest, width, height)
         }
         Order::HeightFirst => {
-            let (left, columns) = reached(region.left, region.width, width, picture.width());
+            let (left, columns) = reached(region.left, region.width, width, image.width());
             let flattened =
-                convolve(picture, Region { left, width: columns, ..region }, columns as usize, height);
+                convolve(image, Region { left, width: columns, ..region }, columns as usize, height);
             let rest = Region { left: region.left - left, top: 0.0, height: height as f64, ..region };
             convolve(&flattened, rest, width, height)
         }
@@ -175,42 +175,42 @@ fn reached(radius: f64, start: f64, length: f64, target: usize, side: usize) -> 
 }
 
 /// Resizes both sides at once.
-fn convolve(algorithm: ResizeAlg, picture: &Picture, region: Region, width: usize, height: usize) -> Picture {
-    let channels = picture.channels();
+fn convolve(algorithm: ResizeAlg, image: &Image, region: Region, width: usize, height: usize) -> Image {
+    let channels = image.channels();
     // Each type of pixel takes ten seconds to build, so what is neither grey nor coloured goes band by band.
-    let convolved = match (picture.levels(), channels) {
+    let convolved = match (image.levels(), channels) {
         (Levels::Eight(levels), 1 | COLOURS) => {
             let mut convolved = vec![0; width * height * channels];
             let done = match channels {
-                1 => convolve_as::<U8>(algorithm, levels, picture, region, &mut convolved, (width, height)),
-                _ => convolve_as::<U8x3>(algorithm, levels, picture, region, &mut convolved, (width, height)),
+                1 => convolve_as::<U8>(algorithm, levels, image, region, &mut convolved, (width, height)),
+                _ => convolve_as::<U8x3>(algorithm, levels, image, region, &mut convolved, (width, height)),
             };
             done.map(|()| Levels::from(convolved))
         }
         (Levels::Sixteen(levels, _), 1) => {
             let mut convolved = vec![0_u16; width * height];
             let (from, to) = (bytemuck::cast_slice(levels), bytemuck::cast_slice_mut(&mut convolved));
-            let done = convolve_as::<U16>(algorithm, from, picture, region, to, (width, height));
+            let done = convolve_as::<U16>(algorithm, from, image, region, to, (width, height));
             done.map(|()| Levels::from(convolved))
         }
         _ => {
             let bands =
-                (0..channels).map(|band| convolve(algorithm, &picture.band(band), region, width, height));
-            return Picture::of_bands(&bands.collect::<Vec<_>>());
+                (0..channels).map(|band| convolve(algorithm, &image.band(band), region, width, height));
+            return Image::of_bands(&bands.collect::<Vec<_>>());
         }
     };
     match convolved {
-        Ok(levels) => Picture::from_parts(width, height, channels, levels),
+        Ok(levels) => Image::from_parts(width, height, channels, levels),
         // Both buffers hold what their sides promise and the region lies inside.
-        Err(error) => unreachable!("{region:?} of {picture:?}: {error}"),
+        Err(error) => unreachable!("{region:?} of {image:?}: {error}"),
     }
 }
 
-/// [`convolve`] for pixels of a type that has as many channels, from the bytes of the picture's levels to others.
+/// [`convolve`] for pixels of a type that has as many channels, from the bytes of the image's levels to others.
 fn convolve_as<P: InnerPixel + PixelTrait>(
     algorithm: ResizeAlg,
     levels: &[u8],
-    picture: &Picture,
+    image: &Image,
     region: Region,
     convolved: &mut [u8],
     (width, height): (usize, usize),
@@ -219,7 +219,7 @@ fn convolve_as<P: InnerPixel + PixelTrait>(
         .resize_alg(algorithm)
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
-    let (source_width, source_height) = (picture.width() as u32, picture.height() as u32);
+    let (source_width, source_height) = (image.width() as u32, image.height() as u32);
     let source = TypedImageRef::<P>::from_buffer(source_width, source_height, levels)?;
     let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, convolved)?;
     Ok(Resizer::new().resize_typed(&source, &mut target, &options)?)
@@ -229,21 +229,21 @@ fn convolve_as<P: InnerPixel + PixelTrait>(
 mod tests {
     use super::*;
 
-    fn ramp(width: usize, height: usize) -> Picture {
+    fn ramp(width: usize, height: usize) -> Image {
         let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 7]).collect();
-        Picture::new(width, height, 3, rgb).unwrap()
+        Image::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]
     fn the_same_size_changes_nothing() {
-        let picture = ramp(13, 9);
-        assert_eq!(resize(&picture, Region::whole(&picture), 13, 9), picture);
+        let image = ramp(13, 9);
+        assert_eq!(resize(&image, Region::whole(&image), 13, 9), image);
     }
 
     #[test]
     fn a_region_of_its_own_size_is_cut_out() {
-        let picture = ramp(13, 9);
-        let cut = resize(&picture, Region { left: 4.0, top: 2.0, width: 5.0, height: 3.0 }, 5, 3);
+        let image = ramp(13, 9);
+        let cut = resize(&image, Region { left: 4.0, top: 2.0, width: 5.0, height: 3.0 }, 5, 3);
         assert_eq!((cut.width(), cut.height()), (5, 3));
         assert_eq!(cut.pixel(0, 0), [4, 2, 7]);
         assert_eq!(cut.pixel(4, 2), [8, 4, 7]);
@@ -254,15 +254,15 @@ mod tests {
         let region = Region { left: 1.5, top: 0.25, width: 10.0, height: 8.0 };
         for channels in 1..=6 {
             let bytes = (0..13 * 9 * channels).map(|i| (i * i * 31 % 251) as u8).collect();
-            let picture = Picture::new(13, 9, channels, bytes).unwrap();
+            let image = Image::new(13, 9, channels, bytes).unwrap();
             for (width, height) in [(5, 4), (20, 17), (4, 21)] {
-                let all = resize(&picture, region, width, height);
+                let all = resize(&image, region, width, height);
                 assert_eq!((all.width(), all.height(), all.channels()), (width, height, channels));
                 for band in 0..channels {
-                    assert_eq!(all.band(band), resize(&picture.band(band), region, width, height));
+                    assert_eq!(all.band(band), resize(&image.band(band), region, width, height));
                 }
-                let deep = picture.bytes().iter().map(|&level| u16::from(level) * 257).collect();
-                let deep = resize(&Picture::deep(13, 9, channels, deep).unwrap(), region, width, height);
+                let deep = image.bytes().iter().map(|&level| u16::from(level) * 257).collect();
+                let deep = resize(&Image::deep(13, 9, channels, deep).unwrap(), region, width, height);
                 assert!(deep.is_deep());
                 // Both steps of the resizing round, to 8 bit or to 16.
                 let near = |(a, b): (&u8, &u8)| a.abs_diff(*b) <= 2;
@@ -272,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn every_filter_keeps_a_picture_of_one_colour() {
-        let picture = Picture::new(9, 7, 3, vec![77; 9 * 7 * 3]).unwrap();
+    fn every_filter_keeps_an_image_of_one_colour() {
+        let image = Image::new(9, 7, 3, vec![77; 9 * 7 * 3]).unwrap();
         let region = Region { left: 0.5, top: 1.0, width: 7.25, height: 5.5 };
         for interpolation in Interpolation::PILLOW {
             for (width, height) in [(4, 3), (20, 31), (2, 20)] {
-                let resized = resize_with(interpolation, &picture, region, width, height);
+                let resized = resize_with(interpolation, &image, region, width, height);
                 assert_eq!(resized.bytes(), vec![77; 3 * width * height], "{interpolation:?}");
             }
         }
@@ -285,12 +285,12 @@ mod tests {
 
     #[test]
     fn regions_outside_and_empty_sides_do_no_harm() {
-        let picture = ramp(13, 9);
+        let image = ramp(13, 9);
         for region in [
             Region { left: -5.0, top: 20.0, width: 100.0, height: 0.0 },
             Region { left: f64::NAN, top: f64::NAN, width: f64::NAN, height: f64::INFINITY },
         ] {
-            let small = resize(&picture, region, 0, 2);
+            let small = resize(&image, region, 0, 2);
             assert_eq!((small.width(), small.height()), (1, 2));
         }
     }

@@ -9,7 +9,7 @@ thread_local! {
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `decode` gives, or `None` if it panicked: a file must never end a run.
+/// The result of `decode`, or `None` if it panicked: a file must never end a run.
 pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Option<T> {
     let outside = IS_CAUGHT.replace(true);
     let decoded = catch_unwind(AssertUnwindSafe(decode));
@@ -17,8 +17,8 @@ pub(crate) fn caught<T>(decode: impl FnOnce() -> T) -> Option<T> {
     decoded.ok()
 }
 
-/// Whether a panic of this thread comes from a decoder and becomes an error that names the file. A program's panic hook
-/// asks, so as not to print a trace that tells its user nothing.
+/// `true` if a panic of this thread comes from a decoder and becomes an error that names the file. A
+/// program's panic hook asks, so as not to print a trace that tells its user nothing.
 pub fn panic_is_caught() -> bool {
     IS_CAUGHT.get()
 }

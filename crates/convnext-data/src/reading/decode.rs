@@ -1,4 +1,4 @@
-//! Image files of any common format become pictures.
+//! Image files of any common format become images.
 
 use std::io::Cursor;
 
@@ -8,8 +8,8 @@ use image::{
 };
 
 use crate::error::DataError;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::{self, Orientation, turned};
-use crate::pixels::picture::Picture;
 use crate::reading::caught::caught;
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
@@ -17,12 +17,13 @@ use crate::reading::format::{self, Format};
 use crate::reading::samples::{SampleType, Samples, Values};
 use crate::reading::{gif, jpeg, png_end, tiff_file};
 
-/// The largest picture that is decoded: 512 MiB of pixels.
+/// The largest image that is decoded: 512 MiB of pixels.
 pub(crate) const MAX_DECODED_BYTES: u64 = 512 << 20;
 
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to so many channels.
+/// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to this number of
+/// channels.
 ///
 /// To three channels, red, green and blue, everything comes: greyscale becomes three equal colours, palettes and
 /// CMYK become RGB, alpha is dropped. To one channel the same, followed by Pillow's conversion to greyscale (`L`).
@@ -30,7 +31,7 @@ const MEBIBYTE: u64 = 1 << 20;
 /// them, or alpha as the last channel. A TIFF file of bands without colours must have one or three for these.
 ///
 /// More than 8 bit are rounded to 8 by the whole range of their type; [`decode_as`] knows other ranges. Of an animation
-/// the first picture counts. `name` is used in messages only.
+/// the first image counts. `name` is used in messages only.
 ///
 /// # Errors
 /// [`DataError::Decode`] when the bytes are not an image, damaged or incomplete; [`DataError::Unsupported`] for a sound
@@ -41,7 +42,7 @@ pub fn decode(
     name: &str,
     channels: usize,
     orientation: Orientation,
-) -> Result<Picture, DataError> {
+) -> Result<Image, DataError> {
     decode_as(bytes, name, &Decoding::new(channels, orientation))
 }
 
@@ -49,25 +50,25 @@ pub fn decode(
 ///
 /// # Errors
 /// Those of [`decode`].
-pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Picture, DataError> {
+pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Image, DataError> {
     let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
-    decoding.tell(&facts);
-    let picture = upright(samples, facts, decoding)?;
-    decoding.look_at(&picture, &facts);
-    Ok(picture)
+    decoding.warn_once(&facts);
+    let image = upright(samples, facts, decoding)?;
+    decoding.look_at(&image, &facts);
+    Ok(image)
 }
 
-/// The picture of samples.
-pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Picture, DataError> {
-    let picture = samples.into_picture(&decoding.range)?;
+/// The image of samples.
+pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Image, DataError> {
+    let image = samples.into_image(&decoding.range)?;
     Ok(match decoding.orientation {
-        Orientation::Honour => turned(picture, facts.turn),
-        Orientation::Ignore => picture,
+        Orientation::Honour => turned(image, facts.turn),
+        Orientation::Ignore => image,
     })
 }
 
-/// The values of a file in so many channels, lying as they are stored, and what the file tells beside them. With
-/// `rounded` they are of 8 bit before their channels are changed.
+/// The values of a file in this number of channels, lying as they are stored, and what the file tells beside
+/// them. With `rounded` they are of 8 bit before their channels are changed.
 pub(crate) fn samples(
     bytes: &[u8],
     name: &str,
@@ -112,7 +113,7 @@ fn through_image(
     let unreadable = |error: image::ImageError| match error {
         image::ImageError::Unsupported(error) => {
             let format = format!("{format:?}").to_uppercase();
-            DataError::unsupported(name, format!("a {format} file of a rare kind ({error})"))
+            DataError::unsupported(name, format!("a {format} file of an unsupported variant ({error})"))
         }
         error => DataError::decode(name, error),
     };
@@ -160,7 +161,7 @@ fn unknown(bytes: &[u8], name: &str) -> DataError {
     }
 }
 
-/// Refuses a picture that takes too many bytes when it is decoded.
+/// Refuses an image that takes too many bytes when it is decoded.
 pub(crate) fn check_size(name: &str, width: u32, height: u32, bytes: u64) -> Result<(), DataError> {
     if bytes <= MAX_DECODED_BYTES {
         return Ok(());
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn enormous_pictures_are_refused_before_they_take_memory() {
+    fn enormous_images_are_refused_before_they_take_memory() {
         // The header of a bitmap of 20,000 x 20,000 pixels of 24 bit, without any pixels.
         let mut header = b"BM".to_vec();
         header.extend([54_u32, 0, 54, 40, 20_000, 20_000].iter().flat_map(|value| value.to_le_bytes()));

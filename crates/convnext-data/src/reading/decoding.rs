@@ -1,4 +1,4 @@
-//! What files are decoded to.
+//! Decoding options.
 
 use std::sync::{
     Arc,
@@ -7,26 +7,26 @@ use std::sync::{
 
 use convnext_core::{Preprocessing, ValueRange};
 
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::facts::Facts;
 use crate::reading::levels_seen::LevelsSeen;
 
-/// What files are decoded to. Copies warn once, all together, of files that the range was not made for.
+/// Decoding options. Copies warn once, all together, of files that the range was not made for.
 #[derive(Debug, Clone)]
 pub struct Decoding {
-    /// Channels of the pictures.
+    /// Channels of the images.
     pub channels: usize,
-    /// What to do with the orientation that a camera wrote into a file.
+    /// Treatment of the EXIF orientation.
     pub orientation: Orientation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     pub range: ValueRange,
     has_warned: Arc<AtomicBool>,
     seen: Arc<LevelsSeen>,
 }
 
 impl Decoding {
-    /// To so many channels of 8 bit.
+    /// Decoding to this number of channels of 8 bit.
     pub fn new(channels: usize, orientation: Orientation) -> Self {
         Self {
             channels,
@@ -48,26 +48,26 @@ impl Decoding {
         Self { range, ..self }
     }
 
-    /// Warns of the first file that the range says nothing about.
-    pub(crate) fn tell(&self, facts: &Facts) {
+    /// Warns of the first file that the range was not made for.
+    pub(crate) fn warn_once(&self, facts: &Facts) {
         let Some(words) = self.mismatch(facts) else { return };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             log::warn!("{words}");
         }
     }
 
-    /// Looks at a picture that was scaled by the range, and warns where the range does not fit the first ones.
-    pub(crate) fn look_at(&self, picture: &Picture, facts: &Facts) {
+    /// Looks at an image that was scaled by the range, and warns where the range does not fit the first ones.
+    pub(crate) fn look_at(&self, image: &Image, facts: &Facts) {
         let is_scaled = match &self.range {
             ValueRange::Unstated => false,
             ValueRange::EightBit(_) => true,
             ValueRange::Dtype | ValueRange::Deep(_) => facts.samples.is_deep(),
         };
-        if let Some(finding) = is_scaled.then(|| self.seen.add(picture)).flatten() {
+        if let Some(finding) = is_scaled.then(|| self.seen.add(image)).flatten() {
             log::warn!(
-                "the range of values is {}, but {finding}: the images may have other values than those that the range was \
+                "the value range is {}, but {finding}: the images may have other values than those that the range was \
                  made for. `convnext data check` says which they have, --range of a training takes others",
-                self.range.in_words()
+                self.range
             );
         }
     }
@@ -76,13 +76,13 @@ impl Decoding {
         let (kind, [least, most]) = (facts.samples, facts.samples.limits());
         match &self.range {
             ValueRange::Unstated if kind.is_deep() => Some(format!(
-                "an image of {kind} values, but no range of values is stated: {least} is taken for black and {most} for \
+                "an image of {kind} values, but no value range is stated: {least} is taken for black and {most} for \
                  white, in 256 levels. Weights that were trained with --range keep what these values tell"
             )),
             ValueRange::Deep(_) if !kind.is_deep() => Some(format!(
                 "an image of 8 bit, although the range of {} is for more: its values are taken as scaled already, from 0 \
                  to 255",
-                self.range.in_words()
+                self.range
             )),
             ValueRange::EightBit(_) if kind.is_deep() => Some(format!(
                 "an image of {kind} values, although the range is for images of 8 bit: it is rounded to these, {least} to \
@@ -93,7 +93,7 @@ impl Decoding {
     }
 }
 
-/// Two are equal when they make the same pictures.
+/// Two are equal when they make the same images.
 impl PartialEq for Decoding {
     fn eq(&self, other: &Self) -> bool {
         (self.channels, self.orientation, &self.range) == (other.channels, other.orientation, &other.range)

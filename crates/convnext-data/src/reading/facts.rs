@@ -1,41 +1,31 @@
-//! What files tell about their pictures.
+//! Properties of an image file besides its pixels.
+
+use std::fmt;
 
 use image::{ExtendedColorType, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
 use crate::reading::samples::SampleType;
 
-/// What the pixels of a file are, before they become red, green and blue.
+/// Meaning of the channels of a file, before they become red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Channels {
-    /// Brightness alone.
+    /// Greyscale.
     Greyscale,
-    /// Brightness and transparency.
+    /// Greyscale and alpha.
     GreyscaleAlpha,
     /// Three colours, or a palette of them.
     Colour,
-    /// Three colours and transparency.
+    /// RGB and alpha.
     ColourAlpha,
-    /// Four printing colours.
+    /// CMYK.
     Cmyk,
     /// Any number of values that are no colours.
     Bands,
 }
 
 impl Channels {
-    /// As people say it.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Greyscale => "greyscale",
-            Self::GreyscaleAlpha => "greyscale with transparency",
-            Self::Colour => "colour",
-            Self::ColourAlpha => "colour with transparency",
-            Self::Cmyk => "printing colours",
-            Self::Bands => "bands",
-        }
-    }
-
     pub(crate) fn of(kind: ExtendedColorType) -> Self {
         use ExtendedColorType as Kind;
         match kind {
@@ -49,14 +39,27 @@ impl Channels {
     }
 }
 
-/// What a file tells about its picture beside the pixels.
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Greyscale => "greyscale",
+            Self::GreyscaleAlpha => "greyscale with alpha",
+            Self::Colour => "colour",
+            Self::ColourAlpha => "colour with alpha",
+            Self::Cmyk => "CMYK",
+            Self::Bands => "bands",
+        })
+    }
+}
+
+/// Properties of an image file besides its pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Name of the format, by content.
     pub(crate) format: &'static str,
-    /// What its pixels are.
+    /// Meaning of its channels.
     pub(crate) channels: Channels,
-    /// What makes the picture stand upright.
+    /// Transform that makes the image upright.
     pub(crate) turn: Turn,
     /// The type of its values.
     pub(crate) samples: SampleType,

@@ -1,4 +1,4 @@
-//! Which format a file is in, by its content and not by its name.
+//! Image formats, told by the content of a file and not by its name.
 
 /// A format that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,7 @@ const OTHERS: [(usize, &[u8], &str); 41] = [
 /// Bytes of the beginning in which text is looked for.
 const HEAD: usize = 512;
 
-/// What a file is that is not read, as far as its first bytes tell.
+/// Name of a format that is not read, as far as the first bytes tell.
 pub(crate) fn other(bytes: &[u8]) -> Option<&'static str> {
     let starts = |&&(place, start, _): &&(usize, &[u8], &str)| {
         bytes.get(place..).is_some_and(|bytes| bytes.starts_with(start))

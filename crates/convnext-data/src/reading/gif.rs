@@ -1,4 +1,4 @@
-//! The first picture of a GIF file, as Pillow shows it: transparency is dropped.
+//! The first image of a GIF file, as Pillow shows it: transparency is dropped.
 
 use std::{io::Cursor, num::NonZeroU64};
 
@@ -13,7 +13,7 @@ use crate::reading::samples::{SampleType, Samples, Values};
 /// The most indices of a frame.
 const LIMIT: NonZeroU64 = NonZeroU64::new(MAX_DECODED_BYTES).unwrap();
 
-/// Reads the first picture.
+/// Reads the first image.
 pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Samples, DataError> {
     let unreadable = |error: DecodingError| DataError::decode(name, error);
     let mut options = DecodeOptions::new();
@@ -25,7 +25,7 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Samples, DataError> {
     let global = decoder.global_palette().map(<[u8]>::to_vec);
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
     let frame = decoder.read_next_frame().map_err(unreadable)?;
-    let frame = frame.ok_or_else(|| DataError::decode(name, "the GIF file holds no picture"))?;
+    let frame = frame.ok_or_else(|| DataError::decode(name, "the GIF file holds no image"))?;
     let (width, height) = size(screen, frame);
     check_size(name, width as u32, height as u32, (width * height * COLOURS) as u64)?;
     let palette = frame.palette.clone().or(global).unwrap_or_else(greys);

@@ -1,4 +1,4 @@
-//! Whether a file looks like a whole image, as far as its first and last bytes tell.
+//! Check of the first and last bytes of a file: a complete image, as far as they tell.
 //!
 //! This is much faster than decoding. What it is not sure of must be decoded to know.
 
@@ -11,7 +11,7 @@ use convnext_core::COLOURS;
 
 use crate::reading::decode::MAX_DECODED_BYTES;
 
-/// What a file is read from.
+/// A source of bytes that can seek.
 pub(crate) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
@@ -22,7 +22,7 @@ type File<'a> = BufReader<Box<dyn ReadSeek + 'a>>;
 /// Bytes that are read at a time: enough for most headers.
 const BUFFER: usize = 4096;
 
-/// Whether a file certainly looks like a whole image that can be decoded to so many channels.
+/// `true` if a file certainly looks like a whole image that can be decoded to this number of channels.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -151,7 +151,7 @@ fn tiff(mut file: File<'_>, channels: usize) -> bool {
     right_channels && !pixels.is_empty() && whole && fits(width.into(), height.into())
 }
 
-/// Whether a picture has pixels, and no more than are decoded.
+/// `true` if an image has pixels, and no more than are decoded.
 fn fits(width: u64, height: u64) -> bool {
     let bytes = width.saturating_mul(height).saturating_mul(COLOURS as u64);
     bytes > 0 && bytes <= MAX_DECODED_BYTES

@@ -1,14 +1,14 @@
-//! Whether the values of the images fit the range that they are scaled by, seen while they are decoded.
+//! Check, while images are decoded, that their values fit the range that they are scaled by.
 //!
 //! A range comes from a flag, from weights or from other images. Where it does not fit, everything becomes black or white,
 //! and a model sees nothing.
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// Levels of 256 below which too little is left of the data.
-pub const LEAST_LEVELS: usize = 64;
+pub const MIN_LEVELS: usize = 64;
 
 /// Levels that are told apart: those of 8 bit.
 const LEVELS: usize = 256;
@@ -16,13 +16,14 @@ const LEVELS: usize = 256;
 /// Images after which little contrast is no matter of a single image.
 const ENOUGH: usize = 8;
 
-/// The share of values at either end that does not count as used, because broken pixels and frames lie there.
+/// The fraction of values at either end that does not count as used, because broken pixels and frames lie
+/// there.
 const ENDS: f64 = 0.01;
 
-/// The share of values in black or white from which the range cuts off what matters.
+/// The fraction of values in black or white from which the range cuts off what matters.
 const CUT_OFF: f64 = 0.75;
 
-/// How many values of the images so far have which level.
+/// Histogram of the levels of the images so far.
 #[derive(Debug, Default)]
 pub(crate) struct LevelsSeen(Mutex<Counts>);
 
@@ -39,15 +40,15 @@ impl Default for Counts {
 }
 
 impl LevelsSeen {
-    /// Counts a picture that was scaled by a range. Once enough were seen, what is wrong with the range, in words.
-    pub(crate) fn add(&self, picture: &Picture) -> Option<String> {
+    /// Counts an image that was scaled by a range. Once enough were seen, what is wrong with the range, as text.
+    pub(crate) fn add(&self, image: &Image) -> Option<String> {
         // A thread that panicked has left sums that are still sums.
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.images >= ENOUGH {
             return None;
         }
         counts.images += 1;
-        picture.bytes().iter().for_each(|&level| counts.of_level[usize::from(level)] += 1);
+        image.bytes().iter().for_each(|&level| counts.of_level[usize::from(level)] += 1);
         if counts.images == ENOUGH { counts.finding() } else { None }
     }
 }
@@ -59,9 +60,9 @@ impl Counts {
         let cut_off = share(self.of_level[0] + self.of_level[LEVELS - 1]);
         let levels = self.used();
         if cut_off > CUT_OFF {
-            return Some(format!("{:.0} % of the values lie at its ends or outside of it", 100.0 * cut_off));
+            return Some(format!("{:.0} % of the values lie at its limits or outside", 100.0 * cut_off));
         }
-        (levels < LEAST_LEVELS).then(|| format!("nearly all values lie within {levels} of its 256 levels"))
+        (levels < MIN_LEVELS).then(|| format!("nearly all values lie within {levels} of its 256 levels"))
     }
 
     /// Levels between the lowest and the highest that matter, without black and white, where all lies that a sensor could
@@ -88,14 +89,14 @@ fn first_above<'a>(few: u64, mut counts: impl Iterator<Item = &'a u64>) -> Optio
 mod tests {
     use super::*;
 
-    /// What is said of images whose pixels have these levels in turn.
+    /// The warning for images whose pixels have these levels in turn.
     fn said(levels: &[u8]) -> Option<String> {
         let seen = LevelsSeen::default();
-        let picture = || {
+        let image = || {
             let bytes = levels.iter().copied().cycle().take(400).collect();
-            Picture::new(20, 20, 1, bytes).unwrap()
+            Image::new(20, 20, 1, bytes).unwrap()
         };
-        let mut said: Vec<String> = (0..3 * ENOUGH).filter_map(|_| seen.add(&picture())).collect();
+        let mut said: Vec<String> = (0..3 * ENOUGH).filter_map(|_| seen.add(&image())).collect();
         assert!(said.len() < 2, "{said:?}");
         said.pop()
     }
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn few_images_say_nothing() {
         let seen = LevelsSeen::default();
-        let flat = Picture::new(4, 4, 1, vec![7; 16]).unwrap();
+        let flat = Image::new(4, 4, 1, vec![7; 16]).unwrap();
         assert!((1..ENOUGH).all(|_| seen.add(&flat).is_none()));
     }
 }

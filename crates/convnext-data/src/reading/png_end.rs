@@ -1,10 +1,10 @@
 //! PNG files that end too early, but after all of their pixels.
 
-/// Bytes of the signature, and of a chunk without its data: length, name and check sum.
+/// Bytes of the signature, and of a chunk without its data: length, name and checksum.
 const SIGNATURE: usize = 8;
 const FRAME: usize = 12;
 
-/// The chunk that ends a file, with its check sum.
+/// The chunk that ends a file, with its checksum.
 const END: [u8; FRAME] = *b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
 /// The file with an end after its last whole chunk, where it has none but pixels. Whether these are all there is for
@@ -33,23 +33,19 @@ mod tests {
     use convnext_core::COLOURS;
 
     use super::*;
+    use crate::pixels::image::Image;
     use crate::pixels::orientation::Orientation;
-    use crate::pixels::picture::Picture;
     use crate::reading::decode::decode;
 
     #[test]
     fn a_png_file_without_its_end_is_read_and_one_without_pixels_is_not() {
         let levels = (0..40 * 30 * 3_usize).map(|i| (i * i % 251) as u8).collect();
-        let picture = Picture::new(40, 30, COLOURS, levels).unwrap();
-        let whole = picture.png();
+        let image = Image::new(40, 30, COLOURS, levels).unwrap();
+        let whole = image.png();
         let read = |bytes: &[u8]| decode(bytes, "x.png", COLOURS, Orientation::Honour);
         assert_eq!(with_end(&whole), None);
         for missing in 1..=FRAME {
-            assert_eq!(
-                read(&whole[..whole.len() - missing]).unwrap(),
-                picture,
-                "{missing} bytes are missing"
-            );
+            assert_eq!(read(&whole[..whole.len() - missing]).unwrap(), image, "{missing} bytes are missing");
         }
         for missing in FRAME + 1..whole.len() {
             let error = read(&whole[..whole.len() - missing]);

@@ -1,4 +1,4 @@
-//! What a file holds before it becomes a picture: values of any type, in channels of any meaning.
+//! Decoded samples before they become an image: values of any type, in channels of any meaning.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::pixels::grey;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::reading::facts::Channels;
 
 /// The type of the values of a file, with its bits.
@@ -38,7 +38,7 @@ impl SampleType {
         }
     }
 
-    /// Whether there is more to the values than 8 bit without a sign.
+    /// `true` if there is more to the values than 8 bit without a sign.
     pub fn is_deep(self) -> bool {
         !matches!(self, Self::Unsigned(bits) if bits <= 8)
     }
@@ -72,7 +72,7 @@ pub(crate) struct Samples {
     pub(crate) height: usize,
     /// Values of a pixel.
     pub(crate) channels: usize,
-    /// What they are.
+    /// Their meaning.
     pub(crate) meaning: Channels,
     pub(crate) kind: SampleType,
     pub(crate) values: Values,
@@ -90,8 +90,8 @@ impl Values {
 }
 
 impl Samples {
-    /// The same in so many channels: greyscale becomes three equal colours, colours become grey, alpha is dropped
-    /// for these. `name` is used in messages.
+    /// The same in this number of channels: greyscale becomes three equal colours, colours become grey, alpha
+    /// is dropped for these. `name` is used in messages.
     ///
     /// # Errors
     /// [`DataError::Channels`] where other channels are asked for than there are.
@@ -124,35 +124,35 @@ impl Samples {
         Self { kind: SampleType::EIGHT_BIT, values: Values::Eight(values), ..self }
     }
 
-    /// The picture in which the limits of `range` are black and white.
-    pub(crate) fn into_picture(self, range: &ValueRange) -> Result<Picture, DataError> {
+    /// The image in which the limits of `range` are black and white.
+    pub(crate) fn into_image(self, range: &ValueRange) -> Result<Image, DataError> {
         let (deep, of_type) = (self.kind.is_deep(), self.kind.limits());
         let limits = match (range, range.limits(self.channels)) {
             (ValueRange::Deep(_), Some(limits)) if deep => limits,
             (ValueRange::EightBit(_), Some(limits)) => return self.in_eight_bit().leveled(&limits),
-            (ValueRange::Unstated, _) => return self.in_eight_bit().into_plain_picture(),
+            (ValueRange::Unstated, _) => return self.in_eight_bit().into_plain_image(),
             _ if deep => vec![of_type; self.channels],
-            _ => return self.into_plain_picture(),
+            _ => return self.into_plain_image(),
         };
         self.leveled(&limits)
     }
 
     /// Values of 8 bit are levels already.
-    fn into_plain_picture(self) -> Result<Picture, DataError> {
+    fn into_plain_image(self) -> Result<Image, DataError> {
         let of_type = vec![self.kind.limits(); self.channels];
         match self.values {
-            Values::Eight(levels) => Picture::new(self.width, self.height, self.channels, levels),
+            Values::Eight(levels) => Image::new(self.width, self.height, self.channels, levels),
             _ => self.leveled(&of_type),
         }
     }
 
-    fn leveled(self, limits: &[Limits]) -> Result<Picture, DataError> {
+    fn leveled(self, limits: &[Limits]) -> Result<Image, DataError> {
         let levels = match &self.values {
             Values::Eight(values) => levels(values, limits),
             Values::Sixteen(values) => levels(values, limits),
             Values::Real(values) => levels(values, limits),
         };
-        Picture::deep(self.width, self.height, self.channels, levels)
+        Image::deep(self.width, self.height, self.channels, levels)
     }
 }
 
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn a_range_decides_what_is_black_and_white() {
         let levels = |range: ValueRange| {
-            let picture = grey16([500, 4000]).into_picture(&range).unwrap();
-            (picture.is_deep(), (0..2).map(|x| picture.level(x)).collect::<Vec<_>>())
+            let image = grey16([500, 4000]).into_image(&range).unwrap();
+            (image.is_deep(), (0..2).map(|x| image.level(x)).collect::<Vec<_>>())
         };
         assert_eq!(levels(ValueRange::Unstated), (false, vec![2.0 / 255.0, 16.0 / 255.0]));
         assert_eq!(levels(ValueRange::Dtype), (true, vec![500.0 / 65535.0, 4000.0 / 65535.0]));
@@ -214,24 +214,24 @@ mod tests {
         let values = || Values::Eight(vec![0, 200]);
         let eight = || of(SampleType::EIGHT_BIT, values(), 1, Channels::Greyscale);
         for range in [ValueRange::Unstated, ValueRange::Dtype, ValueRange::Deep(vec![[0.0, 4095.0]])] {
-            assert_eq!(eight().into_picture(&range).unwrap().bytes(), [0, 200]);
+            assert_eq!(eight().into_image(&range).unwrap().bytes(), [0, 200]);
         }
-        let stretched = eight().into_picture(&ValueRange::EightBit(vec![[0.0, 200.0]])).unwrap();
+        let stretched = eight().into_image(&ValueRange::EightBit(vec![[0.0, 200.0]])).unwrap();
         assert_eq!(stretched.bytes(), [0, 255]);
     }
 
     #[test]
     fn each_channel_has_its_own_limits() {
         let samples = of(SampleType::Signed(16), Values::Real(vec![-5.0, 1.0, 5.0, 2.0]), 2, Channels::Bands);
-        let picture = samples.into_picture(&ValueRange::Deep(vec![[-5.0, 5.0], [0.0, 2.0]])).unwrap();
-        assert_eq!(picture.bytes(), [0, 128, 255, 255]);
+        let image = samples.into_image(&ValueRange::Deep(vec![[-5.0, 5.0], [0.0, 2.0]])).unwrap();
+        assert_eq!(image.bytes(), [0, 128, 255, 255]);
     }
 
     #[test]
     fn what_is_no_number_is_black() {
         let values = Values::Real(vec![f64::NAN, f64::INFINITY]);
         let samples = of(SampleType::Float(32), values, 1, Channels::Greyscale);
-        assert_eq!(samples.into_picture(&ValueRange::Dtype).unwrap().bytes(), [0, 255]);
+        assert_eq!(samples.into_image(&ValueRange::Dtype).unwrap().bytes(), [0, 255]);
     }
 
     #[test]

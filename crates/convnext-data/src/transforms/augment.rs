@@ -1,7 +1,8 @@
-//! Random changes of training pictures beyond crops and mirror images.
+//! Random changes of training images beyond crops and mirror images.
 //!
 //! Every operation agrees with Pillow 13, every distribution with timm 0.3.2 and torchvision, which the
-//! official fine-tuning uses (facts D3 to D5). The tests hold both.
+//! official fine-tuning uses (docs/facts.md, "Train transform order", "RandAugment",
+//! "Mixup/CutMix/RandomErasing"). The tests hold both.
 
 mod affine;
 mod blend;

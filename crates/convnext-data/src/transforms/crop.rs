@@ -1,29 +1,29 @@
-//! Where a training picture is cut.
+//! Training crops.
 
 use convnext_core::{COLOURS, ImageSize, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::{Levels, Picture};
+use crate::pixels::image::{Image, Levels};
 use crate::pixels::resample::{CropTarget, Region};
 use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::reading::jpeg::ScaledJpeg;
 
-/// How training cuts what the model sees out of a picture.
+/// Training crop of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum TrainCrop {
     /// A rectangle of random area and shape, whatever the shape of the image size that it is resized to: the usual
     /// choice for photographs.
     RandomResized {
-        /// Smallest and largest share of the picture's area, each in (0, 1].
+        /// Smallest and largest fraction of the image's area, each in (0, 1].
         scale: [f64; 2],
         /// Smallest and largest width / height, each above 0.
         ratio: [f64; 2],
     },
-    /// The picture with a black border, cut to its old size at a random position: for inputs of at most
+    /// The image with a black border, cut to its old size at a random position: for inputs of at most
     /// 32 pixels.
     Padded {
         /// Width of the border in pixels.
@@ -37,10 +37,15 @@ impl TrainCrop {
         match *self {
             Self::RandomResized { scale, ratio } => {
                 let scale_fits = scale[0] > 0.0 && scale[0] <= scale[1] && scale[1] <= 1.0;
-                let expected = "two rising numbers above 0 and at most 1";
+                let expected = "two increasing numbers above 0 and at most 1";
                 DataError::check(scale_fits, "crop scale", format!("{scale:?}"), expected)?;
                 let ratio_fits = ratio[0] > 0.0 && ratio[0] <= ratio[1] && ratio[1].is_finite();
-                DataError::check(ratio_fits, "crop ratio", format!("{ratio:?}"), "two rising numbers above 0")
+                DataError::check(
+                    ratio_fits,
+                    "crop ratio",
+                    format!("{ratio:?}"),
+                    "two increasing numbers above 0",
+                )
             }
             Self::Padded { padding } => DataError::check(
                 padding <= image_size.short_side(),
@@ -60,12 +65,12 @@ impl TrainCrop {
         decoding: &Decoding,
         target: CropTarget,
         rng: &mut impl rand::Rng,
-    ) -> Result<Picture, DataError> {
+    ) -> Result<Image, DataError> {
         let whole = || decode_as(bytes, name, decoding);
         let &Self::RandomResized { scale, ratio } = self else {
             return Ok(self.apply(&whole()?, target, rng));
         };
-        // What a range changes is done to whole pictures.
+        // What a range changes is done to whole images.
         let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
         let jpeg = if fits { ScaledJpeg::read(bytes, decoding.orientation) } else { None };
         let Some(jpeg) = jpeg else {
@@ -78,15 +83,15 @@ impl TrainCrop {
         }
     }
 
-    /// Cuts a picture.
-    pub(crate) fn apply(&self, picture: &Picture, target: CropTarget, rng: &mut impl rand::Rng) -> Picture {
+    /// Cuts an image.
+    pub(crate) fn apply(&self, image: &Image, target: CropTarget, rng: &mut impl rand::Rng) -> Image {
         match *self {
             Self::RandomResized { scale, ratio } => {
-                let region = random_region((picture.width(), picture.height()), scale, ratio, rng);
-                target.of(picture, region)
+                let region = random_region((image.width(), image.height()), scale, ratio, rng);
+                target.of(image, region)
             }
             Self::Padded { padding } => {
-                let whole = target.of(picture, Region::whole(picture));
+                let whole = target.of(image, Region::whole(image));
                 let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
                 cut_padded(&whole, padding, left, top)
             }
@@ -94,8 +99,8 @@ impl TrainCrop {
     }
 }
 
-/// A rectangle of whole pixels with random area and ratio, of a picture of this width and height. Where ten
-/// draws do not fit into the picture, the largest central rectangle whose ratio is allowed.
+/// A rectangle of whole pixels with random area and ratio, of an image of this width and height. Where ten
+/// draws do not fit into the image, the largest central rectangle whose ratio is allowed.
 fn random_region(
     (width, height): (usize, usize),
     scale: [f64; 2],
@@ -126,27 +131,27 @@ fn random_region(
     Region { left: ((width - w) / 2.0).floor(), top: ((height - h) / 2.0).floor(), width: w, height: h }
 }
 
-/// The part of a picture with a black border that starts at (left, top) of the bordered picture and has
-/// the size of the picture without it.
-fn cut_padded(picture: &Picture, padding: usize, left: usize, top: usize) -> Picture {
-    let levels: Levels = match picture.levels() {
-        Levels::Eight(levels) => padded_part(levels, picture, padding, left, top).into(),
-        Levels::Sixteen(levels, _) => padded_part(levels, picture, padding, left, top).into(),
+/// The part of an image with a black border that starts at (left, top) of the bordered image and has
+/// the size of the image without it.
+fn cut_padded(image: &Image, padding: usize, left: usize, top: usize) -> Image {
+    let levels: Levels = match image.levels() {
+        Levels::Eight(levels) => padded_part(levels, image, padding, left, top).into(),
+        Levels::Sixteen(levels, _) => padded_part(levels, image, padding, left, top).into(),
     };
-    Picture::from_parts(picture.width(), picture.height(), picture.channels(), levels)
+    Image::from_parts(image.width(), image.height(), image.channels(), levels)
 }
 
 /// [`cut_padded`] of levels of any depth.
 fn padded_part<T: Copy + Default>(
     levels: &[T],
-    picture: &Picture,
+    image: &Image,
     padding: usize,
     left: usize,
     top: usize,
 ) -> Vec<T> {
-    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
     let mut part = vec![T::default(); width * height * channels];
-    // Columns of the result that come from the picture, and where they start in it.
+    // Columns of the result that come from the image, and where they start in it.
     let first = padding.saturating_sub(left);
     let source = left.saturating_sub(padding);
     let length = width.saturating_sub(first.max(source)) * channels;
@@ -168,9 +173,9 @@ mod tests {
     use super::*;
     use crate::transforms::distributions::Reference;
 
-    fn numbered(width: usize, height: usize) -> Picture {
+    fn numbered(width: usize, height: usize) -> Image {
         let rgb = (0..width * height).flat_map(|i| [i as u8 + 1; 3]).collect();
-        Picture::new(width, height, 3, rgb).unwrap()
+        Image::new(width, height, 3, rgb).unwrap()
     }
 
     #[test]
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn long_pictures_fall_back_to_the_centre() {
+    fn long_images_fall_back_to_the_centre() {
         let mut rng = Seed(0).stream(Purpose::Augmentation, 0, 0);
         // No rectangle of at least 90 % of the area is as square as asked for.
         let wide = random_region((40, 4), [0.9, 1.0], [0.75, 1.25], &mut rng);
@@ -219,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn padding_moves_the_picture_and_is_black() {
-        let picture = numbered(3, 2);
-        assert_eq!(cut_padded(&picture, 1, 1, 1), picture);
+    fn padding_moves_the_image_and_is_black() {
+        let image = numbered(3, 2);
+        assert_eq!(cut_padded(&image, 1, 1, 1), image);
         let red = |left, top| -> Vec<u8> {
-            cut_padded(&picture, 1, left, top).bytes().iter().step_by(3).copied().collect()
+            cut_padded(&image, 1, left, top).bytes().iter().step_by(3).copied().collect()
         };
         assert_eq!(red(0, 0), [0, 0, 0, 0, 1, 2]);
         assert_eq!(red(2, 1), [2, 3, 0, 5, 6, 0]);
@@ -231,20 +236,20 @@ mod tests {
     }
 
     #[test]
-    fn padding_as_wide_as_the_picture_can_hide_it() {
-        let picture = numbered(2, 2);
-        assert!(cut_padded(&picture, 2, 4, 4).bytes().iter().all(|&value| value == 0));
-        assert!(cut_padded(&picture, 2, 0, 2).bytes().iter().all(|&value| value == 0));
+    fn padding_as_wide_as_the_image_can_hide_it() {
+        let image = numbered(2, 2);
+        assert!(cut_padded(&image, 2, 4, 4).bytes().iter().all(|&value| value == 0));
+        assert!(cut_padded(&image, 2, 0, 2).bytes().iter().all(|&value| value == 0));
     }
 
     #[test]
     fn every_position_of_the_border_is_drawn() {
-        let picture = numbered(4, 4);
+        let image = numbered(4, 4);
         let mut seen = std::collections::HashSet::new();
         let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
         for _ in 0..200 {
             let target = CropTarget { size: ImageSize::square(4), interpolation: Interpolation::Bicubic };
-            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&picture, target, &mut rng).into_bytes());
+            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&image, target, &mut rng).into_bytes());
         }
         assert_eq!(seen.len(), 9);
     }

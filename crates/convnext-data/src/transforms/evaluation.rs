@@ -1,12 +1,12 @@
-//! From a picture to the values that a network sees in evaluation: resized, cut or padded, and normalised.
+//! From an image to the values that a network sees in evaluation: resized, cut or padded, and normalised.
 
 use convnext_core::{Geometry, ImageSize, Preprocessing};
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::pixels::resample::{Order, Region, resize_in_order, resize_with};
 use crate::transforms::transform::normalize;
 
-/// A picture ready for a network.
+/// An image ready for a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedImage {
     /// Shape `[channels, height, width]`, normalised.
@@ -15,29 +15,28 @@ pub struct PreparedImage {
     pub size: ImageSize,
 }
 
-/// The part of a picture that evaluation looks at, at the size that [`Geometry`] gives it, before any padding. Sizes
+/// The part of an image that evaluation looks at, at the size that [`Geometry`] gives it, before any padding. Sizes
 /// of 0 count as 1, a `crop` above 1 as 1.
 ///
 /// A centre crop of a square resizes the short side to `floor(side / crop)`, and the long side follows, rounded down
-/// (torchvision's `Resize`). Of a rectangle each side has a `floor(side / crop)` of its own: the picture's side that is
+/// (torchvision's `Resize`). Of a rectangle each side has a `floor(side / crop)` of its own: the image's side that is
 /// shorter in relation to it becomes that, and the other one follows, rounded (timm's `ResizeKeepRatio`).
-pub fn resize_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> Picture {
+pub fn resize_for_evaluation(image: &Image, preprocessing: &Preprocessing) -> Image {
     let interpolation = preprocessing.interpolation;
-    let whole = |size: ImageSize| {
-        resize_with(interpolation, picture, Region::whole(picture), size.width, size.height)
-    };
+    let whole =
+        |size: ImageSize| resize_with(interpolation, image, Region::whole(image), size.width, size.height);
     match preprocessing.geometry {
         Geometry::CentreCrop { size, crop } => {
             let [height, width] = [size.height, size.width].map(|side| side.max(1));
             let cut = ImageSize { height, width };
-            let resized = covering(picture.size(), cut, crop);
-            let order = Order::of(picture, resized.width, resized.height);
-            let centre = centre(picture.size(), resized, cut);
-            resize_in_order(interpolation, picture, centre, [width, height], order)
+            let resized = covering(image.size(), cut, crop);
+            let order = Order::of(image, resized.width, resized.height);
+            let centre = centre(image.size(), resized, cut);
+            resize_in_order(interpolation, image, centre, [width, height], order)
         }
         Geometry::Warp { size } => whole(size),
-        Geometry::Fit(fit) => whole(fit.resized(picture.size())),
-        Geometry::None { .. } => picture.clone(),
+        Geometry::Fit(fit) => whole(fit.resized(image.size())),
+        Geometry::None { .. } => image.clone(),
     }
 }
 
@@ -58,8 +57,8 @@ fn covering(image: ImageSize, cut: ImageSize, crop: f64) -> ImageSize {
     ImageSize { height: side(image.height, cut.height), width: side(image.width, cut.width) }
 }
 
-/// Where the centre of a resized image lies in the image: only it is computed, which gives the same pixels as cutting
-/// it out of the whole, at less cost.
+/// Position of the centre crop in the image before resizing: only it is computed, which gives the same pixels
+/// as cutting it out of the whole, at less cost.
 fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
     let part = |resized: usize, cut: usize, side: usize| {
         let scale = side as f64 / resized as f64;
@@ -76,9 +75,9 @@ fn centre(image: ImageSize, resized: ImageSize, cut: ImageSize) -> Region {
 /// right.
 ///
 /// # Panics
-/// When the picture has other channels than the preprocessing.
-pub fn prepare_for_evaluation(picture: &Picture, preprocessing: &Preprocessing) -> PreparedImage {
-    let resized = resize_for_evaluation(picture, preprocessing);
+/// When the image has other channels than the preprocessing.
+pub fn prepare_for_evaluation(image: &Image, preprocessing: &Preprocessing) -> PreparedImage {
+    let resized = resize_for_evaluation(image, preprocessing);
     let values = normalize(&resized, &preprocessing.mean, &preprocessing.std);
     let (from, size) = (resized.size(), preprocessing.geometry.padded(resized.size()));
     PreparedImage { values: pad(values, from, size), size }

@@ -1,12 +1,12 @@
-//! From a picture to the values that a model sees in training: `f32`, channel by channel, normalised.
+//! From an image to the values that a model sees in training: `f32`, channel by channel, normalised.
 
 use convnext_core::{COLOURS, ImageSize, Interpolation, Preprocessing, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
+use crate::pixels::image::{Image, Levels};
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::{Levels, Picture};
 use crate::pixels::resample::CropTarget;
 use crate::reading::decoding::Decoding;
 use crate::transforms::augment::{ColorJitter, RandAugment, RandomErasing};
@@ -17,15 +17,15 @@ use crate::transforms::crop::TrainCrop;
 ///
 /// # Panics
 /// When they have fewer or more.
-pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
-    let channels = picture.channels();
-    assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a deviation for each channel");
-    let mut values = Vec::with_capacity(picture.width() * picture.height() * channels);
+pub fn normalize(image: &Image, mean: &[f32], std: &[f32]) -> Vec<f32> {
+    let channels = image.channels();
+    assert_eq!([mean.len(), std.len()], [channels; 2], "a mean and a standard deviation for each channel");
+    let mut values = Vec::with_capacity(image.width() * image.height() * channels);
     for (channel, (mean, std)) in mean.iter().zip(std).enumerate() {
-        match picture.deep_levels() {
+        match image.deep_levels() {
             None => {
                 let table: [f32; 256] = std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std);
-                let levels = picture.bytes()[channel..].iter().step_by(channels);
+                let levels = image.bytes()[channel..].iter().step_by(channels);
                 values.extend(levels.map(|&level| table[usize::from(level)]));
             }
             Some(levels) => {
@@ -37,14 +37,14 @@ pub fn normalize(picture: &Picture, mean: &[f32], std: &[f32]) -> Vec<f32> {
     values
 }
 
-/// What training does to a picture, in this order: a random crop, a random mirror image, RandAugment or colour
-/// jitter, normalisation, random erasing (facts D3).
+/// Training transform of an image, in this order: a random crop, a random mirror image, RandAugment or colour
+/// jitter, normalisation, random erasing (docs/facts.md, "Train transform order").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainTransform {
     /// Height and width of what the model sees, in pixels.
     pub image_size: ImageSize,
-    /// How it is cut.
+    /// The random crop.
     pub crop: TrainCrop,
     /// Probability of exchanging left and right, in [0, 1].
     pub flip_probability: f64,
@@ -59,7 +59,7 @@ pub struct TrainTransform {
     /// The filter that crops are resized with.
     #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
     pub interpolation: Interpolation,
-    /// Which values of the files become 0 and 1.
+    /// Values of the files that become 0 and 1.
     #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
     pub range: ValueRange,
     /// Random rectangles of noise.
@@ -83,7 +83,7 @@ impl TrainTransform {
         }
     }
 
-    /// Channels of the pictures, each with its mean.
+    /// Channels of the images, each with its mean.
     pub fn channels(&self) -> usize {
         self.mean.len()
     }
@@ -91,13 +91,13 @@ impl TrainTransform {
     /// Values of shape `[channels, height, width]`. All random choices come from `rng`.
     ///
     /// # Panics
-    /// When the picture has other channels than the transform, or settings do not pass [`Self::validate`].
-    pub fn apply(&self, picture: &Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
-        let cut = self.crop.apply(picture, self.target(), rng);
+    /// When the image has other channels than the transform, or settings do not pass [`Self::validate`].
+    pub fn apply(&self, image: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
+        let cut = self.crop.apply(image, self.target(), rng);
         self.finish(cut, rng)
     }
 
-    /// What files are decoded to.
+    /// Decoding options.
     pub fn decoding(&self, orientation: Orientation) -> Decoding {
         Decoding::new(self.channels(), orientation).with_range(self.range.clone())
     }
@@ -128,8 +128,8 @@ impl TrainTransform {
         CropTarget { size: ImageSize { height, width }, interpolation: self.interpolation }
     }
 
-    /// What happens after the crop.
-    fn finish(&self, mut image: Picture, rng: &mut impl rand::Rng) -> Vec<f32> {
+    /// Applies the transforms after the crop.
+    fn finish(&self, mut image: Image, rng: &mut impl rand::Rng) -> Vec<f32> {
         if rng.random::<f64>() < self.flip_probability {
             image = mirror(image);
         }
@@ -163,7 +163,7 @@ impl TrainTransform {
             ("colour jitter", self.color_jitter.is_some(), "--set augmentation.color_jitter=0"),
         ] {
             let expected =
-                format!("off for pictures of {channels} channel(s), because it changes colours: {advice}");
+                format!("off for images of {channels} channel(s), because it changes colours: {advice}");
             DataError::check(channels == COLOURS || !on, what, "on", &expected)?;
         }
         if let Some(color_jitter) = self.color_jitter {
@@ -198,7 +198,7 @@ fn check_common(mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), Dat
     DataError::check(positive, "standard deviation of the channels", format!("{std:?}"), "above 0")?;
     let sensible = range.validate(channels).is_ok();
     let expected = "two finite numbers, the lower one first, for each channel or once for all";
-    DataError::check(sensible, "value range", range.in_words(), expected)
+    DataError::check(sensible, "value range", range, expected)
 }
 
 /// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
@@ -206,10 +206,10 @@ fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
     std::array::from_fn(|colour| (255.0 * f64::from(mean[colour])).round_ties_even() as u8)
 }
 
-/// The picture with left and right exchanged.
-fn mirror(picture: Picture) -> Picture {
-    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
-    let mut levels = picture.into_levels();
+/// The image with left and right exchanged.
+fn mirror(image: Image) -> Image {
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
+    let mut levels = image.into_levels();
     match &mut levels {
         Levels::Eight(levels) => mirror_rows(levels, width, channels),
         Levels::Sixteen(levels, rounded) => {
@@ -217,7 +217,7 @@ fn mirror(picture: Picture) -> Picture {
             mirror_rows(levels, width, channels);
         }
     }
-    Picture::from_parts(width, height, channels, levels)
+    Image::from_parts(width, height, channels, levels)
 }
 
 fn mirror_rows<T>(levels: &mut [T], width: usize, channels: usize) {

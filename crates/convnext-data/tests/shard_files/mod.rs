@@ -5,14 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use convnext_data::{DataError, Dataset, Decoding, Orientation, Picture};
+use convnext_data::{DataError, Dataset, Decoding, Image, Orientation};
 use tempfile::TempDir;
 
 /// The bytes of a small PNG whose first value is `value`.
 pub(crate) fn png(value: u8) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture");
-    Picture::new(2, 1, 3, vec![value; 6]).unwrap().save_png(&path).unwrap();
+    let path = folder.path().join("image");
+    Image::new(2, 1, 3, vec![value; 6]).unwrap().save_png(&path).unwrap();
     fs::read(path).unwrap()
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn numbered(folder: &Path, shards: usize, per_shard: usize, classes: 
 pub(crate) fn content(dataset: &Dataset) -> Vec<(Option<usize>, u8)> {
     (0..dataset.len())
         .map(|i| {
-            (dataset.label(i), dataset.picture(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
+            (dataset.label(i), dataset.image(i, &Decoding::new(3, Orientation::Honour)).unwrap().bytes()[0])
         })
         .collect()
 }
@@ -63,7 +63,7 @@ pub(crate) fn folder() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// What the error says.
+/// Message of the error.
 pub(crate) fn message(result: Result<impl Sized, DataError>) -> String {
     result.map(|_| ()).unwrap_err().to_string()
 }

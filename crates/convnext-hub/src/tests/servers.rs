@@ -59,12 +59,12 @@ fn trouble_of_the_hub_passes() {
     hub.spoil_answers(&[Fault::Status(503), Fault::Status(429), Fault::Silence]);
     hub.spoil_bytes(&[Fault::Status(502)]);
     let mut settings = hub.settings(cache.path());
-    settings.patience.silence = Duration::from_millis(500);
+    settings.retry.read_timeout = Duration::from_millis(500);
     quietly(&model("me/net"), &settings).unwrap();
 }
 
 #[test]
-fn patience_has_an_end() {
+fn retries_have_an_end() {
     let (hub, cache) = start();
     hub.spoil_answers(&vec![Fault::Status(503); 9]);
     let error = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap_err();
@@ -73,11 +73,11 @@ fn patience_has_an_end() {
 }
 
 #[test]
-fn silence_is_told_after_a_while() {
+fn read_timeouts_are_reported() {
     let (hub, cache) = start();
     let mut settings = hub.settings(cache.path());
-    settings.patience.retries = 0;
-    settings.patience.silence = Duration::from_millis(100);
+    settings.retry.retries = 0;
+    settings.retry.read_timeout = Duration::from_millis(100);
     hub.spoil_answers(&[Fault::Silence]);
     let error = quietly(&model("me/net"), &settings).unwrap_err();
     assert!(matches!(error, HubError::Interrupted { .. }), "{error}");

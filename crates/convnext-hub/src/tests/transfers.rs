@@ -20,7 +20,7 @@ fn a_cut_transfer_goes_on_where_it_stopped() {
 fn an_interrupted_download_goes_on_in_the_next_call() {
     let (hub, cache) = start();
     let mut settings = hub.settings(cache.path());
-    settings.patience.retries = 0;
+    settings.retry.retries = 0;
     hub.spoil_bytes(&[Fault::Cut(1_000_000)]);
     let error = quietly(&model("me/net"), &settings).unwrap_err();
     assert!(

@@ -1,4 +1,5 @@
-//! What timm and transformers want to know beside the tensors, in the JSON files that they look for (facts B4, B5, B7).
+//! JSON files that timm and transformers look for beside the tensors (docs/facts.md, "timm names", "HF
+//! names", "Preprocessing").
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::naming::Naming;
 /// Images from this size on are warped by `ConvNextImageProcessor`, smaller ones cropped.
 pub(crate) const TRANSFORMERS_WARP_FROM: usize = 384;
 
-/// The sizes whose pointwise layers are 1x1 convolutions in timm (facts B4).
+/// The sizes whose pointwise layers are 1x1 convolutions in timm (docs/facts.md, "timm names").
 const CONVOLUTIONS_IN_TIMM: [&str; 4] = ["atto", "femto", "pico", "nano"];
 
 /// The name of the size without that of its family.
@@ -47,7 +48,7 @@ pub(super) fn stated_size(preprocessing: &Preprocessing, naming: Naming) -> Resu
     }
 }
 
-/// The share of a centre crop, if there is one.
+/// The fraction of a centre crop, if there is one.
 fn crop(preprocessing: &Preprocessing) -> Option<f64> {
     match preprocessing.geometry {
         Geometry::CentreCrop { crop, .. } => Some(crop),

@@ -28,7 +28,7 @@ fn convert(out: &Path, weights: &WeightFile, naming: Naming) -> Result<Vec<PathB
 fn weights(model: &ModelConfig, names: &[&str]) -> WeightFile {
     let classes = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
     let metadata = WeightMetadata::of_classifier(model, classes, preprocessing());
-    // Some models need other pictures, which does not matter here.
+    // Some models need other images, which does not matter here.
     let arrays = classifier_tensors(model);
     WeightFile { arrays: by_name(arrays_of_shapes(arrays)), metadata }
 }
@@ -56,12 +56,12 @@ fn every_convention_and_form_gives_the_tensors_back() {
         let original = weights(&model, names);
         for naming in CONVENTIONS {
             let original = original_for(&original, naming);
-            for ending in ["safetensors", "pt", "bin"] {
-                let out = folder.path().join(format!("weights.{ending}"));
+            for extension in ["safetensors", "pt", "bin"] {
+                let out = folder.path().join(format!("weights.{extension}"));
                 assert_eq!(convert(&out, &original, naming).unwrap(), std::slice::from_ref(&out));
                 let read = read_weights(&out).unwrap();
-                assert_eq!(read.arrays, original.arrays, "{naming:?} {ending}");
-                if ending == "safetensors" {
+                assert_eq!(read.arrays, original.arrays, "{naming:?} {extension}");
+                if extension == "safetensors" {
                     assert_eq!(read.metadata, original.metadata);
                 }
             }
@@ -210,7 +210,7 @@ fn preprocessing_comes_back_from_the_files_of_the_packages() {
                 let config = PackageConfig::read(&written[1], written.get(2).map(PathBuf::as_path)).unwrap();
                 assert_eq!(config.remarks, Vec::<String>::new());
                 let mut found = config.preprocessing(Preprocessing::for_size(32, 3));
-                // A share of the size comes back as pixels.
+                // A fraction of the size comes back as pixels.
                 if naming == Naming::HuggingFace && image_size == 448 && crop.is_some() {
                     let Geometry::CentreCrop { crop: share, .. } = found.geometry else {
                         panic!("{found:?}")

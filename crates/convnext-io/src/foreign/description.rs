@@ -1,4 +1,4 @@
-//! What is known of a foreign model besides its tensors: sizes, statistics and class names.
+//! Description of a foreign model besides its tensors: sizes, statistics and class names.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ const CONFIG: &str = "config.json";
 /// Beside weights of transformers.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// What stands in the names of official files that were trained on larger images (facts B8).
+/// Parts of the names of official files that were trained on larger images (docs/facts.md, "Released files").
 const LARGER_SIZES: [(&str, usize); 2] = [("384", 384), ("512", 512)];
 
-/// What is known of a foreign model, and what of it is not done as it says, in words.
+/// Description of a foreign model, and remarks on what is not done as it says.
 pub(super) struct Completed {
     pub(super) metadata: WeightMetadata,
     pub(super) remarks: Vec<String>,
@@ -50,7 +50,7 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
     Completed { metadata, remarks }
 }
 
-/// What becomes of a configuration that does not fit.
+/// Handles a configuration that does not fit.
 const NOT_USED: &str = "it is not used";
 
 fn beside(path: &Path) -> Option<Result<PackageConfig, IoError>> {
@@ -72,7 +72,7 @@ fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<Weig
         ..metadata.clone()
     };
     let named = described.clone().with_class_names(names.unwrap_or_default());
-    // Some lists name two classes alike.
+    // Some lists name two classes the same.
     let found = if named.validate().is_ok() { named } else { described };
     found.validate().map(|()| found).map_err(|error| error.to_string())
 }

@@ -1,5 +1,5 @@
-//! How the names of a file become those of a [`Naming`]: what wrappers put into them, and the spellings of programs
-//! that are near to one.
+//! Translation of the names of a file to those of a [`Naming`]: what wrappers put into them, and the
+//! spellings of programs that are near to one.
 //!
 //! | program | example | near to |
 //! |---|---|---|
@@ -10,7 +10,8 @@
 
 use crate::naming::Naming;
 
-/// What wrappers of PyTorch put before any part of a name: `torch.compile`, sharding, saving of memory.
+/// Prefixes that wrappers of PyTorch put before any part of a name: `torch.compile`, FSDP, activation
+/// checkpointing.
 const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// A convention of names for reading.
@@ -42,7 +43,7 @@ pub(super) fn without_wrappers(name: &str) -> String {
 }
 
 impl Dialect {
-    /// What stands before the stem, and whose stem it is, if the name is that of a stem.
+    /// Prefix of the stem, and whose stem it is, if the name is that of a stem.
     pub(super) fn of_stem(name: &str) -> Option<(&str, Self)> {
         STEMS.iter().find_map(|&(stem, dialect)| {
             let prefix = name.strip_suffix(stem)?;
@@ -50,7 +51,7 @@ impl Dialect {
         })
     }
 
-    /// How it is called.
+    /// Its name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Official => "the official code or OpenMMLab",
@@ -70,7 +71,8 @@ impl Dialect {
         }
     }
 
-    /// Whether a name is in the place of the backbone's: what is there and not known changes what it computes.
+    /// `true` if a name is in the place of the backbone's: what is there and not known changes what it
+    /// computes.
     pub(super) fn is_of_backbone(self, name: &str) -> bool {
         let first = name.split('.').next().unwrap_or_default();
         match self {
@@ -84,7 +86,7 @@ impl Dialect {
         }
     }
 
-    /// Whether the model has a block besides its stem, so that it is no other kind of network.
+    /// `true` if the model has a block besides its stem, so that it is no other kind of network.
     pub(super) fn is_of_first_block(self, name: &str) -> bool {
         self.official(name).is_some_and(|name| name.starts_with("stages.0.0.dwconv."))
     }

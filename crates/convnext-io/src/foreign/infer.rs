@@ -1,4 +1,5 @@
-//! The configuration of a model from the names and shapes of its tensors (facts A1, A2, B1).
+//! The configuration of a model from the names and shapes of its tensors (docs/facts.md, "Macro structure",
+//! "Block", "Official dense `.pt`").
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::strict::check_shapes;
 /// The name of a model that is no row of the table.
 const CUSTOM: &str = "custom";
 
-/// What tensors of these official names and dense shapes belong to.
+/// Metadata of tensors of these official names and dense shapes.
 ///
 /// What no shape can tell is as in the paper: mask ratio 0.6, normalised targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
 ///
@@ -50,7 +51,7 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
     }
 }
 
-/// What the tensors make.
+/// Model inferred from the tensors.
 enum Model {
     Classifier(ModelConfig),
     Fcmae(FcmaeConfig),

@@ -1,4 +1,5 @@
-//! Which tensors of a file are the model: everything under the prefix of a stem, of several models the averaged one.
+//! Search for the model in the tensors of a file: everything under the prefix of a stem, of several models
+//! the averaged one.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -18,7 +19,7 @@ const OF_TRAINING: [&str; 9] = [
     "lr_scheduler",
 ];
 
-/// How the keys of optimisers begin, whatever they keep.
+/// Prefixes of the keys of optimisers.
 const OPTIMIZER: &str = "optim";
 
 /// Words in the names of averages over a training.
@@ -28,7 +29,7 @@ const AVERAGES: [&str; 4] = ["ema", "averaged", "average", "swa"];
 const TEACHER: &str = "teacher";
 const STUDENT: &str = "student";
 
-/// What PyTorch's wrappers for several devices put into names, often only into those of the student.
+/// Prefixes that PyTorch's wrappers for several devices add to names, often only to those of the student.
 const WRAPPER: &str = "module";
 
 /// Parts of names of networks that only help in self-supervised training.
@@ -38,13 +39,13 @@ const HELPERS: [&str; 5] =
 /// A model that a file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// What stands before all of its names, with the dot at its end.
+    /// Prefix of all of its names, with the dot at its end.
     pub(super) prefix: String,
     pub(super) dialect: Dialect,
     pub(super) role: Role,
 }
 
-/// What a model is among several of a file, the best last.
+/// Role of a model among several of a file, the best last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Helper,
@@ -109,8 +110,9 @@ fn role(prefix: &str, names: &BTreeSet<&str>) -> Role {
     }
 }
 
-/// Whether one model is the teacher of the other: under the same prefix but for `teacher` in place of `student`, and
-/// without layers that the student lacks. Any other teacher is a model of its own, such as that of a distillation.
+/// `true` if one model is the teacher of the other: under the same prefix but for `teacher` in place of
+/// `student`, and without layers that the student lacks. Any other teacher is a model of its own, such as
+/// that of a distillation.
 fn is_teacher_of(teacher: &Candidate, student: &Candidate, names: &BTreeSet<&str>) -> bool {
     let parts = |prefix: &str| -> Vec<String> {
         prefix.split('.').filter(|&part| part != WRAPPER).map(str::to_owned).collect()
@@ -126,18 +128,18 @@ fn is_teacher_of(teacher: &Candidate, student: &Candidate, names: &BTreeSet<&str
             .all(|(_, name)| names.contains(format!("{}{name}", student.prefix).as_str()))
 }
 
-/// Whether something lies under the part `teacher`.
+/// `true` if something lies under the part `teacher`.
 pub(super) fn has_teacher(name: &str) -> bool {
     name.split('.').any(|part| part == TEACHER)
 }
 
-/// Whether a name is that of an average over a training, or of something in one.
+/// `true` if a name is that of an average over a training, or of something in one.
 pub(super) fn is_average(name: &str) -> bool {
     let is_word = |word: &str| AVERAGES.contains(&word.to_lowercase().as_str());
     name.split(['.', '_']).any(is_word)
 }
 
-/// Whether a name is of something that only an optimiser needs.
+/// `true` if a name is of something that only an optimiser needs.
 pub(super) fn is_of_training(name: &str) -> bool {
     name.split('.').any(|part| part.starts_with(OPTIMIZER) || OF_TRAINING.contains(&part))
 }

@@ -1,4 +1,4 @@
-//! What was taken of a file from elsewhere, and what was not.
+//! Record of what was taken from a foreign file and what was left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,17 +10,17 @@ use super::locate::{Candidate, Role, has_teacher, is_average, is_of_training, un
 /// Names that a line lists before it only counts.
 const LISTED: usize = 6;
 
-/// Where Lightning keeps the state of what watches a training.
+/// Key of the state of callbacks in files of Lightning.
 const CALLBACKS: &str = "callbacks.";
 
-/// Where in a file from elsewhere its model was found.
+/// Origin of a model in a foreign file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Origin {
     /// Whose names the tensors have.
     pub program: String,
-    /// What stands before these names, such as `state_dict.module.`: keys of dictionaries and names of modules.
+    /// Prefix of these names, such as `state_dict.module.`: keys of dictionaries and names of modules.
     pub prefix: String,
-    /// Whether these are averages over a training (EMA).
+    /// `true` if these are averages over a training (EMA).
     pub average: bool,
     /// The prefixes of other models in the file, which are not read.
     pub other_models: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What was found at the first of these candidates, of which the tensors `used` are read. `objects` is what is no
+    /// Origin at the first of these candidates, of which the tensors `used` are read. `objects` is what is no
     /// tensor.
     pub(super) fn of(
         candidates: &[Candidate],
@@ -81,7 +81,7 @@ impl Origin {
     }
 }
 
-/// A prefix in words.
+/// A prefix as text.
 fn shown(prefix: &str) -> String {
     match prefix.strip_suffix('.') {
         Some(key) => format!("`{key}`"),

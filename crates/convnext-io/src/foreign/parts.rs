@@ -1,4 +1,4 @@
-//! What the tensors around a stem are: backbone, final norm, head, decoder, or something that no ConvNeXt needs.
+//! Parts of a model around a stem: backbone, final norm, head, decoder, or something that no ConvNeXt needs.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use super::dialect::Dialect;
 use super::locate::{Candidate, under};
 use convnext_core::ENCODER_PREFIX;
 
-/// What an autoencoder has beside its encoder.
+/// Tensors that an autoencoder has beside its encoder.
 const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];
 
 /// Those of them that nothing else has which is called an encoder.
 const OF_AUTOENCODER: [&str; 3] = ["mask_token", "proj.weight", "pred.weight"];
 
-/// Where a head may be beside its backbone, in OpenMMLab, transformers and programs of one's own.
+/// Names of a head beside its backbone, in OpenMMLab, transformers and programs of one's own.
 const HEADS: [&str; 4] = ["head.fc", "head", "classifier", "fc"];
 
 /// The tensors of a model.

@@ -1,4 +1,5 @@
-//! One documented remap of names and layouts (facts B2, B3), after `remap_checkpoint_keys` in
+//! One documented remap of names and layouts (docs/facts.md, "Sparse FCMAE training checkpoint keys",
+//! "`remap_checkpoint_keys`"), after `remap_checkpoint_keys` in
 //! [utils.py](https://github.com/facebookresearch/ConvNeXt-V2/blob/2553895753323c6fe0b2bf390683f5ea358a42b9/utils.py)
 //! of the official code (MIT), which loads a sparse autoencoder into a dense model.
 //!
@@ -20,7 +21,7 @@
 
 use crate::NamedArray;
 
-/// Where a tensor goes.
+/// Target of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remapped {
     pub(crate) name: String,
@@ -28,7 +29,7 @@ pub(crate) struct Remapped {
     order: Order,
 }
 
-/// How the elements move.
+/// Rearrangement of the elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     /// Not at all.

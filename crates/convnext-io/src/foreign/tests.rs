@@ -12,7 +12,7 @@ fn classifier(model: ModelConfig) -> WeightMetadata {
     WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing)
 }
 
-/// What a file is, apart from how pictures are prepared for it.
+/// Description of a file, apart from its preprocessing.
 fn kind(metadata: &WeightMetadata) -> (&Tagged, &Tagged) {
     (&metadata.backbone, &metadata.task)
 }
@@ -139,7 +139,7 @@ fn more_blocks_than_any_model_has_are_refused() {
     let model = ModelConfig { depths: [1, 1, 1001, 1], classes: 0, ..speck() };
     check_refused(
         &arrays_of_shapes(classifier_tensors(&model)),
-        &["make no model of ours", "depths", "1 to 1000"],
+        &["do not make a supported model", "depths", "1 to 1000"],
     );
 }
 

@@ -1,4 +1,4 @@
-//! What `config.json` says about the computation itself, as far as no shape of a tensor shows it.
+//! Settings of `config.json` for the computation itself, as far as no shape of a tensor shows them.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,14 +20,14 @@ const SHOWN_BY_TENSORS: [&str; 13] = [
     "pretrained_cfg",
 ];
 
-/// What transformers and timm say about the computation of a ConvNeXt.
+/// Settings of transformers and timm for the computation of a ConvNeXt.
 #[derive(Deserialize)]
 pub(super) struct Computation {
     /// The activation, of transformers.
     hidden_act: Option<Value>,
-    /// What becomes of the map before the head, of timm.
+    /// Pooling before the head, of timm.
     global_pool: Option<Value>,
-    /// What timm's model is built with, where it differs from the architecture.
+    /// Arguments of timm's model, where they differ from the architecture.
     model_args: Option<Value>,
 }
 
@@ -47,29 +47,29 @@ impl Computation {
     }
 }
 
-/// What is done instead of `value`, if that is another thing; `shown` is the whole name of the key.
+/// Remark on what is done instead of `value`, if that is another thing; `shown` is the whole name of the key.
 fn remark(key: &str, shown: &str, value: &Value) -> Option<String> {
     let (values, instead) = computed(key);
     if value.is_null() || SHOWN_BY_TENSORS.contains(&key) || values.contains(value) {
         return None;
     }
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Some(format!("{shown} is {value}, which is not done here: {instead}"))
+    Some(format!("{shown} is {value}, which is not supported: {instead}"))
 }
 
-/// The values of a key that mean what is computed here, and this in words.
+/// The values of a key that mean what is computed here, and this as text.
 fn computed(key: &str) -> (Vec<Value>, &'static str) {
     match key {
-        "hidden_act" => (vec![json!("gelu"), json!("gelu_python")], "GELU is computed"),
-        "act_layer" => (vec![json!("gelu")], "GELU is computed"),
-        "global_pool" => (vec![json!("avg"), json!("")], "the mean over all places is taken"),
-        "norm_layer" => (vec![json!("layernorm"), json!("layernorm2d")], "LayerNorm is computed"),
-        "norm_eps" => (vec![json!(1e-6)], "norms are computed with 1e-6"),
-        "head_norm_first" => (vec![json!(false)], "the last norm comes after the mean over all places"),
-        "output_stride" => (vec![json!(32)], "every stage after the first halves the sides of its map"),
-        "kernel_sizes" => (vec![json!(7), json!([7, 7, 7, 7])], "kernels of 7 x 7 are computed"),
-        "stem_type" => (vec![json!("patch")], "the stem divides the image into patches"),
+        "hidden_act" => (vec![json!("gelu"), json!("gelu_python")], "GELU is used"),
+        "act_layer" => (vec![json!("gelu")], "GELU is used"),
+        "global_pool" => (vec![json!("avg"), json!("")], "global average pooling is used"),
+        "norm_layer" => (vec![json!("layernorm"), json!("layernorm2d")], "LayerNorm is used"),
+        "norm_eps" => (vec![json!(1e-6)], "norms use an epsilon of 1e-6"),
+        "head_norm_first" => (vec![json!(false)], "the last norm comes after global average pooling"),
+        "output_stride" => (vec![json!(32)], "every stage after the first downsamples by 2"),
+        "kernel_sizes" => (vec![json!(7), json!([7, 7, 7, 7])], "7 x 7 kernels are used"),
+        "stem_type" => (vec![json!("patch")], "the stem is a patchify convolution"),
         "conv_bias" => (vec![json!(true)], "convolutions have a bias"),
-        _ => (Vec::new(), "the model is computed as in the paper"),
+        _ => (Vec::new(), "the model is as in the paper"),
     }
 }

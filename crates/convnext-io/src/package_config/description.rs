@@ -80,13 +80,12 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
         None | Some("center") => share.map(PackageCrop::Centre),
         Some("squash") => {
             if let Some(share) = share.filter(|&share| share != 1.0) {
-                remarks
-                    .push(format!("crop_pct is {share} with crop_mode squash: the whole picture is warped"));
+                remarks.push(format!("crop_pct is {share} with crop_mode squash: the whole image is warped"));
             }
             Some(PackageCrop::Whole)
         }
         Some(other) => {
-            remarks.push(format!("crop_mode {other} is not known here: the centre is cut out"));
+            remarks.push(format!("crop_mode {other} is not supported: the centre is cut out"));
             share.map(PackageCrop::Centre)
         }
     }
@@ -95,7 +94,7 @@ fn crop(mode: Option<&str>, share: Option<f64>, remarks: &mut Vec<String>) -> Op
 fn interpolation(name: &str, remarks: &mut Vec<String>) -> Option<Interpolation> {
     let found = Interpolation::PILLOW.into_iter().find(|filter| filter.name() == name);
     if found.is_none() {
-        remarks.push(format!("interpolation {name} is not known here: pictures are resized bicubic"));
+        remarks.push(format!("interpolation {name} is not supported: images are resized bicubic"));
     }
     found
 }

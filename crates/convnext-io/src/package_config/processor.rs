@@ -8,7 +8,7 @@ use crate::convert::TRANSFORMERS_WARP_FROM;
 
 use super::{Numbers, PackageConfig, PackageCrop, Size};
 
-/// What `ConvNextImageProcessor` does where its file says nothing.
+/// Defaults of `ConvNextImageProcessor`.
 const USUAL_SHARE: f64 = 224.0 / 256.0;
 const USUAL_STATISTICS: f32 = 0.5;
 
@@ -37,8 +37,8 @@ pub(super) struct ImageProcessor {
 }
 
 impl ImageProcessor {
-    /// What it says goes before what the description says; `None` where it cuts out images that are no squares, in
-    /// another way than it is done here.
+    /// Settings that go before those of the description; `None` where it cuts out images that are no squares,
+    /// in another way than it is done here.
     pub(super) fn into_config(self, described: PackageConfig) -> Option<PackageConfig> {
         let mut remarks = described.remarks.clone();
         self.remark(&mut remarks);
@@ -56,13 +56,12 @@ impl ImageProcessor {
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.do_resize == Some(false) {
             remarks.push(
-                "do_resize is false, but models are given images of one size: pictures are resized"
-                    .to_owned(),
+                "do_resize is false, but models are given images of one size: images are resized".to_owned(),
             );
         }
         if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
             remarks.push(format!(
-                "size has longest_edge {longest}, which is not done here: the short side is resized, by \
+                "size has longest_edge {longest}, which is not supported: the short side is resized, by \
                  shortest_edge {shortest_edge}"
             ));
         }
@@ -72,12 +71,12 @@ impl ImageProcessor {
             ("do_pad", self.do_pad),
         ] {
             if value == Some(true) {
-                remarks.push(format!("{name} is true, which is not done here"));
+                remarks.push(format!("{name} is true, which is not supported"));
             }
         }
     }
 
-    /// The size of the images and how pictures get it.
+    /// Size of the input, and the resizing and cropping to it.
     fn input(
         &self,
         described: &PackageConfig,
@@ -111,7 +110,7 @@ impl ImageProcessor {
         Some((size, crop))
     }
 
-    /// A centre of `cut` after resizing to `size`, two squares unless pictures are warped.
+    /// A centre of `cut` after resizing to `size`, two squares unless images are warped.
     fn centre(
         &self,
         cut: ImageSize,
@@ -122,9 +121,8 @@ impl ImageProcessor {
         if is_warped || size.height < cut.height {
             if size != cut {
                 let [size, cut] = [size, cut].map(ImageSize::with_unit);
-                remarks.push(format!(
-                    "size is {size} and crop_size {cut}: the whole picture is warped to {cut}"
-                ));
+                remarks
+                    .push(format!("size is {size} and crop_size {cut}: the whole image is warped to {cut}"));
             }
             return PackageCrop::Whole;
         }
@@ -139,7 +137,7 @@ impl ImageProcessor {
         let number = stated.as_u64().and_then(|number| usize::try_from(number).ok());
         let found = number.and_then(|number| Interpolation::PILLOW.get(number)).copied();
         if found.is_none() {
-            remarks.push(format!("resample {stated} is no filter of Pillow: pictures are resized bicubic"));
+            remarks.push(format!("resample {stated} is not a filter of Pillow: images are resized bicubic"));
         }
         found
     }

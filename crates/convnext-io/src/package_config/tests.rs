@@ -231,16 +231,16 @@ fn another_computation_is_remarked_by_field_and_value() {
         PackageConfig::read(&path, None).unwrap().remarks
     };
     for (text, field, instead) in [
-        (r#"{"hidden_act": "relu"}"#, "hidden_act is relu", "GELU is computed"),
-        (r#"{"hidden_act": "gelu_new"}"#, "hidden_act is gelu_new", "GELU is computed"),
-        (r#"{"hidden_act": ["gelu"]}"#, "hidden_act is [\"gelu\"]", "GELU is computed"),
+        (r#"{"hidden_act": "relu"}"#, "hidden_act is relu", "GELU is used"),
+        (r#"{"hidden_act": "gelu_new"}"#, "hidden_act is gelu_new", "GELU is used"),
+        (r#"{"hidden_act": ["gelu"]}"#, "hidden_act is [\"gelu\"]", "GELU is used"),
         (r#"{"global_pool": "max"}"#, "global_pool is max", "the mean"),
         (
             r#"{"global_pool": "max", "model_args": {"global_pool": "max"}}"#,
             "model_args.global_pool is max",
             "the mean",
         ),
-        (r#"{"model_args": {"act_layer": "silu"}}"#, "model_args.act_layer is silu", "GELU is computed"),
+        (r#"{"model_args": {"act_layer": "silu"}}"#, "model_args.act_layer is silu", "GELU is used"),
         (r#"{"model_args": {"norm_eps": 0.001}}"#, "model_args.norm_eps is 0.001", "1e-6"),
         (
             r#"{"model_args": {"head_norm_first": true}}"#,

@@ -151,7 +151,7 @@ fn counters_are_written_as_pytorch_writes_them() {
 }
 
 #[test]
-fn headers_of_ours_and_of_others_are_read_alike() {
+fn headers_of_ours_and_of_others_are_read_in_the_same_way() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     write_weights(&path, &arrays(), &metadata()).unwrap();
@@ -203,7 +203,7 @@ fn other_formats_are_recognised() {
             b"PK\x03\x04\0\0\x08\x08\0\0archive/data.pkl",
             &["the archive", "is damaged", "copy the file again"],
         ),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", &["the structure of", "is cut off"]),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", &["the structure of", "is truncated"]),
         (b"version https://git-lfs.github.com/spec/v1\n", &["not a safetensors file", "it is text"]),
         (b"<!DOCTYPE html><html>", &["not a safetensors file", "it is text"]),
         (b"weights {", &["not a safetensors file", "it is text"]),

@@ -22,7 +22,7 @@ const CODE: &str = "/code/";
 const TORCHSCRIPT: &str = "constants.pkl";
 
 /// Larger structures are refused; that of Huge with its optimiser has 0.2 MB, histories of losses may have 100.
-const LARGEST_PICKLE: u64 = 1 << 29;
+const MAX_PICKLE_BYTES: u64 = 1 << 29;
 
 /// An open archive and where its records lie.
 pub(super) struct Archive {
@@ -86,10 +86,10 @@ impl Archive {
     /// The structure.
     pub(super) fn pickle(&self) -> Result<Vec<u8>, IoError> {
         match self.records.get(PICKLE) {
-            Some(record) if record.size <= LARGEST_PICKLE => self.read(record),
+            Some(record) if record.size <= MAX_PICKLE_BYTES => self.read(record),
             _ => {
                 let why =
-                    format!("its {PICKLE} has more than {LARGEST_PICKLE} bytes; save the weights alone");
+                    format!("its {PICKLE} has more than {MAX_PICKLE_BYTES} bytes; save the weights alone");
                 Err(unsupported(&self.path, why))
             }
         }

@@ -33,7 +33,7 @@ impl<'a> Cursor<'a> {
                 self.position = end;
                 Ok(bytes)
             }
-            None => invalid("it is cut off"),
+            None => invalid("it is truncated"),
         }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn take_array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {
         match self.take(N)?.first_chunk() {
             Some(bytes) => Ok(*bytes),
-            None => invalid("it is cut off"),
+            None => invalid("it is truncated"),
         }
     }
 

@@ -10,17 +10,17 @@ use super::pickle::{Node, Pickle, RawTensor, Value};
 const DEEPEST: usize = 8;
 
 /// Longer keys are passed over, as no tensor has them.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_LENGTH: usize = 256;
 
 /// Bytes of names for each byte of the pickle: keys may be repeated by a damaged one.
 const NAME_BYTES: usize = 4;
 
-/// What a checkpoint holds.
+/// Content of a checkpoint.
 #[derive(Default)]
 pub(super) struct Flat<'p> {
     /// In the order of the file.
     pub(super) tensors: Vec<(String, &'p RawTensor)>,
-    /// What stands where a tensor or a dictionary might, and is neither, by name: what it was made from.
+    /// Objects that are neither a tensor nor a dictionary, by name, with what they were made from.
     pub(super) objects: BTreeMap<String, String>,
     /// The keys of the outermost dictionary.
     pub(super) keys: Vec<&'p str>,
@@ -29,7 +29,7 @@ pub(super) struct Flat<'p> {
 /// Walks over the dictionaries of a pickle, each once; `None` when a damaged file repeats long names without end.
 pub(super) fn flatten<'p>(pickle: &'p Pickle) -> Option<Flat<'p>> {
     let mut flat = Flat { keys: top_keys(pickle), ..Flat::default() };
-    let mut room = NAME_BYTES * pickle.end() + LONGEST_NAME;
+    let mut room = NAME_BYTES * pickle.end() + MAX_NAME_LENGTH;
     let mut seen = vec![false; pickle.nodes().len()];
     let mut waiting = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, value, depth)) = waiting.pop() {
@@ -67,7 +67,7 @@ pub(super) fn flatten<'p>(pickle: &'p Pickle) -> Option<Flat<'p>> {
 /// The nodes in a dictionary by their keys, and the dictionaries in a list by their numbers.
 fn children(pickle: &Pickle, node: &Node) -> Vec<(String, Value)> {
     let named = |&(key, value): &(Value, Value)| {
-        let key = pickle.text(key).filter(|key| key.len() <= LONGEST_NAME)?;
+        let key = pickle.text(key).filter(|key| key.len() <= MAX_NAME_LENGTH)?;
         pickle.node(value).is_some().then(|| (key.to_owned(), value))
     };
     let numbered = |(index, &value): (usize, &Value)| match pickle.node(value) {

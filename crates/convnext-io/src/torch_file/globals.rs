@@ -1,4 +1,4 @@
-//! The names that a pickle may ask for (DESIGN.md, rules for users), and those that it must not even mention.
+//! The names that a pickle may ask for, and those that it must not even mention.
 
 use safetensors::Dtype;
 
@@ -21,7 +21,7 @@ pub(super) enum Global {
     Unknown(u32),
 }
 
-/// What a name is.
+/// Meaning of a global name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     /// It is known what its arguments make.
@@ -54,7 +54,7 @@ const FORBIDDEN_MODULES: [&str; 14] = [
 const FORBIDDEN_FUNCTIONS: [&str; 9] =
     ["eval", "exec", "execfile", "compile", "open", "__import__", "apply", "input", "breakpoint"];
 
-/// What the thing of this name is.
+/// Looks up the meaning of a global name.
 pub(super) fn find(module: &str, name: &str) -> Standing {
     let package = module.split('.').next().unwrap_or_default();
     let is_function = matches!(module, "builtins" | "__builtin__") && FORBIDDEN_FUNCTIONS.contains(&name);

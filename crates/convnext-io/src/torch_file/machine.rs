@@ -12,12 +12,12 @@ use super::pickle::{Node, Refusal, Value};
 
 /// More opcodes are refused; a checkpoint of Huge with its optimiser has about 50 000, and every number of a history
 /// one or more.
-const MOST_OPCODES: usize = 1 << 20;
+const MAX_OPCODES: usize = 1 << 20;
 
 /// Deeper nesting is refused; checkpoints have about 10.
 const DEEPEST_NESTING: usize = 256;
 
-/// What a pickle left behind.
+/// Result of a pickle.
 pub(super) struct Outcome {
     pub(super) root: Value,
     pub(super) nodes: Vec<Node>,
@@ -40,13 +40,13 @@ pub(super) fn run(bytes: &[u8]) -> Result<Outcome, Refusal> {
         nodes: Vec::new(),
         unknown: Vec::new(),
     };
-    for _ in 0..MOST_OPCODES {
+    for _ in 0..MAX_OPCODES {
         if let Some(root) = machine.step()? {
             let end = machine.cursor.position();
             return Ok(Outcome { root, nodes: machine.nodes, unknown: machine.unknown, end });
         }
     }
-    invalid(format!("it has more than {MOST_OPCODES} opcodes"))
+    invalid(format!("it has more than {MAX_OPCODES} opcodes"))
 }
 
 pub(super) fn invalid<T>(why: impl Into<String>) -> Result<T, Refusal> {

@@ -1,4 +1,4 @@
-//! What a pickle makes of names and arguments: where Python calls, a [`Node`] only tells what there would be.
+//! Objects of a pickle: where Python calls, a [`Node`] only tells what there would be.
 
 use super::globals::{self, Global, Standing};
 use super::machine::{Machine, invalid};

@@ -1,4 +1,4 @@
-//! What a pickle holds, as plain values; `machine` reads it.
+//! Content of a pickle, as plain values; `machine` reads it.
 //!
 //! Values are small and never copied with what they hold: nodes lie in one arena and refer to each other by
 //! number, texts refer to the pickle. So nothing grows beyond the number of opcodes, which is limited, and no
@@ -19,13 +19,13 @@ pub(super) enum Value {
     Int(i64),
     /// A name of a class or function.
     Global(Global),
-    /// What holds other values.
+    /// A container of other values.
     Node(u32),
     /// None, truth values, fractions, long numbers, bytes: of no use here.
     Other,
 }
 
-/// What holds other values.
+/// A container of other values.
 #[derive(Debug, PartialEq)]
 pub(super) enum Node {
     /// A list or a set.
@@ -84,7 +84,7 @@ impl<'a> Pickle<'a> {
         Ok(Self { bytes, outcome: machine::run(bytes)? })
     }
 
-    /// What the pickle is of.
+    /// The class of the object.
     pub(super) fn root(&self) -> Value {
         self.outcome.root
     }

@@ -10,10 +10,10 @@ use super::pickle::{Node, Pickle, RawStorage, RawTensor, Value};
 use crate::IoError;
 
 /// More axes than any tensor of a model has.
-const MOST_AXES: usize = 8;
+const MAX_AXES: usize = 8;
 
 /// Longer keys belong to no storage: torch numbers them.
-pub(super) const LONGEST_KEY: usize = 40;
+pub(super) const MAX_KEY_LENGTH: usize = 40;
 
 /// A tensor that lies within its storage, which has the size that the file shows.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl StateTensor {
     }
 }
 
-/// What a checkpoint holds, every tensor checked against its storage.
+/// Content of a checkpoint, every tensor checked against its storage.
 pub(super) struct Contents {
     /// By name.
     pub(super) tensors: BTreeMap<String, StateTensor>,
@@ -148,7 +148,7 @@ fn check(
         return Err("has no storage; save the file again".to_owned());
     };
     let RawStorage { dtype, key, count: elements } = **storage;
-    let storage = pickle.text(key).filter(|key| key.len() <= LONGEST_KEY).unwrap_or_default();
+    let storage = pickle.text(key).filter(|key| key.len() <= MAX_KEY_LENGTH).unwrap_or_default();
     let found = size(storage).ok_or_else(|| {
         format!("has its elements in data/{storage}, which is missing; copy the file again")
     })?;
@@ -186,7 +186,7 @@ fn numbers(pickle: &Pickle, value: Value) -> Option<Vec<usize>> {
         _ => None,
     };
     match pickle.node(value) {
-        Some(Node::Tuple(items)) if items.len() <= MOST_AXES => items.iter().map(number).collect(),
+        Some(Node::Tuple(items)) if items.len() <= MAX_AXES => items.iter().map(number).collect(),
         _ => None,
     }
 }

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 
 use super::pickle::{Node, Pickle, Refusal, Value};
-use super::state_dict::{LONGEST_KEY, size_of_dtype};
+use super::state_dict::{MAX_KEY_LENGTH, size_of_dtype};
 use crate::IoError;
 use crate::safetensors_file::read_error;
 
-/// What the first pickle holds, whatever its protocol.
+/// Magic number in the first pickle, whatever its protocol.
 const MAGIC: [u8; 12] = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// The one version that there is.
@@ -26,7 +26,7 @@ const FIRST_BYTES: u64 = 1 << 22;
 const GROWTH: u64 = 8;
 
 /// Larger structures are refused.
-const MOST_BYTES: u64 = 1 << 29;
+const MAX_BYTES: u64 = 1 << 29;
 
 /// An open stream and where its storages lie.
 pub(super) struct Stream {
@@ -68,7 +68,7 @@ impl Stream {
                     return Ok((found, stream));
                 }
                 // Perhaps the rest of it has not been read yet.
-                Err(Refusal::Invalid(_)) if wanted < size.min(MOST_BYTES) => wanted *= GROWTH,
+                Err(Refusal::Invalid(_)) if wanted < size.min(MAX_BYTES) => wanted *= GROWTH,
                 Err(refusal) => return Err(super::refused(path, refusal)),
             }
         }
@@ -94,11 +94,11 @@ impl Stream {
         let mut start = structure.end as u64;
         for key in structure.keys().ok_or_else(|| corrupt("its list of storages is none"))? {
             let dtype = *types.get(key).ok_or_else(|| corrupt("it lists a storage that no tensor has"))?;
-            let count = self.count(start).map_err(|_| corrupt("it is cut off"))?;
+            let count = self.count(start).map_err(|_| corrupt("it is truncated"))?;
             let bytes = count.checked_mul(size_of_dtype(dtype));
             let end = bytes.and_then(|bytes| start.checked_add(8)?.checked_add(bytes));
             let (Some(bytes), Some(end)) = (bytes, end.filter(|&end| end <= size)) else {
-                return Err(corrupt("it is cut off"));
+                return Err(corrupt("it is truncated"));
             };
             if places.insert(key.to_owned(), Place { start: start + 8, bytes }).is_some() {
                 return Err(corrupt("a storage is there twice"));
@@ -178,7 +178,7 @@ impl<'a> Structure<'a> {
 
     fn keys(&self) -> Option<Vec<&'a str>> {
         let Some(Node::List(keys)) = self.keys.node(self.keys.root()) else { return None };
-        let key = |&key: &Value| self.keys.text(key).filter(|key| key.len() <= LONGEST_KEY);
+        let key = |&key: &Value| self.keys.text(key).filter(|key| key.len() <= MAX_KEY_LENGTH);
         keys.iter().map(key).collect()
     }
 }

@@ -168,8 +168,8 @@ fn what_is_no_plain_data_is_refused() {
     let nested = [b"\x80\x02".as_slice(), &[b'('; 300]].concat();
     let endless = [b"\x80\x02".as_slice(), &vec![b'N'; 2 << 20]].concat();
     let cases: [(&[u8], &str); 17] = [
-        (b"", "it is cut off"),
-        (b"\x80\x02}", "it is cut off"),
+        (b"", "it is truncated"),
+        (b"\x80\x02}", "it is truncated"),
         (b"\x80\x00.", "protocol 0"),
         (b"\x80\x02.", "takes a value where there is none"),
         (b"\x80\x02N(.", "takes a value where there is none"),
@@ -291,9 +291,9 @@ fn tensors_are_found_in_every_dictionary_and_named_by_their_keys() {
 fn a_stream_that_is_cut_off_or_damaged_is_refused() {
     let intact = fs::read(fixture("stream.pt")).unwrap();
     for end in [intact.len() - 1, intact.len() - 30] {
-        check_refused(&intact[..end], &["is cut off", "copy the file again"]);
+        check_refused(&intact[..end], &["is truncated", "copy the file again"]);
     }
-    check_refused(&intact[..200], &["it is cut off"]);
+    check_refused(&intact[..200], &["it is truncated"]);
     let changed = |from: &[u8], to: &[u8]| {
         let at = intact.windows(from.len()).position(|window| window == from).unwrap();
         [&intact[..at], to, &intact[at + from.len()..]].concat()
@@ -304,7 +304,7 @@ fn a_stream_that_is_cut_off_or_damaged_is_refused() {
 }
 
 #[test]
-fn programs_and_other_formats_are_refused_in_words() {
+fn programs_and_other_formats_are_refused_with_the_reason() {
     let program =
         zip([("a/data.pkl".to_owned(), &b"\x80\x02}."[..]), ("a/constants.pkl".to_owned(), b"")].into_iter());
     check_refused(&program, &["torch.jit.save", "state dict"]);

@@ -32,7 +32,7 @@ fn loss_and_gradient_of_mixed_images_are_those_of_pytorch() {
         labels: (0..images).map(Some).collect(),
         samples: (0..images).collect(),
         epoch: 0,
-        mix: Some(LabelMix { own_weight: golden.own }),
+        mix: Some(LabelMix { lam: golden.own }),
     };
     let device = Device::flex().autodiff();
     let data = TensorData::new(golden.logits.concat(), [images, classes]);

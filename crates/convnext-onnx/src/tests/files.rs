@@ -17,7 +17,7 @@ fn written(weights: &WeightFile, output: OnnxOutput) -> Model {
     read(&path)
 }
 
-/// What `onnx.checker` finds: values are made before they are used, once, and all outputs are made.
+/// Checks of `onnx.checker`: values are made before they are used, once, and all outputs are made.
 #[test]
 fn nodes_come_in_order() {
     let both = ModelConfig { layer_scale: true, ..small() };
@@ -35,7 +35,7 @@ fn nodes_come_in_order() {
         for node in graph.node {
             assert!(node.input.iter().all(|input| known.contains(input)), "{}", node.name);
             used.extend(node.input);
-            assert!(known.insert(node.output[0].clone()), "{} stands twice", node.output[0]);
+            assert!(known.insert(node.output[0].clone()), "{} is duplicated", node.output[0]);
             assert!(nodes.insert(node.name));
         }
         used.extend(graph.output.into_iter().map(|output| output.name));

@@ -1,4 +1,4 @@
-//! ConvNeXt by its definition (facts A1 to A3): plain loops in f64.
+//! ConvNeXt by its definition (docs/facts.md, "Macro structure", "Block", "GRN"): plain loops in f64.
 
 use std::collections::BTreeMap;
 use std::f64::consts::{PI, SQRT_2};

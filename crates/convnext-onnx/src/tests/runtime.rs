@@ -1,4 +1,4 @@
-//! What a runtime computes with a file is what the definition says.
+//! A runtime computes with a file what the definition says.
 
 use std::path::Path;
 

@@ -189,7 +189,7 @@ impl RunSettings {
         {
             let why = match &range {
                 ValueRange::Unstated => String::new(),
-                range => format!("range {}, as the run began", range.in_words()),
+                range => format!("range {range}, as the run began"),
             };
             return Ok(FoundRange { range, why });
         }

@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn mixed_images_are_what_both_are() {
         let [first, second] = <[Vec<f64>; 2]>::try_from(surprises()).unwrap();
-        let found = loss(Targets::new(&[1, 0], &[1.0; 3], 0.0).mixed(Some(LabelMix { own_weight: 0.75 })));
+        let found = loss(Targets::new(&[1, 0], &[1.0; 3], 0.0).mixed(Some(LabelMix { lam: 0.75 })));
         let expected = (0.75 * first[1] + 0.25 * first[0] + 0.75 * second[0] + 0.25 * second[1]) / 2.0;
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         let plain = Targets::new(&[1, 0], &[0.5, 2.0, 1.0], 0.1);
-        assert_eq!(plain.clone().mixed(Some(LabelMix { own_weight: 1.0 })), plain);
+        assert_eq!(plain.clone().mixed(Some(LabelMix { lam: 1.0 })), plain);
     }
 }

@@ -204,7 +204,7 @@ impl Task for Pretraining {
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
             let preprocessing = &self.metadata.preprocessing;
-            let Ok(picture) = self.dataset.picture(sample, &self.decoding) else { continue };
+            let Ok(picture) = self.dataset.image(sample, &self.decoding) else { continue };
             let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
             let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
             shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;

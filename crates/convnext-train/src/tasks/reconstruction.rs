@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use convnext_core::{FcmaeObjective, ImageSize, Mask, Preprocessing};
-use convnext_data::{Picture, normalize, resize_for_evaluation};
+use convnext_data::{Image, normalize, resize_for_evaluation};
 use convnext_nn::{Fcmae, ModelError, tensor_values};
 
 use crate::error::TrainError;
@@ -17,7 +17,7 @@ pub struct Reconstruction {
     /// Mean squared error over the removed patches, as in training.
     pub loss: f32,
     /// Original, masked and reconstructed picture side by side, of as many channels as the original.
-    pub picture: Picture,
+    pub picture: Image,
 }
 
 impl Reconstruction {
@@ -34,7 +34,7 @@ pub fn reconstruct(
     model: &Fcmae,
     objective: FcmaeObjective,
     preprocessing: &Preprocessing,
-    picture: &Picture,
+    picture: &Image,
     mask: &Mask,
     device: &Device,
 ) -> Result<Reconstruction, TrainError> {
@@ -80,7 +80,7 @@ fn denormalize(values: &[f32], sites: usize, mean: &[f32], std: &[f32]) -> Vec<u
 }
 
 /// Pictures of one size in a row, with white gaps.
-fn side_by_side(pictures: &[&[u8]], size: ImageSize, channels: usize) -> Result<Picture, TrainError> {
+fn side_by_side(pictures: &[&[u8]], size: ImageSize, channels: usize) -> Result<Image, TrainError> {
     let gap = (size.width / 28).max(2);
     let width = pictures.len() * size.width + (pictures.len() - 1) * gap;
     let mut bytes = Vec::with_capacity(channels * width * size.height);
@@ -92,5 +92,5 @@ fn side_by_side(pictures: &[&[u8]], size: ImageSize, channels: usize) -> Result<
             bytes.extend_from_slice(&picture[channels * row * size.width..][..channels * size.width]);
         }
     }
-    Ok(Picture::new(width, size.height, channels, bytes)?)
+    Ok(Image::new(width, size.height, channels, bytes)?)
 }

@@ -13,8 +13,8 @@ use convnext_core::{
     imagenet_mean, imagenet_std,
 };
 use convnext_data::{
-    Batch, BatchPlace, DataError, Dataset, Decoding, Orientation, Pictures, Source, TrainCrop,
-    TrainTransform, Visit,
+    Batch, BatchContext, DataError, Dataset, Decoding, ImageReader, Orientation, SampleContext, Source,
+    TrainCrop, TrainTransform,
 };
 use convnext_nn::{Counter, ModelState, tensor_values};
 use convnext_train::{
@@ -78,17 +78,22 @@ impl Source for TwoViews {
         &self.decoding
     }
 
-    fn draw(&self, place: BatchPlace) -> usize {
+    fn draw(&self, place: BatchContext) -> usize {
         place.stream(Purpose::Batch).random_range(4..9)
     }
 
-    fn load(&self, visit: Visit, side: &usize, pictures: &Pictures) -> Result<[Vec<f32>; 2], DataError> {
-        let picture = pictures.picture(visit.sample)?;
+    fn load(
+        &self,
+        visit: SampleContext,
+        side: &usize,
+        pictures: &ImageReader,
+    ) -> Result<[Vec<f32>; 2], DataError> {
+        let picture = pictures.image(visit.sample)?;
         let mut rng = visit.stream(Purpose::Augmentation);
         Ok([(); 2].map(|()| transform(*side).apply(&picture, &mut rng)))
     }
 
-    fn collate(&self, _place: BatchPlace, side: usize, samples: Vec<(usize, [Vec<f32>; 2])>) -> Views {
+    fn collate(&self, _place: BatchContext, side: usize, samples: Vec<(usize, [Vec<f32>; 2])>) -> Views {
         let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
         let colours = |view: usize| {
             let images = samples.iter().map(|(_, views)| &views[view]);

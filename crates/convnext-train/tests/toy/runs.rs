@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burn::prelude::*;
 use convnext_core::Seed;
-use convnext_data::{Cache, Loader, LoaderConfig, OnCorrupt, Picture, open_unlabelled};
+use convnext_data::{Cache, Image, Loader, LoaderConfig, OnCorrupt, open_unlabelled};
 use convnext_io::read_checkpoint;
 use convnext_train::{
     Continue, EpochReport, Learner, Lesson, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve,
@@ -28,7 +28,7 @@ pub(crate) fn pictures() -> TempDir {
     for index in 0..20_usize {
         let rgb = (0..12 * 10 * 3).map(|place| (place * 7 + index * index * 13) as u8).collect();
         let path = folder.path().join(format!("{index:02}.png"));
-        Picture::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
+        Image::new(12, 10, 3, rgb).unwrap().save_png(&path).unwrap();
     }
     folder
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use convnext::data::open_pictures;
+use convnext::data::open_images;
 use convnext::{Classifier, Prediction};
 use serde::Serialize;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     let Machine { device, precision, threads } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
-    let pictures = open_pictures(&arguments.images)?;
+    let pictures = open_images(&arguments.images)?;
     let reading =
         arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let mut output = Output::begin(arguments)?;

@@ -76,8 +76,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let range = &weights.metadata.preprocessing.range;
     if !range.is_unstated() {
         log::warn!(
-            "no file of other programs says which values are black and white: scale images from {} to 0 to 1 yourself",
-            range.in_words()
+            "no file of other programs says which values are black and white: scale images from {range} to 0 to 1 yourself"
         );
     }
     let written = write_converted(&arguments.out, &weights, task.as_ref(), naming)?;

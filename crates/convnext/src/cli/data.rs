@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::core::{Limits, Seed, limits_in_words};
+use convnext::core::{Limits, Seed, format_limits};
 use convnext::data::{
-    ChannelValues, Dataset, LEAST_LEVELS, LabelledData, PackSummary, Part, Split, Survey, SurveyOptions,
+    ChannelValues, Dataset, LabelledData, MIN_LEVELS, PackSummary, Part, Split, Survey, SurveyOptions,
     open_parts, open_unlabelled, pack, survey,
 };
 use convnext::write_contact_sheet;
@@ -244,7 +244,7 @@ fn value_lines(found: &Survey) -> Vec<String> {
     let mut lines = vec![format!("values: {}", types.join(", "))];
     if is_eight_bit(found) {
         let used: Vec<Limits> = found.values.iter().map(|values| [values.least, values.most]).collect();
-        lines[0].push_str(&format!(", from {}", limits_in_words(&used)));
+        lines[0].push_str(&format!(", from {}", format_limits(&used)));
         return lines;
     }
     for (channel, values) in found.values.iter().enumerate() {
@@ -252,8 +252,8 @@ fn value_lines(found: &Survey) -> Vec<String> {
         lines.push(format!(
             "  channel {channel}: {}; --range dtype leaves {levels_of_type} of 256 levels, --range data ({}) \
              {levels_of_data}",
-            limits_in_words(&[[*least, *most]]),
-            limits_in_words(&[*usual]),
+            format_limits(&[[*least, *most]]),
+            format_limits(&[*usual]),
         ));
     }
     lines
@@ -269,7 +269,7 @@ fn warn_of_few_levels(found: &Survey) {
         return;
     }
     let fewest = found.values.iter().map(|values| values.levels_of_type).min();
-    if let Some(levels) = fewest.filter(|&levels| levels < LEAST_LEVELS) {
+    if let Some(levels) = fewest.filter(|&levels| levels < MIN_LEVELS) {
         log::warn!(
             "the whole range of the type leaves {levels} of 256 levels; train with --range data, as is the default for \
              images of more than 8 bit, or with --range MIN,MAX"

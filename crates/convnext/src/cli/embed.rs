@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use convnext::Embedder;
 use convnext::core::ImageSize;
-use convnext::data::open_pictures;
-use convnext::io::{VectorMetadata, VectorWriter, files_of};
+use convnext::data::open_images;
+use convnext::io::{EmbeddingMetadata, EmbeddingWriter, files_of};
 use convnext::nn::EmbeddingLayer;
 
 use super::output::{print_text, thousands};
@@ -92,10 +92,10 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
     if let Some(size) = arguments.image_size {
         embedder = embedder.at_size(size);
     }
-    let pictures = open_pictures(&arguments.images)?;
+    let pictures = open_images(&arguments.images)?;
     let reading =
         arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
-    let metadata = VectorMetadata {
+    let metadata = EmbeddingMetadata {
         model: embedder.config().name.clone(),
         layer: arguments
             .layer
@@ -108,7 +108,7 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
         checksum: checksum(&weights)?,
         sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),
     };
-    let mut writer = VectorWriter::create(&arguments.out, embedder.width(), &metadata)?;
+    let mut writer = EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata)?;
     let bar = image_bar(quiet, pictures.len());
     let mut done = 0_u64;
     embedder.embed_all(&pictures, &reading, |name, vector| {

@@ -142,7 +142,7 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
             );
         }
     };
-    let kind = task.in_words(&backbone);
+    let kind = task.describe(&backbone);
     let filter = match metadata.preprocessing.interpolation {
         Interpolation::Bicubic => String::new(),
         other => format!(", {} filter", other.name()),
@@ -160,7 +160,7 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         text.push_str(&format!("\nmean {mean:?}, standard deviation {std:?}"));
     }
     if !range.is_unstated() {
-        text.push_str(&format!("\nvalues from black to white: {}", range.in_words()));
+        text.push_str(&format!("\nvalues from black to white: {range}"));
     }
     match task.class_names().0.as_slice() {
         [] => {}

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convnext::data::{Decoding, Picture, open_pictures};
-use convnext::io::VectorIndex;
+use convnext::data::{Decoding, Image, open_images};
+use convnext::io::EmbeddingIndex;
 use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ struct Answer {
 
 pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
-    let index = VectorIndex::open(&arguments.index)?;
+    let index = EmbeddingIndex::open(&arguments.index)?;
     let made = index.metadata();
     let weights = match &arguments.weights {
         Some(weights) => weights.file()?,
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     };
     let pictures = PictureArguments { ignore_orientation: made.ignore_orientation };
     let decoding = Decoding::of(embedder.preprocessing(), pictures.orientation());
-    let picture = open_pictures(std::slice::from_ref(&arguments.image))?.picture(0, &decoding)?;
+    let picture = open_images(std::slice::from_ref(&arguments.image))?.image(0, &decoding)?;
     let vectors = embedder.embed(std::slice::from_ref(&picture))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
@@ -120,8 +120,8 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
 /// The pictures of these names, as far as they are still there. Images that could not be read have no vector, so that
 /// only names tell which is which.
-fn read(sources: &[PathBuf], names: &[&str], decoding: &Decoding) -> Vec<Option<Picture>> {
-    let Ok(pictures) = open_pictures(sources) else { return vec![None; names.len()] };
+fn read(sources: &[PathBuf], names: &[&str], decoding: &Decoding) -> Vec<Option<Image>> {
+    let Ok(pictures) = open_images(sources) else { return vec![None; names.len()] };
     let mut places: HashMap<&str, Option<usize>> = names.iter().map(|&name| (name, None)).collect();
     for index in 0..pictures.len() {
         if let Some(place) = places.get_mut(pictures.name(index).as_str()) {
@@ -129,6 +129,6 @@ fn read(sources: &[PathBuf], names: &[&str], decoding: &Decoding) -> Vec<Option<
         }
     }
     let place = |name: &str| places.get(name).copied().flatten();
-    let picture = |name: &&str| pictures.picture(place(name)?, decoding).ok();
+    let picture = |name: &&str| pictures.image(place(name)?, decoding).ok();
     names.iter().map(picture).collect()
 }

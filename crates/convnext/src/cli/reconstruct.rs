@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use convnext::core::{Mask, Seed};
-use convnext::data::{Dataset, Decoding, open_pictures};
+use convnext::data::{Dataset, Decoding, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
@@ -78,13 +78,13 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })?;
-    let pictures = open_pictures(&arguments.images)?;
+    let pictures = open_images(&arguments.images)?;
     let decoding = Decoding::of(reconstructor.preprocessing(), arguments.pictures.orientation());
     let mut taken = HashSet::new();
     let mut answers = Vec::new();
     for index in 0..pictures.len() {
         let image = pictures.name(index);
-        let picture = pictures.picture(index, &decoding)?;
+        let picture = pictures.image(index, &decoding)?;
         let mask = match &given {
             Some(mask) => mask.clone(),
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{ImageSize, LARGEST_IMAGE, MOST_BLOCKS, MOST_CHANNELS, ModelSize, find_model};
+use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
 use convnext::nn::{Activations, DeviceName, Precision};
 use convnext::train::Reading;
@@ -37,7 +37,7 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
 
 /// Height and width of an image in pixels, or the side of a square.
 pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
-    let expected = || format!("expected a whole number from 1 to {LARGEST_IMAGE}, or two as HEIGHTxWIDTH");
+    let expected = || format!("expected a whole number from 1 to {MAX_IMAGE_SIDE}, or two as HEIGHTxWIDTH");
     text.parse().map_err(|_| expected())
 }
 
@@ -48,12 +48,12 @@ pub(crate) fn channels(text: &str) -> Result<usize, String> {
 
 /// Blocks of a decoder.
 pub(crate) fn decoder_depth(text: &str) -> Result<usize, String> {
-    count_to(text, MOST_BLOCKS)
+    count_to(text, MAX_BLOCKS)
 }
 
 /// Channels of a decoder.
 pub(crate) fn decoder_width(text: &str) -> Result<usize, String> {
-    count_to(text, MOST_CHANNELS)
+    count_to(text, MAX_CHANNELS)
 }
 
 /// A key and a value.

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use convnext_core::{Limits, limits_in_words};
+use convnext_core::{Limits, format_limits};
 use convnext_data::{DuplicateGroup, Survey, SurveyedImage, Thumbnail};
 use maud::{Markup, html};
 
@@ -29,7 +29,7 @@ fn facts(survey: &Survey) -> Markup {
     let readable = survey.images - survey.corrupt.len();
     let list = |counts: Vec<String>| counts.join(", ");
     let formats = survey.formats.iter().map(|(name, images)| format!("{images} {name}")).collect();
-    let channels = survey.channels.iter().map(|(kind, images)| format!("{images} {}", kind.in_words()));
+    let channels = survey.channels.iter().map(|(kind, images)| format!("{images} {kind}"));
     let types = survey.types.iter().map(|(kind, images)| format!("{images} {kind}"));
     html! {
         dl {
@@ -52,7 +52,7 @@ fn values(survey: &Survey) -> String {
         return String::new();
     }
     let used: Vec<Limits> = survey.values.iter().map(|values| [values.least, values.most]).collect();
-    format!(", from {} (shown from black to white, image by image)", limits_in_words(&used))
+    format!(", from {} (shown from black to white, image by image)", format_limits(&used))
 }
 
 /// Images of each class in each part.

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use convnext_data::Picture;
+use convnext_data::Image;
 use maud::{Markup, html};
 
 use super::page::whole;
@@ -18,11 +18,11 @@ pub struct Neighbour {
     /// The cosine of the angle between its vector and that of the picture that was asked about.
     pub similarity: f32,
     /// The picture, if it can still be read.
-    pub picture: Option<Picture>,
+    pub picture: Option<Image>,
 }
 
 /// The page about a picture called `name`.
-pub(super) fn render(name: &str, picture: &Picture, found: &[Neighbour]) -> String {
+pub(super) fn render(name: &str, picture: &Image, found: &[Neighbour]) -> String {
     let head = html! { p.claim { "The pictures that the network sees as most alike to " (name) } };
     let body = html! {
         (shown(Some(picture)))
@@ -39,7 +39,7 @@ pub(super) fn render(name: &str, picture: &Picture, found: &[Neighbour]) -> Stri
     whole("Nearest pictures", &head, &body)
 }
 
-fn shown(picture: Option<&Picture>) -> Markup {
+fn shown(picture: Option<&Image>) -> Markup {
     html! {
         @match picture.map(|picture| picture.shrunk(SIDE)) {
             Some(small) => {

@@ -18,7 +18,7 @@ fn refuse(mask: &str, words: &[&str]) {
 fn indices_that_do_not_fit_are_named() {
     for (mask, problem) in [
         (r#"{"kept": [16]}"#, "patch 16 does not exist, the last is 15"),
-        (r#"{"kept": [3, 4, 3]}"#, "patch 3 stands twice"),
+        (r#"{"kept": [3, 4, 3]}"#, "patch 3 is duplicated"),
         (r#"{"kept": []}"#, "none is kept"),
         (r#"{"kept": [0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}"#, "none is removed"),
     ] {

@@ -118,7 +118,7 @@ fn counts_that_disagree_are_refused() {
             ),
             (
                 "convert nameless.pt x.pt --to timm --class-names twice.txt",
-                &["twice.txt", "'a' stands twice"],
+                &["twice.txt", "'a' is duplicated"],
             ),
             ("classify data/val --weights nameless.pt --class-names gone.txt", &["gone.txt does not exist"]),
         ],

@@ -82,7 +82,7 @@ fn other_formats_are_called_by_their_names_and_not_damaged() {
             1,
             &[(
                 &format!("classify image.jpg {CLASSIFY}"),
-                &[words.as_str(), "which is not read; convert it"],
+                &[words.as_str(), "which is not supported; convert it"],
             )],
         );
     }

@@ -177,8 +177,8 @@ fn another_computation_than_ours_is_warned_of() {
     change(&bench, "timm/config.json", "", &json!({ "global_pool": "max" }));
     change(&bench, "timm/config.json", "/model_args", &json!({ "act_layer": "silu" }));
     for (folder, words) in [
-        ("hf", &["hidden_act is relu", "GELU is computed"][..]),
-        ("timm", &["global_pool is max", "the mean over all places", "model_args.act_layer is silu"][..]),
+        ("hf", &["hidden_act is relu", "GELU is used"][..]),
+        ("timm", &["global_pool is max", "global average pooling", "model_args.act_layer is silu"][..]),
     ] {
         let mut said =
             bench.run(&format!("classify labelled --weights {folder}/model.safetensors")).success();

@@ -135,5 +135,5 @@ fn a_few_corrupt_images_are_replaced_and_named() {
     bench
         .run("pretrain --data photos --model micro --image-size 64 --batch-size 56 --steps 2 --out run")
         .success()
-        .stderr(contains("cut-off.jpg").and(contains("another image takes its place")));
+        .stderr(contains("cut-off.jpg").and(contains("another image replaces it")));
 }

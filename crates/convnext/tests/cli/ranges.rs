@@ -212,7 +212,7 @@ fn weights_without_a_range_say_how_they_take_16_bit() {
     bench
         .run(&format!("classify {image} --weights classifier.safetensors"))
         .success()
-        .stderr(contains("16-bit values, but no range of values is stated: 0 is taken for black and 65535"));
+        .stderr(contains("16-bit values, but no value range is stated: 0 is taken for black and 65535"));
 }
 
 #[test]

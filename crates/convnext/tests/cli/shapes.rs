@@ -3,7 +3,7 @@
 use std::fs;
 
 use convnext::core::Preprocessing;
-use convnext::data::{Orientation, Picture, decode, resize_for_evaluation};
+use convnext::data::{Image, Orientation, decode, resize_for_evaluation};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ fn with_geometry(geometry: &Value) -> Vec<u8> {
 }
 
 /// A picture with a pattern, in a file.
-fn draw(bench: &Bench, name: &str, [height, width]: [u32; 2]) -> Picture {
+fn draw(bench: &Bench, name: &str, [height, width]: [u32; 2]) -> Image {
     let pattern = RgbImage::from_fn(width, height, |x, y| {
         Rgb([
             (x * 255 / width) as u8,
@@ -161,7 +161,7 @@ fn draw(bench: &Bench, name: &str, [height, width]: [u32; 2]) -> Picture {
 }
 
 /// The picture with padding at the right and below, in a file.
-fn save_padded(bench: &Bench, name: &str, picture: &Picture, [height, width]: [u32; 2]) {
+fn save_padded(bench: &Bench, name: &str, picture: &Image, [height, width]: [u32; 2]) {
     let padded = RgbImage::from_fn(width, height, |x, y| {
         let (x, y) = (x as usize, y as usize);
         if x < picture.width() && y < picture.height() {

@@ -288,7 +288,7 @@ fn files_of_other_endings_are_counted_once() {
         bench.write(&format!("data/{name}"), "what is of use");
     }
     let line =
-        contains("4 files with other extensions left out (.heic: 2, without ending: 1, .psd: 1)").count(1);
+        contains("4 files with other extensions left out (.heic: 2, without extension: 1, .psd: 1)").count(1);
     for command in [
         "data check data".to_owned(),
         "data check data --unlabelled".to_owned(),

@@ -8,13 +8,13 @@ use crate::reading::samples::{SampleType, Samples, Values};
 /// Values of all images together from which the usual ones are told.
 const VALUES: usize = 400_000;
 
-/// The share of values at either end that may be broken pixels.
+/// The fraction of values at either end that may be broken pixels.
 const OUTLIERS: f64 = 1e-4;
 
 /// So many times as much must the whole range be for the ends to count as broken pixels.
 const STRETCHED: f64 = 4.0;
 
-/// Levels of an 8-bit picture.
+/// Levels of an 8-bit image.
 const LEVELS: f64 = 256.0;
 
 /// The values of one channel.
@@ -24,8 +24,8 @@ pub struct ChannelValues {
     pub least: f64,
     /// The highest value.
     pub most: f64,
-    /// What `--range data` takes: the same, or where less than one value of 10,000 stretches it to four times as much,
-    /// the range without these.
+    /// Limits of `--range data`: the same, or where less than one value of 10,000 stretches it to four times
+    /// as much, the range without these.
     pub usual: Limits,
     /// Levels of 256 that are left when the whole range of the type is black to white.
     pub levels_of_type: usize,
@@ -66,7 +66,7 @@ impl Counted {
         (VALUES / images.max(1)).clamp(1, 65_536)
     }
 
-    /// Whether nothing was counted.
+    /// `true` if nothing was counted.
     pub(crate) fn is_empty(&self) -> bool {
         self.channels.iter().all(|channel| channel.least > channel.most)
     }
@@ -107,12 +107,12 @@ impl Counted {
         }
     }
 
-    /// What `--range data` takes of each channel.
+    /// Limits of each channel by `--range data`.
     pub(crate) fn limits(&self) -> Vec<Limits> {
         self.channels.iter().map(Channel::usual).collect()
     }
 
-    /// Whether the values go beyond half of what their type can hold, and not beyond all of it.
+    /// `true` if the values go beyond half of what their type can hold, and not beyond all of it.
     pub(super) fn fills_its_type(&self) -> bool {
         let Some([least, most]) = self.kind.map(SampleType::limits) else { return false };
         let highest = self.channels.iter().map(|channel| channel.usual()[1]).fold(f64::MIN, f64::max);
@@ -180,7 +180,7 @@ impl Channel {
         let [low, high] = self.without_ends().unwrap_or([self.least, self.most]);
         let stretched = high > low && (high - low) * STRETCHED < self.most - self.least;
         let [least, most] = if stretched { [low, high] } else { [self.least, self.most] };
-        // Pictures of one value have no range.
+        // Images of one value have no range.
         [least, if most > least { most } else { least + 1.0 }]
     }
 

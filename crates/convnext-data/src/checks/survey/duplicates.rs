@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::parts::{Parts, SurveyedImage};
 use crate::checks::range::Counted;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// Images with the same size and the same pixels, two or more.
 ///
@@ -15,24 +15,24 @@ use crate::pixels::picture::Picture;
 pub struct DuplicateGroup {
     /// The images, in the order of the data.
     pub images: Vec<SurveyedImage>,
-    /// Whether they lie in different parts.
+    /// `true` if they lie in different parts.
     pub crosses_parts: bool,
-    /// Whether they have different classes.
+    /// `true` if they have different classes.
     pub crosses_classes: bool,
 }
 
 /// A hash of width, pixels and what of a deep image these are made of.
 pub(super) type Fingerprint = [u8; 16];
 
-pub(super) fn fingerprint(picture: &Picture, counted: &Counted) -> Fingerprint {
+pub(super) fn fingerprint(image: &Image, counted: &Counted) -> Fingerprint {
     let mut hash = Xxh3::new();
-    if picture.is_deep() {
+    if image.is_deep() {
         let limits = counted.limits().into_iter().flatten();
         limits.for_each(|limit| hash.update(&limit.to_le_bytes()));
     }
     // Pixels alone are the same for 2x3 and 3x2 of one colour; with the width they tell the height.
-    hash.update(&(picture.width() as u64).to_le_bytes());
-    hash.update(picture.levels().as_bytes());
+    hash.update(&(image.width() as u64).to_le_bytes());
+    hash.update(image.levels().as_bytes());
     hash.digest128().to_le_bytes()
 }
 

@@ -1,10 +1,10 @@
-//! How large the images of a data set are.
+//! Sizes of the images of a data set.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the ranges of [`ShortSides`] begin. Images of 224 and 256 pixels are what models are trained with.
+/// Lower ends of the ranges of [`ShortSides`]. Images of 224 and 256 pixels are what models are trained with.
 const EDGES: [usize; 10] = [1, 32, 64, 128, 224, 256, 384, 512, 1024, 2048];
 
 /// The sizes of all images, in pixels.
@@ -16,11 +16,11 @@ pub struct Sizes {
     pub height: Spread,
     /// Their short sides.
     pub short_side: Spread,
-    /// How many images have short sides in each of ten ranges, from small to large.
+    /// Number of images with short sides in each of ten ranges, from small to large.
     pub short_sides: Vec<ShortSides>,
 }
 
-/// Where some lengths lie, in pixels.
+/// Minimum, median and maximum of some lengths, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// The smallest.
@@ -42,7 +42,7 @@ pub struct ShortSides {
     pub images: usize,
 }
 
-/// How often each length occurs.
+/// Histogram of the lengths.
 #[derive(Default)]
 pub(super) struct SizeCounts {
     widths: BTreeMap<usize, usize>,

@@ -1,7 +1,7 @@
-//! Small pictures for a contact sheet.
+//! Thumbnails for a contact sheet.
 
 use super::parts::{Parts, SurveyedImage};
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// The long side of a thumbnail, in pixels.
 const SIDE: usize = 96;
@@ -9,7 +9,7 @@ const SIDE: usize = 96;
 /// The most thumbnails of all classes together: about 50 MiB.
 const MOST: usize = 3000;
 
-/// A small picture of an image: at most 96 pixels wide and high, in the proportions of the image, and never
+/// A small copy of an image: at most 96 pixels wide and high, in the proportions of the image, and never
 /// larger than it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thumbnail {
@@ -24,8 +24,8 @@ pub struct Thumbnail {
 }
 
 impl Thumbnail {
-    pub(super) fn of(picture: &Picture, image: SurveyedImage) -> Self {
-        let small = picture.shrunk(SIDE);
+    pub(super) fn of(pixels: &Image, image: SurveyedImage) -> Self {
+        let small = pixels.shrunk(SIDE);
         Self { image, width: small.width(), height: small.height(), png: small.png() }
     }
 }
@@ -81,9 +81,9 @@ mod tests {
             (97, 500, (19, 96)),
             (1000, 1, (96, 1)),
         ] {
-            let picture = Picture::new(width, height, 3, vec![5; width * height * 3]).unwrap();
+            let pixels = Image::new(width, height, 3, vec![5; width * height * 3]).unwrap();
             let image = SurveyedImage { name: String::new(), part: 0, class: None };
-            let thumbnail = Thumbnail::of(&picture, image);
+            let thumbnail = Thumbnail::of(&pixels, image);
             assert_eq!((thumbnail.width, thumbnail.height), expected, "{width}x{height}");
             let small = crate::decode(&thumbnail.png, "thumbnail", 3, crate::Orientation::Honour).unwrap();
             assert_eq!((small.width(), small.height()), expected);

@@ -1,11 +1,11 @@
-//! The header of a file of labels: which column is which, and what stands between them.
+//! The header of a label file: which column is which, and what stands between them.
 
 use csv::{ReaderBuilder, Trim};
 
-/// The columns of a file of labels.
+/// The columns of a label file.
 #[derive(Debug, PartialEq)]
 pub(super) struct Columns {
-    /// What stands between columns.
+    /// Separator of the columns.
     pub(super) delimiter: u8,
     /// Number of columns.
     pub(super) count: usize,
@@ -65,7 +65,7 @@ impl Columns {
     /// Reads the first line. The delimiter is the one with which it names the columns.
     ///
     /// # Errors
-    /// What is missing, in words.
+    /// What is missing, as text.
     pub(super) fn of(text: &[u8]) -> Result<Self, String> {
         let mut best: Option<(usize, String)> = None;
         for delimiter in DELIMITERS {
@@ -96,7 +96,7 @@ impl Columns {
     }
 }
 
-/// Whether a line names the columns of a file of labels.
+/// `true` if a line names the columns of a label file.
 pub(crate) fn is_header(line: &str) -> bool {
     Columns::of(line.as_bytes()).is_ok()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What labels are that are no classes, with an example.
+/// Labels that are no classes, with an example.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Other {
     Regression(String),
@@ -10,11 +10,11 @@ pub(super) enum Other {
 }
 
 impl Other {
-    /// What to do about it; of the classes of lists, or of labels that are one class each.
+    /// Message with advice; of the classes of lists, or of labels that are one class each.
     pub(super) fn in_words(&self, of_lists: bool) -> String {
         match self {
             Self::Regression(label) => format!(
-                "the label '{label}' is a number with decimals: this is regression, and only classes are learned here; \
+                "the label '{label}' is a number with decimals: this is regression, and only classification is supported; \
                  if these are names of classes, write them as words, such as v{label}"
             ),
             Self::List(label) if of_lists => format!(
@@ -29,7 +29,7 @@ impl Other {
     }
 }
 
-/// What the labels are if they are no classes, with the line of an example.
+/// Kind of labels that are no classes, with the line of an example.
 pub(super) fn no_classes<'a>(labels: impl Iterator<Item = (&'a str, u64)>) -> Option<(u64, Other)> {
     let mut lines: BTreeMap<&str, u64> = BTreeMap::new();
     labels.for_each(|(label, line)| {

@@ -1,4 +1,4 @@
-//! Finding the image that a row of a file of labels means.
+//! Finding the image that a row of a label file means.
 
 use std::{
     borrow::Cow,
@@ -14,18 +14,18 @@ use crate::datasets::listing::{Listing, parent};
 use crate::datasets::storage::Storage;
 
 /// The images of a listing by what people write for them, in this order: the path below the data; below the only
-/// folder there is; below the folder of the file of labels; the same but for the Unicode form or a missing ending;
-/// the end of a path, such as the name alone, if only one image has it; from the folder of the file of labels or the
-/// current one on. Absolute paths may lead into the data.
+/// folder there is; below the folder of the label file; the same but for the Unicode form or a missing
+/// extension; the end of a path, such as the name alone, if only one image has it; from the folder of the
+/// label file or the current one on. Absolute paths may lead into the data.
 pub(super) struct Lookup<'a> {
     listing: &'a Listing,
-    /// Where paths may begin: the data, the folder that all images lie in, that of the file of labels.
+    /// Roots of paths: the data, the folder that all images lie in, that of the label file.
     starts: Vec<String>,
     /// The data folder as absolute paths may have it.
     roots: Vec<PathBuf>,
-    /// Folders outside the data that paths may be relative to: that of the file of labels, and the current one.
+    /// Folders outside the data that paths may be relative to: that of the label file, and the current one.
     bases: Vec<PathBuf>,
-    /// Images by their names without endings, sorted: made when a path is not found as it is.
+    /// Images by their names without extensions, sorted: made when a path is not found as it is.
     names: OnceCell<Vec<(Cow<'a, str>, usize)>>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Lookup<'a> {
         Self { listing, starts, roots, bases, names: OnceCell::new() }
     }
 
-    /// What the data is called.
+    /// Name of the data.
     pub(super) fn root(&self) -> String {
         self.listing.name("")
     }
@@ -85,7 +85,7 @@ impl<'a> Lookup<'a> {
         // The first two starts never lead to two images, but the file's own folder may.
         let found: BTreeSet<usize> =
             self.starts.iter().filter_map(|start| self.position(&format!("{start}{path}"))).collect();
-        self.only(found).unwrap_or_else(|| self.find_alike(path))
+        self.only(found).unwrap_or_else(|| self.find_similar(path))
     }
 
     /// An absolute path of a file as a path below the data.
@@ -110,15 +110,15 @@ impl<'a> Lookup<'a> {
         (low < images.len() && images.get(low) == path).then_some(low)
     }
 
-    /// The image whose path is the same but for the Unicode form, its ending or the folders before it.
-    fn find_alike(&self, path: &str) -> Result<usize, NotFound> {
+    /// The image whose path is the same but for the Unicode form, its extension or the folders before it.
+    fn find_similar(&self, path: &str) -> Result<usize, NotFound> {
         let wanted: String = path.nfc().collect();
         let name = wanted.rsplit('/').next().unwrap_or(&wanted);
         let candidates: BTreeSet<usize> =
-            [name, without_ending(name)].into_iter().flat_map(|name| self.named(name)).collect();
+            [name, without_extension(name)].into_iter().flat_map(|name| self.named(name)).collect();
         let same = |image: &usize, is_same: &dyn Fn(&str) -> bool| {
             let path = composed(self.listing.images.get(*image));
-            is_same(&path) || is_same(without_ending(&path))
+            is_same(&path) || is_same(without_extension(&path))
         };
         let whole = |path: &str| self.starts.iter().any(|start| path.strip_prefix(start) == Some(&wanted));
         let end = |path: &str| path.strip_suffix(&wanted).is_some_and(|before| before.ends_with('/'));
@@ -128,13 +128,13 @@ impl<'a> Lookup<'a> {
         found(&whole).or_else(|| found(&end)).unwrap_or(Err(NotFound::Absent))
     }
 
-    /// The images whose name without its ending this is.
+    /// The images whose name without its extension this is.
     fn named(&self, name: &str) -> Vec<usize> {
         let names = self.names.get_or_init(|| {
             let paths = self.listing.images.iter().enumerate();
             let mut names: Vec<(Cow<str>, usize)> = paths
                 .map(|(image, path)| {
-                    (composed(without_ending(path.rsplit('/').next().unwrap_or(path))), image)
+                    (composed(without_extension(path.rsplit('/').next().unwrap_or(path))), image)
                 })
                 .collect();
             names.sort_unstable();
@@ -172,10 +172,10 @@ fn composed(path: &str) -> Cow<'_, str> {
     if path.is_ascii() { Cow::Borrowed(path) } else { Cow::Owned(path.nfc().collect()) }
 }
 
-/// A path without the ending of its name.
-fn without_ending(path: &str) -> &str {
+/// A path without the extension of its name.
+fn without_extension(path: &str) -> &str {
     match path.rsplit_once('.') {
-        Some((before, ending)) if !before.is_empty() && !ending.contains('/') => before,
+        Some((before, extension)) if !before.is_empty() && !extension.contains('/') => before,
         _ => path,
     }
 }

@@ -1,7 +1,7 @@
-//! What folders become.
+//! Layouts of folders.
 
 use super::*;
-use crate::datasets::endings::OtherFiles;
+use crate::datasets::extensions::OtherFiles;
 use crate::datasets::listing::{add_folders, parent};
 use crate::datasets::storage::Storage;
 

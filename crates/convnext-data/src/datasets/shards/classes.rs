@@ -1,4 +1,4 @@
-//! How the labels of shards become classes.
+//! Classes from the labels of shards.
 
 use std::{fs, io, path::Path};
 
@@ -29,7 +29,7 @@ pub(crate) fn read(folder: &Path) -> Result<Option<ClassNames>, DataError> {
     let twice = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0);
     let found = match (names.iter().position(String::is_empty), twice) {
         (Some(index), _) => format!("line {} is empty", index + 1),
-        (None, Some(pair)) => format!("'{}' stands in lines {} and {}", pair[0].0, pair[0].1, pair[1].1),
+        (None, Some(pair)) => format!("'{}' is in lines {} and {}", pair[0].0, pair[0].1, pair[1].1),
         (None, None) if names.is_empty() => "it is empty".into(),
         (None, None) => return Ok(Some(ClassNames(names))),
     };

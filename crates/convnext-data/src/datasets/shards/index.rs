@@ -1,4 +1,4 @@
-//! What is known of the shards of one folder.
+//! Index of the shards of one folder.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -48,7 +48,7 @@ impl Label {
         u32::try_from(number).ok().filter(|number| number & Self::NAMED == 0).map_or(Self::NONE, Self)
     }
 
-    /// What the label says.
+    /// Value of the label.
     pub(crate) fn meaning(self) -> Meaning {
         match self {
             Self::NONE => Meaning::None,
@@ -58,7 +58,7 @@ impl Label {
     }
 }
 
-/// What a [`Label`] says.
+/// Value of a [`Label`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     None,
@@ -109,7 +109,7 @@ impl Index {
         Ok(index)
     }
 
-    /// What is known of some of the shards.
+    /// Index of some of the shards.
     pub(crate) fn only(self, own: &BTreeSet<PathBuf>) -> Self {
         let mut some = Self::default();
         let mut rest = &self.images[..];
@@ -133,8 +133,8 @@ impl Index {
     /// Scans shards, several at a time.
     fn build(shards: Vec<Shard>) -> Result<Self, DataError> {
         /// More make disks seek without end.
-        const MOST_THREADS: usize = 8;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        const MAX_THREADS: usize = 8;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let next = AtomicUsize::new(0);
         let results = Mutex::new(Vec::new());
         std::thread::scope(|scope| {

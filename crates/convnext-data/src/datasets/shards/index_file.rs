@@ -105,7 +105,7 @@ fn parse(bytes: &[u8], shards: &[Shard]) -> Option<Index> {
     let counts: Vec<u32> = header.shards.iter().map(|shard| shard.images).collect();
     let images: Vec<IndexedImage> = images.as_chunks::<IMAGE>().0.iter().map(image).collect();
 
-    // A check sum does not tell who wrote it: what is used as a position is checked.
+    // A checksum does not tell who wrote it: what is used as a position is checked.
     let mut rest = &images[..];
     for (shard, &count) in shards.iter().zip(&counts) {
         let (own, others) = rest.split_at(count as usize);

@@ -44,7 +44,7 @@ pub(crate) struct Shard {
     pub(crate) stamp: Stamp,
 }
 
-/// Where an image is in its shard.
+/// Location of an image in its shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Its first byte, in blocks of 512.
@@ -85,7 +85,7 @@ impl Shards {
 
     /// `shard.tar: member`. The member's name is read from the shard, where it ends after 100 bytes.
     pub(crate) fn name(&self, index: usize) -> String {
-        /// Longest name in the header of a member.
+        /// Maximum length of the name in the header of a member.
         const CUT: usize = 100;
         let shard = &self.shards[self.shard_of(index)].path;
         let start = u64::from(self.images[index].block) * BLOCK;

@@ -89,7 +89,7 @@ pub(crate) fn open_labelled(
     })
 }
 
-/// The shards of a part, or those that a classifier is measured on.
+/// The shards of a part, or those that a classifier is evaluated on.
 pub(crate) fn open_part(listing: &Listing, asked: Option<Split>) -> Result<Part, DataError> {
     let parts = ShardParts::of(listing)?;
     let which = parts.available().for_evaluation(asked).map_err(|missing| missing.at(listing.name("")))?;
@@ -101,7 +101,7 @@ pub(crate) fn open_part(listing: &Listing, asked: Option<Split>) -> Result<Part,
     Ok(Part { split, source: part.source.clone(), images: part.dataset(listing)? })
 }
 
-/// Whether there are shards for a last test, beside others for validation.
+/// `true` if there are shards for a final test, beside others for validation.
 pub(crate) fn has_last_test(listing: &Listing) -> Result<bool, DataError> {
     let parts = ShardParts::of(listing)?;
     let has = |split: Split| parts.set(Which::Part(split)).is_some();

@@ -1,4 +1,4 @@
-//! Which shards are the parts of a data set: by their folders, by a list beside them, or by their names.
+//! Shards that are the parts of a data set: by their folders, by a list beside them, or by their names.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ pub(crate) struct ShardSet {
 }
 
 impl ShardSet {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) fn source(&self) -> String {
         let folder = self.folder.display();
         if self.own.len() == self.all.len() {
@@ -171,7 +171,7 @@ impl ShardParts {
         }
     }
 
-    /// What there is to choose from.
+    /// The parts to choose from.
     pub(crate) fn available(&self) -> Available {
         let name = |split: Split| self.set(Which::Part(split)).map(|_| format!("shards for '{split}'"));
         Available { names: Split::ALL.map(name), whole: self.whole.is_some(), test_validates: true }

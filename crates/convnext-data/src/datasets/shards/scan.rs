@@ -9,7 +9,7 @@ use super::{
     BLOCK, Place,
     index::{IndexedImage, Label, LabelNames},
 };
-use crate::datasets::endings::has_image_ending;
+use crate::datasets::extensions::has_image_extension;
 use crate::datasets::listing::member_path;
 use crate::error::DataError;
 
@@ -64,7 +64,7 @@ impl Scanner {
             let after = entry.raw_file_position().checked_add(entry.size()).filter(|&after| after <= end);
             let Some(after) = after else {
                 let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is cut off")));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));
             };
             mark = after.next_multiple_of(BLOCK);
             if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous)
@@ -75,7 +75,7 @@ impl Scanner {
         }
         // A file that was cut between two members looks whole but for the mark.
         if end < mark + BLOCK {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the mark of its end is missing"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the end-of-archive marker is missing"));
         }
         self.finish_sample();
         Ok(())
@@ -84,17 +84,17 @@ impl Scanner {
     fn visit(&mut self, member: &str, entry: Entry<'_, impl Read>) -> io::Result<()> {
         let name = member.rfind('/').map_or(0, |slash| slash + 1);
         let Some(dot) = member[name..].find('.').map(|dot| name + dot) else { return Ok(()) };
-        let (key, ending) = (&member[..dot], member[dot + 1..].to_ascii_lowercase());
+        let (key, extension) = (&member[..dot], member[dot + 1..].to_ascii_lowercase());
         if key != self.key {
             self.finish_sample();
             key.clone_into(&mut self.key);
         }
-        match ending.as_str() {
+        match extension.as_str() {
             "cls" => self.label = Some(self.class_label(member, entry)?),
             // A class file says it better.
             "json" if self.label.is_none() => self.label = self.json_label(member, entry)?,
-            _ if has_image_ending(Path::new(member)) => {
-                if ending.contains('.') || self.image.is_some() {
+            _ if has_image_extension(Path::new(member)) => {
+                if extension.contains('.') || self.image.is_some() {
                     self.left_out += 1;
                 } else {
                     self.image = Some(place(&entry)?);
@@ -152,7 +152,7 @@ impl Scanner {
     }
 }
 
-/// Where the bytes of a member are.
+/// Location of the bytes of a member.
 fn place(entry: &Entry<'_, impl Read>) -> io::Result<Place> {
     let too_large = || io::Error::other("it has more than 2 TiB, or an image of more than 4 GiB");
     let block = u32::try_from(entry.raw_file_position() / BLOCK).map_err(|_| too_large())?;

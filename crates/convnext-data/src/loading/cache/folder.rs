@@ -1,9 +1,9 @@
-//! Decoded pictures in a folder.
+//! Decoded images in a folder.
 //!
-//! Two files for each data set, number of channels and range of values: `.pixels` has the pixels of all pictures, one
+//! Two files for each data set, number of channels and value range: `.pixels` has the pixels of all images, one
 //! after the other as they were decoded, and `.slots` has 40 bytes a sample that say where its pixels are. Pixels are only added, and
 //! both slots and pixels carry a CRC-32. What was half written by an interrupted run, or reached the disk in another
-//! order, fits no check sum and is decoded again.
+//! order, fits no checksum and is decoded again.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -20,35 +20,35 @@ use convnext_core::ValueRange;
 use crate::datasets::dataset::Dataset;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decoding::Decoding;
 
 /// Raised when files are decoded to other pixels than before, within one version of the package.
 const DECODING: u32 = 2;
 
-/// The pictures of one data set.
+/// The images of one data set.
 #[derive(Debug)]
 pub(crate) struct FolderCache {
-    /// Channels of every picture.
+    /// Channels of every image.
     channels: usize,
-    /// The path of both files, without their endings.
+    /// The path of both files, without their extensions.
     name: PathBuf,
     slots: SharedFile,
     pixels: SharedFile,
-    /// Where the next pixels go.
+    /// Offset of the next pixels.
     end: Mutex<u64>,
-    /// Pictures are added: not after an error, and not while another process does.
+    /// Images are added: not after an error, and not while another process does.
     grows: AtomicBool,
 }
 
-/// Counts up when the same files become other pictures.
+/// Counts up when the same files become other images.
 const DECODER: u32 = 2;
 
-/// The bit of a width that says that there are two bytes a level. No picture that can be decoded is as wide.
+/// The bit of a width that says that there are two bytes a level. No image that can be decoded is as wide.
 const DEEP: u32 = 1 << 31;
 
-/// What tells the pictures of one range from those of another; nothing for those of 8 bit.
+/// Suffix that tells the images of one range from those of another; nothing for those of 8 bit.
 fn range_in_name(range: &ValueRange) -> String {
     match range {
         ValueRange::Unstated => String::new(),
@@ -56,7 +56,7 @@ fn range_in_name(range: &ValueRange) -> String {
     }
 }
 
-/// Where the pixels of a sample are.
+/// Location of the pixels of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Slot {
     offset: u64,
@@ -69,7 +69,7 @@ struct Slot {
 impl Slot {
     const BYTES: usize = 40;
 
-    /// The bytes of the file, the check sum last. It includes the sample, for a slot in the wrong place.
+    /// The bytes of the file, the checksum last. It includes the sample, for a slot in the wrong place.
     fn to_bytes(self, sample: usize) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
@@ -83,7 +83,7 @@ impl Slot {
         bytes
     }
 
-    /// `None` when the check sum does not fit.
+    /// `None` when the checksum does not fit.
     fn from_bytes(bytes: &[u8; Self::BYTES], sample: usize) -> Option<Self> {
         let (fields, sum) = bytes.split_last_chunk::<4>()?;
         if Self::sum(fields, sample) != u32::from_le_bytes(*sum) {
@@ -126,14 +126,14 @@ impl FolderCache {
             (dataset.fingerprint(), decoding.channels, range_in_name(&decoding.range));
         let name =
             folder.join(format!("pictures-{data:08x}-{channels}-{turned}{range}-v{version}.{DECODER}"));
-        let open = |ending: &str| {
-            let path = PathBuf::from(format!("{}.{ending}", name.display()));
+        let open = |extension: &str| {
+            let path = PathBuf::from(format!("{}.{extension}", name.display()));
             let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             options.map_err(|source| failed(&path, source))
         };
         let (slots, pixels) = (open("slots")?, open("pixels")?);
         let end = pixels.metadata().map_err(|source| failed(&name, source))?.len();
-        // Two that add would write over each other: no wrong picture would come of it, but lost ones.
+        // Two that add would write over each other: no wrong image would come of it, but lost ones.
         let grows = match pixels.try_lock() {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
@@ -152,8 +152,8 @@ impl FolderCache {
         Ok(Self { channels, name, slots, pixels, end: Mutex::new(end), grows: AtomicBool::new(grows) })
     }
 
-    /// The picture of a sample, if it is there, whole, and of a file with this stamp.
-    pub(crate) fn load(&self, sample: usize, stamp: Stamp) -> Option<Picture> {
+    /// The image of a sample, if it is there, whole, and of a file with this stamp.
+    pub(crate) fn load(&self, sample: usize, stamp: Stamp) -> Option<Image> {
         let mut bytes = [0; Slot::BYTES];
         self.slots.read_at(&mut bytes, (sample * Slot::BYTES) as u64).ok()?;
         let slot = Slot::from_bytes(&bytes, sample).filter(|slot| slot.stamp == stamp)?;
@@ -166,25 +166,25 @@ impl FolderCache {
             return None;
         }
         match deep {
-            false => Picture::new(width, height, self.channels, bytes).ok(),
-            true => Picture::deep(width, height, self.channels, bytemuck::pod_collect_to_vec(&bytes)).ok(),
+            false => Image::new(width, height, self.channels, bytes).ok(),
+            true => Image::deep(width, height, self.channels, bytemuck::pod_collect_to_vec(&bytes)).ok(),
         }
     }
 
-    /// Keeps a picture. Where that fails, such as on a full disk, no more are kept.
-    pub(crate) fn store(&self, sample: usize, stamp: Stamp, picture: &Picture) {
+    /// Keeps an image. Where that fails, such as on a full disk, no more are kept.
+    pub(crate) fn store(&self, sample: usize, stamp: Stamp, image: &Image) {
         if !self.grows.load(Ordering::Relaxed) {
             return;
         }
-        let bytes = picture.levels().as_bytes();
+        let bytes = image.levels().as_bytes();
         let offset = {
             let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
             let offset = *end;
             *end += bytes.len() as u64;
             offset
         };
-        let depth = if picture.is_deep() { DEEP } else { 0 };
-        let (width, height) = (picture.width() as u32 | depth, picture.height() as u32);
+        let depth = if image.is_deep() { DEEP } else { 0 };
+        let (width, height) = (image.width() as u32 | depth, image.height() as u32);
         let slot = Slot { offset, stamp, width, height, pixel_sum: crc32fast::hash(bytes) };
         let written = self
             .pixels
@@ -193,7 +193,7 @@ impl FolderCache {
         if let Err(error) = written
             && self.grows.swap(false, Ordering::Relaxed)
         {
-            log::warn!("{}: {error}; no more pictures are kept", self.name.display());
+            log::warn!("{}: {error}; no more images are kept", self.name.display());
         }
     }
 }

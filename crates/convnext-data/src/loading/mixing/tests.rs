@@ -33,13 +33,13 @@ fn mixup_adds_an_image_and_its_partner() {
         let old = batch(images);
         let mut new = old.clone();
         mixup.apply(&mut new, &mut Seed(1).stream(Purpose::Mixing, 0, images as u64));
-        let own_weight = new.mix.unwrap().own_weight;
-        assert!((0.0..=1.0).contains(&own_weight));
+        let lam = new.mix.unwrap().lam;
+        assert!((0.0..=1.0).contains(&lam));
         for image in 0..images {
             let partner = images - 1 - image;
             for place in 0..VALUES {
-                let mixed = own_weight * old.images[image * VALUES + place]
-                    + (1.0 - own_weight) * old.images[partner * VALUES + place];
+                let mixed = lam * old.images[image * VALUES + place]
+                    + (1.0 - lam) * old.images[partner * VALUES + place];
                 let found = new.images[image * VALUES + place];
                 assert!((found - mixed).abs() < 1e-5, "image {image} of {images}: {found}, not {mixed}");
             }
@@ -64,14 +64,14 @@ fn cutmix_takes_a_box_from_the_partner() {
             assert!(from_partner || value == old.images[image * VALUES + place], "{value}");
             from_partner
         };
-        let own_weight = new.mix.unwrap().own_weight;
+        let lam = new.mix.unwrap().lam;
         for image in (0..images).filter(|image| 2 * image + 1 != images) {
             let pixels: Vec<bool> = (0..PIXELS).map(|place| taken(image, place)).collect();
             for place in 0..VALUES {
                 assert_eq!(taken(image, place), pixels[place % PIXELS]);
             }
             let count = pixels.iter().filter(|&&taken| taken).count();
-            assert_eq!(own_weight, 1.0 - count as f32 / PIXELS as f32);
+            assert_eq!(lam, 1.0 - count as f32 / PIXELS as f32);
             let mut rows: Vec<&[bool]> = pixels.chunks(WIDTH).filter(|row| row.contains(&true)).collect();
             rows.dedup();
             assert!(rows.len() <= 1, "no box: {pixels:?}");
@@ -101,9 +101,9 @@ fn weights_boxes_and_frequencies_are_those_of_timm() {
             reference.add("mixed", flag(mix.is_some()));
             match mix {
                 None => {}
-                Some(Mix::Mixup { own_weight }) => {
+                Some(Mix::Mixup { lam }) => {
                     reference.add("cut", 0.0);
-                    reference.add("mixup weight", f64::from(own_weight));
+                    reference.add("mixup weight", f64::from(lam));
                 }
                 Some(Mix::CutMix { rows, columns }) => {
                     reference.add("cut", 1.0);
@@ -131,7 +131,7 @@ fn extreme_settings_do_no_harm() {
             for _ in 0..100 {
                 let mut batch = batch(2);
                 mixing.apply(&mut batch, &mut rng);
-                assert!((0.0..=1.0).contains(&batch.mix.unwrap().own_weight), "{mixing:?}");
+                assert!((0.0..=1.0).contains(&batch.mix.unwrap().lam), "{mixing:?}");
             }
         }
     }

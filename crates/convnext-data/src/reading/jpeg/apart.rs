@@ -43,7 +43,7 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
     }
 }
 
-/// Where the marker stands that ends the coded data.
+/// Offset of the marker that ends the coded data.
 fn end_of_scan(bytes: &[u8], mut position: usize) -> Option<usize> {
     loop {
         let (marker, after) = next_marker(bytes, position)?;
@@ -94,7 +94,7 @@ impl Frame {
         let channels = named.iter().map(place).collect::<Option<Vec<usize>>>()?;
         let all = finest(&mut self.channels.iter())?;
         let own = finest(&mut channels.iter().map(|&channel| &self.channels[channel]))?;
-        // The sides of a picture at the finest grid of these channels, so that they have as many blocks as here.
+        // The sides of an image at the finest grid of these channels, so that they have as many blocks as here.
         let side = |side: u16, axis: usize| (u32::from(side) * own[axis]).div_ceil(all[axis]) as u16;
         let length = (8 + 3 * channels.len()) as u8;
         let mut file = [&[0xFF, 0xD8][..], tables, &[0xFF, self.marker, 0, length, self.bits]].concat();

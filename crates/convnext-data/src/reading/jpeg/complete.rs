@@ -1,16 +1,16 @@
 //! Is a JPEG file complete? The decoder fills missing data with grey and says nothing, so this is
 //! checked first.
 
-/// How a JPEG file is built.
+/// Structure of a JPEG file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Layout {
     /// Number of scans.
     pub(super) scans: usize,
     /// Channels of the scan that has the most.
     pub(super) most_channels: u8,
-    /// Whether they are arithmetically coded.
+    /// `true` if they are arithmetically coded.
     pub(super) arithmetic: bool,
-    /// Where the frame header gives the height, in two bytes.
+    /// Offset of the height in the frame header, two bytes.
     pub(super) height_at: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Four printing colours as red, green and blue.
+//! CMYK as red, green and blue.
 
 use convnext_core::COLOURS;
 

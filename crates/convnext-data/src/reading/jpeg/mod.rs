@@ -1,4 +1,4 @@
-//! JPEG files become pictures with the pixels of libjpeg, which models were trained on.
+//! JPEG files become images with the pixels of libjpeg, which models were trained on.
 //!
 //! `libjpeg-turbo-rs` computes what libjpeg-turbo computes: the slow integer transform, chroma enlarged with a
 //! triangle filter, the same conversion to colours.
@@ -12,12 +12,12 @@ mod unusual;
 
 use convnext_core::COLOURS;
 use image::metadata::Orientation as Turn;
-use libjpeg_turbo_rs::{Decoder, Image, JpegError, PixelFormat, ScalingFactor};
+use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat, ScalingFactor};
 
 use crate::error::DataError;
 use crate::pixels::grey::grey;
+use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::picture::Picture;
 use crate::reading::decode::check_size;
 use crate::reading::facts::Channels;
 use crate::reading::samples::{SampleType, Samples, Values};
@@ -39,23 +39,23 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
     let (width, height) = (jpeg.width as u32, jpeg.height as u32);
     check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
     let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
-    let picture = match jpeg.picture() {
+    let image = match jpeg.image() {
         Err(damage) if can_be_passed_over(&damage) => {
-            let picture = jpeg.rescued().map_err(|error| unreadable(in_words(error)))?;
+            let image = jpeg.rescued().map_err(|error| unreadable(message_of(error)))?;
             // Without a name there is nobody to tell.
             if !name.is_empty() {
                 log::warn!(
-                    "{name}: {}; the picture is what can be read of it, as in libjpeg",
-                    in_words(damage)
+                    "{name}: {}; the image is what can be read of it, as in libjpeg",
+                    message_of(damage)
                 );
             }
-            picture
+            image
         }
-        read => read.map_err(|error| unreadable(in_words(error)))?,
+        read => read.map_err(|error| unreadable(message_of(error)))?,
     };
-    let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
+    let (width, height, channels) = (image.width(), image.height(), image.channels());
     let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
-    let values = Values::Eight(picture.into_bytes());
+    let values = Values::Eight(image.into_bytes());
     Ok((
         Samples { width, height, channels, meaning: shown, kind: SampleType::EIGHT_BIT, values },
         turn,
@@ -64,14 +64,14 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels)
 }
 
 /// Grey and colours made of each other.
-fn of_channels(picture: Picture, channels: usize) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let bytes: Vec<u8> = match (picture.channels(), channels) {
-        (1, COLOURS) => picture.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
-        (COLOURS, 1) => picture.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
-        _ => return picture,
+fn of_channels(image: Image, channels: usize) -> Image {
+    let (width, height) = (image.width(), image.height());
+    let bytes: Vec<u8> = match (image.channels(), channels) {
+        (1, COLOURS) => image.bytes().iter().flat_map(|&level| [level; COLOURS]).collect(),
+        (COLOURS, 1) => image.bytes().as_chunks().0.iter().map(|&colour| grey(colour)).collect(),
+        _ => return image,
     };
-    Picture::from_parts(width, height, channels, bytes)
+    Image::from_parts(width, height, channels, bytes)
 }
 
 /// A complete JPEG file of which nothing but the headers is read yet.
@@ -79,7 +79,7 @@ struct Jpeg<'a> {
     bytes: &'a [u8],
     decoder: Decoder<'a>,
     layout: Layout,
-    /// Whether [`unusual`] must decode it, at full size only.
+    /// `true` if [`unusual`] must decode it, at full size only.
     unusual: bool,
     /// As the pixels are stored.
     width: usize,
@@ -88,10 +88,10 @@ struct Jpeg<'a> {
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the headers, and refuses what cannot be decoded in words that say what it is.
+    /// Reads the headers; the error names what cannot be decoded.
     fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let layout = check_complete(bytes)?;
-        let decoder = Decoder::new(bytes).map_err(in_words)?;
+        let decoder = Decoder::new(bytes).map_err(message_of)?;
         let frame = decoder.header();
         let (width, height) = frame.dimensions();
         if frame.precision != 8 {
@@ -118,7 +118,7 @@ impl<'a> Jpeg<'a> {
         Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
     }
 
-    /// How the picture must be turned to stand upright.
+    /// EXIF orientation: the transform that makes the image upright.
     fn turn(&self, orientation: Orientation) -> Turn {
         let exif = match orientation {
             Orientation::Honour => self.decoder.exif_data(),
@@ -127,16 +127,16 @@ impl<'a> Jpeg<'a> {
         exif.and_then(Turn::from_exif_chunk).unwrap_or(Turn::NoTransforms)
     }
 
-    /// The whole picture, in grey or colours.
-    fn picture(&self) -> Result<Picture, JpegError> {
+    /// The whole image, in grey or colours.
+    fn image(&self) -> Result<Image, JpegError> {
         match self.unusual {
             true => Ok(self.coloured(unusual::decode(self.bytes, &self.layout, false)?)),
             false => Ok(self.of_image(self.decoder.decode_image()?)),
         }
     }
 
-    /// The upper part of the picture at some eighths of its size: at least `rows`, which are as in the whole.
-    fn scaled(&self, eighths: u8, rows: usize) -> Result<Picture, JpegError> {
+    /// The upper part of the image at some eighths of its size: at least `rows`, which are as in the whole.
+    fn scaled(&self, eighths: u8, rows: usize) -> Result<Image, JpegError> {
         let height = rows.saturating_mul(usize::from(FULL)) / usize::from(eighths) + MARGIN;
         let shortened;
         let bytes = match u16::try_from(height).ok().filter(|_| height < self.height) {
@@ -163,8 +163,8 @@ impl<'a> Jpeg<'a> {
         bytes
     }
 
-    /// The picture of damaged data: grey where nothing can be read, as libjpeg leaves it.
-    fn rescued(&mut self) -> Result<Picture, JpegError> {
+    /// The image of damaged data: grey where nothing can be read, as libjpeg leaves it.
+    fn rescued(&mut self) -> Result<Image, JpegError> {
         if self.unusual {
             return Ok(self.coloured(unusual::decode(self.bytes, &self.layout, true)?));
         }
@@ -172,13 +172,13 @@ impl<'a> Jpeg<'a> {
         Ok(self.of_image(self.decoder.decode_image()?))
     }
 
-    fn of_image(&self, image: Image) -> Picture {
+    fn of_image(&self, image: libjpeg_turbo_rs::Image) -> Image {
         let channels = if self.channels == Channels::Greyscale { 1 } else { COLOURS };
-        Picture::from_parts(image.width, image.height, channels, image.data)
+        Image::from_parts(image.width, image.height, channels, image.data)
     }
 
-    fn coloured(&self, bytes: Vec<u8>) -> Picture {
-        Picture::from_parts(self.width, self.height, COLOURS, bytes)
+    fn coloured(&self, bytes: Vec<u8>) -> Image {
+        Image::from_parts(self.width, self.height, COLOURS, bytes)
     }
 }
 
@@ -189,13 +189,13 @@ fn set_up(decoder: Decoder, channels: Channels) -> Decoder {
     decoder.with_output_format(format).with_block_smoothing(true)
 }
 
-/// Whether the image data is damaged, and not the headers or of a kind that cannot be decoded.
+/// `true` if the image data is damaged, and not the headers or of a kind that cannot be decoded.
 fn can_be_passed_over(error: &JpegError) -> bool {
     matches!(error, JpegError::CorruptData(_) | JpegError::UnexpectedEof)
 }
 
-/// What is wrong with a file.
-fn in_words(error: JpegError) -> String {
+/// Message of a decoder error.
+fn message_of(error: JpegError) -> String {
     match error {
         JpegError::Unsupported(what) => format!("this kind of JPEG data is not supported: {what}"),
         JpegError::UnexpectedEof => "the JPEG data of the image is incomplete".to_owned(),

@@ -10,11 +10,11 @@ use convnext_core::COLOURS;
 
 /// One channel at its own grid.
 pub(super) struct Plane {
-    /// Samples row by row; rows may be longer, and more, than what the picture needs.
+    /// Samples row by row; rows may be longer, and more, than what the image needs.
     pub(super) samples: Vec<u8>,
     /// Samples of a row in memory.
     pub(super) stride: usize,
-    /// Columns and rows that belong to the picture, at least 1.
+    /// Columns and rows that belong to the image, at least 1.
     pub(super) width: usize,
     pub(super) height: usize,
     /// Pixels that a sample stands for, across and down.
@@ -26,10 +26,10 @@ impl Plane {
         &self.samples[y.min(self.height - 1) * self.stride..][..self.width]
     }
 
-    /// A row of the picture of this channel, of at least `width` pixels.
+    /// A row of the image of this channel, of at least `width` pixels.
     fn enlarged(&self, y: usize, width: usize) -> Vec<u8> {
         let [across, down] = self.cell;
-        // libjpeg smooths where a sample stands for two pixels, and not in the narrowest pictures.
+        // libjpeg smooths where a sample stands for two pixels, and not in the narrowest images.
         let smooth_down = down == 2 && (across == 1 || (across == 2 && self.width > 2));
         let smooth_across = across == 2 && down <= 2 && self.width > 2;
         let row = self.row(y / down);
@@ -61,7 +61,7 @@ impl Plane {
     }
 }
 
-/// What `pixel` makes of the channels at every pixel, row by row.
+/// Applies `pixel` to the channels at every pixel, row by row.
 pub(super) fn pixels<const N: usize>(
     planes: &[Plane; N],
     (width, height): (usize, usize),
@@ -103,7 +103,7 @@ mod tests {
             let Ok(jpeg) = Jpeg::read(&bytes) else { continue };
             if !jpeg.unusual && jpeg.decoder.header().components.len() == 3 {
                 let plainly = unusual::decode(&bytes, &jpeg.layout, false).unwrap();
-                assert!(jpeg.picture().unwrap().bytes() == plainly, "{}", path.display());
+                assert!(jpeg.image().unwrap().bytes() == plainly, "{}", path.display());
                 compared += 1;
             }
         }

@@ -6,13 +6,13 @@ use convnext_core::{COLOURS, ImageSize};
 use image::metadata::Orientation as Turn;
 
 use super::{FULL, Jpeg, of_channels};
+use crate::pixels::image::Image;
 use crate::pixels::orientation::{Orientation, lies_on_its_side, turned};
-use crate::pixels::picture::Picture;
 use crate::pixels::resample::{CropTarget, Region, rows_reached};
 use crate::reading::caught::caught;
 use crate::reading::decode::MAX_DECODED_BYTES;
 
-/// How many eighths of the size may be enough, the fewest first.
+/// Eighths of the size that may be enough, the fewest first.
 const EIGHTHS: [u8; 4] = [1, 2, 3, 4];
 
 /// A complete JPEG file of which nothing but the headers is read yet.
@@ -36,15 +36,15 @@ impl<'a> ScaledJpeg<'a> {
         Some(Self { jpeg, turn })
     }
 
-    /// Width and height in pixels of the picture as [`crate::decode`] gives it.
+    /// Width and height in pixels of the image as [`crate::decode`] gives it.
     pub(crate) fn size(&self) -> (usize, usize) {
         let (width, height) = (self.jpeg.width, self.jpeg.height);
         if lies_on_its_side(self.turn) { (height, width) } else { (width, height) }
     }
 
-    /// A region of the picture, resized. `None` when the region would have fewer pixels on a side than the target at
+    /// A region of the image, resized. `None` when the region would have fewer pixels on a side than the target at
     /// half of the size, or the data is damaged.
-    pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Picture> {
+    pub(crate) fn cut(&self, region: Region, target: CropTarget) -> Option<Image> {
         let (stored, target) = (self.stored(region), self.stored_target(target));
         let part = |value: f64, eighths: u8| value * f64::from(eighths) / f64::from(FULL);
         let eighths = EIGHTHS.into_iter().find(|&eighths| {
@@ -62,24 +62,24 @@ impl<'a> ScaledJpeg<'a> {
         let (first, below) = rows_reached(target.interpolation, &scaled, target.size.height, height);
         let rows = (first + below) as usize;
         let decoded = caught(|| self.jpeg.scaled(eighths, rows))?;
-        let picture = of_channels(decoded.ok()?, COLOURS);
-        Some(turned(target.of(&picture, scaled), self.turn))
+        let image = of_channels(decoded.ok()?, COLOURS);
+        Some(turned(target.of(&image, scaled), self.turn))
     }
 
-    /// What a crop becomes before it is turned.
+    /// Size of a crop before it is turned.
     fn stored_target(&self, target: CropTarget) -> CropTarget {
         let ImageSize { height, width } = target.size;
         let size = if lies_on_its_side(self.turn) { [width, height] } else { [height, width] };
         CropTarget { size: size.into(), ..target }
     }
 
-    /// Where a region of the upright picture is stored.
+    /// Position of a region of the upright image in the stored one.
     fn stored(&self, region: Region) -> Region {
         let Region { left, top, width, height } = region;
         let (all_across, all_down) = (self.jpeg.width as f64, self.jpeg.height as f64);
         let from_right = |start: f64, length: f64| all_across - start - length;
         let from_bottom = |start: f64, length: f64| all_down - start - length;
-        // An upright x is a stored y for the pictures that lie on their side.
+        // An upright x is a stored y for the images that lie on their side.
         let (stored_left, stored_top, turned) = match self.turn {
             Turn::NoTransforms => (left, top, false),
             Turn::FlipHorizontal => (from_right(left, width), top, false),

@@ -11,7 +11,7 @@ use super::{
     planes::{Plane, colour, pixels},
 };
 
-/// Whether a file is of such a kind.
+/// `true` if a file is of such a kind.
 pub(super) fn is_unusual(frame: &FrameHeader, layout: &Layout) -> bool {
     let Some((first, others)) = frame.components.split_first() else { return false };
     let finer = others.iter().any(|other| {
@@ -21,8 +21,8 @@ pub(super) fn is_unusual(frame: &FrameHeader, layout: &Layout) -> bool {
     finer || others.len() == 3 || in_groups(frame, layout)
 }
 
-/// Whether a sequential file has several scans, one of them with several channels. Of arithmetically coded ones the
-/// decoder reads these too.
+/// `true` if a sequential file has several scans, one of them with several channels. Of arithmetically coded
+/// ones the decoder reads these too.
 fn in_groups(frame: &FrameHeader, layout: &Layout) -> bool {
     layout.scans > 1 && layout.most_channels > 1 && !frame.is_progressive && !layout.arithmetic
 }
@@ -77,7 +77,7 @@ fn channels_apart(bytes: &[u8], count: usize, lenient: bool) -> Result<Vec<Chann
     found.into_iter().collect::<Option<_>>().ok_or_else(|| damaged("a channel has no scan"))
 }
 
-/// A channel with its place in the picture.
+/// A channel with its place in the image.
 fn plane((samples, stride): Channel, place: usize, frame: &FrameHeader) -> Result<Plane, JpegError> {
     let factors = |place: usize| {
         let component = &frame.components[place];
@@ -87,14 +87,14 @@ fn plane((samples, stride): Channel, place: usize, frame: &FrameHeader) -> Resul
     let own = factors(place);
     if all[0] % own[0] != 0 || all[1] % own[1] != 0 {
         return Err(JpegError::Unsupported(
-            "a channel whose grid does not divide that of the picture".to_owned(),
+            "a channel whose grid does not divide that of the image".to_owned(),
         ));
     }
     let (width, height) = frame.dimensions();
     let [width, height] =
         [(width, 0), (height, 1)].map(|(side, axis)| (side * own[axis]).div_ceil(all[axis]));
     if width > stride || samples.len() < stride * height {
-        return Err(JpegError::CorruptData("a channel is smaller than the picture".to_owned()));
+        return Err(JpegError::CorruptData("a channel is smaller than the image".to_owned()));
     }
     Ok(Plane { samples, stride, width, height, cell: [all[0] / own[0], all[1] / own[1]] })
 }

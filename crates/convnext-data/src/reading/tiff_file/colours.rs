@@ -1,4 +1,4 @@
-//! What the values of a TIFF file mean.
+//! Colour spaces of TIFF files.
 
 use convnext_core::COLOURS;
 use tiff::tags::Tag;
@@ -8,7 +8,7 @@ use crate::error::DataError;
 use crate::reading::facts::Channels;
 use crate::reading::samples::{SampleType, Samples, Values};
 
-/// What the file calls its values.
+/// Photometric interpretation of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Photometric {
     /// Levels of grey; the lowest is white where `inverted`.
@@ -23,12 +23,12 @@ pub(super) enum Photometric {
     YCbCr,
 }
 
-/// How the file calls values of a pixel that are no colours.
+/// Name that the file has for values of a pixel that are no colours.
 const ALPHA_MULTIPLIED: u64 = 1;
 const ALPHA: u64 = 2;
 
 impl Photometric {
-    /// What the directory says.
+    /// Reads the tags of the directory.
     pub(super) fn of(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Self, DataError> {
         let refuse = |what: &str| Err(DataError::unsupported(name, format!("a TIFF file of {what}")));
         let found = match directory.number(Tag::PhotometricInterpretation) {
@@ -38,7 +38,7 @@ impl Photometric {
             Some(3) => Self::Palette,
             Some(5) => Self::Cmyk,
             Some(6) => Self::YCbCr,
-            Some(4) => return refuse("a mask of transparency"),
+            Some(4) => return refuse("a transparency mask"),
             Some(8..=10) => return refuse("CIELab colours"),
             Some(32_803 | 34_892) => return refuse("the values of a camera's sensor (a raw photograph)"),
             Some(32_844 | 32_845) => return refuse("logarithmic colours (LogLuv)"),
@@ -118,7 +118,7 @@ impl Photometric {
     }
 }
 
-/// Whether red, green and blue come first and are told from what follows.
+/// `true` if red, green and blue come first and are told from what follows.
 fn has_colours(samples: usize, extra: &[u64]) -> bool {
     samples - extra.len().min(samples) == COLOURS || (samples == 4 && extra.is_empty())
 }

@@ -1,4 +1,4 @@
-//! How the values of a TIFF file are compressed.
+//! Compression of the values of a TIFF file.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ const JPEG: u64 = 7;
 const DEFLATE: u64 = 32_946;
 const ZSTD: [u64; 2] = [34_926, 50_000];
 
-/// What is unpacked: by `tiff`, but for ZSTD.
+/// Supported compressions: by `tiff`, but for ZSTD.
 const READ: [u64; 9] = [NONE, 4, 5, JPEG, 8, DEFLATE, 32_773, ZSTD[0], ZSTD[1]];
 
 /// The number of the compression.
@@ -26,19 +26,17 @@ pub(super) fn of(directory: &Directory<'_>) -> u64 {
 /// Refuses what cannot be unpacked.
 pub(super) fn check(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
     let compression = of(directory);
-    // The decoder takes brightness and transparency for something else.
+    // The decoder takes greyscale and alpha for something else.
     let is_pair = directory.number(Tag::SamplesPerPixel) == Some(2);
     let what = match READ.contains(&compression) {
-        true if compression == JPEG && is_pair => {
-            "JPEG compression of brightness and transparency".to_owned()
-        }
+        true if compression == JPEG && is_pair => "JPEG compression of greyscale with alpha".to_owned(),
         true => return Ok(()),
-        false => in_words(compression),
+        false => compression_name(compression),
     };
     Err(DataError::unsupported(name, format!("a TIFF file with {what}")))
 }
 
-fn in_words(compression: u64) -> String {
+fn compression_name(compression: u64) -> String {
     let known = match compression {
         2 => "CCITT run-length compression",
         3 => "CCITT Group 3 fax compression",
@@ -56,7 +54,7 @@ fn in_words(compression: u64) -> String {
     known.to_owned()
 }
 
-/// Where strips or tiles lie and how many bytes they take.
+/// Offsets and byte counts of strips or tiles.
 pub(super) type Places = [(Tag, Vec<u64>); 2];
 
 /// The strips and tiles that the directory names.

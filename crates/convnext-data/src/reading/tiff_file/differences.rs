@@ -5,7 +5,7 @@ use tiff::tags::Tag;
 use super::{colours::by_pixel, directory::Directory};
 use crate::reading::samples::{SampleType, Values};
 
-/// How brightness is made of colours, and which values are black, white and no difference.
+/// Luma coefficients, and the values that are black, white and no difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Differences {
     /// The shares of red, green and blue.
@@ -19,7 +19,7 @@ const USUAL: Differences =
     Differences { shares: [0.299, 0.587, 0.114], ends: [[0.0, 255.0], [128.0, 255.0], [128.0, 255.0]] };
 
 impl Differences {
-    /// What the directory says.
+    /// Reads the tags of the directory.
     pub(super) fn of(directory: &Directory<'_>) -> Self {
         const COEFFICIENTS: u16 = 529;
         const REFERENCE_BLACK_WHITE: u16 = 532;

@@ -1,7 +1,7 @@
-//! The directory of a TIFF file: what it says about its picture.
+//! Image file directory (IFD) of a TIFF file.
 //!
-//! The decoder reads directories too, but refuses those that it does not know to the end, and cannot tell why in words
-//! that help. It is given a directory of its own (`stored.rs`).
+//! The decoder reads directories too, but refuses those that it does not know to the end, and its errors do not name
+//! the reason. It is given a directory of its own (`stored.rs`).
 
 use tiff::tags::Tag;
 
@@ -13,8 +13,8 @@ const LONG: u16 = 4;
 const FRACTION: u16 = 5;
 const LONG8: u16 = 16;
 
-/// The most values of an entry: tiles of a picture of as many pixels as are decoded.
-const MOST_VALUES: usize = 1 << 24;
+/// The most values of an entry: tiles of an image of as many pixels as are decoded.
+const MAX_VALUES: usize = 1 << 24;
 
 /// The first directory of a file.
 pub(super) struct Directory<'a> {
@@ -23,7 +23,7 @@ pub(super) struct Directory<'a> {
     entries: Vec<Entry<'a>>,
 }
 
-/// How numbers are written.
+/// Byte order and width of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) little: bool,
@@ -129,7 +129,7 @@ impl<'a> Entry<'a> {
         let (head, value) = raw.split_at_checked(4 + offset)?;
         let tag = order.number(&head[..2]) as u16;
         let kind = order.number(&head[2..4]) as u16;
-        let count = usize::try_from(order.number(&head[4..])).ok().filter(|&count| count <= MOST_VALUES)?;
+        let count = usize::try_from(order.number(&head[4..])).ok().filter(|&count| count <= MAX_VALUES)?;
         let length = size_of_type(kind).unwrap_or(1).checked_mul(count)?;
         let values = match length <= offset {
             true => value.get(..length),

@@ -21,8 +21,8 @@ use crate::pixels::orientation::turn_of_xmp;
 use crate::reading::facts::Channels;
 use crate::reading::samples::{SampleType, Samples, Values};
 
-/// Reads the first picture of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
-/// then palettes and printing colours become red, green and blue, and of these alone what else a pixel has is left
+/// Reads the first image of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
+/// then palettes and CMYK become red, green and blue, and of these alone what else a pixel has is left
 /// out. Otherwise all values are bands.
 pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Turn, Channels), DataError> {
     let directory = Directory::read(bytes).ok_or_else(|| {
@@ -52,7 +52,7 @@ pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
     Some(if is_palette || fits_eight(shape.kind) { SampleType::EIGHT_BIT } else { shape.kind })
 }
 
-/// What a raw photograph shows first is a small preview, if anything.
+/// The first image of a raw photograph is a small preview, if anything.
 fn refuse_previews(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
     /// The tag by which a file says that it is a digital negative.
     const DNG_VERSION: u16 = 50_706;
@@ -101,7 +101,7 @@ fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
     }
 }
 
-/// Whether values fill up to 8 bit.
+/// `true` if values fill up to 8 bit.
 fn fits_eight(kind: SampleType) -> bool {
     !kind.is_deep()
 }

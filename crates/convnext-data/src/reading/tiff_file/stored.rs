@@ -21,7 +21,7 @@ use crate::error::DataError;
 use crate::reading::decode::{MAX_DECODED_BYTES, check_size};
 use crate::reading::samples::{SampleType, Values};
 
-/// The size of the picture and what its values are.
+/// The size of the image and what its values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) width: usize,
@@ -32,15 +32,15 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// What the directory says.
+    /// Reads the tags of the directory.
     pub(super) fn of(directory: &Directory<'_>, name: &str) -> Result<Self, DataError> {
         let missing = |what| DataError::decode(name, format!("the TIFF file does not say {what}"));
         let side = |tag, what| {
             let side = directory.number(tag).and_then(|side| usize::try_from(side).ok());
             side.filter(|side| (1..=u32::MAX as usize).contains(side)).ok_or_else(|| missing(what))
         };
-        let width = side(Tag::ImageWidth, "how wide the picture is")?;
-        let height = side(Tag::ImageLength, "how high the picture is")?;
+        let width = side(Tag::ImageWidth, "the width of the image")?;
+        let height = side(Tag::ImageLength, "the height of the image")?;
         let samples = directory.number(Tag::SamplesPerPixel).unwrap_or(1);
         let samples =
             usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(|| {
@@ -76,7 +76,7 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
     }
     let bits = match u8::try_from(bits) {
         Ok(bits @ 1..=64) => bits,
-        _ => return refuse(format!("values of {bits} bit")),
+        _ => return refuse(format!("{bits}-bit values")),
     };
     match (format, bits) {
         // What is not defined is taken for whole numbers, as elsewhere.
@@ -84,8 +84,8 @@ fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> 
         (2, 8 | 16 | 32 | 64) => Ok(SampleType::Signed(bits)),
         (3, 16 | 32 | 64) => Ok(SampleType::Float(bits)),
         (5 | 6, _) => refuse("complex numbers".to_owned()),
-        (1 | 2 | 4, _) => refuse(format!("whole numbers of {bits} bit")),
-        (3, _) => refuse(format!("fractions of {bits} bit")),
+        (1 | 2 | 4, _) => refuse(format!("{bits}-bit integers")),
+        (3, _) => refuse(format!("{bits}-bit floats")),
         _ => refuse(format!("values of an unknown type (sample format {format})")),
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Resu
         return Ok(if planes < 2 { values } else { interleaved(&[values], planes) });
     }
     // The decoder does not count the tiles of several planes right, nor planes of odd bits. So these are read one by
-    // one, as pictures of one value a pixel.
+    // one, as images of one value a pixel.
     let plane = Shape { samples: 1, ..*shape };
     let of_plane = |number| {
         let alone = [(Tag::PlanarConfiguration, 1)];
@@ -110,7 +110,7 @@ pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Resu
     Ok(interleaved(&planes, shape.samples))
 }
 
-/// Whether the decoder knows values of these bits.
+/// `true` if the decoder knows values of these bits.
 fn is_whole(kind: SampleType) -> bool {
     matches!(bits(kind), 8 | 16 | 32 | 64)
 }
@@ -196,7 +196,7 @@ fn unpacked(bytes: &[u8], shape: &Shape, bits: usize) -> Values {
     }
 }
 
-/// What is taken from the directory of the file as it is.
+/// Tags that are copied from the directory of the file.
 const KEPT: [Tag; 12] = [
     Tag::ImageWidth,
     Tag::ImageLength,
@@ -296,7 +296,7 @@ fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
         .then_some((shape.row() * shape.height) as u64)
 }
 
-/// What [`check_size`] allows; the sizes of other memory follow from that of the picture.
+/// Limits of the decoder by [`check_size`]; the sizes of other memory follow from that of the image.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_DECODED_BYTES as usize;
@@ -307,7 +307,7 @@ fn limits() -> Limits {
 fn unreadable(error: TiffError, name: &str) -> DataError {
     match error {
         TiffError::UnsupportedError(error) => {
-            DataError::unsupported(name, format!("a TIFF file of a rare kind ({error})"))
+            DataError::unsupported(name, format!("a TIFF file of an unsupported variant ({error})"))
         }
         error => DataError::decode(name, format!("the TIFF data is damaged or incomplete ({error})")),
     }

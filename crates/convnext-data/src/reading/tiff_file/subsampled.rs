@@ -32,7 +32,7 @@ impl Unit {
         }
         let sides = directory.numbers(Tag::ChromaSubsampling).unwrap_or_else(|| vec![2, 2]);
         let &[across @ (1 | 2 | 4), down @ (1 | 2 | 4)] = &sides[..] else {
-            return Err(DataError::decode(name, format!("its colours are shared by {sides:?} pixels")));
+            return Err(DataError::decode(name, format!("its chroma is subsampled by {sides:?} pixels")));
         };
         let chunky = directory.number(Tag::PlanarConfiguration).unwrap_or(1) == 1;
         match (across, down) {
@@ -40,9 +40,10 @@ impl Unit {
             _ if chunky && shape.samples == COLOURS && shape.kind == SampleType::EIGHT_BIT => {
                 Ok(Some(Self { across: across as usize, down: down as usize }))
             }
-            _ => {
-                Err(DataError::unsupported(name, "a TIFF file of shared colours in planes or of rare depth"))
-            }
+            _ => Err(DataError::unsupported(
+                name,
+                "a TIFF file of subsampled chroma in planes or of an unusual depth",
+            )),
         }
     }
 

@@ -1,28 +1,28 @@
 //! Operations that move pixels: Pillow's `transform(size, AFFINE, matrix, BICUBIC, fillcolor)`.
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 
 /// `[a, b, c, d, e, f]`: a point (x, y) of the result comes from (ax + by + c, dx + ey + f). The centre of
 /// the first pixel is (0.5, 0.5).
 pub(super) type Matrix = [f64; 6];
 
 /// The matrix of Pillow's `rotate(degrees)`: about the centre, counter-clockwise.
-pub(super) fn rotation(picture: &Picture, degrees: f64) -> Matrix {
+pub(super) fn rotation(image: &Image, degrees: f64) -> Matrix {
     // Pillow rounds to 15 places, so that a quarter turn is exact.
     let round = |value: f64| (value * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
     let (sin, cos) = (round(sin), round(cos));
-    let (x, y) = (picture.width() as f64 / 2.0, picture.height() as f64 / 2.0);
+    let (x, y) = (image.width() as f64 / 2.0, image.height() as f64 / 2.0);
     [cos, sin, cos * -x + sin * -y + x, -sin, cos, -sin * -x + cos * -y + y]
 }
 
-/// The picture as the matrix moves it, with the same sides. Points from outside the picture get `fill`.
+/// The image as the matrix moves it, with the same sides. Points from outside the image get `fill`.
 ///
 /// The filter is Pillow's: bicubic with a = -1 over 4 x 4 pixels, those at the border repeated beyond it;
 /// fractions are cut off. It is computed in the same order and precision, for the same pixels.
-pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let source = Source::new(picture);
+pub(super) fn transform(image: &Image, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]) -> Image {
+    let (width, height) = (image.width(), image.height());
+    let source = Source::new(image);
     let mut bytes = vec![0; width * height * 3];
     for (y, new_row) in bytes.as_chunks_mut::<3>().0.chunks_exact_mut(width).enumerate() {
         let y = y as f64 + 0.5;
@@ -33,13 +33,13 @@ pub(super) fn transform(picture: &Picture, [a, b, c, d, e, f]: Matrix, fill: [u8
             *new = if inside { source.colour(from_x, from_y) } else { fill };
         }
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }
 
 /// Red, green, blue and nothing: four values are two registers of plain x86-64.
 type Colour = [f64; 4];
 
-/// A picture with its border pixels repeated around it, as floats.
+/// An image with its border pixels repeated around it, as floats.
 struct Source {
     pixels: Vec<Colour>,
     stride: usize,
@@ -49,11 +49,11 @@ impl Source {
     /// Repeated pixels on each side: as many as the filter reaches from a point inside.
     const MARGIN: usize = 2;
 
-    fn new(picture: &Picture) -> Self {
-        let (width, height) = (picture.width(), picture.height());
+    fn new(image: &Image) -> Self {
+        let (width, height) = (image.width(), image.height());
         let stride = width + 2 * Self::MARGIN;
         let mut pixels = Vec::with_capacity(stride * (height + 2 * Self::MARGIN));
-        let rows = picture.bytes().as_chunks::<3>().0;
+        let rows = image.bytes().as_chunks::<3>().0;
         for y in 0..height + 2 * Self::MARGIN {
             let y = y.saturating_sub(Self::MARGIN).min(height - 1);
             let row = &rows[y * width..][..width];
@@ -67,7 +67,7 @@ impl Source {
         Self { pixels, stride }
     }
 
-    /// The colour at a point inside the picture.
+    /// The colour at a point inside the image.
     #[inline]
     fn colour(&self, x: f64, y: f64) -> [u8; 3] {
         let ((left, right), (top, below)) = (first_of_four(x), first_of_four(y));
@@ -85,7 +85,7 @@ impl Source {
     }
 }
 
-/// Where the four pixels around a point of a side begin, margin included, and how far it lies from the
+/// First of the four pixels around a point of a side, margin included, and how far it lies from the
 /// second to the third, in [0, 1).
 fn first_of_four(point: f64) -> (usize, f64) {
     let point = point - 0.5;

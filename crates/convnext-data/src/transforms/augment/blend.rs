@@ -1,7 +1,7 @@
-//! Operations that move a picture away from or towards a plainer one: Pillow's `ImageEnhance`.
+//! Operations that move an image away from or towards a plainer one: Pillow's `ImageEnhance`.
 
 use crate::pixels::grey::grey;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::levels;
 
 /// Pillow's `Image.blend` of one value: `plain` at the factor 0, `level` at 1, beyond it above.
@@ -13,38 +13,38 @@ fn blend(plain: u8, level: u8, factor: f32) -> u8 {
     (plain + factor * (f32::from(level) - plain)) as u8
 }
 
-/// `ImageEnhance.Brightness`: the plainer picture is black.
-pub(super) fn brightness(picture: Picture, factor: f64) -> Picture {
-    levels::map(picture, |level| blend(0, level, factor as f32))
+/// `ImageEnhance.Brightness`: the plainer image is black.
+pub(super) fn brightness(image: Image, factor: f64) -> Image {
+    levels::map(image, |level| blend(0, level, factor as f32))
 }
 
-/// `ImageEnhance.Contrast`: the plainer picture has one grey, the mean of the greyscale picture.
-pub(super) fn contrast(picture: Picture, factor: f64) -> Picture {
-    let pixels = picture.bytes().as_chunks::<3>().0;
+/// `ImageEnhance.Contrast`: the plainer image has one grey, the mean of the greyscale image.
+pub(super) fn contrast(image: Image, factor: f64) -> Image {
+    let pixels = image.bytes().as_chunks::<3>().0;
     let sum: u64 = pixels.iter().map(|&pixel| u64::from(grey(pixel))).sum();
     let mean = (sum as f64 / pixels.len() as f64 + 0.5) as u8;
-    levels::map(picture, |level| blend(mean, level, factor as f32))
+    levels::map(image, |level| blend(mean, level, factor as f32))
 }
 
-/// `ImageEnhance.Color`: the plainer picture is the greyscale one.
-pub(super) fn color(picture: Picture, factor: f64) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
-    let mut bytes = picture.into_bytes();
+/// `ImageEnhance.Color`: the plainer image is the greyscale one.
+pub(super) fn color(image: Image, factor: f64) -> Image {
+    let (width, height) = (image.width(), image.height());
+    let mut bytes = image.into_bytes();
     for pixel in bytes.as_chunks_mut::<3>().0 {
         let grey = grey(*pixel);
         *pixel = pixel.map(|level| blend(grey, level, factor as f32));
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }
 
-/// `ImageEnhance.Sharpness`: the plainer picture is smoothed by a 3 x 3 filter with 5 in the middle and 1
+/// `ImageEnhance.Sharpness`: the plainer image is smoothed by a 3 x 3 filter with 5 in the middle and 1
 /// around it. Pixels at the border are not smoothed, so they stay.
-pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
-    let (width, height) = (picture.width(), picture.height());
+pub(super) fn sharpness(image: Image, factor: f64) -> Image {
+    let (width, height) = (image.width(), image.height());
     if width < 3 || height < 3 {
-        return picture;
+        return image;
     }
-    let old = picture.bytes();
+    let old = image.bytes();
     let mut bytes = old.to_vec();
     let row = width * 3;
     // Values of a row that have neighbours on both sides.
@@ -61,5 +61,5 @@ pub(super) fn sharpness(picture: Picture, factor: f64) -> Picture {
             *new = blend(smooth as u8, level, factor as f32);
         }
     }
-    Picture::from_parts(width, height, 3, bytes)
+    Image::from_parts(width, height, 3, bytes)
 }

@@ -4,14 +4,14 @@ use rand::{RngExt, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::Operation;
 
 /// Changes brightness, contrast and saturation by random factors, in random order.
 ///
 /// A strength s gives factors between max(0, 1 - s) and 1 + s, all with equal probability; 0 leaves that
 /// property alone. timm's `color_jitter=0.4` is a strength of 0.4 for all three. (torchvision's
-/// `ColorJitter` without a hue, on pictures of Pillow.)
+/// `ColorJitter` without a hue, on images of Pillow.)
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColorJitter {
@@ -24,13 +24,13 @@ pub struct ColorJitter {
 }
 
 impl ColorJitter {
-    /// The changed picture.
+    /// The changed image.
     ///
     /// # Panics
-    /// When the picture has other than three channels.
-    pub fn apply(&self, picture: Picture, rng: &mut impl rand::Rng) -> Picture {
+    /// When the image has other than three channels.
+    pub fn apply(&self, image: Image, rng: &mut impl rand::Rng) -> Image {
         // No operation moves pixels, so there is nothing to fill.
-        self.draw(rng).into_iter().fold(picture, |picture, operation| operation.apply(picture, [0; 3]))
+        self.draw(rng).into_iter().fold(image, |image, operation| operation.apply(image, [0; 3]))
     }
 
     fn draw(&self, rng: &mut impl rand::Rng) -> Vec<Operation> {

@@ -1,4 +1,4 @@
-//! Random erasing in timm's pixel mode (facts D5).
+//! Random erasing in timm's pixel mode (docs/facts.md, "Mixup/CutMix/RandomErasing").
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// Fills a random rectangle of a normalised picture with noise: every value of every channel is drawn from
+/// Fills a random rectangle of a normalised image with noise: every value of every channel is drawn from
 /// the normal distribution with mean 0 and standard deviation 1.
 ///
 /// The rectangle takes between 0.02 and a third of the area, with equal probability; the logarithm of
@@ -16,12 +16,12 @@ use crate::error::DataError;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomErasing {
-    /// Probability that a picture gets a rectangle, in [0, 1].
+    /// Probability that an image gets a rectangle, in [0, 1].
     pub probability: f64,
 }
 
 impl RandomErasing {
-    /// Changes the values of a picture, of shape `[channels, height, width]`.
+    /// Changes the values of an image, of shape `[channels, height, width]`.
     pub fn apply(&self, values: &mut [f32], height: usize, width: usize, rng: &mut impl rand::Rng) {
         if rng.random::<f64>() >= self.probability {
             return;
@@ -47,7 +47,7 @@ impl RandomErasing {
     }
 }
 
-/// Rows and columns of a rectangle; `None` when ten draws in a row do not fit into the picture.
+/// Rows and columns of a rectangle; `None` when ten draws in a row do not fit into the image.
 fn rectangle(height: usize, width: usize, rng: &mut impl rand::Rng) -> Option<(Range<usize>, Range<usize>)> {
     const TRIES: usize = 10;
     const AREA: [f64; 2] = [0.02, 1.0 / 3.0];
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn tiny_pictures_and_impossible_probabilities_do_no_harm() {
+    fn tiny_images_and_impossible_probabilities_do_no_harm() {
         let mut rng = Seed(3).stream(Purpose::Augmentation, 0, 0);
         for (height, width) in [(1, 1), (1, 9), (2, 2)] {
             for _ in 0..100 {

@@ -2,10 +2,10 @@
 
 use convnext_core::COLOURS;
 
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::{affine, blend, levels};
 
-/// A change of a picture that keeps its size, with its strength.
+/// A change of an image that keeps its size, with its strength.
 ///
 /// Each gives the pixels of Pillow 13 (`ImageOps`, `ImageEnhance`, `rotate` and `transform` with bicubic
 /// resampling).
@@ -17,7 +17,7 @@ pub enum Operation {
     Equalize,
     /// Subtracts every value from 255.
     Invert,
-    /// Turns the picture about its centre, counter-clockwise, by so many degrees.
+    /// Turns the image about its centre, counter-clockwise, by so many degrees.
     Rotate(f64),
     /// Keeps so many of the eight bits of each value, the highest ones. 0 gives black.
     Posterize(u32),
@@ -27,43 +27,43 @@ pub enum Operation {
     SolarizeAdd(u8),
     /// Moves colours away from (above 1) or towards (below 1) their greyscale.
     Color(f64),
-    /// Moves values away from (above 1) or towards (below 1) the mean of the greyscale picture.
+    /// Moves values away from (above 1) or towards (below 1) the mean of the greyscale image.
     Contrast(f64),
     /// Multiplies every value.
     Brightness(f64),
-    /// Moves values away from (above 1) or towards (below 1) those of the smoothed picture.
+    /// Moves values away from (above 1) or towards (below 1) those of the smoothed image.
     Sharpness(f64),
     /// Takes each pixel from so many columns to the right for each row that it lies below the top.
     ShearX(f64),
     /// Takes each pixel from so many rows further down for each column that it lies right of the left border.
     ShearY(f64),
-    /// Takes each pixel from further right by this share of the width.
+    /// Takes each pixel from further right by this fraction of the width.
     TranslateX(f64),
-    /// Takes each pixel from further down by this share of the height.
+    /// Takes each pixel from further down by this fraction of the height.
     TranslateY(f64),
 }
 
 impl Operation {
-    /// The changed picture. Pixels that come from outside the picture get the colour `fill`.
+    /// The changed image. Pixels that come from outside the image get the colour `fill`.
     ///
     /// # Panics
-    /// When the picture has other than three channels.
-    pub fn apply(self, picture: Picture, fill: [u8; COLOURS]) -> Picture {
-        assert_eq!(picture.channels(), COLOURS, "operations change red, green and blue");
-        let (width, height) = (picture.width() as f64, picture.height() as f64);
-        let transform = |matrix| affine::transform(&picture, matrix, fill);
+    /// When the image has other than three channels.
+    pub fn apply(self, image: Image, fill: [u8; COLOURS]) -> Image {
+        assert_eq!(image.channels(), COLOURS, "operations change red, green and blue");
+        let (width, height) = (image.width() as f64, image.height() as f64);
+        let transform = |matrix| affine::transform(&image, matrix, fill);
         match self {
-            Self::AutoContrast => levels::auto_contrast(picture),
-            Self::Equalize => levels::equalize(picture),
-            Self::Invert => levels::map(picture, |level| 255 - level),
-            Self::Rotate(degrees) => transform(affine::rotation(&picture, degrees)),
-            Self::Posterize(bits) => levels::posterize(picture, bits),
-            Self::Solarize(threshold) => levels::solarize(picture, threshold),
-            Self::SolarizeAdd(add) => levels::solarize_add(picture, add),
-            Self::Color(factor) => blend::color(picture, factor),
-            Self::Contrast(factor) => blend::contrast(picture, factor),
-            Self::Brightness(factor) => blend::brightness(picture, factor),
-            Self::Sharpness(factor) => blend::sharpness(picture, factor),
+            Self::AutoContrast => levels::auto_contrast(image),
+            Self::Equalize => levels::equalize(image),
+            Self::Invert => levels::map(image, |level| 255 - level),
+            Self::Rotate(degrees) => transform(affine::rotation(&image, degrees)),
+            Self::Posterize(bits) => levels::posterize(image, bits),
+            Self::Solarize(threshold) => levels::solarize(image, threshold),
+            Self::SolarizeAdd(add) => levels::solarize_add(image, add),
+            Self::Color(factor) => blend::color(image, factor),
+            Self::Contrast(factor) => blend::contrast(image, factor),
+            Self::Brightness(factor) => blend::brightness(image, factor),
+            Self::Sharpness(factor) => blend::sharpness(image, factor),
             Self::ShearX(factor) => transform([1.0, factor, 0.0, 0.0, 1.0, 0.0]),
             Self::ShearY(factor) => transform([1.0, 0.0, 0.0, factor, 1.0, 0.0]),
             Self::TranslateX(share) => transform([1.0, 0.0, share * width, 0.0, 1.0, 0.0]),

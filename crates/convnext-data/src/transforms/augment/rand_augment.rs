@@ -1,4 +1,4 @@
-//! RandAugment in timm's variant, the one that the official fine-tuning uses (facts D4).
+//! RandAugment in timm's variant, the one that the official fine-tuning uses (docs/facts.md, "RandAugment").
 
 use std::{fmt, str::FromStr};
 
@@ -7,10 +7,10 @@ use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::picture::Picture;
+use crate::pixels::image::Image;
 use crate::transforms::augment::Operation;
 
-/// A few [`Operation`]s a picture, drawn from fifteen with equal probability, with replacement, and each
+/// A few [`Operation`]s an image, drawn from fifteen with equal probability, with replacement, and each
 /// carried out with probability 0.5.
 ///
 /// Written as timm writes it: `rand-m9-mstd0.5-inc1`, with `-n3` for three operations instead of two.
@@ -23,17 +23,17 @@ pub struct RandAugment {
     pub magnitude: u8,
     /// Standard deviation of the strength, at least 0. The strength drawn is kept within 0 to 10.
     pub magnitude_std: f64,
-    /// Operations drawn for each picture, 1 to 15.
+    /// Operations drawn for each image, 1 to 15.
     pub operations: usize,
 }
 
 /// The strongest level of an operation.
 const MAX_LEVEL: f64 = 10.0;
 
-/// The share of the drawn operations that are carried out.
+/// The fraction of the drawn operations that are carried out.
 const APPLIED: f64 = 0.5;
 
-/// The operations at a share of the strongest level, in [0, 1], and a sign, 1 or -1 (timm's
+/// The operations at a fraction of the strongest level, in [0, 1], and a sign, 1 or -1 (timm's
 /// `_RAND_INCREASING_TRANSFORMS` and `LEVEL_TO_ARG`, in their order).
 const OPERATIONS: [fn(f64, f64) -> Operation; 15] = [
     |_, _| Operation::AutoContrast,
@@ -58,14 +58,14 @@ fn enhancement(share: f64, sign: f64) -> f64 {
 }
 
 impl RandAugment {
-    /// The changed picture. Pixels that come from outside the picture get the colour `fill`.
+    /// The changed image. Pixels that come from outside the image get the colour `fill`.
     ///
     /// # Panics
-    /// When the picture has other than three channels.
-    pub fn apply(&self, picture: Picture, fill: [u8; 3], rng: &mut impl rand::Rng) -> Picture {
-        (0..self.operations).fold(picture, |picture, _| match self.draw(rng) {
-            Some(operation) => operation.apply(picture, fill),
-            None => picture,
+    /// When the image has other than three channels.
+    pub fn apply(&self, image: Image, fill: [u8; 3], rng: &mut impl rand::Rng) -> Image {
+        (0..self.operations).fold(image, |image, _| match self.draw(rng) {
+            Some(operation) => operation.apply(image, fill),
+            None => image,
         })
     }
 

@@ -3,9 +3,9 @@ use convnext_core::{Fit, Geometry, ImageSize, Preprocessing};
 use super::*;
 
 /// Red is the column, green the row.
-fn ramp(width: usize, height: usize) -> Picture {
+fn ramp(width: usize, height: usize) -> Image {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
-    Picture::new(width, height, 3, rgb).unwrap()
+    Image::new(width, height, 3, rgb).unwrap()
 }
 
 fn plain(geometry: Geometry) -> Preprocessing {
@@ -24,15 +24,15 @@ fn warp(size: impl Into<ImageSize>) -> Preprocessing {
 fn evaluation_cuts_the_centre() {
     // The short side is already 10 = floor(7 / 0.7): nothing is resized. (19 - 7) / 2 = 6, and
     // (10 - 7) / 2 = 1.5 goes to the even 2.
-    let picture = resize_for_evaluation(&ramp(19, 10), &crop(7, 0.7));
-    assert_eq!((picture.width(), picture.height()), (7, 7));
-    assert_eq!(picture.pixel(0, 0), [6, 2, 200]);
+    let image = resize_for_evaluation(&ramp(19, 10), &crop(7, 0.7));
+    assert_eq!((image.width(), image.height()), (7, 7));
+    assert_eq!(image.pixel(0, 0), [6, 2, 200]);
 }
 
 #[test]
 fn evaluation_without_crop_warps() {
-    let picture = ramp(8, 8);
-    assert_eq!(resize_for_evaluation(&picture, &warp(8)), picture);
+    let image = ramp(8, 8);
+    assert_eq!(resize_for_evaluation(&image, &warp(8)), image);
     let warped = resize_for_evaluation(&ramp(40, 10), &warp(8));
     assert_eq!((warped.width(), warped.height()), (8, 8));
     assert!(warped.pixel(0, 0)[0] < 4 && warped.pixel(7, 0)[0] > 35);
@@ -41,18 +41,18 @@ fn evaluation_without_crop_warps() {
 #[test]
 fn the_centre_of_a_rectangle_is_cut() {
     // 10 = floor(7 / 0.7) and 20 = floor(14 / 0.7): the height is already as it must be, the width has 26 - 14 to spare.
-    let picture = resize_for_evaluation(&ramp(26, 10), &crop([7, 14], 0.7));
-    assert_eq!(picture.size(), ImageSize { height: 7, width: 14 });
-    assert_eq!((picture.pixel(0, 0), picture.pixel(13, 6)), (&[6, 2, 200][..], &[19, 8, 200][..]));
-    // A tall picture is enlarged to the width and cut above and below.
-    let picture = resize_for_evaluation(&ramp(10, 40), &crop([7, 14], 0.7));
-    let (top, bottom) = (picture.pixel(0, 0)[1], picture.pixel(0, 6)[1]);
+    let image = resize_for_evaluation(&ramp(26, 10), &crop([7, 14], 0.7));
+    assert_eq!(image.size(), ImageSize { height: 7, width: 14 });
+    assert_eq!((image.pixel(0, 0), image.pixel(13, 6)), (&[6, 2, 200][..], &[19, 8, 200][..]));
+    // A tall image is enlarged to the width and cut above and below.
+    let image = resize_for_evaluation(&ramp(10, 40), &crop([7, 14], 0.7));
+    let (top, bottom) = (image.pixel(0, 0)[1], image.pixel(0, 6)[1]);
     assert!(top.abs_diff(18) <= 1 && bottom.abs_diff(21) <= 1, "{top} {bottom}");
 }
 
 #[test]
-fn pictures_of_one_pixel_are_enlarged() {
-    let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
+fn images_of_one_pixel_are_enlarged() {
+    let dot = Image::new(1, 1, 3, vec![9, 8, 7]).unwrap();
     for preprocessing in [warp(16), crop(16, 0.875), crop([16, 20], 0.875)] {
         assert_eq!(resize_for_evaluation(&dot, &preprocessing).pixel(15, 15), [9, 8, 7]);
     }
@@ -60,7 +60,7 @@ fn pictures_of_one_pixel_are_enlarged() {
     assert_eq!(resize_for_evaluation(&dot, &plain(fit)).size(), ImageSize::square(16));
 }
 
-/// Values of padding are 0 whatever the statistics, and all others those of the picture before it.
+/// Values of padding are 0 whatever the statistics, and all others those of the image before it.
 #[test]
 fn padding_is_the_mean_below_and_at_the_right() {
     let statistics = Preprocessing::for_size(32, 3);
@@ -70,10 +70,10 @@ fn padding_is_the_mean_below_and_at_the_right() {
         (Geometry::Fit(Fit { long: 38, short: 30, pad: 16 }), [32, 48]),
     ] {
         let preprocessing = Preprocessing { geometry, ..statistics.clone() };
-        let picture = ramp(19, 10);
-        let resized = resize_for_evaluation(&picture, &preprocessing);
+        let image = ramp(19, 10);
+        let resized = resize_for_evaluation(&image, &preprocessing);
         let unpadded = normalize(&resized, &preprocessing.mean, &preprocessing.std);
-        let PreparedImage { values, size } = prepare_for_evaluation(&picture, &preprocessing);
+        let PreparedImage { values, size } = prepare_for_evaluation(&image, &preprocessing);
         assert_eq!((size, values.len()), (ImageSize { height, width }, 3 * height * width));
         for (index, value) in values.into_iter().enumerate() {
             let (channel, y, x) = (index / size.pixels(), index / width % height, index % width);
@@ -87,7 +87,7 @@ fn padding_is_the_mean_below_and_at_the_right() {
 }
 
 #[test]
-fn a_picture_of_its_own_size_is_not_resized() {
-    let picture = ramp(19, 10);
-    assert_eq!(resize_for_evaluation(&picture, &plain(Geometry::None { pad: 32 })), picture);
+fn an_image_of_its_own_size_is_not_resized() {
+    let image = ramp(19, 10);
+    assert_eq!(resize_for_evaluation(&image, &plain(Geometry::None { pad: 32 })), image);
 }

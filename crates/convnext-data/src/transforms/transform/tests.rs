@@ -4,9 +4,9 @@ use super::*;
 use crate::transforms::augment::Operation;
 use crate::transforms::evaluation::prepare_for_evaluation;
 
-fn ramp(width: usize, height: usize) -> Picture {
+fn ramp(width: usize, height: usize) -> Image {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
-    Picture::new(width, height, 3, rgb).unwrap()
+    Image::new(width, height, 3, rgb).unwrap()
 }
 
 fn transform() -> TrainTransform {
@@ -20,8 +20,8 @@ fn transform() -> TrainTransform {
 
 #[test]
 fn normalised_values_stand_colour_by_colour() {
-    let picture = Picture::new(2, 1, 3, vec![0, 51, 255, 255, 102, 0]).unwrap();
-    let values = normalize(&picture, &[0.5, 0.2, 0.0], &[0.5, 0.1, 2.0]);
+    let image = Image::new(2, 1, 3, vec![0, 51, 255, 255, 102, 0]).unwrap();
+    let values = normalize(&image, &[0.5, 0.2, 0.0], &[0.5, 0.1, 2.0]);
     for (value, expected) in values.iter().zip([-1.0, 1.0, 0.0, 2.0, 0.5, 0.0]) {
         assert!((value - expected).abs() < 1e-6, "{values:?}");
     }
@@ -29,56 +29,56 @@ fn normalised_values_stand_colour_by_colour() {
 }
 
 #[test]
-fn pictures_of_one_pixel_are_enlarged() {
-    let dot = Picture::new(1, 1, 3, vec![9, 8, 7]).unwrap();
+fn images_of_one_pixel_are_enlarged() {
+    let dot = Image::new(1, 1, 3, vec![9, 8, 7]).unwrap();
     let values = transform().apply(&dot, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
     assert_eq!(values.len(), 3 * 8 * 8);
 }
 
 /// Levels between two of 255 reach the network through cropping, flipping and resizing.
 #[test]
-fn deep_pictures_keep_their_levels_to_the_end() {
+fn deep_images_keep_their_levels_to_the_end() {
     let levels = (0..64 * 64 * 3).map(|i| (20_000 + i * i % 257) as u16).collect();
-    let picture = Picture::deep(64, 64, 3, levels).unwrap();
+    let image = Image::deep(64, 64, 3, levels).unwrap();
     let distinct = |values: Vec<f32>| {
         assert!(values.iter().all(|value| (0.3..0.31).contains(value)), "{values:?}");
         values.iter().map(|value| value.to_bits()).collect::<std::collections::HashSet<_>>().len()
     };
     let evaluated = Preprocessing { mean: vec![0.0; 3], std: vec![1.0; 3], ..Preprocessing::for_size(48, 3) };
-    assert!(distinct(prepare_for_evaluation(&picture, &evaluated).values) > 50);
+    assert!(distinct(prepare_for_evaluation(&image, &evaluated).values) > 50);
     for crop in [transform().crop, TrainCrop::Padded { padding: 0 }] {
         let transform =
             TrainTransform { image_size: ImageSize::square(48), crop, flip_probability: 1.0, ..transform() };
-        let values = transform.apply(&picture, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
+        let values = transform.apply(&image, &mut Seed(0).stream(Purpose::Augmentation, 0, 0));
         assert!(distinct(values) > 50);
     }
     // RandAugment works on 8 bit.
-    let rounded = Operation::Invert.apply(picture.clone(), [0; 3]);
+    let rounded = Operation::Invert.apply(image.clone(), [0; 3]);
     assert!(!rounded.is_deep() && rounded.pixel(0, 0) == [255 - 78; 3]);
     // Mirrored twice, it is what it was; what was rounded meanwhile is forgotten.
-    assert_eq!(picture.pixel(0, 0), [78; 3]);
+    assert_eq!(image.pixel(0, 0), [78; 3]);
     let levels: Vec<u16> = (0..6).collect();
-    let small = Picture::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
+    let small = Image::deep(2, 1, 3, levels.iter().map(|level| level * 2570).collect()).unwrap();
     assert_eq!(small.bytes(), [0, 10, 20, 30, 40, 50]);
     assert_eq!(mirror(small).bytes(), [30, 40, 50, 0, 10, 20]);
 }
 
 #[test]
 fn training_depends_on_the_stream_only() {
-    let picture = ramp(20, 30);
-    let values = |sample| transform().apply(&picture, &mut Seed(5).stream(Purpose::Augmentation, 0, sample));
+    let image = ramp(20, 30);
+    let values = |sample| transform().apply(&image, &mut Seed(5).stream(Purpose::Augmentation, 0, sample));
     assert_eq!(values(1), values(1));
     assert_ne!(values(1), values(2));
 }
 
 #[test]
-fn half_of_the_pictures_are_mirrored() {
-    let picture = ramp(8, 8);
+fn half_of_the_images_are_mirrored() {
+    let image = ramp(8, 8);
     let transform = TrainTransform { crop: TrainCrop::Padded { padding: 0 }, ..transform() };
     let flips = (0..400)
         .filter(|&sample| {
             let mut rng = Seed(5).stream(Purpose::Augmentation, 0, sample);
-            let values = transform.apply(&picture, &mut rng);
+            let values = transform.apply(&image, &mut rng);
             assert_eq!(values[0] + values[7], 7.0 / 255.0, "a row that is neither");
             values[0] > values[7]
         })
@@ -97,12 +97,12 @@ fn everything() -> TrainTransform {
 #[test]
 fn what_is_off_draws_nothing() {
     // Runs of versions that knew crops and flips alone go on with the same pixels.
-    let (picture, transform) = (ramp(20, 30), transform());
+    let (image, transform) = (ramp(20, 30), transform());
     for sample in 0..20 {
         let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
         let (mut rng, mut plain) = (stream(), stream());
-        let values = transform.apply(&picture, &mut rng);
-        let mut square = transform.crop.apply(&picture, transform.target(), &mut plain);
+        let values = transform.apply(&image, &mut rng);
+        let mut square = transform.crop.apply(&image, transform.target(), &mut plain);
         if plain.random::<f64>() < 0.5 {
             square = mirror(square);
         }
@@ -112,15 +112,15 @@ fn what_is_off_draws_nothing() {
 }
 
 #[test]
-fn pictures_are_changed_before_and_erased_after_normalisation() {
-    let picture = ramp(20, 30);
+fn images_are_changed_before_and_erased_after_normalisation() {
+    let image = ramp(20, 30);
     let (mut changed, mut negative) = (0, 0);
     for sample in 0..40 {
         let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
-        let plain = transform().apply(&picture, &mut stream());
-        let erased = TrainTransform { rand_augment: None, ..everything() }.apply(&picture, &mut stream());
-        let augmented = TrainTransform { erasing: None, ..everything() }.apply(&picture, &mut stream());
-        // Levels of a picture over 255 lie in [0, 1]; only noise is outside.
+        let plain = transform().apply(&image, &mut stream());
+        let erased = TrainTransform { rand_augment: None, ..everything() }.apply(&image, &mut stream());
+        let augmented = TrainTransform { erasing: None, ..everything() }.apply(&image, &mut stream());
+        // Levels of an image over 255 lie in [0, 1]; only noise is outside.
         assert!(augmented.iter().all(|value| (0.0..=1.0).contains(value)));
         negative += usize::from(erased.iter().any(|&value| value < 0.0));
         changed += usize::from(augmented != plain);
@@ -172,13 +172,13 @@ fn settings_are_read_and_checked() {
 
 #[test]
 fn rectangles_are_cut_with_the_draws_of_squares() {
-    let picture = ramp(20, 30);
+    let image = ramp(20, 30);
     let at = |image_size: [usize; 2]| TrainTransform { image_size: image_size.into(), ..transform() };
     for crop in [transform().crop, TrainCrop::Padded { padding: 2 }] {
         let stream = || Seed(5).stream(Purpose::Augmentation, 0, 3);
         let (mut of_square, mut of_rectangle) = (stream(), stream());
-        let square = TrainTransform { crop: crop.clone(), ..at([8, 8]) }.apply(&picture, &mut of_square);
-        let wide = TrainTransform { crop, ..at([8, 24]) }.apply(&picture, &mut of_rectangle);
+        let square = TrainTransform { crop: crop.clone(), ..at([8, 8]) }.apply(&image, &mut of_square);
+        let wide = TrainTransform { crop, ..at([8, 24]) }.apply(&image, &mut of_rectangle);
         assert_eq!((square.len(), wide.len()), (3 * 8 * 8, 3 * 8 * 24));
         assert_eq!(of_square.random::<u64>(), of_rectangle.random::<u64>());
         // Red is the column, green the row: over the same region, whatever the target.

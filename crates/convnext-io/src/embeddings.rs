@@ -1,6 +1,6 @@
-//! Files of many named vectors of one width: what a network sees in images, for other programs and for a search.
+//! Files of many named embeddings of one width, for other programs and for a nearest-neighbour search.
 //!
-//! They are written as the vectors come, so that their number is limited by the disk alone, and appear only when they
+//! They are written as the embeddings come, so that their number is limited by the disk alone, and appear only when they
 //! are whole. Names are kept in memory until the end, but for parquet.
 
 mod index;
@@ -14,39 +14,39 @@ use std::path::{Path, PathBuf};
 use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
-pub use index::VectorIndex;
+pub use index::EmbeddingIndex;
 
 use crate::IoError;
 
-/// What vectors are of. It stands in the file, but for `.npy`, which has no place for it.
+/// Metadata of a file of embeddings. It stands in the file, but for `.npy`, which has no place for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VectorMetadata {
+pub struct EmbeddingMetadata {
     /// The model's name.
     pub model: String,
-    /// Where in the model they were taken, such as `pooled` or `stage3`.
+    /// Layer that they were taken from, such as `pooled` or `stage3`.
     pub layer: String,
     /// Size of the images; `None` where each had one of its own, as the weights say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
-    /// Whether pictures were taken as they lie, whatever their EXIF data says.
+    /// `true` if the EXIF orientation was ignored.
     pub ignore_orientation: bool,
-    /// The weights, as they were named.
+    /// The weights, as given on the command line.
     pub weights: String,
-    /// The sum (CRC-32) of the weight file.
+    /// Checksum (CRC-32) of the weight file.
     pub checksum: u32,
-    /// The files, folders and archives of the images, as they were named.
+    /// The files, folders and archives of the images, as given on the command line.
     pub sources: Vec<String>,
 }
 
-/// Writes vectors one after the other; the ending of the file decides the format:
+/// Writes embeddings one after the other; the extension of the file decides the format:
 ///
 /// - `.safetensors`: `embeddings` (F32, `[N, width]`) and `names` (U8, UTF-8 text, a name a line);
-/// - `.npy`: the vectors, and beside it `FILE.names.txt`, a name a line;
+/// - `.npy`: the embeddings, and beside it `FILE.names.txt`, a name a line;
 /// - `.parquet`: the columns `file` (string) and `embedding` (list of floats).
 ///
 /// Line ends in names become spaces where a name has a line.
 #[derive(Debug)]
-pub struct VectorWriter {
+pub struct EmbeddingWriter {
     path: PathBuf,
     width: usize,
     format: Format,
@@ -59,30 +59,31 @@ enum Format {
     Parquet(parquet_file::Writer),
 }
 
-impl VectorWriter {
+impl EmbeddingWriter {
     /// Begins a file.
     ///
     /// # Errors
-    /// [`IoError::VectorFormat`] for another ending, [`IoError::Write`] when the folder cannot be written to.
-    pub fn create(path: &Path, width: usize, metadata: &VectorMetadata) -> Result<Self, IoError> {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        let format = match ending {
+    /// [`IoError::EmbeddingFormat`] for another extension, [`IoError::Write`] when the folder cannot be
+    /// written to.
+    pub fn create(path: &Path, width: usize, metadata: &EmbeddingMetadata) -> Result<Self, IoError> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let format = match extension {
             "safetensors" => tensors::Writer::create(path, width, metadata).map(Format::Tensors),
             "npy" => npy::Writer::create(path, width).map(Format::Npy),
             "parquet" => parquet_file::Writer::create(path, metadata).map(Format::Parquet),
-            _ => return Err(IoError::VectorFormat { path: path.to_owned() }),
+            _ => return Err(IoError::EmbeddingFormat { path: path.to_owned() }),
         };
         let failed = |source| IoError::Write { path: path.to_owned(), source };
         Ok(Self { path: path.to_owned(), width, format: format.map_err(failed)? })
     }
 
-    /// Adds a vector.
+    /// Adds an embedding.
     ///
     /// # Errors
-    /// [`IoError::InvalidArray`] for a vector of another width, [`IoError::Write`] when the disk is full.
+    /// [`IoError::InvalidArray`] for an embedding of another width, [`IoError::Write`] when the disk is full.
     pub fn push(&mut self, name: &str, vector: &[f32]) -> Result<(), IoError> {
         if vector.len() != self.width {
-            let why = format!("its vector has {} values, but the file is of {}", vector.len(), self.width);
+            let why = format!("its embedding has {} values, but the file is of {}", vector.len(), self.width);
             return Err(IoError::InvalidArray { name: name.to_owned(), why });
         }
         let pushed = match &mut self.format {

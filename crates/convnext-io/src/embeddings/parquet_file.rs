@@ -1,4 +1,4 @@
-//! Vectors and their names as the two columns of a parquet file.
+//! Embeddings and their names as the two columns of a parquet file.
 
 use std::fmt;
 use std::fs::File;
@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::VectorMetadata;
+use super::EmbeddingMetadata;
 use crate::replace_file::UnfinishedFile;
 
 /// Two columns: a string, and a list of which each element is at repetition level 1 but the first.
@@ -21,7 +21,7 @@ const SCHEMA: &str = "message embeddings {
     required group embedding (LIST) { repeated group list { required float element; } }
 }";
 
-/// Vectors that are written together.
+/// Embeddings of one row group.
 const GROUP: usize = 4096;
 
 /// Our key in the file's metadata.
@@ -35,11 +35,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, metadata: &VectorMetadata) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, metadata: &EmbeddingMetadata) -> io::Result<Self> {
         let unfinished = UnfinishedFile::beside(path)?;
         let schema = parse_message_type(SCHEMA).map_err(io::Error::other)?;
         let metadata = KeyValue::new(METADATA_KEY.to_owned(), serde_json::to_string(metadata)?);
-        // No two vectors are alike, nor two names: dictionaries would only take room.
+        // No two embeddings are the same, nor two names: dictionaries would only take room.
         let properties = WriterProperties::builder()
             .set_dictionary_enabled(false)
             .set_key_value_metadata(Some(vec![metadata]))

@@ -24,11 +24,11 @@ pub(super) fn explained(path: &Path, error: IoError) -> IoError {
             "their index {index} is missing; copy it and the other parts beside this one, and name the index"
         )
     };
-    IoError::LonePart { path: path.to_owned(), advice }
+    IoError::LoneShard { path: path.to_owned(), advice }
 }
 
 impl IoError {
-    /// The error for a file whose tensors have names of no known model: [`Self::Foreign`], or [`Self::LonePart`] for
+    /// The error for a file whose tensors have names of no known model: [`Self::Foreign`], or [`Self::LoneShard`] for
     /// one of several files.
     pub fn unknown_model(path: &Path) -> Self {
         explained(path, Self::Foreign { path: path.to_owned() })
@@ -39,9 +39,9 @@ impl IoError {
 fn index_of(name: &str) -> Option<String> {
     let (before, after) = name.rsplit_once("-of-")?;
     let (stem, number) = before.rsplit_once('-')?;
-    let (count, ending) = after.split_once('.')?;
+    let (count, extension) = after.split_once('.')?;
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit());
-    (is_number(number) && is_number(count)).then(|| format!("{stem}.{ending}.index.json"))
+    (is_number(number) && is_number(count)).then(|| format!("{stem}.{extension}.index.json"))
 }
 
 #[cfg(test)]

@@ -1,67 +1,67 @@
-//! Looking through the vectors of a safetensors file.
+//! Iteration over the embeddings of a safetensors file.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::VectorMetadata;
-use super::tensors::{METADATA_KEY, NAMES, VECTORS};
+use super::EmbeddingMetadata;
+use super::tensors::{EMBEDDINGS, METADATA_KEY, NAMES};
 use crate::IoError;
 use crate::safetensors_file::SafetensorsFile;
 
-/// An open file of [`super::VectorWriter`]: what its vectors are of, and their names. The vectors stay on the disk.
+/// An open file of [`super::EmbeddingWriter`]: its metadata and names. The embeddings stay on the disk.
 #[derive(Debug)]
-pub struct VectorIndex {
+pub struct EmbeddingIndex {
     path: PathBuf,
     file: File,
-    metadata: VectorMetadata,
+    metadata: EmbeddingMetadata,
     names: Vec<String>,
     width: usize,
-    /// Where the vectors begin.
+    /// Offset of the embeddings.
     start: u64,
 }
 
-impl VectorIndex {
+impl EmbeddingIndex {
     /// Opens a file and reads its names.
     ///
     /// # Errors
-    /// [`IoError::NoIndex`] for files of another kind, and those of a damaged safetensors file.
+    /// [`IoError::NoEmbeddings`] for files of another kind, and those of a damaged safetensors file.
     pub fn open(path: &Path) -> Result<Self, IoError> {
         let opened = SafetensorsFile::open(path)?;
-        let foreign = || IoError::NoIndex { path: path.to_owned() };
+        let foreign = || IoError::NoEmbeddings { path: path.to_owned() };
         let metadata = opened.entry(METADATA_KEY).ok_or_else(foreign)?;
         let metadata = serde_json::from_str(metadata).map_err(|_| foreign())?;
-        let (vectors, names) = opened.place(VECTORS).zip(opened.place(NAMES)).ok_or_else(foreign)?;
-        let &[count, width] = vectors.shape.as_slice() else { return Err(foreign()) };
+        let (embeddings, names) = opened.place(EMBEDDINGS).zip(opened.place(NAMES)).ok_or_else(foreign)?;
+        let &[count, width] = embeddings.shape.as_slice() else { return Err(foreign()) };
         let mut text = vec![0; (names.end - names.start) as usize];
         let mut file = opened.into_file();
         let failed = |source| IoError::Read { path: path.to_owned(), source };
         file.seek(SeekFrom::Start(names.start)).map_err(failed)?;
         file.read_exact(&mut text).map_err(failed)?;
         let names: Vec<String> = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
-        let is_whole = (vectors.end - vectors.start) as usize == count * width * size_of::<f32>();
+        let is_whole = (embeddings.end - embeddings.start) as usize == count * width * size_of::<f32>();
         if names.len() != count || width == 0 || !is_whole {
             return Err(foreign());
         }
-        Ok(Self { path: path.to_owned(), file, metadata, names, width, start: vectors.start })
+        Ok(Self { path: path.to_owned(), file, metadata, names, width, start: embeddings.start })
     }
 
-    /// What the vectors are of.
-    pub fn metadata(&self) -> &VectorMetadata {
+    /// Metadata of the embeddings.
+    pub fn metadata(&self) -> &EmbeddingMetadata {
         &self.metadata
     }
 
-    /// The names, in the order of the vectors.
+    /// The names, in the order of the embeddings.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Values of a vector.
+    /// Width of an embedding.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Calls `each` with every vector, in order.
+    /// Calls `each` with every embedding, in order.
     ///
     /// # Errors
     /// [`IoError::Read`].

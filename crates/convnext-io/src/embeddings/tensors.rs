@@ -1,4 +1,4 @@
-//! Vectors and their names as two tensors of a safetensors file.
+//! Embeddings and their names as two tensors of a safetensors file.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Lines, VectorMetadata, write_values};
+use super::{EmbeddingMetadata, Lines, write_values};
 use crate::replace_file::UnfinishedFile;
 
 /// The names of the tensors.
-pub(super) const VECTORS: &str = "embeddings";
-/// See [`VECTORS`].
+pub(super) const EMBEDDINGS: &str = "embeddings";
+/// See [`EMBEDDINGS`].
 pub(super) const NAMES: &str = "names";
 /// Our key in `__metadata__`.
 pub(super) const METADATA_KEY: &str = "convnext.embeddings";
@@ -29,7 +29,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn create(path: &Path, width: usize, metadata: &VectorMetadata) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, width: usize, metadata: &EmbeddingMetadata) -> io::Result<Self> {
         let unfinished = UnfinishedFile::beside(path)?;
         let mut values = BufWriter::new(unfinished.file().try_clone()?);
         let metadata = serde_json::to_string(metadata)?;
@@ -63,7 +63,7 @@ impl Writer {
 fn header(metadata: &str, count: u64, width: usize, [values, names]: [u64; 2]) -> io::Result<Vec<u8>> {
     let header = json!({
         "__metadata__": { METADATA_KEY: metadata },
-        VECTORS: { "dtype": "F32", "shape": [count, width], "data_offsets": [0, values] },
+        EMBEDDINGS: { "dtype": "F32", "shape": [count, width], "data_offsets": [0, values] },
         NAMES: { "dtype": "U8", "shape": [names - values], "data_offsets": [values, names] },
     });
     Ok(serde_json::to_vec(&header)?)

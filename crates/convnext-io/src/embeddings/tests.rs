@@ -7,8 +7,8 @@ use super::*;
 
 const WIDTH: usize = 3;
 
-fn metadata() -> VectorMetadata {
-    VectorMetadata {
+fn metadata() -> EmbeddingMetadata {
+    EmbeddingMetadata {
         model: "micro".into(),
         layer: "pooled".into(),
         image_size: Some(32.into()),
@@ -30,10 +30,10 @@ fn vector(index: usize) -> Vec<f32> {
 /// More vectors than a group of parquet.
 const COUNT: usize = 5000;
 
-fn written(ending: &str, count: usize) -> (tempfile::TempDir, PathBuf) {
+fn written(extension: &str, count: usize) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("vectors.{ending}"));
-    let mut writer = VectorWriter::create(&path, WIDTH, &metadata()).unwrap();
+    let path = folder.path().join(format!("vectors.{extension}"));
+    let mut writer = EmbeddingWriter::create(&path, WIDTH, &metadata()).unwrap();
     (0..count).for_each(|index| writer.push(&name(index), &vector(index)).unwrap());
     assert!(!path.exists());
     writer.finish().unwrap();
@@ -44,7 +44,7 @@ fn written(ending: &str, count: usize) -> (tempfile::TempDir, PathBuf) {
 fn an_index_gives_back_what_was_written() {
     for count in [0, 1, COUNT] {
         let (_folder, path) = written("safetensors", count);
-        let index = VectorIndex::open(&path).unwrap();
+        let index = EmbeddingIndex::open(&path).unwrap();
         assert_eq!((index.metadata(), index.width()), (&metadata(), WIDTH));
         assert!(index.names().iter().cloned().eq((0..count).map(name)));
         let mut seen = 0;
@@ -100,10 +100,10 @@ fn parquet_files_have_a_row_for_each_vector() {
 
 #[test]
 fn what_is_not_finished_leaves_nothing() {
-    for ending in ["safetensors", "npy", "parquet"] {
+    for extension in ["safetensors", "npy", "parquet"] {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(format!("vectors.{ending}"));
-        let mut writer = VectorWriter::create(&path, WIDTH, &metadata()).unwrap();
+        let path = folder.path().join(format!("vectors.{extension}"));
+        let mut writer = EmbeddingWriter::create(&path, WIDTH, &metadata()).unwrap();
         let message = writer.push("short", &[1.0]).unwrap_err().to_string();
         assert!(message.contains("1 values, but the file is of 3"), "{message}");
         drop(writer);
@@ -114,10 +114,12 @@ fn what_is_not_finished_leaves_nothing() {
 #[test]
 fn other_endings_and_other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = VectorWriter::create(&folder.path().join("x.csv"), 1, &metadata()).unwrap_err().to_string();
+    let refused =
+        EmbeddingWriter::create(&folder.path().join("x.csv"), 1, &metadata()).unwrap_err().to_string();
     assert!(refused.contains(".parquet"), "{refused}");
-    let refused = VectorWriter::create(Path::new("no/such/x.npy"), 1, &metadata()).unwrap_err().to_string();
+    let refused =
+        EmbeddingWriter::create(Path::new("no/such/x.npy"), 1, &metadata()).unwrap_err().to_string();
     assert!(refused.contains("no/such/x.npy"), "{refused}");
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dense.safetensors");
-    assert!(VectorIndex::open(&weights).unwrap_err().to_string().contains("convnext embed"));
+    assert!(EmbeddingIndex::open(&weights).unwrap_err().to_string().contains("convnext embed"));
 }

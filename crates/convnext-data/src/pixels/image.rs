@@ -11,17 +11,17 @@ use crate::pixels::resample::{Region, resize};
 /// Pixels of an image, row by row, the channels of a pixel one after the other.
 ///
 /// One channel is greyscale, three are red, green and blue; others are bands without a colour. Levels are of 8 bit, or
-/// of 16 bit where a file has more than 8 and a range says what of it is black and white: such a picture is *deep*. What
+/// of 16 bit where a file has more than 8 and a range says what of it is black and white: such an image is *deep*. What
 /// is shown of it is rounded to 8 bit.
 #[derive(Clone)]
-pub struct Picture {
+pub struct Image {
     width: usize,
     height: usize,
     channels: usize,
     levels: Levels,
 }
 
-/// The levels of a picture.
+/// The levels of an image.
 #[derive(Clone)]
 pub(crate) enum Levels {
     /// Of 255.
@@ -64,16 +64,16 @@ fn in_eight_bit(levels: &[u16]) -> Vec<u8> {
     levels.iter().map(|&level| ((u32::from(level) + 128) / 257) as u8).collect()
 }
 
-impl Picture {
-    /// A picture of `width` x `height` pixels; `bytes` holds one byte for each channel of a pixel, row by row.
+impl Image {
+    /// An image of `width` x `height` pixels; `bytes` holds one byte for each channel of a pixel, row by row.
     ///
     /// # Errors
-    /// [`DataError::PictureSize`] when a side or the number of channels is 0, or the buffer has another length.
+    /// [`DataError::ImageBuffer`] when a side or the number of channels is 0, or the buffer has another length.
     pub fn new(width: usize, height: usize, channels: usize, bytes: Vec<u8>) -> Result<Self, DataError> {
         Self::checked(width, height, channels, bytes.into())
     }
 
-    /// A deep picture; `levels` are of 65535.
+    /// A deep image; `levels` are of 65535.
     ///
     /// # Errors
     /// As [`Self::new`].
@@ -85,12 +85,12 @@ impl Picture {
         let sides_fit = [width, height].iter().all(|side| (1..=u32::MAX as usize).contains(side));
         let expected = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(channels));
         if !sides_fit || channels == 0 || expected != Some(levels.len()) {
-            return Err(DataError::PictureSize { width, height, channels, found: levels.len() });
+            return Err(DataError::ImageBuffer { width, height, channels, found: levels.len() });
         }
         Ok(Self { width, height, channels, levels })
     }
 
-    /// A picture whose buffer was made for exactly these sides and channels.
+    /// An image whose buffer was made for exactly these sides and channels.
     pub(crate) fn from_parts(
         width: usize,
         height: usize,
@@ -102,7 +102,7 @@ impl Picture {
         Self { width, height, channels, levels }
     }
 
-    /// Pictures of one channel and the same sides and depth, as the channels of one.
+    /// Images of one channel and the same sides and depth, as the channels of one.
     pub(crate) fn of_bands(bands: &[Self]) -> Self {
         let (width, height) = (bands[0].width, bands[0].height);
         let deep: Option<Vec<&[u16]>> = bands.iter().map(Self::deep_levels).collect();
@@ -113,7 +113,7 @@ impl Picture {
         Self { width, height, channels: bands.len(), levels }
     }
 
-    /// One channel, counted from 0, as a picture of its own.
+    /// One channel, counted from 0, as an image of its own.
     ///
     /// # Panics
     /// When there is no such channel.
@@ -125,7 +125,7 @@ impl Picture {
         Self::from_parts(self.width, self.height, 1, levels)
     }
 
-    /// The same picture, at most `side` pixels wide and high, in its proportions; never larger than it is.
+    /// The same image, at most `side` pixels wide and high, in its proportions; never larger than it is.
     #[must_use]
     pub fn shrunk(&self, side: usize) -> Self {
         let long = self.width.max(self.height);
@@ -156,12 +156,12 @@ impl Picture {
         self.channels
     }
 
-    /// Whether the levels are of 16 bit.
+    /// `true` if the levels are of 16 bit.
     pub fn is_deep(&self) -> bool {
         self.deep_levels().is_some()
     }
 
-    /// The levels of a deep picture, of 65535.
+    /// The levels of a deep image, of 65535.
     pub fn deep_levels(&self) -> Option<&[u16]> {
         match &self.levels {
             Levels::Eight(_) => None,
@@ -169,7 +169,7 @@ impl Picture {
         }
     }
 
-    /// The pixels, row by row, one byte for each channel: those of a deep picture are rounded.
+    /// The pixels, row by row, one byte for each channel: those of a deep image are rounded.
     pub fn bytes(&self) -> &[u8] {
         match &self.levels {
             Levels::Eight(levels) => levels,
@@ -185,7 +185,7 @@ impl Picture {
         }
     }
 
-    /// The same picture in 8 bit.
+    /// The same image in 8 bit.
     #[must_use]
     pub fn rounded(self) -> Self {
         let Self { width, height, channels, .. } = self;
@@ -214,12 +214,12 @@ impl Picture {
     /// The channels of one pixel, rounded to 8 bit.
     ///
     /// # Panics
-    /// When the position lies outside the picture.
+    /// When the position lies outside the image.
     pub fn pixel(&self, x: usize, y: usize) -> &[u8] {
         &self.bytes()[(y * self.width + x) * self.channels..][..self.channels]
     }
 
-    /// The bytes of a PNG file with what of the picture can be shown: of one or two channels the greyscale of the
+    /// The bytes of a PNG file with what of the image can be shown: of one or two channels the greyscale of the
     /// first, of more than three the first three as red, green and blue.
     pub fn png(&self) -> Vec<u8> {
         let pixels = self.bytes().chunks_exact(self.channels);
@@ -236,7 +236,7 @@ impl Picture {
         bytes
     }
 
-    /// Writes [`Self::png`], whatever the ending of the path.
+    /// Writes [`Self::png`], whatever the extension of the path.
     ///
     /// # Errors
     /// [`DataError::Io`] with the path.
@@ -246,10 +246,10 @@ impl Picture {
     }
 }
 
-/// Two pictures are equal when their pixels are, in the same depth.
-impl PartialEq for Picture {
+/// Two images are equal when their pixels are, in the same depth.
+impl PartialEq for Image {
     fn eq(&self, other: &Self) -> bool {
-        let sides = |picture: &Self| (picture.width, picture.height, picture.channels);
+        let sides = |image: &Self| (image.width, image.height, image.channels);
         let equal = match (&self.levels, &other.levels) {
             (Levels::Eight(levels), Levels::Eight(others)) => levels == others,
             (Levels::Sixteen(levels, _), Levels::Sixteen(others, _)) => levels == others,
@@ -259,7 +259,7 @@ impl PartialEq for Picture {
     }
 }
 
-impl Eq for Picture {}
+impl Eq for Image {}
 
 fn every<T: Copy>(values: &[T], first: usize, step: usize) -> Vec<T> {
     values[first..].iter().step_by(step).copied().collect()
@@ -269,9 +269,9 @@ fn interleaved<T: Copy>(bands: &[&[T]]) -> Vec<T> {
     (0..bands[0].len()).flat_map(|pixel| bands.iter().map(move |band| band[pixel])).collect()
 }
 
-impl fmt::Debug for Picture {
+impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Picture({}x{}x{})", self.width, self.height, self.channels)
+        write!(f, "Image({}x{}x{})", self.width, self.height, self.channels)
     }
 }
 
@@ -283,38 +283,38 @@ mod tests {
 
     #[test]
     fn buffers_must_fit_their_sides() {
-        assert!(Picture::new(2, 3, 3, vec![0; 18]).is_ok());
+        assert!(Image::new(2, 3, 3, vec![0; 18]).is_ok());
         for (width, height, channels, bytes) in
             [(2, 3, 3, 17), (2, 3, 1, 18), (0, 3, 3, 0), (2, 3, 0, 0), (usize::MAX, usize::MAX, 1, 1)]
         {
-            let error = Picture::new(width, height, channels, vec![0; bytes]).unwrap_err().to_string();
+            let error = Image::new(width, height, channels, vec![0; bytes]).unwrap_err().to_string();
             assert!(error.contains(&format!("{channels} byte(s) a pixel")), "{error}");
         }
     }
 
     #[test]
-    fn a_saved_picture_is_read_again() {
+    fn a_saved_image_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("picture");
+        let path = folder.path().join("image");
         for channels in [1, 3] {
-            let picture = Picture::new(3, 2, channels, (0..6 * channels as u8).collect()).unwrap();
-            picture.save_png(&path).unwrap();
+            let image = Image::new(3, 2, channels, (0..6 * channels as u8).collect()).unwrap();
+            image.save_png(&path).unwrap();
             // The content counts, not the name.
             let bytes = fs::read(&path).unwrap();
-            assert_eq!(decode(&bytes, "x.jpg", channels, Orientation::Honour).unwrap(), picture);
-            let error = picture.save_png(&folder.path().join("missing/x.png")).unwrap_err().to_string();
+            assert_eq!(decode(&bytes, "x.jpg", channels, Orientation::Honour).unwrap(), image);
+            let error = image.save_png(&folder.path().join("missing/x.png")).unwrap_err().to_string();
             assert!(error.contains("cannot write") && error.contains("missing"), "{error}");
         }
     }
 
     #[test]
-    fn what_of_a_picture_can_be_shown_is_saved() {
+    fn what_of_an_image_can_be_shown_is_saved() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shown.png");
         for (channels, expected) in
             [(2, [0, 2, 4, 6].as_slice()), (5, &[0, 1, 2, 5, 6, 7, 10, 11, 12, 15, 16, 17])]
         {
-            Picture::new(2, 2, channels, (0..4 * channels as u8).collect()).unwrap().save_png(&path).unwrap();
+            Image::new(2, 2, channels, (0..4 * channels as u8).collect()).unwrap().save_png(&path).unwrap();
             let shown = expected.len() / 4;
             let read = decode(&fs::read(&path).unwrap(), "", shown, Orientation::Honour).unwrap();
             assert_eq!(read.bytes(), expected);
@@ -323,20 +323,20 @@ mod tests {
 
     #[test]
     fn bands_are_taken_apart_and_put_together() {
-        let picture = Picture::new(3, 2, 4, (0..24).collect()).unwrap();
-        assert_eq!(picture.band(2).bytes(), [2, 6, 10, 14, 18, 22]);
-        assert_eq!(picture.pixel(1, 1), [16, 17, 18, 19]);
-        let bands: Vec<Picture> = (0..4).map(|band| picture.band(band)).collect();
-        assert_eq!(Picture::of_bands(&bands), picture);
-        let deep = Picture::deep(3, 2, 4, (0..24).map(|level| 1000 * level).collect()).unwrap();
+        let image = Image::new(3, 2, 4, (0..24).collect()).unwrap();
+        assert_eq!(image.band(2).bytes(), [2, 6, 10, 14, 18, 22]);
+        assert_eq!(image.pixel(1, 1), [16, 17, 18, 19]);
+        let bands: Vec<Image> = (0..4).map(|band| image.band(band)).collect();
+        assert_eq!(Image::of_bands(&bands), image);
+        let deep = Image::deep(3, 2, 4, (0..24).map(|level| 1000 * level).collect()).unwrap();
         assert_eq!(deep.band(2).deep_levels().unwrap()[..2], [2000, 6000]);
-        let bands: Vec<Picture> = (0..4).map(|band| deep.band(band)).collect();
-        assert_eq!(Picture::of_bands(&bands), deep);
+        let bands: Vec<Image> = (0..4).map(|band| deep.band(band)).collect();
+        assert_eq!(Image::of_bands(&bands), deep);
     }
 
     #[test]
-    fn what_is_shown_of_a_deep_picture_is_rounded() {
-        let deep = Picture::deep(4, 1, 1, vec![0, 128, 129, 65_535]).unwrap();
+    fn what_is_shown_of_a_deep_image_is_rounded() {
+        let deep = Image::deep(4, 1, 1, vec![0, 128, 129, 65_535]).unwrap();
         assert_eq!((deep.is_deep(), deep.bytes(), deep.pixel(3, 0)), (true, &[0, 0, 1, 255][..], &[255][..]));
         let rounded = deep.clone().rounded();
         assert!(!rounded.is_deep() && rounded != deep && rounded.png() == deep.png());
