@@ -107,7 +107,7 @@ fn tiff_files_that_are_not_read_are_called_by_name() {
         (PHOTOMETRIC, 8, "CIELab"),
         (PHOTOMETRIC, 32_803, "raw photograph"),
         (PHOTOMETRIC, 99, "unknown meaning"),
-        (258, 30, "30 bit"),
+        (258, 30, "30-bit"),
     ] {
         let error = read(&with_tag("grey-4.tif", tag, number), "scan.tif", 3).unwrap_err().to_string();
         assert!(error.starts_with("scan.tif is a TIFF file") && error.contains(words), "{error}");

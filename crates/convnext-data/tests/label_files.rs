@@ -118,7 +118,7 @@ fn rows_for_a_test_are_for_a_test_alone() {
     assert_eq!(part(Some(Split::Train)).unwrap(), ["a:0", "a:1", "b:2", "b:3"]);
     let message = part(None).unwrap_err().to_string();
     assert!(
-        message.contains("nothing for validation but test rows") && message.contains("--split test"),
+        message.contains("no validation part but test rows") && message.contains("--split test"),
         "{message}"
     );
     let message = part(Some(Split::Validation)).unwrap_err().to_string();

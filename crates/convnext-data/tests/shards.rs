@@ -81,7 +81,7 @@ fn members_of_a_key_are_one_sample() {
     assert_eq!(labelled.labels_per_class(), [1, 1, 1]);
     for (text, words) in [
         ("zebra\nape\n", "class '2' in"),
-        ("zebra\nape\nape\n", "'ape' stands in lines 2 and 3"),
+        ("zebra\nape\nape\n", "'ape' is in lines 2 and 3"),
         ("zebra\n\nape\n", "line 2 is empty"),
         ("", "it is empty"),
     ] {

@@ -124,7 +124,7 @@ mod tests {
         };
         let (eight, sixteen) = (SampleType::EIGHT_BIT, SampleType::Unsigned(16));
         let limits = || vec![[0.0, 99.0]];
-        assert!(told(ValueRange::Unstated, sixteen).contains("16-bit values, but no range"));
+        assert!(told(ValueRange::Unstated, sixteen).contains("16-bit values, but no value range"));
         assert!(told(ValueRange::Deep(limits()), eight).contains("scaled already"));
         assert!(told(ValueRange::EightBit(limits()), sixteen).contains("rounded"));
         for (range, kind) in [

@@ -162,7 +162,7 @@ fn rectangles_are_warped_by_transformers_and_cut_by_timm() {
     ] {
         let (_folder, path) = written(text);
         let error = PackageConfig::read(&config, Some(&path)).unwrap_err().to_string();
-        assert!(error.contains("no squares"), "{text}: {error}");
+        assert!(error.contains("is not square"), "{text}: {error}");
     }
 }
 
@@ -234,20 +234,20 @@ fn another_computation_is_remarked_by_field_and_value() {
         (r#"{"hidden_act": "relu"}"#, "hidden_act is relu", "GELU is used"),
         (r#"{"hidden_act": "gelu_new"}"#, "hidden_act is gelu_new", "GELU is used"),
         (r#"{"hidden_act": ["gelu"]}"#, "hidden_act is [\"gelu\"]", "GELU is used"),
-        (r#"{"global_pool": "max"}"#, "global_pool is max", "the mean"),
+        (r#"{"global_pool": "max"}"#, "global_pool is max", "global average pooling"),
         (
             r#"{"global_pool": "max", "model_args": {"global_pool": "max"}}"#,
             "model_args.global_pool is max",
-            "the mean",
+            "global average pooling",
         ),
         (r#"{"model_args": {"act_layer": "silu"}}"#, "model_args.act_layer is silu", "GELU is used"),
         (r#"{"model_args": {"norm_eps": 0.001}}"#, "model_args.norm_eps is 0.001", "1e-6"),
         (
             r#"{"model_args": {"head_norm_first": true}}"#,
             "model_args.head_norm_first is true",
-            "after the mean",
+            "after global average pooling",
         ),
-        (r#"{"model_args": {"output_stride": 16}}"#, "model_args.output_stride is 16", "halves"),
+        (r#"{"model_args": {"output_stride": 16}}"#, "model_args.output_stride is 16", "downsamples by 2"),
         (r#"{"model_args": {"new_trick": 1}}"#, "model_args.new_trick is 1", "as in the paper"),
     ] {
         let found = remarks(text);

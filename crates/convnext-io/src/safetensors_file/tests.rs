@@ -292,7 +292,7 @@ fn contradictory_headers_are_refused() {
     }
     let vast = format!(r#"{{"a":{{"dtype":"U8","shape":[{0}],"data_offsets":[0,{0}]}}}}"#, 1_u64 << 60);
     let (_folder, path) = file_from(&vast, 4);
-    check_refused(&path, &["was cut off"]);
+    check_refused(&path, &["is truncated"]);
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn rows_for_a_test_are_never_measured_on_while_training() {
     assert_eq!((checked(&bench, "labels.csv").0, checked(&bench, "labels.csv").1), (15, 3));
     assert_eq!(measured("--val-fraction 0.2"), ("held out".into(), 3));
     let line = "evaluate --data photos --labels labels.csv --weights classifier.safetensors";
-    bench.refuse(1, &[(line, &["nothing for validation but test rows", "--split test"])]);
+    bench.refuse(1, &[(line, &["no validation part but test rows", "--split test"])]);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn what_is_not_done_is_warned_of_by_name() {
         (
             json!({ "size": { "shortest_edge": 64 }, "do_center_crop": true,
                     "crop_size": { "height": 32, "width": 64 } }),
-            "no squares",
+            "is not square",
         ),
     ] {
         change(&bench, "hf/preprocessor_config.json", "", &keys);
