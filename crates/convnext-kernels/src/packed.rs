@@ -62,7 +62,7 @@ impl Packed {
         parallel::for_each(work, |(k_range, panel, packed)| {
             timed(Kernel::Packing, || match transposed {
                 true => {
-                    pack_transposed(&values[scaled(&panel.columns, inner)], inner, k_range, panel, packed)
+                    pack_transposed(&values[scaled(&panel.columns, inner)], inner, k_range, panel, packed);
                 }
                 false => pack(values, columns, k_range, panel, packed),
             });
