@@ -1,7 +1,7 @@
 //! The ConvNeXt block on rows, forward: depthwise 7x7, LayerNorm, linear to E = 4C channels, GELU, GRN,
 //! linear to C, LayerScale, drop path, residual (paper Figure 5).
 //!
-//! The convolution runs over the whole batch, the rest by micro-batch (see [`crate::blocking`]): a first
+//! The convolution runs over the whole batch, the rest by image block (see [`crate::blocking`]): a first
 //! sweep over the row blocks up to GELU, which also sums the squares for GRN, and a second one from GRN on.
 //! An inactive image, whose branch is dropped, costs nothing.
 //!
@@ -18,7 +18,7 @@ use crate::bf16::bf16;
 use crate::bf16::block::Bf16Branch;
 use crate::bf16::columns::{PackColumns, bf16x2_count, pack_columns};
 use crate::bf16::packed::PackedBf16;
-use crate::blocking::{MicroBatch, Segment, micro_batches};
+use crate::blocking::{ImageBlock, Segment, image_blocks};
 use crate::buffer::Buffer;
 use crate::depthwise;
 use crate::expansion::{BiasGelu, GrnApply, Residual};
@@ -251,31 +251,29 @@ pub(crate) fn forward(
     let saved_rows = if save == Save::Nothing { 0 } else { images.len() * sites.rows_per_image() };
     let saved_width = if rounded { bf16x2_count(width) } else { width };
     let mut expanded = Buffer::take(saved_rows * saved_width);
-    let micro_batches = micro_batches(sites, &images, width);
-    let saved = micro_batches
+    let image_blocks = image_blocks(sites, &images, width);
+    let saved = image_blocks
         .iter()
-        .map(|micro_batch| if saved_rows > 0 { scaled(&micro_batch.rows, saved_width) } else { 0..0 });
+        .map(|image_block| if saved_rows > 0 { scaled(&image_block.rows, saved_width) } else { 0..0 });
     let saved = split_at_ranges(&mut expanded, saved);
-    let outs = split_at_ranges(
-        &mut out,
-        micro_batches.iter().map(|micro_batch| scaled(&micro_batch.span, channels)),
-    );
+    let outs =
+        split_at_ranges(&mut out, image_blocks.iter().map(|image_block| scaled(&image_block.span, channels)));
     let grn = weights.grn_or_zeros();
     let projection_bias = &packed.projection_bias;
-    let work = micro_batches.iter().zip(saved).zip(outs);
+    let work = image_blocks.iter().zip(saved).zip(outs);
     match &packed.layers {
         PackedLayers::F32(layers) => {
             let branch = Branch { target, weights, layers, projection_bias, grn, drop_path_scales };
-            parallel::for_each(work, |((micro_batch, expanded), out)| {
-                let mut values = Buffer::take(micro_batch.rows.len() * width);
-                let stats = branch.expand(micro_batch, &depthwise, &mut values, expanded);
-                branch.project(micro_batch, &stats, rows, &mut values, out);
+            parallel::for_each(work, |((image_block, expanded), out)| {
+                let mut values = Buffer::take(image_block.rows.len() * width);
+                let stats = branch.expand(image_block, &depthwise, &mut values, expanded);
+                branch.project(image_block, &stats, rows, &mut values, out);
             });
         }
         PackedLayers::Bf16(layers) => {
             let branch = Bf16Branch { target, weights, layers, projection_bias, grn, drop_path_scales };
-            parallel::for_each(work, |((micro_batch, expanded), out)| {
-                branch.run(micro_batch, &depthwise, rows, cast_slice_mut(expanded), out);
+            parallel::for_each(work, |((image_block, expanded), out)| {
+                branch.run(image_block, &depthwise, rows, cast_slice_mut(expanded), out);
             });
         }
     }
@@ -291,7 +289,7 @@ pub(crate) fn forward(
     (out, saved)
 }
 
-/// The inputs of a forward that all micro-batches share.
+/// The inputs of a forward that all image blocks share.
 struct Branch<'a> {
     target: Target,
     weights: &'a BlockWeights<'a>,
@@ -306,25 +304,25 @@ impl Branch<'_> {
     /// empty, u is saved there, as bf16x2 where it has half the size.
     fn expand(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         depthwise: &[f32],
         values: &mut [f32],
         expanded: &mut [f32],
     ) -> GrnStats {
         let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let saved_width = expanded.len() / micro_batch.rows.len().max(1);
-        let saved = micro_batch.split_by_row_block(expanded, saved_width);
-        let mut squares = vec![0.0; micro_batch.segments.len() * width];
-        let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
-        let work = micro_batch
+        let saved_width = expanded.len() / image_block.rows.len().max(1);
+        let saved = image_block.split_by_row_block(expanded, saved_width);
+        let mut squares = vec![0.0; image_block.segments.len() * width];
+        let sums = image_block.split_segments_by_row_block(&mut squares, width);
+        let work = image_block
             .row_blocks
             .iter()
-            .zip(micro_batch.split_by_row_block(values, width))
+            .zip(image_block.split_by_row_block(values, width))
             .zip(saved)
             .zip(sums);
         parallel::for_each(work, |(((row_block, values), saved), squares)| {
-            let segments = micro_batch.segments_of(row_block);
+            let segments = image_block.segments_of(row_block);
             let count = row_block.rows.len();
             let mut normal = Buffer::take(count * channels);
             layer_norm_segments(arch, weights, segments, depthwise, &mut normal);
@@ -350,13 +348,13 @@ impl Branch<'_> {
                 });
             }
         });
-        GrnStats::new(micro_batch, width, &squares, &self.grn[0])
+        GrnStats::new(image_block, width, &squares, &self.grn[0])
     }
 
     /// GRN, the second linear layer and the residual addition.
     fn project(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         stats: &GrnStats,
         rows: &[f32],
         values: &mut [f32],
@@ -364,17 +362,17 @@ impl Branch<'_> {
     ) {
         let (arch, weights) = (self.target.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = micro_batch
+        let work = image_block
             .row_blocks
             .iter()
-            .zip(micro_batch.split_by_row_block(values, width))
-            .zip(micro_batch.split_by_segment(out, channels));
+            .zip(image_block.split_by_row_block(values, width))
+            .zip(image_block.split_by_segment(out, channels));
         parallel::for_each(work, |((row_block, values), outs)| {
-            let segments = micro_batch.segments_of(row_block);
+            let segments = image_block.segments_of(row_block);
             let mut done = 0;
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
                 let values = &mut values[scaled(&(done..done + segment.rows.len()), width)];
-                let scale = stats.scale(micro_batch.place_of(segment));
+                let scale = stats.scale(image_block.place_of(segment));
                 timed(Kernel::Expansion, || arch.dispatch(GrnApply { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }

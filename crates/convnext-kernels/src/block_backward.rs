@@ -1,6 +1,6 @@
 //! The ConvNeXt block, backward.
 //!
-//! In a few partitions, each with gradient sums of its own, and by micro-batch in three sweeps. With g the
+//! In a few partitions, each with gradient sums of its own, and by image block in three sweeps. With g the
 //! output gradient times drop path's factor and W2 the second linear layer with LayerScale folded in: the
 //! first sweep over the row blocks computes dy = g W2, recomputes h from the saved u, and sums for GRN; the
 //! second one computes du and from it the gradient of the convolution's output; the third one accumulates the
@@ -25,7 +25,7 @@ use crate::block::{
 };
 use crate::block_sums::{RowBlockSums, Sums};
 use crate::blocking::{
-    MicroBatch, RowBlock, Segment, counted_from, micro_batches, partitions, rows_of, span_of,
+    ImageBlock, RowBlock, Segment, counted_from, image_blocks, partitions, rows_of, span_of,
 };
 use crate::buffer::Buffer;
 use crate::depthwise;
@@ -115,11 +115,11 @@ pub(crate) fn backward(
     let rows = saved_rows.as_deref().unwrap_or(rows);
     let images = active_images(sites.images(), drop_path_scales);
     let [folded_projection, _] = weights.scaled_projection();
-    let micro_batches = micro_batches(sites, &images, width);
+    let image_blocks = image_blocks(sites, &images, width);
     let mut ddepthwise = Buffer::take(rows.len());
     let expansion = Matrix::new(weights.expand_weight, width, channels);
     let projection = Matrix::new(&folded_projection, channels, width);
-    let (grn, partitions) = (weights.grn_or_zeros(), partitions(&micro_batches));
+    let (grn, partitions) = (weights.grn_or_zeros(), partitions(&image_blocks));
     let saved_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
     let saved = split_at_ranges(
         &mut expanded,
@@ -154,10 +154,10 @@ pub(crate) fn backward(
             };
             parallel::map(work, |((partition, expanded), ddepthwise)| {
                 let mut sums = Sums::new(channels, width);
-                for (micro_batch, expanded, ddepthwise) in
-                    by_micro_batch(partition, expanded, saved_width, ddepthwise, channels)
+                for (image_block, expanded, ddepthwise) in
+                    by_image_block(partition, expanded, saved_width, ddepthwise, channels)
                 {
-                    branch.run(micro_batch, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
+                    branch.run(image_block, dout, cast_slice_mut(expanded), ddepthwise, &mut sums);
                 }
                 sums
             })
@@ -227,26 +227,26 @@ fn row_times(row: &[f32], matrix: &[f32]) -> Vec<f32> {
     out
 }
 
-/// The micro-batches of a partition, each with its slices of the active rows and of the span.
-fn by_micro_batch<'a>(
-    partition: &'a [MicroBatch],
+/// The image blocks of a partition, each with its slices of the active rows and of the span.
+fn by_image_block<'a>(
+    partition: &'a [ImageBlock],
     expanded: &'a mut [f32],
     saved_width: usize,
     ddepthwise: &'a mut [f32],
     channels: usize,
-) -> impl Iterator<Item = (&'a MicroBatch, &'a mut [f32], &'a mut [f32])> {
+) -> impl Iterator<Item = (&'a ImageBlock, &'a mut [f32], &'a mut [f32])> {
     let (first, span) = (rows_of(partition).start, span_of(partition).start);
     let saved =
-        partition.iter().map(|micro_batch| scaled(&counted_from(first, &micro_batch.rows), saved_width));
-    let outs = partition.iter().map(|micro_batch| scaled(&counted_from(span, &micro_batch.span), channels));
+        partition.iter().map(|image_block| scaled(&counted_from(first, &image_block.rows), saved_width));
+    let outs = partition.iter().map(|image_block| scaled(&counted_from(span, &image_block.span), channels));
     let parts = split_at_ranges(expanded, saved).into_iter().zip(split_at_ranges(ddepthwise, outs));
     partition
         .iter()
         .zip(parts)
-        .map(|(micro_batch, (expanded, ddepthwise))| (micro_batch, expanded, ddepthwise))
+        .map(|(image_block, (expanded, ddepthwise))| (image_block, expanded, ddepthwise))
 }
 
-/// The intermediate results of the sweeps, as large as the largest micro-batch.
+/// The intermediate results of the sweeps, as large as the largest image block.
 struct Buffers {
     /// The branch's output gradient g, `[rows, C]`.
     gradient: Buffer,
@@ -258,8 +258,8 @@ struct Buffers {
     values: Buffer,
 }
 
-/// The slices of [`Buffers`] of one micro-batch.
-struct MicroBatchBuffers<'a> {
+/// The slices of [`Buffers`] of one image block.
+struct ImageBlockBuffers<'a> {
     gradient: &'a mut [f32],
     normal: &'a mut [f32],
     dy: &'a mut [f32],
@@ -272,8 +272,8 @@ impl Buffers {
         Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
     }
 
-    fn of(&mut self, rows: usize, channels: usize, width: usize) -> MicroBatchBuffers<'_> {
-        MicroBatchBuffers {
+    fn of(&mut self, rows: usize, channels: usize, width: usize) -> ImageBlockBuffers<'_> {
+        ImageBlockBuffers {
             gradient: &mut self.gradient[..rows * channels],
             normal: &mut self.normal[..rows * channels],
             dy: &mut self.dy[..rows * width],
@@ -282,7 +282,7 @@ impl Buffers {
     }
 }
 
-/// The inputs of a backward that all micro-batches share.
+/// The inputs of a backward that all image blocks share.
 struct BranchBackward<'a> {
     arch: Arch,
     weights: &'a BlockWeights<'a>,
@@ -296,41 +296,41 @@ struct BranchBackward<'a> {
 }
 
 impl BranchBackward<'_> {
-    /// The micro-batches of a partition, one after the other.
+    /// The image blocks of a partition, one after the other.
     fn run_partition(
         &self,
-        partition: &[MicroBatch],
+        partition: &[ImageBlock],
         dout: &[f32],
         expanded: &mut [f32],
         ddepthwise: &mut [f32],
     ) -> Sums {
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let most_rows = partition.iter().map(|micro_batch| micro_batch.rows.len()).max().unwrap_or(0);
+        let most_rows = partition.iter().map(|image_block| image_block.rows.len()).max().unwrap_or(0);
         let mut buffers = Buffers::new(most_rows, channels, width);
         let mut sums = Sums::new(channels, width);
-        for (micro_batch, expanded, ddepthwise) in
-            by_micro_batch(partition, expanded, width, ddepthwise, channels)
+        for (image_block, expanded, ddepthwise) in
+            by_image_block(partition, expanded, width, ddepthwise, channels)
         {
-            let buffers = buffers.of(micro_batch.rows.len(), channels, width);
-            self.run(micro_batch, dout, expanded, buffers, ddepthwise, &mut sums);
+            let buffers = buffers.of(image_block.rows.len(), channels, width);
+            self.run(image_block, dout, expanded, buffers, ddepthwise, &mut sums);
         }
         sums
     }
 
-    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// One image block: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
     /// convolution's output.
     fn run(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         dout: &[f32],
         expanded: &mut [f32],
-        buffers: MicroBatchBuffers<'_>,
+        buffers: ImageBlockBuffers<'_>,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let MicroBatchBuffers { gradient, normal, dy, values } = buffers;
+        let ImageBlockBuffers { gradient, normal, dy, values } = buffers;
         let (stats, products) = self.first_sweep(
-            micro_batch,
+            image_block,
             dout,
             expanded,
             gradient,
@@ -339,10 +339,10 @@ impl BranchBackward<'_> {
             values,
             &mut sums.project_bias,
         );
-        let through_norm = stats.backward(micro_batch, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.second_sweep(micro_batch, &stats, &through_norm, expanded, dy, values, ddepthwise, sums);
+        let through_norm = stats.backward(image_block, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.second_sweep(image_block, &stats, &through_norm, expanded, dy, values, ddepthwise, sums);
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let rows = micro_batch.rows.len();
+        let rows = image_block.rows.len();
         // The third sweep.
         let [du, y] = [expanded, values].map(|values| Matrix::new(values, rows, width));
         let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
@@ -355,7 +355,7 @@ impl BranchBackward<'_> {
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
     fn first_sweep(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         dout: &[f32],
         expanded: &mut [f32],
         gradient: &mut [f32],
@@ -366,20 +366,20 @@ impl BranchBackward<'_> {
     ) -> (GrnStats, Vec<f32>) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let mut squares = vec![0.0; micro_batch.segments.len() * width];
+        let mut squares = vec![0.0; image_block.segments.len() * width];
         let mut products = squares.clone();
-        let work = (micro_batch.row_blocks.iter())
-            .zip(micro_batch.split_by_row_block(expanded, width))
-            .zip(micro_batch.split_by_row_block(gradient, channels))
-            .zip(micro_batch.split_by_row_block(normal, channels))
-            .zip(micro_batch.split_by_row_block(dy, width))
-            .zip(micro_batch.split_by_row_block(values, width))
-            .zip(micro_batch.split_segments_by_row_block(&mut squares, width))
-            .zip(micro_batch.split_segments_by_row_block(&mut products, width));
+        let work = (image_block.row_blocks.iter())
+            .zip(image_block.split_by_row_block(expanded, width))
+            .zip(image_block.split_by_row_block(gradient, channels))
+            .zip(image_block.split_by_row_block(normal, channels))
+            .zip(image_block.split_by_row_block(dy, width))
+            .zip(image_block.split_by_row_block(values, width))
+            .zip(image_block.split_segments_by_row_block(&mut squares, width))
+            .zip(image_block.split_segments_by_row_block(&mut products, width));
         let sums: Vec<Vec<f32>> = parallel::map(
             work,
             |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = micro_batch.segments_of(row_block);
+                let segments = image_block.segments_of(row_block);
                 let count = row_block.rows.len();
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
@@ -413,14 +413,14 @@ impl BranchBackward<'_> {
             },
         );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(image_block, width, &squares, &self.grn[0]), products)
     }
 
     /// The second sweep: `expanded` becomes du, `values` becomes y.
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
     fn second_sweep(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         stats: &GrnStats,
         through_norm: &[f32],
         expanded: &mut [f32],
@@ -431,17 +431,17 @@ impl BranchBackward<'_> {
     ) {
         let (arch, weights) = (self.arch, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = (micro_batch.row_blocks.iter())
-            .zip(micro_batch.split_by_row_block(expanded, width))
-            .zip(micro_batch.split_by_row_block(values, width))
-            .zip(micro_batch.split_by_segment(ddepthwise, channels));
+        let work = (image_block.row_blocks.iter())
+            .zip(image_block.split_by_row_block(expanded, width))
+            .zip(image_block.split_by_row_block(values, width))
+            .zip(image_block.split_by_segment(ddepthwise, channels));
         let partial: Vec<RowBlockSums> = parallel::map(work, |(((row_block, expanded), values), outs)| {
             let mut sums = RowBlockSums::new(channels, width);
             let dy = &dy[scaled(&row_block.rows, width)];
             let mut done = 0;
-            for segment in micro_batch.segments_of(row_block) {
+            for segment in image_block.segments_of(row_block) {
                 let rows = scaled(&(done..done + segment.rows.len()), width);
-                let place = micro_batch.place_of(segment);
+                let place = image_block.place_of(segment);
                 let backward = GrnGeluBackward {
                     expanded: &mut expanded[rows.clone()],
                     values: &mut values[rows.clone()],
@@ -454,7 +454,7 @@ impl BranchBackward<'_> {
                 timed(Kernel::ExpansionGradient, || arch.dispatch(backward));
                 done += segment.rows.len();
             }
-            self.norm_backward(micro_batch, row_block, expanded, outs, &mut sums);
+            self.norm_backward(image_block, row_block, expanded, outs, &mut sums);
             sums
         });
         partial.iter().for_each(|partial| sums.add_row_block(partial));
@@ -463,7 +463,7 @@ impl BranchBackward<'_> {
     /// Backward of the first linear layer and LayerNorm, from du of a row block.
     fn norm_backward(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         row_block: &RowBlock,
         du: &[f32],
         outs: Vec<&mut [f32]>,
@@ -479,7 +479,7 @@ impl BranchBackward<'_> {
             arch,
             weights,
             self.depthwise,
-            micro_batch.segments_of(row_block),
+            image_block.segments_of(row_block),
             &dnormal,
             outs,
             sums,

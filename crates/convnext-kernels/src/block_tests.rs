@@ -178,7 +178,7 @@ fn list(gradients: BlockGradients) -> Vec<Vec<f32>> {
     ]
 }
 
-/// V2 and V1, dense and sparse, with and without dropped images, one and several micro-batches and row
+/// V2 and V1, dense and sparse, with and without dropped images, one and several image blocks and row
 /// blocks.
 fn examples() -> Vec<(&'static str, Example)> {
     let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
@@ -189,7 +189,7 @@ fn examples() -> Vec<(&'static str, Example)> {
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 6, false, true)),
         ("V1, one site", Example::new(dense(3, 1, 1), 4, false, false)),
         ("V2, several row_blocks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
-        ("V2, several micro_batches", Example::new(dense(4, 31, 33), 2, true, true)),
+        ("V2, several image_blocks", Example::new(dense(4, 31, 33), 2, true, true)),
     ]
 }
 
@@ -257,7 +257,7 @@ fn bf16_gradients_stay_close_to_f32_ones() {
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 40, true, true)),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 24, false, true)),
         ("V2, odd", Example::new(dense(2, 5, 3), 19, true, false)),
-        ("V2, several micro_batches", Example::new(dense(4, 45, 47), 16, true, true)),
+        ("V2, several image_blocks", Example::new(dense(4, 45, 47), 16, true, true)),
     ];
     for (what, example) in examples {
         let dout = noise(example.tensors[ROWS].len(), 99);
@@ -340,7 +340,7 @@ fn dropped_images_cost_nothing() {
     });
 }
 
-/// A batch of several micro-batches and partitions, with dropped images among the others.
+/// A batch of several image blocks and partitions, with dropped images among the others.
 #[test]
 fn a_large_batch_is_its_images_one_by_one() {
     // Sums of squares are added in another order there, so that rounding to bf16 may differ.
@@ -353,8 +353,8 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
     const IMAGES: usize = 60;
     let batch = Example::new(Sites::dense(IMAGES, 8, 8).unwrap(), 32, true, true);
     let active_images: Vec<usize> = (0..IMAGES).filter(|image| image % 3 != 0).collect();
-    let micro_batches = crate::blocking::micro_batches(&batch.sites, &active_images, 128).len();
-    assert!(micro_batches >= 3, "one micro_batch would test nothing: {micro_batches}");
+    let image_blocks = crate::blocking::image_blocks(&batch.sites, &active_images, 128).len();
+    assert!(image_blocks >= 3, "one image_block would test nothing: {image_blocks}");
     let dout = noise(batch.tensors[ROWS].len(), 5);
     let values = dout.len() / IMAGES;
     batch.with_weights(|rows, weights| {

@@ -1,8 +1,8 @@
 //! Cache blocking of a batch's rows, by shapes alone.
 //!
-//! A *micro-batch* is a few images whose hidden rows fit into the L3 cache together, or that have as many
-//! rows as the block has channels; micro-batches do not depend on each other. A *partition* is a few
-//! micro-batches with gradient sums of their own. A *row block* of a micro-batch, BLIS's MC, goes through the
+//! An *image block* is a few images whose hidden rows fit into the L3 cache together, or that have as many
+//! rows as the block has channels; image blocks do not depend on each other. A *partition* is a few image
+//! blocks with gradient sums of their own. A *row block* of an image block, BLIS's MC, goes through the
 //! GEMMs as one task. A *segment* is the rows of one image in a row block, as in `segment_sum`, because GRN
 //! pools over the rows of one image only. The crate's README has all terms and their sizes in one table.
 
@@ -11,13 +11,13 @@ use std::ops::Range;
 use crate::Sites;
 use crate::split::{scaled, split_at_ranges};
 
-/// Hidden values of a micro-batch, `4C` to a row, if its images have so many: few enough for the L3 cache.
-const MICRO_BATCH_VALUES: usize = 1 << 17;
+/// Hidden values of an image block, `4C` to a row, if its images have so many: few enough for the L3 cache.
+const IMAGE_BLOCK_VALUES: usize = 1 << 17;
 
 /// MC, the rows of a row block: the minimum, where there are so many, and the maximum.
 const MC_RANGE: [usize; 2] = [32, 400];
 
-/// Row blocks of a micro-batch, so that all cores have work even in a single one. Every row block reads the
+/// Row blocks of an image block, so that all cores have work even in a single one. Every row block reads the
 /// weights again from the L2 cache: with twice as many, a single image takes 5 % longer on two cores.
 const ROW_BLOCKS: usize = 4;
 
@@ -33,17 +33,17 @@ pub(crate) struct Segment {
 /// Rows that go through the GEMMs as one task.
 #[derive(Debug, Clone)]
 pub(crate) struct RowBlock {
-    /// Indices of its segments in the micro-batch.
+    /// Indices of its segments in the image block.
     pub(crate) segments: Range<usize>,
-    /// Rows of the micro-batch, active images only.
+    /// Rows of the image block, active images only.
     pub(crate) rows: Range<usize>,
-    /// Row pairs of the micro-batch; a segment with an odd number of rows ends with a half-filled pair.
+    /// Row pairs of the image block; a segment with an odd number of rows ends with a half-filled pair.
     pub(crate) row_pairs: Range<usize>,
 }
 
 /// Active images that are processed together.
 #[derive(Debug, Clone)]
-pub(crate) struct MicroBatch {
+pub(crate) struct ImageBlock {
     pub(crate) images: Vec<usize>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) row_blocks: Vec<RowBlock>,
@@ -53,13 +53,13 @@ pub(crate) struct MicroBatch {
     pub(crate) span: Range<usize>,
 }
 
-impl MicroBatch {
-    /// Splits per-row values of the micro-batch, `width` to a row, by row block.
+impl ImageBlock {
+    /// Splits per-row values of the image block, `width` to a row, by row block.
     pub(crate) fn split_by_row_block<'a, T>(&self, values: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.rows, width)))
     }
 
-    /// Splits per-row-pair values of the micro-batch, `width` to a row pair, by row block.
+    /// Splits per-row-pair values of the image block, `width` to a row pair, by row block.
     pub(crate) fn split_row_pairs_by_row_block<'a, T>(
         &self,
         values: &'a mut [T],
@@ -68,7 +68,7 @@ impl MicroBatch {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.row_pairs, width)))
     }
 
-    /// Splits per-segment values of the micro-batch, `width` to a segment, by row block.
+    /// Splits per-segment values of the image block, `width` to a segment, by row block.
     pub(crate) fn split_segments_by_row_block<'a>(
         &self,
         values: &'a mut [f32],
@@ -77,7 +77,7 @@ impl MicroBatch {
         split_at_ranges(values, self.row_blocks.iter().map(|row_block| scaled(&row_block.segments, width)))
     }
 
-    /// Splits per-row values of the micro-batch's span, `width` to a row, by row block and segment.
+    /// Splits per-row values of the image block's span, `width` to a row, by row block and segment.
     pub(crate) fn split_by_segment<'a>(
         &self,
         values: &'a mut [f32],
@@ -102,18 +102,18 @@ impl MicroBatch {
         &self.segments[row_block.segments.clone()]
     }
 
-    /// Index of a segment's image in the micro-batch.
+    /// Index of a segment's image in the image block.
     pub(crate) fn place_of(&self, segment: &Segment) -> usize {
         self.images.partition_point(|&image| image < segment.image)
     }
 }
 
-/// The micro-batches of the active images, which are in ascending order.
+/// The image blocks of the active images, which are in ascending order.
 /// `width` is the number of hidden channels of the block.
-pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Vec<MicroBatch> {
+pub(crate) fn image_blocks(sites: &Sites, images: &[usize], width: usize) -> Vec<ImageBlock> {
     let per_image = sites.rows_per_image();
     let mut begin = 0;
-    let by_values = MICRO_BATCH_VALUES.div_ceil(per_image * width.max(1));
+    let by_values = IMAGE_BLOCK_VALUES.div_ceil(per_image * width.max(1));
     // With fewer rows than channels, the memory traffic of weights and their gradients would dominate.
     let by_rows = (width / 4).div_ceil(per_image);
     (images.chunks(by_values.max(by_rows)))
@@ -124,10 +124,10 @@ pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Ve
                 (Some(first), Some(last)) => first * per_image..(last + 1) * per_image,
                 _ => 0..0,
             };
-            let micro_batch =
-                MicroBatch { images: images.to_vec(), segments, row_blocks, rows: begin..end, span };
+            let image_block =
+                ImageBlock { images: images.to_vec(), segments, row_blocks, rows: begin..end, span };
             begin = end;
-            micro_batch
+            image_block
         })
         .collect()
 }
@@ -136,24 +136,24 @@ pub(crate) fn micro_batches(sites: &Sites, images: &[usize], width: usize) -> Ve
 const MAX_PARTITIONS: usize = 8;
 const MIN_PARTITION_ROWS: usize = 512;
 
-/// Groups the micro-batches into partitions, which run in parallel and have gradient sums of their own:
+/// Groups the image blocks into partitions, which run in parallel and have gradient sums of their own:
 /// enough to overlap the serial parts of one with the others, few enough that the sums cost little.
-pub(crate) fn partitions(micro_batches: &[MicroBatch]) -> Vec<&[MicroBatch]> {
-    let rows = micro_batches.last().map_or(0, |micro_batch| micro_batch.rows.end);
+pub(crate) fn partitions(image_blocks: &[ImageBlock]) -> Vec<&[ImageBlock]> {
+    let rows = image_blocks.last().map_or(0, |image_block| image_block.rows.end);
     let count = (rows / MIN_PARTITION_ROWS).clamp(1, MAX_PARTITIONS);
-    micro_batches.chunks(micro_batches.len().div_ceil(count).max(1)).collect()
+    image_blocks.chunks(image_blocks.len().div_ceil(count).max(1)).collect()
 }
 
 /// Rows of a partition, active images only.
-pub(crate) fn rows_of(partition: &[MicroBatch]) -> Range<usize> {
-    partition.first().map_or(0, |micro_batch| micro_batch.rows.start)
-        ..partition.last().map_or(0, |micro_batch| micro_batch.rows.end)
+pub(crate) fn rows_of(partition: &[ImageBlock]) -> Range<usize> {
+    partition.first().map_or(0, |image_block| image_block.rows.start)
+        ..partition.last().map_or(0, |image_block| image_block.rows.end)
 }
 
 /// Rows of the batch, from the first to the last image of a partition.
-pub(crate) fn span_of(partition: &[MicroBatch]) -> Range<usize> {
-    partition.first().map_or(0, |micro_batch| micro_batch.span.start)
-        ..partition.last().map_or(0, |micro_batch| micro_batch.span.end)
+pub(crate) fn span_of(partition: &[ImageBlock]) -> Range<usize> {
+    partition.first().map_or(0, |image_block| image_block.span.start)
+        ..partition.last().map_or(0, |image_block| image_block.span.end)
 }
 
 /// A range relative to `begin`.
@@ -209,21 +209,21 @@ mod tests {
             let some: Vec<usize> = (0..images).filter(|image| image % 3 != 1).collect();
             let mut rows = Vec::new();
             let mut counted = 0;
-            for micro_batch in micro_batches(&sites, &some, 1 << 10) {
-                assert_eq!(micro_batch.rows.start, counted);
-                assert_eq!(micro_batch.rows.len(), micro_batch.images.len() * side * side);
-                let mut in_micro_batch = 0;
-                for row_block in &micro_batch.row_blocks {
-                    assert_eq!(row_block.rows.start, in_micro_batch);
+            for image_block in image_blocks(&sites, &some, 1 << 10) {
+                assert_eq!(image_block.rows.start, counted);
+                assert_eq!(image_block.rows.len(), image_block.images.len() * side * side);
+                let mut in_image_block = 0;
+                for row_block in &image_block.row_blocks {
+                    assert_eq!(row_block.rows.start, in_image_block);
                     assert!(row_block.rows.len() <= MC_RANGE[1].max(side * side));
-                    in_micro_batch += row_block.rows.len();
-                    for segment in micro_batch.segments_of(row_block) {
-                        assert_eq!(micro_batch.images[micro_batch.place_of(segment)], segment.image);
+                    in_image_block += row_block.rows.len();
+                    for segment in image_block.segments_of(row_block) {
+                        assert_eq!(image_block.images[image_block.place_of(segment)], segment.image);
                         rows.extend(segment.rows.clone());
                     }
                 }
-                assert_eq!(in_micro_batch, micro_batch.rows.len());
-                counted = micro_batch.rows.end;
+                assert_eq!(in_image_block, image_block.rows.len());
+                counted = image_block.rows.end;
             }
             let expected: Vec<usize> =
                 some.iter().flat_map(|image| image * side * side..(image + 1) * side * side).collect();

@@ -7,14 +7,14 @@
 //! Notation: E channels.
 
 use crate::EPSILON;
-use crate::blocking::MicroBatch;
+use crate::blocking::ImageBlock;
 use crate::split::add_to;
 
 /// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far below
 /// f32 rounding of any real norm.
 const TINY: f32 = 1e-30;
 
-/// The statistics of a micro-batch's images.
+/// The statistics of an image block's images.
 #[derive(Debug)]
 pub(crate) struct GrnStats {
     width: usize,
@@ -28,8 +28,8 @@ pub(crate) struct GrnStats {
 
 impl GrnStats {
     /// The statistics for the sums of squares of each segment, `[segments, E]`, added in order.
-    pub(crate) fn new(micro_batch: &MicroBatch, width: usize, squares: &[f32], gamma: &[f32]) -> Self {
-        let mut norms = sum_segments(micro_batch, width, squares);
+    pub(crate) fn new(image_block: &ImageBlock, width: usize, squares: &[f32], gamma: &[f32]) -> Self {
+        let mut norms = sum_segments(image_block, width, squares);
         norms.iter_mut().for_each(|value| *value = (*value + TINY).sqrt());
         let mean = |norms: &[f32]| {
             (norms.iter().copied().map(f64::from).sum::<f64>() / width as f64) as f32 + EPSILON
@@ -46,7 +46,7 @@ impl GrnStats {
         Self { width, norms, means, scales }
     }
 
-    /// s of an image, by its index in the micro-batch.
+    /// s of an image, by its index in the image block.
     pub(crate) fn scale(&self, place: usize) -> &[f32] {
         &self.scales[place * self.width..][..self.width]
     }
@@ -59,12 +59,12 @@ impl GrnStats {
     /// dgamma += N a, and dG = dN / M - (sum of dN G) / (E M^2).
     pub(crate) fn backward(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         products: &[f32],
         gamma: &[f32],
         dgamma: &mut [f32],
     ) -> Vec<f32> {
-        let sums = sum_segments(micro_batch, self.width, products);
+        let sums = sum_segments(image_block, self.width, products);
         let mut through_norm = vec![0.0; sums.len()];
         let images = sums.chunks_exact(self.width).zip(self.norms.chunks_exact(self.width)).zip(&self.means);
         for (((sums, norms), mean), through) in images.zip(through_norm.chunks_exact_mut(self.width)) {
@@ -82,11 +82,11 @@ impl GrnStats {
     }
 }
 
-/// Segment sum: `[segments, E]` to `[images of the micro-batch, E]`.
-fn sum_segments(micro_batch: &MicroBatch, width: usize, values: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0; micro_batch.images.len() * width];
-    for (segment, values) in micro_batch.segments.iter().zip(values.chunks_exact(width)) {
-        let sums = &mut sums[micro_batch.place_of(segment) * width..][..width];
+/// Segment sum: `[segments, E]` to `[images of the image block, E]`.
+fn sum_segments(image_block: &ImageBlock, width: usize, values: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0; image_block.images.len() * width];
+    for (segment, values) in image_block.segments.iter().zip(values.chunks_exact(width)) {
+        let sums = &mut sums[image_block.place_of(segment) * width..][..width];
         add_to(sums, values);
     }
     sums

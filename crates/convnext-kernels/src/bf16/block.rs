@@ -1,5 +1,5 @@
 //! The block's branch in bf16, forward and backward, between the convolution and the residual addition. The
-//! counterpart of the micro-batches in [`crate::block`] and [`crate::block_backward`], with the same sweeps;
+//! counterpart of the image blocks in [`crate::block`] and [`crate::block_backward`], with the same sweeps;
 //! intermediate activations are bf16x2, half the memory, and elementwise operations are fused into epilogues
 //! of the GEMMs where they can be.
 //!
@@ -15,7 +15,7 @@ use crate::bf16::rows::{PackRows, padded, row_pairs};
 use crate::block::{BlockWeights, layer_norm_segments};
 use crate::block_backward::layer_norm_segments_backward;
 use crate::block_sums::{RowBlockSums, Sums};
-use crate::blocking::{MicroBatch, RowBlock};
+use crate::blocking::{ImageBlock, RowBlock};
 use crate::buffer::Buffer;
 use crate::expansion::ScaleRows;
 use crate::grn_stats::GrnStats;
@@ -24,7 +24,7 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{add_to, scaled};
 
-/// The inputs of a forward that all micro-batches share.
+/// The inputs of a forward that all image blocks share.
 pub(crate) struct Bf16Branch<'a> {
     pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
@@ -36,43 +36,43 @@ pub(crate) struct Bf16Branch<'a> {
 }
 
 impl Bf16Branch<'_> {
-    /// One micro-batch, from the convolution's output to the block's. Unless `expanded` is empty, the first
+    /// One image block, from the convolution's output to the block's. Unless `expanded` is empty, the first
     /// linear layer's output is saved there, column-packed `[R, E]`.
     pub(crate) fn run(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         depthwise: &[f32],
         rows: &[f32],
         expanded: &mut [u32],
         out: &mut [f32],
     ) {
-        let mut values = Buffer::take(micro_batch.rows.len() * bf16x2_count(self.weights.width()));
-        let stats = self.expand(micro_batch, depthwise, values.bf16x2_mut(), expanded);
-        self.project(micro_batch, &stats, rows, values.bf16x2_mut(), out);
+        let mut values = Buffer::take(image_block.rows.len() * bf16x2_count(self.weights.width()));
+        let stats = self.expand(image_block, depthwise, values.bf16x2_mut(), expanded);
+        self.project(image_block, &stats, rows, values.bf16x2_mut(), out);
     }
 
     /// LayerNorm, the first linear layer, GELU and GRN's sums; `values` becomes h.
     fn expand(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         depthwise: &[f32],
         values: &mut [u32],
         expanded: &mut [u32],
     ) -> GrnStats {
         let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let saved = micro_batch
+        let saved = image_block
             .split_by_row_block(expanded, if expanded.is_empty() { 0 } else { bf16x2_count(width) });
-        let mut squares = vec![0.0; micro_batch.segments.len() * width];
-        let sums = micro_batch.split_segments_by_row_block(&mut squares, width);
-        let work = micro_batch
+        let mut squares = vec![0.0; image_block.segments.len() * width];
+        let sums = image_block.split_segments_by_row_block(&mut squares, width);
+        let work = image_block
             .row_blocks
             .iter()
-            .zip(micro_batch.split_by_row_block(values, bf16x2_count(width)))
+            .zip(image_block.split_by_row_block(values, bf16x2_count(width)))
             .zip(saved)
             .zip(sums);
         parallel::for_each(work, |(((row_block, values), expanded), squares)| {
-            let segments = micro_batch.segments_of(row_block);
+            let segments = image_block.segments_of(row_block);
             let mut normal = Buffer::take(row_block.rows.len() * channels);
             layer_norm_segments(arch, weights, segments, depthwise, &mut normal);
             let mut bf16x2 = Buffer::take(row_block.rows.len() * bf16x2_count(channels));
@@ -85,13 +85,13 @@ impl Bf16Branch<'_> {
             let (left, right) = (Left::Columns(bf16x2.bf16x2()), Right::Packed(&self.layers[0]));
             gemm(bf16, Kernel::GemmForward, left, 0..row_block.rows.len(), &right, &mut epilogue);
         });
-        GrnStats::new(micro_batch, width, &squares, &self.grn[0])
+        GrnStats::new(image_block, width, &squares, &self.grn[0])
     }
 
     /// GRN, the second linear layer and the residual addition.
     fn project(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         stats: &GrnStats,
         rows: &[f32],
         values: &mut [u32],
@@ -99,17 +99,17 @@ impl Bf16Branch<'_> {
     ) {
         let (bf16, weights) = (self.target.bf16, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let work = micro_batch
+        let work = image_block
             .row_blocks
             .iter()
-            .zip(micro_batch.split_by_row_block(values, bf16x2_count(width)))
-            .zip(micro_batch.split_by_segment(out, channels));
+            .zip(image_block.split_by_row_block(values, bf16x2_count(width)))
+            .zip(image_block.split_by_segment(out, channels));
         parallel::for_each(work, |((row_block, values), outs)| {
-            let segments = micro_batch.segments_of(row_block);
+            let segments = image_block.segments_of(row_block);
             let mut done = 0;
             for segment in segments.iter().filter(|_| weights.grn.is_some()) {
                 let values = &mut values[scaled(&(done..done + segment.rows.len()), bf16x2_count(width))];
-                let scale = stats.scale(micro_batch.place_of(segment));
+                let scale = stats.scale(image_block.place_of(segment));
                 timed(Kernel::Expansion, || bf16.dispatch(GrnApply { values, scale, shift: &self.grn[1] }));
                 done += segment.rows.len();
             }
@@ -127,7 +127,7 @@ impl Bf16Branch<'_> {
     }
 }
 
-/// The inputs of a backward that all micro-batches share.
+/// The inputs of a backward that all image blocks share.
 pub(crate) struct Bf16BranchBackward<'a> {
     pub(crate) target: Target,
     pub(crate) weights: &'a BlockWeights<'a>,
@@ -141,7 +141,7 @@ pub(crate) struct Bf16BranchBackward<'a> {
     pub(crate) depthwise: &'a [f32],
 }
 
-/// The intermediate results of a micro-batch's sweeps.
+/// The intermediate results of an image block's sweeps.
 struct Buffers {
     /// The branch's output gradient g, row-packed `[R, C]`.
     gradient: Buffer,
@@ -157,19 +157,19 @@ struct Buffers {
 }
 
 impl Bf16BranchBackward<'_> {
-    /// One micro-batch: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
+    /// One image block: `expanded` is u and is overwritten, `ddepthwise` becomes the gradient of the
     /// convolution's output.
     pub(crate) fn run(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         dout: &[f32],
         expanded: &mut [u32],
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
         let (channels, width) = (self.weights.channels(), self.weights.width());
-        let by_row_pairs = |columns| Buffer::take(micro_batch.row_pairs() * padded(columns));
-        let by_rows = |columns| Buffer::take(micro_batch.rows.len() * bf16x2_count(columns));
+        let by_row_pairs = |columns| Buffer::take(image_block.row_pairs() * padded(columns));
+        let by_rows = |columns| Buffer::take(image_block.rows.len() * bf16x2_count(columns));
         let mut buffers = Buffers {
             gradient: by_row_pairs(channels),
             normal: by_row_pairs(channels),
@@ -179,9 +179,9 @@ impl Bf16BranchBackward<'_> {
             y: by_row_pairs(width),
         };
         let (stats, products) =
-            self.first_sweep(micro_batch, dout, expanded, &mut buffers, &mut sums.project_bias);
-        let through_norm = stats.backward(micro_batch, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.second_sweep(micro_batch, &stats, &through_norm, expanded, &mut buffers, ddepthwise, sums);
+            self.first_sweep(image_block, dout, expanded, &mut buffers, &mut sums.project_bias);
+        let through_norm = stats.backward(image_block, &products, &self.grn[0], &mut sums.grn_gamma);
+        self.second_sweep(image_block, &stats, &through_norm, expanded, &mut buffers, ddepthwise, sums);
         let Buffers { gradient, normal, du, y, .. } = &buffers;
         let bf16 = self.target.bf16;
         let (of_expansion, of_projection) = ([width, channels], [channels, width]);
@@ -192,7 +192,7 @@ impl Bf16BranchBackward<'_> {
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes GELU'(u).
     fn first_sweep(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         dout: &[f32],
         expanded: &mut [u32],
         buffers: &mut Buffers,
@@ -200,23 +200,23 @@ impl Bf16BranchBackward<'_> {
     ) -> (GrnStats, Vec<f32>) {
         let (Target { arch, bf16 }, weights) = (self.target, self.weights);
         let (channels, width) = (weights.channels(), weights.width());
-        let mut squares = vec![0.0; micro_batch.segments.len() * width];
+        let mut squares = vec![0.0; image_block.segments.len() * width];
         let mut products = squares.clone();
-        let work = (micro_batch.row_blocks.iter())
-            .zip(micro_batch.split_by_row_block(expanded, bf16x2_count(width)))
-            .zip(micro_batch.split_row_pairs_by_row_block(buffers.gradient.bf16x2_mut(), padded(channels)))
-            .zip(micro_batch.split_row_pairs_by_row_block(buffers.normal.bf16x2_mut(), padded(channels)))
-            .zip(micro_batch.split_by_row_block(buffers.dy.bf16x2_mut(), bf16x2_count(width)))
-            .zip(micro_batch.split_by_row_block(buffers.values.bf16x2_mut(), bf16x2_count(width)))
-            .zip(micro_batch.split_segments_by_row_block(&mut squares, width))
-            .zip(micro_batch.split_segments_by_row_block(&mut products, width));
+        let work = (image_block.row_blocks.iter())
+            .zip(image_block.split_by_row_block(expanded, bf16x2_count(width)))
+            .zip(image_block.split_row_pairs_by_row_block(buffers.gradient.bf16x2_mut(), padded(channels)))
+            .zip(image_block.split_row_pairs_by_row_block(buffers.normal.bf16x2_mut(), padded(channels)))
+            .zip(image_block.split_by_row_block(buffers.dy.bf16x2_mut(), bf16x2_count(width)))
+            .zip(image_block.split_by_row_block(buffers.values.bf16x2_mut(), bf16x2_count(width)))
+            .zip(image_block.split_segments_by_row_block(&mut squares, width))
+            .zip(image_block.split_segments_by_row_block(&mut products, width));
         let sums: Vec<Vec<f32>> = parallel::map(
             work,
             |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = micro_batch.segments_of(row_block);
+                let segments = image_block.segments_of(row_block);
                 let mut exact = Buffer::take(row_block.rows.len() * channels);
                 layer_norm_segments(arch, weights, segments, self.depthwise, &mut exact);
-                self.pack_rows(micro_batch, row_block, &exact, channels, normal);
+                self.pack_rows(image_block, row_block, &exact, channels, normal);
                 let mut sums = vec![0.0; channels];
                 let mut done = 0;
                 for segment in segments {
@@ -228,7 +228,7 @@ impl Bf16BranchBackward<'_> {
                     });
                     done += segment.rows.len();
                 }
-                self.pack_rows(micro_batch, row_block, &exact, channels, gradient);
+                self.pack_rows(image_block, row_block, &exact, channels, gradient);
                 let mut bf16x2 = Buffer::take(row_block.rows.len() * bf16x2_count(channels));
                 timed(Kernel::Rounding, || {
                     bf16.dispatch(PackColumns {
@@ -247,20 +247,20 @@ impl Bf16BranchBackward<'_> {
             },
         );
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (GrnStats::new(micro_batch, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(image_block, width, &squares, &self.grn[0]), products)
     }
 
     /// Row-packs the rows of a row block, segment by segment.
     fn pack_rows(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         row_block: &RowBlock,
         rows: &[f32],
         columns: usize,
         bf16x2: &mut [u32],
     ) {
         let (mut rest, mut to) = (rows, bf16x2);
-        for segment in micro_batch.segments_of(row_block) {
+        for segment in image_block.segments_of(row_block) {
             let (rows, after) = rest.split_at(segment.rows.len() * columns);
             let (bf16x2, after_bf16x2) = to.split_at_mut(row_pairs(segment.rows.len()) * padded(columns));
             timed(Kernel::Rounding, || self.target.bf16.dispatch(PackRows { rows, columns, bf16x2 }));
@@ -272,7 +272,7 @@ impl Bf16BranchBackward<'_> {
     #[expect(clippy::too_many_arguments, reason = "each is a buffer of its own meaning")]
     fn second_sweep(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         stats: &GrnStats,
         through_norm: &[f32],
         expanded: &mut [u32],
@@ -284,21 +284,21 @@ impl Bf16BranchBackward<'_> {
         let (channels, width) = (weights.channels(), weights.width());
         let Buffers { dy, values, du, y, .. } = buffers;
         let (dy, values) = (dy.bf16x2(), values.bf16x2());
-        let work = (micro_batch.row_blocks.iter())
-            .zip(micro_batch.split_by_row_block(expanded, bf16x2_count(width)))
-            .zip(micro_batch.split_row_pairs_by_row_block(du.bf16x2_mut(), padded(width)))
-            .zip(micro_batch.split_row_pairs_by_row_block(y.bf16x2_mut(), padded(width)))
-            .zip(micro_batch.split_by_segment(ddepthwise, channels));
+        let work = (image_block.row_blocks.iter())
+            .zip(image_block.split_by_row_block(expanded, bf16x2_count(width)))
+            .zip(image_block.split_row_pairs_by_row_block(du.bf16x2_mut(), padded(width)))
+            .zip(image_block.split_row_pairs_by_row_block(y.bf16x2_mut(), padded(width)))
+            .zip(image_block.split_by_segment(ddepthwise, channels));
         let partial: Vec<RowBlockSums> = parallel::map(work, |((((row_block, expanded), du), y), outs)| {
             let mut sums = RowBlockSums::new(channels, width);
             let of_row_block = scaled(&row_block.rows, bf16x2_count(width));
             let (dy, values) = (&dy[of_row_block.clone()], &values[of_row_block]);
             let (mut done, mut row_pair) = (0, 0);
-            for segment in micro_batch.segments_of(row_block) {
+            for segment in image_block.segments_of(row_block) {
                 let rows = scaled(&(done..done + segment.rows.len()), bf16x2_count(width));
                 let of_row_pairs =
                     scaled(&(row_pair..row_pair + row_pairs(segment.rows.len())), padded(width));
-                let place = micro_batch.place_of(segment);
+                let place = image_block.place_of(segment);
                 let backward = GrnGeluBackward {
                     expanded: &mut expanded[rows.clone()],
                     values: &values[rows.clone()],
@@ -313,7 +313,7 @@ impl Bf16BranchBackward<'_> {
                 timed(Kernel::ExpansionGradient, || bf16.dispatch(backward));
                 (done, row_pair) = (done + segment.rows.len(), row_pair + row_pairs(segment.rows.len()));
             }
-            self.norm_backward(micro_batch, row_block, expanded, outs, &mut sums);
+            self.norm_backward(image_block, row_block, expanded, outs, &mut sums);
             sums
         });
         partial.iter().for_each(|partial| sums.add_row_block(partial));
@@ -322,7 +322,7 @@ impl Bf16BranchBackward<'_> {
     /// Backward of the first linear layer and LayerNorm, from du of a row block.
     fn norm_backward(
         &self,
-        micro_batch: &MicroBatch,
+        image_block: &ImageBlock,
         row_block: &RowBlock,
         du: &[u32],
         outs: Vec<&mut [f32]>,
@@ -338,7 +338,7 @@ impl Bf16BranchBackward<'_> {
             arch,
             weights,
             self.depthwise,
-            micro_batch.segments_of(row_block),
+            image_block.segments_of(row_block),
             &dnormal,
             outs,
             sums,

@@ -47,7 +47,7 @@ pub(crate) fn panels(columns: usize, step: usize) -> impl Iterator<Item = Panel>
 /// A matrix `[inner, columns]`, packed as a right side.
 #[derive(Debug)]
 pub(crate) struct PackedBf16 {
-    /// By KC blocks, then by panels: `[kc, width]`.
+    /// By KC blocks, then by panels: `[kc, width]`; undefined after the last column.
     pub(crate) values: Buffer,
     pub(crate) inner: usize,
     pub(crate) columns: usize,
@@ -195,8 +195,9 @@ mod tests {
                         for panel in panels(columns, packed.step) {
                             for row in first..bf16x2_count(inner).min(first + packed.kc) {
                                 let [low, high] = columns_of(row, inner);
-                                for column in panel.columns.start..panel.columns.start + panel.width {
-                                    let value = |row: usize| match row < inner && column < columns {
+                                // The padding after the last column is undefined.
+                                for column in panel.columns.clone() {
+                                    let value = |row: usize| match row < inner {
                                         true => values[row * columns + column],
                                         false => 0.0,
                                     };
@@ -208,6 +209,7 @@ mod tests {
                                     );
                                     place += 1;
                                 }
+                                place += panel.width - panel.columns.len();
                             }
                         }
                     }
