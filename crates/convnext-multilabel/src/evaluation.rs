@@ -1,9 +1,9 @@
-//! How good a network is that says of each class whether it is in an image.
+//! Evaluation of multi-label classification: of each class, whether it is in an image.
 
 use convnext_core::{ClassNames, Kind};
 use convnext_data::{CorruptFile, Loader, Source, indices_of_sets};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
-use convnext_train::{Direction, Measured, Metric, TrainError, for_each_batch_of};
+use convnext_train::{Direction, Metric, TrainError, ValidationResult, for_each_batch_of};
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::MultiLabelTask;
@@ -57,7 +57,7 @@ impl MultiLabelEvaluation {
     }
 }
 
-impl From<MultiLabelEvaluation> for Measured {
+impl From<MultiLabelEvaluation> for ValidationResult {
     fn from(mut result: MultiLabelEvaluation) -> Self {
         let left_out = std::mem::take(&mut result.left_out);
         Self { left_out, ..Self::new(MultiLabelTask::KIND, result.metrics(), &result) }

@@ -1,4 +1,4 @@
-//! What weights say about the task.
+//! Multi-label metadata of weights.
 
 use convnext_core::{
     ClassNames, ConfigError, Kind, ModelConfig, OutputActivation, Preprocessing, TaskMetadata, TensorShape,

@@ -1,4 +1,4 @@
-//! What labels mean that are sets of classes, and the loss.
+//! Multi-label targets (labels that are sets of classes) and the loss.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
 use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, indices_of_sets};
 use convnext_nn::ConvNext;
-use convnext_train::{ClassWeights, FinetuneRecipe, Measured, Supervision, TrainError};
+use convnext_train::{ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult};
 
 use crate::evaluation::{MultiLabelEvaluation, evaluate_multi_label};
 use crate::metadata::MultiLabelTask;
@@ -22,8 +22,8 @@ pub struct MultiLabel {
 }
 
 impl MultiLabel {
-    /// What each output should be, in [0, 1]: `1 - s / 2` for a class of the image and `s / 2` for the others, mixed as the
-    /// images were.
+    /// Targets of the outputs, in [0, 1]: `1 - s / 2` for a class of the image and `s / 2` for the others,
+    /// mixed as the images were.
     fn targets(&self, batch: &ImageBatch) -> Vec<f32> {
         let [low, high] = [self.smoothing / 2.0, 1.0 - self.smoothing / 2.0].map(|value| value as f32);
         let of_label = |label: &usize| {
@@ -38,7 +38,7 @@ impl MultiLabel {
 impl Supervision for MultiLabel {
     type Metadata = MultiLabelTask;
 
-    const GOAL: &'static str = MultiLabelEvaluation::MEAN_AVERAGE_PRECISION;
+    const MONITORED: &'static str = MultiLabelEvaluation::MEAN_AVERAGE_PRECISION;
 
     fn new(data: &LabelledData, recipe: &FinetuneRecipe) -> Result<Self, TrainError> {
         if recipe.regularization.class_weights != ClassWeights::Equal {
@@ -70,7 +70,7 @@ impl Supervision for MultiLabel {
         model: &ConvNext,
         images: &Loader,
         _pictures: Option<&Path>,
-    ) -> Result<Measured, TrainError> {
+    ) -> Result<ValidationResult, TrainError> {
         Ok(evaluate_multi_label(model, &self.classes, images, |_| {})?.into())
     }
 }

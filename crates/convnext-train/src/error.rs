@@ -29,7 +29,7 @@ pub enum TrainError {
     Weights {
         /// The weight file.
         path: PathBuf,
-        /// Which tensors, and how.
+        /// Tensors that do not fit, and the mismatch of each.
         source: IoError,
     },
     /// The weight file holds another kind of model than is needed.
@@ -37,11 +37,11 @@ pub enum TrainError {
     WrongKind {
         /// The weight file.
         path: PathBuf,
-        /// What it holds.
+        /// Kind of model that the file holds.
         found: String,
-        /// What the command needs.
+        /// Kind of model that the command needs.
         needed: &'static str,
-        /// What to do.
+        /// Suggested remedy.
         advice: &'static str,
     },
     /// The weight file holds another model than was asked for.
@@ -90,7 +90,7 @@ pub enum TrainError {
     Changed {
         /// The run folder.
         path: PathBuf,
-        /// What was and what is, by key.
+        /// Changed settings by key, each with its old and its new value.
         changes: String,
     },
     /// A file of a run folder does not say what it should.
@@ -98,7 +98,7 @@ pub enum TrainError {
     BadRun {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the fault.
         why: String,
     },
     /// Whoever watches the job asked it to stop.
@@ -106,7 +106,7 @@ pub enum TrainError {
     Interrupted {
         /// The last step, counted from 1.
         step: usize,
-        /// Where the training can go on.
+        /// Checkpoint that the training can be resumed from.
         checkpoint: PathBuf,
     },
     /// The job needs more memory than there is.
@@ -115,9 +115,9 @@ pub enum TrainError {
          --accumulate for the same step), a smaller --image-size or a smaller --model"
     )]
     Memory {
-        /// What is needed, in words.
+        /// Estimated memory that is needed, in words.
         needed: String,
-        /// What there is, in words.
+        /// Available memory, in words.
         available: String,
     },
     /// The largest batch was asked for where nobody knows how much memory is free.
@@ -130,7 +130,7 @@ pub enum TrainError {
     Output {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The loss, a weight or a result is not a number any more.
@@ -140,7 +140,7 @@ pub enum TrainError {
     Diverged {
         /// The last step, counted from 1.
         step: usize,
-        /// What is not finite.
+        /// Loss, weight or result that is not finite.
         what: String,
         /// The last good checkpoint, in words.
         checkpoint: String,
@@ -156,7 +156,7 @@ pub enum TrainError {
     /// A result or a weight is not a number.
     #[error("{what} is not finite: the weights are damaged, or their training diverged")]
     NotFinite {
-        /// Which tensor or result.
+        /// Name of the tensor or result.
         what: String,
     },
     /// A task observed something that is no state of its model, or not all of it.
@@ -165,7 +165,7 @@ pub enum TrainError {
         expected.map_or("which is no state of its model".to_owned(), |count| format!("which has {count}"))
     )]
     Observed {
-        /// What was observed.
+        /// Name of the observed state.
         name: String,
         /// Values that were observed.
         found: usize,
@@ -178,7 +178,7 @@ pub enum TrainError {
         known.join(", ")
     )]
     Counted {
-        /// What was counted.
+        /// Name of the counter.
         name: String,
         /// The counters of the model.
         known: Vec<String>,
@@ -213,7 +213,7 @@ pub enum TrainError {
     Recipe {
         /// Name of the recipe or file.
         name: String,
-        /// What is wrong.
+        /// Description of the fault.
         why: String,
     },
 }

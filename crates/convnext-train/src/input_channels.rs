@@ -9,7 +9,8 @@ use convnext_io::{IoError, NamedArray};
 /// The weight that sees the pixels, `[width, channels, side, side]`, without `encoder.`.
 pub(crate) const STEM: &str = "downsample_layers.0.0.weight";
 
-/// What an autoencoder predicts: of each pixel as many values as it has channels.
+/// Prefix of the prediction layer of an autoencoder, which has as many outputs for each pixel as it has
+/// channels.
 const PREDICTION: &str = "pred.";
 
 /// Gives the stem of weights for colours as many input channels as are asked for, by timm's rule (`adapt_input_conv`):

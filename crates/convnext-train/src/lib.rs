@@ -22,10 +22,10 @@ mod weights;
 pub use error::TrainError;
 pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
 pub use evaluation::features::Features;
-pub use evaluation::inference::{Reading, for_each_batch, for_each_batch_of};
+pub use evaluation::inference::{EvalLoaderConfig, for_each_batch, for_each_batch_of};
 pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
-pub use memory::{MemoryNeed, available_memory};
+pub use memory::{MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
 pub use optimization::frozen_stages::FrozenStages;
 pub use optimization::gradients::NamedGradients;
@@ -34,33 +34,33 @@ pub use optimization::optimizer::AdamW;
 pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use optimization::schedule::{RateCurve, Schedule};
 pub use recipe::{
-    AugmentationRecipe, ClassWeights, CurveRecipe, Departure, FinetuneRecipe, FromScratchRecipe,
+    AugmentationRecipe, ClassWeights, CurveRecipe, Deviation, FinetuneRecipe, FromScratchRecipe,
     FromWeightsRecipe, Given, LayerDecayRecipe, Length, MaskingRecipe, MilestonesRecipe, MixingRecipe,
-    Origin, PretrainRecipe, RegularizationRecipe, Setting, Situation, Start, TrainingRecipe, in_toml,
+    Origin, PretrainRecipe, RecipeContext, RegularizationRecipe, Setting, Start, TrainingRecipe, in_toml,
 };
 pub use run::checkpoint::Best;
-pub use run::lesson::Lesson;
-pub use run::run_changes::Continue;
+pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
 pub use run::run_settings::RunSettings;
 pub use run::summary::Summary;
+pub use run::train_setup::TrainSetup;
 pub use tasks::classification::Classification;
-pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelChoice, finetune};
+pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelSubset, finetune};
 pub use tasks::loss::Targets;
 pub use tasks::pretraining::{PretrainJob, Pretrained, pretrain};
 pub use tasks::reconstruction::{Reconstruction, reconstruct};
 pub use tasks::supervision::{Freeze, Supervision};
 pub use training::accumulation::{Accumulation, MicroBatch};
-pub use training::goal::Goal;
 pub use training::job::{Job, ModelOf, SourceOf, Trained, run_training};
-pub use training::learner::{Lap, Learner};
+pub use training::learner::{Learner, StepOutput};
 pub use training::losses::{Loss, LossValues};
-pub use training::measured::Measured;
 pub use training::metric::{Direction, Metric, Unit};
+pub use training::monitored_metric::MonitoredMetric;
 pub use training::observed::Observed;
-pub use training::observer::{EpochReport, Observer, Silent, StepReport};
+pub use training::observer::{EpochReport, NoopObserver, Observer, StepReport};
 pub use training::task::{BatchOf, Task, batch_images};
 pub use training::training_loop::{CHECKPOINT_EVERY, train};
+pub use training::validation_result::ValidationResult;
 pub use weights::{
     are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
     start_from,

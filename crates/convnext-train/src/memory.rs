@@ -42,17 +42,17 @@ const PARAMETER_TENTHS: u64 = 47;
 /// The largest batch that is looked for: that of the paper's pre-training (Table 8).
 const LARGEST_BATCH: usize = 4096;
 
-/// What the program needs before it has read an image, with what its allocator keeps at hand.
+/// Memory of the program before it has read an image, with what its allocator keeps at hand, in bytes.
 const PROGRAM: u64 = 150 << 20;
 
 /// An estimate of the memory that a training needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryNeed {
+pub struct MemoryEstimate {
     /// In bytes.
     pub bytes: u64,
 }
 
-impl MemoryNeed {
+impl MemoryEstimate {
     /// The need of a pre-training: the encoder sees the kept sites, the decoder one site a patch.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl MemoryNeed {
 /// The largest batch whose need fits into so many bytes; the need grows with the batch.
 fn largest(
     bytes: u64,
-    need: impl Fn(usize) -> Result<MemoryNeed, ConfigError>,
+    need: impl Fn(usize) -> Result<MemoryEstimate, ConfigError>,
 ) -> Result<usize, ConfigError> {
     let (mut fits, mut too_large) = (0, LARGEST_BATCH + 1);
     while too_large - fits > 1 {
@@ -239,7 +239,7 @@ mod tests {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let recipe = PretrainRecipe::load("plain", &settings).unwrap();
         let config = FcmaeConfig::new(find_model(model).unwrap().config());
-        MemoryNeed::of_pretraining(&config, &recipe, memory, precision).unwrap().bytes
+        MemoryEstimate::of_pretraining(&config, &recipe, memory, precision).unwrap().bytes
     }
 
     /// Peaks of `pretrain` that were measured with two threads, in MiB: model, batch, peak.
@@ -280,24 +280,25 @@ mod tests {
 
     #[test]
     fn the_largest_batch_is_the_last_one_that_fits() {
-        let need = |batch: usize| Ok(MemoryNeed { bytes: 1000 + 10 * batch as u64 });
+        let need = |batch: usize| Ok(MemoryEstimate { bytes: 1000 + 10 * batch as u64 });
         for (bytes, expected) in [(999, 0), (1009, 0), (1010, 1), (1019, 1), (2000, 100), (1 << 40, 4096)] {
             assert_eq!(largest(bytes, need).unwrap(), expected, "{bytes} bytes");
         }
         let device = Device::flex();
         assert_eq!(
-            MemoryNeed::largest_batch(&device, |_| Ok(MemoryNeed { bytes: 1 })).unwrap(),
+            MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 })).unwrap(),
             LARGEST_BATCH
         );
-        let error = MemoryNeed::largest_batch(&device, |_| Ok(MemoryNeed { bytes: 1 << 50 })).unwrap_err();
+        let error =
+            MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 << 50 })).unwrap_err();
         assert!(matches!(error, TrainError::Memory { .. }), "{error}");
     }
 
     #[test]
     fn what_does_not_fit_is_refused_in_words() {
         let device = Device::flex();
-        let message = MemoryNeed { bytes: 1 << 50 }.check(&device).unwrap_err().to_string();
+        let message = MemoryEstimate { bytes: 1 << 50 }.check(&device).unwrap_err().to_string();
         assert!(message.contains("1048576.0 GiB") && message.contains("--batch-size"), "{message}");
-        MemoryNeed { bytes: 1 }.check(&device).unwrap();
+        MemoryEstimate { bytes: 1 }.check(&device).unwrap();
     }
 }

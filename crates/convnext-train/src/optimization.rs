@@ -1,4 +1,4 @@
-//! How gradients change parameters: AdamW, its rules for each parameter, the schedule, the moving average.
+//! Optimisation: AdamW, its rules for each parameter, the schedule, the moving average.
 
 pub(crate) mod average;
 pub(crate) mod backbone_part;

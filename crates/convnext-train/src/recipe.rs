@@ -13,8 +13,8 @@ mod length;
 mod paper;
 mod pictures;
 mod reading;
+mod recipe_context;
 mod regularization;
-mod situation;
 mod start;
 mod training;
 
@@ -22,8 +22,8 @@ pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
 pub use length::Length;
 pub use pictures::{AugmentationRecipe, MixingRecipe};
+pub use recipe_context::{Origin, RecipeContext};
 pub use regularization::{ClassWeights, RegularizationRecipe};
-pub use situation::{Origin, Situation};
 pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Start};
 pub use training::TrainingRecipe;
 
@@ -41,17 +41,17 @@ fn usual_size() -> ImageSize {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainRecipe {
-    /// What the recipe promises.
+    /// Claim of the recipe, such as the result to expect.
     pub claim: String,
     /// Optimiser and schedule.
     pub training: TrainingRecipe,
-    /// What happens to each picture.
+    /// Data augmentation of each image.
     pub augmentation: AugmentationRecipe,
-    /// What is removed and predicted.
+    /// Masking and prediction target.
     pub masking: MaskingRecipe,
-    /// Where it leaves what the paper prints.
+    /// Deviations from what the paper prints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub departures: Vec<Departure>,
+    pub departures: Vec<Deviation>,
     /// Why the default chose what it chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -61,24 +61,24 @@ pub struct PretrainRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneRecipe {
-    /// What the recipe promises.
+    /// Claim of the recipe, such as the result to expect.
     pub claim: String,
     /// Optimiser and schedule.
     pub training: TrainingRecipe,
-    /// What happens to each picture.
+    /// Data augmentation of each image.
     pub augmentation: AugmentationRecipe,
-    /// How images are mixed.
+    /// Mixup and CutMix.
     #[serde(default)]
     pub mixing: MixingRecipe,
-    /// What keeps the classifier from learning by heart.
+    /// Regularisation, against overfitting of the classifier.
     pub regularization: RegularizationRecipe,
-    /// What holds when starting from weights.
+    /// Settings for a start from weights.
     pub from_weights: FromWeightsRecipe,
-    /// What holds when starting from scratch.
+    /// Settings for a start from scratch.
     pub from_scratch: FromScratchRecipe,
-    /// Where it leaves what the paper prints.
+    /// Deviations from what the paper prints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub departures: Vec<Departure>,
+    pub departures: Vec<Deviation>,
     /// Why the default chose what it chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -87,18 +87,18 @@ pub struct FinetuneRecipe {
 /// A value that the paper prints otherwise, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Departure {
+pub struct Deviation {
     /// The key of the recipe.
     pub key: String,
-    /// What the paper prints.
+    /// Value that the paper prints.
     pub printed: String,
-    /// What the recipe has.
+    /// Value that the recipe uses.
     pub used: String,
-    /// Where that comes from.
+    /// Source of the value used.
     pub source: String,
 }
 
-/// What FCMAE removes and predicts.
+/// Masking and prediction target of FCMAE.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRecipe {
@@ -112,7 +112,7 @@ pub struct MaskingRecipe {
 }
 
 impl MaskingRecipe {
-    /// What the autoencoder is trained for.
+    /// Training objective of the autoencoder.
     pub fn objective(&self) -> FcmaeObjective {
         FcmaeObjective { mask_ratio: self.ratio, normalize_target: self.normalize_target }
     }
@@ -132,9 +132,9 @@ impl PretrainRecipe {
     ///
     /// # Errors
     /// As [`Self::load`]; [`TrainError::Recipe`] when the paper has no row.
-    pub fn choose(choice: &str, given: &Given, situation: &Situation<'_>) -> Result<Self, TrainError> {
+    pub fn choose(choice: &str, given: &Given, context: &RecipeContext<'_>) -> Result<Self, TrainError> {
         if choice == auto::AUTO {
-            let Decided { settings, reasons } = given.decide(None, &auto::pretraining(situation)?);
+            let Decided { settings, reasons } = given.decide(None, &auto::pretraining(context)?);
             let recipe = Self::load(PLAIN, &settings)?;
             return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
@@ -175,16 +175,16 @@ impl FinetuneRecipe {
     ///
     /// # Errors
     /// As [`PretrainRecipe::choose`]; [`TrainError::Recipe`] as well when `--set` names a key without effect.
-    pub fn choose(choice: &str, given: &Given, situation: &Situation<'_>) -> Result<Self, TrainError> {
-        let start = situation.origin.start();
-        given.check_effect(choice, start, situation.head_only)?;
+    pub fn choose(choice: &str, given: &Given, context: &RecipeContext<'_>) -> Result<Self, TrainError> {
+        let start = context.origin.start();
+        given.check_effect(choice, start, context.head_only)?;
         if choice == auto::AUTO {
-            let Decided { settings, reasons } = given.decide(None, &auto::finetuning(situation)?);
+            let Decided { settings, reasons } = given.decide(None, &auto::finetuning(context)?);
             let recipe = Self::load(PLAIN, &settings, start)?;
             return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
         let row = match choice {
-            paper::PAPER => paper::finetuning_row(situation, given.asked_size(Self::IMAGE_SIZE))?,
+            paper::PAPER => paper::finetuning_row(context, given.asked_size(Self::IMAGE_SIZE))?,
             _ => choice.to_owned(),
         };
         let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?), &[]);
@@ -242,7 +242,7 @@ impl FinetuneRecipe {
         }
     }
 
-    /// How much more slowly early layers learn, if they do.
+    /// Layer-wise decay of the learning rate, if there is any.
     pub fn layer_decay(&self, start: Start) -> Option<LayerDecayRecipe> {
         match start {
             Start::Scratch => None,
@@ -254,7 +254,7 @@ impl FinetuneRecipe {
 /// The recipe that the default starts from.
 const PLAIN: &str = "plain";
 
-/// What the default promises.
+/// Claim of the default recipe.
 const AUTO_CLAIM: &str = "Made for this model and these images.";
 
 /// A recipe as TOML, for whoever later wants to know how weights came about.

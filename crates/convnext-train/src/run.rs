@@ -3,7 +3,6 @@
 pub(crate) mod checkpoint;
 pub(crate) mod events;
 pub(crate) mod files;
-pub(crate) mod lesson;
 pub(crate) mod logs;
 pub(crate) mod old_runs;
 pub(crate) mod recorded;
@@ -11,3 +10,4 @@ pub(crate) mod run_changes;
 pub(crate) mod run_folder;
 pub(crate) mod run_settings;
 pub(crate) mod summary;
+pub(crate) mod train_setup;

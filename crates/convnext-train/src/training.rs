@@ -1,13 +1,13 @@
 //! The loop: what a task brings, how a step is made, and how a job runs.
 
 pub(crate) mod accumulation;
-pub(crate) mod goal;
 pub(crate) mod job;
 pub(crate) mod learner;
 pub(crate) mod losses;
-pub(crate) mod measured;
 pub(crate) mod metric;
+pub(crate) mod monitored_metric;
 pub(crate) mod observed;
 pub(crate) mod observer;
 pub(crate) mod task;
 pub(crate) mod training_loop;
+pub(crate) mod validation_result;

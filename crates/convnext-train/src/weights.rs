@@ -46,7 +46,7 @@ pub fn load_classifier(path: &Path, device: &Device) -> Result<(ConvNext, Weight
     with_head(file, path, device)
 }
 
-/// What a file holds that another one is needed for.
+/// Describes, for an error message, the kind of model in a file that does not fit.
 fn in_words(metadata: &WeightMetadata) -> String {
     match (metadata.task.kind(), metadata.class_count()) {
         (ClassificationTask::KIND | FcmaeTask::KIND, 0) => "a pre-trained network without classes".to_owned(),
@@ -146,24 +146,24 @@ pub(crate) fn start_from_with<'a, M: Module>(
     start_backbone(model, arrays, path, fresh).map_err(|source| misfit(path, source))
 }
 
-/// What a weight file says about itself, without reading its tensors.
+/// Reads the metadata of a weight file, without reading its tensors.
 ///
 /// # Errors
-/// [`TrainError::Io`] when the file cannot be read, or what it says about itself makes no sense.
+/// [`TrainError::Io`] when the file cannot be read, or its metadata makes no sense.
 pub fn read_metadata(path: &Path) -> Result<WeightMetadata, TrainError> {
     let header = read_header(path)?;
     header.metadata.ok_or_else(|| IoError::unknown_model(path).into())
 }
 
-/// Whether the classes of weights are those of data in the same order, whose folders may be called after the synsets of
-/// ImageNet.
+/// `true` if the classes of weights are those of data in the same order, whose folders may be called after
+/// the synsets of ImageNet.
 pub fn are_same_classes(of_weights: &ClassNames, of_data: &ClassNames) -> bool {
     let is_called =
         |(name, folder): (&String, &String)| name == folder || imagenet_1k_name(folder) == Some(name);
     of_weights.len() == of_data.len() && of_weights.0.iter().zip(&of_data.0).all(is_called)
 }
 
-/// What the names of a backbone's tensors begin with.
+/// Prefixes of the names of a backbone's tensors.
 const BACKBONE_PARTS: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Parts that a run may start without.

@@ -20,22 +20,22 @@ use convnext_core::Seed;
 use convnext_data::open_unlabelled;
 use convnext_nn::{for_each_parameter, tensor_values};
 use convnext_train::{
-    Continue, Goal, Learner, Length, Observer, Opened, ParameterRules, RunFolder, RunSettings, Silent,
-    TrainError, TrainingRecipe, run_training, train,
+    Learner, Length, MonitoredMetric, NoopObserver, Observer, Opened, ParameterRules, ResumeMode, RunFolder,
+    RunSettings, TrainError, TrainingRecipe, run_training, train,
 };
-use toy::runs::{COUNTER, STEPS, StopAfter, lesson, metrics, pictures, recipe, run, run_task, state};
+use toy::runs::{COUNTER, STEPS, StopAfter, metrics, pictures, recipe, run, run_task, setup, state};
 use toy::{Agreement, AgreementJob, SEEN, Toy};
 
 #[test]
 fn state_and_views_resume_with_the_same_bits() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
     let (whole, stopped) = (runs.path().join("whole"), runs.path().join("stopped"));
-    run(images.path(), &whole, 1, Continue::New, &mut Silent).unwrap();
-    for (step, how) in [(3, Continue::New), (4, Continue::Resumed)] {
+    run(images.path(), &whole, 1, ResumeMode::New, &mut NoopObserver).unwrap();
+    for (step, how) in [(3, ResumeMode::New), (4, ResumeMode::Resumed)] {
         let error = run(images.path(), &stopped, 3, how, &mut StopAfter(step, 0)).unwrap_err();
         assert!(matches!(error, TrainError::Interrupted { step: at, .. } if at == step), "{error}");
     }
-    run(images.path(), &stopped, 2, Continue::Resumed, &mut Silent).unwrap();
+    run(images.path(), &stopped, 2, ResumeMode::Resumed, &mut NoopObserver).unwrap();
 
     let found = state(&whole);
     assert_eq!(found, state(&stopped));
@@ -72,21 +72,22 @@ fn validation_waits_for_as_many_images_as_it_measures_and_resumes_so() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
     let (whole, stopped) = (runs.path().join("whole"), runs.path().join("stopped"));
     // Epochs of 16 images: the third is the first with 40 before it, and the last is measured whatever was before.
-    let goal = Goal::Metric("distance");
-    let task = Agreement { validation_images: 40, goal, ..Agreement::new(Device::flex().autodiff()) };
-    let lesson = lesson(images.path(), 2);
-    run_task(&task, &lesson, &whole, Continue::New, &mut Silent).unwrap();
+    let monitored = MonitoredMetric::Named("distance");
+    let task =
+        Agreement { validation_images: 40, goal: monitored, ..Agreement::new(Device::flex().autodiff()) };
+    let setup = setup(images.path(), 2);
+    run_task(&task, &setup, &whole, ResumeMode::New, &mut NoopObserver).unwrap();
     let measured = metrics(&whole, "validation_distance", true);
     let epochs: Vec<_> = measured.iter().map(|line| line["epoch"].as_u64().unwrap()).collect();
     assert_eq!(epochs, [2, 4]);
     assert!(measured.iter().all(|line| line["ema_validation_distance"].is_number()), "{measured:?}");
 
     // Within the second epoch, at its end, and after the first validation.
-    for (step, how) in [(3, Continue::New), (4, Continue::Resumed), (7, Continue::Resumed)] {
-        let error = run_task(&task, &lesson, &stopped, how, &mut StopAfter(step, 0)).unwrap_err();
+    for (step, how) in [(3, ResumeMode::New), (4, ResumeMode::Resumed), (7, ResumeMode::Resumed)] {
+        let error = run_task(&task, &setup, &stopped, how, &mut StopAfter(step, 0)).unwrap_err();
         assert!(matches!(error, TrainError::Interrupted { step: at, .. } if at == step), "{error}");
     }
-    run_task(&task, &lesson, &stopped, Continue::Resumed, &mut Silent).unwrap();
+    run_task(&task, &setup, &stopped, ResumeMode::Resumed, &mut NoopObserver).unwrap();
     assert_eq!(metrics(&stopped, "loss", false), metrics(&whole, "loss", false));
     assert_eq!(state(&stopped), state(&whole));
     for file in ["weights.safetensors", "weights-ema.safetensors", "weights-best.safetensors"] {
@@ -97,11 +98,11 @@ fn validation_waits_for_as_many_images_as_it_measures_and_resumes_so() {
 #[test]
 fn a_goal_that_is_not_measured_ends_the_run_at_the_first_validation() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
-    let (goal, device) = (Goal::Metric("miou"), Device::flex().autodiff());
+    let (goal, device) = (MonitoredMetric::Named("miou"), Device::flex().autodiff());
     let task = Agreement { validation_images: 40, goal, ..Agreement::new(device.clone()) };
-    let lesson = lesson(images.path(), 1);
+    let setup = setup(images.path(), 1);
     let out = runs.path().join("measured");
-    let error = run_task(&task, &lesson, &out, Continue::New, &mut Silent).unwrap_err();
+    let error = run_task(&task, &setup, &out, ResumeMode::New, &mut NoopObserver).unwrap_err();
     assert!(
         matches!(&error, TrainError::UnknownMetric { name, known } if name == "miou" && known == &["distance"])
     );
@@ -109,33 +110,33 @@ fn a_goal_that_is_not_measured_ends_the_run_at_the_first_validation() {
     assert!(out.join("checkpoints/step-00000006.safetensors").is_file());
     // Without anything to measure on there is nothing to choose among.
     let task = Agreement { goal, ..Agreement::new(device) };
-    run_task(&task, &lesson, &runs.path().join("unmeasured"), Continue::New, &mut Silent).unwrap();
+    run_task(&task, &setup, &runs.path().join("unmeasured"), ResumeMode::New, &mut NoopObserver).unwrap();
 }
 
 #[test]
 fn a_job_of_another_crate_runs_resumes_and_ends() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
-    let train = |out: &str, go_on, observer: &mut dyn Observer| {
+    let train = |out: &str, resume, observer: &mut dyn Observer| {
         let settings = RunSettings {
             seed: Seed(5),
             threads: 2,
             length: Some(Length::Steps(STEPS)),
-            go_on,
+            resume,
             ..RunSettings::new(images.path(), runs.path().join(out))
         };
         let training = TrainingRecipe { batch_size: 4, accumulate: 2, ..recipe() };
         let images = open_unlabelled(images.path()).unwrap();
         run_training(AgreementJob { settings, training, images, fresh: vec![] }, &Device::flex(), observer)
     };
-    let whole = train("whole", Continue::New, &mut Silent).unwrap();
-    let error = train("stopped", Continue::New, &mut StopAfter(5, 0)).unwrap_err();
+    let whole = train("whole", ResumeMode::New, &mut NoopObserver).unwrap();
+    let error = train("stopped", ResumeMode::New, &mut StopAfter(5, 0)).unwrap_err();
     assert!(matches!(error, TrainError::Interrupted { step: 5, .. }), "{error}");
-    let stopped = train("stopped", Continue::Resumed, &mut Silent).unwrap();
+    let stopped = train("stopped", ResumeMode::Resumed, &mut NoopObserver).unwrap();
     assert_eq!(stopped.summary.steps, STEPS);
     assert_eq!(state(&runs.path().join("whole")), state(&runs.path().join("stopped")));
     assert!(fs::read(&whole.weights).unwrap() == fs::read(&stopped.weights).unwrap());
     // A finished run is left alone.
-    assert_eq!(train("whole", Continue::Resumed, &mut StopAfter(0, 1)).unwrap(), whole);
+    assert_eq!(train("whole", ResumeMode::Resumed, &mut StopAfter(0, 1)).unwrap(), whole);
     let config = fs::read_to_string(runs.path().join("whole/config.toml")).unwrap();
     assert!(config.contains("data_checksum") && config.contains("[training]"), "{config}");
 }
@@ -144,7 +145,7 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
 fn a_size_is_drawn_for_a_batch_before_its_samples() {
     let images = pictures();
     let sizes = |threads| -> Vec<usize> {
-        let loader = lesson(images.path(), threads).loader;
+        let loader = setup(images.path(), threads).loader;
         (0..4).flat_map(|epoch| loader.epoch(epoch).map(|batch| batch.unwrap().size)).collect()
     };
     let found = sizes(1);
@@ -155,7 +156,7 @@ fn a_size_is_drawn_for_a_batch_before_its_samples() {
 #[test]
 fn processes_share_the_batches_of_an_epoch() {
     let images = pictures();
-    let loader = lesson(images.path(), 2).loader;
+    let loader = setup(images.path(), 2).loader;
     let all: Vec<_> = loader.epoch(1).map(|batch| batch.unwrap().values).collect();
     for first in 0..3 {
         let mine: Vec<_> = loader.every(1, first, 3).map(|batch| batch.unwrap().values).collect();
@@ -167,10 +168,10 @@ fn processes_share_the_batches_of_an_epoch() {
 fn a_part_of_a_loss_that_is_not_finite_is_named() {
     let (images, out) = (pictures(), tempfile::tempdir().unwrap());
     let device = Device::flex().autodiff();
-    let how = RunFolder::open(&out.path().join("run"), &BTreeMap::from([("seed", 5)]), Continue::New);
+    let how = RunFolder::open(&out.path().join("run"), &BTreeMap::from([("seed", 5)]), ResumeMode::New);
     let Opened::Unfinished(mut folder) = how.unwrap() else { panic!("the run is finished") };
     let task = Agreement { broken: true, ..Agreement::new(device.clone()) };
     let learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let error = train(&task, learner, &lesson(images.path(), 1), &mut folder, &mut Silent).unwrap_err();
+    let error = train(&task, learner, &setup(images.path(), 1), &mut folder, &mut NoopObserver).unwrap_err();
     assert!(error.to_string().contains("the part size of the loss (NaN)"), "{error}");
 }

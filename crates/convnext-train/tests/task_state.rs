@@ -9,16 +9,16 @@ use convnext_data::{Batch, open_unlabelled};
 use convnext_io::{NamedArray, WeightFile, read_weights, write_weights};
 use convnext_nn::{ModelState, tensor_values};
 use convnext_train::{
-    Continue, Learner, Length, Observed, ParameterRules, RunSettings, Silent, Task, TrainError,
+    Learner, Length, NoopObserver, Observed, ParameterRules, ResumeMode, RunSettings, Task, TrainError,
     TrainingRecipe, run_training, start_from,
 };
-use toy::runs::{COUNTER, STEPS, lesson, pictures, recipe, run};
+use toy::runs::{COUNTER, STEPS, pictures, recipe, run, setup};
 use toy::{Agreement, AgreementJob, SEEN, Toy};
 
 #[test]
 fn a_counter_is_an_integer_in_weights_and_comes_back_from_them() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
-    run(images.path(), runs.path(), 2, Continue::New, &mut Silent).unwrap();
+    run(images.path(), runs.path(), 2, ResumeMode::New, &mut NoopObserver).unwrap();
     let expected = SEEN + 2 * STEPS as i64;
     for file in ["weights.safetensors", "weights-ema.safetensors"] {
         let path = runs.path().join(file);
@@ -70,7 +70,8 @@ fn parts_that_a_job_names_may_start_fresh_and_no_others() {
         let training = TrainingRecipe { batch_size: 4, accumulate: 2, ..recipe() };
         let images = open_unlabelled(images.path()).unwrap();
         let job = AgreementJob { settings, training, images, fresh: fresh.to_vec() };
-        run_training(job, &Device::flex(), &mut Silent).map(|trained| read_weights(&trained.weights).unwrap())
+        run_training(job, &Device::flex(), &mut NoopObserver)
+            .map(|trained| read_weights(&trained.weights).unwrap())
     };
     // The copy moves by a tenth towards the layer before the one step.
     let copy = |found: WeightFile| found.arrays["copy"].to_f32().unwrap();
@@ -97,10 +98,10 @@ fn parts_that_a_job_names_may_start_fresh_and_no_others() {
 #[test]
 fn running_statistics_take_every_batch_in_its_order() {
     let (images, device) = (pictures(), Device::flex().autodiff());
-    let lesson = lesson(images.path(), 2);
+    let setup = setup(images.path(), 2);
     let task = Agreement::new(device.clone());
     let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let batches: Vec<_> = lesson.loader.epoch(0).take(2).map(Result::unwrap).collect();
+    let batches: Vec<_> = setup.loader.epoch(0).take(2).map(Result::unwrap).collect();
     // In f64, by the rule of PyTorch's batch norm, from the weights before the step.
     let weight: Vec<f64> = (0..12).map(|place| f64::from((place as f32 * 0.7).sin())).collect();
     let mut expected = [0.0; 4];
@@ -126,7 +127,7 @@ fn what_is_no_state_cannot_be_observed() {
     let task = Agreement::new(device.clone());
     for (name, count) in [("mean", 3), ("means", 4), ("weight", 12), (COUNTER, 1)] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-        let batches = lesson(images.path(), 1).loader.epoch(0).take(1);
+        let batches = setup(images.path(), 1).loader.epoch(0).take(1);
         let result = learner.step(0.1, batches, |model, batch| {
             let mut loss = task.loss(model, batch)?;
             let values = Tensor::zeros([count], &device.clone().inner());
@@ -144,7 +145,7 @@ fn only_counters_count() {
     let task = Agreement::new(device.clone());
     for name in ["mean", "weight", "seen"] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-        let batches = lesson(images.path(), 1).loader.epoch(0).take(1);
+        let batches = setup(images.path(), 1).loader.epoch(0).take(1);
         let result = learner.step(0.1, batches, |model, batch| {
             let mut loss = task.loss(model, batch)?;
             loss.observed = vec![Observed::Count { name: name.to_owned(), by: 1 }];
@@ -165,7 +166,7 @@ fn a_state_learns_nothing_whatever_it_holds() {
     toy.copy = ModelState::new(toy.weight.clone());
     let mut learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
     let before = tensor_values(learner.model().copy.get().val().inner());
-    let batches = lesson(images.path(), 1).loader.epoch(0).take(2);
+    let batches = setup(images.path(), 1).loader.epoch(0).take(2);
     learner.step(0.1, batches, |model, batch| task.loss(model, batch)).unwrap();
     assert_eq!(tensor_values(learner.model().copy.get().val().inner()), before);
     assert_ne!(tensor_values(learner.model().weight.val().inner()), before);

@@ -10,8 +10,8 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelChoice, Length, Observer,
-    Origin, RunSettings, Setting, Situation, StepReport, finetune, read_metadata,
+    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelSubset, Length, Observer,
+    Origin, RecipeContext, RunSettings, Setting, StepReport, finetune, read_metadata,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let folder = arguments.next().context("name a folder of labelled pictures")?;
     let out = arguments.next().context("name a folder for the run")?;
 
-    let labels = LabelChoice::default();
+    let labels = LabelSubset::default();
     let data = labels.open(Path::new(&folder), Seed(0))?;
     let pretrained = read_metadata(Path::new(&weights))?;
     let model = pretrained.convnext()?;
@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     let recipe = FinetuneRecipe::choose(
         "auto",
         &given,
-        &Situation {
+        &RecipeContext {
             model: &model,
             origin: Origin::of(Some(&pretrained)),
             head_only: false,

@@ -10,7 +10,8 @@ use convnext_data::{
 use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{
-    Reading, TrainError, for_each_batch, load_classifier, load_network, log_probabilities, read_metadata,
+    EvalLoaderConfig, TrainError, for_each_batch, load_classifier, load_network, log_probabilities,
+    read_metadata,
 };
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ pub struct Classifier {
     device: Device,
 }
 
-/// What a classifier says about one class of one picture.
+/// Predicted probability and logit of one class for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// Name of the class.
@@ -74,13 +75,13 @@ impl Classifier {
         Ok(Self { model, preprocessing, classes, activation, device })
     }
 
-    /// The same, whose linear layers multiply in this precision on the CPU.
+    /// Sets the precision in which linear layers multiply on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { model: self.model.with_precision(precision), ..self }
     }
 
-    /// The same with other names for its classes, in the order of the logits.
+    /// Replaces the class names, given in the order of the logits.
     ///
     /// # Errors
     /// [`TrainError::Config`] for another number of names than it has classes.
@@ -98,7 +99,7 @@ impl Classifier {
         &self.model
     }
 
-    /// How pictures are prepared.
+    /// Preprocessing of the images.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -132,7 +133,7 @@ impl Classifier {
     pub fn classify_all<E: From<TrainError>>(
         &self,
         pictures: &Dataset,
-        reading: &Reading,
+        reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, Vec<Prediction>) -> Result<(), E>,
     ) -> Result<(), E> {
         for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {

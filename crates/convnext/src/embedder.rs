@@ -6,7 +6,7 @@ use burn::prelude::*;
 use convnext_core::{ImageSize, ModelConfig, Preprocessing};
 use convnext_data::{Dataset, Image};
 use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
-use convnext_train::{Reading, TrainError, for_each_batch, load_network};
+use convnext_train::{EvalLoaderConfig, TrainError, for_each_batch, load_network};
 
 use crate::classifier::{open_picture, pictures_to_tensors};
 
@@ -47,13 +47,13 @@ impl Embedder {
         Ok(Self { model, preprocessing: metadata.preprocessing, layer, device: device.clone() })
     }
 
-    /// The same, whose linear layers multiply in this precision on the CPU.
+    /// Sets the precision in which linear layers multiply on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { model: self.model.with_precision(precision), ..self }
     }
 
-    /// The same for images of another size.
+    /// Sets the size of the images, in place of that of the weights.
     #[must_use]
     pub fn at_size(self, image_size: impl Into<ImageSize>) -> Self {
         Self { preprocessing: self.preprocessing.at_size(image_size), ..self }
@@ -64,7 +64,7 @@ impl Embedder {
         self.model.config()
     }
 
-    /// How pictures are prepared.
+    /// Preprocessing of the images.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }
@@ -109,7 +109,7 @@ impl Embedder {
     pub fn embed_all<E: From<TrainError>>(
         &self,
         pictures: &Dataset,
-        reading: &Reading,
+        reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {

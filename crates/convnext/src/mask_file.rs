@@ -20,7 +20,7 @@ pub enum MaskFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Underlying I/O error.
         source: io::Error,
     },
     /// The file is no list of patches.
@@ -28,7 +28,7 @@ pub enum MaskFileError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// Underlying JSON error.
         source: serde_json::Error,
     },
     /// The patches do not fit the picture.
@@ -36,7 +36,7 @@ pub enum MaskFileError {
     Patches {
         /// The file.
         path: PathBuf,
-        /// Which, and why.
+        /// Underlying error, with the patches and the reason.
         source: ConfigError,
     },
 }

@@ -15,8 +15,8 @@ use convnext_data::open_unlabelled;
 use convnext_io::replace_file;
 use convnext_nn::Precision;
 use convnext_train::{
-    Classification, Continue, FinetuneJob, FinetuneRecipe, Freeze, LabelChoice, Length, Observer,
-    PretrainJob, PretrainRecipe, Pretrained, RunSettings, Start, Summary, TrainError, TrainingRecipe,
+    Classification, FinetuneJob, FinetuneRecipe, Freeze, LabelSubset, Length, Observer, PretrainJob,
+    PretrainRecipe, Pretrained, ResumeMode, RunSettings, Start, Summary, TrainError, TrainingRecipe,
     finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
@@ -33,28 +33,28 @@ pub const COMPARISON_FILE: &str = "comparison.json";
 
 /// The built-in recipes that fit the digits.
 const RECIPE: &str = "digits";
-/// How many times shorter a short quickstart's trainings are.
+/// Factor by which the trainings of a short quickstart are shorter.
 const SHORTER: f64 = 3.0;
 
 const MODEL: &str = "micro";
 const STEM_STRIDE: usize = 1;
 
-/// What a quickstart needs to know.
+/// Settings of a quickstart.
 #[derive(Debug, Clone)]
 pub struct Quickstart {
     /// Output folder, new or empty unless the quickstart goes on.
     pub out: PathBuf,
-    /// How many seeds, at least 1; they are 0, 1, 2 and so on.
+    /// Number of seeds, at least 1; they are 0, 1, 2 and so on.
     pub seeds: u64,
-    /// Whether every training gets a third of its recipe's epochs only.
+    /// `true` if every training gets only a third of its recipe's epochs.
     pub short: bool,
-    /// Whether it is new or goes on.
-    pub go_on: Continue,
+    /// Start a new quickstart or resume one.
+    pub resume: ResumeMode,
     /// Threads that read images.
     pub threads: usize,
-    /// Where it trains.
+    /// Device to train on.
     pub device: Device,
-    /// What linear layers multiply.
+    /// Precision in which linear layers multiply.
     pub precision: Precision,
 }
 
@@ -76,7 +76,7 @@ pub enum QuickstartError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Underlying I/O error.
         source: std::io::Error,
     },
 }
@@ -178,7 +178,7 @@ impl Comparison {
 }
 
 impl SeedResult {
-    /// How far pre-training is ahead.
+    /// Top-1 with FCMAE pre-training minus top-1 from scratch.
     pub fn difference(&self) -> f64 {
         self.from_fcmae - self.from_scratch
     }
@@ -234,7 +234,7 @@ impl Quickstart {
     /// A used folder is left alone unless the quickstart goes on.
     fn check_folder(&self) -> Result<(), TrainError> {
         let used = std::fs::read_dir(&self.out).is_ok_and(|mut entries| entries.next().is_some());
-        if used && self.go_on == Continue::New {
+        if used && self.resume == ResumeMode::New {
             return Err(TrainError::OutputUsed(self.out.clone()));
         }
         Ok(())
@@ -263,7 +263,7 @@ impl Quickstart {
         let job = FinetuneJob {
             run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
             // The digits have a test part, so that nothing is held out.
-            labels: LabelChoice { per_class: Some(LABELS_PER_CLASS), ..LabelChoice::default() },
+            labels: LabelSubset { per_class: Some(LABELS_PER_CLASS), ..LabelSubset::default() },
             freeze: Freeze::Nothing,
             model: backbone()?,
             recipe,
@@ -290,7 +290,7 @@ impl Quickstart {
                 .epochs
                 .filter(|_| self.short)
                 .map(|epochs| Length::Epochs((epochs / SHORTER).ceil())),
-            go_on: self.go_on,
+            resume: self.resume,
             strict: true,
             precision: self.precision,
             ..RunSettings::new(self.out.join(Path::new(data)), out)

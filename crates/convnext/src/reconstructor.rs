@@ -35,7 +35,7 @@ impl Reconstructor {
         Ok(Self { model, objective, preprocessing: metadata.preprocessing, device: device.clone() })
     }
 
-    /// The same, whose linear layers multiply in this precision on the CPU.
+    /// Sets the precision in which linear layers multiply on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { model: self.model.with_precision(precision), ..self }
@@ -46,12 +46,12 @@ impl Reconstructor {
         self.model.config()
     }
 
-    /// What the autoencoder was trained for: how many patches it saw, and whether it predicts normalised ones.
+    /// Training objective of the autoencoder: its mask ratio, and whether it predicts normalised patches.
     pub fn objective(&self) -> FcmaeObjective {
         self.objective
     }
 
-    /// How pictures are prepared.
+    /// Preprocessing of the images.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
     }

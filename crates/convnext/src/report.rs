@@ -39,7 +39,7 @@ pub enum ReportError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Underlying I/O error.
         source: io::Error,
     },
     /// A file of the run does not say what it should.
@@ -47,7 +47,7 @@ pub enum ReportError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// Location and cause of the damage.
         why: String,
     },
     /// A curve cannot be drawn.
@@ -55,7 +55,7 @@ pub enum ReportError {
     Draw {
         /// The curve.
         what: String,
-        /// What the plotter said.
+        /// Message of the plotting library.
         why: String,
     },
     /// The report cannot be written.
@@ -63,7 +63,7 @@ pub enum ReportError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Underlying I/O error.
         source: io::Error,
     },
 }

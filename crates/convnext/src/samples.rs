@@ -28,7 +28,7 @@ const PHOTOGRAPHS: [(&str, &[u8]); 3] = [
 pub struct SamplesError {
     /// The folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// Underlying I/O error.
     pub source: io::Error,
 }
 

@@ -45,7 +45,7 @@ fn constant_outputs_are_worth_the_share_of_the_class() {
 #[test]
 fn what_was_not_measured_is_not_a_number_by_accident() {
     let classes = ClassNames(vec!["a".into()]);
-    let measured = Measured::from(judge_all(0, &classes, vec![Vec::new()]));
+    let measured = ValidationResult::from(judge_all(0, &classes, vec![Vec::new()]));
     assert_eq!(measured.kind, "multi-label");
     assert!(measured.metrics.iter().all(|metric| metric.value.is_none()), "{measured:?}");
 }

@@ -1,4 +1,4 @@
-//! How good a classifier is.
+//! Evaluation of a classifier.
 
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
 use convnext_data::{CorruptFile, Dataset, Loader, Source, canonical_name};
@@ -6,11 +6,11 @@ use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::evaluation::inference::{Reading, for_each_batch_of};
+use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch_of};
 use crate::evaluation::logits::log_probabilities;
 use crate::evaluation::tally::Tally;
-use crate::training::measured::Measured;
 use crate::training::metric::{Direction, Metric};
+use crate::training::validation_result::ValidationResult;
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Evaluation {
     pub loss: Option<f64>,
     /// Each class of the classifier that the data set has, in the order of the logits.
     pub classes: Vec<ClassResult>,
-    /// How often each class was taken for each; pairs that never occurred are left out.
+    /// Confusion matrix as counts of label and predicted class; pairs that never occurred are left out.
     pub confusion: Vec<Confusion>,
     /// The wrong answers that the classifier was surest of, the worst first.
     pub mistakes: Vec<Mistake>,
@@ -35,7 +35,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// What `evaluation.json` calls results of this kind.
+    /// Name of results of this kind in `evaluation.json`.
     pub const KIND: &'static str = "classification";
 
     /// The name of the metric by which classifiers are compared.
@@ -54,7 +54,7 @@ impl Evaluation {
     }
 }
 
-impl From<Evaluation> for Measured {
+impl From<Evaluation> for ValidationResult {
     fn from(mut result: Evaluation) -> Self {
         let left_out = std::mem::take(&mut result.left_out);
         Self { left_out, ..Self::new(Evaluation::KIND, result.metrics(), &result) }
@@ -68,7 +68,7 @@ pub struct Confusion {
     pub label: String,
     /// The class that had the highest logit.
     pub predicted: String,
-    /// How many.
+    /// Number of such images.
     pub images: usize,
 }
 
@@ -117,14 +117,14 @@ pub fn evaluate(
     names: &ClassNames,
     dataset: &Dataset,
     preprocessing: &Preprocessing,
-    reading: &Reading,
+    reading: &EvalLoaderConfig,
     progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
     match_classes(dataset.classes(), names)?;
     evaluate_batches(model, names, &reading.loader(dataset, preprocessing)?, progress)
 }
 
-/// [`evaluate`] with a loader that [`Reading::loader`] made, which may be used again.
+/// [`evaluate`] with a loader that [`EvalLoaderConfig::loader`] made, which may be used again.
 pub(crate) fn evaluate_batches(
     model: &ConvNext,
     names: &ClassNames,
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn without_labelled_images_nothing_is_measured() {
         let names = ClassNames(vec!["c0".into()]);
-        let measured = Measured::from(Tally::new(1).finish(&names, |_| String::new()));
+        let measured = ValidationResult::from(Tally::new(1).finish(&names, |_| String::new()));
         assert!(measured.metrics.iter().all(|metric| metric.value.is_none()), "{measured:?}");
         let file = serde_json::to_value(&measured).unwrap();
         assert_eq!((&file["kind"], &file["images"]), (&"classification".into(), &0.into()));
@@ -191,8 +191,9 @@ mod tests {
         let names = ClassNames(vec!["ant".into(), "bee".into()]);
         let result = tally.finish(&names, |_| "a.png".into());
         let left_out = vec![CorruptFile { name: "b.png".into(), why: "cut".into() }];
-        let measured = Measured::from(Evaluation { left_out: left_out.clone(), ..result.clone() });
-        let read: Measured = serde_json::from_str(&serde_json::to_string(&measured).unwrap()).unwrap();
+        let measured = ValidationResult::from(Evaluation { left_out: left_out.clone(), ..result.clone() });
+        let read: ValidationResult =
+            serde_json::from_str(&serde_json::to_string(&measured).unwrap()).unwrap();
         assert_eq!((&read, &read.left_out), (&measured, &left_out));
         assert_eq!(read.details::<Evaluation>().unwrap(), result);
     }

@@ -1,11 +1,11 @@
-//! What a backbone sees in images, as vectors.
+//! Features (embeddings) that a backbone computes from images.
 
 use convnext_core::Preprocessing;
 use convnext_data::Dataset;
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
 use crate::error::TrainError;
-use crate::evaluation::inference::{Reading, for_each_batch};
+use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch};
 
 /// Pooled features of the last stage, of every image of a data set, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ impl Features {
         model: &ConvNext,
         dataset: &Dataset,
         preprocessing: &Preprocessing,
-        reading: &Reading,
+        reading: &EvalLoaderConfig,
         mut progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
         let device = model.backbone.stem.conv.weight.lazy_device();

@@ -12,16 +12,16 @@ use crate::training::task::batch_images;
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
 
-/// How images are read when nothing is learned from them.
+/// Configuration of a data loader for evaluation and inference.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
+pub struct EvalLoaderConfig {
     /// Images that go through the model together, where preprocessing makes them of one size.
     pub batch_size: usize,
     /// Threads that read images.
     pub threads: usize,
-    /// Whether the EXIF orientation of pictures counts.
+    /// Use of the EXIF orientation of images.
     pub orientation: Orientation,
-    /// What happens at an image that cannot be read: it is never replaced by another.
+    /// Handling of an image that cannot be read: it is never replaced by another.
     pub on_corrupt: OnCorrupt,
 }
 
@@ -33,14 +33,14 @@ pub struct Reading {
 pub fn for_each_batch<E: From<TrainError>>(
     dataset: &Dataset,
     preprocessing: &Preprocessing,
-    reading: &Reading,
+    reading: &EvalLoaderConfig,
     device: &Device,
     each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
 ) -> Result<(), E> {
     for_each_batch_of(&reading.loader(dataset, preprocessing)?, device, each)
 }
 
-/// [`for_each_batch`] with a loader that [`Reading::loader`] made, which may be used again.
+/// [`for_each_batch`] with a loader that [`EvalLoaderConfig::loader`] made, which may be used again.
 ///
 /// # Errors
 /// Those of [`for_each_batch`].
@@ -60,7 +60,7 @@ pub fn for_each_batch_of<E: From<TrainError>>(
     Ok(())
 }
 
-impl Reading {
+impl EvalLoaderConfig {
     /// A loader of images as a model sees them in evaluation: one by one where each has a size of its own, whatever the
     /// batch size, because they cannot be stacked.
     ///
@@ -74,7 +74,7 @@ impl Reading {
         Ok(Loader::new(images, LoaderConfig { batch_size, ..self.config() })?)
     }
 
-    /// How a loader goes through all images once, in their order.
+    /// Loader configuration for one pass over all images, in their order.
     fn config(&self) -> LoaderConfig {
         LoaderConfig {
             batch_size: self.batch_size,

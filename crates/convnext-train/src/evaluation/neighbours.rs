@@ -1,4 +1,5 @@
-//! How well features tell classes apart without any training: by the nearest images whose classes are known.
+//! k-nearest-neighbour classification: measures how well features tell classes apart without any training, by
+//! the nearest images whose classes are known.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use convnext_core::ClassNames;
@@ -11,8 +12,9 @@ use crate::evaluation::evaluate::match_classes;
 use crate::evaluation::features::Features;
 use crate::evaluation::tally::Tally;
 
-/// How sharply nearer images count more: the votes are `exp(cosine / 0.07)` (Wu et al. 2018, "Unsupervised feature
-/// learning via non-parametric instance discrimination"; the value that DINO and others report with).
+/// Temperature of the votes, which are `exp(cosine / 0.07)`: the lower, the more nearer images count (Wu et
+/// al. 2018, "Unsupervised feature learning via non-parametric instance discrimination"; the value that DINO
+/// and others report with).
 const TEMPERATURE: f64 = 0.07;
 
 /// Images that are compared with all others at once.

@@ -1,4 +1,4 @@
-//! What is counted while a classifier answers.
+//! Running counts and sums of the evaluation of a classifier.
 
 use std::collections::BTreeMap;
 

@@ -41,7 +41,7 @@ impl MovingAverage {
         });
     }
 
-    /// Whether there is an average of the parameter with this name.
+    /// `true` if there is an average of the parameter with this name.
     pub(crate) fn covers(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }

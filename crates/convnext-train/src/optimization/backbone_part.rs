@@ -1,4 +1,4 @@
-//! Where in a backbone a parameter is.
+//! Position of a parameter in a backbone.
 
 /// The part of a backbone that a parameter belongs to, by its official name (facts B1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum BackbonePart {
     Outside,
 }
 
-/// What stands before the names of a backbone inside of a larger network, in OpenMMLab's files (facts B6).
+/// Prefix of a backbone's names inside of a larger network, in OpenMMLab's files (facts B6).
 const PREFIX: &str = "backbone.";
 
 impl BackbonePart {

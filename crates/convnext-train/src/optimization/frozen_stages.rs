@@ -12,7 +12,7 @@ use crate::optimization::backbone_part::BackbonePart;
 pub struct FrozenStages(pub usize);
 
 impl FrozenStages {
-    /// Whether a parameter is in one of them, by its official name.
+    /// `true` if a parameter is in one of them, by its official name.
     pub fn contains(self, name: &str) -> bool {
         match BackbonePart::of(name) {
             BackbonePart::Downsampling { stage } | BackbonePart::Block { stage, .. } => stage < self.0,

@@ -13,7 +13,7 @@ use convnext_core::{ModelConfig, STAGES};
 
 use crate::optimization::backbone_part::BackbonePart;
 
-/// How layers are counted.
+/// Layer count of layer-wise learning rate decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerCount {

@@ -26,7 +26,7 @@ pub struct AdamW {
     states: BTreeMap<String, ParameterState>,
 }
 
-/// What the optimiser remembers of a parameter.
+/// Optimiser state of a parameter.
 #[derive(Debug, Clone)]
 pub(crate) struct ParameterState {
     /// Steps that it has made.
@@ -42,7 +42,7 @@ impl AdamW {
         Self { betas, weight_decay, rules, states: BTreeMap::new() }
     }
 
-    /// How each parameter is treated.
+    /// Rules of the parameters.
     pub fn rules(&self) -> &ParameterRules {
         &self.rules
     }
@@ -69,7 +69,7 @@ impl AdamW {
         })
     }
 
-    /// What is remembered of each parameter, by name.
+    /// Optimiser state of each parameter, by name.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&String, &ParameterState)> {
         self.states.iter()
     }

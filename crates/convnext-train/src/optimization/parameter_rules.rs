@@ -1,18 +1,18 @@
-//! How the optimiser treats each parameter: the task's to say.
+//! Optimiser rules of each parameter: the task's to say.
 
 use crate::optimization::frozen_stages::FrozenStages;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::recipe::TrainingRecipe;
 
-/// How the optimiser treats one parameter.
+/// Optimiser rule of one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParameterRule {
     /// Factor on the learning rate.
     pub rate_scale: f64,
-    /// Whether weight decay applies to it.
+    /// `true` if weight decay applies to it.
     pub decays: bool,
-    /// Whether it keeps its value: no step, no decay, no moments, and its gradient does not count where all are clipped
-    /// together.
+    /// `true` if it keeps its value: no step, no decay, no moments, and its gradient does not count where all
+    /// are clipped together.
     pub frozen: bool,
 }
 
@@ -37,7 +37,7 @@ impl ParameterRules {
         })
     }
 
-    /// The same rules, changed by name.
+    /// These rules, changed by name.
     pub fn changed(
         self,
         change: impl Fn(&str, ParameterRule) -> ParameterRule + Send + Sync + 'static,

@@ -24,11 +24,11 @@ pub struct Schedule {
     pub warmup_start: f64,
     /// Steps of the whole run.
     pub total_steps: usize,
-    /// How the rate falls.
+    /// Decay curve of the rate.
     pub curve: RateCurve,
 }
 
-/// How a learning rate falls.
+/// Decay curve of a learning rate.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum RateCurve {
     /// Half a cosine, from the end of the warm-up to the end of the run.

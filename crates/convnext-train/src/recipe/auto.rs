@@ -11,7 +11,7 @@ use self::formulas::{
     HEAD_RATE, KNOWN_PARAMETERS, UNBALANCED, batch, bounded, counted_share, drop_path, epochs, few_classes,
     imbalance, layer_decay, parameters, rate, round, tenths, warm_up_share,
 };
-use super::situation::{Origin, Situation};
+use super::recipe_context::{Origin, RecipeContext};
 use crate::error::TrainError;
 
 /// The choice that asks for these rules.
@@ -29,18 +29,18 @@ fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule
     Rule { key, value: value.to_string(), why: why.into() }
 }
 
-/// What changes in `finetune-plain.toml`.
+/// Rules that change `finetune-plain.toml` for this model and data.
 ///
 /// # Errors
 /// [`TrainError::Config`] when the model is not sound.
-pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
-    let parameters = parameters(situation.model)?;
-    let is_weighed = imbalance(situation.class_sizes) >= UNBALANCED;
-    let share = if is_weighed { counted_share(situation.class_sizes) } else { 1.0 };
-    let epochs = bounded(epochs(situation.images.max(1) as f64) * share);
-    let mut rules = length_rules(situation, epochs);
-    rules.push(rate_rule(situation, parameters));
-    if let Some(decay) = layer_decay(situation) {
+pub(super) fn finetuning(context: &RecipeContext<'_>) -> Result<Vec<Rule>, TrainError> {
+    let parameters = parameters(context.model)?;
+    let is_weighed = imbalance(context.class_sizes) >= UNBALANCED;
+    let share = if is_weighed { counted_share(context.class_sizes) } else { 1.0 };
+    let epochs = bounded(epochs(context.images.max(1) as f64) * share);
+    let mut rules = length_rules(context, epochs);
+    rules.push(rate_rule(context, parameters));
+    if let Some(decay) = layer_decay(context) {
         rules.push(rule(
             "from_weights.layer_decay",
             format!("{{ rate = {decay}, count = \"single\" }}"),
@@ -49,8 +49,8 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
     }
     let drop_path = drop_path(parameters);
     rules.push(rule("regularization.drop_path", drop_path, "grows with the model"));
-    if epochs >= MANY_EPOCHS && !situation.head_only {
-        rules.extend(strong_augmentation(situation.model));
+    if epochs >= MANY_EPOCHS && !context.head_only {
+        rules.extend(strong_augmentation(context.model));
     }
     if is_weighed {
         rules.push(rule(
@@ -63,17 +63,17 @@ pub(super) fn finetuning(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainEr
 }
 
 /// Batch, epochs and warm-up of a fine-tuning.
-fn length_rules(situation: &Situation<'_>, epochs: f64) -> Vec<Rule> {
+fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
     // A start from scratch has a key of its own, and so it has for the rate.
-    let warm_up_key = match situation.origin {
+    let warm_up_key = match context.origin {
         Origin::Scratch => "from_scratch.warmup_epochs",
         _ => "training.warmup_epochs",
     };
-    let images = situation.images.max(1);
+    let images = context.images.max(1);
     vec![
         rule(
             "training.batch_size",
-            batch(situation.images),
+            batch(context.images),
             format!("{images} images: a dozen steps an epoch, where possible"),
         ),
         rule(
@@ -83,43 +83,43 @@ fn length_rules(situation: &Situation<'_>, epochs: f64) -> Vec<Rule> {
         ),
         rule(
             warm_up_key,
-            tenths(epochs * warm_up_share(situation.origin)),
+            tenths(epochs * warm_up_share(context.origin)),
             "a tenth of the epochs; a fifth from scratch",
         ),
     ]
 }
 
 /// The highest rate of a fine-tuning.
-fn rate_rule(situation: &Situation<'_>, parameters: f64) -> Rule {
-    let key = match situation.origin {
+fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
+    let key = match context.origin {
         Origin::Scratch => "from_scratch.learning_rate",
         _ => "training.learning_rate",
     };
-    if situation.head_only {
+    if context.head_only {
         return rule(key, HEAD_RATE, "a head alone bears a high rate, whatever is below it");
     }
-    let (batch, few) = (batch(situation.images), few_classes(situation));
+    let (batch, few) = (batch(context.images), few_classes(context));
     let classes = if few < 1.0 { ", few classes" } else { "" };
-    let (million, start) = (parameters / 1e6, situation.origin.in_words());
+    let (million, start) = (parameters / 1e6, context.origin.in_words());
     rule(
         key,
-        round(rate(parameters, batch, situation.origin) * few),
+        round(rate(parameters, batch, context.origin) * few),
         format!("{million:.1} M parameters, steps of {batch}, {start}{classes}"),
     )
 }
 
-/// What changes in `pretrain-plain.toml`.
+/// Rules that change `pretrain-plain.toml` for this model and data.
 ///
 /// # Errors
 /// [`TrainError::Config`] when the model is not sound.
-pub(super) fn pretraining(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainError> {
-    let images = situation.images.max(1) as f64;
+pub(super) fn pretraining(context: &RecipeContext<'_>) -> Result<Vec<Rule>, TrainError> {
+    let images = context.images.max(1) as f64;
     // A million visits, but each image at least 20 and at most 800 times (Table 8's shorter length).
     let epochs = (1e6 / images).clamp(20.0, 800.0).round();
-    let parameters = parameters(situation.model)?;
+    let parameters = parameters(context.model)?;
     let rate = round(3e-3 * (parameters / KNOWN_PARAMETERS).powf(-0.2));
     Ok(vec![
-        rule("training.batch_size", batch(situation.images), format!("{images} images")),
+        rule("training.batch_size", batch(context.images), format!("{images} images")),
         rule("training.epochs", epochs, "a million visits in all, each image 20 to 800 times"),
         rule("training.warmup_epochs", tenths(epochs * 0.1), "a tenth of the epochs"),
         rule("training.learning_rate", rate, format!("{:.1} M parameters", parameters / 1e6)),
@@ -129,7 +129,7 @@ pub(super) fn pretraining(situation: &Situation<'_>) -> Result<Vec<Rule>, TrainE
 /// From so many epochs on, a training learns its pictures by heart unless they change.
 const MANY_EPOCHS: f64 = 150.0;
 
-/// What Tables 9 to 13 do to pictures; RandAugment where they are in colour.
+/// Data augmentation of Tables 9 to 13; RandAugment where images are in colour.
 fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
     let why = "few images that are seen often are learned by heart otherwise";
     let in_colour = model.input_channels == COLOURS;

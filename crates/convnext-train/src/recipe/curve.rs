@@ -8,7 +8,7 @@ use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::schedule::RateCurve;
 
-/// How the learning rate falls: `"cosine"`, `{ poly = { power = 0.9 } }` or
+/// Learning rate decay: `"cosine"`, `{ poly = { power = 0.9 } }` or
 /// `{ milestones = { epochs = [27, 33], factor = 0.1 } }`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
@@ -36,7 +36,7 @@ pub struct MilestonesRecipe {
     /// In steps, in rising order. A run of another length has fractions, which are rounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<f64>>,
-    /// What each of them multiplies the rate by: a tenth, unless it is stated.
+    /// Factor on the learning rate at each milestone (PyTorch's `gamma`): a tenth, unless it is stated.
     #[serde(default = "tenth")]
     pub factor: f64,
 }
@@ -50,7 +50,7 @@ fn tenth() -> f64 {
 }
 
 impl CurveRecipe {
-    /// Whether it is the default, which needs no mention.
+    /// `true` for cosine, the default, which needs no mention.
     pub(super) fn is_cosine(&self) -> bool {
         *self == Self::Cosine
     }
@@ -102,7 +102,7 @@ impl CurveRecipe {
         Ok(())
     }
 
-    /// Whether it has a point in epochs, or in steps.
+    /// Presence of milestones in epochs and in steps, `[epochs, steps]`.
     pub(super) fn has_units(&self) -> [bool; 2] {
         match self {
             Self::Milestones(MilestonesRecipe { epochs, steps, .. }) => [epochs.is_some(), steps.is_some()],
@@ -110,7 +110,7 @@ impl CurveRecipe {
         }
     }
 
-    /// The same curve over another length.
+    /// Rescales the curve to another training length.
     pub(super) fn rescaled(&self, to: &Rescaling) -> Self {
         let Self::Milestones(MilestonesRecipe { epochs, steps, factor }) = self else { return self.clone() };
         let epochs = epochs.as_ref().map(|points| points.iter().map(|&at| to.epochs(at)).collect());

@@ -41,18 +41,18 @@ impl Setting {
     }
 }
 
-/// What is given from outside of a recipe.
+/// Settings given from outside of a recipe.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Given {
     /// By flags of their own.
     pub flags: Vec<Setting>,
     /// By `--set`, as in `training.weight_decay=0.1`.
     pub settings: Vec<String>,
-    /// What the weights to start from were trained with.
+    /// Settings that the weights to start from were trained with.
     pub weights: Vec<Setting>,
 }
 
-/// What is done to a recipe: settings in their order, and why.
+/// Changes to a recipe: settings in their order, and why.
 pub(super) struct Decided {
     pub(super) settings: Vec<String>,
     pub(super) reasons: Vec<String>,
@@ -137,13 +137,13 @@ impl Given {
         }
     }
 
-    /// Whether `--set` names this key.
+    /// `true` if `--set` names this key.
     pub fn is_set(&self, key: &str) -> bool {
         let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
         keys.map(str::trim).any(|set| is_same(set, key))
     }
 
-    /// What a flag, `--set` or the named recipe gives a key, the first of them.
+    /// Value of a key from a flag, `--set` or the named recipe, the first of them that has one.
     fn value_of(&self, key: &str, named: Option<&Table>) -> Option<String> {
         let flag = self.flags.iter().find(|flag| is_same(flag.key, key)).map(|flag| flag.value.clone());
         flag.or_else(|| self.set_value(key).map(str::to_owned))
@@ -160,8 +160,8 @@ fn line(key: &str, value: &str) -> String {
     format!("{key}={value}")
 }
 
-/// Whether two keys decide the same: a rate and a length have two keys, and a start from scratch its own, which give
-/// way.
+/// `true` if two keys decide the same: a rate and a length have two keys, and a start from scratch its own,
+/// which give way.
 fn is_same(a: &str, b: &str) -> bool {
     let of = |key: &str| {
         let (table, last) = key.rsplit_once('.').unwrap_or(("", key));
@@ -171,7 +171,8 @@ fn is_same(a: &str, b: &str) -> bool {
     of(a) == of(b)
 }
 
-/// Whether two values are the same, however they are written: `0.5`, `0.50` and `.5`, or with and without quotes.
+/// `true` if two values are equal, however they are written: `0.5`, `0.50` and `.5`, or with and without
+/// quotes.
 fn is_same_value(a: &str, b: &str) -> bool {
     let bare = |value: &str| value.replace(char::is_whitespace, "").trim_matches('"').to_owned();
     let (a, b) = (bare(a), bare(b));
@@ -181,7 +182,7 @@ fn is_same_value(a: &str, b: &str) -> bool {
     }
 }
 
-/// What a recipe, with what it extends, says under a key.
+/// Looks up a dotted key in a recipe, with what it extends.
 fn stated<'r>(recipe: &'r Table, key: &str) -> Option<&'r Value> {
     let mut parts = key.split('.');
     let first = recipe.get(parts.next()?)?;

@@ -34,7 +34,7 @@ impl Length {
         (self.in_steps(steps_per_epoch).round() as usize).max(1)
     }
 
-    /// The same length, in the unit of another one.
+    /// Converts the length to the unit of another one.
     pub(super) fn in_unit_of(self, other: Self, steps_per_epoch: usize) -> Self {
         match other {
             Self::Epochs(_) => Self::Epochs(self.in_epochs(steps_per_epoch)),
@@ -42,7 +42,7 @@ impl Length {
         }
     }
 
-    /// Whether it is more than nothing.
+    /// `true` if the length is more than nothing.
     pub(super) fn is_positive(self) -> bool {
         match self {
             Self::Epochs(epochs) => epochs > 0.0 && epochs.is_finite(),
@@ -63,13 +63,13 @@ pub(super) struct Rescaling {
 }
 
 impl Rescaling {
-    /// Where a point in epochs goes.
+    /// Rescales a point in epochs.
     pub(super) fn epochs(&self, at: f64) -> f64 {
         let [before, after] = [self.before, self.after].map(|length| length.in_epochs(self.steps_per_epoch));
         share(at, before) * after
     }
 
-    /// Where a point in steps goes.
+    /// Rescales a point in steps.
     pub(super) fn steps(&self, at: f64) -> f64 {
         let [before, after] = [self.before, self.after].map(|length| length.in_steps(self.steps_per_epoch));
         share(at, before) * after

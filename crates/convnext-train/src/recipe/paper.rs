@@ -1,10 +1,10 @@
-//! Which row of the paper a training is.
+//! Choice of the paper's row for a training.
 
 use convnext_core::{Family, ImageSize, MODELS, ModelConfig, ModelSize};
 
 use super::{USUAL_SIZE, reading::recipe_error};
 use crate::error::TrainError;
-use crate::recipe::{FinetuneRecipe, Origin, PretrainRecipe, Situation};
+use crate::recipe::{FinetuneRecipe, Origin, PretrainRecipe, RecipeContext};
 
 /// The choice that asks for the row that fits.
 pub(super) const PAPER: &str = "paper";
@@ -18,19 +18,19 @@ const CLASSES_OF_22K: usize = 20_000;
 /// # Errors
 /// [`TrainError::Recipe`] when the paper has no such row, with the rows that it has for the model.
 pub(super) fn finetuning_row(
-    situation: &Situation<'_>,
+    context: &RecipeContext<'_>,
     image_size: Option<ImageSize>,
 ) -> Result<String, TrainError> {
     let size = image_size.unwrap_or(USUAL_SIZE);
-    let Some(model) = size_of(situation.model) else {
-        let why = format!("'{}' is no model of the paper; {ADVICE}", situation.model.name);
+    let Some(model) = size_of(context.model) else {
+        let why = format!("'{}' is no model of the paper; {ADVICE}", context.model.name);
         return Err(recipe_error(PAPER, why));
     };
     let name = model.name.trim_start_matches("v1-");
-    let many = situation.class_sizes.len() >= CLASSES_OF_22K;
-    let of_22k = matches!(situation.origin, Origin::Classifier { classes } if classes >= CLASSES_OF_22K);
+    let many = context.class_sizes.len() >= CLASSES_OF_22K;
+    let of_22k = matches!(context.origin, Origin::Classifier { classes } if classes >= CLASSES_OF_22K);
     let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
-    let row = match (model.family, situation.origin) {
+    let row = match (model.family, context.origin) {
         (Family::V2, Origin::Scratch) => at_224(format!("paper-v2-supervised-{name}")),
         (Family::V2, Origin::Pretrained) if many => at_224(format!("paper-22k-{name}")),
         (Family::V2, Origin::Pretrained) => at_224(format!("paper-{name}")),
@@ -55,14 +55,14 @@ pub(super) fn finetuning_row(
         format!(
             "the paper has no row for {} {} on {} classes at {}; for this model it has: {rows}; {ADVICE}",
             model.name,
-            situation.origin.in_words(),
-            situation.class_sizes.len(),
+            context.origin.in_words(),
+            context.class_sizes.len(),
             size.with_unit()
         ),
     ))
 }
 
-/// What to do without a row.
+/// Advice where the paper has no row.
 const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
 
 /// The name of the recipe for pre-training at this size (Table 8).
@@ -99,9 +99,9 @@ mod tests {
         let model = find_model(model).unwrap().config();
         let class_sizes = vec![10; classes];
         let images = 10 * classes;
-        let situation =
-            Situation { model: &model, origin, head_only: false, images, class_sizes: &class_sizes };
-        finetuning_row(&situation, image_size).map_err(|error| error.to_string())
+        let context =
+            RecipeContext { model: &model, origin, head_only: false, images, class_sizes: &class_sizes };
+        finetuning_row(&context, image_size).map_err(|error| error.to_string())
     }
 
     const OF_22K: Origin = Origin::Classifier { classes: 21_841 };

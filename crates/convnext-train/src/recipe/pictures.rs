@@ -1,4 +1,4 @@
-//! What happens to pictures and batches.
+//! Data augmentation of images, and mixup and CutMix of batches.
 
 use convnext_core::{ImageSize, Preprocessing};
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
@@ -9,7 +9,7 @@ use super::is_on;
 /// Images whose sides are at most this long are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;
 
-/// What happens to each picture in training.
+/// Data augmentation of each image in training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentationRecipe {
@@ -25,7 +25,8 @@ pub struct AugmentationRecipe {
     /// RandAugment as timm writes it, such as `rand-m9-mstd0.5-inc1`; in a file `none` turns it off.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "rand_augment")]
     pub rand_augment: Option<RandAugment>,
-    /// How far brightness, contrast and saturation are changed, such as 0.4; not together with RandAugment.
+    /// Strength of colour jitter on brightness, contrast and saturation, such as 0.4; not together with
+    /// RandAugment.
     #[serde(default)]
     pub color_jitter: f64,
     /// Probability of random erasing.
@@ -33,7 +34,7 @@ pub struct AugmentationRecipe {
     pub random_erasing: f64,
 }
 
-/// What turns RandAugment off.
+/// Value that turns RandAugment off.
 const NONE: &str = "none";
 
 fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RandAugment>, D::Error> {
@@ -69,7 +70,7 @@ impl AugmentationRecipe {
     }
 }
 
-/// How images of a batch are mixed; 0 turns either off.
+/// Mixup and CutMix of the images of a batch; 0 turns either off.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixingRecipe {
@@ -80,8 +81,8 @@ pub struct MixingRecipe {
 }
 
 impl MixingRecipe {
-    /// How batches are mixed, if they are: all of them, and where both ways are on each in half of the batches
-    /// (facts D1).
+    /// Mixing of batches, if there is any: of all of them, and where both ways are on each in half of the
+    /// batches (facts D1).
     pub fn mixing(&self) -> Option<Mixing> {
         let Self { mixup, cutmix } = *self;
         let on = mixup != 0.0 || cutmix != 0.0;

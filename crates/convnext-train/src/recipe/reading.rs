@@ -85,7 +85,7 @@ pub(super) const FINETUNING: &[BuiltIn] = recipes!["finetune":
     "release",
 ];
 
-/// Whether a built-in recipe is only there to be extended.
+/// `true` if a built-in recipe is only there to be extended.
 pub(super) fn is_base(name: &str) -> bool {
     name.starts_with("release")
 }

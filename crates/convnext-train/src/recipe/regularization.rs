@@ -1,9 +1,9 @@
-//! What keeps a classifier from learning by heart.
+//! Regularisation, against overfitting of a classifier.
 
 use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
-/// What keeps a classifier from learning by heart.
+/// Regularisation, against overfitting of a classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegularizationRecipe {
@@ -14,12 +14,12 @@ pub struct RegularizationRecipe {
     pub label_smoothing: f64,
     /// Drop path rate of the last block.
     pub drop_path: f64,
-    /// How much the images of each class count.
+    /// Class weights of the loss.
     #[serde(default, skip_serializing_if = "ClassWeights::is_equal")]
     pub class_weights: ClassWeights,
 }
 
-/// How much the images of each class count in the loss.
+/// Class weights: how much the images of each class count in the loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassWeights {

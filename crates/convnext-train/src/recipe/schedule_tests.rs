@@ -34,7 +34,7 @@ fn check(schedule: &Schedule, expected: &[(usize, f64)]) {
     }
 }
 
-/// What a run of before has in its configuration must still be what a run of today writes, or none could go on.
+/// A run of today writes the configuration that a run of before has, or none could be resumed.
 #[test]
 fn a_recipe_without_the_new_keys_is_written_as_before() {
     let before = "batch_size = 64\naccumulate = 1\nepochs = 100.0\nwarmup_epochs = 10.0\nlearning_rate = 0.001\n\

@@ -1,4 +1,4 @@
-//! What depends on where a supervised training starts.
+//! Settings that depend on the start of a supervised training: from weights or from scratch.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::layer_decay::LayerCount;
 
-/// What a supervised training from weights does in its own way.
+/// Settings of supervised training from weights only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromWeightsRecipe {
@@ -18,8 +18,7 @@ pub struct FromWeightsRecipe {
     pub layer_decay: Option<LayerDecayRecipe>,
 }
 
-/// What a supervised training from scratch does in its own way. Rate and warm-up take the place of
-/// those in `training`.
+/// Settings of supervised training from scratch only. Rate and warm-up take the place of those in `training`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromScratchRecipe {
@@ -39,7 +38,7 @@ pub struct FromScratchRecipe {
     pub warmup_steps: Option<f64>,
 }
 
-/// Where a supervised training starts.
+/// Start of a supervised training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// From fresh weights.
@@ -48,13 +47,13 @@ pub enum Start {
     Weights,
 }
 
-/// How much more slowly early layers learn when fine-tuning from weights.
+/// Layer-wise decay of the learning rate when fine-tuning from weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerDecayRecipe {
     /// Rate of a layer over that of the layer after it, in (0, 1].
     pub rate: f64,
-    /// How layers are counted.
+    /// Counting of layers.
     pub count: LayerCount,
 }
 

@@ -61,7 +61,7 @@ pub struct TrainingRecipe {
     pub ema: Option<f64>,
     /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
-    /// How the learning rate falls.
+    /// Learning rate decay.
     #[serde(default, skip_serializing_if = "CurveRecipe::is_cosine")]
     pub curve: CurveRecipe,
     /// Time between two validations, as in `{ steps = 16000 }` or `{ epochs = 0.5 }`, which is rounded to whole steps;
@@ -170,8 +170,8 @@ impl TrainingRecipe {
         self.steps.map_or(Length::Epochs(self.epochs.unwrap_or_default()), Length::Steps)
     }
 
-    /// The same recipe at another length: the whole schedule is rescaled, so warm-up and milestones keep their
-    /// share. All keep their units. The time between two validations stays what it is.
+    /// Rescales the recipe to another length: the whole schedule is rescaled, so warm-up and milestones keep
+    /// their share. All keep their units. The time between two validations stays what it is.
     pub fn rescaled(&self, steps_per_epoch: usize, length: Option<Length>) -> Self {
         let before = self.length();
         let after = length.map_or(before, |length| length.in_unit_of(before, steps_per_epoch));

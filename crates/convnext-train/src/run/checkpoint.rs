@@ -20,7 +20,7 @@ const FOLDER: &str = "checkpoints";
 /// Checkpoints that are kept besides the best one.
 const KEPT: usize = 2;
 
-/// Where a training stands. Random choices follow from seed, epoch and sample, so they need no state.
+/// Progress of a training. Random choices follow from seed, epoch and sample, so they need no state.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Steps made.
@@ -58,7 +58,7 @@ pub struct Best {
     pub epoch: u64,
     /// The last step that made them, from 1.
     pub step: usize,
-    /// What was compared, such as `validation_top1`.
+    /// Name of the compared measure, such as `validation_top1`.
     pub measure: String,
     /// Its value.
     pub value: f64,
@@ -131,7 +131,7 @@ impl Checkpoints {
         damaged.map_or(Ok(None), Err)
     }
 
-    /// Where the last checkpoint is, for an error message.
+    /// Location of the last checkpoint, for an error message.
     pub(crate) fn last_in_words(&self) -> String {
         match self.steps().ok().and_then(|steps| steps.last().copied()) {
             Some(step) => format!("the last good checkpoint is {}", self.path(step).display()),

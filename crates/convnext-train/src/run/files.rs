@@ -1,4 +1,4 @@
-//! How files of a run folder come to the disk, and what is said when they do not.
+//! Writing of a run folder's files, and the errors of that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -32,7 +32,7 @@ pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// What is said of a file that cannot be written.
+/// The error of a file that cannot be written.
 pub(crate) fn output(path: &Path, source: io::Error) -> TrainError {
     TrainError::Output { path: path.to_owned(), source }
 }

@@ -1,4 +1,4 @@
-//! What runs of earlier versions wrote, said as today.
+//! Conversion of files of earlier versions' runs to today's form.
 //!
 //! Their configuration had the objective of the training inside of the model as well, where it was the same as in the recipe, the initial
 //! value of LayerScale in place of a switch, and no word on preprocessing, which was always that of ImageNet.
@@ -14,9 +14,9 @@ use toml::{Table, Value};
 
 use crate::evaluation::evaluate::Evaluation;
 use crate::run::summary::Summary;
-use crate::training::measured::Measured;
 use crate::training::metric::{Direction, Metric};
 use crate::training::observer::EpochReport;
+use crate::training::validation_result::ValidationResult;
 
 /// Keys of a model, or of an autoencoder's encoder, that the recipe has now.
 const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "normalize_target"];
@@ -48,7 +48,7 @@ fn rename_model(model: &mut Table) {
     }
 }
 
-/// What every run had, whatever its weights said.
+/// Preprocessing of every run of earlier versions, whatever its weights said.
 fn preprocessing(config: &Table) -> Option<Table> {
     let model = config.get("model")?;
     let channels = model.get("encoder").unwrap_or(model).get("input_channels")?;
@@ -71,7 +71,7 @@ pub(crate) struct StoredMeasured {
     details: serde_json::Map<String, serde_json::Value>,
 }
 
-impl TryFrom<StoredMeasured> for Measured {
+impl TryFrom<StoredMeasured> for ValidationResult {
     type Error = serde_json::Error;
 
     fn try_from(stored: StoredMeasured) -> Result<Self, Self::Error> {
@@ -121,12 +121,12 @@ mod tests {
     fn an_old_evaluation_is_one_of_a_classifier() {
         let old = r#"{"images":2,"top1":0.5,"top5":1.0,"loss":0.6,"classes":[],"confusion":[],"mistakes":[],
             "left_out":[{"name":"a.png","why":"cut"}]}"#;
-        let measured: Measured = serde_json::from_str(old).unwrap();
+        let measured: ValidationResult = serde_json::from_str(old).unwrap();
         assert_eq!((measured.kind.as_str(), measured.left_out.len()), (Evaluation::KIND, 1));
         let shown: Vec<String> = measured.metrics.iter().map(Metric::to_string).collect();
         assert_eq!(shown, ["top-1 50.00 %", "top-5 100.00 %", "loss 0.6000"]);
         assert_eq!(measured.details::<Evaluation>().unwrap().top1, Some(0.5));
-        assert!(serde_json::from_str::<Measured>(r#"{"images":2}"#).is_err());
+        assert!(serde_json::from_str::<ValidationResult>(r#"{"images":2}"#).is_err());
     }
 
     #[test]

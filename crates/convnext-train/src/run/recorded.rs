@@ -1,4 +1,4 @@
-//! What a run folder says of the run that was begun in it: its configuration and, of a finished one, its summary.
+//! Recorded state of the run in a folder: its configuration and, of a finished one, its summary.
 
 use std::fs;
 use std::io;
@@ -9,22 +9,22 @@ use toml::{Table, Value};
 
 use crate::error::TrainError;
 use crate::run::files::output;
-use crate::run::run_changes::{Continue, changes};
+use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::summary::Summary;
 
 /// The resolved configuration in a run folder.
 pub(crate) const CONFIG_FILE: &str = "config.toml";
 
-/// What is known of a finished run.
+/// File name of a finished run's summary.
 pub(crate) const SUMMARY_FILE: &str = "summary.json";
 
-/// Whether the folder holds the run of this configuration, or no more than what a run leaves that is
-/// killed at its very beginning.
+/// `true` if the folder holds the run of this configuration, or no more than what a run leaves that is killed
+/// at its very beginning.
 ///
 /// # Errors
 /// [`TrainError::Changed`] when it holds another run, [`TrainError::BadRun`] when its configuration is damaged,
 /// [`TrainError::Output`] when the folder cannot be read.
-pub(crate) fn is_same_run(run: &Path, config: &Table, how: Continue) -> Result<bool, TrainError> {
+pub(crate) fn is_same_run(run: &Path, config: &Table, how: ResumeMode) -> Result<bool, TrainError> {
     let Some(begun) = recorded_config(run)? else {
         let beginning = format!(".{CONFIG_FILE}.");
         let entries = fs::read_dir(run).map_err(|source| output(run, source))?;

@@ -4,9 +4,9 @@ use toml::{Table, Value};
 
 use crate::run::old_runs;
 
-/// Whether a run is new or goes on.
+/// Resume mode of a run: new, or going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Continue {
+pub enum ResumeMode {
     /// It is new; its folder must be.
     #[default]
     New,
@@ -16,13 +16,13 @@ pub enum Continue {
     Extended,
 }
 
-/// What decides nothing: where a run stands, and why its recipe is what it is.
+/// Settings without effect on the training: the place of a run, and the reasons for its recipe.
 const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 
-/// What earlier versions did not record: where it is not set, nothing is known to have changed.
+/// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
 
-/// What may grow when a run is extended; warm-up and milestones keep their share of it.
+/// Settings that may grow when a run is extended; warm-up and milestones keep their share of it.
 const LENGTH: [&str; 6] = [
     "recipe.training.epochs",
     "recipe.training.steps",
@@ -33,7 +33,7 @@ const LENGTH: [&str; 6] = [
 ];
 
 /// Every key whose value differs, in words; keys are dotted. A run may have begun with an earlier version.
-pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> {
+pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
     flatten("", &old_runs::in_words_of_today(begun.clone()), &mut before);
     flatten("", now, &mut after);
@@ -46,7 +46,7 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
     let mut found = Vec::new();
     for key in keys {
         let (was, is) = (find(&before, key), find(&after, key));
-        let longer = how == Continue::Extended
+        let longer = how == ResumeMode::Extended
             && LENGTH.contains(&key.as_str())
             && was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| has_grown(was, is));
         let unknown = was.is_none() && RECORDED_LATER.contains(&key.as_str());
@@ -59,7 +59,7 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: Continue) -> Vec<String> 
     found
 }
 
-/// Whether a number, or each of a list of them, has grown or stayed.
+/// `true` if a number, or each of a list of them, has grown or stayed.
 fn has_grown(was: &Value, is: &Value) -> bool {
     let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|count| count as f64));
     match (was, is) {
@@ -84,7 +84,7 @@ fn flatten(prefix: &str, table: &Table, list: &mut Vec<(String, Value)>) {
 mod tests {
     use super::*;
 
-    fn compare(begun: &str, now: &str, how: Continue) -> Vec<String> {
+    fn compare(begun: &str, now: &str, how: ResumeMode) -> Vec<String> {
         changes(&toml::from_str(begun).unwrap(), &toml::from_str(now).unwrap(), how)
     }
 
@@ -98,14 +98,14 @@ mod tests {
             "recipe.training.ema was 0.5, is not set",
             "seed was 1, is 2",
         ];
-        assert_eq!(compare(begun, now, Continue::Resumed), expected);
-        assert!(compare(begun, begun, Continue::Resumed).is_empty());
+        assert_eq!(compare(begun, now, ResumeMode::Resumed), expected);
+        assert!(compare(begun, begun, ResumeMode::Resumed).is_empty());
     }
 
     #[test]
     fn what_an_earlier_version_did_not_record_is_no_change() {
         let with = |checksum: &str| format!("seed = 1\nvalidation_checksum = '{checksum}'");
-        let compare = |begun: &str, now: &str| compare(begun, now, Continue::Resumed);
+        let compare = |begun: &str, now: &str| compare(begun, now, ResumeMode::Resumed);
         assert!(compare("seed = 1", &with("a")).is_empty());
         assert_eq!(compare(&with("a"), &with("b")), ["validation_checksum was \"a\", is \"b\""]);
         assert_eq!(compare(&with("a"), "seed = 1"), ["validation_checksum was \"a\", is not set"]);
@@ -115,9 +115,9 @@ mod tests {
     fn only_an_extended_run_may_grow_and_none_may_shrink() {
         let length = |epochs: f64| format!("[recipe.training]\nepochs = {epochs:?}");
         let grow = |how| compare(&length(2.0), &length(3.0), how);
-        assert!(grow(Continue::Extended).is_empty());
-        assert_eq!(grow(Continue::Resumed), ["recipe.training.epochs was 2.0, is 3.0"]);
-        assert_eq!(compare(&length(3.0), &length(2.0), Continue::Extended).len(), 1);
+        assert!(grow(ResumeMode::Extended).is_empty());
+        assert_eq!(grow(ResumeMode::Resumed), ["recipe.training.epochs was 2.0, is 3.0"]);
+        assert_eq!(compare(&length(3.0), &length(2.0), ResumeMode::Extended).len(), 1);
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             format!("[recipe.training]\nsteps = {steps}\nwarmup_steps = 1.5\n{curve}")
         };
         let short = length(100, [60.0, 80.0]);
-        let extended = |now: &str| compare(&short, now, Continue::Extended);
+        let extended = |now: &str| compare(&short, now, ResumeMode::Extended);
         assert!(extended(&length(200, [120.0, 160.0])).is_empty());
         assert_eq!(extended(&length(99, [60.0, 80.0])), ["recipe.training.steps was 100, is 99"]);
         let earlier = extended(&length(200, [120.0, 79.0]));

@@ -15,11 +15,11 @@ use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::files::{output, remove_unfinished, replace};
 use crate::run::logs::{LogLengths, Logs};
 use crate::run::recorded::{CONFIG_FILE, SUMMARY_FILE, is_same_run, recorded_config, recorded_summary};
-use crate::run::run_changes::{Continue, changes};
+use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::summary::Summary;
 use crate::training::learner::Learner;
-use crate::training::measured::Measured;
 use crate::training::observer::{EpochReport, StepReport};
+use crate::training::validation_result::ValidationResult;
 use crate::weights::save_weights;
 
 /// Name of the weight file of a finished run.
@@ -42,7 +42,7 @@ pub struct RunFolder {
     checkpoints: Checkpoints,
 }
 
-/// What an opened run folder holds.
+/// An opened run folder, with its run unfinished or finished.
 #[derive(Debug)]
 pub enum Opened {
     /// A run that has steps to make.
@@ -56,28 +56,28 @@ impl RunFolder {
     /// place is found before any work is done.
     ///
     /// A run that goes on must have the configuration that it began with, but for `out` and, with
-    /// [`Continue::Extended`], a greater number of epochs.
+    /// [`ResumeMode::Extended`], a greater number of epochs.
     ///
     /// # Errors
     /// [`TrainError::OutputUsed`] when a new run finds anything in the folder, [`TrainError::NoRun`] and
     /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::InUse`] when another
     /// process works in it, [`TrainError::BadRun`] when one of its files is damaged,
     /// [`TrainError::Output`] when it cannot be written.
-    pub fn open(path: &Path, config: &impl Serialize, how: Continue) -> Result<Opened, TrainError> {
+    pub fn open(path: &Path, config: &impl Serialize, how: ResumeMode) -> Result<Opened, TrainError> {
         fs::create_dir_all(path).map_err(|source| output(path, source))?;
         let config_path = path.join(CONFIG_FILE);
         let config =
             Table::try_from(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
         let used = fs::read_dir(path).map_err(|source| output(path, source))?.any(|_| true);
-        if used && how == Continue::New {
+        if used && how == ResumeMode::New {
             return Err(TrainError::OutputUsed(path.to_owned()));
         }
         if used && !is_same_run(path, &config, how)? {
             return Err(TrainError::NoRun(path.to_owned()));
         }
         remove_unfinished(path)?;
-        let begun = recorded_config(path)?.filter(|_| used && how == Continue::Extended);
-        let extended = begun.is_some_and(|begun| !changes(&begun, &config, Continue::Resumed).is_empty());
+        let begun = recorded_config(path)?.filter(|_| used && how == ResumeMode::Extended);
+        let extended = begun.is_some_and(|begun| !changes(&begun, &config, ResumeMode::Resumed).is_empty());
         if let Some(summary) = recorded_summary(path)? {
             if !extended {
                 return Ok(Opened::Finished(summary));
@@ -107,7 +107,7 @@ impl RunFolder {
         &self.checkpoints
     }
 
-    /// Where the weights go at the end.
+    /// Path of the final weights.
     pub fn weights(&self) -> PathBuf {
         weights_of(&self.path)
     }
@@ -176,7 +176,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`TrainError::Output`] when they cannot be written.
-    pub fn record_evaluation(&self, measured: &Measured) -> Result<(), TrainError> {
+    pub fn record_evaluation(&self, measured: &ValidationResult) -> Result<(), TrainError> {
         let path = self.path.join(EVALUATION_FILE);
         let mut text = serde_json::to_vec_pretty(measured).map_err(|error| output(&path, error.into()))?;
         text.push(b'\n');

@@ -1,4 +1,4 @@
-//! What every training run needs to know, whatever it learns.
+//! Settings that every training run needs, whatever it learns.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use convnext_nn::{Activations, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
-use crate::memory::MemoryNeed;
+use crate::memory::MemoryEstimate;
 use crate::recipe::{Length, Start};
 use crate::run::recorded::{recorded_batch, recorded_range};
-use crate::run::run_changes::Continue;
+use crate::run::run_changes::ResumeMode;
 use crate::training::training_loop::CHECKPOINT_EVERY;
 use crate::weights::read_metadata;
 
-/// Where a run reads and writes, and what its chances and its machine are.
+/// Settings of a run: inputs and outputs, random seed and machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunSettings {
     /// Folder or archive of images.
@@ -32,7 +32,7 @@ pub struct RunSettings {
     pub init: Option<PathBuf>,
     /// Seed of every random choice.
     pub seed: Seed,
-    /// Whether the EXIF orientation of pictures counts.
+    /// Treatment of the EXIF orientation of images.
     pub orientation: Orientation,
     /// Threads that read images.
     #[serde(skip)]
@@ -40,32 +40,32 @@ pub struct RunSettings {
     /// Decode JPEG files no larger than their crops need. Recorded when on: pixels differ a little.
     #[serde(skip_serializing_if = "is_off")]
     pub fast_decode: bool,
-    /// Whether decoded pictures are kept.
+    /// Cache of decoded images.
     #[serde(skip)]
     pub cache: Cache,
-    /// How long, if not as the recipe says.
+    /// Length of the training, if not as the recipe says.
     #[serde(skip)]
     pub length: Option<Length>,
-    /// Whether the run is new or goes on.
+    /// New run, or resumed one.
     #[serde(skip)]
-    pub go_on: Continue,
+    pub resume: ResumeMode,
     /// Fail at the first image that cannot be read, instead of replacing it.
     #[serde(skip)]
     pub strict: bool,
-    /// What blocks keep for their backward. Recorded only where it changes what is computed.
+    /// Activations that blocks save for their backward. Recorded only where it changes what is computed.
     #[serde(skip_serializing_if = "keeps_the_bits", serialize_with = "rounded_memory")]
     pub memory: Activations,
-    /// Whether the batch is the largest that fits into memory, whatever the recipe says. A run that goes on has the
-    /// batch that it began with.
+    /// `true` to take the largest batch that fits into memory, whatever the recipe says. A run that goes on
+    /// has the batch that it began with.
     #[serde(skip)]
     pub automatic_batch: bool,
-    /// What linear layers multiply. Recorded unless it is f32.
+    /// Input precision of the linear layers' GEMMs. Recorded unless it is f32.
     #[serde(skip_serializing_if = "is_f32", serialize_with = "precision_name")]
     pub precision: Precision,
     /// The longest time between two checkpoints, such as [`crate::CHECKPOINT_EVERY`].
     #[serde(skip)]
     pub checkpoint_every: Duration,
-    /// Which values of images with more than 8 bit are black and white, if it was said. What is really taken is
+    /// Requested black and white values of images with more than 8 bit, if any. What is really taken is
     /// recorded.
     #[serde(skip)]
     pub range: Option<RangeChoice>,
@@ -101,11 +101,11 @@ pub(crate) fn said(remark: String) -> Vec<String> {
 pub(crate) struct Resolved<J> {
     #[serde(flatten)]
     job: J,
-    /// How its images are prepared.
+    /// Preprocessing of its images.
     preprocessing: Preprocessing,
     /// Of names, labels and order of the training images.
     data_checksum: u32,
-    /// The same of the images for validation, where there are any.
+    /// Checksum of the images for validation, likewise, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     validation_checksum: Option<u32>,
 }
@@ -115,7 +115,7 @@ impl<J> Resolved<J> {
         Self { job, preprocessing, data_checksum: dataset.fingerprint(), validation_checksum: None }
     }
 
-    /// The same, measured on these images.
+    /// This job, measured on these images.
     pub(crate) fn measured_on(self, validation: Option<&Dataset>) -> Self {
         let checksum = validation.filter(|images| !images.is_empty()).map(Dataset::fingerprint);
         Self { validation_checksum: checksum, ..self }
@@ -136,7 +136,7 @@ impl RunSettings {
             fast_decode: false,
             cache: Cache::Off,
             length: None,
-            go_on: Continue::New,
+            resume: ResumeMode::New,
             strict: false,
             memory: Activations::Save,
             automatic_batch: false,
@@ -146,14 +146,15 @@ impl RunSettings {
         }
     }
 
-    /// Where a supervised training starts.
+    /// Starting point of a supervised training: weights or scratch.
     pub fn start(&self) -> Start {
         if self.init.is_some() { Start::Weights } else { Start::Scratch }
     }
 
-    /// How images of this size and so many channels are prepared, and why so: as the weights to start from say, where
-    /// there are any. Which of the images' values are black and white was perhaps asked for, or is found in them; a run
-    /// that goes on has the range that it began with, unless it is asked for another.
+    /// Preprocessing for images of this size and so many channels, with the reason: as the weights to start
+    /// from say, where there are any. Which of the images' values are black and white was perhaps asked for,
+    /// or is found in them; a run that goes on has the range that it began with, unless it is asked for
+    /// another.
     ///
     /// # Errors
     /// [`TrainError::Io`] when the weights cannot be read, [`TrainError::BadRun`] when the folder of a run that goes on is
@@ -184,7 +185,7 @@ impl RunSettings {
         channels: usize,
     ) -> Result<FoundRange, TrainError> {
         if self.range.is_none()
-            && self.go_on != Continue::New
+            && self.resume != ResumeMode::New
             && let Some(range) = recorded_range(&self.out)?
         {
             let why = match &range {
@@ -199,19 +200,19 @@ impl RunSettings {
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.
     ///
     /// # Errors
-    /// As [`MemoryNeed::largest_batch`], and [`TrainError::BadRun`] when the folder of a run that goes on is damaged.
+    /// As [`MemoryEstimate::largest_batch`], and [`TrainError::BadRun`] when the folder of a run that goes on is damaged.
     pub(crate) fn find_batch(
         &self,
         device: &Device,
         images: usize,
-        need: impl Fn(usize) -> Result<MemoryNeed, ConfigError>,
+        need: impl Fn(usize) -> Result<MemoryEstimate, ConfigError>,
     ) -> Result<Option<usize>, TrainError> {
         if !self.automatic_batch {
             return Ok(None);
         }
-        let begun = if self.go_on == Continue::New { None } else { recorded_batch(&self.out)? };
+        let begun = if self.resume == ResumeMode::New { None } else { recorded_batch(&self.out)? };
         begun
-            .map_or_else(|| MemoryNeed::largest_batch(device, need).map(|found| found.min(images)), Ok)
+            .map_or_else(|| MemoryEstimate::largest_batch(device, need).map(|found| found.min(images)), Ok)
             .map(Some)
     }
 

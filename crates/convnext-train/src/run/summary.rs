@@ -1,4 +1,4 @@
-//! What is known of a run that is finished.
+//! Summary of a finished run.
 
 use convnext_data::CorruptFile;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::run::old_runs;
 use crate::training::metric::Metric;
 use crate::training::observer::EpochReport;
 
-/// What is known of a finished run, written when nothing is left to do.
+/// Summary of a finished run, written when nothing is left to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Steps made.
@@ -21,8 +21,8 @@ pub struct Summary {
     pub seconds: f64,
     /// The report after the last step.
     pub last: EpochReport,
-    /// What [`Summary::monitored`] tells; runs of earlier versions do not say it. Boxed, so that a summary is not much
-    /// larger than an open run folder.
+    /// Value of [`Summary::monitored`]; runs of earlier versions do not say it. Boxed, so that a summary is
+    /// not much larger than an open run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) monitored: Option<Box<Metric>>,
     /// The best weights.

@@ -12,13 +12,13 @@ use crate::evaluation::evaluate::{Evaluation, Mistake, evaluate_batches};
 use crate::recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
 use crate::tasks::supervision::Supervision;
-use crate::training::measured::Measured;
+use crate::training::validation_result::ValidationResult;
 
 /// Tell the classes of images apart: a softmax over all of them, and cross-entropy.
 #[derive(Debug, Clone)]
 pub struct Classification {
     classes: ClassNames,
-    /// How much an image of each class counts.
+    /// Loss weight of an image of each class.
     class_weights: Vec<f32>,
     smoothing: f64,
 }
@@ -26,7 +26,7 @@ pub struct Classification {
 impl Supervision for Classification {
     type Metadata = ClassificationTask;
 
-    const GOAL: &'static str = Evaluation::TOP1;
+    const MONITORED: &'static str = Evaluation::TOP1;
 
     fn new(data: &LabelledData, recipe: &FinetuneRecipe) -> Result<Self, TrainError> {
         Ok(Self {
@@ -52,7 +52,7 @@ impl Supervision for Classification {
         model: &ConvNext,
         images: &Loader,
         pictures: Option<&Path>,
-    ) -> Result<Measured, TrainError> {
+    ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;
         if let Some(folder) = pictures {
             show(&mut result.mistakes, images.source(), folder)?;

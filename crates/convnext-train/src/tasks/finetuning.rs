@@ -12,8 +12,8 @@ use convnext_nn::ConvNext;
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::evaluation::inference::Reading;
-use crate::memory::MemoryNeed;
+use crate::evaluation::inference::EvalLoaderConfig;
+use crate::memory::MemoryEstimate;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{FinetuneRecipe, TrainingRecipe, in_toml};
@@ -27,24 +27,24 @@ use crate::weights::are_same_classes;
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
 pub struct FinetuneJob {
-    /// Where, and under which seed.
+    /// Settings of the run, such as its folder and its seed.
     #[serde(flatten)]
     pub run: RunSettings,
-    /// Which of the images are learned from, and which are measured on.
+    /// Subset of the images to train on, and that to validate on.
     #[serde(flatten)]
-    pub labels: LabelChoice,
-    /// Which part of the model learns.
+    pub labels: LabelSubset,
+    /// Frozen part of the model.
     #[serde(skip_serializing_if = "Freeze::is_nothing")]
     pub freeze: Freeze,
     /// The backbone; its number of classes is set from the data.
     pub model: ModelConfig,
-    /// How to train it.
+    /// Training recipe.
     pub recipe: FinetuneRecipe,
 }
 
-/// Which images of a folder or archive are learned from, and as what.
+/// Labelled subset of a folder or archive to train on, and the source of its labels.
 #[derive(Debug, Clone, Serialize)]
-pub struct LabelChoice {
+pub struct LabelSubset {
     /// A CSV file of labels; `None` takes the folders as classes.
     #[serde(rename = "labels", skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
@@ -58,14 +58,14 @@ pub struct LabelChoice {
     pub fraction: Option<f64>,
 }
 
-impl Default for LabelChoice {
+impl Default for LabelSubset {
     /// All images, under the names of their folders; a fifth of each class is held out where there is no validation.
     fn default() -> Self {
         Self { file: None, validation_fraction: 0.2, per_class: None, fraction: None }
     }
 }
 
-impl LabelChoice {
+impl LabelSubset {
     /// Opens the images of a folder or archive. The seed decides what is random about the choice.
     ///
     /// # Errors
@@ -82,19 +82,19 @@ impl LabelChoice {
     }
 }
 
-/// What a supervised training made.
+/// Result of a supervised training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finetuned {
     /// The weight file.
     pub weights: PathBuf,
-    /// What is known of the run, with the finished classifier's results on the validation images.
+    /// Summary of the run, with the finished classifier's results on the validation images.
     pub summary: Summary,
-    /// Whether the validation images were held out of the training part: to measure on the same ones
+    /// `true` if the validation images were held out of the training part: to measure on the same ones
     /// again, `evaluate` needs the same fraction and seed.
     pub held_out: bool,
 }
 
-/// Trains a network on what [`LabelChoice::open`] opened, or another data set that the supervision understands, and writes
+/// Trains a network on what [`LabelSubset::open`] opened, or another data set that the supervision understands, and writes
 /// it to `weights.safetensors` in the run folder.
 ///
 /// # Errors
@@ -173,9 +173,9 @@ impl<S: Supervision> Job for OnImages<S> {
         self.job.recipe.validate(self.job.run.start())
     }
 
-    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        MemoryNeed::of_finetuning(model, recipe, run.memory, run.precision)
+        MemoryEstimate::of_finetuning(model, recipe, run.memory, run.precision)
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
@@ -200,7 +200,7 @@ impl<S: Supervision> Job for OnImages<S> {
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Supervised<S>, TrainError> {
         let FinetuneJob { run, model, recipe, freeze, .. } = &self.job;
         let validation = &self.data.validation;
-        let reading = Reading {
+        let reading = EvalLoaderConfig {
             batch_size: recipe.training.batch_size,
             threads: run.threads,
             orientation: run.orientation,

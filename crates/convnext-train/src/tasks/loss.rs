@@ -4,7 +4,7 @@ use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 use convnext_data::LabelMix;
 
-/// What a batch of images should be told to be.
+/// Soft target distributions of a batch of images, weighted by class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Targets {
     /// Probabilities `[N, classes]`, times how much the image counts.

@@ -12,36 +12,36 @@ use convnext_nn::Fcmae;
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::memory::MemoryNeed;
+use crate::memory::MemoryEstimate;
 use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
-use crate::training::goal::Goal;
 use crate::training::job::{Job, Trained, run_training};
 use crate::training::losses::Loss;
-use crate::training::measured::Measured;
+use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::observer::Observer;
 use crate::training::task::{Task, batch_images};
+use crate::training::validation_result::ValidationResult;
 
 /// Everything that decides a pre-training.
 #[derive(Debug, Clone, Serialize)]
 pub struct PretrainJob {
-    /// Where, and under which seed; labels of the data are ignored.
+    /// Settings of the run, such as its folder and its seed; labels of the data are ignored.
     #[serde(flatten)]
     pub run: RunSettings,
     /// The autoencoder.
     pub model: FcmaeConfig,
-    /// How to train it, and for what.
+    /// Training recipe, with the objective.
     pub recipe: PretrainRecipe,
 }
 
-/// What a pre-training made.
+/// Result of a pre-training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pretrained {
     /// The weight file: encoder and decoder.
     pub weights: PathBuf,
-    /// What is known of the run.
+    /// Summary of the run.
     pub summary: Summary,
 }
 
@@ -119,9 +119,9 @@ impl Job for OnImages {
         self.kept().map(drop)
     }
 
-    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         let PretrainJob { run, model, recipe } = &self.job;
-        MemoryNeed::of_pretraining(model, recipe, run.memory, run.precision)
+        MemoryEstimate::of_pretraining(model, recipe, run.memory, run.precision)
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
@@ -173,7 +173,7 @@ struct Pretraining {
     dataset: Dataset,
     /// Images whose reconstructions are shown.
     shown: Vec<usize>,
-    /// How these are read.
+    /// Decoding of the images shown.
     decoding: Decoding,
     metadata: WeightMetadata,
 }
@@ -198,8 +198,8 @@ impl Task for Pretraining {
     }
 
     /// Measures nothing; shows the same reconstructions under the same masks each time.
-    fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<Measured, TrainError> {
-        let measured = Measured::new(Reconstruction::KIND, Vec::new(), &());
+    fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
+        let measured = ValidationResult::new(Reconstruction::KIND, Vec::new(), &());
         let Some(folder) = pictures else { return Ok(measured) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
@@ -212,7 +212,7 @@ impl Task for Pretraining {
         Ok(measured)
     }
 
-    fn goal(&self) -> Goal {
-        Goal::TrainLoss
+    fn monitored_metric(&self) -> MonitoredMetric {
+        MonitoredMetric::TrainLoss
     }
 }

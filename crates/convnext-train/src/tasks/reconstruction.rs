@@ -21,7 +21,7 @@ pub struct Reconstruction {
 }
 
 impl Reconstruction {
-    /// What `evaluation.json` calls a training for reconstructions.
+    /// Name of a training for reconstructions in `evaluation.json`.
     pub const KIND: &'static str = "fcmae";
 }
 

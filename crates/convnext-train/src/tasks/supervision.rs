@@ -1,4 +1,4 @@
-//! What is learned from images with labels, and the task that learns it.
+//! Supervision by labels of images, and the task that trains with it.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::recipe::FinetuneRecipe;
-use crate::training::goal::Goal;
 use crate::training::losses::Loss;
-use crate::training::measured::Measured;
+use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::task::{Task, batch_images};
+use crate::training::validation_result::ValidationResult;
 
-/// What labels mean: which outputs a network has for them, and how its answers are judged. Everything else of a supervised
-/// training is the same for all.
+/// Meaning of labels: which outputs a network has for them, and how its answers are judged. Everything else
+/// of a supervised training is the same for all.
 pub trait Supervision: Clone {
-    /// What weights say about it.
+    /// Metadata of the task in a weight file.
     type Metadata: Kind + TaskMetadata;
 
     /// The metric that tells the best epoch, one of those of [`Supervision::evaluate`].
-    const GOAL: &'static str;
+    const MONITORED: &'static str;
 
-    /// What the labels of these images mean.
+    /// Creates the supervision that the labels of these images ask for.
     ///
     /// # Errors
     /// [`TrainError`] when they mean nothing, or the recipe has a setting that makes no sense for them.
     fn new(data: &LabelledData, recipe: &FinetuneRecipe) -> Result<Self, TrainError>;
 
-    /// What weights say about it; the names of its classes are those of the outputs.
+    /// Metadata of the task for a weight file; the names of its classes are those of the outputs.
     fn metadata(&self) -> Self::Metadata;
 
     /// The loss of a batch by its outputs `[N, classes]`, as one value `[1]`. Sums must not depend on threads: summed
@@ -48,10 +48,10 @@ pub trait Supervision: Clone {
         model: &ConvNext,
         images: &Loader,
         pictures: Option<&Path>,
-    ) -> Result<Measured, TrainError>;
+    ) -> Result<ValidationResult, TrainError>;
 }
 
-/// Which part of a model keeps the values that it starts with.
+/// Frozen part of a model, which keeps the values that it starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Freeze {
@@ -106,12 +106,12 @@ impl<S: Supervision> Task for Supervised<S> {
         self.validation.as_ref().map_or(0, Loader::samples)
     }
 
-    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<Measured, TrainError> {
+    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
         let measure = |images| self.supervision.evaluate(model, images, pictures);
-        self.validation.as_ref().map_or_else(|| Ok(Measured::default()), measure)
+        self.validation.as_ref().map_or_else(|| Ok(ValidationResult::default()), measure)
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Metric(S::GOAL)
+    fn monitored_metric(&self) -> MonitoredMetric {
+        MonitoredMetric::Named(S::MONITORED)
     }
 }

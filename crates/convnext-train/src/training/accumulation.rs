@@ -1,18 +1,18 @@
 //! The mean over the micro-batches of a step.
 
 use crate::optimization::gradients::NamedGradients;
-use crate::training::learner::Lap;
+use crate::training::learner::StepOutput;
 use crate::training::losses::LossValues;
 use crate::training::observed::Observed;
 
-/// What one micro-batch of a step gave.
+/// Result of one micro-batch of a step.
 #[derive(Debug, Clone)]
 pub struct MicroBatch {
     /// The gradient of its loss.
     pub gradients: NamedGradients,
     /// The numbers of its loss.
     pub loss: LossValues,
-    /// What it says of running statistics and counters.
+    /// Its updates of running statistics and counters.
     pub observed: Vec<Observed>,
     /// Its images.
     pub images: usize,
@@ -42,12 +42,12 @@ impl Accumulation {
     }
 
     /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a micro-batch there is no gradient.
-    pub fn finish(self) -> (NamedGradients, Lap, Vec<Observed>) {
+    pub fn finish(self) -> (NamedGradients, StepOutput, Vec<Observed>) {
         let Some(mut sum) = self.sum else { return Default::default() };
         if self.count > 1 {
             sum.loss.divide(self.count as f32);
             sum.gradients.scale(1.0 / self.count as f64);
         }
-        (sum.gradients, Lap { loss: sum.loss, images: sum.images }, sum.observed)
+        (sum.gradients, StepOutput { loss: sum.loss, images: sum.images }, sum.observed)
     }
 }

@@ -8,33 +8,33 @@ use convnext_data::Dataset;
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::memory::MemoryNeed;
+use crate::memory::MemoryEstimate;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{TrainingRecipe, in_lines};
-use crate::run::lesson::Lesson;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
 use crate::run::run_settings::{Resolved, RunSettings, said};
 use crate::run::summary::Summary;
+use crate::run::train_setup::TrainSetup;
 use crate::training::learner::Learner;
 use crate::training::observer::Observer;
 use crate::training::task::Task;
 use crate::training::training_loop::train;
 use crate::weights::start_from_with;
 
-/// What a training learns and from what. [`run_training`] asks for one thing after the other and does the rest.
+/// A training task and its data. [`run_training`] asks for one thing after the other and does the rest.
 ///
 /// What it serialises to stands in `config.toml`, and must not change when the run goes on.
 pub trait Job: Clone + Serialize {
-    /// What is learned.
+    /// The task to train.
     type Task: Task;
 
-    /// Where the run reads and writes.
+    /// Settings of the run: its inputs and outputs.
     fn settings(&self) -> &RunSettings;
 
     /// Optimiser and schedule.
     fn training(&self) -> &TrainingRecipe;
 
-    /// The same, to be set to what is really done: a smaller batch, another length.
+    /// Optimiser and schedule, to be set to what is really done: a smaller batch, another length.
     fn training_mut(&mut self) -> &mut TrainingRecipe;
 
     /// Why the recipe is as it is, line by line.
@@ -51,13 +51,13 @@ pub trait Job: Clone + Serialize {
     /// Size of the images that the model is trained on, and their channels.
     fn input(&self) -> (ImageSize, usize);
 
-    /// Whether the head of weights to start from, which say this about themselves, goes on learning; else it starts
-    /// fresh.
+    /// `true` if the head of weights to start from, which say this about themselves, goes on learning; else
+    /// it starts fresh.
     fn keeps_head(&self, _of_weights: &WeightMetadata) -> bool {
         false
     }
 
-    /// What the names of the head's tensors begin with.
+    /// Prefixes of the names of the head's tensors.
     fn head_parts(&self) -> &[&str] {
         &["head."]
     }
@@ -78,15 +78,15 @@ pub trait Job: Clone + Serialize {
     ///
     /// # Errors
     /// [`ConfigError`] when the model cannot be.
-    fn memory(&self) -> Result<MemoryNeed, ConfigError>;
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError>;
 
-    /// How images are prepared in evaluation, from what a training on images of its size would store: the weights and the
-    /// run say so.
+    /// Preprocessing of images in evaluation, from what a training on images of its size would store: the
+    /// weights and the run say so.
     fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
         found
     }
 
-    /// How the images are read.
+    /// The source that reads the images.
     ///
     /// # Errors
     /// [`TrainError::Data`] for a setting that makes no sense.
@@ -98,7 +98,7 @@ pub trait Job: Clone + Serialize {
     /// [`TrainError`] when it cannot be made.
     fn model(&self, device: &Device) -> Result<ModelOf<Self>, TrainError>;
 
-    /// How fast each parameter learns, whether it decays, and whether it learns at all.
+    /// Rule of each parameter: its learning rate scale, weight decay, and whether it is frozen.
     fn rules(&self) -> ParameterRules {
         ParameterRules::of_recipe(self.training())
     }
@@ -109,22 +109,22 @@ pub trait Job: Clone + Serialize {
     /// [`TrainError`] when the images to measure on cannot be used.
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Self::Task, TrainError>;
 
-    /// What is worth knowing before the first step, in a line; `steps` says how many there are.
+    /// One line to show before the first step; `steps` says how many there are.
     fn announcement(&self, steps: &str) -> String;
 }
 
-/// What the task of a job is learned from.
+/// Data source of a job's task.
 pub type SourceOf<J> = <<J as Job>::Task as Task>::Source;
 
-/// What a job trains.
+/// Model that a job trains.
 pub type ModelOf<J> = <<J as Job>::Task as Task>::Model;
 
-/// What a training made.
+/// Result of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     /// The weight file.
     pub weights: PathBuf,
-    /// What is known of the run, with what was measured in the end.
+    /// Summary of the run, with the last validation.
     pub summary: Summary,
 }
 
@@ -147,14 +147,14 @@ pub fn run_training<J: Job>(
     let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
     let preprocessing = job.preprocessing(found);
     let source = job.source(&preprocessing)?;
-    let mut lesson = Lesson::prepare(source, job.training_mut(), &settings)?;
+    let mut setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
     job.memory()?.check(device)?;
     let parts: Vec<(&str, &Dataset)> =
         [("training", job.images())].into_iter().chain(job.validation().map(|v| ("validation", v))).collect();
-    lesson.headers = settings.check_headers(&parts, channels)?;
+    setup.headers = settings.check_headers(&parts, channels)?;
 
     let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
-    let mut run = match RunFolder::open(&settings.out, &resolved, settings.go_on)? {
+    let mut run = match RunFolder::open(&settings.out, &resolved, settings.resume)? {
         Opened::Unfinished(run) => run,
         Opened::Finished(summary) => {
             observer.start("the run is already finished");
@@ -170,16 +170,16 @@ pub fn run_training<J: Job>(
         model = start_from_with(model, path, &head, job.fresh_parts())?;
     }
     let TrainingRecipe { batch_size, accumulate, .. } = job.training();
-    let steps = format!("{} steps of {} images", lesson.schedule.total_steps, batch_size * accumulate);
+    let steps = format!("{} steps of {} images", setup.schedule.total_steps, batch_size * accumulate);
     let announcement = job.announcement(&steps);
     observer.start(&format!("{announcement}{}{}", in_lines(job.reasons()), in_lines(&said(why))));
     let task = job.task(preprocessing, device)?;
     let learner = Learner::new(model, job.training(), job.rules());
-    let summary = train(&task, learner, &lesson, &mut run, observer)?;
+    let summary = train(&task, learner, &setup, &mut run, observer)?;
     Ok(Trained { weights: run.weights(), summary })
 }
 
-/// The same job with another batch.
+/// The job with another batch size.
 fn with_batch<J: Job>(job: &J, batch_size: usize) -> J {
     let mut job = job.clone();
     job.training_mut().batch_size = batch_size;

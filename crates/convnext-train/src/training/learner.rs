@@ -1,4 +1,4 @@
-//! What a training changes, and how one step changes it.
+//! Training state (model, optimiser, moving average), and the training step that updates it.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,9 @@ pub struct Learner<M> {
     clip_norm: Option<f64>,
 }
 
-/// What the batches of one step say.
+/// Loss and image count of one step, over all its batches.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Lap {
+pub struct StepOutput {
     /// Mean loss of the batches, before the step.
     pub loss: LossValues,
     /// Images of all batches.
@@ -69,7 +69,7 @@ impl<M: Module> Learner<M> {
         learning_rate: f64,
         batches: impl Iterator<Item = Result<B, DataError>>,
         loss: impl Fn(&M, B) -> Result<Loss, TrainError>,
-    ) -> Result<Lap, TrainError> {
+    ) -> Result<StepOutput, TrainError> {
         let mut accumulation = Accumulation::default();
         for batch in batches {
             let batch = batch?;
@@ -79,7 +79,7 @@ impl<M: Module> Learner<M> {
             let gradients = NamedGradients::of(self.model(), &loss.total.backward());
             accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
         }
-        let (mut gradients, lap, observed) = accumulation.finish();
+        let (mut gradients, output, observed) = accumulation.finish();
         observed::check(self.model(), &observed)?;
         // As in PyTorch, where what is frozen has no gradient that could count in the norm.
         gradients.retain(|name| !self.optimizer.rules().of(name, &[]).frozen);
@@ -93,7 +93,7 @@ impl<M: Module> Learner<M> {
         if let (Some(average), Some(model)) = (&mut self.average, &self.model) {
             average.update(model);
         }
-        Ok(lap)
+        Ok(output)
     }
 
     /// Puts another model in the place of this one.
@@ -105,7 +105,7 @@ impl<M: Module> Learner<M> {
         self.model = self.model.take().map(|model| change(&mut self.optimizer, model));
     }
 
-    /// How many steps each parameter has made, by name.
+    /// Number of steps that each parameter has made, by name.
     pub(crate) fn parameter_steps(&self) -> BTreeMap<String, usize> {
         self.optimizer.states().map(|(name, state)| (name.clone(), state.time)).collect()
     }

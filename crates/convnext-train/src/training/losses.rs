@@ -1,4 +1,4 @@
-//! What a task says about a batch: its loss, the parts of it, and what it observed.
+//! Loss of a batch: its total, its components, and the observed statistics and counters.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::training::observed::Observed;
 /// The loss of one batch.
 #[derive(Debug, Clone)]
 pub struct Loss {
-    /// What gradients are taken of, `[1]`.
+    /// The loss to differentiate, `[1]`.
     pub total: Tensor<1>,
-    /// What it is made of, by name; empty where it is one thing. They are shown, and an error about a value that is
-    /// not finite names them.
+    /// Components of the loss, by name; empty where it is one thing. They are shown, and an error about a
+    /// value that is not finite names them.
     pub parts: Vec<(&'static str, Tensor<1>)>,
-    /// What the batch says of running statistics and counters. It is folded in after the step.
+    /// Updates of running statistics and counters by the batch, folded in after the step.
     pub observed: Vec<Observed>,
 }
 

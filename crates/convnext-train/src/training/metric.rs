@@ -4,30 +4,30 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What stands before a metric's name among the numbers of an epoch.
+/// Prefix of a metric's name among the numbers of an epoch.
 pub(crate) const VALIDATION_PREFIX: &str = "validation_";
 
-/// What stands before that when the moving average of the weights was measured.
+/// Prefix before that one when the moving average of the weights was measured.
 pub(crate) const AVERAGE_PREFIX: &str = "ema_";
 
 /// One measure of a model, as data: nobody who shows it or compares it has to know its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// What it is called in files, such as `top1`.
+    /// Name in files, such as `top1`.
     pub name: String,
-    /// What it is called in words, such as `top-1`, where that is not its name.
+    /// Display name, such as `top-1`, where that is not its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Its value; `None`, in files `null`, where there was no ground truth to compare with.
     pub value: Option<f64>,
-    /// Which of two values is better.
+    /// Direction of improvement: the better one of two values.
     pub direction: Direction,
-    /// What it is counted in.
+    /// Unit of the value.
     #[serde(default)]
     pub unit: Unit,
 }
 
-/// Which of two values of a metric is better.
+/// Direction of improvement of a metric: the better one of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     /// The greater one, as of accuracies.
@@ -38,7 +38,7 @@ pub enum Direction {
     LowerIsBetter,
 }
 
-/// What a metric is counted in.
+/// Unit of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
@@ -56,13 +56,13 @@ impl Metric {
         Self { name: name.into(), label: None, value, direction, unit: Unit::None }
     }
 
-    /// The same as a share in [0, 1].
+    /// This metric as a fraction in [0, 1].
     #[must_use]
     pub fn fraction(self) -> Self {
         Self { unit: Unit::Fraction, ..self }
     }
 
-    /// The same under another name in words.
+    /// This metric with another display name.
     #[must_use]
     pub fn labelled(self, label: impl Into<String>) -> Self {
         Self { label: Some(label.into()), ..self }
@@ -101,7 +101,7 @@ impl fmt::Display for Metric {
 }
 
 impl Direction {
-    /// Whether a value is better than another one; equal ones are not.
+    /// `true` if a value is better than another one; equal ones are not.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::HigherIsBetter => new > old,

@@ -1,4 +1,4 @@
-//! What batches say of the states of a model that they do not learn: running statistics and counters.
+//! Updates of model states that are not learned: running statistics and counters.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use convnext_nn::{counters, for_each_parameter, replace_parameters, with_counter
 
 use crate::error::TrainError;
 
-/// What one batch says of a state of the model, under the official name of that. The batches of a step are folded in in
-/// their order, after the step. PyTorch's batch norm says both of each batch: two statistics, and that it counts.
+/// Update of a model state by one batch, under the state's official name. The batches of a step are folded in
+/// in their order, after the step. PyTorch's batch norm says both of each batch: two statistics, and that it
+/// counts.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "a batch has a handful of them, and most are statistics")]
 pub enum Observed {
@@ -20,14 +21,14 @@ pub enum Observed {
         name: String,
         /// The flat values of this batch; a gradient that they track goes nowhere.
         values: Tensor<1>,
-        /// How much they count, in [0, 1].
+        /// Their weight, in [0, 1].
         momentum: f64,
     },
     /// A [`convnext_nn::Counter`] goes on by so many.
     Count {
         /// Its name.
         name: String,
-        /// How many there were, such as 1 for the batch itself.
+        /// The increment, such as 1 for the batch itself.
         by: i64,
     },
 }

@@ -1,4 +1,4 @@
-//! How a job tells the outside world how it goes.
+//! Progress reports of a job to the outside world.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::run::old_runs;
-use crate::training::measured::Measured;
 use crate::training::metric::{Direction, Metric, VALIDATION_PREFIX};
+use crate::training::validation_result::ValidationResult;
 
 /// One optimiser step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct StepReport {
     pub epoch: u64,
     /// Loss of the batch before the step.
     pub loss: f32,
-    /// What the loss is made of, by name; empty where it is one thing.
+    /// Components of the loss, by name; empty where it is one thing.
     #[serde(rename = "loss_parts", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, f32>,
     /// Learning rate of the step.
@@ -42,8 +42,8 @@ pub struct EpochReport {
     pub epochs: f64,
     /// Mean loss of the epoch's steps so far; at its end, that of the epoch.
     pub train_loss: f64,
-    /// What the task measured, by [`Metric::key`] and, of the average of the weights, by [`Metric::averaged_key`];
-    /// empty where there is nothing to measure.
+    /// Metrics of the task, by [`Metric::key`] and, of the average of the weights, by
+    /// [`Metric::averaged_key`]; empty where there is nothing to measure.
     #[serde(flatten)]
     pub validation: BTreeMap<String, Option<f64>>,
     /// The metric by which epochs are compared, as the weights themselves have it. A [`crate::Summary`] keeps that of
@@ -61,7 +61,7 @@ impl EpochReport {
         self.validation.get(key).copied().flatten()
     }
 
-    /// How many files could not be read when the weights were measured.
+    /// Number of files that could not be read when the weights were measured.
     pub fn left_out(&self) -> usize {
         self.value(&format!("{VALIDATION_PREFIX}{LEFT_OUT}")).map_or(0, |count| count as usize)
     }
@@ -73,7 +73,7 @@ impl EpochReport {
     }
 
     /// Adds what was measured of the weights, under [`Metric::key`], or of their average.
-    pub(crate) fn take_up(&mut self, measured: &Measured, key: fn(&Metric) -> String) {
+    pub(crate) fn take_up(&mut self, measured: &ValidationResult, key: fn(&Metric) -> String) {
         let left_out = measured.left_out.len();
         let left_out =
             (left_out > 0).then(|| Metric::new(LEFT_OUT, Some(left_out as f64), Direction::LowerIsBetter));
@@ -112,9 +112,9 @@ pub trait Observer {
 
 /// Sees nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct NoopObserver;
 
-impl Observer for Silent {
+impl Observer for NoopObserver {
     fn start(&mut self, _summary: &str) {}
     fn step(&mut self, _report: &StepReport) {}
     fn epoch(&mut self, _report: &EpochReport) {}

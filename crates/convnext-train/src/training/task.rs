@@ -1,4 +1,4 @@
-//! What a task brings to the training loop.
+//! Interface of a task to the training loop.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use convnext_core::WeightMetadata;
 use convnext_data::{Batch, ImageBatch, Source};
 
 use crate::error::TrainError;
-use crate::training::goal::Goal;
 use crate::training::losses::Loss;
-use crate::training::measured::Measured;
+use crate::training::monitored_metric::MonitoredMetric;
+use crate::training::validation_result::ValidationResult;
 
-/// What a training run learns: the loss of a batch, and what to measure between epochs.
+/// A training task: the loss of a batch, and the metrics to measure between epochs.
 pub trait Task {
-    /// What is trained.
+    /// The model to train.
     type Model: Module;
-    /// What it is learnt from.
+    /// The data source.
     type Source: Source;
 
     /// The loss of one batch.
@@ -31,7 +31,7 @@ pub trait Task {
         model
     }
 
-    /// What the model's weight file says about itself.
+    /// Metadata of the model's weight file.
     fn metadata(&self) -> &WeightMetadata;
 
     /// Images that one validation looks at: unless the recipe says how often, it is put off until as many images were
@@ -39,15 +39,15 @@ pub trait Task {
     fn validation_images(&self) -> usize;
 
     /// Measures the model after an epoch or within it; `model` does not track gradients. With `pictures`, shows in
-    /// that folder what can be shown. Without anything to validate, that is [`Measured::default`].
+    /// that folder what can be shown. Without anything to validate, that is [`ValidationResult::default`].
     ///
     /// # Errors
     /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
-    fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<Measured, TrainError>;
+    fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<ValidationResult, TrainError>;
 
-    /// What tells the best epoch. A metric must be among those that [`Task::validate`] returns, or the first validation
-    /// that measures anything ends the run with [`TrainError::UnknownMetric`].
-    fn goal(&self) -> Goal;
+    /// Metric that selects the best epoch. A metric must be among those that [`Task::validate`] returns, or
+    /// the first validation that measures anything ends the run with [`TrainError::UnknownMetric`].
+    fn monitored_metric(&self) -> MonitoredMetric;
 }
 
 /// The batches of a task.

@@ -9,21 +9,21 @@ use convnext_data::{BackgroundCheck, EpochBatches};
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 use crate::run::checkpoint::Progress;
-use crate::run::lesson::Lesson;
 use crate::run::run_folder::RunFolder;
 use crate::run::summary::Summary;
+use crate::run::train_setup::TrainSetup;
 use crate::training::learner::Learner;
 use crate::training::observer::{EpochReport, Observer, StepReport};
 use crate::training::task::Task;
 
-/// How often a checkpoint is written if nobody says otherwise.
+/// Default interval between checkpoints.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Trains until `lesson.schedule.total_steps` steps are made, from the newest checkpoint of the run
+/// Trains until `setup.schedule.total_steps` steps are made, from the newest checkpoint of the run
 /// folder on if it has one, and saves the weights there, with a moving average that as well, and those that
 /// validated best.
 ///
-/// A checkpoint is written every `lesson.checkpoint_every`, after each epoch, and wherever the weights are measured,
+/// A checkpoint is written every `setup.checkpoint_every`, after each epoch, and wherever the weights are measured,
 /// before that: a broken validation image must not cost the epoch. A training that is stopped at any moment and goes
 /// on from a checkpoint computes the same bits as one that was not, and reports the same.
 ///
@@ -34,7 +34,7 @@ pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 pub fn train<T: Task>(
     task: &T,
     mut learner: Learner<T::Model>,
-    lesson: &Lesson<T::Source>,
+    setup: &TrainSetup<T::Source>,
     run: &mut RunFolder,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
@@ -44,14 +44,14 @@ pub fn train<T: Task>(
         learner
             .restore(file.arrays, &saved.parameter_steps)
             .map_err(|source| TrainError::Weights { path, source })?;
-        lesson.loader.restore_corrupt(saved.corrupt.clone());
+        setup.loader.restore_corrupt(saved.corrupt.clone());
         progress = saved;
     }
     let mut training = Training {
         task,
-        lesson,
+        setup,
         // A step has at least one batch and an epoch at least one step, or the run would never end.
-        accumulate: lesson.accumulate.max(1),
+        accumulate: setup.accumulate.max(1),
         run,
         learner,
         seconds_before: progress.seconds,
@@ -69,7 +69,7 @@ pub fn train<T: Task>(
     Ok(summary)
 }
 
-/// What happens between two steps.
+/// Action to take between two steps.
 enum Decision {
     GoOn,
     /// A checkpoint is due.
@@ -81,7 +81,7 @@ enum Decision {
 /// A training on its way.
 struct Training<'a, T: Task> {
     task: &'a T,
-    lesson: &'a Lesson<T::Source>,
+    setup: &'a TrainSetup<T::Source>,
     accumulate: usize,
     run: &'a mut RunFolder,
     learner: Learner<T::Model>,
@@ -94,7 +94,7 @@ struct Training<'a, T: Task> {
 
 impl<T: Task> Training<'_, T> {
     fn is_finished(&self) -> bool {
-        self.progress.step >= self.lesson.schedule.total_steps
+        self.progress.step >= self.setup.schedule.total_steps
     }
 
     /// Makes all steps that are left; the report after the last one.
@@ -115,7 +115,7 @@ impl<T: Task> Training<'_, T> {
     /// is written before it is measured, so what is due there is still to be done.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         let Progress { epoch, epoch_steps, .. } = self.progress;
-        let mut batches = self.lesson.loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
+        let mut batches = self.setup.loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
         loop {
             if self.is_report_due() {
                 let report = self.report()?;
@@ -144,24 +144,24 @@ impl<T: Task> Training<'_, T> {
     ) -> Result<(), TrainError> {
         let clock = Instant::now();
         let Progress { step, epoch, .. } = self.progress;
-        let Schedule { total_steps, .. } = self.lesson.schedule;
-        let learning_rate = self.lesson.schedule.learning_rate(step);
+        let Schedule { total_steps, .. } = self.setup.schedule;
+        let learning_rate = self.setup.schedule.learning_rate(step);
         self.learner.replace(|model| self.task.before_step(model, step, total_steps));
         let batches = batches.by_ref().take(self.accumulate);
-        let lap = self.learner.step(learning_rate, batches, |model, batch| self.task.loss(model, batch));
-        let lap = lap.map_err(|error| self.diverged(error, step + 1))?;
+        let output = self.learner.step(learning_rate, batches, |model, batch| self.task.loss(model, batch));
+        let output = output.map_err(|error| self.diverged(error, step + 1))?;
         self.progress.step += 1;
         self.progress.epoch_steps += 1;
-        self.progress.epoch_loss += f64::from(lap.loss.total);
-        self.progress.unmeasured_images += lap.images;
+        self.progress.epoch_loss += f64::from(output.loss.total);
+        self.progress.unmeasured_images += output.images;
         let report = StepReport {
             step: step + 1,
             total_steps,
             epoch,
-            loss: lap.loss.total,
-            parts: lap.loss.parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
+            loss: output.loss.total,
+            parts: output.loss.parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect(),
             learning_rate,
-            images_per_second: lap.images as f64 / clock.elapsed().as_secs_f64(),
+            images_per_second: output.images as f64 / clock.elapsed().as_secs_f64(),
         };
         self.run.record_step(&report)?;
         observer.step(&report);
@@ -169,23 +169,24 @@ impl<T: Task> Training<'_, T> {
     }
 
     fn steps_per_epoch(&self) -> usize {
-        (self.lesson.loader.batches_per_epoch() / self.accumulate).max(1)
+        (self.setup.loader.batches_per_epoch() / self.accumulate).max(1)
     }
 
-    /// Whether all steps of the epoch are made; the last epoch may be cut short.
+    /// `true` if all steps of the epoch are made; the last epoch may be cut short.
     fn is_epoch_over(&self) -> bool {
         self.progress.epoch_steps >= self.steps_per_epoch() || self.is_finished()
     }
 
-    /// Whether the epoch is over, or is to be measured here. Where it just begins, the one before was reported.
+    /// `true` if the epoch is over, or is to be measured here. Where it just begins, the one before was
+    /// reported.
     fn is_report_due(&self) -> bool {
         let is_asked = |steps| self.progress.step.is_multiple_of(steps);
-        let is_measured = self.lesson.validate_every.is_some_and(is_asked) || self.was_last_step();
+        let is_measured = self.setup.validate_every.is_some_and(is_asked) || self.was_last_step();
         self.is_epoch_over() || self.progress.epoch_steps > 0 && is_measured
     }
 
-    /// Whether this was the last step before the run was extended. Its weights are perhaps the best that were kept, so
-    /// that it stays measured.
+    /// `true` if this was the last step before the run was extended. Its weights are perhaps the best that
+    /// were kept, so that it stays measured.
     fn was_last_step(&self) -> bool {
         self.progress.step == self.progress.total_steps
     }
@@ -198,10 +199,10 @@ impl<T: Task> Training<'_, T> {
             let checkpoint = self.run.checkpoints().path(step);
             return Decision::Stop(TrainError::Interrupted { step, checkpoint });
         }
-        if let Some(error) = self.lesson.headers.as_ref().and_then(BackgroundCheck::failed) {
+        if let Some(error) = self.setup.headers.as_ref().and_then(BackgroundCheck::failed) {
             return Decision::Stop(error.into());
         }
-        match self.saved_at.elapsed() >= self.lesson.checkpoint_every {
+        match self.saved_at.elapsed() >= self.setup.checkpoint_every {
             true => Decision::Save,
             false => Decision::GoOn,
         }
@@ -211,9 +212,9 @@ impl<T: Task> Training<'_, T> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.learner.check_finite().map_err(|error| self.diverged(error, self.progress.step))?;
         self.progress.parameter_steps = self.learner.parameter_steps();
-        self.progress.corrupt = self.lesson.loader.corrupt();
+        self.progress.corrupt = self.setup.loader.corrupt();
         self.progress.seconds = self.seconds();
-        self.progress.total_steps = self.lesson.schedule.total_steps;
+        self.progress.total_steps = self.setup.schedule.total_steps;
         self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
         self.saved_at = Instant::now();
         Ok(())
@@ -223,7 +224,7 @@ impl<T: Task> Training<'_, T> {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
 
-    /// What is not finite during training is the training's doing and not that of damaged weights.
+    /// Non-finite values during training count as divergence of the training, not as damaged weights.
     fn diverged(&self, error: TrainError, step: usize) -> TrainError {
         match error {
             TrainError::NotFinite { what } => {
@@ -237,12 +238,12 @@ impl<T: Task> Training<'_, T> {
         Summary {
             steps: self.progress.step,
             epochs: self.progress.epoch + 1,
-            images: self.lesson.loader.samples(),
+            images: self.setup.loader.samples(),
             seconds: self.seconds(),
             monitored: last.monitored.clone().map(Box::new),
             last,
             best: self.progress.best.clone(),
-            corrupt: self.lesson.loader.corrupt(),
+            corrupt: self.setup.loader.corrupt(),
         }
     }
 }

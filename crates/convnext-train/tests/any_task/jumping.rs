@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::prelude::*;
 use convnext_core::WeightMetadata;
 use convnext_nn::tensor_values;
-use convnext_train::{BatchOf, Direction, Goal, Loss, Measured, Metric, Task, TrainError};
+use convnext_train::{BatchOf, Direction, Loss, Metric, MonitoredMetric, Task, TrainError, ValidationResult};
 
 use crate::toy::{Agreement, Toy, TwoViews};
 
@@ -67,15 +67,19 @@ impl Task for Jumping {
         self.validation_images
     }
 
-    fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<Measured, TrainError> {
+    fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
         self.validations.set(self.validations.get() + 1);
         self.check(Breaks::InValidation(self.validations.get()))?;
         let height = Some(height(&tensor_values(model.weight.val().reshape([12]))));
-        Ok(Measured::new("jumping", vec![Metric::new("height", height, Direction::HigherIsBetter)], &()))
+        Ok(ValidationResult::new(
+            "jumping",
+            vec![Metric::new("height", height, Direction::HigherIsBetter)],
+            &(),
+        ))
     }
 
-    fn goal(&self) -> Goal {
-        Goal::Metric("height")
+    fn monitored_metric(&self) -> MonitoredMetric {
+        MonitoredMetric::Named("height")
     }
 }
 

@@ -8,13 +8,13 @@ use convnext_core::Seed;
 use convnext_data::open_unlabelled;
 use convnext_io::read_weights;
 use convnext_train::{
-    Continue, EpochReport, Learner, Length, Lesson, Observer, Opened, ParameterRules, RunFolder, RunSettings,
-    Schedule, Silent, Summary, TrainError, TrainingRecipe, run_training, train,
+    EpochReport, Learner, Length, NoopObserver, Observer, Opened, ParameterRules, ResumeMode, RunFolder,
+    RunSettings, Schedule, Summary, TrainError, TrainSetup, TrainingRecipe, run_training, train,
 };
 use serde_json::Value;
 
 use super::jumping::{Breaks, Jumping, height};
-use crate::toy::runs::{STEPS, StopAfter, lesson, loader, pictures, recipe};
+use crate::toy::runs::{STEPS, StopAfter, loader, pictures, recipe, setup};
 use crate::toy::{AgreementJob, Toy};
 
 /// Steps of an epoch: 20 images in batches of five.
@@ -34,12 +34,12 @@ struct Plan<'a> {
     task: &'a Jumping,
     validate_every: Option<usize>,
     total_steps: usize,
-    how: Continue,
+    how: ResumeMode,
 }
 
 impl<'a> Plan<'a> {
     fn new(task: &'a Jumping, validate_every: Option<usize>) -> Self {
-        Self { task, validate_every, total_steps: TOTAL, how: Continue::New }
+        Self { task, validate_every, total_steps: TOTAL, how: ResumeMode::New }
     }
 }
 
@@ -54,12 +54,12 @@ fn run(
     let Opened::Unfinished(mut folder) = RunFolder::open(out, &config, how)? else {
         panic!("the run is finished");
     };
-    let whole = lesson(images, 1);
+    let whole = setup(images, 1);
     let schedule = Schedule { total_steps, ..whole.schedule };
-    let lesson = Lesson { loader: loader(images, 5, 2), schedule, accumulate: 1, validate_every, ..whole };
+    let setup = TrainSetup { loader: loader(images, 5, 2), schedule, accumulate: 1, validate_every, ..whole };
     let toy = Toy::new(&Device::flex().autodiff());
     let learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
-    train(task, learner, &lesson, &mut folder, observer)
+    train(task, learner, &setup, &mut folder, observer)
 }
 
 /// The lines of the metrics, without times.
@@ -103,7 +103,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
     ] {
         let task = Jumping::new(Breaks::Never).validated_on(validation_images);
         let out = runs.path().join(name);
-        run(images.path(), &out, Plan::new(&task, validate_every), &mut Silent).unwrap();
+        run(images.path(), &out, Plan::new(&task, validate_every), &mut NoopObserver).unwrap();
         let reports = reports(&out);
         let measured = reports.iter().filter(|report| report.value("validation_height").is_some());
         let measured: Vec<usize> = measured.map(|report| report.step).collect();
@@ -125,7 +125,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
 fn a_report_within_an_epoch_says_where_it_stands() {
     let (images, out) = (pictures(), tempfile::tempdir().unwrap());
     let task = Jumping::new(Breaks::Never);
-    let summary = run(images.path(), out.path(), Plan::new(&task, Some(3)), &mut Silent).unwrap();
+    let summary = run(images.path(), out.path(), Plan::new(&task, Some(3)), &mut NoopObserver).unwrap();
     let losses: Vec<f64> = lines(out.path())
         .iter()
         .filter_map(|line| Some(f64::from(line.get("loss")?.to_string().parse::<f32>().unwrap())))
@@ -157,7 +157,7 @@ fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
     let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
     let whole = runs.path().join("whole");
     let task = Jumping::new(Breaks::Never);
-    run(images.path(), &whole, Plan::new(&task, Some(3)), &mut Silent).unwrap();
+    run(images.path(), &whole, Plan::new(&task, Some(3)), &mut NoopObserver).unwrap();
     let expected = results(&whole);
     let stops = (1..=TOTAL).map(|step| (step, Breaks::Never));
     let kills = (1..=TOTAL).map(Breaks::InStep).chain((1..=8).map(Breaks::InValidation));
@@ -174,8 +174,13 @@ fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
             assert!(out.join(&checkpoint).is_file(), "{breaks:?}: {checkpoint} is missing");
         }
         let task = Jumping::new(Breaks::Never);
-        run(images.path(), &out, Plan { how: Continue::Resumed, ..Plan::new(&task, Some(3)) }, &mut Silent)
-            .unwrap();
+        run(
+            images.path(),
+            &out,
+            Plan { how: ResumeMode::Resumed, ..Plan::new(&task, Some(3)) },
+            &mut NoopObserver,
+        )
+        .unwrap();
         assert!(results(&out) == expected, "{step} {breaks:?}: {:?}", results(&out).0);
     }
 }
@@ -186,12 +191,12 @@ fn a_run_that_is_extended_within_an_epoch_stays_measured_where_it_ended() {
     let (images, out) = (pictures(), tempfile::tempdir().unwrap());
     let task = Jumping::new(Breaks::Never);
     for (total_steps, how, measured) in [
-        (10, Continue::New, &[9, 10][..]),
-        (11, Continue::Extended, &[9, 10, 11]),
-        (TOTAL, Continue::Extended, &[9, 10, 11, 12]),
+        (10, ResumeMode::New, &[9, 10][..]),
+        (11, ResumeMode::Extended, &[9, 10, 11]),
+        (TOTAL, ResumeMode::Extended, &[9, 10, 11, 12]),
     ] {
         let plan = Plan { total_steps, how, ..Plan::new(&task, Some(9)) };
-        let summary = run(images.path(), out.path(), plan, &mut Silent).unwrap();
+        let summary = run(images.path(), out.path(), plan, &mut NoopObserver).unwrap();
         let reports = reports(out.path());
         let heights = reports.iter().filter(|report| report.value("validation_height").is_some());
         assert_eq!(heights.map(|report| report.step).collect::<Vec<_>>(), measured);
@@ -221,7 +226,7 @@ fn the_recipe_says_in_steps_or_epochs_how_often() {
             TrainingRecipe { batch_size: 4, accumulate: 2, validate_every: Some(every), ..recipe() };
         let images = open_unlabelled(images.path()).unwrap();
         let job = AgreementJob { settings, training, images, fresh: vec![] };
-        let summary = run_training(job, &Device::flex(), &mut Silent).unwrap().summary;
+        let summary = run_training(job, &Device::flex(), &mut NoopObserver).unwrap().summary;
         let reports = reports(&run);
         assert_eq!(reports.iter().map(|report| report.step).collect::<Vec<_>>(), expected, "{every:?}");
         // What has no metrics is compared by the loss of whole epochs, and of the last one as far as it came.

@@ -18,8 +18,8 @@ use convnext_data::{
 };
 use convnext_nn::{Counter, ModelState, tensor_values};
 use convnext_train::{
-    BatchOf, Direction, Goal, Job, Loss, Measured, MemoryNeed, Metric, Observed, RunSettings, Task,
-    TrainError, TrainingRecipe,
+    BatchOf, Direction, Job, Loss, MemoryEstimate, Metric, MonitoredMetric, Observed, RunSettings, Task,
+    TrainError, TrainingRecipe, ValidationResult,
 };
 use rand::RngExt;
 use serde::Serialize;
@@ -138,7 +138,7 @@ pub(crate) struct Agreement {
     pub(crate) broken: bool,
     /// How many images a validation is said to look at; 0 measures nothing.
     pub(crate) validation_images: usize,
-    pub(crate) goal: Goal,
+    pub(crate) goal: MonitoredMetric,
 }
 
 impl Agreement {
@@ -146,7 +146,7 @@ impl Agreement {
         let model = ModelConfig { classes: 0, ..find_model("micro").unwrap().config() };
         let preprocessing = Preprocessing::for_size(32, 3);
         let metadata = WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing);
-        Self { device, metadata, broken: false, validation_images: 0, goal: Goal::TrainLoss }
+        Self { device, metadata, broken: false, validation_images: 0, goal: MonitoredMetric::TrainLoss }
     }
 }
 
@@ -196,17 +196,21 @@ impl Task for Agreement {
     }
 
     /// How far the copy is from the layer.
-    fn validate(&self, model: &Toy, _pictures: Option<&std::path::Path>) -> Result<Measured, TrainError> {
+    fn validate(
+        &self,
+        model: &Toy,
+        _pictures: Option<&std::path::Path>,
+    ) -> Result<ValidationResult, TrainError> {
         if self.validation_images == 0 {
-            return Ok(Measured::default());
+            return Ok(ValidationResult::default());
         }
         let [weight, copy] = [&model.weight, model.copy.get()].map(|layer| tensor_values(layer.val()));
         let distance = weight.iter().zip(copy).map(|(one, other)| f64::from((one - other).abs())).sum();
         let metrics = vec![Metric::new("distance", Some(distance), Direction::LowerIsBetter)];
-        Ok(Measured::new("agreement", metrics, &()))
+        Ok(ValidationResult::new("agreement", metrics, &()))
     }
 
-    fn goal(&self) -> Goal {
+    fn monitored_metric(&self) -> MonitoredMetric {
         self.goal
     }
 }
@@ -259,8 +263,8 @@ impl Job for AgreementJob {
         Ok(())
     }
 
-    fn memory(&self) -> Result<MemoryNeed, ConfigError> {
-        Ok(MemoryNeed { bytes: 1 << 20 })
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
+        Ok(MemoryEstimate { bytes: 1 << 20 })
     }
 
     fn source(&self, _preprocessing: &Preprocessing) -> Result<TwoViews, TrainError> {

@@ -10,8 +10,8 @@ use convnext_core::Seed;
 use convnext_data::{Cache, Image, Loader, LoaderConfig, OnCorrupt, open_unlabelled};
 use convnext_io::read_checkpoint;
 use convnext_train::{
-    Continue, EpochReport, Learner, Lesson, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve,
-    RunFolder, Schedule, StepReport, TrainError, TrainingRecipe, train,
+    EpochReport, Learner, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve, ResumeMode, RunFolder,
+    Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe, train,
 };
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ pub(crate) fn loader(images: &Path, batch_size: usize, threads: usize) -> Loader
 }
 
 /// Two batches of four a step, two steps an epoch.
-pub(crate) fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
+pub(crate) fn setup(images: &Path, threads: usize) -> TrainSetup<TwoViews> {
     let loader = loader(images, 4, threads);
     let schedule = Schedule {
         peak: 0.05,
@@ -59,7 +59,7 @@ pub(crate) fn lesson(images: &Path, threads: usize) -> Lesson<TwoViews> {
         curve: RateCurve::Cosine,
     };
     let checkpoint_every = Duration::from_secs(3600);
-    Lesson { loader, schedule, accumulate: 2, validate_every: None, checkpoint_every, headers: None }
+    TrainSetup { loader, schedule, accumulate: 2, validate_every: None, checkpoint_every, headers: None }
 }
 
 pub(crate) fn recipe() -> TrainingRecipe {
@@ -84,25 +84,25 @@ pub(crate) fn run(
     images: &Path,
     out: &Path,
     threads: usize,
-    how: Continue,
+    how: ResumeMode,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let task = Agreement::new(Device::flex().autodiff());
-    run_task(&task, &lesson(images, threads), out, how, observer)
+    run_task(&task, &setup(images, threads), out, how, observer)
 }
 
 pub(crate) fn run_task(
     task: &Agreement,
-    lesson: &Lesson<TwoViews>,
+    setup: &TrainSetup<TwoViews>,
     out: &Path,
-    how: Continue,
+    how: ResumeMode,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let Opened::Unfinished(mut folder) = RunFolder::open(out, &BTreeMap::from([("seed", 5)]), how)? else {
         panic!("the run is finished");
     };
     let learner = Learner::new(Toy::new(&task.device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    train(task, learner, lesson, &mut folder, observer).map(drop)
+    train(task, learner, setup, &mut folder, observer).map(drop)
 }
 
 /// The lines of a run's metrics that have this key, or that have not.

@@ -19,7 +19,7 @@ use crate::ALLOCATOR;
 /// Steps before the first one that is timed: memory is found, caches are warm.
 const WARM_UP: usize = 3;
 
-/// How long the processor's peak is measured, before the steps and after them.
+/// Duration of each measurement of the processor's peak, one before the steps and one after them.
 const PEAK_TIME: Duration = Duration::from_millis(300);
 
 /// Measure how fast a model runs on this machine, on random images
@@ -103,7 +103,7 @@ enum Scope {
     Encoder,
 }
 
-/// What was measured.
+/// Results of the benchmark.
 #[derive(Debug, Serialize)]
 struct Measurement {
     mode: Mode,
@@ -124,7 +124,7 @@ struct Measurement {
     step_seconds: [f64; 5],
     /// The largest that this process ever was; unknown outside of Linux.
     peak_memory_bytes: Option<u64>,
-    /// What the blocks hold for their backward, at most.
+    /// Peak of the activations that the blocks save for their backward pass.
     activation_bytes: u64,
     /// In use by the program before the first step that is timed, and after the last one.
     live_bytes: [u64; 2],
@@ -236,7 +236,7 @@ fn peak_memory() -> Option<u64> {
     Some(1024 * line.split_whitespace().next()?.parse::<u64>().ok()?)
 }
 
-/// How often the system had to give this process a page of memory until now.
+/// Page faults of this process so far, minor and major; `None` outside of Linux.
 fn page_faults() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/stat").ok()?;
     // After the name in brackets, which may hold anything, minor faults are the eighth value and major ones the tenth.
@@ -245,7 +245,7 @@ fn page_faults() -> Option<f64> {
     Some(values.next()?.ok()? + values.next()?.ok()?)
 }
 
-/// What the speed is a share of, or where it was reached.
+/// Share of the processor's peak in words, or the device where that peak is unknown.
 fn describe_share(found: &Measurement) -> String {
     let Measurement { share_of_peak, peak_gflops, instructions, threads, device, .. } = found;
     match (share_of_peak, peak_gflops, instructions) {

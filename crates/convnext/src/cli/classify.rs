@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     output.end()
 }
 
-/// Where answers go, as they come.
+/// Destination of the answers, as they come.
 enum Output {
     Text,
     /// One list, so only when all are there.

@@ -155,16 +155,16 @@ struct CheckedPart {
     taken: Taken,
 }
 
-/// What was taken for which part.
+/// Source of the images of a part.
 #[derive(Serialize)]
 struct Taken {
     part: &'static str,
     source: String,
-    /// What else is to be said.
+    /// Remark on the source, or empty.
     note: &'static str,
 }
 
-/// What is printed as JSON.
+/// JSON output of `convnext data check`.
 #[derive(Serialize)]
 struct Checked<'a> {
     taken: Vec<Taken>,

@@ -57,7 +57,7 @@ pub(crate) struct EmbedArguments {
     pictures: PictureArguments,
 }
 
-/// Where a vector is taken.
+/// Layer that an embedding is taken from, as typed.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LayerName {
     /// The mean after the last stage and, in a classifier, the final norm: what the head is given

@@ -11,8 +11,8 @@ use convnext::core::{ImageSize, Preprocessing, Seed};
 use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
-    ClassResult, Evaluation, Features, LabelChoice, Measured, Metric, Reading, classify_by_neighbours,
-    evaluate, load_backbone, read_metadata,
+    ClassResult, EvalLoaderConfig, Evaluation, Features, LabelSubset, Metric, ValidationResult,
+    classify_by_neighbours, evaluate, load_backbone, read_metadata,
 };
 use serde::Serialize;
 
@@ -90,11 +90,11 @@ pub(crate) struct EvaluateArguments {
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
     let (part, text, measured) = if !arguments.knn && arguments.is_multi_label()? {
         let (part, result) = multi_label::evaluate(arguments, quiet)?;
-        (part, multi_label::describe(&result), Measured::from(result))
+        (part, multi_label::describe(&result), ValidationResult::from(result))
     } else {
         let (part, result) =
             if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
-        (part, describe(&result), Measured::from(result))
+        (part, describe(&result), ValidationResult::from(result))
     };
     match arguments.json {
         true => print_json(&Answer { part, measured }),
@@ -102,15 +102,15 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
     }
 }
 
-/// What is printed as JSON.
+/// JSON output of `convnext evaluate`.
 #[derive(Serialize)]
 struct Answer {
     part: MeasuredPart,
     #[serde(flatten)]
-    measured: Measured,
+    measured: ValidationResult,
 }
 
-/// What the classifier's own head answers.
+/// Evaluates the classifier by its own head.
 fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
@@ -147,7 +147,7 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(Measur
     Ok((part, result))
 }
 
-/// What the nearest images of the training part answer.
+/// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
 fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
@@ -172,8 +172,8 @@ impl EvaluateArguments {
         Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
     }
 
-    fn choice(&self, validation_fraction: f64) -> LabelChoice {
-        LabelChoice { file: self.labels.clone(), validation_fraction, ..LabelChoice::default() }
+    fn choice(&self, validation_fraction: f64) -> LabelSubset {
+        LabelSubset { file: self.labels.clone(), validation_fraction, ..LabelSubset::default() }
     }
 
     /// The training images that vote, and the images that they are asked about.
@@ -202,8 +202,8 @@ impl EvaluateArguments {
         }
     }
 
-    fn reading(&self, threads: usize) -> Reading {
-        Reading {
+    fn reading(&self, threads: usize) -> EvalLoaderConfig {
+        EvalLoaderConfig {
             batch_size: self.batch_size,
             threads,
             orientation: self.pictures.orientation(),

@@ -8,8 +8,8 @@ use convnext::core::{Seed, WeightMetadata};
 use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
 use convnext::multilabel::MultiLabel;
 use convnext::train::{
-    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelChoice, Origin, Setting, Situation,
-    finetune, read_metadata,
+    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelSubset, Origin, RecipeContext,
+    Setting, finetune, read_metadata,
 };
 use convnext::write_report;
 
@@ -160,8 +160,8 @@ pub(super) fn check_share_is_used(
     }
 }
 
-fn open(task: TaskName, labels: &LabelChoice, data: &Path, seed: Seed) -> anyhow::Result<LabelledData> {
-    let LabelChoice { file, validation_fraction, per_class, fraction } = labels;
+fn open(task: TaskName, labels: &LabelSubset, data: &Path, seed: Seed) -> anyhow::Result<LabelledData> {
+    let LabelSubset { file, validation_fraction, per_class, fraction } = labels;
     if task == TaskName::Classification {
         return Ok(labels.open(data, seed)?);
     }
@@ -194,9 +194,9 @@ fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
     let FinetuneArguments { data, init, labels, training, .. } = arguments;
     training.memory.check(training.machine.precision)?;
-    let labels = LabelChoice {
+    let labels = LabelSubset {
         file: labels,
-        validation_fraction: arguments.val_fraction.unwrap_or(LabelChoice::default().validation_fraction),
+        validation_fraction: arguments.val_fraction.unwrap_or(LabelSubset::default().validation_fraction),
         per_class: arguments.labels_per_class,
         fraction: arguments.label_fraction,
     };
@@ -208,7 +208,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
     let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;
-    let situation = Situation {
+    let context = RecipeContext {
         model: &model,
         origin: Origin::of(metadata.as_ref()),
         head_only: matches!(arguments.freeze, FreezeName::Encoder),
@@ -221,7 +221,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
             Setting::new("regularization.class_weights", weights.in_toml(), "--class-weights")
         }),
     );
-    let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &situation)?;
+    let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.regularization.image_size, patch, &mut recipe.reasons);
     let freeze = match arguments.freeze {

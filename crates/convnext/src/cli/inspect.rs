@@ -40,7 +40,7 @@ struct Contents {
     parameters: usize,
     /// Written by another program: the metadata is inferred from the shapes.
     foreign: bool,
-    /// Where another program put the tensors, and what was left out.
+    /// Origin of the model in another program's file, with the tensors that were left out.
     origin: Option<Origin>,
     metadata: Option<WeightMetadata>,
     /// Of one image as the metadata says it is prepared.
@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
     if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
 }
 
-/// What one image costs, if the task is known.
+/// Compute cost of one image, if the task is known.
 fn cost(metadata: &WeightMetadata) -> Result<Cost, ConfigError> {
     let size = metadata.preprocessing.fixed_size()?;
     metadata.task_of(TASKS)?.cost(&metadata.convnext()?, size)

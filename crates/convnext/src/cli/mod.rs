@@ -82,8 +82,8 @@ enum Command {
     Man(manual::ManArguments),
 }
 
-/// What talks about its attempts to find a way of computing on a device, pages of shaders included. What
-/// fails for good is an error all the same.
+/// Modules that log their attempts to find a way of computing on a device, pages of shaders included. What fails
+/// for good is an error all the same.
 const DEVICE_LOGS: [&str; 4] = ["burn", "cubecl", "naga", "wgpu"];
 
 /// Runs a command to its end.
@@ -125,13 +125,13 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// What a command computes on.
+/// Threads, device and precision of a command.
 struct Machine {
     /// The kernels' threads, and those that read images.
     threads: usize,
-    /// Where models are.
+    /// Device of the models.
     device: Device,
-    /// What linear layers multiply.
+    /// Precision in which linear layers multiply.
     precision: Precision,
 }
 

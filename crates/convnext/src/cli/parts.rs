@@ -1,4 +1,4 @@
-//! Which images a result is about, in words.
+//! Part of the data that a result was measured on, in words.
 
 use clap::ValueEnum;
 use convnext::data::{LabelledData, Part, Split};
@@ -30,7 +30,7 @@ impl From<SplitName> for Split {
 pub(crate) struct MeasuredPart {
     /// `train`, `validation`, `test`, `held out`, or `all` where there are no parts.
     pub(crate) split: String,
-    /// Where they were found.
+    /// Source of these images, such as `photos/val`.
     pub(crate) source: String,
 }
 
@@ -41,7 +41,7 @@ impl MeasuredPart {
         Self { split, source: part.source.clone() }
     }
 
-    /// What a training measures on.
+    /// The validation part of a training.
     pub(crate) fn of_validation(data: &LabelledData) -> Self {
         let split = data.validation_split.map_or_else(|| "held out".to_owned(), |split| split.to_string());
         Self { split, source: data.validation_source.clone() }

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled};
 use convnext::train::{
-    Origin, PretrainJob, PretrainRecipe, Pretrained, Setting, Situation, pretrain, read_metadata,
+    Origin, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, pretrain, read_metadata,
 };
 use convnext::write_report;
 
@@ -99,7 +99,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let start = init.as_deref().zip(of_weights.as_ref());
     let backbone = training.backbone(start)?;
     let images = open_unlabelled(&data)?;
-    let situation = Situation {
+    let context = RecipeContext {
         model: &backbone,
         origin: Origin::of(metadata.as_ref()),
         head_only: false,
@@ -113,7 +113,7 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
         given.weights.push(Setting::new(MASK_RATIO, mask_ratio, OF_WEIGHTS));
         given.weights.push(Setting::new("masking.normalize_target", normalize_target, OF_WEIGHTS));
     }
-    let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &situation)?;
+    let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
 
     let model = match fcmae {
         Some(fcmae) => fcmae.config(&backbone),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use convnext::train::Continue;
+use convnext::train::ResumeMode;
 use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
 
 use super::output::{print_text, table};
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
         out: arguments.out.clone(),
         seeds: if arguments.quick { 1 } else { arguments.seeds.map_or(SEEDS, |seeds| seeds as u64) },
         short: arguments.quick,
-        go_on: if arguments.resume { Continue::Resumed } else { Continue::New },
+        resume: if arguments.resume { ResumeMode::Resumed } else { ResumeMode::New },
         threads,
         device,
         precision,

@@ -28,7 +28,7 @@ pub(crate) fn range(text: &str) -> Result<RangeName, String> {
     }
 }
 
-/// What the values of `--range` say together.
+/// Combines the values of `--range` into one choice; `None` without values.
 ///
 /// # Errors
 /// When a word stands beside other values.

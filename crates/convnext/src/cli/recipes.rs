@@ -105,7 +105,7 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
     Ok(texts.join("\n").trim_end().to_owned())
 }
 
-/// What the numbers of a recipe come to.
+/// Comment above a shown recipe: its command, images per step and highest learning rate.
 fn head(command: &str, training: &mut TrainingRecipe, show: &ShowArguments) -> String {
     training.batch_size = show.batch_size.unwrap_or(training.batch_size);
     training.accumulate = show.accumulate.unwrap_or(training.accumulate);

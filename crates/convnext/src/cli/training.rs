@@ -1,4 +1,4 @@
-//! What pre-training and fine-tuning share: their arguments, and what becomes of these.
+//! Arguments that pre-training and fine-tuning share, and the settings made of them.
 
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use clap::Args;
 use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize, Seed, WeightMetadata};
 use convnext::data::Cache;
 use convnext::train::{
-    Continue, Given, Length, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
+    Given, Length, ResumeMode, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
 };
 
 use super::range::{RangeName, range, range_choice};
@@ -18,7 +18,7 @@ use super::values::{
     stem_stride,
 };
 
-/// What pre-training and fine-tuning share.
+/// Arguments that pre-training and fine-tuning share.
 #[derive(Debug, Args)]
 pub(crate) struct TrainingArguments {
     /// Model: atto ... huge, v1-atto ... v1-xlarge, micro, v1-micro (see `convnext models`)
@@ -98,7 +98,7 @@ pub(crate) struct TrainingArguments {
     pub(crate) pictures: PictureArguments,
 }
 
-/// Where decoded pictures are kept.
+/// Place of the cache of decoded images.
 #[derive(Debug, Clone)]
 pub(crate) enum CachePlace {
     Memory,
@@ -147,17 +147,17 @@ fn minutes(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
 }
 
-/// Where a value of the weights to start from comes from, in words.
+/// Source, in words, of a value that comes from the weights to start from.
 pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
 
-/// How long a training is that is only tried.
+/// Length of a training with `--quick`.
 const QUICK_STEPS: Length = Length::Steps(4);
 
 /// Patches along the side of its images.
 const QUICK_PATCHES: usize = 2;
 
 impl TrainingArguments {
-    /// What is given for the recipe, whose size of images stands under `image_size`.
+    /// Values given for the recipe by flags, `--set` and weights; its image size has the key `image_size`.
     pub(crate) fn given(&self, image_size: &'static str, weights: Option<&WeightMetadata>) -> Given {
         let batch = match self.batch_size {
             Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
@@ -241,7 +241,7 @@ impl TrainingArguments {
         });
     }
 
-    /// What every run needs to know.
+    /// Settings that every run needs.
     ///
     /// # Errors
     /// When values of `--range` contradict each other.
@@ -262,10 +262,10 @@ impl TrainingArguments {
             fast_decode: self.fast_decode,
             cache: self.cache.map_or(Cache::Off, CachePlace::into_cache),
             length: epochs.or(self.steps.map(Length::Steps)).or(self.quick.then_some(QUICK_STEPS)),
-            go_on: match (self.resume, self.extend) {
-                (_, true) => Continue::Extended,
-                (true, false) => Continue::Resumed,
-                (false, false) => Continue::New,
+            resume: match (self.resume, self.extend) {
+                (_, true) => ResumeMode::Extended,
+                (true, false) => ResumeMode::Resumed,
+                (false, false) => ResumeMode::New,
             },
             strict: self.strict,
             memory: self.memory.into(),

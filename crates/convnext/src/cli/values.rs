@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
 use convnext::nn::{Activations, DeviceName, Precision};
-use convnext::train::Reading;
+use convnext::train::EvalLoaderConfig;
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -90,7 +90,7 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What the model keeps of its forward pass for its backward pass.
+/// Activation checkpointing: what of the forward pass is saved for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum MemoryName {
     /// Keep it: the fastest
@@ -122,7 +122,7 @@ impl MemoryName {
     }
 }
 
-/// What linear layers multiply.
+/// Precision in which linear layers multiply, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum PrecisionName {
     /// 32-bit floating point
@@ -141,7 +141,7 @@ impl From<PrecisionName> for Precision {
     }
 }
 
-/// What the work runs on.
+/// Threads, device and precision to compute with.
 #[derive(Debug, Args)]
 pub(crate) struct MachineArguments {
     /// Threads [default: all cores]
@@ -155,7 +155,7 @@ pub(crate) struct MachineArguments {
     pub(crate) precision: PrecisionName,
 }
 
-/// How pictures are read.
+/// Arguments for reading images.
 #[derive(Debug, Args)]
 pub(crate) struct PictureArguments {
     /// Do not turn pictures as their EXIF data says (most Python pipelines do not)
@@ -168,18 +168,18 @@ impl PictureArguments {
         if self.ignore_orientation { Orientation::Ignore } else { Orientation::Honour }
     }
 
-    /// How pictures are read that go through a network once. Files that were named must be readable; in folders and
-    /// archives an unreadable image is left out, unless `strict`.
+    /// Loader configuration for images that go through a network once. Files that were named must be readable;
+    /// in folders and archives an unreadable image is left out, unless `strict`.
     pub(crate) fn reading(
         &self,
         named: &[PathBuf],
         batch_size: usize,
         threads: usize,
         strict: bool,
-    ) -> Reading {
+    ) -> EvalLoaderConfig {
         let tolerant = !strict && named.iter().any(|path| is_collection(path));
         let on_corrupt = if tolerant { OnCorrupt::Skip } else { OnCorrupt::Fail };
-        Reading { batch_size, threads, orientation: self.orientation(), on_corrupt }
+        EvalLoaderConfig { batch_size, threads, orientation: self.orientation(), on_corrupt }
     }
 }
 

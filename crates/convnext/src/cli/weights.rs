@@ -25,7 +25,7 @@ impl FromStr for Weights {
 }
 
 impl Weights {
-    /// What was typed.
+    /// The text as typed.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

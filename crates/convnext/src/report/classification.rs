@@ -1,4 +1,4 @@
-//! What a page shows of a classifier: each class, confusion and the worst mistakes.
+//! Page sections of a classifier: each class, confusion and the worst mistakes.
 
 use std::collections::BTreeMap;
 

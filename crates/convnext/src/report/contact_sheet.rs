@@ -46,7 +46,7 @@ fn facts(survey: &Survey) -> Markup {
     }
 }
 
-/// What the images use, where they have more than 8 bit.
+/// Value ranges that the images use, in words, where they have more than 8 bit.
 fn values(survey: &Survey) -> String {
     if survey.types.keys().all(|kind| kind == "8-bit") {
         return String::new();

@@ -1,4 +1,4 @@
-//! Which parts of a page are special to a kind of task: the one place of the report that knows tasks.
+//! Page sections special to a kind of task: the one place of the report that knows tasks.
 
 use convnext_core::Kind as _;
 use convnext_multilabel::MultiLabelTask;
@@ -8,7 +8,7 @@ use maud::Markup;
 use super::run_data::RunData;
 use super::{ReportError, classification, metrics, multi_label, reconstructions};
 
-/// What a run was trained for.
+/// Kind of task that a run was trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Classification,
@@ -31,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// What its training is called.
+    /// Name of its training, such as `Fine-tuning`.
     pub(super) fn of_training(self, run: &RunData) -> &'static str {
         match (self, run.setting("init").is_some()) {
             (Self::Fcmae, _) => "Pre-training",
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// What follows the curves.
+    /// The section after the curves.
     pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
         match self {
             Self::Classification => classification::section(run),

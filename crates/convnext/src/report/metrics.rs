@@ -1,4 +1,4 @@
-//! What a page shows of any task: the curves and the last values of its metrics, from what they say of themselves.
+//! Page sections of any task: curves and last values of its metrics, from what they say of themselves.
 
 use convnext_train::{Direction, Metric, Unit};
 use maud::{Markup, html};
@@ -8,7 +8,7 @@ use super::curves::{Curve, plot};
 use super::page::figure;
 use super::run_data::RunData;
 
-/// What the curves of metrics are drawn over.
+/// Label of the x axis of the metrics' curves.
 pub(super) const EPOCHS: &str = "epochs";
 
 /// A plot for each metric that the run measured, with the curve of the moving average beside that of the weights.
@@ -33,7 +33,7 @@ pub(super) fn points(run: &RunData, metric: &Metric, key: &str) -> Vec<(f64, f64
     run.epochs.iter().filter_map(|epoch| Some((epoch.epochs, scale * epoch.value(key)?))).collect()
 }
 
-/// What stands beside the axis of a metric.
+/// Label of the y axis of a metric, with its unit.
 pub(super) fn axis(metric: &Metric) -> String {
     match metric.unit {
         Unit::None => metric.label().to_owned(),
@@ -64,7 +64,7 @@ fn better(metric: &Metric) -> &'static str {
     }
 }
 
-/// The same text with a capital at its beginning.
+/// Capitalises the first letter of a text.
 pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

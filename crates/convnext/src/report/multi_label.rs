@@ -1,4 +1,4 @@
-//! What a page shows of a multi-label classifier: its metrics, and each class.
+//! Page sections of a multi-label classifier: its metrics, and each class.
 
 use convnext_multilabel::{MultiLabelClass, MultiLabelEvaluation};
 use maud::{Markup, html};

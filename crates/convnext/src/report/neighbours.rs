@@ -13,7 +13,7 @@ const SIDE: usize = 224;
 /// A picture that was found.
 #[derive(Debug, Clone)]
 pub struct Neighbour {
-    /// What it is called.
+    /// Name of the image.
     pub name: String,
     /// The cosine of the angle between its vector and that of the picture that was asked about.
     pub similarity: f32,

@@ -87,7 +87,7 @@ fn facts(run: &RunData) -> Markup {
     }
 }
 
-/// What all images become, or how they get sizes of their own; `None` for runs of before.
+/// Size that all images get, or the geometry that gives each its own; `None` for runs of earlier versions.
 fn image_size(run: &RunData) -> Option<String> {
     let preprocessing: Preprocessing = run.config.get("preprocessing")?.clone().try_into().ok()?;
     let size = preprocessing.image_size().map(ImageSize::with_unit);

@@ -1,4 +1,4 @@
-//! What a page shows of a masked autoencoder: pictures that it restores.
+//! Page sections of a masked autoencoder: images that it reconstructs.
 
 use std::fs;
 use std::io;

@@ -1,10 +1,10 @@
-//! What a run folder says.
+//! Contents of a run folder, as the report needs them.
 
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use convnext_train::{Direction, EpochReport, Measured, Metric, StepReport, Summary};
+use convnext_train::{Direction, EpochReport, Metric, StepReport, Summary, ValidationResult};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
@@ -23,8 +23,8 @@ pub(super) struct RunData {
     pub(super) epochs: Vec<EpochReport>,
     /// Of a finished run only.
     pub(super) summary: Option<Summary>,
-    /// What the last validation found.
-    pub(super) evaluation: Option<Measured>,
+    /// Result of the last validation.
+    pub(super) evaluation: Option<ValidationResult>,
 }
 
 impl RunData {
@@ -57,7 +57,7 @@ impl RunData {
 
     /// The details of the last validation, as the struct of its kind; `None` when there was no validation yet.
     pub(super) fn details<T: DeserializeOwned>(&self) -> Result<Option<T>, ReportError> {
-        let details = self.evaluation.as_ref().map(Measured::details).transpose();
+        let details = self.evaluation.as_ref().map(ValidationResult::details).transpose();
         details.map_err(|error| damaged(&self.folder.join(EVALUATION_FILE), error.to_string()))
     }
 

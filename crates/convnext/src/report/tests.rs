@@ -1,6 +1,6 @@
 use std::fs;
 
-use convnext_train::Measured;
+use convnext_train::ValidationResult;
 use tempfile::TempDir;
 
 use super::*;
@@ -93,7 +93,7 @@ fn a_run_of_before_kinds_has_the_page_of_a_classifier() {
     ] {
         assert!(found.contains(words), "'{words}' is missing");
     }
-    let measured: Measured = serde_json::from_str(&old).unwrap();
+    let measured: ValidationResult = serde_json::from_str(&old).unwrap();
     let new = serde_json::to_string(&measured).unwrap();
     assert!(new.contains(r#""kind":"classification""#), "{new}");
     assert_eq!(page(&new), found);

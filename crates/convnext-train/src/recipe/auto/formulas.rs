@@ -4,9 +4,9 @@
 use convnext_core::{Cost, ModelConfig};
 
 use crate::error::TrainError;
-use crate::recipe::situation::{Origin, Situation};
+use crate::recipe::recipe_context::{Origin, RecipeContext};
 
-/// Where fine-tuning is easy to oversee: `micro` with 500 images was searched by hand.
+/// Number of images of the reference for fine-tuning: `micro` with 500 images was searched by hand.
 const KNOWN_IMAGES: f64 = 500.0;
 
 /// Parameters of `micro`, for which rates were searched.
@@ -53,10 +53,10 @@ pub(super) fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
     of_model * (batch as f64 / 64.0).sqrt()
 }
 
-/// What a rate from weights is multiplied by: at the rate of ten classes two that are hard to tell apart were not
-/// learned at all, at a fifth of it they were.
-pub(super) fn few_classes(situation: &Situation<'_>) -> f64 {
-    match (situation.origin, situation.class_sizes.len()) {
+/// Factor on the learning rate from weights for few classes: at the rate of ten classes two that are hard to
+/// tell apart were not learned at all, at a fifth of it they were.
+pub(super) fn few_classes(context: &RecipeContext<'_>) -> f64 {
+    match (context.origin, context.class_sizes.len()) {
         (Origin::Scratch, _) | (_, 0) => 1.0,
         (_, classes) => (classes as f64 / 10.0).clamp(0.2, 1.0),
     }
@@ -76,9 +76,9 @@ pub(super) fn round(rate: f64) -> f64 {
 }
 
 /// The rate of a layer over that of the next, for models with many layers that start from weights.
-pub(super) fn layer_decay(situation: &Situation<'_>) -> Option<f64> {
-    let layers: usize = situation.model.depths.iter().sum();
-    let deep = layers >= 12 && situation.origin != Origin::Scratch && !situation.head_only;
+pub(super) fn layer_decay(context: &RecipeContext<'_>) -> Option<f64> {
+    let layers: usize = context.model.depths.iter().sum();
+    let deep = layers >= 12 && context.origin != Origin::Scratch && !context.head_only;
     deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
 }
 
@@ -100,9 +100,9 @@ pub(super) fn imbalance(class_sizes: &[usize]) -> f64 {
     smallest.zip(largest).map_or(1.0, |(&smallest, &largest)| largest as f64 / smallest.max(1) as f64)
 }
 
-/// How many images of equal weight tell as much as these with balanced class weights, over how many there are: Kish's
-/// effective sample size. The rest repeats what the few images of a small class say, which are learned by heart when
-/// they are seen as often as the others.
+/// Kish's effective sample size over the number of images: how many images of equal weight tell as much as
+/// these with balanced class weights, as a share. The rest repeats what the few images of a small class say,
+/// which are overfitted when they are seen as often as the others.
 pub(super) fn counted_share(class_sizes: &[usize]) -> f64 {
     let sizes = class_sizes.iter().map(|&size| size.max(1) as f64);
     let classes = class_sizes.len() as f64;

@@ -9,7 +9,7 @@ fn value(rules: &[Rule], key: &str) -> Option<f64> {
 fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
     let model = find_model(model).unwrap().config();
     let images = class_sizes.iter().sum();
-    finetuning(&Situation { model: &model, origin, head_only: false, images, class_sizes }).unwrap()
+    finetuning(&RecipeContext { model: &model, origin, head_only: false, images, class_sizes }).unwrap()
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn a_head_alone_learns_fast_whatever_the_model() {
     for model in ["micro", "base"] {
         let model = find_model(model).unwrap().config();
         let (origin, class_sizes) = (Origin::Pretrained, &[50; 10][..]);
-        let situation = Situation { model: &model, origin, head_only: true, images: 500, class_sizes };
-        let rules = finetuning(&situation).unwrap();
+        let context = RecipeContext { model: &model, origin, head_only: true, images: 500, class_sizes };
+        let rules = finetuning(&context).unwrap();
         assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
         assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));
     }

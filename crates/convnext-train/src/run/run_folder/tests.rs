@@ -15,7 +15,7 @@ fn step(step: usize) -> StepReport {
     }
 }
 
-fn open(path: &Path, seed: i32, how: Continue) -> Result<RunFolder, TrainError> {
+fn open(path: &Path, seed: i32, how: ResumeMode) -> Result<RunFolder, TrainError> {
     match RunFolder::open(path, &BTreeMap::from([("seed", seed)]), how)? {
         Opened::Unfinished(run) => Ok(run),
         Opened::Finished(_) => unreachable!("the run is not finished"),
@@ -25,14 +25,14 @@ fn open(path: &Path, seed: i32, how: Continue) -> Result<RunFolder, TrainError> 
 #[test]
 fn a_used_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = open(folder.path(), 1, Continue::New).unwrap();
+    let mut run = open(folder.path(), 1, ResumeMode::New).unwrap();
     run.record_step(&step(1)).unwrap();
     let metrics = fs::read_to_string(folder.path().join(METRICS_FILE)).unwrap();
     assert!(metrics.starts_with("{\"step\":1,") && metrics.ends_with("}\n"), "{metrics}");
-    let error = open(folder.path(), 1, Continue::New).unwrap_err();
+    let error = open(folder.path(), 1, ResumeMode::New).unwrap_err();
     assert!(matches!(error, TrainError::OutputUsed(_)), "{error}");
     drop(run);
-    let error = open(folder.path(), 2, Continue::Resumed).unwrap_err().to_string();
+    let error = open(folder.path(), 2, ResumeMode::Resumed).unwrap_err().to_string();
     assert!(error.contains("seed was 1, is 2"), "{error}");
 }
 
@@ -41,7 +41,7 @@ fn a_folder_of_something_else_is_not_resumed() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["thesis.txt", ".draft.tmp"] {
         fs::write(folder.path().join(name), "precious").unwrap();
-        let error = open(folder.path(), 1, Continue::Resumed).unwrap_err();
+        let error = open(folder.path(), 1, ResumeMode::Resumed).unwrap_err();
         assert!(matches!(error, TrainError::NoRun(_)), "{error}");
         assert!(folder.path().join(name).exists());
     }
@@ -50,21 +50,21 @@ fn a_folder_of_something_else_is_not_resumed() {
 #[test]
 fn two_processes_cannot_work_in_one_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let first = open(folder.path(), 1, Continue::New).unwrap();
-    let error = open(folder.path(), 1, Continue::Resumed).unwrap_err();
+    let first = open(folder.path(), 1, ResumeMode::New).unwrap();
+    let error = open(folder.path(), 1, ResumeMode::Resumed).unwrap_err();
     assert!(matches!(error, TrainError::InUse(_)), "{error}");
     drop(first);
-    open(folder.path(), 1, Continue::Resumed).unwrap();
+    open(folder.path(), 1, ResumeMode::Resumed).unwrap();
 }
 
 #[test]
 fn resuming_without_a_checkpoint_starts_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".config.toml.x1.tmp"), "half").unwrap();
-    let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
+    let mut run = open(folder.path(), 1, ResumeMode::Resumed).unwrap();
     run.record_step(&step(1)).unwrap();
     drop(run);
-    let mut run = open(folder.path(), 1, Continue::Resumed).unwrap();
+    let mut run = open(folder.path(), 1, ResumeMode::Resumed).unwrap();
     assert!(run.newest_checkpoint().unwrap().is_none());
     run.record_step(&step(1)).unwrap();
     let metrics = fs::read_to_string(folder.path().join(METRICS_FILE)).unwrap();
@@ -77,6 +77,6 @@ fn a_file_in_the_place_of_the_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("taken");
     fs::write(&file, "").unwrap();
-    let error = open(&file, 1, Continue::New).unwrap_err().to_string();
+    let error = open(&file, 1, ResumeMode::New).unwrap_err().to_string();
     assert!(error.contains("taken"), "{error}");
 }

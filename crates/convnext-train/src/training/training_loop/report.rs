@@ -1,4 +1,4 @@
-//! What is said of an epoch: its mean loss, what was measured of the weights, and whether these are the best so far.
+//! Report of an epoch: its mean loss, the metrics of its weights, and whether these are the best so far.
 
 use burn::module::Module;
 
@@ -6,8 +6,8 @@ use super::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
-use crate::training::goal::Goal;
 use crate::training::metric::{AVERAGE_PREFIX, Metric};
+use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::observer::EpochReport;
 use crate::training::task::Task;
 
@@ -41,13 +41,13 @@ impl<T: Task> Training<'_, T> {
     /// Keeps the weights if they are the best so far, and remembers why. The mean loss of an epoch that is not over
     /// is not compared: over a few steps it is often low by chance.
     fn keep_best(&mut self, report: &EpochReport, averaged: Option<&T::Model>) -> Result<(), TrainError> {
-        let goal = self.task.goal();
-        if goal == Goal::TrainLoss && !self.is_epoch_over() {
+        let monitored = self.task.monitored_metric();
+        if monitored == MonitoredMetric::TrainLoss && !self.is_epoch_over() {
             return Ok(());
         }
-        let Some(best) = goal.best(report, self.progress.best.as_ref()) else { return Ok(()) };
+        let Some(best) = monitored.best(report, self.progress.best.as_ref()) else { return Ok(()) };
         self.progress.best = Some(best);
-        if goal == Goal::TrainLoss {
+        if monitored == MonitoredMetric::TrainLoss {
             return Ok(());
         }
         let averaged = averaged.filter(|_| self.is_best_average());
@@ -55,10 +55,10 @@ impl<T: Task> Training<'_, T> {
         self.run.record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
     }
 
-    /// Whether the weights are measured here: every so many steps as the recipe says, or else at the end of an epoch as
-    /// soon as as many images were trained on as are measured.
+    /// `true` if the weights are measured here: every so many steps as the recipe says, or else at the end of
+    /// an epoch as soon as as many images were trained on as are measured.
     fn is_validation_due(&self) -> bool {
-        match self.lesson.validate_every {
+        match self.setup.validate_every {
             Some(steps) => self.progress.step.is_multiple_of(steps),
             None => self.progress.unmeasured_images >= self.task.validation_images(),
         }
@@ -68,7 +68,7 @@ impl<T: Task> Training<'_, T> {
     fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
         let pictures = self.run.pictures()?;
         let measured = self.task.validate(&self.learner.model().valid(), Some(&pictures))?;
-        report.monitored = self.task.goal().monitored(&measured.metrics)?.cloned();
+        report.monitored = self.task.monitored_metric().find_in(&measured.metrics)?.cloned();
         report.take_up(&measured, Metric::key);
         if let Some(averaged) = averaged {
             report.take_up(&self.task.validate(&averaged.valid(), None)?, Metric::averaged_key);
@@ -79,7 +79,7 @@ impl<T: Task> Training<'_, T> {
         }
     }
 
-    /// Whether it is the average of the weights that was best.
+    /// `true` if the average of the weights was best.
     fn is_best_average(&self) -> bool {
         self.progress.best.as_ref().is_some_and(|best| best.measure.starts_with(AVERAGE_PREFIX))
     }

@@ -1,4 +1,4 @@
-//! What the bench times: a step of each mode on random images.
+//! The step that the bench times, in each mode, on random images.
 
 use std::iter::once;
 

@@ -1,4 +1,4 @@
-//! What a validation found.
+//! Result of a validation.
 
 use convnext_data::CorruptFile;
 use serde::de::DeserializeOwned;
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use crate::run::old_runs;
 use crate::training::metric::Metric;
 
-/// What a validation found, as it stands in `evaluation.json`.
+/// Result of a validation, as it stands in `evaluation.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "old_runs::StoredMeasured")]
-pub struct Measured {
+pub struct ValidationResult {
     /// The kind of task, by which readers know what the details are; empty when there was nothing to validate.
     pub kind: String,
     /// The metrics, in the order in which they are shown; empty when there is nothing to measure.
@@ -19,12 +19,12 @@ pub struct Measured {
     /// Files that could not be read and do not count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<CorruptFile>,
-    /// What else is worth keeping, by other names than those of the fields above.
+    /// Further details worth keeping, by other names than those of the fields above.
     #[serde(flatten)]
     pub details: Map<String, Value>,
 }
 
-impl Measured {
+impl ValidationResult {
     /// Metrics of a kind of task, and the fields of a struct as details.
     pub fn new(kind: &str, metrics: Vec<Metric>, details: &impl Serialize) -> Self {
         let details = match serde_json::to_value(details) {
@@ -42,7 +42,7 @@ impl Measured {
         serde_json::from_value(Value::Object(self.details.clone()))
     }
 
-    /// Whether there was nothing to validate.
+    /// `true` if there was nothing to validate.
     pub fn is_nothing(&self) -> bool {
         self.kind.is_empty()
     }
@@ -60,10 +60,10 @@ mod tests {
             boxes: usize,
         }
         let metrics = vec![Metric::new("map", None, Direction::HigherIsBetter).fraction()];
-        let measured = Measured::new("detection", metrics, &Boxes { boxes: 3 });
+        let measured = ValidationResult::new("detection", metrics, &Boxes { boxes: 3 });
         let text = serde_json::to_string(&measured).unwrap();
         assert!(text.starts_with(r#"{"kind":"detection","metrics":[{"name":"map","value":null"#), "{text}");
-        let read: Measured = serde_json::from_str(&text).unwrap();
+        let read: ValidationResult = serde_json::from_str(&text).unwrap();
         assert_eq!(read, measured);
         assert_eq!(read.details::<Boxes>().unwrap(), Boxes { boxes: 3 });
     }

@@ -1,4 +1,4 @@
-//! Which epoch of a run is the best one.
+//! Best epoch of a run, by the monitored metric.
 
 use crate::error::TrainError;
 use crate::run::checkpoint::{Best, Checkpoints};
@@ -7,27 +7,27 @@ use crate::training::observer::EpochReport;
 
 /// The measure by which epochs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
+pub enum MonitoredMetric {
     /// The least mean loss of an epoch's steps, for tasks without metrics.
     TrainLoss,
     /// The metric of this name among those that the task measures; its direction says which value is better.
-    Metric(&'static str),
+    Named(&'static str),
 }
 
-/// What an epoch is worth.
+/// Monitored value of an epoch.
 struct Worth {
     measure: String,
     value: f64,
     direction: Direction,
 }
 
-impl Goal {
+impl MonitoredMetric {
     /// The metric that is compared, among these of a validation; `None` where none is, or nothing was measured.
     ///
     /// # Errors
     /// [`TrainError::UnknownMetric`] when others were measured.
-    pub(crate) fn monitored(self, metrics: &[Metric]) -> Result<Option<&Metric>, TrainError> {
-        let Self::Metric(wanted) = self else { return Ok(None) };
+    pub(crate) fn find_in(self, metrics: &[Metric]) -> Result<Option<&Metric>, TrainError> {
+        let Self::Named(wanted) = self else { return Ok(None) };
         let found = metrics.iter().find(|metric| metric.name == wanted);
         if found.is_none() && !metrics.is_empty() {
             let known = metrics.iter().map(|metric| metric.name.clone()).collect();
@@ -50,7 +50,7 @@ impl Goal {
         })
     }
 
-    /// That of the average of the weights where that is better.
+    /// Monitored value of the epoch; that of the average of the weights where it is better.
     fn worth(self, report: &EpochReport) -> Option<Worth> {
         if self == Self::TrainLoss {
             let (measure, direction) = ("train_loss".to_owned(), Direction::LowerIsBetter);
@@ -70,20 +70,20 @@ impl Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::measured::Measured;
+    use crate::training::validation_result::ValidationResult;
 
-    const ERROR: Goal = Goal::Metric("error");
+    const ERROR: MonitoredMetric = MonitoredMetric::Named("error");
 
     /// The epochs of a run by one metric: of the weights, of their average.
     fn best(direction: Direction, epochs: &[(Option<f64>, Option<f64>)]) -> Option<Best> {
         let mut best = None;
         for (number, &(own, averaged)) in (0..).zip(epochs) {
             let measured =
-                |value| Measured::new("counting", vec![Metric::new("error", value, direction)], &());
+                |value| ValidationResult::new("counting", vec![Metric::new("error", value, direction)], &());
             let mut report = EpochReport { epoch: number, step: 5, ..EpochReport::default() };
             report.take_up(&measured(own), Metric::key);
             report.take_up(&measured(averaged), Metric::averaged_key);
-            report.monitored = ERROR.monitored(&measured(own).metrics).unwrap().cloned();
+            report.monitored = ERROR.find_in(&measured(own).metrics).unwrap().cloned();
             best = ERROR.best(&report, best.as_ref()).or(best);
         }
         best
@@ -121,23 +121,23 @@ mod tests {
     #[test]
     fn a_metric_that_is_not_measured_is_named_with_those_that_are() {
         let metrics = ["top1", "loss"].map(|name| Metric::new(name, None, Direction::LowerIsBetter));
-        assert_eq!(Goal::Metric("loss").monitored(&metrics).unwrap(), Some(&metrics[1]));
-        let error = Goal::Metric("top-1").monitored(&metrics).unwrap_err().to_string();
+        assert_eq!(MonitoredMetric::Named("loss").find_in(&metrics).unwrap(), Some(&metrics[1]));
+        let error = MonitoredMetric::Named("top-1").find_in(&metrics).unwrap_err().to_string();
         assert!(
             error.contains("metric 'top-1'") && error.contains("what it measures: top1, loss"),
             "{error}"
         );
         // Without images to measure on there is nothing to choose among.
-        assert_eq!(Goal::Metric("top-1").monitored(&[]).unwrap(), None);
-        assert_eq!(Goal::TrainLoss.monitored(&metrics).unwrap(), None);
+        assert_eq!(MonitoredMetric::Named("top-1").find_in(&[]).unwrap(), None);
+        assert_eq!(MonitoredMetric::TrainLoss.find_in(&metrics).unwrap(), None);
     }
 
     #[test]
     fn without_metrics_the_least_loss_wins() {
         let report = |epoch, train_loss| EpochReport { epoch, train_loss, ..EpochReport::default() };
-        let first = Goal::TrainLoss.best(&report(0, 0.5), None);
-        assert_eq!(Goal::TrainLoss.best(&report(1, 0.6), first.as_ref()), None);
-        let second = Goal::TrainLoss.best(&report(2, 0.4), first.as_ref());
+        let first = MonitoredMetric::TrainLoss.best(&report(0, 0.5), None);
+        assert_eq!(MonitoredMetric::TrainLoss.best(&report(1, 0.6), first.as_ref()), None);
+        let second = MonitoredMetric::TrainLoss.best(&report(2, 0.4), first.as_ref());
         assert_eq!(found(second), Some((2, "train_loss".into(), 0.4)));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run learns from: the batches of its images, the rate of every step, and when it is measured and saved.
+//! Setup of a training: batches of images, learning rate of each step, validation and checkpoint intervals.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const QUEUE: usize = 4;
 
 /// Images and schedule of a run, ready to go.
 #[derive(Debug)]
-pub struct Lesson<S> {
+pub struct TrainSetup<S> {
     /// Shuffled whole batches; corrupt files are replaced.
     pub loader: Loader<S>,
     /// The learning rate of every step.
@@ -30,7 +30,7 @@ pub struct Lesson<S> {
     pub headers: Option<BackgroundCheck>,
 }
 
-impl<S: Source> Lesson<S> {
+impl<S: Source> TrainSetup<S> {
     /// Makes the batches of a training and its schedule. `recipe` becomes what is really done: its batch
     /// is no larger than the data, its epochs are those of [`RunSettings::length`].
     ///

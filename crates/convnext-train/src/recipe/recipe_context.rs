@@ -1,17 +1,17 @@
-//! What a recipe can be chosen by.
+//! Context that a recipe is chosen by: model, initial weights and data.
 
 use convnext_core::{ModelConfig, WeightMetadata};
 
 use crate::recipe::Start;
 
-/// What a training starts from and what it learns.
+/// Model, initial weights and data of a training.
 #[derive(Debug, Clone, Copy)]
-pub struct Situation<'a> {
+pub struct RecipeContext<'a> {
     /// The backbone.
     pub model: &'a ModelConfig,
-    /// What it starts from.
+    /// Initial weights.
     pub origin: Origin,
-    /// Whether only the head learns, as in a linear probe.
+    /// `true` if only the head is trained, as in a linear probe.
     pub head_only: bool,
     /// Images to learn from.
     pub images: usize,
@@ -19,14 +19,14 @@ pub struct Situation<'a> {
     pub class_sizes: &'a [usize],
 }
 
-/// Which weights a training starts from.
+/// Kind of weights that a training starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Fresh ones.
     Scratch,
-    /// Those of a pre-training without labels.
+    /// Weights of a pre-training without labels.
     Pretrained,
-    /// Those of a classifier.
+    /// Weights of a classifier.
     Classifier {
         /// The classes that it tells apart.
         classes: usize,
@@ -43,7 +43,7 @@ impl Origin {
         }
     }
 
-    /// Whether there are weights at all.
+    /// [`Start::Weights`] if training starts from weights, of either kind.
     pub fn start(self) -> Start {
         if self == Self::Scratch { Start::Scratch } else { Start::Weights }
     }
