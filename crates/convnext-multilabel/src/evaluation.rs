@@ -1,7 +1,7 @@
 //! Evaluation of multi-label classification: of each class, whether it is in an image.
 
 use convnext_core::{ClassNames, Kind};
-use convnext_data::{CorruptFile, Loader, Source, indices_of_sets};
+use convnext_data::{CorruptFile, Loader, Source, members_of_sets};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use convnext_train::{Direction, Metric, TrainError, ValidationResult, for_each_batch_of};
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,7 @@ pub fn evaluate_multi_label(
 ) -> Result<MultiLabelEvaluation, TrainError> {
     let dataset = loader.source().dataset();
     classes.check_each(model.config().classes)?;
-    let sets = indices_of_sets(dataset.classes(), classes, "the data")?;
+    let sets = members_of_sets(dataset.classes(), classes, "the data")?;
     // By class the output for each image, and whether the class is in it.
     let mut answers: Vec<Vec<(f32, bool)>> = vec![Vec::new(); classes.len()];
     let mut images = 0;
@@ -93,8 +93,8 @@ pub fn evaluate_multi_label(
             }
             let Some(label) = label else { continue };
             images += 1;
-            for (class, (&logit, answers)) in row.iter().zip(&mut answers).enumerate() {
-                answers.push((logit, sets[*label].contains(&class)));
+            for ((&logit, &is_in), answers) in row.iter().zip(&sets[*label]).zip(&mut answers) {
+                answers.push((logit, is_in));
             }
         }
         progress(images);
@@ -110,11 +110,10 @@ fn judge_all(images: usize, classes: &ClassNames, answers: Vec<Vec<(f32, bool)>>
         answers.into_iter().enumerate().map(judged).unzip();
     let sum = |count: fn(&MultiLabelClass) -> usize| classes.iter().map(count).sum::<usize>() as f64;
     let [found, named] = [sum(|class| class.found), sum(|class| class.images + class.answered)];
-    let outputs = images * classes.len();
     MultiLabelEvaluation {
         images,
         f1: (named > 0.0).then(|| 2.0 * found / named),
-        loss: (outputs > 0).then(|| losses.iter().sum::<f64>() / outputs as f64),
+        loss: (images > 0).then(|| losses.iter().sum::<f64>() / (images * classes.len()) as f64),
         classes,
         left_out: Vec::new(),
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::prelude::*;
 use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
-use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, indices_of_sets};
+use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, members_of_sets};
 use convnext_nn::ConvNext;
 use convnext_train::{ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult};
 
@@ -16,8 +16,8 @@ use crate::metadata::MultiLabelTask;
 #[derive(Debug, Clone)]
 pub struct MultiLabel {
     classes: ClassNames,
-    /// The classes of each label of the data, as indices.
-    sets: Vec<Vec<usize>>,
+    /// Membership of each class in each label of the data.
+    sets: Vec<Vec<bool>>,
     smoothing: f64,
 }
 
@@ -26,10 +26,8 @@ impl MultiLabel {
     /// mixed as the images were.
     fn targets(&self, batch: &ImageBatch) -> Vec<f32> {
         let [low, high] = [self.smoothing / 2.0, 1.0 - self.smoothing / 2.0].map(|value| value as f32);
-        let of_label = |label: &usize| {
-            let set = &self.sets[*label];
-            (0..self.classes.len()).map(move |class| if set.contains(&class) { high } else { low })
-        };
+        let of_label =
+            |label: &usize| self.sets[*label].iter().map(move |&is_in| if is_in { high } else { low });
         let own: Vec<f32> = batch.labels.iter().flatten().flat_map(of_label).collect();
         batch.mix.map_or(own.clone(), |mix| mix.apply(&own, self.classes.len()))
     }
@@ -47,7 +45,7 @@ impl Supervision for MultiLabel {
             return Err(ConfigError::OutOfRange { what, found, expected }.into());
         }
         let classes = classes_of_sets(data.train.classes());
-        let sets = indices_of_sets(data.train.classes(), &classes, &data.train_source)?;
+        let sets = members_of_sets(data.train.classes(), &classes, &data.train_source)?;
         Ok(Self { classes, sets, smoothing: recipe.regularization.label_smoothing })
     }
 

@@ -51,7 +51,7 @@ pub fn open_label_sets(
     }
     let measured = validation.map(|split| division.rows(Which::Part(split)));
     if let Some(measured) = &measured {
-        indices_of_sets(&names(&measured.classes), &classes, &measured.source)?;
+        members_of_sets(&names(&measured.classes), &classes, &measured.source)?;
     }
     let (sources, held_out) = (learned.source.clone(), measured.is_none());
     let (learned, measured) = match measured {
@@ -130,20 +130,24 @@ pub fn classes_of_sets(sets: &ClassNames) -> ClassNames {
     ClassNames(classes.into_iter().map(str::to_owned).collect())
 }
 
-/// For each of these sets its classes, as indices into `classes`. Where the sets are from is for messages.
+/// For each of these sets, which of `classes` are in it. The source of the sets is for messages.
 ///
 /// # Errors
 /// [`DataError::UnknownClass`] for a class that is not among them.
-pub fn indices_of_sets(
+pub fn members_of_sets(
     sets: &ClassNames,
     classes: &ClassNames,
     source: &str,
-) -> Result<Vec<Vec<usize>>, DataError> {
-    let index = |class: &str| {
-        let unknown = || DataError::unknown_class(class.to_owned(), source.to_owned(), classes);
-        classes.index(class).ok_or_else(unknown)
+) -> Result<Vec<Vec<bool>>, DataError> {
+    let members = |set: &String| {
+        let mut members = vec![false; classes.len()];
+        for class in classes_of_set(set) {
+            let unknown = || DataError::unknown_class(class.to_owned(), source.to_owned(), classes);
+            members[classes.index(class).ok_or_else(unknown)?] = true;
+        }
+        Ok(members)
     };
-    sets.0.iter().map(|set| classes_of_set(set).map(index).collect()).collect()
+    sets.0.iter().map(members).collect()
 }
 
 /// The name of the set that a label in a file means.
@@ -179,9 +183,11 @@ mod tests {
         let sets = names_of(&["", "boat;sea", "sea", "sky"]);
         let classes = classes_of_sets(&sets);
         assert_eq!(classes.0, ["boat", "sea", "sky"]);
-        let indices = indices_of_sets(&sets, &classes, "x.csv").unwrap();
-        assert_eq!(indices, [vec![], vec![0, 1], vec![1], vec![2]]);
-        let error = indices_of_sets(&sets, &names_of(&["sea", "sky"]), "x.csv").unwrap_err().to_string();
+        let members = members_of_sets(&sets, &classes, "x.csv").unwrap();
+        let expected =
+            [[false, false, false], [true, true, false], [false, true, false], [false, false, true]];
+        assert_eq!(members, expected);
+        let error = members_of_sets(&sets, &names_of(&["sea", "sky"]), "x.csv").unwrap_err().to_string();
         assert!(error.contains("'boat'") && error.contains("x.csv"), "{error}");
     }
 }

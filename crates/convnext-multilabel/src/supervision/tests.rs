@@ -16,14 +16,22 @@ struct Golden {
     mixed_gradient: Vec<Vec<f64>>,
 }
 
+/// Which classes are in each set.
+fn members(sets: &[Vec<usize>], classes: usize) -> Vec<Vec<bool>> {
+    sets.iter().map(|set| (0..classes).map(|class| set.contains(&class)).collect()).collect()
+}
+
 #[test]
 fn loss_and_gradient_of_mixed_images_are_those_of_pytorch() {
     let golden: Golden = serde_json::from_str(include_str!("../../tests/goldens/multi_label.json")).unwrap();
     let [images, classes] = [golden.logits.len(), golden.logits[0].len()];
     let names = (0..classes).map(|class| class.to_string()).collect();
     // Each image has a label of its own.
-    let supervision =
-        MultiLabel { classes: ClassNames(names), sets: golden.sets, smoothing: golden.smoothing };
+    let supervision = MultiLabel {
+        classes: ClassNames(names),
+        sets: members(&golden.sets, classes),
+        smoothing: golden.smoothing,
+    };
     let batch = ImageBatch {
         images: Vec::new(),
         channels: 3,
@@ -48,8 +56,11 @@ fn loss_and_gradient_of_mixed_images_are_those_of_pytorch() {
 
 #[test]
 fn an_output_beyond_all_numbers_has_a_finite_loss() {
-    let supervision =
-        MultiLabel { classes: ClassNames(vec!["a".into()]), sets: vec![vec![], vec![0]], smoothing: 0.0 };
+    let supervision = MultiLabel {
+        classes: ClassNames(vec!["a".into()]),
+        sets: members(&[vec![], vec![0]], 1),
+        smoothing: 0.0,
+    };
     let batch = ImageBatch {
         images: Vec::new(),
         channels: 3,
