@@ -81,8 +81,9 @@ pub enum OnnxOutput {
 /// Writes an ONNX file and returns the files written, it first.
 ///
 /// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
-/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std`, `class_names` and `activation` in JSON, where a size is a
-/// side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`]. All numbers are `f32`, whatever the weights were.
+/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std`, `class_names` and `activation` in JSON,
+/// where a size is a side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`].
+/// All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
 /// If it would have more than 2 GB, the weights go to a second file beside it, whose name has `.data` added. The
