@@ -33,12 +33,12 @@ paths = sorted(Path(folder).glob("*.jpg")) * copies
 torch.set_num_threads(cores)
 network = timm.create_model(f"convnextv2_{model}", num_classes=1000).eval()
 transform = create_transform(**resolve_data_config({"input_size": (3, 224, 224), "crop_pct": 0.875}, model=network))
-class Pictures(torch.utils.data.Dataset):
+class Images(torch.utils.data.Dataset):
     def __len__(self): return len(paths)
     def __getitem__(self, index): return transform(Image.open(paths[index]).convert("RGB"))
 begin = time.perf_counter()
 with torch.inference_mode():
-    for images in torch.utils.data.DataLoader(Pictures(), batch_size=batch, num_workers=cores):
+    for images in torch.utils.data.DataLoader(Images(), batch_size=batch, num_workers=cores):
         network(images).softmax(1).topk(5)
 print(len(paths) / (time.perf_counter() - begin))
 """

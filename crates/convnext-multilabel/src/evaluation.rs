@@ -83,8 +83,8 @@ pub fn evaluate_multi_label(
     // By class the output for each image, and whether the class is in it.
     let mut answers: Vec<Vec<(f32, bool)>> = vec![Vec::new(); classes.len()];
     let mut images = 0;
-    for_each_batch_of(loader, &model.backbone.stem.conv.weight.lazy_device(), |pictures, batch| {
-        let logits = tensor_values(model.forward(pictures, &DropPath::none())?);
+    for_each_batch_of(loader, &model.backbone.stem.conv.weight.lazy_device(), |pixels, batch| {
+        let logits = tensor_values(model.forward(pixels, &DropPath::none())?);
         for ((row, label), &sample) in logits.chunks(classes.len()).zip(&batch.labels).zip(&batch.samples) {
             if !row.iter().all(|logit| logit.is_finite()) {
                 return Err(TrainError::NotFinite {

@@ -67,7 +67,7 @@ impl Supervision for MultiLabel {
         &self,
         model: &ConvNext,
         images: &Loader,
-        _pictures: Option<&Path>,
+        _image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         Ok(evaluate_multi_label(model, &self.classes, images, |_| {})?.into())
     }

@@ -57,9 +57,9 @@ pub enum TrainError {
         /// The backbone asked for.
         asked: String,
     },
-    /// The weight file takes pictures of another number of channels, and cannot be adapted.
+    /// The weight file takes images of another number of channels, and cannot be adapted.
     #[error(
-        "{path} takes pictures of {found} channel(s), but {asked} were asked for, and only weights for 3 can be adapted; \
+        "{path} takes images of {found} channel(s), but {asked} were asked for, and only weights for 3 can be adapted; \
          leave --channels out to take what the file holds, or choose other weights"
     )]
     Channels {

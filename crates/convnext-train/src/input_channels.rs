@@ -1,4 +1,4 @@
-//! Weights for pictures of another number of channels.
+//! Weights for images of another number of channels.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,22 +6,22 @@ use toml::Value;
 
 use crate::error::TrainError;
 
+mod augmentation;
 mod auto;
 mod curve;
 mod given;
 mod length;
 mod paper;
-mod pictures;
 mod reading;
 mod recipe_context;
 mod regularization;
 mod start;
 mod training;
 
+pub use augmentation::{AugmentationRecipe, MixingRecipe};
 pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
 pub use length::Length;
-pub use pictures::{AugmentationRecipe, MixingRecipe};
 pub use recipe_context::{Origin, RecipeContext};
 pub use regularization::{ClassWeights, RegularizationRecipe};
 pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Start};

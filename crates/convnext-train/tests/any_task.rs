@@ -23,12 +23,12 @@ use convnext_train::{
     Learner, Length, MonitoredMetric, NoopObserver, Observer, Opened, ParameterRules, ResumeMode, RunFolder,
     RunSettings, TrainError, TrainingRecipe, run_training, train,
 };
-use toy::runs::{COUNTER, STEPS, StopAfter, metrics, pictures, recipe, run, run_task, setup, state};
+use toy::runs::{COUNTER, STEPS, StopAfter, images, metrics, recipe, run, run_task, setup, state};
 use toy::{Agreement, AgreementJob, SEEN, Toy};
 
 #[test]
 fn state_and_views_resume_with_the_same_bits() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let (whole, stopped) = (runs.path().join("whole"), runs.path().join("stopped"));
     run(images.path(), &whole, 1, ResumeMode::New, &mut NoopObserver).unwrap();
     for (step, how) in [(3, ResumeMode::New), (4, ResumeMode::Resumed)] {
@@ -69,7 +69,7 @@ fn state_and_views_resume_with_the_same_bits() {
 
 #[test]
 fn validation_waits_for_as_many_images_as_it_measures_and_resumes_so() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let (whole, stopped) = (runs.path().join("whole"), runs.path().join("stopped"));
     // Epochs of 16 images: the third is the first with 40 before it, and the last is measured whatever was before.
     let monitored = MonitoredMetric::Named("distance");
@@ -97,7 +97,7 @@ fn validation_waits_for_as_many_images_as_it_measures_and_resumes_so() {
 
 #[test]
 fn a_goal_that_is_not_measured_ends_the_run_at_the_first_validation() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let (goal, device) = (MonitoredMetric::Named("miou"), Device::flex().autodiff());
     let task = Agreement { validation_images: 40, goal, ..Agreement::new(device.clone()) };
     let setup = setup(images.path(), 1);
@@ -115,7 +115,7 @@ fn a_goal_that_is_not_measured_ends_the_run_at_the_first_validation() {
 
 #[test]
 fn a_job_of_another_crate_runs_resumes_and_ends() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let train = |out: &str, resume, observer: &mut dyn Observer| {
         let settings = RunSettings {
             seed: Seed(5),
@@ -143,7 +143,7 @@ fn a_job_of_another_crate_runs_resumes_and_ends() {
 
 #[test]
 fn a_size_is_drawn_for_a_batch_before_its_samples() {
-    let images = pictures();
+    let images = images();
     let sizes = |threads| -> Vec<usize> {
         let loader = setup(images.path(), threads).loader;
         (0..4).flat_map(|epoch| loader.epoch(epoch).map(|batch| batch.unwrap().size)).collect()
@@ -155,7 +155,7 @@ fn a_size_is_drawn_for_a_batch_before_its_samples() {
 
 #[test]
 fn processes_share_the_batches_of_an_epoch() {
-    let images = pictures();
+    let images = images();
     let loader = setup(images.path(), 2).loader;
     let all: Vec<_> = loader.epoch(1).map(|batch| batch.unwrap().values).collect();
     for first in 0..3 {
@@ -166,7 +166,7 @@ fn processes_share_the_batches_of_an_epoch() {
 
 #[test]
 fn a_part_of_a_loss_that_is_not_finite_is_named() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, out) = (images(), tempfile::tempdir().unwrap());
     let device = Device::flex().autodiff();
     let how = RunFolder::open(&out.path().join("run"), &BTreeMap::from([("seed", 5)]), ResumeMode::New);
     let Opened::Unfinished(mut folder) = how.unwrap() else { panic!("the run is finished") };

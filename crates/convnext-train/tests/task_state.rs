@@ -12,12 +12,12 @@ use convnext_train::{
     Learner, Length, NoopObserver, Observed, ParameterRules, ResumeMode, RunSettings, Task, TrainError,
     TrainingRecipe, run_training, start_from,
 };
-use toy::runs::{COUNTER, STEPS, pictures, recipe, run, setup};
+use toy::runs::{COUNTER, STEPS, images, recipe, run, setup};
 use toy::{Agreement, AgreementJob, SEEN, Toy};
 
 #[test]
 fn a_counter_is_an_integer_in_weights_and_comes_back_from_them() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     run(images.path(), runs.path(), 2, ResumeMode::New, &mut NoopObserver).unwrap();
     let expected = SEEN + 2 * STEPS as i64;
     for file in ["weights.safetensors", "weights-ema.safetensors"] {
@@ -47,7 +47,7 @@ fn a_counter_is_an_integer_in_weights_and_comes_back_from_them() {
 
 #[test]
 fn parts_that_a_job_names_may_start_fresh_and_no_others() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let path = runs.path().join("init.safetensors");
     let metadata = Agreement::new(Device::flex()).metadata;
     let array =
@@ -97,7 +97,7 @@ fn parts_that_a_job_names_may_start_fresh_and_no_others() {
 
 #[test]
 fn running_statistics_take_every_batch_in_its_order() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
+    let (images, device) = (images(), Device::flex().autodiff());
     let setup = setup(images.path(), 2);
     let task = Agreement::new(device.clone());
     let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
@@ -123,7 +123,7 @@ fn running_statistics_take_every_batch_in_its_order() {
 
 #[test]
 fn what_is_no_state_cannot_be_observed() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
+    let (images, device) = (images(), Device::flex().autodiff());
     let task = Agreement::new(device.clone());
     for (name, count) in [("mean", 3), ("means", 4), ("weight", 12), (COUNTER, 1)] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
@@ -141,7 +141,7 @@ fn what_is_no_state_cannot_be_observed() {
 
 #[test]
 fn only_counters_count() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
+    let (images, device) = (images(), Device::flex().autodiff());
     let task = Agreement::new(device.clone());
     for name in ["mean", "weight", "seen"] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
@@ -159,7 +159,7 @@ fn only_counters_count() {
 
 #[test]
 fn a_state_learns_nothing_whatever_it_holds() {
-    let (images, device) = (pictures(), Device::flex().autodiff());
+    let (images, device) = (images(), Device::flex().autodiff());
     let task = Agreement::new(device.clone());
     let mut toy = Toy::new(&device);
     // A copy that shares the tensor that is learned.

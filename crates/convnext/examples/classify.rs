@@ -1,4 +1,4 @@
-//! Says what is in a picture: `cargo run --release --example classify -- WEIGHTS IMAGE`.
+//! Says what is in an image: `cargo run --release --example classify -- WEIGHTS IMAGE`.
 
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
@@ -10,11 +10,11 @@ use convnext::Classifier;
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let weights = arguments.next().context("name the weights of a classifier")?;
-    let image = arguments.next().context("name a picture")?;
+    let image = arguments.next().context("name an image")?;
 
     let classifier = Classifier::load(&weights)?;
-    let picture = classifier.open(&image)?;
-    for prediction in classifier.predict(&picture)?.iter().take(3) {
+    let image = classifier.open(&image)?;
+    for prediction in classifier.predict(&image)?.iter().take(3) {
         println!("{:6.2} %  {}", 100.0 * prediction.probability, prediction.label);
     }
     Ok(())

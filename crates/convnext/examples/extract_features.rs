@@ -1,5 +1,5 @@
-//! Looks at pictures with a pre-trained network: the vector of each, the maps of the four stages, and how alike the
-//! pictures are: `cargo run --release --example extract_features -- WEIGHTS IMAGE IMAGE...`.
+//! Looks at images with a pre-trained network: the vector of each, the maps of the four stages, and how alike the
+//! images are: `cargo run --release --example extract_features -- WEIGHTS IMAGE IMAGE...`.
 
 #![allow(clippy::print_stdout, reason = "an example talks")]
 
@@ -16,24 +16,24 @@ use convnext::train::load_network;
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let weights = arguments.next().context("name weights of any kind")?;
-    let images: Vec<String> = arguments.collect();
+    let paths: Vec<String> = arguments.collect();
 
     let embedder = Embedder::load(&weights, EmbeddingLayer::Pooled)?;
-    let pictures = images.iter().map(|image| embedder.open(image)).collect::<Result<Vec<_>, _>>()?;
-    let vectors = embedder.embed(&pictures)?;
-    for (image, vector) in images.iter().zip(&vectors) {
+    let images = paths.iter().map(|path| embedder.open(path)).collect::<Result<Vec<_>, _>>()?;
+    let vectors = embedder.embed(&images)?;
+    for (path, vector) in paths.iter().zip(&vectors) {
         let product = |other: &[f32]| vector.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
-        let alike: Vec<String> = (vectors.iter())
+        let similarities: Vec<String> = (vectors.iter())
             .map(|other| format!("{:7.4}", product(other) / (product(vector) * dot(other)).sqrt()))
             .collect();
-        println!("{} of {} values: {}", image, vector.len(), alike.join(" "));
+        println!("{} of {} values: {}", path, vector.len(), similarities.join(" "));
     }
 
     // The network itself, for what later layers take.
     let (model, metadata) = load_network(Path::new(&weights), &Device::flex())?;
-    let picture = pictures.first().context("name a picture")?;
-    let PreparedImage { values, size } = prepare_for_evaluation(picture, &metadata.preprocessing);
-    let shape = [1, picture.channels(), size.height, size.width];
+    let image = images.first().context("name an image")?;
+    let PreparedImage { values, size } = prepare_for_evaluation(image, &metadata.preprocessing);
+    let shape = [1, image.channels(), size.height, size.width];
     let images: Tensor<4> = Tensor::from_data(TensorData::new(values, shape), &Device::flex());
     for (stage, map) in (1..).zip(model.features(images, &DropPath::none())?) {
         println!("stage {stage}: {:?}", map.dims());

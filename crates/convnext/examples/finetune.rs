@@ -1,4 +1,4 @@
-//! Fine-tunes a classifier on a folder of labelled pictures, with the default recipe of the program:
+//! Fine-tunes a classifier on a folder of labelled images, with the default recipe of the program:
 //! `cargo run --release --example finetune -- WEIGHTS FOLDER OUT`.
 
 #![allow(clippy::print_stdout, reason = "an example talks")]
@@ -17,7 +17,7 @@ use convnext::train::{
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let weights = arguments.next().context("name weights to start from")?;
-    let folder = arguments.next().context("name a folder of labelled pictures")?;
+    let folder = arguments.next().context("name a folder of labelled images")?;
     let out = arguments.next().context("name a folder for the run")?;
 
     let labels = LabelSubset::default();

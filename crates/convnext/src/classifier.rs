@@ -1,4 +1,4 @@
-//! From a weight file to the classes of pictures.
+//! From a weight file to the classes of images.
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,14 @@ use serde::Serialize;
 
 use crate::tasks::TASKS;
 
-/// A classifier with its preprocessing and class names, ready for pictures.
+/// A classifier with its preprocessing and class names, ready for images.
 ///
 /// ```no_run
 /// use convnext::Classifier;
 ///
 /// let classifier = Classifier::load("weights.safetensors")?;
-/// let picture = classifier.open("photo.jpg")?;
-/// println!("{}", classifier.predict(&picture)?[0].label);
+/// let image = classifier.open("photo.jpg")?;
+/// println!("{}", classifier.predict(&image)?[0].label);
 /// # Ok::<(), convnext::train::TrainError>(())
 /// ```
 #[derive(Debug)]
@@ -109,48 +109,48 @@ impl Classifier {
         &self.classes
     }
 
-    /// Reads a picture with the channels that the network takes, turned as its camera says.
+    /// Reads an image with the channels that the network takes, turned as its camera says.
     ///
     /// # Errors
     /// [`TrainError::Data`] when the file cannot be read or decoded.
     pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
-        open_picture(path.into(), &self.preprocessing)
+        open_image(path.into(), &self.preprocessing)
     }
 
-    /// All classes for a picture, the likeliest first.
+    /// All classes for an image, the likeliest first.
     ///
     /// # Errors
     /// As [`Self::classify`].
-    pub fn predict(&self, picture: &Image) -> Result<Vec<Prediction>, TrainError> {
-        Ok(self.classify(std::slice::from_ref(picture))?.pop().unwrap_or_default())
+    pub fn predict(&self, image: &Image) -> Result<Vec<Prediction>, TrainError> {
+        Ok(self.classify(std::slice::from_ref(image))?.pop().unwrap_or_default())
     }
 
-    /// Classifies any number of pictures at the speed of the network, while the next ones are read. `each` is given the
-    /// name of a picture and all classes, the likeliest first, in the order of the pictures.
+    /// Classifies any number of images at the speed of the network, while the next ones are read. `each` is given the
+    /// name of an image and all classes, the likeliest first, in the order of the images.
     ///
     /// # Errors
-    /// As [`Self::classify`], what reading the pictures reports, and what `each` returns.
+    /// As [`Self::classify`], what reading the images reports, and what `each` returns.
     pub fn classify_all<E: From<TrainError>>(
         &self,
-        pictures: &Dataset,
+        images: &Dataset,
         reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, Vec<Prediction>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {
-            let answers = self.answers(images)?;
-            let named = batch.samples.iter().map(|&sample| pictures.name(sample)).zip(answers);
+        for_each_batch(images, &self.preprocessing, reading, &self.device, |pixels, batch| {
+            let answers = self.answers(pixels)?;
+            let named = batch.samples.iter().map(|&sample| images.name(sample)).zip(answers);
             named.into_iter().try_for_each(|(name, answer)| each(name, answer))
         })
     }
 
-    /// For each picture all classes, the likeliest first.
+    /// For each image all classes, the likeliest first.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
+    /// [`TrainError::Model`] when an image has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
-    pub fn classify(&self, pictures: &[Image]) -> Result<Vec<Vec<Prediction>>, TrainError> {
-        let mut answers = Vec::with_capacity(pictures.len());
-        for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
+    pub fn classify(&self, images: &[Image]) -> Result<Vec<Vec<Prediction>>, TrainError> {
+        let mut answers = Vec::with_capacity(images.len());
+        for images in images_to_tensors(images, &self.preprocessing, &self.device)? {
             answers.extend(self.answers(images)?);
         }
         Ok(answers)
@@ -187,33 +187,33 @@ impl Classifier {
     }
 }
 
-/// Reads one picture for a network.
-pub(crate) fn open_picture(path: PathBuf, preprocessing: &Preprocessing) -> Result<Image, TrainError> {
+/// Reads one image for a network.
+pub(crate) fn open_image(path: PathBuf, preprocessing: &Preprocessing) -> Result<Image, TrainError> {
     let decoding = Decoding::of(preprocessing, Orientation::Honour);
     Ok(open_images(&[path])?.image(0, &decoding)?)
 }
 
-/// Prepared pictures as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for
-/// each; none without pictures.
+/// Prepared images as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for
+/// each; none without images.
 ///
 /// # Errors
-/// [`TrainError::Model`] when a picture has other channels than the network takes.
-pub(crate) fn pictures_to_tensors(
-    pictures: &[Image],
+/// [`TrainError::Model`] when an image has other channels than the network takes.
+pub(crate) fn images_to_tensors(
+    images: &[Image],
     preprocessing: &Preprocessing,
     device: &Device,
 ) -> Result<Vec<Tensor<4>>, TrainError> {
     let expected = preprocessing.channels();
-    if let Some(other) = pictures.iter().find(|picture| picture.channels() != expected) {
+    if let Some(other) = images.iter().find(|image| image.channels() != expected) {
         return Err(ModelError::Channels { expected, found: other.channels() }.into());
     }
-    let together = if preprocessing.image_size().is_some() { pictures.len() } else { 1 };
-    let batch = |pictures: &[Image]| {
+    let together = if preprocessing.image_size().is_some() { images.len() } else { 1 };
+    let batch = |images: &[Image]| {
         let prepared: Vec<PreparedImage> =
-            pictures.iter().map(|picture| prepare_for_evaluation(picture, preprocessing)).collect();
+            images.iter().map(|image| prepare_for_evaluation(image, preprocessing)).collect();
         let ImageSize { height, width } = prepared[0].size;
         let values = prepared.into_iter().flat_map(|image| image.values).collect::<Vec<f32>>();
-        Tensor::from_data(TensorData::new(values, [pictures.len(), expected, height, width]), device)
+        Tensor::from_data(TensorData::new(values, [images.len(), expected, height, width]), device)
     };
-    Ok(pictures.chunks(together.max(1)).map(batch).collect())
+    Ok(images.chunks(together.max(1)).map(batch).collect())
 }

@@ -1,4 +1,4 @@
-//! From a weight file to what a network sees in pictures.
+//! From a weight file to what a network sees in images.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,16 @@ use convnext_data::{Dataset, Image};
 use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
 use convnext_train::{EvalLoaderConfig, TrainError, for_each_batch, load_network};
 
-use crate::classifier::{open_picture, pictures_to_tensors};
+use crate::classifier::{images_to_tensors, open_image};
 
-/// A network of any kind, pre-trained or fine-tuned, that makes a vector of each picture.
+/// A network of any kind, pre-trained or fine-tuned, that makes a vector of each image.
 ///
 /// ```no_run
 /// use convnext::{Embedder, nn::EmbeddingLayer};
 ///
 /// let embedder = Embedder::load("weights.safetensors", EmbeddingLayer::Pooled)?;
-/// let picture = embedder.open("photo.jpg")?;
-/// let vector = &embedder.embed(&[picture])?[0];
+/// let image = embedder.open("photo.jpg")?;
+/// let vector = &embedder.embed(&[image])?[0];
 /// assert_eq!(vector.len(), embedder.width());
 /// # Ok::<(), convnext::train::TrainError>(())
 /// ```
@@ -80,42 +80,42 @@ impl Embedder {
         }
     }
 
-    /// Reads a picture with the channels that the network takes, turned as its camera says.
+    /// Reads an image with the channels that the network takes, turned as its camera says.
     ///
     /// # Errors
     /// [`TrainError::Data`] when the file cannot be read or decoded.
     pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
-        open_picture(path.into(), &self.preprocessing)
+        open_image(path.into(), &self.preprocessing)
     }
 
-    /// The vector of each picture, of [`Self::width`] values.
+    /// The vector of each image, of [`Self::width`] values.
     ///
     /// # Errors
-    /// [`TrainError::Model`] when a picture has other channels than the network takes, [`TrainError::NotFinite`] when
+    /// [`TrainError::Model`] when an image has other channels than the network takes, [`TrainError::NotFinite`] when
     /// its weights are damaged.
-    pub fn embed(&self, pictures: &[Image]) -> Result<Vec<Vec<f32>>, TrainError> {
-        let mut vectors = Vec::with_capacity(pictures.len());
-        for images in pictures_to_tensors(pictures, &self.preprocessing, &self.device)? {
+    pub fn embed(&self, images: &[Image]) -> Result<Vec<Vec<f32>>, TrainError> {
+        let mut vectors = Vec::with_capacity(images.len());
+        for images in images_to_tensors(images, &self.preprocessing, &self.device)? {
             vectors.extend(self.vectors(images)?.chunks(self.width()).map(<[f32]>::to_vec));
         }
         Ok(vectors)
     }
 
-    /// The vectors of any number of pictures, made at the speed of the network while the next pictures are read. `each`
-    /// is given the name of a picture and its vector, in the order of the pictures.
+    /// The vectors of any number of images, made at the speed of the network while the next images are read. `each`
+    /// is given the name of an image and its vector, in the order of the images.
     ///
     /// # Errors
-    /// As [`Self::embed`], what reading the pictures reports, and what `each` returns.
+    /// As [`Self::embed`], what reading the images reports, and what `each` returns.
     pub fn embed_all<E: From<TrainError>>(
         &self,
-        pictures: &Dataset,
+        images: &Dataset,
         reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
-        for_each_batch(pictures, &self.preprocessing, reading, &self.device, |images, batch| {
-            let vectors = self.vectors(images)?;
+        for_each_batch(images, &self.preprocessing, reading, &self.device, |pixels, batch| {
+            let vectors = self.vectors(pixels)?;
             let named = batch.samples.iter().zip(vectors.chunks(self.width()));
-            named.into_iter().try_for_each(|(&sample, vector)| each(pictures.name(sample), vector))
+            named.into_iter().try_for_each(|(&sample, vector)| each(images.name(sample), vector))
         })
     }
 

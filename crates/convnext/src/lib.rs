@@ -4,8 +4,8 @@
 //! use convnext::Classifier;
 //!
 //! let classifier = Classifier::load("weights.safetensors")?;
-//! let picture = classifier.open("photo.jpg")?;
-//! for prediction in &classifier.predict(&picture)?[..3] {
+//! let image = classifier.open("photo.jpg")?;
+//! for prediction in &classifier.predict(&image)?[..3] {
 //!     println!("{:.1} % {}", 100.0 * prediction.probability, prediction.label);
 //! }
 //! # Ok::<(), convnext::train::TrainError>(())
@@ -13,8 +13,8 @@
 //!
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
-//! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about pictures;
-//! - [`most_similar`]: a search among the vectors of many pictures;
+//! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
+//! - [`most_similar`]: a search among the vectors of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
 //! - [`TASKS`]: the tasks whose weights the program can describe;
 //! - [`train::finetune`] and [`train::pretrain`]: whole trainings, as the program runs them.

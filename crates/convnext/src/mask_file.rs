@@ -31,7 +31,7 @@ pub enum MaskFileError {
         /// Underlying JSON error.
         source: serde_json::Error,
     },
-    /// The patches do not fit the picture.
+    /// The patches do not fit the image.
     #[error("mask {path}: {source}")]
     Patches {
         /// The file.

@@ -1,4 +1,4 @@
-//! From a pre-trained autoencoder to pictures of what it sees behind the mask.
+//! From a pre-trained autoencoder to images of what it sees behind the mask.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use convnext_data::Image;
 use convnext_nn::{Fcmae, Precision};
 use convnext_train::{Reconstruction, TrainError, load_fcmae, reconstruct};
 
-/// A masked autoencoder, ready for pictures.
+/// A masked autoencoder, ready for images.
 #[derive(Debug)]
 pub struct Reconstructor {
     model: Fcmae,
@@ -56,7 +56,7 @@ impl Reconstructor {
         &self.preprocessing
     }
 
-    /// The patches of the pictures that the autoencoder was trained on.
+    /// The patches of the images that the autoencoder was trained on.
     ///
     /// # Errors
     /// [`TrainError::Config`] when the file's image size is no multiple of its patch.
@@ -69,7 +69,7 @@ impl Reconstructor {
     ///
     /// # Errors
     /// As [`convnext_train::reconstruct`].
-    pub fn reconstruct(&self, picture: &Image, mask: &Mask) -> Result<Reconstruction, TrainError> {
-        reconstruct(&self.model, self.objective, &self.preprocessing, picture, mask, &self.device)
+    pub fn reconstruct(&self, image: &Image, mask: &Mask) -> Result<Reconstruction, TrainError> {
+        reconstruct(&self.model, self.objective, &self.preprocessing, image, mask, &self.device)
     }
 }

@@ -92,17 +92,17 @@ pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(
     write(path, &contact_sheet::render(data, survey))
 }
 
-/// Writes a page about a picture called `name` and those that are most alike to it, the most alike first.
+/// Writes a page about an image called `name` and those that are most alike to it, the most alike first.
 ///
 /// # Errors
 /// [`ReportError::Write`] with the path.
 pub fn write_neighbours(
     path: &Path,
     name: &str,
-    picture: &Image,
+    image: &Image,
     found: &[Neighbour],
 ) -> Result<(), ReportError> {
-    write(path, &neighbours::render(name, picture, found))
+    write(path, &neighbours::render(name, image, found))
 }
 
 fn write(path: &Path, html: &str) -> Result<(), ReportError> {

@@ -1,4 +1,4 @@
-//! Pictures that travel with the program, so that it can be tried without any of one's own.
+//! Images that travel with the program, so that it can be tried without any of one's own.
 //!
 //! Where they come from and under which licences stands in `ATTRIBUTION.md`, which is written beside
 //! them; `samples/make_samples.py` made them.
@@ -33,7 +33,7 @@ pub struct SamplesError {
 }
 
 /// Writes the samples into a folder, over those that are there: `digits/` with 1,437 images for training
-/// and 360 for testing, of 8x8 pixels in 10 classes, and `photographs/` with three pictures.
+/// and 360 for testing, of 8x8 pixels in 10 classes, and `photographs/` with three images.
 ///
 /// # Errors
 /// [`SamplesError`] when something cannot be written.
@@ -67,8 +67,8 @@ mod tests {
         let names: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
         assert_eq!(data.train.classes().0, names);
         assert!(data.validation.labels_per_class().iter().all(|count| (35..=37).contains(count)));
-        let picture = data.train.image(0, &Decoding::new(3, Orientation::Honour)).unwrap();
-        assert_eq!((picture.width(), picture.height()), (8, 8));
+        let image = data.train.image(0, &Decoding::new(3, Orientation::Honour)).unwrap();
+        assert_eq!((image.width(), image.height()), (8, 8));
         assert_eq!(open_unlabelled(&folder.path().join("photographs")).unwrap().len(), 3);
     }
 

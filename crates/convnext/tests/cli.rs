@@ -6,7 +6,7 @@
 
 mod cli {
     mod bench;
-    mod pictures;
+    mod images;
     mod weights;
 
     mod bad_data;

@@ -61,7 +61,7 @@ portrait = scene(75, 118)
 save(portrait, "portrait.png")
 tall = scene(40, 130)
 save(tall, "tall.png")
-for source, picture, sizes in [
+for source, image, sizes in [
     ("photo.png", photo, [(48, 0.875), (31, 0.875), (40, None)]),
     ("portrait.png", portrait, [(48, 0.875), (31, 0.875), (40, None)]),
     ("tall.png", tall, [(24, 0.875), (40, 0.8)]),
@@ -72,11 +72,11 @@ for source, picture, sizes in [
         else:
             short = int(size / crop)
             steps = [transforms.Resize(short, transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(size)]
-        file = save(transforms.Compose(steps)(picture), f"evaluation-{len(manifest['evaluation'])}.png")
+        file = save(transforms.Compose(steps)(image), f"evaluation-{len(manifest['evaluation'])}.png")
         manifest["evaluation"].append({"file": file, "source": source, "image_size": size, "crop": crop})
 
 
-# Decoding: a file, what Pillow reads, and how far a decoder may be from it. Equal pictures share a file.
+# Decoding: a file, what Pillow reads, and how far a decoder may be from it. Equal images share a file.
 known = {}
 
 

@@ -30,7 +30,7 @@ def ppm(image):
 
 
 def expect(name, eighths=8):
-    """What Pillow reads; of a scaled picture, what djpeg writes, for Pillow scales by halves only."""
+    """What Pillow reads; of a scaled image, what djpeg writes, for Pillow scales by halves only."""
     if eighths == 8:
         pixels = Image.open(name).convert("RGB")
     else:
@@ -59,7 +59,7 @@ def scans(name, script, *options):
     Path("scans.txt").unlink()
 
 
-# Chroma at every grid that programs write, of a picture that does not end where blocks do.
+# Chroma at every grid that programs write, of an image that does not end where blocks do.
 for kind, grid in {"444": "1x1", "422": "2x1", "440": "1x2", "420": "2x2", "411": "4x1", "410": "4x2", "441": "1x4"}.items():
     cjpeg(f"grid-{kind}.jpg", "-sample", grid)
     cjpeg(f"progressive-{kind}.jpg", "-sample", grid, "-progressive")

@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 23, 17
 KINDS = []
 
 
-def picture():
+def test_image():
     """Smooth colours with an edge, so that predictors, tiles and subsampling have something to get wrong."""
     y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH]
     red, green, blue = 11 * x, 15 * y, (7 * x + 9 * y) % 256
@@ -32,7 +32,7 @@ def picture():
     return colours
 
 
-COLOURS = picture()
+COLOURS = test_image()
 GREY = numpy.asarray(Image.fromarray(COLOURS).convert("L"))
 
 

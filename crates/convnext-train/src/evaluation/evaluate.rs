@@ -86,9 +86,9 @@ pub struct Mistake {
     pub predicted: String,
     /// The probability of that class.
     pub probability: f64,
-    /// A picture of it in the run folder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub picture: Option<String>,
+    /// Path in the run folder of the image as the network saw it.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "picture")]
+    pub thumbnail: Option<String>,
 }
 
 /// Results of one class.

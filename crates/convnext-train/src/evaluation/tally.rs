@@ -88,7 +88,7 @@ impl Tally {
                     label: names.name(label),
                     predicted: names.name(answer),
                     probability,
-                    picture: None,
+                    thumbnail: None,
                 })
                 .collect(),
             left_out: Vec::new(),

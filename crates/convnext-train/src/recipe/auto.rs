@@ -126,7 +126,7 @@ pub(super) fn pretraining(context: &RecipeContext<'_>) -> Result<Vec<Rule>, Trai
     ])
 }
 
-/// From so many epochs on, a training learns its pictures by heart unless they change.
+/// From so many epochs on, a training learns its images by heart unless they change.
 const MANY_EPOCHS: f64 = 150.0;
 
 /// Data augmentation of Tables 9 to 13; RandAugment where images are in colour.

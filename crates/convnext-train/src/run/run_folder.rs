@@ -32,7 +32,7 @@ pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
 pub const BEST_WEIGHTS_FILE: &str = "weights-best.safetensors";
 
 const EVALUATION_FILE: &str = "evaluation.json";
-const PICTURES_FOLDER: &str = "pictures";
+const IMAGES_FOLDER: &str = "images";
 
 /// An open run folder.
 #[derive(Debug)]
@@ -137,12 +137,12 @@ impl RunFolder {
         self.checkpoints.write(learner, metadata, progress).map(drop)
     }
 
-    /// The folder for pictures, made where it is missing.
+    /// The folder for images, made where it is missing.
     ///
     /// # Errors
     /// [`TrainError::Output`] when it cannot be made.
-    pub fn pictures(&self) -> Result<PathBuf, TrainError> {
-        let path = self.path.join(PICTURES_FOLDER);
+    pub fn images(&self) -> Result<PathBuf, TrainError> {
+        let path = self.path.join(IMAGES_FOLDER);
         fs::create_dir_all(&path).map_err(|source| output(&path, source))?;
         Ok(path)
     }

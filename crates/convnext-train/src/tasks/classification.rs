@@ -51,10 +51,10 @@ impl Supervision for Classification {
         &self,
         model: &ConvNext,
         images: &Loader,
-        pictures: Option<&Path>,
+        image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;
-        if let Some(folder) = pictures {
+        if let Some(folder) = image_folder {
             show(&mut result.mistakes, images.source(), folder)?;
         }
         Ok(result.into())
@@ -67,7 +67,7 @@ fn show(mistakes: &mut [Mistake], images: &ImageSource, folder: &Path) -> Result
     for (number, mistake) in (1..).zip(mistakes) {
         let name = format!("mistake-{number:02}.png");
         images.seen(mistake.sample)?.save_png(&folder.join(&name))?;
-        mistake.picture = Some(format!("{parent}/{name}"));
+        mistake.thumbnail = Some(format!("{parent}/{name}"));
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub struct Pretrained {
     pub summary: Summary,
 }
 
-/// Pictures whose reconstructions are shown.
+/// Images whose reconstructions are shown.
 const SHOWN: usize = 8;
 
 /// Runs a pre-training on these images and writes encoder and decoder to `weights.safetensors` in the run folder. Does
@@ -198,16 +198,16 @@ impl Task for Pretraining {
     }
 
     /// Measures nothing; shows the same reconstructions under the same masks each time.
-    fn validate(&self, model: &Fcmae, pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
+    fn validate(&self, model: &Fcmae, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
         let measured = ValidationResult::new(Reconstruction::KIND, Vec::new(), &());
-        let Some(folder) = pictures else { return Ok(measured) };
+        let Some(folder) = image_folder else { return Ok(measured) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.
             let preprocessing = &self.metadata.preprocessing;
-            let Ok(picture) = self.dataset.image(sample, &self.decoding) else { continue };
+            let Ok(image) = self.dataset.image(sample, &self.decoding) else { continue };
             let mask = Mask::random(self.grid, self.objective.mask_ratio, self.seed, 0, sample as u64)?;
-            let shown = reconstruct(model, self.objective, preprocessing, &picture, &mask, &self.device)?;
-            shown.picture.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
+            let shown = reconstruct(model, self.objective, preprocessing, &image, &mask, &self.device)?;
+            shown.panels.save_png(&folder.join(format!("reconstruction-{number:02}.png")))?;
         }
         Ok(measured)
     }

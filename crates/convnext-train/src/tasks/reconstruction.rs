@@ -1,4 +1,4 @@
-//! Pictures of what a masked autoencoder sees behind the mask.
+//! Images of what a masked autoencoder sees behind the mask.
 
 use burn::prelude::*;
 use convnext_core::{FcmaeObjective, ImageSize, Mask, Preprocessing};
@@ -7,17 +7,17 @@ use convnext_nn::{Fcmae, ModelError, tensor_values};
 
 use crate::error::TrainError;
 
-/// Grey of removed patches, and white between the three pictures.
+/// Grey of removed patches, and white between the three images.
 const REMOVED: u8 = 128;
 const GAP: u8 = 255;
 
-/// One picture, reconstructed.
+/// One image, reconstructed.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
     /// Mean squared error over the removed patches, as in training.
     pub loss: f32,
-    /// Original, masked and reconstructed picture side by side, of as many channels as the original.
-    pub picture: Image,
+    /// Original, masked and reconstructed image side by side, of as many channels as the original.
+    pub panels: Image,
 }
 
 impl Reconstruction {
@@ -25,26 +25,26 @@ impl Reconstruction {
     pub const KIND: &'static str = "fcmae";
 }
 
-/// Removes patches of a picture and predicts them, as the model was trained for.
+/// Removes patches of an image and predicts them, as the model was trained for.
 ///
 /// # Errors
-/// [`TrainError::Model`] when the picture has other channels or the mask does not fit its patches,
+/// [`TrainError::Model`] when the image has other channels or the mask does not fit its patches,
 /// [`TrainError::NotFinite`] when the weights are damaged.
 pub fn reconstruct(
     model: &Fcmae,
     objective: FcmaeObjective,
     preprocessing: &Preprocessing,
-    picture: &Image,
+    image: &Image,
     mask: &Mask,
     device: &Device,
 ) -> Result<Reconstruction, TrainError> {
     let Preprocessing { mean, std, .. } = preprocessing;
     let channels = preprocessing.channels();
-    if picture.channels() != channels {
-        return Err(ModelError::Channels { expected: channels, found: picture.channels() }.into());
+    if image.channels() != channels {
+        return Err(ModelError::Channels { expected: channels, found: image.channels() }.into());
     }
     // An autoencoder's images are never padded.
-    let original = resize_for_evaluation(picture, preprocessing);
+    let original = resize_for_evaluation(image, preprocessing);
     let size @ ImageSize { height, width } = original.size();
     let pixels = TensorData::new(normalize(&original, mean, std), [1, channels, height, width]);
     let images = Tensor::from_data(pixels, device);
@@ -66,11 +66,11 @@ pub fn reconstruct(
     let reconstructed = denormalize(&restored, size.pixels(), mean, std);
     Ok(Reconstruction {
         loss,
-        picture: side_by_side(&[original.bytes(), &masked, &reconstructed], size, channels)?,
+        panels: side_by_side(&[original.bytes(), &masked, &reconstructed], size, channels)?,
     })
 }
 
-/// Normalised values `[channels, sites]` as bytes of a picture.
+/// Normalised values `[channels, sites]` as bytes of an image.
 fn denormalize(values: &[f32], sites: usize, mean: &[f32], std: &[f32]) -> Vec<u8> {
     let level = |site: usize, channel: usize| {
         let value = values[channel * sites + site] * std[channel] + mean[channel];
@@ -79,17 +79,17 @@ fn denormalize(values: &[f32], sites: usize, mean: &[f32], std: &[f32]) -> Vec<u
     (0..sites).flat_map(|site| (0..mean.len()).map(move |channel| level(site, channel))).collect()
 }
 
-/// Pictures of one size in a row, with white gaps.
-fn side_by_side(pictures: &[&[u8]], size: ImageSize, channels: usize) -> Result<Image, TrainError> {
+/// Images of one size in a row, with white gaps.
+fn side_by_side(images: &[&[u8]], size: ImageSize, channels: usize) -> Result<Image, TrainError> {
     let gap = (size.width / 28).max(2);
-    let width = pictures.len() * size.width + (pictures.len() - 1) * gap;
+    let width = images.len() * size.width + (images.len() - 1) * gap;
     let mut bytes = Vec::with_capacity(channels * width * size.height);
     for row in 0..size.height {
-        for (index, picture) in pictures.iter().enumerate() {
+        for (index, image) in images.iter().enumerate() {
             if index > 0 {
                 bytes.extend(std::iter::repeat_n(GAP, channels * gap));
             }
-            bytes.extend_from_slice(&picture[channels * row * size.width..][..channels * size.width]);
+            bytes.extend_from_slice(&image[channels * row * size.width..][..channels * size.width]);
         }
     }
     Ok(Image::new(width, size.height, channels, bytes)?)

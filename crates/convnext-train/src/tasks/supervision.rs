@@ -38,16 +38,16 @@ pub trait Supervision: Clone {
     /// dimension by dimension they do not.
     fn loss(&self, logits: Tensor<2>, batch: &ImageBatch) -> Tensor<1>;
 
-    /// Measures a network that does not track gradients on all images of a loader. With `pictures`, shows in that folder
+    /// Measures a network that does not track gradients on all images of a loader. With `image_folder`, shows there
     /// what can be shown.
     ///
     /// # Errors
-    /// [`TrainError`] when the images cannot be used, or pictures cannot be written.
+    /// [`TrainError`] when the images cannot be used, or images cannot be written.
     fn evaluate(
         &self,
         model: &ConvNext,
         images: &Loader,
-        pictures: Option<&Path>,
+        image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError>;
 }
 
@@ -106,8 +106,12 @@ impl<S: Supervision> Task for Supervised<S> {
         self.validation.as_ref().map_or(0, Loader::samples)
     }
 
-    fn validate(&self, model: &ConvNext, pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
-        let measure = |images| self.supervision.evaluate(model, images, pictures);
+    fn validate(
+        &self,
+        model: &ConvNext,
+        image_folder: Option<&Path>,
+    ) -> Result<ValidationResult, TrainError> {
+        let measure = |images| self.supervision.evaluate(model, images, image_folder);
         self.validation.as_ref().map_or_else(|| Ok(ValidationResult::default()), measure)
     }
 

@@ -38,12 +38,16 @@ pub trait Task {
     /// trained on, so that validation never takes longer than training.
     fn validation_images(&self) -> usize;
 
-    /// Measures the model after an epoch or within it; `model` does not track gradients. With `pictures`, shows in
-    /// that folder what can be shown. Without anything to validate, that is [`ValidationResult::default`].
+    /// Measures the model after an epoch or within it; `model` does not track gradients. With `image_folder`, shows
+    /// there what can be shown. Without anything to validate, that is [`ValidationResult::default`].
     ///
     /// # Errors
-    /// [`TrainError`] when the validation images cannot be used, or pictures cannot be written.
-    fn validate(&self, model: &Self::Model, pictures: Option<&Path>) -> Result<ValidationResult, TrainError>;
+    /// [`TrainError`] when the validation images cannot be used, or images cannot be written.
+    fn validate(
+        &self,
+        model: &Self::Model,
+        image_folder: Option<&Path>,
+    ) -> Result<ValidationResult, TrainError>;
 
     /// Metric that selects the best epoch. A metric must be among those that [`Task::validate`] returns, or
     /// the first validation that measures anything ends the run with [`TrainError::UnknownMetric`].

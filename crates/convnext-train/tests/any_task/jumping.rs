@@ -67,7 +67,7 @@ impl Task for Jumping {
         self.validation_images
     }
 
-    fn validate(&self, model: &Toy, _pictures: Option<&Path>) -> Result<ValidationResult, TrainError> {
+    fn validate(&self, model: &Toy, _image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
         self.validations.set(self.validations.get() + 1);
         self.check(Breaks::InValidation(self.validations.get()))?;
         let height = Some(height(&tensor_values(model.weight.val().reshape([12]))));

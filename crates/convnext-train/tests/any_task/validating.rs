@@ -14,7 +14,7 @@ use convnext_train::{
 use serde_json::Value;
 
 use super::jumping::{Breaks, Jumping, height};
-use crate::toy::runs::{STEPS, StopAfter, loader, pictures, recipe, setup};
+use crate::toy::runs::{STEPS, StopAfter, images, loader, recipe, setup};
 use crate::toy::{AgreementJob, Toy};
 
 /// Steps of an epoch: 20 images in batches of five.
@@ -92,7 +92,7 @@ fn results(out: &Path) -> (Vec<Value>, Vec<Vec<u8>>, Value) {
 
 #[test]
 fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     for (name, validate_every, validation_images, expected) in [
         ("within", Some(3), 0, &[3, 6, 9, 12][..]),
         ("longer than an epoch", Some(5), 0, &[5, 10, 12]),
@@ -123,7 +123,7 @@ fn the_weights_are_measured_where_it_is_due_and_after_the_last_step() {
 
 #[test]
 fn a_report_within_an_epoch_says_where_it_stands() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, out) = (images(), tempfile::tempdir().unwrap());
     let task = Jumping::new(Breaks::Never);
     let summary = run(images.path(), out.path(), Plan::new(&task, Some(3)), &mut NoopObserver).unwrap();
     let losses: Vec<f64> = lines(out.path())
@@ -154,7 +154,7 @@ fn a_report_within_an_epoch_says_where_it_stands() {
 /// Stopped with a checkpoint after each step, killed in each step, and killed in each validation.
 #[test]
 fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
-    let (images, runs) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
     let whole = runs.path().join("whole");
     let task = Jumping::new(Breaks::Never);
     run(images.path(), &whole, Plan::new(&task, Some(3)), &mut NoopObserver).unwrap();
@@ -188,7 +188,7 @@ fn a_run_that_was_stopped_anywhere_reports_like_a_whole_one() {
 /// Where a run ended it was measured, and those weights may be the best that are kept.
 #[test]
 fn a_run_that_is_extended_within_an_epoch_stays_measured_where_it_ended() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, out) = (images(), tempfile::tempdir().unwrap());
     let task = Jumping::new(Breaks::Never);
     for (total_steps, how, measured) in [
         (10, ResumeMode::New, &[9, 10][..]),
@@ -206,7 +206,7 @@ fn a_run_that_is_extended_within_an_epoch_stays_measured_where_it_ended() {
 
 #[test]
 fn the_recipe_says_in_steps_or_epochs_how_often() {
-    let (images, out) = (pictures(), tempfile::tempdir().unwrap());
+    let (images, out) = (images(), tempfile::tempdir().unwrap());
     // Two steps an epoch; an epoch is reported at its end in any case.
     for (number, (every, expected)) in [
         (Length::Steps(1), &[1, 2, 3, 4, 5, 6, 7, 8, 9][..]),

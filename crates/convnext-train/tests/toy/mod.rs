@@ -86,11 +86,11 @@ impl Source for TwoViews {
         &self,
         visit: SampleContext,
         side: &usize,
-        pictures: &ImageReader,
+        images: &ImageReader,
     ) -> Result<[Vec<f32>; 2], DataError> {
-        let picture = pictures.image(visit.sample)?;
+        let image = images.image(visit.sample)?;
         let mut rng = visit.stream(Purpose::Augmentation);
-        Ok([(); 2].map(|()| transform(*side).apply(&picture, &mut rng)))
+        Ok([(); 2].map(|()| transform(*side).apply(&image, &mut rng)))
     }
 
     fn collate(&self, _place: BatchContext, side: usize, samples: Vec<(usize, [Vec<f32>; 2])>) -> Views {
@@ -199,7 +199,7 @@ impl Task for Agreement {
     fn validate(
         &self,
         model: &Toy,
-        _pictures: Option<&std::path::Path>,
+        _images: Option<&std::path::Path>,
     ) -> Result<ValidationResult, TrainError> {
         if self.validation_images == 0 {
             return Ok(ValidationResult::default());

@@ -22,8 +22,8 @@ pub(crate) const STEPS: usize = 9;
 /// How many batches the toy has seen.
 pub(crate) const COUNTER: &str = "num_batches_tracked";
 
-/// Twenty small pictures, all different.
-pub(crate) fn pictures() -> TempDir {
+/// Twenty small images, all different.
+pub(crate) fn images() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for index in 0..20_usize {
         let rgb = (0..12 * 10 * 3).map(|place| (place * 7 + index * index * 13) as u8).collect();

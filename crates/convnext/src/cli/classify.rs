@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::class_names::ClassNameArguments;
 use super::output::{print_json, print_text};
 use super::progress::image_bar;
-use super::values::{self, MachineArguments, PictureArguments};
+use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Say what is in pictures
+/// Say what is in images
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -30,7 +30,7 @@ Examples:
   convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json"
 )]
 pub(crate) struct ClassifyArguments {
-    /// Pictures, or folders and archives of pictures
+    /// Images, or folders and archives of images
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
     /// Weights of a classifier: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
@@ -38,7 +38,7 @@ pub(crate) struct ClassifyArguments {
     weights: Weights,
     #[command(flatten)]
     class_names: ClassNameArguments,
-    /// Classes to list for each picture; the class count or more lists all
+    /// Classes to list for each image; the class count or more lists all
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 5)]
     top_k: usize,
     /// Images that go through the model together, where they are of one size
@@ -56,10 +56,10 @@ pub(crate) struct ClassifyArguments {
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
-    pictures: PictureArguments,
+    decoding: DecodeArguments,
 }
 
-/// The answer about one picture.
+/// The answer about one image.
 #[derive(Debug, Serialize)]
 struct Answer {
     image: String,
@@ -70,13 +70,13 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     let Machine { device, precision, threads } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
-    let pictures = open_images(&arguments.images)?;
+    let images = open_images(&arguments.images)?;
     let reading =
-        arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
+        arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let mut output = Output::begin(arguments)?;
-    let bar = image_bar(quiet, pictures.len());
+    let bar = image_bar(quiet, images.len());
     let mut done = 0_u64;
-    classifier.classify_all(&pictures, &reading, |image, mut predictions| {
+    classifier.classify_all(&images, &reading, |image, mut predictions| {
         predictions.truncate(arguments.top_k);
         done += 1;
         bar.set_position(done);
@@ -84,7 +84,7 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     })?;
     bar.finish_and_clear();
     if done == 0 {
-        anyhow::bail!("none of the {} pictures could be read; the warnings above say why", pictures.len());
+        anyhow::bail!("none of the {} images could be read; the warnings above say why", images.len());
     }
     output.end()
 }

@@ -29,7 +29,7 @@ enum DataCommand {
     Pack(PackArguments),
 }
 
-/// Look at every image: counts, sizes, files that cannot be read, duplicates, and a page of pictures
+/// Look at every image: counts, sizes, files that cannot be read, duplicates, and a page of images
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -58,9 +58,9 @@ struct CheckArguments {
     /// Page with what was found and a contact sheet
     #[arg(long, value_name = "FILE.html", default_value = "check.html")]
     out: PathBuf,
-    /// Most pictures of a class on the page
+    /// Most images of a class on the page
     #[arg(long, value_name = "N", default_value_t = 24)]
-    pictures: usize,
+    images: usize,
     /// Channels of the images, as for `pretrain`; more than 3 are those of TIFF files [default: 3]
     #[arg(long, value_name = "N", value_parser = values::channels)]
     channels: Option<usize>,
@@ -124,7 +124,7 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     let options = SurveyOptions::default();
     let options = SurveyOptions {
         threads: arguments.threads.unwrap_or(options.threads),
-        thumbnails_per_class: arguments.pictures,
+        thumbnails_per_class: arguments.images,
         channels: arguments.channels.unwrap_or(options.channels),
     };
     let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());

@@ -12,11 +12,11 @@ use convnext::nn::EmbeddingLayer;
 
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
-use super::values::{self, MachineArguments, PictureArguments};
+use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Write what a network sees in pictures as vectors
+/// Write what a network sees in images as vectors
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -30,7 +30,7 @@ Examples:
   convnext embed photos archive.tar --weights tiny.fcmae --layer stage3 --out photos.parquet"
 )]
 pub(crate) struct EmbedArguments {
-    /// Pictures, or folders and archives of pictures
+    /// Images, or folders and archives of images
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
     /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
@@ -54,7 +54,7 @@ pub(crate) struct EmbedArguments {
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
-    pictures: PictureArguments,
+    decoding: DecodeArguments,
 }
 
 /// Layer that an embedding is taken from, as typed.
@@ -92,9 +92,9 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
     if let Some(size) = arguments.image_size {
         embedder = embedder.at_size(size);
     }
-    let pictures = open_images(&arguments.images)?;
+    let images = open_images(&arguments.images)?;
     let reading =
-        arguments.pictures.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
+        arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let metadata = EmbeddingMetadata {
         model: embedder.config().name.clone(),
         layer: arguments
@@ -103,24 +103,24 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default(),
         image_size: embedder.preprocessing().image_size(),
-        ignore_orientation: arguments.pictures.ignore_orientation,
+        ignore_orientation: arguments.decoding.ignore_orientation,
         weights: arguments.weights.text().to_owned(),
         checksum: checksum(&weights)?,
         sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),
     };
     let mut writer = EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata)?;
-    let bar = image_bar(quiet, pictures.len());
+    let bar = image_bar(quiet, images.len());
     let mut done = 0_u64;
-    embedder.embed_all(&pictures, &reading, |name, vector| {
+    embedder.embed_all(&images, &reading, |name, vector| {
         writer.push(&name, vector)?;
         done += 1;
         bar.set_position(done);
         anyhow::Ok(())
     })?;
     bar.finish_and_clear();
-    let all = pictures.len();
+    let all = images.len();
     if done == 0 {
-        anyhow::bail!("none of the {all} pictures could be read; the warnings above say why");
+        anyhow::bail!("none of the {all} images could be read; the warnings above say why");
     }
     writer.finish()?;
     print_text(&format!(

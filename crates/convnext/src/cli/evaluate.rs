@@ -21,7 +21,7 @@ use super::finetune::check_share_is_used;
 use super::output::{print_json, print_text, table};
 use super::parts::{MeasuredPart, SplitName};
 use super::progress::image_bar;
-use super::values::{self, MachineArguments, PictureArguments};
+use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
@@ -81,7 +81,7 @@ pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
-    pictures: PictureArguments,
+    decoding: DecodeArguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -206,7 +206,7 @@ impl EvaluateArguments {
         EvalLoaderConfig {
             batch_size: self.batch_size,
             threads,
-            orientation: self.pictures.orientation(),
+            orientation: self.decoding.orientation(),
             on_corrupt: OnCorrupt::Fail,
         }
     }

@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::embed::{LayerName, checksum};
 use super::output::{print_json, print_text};
-use super::values::{self, MachineArguments, PictureArguments};
+use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Find the pictures that a network sees as most alike to one, and show them on a page
+/// Find the images that a network sees as most alike to one, and show them on a page
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -29,7 +29,7 @@ Examples:
   convnext nearest holiday.jpg --index photos.safetensors --count 50 --html alike.html --json"
 )]
 pub(crate) struct NearestArguments {
-    /// A picture
+    /// An image
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
     /// What convnext embed wrote
@@ -38,7 +38,7 @@ pub(crate) struct NearestArguments {
     /// The weights of the index, if they are no longer where they were [default: as recorded]
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
-    /// Pictures to find
+    /// Images to find
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 12)]
     count: usize,
     /// The page to write
@@ -80,10 +80,10 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
         Some(size) => embedder.at_size(size),
         None => embedder,
     };
-    let pictures = PictureArguments { ignore_orientation: made.ignore_orientation };
-    let decoding = Decoding::of(embedder.preprocessing(), pictures.orientation());
-    let picture = open_images(std::slice::from_ref(&arguments.image))?.image(0, &decoding)?;
-    let vectors = embedder.embed(std::slice::from_ref(&picture))?;
+    let images = DecodeArguments { ignore_orientation: made.ignore_orientation };
+    let decoding = Decoding::of(embedder.preprocessing(), images.orientation());
+    let image = open_images(std::slice::from_ref(&arguments.image))?.image(0, &decoding)?;
+    let vectors = embedder.embed(std::slice::from_ref(&image))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
         anyhow::bail!(
@@ -97,18 +97,14 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
 
     let sources: Vec<PathBuf> = made.sources.iter().map(PathBuf::from).collect();
     let names = found.iter().map(|similar| index.names()[similar.index].as_str()).collect::<Vec<_>>();
-    let pictures = read(&sources, &names, &decoding);
+    let images = read(&sources, &names, &decoding);
     let answers: Vec<Answer> = (found.iter().zip(&names))
         .map(|(similar, name)| Answer { image: (*name).to_owned(), similarity: similar.similarity })
         .collect();
-    let shown: Vec<Neighbour> = (answers.iter().zip(pictures))
-        .map(|(answer, picture)| Neighbour {
-            name: answer.image.clone(),
-            similarity: answer.similarity,
-            picture,
-        })
+    let shown: Vec<Neighbour> = (answers.iter().zip(images))
+        .map(|(answer, image)| Neighbour { name: answer.image.clone(), similarity: answer.similarity, image })
         .collect();
-    write_neighbours(&arguments.html, &arguments.image.display().to_string(), &picture, &shown)?;
+    write_neighbours(&arguments.html, &arguments.image.display().to_string(), &image, &shown)?;
     if arguments.json {
         return print_json(&answers);
     }
@@ -118,17 +114,17 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     print_text(&format!("page: {}", arguments.html.display()))
 }
 
-/// The pictures of these names, as far as they are still there. Images that could not be read have no vector, so that
+/// The images of these names, as far as they are still there. Images that could not be read have no vector, so that
 /// only names tell which is which.
 fn read(sources: &[PathBuf], names: &[&str], decoding: &Decoding) -> Vec<Option<Image>> {
-    let Ok(pictures) = open_images(sources) else { return vec![None; names.len()] };
+    let Ok(images) = open_images(sources) else { return vec![None; names.len()] };
     let mut places: HashMap<&str, Option<usize>> = names.iter().map(|&name| (name, None)).collect();
-    for index in 0..pictures.len() {
-        if let Some(place) = places.get_mut(pictures.name(index).as_str()) {
+    for index in 0..images.len() {
+        if let Some(place) = places.get_mut(images.name(index).as_str()) {
             *place = Some(index);
         }
     }
     let place = |name: &str| places.get(name).copied().flatten();
-    let picture = |name: &&str| pictures.image(place(name)?, decoding).ok();
-    names.iter().map(picture).collect()
+    let image = |name: &&str| images.image(place(name)?, decoding).ok();
+    names.iter().map(image).collect()
 }

@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
     let Pretrained { weights, .. } = pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
-        "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out pictures\n      \
+        "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
          convnext finetune --data LABELLED --init {weights} --out classifier",
         weights = weights.display(),
         report = report.display(),

@@ -96,7 +96,7 @@ fn describe(comparison: &Comparison) -> String {
     format!("{}\n\n{}", table(&head, 1, rows), comparison.verdict())
 }
 
-/// The next commands to try: with what is there, and with pictures of one's own.
+/// The next commands to try: with what is there, and with images of one's own.
 fn what_next(job: &Quickstart) -> String {
     let out = job.out.display();
     let (pretrained, classifier) = (job.pretraining(0), job.finetuning(0));
@@ -104,7 +104,7 @@ fn what_next(job: &Quickstart) -> String {
         "wrote {report}: open it in a browser\n\n\
          next, with these digits:\n\
          \x20 convnext classify {out}/digits/test/7 --weights {classifier}/weights.safetensors --top-k 1\n\
-         \x20 convnext reconstruct {out}/digits/test/3 --weights {pretrained}/weights.safetensors --out pictures\n\
+         \x20 convnext reconstruct {out}/digits/test/3 --weights {pretrained}/weights.safetensors --out reconstructions\n\
          and with photographs of your own:\n\
          \x20 convnext pretrain --data PHOTOS --model atto --out runs/pretrained\n\
          \x20 convnext finetune --data LABELLED --init runs/pretrained/weights.safetensors --out runs/classifier",

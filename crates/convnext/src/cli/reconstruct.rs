@@ -11,7 +11,7 @@ use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
 use super::output::{print_json, print_text};
-use super::values::{self, MachineArguments, PictureArguments};
+use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
@@ -20,22 +20,22 @@ use super::{Machine, set_up};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Each picture written shows the original, what the encoder saw, and the reconstruction: greyscale of one
+Each image written shows the original, what the encoder saw, and the reconstruction: greyscale of one
 channel, and of more than three channels the first three.
 
 Examples:
-  convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out pictures
-  convnext reconstruct photos --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out pictures
-  convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out pictures --json"
+  convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out reconstructions
+  convnext reconstruct photos --weights weights.safetensors --mask-ratio 0.75 --seed 3 --out reconstructions
+  convnext reconstruct photo.jpg --weights weights.safetensors --mask kept.json --out reconstructions --json"
 )]
 pub(crate) struct ReconstructArguments {
-    /// Pictures, or folders and archives of pictures
+    /// Images, or folders and archives of images
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
     /// Weights that `convnext pretrain` wrote: a file or hf:ORG/NAME[@REVISION]
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
-    /// Folder for the pictures
+    /// Folder for the reconstructions
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// JSON file {"kept": [patch indices, row by row]} instead of random masks
@@ -53,16 +53,16 @@ pub(crate) struct ReconstructArguments {
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
-    pictures: PictureArguments,
+    decoding: DecodeArguments,
 }
 
-/// The answer about one picture.
+/// The answer about one image.
 #[derive(Debug, Serialize)]
 struct Answer {
     image: String,
     loss: f32,
     kept: Vec<usize>,
-    picture: String,
+    reconstruction: String,
 }
 
 pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
@@ -78,47 +78,47 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })?;
-    let pictures = open_images(&arguments.images)?;
-    let decoding = Decoding::of(reconstructor.preprocessing(), arguments.pictures.orientation());
+    let images = open_images(&arguments.images)?;
+    let decoding = Decoding::of(reconstructor.preprocessing(), arguments.decoding.orientation());
     let mut taken = HashSet::new();
     let mut answers = Vec::new();
-    for index in 0..pictures.len() {
-        let image = pictures.name(index);
-        let picture = pictures.image(index, &decoding)?;
+    for index in 0..images.len() {
+        let name = images.name(index);
+        let image = images.image(index, &decoding)?;
         let mask = match &given {
             Some(mask) => mask.clone(),
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
         };
-        let result = reconstructor.reconstruct(&picture, &mask)?;
-        let target = arguments.out.join(picture_name(Path::new(&image), &mut taken));
+        let result = reconstructor.reconstruct(&image, &mask)?;
+        let target = arguments.out.join(file_name(Path::new(&name), &mut taken));
         if target.exists()
-            && let Some(input) = names(&pictures).find(|input| is_same_file(Path::new(input), &target))
+            && let Some(input) = names(&images).find(|input| is_same_file(Path::new(input), &target))
         {
             anyhow::bail!("{input} would be overwritten; choose another --out");
         }
-        result.picture.save_png(&target)?;
+        result.panels.save_png(&target)?;
         answers.push(Answer {
-            image,
+            image: name,
             loss: result.loss,
             kept: mask.kept().to_vec(),
-            picture: target.display().to_string(),
+            reconstruction: target.display().to_string(),
         });
     }
     if arguments.json {
         return print_json(&answers);
     }
     for answer in answers {
-        print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.picture))?;
+        print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.reconstruction))?;
     }
     Ok(())
 }
 
-fn names(pictures: &Dataset) -> impl Iterator<Item = String> {
-    (0..pictures.len()).map(|index| pictures.name(index))
+fn names(images: &Dataset) -> impl Iterator<Item = String> {
+    (0..images.len()).map(|index| images.name(index))
 }
 
-/// The name of the picture for an image; later images of the same name are numbered.
-fn picture_name(image: &Path, taken: &mut HashSet<String>) -> String {
+/// File name of the reconstruction of an image; later images of the same name are numbered.
+fn file_name(image: &Path, taken: &mut HashSet<String>) -> String {
     let stem = image.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
     let mut name = format!("{stem}.png");
     let mut number = 2;
@@ -138,9 +138,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_of_the_same_name_are_numbered() {
+    fn images_of_the_same_name_are_numbered() {
         let mut taken = HashSet::new();
-        let names = ["a-2.png", "x/a.png", "y/a.jpg"].map(|image| picture_name(Path::new(image), &mut taken));
+        let names = ["a-2.png", "x/a.png", "y/a.jpg"].map(|image| file_name(Path::new(image), &mut taken));
         assert_eq!(names, ["a-2.png", "a.png", "a-3.png"]);
     }
 }

@@ -14,7 +14,7 @@ use convnext::train::{
 
 use super::range::{RangeName, range, range_choice};
 use super::values::{
-    MachineArguments, MemoryName, PictureArguments, channels, count, image_size, model, positive, setting,
+    DecodeArguments, MachineArguments, MemoryName, channels, count, image_size, model, positive, setting,
     stem_stride,
 };
 
@@ -86,7 +86,7 @@ pub(crate) struct TrainingArguments {
     /// Decode large JPEG files at a half or less where the crop needs no more: faster, and pixels differ a little
     #[arg(long, conflicts_with = "cache")]
     pub(crate) fast_decode: bool,
-    /// Decode each picture once and keep it: in memory, or in a folder for later runs as well
+    /// Decode each image once and keep it: in memory, or in a folder for later runs as well
     #[arg(long, value_name = "ram|DIR")]
     pub(crate) cache: Option<CachePlace>,
     /// What to do with what the backward pass needs
@@ -95,7 +95,7 @@ pub(crate) struct TrainingArguments {
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     #[command(flatten)]
-    pub(crate) pictures: PictureArguments,
+    pub(crate) decoding: DecodeArguments,
 }
 
 /// Place of the cache of decoded images.
@@ -257,7 +257,7 @@ impl TrainingArguments {
             out: self.out,
             init,
             seed: Seed(self.seed),
-            orientation: self.pictures.orientation(),
+            orientation: self.decoding.orientation(),
             threads,
             fast_decode: self.fast_decode,
             cache: self.cache.map_or(Cache::Off, CachePlace::into_cache),

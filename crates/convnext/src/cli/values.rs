@@ -41,7 +41,7 @@ pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
     text.parse().map_err(|_| expected())
 }
 
-/// Channels of pictures: more than any camera has is a slip of the fingers.
+/// Channels of images: more than any camera has is a slip of the fingers.
 pub(crate) fn channels(text: &str) -> Result<usize, String> {
     count_to(text, 256)
 }
@@ -157,13 +157,13 @@ pub(crate) struct MachineArguments {
 
 /// Arguments for reading images.
 #[derive(Debug, Args)]
-pub(crate) struct PictureArguments {
-    /// Do not turn pictures as their EXIF data says (most Python pipelines do not)
+pub(crate) struct DecodeArguments {
+    /// Do not turn images as their EXIF data says (most Python pipelines do not)
     #[arg(long)]
     pub(crate) ignore_orientation: bool,
 }
 
-impl PictureArguments {
+impl DecodeArguments {
     pub(crate) fn orientation(&self) -> Orientation {
         if self.ignore_orientation { Orientation::Ignore } else { Orientation::Honour }
     }

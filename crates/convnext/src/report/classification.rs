@@ -44,17 +44,17 @@ pub(super) fn section(run: &RunData) -> Result<Markup, ReportError> {
 fn worst(run: &RunData, mistakes: &[Mistake]) -> Result<Markup, ReportError> {
     let mut shown = Vec::new();
     for mistake in mistakes {
-        let picture = mistake.picture.as_deref().map(|name| run.picture(name)).transpose()?;
-        shown.push((mistake, picture));
+        let thumbnail = mistake.thumbnail.as_deref().map(|name| run.image(name)).transpose()?;
+        shown.push((mistake, thumbnail));
     }
     Ok(html! {
         @if !shown.is_empty() {
             h2 { "Worst mistakes" }
-            p.quiet { "The wrong answers that the classifier was surest of." }
+            p.quiet { "The most confident errors." }
             div.grid.small {
-                @for (mistake, picture) in shown {
+                @for (mistake, thumbnail) in shown {
                     figure {
-                        @if let Some(bytes) = picture { (image(&bytes, &mistake.image)) }
+                        @if let Some(bytes) = thumbnail { (image(&bytes, &mistake.image)) }
                         figcaption { b { (mistake.label) } " taken for " b { (mistake.predicted) } ", " (percent(mistake.probability)) br; (mistake.image) }
                     }
                 }

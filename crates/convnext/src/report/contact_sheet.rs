@@ -1,4 +1,4 @@
-//! The page about a set of images: what is in it, what is wrong with it, and some of its pictures.
+//! The page about a set of images: what is in it, what is wrong with it, and some of its images.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,7 +19,7 @@ pub(super) fn render(data: &str, survey: &Survey) -> String {
         (sizes(survey))
         (corrupt(survey))
         (duplicates(survey))
-        (pictures(survey))
+        (images(survey))
     };
     whole("Images", &head, &body)
 }
@@ -154,7 +154,7 @@ fn duplicates(survey: &Survey) -> Markup {
 }
 
 /// The thumbnails, class by class.
-fn pictures(survey: &Survey) -> Markup {
+fn images(survey: &Survey) -> Markup {
     let of = |class: Option<usize>| -> Vec<&Thumbnail> {
         survey.thumbnails.iter().filter(|thumbnail| thumbnail.image.class == class).collect()
     };

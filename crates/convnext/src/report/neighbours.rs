@@ -1,4 +1,4 @@
-//! The page of a picture and those that are most alike to it.
+//! The page of an image and those that are most alike to it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,41 +7,41 @@ use maud::{Markup, html};
 
 use super::page::whole;
 
-/// The long side of a picture on the page, in pixels.
+/// The long side of an image on the page, in pixels.
 const SIDE: usize = 224;
 
-/// A picture that was found.
+/// An image that was found.
 #[derive(Debug, Clone)]
 pub struct Neighbour {
     /// Name of the image.
     pub name: String,
-    /// The cosine of the angle between its vector and that of the picture that was asked about.
+    /// The cosine of the angle between its vector and that of the image that was asked about.
     pub similarity: f32,
-    /// The picture, if it can still be read.
-    pub picture: Option<Image>,
+    /// The image, if it can still be read.
+    pub image: Option<Image>,
 }
 
-/// The page about a picture called `name`.
-pub(super) fn render(name: &str, picture: &Image, found: &[Neighbour]) -> String {
-    let head = html! { p.claim { "The pictures that the network sees as most alike to " (name) } };
+/// The page about an image called `name`.
+pub(super) fn render(name: &str, image: &Image, found: &[Neighbour]) -> String {
+    let head = html! { p.claim { "The images that the network sees as most alike to " (name) } };
     let body = html! {
-        (shown(Some(picture)))
+        (shown(Some(image)))
         h2 { "Most alike first" }
         div.grid.small {
             @for neighbour in found {
                 figure {
-                    (shown(neighbour.picture.as_ref()))
+                    (shown(neighbour.image.as_ref()))
                     figcaption { (format!("{:.4}", neighbour.similarity)) " " (neighbour.name) }
                 }
             }
         }
     };
-    whole("Nearest pictures", &head, &body)
+    whole("Nearest images", &head, &body)
 }
 
-fn shown(picture: Option<&Image>) -> Markup {
+fn shown(image: Option<&Image>) -> Markup {
     html! {
-        @match picture.map(|picture| picture.shrunk(SIDE)) {
+        @match image.map(|image| image.shrunk(SIDE)) {
             Some(small) => {
                 img src=(format!("data:image/png;base64,{}", STANDARD.encode(small.png())))
                     width=(small.width()) height=(small.height()) alt="";

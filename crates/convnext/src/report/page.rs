@@ -134,7 +134,7 @@ pub(super) fn figure(title: &str, svg: Option<String>) -> Markup {
     }
 }
 
-/// A picture inside of the page.
+/// An image inside of the page.
 pub(super) fn image(bytes: &[u8], description: &str) -> Markup {
     html! { img src=(format!("data:image/png;base64,{}", STANDARD.encode(bytes))) alt=(description); }
 }

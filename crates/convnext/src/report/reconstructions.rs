@@ -10,22 +10,24 @@ use super::ReportError;
 use super::page::image;
 use super::run_data::RunData;
 
-/// Pictures of reconstructions, if there are any yet.
+/// Images of reconstructions, if there are any yet.
 pub(super) fn section(run: &RunData) -> Result<Markup, ReportError> {
-    let mut pictures = Vec::new();
-    for path in found(&run.folder.join("pictures"))? {
-        pictures.push(fs::read(&path).map_err(|source| ReportError::Read { path, source })?);
+    let mut images = Vec::new();
+    // Runs of before 0.1 called their folder `pictures`.
+    let folders = ["images", "pictures"].map(|name| run.folder.join(name));
+    for path in [found(&folders[0])?, found(&folders[1])?].concat() {
+        images.push(fs::read(&path).map_err(|source| ReportError::Read { path, source })?);
     }
-    if pictures.is_empty() {
+    if images.is_empty() {
         return Ok(html! {});
     }
     Ok(html! {
         h2 { "Reconstructions" }
-        p.quiet { "Each picture as it is, as the encoder saw it, and as the autoencoder restores it." }
+        p.quiet { "Each image as it is, as the encoder saw it, and as the autoencoder restores it." }
         div.grid {
-            @for bytes in pictures {
+            @for bytes in images {
                 figure {
-                    (image(&bytes, "original, masked and reconstructed picture"))
+                    (image(&bytes, "original, masked and reconstructed image"))
                     figcaption.three { span { "original" } span { "masked" } span { "reconstructed" } }
                 }
             }
@@ -33,7 +35,7 @@ pub(super) fn section(run: &RunData) -> Result<Markup, ReportError> {
     })
 }
 
-/// The pictures of reconstructions, in their order.
+/// The images of reconstructions, in their order.
 fn found(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let fail = |source| ReportError::Read { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {

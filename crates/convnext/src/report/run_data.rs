@@ -73,8 +73,8 @@ impl RunData {
         names.into_iter().map(|name| Metric::new(name, None, Direction::LowerIsBetter)).collect()
     }
 
-    /// The bytes of a picture that a file of the run names; one outside of the run is refused.
-    pub(super) fn picture(&self, name: &str) -> Result<Vec<u8>, ReportError> {
+    /// The bytes of an image that a file of the run names; one outside of the run is refused.
+    pub(super) fn image(&self, name: &str) -> Result<Vec<u8>, ReportError> {
         let path = self.folder.join(name);
         if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(damaged(&path, "it is not inside of the run folder".into()));

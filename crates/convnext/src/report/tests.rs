@@ -6,11 +6,11 @@ use tempfile::TempDir;
 use super::*;
 
 /// One red pixel.
-const PICTURE: &[u8] = b"\x89PNG not really";
+const IMAGE: &[u8] = b"\x89PNG not really";
 
 fn run(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("pictures")).unwrap();
+    fs::create_dir(folder.path().join("images")).unwrap();
     for (name, text) in files {
         fs::write(folder.path().join(name), text).unwrap();
     }
@@ -29,14 +29,14 @@ const METRICS: &str = r#"{"step":1,"epoch":0,"loss":0.9,"learning_rate":0.0,"ima
 const EVALUATION: &str = r#"{"images":2,"top1":0.5,"top5":1.0,"loss":0.6,
  "classes":[{"label":"<script>alert(1)</script>","images":2,"correct":1,"accuracy":0.5}],
  "confusion":[{"label":"<script>alert(1)</script>","predicted":"dog","images":1},{"label":"<script>alert(1)</script>","predicted":"<script>alert(1)</script>","images":1}],
- "mistakes":[{"image":"a&b.png","label":"<script>alert(1)</script>","predicted":"dog","probability":0.98,"picture":"PICTURE"}]}"#;
+ "mistakes":[{"image":"a&b.png","label":"<script>alert(1)</script>","predicted":"dog","probability":0.98,"thumbnail":"IMAGE"}]}"#;
 
 #[test]
 fn a_pretraining_shows_curves_and_reconstructions() {
     let summary = r#"{"steps":2,"epochs":1,"images":9,"seconds":75.2,"last":{"epoch":0,"step":2,"train_loss":0.8},
         "corrupt":[{"name":"bad <1>.jpg","why":"cut"}]}"#;
     let folder = run(&[("config.toml", PRETRAINING), ("metrics.jsonl", METRICS), ("summary.json", summary)]);
-    fs::write(folder.path().join("pictures/reconstruction-01.png"), PICTURE).unwrap();
+    fs::write(folder.path().join("images/reconstruction-01.png"), IMAGE).unwrap();
     let page = report(&folder);
     for words in [
         "Pre-training run of atto",
@@ -56,9 +56,9 @@ fn names_of_users_are_harmless_and_nothing_is_loaded() {
     let folder = run(&[
         ("config.toml", config),
         ("metrics.jsonl", METRICS),
-        ("evaluation.json", &EVALUATION.replace("PICTURE", "pictures/mistake-01.png")),
+        ("evaluation.json", &EVALUATION.replace("IMAGE", "images/mistake-01.png")),
     ]);
-    fs::write(folder.path().join("pictures/mistake-01.png"), PICTURE).unwrap();
+    fs::write(folder.path().join("images/mistake-01.png"), IMAGE).unwrap();
     let page = report(&folder);
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
     assert!(page.contains("taken for") && page.contains("a&amp;b.png") && page.contains("not finished: 2"));
@@ -77,10 +77,10 @@ fn a_run_of_before_kinds_has_the_page_of_a_classifier() {
             ("metrics.jsonl", METRICS),
             ("evaluation.json", evaluation),
         ]);
-        fs::write(folder.path().join("pictures/mistake-01.png"), PICTURE).unwrap();
+        fs::write(folder.path().join("images/mistake-01.png"), IMAGE).unwrap();
         report(&folder)
     };
-    let old = EVALUATION.replace("PICTURE", "pictures/mistake-01.png");
+    let old = EVALUATION.replace("IMAGE", "images/mistake-01.png");
     let found = page(&old);
     for words in [
         "Supervised training run of atto",
@@ -192,7 +192,7 @@ fn what_is_no_run_or_damaged_is_named() {
     let broken = run(&[("config.toml", PRETRAINING), ("metrics.jsonl", "{\"step\":1}\nnonsense\n")]);
     assert!(message(&broken).contains("metrics.jsonl is damaged: line 1"));
     for path in ["../secret.png", "/etc/passwd"] {
-        let text = EVALUATION.replace("PICTURE", path);
+        let text = EVALUATION.replace("IMAGE", path);
         let escaping = run(&[("config.toml", PRETRAINING), ("evaluation.json", &text)]);
         assert!(message(&escaping).contains("not inside of the run folder"), "{path}");
     }

@@ -1,7 +1,7 @@
 //! Images that are missing, broken or in the wrong place: code 1, the file's name and what to do.
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::{autoencoder, classifier};
 
 /// Quick settings for training commands that end before they train, or soon.
@@ -12,7 +12,7 @@ const EVALUATE: &str = "evaluate --weights classifier.safetensors --data";
 const CLASSIFY: &str = "classify --weights classifier.safetensors";
 const CLASSIFY_STRICTLY: &str = "classify --weights classifier.safetensors --strict";
 const EMBED_STRICTLY: &str = "embed --weights classifier.safetensors --strict --out vectors.npy";
-const RECONSTRUCT: &str = "reconstruct --weights autoencoder.safetensors --out pictures";
+const RECONSTRUCT: &str = "reconstruct --weights autoencoder.safetensors --out images";
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -36,7 +36,7 @@ fn a_missing_folder() {
 }
 
 #[test]
-fn a_missing_picture() {
+fn a_missing_image() {
     refuse(&bench(), &[CLASSIFY, RECONSTRUCT], "gone.png", &["gone.png", "check"]);
 }
 
@@ -65,7 +65,7 @@ fn a_class_without_images() {
 }
 
 #[test]
-fn pictures_without_classes() {
+fn images_without_classes() {
     let bench = bench();
     bench.draw("loose/1.png", CLASSES[0], 1);
     refuse(&bench, &[FINETUNE, EVALUATE], "loose", &["loose", "no class folders", "folder of its own"]);
@@ -105,7 +105,7 @@ fn more_labels_than_there_are() {
 }
 
 #[test]
-fn a_picture_that_is_cut_off() {
+fn a_image_that_is_cut_off() {
     let bench = bench();
     bench.draw_classes("labelled", 3);
     bench.draw_truncated("labelled/checkers/cut-off.jpg");
@@ -133,7 +133,7 @@ fn an_empty_file_named_jpg() {
 }
 
 #[test]
-fn more_than_one_percent_of_broken_pictures_stops_pre_training() {
+fn more_than_one_percent_of_broken_images_stops_pre_training() {
     let bench = bench();
     bench.draw_classes("photos", 33);
     bench.draw_truncated("photos/cut-off.jpg");
@@ -144,7 +144,7 @@ fn more_than_one_percent_of_broken_pictures_stops_pre_training() {
 }
 
 #[test]
-fn a_few_broken_pictures_are_replaced_counted_and_listed_but_not_with_strict() {
+fn a_few_broken_images_are_replaced_counted_and_listed_but_not_with_strict() {
     let bench = Bench::new();
     bench.draw_classes("many", 40);
     bench.draw_truncated("many/vertical/cut.jpg");
@@ -160,7 +160,7 @@ fn a_few_broken_pictures_are_replaced_counted_and_listed_but_not_with_strict() {
 }
 
 #[test]
-fn a_broken_picture_among_those_for_validation() {
+fn a_broken_image_among_those_for_validation() {
     let bench = bench();
     bench.draw_classes("labelled/train", 2);
     bench.draw_classes("labelled/val", 1);

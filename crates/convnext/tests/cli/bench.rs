@@ -12,7 +12,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::pictures::{CLASSES, Draw, save};
+use super::images::{CLASSES, Draw, save};
 
 /// No command of these tests takes seconds on the CPU; a longer one hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -65,12 +65,12 @@ impl Bench {
         fs::create_dir_all(self.path(name)).unwrap();
     }
 
-    /// Draws one picture of a class; its ending decides the format.
+    /// Draws one image of a class; its ending decides the format.
     pub(super) fn draw(&self, name: &str, class: &str, number: usize) {
         save(&Draw::of(class, number), &self.make_room(name));
     }
 
-    /// Draws `count` pictures of each class into `folder/CLASS`, half PNG and half JPEG.
+    /// Draws `count` images of each class into `folder/CLASS`, half PNG and half JPEG.
     pub(super) fn draw_classes(&self, folder: &str, count: usize) {
         for class in CLASSES {
             for number in 0..count {

@@ -1,4 +1,4 @@
-//! `--channels`: greyscale, and TIFF files of five bands, from pictures to answers.
+//! `--channels`: greyscale, and TIFF files of five bands, from images to answers.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use tiff::encoder::{TiffEncoder, colortype::ColorType};
 use tiff::tags::{PhotometricInterpretation, SampleFormat};
 
 use super::bench::Bench;
-use super::pictures::{CLASSES, SIDE};
+use super::images::{CLASSES, SIDE};
 use super::weights::autoencoder;
 
 const PRETRAIN: &str = "pretrain --model micro --image-size 32 --stem-stride 1 --batch-size 6 --steps 2";
@@ -30,7 +30,7 @@ impl ColorType for FiveBands {
 }
 
 impl Bench {
-    /// Draws a picture and writes it with two more bands, as `NAME.tif`.
+    /// Draws an image and writes it with two more bands, as `NAME.tif`.
     fn draw_bands(&self, name: &str, class: &str, number: usize) {
         let (colours, bands) = (format!("{name}.png"), format!("{name}.tif"));
         self.draw(&colours, class, number);
@@ -51,7 +51,7 @@ impl Bench {
         }
     }
 
-    /// Pre-trains, fine-tunes, evaluates, classifies and reconstructs; a picture is the first of its class.
+    /// Pre-trains, fine-tunes, evaluates, classifies and reconstructs; an image is the first of its class.
     fn whole_job(&self, channels: usize, ending: &str) {
         self.succeed(&format!("{PRETRAIN} --data photos --channels {channels} --out pretrained"));
         self.succeed(
@@ -72,14 +72,14 @@ impl Bench {
         assert_eq!(self.json(&larger)["images"], 6);
         let nearest = "evaluate --data photos --knn --weights pretrained/weights.safetensors --json";
         assert_eq!(self.json(nearest)["images"], 6);
-        let picture = format!("photos/{}/00.{ending}", CLASSES[0]);
-        let answers = self.json(&format!("classify {picture} {weights}"));
+        let image = format!("photos/{}/00.{ending}", CLASSES[0]);
+        let answers = self.json(&format!("classify {image} {weights}"));
         assert_eq!(answers[0]["predictions"].as_array().unwrap().len(), 3, "{answers}");
         self.write("mask.json", r#"{"kept": [0]}"#);
         let settings = "--mask mask.json --weights pretrained/weights.safetensors --out shown --json";
-        let answers = self.json(&format!("reconstruct {picture} {settings}"));
+        let answers = self.json(&format!("reconstruct {image} {settings}"));
         assert!(answers[0]["loss"].as_f64().is_some_and(f64::is_finite), "{answers}");
-        assert!(self.exists("classifier/report.html") && self.exists("pretrained/pictures"));
+        assert!(self.exists("classifier/report.html") && self.exists("pretrained/images"));
     }
 }
 
@@ -116,7 +116,7 @@ fn five_bands_are_learnt_and_three_of_them_shown() {
     for (x, y) in (0..SIDE as u32).flat_map(|x| (0..SIDE as u32).map(move |y| (x, y))) {
         assert_eq!(RgbImage::get_pixel(&shown, x, y), RgbImage::get_pixel(&colours, x, y), "at {x}, {y}");
     }
-    let mistakes = fs::read_dir(bench.path("classifier/pictures")).unwrap().count();
+    let mistakes = fs::read_dir(bench.path("classifier/images")).unwrap().count();
     let listed: serde_json::Value =
         serde_json::from_str(&bench.read_text("classifier/evaluation.json")).unwrap();
     assert_eq!(listed["mistakes"].as_array().unwrap().len(), mistakes, "{listed}");
@@ -134,7 +134,7 @@ fn five_bands_are_learnt_and_three_of_them_shown() {
             (
                 "finetune --data photos --init pretrained/weights.safetensors --channels 1 --out out",
                 &[
-                    "pretrained/weights.safetensors takes pictures of 5 channel(s), but 1 were asked for",
+                    "pretrained/weights.safetensors takes images of 5 channel(s), but 1 were asked for",
                     "--channels",
                 ],
             ),

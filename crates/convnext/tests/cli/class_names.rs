@@ -5,10 +5,10 @@ use predicates::str::contains;
 use serde_json::{Value, json};
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::classifier;
 
-/// The classifier as a file of torch, which has no names, and pictures of its classes.
+/// The classifier as a file of torch, which has no names, and images of its classes.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.write("own.safetensors", classifier());

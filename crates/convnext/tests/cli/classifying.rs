@@ -1,9 +1,9 @@
-//! `convnext classify`: pictures and folders; JSON, tables and text.
+//! `convnext classify`: images and folders; JSON, tables and text.
 
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::classifier;
 
 fn photos() -> Bench {
@@ -20,7 +20,7 @@ fn classify(bench: &Bench, what: &str) -> Vec<Value> {
 }
 
 #[test]
-fn each_picture_gets_all_classes_the_likeliest_first() {
+fn each_image_gets_all_classes_the_likeliest_first() {
     let answers = classify(&photos(), "photos single.bmp --top-k 1000");
     assert_eq!(answers.len(), 19);
     for answer in &answers {
@@ -43,7 +43,7 @@ fn each_picture_gets_all_classes_the_likeliest_first() {
 }
 
 #[test]
-fn pictures_are_named_as_given_and_folders_in_order() {
+fn images_are_named_as_given_and_folders_in_order() {
     let answers = classify(&photos(), "single.bmp photos/vertical --top-k 1");
     let names: Vec<&str> = answers.iter().map(|answer| answer["image"].as_str().unwrap()).collect();
     let expected = [
@@ -60,7 +60,7 @@ fn pictures_are_named_as_given_and_folders_in_order() {
 }
 
 #[test]
-fn a_picture_has_the_same_answer_alone_and_in_a_folder() {
+fn a_image_has_the_same_answer_alone_and_in_a_folder() {
     let bench = photos();
     let name = "photos/checkers/04.png";
     let alone = classify(&bench, &format!("{name} --top-k 3"));

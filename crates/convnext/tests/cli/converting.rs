@@ -10,14 +10,14 @@ use convnext::train::save_weights;
 use serde_json::{Value, json};
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::{autoencoder, classifier};
 
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.write("own.safetensors", classifier());
     bench.write("pretrained.safetensors", autoencoder());
-    bench.draw("picture.png", CLASSES[2], 1);
+    bench.draw("image.png", CLASSES[2], 1);
     bench
 }
 
@@ -39,7 +39,7 @@ fn official() -> ModelConfig {
 }
 
 fn answer(bench: &Bench, weights: &str) -> Value {
-    bench.json(&format!("classify picture.png --weights {weights} --json"))
+    bench.json(&format!("classify image.png --weights {weights} --json"))
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_check_names_what_is_wrong() {
     bench.draw_classes("labelled/val", 1);
     let class = std::fs::read_dir(bench.path("labelled/train")).unwrap().next().unwrap().unwrap();
     let class = class.file_name().into_string().unwrap();
-    // The same picture is learned from and measured on.
+    // The same image is learned from and measured on.
     let copied = bench.read(&format!("labelled/train/{class}/02.png"));
     bench.write(&format!("labelled/val/{class}/copy.png"), copied);
     bench.succeed("data check labelled");
@@ -85,7 +85,7 @@ fn packed_images_are_the_same_ones() {
 }
 
 #[test]
-fn decoded_pictures_may_be_kept_or_decoded_fast_and_the_run_says_so() {
+fn decoded_images_may_be_kept_or_decoded_fast_and_the_run_says_so() {
     let bench = Bench::new();
     bench.draw_classes("labelled", 4);
     let line = "finetune --data labelled --init none --model micro --image-size 32 --epochs 2 --batch-size 3";

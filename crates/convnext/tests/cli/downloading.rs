@@ -11,7 +11,7 @@ use predicates::str::contains;
 use sha2::{Digest, Sha256};
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::{autoencoder, classifier};
 
 const COMMIT: &str = "2222222222222222222222222222222222222222";
@@ -68,11 +68,11 @@ fn variables(address: &str) -> [(&'static str, &str); 4] {
 #[test]
 fn a_model_is_downloaded_once_with_its_licence_and_then_used_offline() {
     let bench = Bench::new();
-    bench.draw("picture.png", CLASSES[0], 1);
+    bench.draw("image.png", CLASSES[0], 1);
     let config = br#"{"license": "a licence of its own"}"#.to_vec();
     let address =
         hub(vec![("me/mine/model.safetensors", classifier().to_vec()), ("me/mine/config.json", config)]);
-    let line = "classify picture.png --weights hf:me/mine@main --top-k 1";
+    let line = "classify image.png --weights hf:me/mine@main --top-k 1";
     let first = bench.run_with(line, &variables(&address)).success();
     let first = first.stderr(contains("licence of the weights: a licence of its own"));
     let said = first.get_output().stdout.clone();

@@ -23,7 +23,7 @@ fn contents(bench: &Bench, name: &str) -> (Vec<String>, Vec<usize>) {
 }
 
 #[test]
-fn every_layer_and_format_gives_a_vector_for_each_picture() {
+fn every_layer_and_format_gives_a_vector_for_each_image() {
     let bench = photos();
     for (layer, width) in [("pooled", 128), ("stage1", 16), ("stage4", 128)] {
         let said = bench.succeed(&format!(
@@ -62,7 +62,7 @@ fn a_vector_depends_neither_on_threads_nor_on_its_batch() {
 }
 
 #[test]
-fn unreadable_pictures_of_a_folder_are_left_out() {
+fn unreadable_images_of_a_folder_are_left_out() {
     let bench = photos();
     bench.draw_truncated("photos/checkers/01.jpg");
     let line = "embed photos --weights weights.safetensors --out x.safetensors --batch-size 1";
@@ -70,7 +70,7 @@ fn unreadable_pictures_of_a_folder_are_left_out() {
     let (names, shape) = contents(&bench, "x.safetensors");
     assert_eq!(shape, [17, 128]);
     assert!(!names.contains(&"photos/checkers/01.jpg".to_owned()));
-    // The vector after the gap still belongs to its picture.
+    // The vector after the gap still belongs to its image.
     let found = bench.json("nearest photos/vertical/05.jpg --index x.safetensors --count 1 --json");
     assert_eq!(found[0]["image"], "photos/vertical/05.jpg");
     bench
@@ -81,7 +81,7 @@ fn unreadable_pictures_of_a_folder_are_left_out() {
 }
 
 #[test]
-fn the_nearest_picture_is_the_same_one_and_its_page_shows_it() {
+fn the_nearest_image_is_the_same_one_and_its_page_shows_it() {
     let bench = photos();
     bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
     let found = bench

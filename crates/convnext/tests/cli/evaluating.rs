@@ -1,12 +1,12 @@
-//! `convnext evaluate`, held against what `convnext classify` says about the same pictures.
+//! `convnext evaluate`, held against what `convnext classify` says about the same images.
 
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::classifier;
 
-/// Labelled pictures of which the classifier has not seen half, and not as many of each class.
+/// Labelled images of which the classifier has not seen half, and not as many of each class.
 fn labelled() -> Bench {
     let bench = Bench::new();
     bench.write("weights.safetensors", classifier());

@@ -9,7 +9,7 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::classifier;
 
 const CLASSIFY: &str = "--weights weights.safetensors --json";
@@ -34,7 +34,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Palettes, planes, tiles, odd bits, floats, first pictures of animations: made beside Pillow's pixels by
+/// Palettes, planes, tiles, odd bits, floats, first images of animations: made beside Pillow's pixels by
 /// `crates/convnext-data/tests/kinds/make.py`.
 #[test]
 fn files_of_rare_kinds_get_the_logits_of_pillows_pixels() {
@@ -103,7 +103,7 @@ fn a_png_file_without_its_end_is_read_as_long_as_its_pixels_are_there() {
 }
 
 #[test]
-fn the_first_picture_of_a_gif_file_is_read() {
+fn the_first_image_of_a_gif_file_is_read() {
     let bench = bench();
     // Four colours in two rows. Each pair of pixels starts the codes anew, so that they stay at three bits.
     let colours = [[250, 10, 20], [30, 240, 50], [60, 70, 230], [240, 230, 20]];

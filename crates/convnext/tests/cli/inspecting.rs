@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::{autoencoder, classifier, foreign};
 
 fn contents(bytes: &[u8]) -> Value {

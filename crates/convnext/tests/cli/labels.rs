@@ -1,7 +1,7 @@
 //! `--labels`: classes from a CSV file.
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 
 fn bench() -> Bench {
     let bench = Bench::new();

@@ -5,9 +5,9 @@ use predicates::str::contains;
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 
-/// Pictures whose red, green and blue are bright or dark; those that are bright are their classes.
+/// Images whose red, green and blue are bright or dark; those that are bright are their classes.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.make_folder("photos");
@@ -36,7 +36,7 @@ fn of_colour<'a>(list: &'a Value, colour: &str) -> &'a Value {
 }
 
 #[test]
-fn a_picture_has_each_of_its_classes() {
+fn a_image_has_each_of_its_classes() {
     let bench = bench();
     let said = bench.succeed(&format!("{FINETUNE} --epochs 12 --lr 0.004 --out run"));
     assert!(said.contains("mean average precision") && said.contains("--labels labels.csv"), "{said}");

@@ -19,10 +19,10 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages/origins")
 }
 
-/// A bench with these files, unpacked, and the picture.
+/// A bench with these files, unpacked, and the image.
 pub(super) fn bench(names: &[&str]) -> Bench {
     let bench = Bench::new();
-    bench.write("picture.png", fs::read(folder().join("picture.png")).unwrap());
+    bench.write("image.png", fs::read(folder().join("image.png")).unwrap());
     for name in names {
         let packed = fs::File::open(folder().join(format!("{name}.gz"))).unwrap();
         let mut bytes = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn bench(names: &[&str]) -> Bench {
 
 /// What `classify` answers, in the order of the logits.
 fn logits(bench: &Bench, weights: &str) -> Vec<f64> {
-    let answer = bench.json(&format!("classify picture.png --weights {weights} --top-k 3 --json"));
+    let answer = bench.json(&format!("classify image.png --weights {weights} --top-k 3 --json"));
     let mut predictions = answer[0]["predictions"].as_array().unwrap().clone();
     predictions.sort_by_key(|prediction| prediction["index"].as_u64());
     predictions.iter().map(|prediction| prediction["logit"].as_f64().unwrap()).collect()
@@ -62,7 +62,7 @@ fn origin(bench: &Bench, weights: &str) -> Value {
 fn a_training_checkpoint_of_timm_answers_as_its_average() {
     let bench = bench(&["timm_best.pth.tar"]);
     agrees(&bench, "timm_best.pth.tar", "timm_best.pth.tar");
-    bench.run("classify picture.png --weights timm_best.pth.tar").success().stderr(contains(
+    bench.run("classify image.png --weights timm_best.pth.tar").success().stderr(contains(
         "averaged weights (EMA) under `state_dict_ema` are used, not those under `state_dict`",
     ));
     let origin = origin(&bench, "timm_best.pth.tar");
@@ -126,7 +126,7 @@ fn encoders_with_other_parts_are_fine_tuned_and_the_parts_named() {
             .success()
             .stderr(contains("left out, because it is no part of a ConvNeXt"));
         bench
-            .run(&format!("classify picture.png --weights {weights}"))
+            .run(&format!("classify image.png --weights {weights}"))
             .code(1)
             .stderr(contains("a classifier is needed").and(contains(weights)));
     }
@@ -139,14 +139,14 @@ fn weights_in_several_files_are_read_and_missing_ones_named() {
     let bench = bench(&[index, &shards[0], &shards[1], &shards[2]]);
     agrees(&bench, "sharded", "sharded");
     agrees(&bench, index, "sharded");
-    bench.draw("more/picture.png", "vertical", 1);
+    bench.draw("more/image.png", "vertical", 1);
     bench.succeed("embed more --weights sharded --out index.safetensors");
-    bench.succeed("nearest picture.png --index index.safetensors");
+    bench.succeed("nearest image.png --index index.safetensors");
     for number in [1, 2, 3] {
         let part = format!("lone-{number}/model-0000{number}-of-00003.safetensors");
         bench.write(&part, bench.read(&shards[number - 1]));
         let words: &[&str] = &["one part of several", "index model.safetensors.index.json is missing"];
-        bench.refuse(1, &[(&format!("classify picture.png --weights {part}"), words)]);
+        bench.refuse(1, &[(&format!("classify image.png --weights {part}"), words)]);
     }
     let changed = |from: &str, to: &str| {
         let text = String::from_utf8(bench.read(index)).unwrap();
@@ -154,7 +154,7 @@ fn weights_in_several_files_are_read_and_missing_ones_named() {
         bench.write("sharded/changed.index.json", text.replacen(from, to, 1));
     };
     let refuse = |weights: &str, words: &[&str]| {
-        for line in ["classify picture.png --weights W", "inspect W"] {
+        for line in ["classify image.png --weights W", "inspect W"] {
             bench.refuse(1, &[(&line.replace('W', weights)[..], words)]);
         }
     };

@@ -225,7 +225,7 @@ fn weights_of_the_first_layout_are_read() {
     bench.succeed(&format!("{PRETRAIN} --out pretrained"));
     assert_eq!(trained(&bench, "pretrained")["task"]["mask_ratio"], 0.75);
     bench.succeed(&format!("{FINETUNE} --out classifier"));
-    bench.succeed("reconstruct photos --weights start.safetensors --out pictures");
+    bench.succeed("reconstruct photos --weights start.safetensors --out images");
     let classifier = with_header(classifier(), |header| {
         let text = &mut header["__metadata__"]["convnext"];
         let new = r#""stem_stride":1"#;

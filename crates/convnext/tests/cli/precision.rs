@@ -31,7 +31,7 @@ fn the_whole_job_runs_in_bf16_and_says_so() {
     assert!(exact != rounded && (exact - rounded).abs() < 1e-2 * exact, "{exact} {rounded}");
     let answers = bench.json(&format!("classify photos {weights} --precision bf16"));
     assert_eq!(answers.as_array().unwrap().len(), 12);
-    let reconstructed = "reconstruct photos --weights pretrained/weights.safetensors --out pictures --json";
+    let reconstructed = "reconstruct photos --weights pretrained/weights.safetensors --out images --json";
     let answers = bench.json(&format!("{reconstructed} --precision bf16"));
     assert!(answers[0]["loss"].as_f64().unwrap() > 0.0, "{answers}");
 }

@@ -1,4 +1,4 @@
-//! How pictures are prepared follows from the weights, from the files of other programs to the trained weights.
+//! How images are prepared follows from the weights, from the files of other programs to the trained weights.
 
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -128,7 +128,7 @@ fn each_field_of_an_image_processor_counts() {
 fn the_same_values_in_other_words_train_the_same_weights() {
     let bench = bench();
     let file = "hf/preprocessor_config.json";
-    // Another size than that of the pictures, so that they are resized.
+    // Another size than that of the images, so that they are resized.
     let size = json!({ "height": 48, "width": 48 });
     let keys = json!({ "size": size, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25] });
     change(&bench, file, "", &keys);

@@ -38,7 +38,7 @@ fn the_run_folder_holds_configuration_metrics_and_weights() {
         assert_eq!(step["step"], number, "{metrics}");
         assert!(step["loss"].as_f64().is_some_and(f64::is_finite), "{metrics}");
     }
-    // 12 pictures are 3 steps, so the second epoch is cut short.
+    // 12 images are 3 steps, so the second epoch is cut short.
     let epochs: Vec<&Value> = lines.iter().filter(|line| line.get("train_loss").is_some()).collect();
     assert_eq!(epochs.iter().map(|epoch| &epoch["step"]).collect::<Vec<_>>(), [3, 5], "{metrics}");
 }
@@ -46,7 +46,7 @@ fn the_run_folder_holds_configuration_metrics_and_weights() {
 #[test]
 fn the_configuration_tells_how_long_the_run_was() {
     let bench = photos();
-    // 12 pictures are 3 steps an epoch.
+    // 12 images are 3 steps an epoch.
     for (number, (length, epochs)) in [("--steps 2", 2.0 / 3.0), ("--epochs 2", 2.0)].into_iter().enumerate()
     {
         bench.succeed(&format!("{QUICK} {length} --out {number}"));
@@ -65,7 +65,7 @@ fn an_automatic_batch_is_stated_and_kept_when_the_run_goes_on() {
         let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
         config["recipe"]["training"]["batch_size"].as_integer()
     };
-    // There are twelve pictures, and any machine has room for them.
+    // There are twelve images, and any machine has room for them.
     assert_eq!(batch(), Some(12));
     bench.succeed(&format!("{line} --epochs 2 --resume --extend"));
     assert_eq!(batch(), Some(12));

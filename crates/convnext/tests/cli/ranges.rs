@@ -5,7 +5,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
-use super::pictures::{CLASSES, SIDE};
+use super::images::{CLASSES, SIDE};
 use super::weights::{autoencoder, classifier};
 
 const TRAIN: &str = "finetune --model micro --image-size 32 --stem-stride 1 --channels 1 --batch-size 12 \
@@ -241,7 +241,7 @@ fn images_of_two_depths_are_refused_unless_their_values_are_clear() {
 }
 
 #[test]
-fn a_kept_picture_is_not_taken_for_another_range() {
+fn a_kept_image_is_not_taken_for_another_range() {
     let bench = Bench::new();
     bench.draw_counts("counts", 4, "png", 4000);
     let run = |range: &str, cache: &str, out: &str| {

@@ -177,7 +177,7 @@ fn features_are_judged_by_the_nearest_images() {
             format!("evaluate --data labelled --weights {weights}.safetensors --knn --neighbours 3 --json");
         let result = bench.json(&line);
         assert_eq!(result["images"], 9, "{result}");
-        assert!(result["top1"].as_f64().unwrap() > 0.5, "pictures of a class look alike: {result}");
+        assert!(result["top1"].as_f64().unwrap() > 0.5, "images of a class look alike: {result}");
     }
     bench.refuse(2, &[("evaluate --data labelled --weights start.safetensors --neighbours 3", &["--knn"])]);
     bench.refuse(1, &[("evaluate --data labelled --weights start.safetensors", &["classifier"])]);

@@ -1,4 +1,4 @@
-//! `convnext reconstruct`: masks, losses and the pictures of three panels.
+//! `convnext reconstruct`: masks, losses and the images of three panels.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use super::bench::Bench;
-use super::pictures::{CLASSES, SIDE};
+use super::images::{CLASSES, SIDE};
 use super::weights::autoencoder;
 
 /// Side of a patch, and patches in a row.
@@ -26,12 +26,12 @@ fn reconstruct(bench: &Bench, settings: &str) -> Value {
 
 #[test]
 fn the_answer_has_fixed_fields() {
-    let answers = reconstruct(&photo(), "photo.png --out pictures");
+    let answers = reconstruct(&photo(), "photo.png --out images");
     let [answer] = &answers.as_array().unwrap()[..] else { panic!("{answers}") };
     let fields: BTreeSet<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(fields, BTreeSet::from(["image", "loss", "kept", "picture"]));
+    assert_eq!(fields, BTreeSet::from(["image", "loss", "kept", "reconstruction"]));
     assert_eq!(answer["image"], "photo.png");
-    assert_eq!(answer["picture"], "pictures/photo.png");
+    assert_eq!(answer["reconstruction"], "images/photo.png");
     assert_eq!(answer["kept"].as_array().unwrap().len(), 6, "16 patches at ratio 0.6: {answer}");
     assert!(answer["loss"].as_f64().is_some_and(|loss| loss.is_finite() && loss > 0.0), "{answer}");
 }
@@ -48,16 +48,16 @@ fn the_seed_decides_the_mask() {
 
 #[test]
 fn the_mask_ratio_can_be_another() {
-    let answers = reconstruct(&photo(), "photo.png --mask-ratio 0.75 --out pictures");
+    let answers = reconstruct(&photo(), "photo.png --mask-ratio 0.75 --out images");
     assert_eq!(answers[0]["kept"].as_array().unwrap().len(), 4, "{answers}");
 }
 
 #[test]
-fn a_mask_file_holds_for_every_picture() {
+fn a_mask_file_holds_for_every_image() {
     let bench = photo();
     bench.draw("other.jpg", CLASSES[2], 1);
     bench.write("mask.json", r#"{"kept": [9, 0, 3]}"#);
-    let answers = reconstruct(&bench, "photo.png other.jpg --mask mask.json --out pictures");
+    let answers = reconstruct(&bench, "photo.png other.jpg --mask mask.json --out images");
     for answer in answers.as_array().unwrap() {
         assert_eq!(answer["kept"], serde_json::json!([0, 3, 9]), "{answer}");
     }
@@ -66,17 +66,17 @@ fn a_mask_file_holds_for_every_picture() {
 
 /// The quickstart tells a newcomer to do this, and it was refused.
 #[test]
-fn every_picture_of_a_folder_is_reconstructed() {
+fn every_image_of_a_folder_is_reconstructed() {
     let bench = photo();
     for (name, number) in [("digits/a.png", 0), ("digits/b.png", 1)] {
         bench.draw(name, CLASSES[0], number);
     }
-    let answers = reconstruct(&bench, "digits photo.png --out pictures");
+    let answers = reconstruct(&bench, "digits photo.png --out images");
     let images: Vec<&str> =
         answers.as_array().unwrap().iter().map(|answer| answer["image"].as_str().unwrap()).collect();
     assert_eq!(images, ["digits/a.png", "digits/b.png", "photo.png"]);
-    assert!(["a", "b", "photo"].iter().all(|name| bench.exists(&format!("pictures/{name}.png"))));
-    assert_ne!(answers[0]["kept"], answers[1]["kept"], "each picture has a mask of its own");
+    assert!(["a", "b", "photo"].iter().all(|name| bench.exists(&format!("images/{name}.png"))));
+    assert_ne!(answers[0]["kept"], answers[1]["kept"], "each image has a mask of its own");
 }
 
 #[test]
@@ -84,14 +84,14 @@ fn original_mask_and_reconstruction_stand_side_by_side() {
     let bench = photo();
     let kept = [0, 5, 10, 15];
     bench.write("mask.json", format!(r#"{{"kept": {kept:?}}}"#));
-    reconstruct(&bench, "photo.png --mask mask.json --out pictures");
+    reconstruct(&bench, "photo.png --mask mask.json --out images");
 
     let open = |name: &str| image::open(bench.path(name)).unwrap().to_rgb8();
-    let (photo, picture) = (open("photo.png"), open("pictures/photo.png"));
-    assert_eq!(picture.height(), SIDE as u32);
-    let gap = (picture.width() as usize - 3 * SIDE) / 2;
+    let (photo, image) = (open("photo.png"), open("images/photo.png"));
+    assert_eq!(image.height(), SIDE as u32);
+    let gap = (image.width() as usize - 3 * SIDE) / 2;
     let panel = |number: usize, x: usize, y: usize| -> Rgb<u8> {
-        *picture.get_pixel((number * (SIDE + gap) + x) as u32, y as u32)
+        *image.get_pixel((number * (SIDE + gap) + x) as u32, y as u32)
     };
     for (x, y) in (0..SIDE * SIDE).map(|site| (site % SIDE, site / SIDE)) {
         let original = *RgbImage::get_pixel(&photo, x as u32, y as u32);
@@ -106,16 +106,16 @@ fn original_mask_and_reconstruction_stand_side_by_side() {
 }
 
 #[test]
-fn pictures_of_the_same_name_do_not_replace_each_other() {
+fn images_of_the_same_name_do_not_replace_each_other() {
     let bench = photo();
     for (name, number) in [("a-2.png", 0), ("x/a.png", 1), ("y/a.jpg", 2)] {
         bench.draw(name, CLASSES[0], number);
     }
-    let answers = reconstruct(&bench, "a-2.png x/a.png y/a.jpg --out pictures");
-    let pictures: BTreeSet<&str> =
-        answers.as_array().unwrap().iter().map(|answer| answer["picture"].as_str().unwrap()).collect();
-    assert_eq!(pictures.len(), 3, "three pictures, so three files: {answers}");
-    assert!(pictures.iter().all(|picture| bench.exists(picture)), "{answers}");
+    let answers = reconstruct(&bench, "a-2.png x/a.png y/a.jpg --out images");
+    let images: BTreeSet<&str> =
+        answers.as_array().unwrap().iter().map(|answer| answer["reconstruction"].as_str().unwrap()).collect();
+    assert_eq!(images.len(), 3, "three images, so three files: {answers}");
+    assert!(images.iter().all(|image| bench.exists(image)), "{answers}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::bench::{Bench, convnext};
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 
 const PRETRAIN: &str = "pretrain --data photos --model micro --recipe plain --image-size 32 --stem-stride 1 --batch-size 4 \
                         --epochs 6 --set training.ema=0.9";
@@ -24,7 +24,7 @@ fn photos() -> Bench {
     bench
 }
 
-/// Each picture's class, and a second one of every other picture; one picture has none.
+/// Each image's class, and a second one of every other image; one image has none.
 fn label_lists() -> String {
     let mut rows = String::from("path,label,split\n");
     for (split, count) in [("train", 6), ("val", 1)] {
@@ -170,7 +170,7 @@ fn signals_end_a_run_with_a_checkpoint() {
         assert!(bench.exists(&checkpoint), "{checkpoint} is missing");
         // A checkpoint can be used as a weight file.
         bench.succeed(&format!(
-            "reconstruct photos/val/{}/00.png --weights {checkpoint} --out {run}-pictures",
+            "reconstruct photos/val/{}/00.png --weights {checkpoint} --out {run}-images",
             CLASSES[0]
         ));
         let mut child = start(&bench, &format!("{long} --resume --out {run}"));

@@ -53,10 +53,10 @@ fn a_pretraining_on_rectangles_goes_on_and_reconstructs() {
 
     assert_eq!(preprocessing(&bench, "run/weights.safetensors")["image_size"], json!([24, 40]));
     let answers = bench.json(
-        "reconstruct photos/val --weights run/weights.safetensors --out pictures --json --mask-ratio 0.5",
+        "reconstruct photos/val --weights run/weights.safetensors --out images --json --mask-ratio 0.5",
     );
     assert_eq!(answers[0]["kept"].as_array().unwrap().len(), 7, "{answers}");
-    let shown = image::open(bench.path(answers[0]["picture"].as_str().unwrap())).unwrap();
+    let shown = image::open(bench.path(answers[0]["reconstruction"].as_str().unwrap())).unwrap();
     assert_eq!((shown.width(), shown.height()), (3 * 40 + 2 * 2, 24));
     // A classifier starts at the size of the autoencoder.
     bench.succeed(
@@ -101,9 +101,9 @@ fn vectors_and_exports_know_rectangles() {
     let bench = photos();
     bench.write("own.safetensors", classifier());
     bench.succeed("embed photos/val --weights own.safetensors --image-size 16x48 --out wide.safetensors");
-    let picture = "photos/val/vertical/00.png";
-    let found = bench.json(&format!("nearest {picture} --index wide.safetensors --count 1 --json"));
-    assert_eq!(found[0]["image"], picture);
+    let image = "photos/val/vertical/00.png";
+    let found = bench.json(&format!("nearest {image} --index wide.safetensors --count 1 --json"));
+    assert_eq!(found[0]["image"], image);
     assert!(found[0]["similarity"].as_f64().unwrap() > 0.999_999, "{found}");
     bench.succeed("export --weights own.safetensors --out wide.onnx --image-size 16x48");
     let file = bench.read("wide.onnx");
@@ -147,7 +147,7 @@ fn with_geometry(geometry: &Value) -> Vec<u8> {
     })
 }
 
-/// A picture with a pattern, in a file.
+/// An image with a pattern, in a file.
 fn draw(bench: &Bench, name: &str, [height, width]: [u32; 2]) -> Image {
     let pattern = RgbImage::from_fn(width, height, |x, y| {
         Rgb([
@@ -160,12 +160,12 @@ fn draw(bench: &Bench, name: &str, [height, width]: [u32; 2]) -> Image {
     decode(&bench.read(name), name, 3, Orientation::Honour).unwrap()
 }
 
-/// The picture with padding at the right and below, in a file.
-fn save_padded(bench: &Bench, name: &str, picture: &Image, [height, width]: [u32; 2]) {
+/// The image with padding at the right and below, in a file.
+fn save_padded(bench: &Bench, name: &str, image: &Image, [height, width]: [u32; 2]) {
     let padded = RgbImage::from_fn(width, height, |x, y| {
         let (x, y) = (x as usize, y as usize);
-        if x < picture.width() && y < picture.height() {
-            let pixel = picture.pixel(x, y);
+        if x < image.width() && y < image.height() {
+            let pixel = image.pixel(x, y);
             return Rgb([pixel[0], pixel[1], pixel[2]]);
         }
         Rgb([PADDING; 3])
@@ -190,8 +190,8 @@ fn images_of_sizes_of_their_own_are_answered_as_if_fitted_and_padded_by_hand() {
         // Each becomes 24 x 32, by 4 pixels of padding here and 3 there; the last is of another size.
         let sizes = if geometry.get("none").is_some() { [[20, 28], [23, 32]] } else { [[40, 56], [46, 60]] };
         for (name, size) in ["a/1.png", "b/2.png"].into_iter().zip(sizes) {
-            let picture = draw(&bench, &format!("raw/{name}"), size);
-            let resized = resize_for_evaluation(&picture, &read);
+            let image = draw(&bench, &format!("raw/{name}"), size);
+            let resized = resize_for_evaluation(&image, &read);
             save_padded(&bench, &format!("hand/{name}"), &resized, [24, 32]);
         }
         for command in ["classify", "evaluate --data"] {
@@ -238,7 +238,7 @@ fn weights_without_one_size_say_so_where_one_is_needed() {
     bench.write("own.safetensors", with_geometry(&json!({ "none": { "pad": 8 } })));
     let said = bench.succeed("inspect own.safetensors");
     assert!(said.contains("images of their own size, padded to multiples of 8 px"), "{said}");
-    // One picture of another size than the others, so that no batch can be stacked.
+    // One image of another size than the others, so that no batch can be stacked.
     draw(&bench, "photos/val/vertical/odd.png", [41, 19]);
     let weights = "--weights own.safetensors";
     let [one, many] = [1, 5].map(|batch| {
@@ -255,10 +255,10 @@ fn weights_without_one_size_say_so_where_one_is_needed() {
     );
     bench.succeed(&format!("export {weights} --out own.onnx --image-size 32x64"));
     bench.succeed(&format!("embed photos/val {weights} --out own.safetensors-index.safetensors"));
-    let picture = "photos/val/vertical/odd.png";
+    let image = "photos/val/vertical/odd.png";
     let found =
-        bench.json(&format!("nearest {picture} --index own.safetensors-index.safetensors --count 1 --json"));
-    assert_eq!(found[0]["image"], picture);
+        bench.json(&format!("nearest {image} --index own.safetensors-index.safetensors --count 1 --json"));
+    assert_eq!(found[0]["image"], image);
     // A training needs one size, and takes the usual one.
     bench.succeed(
         "finetune --data photos --init own.safetensors --image-size 16x24 --steps 1 --batch-size 4 --out run",

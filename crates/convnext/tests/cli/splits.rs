@@ -3,7 +3,7 @@
 use predicates::str::contains;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::classifier;
 
 const FINETUNE: &str = "finetune --init none --model micro --image-size 32 --steps 2 --out run --data";

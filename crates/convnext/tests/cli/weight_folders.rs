@@ -4,17 +4,17 @@ use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
-use super::pictures::CLASSES;
+use super::images::CLASSES;
 use super::weights::{autoencoder, classifier, with_header};
 
 fn bench() -> Bench {
     let bench = Bench::new();
-    bench.draw("picture.png", CLASSES[2], 1);
+    bench.draw("image.png", CLASSES[2], 1);
     bench
 }
 
 fn classify(bench: &Bench, weights: &str) -> String {
-    bench.json(&format!("classify picture.png --weights {weights} --json"))[0]["predictions"].to_string()
+    bench.json(&format!("classify image.png --weights {weights} --json"))[0]["predictions"].to_string()
 }
 
 /// The classifier with other names for its classes, so that one knows which file was read.
@@ -35,13 +35,13 @@ fn of_a_run_the_best_weights_are_taken_and_it_is_said() {
     );
     assert_eq!(classify(&bench, "run"), classify(&bench, "run/weights-best.safetensors"));
     bench.write("run/weights-best.safetensors", renamed("the-best"));
-    let said = bench.run("classify picture.png --weights run --json").success();
+    let said = bench.run("classify image.png --weights run --json").success();
     said.stdout(contains("the-best"))
         .stderr(contains("weights-best.safetensors is used, not weights.safetensors"));
     for line in [
         "inspect run",
         "convert run out.pt --to timm",
-        "embed picture.png --weights run --out v.npy",
+        "embed image.png --weights run --out v.npy",
         "export --weights run --out x.onnx",
         "evaluate --data labelled --weights run --knn",
         "finetune --data labelled --init run --steps 1 --batch-size 6 --out second",
@@ -50,7 +50,7 @@ fn of_a_run_the_best_weights_are_taken_and_it_is_said() {
     }
     bench.make_folder("pretrained");
     bench.write("pretrained/weights.safetensors", autoencoder());
-    bench.succeed("reconstruct picture.png --weights pretrained --out pictures");
+    bench.succeed("reconstruct image.png --weights pretrained --out images");
     bench.write("pretrained/config.toml", "");
     bench.succeed("inspect pretrained");
 }
@@ -94,7 +94,7 @@ fn folders_without_weights_or_with_several_are_refused() {
         ("begun", &["has not written its weights yet", "step-10.safetensors"]),
     ] {
         for line in [
-            "classify picture.png --weights W",
+            "classify image.png --weights W",
             "inspect W",
             "convert W out.pt --to timm",
             "finetune --data photos --init W --out out",

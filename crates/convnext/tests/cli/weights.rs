@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::bench::Bench;
 
-/// An autoencoder for pictures of 32 pixels: 4 x 4 patches, of which 6 are kept.
+/// An autoencoder for images of 32 pixels: 4 x 4 patches, of which 6 are kept.
 pub(super) fn autoencoder() -> &'static [u8] {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let bench = Bench::new();
@@ -21,7 +21,7 @@ pub(super) fn autoencoder() -> &'static [u8] {
     &BYTES
 }
 
-/// A classifier of the three classes for pictures of 32 pixels, which is right more often than not.
+/// A classifier of the three classes for images of 32 pixels, which is right more often than not.
 pub(super) fn classifier() -> &'static [u8] {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let bench = Bench::new();

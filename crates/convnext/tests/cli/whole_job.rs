@@ -1,9 +1,9 @@
-//! From pictures to answers: pre-train, fine-tune, evaluate, classify.
+//! From images to answers: pre-train, fine-tune, evaluate, classify.
 
 use super::bench::Bench;
 
 #[test]
-fn pictures_are_learnt_and_recognised() {
+fn images_are_learnt_and_recognised() {
     let bench = Bench::new();
     bench.draw_classes("photos/train", 24);
     bench.draw_classes("photos/val", 8);

@@ -34,15 +34,15 @@ V1 = ["atto", "tiny"]
 MOST = {"png": 1e-3, "jpg": 1e-2}
 
 
-def pictures(folder):
+def images(folder):
     """Smooth shapes and noise, not square, so that resizing and cropping count."""
     y, x = numpy.mgrid[0:300, 0:411]
     noise = numpy.random.default_rng(0).integers(0, 60, (300, 411, 3))
     waves = numpy.stack([numpy.sin(x / 17) + numpy.cos(y / 29), numpy.sin((x + y) / 23), numpy.cos(x * y / 4000)], -1)
     image = Image.fromarray((numpy.clip(90 + 55 * waves, 0, 195) + noise).astype(numpy.uint8))
-    image.save(folder / "picture.png")
-    image.save(folder / "picture.jpg", quality=92)
-    return [folder / "picture.png", folder / "picture.jpg"]
+    image.save(folder / "image.png")
+    image.save(folder / "image.jpg", quality=92)
+    return [folder / "image.png", folder / "image.jpg"]
 
 
 def randomise(model):
@@ -168,7 +168,7 @@ def main():
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         folder = Path(folder)
-        shown = pictures(folder)
+        shown = images(folder)
         names = [(f"convnextv2_{size}", "V2") for size in sizes] + [(f"convnext_{size}", "") for size in V1 if size in sizes]
         for name, version in names:
             for origin in ["timm", "transformers", "official"]:

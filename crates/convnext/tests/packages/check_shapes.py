@@ -169,12 +169,12 @@ def check_autoencoders(program, folder):
 
 
 def check_squares(program, folder):
-    """Ways to a square through the packages' transforms, from a picture that is none."""
+    """Ways to a square through the packages' transforms, from an image that is none."""
     y, x = numpy.mgrid[0:150, 0:230]
     waves = numpy.stack([numpy.sin(x / 17) + numpy.cos(y / 29), numpy.sin((x + y) / 23), numpy.cos(x * y / 4000)], -1)
     noise = numpy.random.default_rng(0).integers(0, 60, waves.shape)
-    picture = folder / "picture.png"
-    Image.fromarray((numpy.clip(90 + 55 * waves, 0, 195) + noise).astype(numpy.uint8)).save(picture)
+    image = folder / "image.png"
+    Image.fromarray((numpy.clip(90 + 55 * waves, 0, 195) + noise).astype(numpy.uint8)).save(image)
     source = folder / "squares"
     source.mkdir()
     weights = source / "model.safetensors"
@@ -185,11 +185,11 @@ def check_squares(program, folder):
         mode = {"crop_pct": 1.0, "crop_mode": "squash"} if crop is None else {"crop_pct": crop, "crop_mode": "center"}
         stated = {"input_size": [3, size, size], "interpolation": interpolation, "mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25], **mode}
         (source / "config.json").write_text(json.dumps({"num_classes": 10, "pretrained_cfg": stated}))
-        said = json.loads(run(program, "classify", picture, "--weights", weights, "--top-k", 10, "--json").stdout)
+        said = json.loads(run(program, "classify", image, "--weights", weights, "--top-k", 10, "--json").stdout)
         own = torch.zeros(10)
         for prediction in said[0]["predictions"]:
             own[prediction["index"]] = prediction["logit"]
-        image, apart = Image.open(picture).convert("RGB"), []
+        image, apart = Image.open(image).convert("RGB"), []
         for to in ["timm", "hf"]:
             out = folder / f"square-{size}-{crop}-{interpolation}-{to}"
             assert run(program, "convert", weights, out, "--to", to).returncode == 0
@@ -202,7 +202,7 @@ def check_squares(program, folder):
             apart.append(((found - own).abs().max() / (own.max() - own.min())).item())
         print(f"{size} px, crop {crop}, {interpolation:9} timm {apart[0]:.1e}  hf {apart[1]:.1e}", flush=True)
         # Filters are within a level or two of Pillow; a border moved by one pixel gives 0.1.
-        assert max(apart) < 5e-3, "pictures are prepared in another way"
+        assert max(apart) < 5e-3, "images are prepared in another way"
 
 
 def main():

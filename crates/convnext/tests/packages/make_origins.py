@@ -5,7 +5,7 @@
 Every file is written by the program itself where its name says so (timm's CheckpointSaver, Lightning's Trainer,
 torchvision, transformers, HistoryBuffer of mmengine), and after its source code where the program is no package that
 installs: SparK (`pretrain/utils/misc.py`), mmpretrain (`mmpretrain/models/backbones/convnext.py`) and FB's detection.
-The files are packed with gzip; `logits.json` holds what the models answer about `picture.png`, prepared as the weights
+The files are packed with gzip; `logits.json` holds what the models answer about `image.png`, prepared as the weights
 say: 224 px, bicubic, centre crop 0.875.
 Made with torch 2.15.0, timm 1.0.31, torchvision 0.29.2, transformers 5.24.0, lightning 2.6.6, mmengine-lite 0.10.7.
 """
@@ -52,12 +52,12 @@ def randomise(model, seed):
     return model.eval()
 
 
-def picture():
+def image():
     y, x = numpy.mgrid[0:40, 0:50]
     waves = numpy.stack([numpy.sin(x / 5) + numpy.cos(y / 7), numpy.sin((x + y) / 6), numpy.cos(x * y / 300)], -1)
-    Image.fromarray((127 + 60 * waves).astype(numpy.uint8)).save(HERE / "picture.png")
+    Image.fromarray((127 + 60 * waves).astype(numpy.uint8)).save(HERE / "image.png")
     transform = create_transform((3, 224, 224), interpolation="bicubic", crop_pct=0.875)
-    return transform(Image.open(HERE / "picture.png").convert("RGB"))[None]
+    return transform(Image.open(HERE / "image.png").convert("RGB"))[None]
 
 
 def keep(name, path, logits):
@@ -204,7 +204,7 @@ def of_transformers(folder, tensor):
 def main():
     warnings.simplefilter("ignore")
     (HERE / "sharded").mkdir(parents=True, exist_ok=True)
-    tensor = picture()
+    tensor = image()
     for make in [timm_training, compiled_in_parallel, lightning_training, of_torchvision, openmmlab_training, of_transformers]:
         with tempfile.TemporaryDirectory() as folder:
             make(pathlib.Path(folder), tensor)

@@ -4,7 +4,7 @@
 
 The first 50 JPEG files of the folder PHOTOGRAPHS, saved again with chroma at half of the size (4:2:0), and what
 Pillow decodes of these as PNG. For each file of weights, which should be trained, the network is exported, and the
-logits of `classify --json` are compared with those of ONNX Runtime: the largest difference of each picture, as a part
+logits of `classify --json` are compared with those of ONNX Runtime: the largest difference of each image, as a part
 of the range of its logits.
 Made with timm 1.0, onnxruntime 1.32, Pillow 13. Downloads nothing.
 """
@@ -21,7 +21,7 @@ from PIL import Image
 from timm.data import create_transform
 
 COUNT = 50
-# What is asked: at most this for each picture, and the median of JPEG at most so far above that of PNG.
+# What is asked: at most this for each image, and the median of JPEG at most so far above that of PNG.
 MOST, MEDIAN = 1e-3, 1e-4
 
 

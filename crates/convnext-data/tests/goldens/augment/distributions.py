@@ -53,7 +53,7 @@ for width, height in [(500, 375), (40, 31), (200, 30)]:
 
 
 class Recorder:
-    """Stands for a picture and keeps the slice that erasing writes to."""
+    """Stands for an image and keeps the slice that erasing writes to."""
 
     rectangle = None
 
@@ -65,19 +65,19 @@ for height, width in [(224, 224), (32, 32), (20, 50)]:
     quantities = Quantities(f"erasing {height}x{width}")
     erasing = RandomErasing(1.0, mode="const", device="cpu")
     for _ in range(200_000):
-        picture = Recorder()
-        erasing._erase(picture, 3, height, width, torch.float32)
-        quantities.add("fits", picture.rectangle is not None)
-        if picture.rectangle is None:
+        image = Recorder()
+        erasing._erase(image, 3, height, width, torch.float32)
+        quantities.add("fits", image.rectangle is not None)
+        if image.rectangle is None:
             continue
-        rows, columns = picture.rectangle
+        rows, columns = image.rectangle
         h, w = rows.stop - rows.start, columns.stop - columns.start
         quantities.add("area", h * w / (height * width))
         quantities.add("log ratio", math.log(h / w))
         quantities.add("top", rows.start / (height - h))
         quantities.add("left", columns.start / (width - w))
 
-# RandAugment: which operations are carried out on a picture, and their arguments.
+# RandAugment: which operations are carried out on an image, and their arguments.
 settings = {"translate_const": 100, "img_mean": (124, 116, 104), "interpolation": Image.Resampling.BICUBIC}
 rand_augment = auto_augment.rand_augment_transform("rand-m9-mstd0.5-inc1", settings)
 NAMES = [op.name.removesuffix("Increasing").removesuffix("Rel") for op in rand_augment.ops]

@@ -1,7 +1,7 @@
-"""Makes `operations.json` and the pictures beside it: what Pillow makes of a few pictures.
+"""Makes `operations.json` and the images beside it: what Pillow makes of a few images.
 
 Run in this folder with Pillow 13.0, timm 1.0 and numpy; it writes the same files again. Each PNG is a column
-of pictures of one size: the source, then the result of each case of `operations.json`, in order.
+of images of one size: the source, then the result of each case of `operations.json`, in order.
 """
 
 import json

@@ -66,8 +66,8 @@ impl<T: Task> Training<'_, T> {
 
     /// Measures the weights, and their average where there is one.
     fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
-        let pictures = self.run.pictures()?;
-        let measured = self.task.validate(&self.learner.model().valid(), Some(&pictures))?;
+        let images = self.run.images()?;
+        let measured = self.task.validate(&self.learner.model().valid(), Some(&images))?;
         report.monitored = self.task.monitored_metric().find_in(&measured.metrics)?.cloned();
         report.take_up(&measured, Metric::key);
         if let Some(averaged) = averaged {

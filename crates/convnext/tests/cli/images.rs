@@ -1,18 +1,18 @@
-//! Pictures that are drawn, not stored: patterns of three classes, the same in every run.
+//! Images that are drawn, not stored: patterns of three classes, the same in every run.
 
 use std::{fs, path::Path};
 
 use image::{Rgb, RgbImage};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 
-/// The side of every picture.
+/// The side of every image.
 pub(super) const SIDE: usize = 32;
 
 /// The classes in the order of the logits. They differ in their pattern and, so that seconds of training
 /// are enough to tell them apart, in the colour that dominates.
 pub(super) const CLASSES: [&str; 3] = ["checkers", "horizontal", "vertical"];
 
-/// Everything that decides one picture.
+/// Everything that decides one image.
 pub(super) struct Draw {
     class: usize,
     width: u64,
@@ -22,7 +22,7 @@ pub(super) struct Draw {
 }
 
 impl Draw {
-    /// The picture of a class with a number: width, shift and colours are random, but always the same.
+    /// The image of a class with a number: width, shift and colours are random, but always the same.
     pub(super) fn of(class: &str, number: usize) -> Self {
         let class = CLASSES.iter().position(|&known| known == class).unwrap();
         let mut random = Random((1000 * class + number) as u64);
@@ -48,7 +48,7 @@ impl Draw {
     }
 }
 
-/// Draws a picture into a file whose ending decides the format.
+/// Draws an image into a file whose ending decides the format.
 pub(super) fn save(draw: &Draw, path: &Path) {
     let side = SIDE as u32;
     let drawn = RgbImage::from_fn(side, side, |x, y| draw.colour(x, y));

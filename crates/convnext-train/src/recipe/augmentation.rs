@@ -13,7 +13,7 @@ const SMALL_IMAGE: usize = 32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentationRecipe {
-    /// Smallest and largest share of the picture that a crop covers.
+    /// Smallest and largest share of the image that a crop covers.
     pub crop_scale: [f64; 2],
     /// Smallest and largest width over height of a crop.
     pub crop_ratio: [f64; 2],
