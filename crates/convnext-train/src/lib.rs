@@ -35,8 +35,9 @@ pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use optimization::schedule::{RateCurve, Schedule};
 pub use recipe::{
     AugmentationRecipe, ClassWeights, CurveRecipe, Deviation, FinetuneRecipe, FromScratchRecipe,
-    FromWeightsRecipe, Given, LayerDecayRecipe, Length, MaskingRecipe, MilestonesRecipe, MixingRecipe,
-    Origin, PretrainRecipe, RecipeContext, RegularizationRecipe, Setting, Start, TrainingRecipe, in_toml,
+    FromWeightsRecipe, Given, InitFrom, InputRecipe, LayerDecayRecipe, Length, MaskingRecipe,
+    MilestonesRecipe, MixingRecipe, PretrainRecipe, RecipeContext, RegularizationRecipe, Setting,
+    TrainingRecipe, in_toml,
 };
 pub use run::checkpoint::Best;
 pub use run::run_changes::ResumeMode;

@@ -63,7 +63,7 @@ impl MemoryEstimate {
         memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
-        let size = recipe.masking.image_size;
+        let size = recipe.input.image_size;
         let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
         let kept = usable_kept_count(grid.patches(), recipe.masking.ratio)?;
         let share = kept as f64 / grid.patches() as f64;
@@ -89,7 +89,7 @@ impl MemoryEstimate {
         memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
-        let size = recipe.regularization.image_size;
+        let size = recipe.input.image_size;
         let need = ActivationBytes::of_encoder(
             config,
             size,
@@ -270,7 +270,7 @@ mod tests {
         let need = |settings: &[&str]| pretraining("nano", settings, Activations::Save, Precision::F32);
         let plain = need(&[]);
         for setting in
-            ["training.ema=0.9", "training.accumulate=2", "training.batch_size=65", "masking.image_size=256"]
+            ["training.ema=0.9", "training.accumulate=2", "training.batch_size=65", "input.image_size=256"]
         {
             assert!(need(&[setting]) > plain, "{setting}");
         }

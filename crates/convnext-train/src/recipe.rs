@@ -1,6 +1,6 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-use convnext_core::{ConfigError, FcmaeObjective, ImageSize};
+use convnext_core::{ConfigError, FcmaeObjective};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -10,6 +10,8 @@ mod augmentation;
 mod auto;
 mod curve;
 mod given;
+mod init_from;
+mod input;
 mod length;
 mod paper;
 mod reading;
@@ -21,21 +23,17 @@ mod training;
 pub use augmentation::{AugmentationRecipe, MixingRecipe};
 pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
+pub use init_from::InitFrom;
+pub use input::InputRecipe;
+pub(crate) use input::{USUAL_SIZE, move_image_size};
 pub use length::Length;
-pub use recipe_context::{Origin, RecipeContext};
+pub use recipe_context::RecipeContext;
 pub use regularization::{ClassWeights, RegularizationRecipe};
-pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, Start};
+pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 pub use training::TrainingRecipe;
 
 use given::Decided;
 use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
-
-/// The size of images that nobody says anything about.
-pub(crate) const USUAL_SIZE: ImageSize = ImageSize::square(224);
-
-fn usual_size() -> ImageSize {
-    USUAL_SIZE
-}
 
 /// A recipe of FCMAE pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +41,9 @@ fn usual_size() -> ImageSize {
 pub struct PretrainRecipe {
     /// Claim of the recipe, such as the result to expect.
     pub claim: String,
+    /// Images that the network gets.
+    #[serde(default)]
+    pub input: InputRecipe,
     /// Optimiser and schedule.
     pub training: TrainingRecipe,
     /// Data augmentation of each image.
@@ -51,7 +52,7 @@ pub struct PretrainRecipe {
     pub masking: MaskingRecipe,
     /// Deviations from what the paper prints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub departures: Vec<Deviation>,
+    pub deviations: Vec<Deviation>,
     /// Why the default chose what it chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -63,6 +64,9 @@ pub struct PretrainRecipe {
 pub struct FinetuneRecipe {
     /// Claim of the recipe, such as the result to expect.
     pub claim: String,
+    /// Images that the network gets.
+    #[serde(default)]
+    pub input: InputRecipe,
     /// Optimiser and schedule.
     pub training: TrainingRecipe,
     /// Data augmentation of each image.
@@ -78,7 +82,7 @@ pub struct FinetuneRecipe {
     pub from_scratch: FromScratchRecipe,
     /// Deviations from what the paper prints.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub departures: Vec<Deviation>,
+    pub deviations: Vec<Deviation>,
     /// Why the default chose what it chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -102,9 +106,6 @@ pub struct Deviation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaskingRecipe {
-    /// Size of the images, a side in pixels or `[height, width]`; a recipe that states none suits any.
-    #[serde(default = "usual_size")]
-    pub image_size: ImageSize,
     /// Share of patches that are removed.
     pub ratio: f64,
     /// Predict pixels normalised within their patch.
@@ -119,9 +120,6 @@ impl MaskingRecipe {
 }
 
 impl PretrainRecipe {
-    /// The key of the size of the images.
-    pub const IMAGE_SIZE: &'static str = "masking.image_size";
-
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         names(PRETRAINING)
@@ -139,7 +137,7 @@ impl PretrainRecipe {
             return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
         let row = match choice {
-            paper::PAPER => paper::pretraining_row(given.asked_size(Self::IMAGE_SIZE))?,
+            paper::PAPER => paper::pretraining_row(given.asked_size())?,
             _ => choice.to_owned(),
         };
         let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?), &[]);
@@ -163,9 +161,6 @@ impl PretrainRecipe {
 }
 
 impl FinetuneRecipe {
-    /// The key of the size of the images.
-    pub const IMAGE_SIZE: &'static str = "regularization.image_size";
-
     /// Names of the built-in recipes.
     pub fn names() -> impl Iterator<Item = &'static str> {
         names(FINETUNING)
@@ -176,19 +171,19 @@ impl FinetuneRecipe {
     /// # Errors
     /// As [`PretrainRecipe::choose`]; [`TrainError::Recipe`] as well when `--set` names a key without effect.
     pub fn choose(choice: &str, given: &Given, context: &RecipeContext<'_>) -> Result<Self, TrainError> {
-        let start = context.origin.start();
-        given.check_effect(choice, start, context.head_only)?;
+        let init_from = context.init_from;
+        given.check_effect(choice, init_from, context.head_only)?;
         if choice == auto::AUTO {
             let Decided { settings, reasons } = given.decide(None, &auto::finetuning(context)?);
-            let recipe = Self::load(PLAIN, &settings, start)?;
+            let recipe = Self::load(PLAIN, &settings, init_from)?;
             return Ok(Self { claim: AUTO_CLAIM.to_owned(), reasons, ..recipe });
         }
         let row = match choice {
-            paper::PAPER => paper::finetuning_row(context, given.asked_size(Self::IMAGE_SIZE))?,
+            paper::PAPER => paper::finetuning_row(context, given.asked_size())?,
             _ => choice.to_owned(),
         };
         let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?), &[]);
-        let recipe = Self::load(&row, &settings, start)?;
+        let recipe = Self::load(&row, &settings, init_from)?;
         Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
 
@@ -197,7 +192,7 @@ impl FinetuneRecipe {
     ///
     /// # Errors
     /// As [`PretrainRecipe::load`].
-    pub fn load(choice: &str, settings: &[String], start: Start) -> Result<Self, TrainError> {
+    pub fn load(choice: &str, settings: &[String], init_from: InitFrom) -> Result<Self, TrainError> {
         let mut table = read(FINETUNING, choice)?;
         let fail = |why| recipe_error(choice, why);
         let (of_starts, others): (Vec<String>, Vec<String>) =
@@ -205,7 +200,7 @@ impl FinetuneRecipe {
         for setting in &of_starts {
             set(&mut table, setting).map_err(fail)?;
         }
-        if start == Start::Scratch
+        if init_from == InitFrom::Scratch
             && let Some(Value::Table(own)) = table.get("from_scratch").cloned()
             && let Some(Value::Table(training)) = table.get_mut("training")
         {
@@ -216,7 +211,7 @@ impl FinetuneRecipe {
         let recipe: Self = parse(choice, table, &others)?;
         recipe.from_scratch.validate(choice)?;
         recipe.training.validate(choice)?;
-        recipe.validate(start)?;
+        recipe.validate(init_from.is_weights())?;
         Ok(recipe)
     }
 
@@ -224,30 +219,24 @@ impl FinetuneRecipe {
     ///
     /// # Errors
     /// [`TrainError::Config`] with the first value that does not fit.
-    pub(crate) fn validate(&self, start: Start) -> Result<(), TrainError> {
+    pub(crate) fn validate(&self, from_weights: bool) -> Result<(), TrainError> {
         let RegularizationRecipe { label_smoothing, drop_path, .. } = self.regularization;
         check((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
         check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
-        let head_init = self.head_init(start);
+        let head_init = self.head_init(from_weights);
         let head_fits = head_init >= 0.0 && head_init.is_finite();
         check(head_fits, "head initialisation", head_init, "finite and not negative")?;
         self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
     }
 
-    /// Factor on the fresh head.
-    pub fn head_init(&self, start: Start) -> f64 {
-        match start {
-            Start::Scratch => self.from_scratch.head_init,
-            Start::Weights => self.from_weights.head_init,
-        }
+    /// Factor on the fresh head of a training that starts from weights, or from scratch.
+    pub fn head_init(&self, from_weights: bool) -> f64 {
+        if from_weights { self.from_weights.head_init } else { self.from_scratch.head_init }
     }
 
-    /// Layer-wise decay of the learning rate, if there is any.
-    pub fn layer_decay(&self, start: Start) -> Option<LayerDecayRecipe> {
-        match start {
-            Start::Scratch => None,
-            Start::Weights => self.from_weights.layer_decay,
-        }
+    /// Layer-wise decay of the learning rate, if there is any; from scratch there is none.
+    pub fn layer_decay(&self, from_weights: bool) -> Option<LayerDecayRecipe> {
+        self.from_weights.layer_decay.filter(|_| from_weights)
     }
 }
 

@@ -10,8 +10,8 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, LabelSubset, Length, Observer,
-    Origin, RecipeContext, RunSettings, Setting, StepReport, finetune, read_metadata,
+    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, InitFrom, LabelSubset, Length,
+    Observer, RecipeContext, RunSettings, Setting, StepReport, finetune, read_metadata,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -25,14 +25,14 @@ fn main() -> anyhow::Result<()> {
     let pretrained = read_metadata(Path::new(&weights))?;
     let model = pretrained.convnext()?;
     let size = pretrained.preprocessing.image_size();
-    let of_weights = size.map(|size| Setting::of_size(FinetuneRecipe::IMAGE_SIZE, size, "the weights"));
+    let of_weights = size.map(|size| Setting::of_size(size, "the weights"));
     let given = Given { weights: of_weights.into_iter().collect(), ..Given::default() };
     let recipe = FinetuneRecipe::choose(
         "auto",
         &given,
         &RecipeContext {
             model: &model,
-            origin: Origin::of(Some(&pretrained)),
+            init_from: InitFrom::of(Some(&pretrained)),
             head_only: false,
             images: data.train.len(),
             class_sizes: &data.train.labels_per_class(),

@@ -15,8 +15,8 @@ use convnext_data::open_unlabelled;
 use convnext_io::replace_file;
 use convnext_nn::Precision;
 use convnext_train::{
-    Classification, FinetuneJob, FinetuneRecipe, Freeze, LabelSubset, Length, Observer, PretrainJob,
-    PretrainRecipe, Pretrained, ResumeMode, RunSettings, Start, Summary, TrainError, TrainingRecipe,
+    Classification, FinetuneJob, FinetuneRecipe, Freeze, InitFrom, LabelSubset, Length, Observer,
+    PretrainJob, PretrainRecipe, Pretrained, ResumeMode, RunSettings, Summary, TrainError, TrainingRecipe,
     finetune, pretrain,
 };
 use serde::{Deserialize, Serialize};
@@ -257,9 +257,9 @@ impl Quickstart {
         init: Option<PathBuf>,
         observer: &mut dyn Observer,
     ) -> Result<Summary, QuickstartError> {
-        let start = if init.is_some() { Start::Weights } else { Start::Scratch };
+        let init_from = if init.is_some() { InitFrom::Pretrained } else { InitFrom::Scratch };
         let out = self.run_folder(seed, name);
-        let recipe = FinetuneRecipe::load(RECIPE, &[], start)?;
+        let recipe = FinetuneRecipe::load(RECIPE, &[], init_from)?;
         let job = FinetuneJob {
             run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
             // The digits have a test part, so that nothing is held out.

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use convnext::core::PatchGrid;
 use convnext::read_mask;
-use convnext::train::{FinetuneRecipe, PretrainRecipe, Start};
+use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -132,7 +132,7 @@ fn recipes_of_pretraining() {
 #[test]
 fn recipes_of_finetuning() {
     let whole = include_str!("../../convnext-train/recipes/finetune-plain.toml");
-    check(whole, "recipe.toml", |path| FinetuneRecipe::load(path.to_str().unwrap(), &[], Start::Scratch));
+    check(whole, "recipe.toml", |path| FinetuneRecipe::load(path.to_str().unwrap(), &[], InitFrom::Scratch));
 }
 
 #[test]

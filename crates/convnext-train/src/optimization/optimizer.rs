@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::optimization::frozen_stages::FrozenStages;
     use crate::optimization::layer_decay::{LayerCount, LayerDecay};
-    use crate::recipe::{FinetuneRecipe, Start};
+    use crate::recipe::{FinetuneRecipe, InitFrom};
 
     /// The rule of PyTorch's documentation, in f64.
     fn adamw(mut value: f64, gradients: &[f64], rate: f64, decay: f64, betas: [f64; 2]) -> f64 {
@@ -125,7 +125,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let config = config();
         let mut model = ConvNext::new(&config, Seed(1), &device).unwrap();
-        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
+        let recipe = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap().training;
         let layers = rate.map(|rate| LayerDecay::new(LayerCount::Single, rate, &config));
         let rules = ParameterRules::of_recipe(&recipe).with_layer_decay(layers.clone());
         let mut optimizer = AdamW::new(&recipe, rules);
@@ -170,7 +170,7 @@ mod tests {
     ) -> BTreeMap<String, (Vec<u32>, bool)> {
         let device = Device::flex().autodiff();
         let mut model = ConvNext::new(&config(), Seed(1), &device).unwrap();
-        let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
+        let recipe = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap().training;
         let mut optimizer = AdamW::new(&recipe, rules(ParameterRules::of_recipe(&recipe)));
         let logits = model.forward(Tensor::full([2, 3, 8, 8], 0.3, &device), &DropPath::none()).unwrap();
         let gradients = (logits.clone() * logits.sub_scalar(1.0)).sum().backward();

@@ -11,7 +11,8 @@ use self::formulas::{
     HEAD_RATE, KNOWN_PARAMETERS, UNBALANCED, batch, bounded, counted_share, drop_path, epochs, few_classes,
     imbalance, layer_decay, parameters, rate, round, tenths, warm_up_share,
 };
-use super::recipe_context::{Origin, RecipeContext};
+use super::init_from::InitFrom;
+use super::recipe_context::RecipeContext;
 use crate::error::TrainError;
 
 /// The choice that asks for these rules.
@@ -65,8 +66,8 @@ pub(super) fn finetuning(context: &RecipeContext<'_>) -> Result<Vec<Rule>, Train
 /// Batch, epochs and warm-up of a fine-tuning.
 fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
     // A start from scratch has a key of its own, and so it has for the rate.
-    let warm_up_key = match context.origin {
-        Origin::Scratch => "from_scratch.warmup_epochs",
+    let warm_up_key = match context.init_from {
+        InitFrom::Scratch => "from_scratch.warmup_epochs",
         _ => "training.warmup_epochs",
     };
     let images = context.images.max(1);
@@ -83,7 +84,7 @@ fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
         ),
         rule(
             warm_up_key,
-            tenths(epochs * warm_up_share(context.origin)),
+            tenths(epochs * warm_up_share(context.init_from)),
             "a tenth of the epochs; a fifth from scratch",
         ),
     ]
@@ -91,8 +92,8 @@ fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
 
 /// The highest rate of a fine-tuning.
 fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
-    let key = match context.origin {
-        Origin::Scratch => "from_scratch.learning_rate",
+    let key = match context.init_from {
+        InitFrom::Scratch => "from_scratch.learning_rate",
         _ => "training.learning_rate",
     };
     if context.head_only {
@@ -100,10 +101,10 @@ fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
     }
     let (batch, few) = (batch(context.images), few_classes(context));
     let classes = if few < 1.0 { ", few classes" } else { "" };
-    let (million, start) = (parameters / 1e6, context.origin.in_words());
+    let (million, start) = (parameters / 1e6, context.init_from);
     rule(
         key,
-        round(rate(parameters, batch, context.origin) * few),
+        round(rate(parameters, batch, context.init_from) * few),
         format!("{million:.1} M parameters, steps of {batch}, {start}{classes}"),
     )
 }

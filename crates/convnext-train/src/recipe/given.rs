@@ -12,9 +12,10 @@ use convnext_core::ImageSize;
 use toml::{Table, Value};
 
 use super::auto::Rule;
+use super::input::{InputRecipe, key_of_today};
 use super::reading::{recipe_error, representative};
 use crate::error::TrainError;
-use crate::recipe::Start;
+use crate::recipe::InitFrom;
 
 /// A key of a recipe, its value as TOML, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,11 +29,11 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A size of images under a key.
-    pub fn of_size(key: &'static str, size: ImageSize, source: &'static str) -> Self {
+    /// The image size of a recipe.
+    pub fn of_size(size: ImageSize, source: &'static str) -> Self {
         let ImageSize { height, width } = size;
         let value = if size.is_square() { height.to_string() } else { format!("[{height}, {width}]") };
-        Self { key, value, source }
+        Self { key: InputRecipe::IMAGE_SIZE, value, source }
     }
 
     /// A value under a key.
@@ -94,10 +95,17 @@ impl Given {
     ///
     /// # Errors
     /// [`TrainError::Recipe`] with the key.
-    pub(super) fn check_effect(&self, choice: &str, start: Start, head_only: bool) -> Result<(), TrainError> {
-        let other = match start {
-            Start::Scratch => ("from_weights", "there are no weights to start from (--init)"),
-            Start::Weights => ("from_scratch", "this training starts from weights (--init)"),
+    pub(super) fn check_effect(
+        &self,
+        choice: &str,
+        init_from: InitFrom,
+        head_only: bool,
+    ) -> Result<(), TrainError> {
+        let other = match init_from {
+            InitFrom::Scratch => ("from_weights", "there are no weights to start from (--init)"),
+            InitFrom::Pretrained | InitFrom::Classifier { .. } => {
+                ("from_scratch", "this training starts from weights (--init)")
+            }
         };
         let frozen = ["regularization.drop_path", "from_weights.layer_decay"]
             .map(|key| (key, "only norm and head learn (--freeze encoder)"));
@@ -115,8 +123,9 @@ impl Given {
         Ok(())
     }
 
-    /// The size of images that is asked for under `key`.
-    pub(super) fn asked_size(&self, key: &str) -> Option<ImageSize> {
+    /// The image size that is asked for.
+    pub(super) fn asked_size(&self) -> Option<ImageSize> {
+        let key = InputRecipe::IMAGE_SIZE;
         let flag = self.flags.iter().find(|flag| flag.key == key).map(|flag| flag.value.as_str());
         let text = flag.or_else(|| self.set_value(key))?;
         toml::from_str::<Table>(&format!("size = {text}")).ok()?.remove("size")?.try_into().ok()
@@ -164,7 +173,7 @@ fn line(key: &str, value: &str) -> String {
 /// which give way.
 fn is_same(a: &str, b: &str) -> bool {
     let of = |key: &str| {
-        let (table, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let (table, last) = key_of_today(key).rsplit_once('.').unwrap_or(("", key));
         let table = if table == "from_scratch" { "training" } else { table };
         (table.to_owned(), representative(last).to_owned())
     };
@@ -279,23 +288,23 @@ mod tests {
     fn settings_of_the_other_start_are_refused_by_name() {
         let of = |setting: &str| Given { settings: vec![setting.into()], ..Given::default() };
         let from_scratch = of("from_scratch.learning_rate=1");
-        let message = from_scratch.check_effect("auto", Start::Weights, false).unwrap_err().to_string();
+        let message = from_scratch.check_effect("auto", InitFrom::Pretrained, false).unwrap_err().to_string();
         assert!(message.contains("from_scratch.learning_rate") && message.contains("--init"), "{message}");
-        assert!(from_scratch.check_effect("auto", Start::Scratch, false).is_ok());
-        assert!(of("from_weights.head_init=1").check_effect("auto", Start::Scratch, false).is_err());
+        assert!(from_scratch.check_effect("auto", InitFrom::Scratch, false).is_ok());
+        assert!(of("from_weights.head_init=1").check_effect("auto", InitFrom::Scratch, false).is_err());
         for setting in ["regularization.drop_path=0.1", "from_weights.layer_decay.rate=0.9"] {
-            let check = |head_only| of(setting).check_effect("auto", Start::Weights, head_only);
+            let check = |head_only| of(setting).check_effect("auto", InitFrom::Pretrained, head_only);
             assert!(check(false).is_ok() && check(true).is_err(), "{setting}");
         }
     }
 
     #[test]
     fn a_size_may_be_asked_for_in_two_ways() {
-        let key = "masking.image_size";
+        let key = InputRecipe::IMAGE_SIZE;
         let set = Given { settings: vec![format!("{key}=64")], ..Given::default() };
-        assert_eq!((set.asked_size(key), Given::default().asked_size(key)), (Some(64.into()), None));
-        let flags = vec![Setting::of_size(key, ImageSize::from([96, 128]), "--image-size")];
+        assert_eq!((set.asked_size(), Given::default().asked_size()), (Some(64.into()), None));
+        let flags = vec![Setting::of_size(ImageSize::from([96, 128]), "--image-size")];
         let both = Given { flags, ..set };
-        assert_eq!(both.asked_size(key), Some([96, 128].into()));
+        assert_eq!(both.asked_size(), Some([96, 128].into()));
     }
 }

@@ -4,7 +4,7 @@ use convnext_core::{Family, ImageSize, MODELS, ModelConfig, ModelSize};
 
 use super::{USUAL_SIZE, reading::recipe_error};
 use crate::error::TrainError;
-use crate::recipe::{FinetuneRecipe, Origin, PretrainRecipe, RecipeContext};
+use crate::recipe::{FinetuneRecipe, InitFrom, PretrainRecipe, RecipeContext};
 
 /// The choice that asks for the row that fits.
 pub(super) const PAPER: &str = "paper";
@@ -13,7 +13,7 @@ pub(super) const PAPER: &str = "paper";
 const CLASSES_OF_22K: usize = 20_000;
 
 /// The name of the recipe for the row of Tables 9 to 13 (and of V1's release, which the paper compares with) that
-/// trains this model from this origin on so many classes at this size, if one was asked for.
+/// trains this model from these initial weights on so many classes at this size, if one was asked for.
 ///
 /// # Errors
 /// [`TrainError::Recipe`] when the paper has no such row, with the rows that it has for the model.
@@ -28,18 +28,18 @@ pub(super) fn finetuning_row(
     };
     let name = model.name.trim_start_matches("v1-");
     let many = context.class_sizes.len() >= CLASSES_OF_22K;
-    let of_22k = matches!(context.origin, Origin::Classifier { classes } if classes >= CLASSES_OF_22K);
+    let of_22k = matches!(context.init_from, InitFrom::Classifier { classes } if classes >= CLASSES_OF_22K);
     let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
-    let row = match (model.family, context.origin) {
-        (Family::V2, Origin::Scratch) => at_224(format!("paper-v2-supervised-{name}")),
-        (Family::V2, Origin::Pretrained) if many => at_224(format!("paper-22k-{name}")),
-        (Family::V2, Origin::Pretrained) => at_224(format!("paper-{name}")),
-        (Family::V1, Origin::Scratch) if many => at_224(format!("paper-v1-22k-{name}")),
-        (Family::V1, Origin::Scratch) => at_224(format!("paper-v1-{name}")),
-        (Family::V2, Origin::Classifier { .. }) if of_22k => format!("paper-22k-to-1k-{name}-{size}"),
-        (Family::V1, Origin::Classifier { .. }) if of_22k => format!("paper-v1-22k-to-1k-{name}-{size}"),
-        (Family::V1, Origin::Classifier { .. }) => format!("paper-v1-{name}-{size}"),
-        (Family::V1, Origin::Pretrained) | (Family::V2, Origin::Classifier { .. }) => String::new(),
+    let row = match (model.family, context.init_from) {
+        (Family::V2, InitFrom::Scratch) => at_224(format!("paper-v2-supervised-{name}")),
+        (Family::V2, InitFrom::Pretrained) if many => at_224(format!("paper-22k-{name}")),
+        (Family::V2, InitFrom::Pretrained) => at_224(format!("paper-{name}")),
+        (Family::V1, InitFrom::Scratch) if many => at_224(format!("paper-v1-22k-{name}")),
+        (Family::V1, InitFrom::Scratch) => at_224(format!("paper-v1-{name}")),
+        (Family::V2, InitFrom::Classifier { .. }) if of_22k => format!("paper-22k-to-1k-{name}-{size}"),
+        (Family::V1, InitFrom::Classifier { .. }) if of_22k => format!("paper-v1-22k-to-1k-{name}-{size}"),
+        (Family::V1, InitFrom::Classifier { .. }) => format!("paper-v1-{name}-{size}"),
+        (Family::V1, InitFrom::Pretrained) | (Family::V2, InitFrom::Classifier { .. }) => String::new(),
     };
     if FinetuneRecipe::names().any(|known| known == row) {
         return Ok(row);
@@ -55,7 +55,7 @@ pub(super) fn finetuning_row(
         format!(
             "the paper has no row for {} {} on {} classes at {}; for this model it has: {rows}; {ADVICE}",
             model.name,
-            context.origin.in_words(),
+            context.init_from,
             context.class_sizes.len(),
             size.with_unit()
         ),
@@ -92,7 +92,7 @@ mod tests {
 
     fn row(
         model: &str,
-        origin: Origin,
+        init_from: InitFrom,
         classes: usize,
         image_size: Option<ImageSize>,
     ) -> Result<String, String> {
@@ -100,49 +100,49 @@ mod tests {
         let class_sizes = vec![10; classes];
         let images = 10 * classes;
         let context =
-            RecipeContext { model: &model, origin, head_only: false, images, class_sizes: &class_sizes };
+            RecipeContext { model: &model, init_from, head_only: false, images, class_sizes: &class_sizes };
         finetuning_row(&context, image_size).map_err(|error| error.to_string())
     }
 
-    const OF_22K: Origin = Origin::Classifier { classes: 21_841 };
+    const OF_22K: InitFrom = InitFrom::Classifier { classes: 21_841 };
 
     #[test]
     fn every_row_is_chosen_by_what_it_trains() {
-        for (model, origin, classes, size, expected) in [
-            ("atto", Origin::Pretrained, 1000, None, "paper-atto"),
-            ("huge", Origin::Pretrained, 10, Some(224), "paper-huge"),
-            ("nano", Origin::Pretrained, 21_841, None, "paper-22k-nano"),
-            ("huge", Origin::Pretrained, 21_841, Some(384), "paper-22k-huge-384"),
+        for (model, init_from, classes, size, expected) in [
+            ("atto", InitFrom::Pretrained, 1000, None, "paper-atto"),
+            ("huge", InitFrom::Pretrained, 10, Some(224), "paper-huge"),
+            ("nano", InitFrom::Pretrained, 21_841, None, "paper-22k-nano"),
+            ("huge", InitFrom::Pretrained, 21_841, Some(384), "paper-22k-huge-384"),
             ("large", OF_22K, 1000, Some(384), "paper-22k-to-1k-large-384"),
             ("huge", OF_22K, 1000, Some(512), "paper-22k-to-1k-huge-512"),
-            ("pico", Origin::Scratch, 1000, None, "paper-v2-supervised-pico"),
-            ("v1-small", Origin::Scratch, 1000, None, "paper-v1-small"),
-            ("v1-xlarge", Origin::Scratch, 21_841, None, "paper-v1-22k-xlarge"),
+            ("pico", InitFrom::Scratch, 1000, None, "paper-v2-supervised-pico"),
+            ("v1-small", InitFrom::Scratch, 1000, None, "paper-v1-small"),
+            ("v1-xlarge", InitFrom::Scratch, 21_841, None, "paper-v1-22k-xlarge"),
             ("v1-base", OF_22K, 1000, Some(224), "paper-v1-22k-to-1k-base-224"),
-            ("v1-base", Origin::Classifier { classes: 1000 }, 1000, Some(384), "paper-v1-base-384"),
+            ("v1-base", InitFrom::Classifier { classes: 1000 }, 1000, Some(384), "paper-v1-base-384"),
         ] {
             let size = size.map(ImageSize::square);
-            assert_eq!(row(model, origin, classes, size).as_deref(), Ok(expected));
+            assert_eq!(row(model, init_from, classes, size).as_deref(), Ok(expected));
         }
     }
 
     #[test]
     fn what_the_paper_does_not_have_is_refused_with_what_it_has() {
-        for (model, origin, size, expected) in [
+        for (model, init_from, size, expected) in [
             ("huge", OF_22K, Some(224), "paper-22k-to-1k-huge-384, paper-22k-to-1k-huge-512"),
             ("atto", OF_22K, Some(224), "it has: paper-atto, paper-v2-supervised-atto"),
-            ("atto", Origin::Pretrained, Some(160), "at 160 px"),
-            ("huge", Origin::Scratch, None, "from scratch"),
-            ("micro", Origin::Scratch, None, "'micro' is no model of the paper"),
-            ("v1-pico", Origin::Scratch, None, "it has: none"),
+            ("atto", InitFrom::Pretrained, Some(160), "at 160 px"),
+            ("huge", InitFrom::Scratch, None, "from scratch"),
+            ("micro", InitFrom::Scratch, None, "'micro' is no model of the paper"),
+            ("v1-pico", InitFrom::Scratch, None, "it has: none"),
         ] {
-            let message = row(model, origin, 1000, size.map(ImageSize::square)).unwrap_err();
+            let message = row(model, init_from, 1000, size.map(ImageSize::square)).unwrap_err();
             assert!(message.contains(expected), "{message}");
         }
         assert_eq!(pretraining_row(Some(384.into())).unwrap(), "paper-384");
         assert!(pretraining_row(Some(256.into())).unwrap_err().to_string().contains("not at 256"));
         let wide = Some(ImageSize::from([224, 320]));
         assert!(pretraining_row(wide).unwrap_err().to_string().contains("not at 224x320"));
-        assert!(row("atto", Origin::Pretrained, 1000, wide).unwrap_err().contains("at 224 x 320 px"));
+        assert!(row("atto", InitFrom::Pretrained, 1000, wide).unwrap_err().contains("at 224 x 320 px"));
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::input::{key_of_today, move_image_size};
 use crate::error::TrainError;
 
 /// A recipe that is compiled in: its name and its text.
@@ -106,6 +107,7 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
         })?,
     };
     let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    move_image_size(&mut table);
     let mut extended = Vec::new();
     while let Some(base) = table.remove(EXTENDS) {
         let found = base.as_str().and_then(|base| built_in.iter().find(|(name, _)| *name == base));
@@ -123,16 +125,16 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
 const EXTENDS: &str = "extends";
 
 /// The key of a list that grows where recipes extend each other.
-const DEPARTURES: &str = "departures";
+const DEVIATIONS: &str = "deviations";
 
-/// A table with the keys of another one over it. Departures add up.
+/// A table with the keys of another one over it. Deviations add up.
 fn extend(mut base: Table, over: Table) -> Table {
     for (key, value) in over {
         match (base.remove(&key), value) {
             (Some(Value::Table(inner)), Value::Table(over)) => {
                 base.insert(key, Value::Table(extend(inner, over)));
             }
-            (Some(Value::Array(mut list)), Value::Array(more)) if key == DEPARTURES => {
+            (Some(Value::Array(mut list)), Value::Array(more)) if key == DEVIATIONS => {
                 list.extend(more);
                 base.insert(key, Value::Array(list));
             }
@@ -178,7 +180,7 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<(), String> {
         .ok()
         .and_then(|mut table| table.remove("value"))
         .unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut keys: Vec<&str> = path.trim().split('.').collect();
+    let mut keys: Vec<&str> = key_of_today(path.trim()).split('.').collect();
     let last = keys.pop().unwrap_or_default();
     let mut place = table;
     for key in keys {

@@ -1,15 +1,11 @@
 //! Regularisation, against overfitting of a classifier.
 
-use convnext_core::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Regularisation, against overfitting of a classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegularizationRecipe {
-    /// Size of the images, a side in pixels or `[height, width]`; a recipe that states none suits any.
-    #[serde(default = "super::usual_size")]
-    pub image_size: ImageSize,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
     /// Drop path rate of the last block.

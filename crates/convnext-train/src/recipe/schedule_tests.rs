@@ -50,7 +50,8 @@ fn built_in_recipes_have_the_steps_of_before_bit_for_bit() {
     let of_pretraining =
         PretrainRecipe::names().map(|name| PretrainRecipe::load(name, &[]).unwrap().training);
     let of_finetuning = FinetuneRecipe::names().flat_map(|name| {
-        [Start::Scratch, Start::Weights].map(|start| FinetuneRecipe::load(name, &[], start).unwrap().training)
+        [InitFrom::Scratch, InitFrom::Pretrained]
+            .map(|start| FinetuneRecipe::load(name, &[], start).unwrap().training)
     });
     for training in of_pretraining.chain(of_finetuning) {
         let (epochs, warm_up) = (training.epochs.unwrap(), training.warmup_epochs.unwrap());
@@ -170,7 +171,7 @@ fn of_two_ways_to_say_the_same_the_last_one_counts() {
     let milestones = MilestonesRecipe { epochs: Some(vec![40.0]), steps: None, factor: 0.1 };
     assert_eq!(training.curve, CurveRecipe::Milestones(milestones));
     let own = ["from_scratch.warmup_steps=7".to_owned(), "training.steps=100".to_owned()];
-    let scratch = FinetuneRecipe::load("plain", &own, Start::Scratch).unwrap().training;
+    let scratch = FinetuneRecipe::load("plain", &own, InitFrom::Scratch).unwrap().training;
     assert_eq!((scratch.warmup_steps, scratch.warmup_epochs), (Some(7.0), None));
 }
 

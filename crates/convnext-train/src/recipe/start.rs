@@ -38,15 +38,6 @@ pub struct FromScratchRecipe {
     pub warmup_steps: Option<f64>,
 }
 
-/// Start of a supervised training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// From fresh weights.
-    Scratch,
-    /// From weights of a file.
-    Weights,
-}
-
 /// Layer-wise decay of the learning rate when fine-tuning from weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,11 +83,11 @@ impl LayerDecayRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::FinetuneRecipe;
+    use crate::recipe::{FinetuneRecipe, InitFrom};
 
     fn load(settings: &[&str]) -> Result<FinetuneRecipe, String> {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-        FinetuneRecipe::load("plain", &settings, Start::Weights).map_err(|error| error.to_string())
+        FinetuneRecipe::load("plain", &settings, InitFrom::Pretrained).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -109,7 +100,7 @@ mod tests {
         ] {
             let count_setting = format!("from_weights.layer_decay.count={text}");
             let recipe = load(&["from_weights.layer_decay.rate=0.9", &count_setting]).unwrap();
-            assert_eq!(recipe.layer_decay(Start::Weights), Some(LayerDecayRecipe { rate: 0.9, count }));
+            assert_eq!(recipe.layer_decay(true), Some(LayerDecayRecipe { rate: 0.9, count }));
             let written = toml::to_string(&recipe).unwrap();
             assert_eq!(toml::from_str::<FinetuneRecipe>(&written).unwrap(), recipe, "{written}");
         }

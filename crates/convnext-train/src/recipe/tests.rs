@@ -15,9 +15,9 @@ fn the_built_in_recipes_parse() {
         PretrainRecipe::load(name, &[]).unwrap();
     }
     for name in FinetuneRecipe::names() {
-        for start in [Start::Scratch, Start::Weights] {
+        for start in [InitFrom::Scratch, InitFrom::Pretrained] {
             let recipe = FinetuneRecipe::load(name, &[], start).unwrap();
-            let size = recipe.regularization.image_size;
+            let size = recipe.input.image_size;
             let preprocessing = Preprocessing::for_size(size, 3);
             recipe.augmentation.transform(&preprocessing, size).validate().unwrap();
         }
@@ -26,13 +26,13 @@ fn the_built_in_recipes_parse() {
 
 #[test]
 fn what_a_departure_says_is_what_the_recipe_has() {
-    let mut departures = 0;
+    let mut deviations = 0;
     for (built_in, name) in PretrainRecipe::names()
         .map(|name| (PRETRAINING, name))
         .chain(FinetuneRecipe::names().map(|name| (FINETUNING, name)))
     {
         let table = read(built_in, name).unwrap();
-        let Some(Value::Array(list)) = table.get("departures") else { continue };
+        let Some(Value::Array(list)) = table.get("deviations") else { continue };
         for departure in list {
             let Deviation { key, used, .. } = departure.clone().try_into().unwrap();
             let root = Value::Table(table.clone());
@@ -45,15 +45,15 @@ fn what_a_departure_says_is_what_the_recipe_has() {
                 value.trim_matches('"') == used || numbers(&value) == numbers(&used),
                 "{name}, {key}: {value}"
             );
-            departures += 1;
+            deviations += 1;
         }
     }
-    assert!(departures > 100, "{departures}");
+    assert!(deviations > 100, "{deviations}");
 }
 
 #[test]
 fn rows_have_the_numbers_of_the_papers_tables() {
-    let load = |name: &str| FinetuneRecipe::load(name, &[], Start::Weights).unwrap();
+    let load = |name: &str| FinetuneRecipe::load(name, &[], InitFrom::Pretrained).unwrap();
     // Name, images of a step, epochs, warm-up, highest rate, weight decay, average, mixup, drop path, layer decay.
     for (name, images, epochs, warm_up, rate, decay, ema, mixup, drop_path, layers) in [
         ("paper-atto", 1024, 600.0, 0.0, 8e-4, 0.3, Some(0.9999), 0.0, 0.1, 0.9),
@@ -72,9 +72,9 @@ fn rows_have_the_numbers_of_the_papers_tables() {
         assert!((training.peak_learning_rate() / rate - 1.0).abs() < 1e-9, "{name}");
         assert_eq!((training.weight_decay, training.ema), (decay, ema), "{name}");
         assert_eq!((recipe.mixing.mixup, recipe.regularization.drop_path), (mixup, drop_path), "{name}");
-        assert_eq!(recipe.layer_decay(Start::Weights).unwrap().rate, layers, "{name}");
+        assert_eq!(recipe.layer_decay(true).unwrap().rate, layers, "{name}");
     }
-    let scratch = FinetuneRecipe::load("paper-v1-base", &[], Start::Scratch).unwrap();
+    let scratch = FinetuneRecipe::load("paper-v1-base", &[], InitFrom::Scratch).unwrap();
     assert!((scratch.training.peak_learning_rate() - 4e-3).abs() < 1e-12);
     assert_eq!((scratch.training.epochs, scratch.training.warmup_epochs), (Some(300.0), Some(20.0)));
     let grid = convnext_core::PatchGrid { rows: 12, columns: 12 };
@@ -88,7 +88,7 @@ fn a_file_may_extend_a_recipe_but_not_itself_in_circles() {
     let path = folder.path().join("mine.toml");
     let load = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        FinetuneRecipe::load(&path.display().to_string(), &[], Start::Weights)
+        FinetuneRecipe::load(&path.display().to_string(), &[], InitFrom::Pretrained)
     };
     let mine = load("extends = \"paper-tiny\"\n[training]\nlearning_rate = 0.5").unwrap();
     assert_eq!((mine.training.learning_rate, mine.training.base_learning_rate), (Some(0.5), None));
@@ -115,12 +115,12 @@ fn a_start_from_scratch_has_its_own_rate_and_warm_up() {
         FinetuneRecipe::load("plain", &settings, start).unwrap()
     };
     let own = ["from_scratch.base_learning_rate=0.5", "from_scratch.warmup_epochs=7"];
-    let scratch = load(&own, Start::Scratch);
+    let scratch = load(&own, InitFrom::Scratch);
     assert_eq!((scratch.training.base_learning_rate, scratch.training.learning_rate), (Some(0.5), None));
-    assert_eq!((scratch.training.warmup_epochs, scratch.head_init(Start::Scratch)), (Some(7.0), 1.0));
-    let weights = load(&own, Start::Weights);
-    assert_eq!((weights.training.base_learning_rate, weights.head_init(Start::Weights)), (None, 0.001));
-    let named = load(&[own[0], own[1], "training.learning_rate=0.25"], Start::Scratch);
+    assert_eq!((scratch.training.warmup_epochs, scratch.head_init(false)), (Some(7.0), 1.0));
+    let weights = load(&own, InitFrom::Pretrained);
+    assert_eq!((weights.training.base_learning_rate, weights.head_init(true)), (None, 0.001));
+    let named = load(&[own[0], own[1], "training.learning_rate=0.25"], InitFrom::Scratch);
     assert_eq!((named.training.peak_learning_rate(), named.training.warmup_epochs), (0.25, Some(7.0)));
 }
 
@@ -172,17 +172,18 @@ fn drop_path_and_the_fresh_head_have_their_ranges() {
         ("from_weights.head_init=-1", "head initialisation is -1"),
         ("from_weights.head_init=inf", "head initialisation is inf"),
     ] {
-        let found =
-            FinetuneRecipe::load("plain", &[setting.to_owned()], Start::Weights).unwrap_err().to_string();
+        let found = FinetuneRecipe::load("plain", &[setting.to_owned()], InitFrom::Pretrained)
+            .unwrap_err()
+            .to_string();
         assert!(found.contains(expected), "{setting}: {found}");
     }
 }
 
 #[test]
 fn a_recipe_without_a_size_suits_any() {
-    assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().masking.image_size, USUAL_SIZE);
-    let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap();
-    assert_eq!(finetune.regularization.image_size, USUAL_SIZE);
+    assert_eq!(PretrainRecipe::load("plain", &[]).unwrap().input.image_size, USUAL_SIZE);
+    let finetune = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap();
+    assert_eq!(finetune.input.image_size, USUAL_SIZE);
 }
 
 #[test]
@@ -201,27 +202,24 @@ fn a_recipe_can_be_a_file() {
 
 #[test]
 fn what_a_recipe_leaves_out_is_off() {
-    let recipe = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap();
+    let recipe = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap();
     assert_eq!((recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema), (1, None, None));
-    assert_eq!(recipe.layer_decay(Start::Weights), None);
+    assert_eq!(recipe.layer_decay(true), None);
     let settings = [
         "training.accumulate=2",
         "training.ema=0.999",
         "from_weights.layer_decay.rate=0.9",
         "from_weights.layer_decay.count=group",
     ];
-    let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned), Start::Weights).unwrap();
+    let recipe = FinetuneRecipe::load("plain", &settings.map(str::to_owned), InitFrom::Pretrained).unwrap();
     assert_eq!(recipe.training.accumulate, 2);
     assert_eq!(recipe.training.ema, Some(0.999));
-    assert_eq!(
-        recipe.layer_decay(Start::Weights),
-        Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group })
-    );
+    assert_eq!(recipe.layer_decay(true), Some(LayerDecayRecipe { rate: 0.9, count: LayerCount::Group }));
 }
 
 #[test]
 fn another_length_keeps_the_share_of_the_warm_up() {
-    let training = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().training;
+    let training = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap().training;
     let steps = |length, steps_per_epoch| {
         let schedule = training.rescaled(steps_per_epoch, length).schedule(steps_per_epoch);
         (schedule.total_steps, (schedule.warmup_steps * 1e6).round() / 1e6)
@@ -237,7 +235,7 @@ fn small_images_are_padded_only_where_the_recipe_says() {
     let pretrain = PretrainRecipe::load("plain", &[]).unwrap().augmentation;
     let at = |size| Preprocessing::for_size(size, 3);
     assert!(matches!(pretrain.transform(&at(32), 32.into()).crop, TrainCrop::RandomResized { .. }));
-    let finetune = FinetuneRecipe::load("plain", &[], Start::Weights).unwrap().augmentation;
+    let finetune = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap().augmentation;
     assert_eq!(finetune.transform(&at(32), 32.into()).crop, TrainCrop::Padded { padding: 4 });
     for size in [[64, 64], [32, 33]] {
         let transform = finetune.transform(&at(64), size.into());
@@ -248,8 +246,8 @@ fn small_images_are_padded_only_where_the_recipe_says() {
 
 #[test]
 fn sizes_are_a_side_or_height_and_width() {
-    let load = |size: &str| PretrainRecipe::load("plain", &[format!("masking.image_size={size}")]);
-    let size = |text| load(text).unwrap().masking.image_size;
+    let load = |size: &str| PretrainRecipe::load("plain", &[format!("input.image_size={size}")]);
+    let size = |text| load(text).unwrap().input.image_size;
     assert_eq!((size("64"), size("[64, 96]")), (64.into(), [64, 96].into()));
     let text = in_toml(&load("[64, 96]").unwrap()).unwrap();
     assert!(text.contains("image_size = [64, 96]"), "{text}");

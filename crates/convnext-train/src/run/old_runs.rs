@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::evaluation::evaluate::Evaluation;
+use crate::recipe::move_image_size;
 use crate::run::summary::Summary;
 use crate::training::metric::{Direction, Metric};
 use crate::training::observer::EpochReport;
@@ -24,6 +25,13 @@ const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "n
 /// Today's words for a configuration of any version.
 pub(crate) fn in_words_of_today(mut config: Table) -> Table {
     let is_old = !config.contains_key("preprocessing");
+    if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_table_mut) {
+        rename_recipe(recipe);
+    }
+    if let Some(memory) = config.remove("memory") {
+        let activations = memory.as_str().map(|name| name.replace("keep", "save"));
+        config.insert("activations".to_owned(), activations.map_or(memory, Value::String));
+    }
     let Some(model) = config.get_mut("model").and_then(Value::as_table_mut).filter(|_| is_old) else {
         return config;
     };
@@ -35,6 +43,14 @@ pub(crate) fn in_words_of_today(mut config: Table) -> Table {
         config.insert("preprocessing".to_owned(), Value::Table(preprocessing));
     }
     config
+}
+
+/// Recipes had the image size in one of two tables, and deviations another name.
+fn rename_recipe(recipe: &mut Table) {
+    move_image_size(recipe);
+    if let Some(deviations) = recipe.remove("departures") {
+        recipe.insert("deviations".to_owned(), deviations);
+    }
 }
 
 fn rename_model(model: &mut Table) {
@@ -53,7 +69,7 @@ fn preprocessing(config: &Table) -> Option<Table> {
     let model = config.get("model")?;
     let channels = model.get("encoder").unwrap_or(model).get("input_channels")?;
     let recipe = config.get("recipe")?;
-    let size = recipe.get("masking").or_else(|| recipe.get("regularization"))?.get("image_size")?;
+    let size = recipe.get("input")?.get("image_size")?;
     let [size, channels] =
         [size, channels].map(|number| number.as_integer().and_then(|n| usize::try_from(n).ok()));
     Table::try_from(Preprocessing::for_size(size?, channels?)).ok()
@@ -191,8 +207,9 @@ mod tests {
             layer_scale = true
             [model.decoder]
             layer_scale = true
-            [recipe.masking]
+            [recipe.input]
             image_size = 64
+            [recipe.masking]
             ratio = 0.7";
         let mut expected: Table = toml::from_str(new).unwrap();
         let preprocessing = Table::try_from(Preprocessing::for_size(64, 3)).unwrap();

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
-use crate::recipe::{Length, Start};
+use crate::recipe::Length;
 use crate::run::recorded::{recorded_batch, recorded_range};
 use crate::run::run_changes::ResumeMode;
 use crate::training::training_loop::CHECKPOINT_EVERY;
@@ -53,8 +53,8 @@ pub struct RunSettings {
     #[serde(skip)]
     pub strict: bool,
     /// Activations that blocks save for their backward. Recorded only where it changes what is computed.
-    #[serde(skip_serializing_if = "keeps_the_bits", serialize_with = "rounded_memory")]
-    pub memory: Activations,
+    #[serde(skip_serializing_if = "keeps_the_bits", serialize_with = "rounded_activations")]
+    pub activations: Activations,
     /// `true` to take the largest batch that fits into memory, whatever the recipe says. A run that goes on
     /// has the batch that it began with.
     #[serde(skip)]
@@ -75,12 +75,12 @@ fn is_off(on: &bool) -> bool {
     !on
 }
 
-fn keeps_the_bits(memory: &Activations) -> bool {
-    *memory != Activations::SaveBf16
+fn keeps_the_bits(activations: &Activations) -> bool {
+    *activations != Activations::SaveBf16
 }
 
-fn rounded_memory<S: Serializer>(_: &Activations, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("keep-bf16")
+fn rounded_activations<S: Serializer>(_: &Activations, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("save-bf16")
 }
 
 fn is_f32(precision: &Precision) -> bool {
@@ -138,7 +138,7 @@ impl RunSettings {
             length: None,
             resume: ResumeMode::New,
             strict: false,
-            memory: Activations::Save,
+            activations: Activations::Save,
             automatic_batch: false,
             precision: Precision::F32,
             checkpoint_every: CHECKPOINT_EVERY,
@@ -146,9 +146,9 @@ impl RunSettings {
         }
     }
 
-    /// Starting point of a supervised training: weights or scratch.
-    pub fn start(&self) -> Start {
-        if self.init.is_some() { Start::Weights } else { Start::Scratch }
+    /// `true` if training starts from weights.
+    pub fn is_from_weights(&self) -> bool {
+        self.init.is_some()
     }
 
     /// Preprocessing for images of this size and so many channels, with the reason: as the weights to start

@@ -157,7 +157,7 @@ impl<S: Supervision> Job for OnImages<S> {
     }
 
     fn input(&self) -> (ImageSize, usize) {
-        (self.job.recipe.regularization.image_size, self.job.model.input_channels)
+        (self.job.recipe.input.image_size, self.job.model.input_channels)
     }
 
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
@@ -170,12 +170,12 @@ impl<S: Supervision> Job for OnImages<S> {
         let (size, _) = self.input();
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
-        self.job.recipe.validate(self.job.run.start())
+        self.job.recipe.validate(self.job.run.is_from_weights())
     }
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        MemoryEstimate::of_finetuning(model, recipe, run.memory, run.precision)
+        MemoryEstimate::of_finetuning(model, recipe, run.activations, run.precision)
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
@@ -186,13 +186,14 @@ impl<S: Supervision> Job for OnImages<S> {
 
     fn model(&self, device: &Device) -> Result<ConvNext, TrainError> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        let model = ConvNext::with_head_init(model, recipe.head_init(run.start()), run.seed, device)?;
-        Ok(model.with_activations(run.memory).with_precision(run.precision))
+        let model =
+            ConvNext::with_head_init(model, recipe.head_init(run.is_from_weights()), run.seed, device)?;
+        Ok(model.with_activations(run.activations).with_precision(run.precision))
     }
 
     fn rules(&self) -> ParameterRules {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        let layers = recipe.layer_decay(run.start());
+        let layers = recipe.layer_decay(run.is_from_weights());
         let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
         ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers)
     }

@@ -75,7 +75,7 @@ struct OnImages {
 
 impl OnImages {
     fn grid(&self) -> Result<PatchGrid, TrainError> {
-        let ImageSize { height, width } = self.job.recipe.masking.image_size;
+        let ImageSize { height, width } = self.job.recipe.input.image_size;
         Ok(PatchGrid::of_image(&self.job.model.encoder, height, width)?)
     }
 
@@ -109,7 +109,7 @@ impl Job for OnImages {
     }
 
     fn input(&self) -> (ImageSize, usize) {
-        (self.job.recipe.masking.image_size, self.job.model.encoder.input_channels)
+        (self.job.recipe.input.image_size, self.job.model.encoder.input_channels)
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -121,7 +121,7 @@ impl Job for OnImages {
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         let PretrainJob { run, model, recipe } = &self.job;
-        MemoryEstimate::of_pretraining(model, recipe, run.memory, run.precision)
+        MemoryEstimate::of_pretraining(model, recipe, run.activations, run.precision)
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {
@@ -132,7 +132,7 @@ impl Job for OnImages {
     fn model(&self, device: &Device) -> Result<Fcmae, TrainError> {
         let PretrainJob { run, model, .. } = &self.job;
         let model = Fcmae::new(model, run.seed, device)?;
-        Ok(model.with_activations(run.memory).with_precision(run.precision))
+        Ok(model.with_activations(run.activations).with_precision(run.precision))
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Pretraining, TrainError> {
@@ -159,7 +159,7 @@ impl Job for OnImages {
             "pre-training {} on {} images of {}: {kept} of {patches} patches kept, {steps}",
             model.encoder.name,
             self.images.len(),
-            recipe.masking.image_size.with_unit()
+            recipe.input.image_size.with_unit()
         )
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::step::Subject;
 use super::output::{print_json, print_text, table};
-use super::values::{self, MachineArguments, MemoryName};
+use super::values::{self, ActivationsName, MachineArguments};
 use super::{Machine, set_up};
 use crate::ALLOCATOR;
 
@@ -62,8 +62,8 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
     steps: usize,
     /// What to do with what the backward pass needs
-    #[arg(long, value_name = "POLICY", default_value = "keep")]
-    memory: MemoryName,
+    #[arg(long, value_name = "POLICY", default_value = "save")]
+    activations: ActivationsName,
     /// Tell the time of each kernel of the CPU
     #[arg(long)]
     profile: bool,
@@ -149,7 +149,7 @@ struct KernelTime {
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
-    arguments.memory.check(arguments.machine.precision)?;
+    arguments.activations.check(arguments.machine.precision)?;
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let on_cpu = is_cpu(&device);
     if arguments.profile && !on_cpu {

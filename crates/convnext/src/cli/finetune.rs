@@ -8,7 +8,7 @@ use convnext::core::{Seed, WeightMetadata};
 use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
 use convnext::multilabel::MultiLabel;
 use convnext::train::{
-    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, LabelSubset, Origin, RecipeContext,
+    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, InitFrom, LabelSubset, RecipeContext,
     Setting, finetune, read_metadata,
 };
 use convnext::write_report;
@@ -193,7 +193,7 @@ fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
 /// From what was typed to what will be run, and on what.
 fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
     let FinetuneArguments { data, init, labels, training, .. } = arguments;
-    training.memory.check(training.machine.precision)?;
+    training.activations.check(training.machine.precision)?;
     let labels = LabelSubset {
         file: labels,
         validation_fraction: arguments.val_fraction.unwrap_or(LabelSubset::default().validation_fraction),
@@ -210,12 +210,12 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     check_share_is_used(arguments.val_fraction, &images, &data)?;
     let context = RecipeContext {
         model: &model,
-        origin: Origin::of(metadata.as_ref()),
+        init_from: InitFrom::of(metadata.as_ref()),
         head_only: matches!(arguments.freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &class_sizes,
     };
-    let mut given = training.given(FinetuneRecipe::IMAGE_SIZE, metadata.as_ref());
+    let mut given = training.given(metadata.as_ref());
     given.flags.extend(
         arguments.class_weights.map(|weights| {
             Setting::new("regularization.class_weights", weights.in_toml(), "--class-weights")
@@ -223,7 +223,7 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     );
     let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
-    training.shrink(&mut recipe.training, &mut recipe.regularization.image_size, patch, &mut recipe.reasons);
+    training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     let freeze = match arguments.freeze {
         FreezeName::Nothing => Freeze::Nothing,
         FreezeName::Encoder => Freeze::Encoder,

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled};
 use convnext::train::{
-    Origin, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, pretrain, read_metadata,
+    InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, pretrain, read_metadata,
 };
 use convnext::write_report;
 
@@ -92,7 +92,7 @@ const MASK_RATIO: &str = "masking.ratio";
 fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
         arguments;
-    training.memory.check(training.machine.precision)?;
+    training.activations.check(training.machine.precision)?;
     let init = init.map(|weights| weights.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
@@ -101,12 +101,12 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
     let images = open_unlabelled(&data)?;
     let context = RecipeContext {
         model: &backbone,
-        origin: Origin::of(metadata.as_ref()),
+        init_from: InitFrom::of(metadata.as_ref()),
         head_only: false,
         images: images.len(),
         class_sizes: &[],
     };
-    let mut given = training.given(PretrainRecipe::IMAGE_SIZE, metadata.as_ref());
+    let mut given = training.given(metadata.as_ref());
     given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
     let fcmae = metadata.and_then(|metadata| metadata.task_as::<FcmaeTask>().ok());
     if let Some(FcmaeTask { mask_ratio, normalize_target, .. }) = fcmae {
@@ -129,6 +129,6 @@ fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(Pretrai
         ..model
     };
     let patch = model.encoder.patch_size();
-    training.shrink(&mut recipe.training, &mut recipe.masking.image_size, patch, &mut recipe.reasons);
+    training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
 }

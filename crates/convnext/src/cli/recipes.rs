@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::train::{FinetuneRecipe, PretrainRecipe, Start, TrainingRecipe};
+use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, TrainingRecipe};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table};
@@ -77,7 +77,7 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         rows.push(Row { command: "pretrain", name: name.to_owned(), claim });
     }
     for name in FinetuneRecipe::names() {
-        let claim = FinetuneRecipe::load(name, &[], Start::Weights)?.claim;
+        let claim = FinetuneRecipe::load(name, &[], InitFrom::Pretrained)?.claim;
         rows.push(Row { command: "finetune", name: name.to_owned(), claim });
     }
     Ok(rows)
@@ -89,7 +89,7 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
     let is_built_in = PretrainRecipe::names().chain(FinetuneRecipe::names()).any(|known| known == name);
     let mut texts = Vec::new();
     let pretrain = PretrainRecipe::load(name, &[]);
-    let finetune = FinetuneRecipe::load(name, &[], Start::Weights);
+    let finetune = FinetuneRecipe::load(name, &[], InitFrom::Pretrained);
     if let Ok(mut recipe) = pretrain {
         let head = head("pretrain", &mut recipe.training, show);
         texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));

@@ -9,13 +9,14 @@ use clap::Args;
 use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize, Seed, WeightMetadata};
 use convnext::data::Cache;
 use convnext::train::{
-    Given, Length, ResumeMode, RunSettings, Setting, TrainError, TrainingRecipe, available_memory,
+    Given, InputRecipe, Length, ResumeMode, RunSettings, Setting, TrainError, TrainingRecipe,
+    available_memory,
 };
 
 use super::range::{RangeName, range, range_choice};
 use super::values::{
-    DecodeArguments, MachineArguments, MemoryName, channels, count, image_size, model, positive, setting,
-    stem_stride,
+    ActivationsName, DecodeArguments, MachineArguments, channels, count, image_size, model, positive,
+    setting, stem_stride,
 };
 
 /// Arguments that pre-training and fine-tuning share.
@@ -89,9 +90,9 @@ pub(crate) struct TrainingArguments {
     /// Decode each image once and keep it: in memory, or in a folder for later runs as well
     #[arg(long, value_name = "ram|DIR")]
     pub(crate) cache: Option<CachePlace>,
-    /// What to do with what the backward pass needs
-    #[arg(long, value_name = "POLICY", default_value = "keep")]
-    pub(crate) memory: MemoryName,
+    /// Activation checkpointing: what blocks save for the backward pass
+    #[arg(long, value_name = "POLICY", default_value = "save")]
+    pub(crate) activations: ActivationsName,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     #[command(flatten)]
@@ -157,18 +158,18 @@ const QUICK_STEPS: Length = Length::Steps(4);
 const QUICK_PATCHES: usize = 2;
 
 impl TrainingArguments {
-    /// Values given for the recipe by flags, `--set` and weights; its image size has the key `image_size`.
-    pub(crate) fn given(&self, image_size: &'static str, weights: Option<&WeightMetadata>) -> Given {
+    /// Values given for the recipe by flags, `--set` and weights.
+    pub(crate) fn given(&self, weights: Option<&WeightMetadata>) -> Given {
         let batch = match self.batch_size {
             Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
             Some(BatchSize::Auto) | None => None,
         };
         let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
         let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
-        let size = |size| Setting::of_size(image_size, size, "--image-size");
+        let size = |size| Setting::of_size(size, "--image-size");
         // Where images have sizes of their own, a training needs another answer.
         let of_weights = |weights: &WeightMetadata| {
-            Some(Setting::of_size(image_size, weights.preprocessing.image_size()?, OF_WEIGHTS))
+            Some(Setting::of_size(weights.preprocessing.image_size()?, OF_WEIGHTS))
         };
         let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
         let given = Given {
@@ -176,7 +177,7 @@ impl TrainingArguments {
             settings: self.settings.clone(),
             weights: weights.and_then(of_weights).into_iter().collect(),
         };
-        self.warn_of_overruled(&given, image_size);
+        self.warn_of_overruled(&given);
         if let Some(weights) = weights
             && weights.preprocessing.image_size().is_none()
             && self.image_size.is_none()
@@ -190,14 +191,14 @@ impl TrainingArguments {
     }
 
     /// Flags that decide something without being a value of its key go before `--set` as well.
-    fn warn_of_overruled(&self, given: &Given, image_size: &str) {
+    fn warn_of_overruled(&self, given: &Given) {
         let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
         for (flag, is_given, key) in [
             ("--epochs", self.epochs.is_some(), "training.epochs"),
             ("--steps", self.steps.is_some(), "training.epochs"),
             ("--batch-size auto", is_automatic, "training.batch_size"),
             ("--quick", self.quick, "training.batch_size"),
-            ("--quick", self.quick, image_size),
+            ("--quick", self.quick, InputRecipe::IMAGE_SIZE),
         ] {
             if is_given && given.is_set(key) {
                 log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
@@ -268,7 +269,7 @@ impl TrainingArguments {
                 (false, false) => ResumeMode::New,
             },
             strict: self.strict,
-            memory: self.memory.into(),
+            activations: self.activations.into(),
             automatic_batch: matches!(self.batch_size, Some(BatchSize::Auto)),
             precision: self.machine.precision.into(),
             checkpoint_every: self.checkpoint_every,

@@ -92,31 +92,31 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
 
 /// Activation checkpointing: what of the forward pass is saved for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum MemoryName {
-    /// Keep it: the fastest
+pub(crate) enum ActivationsName {
+    /// Save it: the fastest
     #[default]
-    Keep,
-    /// Keep it rounded to bf16: half as much, and computing in f32 goes on
-    KeepBf16,
-    /// Compute it again: the smallest, with the same results as keep
+    Save,
+    /// Save it rounded to bf16: half as much, and computing in f32 goes on
+    SaveBf16,
+    /// Compute it again: the smallest, with the same bits as save
     Recompute,
 }
 
-impl From<MemoryName> for Activations {
-    fn from(name: MemoryName) -> Self {
+impl From<ActivationsName> for Activations {
+    fn from(name: ActivationsName) -> Self {
         match name {
-            MemoryName::Keep => Self::Save,
-            MemoryName::KeepBf16 => Self::SaveBf16,
-            MemoryName::Recompute => Self::Recompute,
+            ActivationsName::Save => Self::Save,
+            ActivationsName::SaveBf16 => Self::SaveBf16,
+            ActivationsName::Recompute => Self::Recompute,
         }
     }
 }
 
-impl MemoryName {
+impl ActivationsName {
     /// Refuses what says the same thing twice.
     pub(crate) fn check(self, precision: PrecisionName) -> anyhow::Result<()> {
-        if (self, precision) == (Self::KeepBf16, PrecisionName::Bf16) {
-            bail!("--precision bf16 keeps bf16 anyhow; leave --memory keep-bf16 out");
+        if (self, precision) == (Self::SaveBf16, PrecisionName::Bf16) {
+            bail!("--precision bf16 saves bf16 anyhow; leave --activations save-bf16 out");
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ fn unknown_words_are_named() {
             (&format!("{PRETRAIN} --encoder dense"), &["dense", "sparse, masked-dense, leaky"]),
             (&format!("{PRETRAIN} --device gpu"), &["gpu", "cpu, wgpu, wgpu:N"]),
             (&format!("{CLASSIFY} --precision f16"), &["f16", "f32, bf16"]),
-            (&format!("{FINETUNE} --memory drop"), &["drop", "keep, keep-bf16, recompute"]),
+            (&format!("{FINETUNE} --activations drop"), &["drop", "save, save-bf16, recompute"]),
             ("quickstart --device wgpu:first", &["wgpu:first", "cpu, wgpu, wgpu:N"]),
             (&format!("{FINETUNE} --mask-ratio 0.5"), &["--mask-ratio"]),
             (&format!("{PRETRAIN} --labels-per-class 5"), &["--labels-per-class"]),

@@ -41,7 +41,7 @@ fn every_mode_is_measured() {
 
 #[test]
 fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
-    for mode in ["infer", "train", "pretrain", "pretrain --memory recompute"] {
+    for mode in ["infer", "train", "pretrain", "pretrain --activations recompute"] {
         let flags =
             format!("bench --json --model micro --batch-size 4 --image-size 64 --steps 20 --mode {mode}");
         let found = Bench::new().json(&flags);
@@ -56,9 +56,9 @@ fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
 #[test]
 fn a_sparse_encoder_rounding_and_recomputing_hold_less() {
     let held = |flags: &str| number(&measure(&format!("--mode pretrain {flags}")), "activation_bytes");
-    let (keep, recompute, dense) = (held(""), held("--memory recompute"), held("--encoder dense"));
+    let (keep, recompute, dense) = (held(""), held("--activations recompute"), held("--encoder dense"));
     assert!(recompute * 2.0 < keep && keep < dense, "{recompute} {keep} {dense}");
-    let halves = [held("--memory keep-bf16"), held("--precision bf16")];
+    let halves = [held("--activations save-bf16"), held("--precision bf16")];
     assert_eq!(halves, [keep / 2.0; 2]);
 }
 
@@ -97,10 +97,10 @@ fn combinations_that_mean_nothing_are_refused() {
         &[
             ("bench --mode infer --model micro --batch-size 1 --scope encoder", &["--scope"]),
             ("bench --mode infer --model micro --batch-size 1 --encoder dense", &["--encoder"]),
-            ("bench --mode infer --model micro --batch-size 1 --memory recompute", &["--memory"]),
+            ("bench --mode infer --model micro --batch-size 1 --activations recompute", &["--activations"]),
             (
-                "bench --mode train --model micro --batch-size 1 --memory keep-bf16 --precision bf16",
-                &["--memory keep-bf16"],
+                "bench --mode train --model micro --batch-size 1 --activations save-bf16 --precision bf16",
+                &["--activations save-bf16"],
             ),
             ("bench --mode pretrain --model micro --batch-size 1 --image-size 65", &["65"]),
         ],

@@ -81,7 +81,7 @@ fn the_size_of_the_images_gives_way_to_what_is_given() {
         ("--recipe plain", 32),
         ("--recipe size.toml", 64),
         ("--set masking.image_size=48", 48),
-        ("--recipe size.toml --set masking.image_size=48", 48),
+        ("--recipe size.toml --set input.image_size=48", 48),
         ("--recipe size.toml --image-size 40", 40),
     ]
     .into_iter()
@@ -104,7 +104,7 @@ fn where_a_value_comes_from_is_said() {
         .run(&format!("{PRETRAIN} --out a -v"))
         .success()
         .stderr(contains("masking.ratio = 0.75: from the weights of --init"))
-        .stderr(contains("masking.image_size = 32: from the weights of --init"));
+        .stderr(contains("input.image_size = 32: from the weights of --init"));
     bench
         .run(&format!("{PRETRAIN} --recipe plain --set training.weight_decay=0.1 --lr 0.002 --out b -v"))
         .success()

@@ -42,9 +42,9 @@ fn a_run_goes_on_in_the_precision_that_it_began_with() {
     bench.succeed(&format!("{PRETRAIN} --precision bf16 --out rounded"));
     let refused = format!("{PRETRAIN} --resume --out rounded");
     bench.refuse(1, &[(&refused, &["precision was \"bf16\", is not set"])]);
-    bench.succeed(&format!("{PRETRAIN} --memory keep-bf16 --out kept"));
-    let refused = format!("{PRETRAIN} --memory recompute --resume --out kept");
-    bench.refuse(1, &[(&refused, &["memory was \"keep-bf16\", is not set"])]);
+    bench.succeed(&format!("{PRETRAIN} --activations save-bf16 --out kept"));
+    let refused = format!("{PRETRAIN} --activations recompute --resume --out kept");
+    bench.refuse(1, &[(&refused, &["activations was \"save-bf16\", is not set"])]);
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn threads_and_recomputing_change_no_bit_in_bf16() {
     };
     let first = weights("a", "");
     assert!(first == weights("b", "--threads 1"), "the number of threads changes the weights");
-    assert!(first == weights("c", "--memory recompute"), "computing again changes the weights");
+    assert!(first == weights("c", "--activations recompute"), "computing again changes the weights");
 }
 
 #[test]
 fn what_says_the_same_twice_is_refused() {
     let bench = photos();
-    let line = format!("{PRETRAIN} --precision bf16 --memory keep-bf16 --out run");
-    bench.refuse(1, &[(&line, &["--memory keep-bf16", "leave"])]);
+    let line = format!("{PRETRAIN} --precision bf16 --activations save-bf16 --out run");
+    bench.refuse(1, &[(&line, &["--activations save-bf16", "leave"])]);
     assert!(!bench.exists("run"), "a refused command made its output folder");
 }
 

@@ -48,7 +48,7 @@ fn a_pretraining_on_rectangles_goes_on_and_reconstructs() {
     bench.succeed(&format!("{PRETRAIN} --resume --out run"));
     assert!(bench.read("run/weights.safetensors") == weights, "the resumed run has other weights");
     let changed = PRETRAIN.replace("24x40", "40x24");
-    let words = ["recipe.masking.image_size was [24, 40], is [40, 24]"];
+    let words = ["recipe.input.image_size was [24, 40], is [40, 24]"];
     bench.refuse(1, &[(&format!("{changed} --resume --out run"), &words)]);
 
     assert_eq!(preprocessing(&bench, "run/weights.safetensors")["image_size"], json!([24, 40]));

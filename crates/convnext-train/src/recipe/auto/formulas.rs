@@ -4,7 +4,8 @@
 use convnext_core::{Cost, ModelConfig};
 
 use crate::error::TrainError;
-use crate::recipe::recipe_context::{Origin, RecipeContext};
+use crate::recipe::init_from::InitFrom;
+use crate::recipe::recipe_context::RecipeContext;
 
 /// Number of images of the reference for fine-tuning: `micro` with 500 images was searched by hand.
 const KNOWN_IMAGES: f64 = 500.0;
@@ -37,18 +38,18 @@ pub(super) fn bounded(epochs: f64) -> f64 {
     epochs.clamp(10.0, 200.0).round()
 }
 
-pub(super) fn warm_up_share(origin: Origin) -> f64 {
-    if origin == Origin::Scratch { 0.2 } else { 0.1 }
+pub(super) fn warm_up_share(init_from: InitFrom) -> f64 {
+    if init_from == InitFrom::Scratch { 0.2 } else { 0.1 }
 }
 
 /// The highest rate. Larger models want smaller ones, larger batches larger ones.
-pub(super) fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
+pub(super) fn rate(parameters: f64, batch: usize, init_from: InitFrom) -> f64 {
     let larger = parameters / KNOWN_PARAMETERS;
-    let of_model = match origin {
-        Origin::Scratch => 7e-4 * larger.powf(-0.2),
-        Origin::Pretrained => 4e-3 * larger.powf(-0.35),
+    let of_model = match init_from {
+        InitFrom::Scratch => 7e-4 * larger.powf(-0.2),
+        InitFrom::Pretrained => 4e-3 * larger.powf(-0.35),
         // Its features tell classes apart already.
-        Origin::Classifier { .. } => 2e-3 * larger.powf(-0.35),
+        InitFrom::Classifier { .. } => 2e-3 * larger.powf(-0.35),
     };
     of_model * (batch as f64 / 64.0).sqrt()
 }
@@ -56,8 +57,8 @@ pub(super) fn rate(parameters: f64, batch: usize, origin: Origin) -> f64 {
 /// Factor on the learning rate from weights for few classes: at the rate of ten classes two that are hard to
 /// tell apart were not learned at all, at a fifth of it they were.
 pub(super) fn few_classes(context: &RecipeContext<'_>) -> f64 {
-    match (context.origin, context.class_sizes.len()) {
-        (Origin::Scratch, _) | (_, 0) => 1.0,
+    match (context.init_from, context.class_sizes.len()) {
+        (InitFrom::Scratch, _) | (_, 0) => 1.0,
         (_, classes) => (classes as f64 / 10.0).clamp(0.2, 1.0),
     }
 }
@@ -78,7 +79,7 @@ pub(super) fn round(rate: f64) -> f64 {
 /// The rate of a layer over that of the next, for models with many layers that start from weights.
 pub(super) fn layer_decay(context: &RecipeContext<'_>) -> Option<f64> {
     let layers: usize = context.model.depths.iter().sum();
-    let deep = layers >= 12 && context.origin != Origin::Scratch && !context.head_only;
+    let deep = layers >= 12 && context.init_from != InitFrom::Scratch && !context.head_only;
     deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
 }
 

@@ -6,37 +6,37 @@ fn value(rules: &[Rule], key: &str) -> Option<f64> {
     rules.iter().find(|rule| rule.key == key).and_then(|rule| rule.value.parse().ok())
 }
 
-fn of(model: &str, origin: Origin, class_sizes: &[usize]) -> Vec<Rule> {
+fn of(model: &str, init_from: InitFrom, class_sizes: &[usize]) -> Vec<Rule> {
     let model = find_model(model).unwrap().config();
     let images = class_sizes.iter().sum();
-    finetuning(&RecipeContext { model: &model, origin, head_only: false, images, class_sizes }).unwrap()
+    finetuning(&RecipeContext { model: &model, init_from, head_only: false, images, class_sizes }).unwrap()
 }
 
 #[test]
 fn few_images_are_seen_more_often_and_larger_models_learn_more_slowly() {
-    let few = of("atto", Origin::Pretrained, &[10; 10]);
-    let many = of("atto", Origin::Pretrained, &[1000; 10]);
+    let few = of("atto", InitFrom::Pretrained, &[10; 10]);
+    let many = of("atto", InitFrom::Pretrained, &[1000; 10]);
     for (key, falls) in [("training.epochs", true), ("training.batch_size", false)] {
         let [few, many] = [&few, &many].map(|rules| value(rules, key).unwrap());
         assert_eq!(few > many, falls, "{key}: {few}, {many}");
         assert!(few != many, "{key}");
     }
-    let rate = |model, origin| {
-        let rules = of(model, origin, &[500; 10]);
-        let key = if origin == Origin::Scratch { "from_scratch" } else { "training" };
+    let rate = |model, init_from| {
+        let rules = of(model, init_from, &[500; 10]);
+        let key = if init_from == InitFrom::Scratch { "from_scratch" } else { "training" };
         value(&rules, &format!("{key}.learning_rate")).unwrap()
     };
-    assert!(rate("atto", Origin::Pretrained) > 2.0 * rate("base", Origin::Pretrained));
-    assert!(rate("atto", Origin::Pretrained) > rate("atto", Origin::Scratch));
+    assert!(rate("atto", InitFrom::Pretrained) > 2.0 * rate("base", InitFrom::Pretrained));
+    assert!(rate("atto", InitFrom::Pretrained) > rate("atto", InitFrom::Scratch));
 }
 
 #[test]
 fn few_classes_are_learned_slowly_from_weights() {
-    let rate = |origin, sizes: &[usize], key| value(&of("micro", origin, sizes), key).unwrap();
-    let from_weights = |sizes| rate(Origin::Pretrained, sizes, "training.learning_rate");
+    let rate = |init_from, sizes: &[usize], key| value(&of("micro", init_from, sizes), key).unwrap();
+    let from_weights = |sizes| rate(InitFrom::Pretrained, sizes, "training.learning_rate");
     assert!(from_weights(&[250; 2]) < 0.25 * from_weights(&[50; 10]));
     assert_eq!(from_weights(&[50; 10]), from_weights(&[5; 100]));
-    let from_scratch = |sizes| rate(Origin::Scratch, sizes, "from_scratch.learning_rate");
+    let from_scratch = |sizes| rate(InitFrom::Scratch, sizes, "from_scratch.learning_rate");
     assert_eq!(from_scratch(&[250; 2]), from_scratch(&[50; 10]));
 }
 
@@ -44,8 +44,8 @@ fn few_classes_are_learned_slowly_from_weights() {
 fn a_head_alone_learns_fast_whatever_the_model() {
     for model in ["micro", "base"] {
         let model = find_model(model).unwrap().config();
-        let (origin, class_sizes) = (Origin::Pretrained, &[50; 10][..]);
-        let context = RecipeContext { model: &model, origin, head_only: true, images: 500, class_sizes };
+        let (init_from, class_sizes) = (InitFrom::Pretrained, &[50; 10][..]);
+        let context = RecipeContext { model: &model, init_from, head_only: true, images: 500, class_sizes };
         let rules = finetuning(&context).unwrap();
         assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
         assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));
@@ -54,10 +54,11 @@ fn a_head_alone_learns_fast_whatever_the_model() {
 
 #[test]
 fn few_images_are_changed_a_lot() {
-    let is_strong =
-        |origin, sizes: &[usize]| of("micro", origin, sizes).iter().any(|rule| rule.key == "mixing.mixup");
-    for origin in [Origin::Scratch, Origin::Pretrained] {
-        assert!(is_strong(origin, &[10; 10]) && !is_strong(origin, &[100; 10]));
+    let is_strong = |init_from, sizes: &[usize]| {
+        of("micro", init_from, sizes).iter().any(|rule| rule.key == "mixing.mixup")
+    };
+    for init_from in [InitFrom::Scratch, InitFrom::Pretrained] {
+        assert!(is_strong(init_from, &[10; 10]) && !is_strong(init_from, &[100; 10]));
     }
     let grey = ModelConfig { input_channels: 1, ..find_model("micro").unwrap().config() };
     assert!(strong_augmentation(&grey).iter().all(|rule| rule.key != "augmentation.rand_augment"));
@@ -66,14 +67,15 @@ fn few_images_are_changed_a_lot() {
 #[test]
 fn classes_are_weighed_only_where_they_are_unbalanced() {
     let weighs = |sizes: &[usize]| {
-        of("micro", Origin::Pretrained, sizes).iter().any(|rule| rule.key == "regularization.class_weights")
+        of("micro", InitFrom::Pretrained, sizes).iter().any(|rule| rule.key == "regularization.class_weights")
     };
     assert!(!weighs(&[100, 60]) && weighs(&[100, 50]) && !weighs(&[]));
 }
 
 #[test]
 fn images_are_seen_less_often_where_small_classes_weigh_more() {
-    let epochs = |sizes: &[usize]| value(&of("micro", Origin::Pretrained, sizes), "training.epochs").unwrap();
+    let epochs =
+        |sizes: &[usize]| value(&of("micro", InitFrom::Pretrained, sizes), "training.epochs").unwrap();
     assert_eq!(epochs(&[330, 330]), epochs(&[66; 10]));
     // 4 / (1/600 + 1/60) of 660 images.
     assert_eq!(epochs(&[600, 60]), (0.3306 * epochs(&[330, 330])).round());
@@ -83,9 +85,9 @@ fn images_are_seen_less_often_where_small_classes_weigh_more() {
 
 #[test]
 fn only_deep_models_from_weights_have_layer_decay() {
-    let decays = |model, origin| {
-        of(model, origin, &[50; 10]).iter().any(|rule| rule.key == "from_weights.layer_decay")
+    let decays = |model, init_from| {
+        of(model, init_from, &[50; 10]).iter().any(|rule| rule.key == "from_weights.layer_decay")
     };
-    assert!(decays("tiny", Origin::Pretrained) && !decays("tiny", Origin::Scratch));
-    assert!(!decays("micro", Origin::Pretrained));
+    assert!(decays("tiny", InitFrom::Pretrained) && !decays("tiny", InitFrom::Scratch));
+    assert!(!decays("micro", InitFrom::Pretrained));
 }

@@ -13,7 +13,7 @@ use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
 use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::{BenchArguments, Mode, Scope, Sites};
-use crate::cli::values::MemoryName;
+use crate::cli::values::ActivationsName;
 
 /// So small that nothing diverges, however many steps are timed.
 const LEARNING_RATE: f64 = 1e-6;
@@ -42,12 +42,12 @@ impl Subject {
         if encoder == Sites::Dense && mode != Mode::Pretrain {
             bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
         }
-        if arguments.memory != MemoryName::Keep && mode == Mode::Infer {
-            bail!("--memory is for --mode train and pretrain; inference keeps nothing");
+        if arguments.activations != ActivationsName::Save && mode == Mode::Infer {
+            bail!("--activations is for --mode train and pretrain; inference saves nothing");
         }
         let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
         let tracking = plain.clone().autodiff();
-        let memory = arguments.memory.into();
+        let activations = arguments.activations.into();
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
         let mut batch = random_batch(batch_size, size, backbone.classes);
@@ -56,7 +56,7 @@ impl Subject {
             let macs = Cost::of(&backbone, size.height, size.width)?.macs as f64;
             let build = |device| {
                 let model = ConvNext::new(&backbone, Seed(0), device)?;
-                Ok::<_, TrainError>(model.with_activations(memory).with_precision(precision))
+                Ok::<_, TrainError>(model.with_activations(activations).with_precision(precision))
             };
             if mode == Mode::Infer {
                 let model = build(plain)?;
@@ -87,7 +87,7 @@ impl Subject {
         let [of_encoder, of_decoder] =
             pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
         let model =
-            Fcmae::new(&config, Seed(0), &tracking)?.with_activations(memory).with_precision(precision);
+            Fcmae::new(&config, Seed(0), &tracking)?.with_activations(activations).with_precision(precision);
         let mut number = 0;
         let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
             number += 1;
