@@ -1,0 +1,224 @@
+//! Console examples and links of README and guide: what a page shows is what the program prints.
+//!
+//! The examples of a page are run in order, in a folder with the samples: `digits/` (train and test), `photos/` (one
+//! folder for each digit) and `photographs/`. Their output is compared line by line; decimal numbers and times match
+//! any others, a line of `...` any lines, and in blocks marked `learned`, which show what a training brought, all
+//! numbers match any others. With `CONVNEXT_UPDATE_DOCUMENTS=1` the pages are rewritten with what was printed.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// README, guide and what else has links, as paths from the root.
+fn pages() -> Vec<PathBuf> {
+    let guide = fs::read_dir(root().join("docs/guide")).unwrap();
+    let guide = guide.map(|entry| Path::new("docs/guide").join(entry.unwrap().file_name()));
+    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(PathBuf::from);
+    guide.filter(|path| path.extension().is_some_and(|extension| extension == "md")).chain(others).collect()
+}
+
+/// A command of a page, and what the page shows of its output.
+struct Example {
+    command: String,
+    shown: Vec<String>,
+    is_learned: bool,
+    /// First line of what is shown.
+    start: usize,
+}
+
+/// The examples in the blocks marked `console`, in order.
+fn examples(lines: &[&str]) -> Vec<Example> {
+    let mut found: Vec<Example> = Vec::new();
+    let mut block: Option<bool> = None;
+    for (number, line) in lines.iter().enumerate() {
+        match (block, *line) {
+            (None, "```console") => block = Some(false),
+            (None, "```console learned") => block = Some(true),
+            (Some(_), "```") => block = None,
+            (Some(is_learned), line) => {
+                if let Some(command) = line.strip_prefix("$ ") {
+                    let command = command.to_owned();
+                    found.push(Example { command, shown: Vec::new(), is_learned, start: number + 1 });
+                } else if let Some(example) = found.last_mut() {
+                    example.shown.push(line.to_owned());
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+/// A folder with the samples.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    convnext::write_samples(folder.path()).unwrap();
+    std::os::unix::fs::symlink("digits/train", folder.path().join("photos")).unwrap();
+    folder
+}
+
+fn run(example: &Example, folder: &Path) -> Vec<String> {
+    let program = assert_cmd::cargo::cargo_bin!("convnext");
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let line = format!("{{ {}\n}} 2>&1", example.command);
+    let done = Command::new("sh").args(["-c", &line]).current_dir(folder).env("PATH", path).output().unwrap();
+    let printed = String::from_utf8(done.stdout).unwrap();
+    let is_refusal = printed.lines().any(|line| line.starts_with("error:"));
+    assert!(done.status.success() || is_refusal, "{} ends with {}:\n{printed}", example.command, done.status);
+    printed.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// A line with its numbers as `#` where these may differ, and columns one space apart.
+fn comparable(line: &str, is_learned: bool) -> String {
+    const UNITS: [&str; 5] = ["s", "ms", "min", "h", "img/s"];
+    let is_rule = |word: &str| !word.is_empty() && word.chars().all(|c| matches!(c, '─' | '-' | '━'));
+    let words: Vec<&str> = line.split_whitespace().filter(|word| !is_rule(word)).collect();
+    let mut comparable = Vec::new();
+    for (place, word) in words.iter().enumerate() {
+        let next = words.get(place + 1).map(|next| next.trim_end_matches([',', '.', ')', ';']));
+        let is_time = next.is_some_and(|next| UNITS.contains(&next));
+        comparable.push(without_numbers(word, is_learned || is_time));
+    }
+    comparable.join(" ")
+}
+
+/// A word with `#` for its decimal numbers, or for all its numbers.
+fn without_numbers(word: &str, all: bool) -> String {
+    let mut text = String::new();
+    let mut number = String::new();
+    for character in word.chars().chain(['\0']) {
+        let goes_on = character.is_ascii_digit() || (!number.is_empty() && matches!(character, '.' | ','));
+        if goes_on {
+            number.push(character);
+            continue;
+        }
+        let digits = number.trim_end_matches(['.', ',']).to_owned();
+        let is_any = all || digits.contains('.');
+        text += if digits.is_empty() || !is_any { &digits } else { "#" };
+        text += &number[digits.len()..];
+        number.clear();
+        text.push(character);
+    }
+    text.trim_end_matches('\0').to_owned()
+}
+
+/// `true` if the printed lines are those that are shown; `...` stands for any lines.
+fn matches(shown: &[String], printed: &[String], is_learned: bool) -> bool {
+    match shown {
+        [] => printed.is_empty(),
+        [rest @ ..] if rest[0] == "..." => {
+            (0..=printed.len()).any(|skipped| matches(&rest[1..], &printed[skipped..], is_learned))
+        }
+        [first, rest @ ..] => printed.split_first().is_some_and(|(printed, others)| {
+            comparable(first, is_learned) == comparable(printed, is_learned)
+                && matches(rest, others, is_learned)
+        }),
+    }
+}
+
+fn check(page: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let folder = folder();
+    let mut changed: Vec<(Example, Vec<String>)> = Vec::new();
+    for example in examples(&lines) {
+        let printed = run(&example, folder.path());
+        if !matches(&example.shown, &printed, example.is_learned) {
+            changed.push((example, printed));
+        }
+    }
+    if std::env::var_os("CONVNEXT_UPDATE_DOCUMENTS").is_some() {
+        let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
+        for (example, printed) in changed.into_iter().rev() {
+            lines.splice(example.start..example.start + example.shown.len(), printed);
+        }
+        return fs::write(&path, lines.join("\n") + "\n").unwrap();
+    }
+    let differences = changed.iter().map(|(example, printed)| {
+        format!(
+            "$ {}\nshown:\n{}\nprinted:\n{}",
+            example.command,
+            example.shown.join("\n"),
+            printed.join("\n")
+        )
+    });
+    let differences: Vec<String> = differences.collect();
+    assert!(
+        differences.is_empty(),
+        "{page} shows what is not printed (CONVNEXT_UPDATE_DOCUMENTS=1 rewrites it)\n{}",
+        differences.join("\n\n")
+    );
+}
+
+macro_rules! pages_with_examples {
+    ($($name:ident: $page:literal),* $(,)?) => {
+        $(#[test] fn $name() { check($page); })*
+        const WITH_EXAMPLES: &[&str] = &[$($page),*];
+    };
+}
+
+pages_with_examples! {
+    readme: "README.md",
+    start: "docs/guide/start.md",
+    own_images: "docs/guide/own-images.md",
+    weights: "docs/guide/weights.md",
+    recipes: "docs/guide/recipes.md",
+    runs: "docs/guide/runs.md",
+}
+
+#[test]
+fn every_page_with_examples_is_run() {
+    for page in pages() {
+        let text = fs::read_to_string(root().join(&page)).unwrap();
+        let has_examples = !examples(&text.lines().collect::<Vec<_>>()).is_empty();
+        let is_listed = WITH_EXAMPLES.iter().any(|listed| Path::new(listed) == page);
+        assert_eq!(has_examples, is_listed, "{}: examples, and in the list of this test", page.display());
+    }
+}
+
+#[test]
+fn links_lead_to_files() {
+    for page in pages() {
+        let text = fs::read_to_string(root().join(&page)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = root().join(&page).parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {link}, which is not there", page.display());
+        }
+    }
+}
+
+#[test]
+fn readme_and_architecture_stay_short() {
+    for (page, most) in [("README.md", 1800), ("ARCHITECTURE.md", 2500)] {
+        let words = fs::read_to_string(root().join(page)).unwrap().split_whitespace().count();
+        assert!(
+            words <= most,
+            "{page} has {words} words, at most {most} are wanted: move the rest to the guide"
+        );
+    }
+}
+
+#[test]
+fn numbers_match_where_they_may_differ() {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let is_same = |a: &str, b: &str| matches(&lines(a), &lines(b), false);
+    assert!(is_same("500 images: 28.40 %, 3 s", "500 images:  29.00 %, 14 s"));
+    assert!(!is_same("500 images", "501 images"));
+    assert!(is_same("a\n...\nd", "a\nb\nc\nd"));
+    assert!(!is_same("a\n...\nd", "a\nb"));
+    assert!(matches(&lines("cat 50 21"), &lines("cat 50 7"), true));
+}
