@@ -3,18 +3,21 @@
 //! Notation: R rows, I input and O output features.
 
 use crate::bf16::columns::pack_columns;
-use crate::bf16::gemm::{Left, Right, Store};
+use crate::bf16::gemm::Right;
+use crate::bf16::gemm::epilogue::Store;
+use crate::bf16::gemm::micro_tiles::Left;
+use crate::bf16::implementation::{Bf16, bf16};
 use crate::bf16::packed::PackedBf16;
 use crate::bf16::rows::pack_rows;
-use crate::bf16::{Bf16, bf16, columns, gemm as bf16_gemm};
-use crate::block::Precision;
+use crate::bf16::{columns, gemm as bf16_gemm};
 use crate::buffer::Buffer;
 use crate::gemm::{gemm, gemm_tn_accumulate};
-use crate::isa::{Target, target};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
+use crate::precision::Precision;
 use crate::profile::Kernel;
 use crate::split::add_to;
+use crate::target::{Target, target};
 
 /// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
 const ROW_BLOCKS: usize = 8;
@@ -229,7 +232,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::targets;
+    use crate::target::targets;
     use crate::testing::noise;
 
     #[test]

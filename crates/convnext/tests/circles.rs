@@ -47,15 +47,6 @@ const STILL_LONG: &[&str] = &[
     "convnext-io/src/safetensors_file.rs",
     "convnext-io/src/torch_file/machine.rs",
     "convnext-io/src/torch_file/tests.rs",
-    "convnext-kernels/src/bf16/block.rs",
-    "convnext-kernels/src/bf16/expansion.rs",
-    "convnext-kernels/src/bf16/gemm.rs",
-    "convnext-kernels/src/bf16.rs",
-    "convnext-kernels/src/block.rs",
-    "convnext-kernels/src/block_backward.rs",
-    "convnext-kernels/src/block_tests.rs",
-    "convnext-kernels/src/depthwise.rs",
-    "convnext-kernels/src/gemm.rs",
     "convnext-nn/tests/properties.rs",
     "convnext-train/src/memory.rs",
     "convnext-train/src/recipe/given.rs",
@@ -65,7 +56,6 @@ const STILL_LONG: &[&str] = &[
 const PAIRS: &[(&str, usize)] = &[
     ("convnext-core", 1),
     ("convnext-data", 6),
-    ("convnext-kernels", 1),
     ("convnext-nn", 3),
     ("convnext-onnx", 1),
     ("convnext-train", 1),
@@ -78,7 +68,6 @@ const STILL_LARGER: &[(&str, usize)] = &[
     ("convnext-data", 3),
     ("convnext-hub", 1),
     ("convnext-io", 4),
-    ("convnext-kernels", 1),
     ("convnext-train", 3),
 ];
 
