@@ -54,7 +54,6 @@ const STILL_LONG: &[&str] = &[
 
 /// Circles of two files, by crate. The numbers only fall.
 const PAIRS: &[(&str, usize)] = &[
-    ("convnext-core", 1),
     ("convnext-data", 6),
     ("convnext-nn", 3),
     ("convnext-onnx", 1),
@@ -64,7 +63,6 @@ const PAIRS: &[(&str, usize)] = &[
 /// Circles of more files, by crate. The numbers only fall.
 const STILL_LARGER: &[(&str, usize)] = &[
     ("convnext", 1),
-    ("convnext-core", 1),
     ("convnext-data", 3),
     ("convnext-hub", 1),
     ("convnext-io", 4),
