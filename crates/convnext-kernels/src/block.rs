@@ -7,7 +7,7 @@
 //!
 //! Notation: N images, R rows of one image, C channels, E = 4C.
 
-mod branch;
+pub(crate) mod branch;
 pub(crate) mod branch_backward;
 pub(crate) mod input;
 pub(crate) mod packed;
@@ -36,7 +36,7 @@ use crate::target::{Target, target};
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
 /// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops none.
-/// Returns the output, and the activations that `save` asks for, for [`crate::block_backward`].
+/// Returns the output, and the activations that `save` asks for, for [`crate::block_backward()`].
 ///
 /// # Panics
 /// When sizes do not fit each other.

@@ -1,7 +1,7 @@
 //! CPU kernels and site geometry for ConvNeXt V2: slices in, slices out.
 //!
 //! An image is a set of tiles. The activations of a batch are a matrix `[rows, channels]`, one row
-//! for each kept site; [`Sites`] maps rows to sites. [`block_forward`] and [`block_backward`] are the
+//! for each kept site; [`Sites`] maps rows to sites. [`block_forward`] and [`block_backward()`] are the
 //! block as one operation. The instruction set is found at run time: scalar, AVX2 with FMA, AVX-512 or NEON.
 //! The terms of cache blocking are in the crate's README.
 //!

@@ -10,7 +10,7 @@ use crate::bf16::emulated::Emulate;
 use crate::bf16::native::Native;
 use crate::isa::{ISA_VARIABLE, isa, isa_in_use};
 
-/// The implementation of [`Bf16x2`].
+/// The implementation of bf16x2 lanes, see [`crate::bf16::bf16x2::Bf16x2`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bf16 {
     Emulated(Arch),

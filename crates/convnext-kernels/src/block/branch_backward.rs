@@ -1,5 +1,5 @@
 //! The block's branch backward, between the convolution and the residual addition, in f32, by image block in
-//! three sweeps (see [`crate::block_backward`]).
+//! three sweeps (see [`crate::block_backward()`]).
 //!
 //! Notation: R rows of one image, C channels, E = 4C.
 
