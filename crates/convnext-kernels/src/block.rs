@@ -27,7 +27,7 @@ use crate::block::saved::{Save, SavedActivations};
 use crate::block::weights::BlockWeights;
 use crate::blocking::{ImageBlock, image_blocks};
 use crate::buffer::Buffer;
-use crate::depthwise;
+use crate::depthwise::Depthwise;
 use crate::parallel;
 use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
@@ -64,8 +64,8 @@ pub(crate) fn forward(
     let images = input.active_images();
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut depthwise = Buffer::take(rows.len());
-    let (taps, bias) = (weights.depthwise_weight, weights.depthwise_bias);
-    depthwise::forward(arch, &bands, rows, taps, bias, &mut depthwise);
+    let convolution = Depthwise { arch, bands: &bands, rows, weight: weights.depthwise_weight };
+    convolution.forward(weights.depthwise_bias, &mut depthwise);
     let mut out = Buffer::take(rows.len());
     input.copy_inactive(&images, rows, &mut out);
     let rounded = save == Save::Bf16 || matches!(packed.layers, PackedLayers::Bf16(_));
@@ -89,7 +89,8 @@ pub(crate) fn forward(
     (out, saved)
 }
 
-/// The branch of all image blocks, from the convolution's output to `expanded`, which may be empty, and `out`.
+/// The branch of all image blocks, from the convolution's output to `expanded`, which may be empty, and
+/// `out`.
 fn run_branch(
     input: &BlockInput<'_>,
     packed: &PackedBlock,

@@ -21,7 +21,7 @@ use crate::block::weights::BlockWeights;
 use crate::block_sums::Sums;
 use crate::blocking::{image_blocks, partitions, rows_of, span_of};
 use crate::buffer::Buffer;
-use crate::depthwise;
+use crate::depthwise::Depthwise;
 use crate::parallel;
 use crate::precision::Precision;
 use crate::sites::Sites;
@@ -95,8 +95,8 @@ pub(crate) fn backward(
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut drows = Buffer::take(rows.len());
     input.copy_inactive(&images, dout, &mut drows);
-    let (arch, taps) = (input.target.arch, weights.depthwise_weight);
-    let convolution = depthwise::backward(arch, &bands, rows, taps, &ddepthwise, dout, &mut drows);
+    let (arch, weight) = (input.target.arch, weights.depthwise_weight);
+    let convolution = Depthwise { arch, bands: &bands, rows, weight }.backward(&ddepthwise, dout, &mut drows);
     let shift_gradient = row_times(&sums.project_bias, &projection);
     let (project_weight, project_bias, layer_scale) =
         unfold_layer_scale(weights, sums.project_weight, sums.project_bias);

@@ -18,7 +18,7 @@ use pulp::Arch;
 
 use crate::bands::Bands;
 use crate::depthwise::channel_block::TAPS;
-use crate::depthwise::convolution::{Init, convolve};
+use crate::depthwise::convolution::{Convolution, Init};
 use crate::depthwise::weight_gradient::weight_gradient;
 use crate::profile::Kernel;
 
@@ -31,49 +31,41 @@ pub(crate) struct DepthwiseGradients {
     pub(crate) bias: Vec<f32>,
 }
 
-/// Convolves at the kept sites of the active images; rows of the others are not written.
+/// A depthwise convolution at the kept sites of the active images.
 ///
 /// # Shapes
-/// - rows, output: `[N * R, C]`
+/// - rows, outputs and their gradients: `[N * R, C]`; those of other images are not written
 /// - weight: `[C, 49]`, PyTorch's `[C, 1, 7, 7]`
 /// - bias: `[C]`
-pub(crate) fn forward(
-    arch: Arch,
-    bands: &Bands,
-    rows: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    out: &mut [f32],
-) {
-    convolve(
-        arch,
-        Kernel::DepthwiseForward,
-        bands,
-        rows,
-        &taps_first(weight, bias.len()),
-        Init::Bias(bias),
-        out,
-    );
+pub(crate) struct Depthwise<'a> {
+    pub(crate) arch: Arch,
+    pub(crate) bands: &'a Bands,
+    pub(crate) rows: &'a [f32],
+    pub(crate) weight: &'a [f32],
 }
 
-/// The gradients of [`forward`] for an output gradient `dout`, `[N * R, C]`. The gradient `around` of the
-/// residual connection is added to that of the rows in `drows`.
-pub(crate) fn backward(
-    arch: Arch,
-    bands: &Bands,
-    rows: &[f32],
-    weight: &[f32],
-    dout: &[f32],
-    around: &[f32],
-    drows: &mut [f32],
-) -> DepthwiseGradients {
-    let channels = weight.len() / TAPS;
-    // The input gradient is a convolution with the kernel rotated by 180 degrees.
-    let mut flipped = taps_first(weight, channels);
-    reverse_taps(&mut flipped, channels);
-    let (weight, bias) = weight_gradient(arch, bands, channels, rows, dout);
-    convolve(arch, Kernel::DepthwiseInputGradient, bands, dout, &flipped, Init::Rows(around), drows);
-    DepthwiseGradients { weight, bias }
+impl Depthwise<'_> {
+    /// Convolves the rows.
+    pub(crate) fn forward(&self, bias: &[f32], out: &mut [f32]) {
+        let taps = taps_first(self.weight, bias.len());
+        let convolution =
+            Convolution { bands: self.bands, rows: self.rows, taps: &taps, init: Init::Bias(bias) };
+        convolution.run(self.arch, Kernel::DepthwiseForward, out);
+    }
+
+    /// The gradients for an output gradient `dout`. The gradient `around` of the residual connection is added to
+    /// that of the rows in `drows`.
+    pub(crate) fn backward(&self, dout: &[f32], around: &[f32], drows: &mut [f32]) -> DepthwiseGradients {
+        let channels = self.weight.len() / TAPS;
+        // The input gradient is a convolution with the kernel rotated by 180 degrees.
+        let mut flipped = taps_first(self.weight, channels);
+        reverse_taps(&mut flipped, channels);
+        let (weight, bias) = weight_gradient(self.arch, self.bands, channels, self.rows, dout);
+        let convolution =
+            Convolution { bands: self.bands, rows: dout, taps: &flipped, init: Init::Rows(around) };
+        convolution.run(self.arch, Kernel::DepthwiseInputGradient, drows);
+        DepthwiseGradients { weight, bias }
+    }
 }
 
 /// `[C, 49]` as `[49, C]`.
@@ -166,10 +158,11 @@ mod tests {
             let bands = Bands::new(&sites, |_| true);
             for (name, arch) in isa_levels() {
                 let mut found = vec![0.0; count];
-                forward(arch, &bands, &rows, &weight, &bias, &mut found);
+                let convolution = Depthwise { arch, bands: &bands, rows: &rows, weight: &weight };
+                convolution.forward(&bias, &mut found);
                 check(name, &found, &out);
                 let mut found = vec![0.0; count];
-                let gradients = backward(arch, &bands, &rows, &weight, &dout, &rows, &mut found);
+                let gradients = convolution.backward(&dout, &rows, &mut found);
                 let without: Vec<f32> = found.iter().zip(&rows).map(|(sum, row)| sum - row).collect();
                 check(name, &without, &drows);
                 check(name, &gradients.weight, &dweight);
@@ -188,9 +181,11 @@ mod tests {
             pool.install(|| {
                 let bands = Bands::new(&sites, |_| true);
                 let mut out = vec![0.0; count];
-                forward(Arch::new(), &bands, &rows, &weight, &weight[..24], &mut out);
+                let convolution =
+                    Depthwise { arch: Arch::new(), bands: &bands, rows: &rows, weight: &weight };
+                convolution.forward(&weight[..24], &mut out);
                 let mut drows = vec![0.0; count];
-                let gradients = backward(Arch::new(), &bands, &rows, &weight, &dout, &rows, &mut drows);
+                let gradients = convolution.backward(&dout, &rows, &mut drows);
                 (out, drows, gradients)
             })
         };

@@ -4,7 +4,8 @@
 
 use crate::state::STATE_CONTAINER;
 
-/// The type of [`crate::Counter`] as Burn passes it to visitors; it has no crate, so no other type may have this name.
+/// The type of [`crate::Counter`] as Burn passes it to visitors; it has no crate, so no other type may have
+/// this name.
 const COUNTER_CONTAINER: &str = "Struct:Counter";
 
 /// The official name of a parameter from its path in our modules:

@@ -201,8 +201,8 @@ impl<'a> BranchBackward<'a> {
         sums
     }
 
-    /// The second sweep: `expanded` becomes du, `values` becomes y. GRN gives its statistics and the factors of h
-    /// in its gradient.
+    /// The second sweep: `expanded` becomes du, `values` becomes y. GRN gives its statistics and the factors
+    /// of h in its gradient.
     fn second_sweep(
         &self,
         image_block: &ImageBlock,

@@ -56,8 +56,8 @@ pub(crate) struct BranchInput<'a> {
 }
 
 impl BranchInput<'_> {
-    /// The output gradient of the branch, g: that of the block times drop path's factor, for the rows of segments.
-    /// Returns the sums over them, `[C]`.
+    /// The output gradient of the branch, g: that of the block times drop path's factor, for the rows of
+    /// segments. Returns the sums over them, `[C]`.
     pub(crate) fn scale_gradient(&self, segments: &[Segment], out: &mut [f32]) -> Vec<f32> {
         let channels = self.block.weights.channels();
         let mut sums = vec![0.0; channels];

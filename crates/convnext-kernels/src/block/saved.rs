@@ -9,7 +9,8 @@ use crate::buffer::Buffer;
 pub enum Save {
     /// None: there is no backward, or it recomputes them.
     Nothing,
-    /// The activations that the backward needs, as they are computed: f32, or bf16 with [`crate::Precision::Bf16`].
+    /// The activations that the backward needs, as they are computed: f32, or bf16 with
+    /// [`crate::Precision::Bf16`].
     AsComputed,
     /// The same rounded to bf16, and the block's input with it.
     Bf16,

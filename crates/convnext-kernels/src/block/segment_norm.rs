@@ -38,8 +38,8 @@ impl SegmentNorm<'_> {
         }
     }
 
-    /// From the gradient of [`SegmentNorm::forward`]'s output, `[count, C]`, to that of the convolution's output,
-    /// by segment.
+    /// From the gradient of [`SegmentNorm::forward`]'s output, `[count, C]`, to that of the convolution's
+    /// output, by segment.
     pub(crate) fn backward(&self, dnormal: &[f32], outs: Vec<&mut [f32]>, sums: &mut RowBlockSums) {
         let mut rest = dnormal;
         for (segment, drows) in self.segments.iter().zip(outs) {

@@ -9,23 +9,6 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{scaled, split_at_ranges};
 
-/// Convolves at the sites of all bands with `taps`, `[49, C]`.
-pub(crate) fn convolve(
-    arch: Arch,
-    kernel: Kernel,
-    bands: &Bands,
-    rows: &[f32],
-    taps: &[f32],
-    init: Init<'_>,
-    out: &mut [f32],
-) {
-    let channels = taps.len() / TAPS;
-    let parts = split_at_ranges(out, bands.bands.iter().map(|band| scaled(&band.rows, channels)));
-    parallel::for_each(bands.bands.iter().zip(parts), |(band, out)| {
-        timed(kernel, || arch.dispatch(Convolve { bands, band, rows, taps, init, out }));
-    });
-}
-
 /// Initial values of the accumulators.
 #[derive(Clone, Copy)]
 pub(crate) enum Init<'a> {
@@ -35,14 +18,32 @@ pub(crate) enum Init<'a> {
     Rows(&'a [f32]),
 }
 
+/// A convolution at the sites of all bands.
+#[derive(Clone, Copy)]
+pub(crate) struct Convolution<'a> {
+    pub(crate) bands: &'a Bands,
+    /// `[N * R, C]`.
+    pub(crate) rows: &'a [f32],
+    /// `[49, C]`.
+    pub(crate) taps: &'a [f32],
+    pub(crate) init: Init<'a>,
+}
+
+impl Convolution<'_> {
+    /// Convolves on all threads into `out`, `[N * R, C]`.
+    pub(crate) fn run(self, arch: Arch, kernel: Kernel, out: &mut [f32]) {
+        let (bands, channels) = (&self.bands.bands, self.taps.len() / TAPS);
+        let parts = split_at_ranges(out, bands.iter().map(|band| scaled(&band.rows, channels)));
+        parallel::for_each(bands.iter().zip(parts), |(band, out)| {
+            timed(kernel, || arch.dispatch(Convolve { convolution: self, band, out }));
+        });
+    }
+}
+
 /// One band's part of a convolution.
 struct Convolve<'a> {
-    bands: &'a Bands,
+    convolution: Convolution<'a>,
     band: &'a Band,
-    rows: &'a [f32],
-    /// `[49, C]`.
-    taps: &'a [f32],
-    init: Init<'a>,
     /// The rows of the band.
     out: &'a mut [f32],
 }
@@ -52,7 +53,7 @@ impl WithSimd for Convolve<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.init {
+        match self.convolution.init {
             Init::Bias(bias) => self.run::<S, false>(simd, bias, &[]),
             Init::Rows(rows) => self.run::<S, true>(simd, &[], rows),
         }
@@ -62,7 +63,7 @@ impl WithSimd for Convolve<'_> {
 impl Convolve<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: bool>(self, simd: S, bias: &[f32], around: &[f32]) {
-        let Self { bands, band, rows, taps, out, .. } = self;
+        let Self { convolution: Convolution { bands, rows, taps, .. }, band, out } = self;
         let channels = taps.len() / TAPS;
         let mut map = bands.empty_map(band, S::F32_LANES);
         let map = S::as_mut_simd_f32s(&mut map).0;

@@ -1,4 +1,5 @@
-//! The micro-tiles of a bf16 GEMM: accumulated in registers over the inner dimension, then given to an epilogue.
+//! The micro-tiles of a bf16 GEMM: accumulated in registers over the inner dimension, then given to an
+//! epilogue.
 
 use std::ops::Range;
 
