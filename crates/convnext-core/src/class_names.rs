@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 
 /// The names of the classes, in the order of the logits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::class_names::ClassNames;
+use crate::config::ModelConfig;
+use crate::error::ConfigError;
+use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
 use crate::task_metadata::{OutputActivation, TaskMetadata};
 use crate::tensors::{TensorShape, backbone_tensors, final_norm_tensors, head_tensors};
-use crate::{ClassNames, ConfigError, ModelConfig, Preprocessing};
 
 /// Image classification: final norm and head behind the backbone. Without classes in the backbone's
 /// configuration it is an encoder alone.

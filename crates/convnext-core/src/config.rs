@@ -3,19 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
-use crate::stored::StoredModel;
-
-/// Number of stages of every ConvNeXt.
-pub const STAGES: usize = 4;
-
-/// Maximum number of blocks of a stage or of a decoder. This and the limits below are far above any model; a file
-/// or a typo that goes beyond is refused before anything is allocated for it.
-pub const MAX_BLOCKS: usize = 1_000;
-/// Maximum number of channels; see [`MAX_BLOCKS`].
-pub const MAX_CHANNELS: usize = 65_536;
-/// Maximum number of classes; see [`MAX_BLOCKS`].
-pub const MAX_CLASSES: usize = 10_000_000;
+use crate::error::ConfigError;
+use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
+use crate::stored_model::StoredModel;
+use crate::tagged::Kind;
 
 /// Initial value of LayerScale (docs/facts.md, "Block").
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
@@ -66,6 +57,29 @@ pub struct ModelConfig {
     pub input_channels: usize,
     /// Side and stride of the stem convolution: 4 in the paper, 2 or 1 for small images.
     pub stem_stride: usize,
+}
+
+impl Kind for ModelConfig {
+    const KIND: &'static str = "convnext";
+    const PLACE: &'static str = "backbone";
+}
+
+impl From<StoredModel> for ModelConfig {
+    fn from(stored: StoredModel) -> Self {
+        let StoredModel {
+            name, depths, widths, grn, layer_scale, classes, input_channels, stem_stride, ..
+        } = stored;
+        Self {
+            name,
+            depths,
+            widths,
+            grn,
+            layer_scale: layer_scale.is_on(),
+            classes,
+            input_channels,
+            stem_stride,
+        }
+    }
 }
 
 impl ModelConfig {
@@ -240,7 +254,7 @@ impl FcmaeConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find_model;
+    use crate::sizes::find_model;
 
     fn micro() -> ModelConfig {
         find_model("micro").unwrap().config()

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use crate::{
-    ConfigError, EncoderKind, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, STAGES, usable_kept_count,
-};
+use crate::config::{EncoderKind, FcmaeConfig, ModelConfig};
+use crate::error::ConfigError;
+use crate::image_size::ImageSize;
+use crate::limits::STAGES;
+use crate::mask::{PatchGrid, usable_kept_count};
 
 /// Parameters, multiply-adds and FLOPs of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,7 +119,10 @@ fn parameters(config: &ModelConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Family, FcmaeObjective, FcmaeTask, MODELS, TaskMetadata, find_model};
+    use crate::config::{Family, FcmaeObjective};
+    use crate::fcmae_task::FcmaeTask;
+    use crate::sizes::{MODELS, find_model};
+    use crate::task_metadata::TaskMetadata;
 
     #[test]
     fn parameters_are_those_of_the_table() {

@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::cost::Cost;
 use crate::cost::{pretraining_macs, pretraining_norms};
+use crate::error::ConfigError;
+use crate::image_size::ImageSize;
+use crate::mask::PatchGrid;
+use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
 use crate::task_metadata::TaskMetadata;
 use crate::tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
-};
-use crate::{
-    ConfigError, Cost, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, ModelConfig,
-    PatchGrid, Preprocessing,
 };
 
 /// Masked autoencoding: predicting removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,

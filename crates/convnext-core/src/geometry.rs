@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, ImageSize, MAX_IMAGE_SIDE};
+use crate::error::ConfigError;
+use crate::image_size::{ImageSize, MAX_IMAGE_SIDE};
 
 /// Resizing and cropping of an image of any size to the input of a model, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 
 /// Maximum height and width of the input of a model, in pixels.
 pub const MAX_IMAGE_SIDE: usize = 16_384;

@@ -1,6 +1,6 @@
 //! The classes of ImageNet-1K, which released weights do not name.
 
-use crate::ClassNames;
+use crate::class_names::ClassNames;
 
 /// Synset of WordNet and name, in the order of the logits, which is that of the synsets. The names are those of
 /// torchvision's weights (`ResNet50_Weights.DEFAULT.meta["categories"]`, BSD licence), where no two are the same.

@@ -22,12 +22,15 @@ mod fcmae_task;
 mod geometry;
 mod image_size;
 mod imagenet;
+mod interpolation;
+mod limits;
 mod mask;
 mod metadata;
 mod preprocessing;
 mod seed;
 mod sizes;
-mod stored;
+mod stored_metadata;
+mod stored_model;
 mod stored_preprocessing;
 mod tagged;
 mod task_metadata;
@@ -37,8 +40,7 @@ mod value_range;
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{
-    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MAX_BLOCKS,
-    MAX_CHANNELS, MAX_CLASSES, ModelConfig, STAGES,
+    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, ModelConfig,
 };
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
@@ -46,11 +48,11 @@ pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
 pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
 pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
+pub use interpolation::Interpolation;
+pub use limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
 pub use metadata::{CORE_TASKS, WeightMetadata};
-pub use preprocessing::{
-    COLOURS, IMAGENET_MEAN, IMAGENET_STD, Interpolation, Preprocessing, imagenet_mean, imagenet_std,
-};
+pub use preprocessing::{COLOURS, IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
 pub use seed::{Purpose, Seed};
 pub use sizes::{MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};

@@ -2,7 +2,9 @@
 
 use rand::seq::SliceRandom;
 
-use crate::{ConfigError, ModelConfig, Purpose, Seed};
+use crate::config::ModelConfig;
+use crate::error::ConfigError;
+use crate::seed::{Purpose, Seed};
 
 /// The patches of an image: `rows` x `columns` squares of `patch` pixels, counted row by row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +149,7 @@ impl Mask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::find_model;
+    use crate::sizes::find_model;
 
     const GRID: PatchGrid = PatchGrid { rows: 7, columns: 7 };
 

@@ -2,19 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stored::StoredMetadata;
+use crate::class_names::ClassNames;
+use crate::classification_task::ClassificationTask;
+use crate::config::{FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::error::ConfigError;
+use crate::fcmae_task::FcmaeTask;
+use crate::image_size::ImageSize;
+use crate::preprocessing::Preprocessing;
+use crate::stored_metadata::StoredMetadata;
 use crate::tagged::{Kind, Tagged};
 use crate::task_metadata::{TaskKind, TaskMetadata};
 use crate::tensors::TensorShape;
-use crate::{
-    ClassNames, ClassificationTask, ConfigError, FcmaeConfig, FcmaeObjective, FcmaeTask, ImageSize,
-    ModelConfig, Preprocessing,
-};
-
-impl Kind for ModelConfig {
-    const KIND: &'static str = "convnext";
-    const PLACE: &'static str = "backbone";
-}
 
 /// The tasks whose networks are this crate's own.
 pub const CORE_TASKS: [TaskKind; 2] = [TaskKind::of::<ClassificationTask>(), TaskKind::of::<FcmaeTask>()];
@@ -32,6 +30,15 @@ pub struct WeightMetadata {
     /// The recipe of the training, as TOML; empty where it is not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub recipe: String,
+}
+
+impl TryFrom<StoredMetadata> for WeightMetadata {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredMetadata) -> Result<Self, Self::Error> {
+        let (backbone, task, preprocessing, recipe) = stored.into_parts()?;
+        Ok(Self { backbone, task, preprocessing, recipe })
+    }
 }
 
 impl WeightMetadata {
@@ -155,7 +162,8 @@ impl WeightMetadata {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Geometry, find_model};
+    use crate::geometry::Geometry;
+    use crate::sizes::find_model;
 
     fn micro() -> ModelConfig {
         ModelConfig { classes: 2, ..find_model("micro").unwrap().config() }

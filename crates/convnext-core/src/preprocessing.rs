@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ConfigError;
 use crate::geometry::Geometry;
 use crate::image_size::ImageSize;
+use crate::interpolation::Interpolation;
 use crate::stored_preprocessing::StoredPreprocessing;
 use crate::value_range::ValueRange;
 
@@ -38,53 +39,6 @@ fn for_channels(values: &[f32], channels: usize) -> Vec<f32> {
     }
 }
 
-/// The filter that images are resized with: Pillow's of the same names, antialiased but for the nearest pixel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interpolation {
-    /// The pixel below the middle of the new one.
-    Nearest,
-    /// The mean of the pixels below the new one.
-    Box,
-    /// A triangle.
-    Bilinear,
-    /// As sharp as bicubic, as fast as bilinear.
-    Hamming,
-    /// Cubic with a = -0.5: what the official models were trained with.
-    #[default]
-    Bicubic,
-    /// Lanczos of three lobes.
-    Lanczos,
-}
-
-impl Interpolation {
-    /// All filters, each at the place of Pillow's number for it.
-    pub const PILLOW: [Self; 6] =
-        [Self::Nearest, Self::Lanczos, Self::Bilinear, Self::Bicubic, Self::Box, Self::Hamming];
-
-    /// The name in Pillow, timm and our files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nearest => "nearest",
-            Self::Box => "box",
-            Self::Bilinear => "bilinear",
-            Self::Hamming => "hamming",
-            Self::Bicubic => "bicubic",
-            Self::Lanczos => "lanczos",
-        }
-    }
-
-    /// Pillow's number, which transformers writes as `resample`.
-    pub fn pillow_number(self) -> usize {
-        Self::PILLOW.iter().position(|&other| other == self).unwrap_or_default()
-    }
-
-    /// `true` for the default, which files do not mention.
-    pub fn is_bicubic(&self) -> bool {
-        *self == Self::Bicubic
-    }
-}
-
 /// Evaluation transform of an image. It travels with the weights, so that whoever uses them later
 /// does the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +54,23 @@ pub struct Preprocessing {
     pub interpolation: Interpolation,
     /// Values of the files that become 0 and 1.
     pub range: ValueRange,
+}
+
+impl TryFrom<StoredPreprocessing> for Preprocessing {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredPreprocessing) -> Result<Self, Self::Error> {
+        let geometry = stored.geometry()?;
+        let StoredPreprocessing { mean, std, interpolation, range, .. } = stored;
+        Ok(Self { geometry, mean, std, interpolation, range })
+    }
+}
+
+impl From<Preprocessing> for StoredPreprocessing {
+    fn from(preprocessing: Preprocessing) -> Self {
+        let Preprocessing { geometry, mean, std, interpolation, range } = preprocessing;
+        Self::new(geometry, mean, std, interpolation, range)
+    }
 }
 
 impl Preprocessing {

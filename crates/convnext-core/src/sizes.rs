@@ -1,6 +1,9 @@
 //! The one table of sizes (paper appendix A, Tables 14 and 15; docs/facts.md, "Configs, exact sizes").
 
-use crate::{COLOURS, ConfigError, Family, ModelConfig, STAGES};
+use crate::config::{Family, ModelConfig};
+use crate::error::ConfigError;
+use crate::limits::STAGES;
+use crate::preprocessing::COLOURS;
 
 /// A row of the table: everything that a model's name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

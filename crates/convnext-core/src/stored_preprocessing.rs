@@ -1,4 +1,4 @@
-//! Serialised form of [`Preprocessing`] in weight files and configurations.
+//! Serialised form of [`crate::Preprocessing`] in weight files and configurations.
 //!
 //! Images of one size have `image_size` and `crop`, where `null` warps, as they always had. Others have `fit` or `none`
 //! in their place.
@@ -7,10 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::geometry::{Fit, Geometry};
 use crate::image_size::ImageSize;
-use crate::preprocessing::{Interpolation, Preprocessing};
+use crate::interpolation::Interpolation;
 use crate::value_range::ValueRange;
 
-/// [`Preprocessing`] in a file, with the geometry among the other keys.
+/// [`crate::Preprocessing`] in a file, with the geometry among the other keys.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredPreprocessing {
@@ -23,12 +23,12 @@ pub(crate) struct StoredPreprocessing {
     fit: Option<Fit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     none: Option<Unresized>,
-    mean: Vec<f32>,
-    std: Vec<f32>,
+    pub(crate) mean: Vec<f32>,
+    pub(crate) std: Vec<f32>,
     #[serde(default, skip_serializing_if = "Interpolation::is_bicubic")]
-    interpolation: Interpolation,
+    pub(crate) interpolation: Interpolation,
     #[serde(default, skip_serializing_if = "ValueRange::is_unstated")]
-    range: ValueRange,
+    pub(crate) range: ValueRange,
 }
 
 /// [`Geometry::None`].
@@ -43,26 +43,30 @@ fn with_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option
     Option::deserialize(deserializer).map(Some)
 }
 
-impl TryFrom<StoredPreprocessing> for Preprocessing {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredPreprocessing) -> Result<Self, Self::Error> {
-        let StoredPreprocessing { image_size, crop, fit, none, mean, std, interpolation, range } = stored;
-        let geometry = match (image_size, crop, fit, none) {
+impl StoredPreprocessing {
+    /// The geometry that the keys mean.
+    ///
+    /// # Errors
+    /// A sentence when they are those of no geometry or of several.
+    pub(crate) fn geometry(&self) -> Result<Geometry, &'static str> {
+        Ok(match (self.image_size, self.crop, self.fit, self.none) {
             (Some(size), Some(Some(crop)), None, None) => Geometry::CentreCrop { size, crop },
             (Some(size), _, None, None) => Geometry::Warp { size },
             (None, None, Some(fit), None) => Geometry::Fit(fit),
             (None, None, None, Some(Unresized { pad })) => Geometry::None { pad },
             (None, Some(_), ..) => return Err("crop needs an image_size and goes with neither fit nor none"),
             _ => return Err("one of image_size, fit and none must be there, and no two of them"),
-        };
-        Ok(Self { geometry, mean, std, interpolation, range })
+        })
     }
-}
 
-impl From<Preprocessing> for StoredPreprocessing {
-    fn from(preprocessing: Preprocessing) -> Self {
-        let Preprocessing { geometry, mean, std, interpolation, range } = preprocessing;
+    /// The keys of a geometry beside the other values.
+    pub(crate) fn new(
+        geometry: Geometry,
+        mean: Vec<f32>,
+        std: Vec<f32>,
+        interpolation: Interpolation,
+        range: ValueRange,
+    ) -> Self {
         let (image_size, crop, fit, none) = match geometry {
             Geometry::CentreCrop { size, crop } => (Some(size), Some(Some(crop)), None, None),
             Geometry::Warp { size } => (Some(size), Some(None), None, None),
@@ -76,6 +80,7 @@ impl From<Preprocessing> for StoredPreprocessing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocessing::Preprocessing;
 
     const STATISTICS: &str = r#""mean":[0.449],"std":[0.226]"#;
 

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 
 /// A type that can be stored as a [`Tagged`] value: a struct with a name for files.
 pub trait Kind: Serialize + DeserializeOwned {

@@ -1,8 +1,13 @@
 //! Task metadata: the task that weights were trained for.
 
+use crate::class_names::ClassNames;
+use crate::config::ModelConfig;
+use crate::cost::Cost;
+use crate::error::ConfigError;
+use crate::image_size::ImageSize;
+use crate::preprocessing::Preprocessing;
 use crate::tagged::{Kind, Tagged};
 use crate::tensors::TensorShape;
-use crate::{ClassNames, ConfigError, Cost, ImageSize, ModelConfig, Preprocessing};
 
 /// Activation that turns the outputs of a head into class probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

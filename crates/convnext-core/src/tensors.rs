@@ -4,7 +4,7 @@
 //! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`, and so have weight files of
 //! any origin once they are read.
 
-use crate::{DecoderConfig, FcmaeConfig, ModelConfig};
+use crate::config::{DecoderConfig, FcmaeConfig, ModelConfig};
 
 /// The name of a tensor with its shape, slowest axis first.
 pub type TensorShape = (String, Vec<usize>);
@@ -113,7 +113,8 @@ fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {
 
 #[cfg(test)]
 mod tests {
-    use crate::{MODELS, ModelConfig};
+    use crate::config::ModelConfig;
+    use crate::sizes::MODELS;
 
     use super::*;
 

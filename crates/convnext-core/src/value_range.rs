@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ConfigError;
+use crate::error::ConfigError;
 
 /// The lowest and the highest value of a channel: they become 0 and 1, what lies outside is clipped.
 pub type Limits = [f64; 2];

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use aligned_vec::{AVec, avec};
 
-use crate::Sites;
+use crate::sites::Sites;
 
 /// Side of the convolution's kernel, and the border that it needs.
 pub(crate) const SIDE: usize = 7;

@@ -1,182 +1,16 @@
 //! The block's kernels against a reference in f64, and its gradients against finite differences.
 
-use crate::block::{self, BlockWeights, Precision, Save, SavedActivations};
-use crate::block_backward::{self, BlockGradients};
-use crate::isa::{Target, targets};
+mod example;
+
+use crate::block::packed::PackedBlock;
+use crate::block::saved::{Save, SavedActivations};
+use crate::block::{block_forward, forward};
+use crate::block_backward::block_backward;
+use crate::block_tests::example::{Example, ROWS, list};
+use crate::precision::Precision;
+use crate::sites::Sites;
+use crate::target::targets;
 use crate::testing::noise;
-use crate::{PackedBlock, Sites, block_forward};
-
-/// The inputs of a block, as one list of tensors in f64.
-#[derive(Clone)]
-struct Example {
-    sites: Sites,
-    channels: usize,
-    /// Rows, then the parameters in the order of [`BlockWeights`].
-    tensors: Vec<Vec<f64>>,
-    scales: Option<Vec<f32>>,
-    grn: bool,
-}
-
-const ROWS: usize = 0;
-const GAMMA: usize = 9;
-const LAYER_SCALE: usize = 11;
-
-impl Example {
-    fn new(sites: Sites, channels: usize, grn: bool, drop: bool) -> Self {
-        let width = 4 * channels;
-        let sizes = [
-            sites.rows() * channels,
-            49 * channels,
-            channels,
-            channels,
-            channels,
-            width * channels,
-            width,
-            channels * width,
-            channels,
-            width,
-            width,
-            channels,
-        ];
-        let tensor = |(index, size): (usize, usize)| {
-            let scale = if [5, 7].contains(&index) { 2.0 / (channels as f64).sqrt() } else { 0.6 };
-            noise(size, 7 + index as u64)
-                .iter()
-                .map(|&value| (scale * f64::from(value)) as f32 as f64)
-                .collect()
-        };
-        let scales = drop.then(|| (0..sites.images()).map(|image| [0.0, 1.25, 1.25][image % 3]).collect());
-        Self { tensors: sizes.into_iter().enumerate().map(tensor).collect(), sites, channels, scales, grn }
-    }
-
-    /// The block as the paper defines it.
-    fn forward(&self) -> Vec<f64> {
-        let [x, taps, tap_bias, norm, norm_bias, expand, expand_bias, project, bias, gamma, beta, scale] =
-            <&[Vec<f64>; 12]>::try_from(&self.tensors[..]).unwrap();
-        let (c, e) = (self.channels, 4 * self.channels);
-        let (height, width) = (self.sites.height(), self.sites.width());
-        let places = self.sites.positions();
-        let per_image = self.sites.rows_per_image();
-        let mut out = x.clone();
-        for image in 0..self.sites.images() {
-            let factor = self.scales.as_ref().map_or(1.0, |scales| f64::from(scales[image]));
-            let rows = image * per_image..(image + 1) * per_image;
-            let mut h = vec![vec![0.0; e]; per_image];
-            for (h, row) in h.iter_mut().zip(rows.clone()) {
-                let (y, x_at) = (places[row] / width % height, places[row] % width);
-                let mut values = tap_bias.clone();
-                for other in rows.clone() {
-                    let (v, u) = (places[other] / width % height, places[other] % width);
-                    let (dy, dx) = (v as isize - y as isize + 3, u as isize - x_at as isize + 3);
-                    if (0..7).contains(&dy) && (0..7).contains(&dx) {
-                        for channel in 0..c {
-                            values[channel] +=
-                                x[other * c + channel] * taps[channel * 49 + (dy * 7 + dx) as usize];
-                        }
-                    }
-                }
-                let mean = values.iter().sum::<f64>() / c as f64;
-                let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / c as f64;
-                for (channel, value) in values.iter_mut().enumerate() {
-                    *value = (*value - mean) / (variance + 1e-6).sqrt() * norm[channel] + norm_bias[channel];
-                }
-                for (unit, h) in h.iter_mut().enumerate() {
-                    let u: f64 = values.iter().zip(&expand[unit * c..]).map(|(a, b)| a * b).sum();
-                    *h = gelu(u + expand_bias[unit]);
-                }
-            }
-            if self.grn {
-                let norms: Vec<f64> = (0..e)
-                    .map(|unit| h.iter().map(|row| row[unit] * row[unit]).sum::<f64>().sqrt())
-                    .collect();
-                let mean = norms.iter().sum::<f64>() / e as f64 + 1e-6;
-                for row in &mut h {
-                    for unit in 0..e {
-                        row[unit] += gamma[unit] * row[unit] * norms[unit] / mean + beta[unit];
-                    }
-                }
-            }
-            for (row, h) in rows.zip(&h) {
-                for channel in 0..c {
-                    let value: f64 = h.iter().zip(&project[channel * e..]).map(|(a, b)| a * b).sum();
-                    let scale = if self.grn { 1.0 } else { scale[channel] };
-                    out[row * c + channel] += factor * scale * (value + bias[channel]);
-                }
-            }
-        }
-        out
-    }
-
-    fn narrow(&self) -> Vec<Vec<f32>> {
-        self.tensors.iter().map(|tensor| tensor.iter().map(|&value| value as f32).collect()).collect()
-    }
-
-    /// Calls `f` with the rows and the parameters.
-    fn with_weights<T>(&self, f: impl FnOnce(&[f32], &BlockWeights<'_>) -> T) -> T {
-        let t = self.narrow();
-        let weights = BlockWeights {
-            depthwise_weight: &t[1],
-            depthwise_bias: &t[2],
-            norm_weight: &t[3],
-            norm_bias: &t[4],
-            expand_weight: &t[5],
-            expand_bias: &t[6],
-            project_weight: &t[7],
-            project_bias: &t[8],
-            grn: self.grn.then_some([&t[9], &t[10]]),
-            layer_scale: (!self.grn).then_some(&t[11]),
-        };
-        f(&t[ROWS], &weights)
-    }
-
-    /// All gradients for an output gradient, with saved activations.
-    fn gradients(&self, target: Target, precision: Precision, save: Save, dout: &[f32]) -> Vec<Vec<f32>> {
-        self.with_weights(|rows, weights| {
-            let (sites, scales) = (&self.sites, self.scales.as_deref());
-            let packed = PackedBlock::new(weights, precision);
-            let (_, saved) = block::forward(target, sites, rows, weights, &packed, scales, save);
-            list(block_backward::backward(target, sites, rows, weights, precision, scales, saved, dout))
-        })
-    }
-
-    /// `true` if the block has this tensor.
-    fn has(&self, tensor: usize) -> bool {
-        match tensor {
-            LAYER_SCALE => !self.grn,
-            GAMMA.. => self.grn,
-            _ => true,
-        }
-    }
-}
-
-/// Exact GELU in f64: Phi from its series, which converges for all x that occur here.
-fn gelu(x: f64) -> f64 {
-    let (mut term, mut sum) = (x, x);
-    for k in 1..120 {
-        term *= x * x / f64::from(2 * k + 1);
-        sum += term;
-    }
-    x * (0.5 + (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt() * sum)
-}
-
-fn list(gradients: BlockGradients) -> Vec<Vec<f32>> {
-    let BlockGradients { rows, grn, layer_scale, .. } = gradients;
-    let [gamma, beta] = grn.unwrap_or_default();
-    vec![
-        rows.to_vec(),
-        gradients.depthwise_weight,
-        gradients.depthwise_bias,
-        gradients.norm_weight,
-        gradients.norm_bias,
-        gradients.expand_weight,
-        gradients.expand_bias,
-        gradients.project_weight,
-        gradients.project_bias,
-        gamma,
-        beta,
-        layer_scale.unwrap_or_default(),
-    ]
-}
 
 /// V2 and V1, dense and sparse, with and without dropped images, one and several image blocks and row
 /// blocks.
@@ -209,8 +43,7 @@ fn the_forward_matches_the_reference() {
             for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)] {
                 let (found, _) = example.with_weights(|rows, weights| {
                     let packed = PackedBlock::new(weights, precision);
-                    let scales = example.scales.as_deref();
-                    block::forward(target, &example.sites, rows, weights, &packed, scales, Save::Nothing)
+                    forward(&example.input(target, rows, weights), &packed, Save::Nothing)
                 });
                 let error = error(&found, &expected);
                 assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
@@ -287,8 +120,7 @@ fn saving_and_recomputing_give_the_same_bits_with_any_number_of_threads() {
                         let (sites, scales) = (&example.sites, example.scales.as_deref());
                         let packed = PackedBlock::new(weights, precision);
                         let (out, saved) = block_forward(sites, rows, weights, &packed, scales, save);
-                        let gradients =
-                            crate::block_backward(sites, rows, weights, precision, scales, saved, &dout);
+                        let gradients = block_backward(sites, rows, weights, precision, scales, saved, &dout);
                         (out, gradients)
                     })
                 })
@@ -318,7 +150,7 @@ fn activations_saved_in_bf16_take_half_the_memory_and_include_the_input() {
             let spare = 4 * sites.rows() * (channels % 2) / 2 * 2;
             assert_eq!(rounded.bytes() - spare, (exact.bytes() + 4 * rows.len()) / 2, "{what}");
             let gradients = |rows, saved| {
-                list(crate::block_backward(sites, rows, weights, Precision::F32, scales, Some(saved), &dout))
+                list(block_backward(sites, rows, weights, Precision::F32, scales, Some(saved), &dout))
             };
             assert_eq!(gradients(rows, rounded.clone()), gradients(&[], rounded));
         });
@@ -362,7 +194,7 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
         let run = |sites: &Sites, rows: &[f32], scales: &[f32], dout: &[f32]| {
             let scales = Some(scales);
             let (out, saved) = block_forward(sites, rows, weights, &packed, scales, Save::AsComputed);
-            (out, list(crate::block_backward(sites, rows, weights, precision, scales, saved, dout)))
+            (out, list(block_backward(sites, rows, weights, precision, scales, saved, dout)))
         };
         let scales = batch.scales.as_deref().unwrap();
         let (out, found) = run(&batch.sites, rows, scales, &dout);

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::Sites;
+use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
 
 /// Hidden values of an image block, `4C` to a row, if its images have so many: few enough for the L3 cache.
@@ -157,8 +157,28 @@ pub(crate) fn span_of(partition: &[ImageBlock]) -> Range<usize> {
 }
 
 /// A range relative to `begin`.
-pub(crate) fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
+fn counted_from(begin: usize, range: &Range<usize>) -> Range<usize> {
     range.start - begin..range.end - begin
+}
+
+/// The image blocks of a partition, each with its slices of the active rows and of the span, which have
+/// `saved_width` and `channels` values to a row.
+pub(crate) fn by_image_block<'a>(
+    partition: &'a [ImageBlock],
+    expanded: &'a mut [f32],
+    saved_width: usize,
+    ddepthwise: &'a mut [f32],
+    channels: usize,
+) -> impl Iterator<Item = (&'a ImageBlock, &'a mut [f32], &'a mut [f32])> {
+    let (first, span) = (rows_of(partition).start, span_of(partition).start);
+    let saved =
+        partition.iter().map(|image_block| scaled(&counted_from(first, &image_block.rows), saved_width));
+    let outs = partition.iter().map(|image_block| scaled(&counted_from(span, &image_block.span), channels));
+    let parts = split_at_ranges(expanded, saved).into_iter().zip(split_at_ranges(ddepthwise, outs));
+    partition
+        .iter()
+        .zip(parts)
+        .map(|(image_block, (expanded, ddepthwise))| (image_block, expanded, ddepthwise))
 }
 
 fn row_blocks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<RowBlock>) {

@@ -6,8 +6,8 @@
 //!
 //! Notation: E channels.
 
-use crate::EPSILON;
 use crate::blocking::ImageBlock;
+use crate::epsilon::EPSILON;
 use crate::split::add_to;
 
 /// Added under the root of G, so that its derivative at an all-zero channel is 0 and not undefined. Far below

@@ -4,25 +4,11 @@ use std::sync::OnceLock;
 
 use pulp::Arch;
 
-use crate::bf16::{Bf16, bf16};
-
 /// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`, which excludes
 /// AVX-512 BF16.
 /// A set that the CPU lacks, or an unknown name, has no effect here; the program warns. For tests and
 /// comparisons.
 pub const ISA_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
-
-/// The instruction sets of the f32 and the bf16 kernels.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target {
-    pub(crate) arch: Arch,
-    pub(crate) bf16: Bf16,
-}
-
-/// The target of this process.
-pub(crate) fn target() -> Target {
-    Target { arch: isa(), bf16: bf16() }
-}
 
 /// The instruction set of the f32 kernels of this process.
 pub(crate) fn isa() -> Arch {
@@ -51,17 +37,6 @@ pub(crate) fn isa_levels() -> Vec<(&'static str, Arch)> {
     #[cfg(target_arch = "aarch64")]
     levels.extend(pulp::aarch64::Neon::try_new().map(|simd| ("neon", Arch::Neon(simd))));
     levels
-}
-
-/// Every target of this CPU, scalar first.
-#[cfg(test)]
-pub(crate) fn targets() -> Vec<(&'static str, Target)> {
-    let of = |(name, bf16)| match bf16 {
-        Bf16::Emulated(arch) => (name, Target { arch, bf16 }),
-        #[cfg(target_arch = "x86_64")]
-        Bf16::Native(_) => (name, Target { arch: Arch::new(), bf16 }),
-    };
-    crate::bf16::bf16_isa_levels().into_iter().map(of).collect()
 }
 
 #[cfg(test)]

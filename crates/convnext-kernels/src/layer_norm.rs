@@ -4,8 +4,8 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::EPSILON;
 use crate::buffer::Buffer;
+use crate::epsilon::EPSILON;
 use crate::isa::isa;
 use crate::lanes::{add, load, store};
 use crate::parallel;

@@ -1,7 +1,7 @@
 //! CPU kernels and site geometry for ConvNeXt V2: slices in, slices out.
 //!
 //! An image is a set of tiles. The activations of a batch are a matrix `[rows, channels]`, one row
-//! for each kept site; [`Sites`] maps rows to sites. [`block_forward`] and [`block_backward`] are the
+//! for each kept site; [`Sites`] maps rows to sites. [`block_forward`] and [`block_backward()`] are the
 //! block as one operation. The instruction set is found at run time: scalar, AVX2 with FMA, AVX-512 or NEON.
 //! The terms of cache blocking are in the crate's README.
 //!
@@ -20,6 +20,7 @@ mod block_tests;
 mod blocking;
 mod buffer;
 mod depthwise;
+mod epsilon;
 mod expansion;
 mod gather;
 mod gelu;
@@ -33,17 +34,21 @@ mod packed;
 mod parallel;
 mod patch_loss;
 mod peak;
+mod precision;
 mod profile;
-mod split;
-
 mod sites;
+mod split;
+mod target;
 #[cfg(test)]
 mod testing;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::disable_memory_purging;
-pub use bf16::bf16_in_use;
-pub use block::{BlockWeights, PackedBlock, Precision, Save, SavedActivations, block_forward};
+pub use bf16::implementation::bf16_in_use;
+pub use block::block_forward;
+pub use block::packed::PackedBlock;
+pub use block::saved::{Save, SavedActivations};
+pub use block::weights::BlockWeights;
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
 pub use gather::{gather_rows, gather_rows_backward};
@@ -52,8 +57,6 @@ pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use linear::{LinearGradients, LinearInput, PackedLinear, SavedLinear, linear_backward, linear_forward};
 pub use patch_loss::{PatchedImages, patch_errors, patch_errors_backward};
 pub use peak::peak_flops;
+pub use precision::Precision;
 pub use profile::{end_profile, start_profile};
 pub use sites::{Sites, SitesError};
-
-/// Epsilon of LayerNorm's variance and of GRN's mean norm.
-const EPSILON: f32 = 1e-6;

@@ -3,18 +3,21 @@
 //! Notation: R rows, I input and O output features.
 
 use crate::bf16::columns::pack_columns;
-use crate::bf16::gemm::{Left, Right, Store};
+use crate::bf16::gemm::Right;
+use crate::bf16::gemm::epilogue::Store;
+use crate::bf16::gemm::micro_tiles::Left;
+use crate::bf16::implementation::{Bf16, bf16};
 use crate::bf16::packed::PackedBf16;
 use crate::bf16::rows::pack_rows;
-use crate::bf16::{Bf16, bf16, columns, gemm as bf16_gemm};
-use crate::block::Precision;
+use crate::bf16::{columns, gemm as bf16_gemm};
 use crate::buffer::Buffer;
 use crate::gemm::{gemm, gemm_tn_accumulate};
-use crate::isa::{Target, target};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
+use crate::precision::Precision;
 use crate::profile::Kernel;
 use crate::split::add_to;
+use crate::target::{Target, target};
 
 /// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
 const ROW_BLOCKS: usize = 8;
@@ -101,7 +104,8 @@ pub fn linear_backward(
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    backward(target(), input, weight, outputs, dout, wants_rows)
+    let weight = Matrix::new(weight, outputs, inputs_of(weight, outputs));
+    backward(target(), input, weight, dout, wants_rows)
 }
 
 fn forward(
@@ -139,22 +143,20 @@ fn forward(
 fn backward(
     target: Target,
     input: LinearInput<'_>,
-    weight: &[f32],
-    outputs: usize,
+    weight: Matrix<'_>,
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
     let Target { arch, bf16 } = target;
-    let inputs = inputs_of(weight, outputs);
+    let (outputs, inputs) = (weight.rows, weight.columns);
     let count = count_rows(dout, outputs);
-    let matrix = Matrix::new(weight, outputs, inputs);
     let mut drows = wants_rows.then(|| Buffer::take(count * inputs));
-    let mut dweight = vec![0.0; weight.len()];
+    let mut dweight = vec![0.0; outputs * inputs];
     match input {
         LinearInput::Rows(rows) => {
             assert_eq!(rows.len(), count * inputs, "there is an output gradient for each row");
             if let Some(drows) = &mut drows {
-                let (right, mc) = (Packed::new(matrix), block_rows(count));
+                let (right, mc) = (Packed::new(weight), block_rows(count));
                 let work = drows.chunks_mut(mc * inputs).zip(dout.chunks(mc * outputs));
                 parallel::for_each(work, |(drows, dout)| {
                     let left = Matrix::new(dout, dout.len() / outputs, outputs);
@@ -167,7 +169,7 @@ fn backward(
         }
         LinearInput::Bf16(SavedLinear(rows)) => {
             if let Some(drows) = &mut drows {
-                let right = PackedBf16::new(bf16, matrix);
+                let right = PackedBf16::new(bf16, weight);
                 bf16_linear(bf16, Kernel::GemmInputGradient, dout, &right, None, drows);
             }
             let left = pack_rows(bf16, dout, outputs);
@@ -229,7 +231,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::targets;
+    use crate::target::targets;
     use crate::testing::noise;
 
     #[test]
@@ -272,11 +274,12 @@ mod tests {
                     check("out", &found, &out);
                     assert_eq!(saved.is_some(), precision == Precision::Bf16);
                     let input = saved.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
-                    let found = backward(target, input, &weight, outputs, &dout, true);
+                    let matrix = Matrix::new(&weight, outputs, inputs);
+                    let found = backward(target, input, matrix, &dout, true);
                     check("rows", &found.rows.unwrap(), &drows);
                     check("weight", &found.weight, &dweight);
                     check("bias", &found.bias, &dbias);
-                    assert_eq!(backward(target, input, &weight, outputs, &dout, false).rows, None);
+                    assert_eq!(backward(target, input, matrix, &dout, false).rows, None);
                 }
             }
         }

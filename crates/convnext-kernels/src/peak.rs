@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::bf16::{Bf16x2, WithBf16x2};
-use crate::block::Precision;
-use crate::isa::target;
+use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
+use crate::precision::Precision;
+use crate::target::target;
 
 /// Independent accumulators: enough to hide the four cycles of latency of a multiply-add. x86 issues two a
 /// cycle and has as few as 16 registers; ARM issues up to four and has 32.

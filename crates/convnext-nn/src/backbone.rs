@@ -10,12 +10,14 @@ use convnext_core::{ModelConfig, STAGES};
 use convnext_kernels::Precision;
 
 use crate::block::Block;
+use crate::drop_path::DropPath;
+use crate::error::ModelError;
 use crate::layers::{Convolution, LayerNorm};
 use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
 use crate::site_map::index_tensor;
-use crate::{DropPath, ModelError, SiteMap, SitePyramid};
+use crate::site_map::{SiteMap, SitePyramid};
 
 /// A patchify convolution (stride = kernel size), then LayerNorm.
 #[derive(Module, Debug)]

@@ -6,12 +6,12 @@ use burn::prelude::*;
 use convnext_core::LAYER_SCALE_INIT;
 use convnext_kernels::{PackedBlock, Precision};
 
-use crate::SiteMap;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block;
 use crate::ops::block_plan::{Activations, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
+use crate::site_map::SiteMap;
 
 /// Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, residual.
 #[derive(Module, Debug)]

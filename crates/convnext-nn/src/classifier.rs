@@ -5,10 +5,12 @@ use convnext_core::{ModelConfig, STAGES, Seed};
 use convnext_kernels::Precision;
 
 use crate::backbone::{Backbone, rows_to_map};
+use crate::drop_path::DropPath;
+use crate::error::ModelError;
 use crate::layers::{LayerNorm, Linear};
 use crate::ops::block_plan::Activations;
 use crate::parameters::Scope;
-use crate::{DropPath, ModelError, SitePyramid};
+use crate::site_map::SitePyramid;
 
 /// The layer whose features, averaged over the sites, are an image's embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

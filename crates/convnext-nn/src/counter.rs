@@ -24,9 +24,6 @@ pub struct Counter {
     count: Param<Tensor<1, Int>>,
 }
 
-/// The container's type as Burn passes it to visitors; it has no crate, so no other type may have this name.
-pub(crate) const COUNTER_CONTAINER: &str = "Struct:Counter";
-
 impl Counter {
     /// A counter at `count`.
     pub fn new(count: i64) -> Self {
@@ -105,7 +102,9 @@ fn value<const D: usize>(tensor: Tensor<D, Int>) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ModelState, for_each_parameter, replace_parameters, tensor_shapes, tensor_values};
+    use crate::state::ModelState;
+    use crate::values::tensor_values;
+    use crate::visits::{for_each_parameter, replace_parameters, tensor_shapes};
 
     #[derive(Module, Debug)]
     struct Norm {

@@ -1,37 +1,16 @@
-//! Devices by name.
+//! From the name of a device to the device.
 //!
 //! The CPU runs the kernels and is always available. GPUs run the reference implementations of
 //! [`crate::ops`]; each kind is compiled in by the cargo feature of its name.
 
-use std::fmt;
 use std::str::FromStr;
 
 use burn::prelude::*;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn::tensor::DeviceType;
 
-use crate::ModelError;
-
-/// A device by its name: `cpu`, `wgpu`, `wgpu:1`, `cuda`, `cuda:1`.
-///
-/// ```
-/// use convnext_nn::DeviceName;
-///
-/// let name: DeviceName = "cpu".parse()?;
-/// assert_eq!(name, DeviceName::Cpu);
-/// let device = name.open()?;
-/// # Ok::<(), convnext_nn::ModelError>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DeviceName {
-    /// The CPU, with our kernels.
-    #[default]
-    Cpu,
-    /// A GPU through Vulkan, Metal or DirectX 12, by index; the best one without an index.
-    Wgpu(Option<usize>),
-    /// A GPU through CUDA, by index; the first one without an index.
-    Cuda(Option<usize>),
-}
+use crate::device_name::DeviceName;
+use crate::error::ModelError;
 
 impl DeviceName {
     /// The device of this name.
@@ -103,18 +82,6 @@ impl FromStr for DeviceName {
         };
         name.check_built()?;
         Ok(name)
-    }
-}
-
-impl fmt::Display for DeviceName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, number) = match self {
-            Self::Cpu => ("cpu", None),
-            Self::Wgpu(number) => ("wgpu", *number),
-            Self::Cuda(number) => ("cuda", *number),
-        };
-        formatter.write_str(kind)?;
-        number.map_or(Ok(()), |number| write!(formatter, ":{number}"))
     }
 }
 

@@ -4,7 +4,7 @@ use convnext_core::ConfigError;
 use convnext_kernels::SitesError;
 use thiserror::Error;
 
-use crate::DeviceName;
+use crate::device_name::DeviceName;
 
 /// A model that cannot be built, an input of the wrong shape, or an unavailable device.
 #[derive(Debug, Clone, PartialEq, Error)]

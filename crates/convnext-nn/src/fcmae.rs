@@ -11,6 +11,8 @@ use convnext_kernels::{PatchedImages, Precision, Sites};
 
 use crate::backbone::{Backbone, map_to_rows};
 use crate::block::Block;
+use crate::drop_path::DropPath;
+use crate::error::ModelError;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
 use crate::ops::block_plan::Activations;
@@ -18,8 +20,8 @@ use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
 use crate::patches::{PatchStatistics, images_to_patches, patches_to_images};
+use crate::site_map::{SiteMap, SitePyramid};
 use crate::site_map::{common_grid, index_tensor};
-use crate::{DropPath, ModelError, SiteMap, SitePyramid};
 
 /// An encoder of the kept patches and a decoder that predicts the removed ones.
 #[derive(Module, Debug)]

@@ -10,9 +10,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use convnext_core::{Mask, STAGES};
 
-use crate::ModelError;
 use crate::backbone::Backbone;
 use crate::block::Block;
+use crate::error::ModelError;
 use crate::layers::{Convolution, Grn, LayerNorm};
 use crate::ops::reference::EPSILON;
 

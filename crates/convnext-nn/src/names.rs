@@ -2,8 +2,11 @@
 //!
 //! Parameters already have PyTorch's shapes; only stem and downsampling layers have other names in PyTorch.
 
-use crate::counter::COUNTER_CONTAINER;
 use crate::state::STATE_CONTAINER;
+
+/// The type of [`crate::Counter`] as Burn passes it to visitors; it has no crate, so no other type may have
+/// this name.
+const COUNTER_CONTAINER: &str = "Struct:Counter";
 
 /// The official name of a parameter from its path in our modules:
 /// `encoder.downsampling.0.conv.weight` is `encoder.downsample_layers.1.1.weight`.

@@ -6,7 +6,7 @@ use burn::prelude::*;
 use convnext_core::{ConfigError, Mask, ModelConfig, STAGES};
 use convnext_kernels::Sites;
 
-use crate::ModelError;
+use crate::error::ModelError;
 use crate::ops::gather::gather;
 
 /// The sites of one stage, with their positions as an index tensor, uploaded once per forward pass.

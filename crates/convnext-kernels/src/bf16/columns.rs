@@ -6,7 +6,8 @@
 
 use pulp::Simd;
 
-use crate::bf16::{Bf16, Bf16x2, WithBf16x2, unpack};
+use crate::bf16::bf16x2::{Bf16x2, WithBf16x2, unpack};
+use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
 use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
 use crate::parallel;
@@ -162,7 +163,8 @@ pub(crate) fn unpack_columns(bf16: Bf16, bf16x2: &Buffer, columns: usize) -> Buf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bf16::{bf16_isa_levels, pack_one};
+    use crate::bf16::bf16x2::pack_one;
+    use crate::bf16::implementation::bf16_isa_levels;
     use crate::testing::noise;
 
     #[test]

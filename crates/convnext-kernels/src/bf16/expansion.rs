@@ -8,66 +8,16 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use crate::bf16::bf16x2::{Bf16x2, WithBf16x2, unpack};
 use crate::bf16::columns::{bf16x2_count, end_of_low, load_halves, registers, store_halves};
 use crate::bf16::gelu::{gelu, gelu_and_derivative};
-use crate::bf16::gemm::{Epilogue, MicroTile};
+use crate::bf16::gemm::epilogue::{Epilogue, MicroTile};
 use crate::bf16::rows::padded;
-use crate::bf16::{Bf16x2, WithBf16x2, unpack};
-use crate::blocking::Segment;
+use crate::bf16::segment_ends::SegmentEnds;
 use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
 
 /// Row pairs of a block of rows that is processed column by column, see [`crate::expansion`].
 const ROW_PAIR_BLOCK: usize = 4;
-
-/// The segments of a row block, by their ends.
-pub(crate) struct SegmentEnds {
-    /// End of each segment's rows, within the row block.
-    ends: Vec<usize>,
-}
-
-impl SegmentEnds {
-    pub(crate) fn new(segments: &[Segment]) -> Self {
-        let mut end = 0;
-        let ends = segments.iter().map(|segment| {
-            end += segment.rows.len();
-            end
-        });
-        Self { ends: ends.collect() }
-    }
-
-    /// The segments that overlap with `rows`, each with the overlap.
-    #[inline(always)]
-    fn of(&self, rows: Range<usize>) -> SegmentsOf<'_> {
-        let segment = self.ends.partition_point(|&end| end <= rows.start);
-        SegmentsOf { ends: &self.ends, segment, rows }
-    }
-
-    /// First row of a segment, within the row block.
-    fn begin(&self, segment: usize) -> usize {
-        segment.checked_sub(1).map_or(0, |before| self.ends[before])
-    }
-}
-
-struct SegmentsOf<'a> {
-    ends: &'a [usize],
-    segment: usize,
-    rows: Range<usize>,
-}
-
-impl Iterator for SegmentsOf<'_> {
-    type Item = (usize, Range<usize>);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows.is_empty() {
-            return None;
-        }
-        let (segment, begin) = (self.segment, self.rows.start);
-        let end = self.ends[segment].min(self.rows.end);
-        (self.segment, self.rows.start) = (segment + 1, end);
-        Some((segment, begin..end))
-    }
-}
 
 /// Epilogue: adds the bias, saves u, applies GELU, and sums the squares for GRN.
 pub(crate) struct BiasGelu<'a> {

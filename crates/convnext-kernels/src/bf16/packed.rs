@@ -6,8 +6,9 @@ use std::ops::Range;
 use bytemuck::cast_slice_mut;
 use pulp::Simd;
 
+use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
 use crate::bf16::columns::{bf16x2_count, columns_of, load_halves, registers};
-use crate::bf16::{Bf16, Bf16x2, WithBf16x2};
+use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
 use crate::lanes::{load, store_bf16x2};
 use crate::packed::Matrix;
@@ -176,7 +177,8 @@ impl WithBf16x2 for PackTransposed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bf16::{bf16_isa_levels, pack_one};
+    use crate::bf16::bf16x2::pack_one;
+    use crate::bf16::implementation::bf16_isa_levels;
     use crate::testing::noise;
 
     #[test]

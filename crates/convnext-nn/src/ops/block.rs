@@ -16,12 +16,12 @@ use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extensi
 use burn::tensor::Tensor;
 use convnext_kernels::{PackedBlock, Precision, SavedActivations};
 
-use crate::SiteMap;
 use crate::ops::block_plan::{Activations, BlockGradients, BlockParameters, BlockPlan, Placement};
 use crate::ops::graph::{leaf, register, vjp};
 use crate::ops::packing::PackingCache;
 use crate::ops::reference::block_reference;
 use crate::ops::saved_bytes::SavedBytes;
+use crate::site_map::SiteMap;
 
 /// The block's forward, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]

@@ -10,10 +10,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, Slice, TensorData};
-use convnext_kernels::{PatchedImages, Sites};
+use convnext_kernels::Sites;
 
 use crate::ops::block_plan::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
-use crate::ops::patch_loss::PatchLossPlan;
 
 /// Epsilon of LayerNorm's variance, of GRN's mean norm and of a target patch's variance ("A. Architecture"
 /// and "C4. Loss" in `docs/facts.md`).
@@ -188,39 +187,6 @@ fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor
     let factors = B::float_from_data(data, &rows.device());
     let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, shape[1]]));
     B::float_reshape(B::float_mul(x, factors), shape)
-}
-
-/// The errors `[R, V]` of predicted patches and the mean of their squares `[1]`, as
-/// [`crate::ops::patch_loss::DifferentiablePatchLoss::patch_errors`].
-pub(crate) fn patch_errors_reference<B: Backend>(
-    predictions: FloatTensor<B>,
-    images: FloatTensor<B>,
-    patches: IntTensor<B>,
-    plan: PatchLossPlan,
-) -> [FloatTensor<B>; 2] {
-    let PatchedImages { channels, height, width, patch } = plan.images;
-    let (count, values) = (images.shape()[0], patch * patch * channels);
-    let (rows, columns) = (height / patch, width / patch);
-    let cut = B::float_reshape(images, Shape::new([count, channels, rows, patch, columns, patch]));
-    let cut = B::float_permute(cut, &[0, 2, 4, 3, 5, 1]);
-    let targets = B::float_reshape(cut, Shape::new([count * rows * columns, values]));
-    let targets = B::float_select(targets, 0, patches);
-    let targets = if plan.normalize { normalize_patches::<B>(targets) } else { targets };
-    let errors = B::float_sub(predictions, targets);
-    let number = errors.shape().num_elements();
-    // Summed dimension by dimension: the order of additions then never depends on threads.
-    let squares = B::float_mul(errors.clone(), errors.clone());
-    let sum = B::float_reshape(B::float_sum_dim(B::float_sum_dim(squares, 1), 0), Shape::new([1]));
-    [errors, B::float_div_scalar(sum, (number as f64).into())]
-}
-
-/// Each row minus its mean, over the root of its unbiased variance + 1e-6.
-fn normalize_patches<B: Backend>(patches: FloatTensor<B>) -> FloatTensor<B> {
-    let values = patches.shape()[1];
-    let centred = B::float_sub(patches.clone(), B::float_mean_dim(patches, 1));
-    let squares = B::float_sum_dim(B::float_mul(centred.clone(), centred.clone()), 1);
-    let variance = B::float_div_scalar(squares, ((values - 1) as f64).into());
-    B::float_div(centred, B::float_sqrt(B::float_add_scalar(variance, EPSILON.into())))
 }
 
 #[cfg(test)]

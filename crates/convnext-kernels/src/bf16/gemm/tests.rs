@@ -1,9 +1,11 @@
 //! The bf16 GEMM against a reference in f64.
 
 use super::*;
+use crate::bf16::bf16x2::pack_one;
 use crate::bf16::columns::PackColumns;
+use crate::bf16::gemm::epilogue::Store;
+use crate::bf16::implementation::bf16_isa_levels;
 use crate::bf16::rows::{PackRows, row_pairs};
-use crate::bf16::{bf16_isa_levels, pack_one};
 use crate::packed::Matrix;
 use crate::testing::noise;
 

@@ -1,62 +1,15 @@
-//! Serialised form of configurations in weight files, those of earlier versions included.
-//!
-//! In the first layout a model's configuration held values of its training as well: `drop_path` and `head_init_scale`,
-//! which nobody needs to use the weights, and LayerScale as its initial value. They are read and passed over; what a
-//! training was is in the recipe beside them.
+//! Serialised form of the metadata of weights, that of earlier versions included.
 
 use serde::Deserialize;
 
+use crate::class_names::ClassNames;
+use crate::classification_task::ClassificationTask;
+use crate::config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::fcmae_task::FcmaeTask;
+use crate::preprocessing::Preprocessing;
 use crate::tagged::Tagged;
-use crate::{
-    ClassNames, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, STAGES,
-    WeightMetadata,
-};
 
-/// [`ModelConfig`] as files of any age hold it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StoredModel {
-    name: String,
-    depths: [usize; STAGES],
-    widths: [usize; STAGES],
-    grn: bool,
-    #[serde(default)]
-    layer_scale: StoredScale,
-    classes: usize,
-    input_channels: usize,
-    stem_stride: usize,
-    #[serde(default, rename = "drop_path")]
-    _drop_path: Option<f64>,
-    #[serde(default, rename = "head_init_scale")]
-    _head_init_scale: Option<f64>,
-}
-
-/// LayerScale as a switch, or as its initial value or `null`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum StoredScale {
-    Switch(bool),
-    Initial(Option<f64>),
-}
-
-impl Default for StoredScale {
-    fn default() -> Self {
-        Self::Switch(false)
-    }
-}
-
-impl From<StoredModel> for ModelConfig {
-    fn from(stored: StoredModel) -> Self {
-        let StoredModel { name, depths, widths, grn, classes, input_channels, stem_stride, .. } = stored;
-        let layer_scale = match stored.layer_scale {
-            StoredScale::Switch(on) => on,
-            StoredScale::Initial(value) => value.is_some(),
-        };
-        Self { name, depths, widths, grn, layer_scale, classes, input_channels, stem_stride }
-    }
-}
-
-/// [`WeightMetadata`] as files of any age hold it: in the first layout the kind of a file named one of two models, with
+/// [`crate::WeightMetadata`] as files of any age hold it: in the first layout the kind of a file named one of two models, with
 /// the names of classes beside it, and an autoencoder held its encoder and its objective.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,22 +43,23 @@ struct StoredFcmae {
     normalize_target: bool,
 }
 
-impl TryFrom<StoredMetadata> for WeightMetadata {
-    type Error = &'static str;
-
-    fn try_from(stored: StoredMetadata) -> Result<Self, Self::Error> {
-        let StoredMetadata { backbone, task, kind, model, fcmae, classes, preprocessing, recipe } = stored;
-        let metadata = match (backbone, task, kind, model, fcmae) {
-            (Some(backbone), Some(task), None, None, None) => {
-                Self { backbone, task, preprocessing, recipe: String::new() }
-            }
+impl StoredMetadata {
+    /// Backbone, task, preprocessing and recipe, whatever the layout.
+    ///
+    /// # Errors
+    /// A sentence when the parts are those of no layout.
+    pub(crate) fn into_parts(self) -> Result<(Tagged, Tagged, Preprocessing, String), &'static str> {
+        let Self { backbone, task, kind, model, fcmae, classes, preprocessing, recipe } = self;
+        let (backbone, task) = match (backbone, task, kind, model, fcmae) {
+            (Some(backbone), Some(task), None, None, None) => (backbone, task),
             (None, None, Some(FirstKind::Classifier), Some(model), None) => {
-                Self::of_classifier(&model, classes, preprocessing)
+                (Tagged::new(&model), Tagged::new(&ClassificationTask { classes }))
             }
             (None, None, Some(FirstKind::Fcmae), None, Some(fcmae)) => {
                 let StoredFcmae { encoder, encoder_kind, decoder, mask_ratio, normalize_target } = fcmae;
                 let config = FcmaeConfig { encoder, encoder_kind, decoder };
-                Self::of_fcmae(&config, FcmaeObjective { mask_ratio, normalize_target }, preprocessing)
+                let task = FcmaeTask::new(&config, FcmaeObjective { mask_ratio, normalize_target });
+                (Tagged::new(&config.encoder), Tagged::new(&task))
             }
             _ => {
                 return Err(
@@ -113,14 +67,18 @@ impl TryFrom<StoredMetadata> for WeightMetadata {
                 );
             }
         };
-        Ok(metadata.with_recipe(recipe))
+        Ok((backbone, task, preprocessing, recipe))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::classification_task::ClassificationTask;
+    use crate::config::FcmaeObjective;
+    use crate::fcmae_task::FcmaeTask;
+    use crate::metadata::WeightMetadata;
+    use crate::sizes::find_model;
     use crate::tagged::Tagged;
-    use crate::{ClassificationTask, FcmaeObjective, FcmaeTask, WeightMetadata, find_model};
 
     /// The header of a file of the first layout.
     const OLD: &str = r#"{"kind":"fcmae","fcmae":{"encoder":{"name":"v1-micro","depths":[1,1,2,1],
