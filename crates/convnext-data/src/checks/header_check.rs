@@ -12,7 +12,7 @@ use convnext_core::{Purpose, Seed, ValueRange};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::loading::corrupt::{Allowed, CorruptFile, listed};
+use crate::loading::corrupt_file::{Allowed, CorruptFile, listed};
 use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::looks_sound;

@@ -18,7 +18,7 @@ use crate::error::DataError;
 use crate::reading::decode;
 use crate::reading::format::Format;
 use crate::reading::levels_seen::MIN_LEVELS;
-use crate::reading::samples::SampleType;
+use crate::reading::sample_type::SampleType;
 use crate::reading::tiff_file;
 
 /// Images that are looked at, chosen by the seed.

@@ -9,7 +9,8 @@ use fast_image_resize::{
     pixels::{InnerPixel, U8, U8x3, U16},
 };
 
-use crate::pixels::image::{Image, Levels};
+use crate::pixels::image::Image;
+use crate::pixels::levels::Levels;
 
 /// Pixels of the target that a filter reaches to each side.
 fn radius(interpolation: Interpolation) -> f64 {

@@ -3,10 +3,11 @@
 use convnext_core::COLOURS;
 use tiff::tags::Tag;
 
-use super::{differences::Differences, directory::Directory, fits_eight, stored::Shape};
+use super::{differences::Differences, directory::Directory, pixelwise::by_pixel, shape::Shape};
 use crate::error::DataError;
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
 
 /// Photometric interpretation of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Photometric {
             Self::Grey { inverted: true } => inverted(values, kind),
             _ => values,
         };
-        let eight = if fits_eight(kind) { SampleType::EIGHT_BIT } else { kind };
+        let eight = if kind.is_deep() { kind } else { SampleType::EIGHT_BIT };
         Ok(match (self, samples) {
             (Self::Palette, _) if shown || samples == 1 => {
                 let colours = colours_of_palette(&values, samples, directory, kind, name)?;
@@ -91,23 +92,18 @@ impl Photometric {
                 make(full(values), 2, Channels::GreyscaleAlpha, eight)
             }
             (Self::Colours, _) if shown && has_colours(samples, &extra) => {
-                let values = full(values);
+                let has_alpha = samples == 4 && (alpha.is_some() || extra.is_empty());
+                let meaning = if has_alpha { Channels::ColourAlpha } else { Channels::Colour };
                 let values = match (samples, alpha) {
-                    (4, Some(ALPHA_MULTIPLIED)) => divided(values, kind),
-                    _ => values,
-                };
-                let meaning = match (samples, alpha) {
-                    (4, Some(_)) => Channels::ColourAlpha,
-                    (4, None) if extra.is_empty() => Channels::ColourAlpha,
-                    _ => Channels::Colour,
+                    (4, Some(ALPHA_MULTIPLIED)) => divided(full(values), kind),
+                    _ => full(values),
                 };
                 (make(first_of(values, samples), COLOURS, Channels::Colour, eight).0, meaning)
             }
             (Self::Colours, COLOURS) => make(full(values), COLOURS, Channels::Colour, eight),
             (Self::Cmyk, _) if shown => {
-                let (samples, _) =
-                    make(of_cmyk(full(values), samples, kind), COLOURS, Channels::Colour, eight);
-                (samples, Channels::Cmyk)
+                let colours = of_cmyk(full(values), samples, kind);
+                (make(colours, COLOURS, Channels::Colour, eight).0, Channels::Cmyk)
             }
             (Self::YCbCr, _) if shown => {
                 let rule = Differences::of(directory);
@@ -161,33 +157,6 @@ fn first_of(values: Values, samples: usize) -> Values {
     }
 }
 
-/// Applies a rule to the values of each pixel as levels in [0, 1]; three come out.
-pub(super) fn by_pixel(
-    values: Values,
-    samples: usize,
-    kind: SampleType,
-    rule: impl Fn(&[f64]) -> [f64; 3],
-) -> Values {
-    let [least, most] = kind.limits();
-    let most = if fits_eight(kind) { 255.0 } else { most };
-    let span = most - least;
-    let colours = |values: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
-        let levels: Vec<f64> = values.map(|value| (value - least) / span).collect();
-        levels.chunks_exact(samples).flat_map(&rule).map(|level| level * span + least).collect()
-    };
-    match values {
-        Values::Eight(values) => {
-            let colours = colours(&mut values.into_iter().map(f64::from));
-            Values::Eight(colours.into_iter().map(|level| level.round() as u8).collect())
-        }
-        Values::Sixteen(values) => {
-            let colours = colours(&mut values.into_iter().map(f64::from));
-            Values::Sixteen(colours.into_iter().map(|level| level.round() as u16).collect())
-        }
-        Values::Real(values) => Values::Real(colours(&mut values.into_iter())),
-    }
-}
-
 /// Printing colours as red, green and blue, as Pillow and `image` show them.
 fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
     by_pixel(values, samples, kind, |pixel| {
@@ -198,7 +167,7 @@ fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
 /// Colours that were multiplied by their alpha, without it. The alpha itself is kept.
 fn divided(values: Values, kind: SampleType) -> Values {
     let [_, most] = kind.limits();
-    let most = if fits_eight(kind) { 255.0 } else { most };
+    let most = if kind.is_deep() { most } else { 255.0 };
     // Pillow cuts fractions off.
     let colour =
         |value: f64, alpha: f64| if alpha > 0.0 { (value * most / alpha).min(most).floor() } else { 0.0 };

@@ -2,8 +2,11 @@
 
 mod colours;
 mod compression;
+mod copy;
 mod differences;
 mod directory;
+mod pixelwise;
+mod shape;
 mod stored;
 mod subsampled;
 
@@ -11,15 +14,13 @@ use image::metadata::Orientation as Turn;
 use tiff::tags::Tag;
 
 use self::{
-    colours::Photometric,
-    directory::Directory,
-    stored::{Shape, read as read_values},
-    subsampled::Unit,
+    colours::Photometric, directory::Directory, shape::Shape, stored::read as read_values, subsampled::Unit,
 };
 use crate::error::DataError;
 use crate::pixels::orientation::turn_of_xmp;
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
 
 /// Reads the first image of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
 /// then palettes and CMYK become red, green and blue, and of these alone what else a pixel has is left
@@ -49,7 +50,7 @@ pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
     let directory = Directory::read(bytes)?;
     let shape = Shape::of(&directory, "").ok()?;
     let is_palette = Photometric::of(&directory, &shape, "").ok()? == Photometric::Palette;
-    Some(if is_palette || fits_eight(shape.kind) { SampleType::EIGHT_BIT } else { shape.kind })
+    Some(if is_palette || !shape.kind.is_deep() { SampleType::EIGHT_BIT } else { shape.kind })
 }
 
 /// The first image of a raw photograph is a small preview, if anything.
@@ -99,9 +100,4 @@ fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
                 .collect(),
         ),
     }
-}
-
-/// `true` if values fill up to 8 bit.
-fn fits_eight(kind: SampleType) -> bool {
-    !kind.is_deep()
 }
