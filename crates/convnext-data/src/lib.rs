@@ -31,11 +31,12 @@ pub use checks::survey::{
     survey,
 };
 pub use datasets::class_name::canonical_name;
+pub use datasets::class_sets::{classes_of_sets, members_of_sets};
 pub use datasets::dataset::Dataset;
-pub use datasets::label_sets::{classes_of_sets, members_of_sets, open_label_sets, open_label_sets_part};
+pub use datasets::label_sets::{open_label_sets, open_label_sets_part};
+pub use datasets::labelled_data::{LabelledData, Part};
 pub use datasets::open::{
-    LabelledData, Part, is_collection, open_for_evaluation, open_images, open_labelled, open_part,
-    open_parts, open_unlabelled,
+    is_collection, open_for_evaluation, open_images, open_labelled, open_part, open_parts, open_unlabelled,
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;

@@ -39,15 +39,12 @@ pub(super) fn file(
     compression::check(directory, name)?;
     let mut bytes = directory.bytes().to_vec();
     compression::straighten(&mut bytes, directory);
-    let unpacked = compression::unpack(&mut bytes, directory, name)?;
+    let mut unpacked = compression::unpack(&mut bytes, directory, name)?;
     let compression = if unpacked.is_empty() { compression::of(directory) } else { compression::NONE };
-    let unpacked = match plane {
-        None => unpacked,
-        Some(plane) => {
-            let all = if unpacked.is_empty() { compression::places(directory).collect() } else { unpacked };
-            all.into_iter().map(|places| of_plane(places, plane, directory)).collect()
-        }
-    };
+    if let Some(plane) = plane {
+        let all = if unpacked.is_empty() { compression::places(directory).collect() } else { unpacked };
+        unpacked = all.into_iter().map(|places| of_plane(places, plane, directory)).collect();
+    }
     let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
     let stays = |tag: &Tag| !moved(tag) && !replaced.iter().any(|(replaced, _)| replaced == tag);
     let kept = KEPT.into_iter().filter(stays).filter_map(|tag| directory.entry(tag));
@@ -55,9 +52,8 @@ pub(super) fn file(
     for (tag, numbers) in unpacked.iter().flatten() {
         entries.push(Entry::of_places(*tag, numbers, order, &mut bytes));
     }
-    if let Some(length) = only_strip(directory, shape) {
-        entries.push(Entry::of_number(Tag::StripByteCounts, length, order));
-    }
+    let length = only_strip(directory, shape);
+    entries.extend(length.map(|length| Entry::of_number(Tag::StripByteCounts, length, order)));
     for (tag, number) in
         as_grey(shape).into_iter().chain([(Tag::Compression, compression)]).chain(replaced.iter().copied())
     {

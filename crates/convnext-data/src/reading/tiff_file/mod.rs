@@ -14,7 +14,11 @@ use image::metadata::Orientation as Turn;
 use tiff::tags::Tag;
 
 use self::{
-    colours::Photometric, directory::Directory, shape::Shape, stored::read as read_values, subsampled::Unit,
+    colours::{Photometric, of_palette},
+    directory::Directory,
+    shape::Shape,
+    stored::read as read_values,
+    subsampled::Unit,
 };
 use crate::error::DataError;
 use crate::pixels::orientation::turn_of_xmp;
@@ -41,7 +45,10 @@ pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Tu
         None => read_values(&directory, &shape, name)?,
     };
     let values = without_nodata(values, &directory);
-    let (samples, meaning) = photometric.interpret(values, &shape, &directory, name, shown)?;
+    let (samples, meaning) = match photometric.is_palette(&shape, shown) {
+        true => of_palette(&values, &shape, &directory, name)?,
+        false => photometric.interpret(values, &shape, &directory, shown),
+    };
     Ok((samples, stored_turn(&directory), meaning))
 }
 
