@@ -5,7 +5,7 @@ use std::io;
 use convnext_core::{ClassNames, ConfigError};
 use thiserror::Error;
 
-use crate::loading::corrupt::{Allowed, CorruptFile, listed};
+use crate::loading::corrupt_file::{Allowed, CorruptFile, listed};
 
 /// A file, a data set or a setting that cannot be used.
 ///

@@ -31,22 +31,26 @@ pub use checks::survey::{
     survey,
 };
 pub use datasets::class_name::canonical_name;
+pub use datasets::class_sets::{classes_of_sets, members_of_sets};
 pub use datasets::dataset::Dataset;
-pub use datasets::label_sets::{classes_of_sets, members_of_sets, open_label_sets, open_label_sets_part};
+pub use datasets::label_sets::{open_label_sets, open_label_sets_part};
+pub use datasets::labelled_data::{LabelledData, Part};
 pub use datasets::open::{
-    LabelledData, Part, is_collection, open_for_evaluation, open_images, open_labelled, open_part,
-    open_parts, open_unlabelled,
+    is_collection, open_for_evaluation, open_images, open_labelled, open_part, open_parts, open_unlabelled,
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
 pub use error::DataError;
 pub use loading::cache::Cache;
-pub use loading::corrupt::{CorruptFile, OnCorrupt};
+pub use loading::corrupt::OnCorrupt;
+pub use loading::corrupt_file::CorruptFile;
 pub use loading::epoch::EpochBatches;
+pub use loading::image_batch::{ImageBatch, LabelMix};
 pub use loading::image_reader::ImageReader;
-pub use loading::image_source::{ImageBatch, ImageSource, Transform};
-pub use loading::loader::{Loader, LoaderConfig};
-pub use loading::mixing::{LabelMix, Mixing};
+pub use loading::image_source::{ImageSource, Transform};
+pub use loading::loader::Loader;
+pub use loading::loader_config::LoaderConfig;
+pub use loading::mixing::Mixing;
 pub use loading::source::{Batch, BatchContext, SampleContext, Source};
 pub use pixels::image::Image;
 pub use pixels::orientation::Orientation;
@@ -56,7 +60,7 @@ pub use reading::decode::{decode, decode_as};
 pub use reading::decoding::Decoding;
 pub use reading::facts::Channels;
 pub use reading::levels_seen::MIN_LEVELS;
-pub use reading::samples::SampleType;
+pub use reading::sample_type::SampleType;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::crop::TrainCrop;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};

@@ -2,5 +2,7 @@
 
 pub(crate) mod grey;
 pub(crate) mod image;
+pub(crate) mod levels;
 pub(crate) mod orientation;
 pub(crate) mod resample;
+pub(crate) mod shrink;

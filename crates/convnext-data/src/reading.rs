@@ -10,5 +10,7 @@ pub(crate) mod headers;
 pub(crate) mod jpeg;
 pub(crate) mod levels_seen;
 pub(crate) mod png_end;
+pub(crate) mod sample_type;
 pub(crate) mod samples;
+pub(crate) mod size_limit;
 pub(crate) mod tiff_file;

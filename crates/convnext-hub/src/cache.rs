@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use convnext_io::replace_file;
 
-use crate::HubError;
 use crate::checksum::Checksum;
-use crate::source::is_commit;
+use crate::error::HubError;
+use crate::model::is_commit;
 
 /// Content of `CACHEDIR.TAG`, which tells programs for backups to leave the folder out, word for word as
 /// Python writes it.

@@ -14,8 +14,9 @@ use ureq::{Agent, Body, BodyReader, RequestExt, Timeout};
 
 use crate::address::{join, of_file, origin};
 use crate::checksum::Checksum;
-use crate::source::is_commit;
-use crate::{HubError, HubModel, HubSettings, RetryPolicy};
+use crate::error::HubError;
+use crate::model::{HubModel, is_commit};
+use crate::settings::{HubSettings, RetryPolicy};
 
 /// Redirections that are followed before it counts as a loop.
 const MAX_REDIRECTS: usize = 10;

@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::client::{Backoff, Client, Remote, Transfer};
-use crate::{HubError, HubModel};
+use crate::error::HubError;
+use crate::model::HubModel;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 256 << 10;
@@ -64,15 +65,21 @@ impl Download<'_> {
         }
     }
 
-    fn transfer(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
+    /// The unfinished file, and the bytes in it that may be the beginning of the whole one.
+    fn beginning(&self) -> Result<(File, u64), HubError> {
         let options = File::options().create(true).write(true).truncate(false).open(self.place);
-        let mut file = options.map_err(HubError::cache(self.place))?;
-        let mut have = self.length()?;
-        let size = self.remote.size;
-        if size.is_some_and(|size| have > size) {
-            file.set_len(0).map_err(HubError::cache(self.place))?;
-            have = 0;
+        let file = options.map_err(HubError::cache(self.place))?;
+        let have = self.length()?;
+        if self.remote.size.is_none_or(|size| have <= size) {
+            return Ok((file, have));
         }
+        file.set_len(0).map_err(HubError::cache(self.place))?;
+        Ok((file, 0))
+    }
+
+    fn transfer(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<(), HubError> {
+        let (mut file, have) = self.beginning()?;
+        let size = self.remote.size;
         progress(have, size.unwrap_or(0));
         if size == Some(have) {
             return Ok(());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::HubModel;
+use crate::model::{HubModel, WEIGHT_FILES};
 
 /// A model of the hub that cannot be had.
 #[derive(Debug, Error)]
@@ -51,7 +51,7 @@ pub enum HubError {
         model: HubModel,
     },
     /// The repository holds no weights that are read.
-    #[error("{model} holds none of {}; choose a repository with one of them", crate::fetch::WEIGHT_FILES.join(", "))]
+    #[error("{model} holds none of {}; choose a repository with one of them", WEIGHT_FILES.join(", "))]
     NoWeights {
         /// The model that was asked for.
         model: HubModel,

@@ -8,11 +8,10 @@ use convnext_io::{IoError, PackageConfig};
 use crate::cache::RepositoryCache;
 use crate::client::{Backoff, Client, Remote};
 use crate::download::Download;
-use crate::source::is_commit;
-use crate::{HubError, HubModel, HubSettings, RELEASED};
-
-/// Files of a repository that may hold its weights, the best first. Their content tells the format.
-pub(crate) const WEIGHT_FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+use crate::error::HubError;
+use crate::model::{HubModel, WEIGHT_FILES, is_commit};
+use crate::released::RELEASED;
+use crate::settings::HubSettings;
 
 /// Configuration file of the weights, by timm or transformers.
 const CONFIG_FILE: &str = "config.json";

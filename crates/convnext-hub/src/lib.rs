@@ -15,6 +15,7 @@ mod client;
 mod download;
 mod error;
 mod fetch;
+mod model;
 mod released;
 mod settings;
 mod source;
@@ -25,9 +26,10 @@ mod tests;
 
 pub use error::HubError;
 pub use fetch::{Fetched, fetch};
+pub use model::HubModel;
 pub use released::{RELEASED, Released, find_released};
 pub use settings::{HubSettings, RetryPolicy, Token};
-pub use source::{HubModel, WeightSource};
+pub use source::WeightSource;
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

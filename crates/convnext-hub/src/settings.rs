@@ -9,7 +9,7 @@ use ureq::Proxy;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, parse_pem};
 
-use crate::HubError;
+use crate::error::HubError;
 
 /// The hub itself.
 const HUB: &str = "https://huggingface.co";

@@ -1,15 +1,10 @@
 //! Sources of weights: the text after `--weights`.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{HubError, find_released};
-
-/// Prefix of texts for models of the hub.
-const HUB_PREFIX: &str = "hf:";
-
-/// The revision that is meant when none is named.
-const DEFAULT_REVISION: &str = "main";
+use crate::error::HubError;
+use crate::model::{DEFAULT_REVISION, HUB_PREFIX, HubModel};
+use crate::released::find_released;
 
 /// Maximum length of the name of a repository on the hub.
 const MAX_NAME_LENGTH: usize = 96;
@@ -50,13 +45,6 @@ impl WeightSource {
     }
 }
 
-/// A model of the hub: a repository at a revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubModel {
-    repository: String,
-    revision: String,
-}
-
 impl HubModel {
     /// A repository `ORGANISATION/NAME` at a branch, tag or commit; `main` where none is given.
     ///
@@ -80,23 +68,6 @@ impl HubModel {
         };
         Err(HubError::BadName { text: model.to_string(), why })
     }
-
-    /// `ORGANISATION/NAME`.
-    pub fn repository(&self) -> &str {
-        &self.repository
-    }
-
-    /// A branch, tag or commit.
-    pub fn revision(&self) -> &str {
-        &self.revision
-    }
-}
-
-impl fmt::Display for HubModel {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{HUB_PREFIX}{}", self.repository)?;
-        if self.revision == DEFAULT_REVISION { Ok(()) } else { write!(formatter, "@{}", self.revision) }
-    }
 }
 
 /// The rule of the hub for the two parts of a repository's name.
@@ -113,11 +84,6 @@ fn is_revision(text: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains("..");
     text.split('/').all(is_part)
         && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\<>|\"".contains(c))
-}
-
-/// `true` for the full name of a commit, which never means another one later.
-pub(crate) fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

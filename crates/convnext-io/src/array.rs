@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::IoError;
 use crate::element_type::ElementType;
+use crate::error::IoError;
 
 /// A tensor as it stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,7 @@ use std::path::Path;
 use convnext_core::ClassNames;
 use serde::Deserialize;
 
-use crate::IoError;
-use crate::safetensors_file::read_error;
+use crate::error::{IoError, read_error};
 
 /// The forms in JSON: a list in the order of the logits, numbers with names or names with numbers; or one of them
 /// under the key that timm or transformers gives it.

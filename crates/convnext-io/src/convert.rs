@@ -11,9 +11,13 @@ pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 use convnext_core::{ClassNames, ConfigError, FcmaeTask, ModelConfig, TaskMetadata, WeightMetadata};
 use serde_json::Value;
 
-use crate::naming::without_encoder;
+use crate::array::NamedArray;
+use crate::error::IoError;
+use crate::naming::{Naming, without_encoder};
+use crate::replace_file::replace_file;
+use crate::safetensors_file::write_weights;
 use crate::torch_file::write_torch_file;
-use crate::{IoError, NamedArray, Naming, WeightFile, replace_file, write_weights};
+use crate::weight_file::WeightFile;
 
 /// The one file name that timm and transformers look for in a folder.
 const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
@@ -40,35 +44,18 @@ pub fn write_converted(
     task: &dyn TaskMetadata,
     naming: Naming,
 ) -> Result<Vec<PathBuf>, IoError> {
-    let refuse = |why: &str| IoError::NotConvertible { why: why.to_owned() };
-    let refused = |error: ConfigError| IoError::NotConvertible { why: error.to_string() };
+    let refused = |error: ConfigError| refuse(error.to_string());
     let model = weights.metadata.convnext().map_err(refused)?;
     let extension = out.extension().and_then(|extension| extension.to_str());
     if naming == Naming::Official && !matches!(extension, Some("safetensors" | "pt" | "pth" | "bin")) {
-        return Err(refuse("the official code reads files; end the name with .pt or .safetensors"));
+        return Err(refuse(
+            "the official code reads files; end the name with .pt or .safetensors".to_owned(),
+        ));
     }
     check_shape(&model, naming)?;
     let arrays = tensors(weights, &model, naming);
     arrays.iter().try_for_each(NamedArray::check_float)?;
-    let metadata = match task.activation() {
-        Some(_) => {
-            let is_known = |name: &&String| Naming::Official.of_official(name, model.grn).is_some();
-            if let Some(other) = weights.arrays.keys().find(|name| !is_known(name)) {
-                return Err(refuse(&format!(
-                    "no classifier of other programs has a tensor such as '{other}'"
-                )));
-            }
-            weights.metadata.clone()
-        }
-        None if weights.metadata.task.is::<FcmaeTask>() => {
-            let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
-            WeightMetadata::of_classifier(&model, ClassNames::default(), preprocessing).with_recipe(recipe)
-        }
-        None => {
-            let kind = weights.metadata.task.kind();
-            return Err(refuse(&format!("weights for the task '{kind}' have no place in other programs")));
-        }
-    };
+    let metadata = metadata_for(weights, task, &model)?;
     match extension {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
@@ -86,6 +73,34 @@ pub fn write_converted(
         }
     }
     Ok(vec![out.to_owned()])
+}
+
+fn refuse(why: String) -> IoError {
+    IoError::NotConvertible { why }
+}
+
+/// The metadata of the classifier or encoder that another program gets.
+fn metadata_for(
+    weights: &WeightFile,
+    task: &dyn TaskMetadata,
+    model: &ModelConfig,
+) -> Result<WeightMetadata, IoError> {
+    if task.activation().is_some() {
+        let is_known = |name: &&String| Naming::Official.of_official(name, model.grn).is_some();
+        return match weights.arrays.keys().find(|name| !is_known(name)) {
+            Some(other) => {
+                Err(refuse(format!("no classifier of other programs has a tensor such as '{other}'")))
+            }
+            None => Ok(weights.metadata.clone()),
+        };
+    }
+    if weights.metadata.task.is::<FcmaeTask>() {
+        let WeightMetadata { preprocessing, recipe, .. } = weights.metadata.clone();
+        let encoder = WeightMetadata::of_classifier(model, ClassNames::default(), preprocessing);
+        return Ok(encoder.with_recipe(recipe));
+    }
+    let kind = weights.metadata.task.kind();
+    Err(refuse(format!("weights for the task '{kind}' have no place in other programs")))
 }
 
 /// Programs by what `--to` calls them.
@@ -118,7 +133,7 @@ fn check_shape(model: &ModelConfig, naming: Naming) -> Result<(), IoError> {
         true => "no other program has one either, so write ONNX: convnext export".to_owned(),
         false => format!("convert them {}", others.join(" or ")),
     };
-    Err(IoError::NotConvertible { why: format!("{why}; {advice}") })
+    Err(refuse(format!("{why}; {advice}")))
 }
 
 fn write_folder(

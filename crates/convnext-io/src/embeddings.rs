@@ -4,39 +4,18 @@
 //! are whole. Names are kept in memory until the end, but for parquet.
 
 mod index;
+mod lines;
+mod metadata;
 mod npy;
 mod parquet_file;
 mod tensors;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use convnext_core::ImageSize;
-use serde::{Deserialize, Serialize};
-
 pub use index::EmbeddingIndex;
+pub use metadata::EmbeddingMetadata;
 
-use crate::IoError;
-
-/// Metadata of a file of embeddings. It stands in the file, but for `.npy`, which has no place for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmbeddingMetadata {
-    /// The model's name.
-    pub model: String,
-    /// Layer that they were taken from, such as `pooled` or `stage3`.
-    pub layer: String,
-    /// Size of the images; `None` where each had one of its own, as the weights say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_size: Option<ImageSize>,
-    /// `true` if the EXIF orientation was ignored.
-    pub ignore_orientation: bool,
-    /// The weights, as given on the command line.
-    pub weights: String,
-    /// Checksum (CRC-32) of the weight file.
-    pub checksum: u32,
-    /// The files, folders and archives of the images, as given on the command line.
-    pub sources: Vec<String>,
-}
+use crate::error::IoError;
 
 /// Writes embeddings one after the other; the extension of the file decides the format:
 ///
@@ -106,21 +85,6 @@ impl EmbeddingWriter {
         };
         finished.map_err(|source| IoError::Write { path: self.path, source })
     }
-}
-
-/// Names as text, a name a line.
-#[derive(Debug, Default)]
-struct Lines(String);
-
-impl Lines {
-    fn push(&mut self, name: &str) {
-        self.0.extend(name.chars().map(|letter| if matches!(letter, '\n' | '\r') { ' ' } else { letter }));
-        self.0.push('\n');
-    }
-}
-
-fn write_values(mut out: impl io::Write, values: &[f32]) -> io::Result<()> {
-    values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
 }
 
 #[cfg(test)]

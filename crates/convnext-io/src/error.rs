@@ -1,7 +1,7 @@
 //! Errors of weight files, each with its remedy.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use convnext_core::ConfigError;
 use thiserror::Error;
@@ -365,4 +365,18 @@ fn list<T>(items: &[T], describe: impl Fn(&T) -> String) -> String {
         texts.push(format!("and {} more", items.len() - LISTED));
     }
     texts.join(", ")
+}
+
+/// A file that cannot be opened or read.
+pub(crate) fn read_error(path: &Path, source: io::Error) -> IoError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => IoError::Missing { path },
+        _ => IoError::Read { path, source },
+    }
+}
+
+/// A tensor that cannot be what its name says.
+pub(crate) fn bad_tensor(path: &Path, name: &str, why: impl Into<String>) -> IoError {
+    IoError::BadTensor { path: path.to_owned(), name: name.to_owned(), why: why.into() }
 }

@@ -25,7 +25,9 @@ use std::path::Path;
 
 use convnext_core::{ClassNames, IMAGENET_1K_CLASSES, WeightMetadata, imagenet_1k_classes};
 
-use crate::{IoError, NamedArray, TensorInfo};
+use crate::array::NamedArray;
+use crate::error::{IoError, bad_tensor};
+use crate::tensor_info::TensorInfo;
 use description::Completed;
 use dialect::Dialect;
 use locate::{Candidate, Role};
@@ -87,18 +89,8 @@ impl Foreign {
         let parts = Parts::of(chosen, &names, &shape);
         let used = parts.used.iter().map(|&(name, _)| name).collect();
         let Some(origin) = Origin::of(&candidates, &names, &used, objects) else { return Err(foreign(path)) };
-        let mut remapped = BTreeMap::new();
-        let mut shapes = BTreeMap::new();
-        for (name, official) in parts.used {
-            let Some(tensor) = by_name.get(name) else { continue };
-            let new =
-                Remapped::new(&official, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
-            if shapes.insert(new.name.clone(), new.shape.clone()).is_some() {
-                let why = format!("would be called {}, as another tensor; remove one of them", new.name);
-                return Err(bad_tensor(path, &tensor.name, why));
-            }
-            remapped.insert(tensor.name.clone(), new);
-        }
+        let remapped = remap(path, parts, &by_name)?;
+        let shapes = remapped.values().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
         let inferred = infer::infer(path, &shapes).map_err(|error| {
             // Perhaps a tensor is missing because something else stands in its place.
             let in_place = |name: &str| {
@@ -141,6 +133,27 @@ impl Foreign {
         };
         arrays.into_iter().filter_map(convert).collect()
     }
+}
+
+/// The tensors of a model by their names in the file.
+fn remap(
+    path: &Path,
+    parts: Parts,
+    by_name: &BTreeMap<String, &TensorInfo>,
+) -> Result<BTreeMap<String, Remapped>, IoError> {
+    let mut remapped = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    for (name, official) in parts.used {
+        let Some(tensor) = by_name.get(name) else { continue };
+        let new =
+            Remapped::new(&official, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
+        if !taken.insert(new.name.clone()) {
+            let why = format!("would be called {}, as another tensor; remove one of them", new.name);
+            return Err(bad_tensor(path, &tensor.name, why));
+        }
+        remapped.insert(tensor.name.clone(), new);
+    }
+    Ok(remapped)
 }
 
 /// `true` if tensors have the names that this program writes, or those of nobody.
@@ -193,10 +206,6 @@ fn foreign(path: &Path) -> IoError {
 
 fn forbidden(path: &Path, class: &str) -> IoError {
     IoError::ForbiddenGlobal { path: path.to_owned(), global: class.to_owned() }
-}
-
-fn bad_tensor(path: &Path, name: &str, why: impl Into<String>) -> IoError {
-    IoError::BadTensor { path: path.to_owned(), name: name.to_owned(), why: why.into() }
 }
 
 #[cfg(test)]

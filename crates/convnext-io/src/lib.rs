@@ -26,6 +26,8 @@ mod replace_file;
 mod safetensors_file;
 mod shards;
 mod strict;
+mod tensor_file;
+mod tensor_info;
 #[cfg(test)]
 mod test_files;
 mod torch_file;
@@ -45,7 +47,6 @@ pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes, fits};
-pub use weight_file::{
-    CheckpointFile, Header, TensorInfo, WeightFile, read_checkpoint, read_header, read_weights,
-};
+pub use tensor_info::TensorInfo;
+pub use weight_file::{CheckpointFile, Header, WeightFile, read_checkpoint, read_header, read_weights};
 pub use weight_folder::find_weights;

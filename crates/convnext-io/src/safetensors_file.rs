@@ -13,8 +13,11 @@ use convnext_core::WeightMetadata;
 use safetensors::tensor::{Metadata, TensorInfo as RawInfo};
 use serde::Serialize;
 
+use crate::array::{ArraySource, NamedArray};
+use crate::element_type::ElementType;
+use crate::error::{IoError, read_error};
 use crate::replace_file::replace_file;
-use crate::{ArraySource, ElementType, IoError, NamedArray, TensorInfo};
+use crate::tensor_info::TensorInfo;
 
 /// Our key in `__metadata__`.
 const METADATA_KEY: &str = "convnext";
@@ -226,14 +229,6 @@ impl SafetensorsFile {
             arrays.insert(name.clone(), NamedArray { name, element_type, shape, bytes: Vec::new() });
         }
         Ok(arrays)
-    }
-}
-
-pub(crate) fn read_error(path: &Path, source: io::Error) -> IoError {
-    let path = path.to_owned();
-    match source.kind() {
-        io::ErrorKind::NotFound => IoError::Missing { path },
-        _ => IoError::Read { path, source },
     }
 }
 

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
 use crate::array::NamedArray;
-use crate::open_file::OpenFile;
-use crate::safetensors_file::read_error;
-use crate::{IoError, TensorInfo};
+use crate::error::{IoError, read_error};
+use crate::tensor_file::TensorFile;
+use crate::tensor_info::TensorInfo;
 
 /// Larger indices are refused; that of a model of a thousand tensors has 0.1 MB.
 const MAX_INDEX_BYTES: u64 = 1 << 26;
@@ -20,7 +20,7 @@ const MAX_INDEX_BYTES: u64 = 1 << 26;
 /// The files of an index, open.
 pub(crate) struct Shards {
     /// In the order of their names.
-    files: Vec<OpenFile>,
+    files: Vec<TensorFile>,
 }
 
 #[derive(Deserialize)]
@@ -59,41 +59,16 @@ impl Shards {
     /// # Errors
     /// [`IoError::BadIndex`] for what is no index, or one that contradicts its files; [`IoError::MissingShards`]; what
     /// is wrong with one of the files.
-    pub(crate) fn open(path: &Path, file: File) -> Result<Self, IoError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, IoError> {
+        let of_tensor = files_of_tensors(path)?;
+        let names = names_of_files(path, &of_tensor)?;
         let bad = |why: String| IoError::BadIndex { path: path.to_owned(), why };
-        let mut text = Vec::new();
-        file.take(MAX_INDEX_BYTES).read_to_end(&mut text).map_err(|source| read_error(path, source))?;
-        let Index { weight_map: WeightMap(entries) } =
-            serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
-        let mut of_tensor = BTreeMap::new();
-        for (tensor, file) in &entries {
-            if of_tensor.insert(tensor.as_str(), file.as_str()).is_some_and(|before| before != file) {
-                return Err(bad(format!("it names two files for {tensor}")));
-            }
-        }
-        let names: BTreeSet<&str> = of_tensor.values().copied().collect();
-        if names.is_empty() {
-            return Err(bad("it names no file".to_owned()));
-        }
-        if let Some(name) =
-            names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(".."))
-        {
-            return Err(bad(format!("{name:?} is no name of a file beside it")));
-        }
-        let missing: Vec<String> = (names.iter())
-            .filter(|name| !path.with_file_name(name).is_file())
-            .map(|&name| name.to_owned())
-            .collect();
-        if !missing.is_empty() {
-            return Err(IoError::MissingShards { path: path.to_owned(), missing });
-        }
         let mut files = Vec::new();
         let mut found: BTreeMap<String, &str> = BTreeMap::new();
         for name in names {
-            let file = OpenFile::new(&path.with_file_name(name))?;
-            if matches!(file, OpenFile::Shards(_)) {
+            let Some(file) = TensorFile::open(&path.with_file_name(name))? else {
                 return Err(bad(format!("{name} is an index and no file of tensors")));
-            }
+            };
             for tensor in file.tensors() {
                 if let Some(other) = found.insert(tensor.name.clone(), name) {
                     return Err(bad(format!("{} is in {other} and in {name}", tensor.name)));
@@ -101,7 +76,7 @@ impl Shards {
             }
             files.push(file);
         }
-        match of_tensor.iter().find(|(tensor, file)| found.get(**tensor) != Some(file)) {
+        match of_tensor.iter().find(|(tensor, file)| found.get(*tensor) != Some(&file.as_str())) {
             Some((tensor, file)) => Err(bad(format!("{tensor} is not in {file}"))),
             None => Ok(Self { files }),
         }
@@ -109,12 +84,12 @@ impl Shards {
 
     /// Bytes of all files but the index.
     pub(crate) fn size(&self) -> u64 {
-        self.files.iter().map(OpenFile::size).sum()
+        self.files.iter().map(TensorFile::size).sum()
     }
 
     /// The tensors of all files, sorted by name.
     pub(crate) fn tensors(&self) -> Vec<TensorInfo> {
-        let mut tensors: Vec<TensorInfo> = self.files.iter().flat_map(OpenFile::tensors).collect();
+        let mut tensors: Vec<TensorInfo> = self.files.iter().flat_map(TensorFile::tensors).collect();
         tensors.sort_by(|left, right| left.name.cmp(&right.name));
         tensors
     }
@@ -126,15 +101,55 @@ impl Shards {
     ) -> Result<BTreeMap<String, NamedArray>, IoError> {
         let mut arrays = BTreeMap::new();
         for file in &mut self.files {
-            let read = match file {
-                OpenFile::Safetensors(file) => file.read_arrays(wanted)?,
-                OpenFile::Torch(file) => file.read_arrays(wanted)?,
-                OpenFile::Shards(_) => continue,
-            };
-            arrays.extend(read);
+            arrays.extend(file.read_arrays(wanted)?);
         }
         Ok(arrays)
     }
+}
+
+/// The file of each tensor, by an index.
+fn files_of_tensors(path: &Path) -> Result<BTreeMap<String, String>, IoError> {
+    let bad = |why: String| IoError::BadIndex { path: path.to_owned(), why };
+    let fail = |source| read_error(path, source);
+    let mut text = Vec::new();
+    File::open(path).map_err(fail)?.take(MAX_INDEX_BYTES).read_to_end(&mut text).map_err(fail)?;
+    let Index { weight_map: WeightMap(entries) } =
+        serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
+    let mut of_tensor = BTreeMap::new();
+    for (tensor, file) in entries {
+        match of_tensor.get(&tensor) {
+            Some(before) if *before != file => {
+                return Err(bad(format!("it names two files for {tensor}")));
+            }
+            _ => of_tensor.insert(tensor, file),
+        };
+    }
+    Ok(of_tensor)
+}
+
+/// The names of the files of an index, which all are beside it.
+fn names_of_files<'a>(
+    path: &Path,
+    of_tensor: &'a BTreeMap<String, String>,
+) -> Result<BTreeSet<&'a str>, IoError> {
+    let bad = |why: String| IoError::BadIndex { path: path.to_owned(), why };
+    let names: BTreeSet<&str> = of_tensor.values().map(String::as_str).collect();
+    if names.is_empty() {
+        return Err(bad("it names no file".to_owned()));
+    }
+    if let Some(name) =
+        names.iter().find(|name| Path::new(name).components().count() != 1 || name.contains(".."))
+    {
+        return Err(bad(format!("{name:?} is no name of a file beside it")));
+    }
+    let missing: Vec<String> = (names.iter())
+        .filter(|name| !path.with_file_name(name).is_file())
+        .map(|&name| name.to_owned())
+        .collect();
+    if !missing.is_empty() {
+        return Err(IoError::MissingShards { path: path.to_owned(), missing });
+    }
+    Ok(names)
 }
 
 /// All files of weights: the file itself, or an index and what it names, as far as it can be understood.
@@ -175,7 +190,7 @@ mod tests {
         }
         let map = r#"{"weight_map": {"num_batches_tracked": "counters.safetensors", "model.steps": "integers.pt"}}"#;
         fs::write(&index, map).unwrap();
-        let open = || Shards::open(&index, File::open(&index).unwrap()).unwrap();
+        let open = || Shards::open(&index).unwrap();
         let arrays = open().read_arrays(|name| name != "model.steps").unwrap();
         assert_eq!(arrays["num_batches_tracked"].to_i64().unwrap(), (1 << 40) + 1);
         let message = open().read_arrays(|_| true).unwrap_err().to_string();

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{IoError, NamedArray, ShapeMismatch};
+use crate::array::NamedArray;
+use crate::error::{IoError, ShapeMismatch};
 
 /// Checks, strictly both ways, that `found` holds exactly the `expected` names and shapes.
 ///

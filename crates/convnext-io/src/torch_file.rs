@@ -18,15 +18,19 @@ mod objects;
 mod pickle;
 mod state_dict;
 mod stream;
+mod values;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::{ElementType, IoError, NamedArray, TensorInfo};
+use crate::array::NamedArray;
+use crate::element_type::ElementType;
+use crate::error::IoError;
+use crate::tensor_info::TensorInfo;
 use archive::Archive;
-use pickle::{Pickle, Refusal};
+use pickle::Pickle;
 use state_dict::{Contents, StateTensor, check_room};
 use stream::Stream;
 pub(crate) use writer::write_torch_file;
@@ -55,7 +59,7 @@ impl TorchFile {
     pub(crate) fn open_archive(path: &Path, file: File, size: u64) -> Result<Self, IoError> {
         let archive = Archive::open(path, file, size)?;
         let bytes = archive.pickle()?;
-        let pickle = Pickle::read(&bytes).map_err(|refusal| refused(path, refusal))?;
+        let pickle = Pickle::read(&bytes).map_err(|refusal| refusal.of_file(path))?;
         let contents = state_dict::find(path, &pickle, &|key| Some(archive.storage(key)?.size))?;
         Ok(Self { path: path.to_owned(), size, storages: Storages::Archive(archive), contents })
     }
@@ -129,14 +133,6 @@ impl Storages {
             }
             Self::Stream(stream) => stream.storage(key),
         }
-    }
-}
-
-fn refused(path: &Path, refusal: Refusal) -> IoError {
-    let path = path.to_owned();
-    match refusal {
-        Refusal::Global(global) => IoError::ForbiddenGlobal { path, global },
-        Refusal::Invalid(why) => IoError::BadPickle { path, why },
     }
 }
 

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use convnext_core::{ConfigError, WeightMetadata};
 
-use crate::IoError;
 use crate::array::NamedArray;
+use crate::error::IoError;
 use crate::foreign::{Foreign, Origin, has_our_names};
 use crate::open_file::OpenFile;
 use crate::safetensors_file::SafetensorsFile;
+use crate::tensor_info::TensorInfo;
 use crate::weight_folder::find_weights;
 
 /// Everything in a weight file.
@@ -47,17 +48,6 @@ pub struct Header {
     pub origin: Option<Origin>,
     /// Bytes of the file, or of all the files that it is made of.
     pub size: u64,
-}
-
-/// A tensor without its elements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorInfo {
-    /// Its name.
-    pub name: String,
-    /// The type of its elements as safetensors calls it; any, not only an [`crate::ElementType`].
-    pub dtype: String,
-    /// Its shape, slowest axis first.
-    pub shape: Vec<usize>,
 }
 
 /// Reads the tensors of a file and what they belong to.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::IoError;
-use crate::safetensors_file::read_error;
+use crate::error::{IoError, read_error};
 
 /// Our own files in a run folder, the best first, and what else is there.
 const OF_RUN: [&str; 3] = ["weights-best.safetensors", "weights-ema.safetensors", "weights.safetensors"];

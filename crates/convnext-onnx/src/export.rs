@@ -1,4 +1,4 @@
-//! From weights to a file: what is asked for, what is refused, and the header.
+//! From weights to a file: what is refused, and the header.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,11 +10,14 @@ use convnext_core::{
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
+use crate::error::OnnxError;
 use crate::file::ModelFile;
 use crate::graph_builder::GraphBuilder;
-use crate::messages::{Dimension, Model, OperatorSet, ValueInfo};
+use crate::messages::{Dimension, Entry, Model, OperatorSet, ValueInfo};
+use crate::network;
+use crate::options::{OnnxBatch, OnnxOptions, OnnxOutput};
 use crate::part::{Features, Logits, OnnxPart, StageMaps};
-use crate::{OnnxError, network, properties};
+use crate::properties;
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
 const DATA_SUFFIX: &str = ".data";
@@ -34,49 +37,6 @@ const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Most images of a fixed batch.
 const MAX_BATCH: usize = 1_000_000;
-
-/// Inputs and outputs of an ONNX file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnnxOptions {
-    /// Size of the images; need not be the one that the weights were trained with. `None` takes that of the weights, and
-    /// must not where these leave each image a size of its own.
-    pub image_size: Option<ImageSize>,
-    /// Batch size.
-    pub batch: OnnxBatch,
-    /// Outputs.
-    pub output: OnnxOutput,
-}
-
-impl OnnxOptions {
-    /// The image size of the weights, any number of images, and logits if there is a head.
-    pub fn of(metadata: &WeightMetadata) -> Self {
-        let has_head = metadata.class_count() > 0;
-        Self {
-            image_size: None,
-            batch: OnnxBatch::Dynamic,
-            output: if has_head { OnnxOutput::Logits } else { OnnxOutput::Features },
-        }
-    }
-}
-
-/// Batch size of an ONNX file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnnxBatch {
-    /// Any number.
-    Dynamic,
-    /// This many, from 1 to 1,000,000.
-    Fixed(usize),
-}
-
-/// Outputs of an ONNX file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnnxOutput {
-    /// `logits` `[batch, classes]`.
-    Logits,
-    /// `stage1` to `stage4` `[batch, C_i, H_i, W_i]`: what each stage puts out, without a norm, as detection and
-    /// segmentation take it. Of an autoencoder those of its encoder, which sees the whole image.
-    Features,
-}
 
 /// Writes an ONNX file and returns the files written, it first.
 ///
@@ -189,16 +149,21 @@ fn model_file<'a>(
     graph.input = vec![value(network::IMAGES, &[model.input_channels, size.height, size.width])];
     graph.output = part.outputs(&model, maps).iter().map(|(name, sides)| value(name, sides)).collect();
     let preprocessing = properties::preprocessing(metadata, options);
-    let header = Model {
+    let properties = properties::properties(&model, &preprocessing, part).map_err(cannot_write)?;
+    Ok(ModelFile { model: header(part.description(), properties), graph, weights: arrays })
+}
+
+/// The model without its graph.
+fn header(description: String, properties: Vec<Entry>) -> Model {
+    Model {
         ir_version: IR_VERSION,
         opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPERATOR_SET }],
         producer_name: "convnext".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        doc_string: part.description(),
-        metadata_props: properties::properties(&model, &preprocessing, part).map_err(cannot_write)?,
+        doc_string: description,
+        metadata_props: properties,
         graph: None,
-    };
-    Ok(ModelFile { model: header, graph, weights: arrays })
+    }
 }
 
 /// The task of weights whose outputs are the classes of images, one for each.

@@ -13,15 +13,17 @@ mod file;
 mod graph_builder;
 mod messages;
 mod network;
+mod options;
 mod part;
 mod properties;
 #[cfg(test)]
 mod tests;
 
 pub use error::OnnxError;
-pub use export::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
+pub use export::{write_onnx, write_part};
 pub use graph_builder::GraphBuilder;
 pub use messages::Attribute;
+pub use options::{OnnxBatch, OnnxOptions, OnnxOutput};
 pub use part::{Features, Logits, OnnxPart, StageMaps};
 
 /// The example of the README is compiled as a test.

@@ -41,7 +41,7 @@ pub(crate) fn backbone(graph: &mut GraphBuilder, prefix: &str, model: &ModelConf
         for index in 0..model.depths[stage] {
             let last = index + 1 == model.depths[stage];
             let output = if last { stage_output(stage) } else { format!("stages.{stage}.{index}") };
-            map = network.block(map, stage, index, model, output);
+            map = network.block(&map, [stage, index], model, output);
         }
     }
     std::array::from_fn(stage_output)
@@ -103,9 +103,8 @@ impl Network<'_> {
     /// One residual block (docs/facts.md, "Block").
     fn block(
         &mut self,
-        map: String,
-        stage: usize,
-        index: usize,
+        map: &str,
+        [stage, index]: [usize; 2],
         model: &ModelConfig,
         output: String,
     ) -> String {
@@ -117,7 +116,7 @@ impl Network<'_> {
         ];
         let weight = self.weight(&format!("{name}.dwconv.weight"));
         let bias = self.weight(&format!("{name}.dwconv.bias"));
-        let branch = self.graph.node(format!("{name}.dwconv"), "Conv", &[&map, &weight, &bias], attributes);
+        let branch = self.graph.node(format!("{name}.dwconv"), "Conv", &[map, &weight, &bias], attributes);
         let rows = self.graph.channels_last(format!("{name}.channels_last"), &branch);
         let rows = self.norm(&format!("{name}.norm"), &rows);
         let hidden = self.linear(&format!("{name}.pwconv1"), &rows);
@@ -129,7 +128,7 @@ impl Network<'_> {
             rows = self.graph.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
         }
         let branch = self.graph.channels_first(format!("{name}.channels_first"), &rows);
-        self.graph.node_to(output, format!("{name}.residual"), "Add", &[&map, &branch], vec![])
+        self.graph.node_to(output, format!("{name}.residual"), "Add", &[map, &branch], vec![])
     }
 
     /// A linear layer on rows. Its weight keeps PyTorch's `[outputs, inputs]`; a runtime turns it around once,

@@ -4,8 +4,8 @@ use convnext_core::{
     COLOURS, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata,
 };
 
-use crate::OnnxOptions;
 use crate::messages::Entry;
+use crate::options::OnnxOptions;
 use crate::part::OnnxPart;
 
 /// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.

@@ -18,7 +18,7 @@ use crate::error::DataError;
 use crate::reading::decode;
 use crate::reading::format::Format;
 use crate::reading::levels_seen::MIN_LEVELS;
-use crate::reading::samples::SampleType;
+use crate::reading::sample_type::SampleType;
 use crate::reading::tiff_file;
 
 /// Images that are looked at, chosen by the seed.
@@ -82,6 +82,26 @@ impl Look {
         let deep = self.kinds.keys().filter(|kind| kind.is_deep());
         deep.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
     }
+
+    /// A range of these limits.
+    fn stated(&self, limits: Vec<Limits>) -> ValueRange {
+        match self.deep_images() {
+            0 => ValueRange::EightBit(limits),
+            _ => ValueRange::Deep(limits),
+        }
+    }
+
+    /// The range that the values of some images use, and `instead` of what.
+    fn used(&self, counted: &Counted, images: usize, instead: &str) -> FoundRange {
+        let mut limits = counted.limits();
+        if limits.windows(2).all(|two| two[0] == two[1]) {
+            limits.truncate(1);
+        }
+        let range = self.stated(limits);
+        let kind = if self.deep_images() > 0 { self.types() } else { "8-bit".to_owned() };
+        let why = format!("range {range} of {kind} values, found in {images} images{instead}");
+        FoundRange { range, why }
+    }
 }
 
 /// The range of a training whose images have this number of channels.
@@ -131,11 +151,7 @@ fn chosen(
     of_weights: &ValueRange,
     look: &Look,
 ) -> Result<FoundRange, DataError> {
-    let (deep, images) = (look.deep_images(), look.images());
-    let stated = |limits: Vec<Limits>| match deep {
-        0 => ValueRange::EightBit(limits),
-        _ => ValueRange::Deep(limits),
-    };
+    let deep = look.deep_images();
     let instead = match of_weights {
         ValueRange::Unstated => String::new(),
         range => format!(", instead of {range} as the weights have it"),
@@ -147,47 +163,41 @@ fn chosen(
         };
         FoundRange { range, why }
     };
-    let found = |counted: &Counted, counted_images: usize| {
-        let mut limits = counted.limits();
-        if limits.windows(2).all(|two| two[0] == two[1]) {
-            limits.truncate(1);
-        }
-        let range = stated(limits);
-        let why = format!(
-            "range {range} of {} values, found in {counted_images} images{instead}",
-            if deep > 0 { look.types() } else { "8-bit".to_owned() }
-        );
-        FoundRange { range, why }
-    };
     Ok(match choice {
-        Some(RangeChoice::Limits(limits)) => asked(stated(limits.clone())),
+        Some(RangeChoice::Limits(limits)) => asked(look.stated(limits.clone())),
         Some(RangeChoice::Dtype) => asked(ValueRange::Dtype),
-        Some(RangeChoice::Data) if deep > 0 => found(&look.deep, deep),
-        Some(RangeChoice::Data) if !look.eight.is_empty() => found(&look.eight, images),
+        Some(RangeChoice::Data) if deep > 0 => look.used(&look.deep, deep, &instead),
+        Some(RangeChoice::Data) if !look.eight.is_empty() => look.used(&look.eight, look.images(), &instead),
         Some(RangeChoice::Data) => asked(ValueRange::Dtype),
         None if !of_weights.is_unstated() => {
             let why = format!("range {of_weights}, as the weights have it");
             FoundRange { range: of_weights.clone(), why }
         }
-        None if deep == 0 || look.deep.is_empty() => {
-            FoundRange { range: ValueRange::Unstated, why: String::new() }
-        }
-        None if deep == images => found(&look.deep, deep),
-        None if look.deep.fills_its_type() => {
-            let why = format!(
-                "range of the whole type: {deep} of {images} images have {} values that fill it, and the others 8 bit",
-                look.types()
-            );
-            FoundRange { range: ValueRange::Dtype, why }
-        }
-        None => {
-            return Err(DataError::MixedDepths {
-                deep,
-                images,
-                kind: look.types(),
-                limits: format_limits(&look.deep.limits()),
-            });
-        }
+        None => unasked(look)?,
+    })
+}
+
+/// The range where neither the user nor the weights say one.
+fn unasked(look: &Look) -> Result<FoundRange, DataError> {
+    let (deep, images) = (look.deep_images(), look.images());
+    if deep == 0 || look.deep.is_empty() {
+        return Ok(FoundRange { range: ValueRange::Unstated, why: String::new() });
+    }
+    if deep == images {
+        return Ok(look.used(&look.deep, deep, ""));
+    }
+    if look.deep.fills_its_type() {
+        let why = format!(
+            "range of the whole type: {deep} of {images} images have {} values that fill it, and the others 8 bit",
+            look.types()
+        );
+        return Ok(FoundRange { range: ValueRange::Dtype, why });
+    }
+    Err(DataError::MixedDepths {
+        deep,
+        images,
+        kind: look.types(),
+        limits: format_limits(&look.deep.limits()),
     })
 }
 
@@ -218,7 +228,10 @@ fn look(images: &Dataset, channels: usize, seed: Seed, threads: usize, measures_
     let work = || {
         let mut look = Look::default();
         while let Some(&image) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            look_at(&mut look, images, image, channels, measures_eight, each);
+            // What cannot be read is somebody else's finding.
+            if let Ok(bytes) = images.read(image) {
+                look_at(&mut look, &bytes, channels, measures_eight, each);
+            }
         }
         look
     };
@@ -236,22 +249,14 @@ fn look(images: &Dataset, channels: usize, seed: Seed, threads: usize, measures_
     })
 }
 
-/// Looks at one image. What cannot be read is somebody else's finding.
-fn look_at(
-    look: &mut Look,
-    images: &Dataset,
-    image: usize,
-    channels: usize,
-    measures_eight: bool,
-    each: usize,
-) {
-    let Some(bytes) = images.read(image).ok() else { return };
-    let Some(kind) = type_of(&bytes) else { return };
+/// Looks at the file of one image.
+fn look_at(look: &mut Look, bytes: &[u8], channels: usize, measures_eight: bool, each: usize) {
+    let Some(kind) = type_of(bytes) else { return };
     *look.kinds.entry(kind).or_default() += 1;
     if !kind.is_deep() && !measures_eight {
         return;
     }
-    if let Ok((samples, _)) = decode::samples(&bytes, "", channels, false) {
+    if let Ok((samples, _)) = decode::samples(bytes, "", channels, false) {
         let counted = if kind.is_deep() { &mut look.deep } else { &mut look.eight };
         counted.add(&samples, each);
     }

@@ -25,13 +25,14 @@ use self::{duplicates::Fingerprint, parts::Parts, sizes::SizeCounts};
 use crate::checks::range::{ChannelValues, Counted};
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
-use crate::loading::corrupt::CorruptFile;
+use crate::loading::corrupt_file::CorruptFile;
 use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
 use crate::reading::decode::{samples, upright};
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
-use crate::reading::samples::{SampleType, Samples};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::Samples;
 
 /// Settings of [`survey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

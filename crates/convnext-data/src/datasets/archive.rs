@@ -11,7 +11,8 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
 use crate::datasets::extensions::{OtherFiles, has_image_extension};
-use crate::datasets::listing::{Listing, add_folders, member_path, parent};
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::{add_folders, member_path, parent};
 use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
 use crate::error::DataError;
 
@@ -165,6 +166,7 @@ mod tests {
     use tempfile::NamedTempFile;
 
     use super::*;
+    use crate::datasets::list_images::list_images;
 
     fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -189,7 +191,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8], suffix: &str) -> Result<Listing, DataError> {
-        Listing::open(file(bytes, suffix).path())
+        list_images(file(bytes, suffix).path())
     }
 
     const LONG: &str = "a-folder-with-a-name-so-long-that-a-plain-header-cannot-hold-it-0123456789-0123456789-0123456789/1.png";

@@ -1,14 +1,13 @@
 //! Class folders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::datasets::class_name::canonical_name;
+use crate::datasets::classes::Classes;
 use crate::datasets::listing::Listing;
+use crate::datasets::relative::last;
 use crate::datasets::tree::Tree;
 use crate::error::DataError;
-
-/// The images of each class: class name to positions in the listing, both sorted.
-pub(crate) type Classes = BTreeMap<String, Vec<usize>>;
 
 /// Advice for a class folder without images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,31 +32,8 @@ pub(crate) fn classes(
     part: &str,
     empty: EmptyFolder,
 ) -> Result<Classes, DataError> {
-    let wrong = |found: String, advice: &str| DataError::Layout {
-        path: listing.name(part),
-        found,
-        advice: advice.into(),
-    };
-    let mut classes = Classes::new();
-    let mut of_folder: BTreeMap<&str, String> = BTreeMap::new();
-    for path in tree.folders(part) {
-        let class = name(path);
-        if classes.insert(class.clone(), Vec::new()).is_some() {
-            return Err(wrong(
-                format!(
-                    "it has two folders for the class '{class}', whose names differ in white space or Unicode form only"
-                ),
-                "put their images into one folder",
-            ));
-        }
-        of_folder.insert(path.rsplit('/').next().unwrap_or(path), class);
-    }
-    if classes.is_empty() {
-        return Err(wrong(
-            no_class_folders(listing),
-            "put the images of each class into a folder of its own",
-        ));
-    }
+    let of_folder = class_of_each_folder(listing, tree, part)?;
+    let mut classes: Classes = of_folder.values().map(|class| (class.clone(), Vec::new())).collect();
     let prefix = if part.is_empty() { String::new() } else { format!("{part}/") };
     let mut loose = 0;
     for (position, path) in listing.images.iter().enumerate() {
@@ -86,6 +62,40 @@ pub(crate) fn classes(
     }
 }
 
+/// The class of each folder directly below a part, by the last part of its path.
+fn class_of_each_folder<'a>(
+    listing: &Listing,
+    tree: &Tree<'a>,
+    part: &str,
+) -> Result<BTreeMap<&'a str, String>, DataError> {
+    let wrong = |found: String, advice: &str| DataError::Layout {
+        path: listing.name(part),
+        found,
+        advice: advice.into(),
+    };
+    let mut known = BTreeSet::new();
+    let mut of_folder = BTreeMap::new();
+    for path in tree.folders(part) {
+        let class = name(path);
+        if !known.insert(class.clone()) {
+            return Err(wrong(
+                format!(
+                    "it has two folders for the class '{class}', whose names differ in white space or Unicode form only"
+                ),
+                "put their images into one folder",
+            ));
+        }
+        of_folder.insert(last(path), class);
+    }
+    if of_folder.is_empty() {
+        return Err(wrong(
+            no_class_folders(listing),
+            "put the images of each class into a folder of its own",
+        ));
+    }
+    Ok(of_folder)
+}
+
 /// Layout found where class folders are missing.
 pub(crate) fn no_class_folders(listing: &Listing) -> String {
     let metadata = listing.metadata.as_ref();
@@ -94,5 +104,5 @@ pub(crate) fn no_class_folders(listing: &Listing) -> String {
 }
 
 fn name(path: &str) -> String {
-    canonical_name(path.rsplit('/').next().unwrap_or(path))
+    canonical_name(last(path))
 }

@@ -10,10 +10,11 @@ use std::{
 
 use convnext_core::ClassNames;
 
-use crate::datasets::class_folders::Classes;
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::labels::is_header;
-use crate::datasets::listing::{Listing, parent};
+use crate::datasets::classes::Classes;
+use crate::datasets::labels::columns::is_header;
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::parent;
 use crate::datasets::storage::Storage;
 use crate::error::DataError;
 

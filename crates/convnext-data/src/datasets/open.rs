@@ -5,46 +5,20 @@ use std::{
     sync::Arc,
 };
 
-use convnext_core::{ClassNames, Seed};
+use convnext_core::Seed;
 
-use crate::datasets::class_folders::Classes;
+use crate::datasets::classes::{Classes, names, samples};
 use crate::datasets::dataset::Dataset;
 use crate::datasets::division::{Division, Found};
 use crate::datasets::files::Files;
+use crate::datasets::labelled_data::{LabelledData, Part};
+use crate::datasets::list_images::list_images;
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
 use crate::datasets::selection::Which;
-use crate::datasets::shards;
+use crate::datasets::shards::open as shards;
 use crate::datasets::split::{check_fraction, split_class};
 use crate::error::DataError;
-
-/// A data set for training a classifier. Both parts have the same classes.
-#[derive(Debug, Clone)]
-pub struct LabelledData {
-    /// Training images.
-    pub train: Dataset,
-    /// Validation images; some classes may be absent.
-    pub validation: Dataset,
-    /// `true` if `validation` was held out of the training images, because the data has no such part.
-    pub held_out: bool,
-    /// The part that `validation` is: the one for a test where there is none for validation; `None` when it was held out.
-    pub validation_split: Option<Split>,
-    /// Description of the source of the training images.
-    pub train_source: String,
-    /// Description of the source of the validation images.
-    pub validation_source: String,
-}
-
-/// Some images of a data set that are used together.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// The split; `None` for all images of data without splits.
-    pub split: Option<Split>,
-    /// Description of their source.
-    pub source: String,
-    /// The images. Their classes are those of this part alone.
-    pub images: Dataset,
-}
 
 /// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
 /// path.
@@ -61,7 +35,7 @@ pub struct Part {
 /// # Errors
 /// [`DataError`] when the path does not exist, is no archive, holds no image, or holds shards and images.
 pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
-    let listing = Listing::open(path)?;
+    let listing = list_images(path)?;
     if shards::holds_shards(&listing) {
         return shards::open_unlabelled(&listing);
     }
@@ -212,7 +186,7 @@ pub fn open_parts(
 
 /// Lists labelled data.
 fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
-    let listing = Listing::open(path)?;
+    let listing = list_images(path)?;
     if !shards::holds_shards(&listing) {
         return listing.with_images().map(Arc::new);
     }
@@ -273,24 +247,11 @@ fn hold_out(classes: &Classes, fraction: f64, seed: Seed) -> [Classes; 2] {
     parts
 }
 
+/// A part as it is measured on.
 pub(crate) fn part(listing: &Arc<Listing>, (which, found): (Which, Found)) -> Part {
     let Found { classes, source } = found;
     let class_names = Arc::new(names(&classes));
     let samples = samples(&classes, &class_names);
     let images = Dataset::new(Files::Listed(Arc::clone(listing))).labelled(&class_names, &samples);
     Part { split: which.split(), source, images }
-}
-
-pub(crate) fn names(classes: &Classes) -> ClassNames {
-    ClassNames(classes.keys().cloned().collect())
-}
-
-/// Pairs of position in the listing and label, sorted by class.
-pub(crate) fn samples(classes: &Classes, names: &ClassNames) -> Vec<(usize, usize)> {
-    names
-        .0
-        .iter()
-        .enumerate()
-        .flat_map(|(label, class)| classes.get(class).into_iter().flatten().map(move |&file| (file, label)))
-        .collect()
 }

@@ -12,7 +12,8 @@ use tar::{Builder, Header};
 use crate::datasets::dataset::Dataset;
 use crate::datasets::extensions::has_image_extension;
 use crate::datasets::partial_file::PartialFile;
-use crate::datasets::shards::{BLOCK, CLASSES_FILE};
+use crate::datasets::shards::BLOCK;
+use crate::datasets::shards::classes::CLASSES_FILE;
 use crate::error::DataError;
 
 /// Summary of the shards that [`pack`] wrote.
@@ -56,9 +57,8 @@ pub fn pack(
     fs::create_dir_all(out).map_err(|source| failed("create", out, source))?;
     check_free(out)?;
 
-    let mut finished = Vec::new();
+    let (mut finished, mut current) = (Vec::new(), None::<Shard>);
     let mut summary = PackSummary { shards: 0, images: 0, bytes: 0 };
-    let mut current: Option<Shard> = None;
     for index in 0..dataset.len() {
         let sample = Sample::read(dataset, index)?;
         if let Some(full) = current.take_if(|shard| shard.bytes() + sample.size() > shard_bytes) {

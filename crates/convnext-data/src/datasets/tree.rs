@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::datasets::listing::{Listing, parent};
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::parent;
 
 /// The folders of a data set by their relative paths; the root is empty.
 pub(crate) struct Tree<'a> {

@@ -16,10 +16,11 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::error::DataError;
-use crate::loading::corrupt::{CorruptFile, CorruptFiles, OnCorrupt, most_replaced};
+use crate::loading::corrupt::{CorruptFiles, OnCorrupt};
+use crate::loading::corrupt_file::{CorruptFile, most_replaced};
 use crate::loading::image_reader::ImageReader;
 use crate::loading::image_source::ImageSource;
-use crate::loading::loader::LoaderConfig;
+use crate::loading::loader_config::LoaderConfig;
 use crate::loading::order::Order;
 use crate::loading::source::{BatchContext, SampleContext, Source};
 

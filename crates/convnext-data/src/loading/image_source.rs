@@ -4,41 +4,15 @@ use convnext_core::{ImageSize, Preprocessing, Purpose};
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
+use crate::loading::image_batch::ImageBatch;
 use crate::loading::image_reader::ImageReader;
-use crate::loading::mixing::{LabelMix, Mixing};
-use crate::loading::source::{Batch, BatchContext, SampleContext, Source};
+use crate::loading::mixing::Mixing;
+use crate::loading::source::{BatchContext, SampleContext, Source};
 use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
 use crate::transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
 use crate::transforms::transform::{TrainTransform, validate_preprocessing};
-
-/// Some images, ready for a model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImageBatch {
-    /// Shape `[len, channels, height, width]`, normalised.
-    pub images: Vec<f32>,
-    /// Channels of an image.
-    pub channels: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Width in pixels.
-    pub width: usize,
-    /// The class of each image.
-    pub labels: Vec<Option<usize>>,
-    /// The index of each image in the data set. Random streams are keyed by it.
-    pub samples: Vec<usize>,
-    /// The epoch that the batch belongs to.
-    pub epoch: u64,
-    /// Mixup or CutMix of the batch, if any.
-    pub mix: Option<LabelMix>,
-}
-
-impl Batch for ImageBatch {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
-}
 
 /// Transform of each image.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::loading::image_source::ImageBatch;
+use crate::loading::image_batch::{ImageBatch, LabelMix};
 use crate::loading::source::Batch;
 
 /// Mixes the images of a batch in pairs, all with the same weight: the first with the last, the second
@@ -27,26 +27,6 @@ pub struct Mixing {
     pub probability: f64,
     /// Probability of CutMix instead of Mixup where both are on, in [0, 1].
     pub switch_probability: f64,
-}
-
-/// Mixup or CutMix of a batch: the image i was mixed with the image `len - 1 - i`, its partner.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LabelMix {
-    /// Weight of an image's own label, in [0, 1]. The label of its partner has the rest: the target is
-    /// `lam` x own + (1 - `lam`) x partner. With CutMix it is the fraction of the area that the
-    /// image has kept.
-    pub lam: f32,
-}
-
-impl LabelMix {
-    /// The targets of mixed images, from those of the images themselves: `[N, classes]`, and the same again.
-    #[must_use]
-    pub fn apply(self, targets: &[f32], classes: usize) -> Vec<f32> {
-        let Self { lam } = self;
-        let partners = targets.chunks_exact(classes.max(1)).rev().flatten();
-        let mix = |(own, partner): (&f32, &f32)| lam * own + (1.0 - lam) * partner;
-        targets.iter().zip(partners).map(mix).collect()
-    }
 }
 
 /// The mix of one batch.

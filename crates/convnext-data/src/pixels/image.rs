@@ -1,12 +1,12 @@
 //! Pixels of any number of channels.
 
-use std::{fmt, fs, path::Path, sync::OnceLock};
+use std::{fmt, fs, path::Path};
 
 use convnext_core::{COLOURS, ImageSize};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
 use crate::error::DataError;
-use crate::pixels::resample::{Region, resize};
+use crate::pixels::levels::{Levels, in_eight_bit};
 
 /// Pixels of an image, row by row, the channels of a pixel one after the other.
 ///
@@ -19,49 +19,6 @@ pub struct Image {
     height: usize,
     channels: usize,
     levels: Levels,
-}
-
-/// The levels of an image.
-#[derive(Clone)]
-pub(crate) enum Levels {
-    /// Of 255.
-    Eight(Vec<u8>),
-    /// Of 65535, and rounded to 8 bit as soon as somebody asks for these.
-    Sixteen(Vec<u16>, OnceLock<Vec<u8>>),
-}
-
-impl From<Vec<u8>> for Levels {
-    fn from(levels: Vec<u8>) -> Self {
-        Self::Eight(levels)
-    }
-}
-
-impl From<Vec<u16>> for Levels {
-    fn from(levels: Vec<u16>) -> Self {
-        Self::Sixteen(levels, OnceLock::new())
-    }
-}
-
-impl Levels {
-    fn len(&self) -> usize {
-        match self {
-            Self::Eight(levels) => levels.len(),
-            Self::Sixteen(levels, _) => levels.len(),
-        }
-    }
-
-    /// The memory of the levels.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Eight(levels) => levels,
-            Self::Sixteen(levels, _) => bytemuck::cast_slice(levels),
-        }
-    }
-}
-
-/// Levels of 65535 as levels of 255.
-fn in_eight_bit(levels: &[u16]) -> Vec<u8> {
-    levels.iter().map(|&level| ((u32::from(level) + 128) / 257) as u8).collect()
 }
 
 impl Image {
@@ -123,17 +80,6 @@ impl Image {
             Levels::Sixteen(levels, _) => every(levels, channel, self.channels).into(),
         };
         Self::from_parts(self.width, self.height, 1, levels)
-    }
-
-    /// The same image, at most `side` pixels wide and high, in its proportions; never larger than it is.
-    #[must_use]
-    pub fn shrunk(&self, side: usize) -> Self {
-        let long = self.width.max(self.height);
-        let scaled = |of: usize| match long > side {
-            true => ((of * side) as f64 / long as f64).round().max(1.0) as usize,
-            false => of,
-        };
-        resize(self, Region::whole(self), scaled(self.width), scaled(self.height))
     }
 
     /// Width in pixels, at least 1.

@@ -3,7 +3,8 @@
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::pixels::image::{Image, Levels};
+use crate::pixels::image::Image;
+use crate::pixels::levels::Levels;
 
 /// Treatment of the EXIF orientation of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,8 @@ use fast_image_resize::{
     pixels::{InnerPixel, U8, U8x3, U16},
 };
 
-use crate::pixels::image::{Image, Levels};
+use crate::pixels::image::Image;
+use crate::pixels::levels::Levels;
 
 /// Pixels of the target that a filter reaches to each side.
 fn radius(interpolation: Interpolation) -> f64 {
@@ -179,18 +180,18 @@ fn convolve(algorithm: ResizeAlg, image: &Image, region: Region, width: usize, h
     let channels = image.channels();
     // Each type of pixel takes ten seconds to build, so what is neither grey nor coloured goes band by band.
     let convolved = match (image.levels(), channels) {
-        (Levels::Eight(levels), 1 | COLOURS) => {
+        (Levels::Eight(_), 1 | COLOURS) => {
             let mut convolved = vec![0; width * height * channels];
             let done = match channels {
-                1 => convolve_as::<U8>(algorithm, levels, image, region, &mut convolved, (width, height)),
-                _ => convolve_as::<U8x3>(algorithm, levels, image, region, &mut convolved, (width, height)),
+                1 => convolve_as::<U8>(algorithm, image, region, &mut convolved, (width, height)),
+                _ => convolve_as::<U8x3>(algorithm, image, region, &mut convolved, (width, height)),
             };
             done.map(|()| Levels::from(convolved))
         }
-        (Levels::Sixteen(levels, _), 1) => {
+        (Levels::Sixteen(..), 1) => {
             let mut convolved = vec![0_u16; width * height];
-            let (from, to) = (bytemuck::cast_slice(levels), bytemuck::cast_slice_mut(&mut convolved));
-            let done = convolve_as::<U16>(algorithm, from, image, region, to, (width, height));
+            let to = bytemuck::cast_slice_mut(&mut convolved);
+            let done = convolve_as::<U16>(algorithm, image, region, to, (width, height));
             done.map(|()| Levels::from(convolved))
         }
         _ => {
@@ -209,7 +210,6 @@ fn convolve(algorithm: ResizeAlg, image: &Image, region: Region, width: usize, h
 /// [`convolve`] for pixels of a type that has as many channels, from the bytes of the image's levels to others.
 fn convolve_as<P: InnerPixel + PixelTrait>(
     algorithm: ResizeAlg,
-    levels: &[u8],
     image: &Image,
     region: Region,
     convolved: &mut [u8],
@@ -220,7 +220,7 @@ fn convolve_as<P: InnerPixel + PixelTrait>(
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
     let (source_width, source_height) = (image.width() as u32, image.height() as u32);
-    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, levels)?;
+    let source = TypedImageRef::<P>::from_buffer(source_width, source_height, image.levels().as_bytes())?;
     let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, convolved)?;
     Ok(Resizer::new().resize_typed(&source, &mut target, &options)?)
 }

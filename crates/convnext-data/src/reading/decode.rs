@@ -14,13 +14,10 @@ use crate::reading::caught::caught;
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};
 use crate::reading::format::{self, Format};
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
+use crate::reading::size_limit::check_size;
 use crate::reading::{gif, jpeg, png_end, tiff_file};
-
-/// The largest image that is decoded: 512 MiB of pixels.
-pub(crate) const MAX_DECODED_BYTES: u64 = 512 << 20;
-
-const MEBIBYTE: u64 = 1 << 20;
 
 /// Decodes a JPEG, PNG, WebP, BMP, GIF or TIFF file, told apart by content and not by name, to this number of
 /// channels.
@@ -159,20 +156,6 @@ fn unknown(bytes: &[u8], name: &str) -> DataError {
         None if bytes.iter().all(|&byte| byte == 0) => DataError::decode(name, "it holds nothing but zeros"),
         None => DataError::decode(name, "its content is no JPEG, PNG, WebP, BMP, GIF or TIFF image"),
     }
-}
-
-/// Refuses an image that takes too many bytes when it is decoded.
-pub(crate) fn check_size(name: &str, width: u32, height: u32, bytes: u64) -> Result<(), DataError> {
-    if bytes <= MAX_DECODED_BYTES {
-        return Ok(());
-    }
-    Err(DataError::TooLarge {
-        name: name.to_owned(),
-        width,
-        height,
-        mebibytes: bytes / MEBIBYTE,
-        limit: MAX_DECODED_BYTES / MEBIBYTE,
-    })
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::reading::facts::Channels;
-    use crate::reading::samples::SampleType;
+    use crate::reading::sample_type::SampleType;
 
     #[test]
     fn files_that_a_range_was_not_made_for_are_told() {

@@ -5,7 +5,7 @@ use std::fmt;
 use image::{ExtendedColorType, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::samples::SampleType;
+use crate::reading::sample_type::SampleType;
 
 /// Meaning of the channels of a file, before they become red, green and blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

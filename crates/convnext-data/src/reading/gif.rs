@@ -6,9 +6,10 @@ use convnext_core::COLOURS;
 use gif::{ColorOutput, DecodeOptions, DecodingError, Frame, MemoryLimit};
 
 use crate::error::DataError;
-use crate::reading::decode::{MAX_DECODED_BYTES, check_size};
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
+use crate::reading::size_limit::{MAX_DECODED_BYTES, check_size};
 
 /// The most indices of a frame.
 const LIMIT: NonZeroU64 = NonZeroU64::new(MAX_DECODED_BYTES).unwrap();

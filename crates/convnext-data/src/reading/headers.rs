@@ -9,7 +9,7 @@ use tiff::{decoder::Decoder, tags::Tag};
 
 use convnext_core::COLOURS;
 
-use crate::reading::decode::MAX_DECODED_BYTES;
+use crate::reading::size_limit::MAX_DECODED_BYTES;
 
 /// A source of bytes that can seek.
 pub(crate) trait ReadSeek: Read + Seek {}

@@ -5,11 +5,12 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::image::{Image, Levels};
+use crate::pixels::image::Image;
+use crate::pixels::levels::Levels;
 use crate::pixels::resample::{CropTarget, Region};
 use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
-use crate::reading::jpeg::ScaledJpeg;
+use crate::reading::jpeg::scaled::ScaledJpeg;
 
 /// Training crop of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

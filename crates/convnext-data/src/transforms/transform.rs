@@ -5,7 +5,8 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::image::{Image, Levels};
+use crate::pixels::image::Image;
+use crate::pixels::levels::Levels;
 use crate::pixels::orientation::Orientation;
 use crate::pixels::resample::CropTarget;
 use crate::reading::decoding::Decoding;

@@ -63,15 +63,11 @@ pub(super) fn timm(
     model: &ModelConfig,
     size: ImageSize,
 ) -> Value {
-    let preprocessing = &metadata.preprocessing;
     let family = if model.grn { "convnextv2" } else { "convnext" };
     let known = match size_name(model) {
         "micro" | "custom" => "atto",
         name => name,
     };
-    let ImageSize { height, width } = size;
-    let [rows, columns] = [height, width].map(|side| side / model.patch_size());
-    let crop = crop(preprocessing);
     let mut config = json!({
         "architecture": format!("{family}_{known}"),
         "num_classes": model.classes,
@@ -85,24 +81,32 @@ pub(super) fn timm(
             "ls_init_value": model.layer_scale.then_some(LAYER_SCALE_INIT),
             "conv_mlp": timm_multiplies_by_convolutions(model),
         },
-        "pretrained_cfg": {
-            "num_classes": model.classes,
-            "input_size": [model.input_channels, height, width],
-            "pool_size": [rows, columns],
-            "crop_pct": crop.unwrap_or(1.0),
-            "crop_mode": if crop.is_some() { "center" } else { "squash" },
-            "interpolation": preprocessing.interpolation.name(),
-            "mean": preprocessing.mean,
-            "std": preprocessing.std,
-            "first_conv": "stem.0",
-            "classifier": "head.fc",
-        },
+        "pretrained_cfg": pretrained_cfg(&metadata.preprocessing, model, size),
     });
     let names = task.class_names();
     if !names.is_empty() {
         config["label_names"] = json!(names);
     }
     config
+}
+
+/// The part of timm's `config.json` that says how weights are used.
+fn pretrained_cfg(preprocessing: &Preprocessing, model: &ModelConfig, size: ImageSize) -> Value {
+    let ImageSize { height, width } = size;
+    let [rows, columns] = [height, width].map(|side| side / model.patch_size());
+    let crop = crop(preprocessing);
+    json!({
+        "num_classes": model.classes,
+        "input_size": [model.input_channels, height, width],
+        "pool_size": [rows, columns],
+        "crop_pct": crop.unwrap_or(1.0),
+        "crop_mode": if crop.is_some() { "center" } else { "squash" },
+        "interpolation": preprocessing.interpolation.name(),
+        "mean": preprocessing.mean,
+        "std": preprocessing.std,
+        "first_conv": "stem.0",
+        "classifier": "head.fc",
+    })
 }
 
 /// transformers' `config.json`, with the epsilon of the official code for the final norm.

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::EmbeddingMetadata;
+use super::metadata::EmbeddingMetadata;
 use super::tensors::{EMBEDDINGS, METADATA_KEY, NAMES};
-use crate::IoError;
+use crate::error::IoError;
 use crate::safetensors_file::SafetensorsFile;
 
 /// An open file of [`super::EmbeddingWriter`]: its metadata and names. The embeddings stay on the disk.

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Lines, write_values};
+use super::lines::{Lines, write_values};
 use crate::replace_file::{UnfinishedFile, replace_file};
 
 /// Bytes before the values, a multiple of 64: room for any count.

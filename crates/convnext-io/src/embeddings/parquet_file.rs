@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
-use super::EmbeddingMetadata;
+use super::metadata::EmbeddingMetadata;
 use crate::replace_file::UnfinishedFile;
 
 /// Two columns: a string, and a list of which each element is at repetition level 1 but the first.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{EmbeddingMetadata, Lines, write_values};
+use super::lines::{Lines, write_values};
+use super::metadata::EmbeddingMetadata;
 use crate::replace_file::UnfinishedFile;
 
 /// The names of the tensors.

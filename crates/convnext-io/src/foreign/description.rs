@@ -4,7 +4,8 @@ use std::path::Path;
 
 use convnext_core::{IMAGENET_1K_CLASSES, Preprocessing, WeightMetadata, imagenet_1k_classes};
 
-use crate::{IoError, PackageConfig};
+use crate::error::IoError;
+use crate::package_config::PackageConfig;
 
 /// Beside weights of timm and transformers.
 const CONFIG: &str = "config.json";

@@ -10,8 +10,7 @@ use convnext_core::{
     decoder_end_tensors, final_norm_tensors, head_tensors,
 };
 
-use super::bad_tensor;
-use crate::IoError;
+use crate::error::{IoError, bad_tensor};
 use crate::strict::check_shapes;
 
 /// The name of a model that is no row of the table.

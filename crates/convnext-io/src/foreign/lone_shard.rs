@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::IoError;
+use crate::error::IoError;
 
 /// The error for a file that is no whole model: where its name is that of a part, this is what is wrong.
 pub(super) fn explained(path: &Path, error: IoError) -> IoError {

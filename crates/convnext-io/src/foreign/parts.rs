@@ -30,18 +30,7 @@ impl<'n> Parts<'n> {
     pub(super) fn of(candidate: &'n Candidate, names: &'n BTreeSet<&'n str>, shape: ShapeOf) -> Self {
         let Candidate { prefix, dialect, .. } = candidate;
         let outer = outer(prefix);
-        let decoder: Vec<(&str, &str)> = match outer {
-            Some(outer)
-                if *dialect == Dialect::Official
-                    && prefix[outer.len()..] == *ENCODER_PREFIX
-                    && OF_AUTOENCODER
-                        .iter()
-                        .any(|part| names.contains(format!("{outer}{part}").as_str())) =>
-            {
-                under(names, outer).filter(|(_, name)| is_beside_encoder(name)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let decoder = outer.map_or_else(Vec::new, |outer| decoder(candidate, outer, names));
         let in_front = if decoder.is_empty() { "" } else { ENCODER_PREFIX };
         let mut parts = Self::default();
         let mut head = Vec::new();
@@ -110,6 +99,20 @@ impl<'n> Parts<'n> {
             _ => Vec::new(),
         }
     }
+}
+
+/// The decoder of an autoencoder whose encoder this is: names in the file, and without what is before all of them.
+fn decoder<'n>(
+    Candidate { prefix, dialect, .. }: &Candidate,
+    outer: &'n str,
+    names: &'n BTreeSet<&'n str>,
+) -> Vec<(&'n str, &'n str)> {
+    let is_encoder = *dialect == Dialect::Official && prefix[outer.len()..] == *ENCODER_PREFIX;
+    let has = |part: &&str| names.contains(format!("{outer}{part}").as_str());
+    if !is_encoder || !OF_AUTOENCODER.iter().any(has) {
+        return Vec::new();
+    }
+    under(names, outer).filter(|(_, name)| is_beside_encoder(name)).collect()
 }
 
 /// The prefix of what a model is a part of.

@@ -19,7 +19,7 @@
 //! is brought to one shape from any, where the official code makes six axes out of four; pointwise weights
 //! may be those of 1x1 convolutions, as timm's small models have them.
 
-use crate::NamedArray;
+use crate::array::NamedArray;
 
 /// Target of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]

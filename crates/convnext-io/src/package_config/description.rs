@@ -4,7 +4,8 @@ use convnext_core::{ClassNames, Interpolation};
 use serde::Deserialize;
 
 use super::computation::Computation;
-use super::{Labels, Numbers, PackageConfig, PackageCrop, Size};
+use super::forms::{Labels, Numbers, Size};
+use super::settings::{PackageConfig, PackageCrop};
 
 /// transformers' `problem_type` of a softmax.
 const SINGLE_LABEL: &str = "single_label_classification";

@@ -4,9 +4,9 @@ use convnext_core::{ImageSize, Interpolation};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::forms::{Numbers, Size};
+use super::settings::{PackageConfig, PackageCrop};
 use crate::convert::TRANSFORMERS_WARP_FROM;
-
-use super::{Numbers, PackageConfig, PackageCrop, Size};
 
 /// Defaults of `ConvNextImageProcessor`.
 const USUAL_SHARE: f64 = 224.0 / 256.0;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use convnext_core::{Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize};
+use convnext_core::{
+    ClassNames, Geometry, IMAGENET_MEAN, IMAGENET_STD, ImageSize, Interpolation, Preprocessing,
+};
 use tempfile::TempDir;
 
 use super::*;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder};
 
-use crate::IoError;
+use crate::error::IoError;
 
 /// The record that holds the structure.
 const PICKLE: &str = "data.pkl";

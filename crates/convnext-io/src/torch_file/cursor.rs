@@ -1,7 +1,6 @@
 //! The bytes of a pickle, read from front to back.
 
-use super::machine::invalid;
-use super::pickle::Refusal;
+use super::values::{Refusal, invalid};
 
 /// A place in the bytes.
 pub(super) struct Cursor<'a> {

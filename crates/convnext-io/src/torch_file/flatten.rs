@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::globals::Global;
-use super::pickle::{Node, Pickle, RawTensor, Value};
+use super::pickle::Pickle;
+use super::values::{Node, RawTensor, Value};
 
 /// Deeper dictionaries are passed over; checkpoints have three.
 const DEEPEST: usize = 8;

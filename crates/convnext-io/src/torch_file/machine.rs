@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::cursor::Cursor;
-use super::pickle::{Node, Refusal, Value};
+use super::values::{Node, Refusal, Value, invalid};
 
 /// More opcodes are refused; a checkpoint of Huge with its optimiser has about 50 000, and every number of a history
 /// one or more.
@@ -47,10 +47,6 @@ pub(super) fn run(bytes: &[u8]) -> Result<Outcome, Refusal> {
         }
     }
     invalid(format!("it has more than {MAX_OPCODES} opcodes"))
-}
-
-pub(super) fn invalid<T>(why: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::Invalid(why.into()))
 }
 
 pub(super) struct Machine<'a> {

@@ -1,8 +1,8 @@
 //! Objects of a pickle: where Python calls, a [`Node`] only tells what there would be.
 
 use super::globals::{self, Global, Standing};
-use super::machine::{Machine, invalid};
-use super::pickle::{Node, RawStorage, RawTensor, Refusal, Value, text};
+use super::machine::Machine;
+use super::values::{Node, RawStorage, RawTensor, Refusal, Value, invalid, shown, text};
 
 impl Machine<'_> {
     /// `GLOBAL`; `INST` also calls, so that even an allowed name is refused there.
@@ -119,9 +119,4 @@ impl Machine<'_> {
             _ => invalid("it sets attributes of something that has none"),
         }
     }
-}
-
-/// A name as a message shows it.
-pub(super) fn shown(module: &str, name: &str) -> String {
-    format!("{module}.{name}").escape_debug().take(200).collect()
 }

@@ -6,8 +6,9 @@ use std::path::Path;
 use safetensors::Dtype;
 
 use super::flatten::flatten;
-use super::pickle::{Node, Pickle, RawStorage, RawTensor, Value};
-use crate::IoError;
+use super::pickle::Pickle;
+use super::values::{Node, RawStorage, RawTensor, Value};
+use crate::error::IoError;
 
 /// More axes than any tensor of a model has.
 const MAX_AXES: usize = 8;

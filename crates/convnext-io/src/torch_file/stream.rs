@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
-use super::pickle::{Node, Pickle, Refusal, Value};
+use super::pickle::Pickle;
 use super::state_dict::{MAX_KEY_LENGTH, size_of_dtype};
-use crate::IoError;
-use crate::safetensors_file::read_error;
+use super::values::{Node, Refusal, Value};
+use crate::error::{IoError, read_error};
 
 /// Magic number in the first pickle, whatever its protocol.
 const MAGIC: [u8; 12] = [0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -69,7 +69,7 @@ impl Stream {
                 }
                 // Perhaps the rest of it has not been read yet.
                 Err(Refusal::Invalid(_)) if wanted < size.min(MAX_BYTES) => wanted *= GROWTH,
-                Err(refusal) => return Err(super::refused(path, refusal)),
+                Err(refusal) => return Err(refusal.of_file(path)),
             }
         }
     }

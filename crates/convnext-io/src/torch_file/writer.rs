@@ -6,8 +6,10 @@ use std::path::Path;
 
 use rawzip::ZipArchiveWriter;
 
+use crate::array::NamedArray;
+use crate::element_type::ElementType;
+use crate::error::IoError;
 use crate::replace_file::replace_file;
-use crate::{ElementType, IoError, NamedArray};
 
 /// The folder in the archive, as torch calls it when it writes to a stream.
 const FOLDER: &str = "archive";

@@ -3,7 +3,8 @@
 use convnext_core::{Limits, ValueRange};
 use serde::{Deserialize, Serialize};
 
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
 
 /// Values of all images together from which the usual ones are told.
 const VALUES: usize = 400_000;

@@ -10,7 +10,8 @@ use std::{
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::datasets::listing::{Listing, parent};
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::parent;
 use crate::datasets::storage::Storage;
 
 /// The images of a listing by what people write for them, in this order: the path below the data; below the only

@@ -1,8 +1,11 @@
 //! Layouts of folders.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
+use crate::datasets::class_checks::{check_classes_differ, check_no_parts_below_classes};
 use crate::datasets::extensions::OtherFiles;
-use crate::datasets::listing::{add_folders, parent};
+use crate::datasets::relative::{add_folders, parent};
 use crate::datasets::storage::Storage;
 
 /// Paths that end in `/` are folders, others images.

@@ -2,18 +2,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs,
-    path::{Path, PathBuf},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    path::PathBuf,
 };
 
-use super::{Place, Shard, index_file, scan::scan};
+use super::{Place, Shard};
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::storage::Stamp;
-use crate::error::DataError;
 
 /// The images of the shards of one folder and their labels, as the shards have them.
 #[derive(Debug, Default, PartialEq)]
@@ -92,23 +85,6 @@ impl LabelNames {
 }
 
 impl Index {
-    /// The index of the shards of a folder: the one beside them if it fits, else a new one.
-    pub(crate) fn open(folder: &Path, paths: &[PathBuf]) -> Result<Self, DataError> {
-        let shards = paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(index) = index_file::read(folder, &shards) {
-            return Ok(index);
-        }
-        log::info!("{}: listing the members of {} shards", folder.display(), shards.len());
-        let index = Self::build(shards)?;
-        if let Err(error) = index_file::write(folder, &index) {
-            log::info!(
-                "{}: the list of members cannot be kept beside the shards ({error}); it is made again each time",
-                folder.display()
-            );
-        }
-        Ok(index)
-    }
-
     /// Index of some of the shards.
     pub(crate) fn only(self, own: &BTreeSet<PathBuf>) -> Self {
         let mut some = Self::default();
@@ -129,45 +105,4 @@ impl Index {
         }
         some
     }
-
-    /// Scans shards, several at a time.
-    fn build(shards: Vec<Shard>) -> Result<Self, DataError> {
-        /// More make disks seek without end.
-        const MAX_THREADS: usize = 8;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::new());
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(shards.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(shard) = shards.get(number) else { break };
-                        let scanned = scan(&shard.path);
-                        results.lock().unwrap_or_else(PoisonError::into_inner).push((number, scanned));
-                    }
-                });
-            }
-        });
-        let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-        results.sort_unstable_by_key(|(number, _)| *number);
-
-        let mut index = Self { shards, ..Self::default() };
-        for (_, scanned) in results {
-            let (images, names) = scanned?;
-            index.counts.push(images.len() as u32);
-            index.images.extend(images.into_iter().map(|image| match image.label.meaning() {
-                Meaning::Name(name) => IndexedImage { label: index.names.label(&names.list[name]), ..image },
-                _ => image,
-            }));
-        }
-        Ok(index)
-    }
-}
-
-/// A shard as it is now.
-fn found(path: &Path) -> Result<Shard, DataError> {
-    let metadata =
-        fs::metadata(path).map_err(|source| DataError::io("read", path.display().to_string(), source))?;
-    Ok(Shard { path: path.to_owned(), stamp: Stamp::of(&metadata) })
 }

@@ -104,25 +104,27 @@ fn parse(bytes: &[u8], shards: &[Shard]) -> Option<Index> {
     }
     let counts: Vec<u32> = header.shards.iter().map(|shard| shard.images).collect();
     let images: Vec<IndexedImage> = images.as_chunks::<IMAGE>().0.iter().map(image).collect();
+    let index = Index { shards: shards.to_vec(), counts, images, names };
+    is_sound(&index).then_some(index)
+}
 
-    // A checksum does not tell who wrote it: what is used as a position is checked.
-    let mut rest = &images[..];
-    for (shard, &count) in shards.iter().zip(&counts) {
+/// `true` if images lie in their shards and labels are names that there are: a checksum does not tell who wrote it, so
+/// what is used as a position is checked.
+fn is_sound(index: &Index) -> bool {
+    let named = |image: &IndexedImage| match image.label.meaning() {
+        Meaning::Name(name) => name < index.names.list.len(),
+        _ => true,
+    };
+    let mut rest = &index.images[..];
+    index.shards.iter().zip(&index.counts).all(|(shard, &count)| {
         let (own, others) = rest.split_at(count as usize);
+        rest = others;
         let inside = |image: &IndexedImage| {
             let Place { block, length } = image.place;
             u64::from(block) * BLOCK + u64::from(length) <= shard.stamp.size
         };
-        let named = |image: &IndexedImage| match image.label.meaning() {
-            Meaning::Name(name) => name < names.list.len(),
-            _ => true,
-        };
-        if !own.iter().all(|image| inside(image) && named(image)) {
-            return None;
-        }
-        rest = others;
-    }
-    Some(Index { shards: shards.to_vec(), counts, images, names })
+        own.iter().all(|image| inside(image) && named(image))
+    })
 }
 
 fn image(bytes: &[u8; IMAGE]) -> IndexedImage {

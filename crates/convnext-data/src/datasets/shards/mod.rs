@@ -4,10 +4,11 @@
 //! Every shard is scanned once, header by header; what was found stays beside the shards in a file of
 //! its own ([`index_file`]), and 8 bytes an image are kept in memory.
 
-mod classes;
+pub(crate) mod classes;
 mod index;
 mod index_file;
-mod open;
+pub(crate) mod open;
+mod open_index;
 mod parts;
 mod scan;
 
@@ -17,9 +18,6 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
-
-pub(crate) use classes::CLASSES_FILE;
-pub(crate) use open::{has_last_test, holds_shards, open_labelled, open_part, open_unlabelled};
 
 use crate::datasets::storage::{ArchiveFile, Range, Section, Stamp};
 use crate::error::DataError;

@@ -7,12 +7,13 @@ use convnext_core::{ClassNames, Seed};
 use super::{
     Shards, classes,
     index::Index,
+    open_index::open_index,
     parts::{ShardParts, ShardSet},
 };
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
+use crate::datasets::labelled_data::{LabelledData, Part};
 use crate::datasets::listing::Listing;
-use crate::datasets::open::{LabelledData, Part};
 use crate::datasets::parts::Split;
 use crate::datasets::selection::Which;
 use crate::datasets::split::{check_fraction, split_class};
@@ -28,7 +29,7 @@ pub(crate) fn open_unlabelled(listing: &Listing) -> Result<Dataset, DataError> {
     let mut all = Shards::default();
     for paths in listing.archives.values() {
         let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
-        add(&mut all, &Index::open(folder, paths)?);
+        add(&mut all, &open_index(folder, paths)?);
     }
     dataset(all, listing)
 }
@@ -43,7 +44,6 @@ pub(crate) fn open_labelled(
     let chosen = parts.available().for_training();
     let (train, validation) = chosen.map_err(|missing| missing.at(listing.name("")))?;
     let train = Labelled::open(&parts, train, None, listing)?;
-    let classes = Arc::clone(&train.classes);
     let with_images: BTreeSet<usize> = train.samples.iter().map(|&(_, label)| label).collect();
     if with_images.len() < 2 {
         return Err(DataError::Layout {
@@ -52,40 +52,58 @@ pub(crate) fn open_labelled(
             advice: "label images of at least two classes".into(),
         });
     }
-    let train_source = train.source.clone();
-    if let Some(split) = validation {
-        let validation = Labelled::open(&parts, Which::Part(split), Some(&classes), listing)?;
-        let validation_source = validation.source.clone();
-        if split == Split::Test {
-            log::info!(
-                "{}: there is no part for validation, so that the test part, {validation_source}, is measured on while \
-                 training",
-                listing.name("")
-            );
+    match validation {
+        Some(split) => {
+            let validation = Labelled::open(&parts, Which::Part(split), Some(&train.classes), listing)?;
+            measured_apart(train, validation, split, listing)
         }
-        let [train, validation] = [train.dataset(listing)?, validation.dataset(listing)?];
-        return Ok(LabelledData {
-            train,
-            validation,
-            held_out: false,
-            validation_split: Some(split),
-            train_source,
-            validation_source,
-        });
+        None => held_out(train, validation_fraction, seed, listing),
     }
+}
+
+/// Two parts.
+fn measured_apart(
+    train: Labelled,
+    validation: Labelled,
+    split: Split,
+    listing: &Listing,
+) -> Result<LabelledData, DataError> {
+    let [train_source, validation_source] = [&train, &validation].map(|part| part.source.clone());
+    if split == Split::Test {
+        log::info!(
+            "{}: there is no part for validation, so that the test part, {validation_source}, is measured on while \
+             training",
+            listing.name("")
+        );
+    }
+    Ok(LabelledData {
+        train: train.dataset(listing)?,
+        validation: validation.dataset(listing)?,
+        held_out: false,
+        validation_split: Some(split),
+        train_source,
+        validation_source,
+    })
+}
+
+/// A division of the only part.
+fn held_out(
+    Labelled { source, shards, classes, samples }: Labelled,
+    validation_fraction: f64,
+    seed: Seed,
+    listing: &Listing,
+) -> Result<LabelledData, DataError> {
     check_fraction(validation_fraction)?;
-    let [train_samples, validation_samples] = divide(&train.samples, &classes, validation_fraction, seed);
-    let all = dataset(train.shards, listing)?;
-    let part = |samples: &[(usize, usize)]| all.labelled(&classes, samples);
-    let (train, validation) = (part(&train_samples), part(&validation_samples));
-    let validation_source = train_source.clone();
+    let parts = divide(&samples, &classes, validation_fraction, seed);
+    let all = dataset(shards, listing)?;
+    let [train, validation] = parts.map(|samples| all.labelled(&classes, &samples));
     Ok(LabelledData {
         train,
         validation,
         held_out: true,
         validation_split: None,
-        train_source,
-        validation_source,
+        train_source: source.clone(),
+        validation_source: source,
     })
 }
 
@@ -127,7 +145,7 @@ impl Labelled {
     ) -> Result<Self, DataError> {
         let Some(set) = parts.set(which) else { return Err(listing.no_images("")) };
         let ShardSet { folder, all, own } = set;
-        let mut index = Index::open(folder, all)?;
+        let mut index = open_index(folder, all)?;
         if own.len() < all.len() {
             index = index.only(own);
         }

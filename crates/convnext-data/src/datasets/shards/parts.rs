@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{HOW_TO_NAME, Named, Split};
+use crate::datasets::relative::last;
 use crate::datasets::selection::{Available, Which};
 use crate::error::DataError;
 
@@ -112,29 +113,7 @@ impl ShardParts {
         if let Some(known) = &of_info {
             check_all_there(&name, known, shards)?;
         }
-        let mut sets: [BTreeSet<PathBuf>; 3] = Default::default();
-        let mut strangers = Vec::new();
-        for shard in shards {
-            let file = shard.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let split = match &of_info {
-                Some(known) => known.get(&file).copied(),
-                None => match Named::of(stem(&file)) {
-                    Named::Several => {
-                        return Err(wrong(
-                            name,
-                            format!("the name of its shard {file} speaks of several parts"),
-                        ));
-                    }
-                    named => named.split(),
-                },
-            };
-            match split {
-                Some(split) => {
-                    sets[split as usize].insert(shard.clone());
-                }
-                None => strangers.push(file),
-            }
-        }
+        let (sets, strangers) = sorted_by_part(&name, shards, of_info.as_ref())?;
         if strangers.len() == shards.len() && !by_info {
             return Ok(match own {
                 None => Self { whole: Some(ShardSet::whole(shards)), ..Self::default() },
@@ -183,6 +162,36 @@ impl ShardSet {
         let folder = shards.first().and_then(|path| path.parent()).unwrap_or(Path::new("")).to_owned();
         Self { folder, all: shards.to_vec(), own: shards.iter().cloned().collect() }
     }
+}
+
+/// The shards of each part, by a list or by their names, and the names of those that are of none.
+fn sorted_by_part(
+    folder: &str,
+    shards: &[PathBuf],
+    of_info: Option<&BTreeMap<String, Split>>,
+) -> Result<([BTreeSet<PathBuf>; 3], Vec<String>), DataError> {
+    let mut sets: [BTreeSet<PathBuf>; 3] = Default::default();
+    let mut strangers = Vec::new();
+    for shard in shards {
+        let file = shard.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let split = match of_info {
+            Some(known) => known.get(&file).copied(),
+            None => match Named::of(stem(&file)) {
+                Named::Several => {
+                    let found = format!("the name of its shard {file} speaks of several parts");
+                    return Err(wrong(folder.to_owned(), found));
+                }
+                named => named.split(),
+            },
+        };
+        match split {
+            Some(split) => {
+                sets[split as usize].insert(shard.clone());
+            }
+            None => strangers.push(file),
+        }
+    }
+    Ok((sets, strangers))
 }
 
 /// Refuses shards of one part whose names speak of several.
@@ -263,8 +272,4 @@ fn read_info(folder: &Path) -> Result<Option<BTreeMap<String, Split>>, DataError
 
 fn stem(file: &str) -> &str {
     file.rsplit_once('.').map_or(file, |(stem, _)| stem)
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

@@ -10,7 +10,7 @@ use super::{
     index::{IndexedImage, Label, LabelNames},
 };
 use crate::datasets::extensions::has_image_extension;
-use crate::datasets::listing::member_path;
+use crate::datasets::relative::member_path;
 use crate::error::DataError;
 
 /// The longest text of a label that is read.

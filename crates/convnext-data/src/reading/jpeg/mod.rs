@@ -7,7 +7,7 @@ mod apart;
 mod complete;
 mod ink;
 mod planes;
-mod scaled;
+pub(crate) mod scaled;
 mod unusual;
 
 use convnext_core::COLOURS;
@@ -18,11 +18,11 @@ use crate::error::DataError;
 use crate::pixels::grey::grey;
 use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
-use crate::reading::decode::check_size;
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
+use crate::reading::size_limit::check_size;
 use complete::{Layout, check_complete};
-pub(crate) use scaled::ScaledJpeg;
 use unusual::is_unusual;
 
 /// Eighths of the whole size.

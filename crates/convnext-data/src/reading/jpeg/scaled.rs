@@ -10,7 +10,7 @@ use crate::pixels::image::Image;
 use crate::pixels::orientation::{Orientation, lies_on_its_side, turned};
 use crate::pixels::resample::{CropTarget, Region, rows_reached};
 use crate::reading::caught::caught;
-use crate::reading::decode::MAX_DECODED_BYTES;
+use crate::reading::size_limit::MAX_DECODED_BYTES;
 
 /// Eighths of the size that may be enough, the fewest first.
 const EIGHTHS: [u8; 4] = [1, 2, 3, 4];

@@ -3,10 +3,11 @@
 use convnext_core::COLOURS;
 use tiff::tags::Tag;
 
-use super::{differences::Differences, directory::Directory, fits_eight, stored::Shape};
+use super::{differences::Differences, directory::Directory, pixelwise::by_pixel, shape::Shape};
 use crate::error::DataError;
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
 
 /// Photometric interpretation of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,64 +59,71 @@ impl Photometric {
         Ok(found)
     }
 
-    /// The values with their meaning, and what they are in the file.
+    /// `true` if the values are numbers of colours, and these are what is read.
+    pub(super) fn is_palette(self, shape: &Shape, shown: bool) -> bool {
+        self == Self::Palette && (shown || shape.samples == 1)
+    }
+
+    /// The values with their meaning, and what they are in the file; of a palette they stay numbers.
     pub(super) fn interpret(
         self,
         values: Values,
         shape: &Shape,
         directory: &Directory<'_>,
-        name: &str,
         shown: bool,
-    ) -> Result<(Samples, Channels), DataError> {
+    ) -> (Samples, Channels) {
         let extra = directory.numbers(Tag::ExtraSamples).unwrap_or_default();
         let alpha = extra.first().copied().filter(|&kind| kind == ALPHA_MULTIPLIED || kind == ALPHA);
-        let Shape { width, height, samples, kind } = *shape;
-        let make = |values, channels, meaning, kind| {
-            let samples = Samples { width, height, channels, meaning, kind, values };
-            (samples, meaning)
-        };
+        let Shape { samples, kind, .. } = *shape;
+        let make = |values, channels, meaning| (samples_of(shape, values, channels, meaning), meaning);
         // Levels of fewer than 8 bit fill 8, unless they are numbers of colours.
         let full = |values| if self == Self::Palette { values } else { filled(values, kind) };
-        let values = match self {
-            Self::Grey { inverted: true } => inverted(values, kind),
-            _ => values,
-        };
-        let eight = if fits_eight(kind) { SampleType::EIGHT_BIT } else { kind };
-        Ok(match (self, samples) {
-            (Self::Palette, _) if shown || samples == 1 => {
-                let colours = colours_of_palette(&values, samples, directory, kind, name)?;
-                make(Values::Eight(colours), COLOURS, Channels::Colour, SampleType::EIGHT_BIT)
-            }
-            (Self::Grey { .. }, 1) => make(full(values), 1, Channels::Greyscale, eight),
-            (Self::Grey { .. }, 2) if alpha.is_some() => {
-                make(full(values), 2, Channels::GreyscaleAlpha, eight)
-            }
+        let is_inverted = self == Self::Grey { inverted: true };
+        let values = if is_inverted { inverted(values, kind) } else { values };
+        match (self, samples) {
+            (Self::Grey { .. }, 1) => make(full(values), 1, Channels::Greyscale),
+            (Self::Grey { .. }, 2) if alpha.is_some() => make(full(values), 2, Channels::GreyscaleAlpha),
             (Self::Colours, _) if shown && has_colours(samples, &extra) => {
-                let values = full(values);
+                let has_alpha = samples == 4 && (alpha.is_some() || extra.is_empty());
+                let meaning = if has_alpha { Channels::ColourAlpha } else { Channels::Colour };
                 let values = match (samples, alpha) {
-                    (4, Some(ALPHA_MULTIPLIED)) => divided(values, kind),
-                    _ => values,
+                    (4, Some(ALPHA_MULTIPLIED)) => divided(full(values), kind),
+                    _ => full(values),
                 };
-                let meaning = match (samples, alpha) {
-                    (4, Some(_)) => Channels::ColourAlpha,
-                    (4, None) if extra.is_empty() => Channels::ColourAlpha,
-                    _ => Channels::Colour,
-                };
-                (make(first_of(values, samples), COLOURS, Channels::Colour, eight).0, meaning)
+                (make(first_of(values, samples), COLOURS, Channels::Colour).0, meaning)
             }
-            (Self::Colours, COLOURS) => make(full(values), COLOURS, Channels::Colour, eight),
+            (Self::Colours, COLOURS) => make(full(values), COLOURS, Channels::Colour),
             (Self::Cmyk, _) if shown => {
-                let (samples, _) =
-                    make(of_cmyk(full(values), samples, kind), COLOURS, Channels::Colour, eight);
-                (samples, Channels::Cmyk)
+                let colours = of_cmyk(full(values), samples, kind);
+                (make(colours, COLOURS, Channels::Colour).0, Channels::Cmyk)
             }
             (Self::YCbCr, _) if shown => {
                 let rule = Differences::of(directory);
-                make(rule.colours(full(values), samples, kind), COLOURS, Channels::Colour, eight)
+                make(rule.colours(full(values), samples, kind), COLOURS, Channels::Colour)
             }
-            _ => make(full(values), samples, Channels::Bands, eight),
-        })
+            _ => make(full(values), samples, Channels::Bands),
+        }
     }
+}
+
+/// Values of the file's type; what fits into 8 bit has 8.
+fn samples_of(shape: &Shape, values: Values, channels: usize, meaning: Channels) -> Samples {
+    let Shape { width, height, kind, .. } = *shape;
+    let kind = if kind.is_deep() { kind } else { SampleType::EIGHT_BIT };
+    Samples { width, height, channels, meaning, kind, values }
+}
+
+/// The colours of a palette that the values name.
+pub(super) fn of_palette(
+    values: &Values,
+    shape: &Shape,
+    directory: &Directory<'_>,
+    name: &str,
+) -> Result<(Samples, Channels), DataError> {
+    let Shape { width, height, samples, kind } = *shape;
+    let values = Values::Eight(colours_of_palette(values, samples, directory, kind, name)?);
+    let (meaning, kind) = (Channels::Colour, SampleType::EIGHT_BIT);
+    Ok((Samples { width, height, channels: COLOURS, meaning, kind, values }, meaning))
 }
 
 /// `true` if red, green and blue come first and are told from what follows.
@@ -161,33 +169,6 @@ fn first_of(values: Values, samples: usize) -> Values {
     }
 }
 
-/// Applies a rule to the values of each pixel as levels in [0, 1]; three come out.
-pub(super) fn by_pixel(
-    values: Values,
-    samples: usize,
-    kind: SampleType,
-    rule: impl Fn(&[f64]) -> [f64; 3],
-) -> Values {
-    let [least, most] = kind.limits();
-    let most = if fits_eight(kind) { 255.0 } else { most };
-    let span = most - least;
-    let colours = |values: &mut dyn Iterator<Item = f64>| -> Vec<f64> {
-        let levels: Vec<f64> = values.map(|value| (value - least) / span).collect();
-        levels.chunks_exact(samples).flat_map(&rule).map(|level| level * span + least).collect()
-    };
-    match values {
-        Values::Eight(values) => {
-            let colours = colours(&mut values.into_iter().map(f64::from));
-            Values::Eight(colours.into_iter().map(|level| level.round() as u8).collect())
-        }
-        Values::Sixteen(values) => {
-            let colours = colours(&mut values.into_iter().map(f64::from));
-            Values::Sixteen(colours.into_iter().map(|level| level.round() as u16).collect())
-        }
-        Values::Real(values) => Values::Real(colours(&mut values.into_iter())),
-    }
-}
-
 /// Printing colours as red, green and blue, as Pillow and `image` show them.
 fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
     by_pixel(values, samples, kind, |pixel| {
@@ -198,7 +179,7 @@ fn of_cmyk(values: Values, samples: usize, kind: SampleType) -> Values {
 /// Colours that were multiplied by their alpha, without it. The alpha itself is kept.
 fn divided(values: Values, kind: SampleType) -> Values {
     let [_, most] = kind.limits();
-    let most = if fits_eight(kind) { 255.0 } else { most };
+    let most = if kind.is_deep() { most } else { 255.0 };
     // Pillow cuts fractions off.
     let colour =
         |value: f64, alpha: f64| if alpha > 0.0 { (value * most / alpha).min(most).floor() } else { 0.0 };

@@ -7,7 +7,7 @@ use tiff::tags::Tag;
 
 use super::directory::Directory;
 use crate::error::DataError;
-use crate::reading::decode::MAX_DECODED_BYTES;
+use crate::reading::size_limit::MAX_DECODED_BYTES;
 
 /// The numbers of no compression, of JPEG, of deflate under its later name, and of ZSTD.
 pub(super) const NONE: u64 = 1;

@@ -2,8 +2,9 @@
 
 use tiff::tags::Tag;
 
-use super::{colours::by_pixel, directory::Directory};
-use crate::reading::samples::{SampleType, Values};
+use super::{directory::Directory, pixelwise::by_pixel};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::Values;
 
 /// Luma coefficients, and the values that are black, white and no difference.
 #[derive(Debug, Clone, Copy, PartialEq)]

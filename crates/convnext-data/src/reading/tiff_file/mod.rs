@@ -2,8 +2,11 @@
 
 mod colours;
 mod compression;
+mod copy;
 mod differences;
 mod directory;
+mod pixelwise;
+mod shape;
 mod stored;
 mod subsampled;
 
@@ -11,15 +14,17 @@ use image::metadata::Orientation as Turn;
 use tiff::tags::Tag;
 
 use self::{
-    colours::Photometric,
+    colours::{Photometric, of_palette},
     directory::Directory,
-    stored::{Shape, read as read_values},
+    shape::Shape,
+    stored::read as read_values,
     subsampled::Unit,
 };
 use crate::error::DataError;
 use crate::pixels::orientation::turn_of_xmp;
 use crate::reading::facts::Channels;
-use crate::reading::samples::{SampleType, Samples, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::{Samples, Values};
 
 /// Reads the first image of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
 /// then palettes and CMYK become red, green and blue, and of these alone what else a pixel has is left
@@ -40,7 +45,10 @@ pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Tu
         None => read_values(&directory, &shape, name)?,
     };
     let values = without_nodata(values, &directory);
-    let (samples, meaning) = photometric.interpret(values, &shape, &directory, name, shown)?;
+    let (samples, meaning) = match photometric.is_palette(&shape, shown) {
+        true => of_palette(&values, &shape, &directory, name)?,
+        false => photometric.interpret(values, &shape, &directory, shown),
+    };
     Ok((samples, stored_turn(&directory), meaning))
 }
 
@@ -49,7 +57,7 @@ pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
     let directory = Directory::read(bytes)?;
     let shape = Shape::of(&directory, "").ok()?;
     let is_palette = Photometric::of(&directory, &shape, "").ok()? == Photometric::Palette;
-    Some(if is_palette || fits_eight(shape.kind) { SampleType::EIGHT_BIT } else { shape.kind })
+    Some(if is_palette || !shape.kind.is_deep() { SampleType::EIGHT_BIT } else { shape.kind })
 }
 
 /// The first image of a raw photograph is a small preview, if anything.
@@ -99,9 +107,4 @@ fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
                 .collect(),
         ),
     }
-}
-
-/// `true` if values fill up to 8 bit.
-fn fits_eight(kind: SampleType) -> bool {
-    !kind.is_deep()
 }

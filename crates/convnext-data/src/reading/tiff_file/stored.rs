@@ -10,85 +10,18 @@ use convnext_core::COLOURS;
 use tiff::{
     TiffError,
     decoder::{Decoder, DecodingResult, Limits},
-    tags::{PhotometricInterpretation, Tag},
+    tags::Tag,
 };
 
 use super::{
-    compression::{self, Places},
-    directory::{Directory, Entry},
+    copy::file,
+    directory::Directory,
+    shape::{Shape, bits},
 };
 use crate::error::DataError;
-use crate::reading::decode::{MAX_DECODED_BYTES, check_size};
-use crate::reading::samples::{SampleType, Values};
-
-/// The size of the image and what its values are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    /// Values of a pixel.
-    pub(super) samples: usize,
-    pub(super) kind: SampleType,
-}
-
-impl Shape {
-    /// Reads the tags of the directory.
-    pub(super) fn of(directory: &Directory<'_>, name: &str) -> Result<Self, DataError> {
-        let missing = |what| DataError::decode(name, format!("the TIFF file does not say {what}"));
-        let side = |tag, what| {
-            let side = directory.number(tag).and_then(|side| usize::try_from(side).ok());
-            side.filter(|side| (1..=u32::MAX as usize).contains(side)).ok_or_else(|| missing(what))
-        };
-        let width = side(Tag::ImageWidth, "the width of the image")?;
-        let height = side(Tag::ImageLength, "the height of the image")?;
-        let samples = directory.number(Tag::SamplesPerPixel).unwrap_or(1);
-        let samples =
-            usize::from(u16::try_from(samples).ok().filter(|&samples| samples > 0).ok_or_else(|| {
-                DataError::decode(name, format!("the TIFF file has pixels of {samples} values"))
-            })?);
-        Ok(Self { width, height, samples, kind: kind(directory, name)? })
-    }
-
-    /// Bytes of a row of all samples as it is stored: whole ones.
-    fn row(&self) -> usize {
-        (self.width * self.samples * bits(self.kind)).div_ceil(8)
-    }
-}
-
-fn bits(kind: SampleType) -> usize {
-    match kind {
-        SampleType::Unsigned(bits) | SampleType::Signed(bits) | SampleType::Float(bits) => bits.into(),
-    }
-}
-
-/// The type of all values.
-fn kind(directory: &Directory<'_>, name: &str) -> Result<SampleType, DataError> {
-    let refuse = |what: String| Err(DataError::unsupported(name, format!("a TIFF file of {what}")));
-    let same = |tag, otherwise: u64| {
-        let values = directory.numbers(tag).unwrap_or_default();
-        let first = values.first().copied().unwrap_or(otherwise);
-        (first, values.iter().all(|&value| value == first))
-    };
-    let (bits, equal_bits) = same(Tag::BitsPerSample, 1);
-    let (format, equal_formats) = same(Tag::SampleFormat, 1);
-    if !equal_bits || !equal_formats {
-        return refuse("values of several types in one pixel".to_owned());
-    }
-    let bits = match u8::try_from(bits) {
-        Ok(bits @ 1..=64) => bits,
-        _ => return refuse(format!("{bits}-bit values")),
-    };
-    match (format, bits) {
-        // What is not defined is taken for whole numbers, as elsewhere.
-        (1 | 4, 1..=16 | 24 | 32 | 64) => Ok(SampleType::Unsigned(bits)),
-        (2, 8 | 16 | 32 | 64) => Ok(SampleType::Signed(bits)),
-        (3, 16 | 32 | 64) => Ok(SampleType::Float(bits)),
-        (5 | 6, _) => refuse("complex numbers".to_owned()),
-        (1 | 2 | 4, _) => refuse(format!("{bits}-bit integers")),
-        (3, _) => refuse(format!("{bits}-bit floats")),
-        _ => refuse(format!("values of an unknown type (sample format {format})")),
-    }
-}
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::Values;
+use crate::reading::size_limit::{MAX_DECODED_BYTES, check_size};
 
 /// Reads all values, pixel after pixel.
 pub(super) fn read(directory: &Directory<'_>, shape: &Shape, name: &str) -> Result<Values, DataError> {
@@ -194,106 +127,6 @@ fn unpacked(bytes: &[u8], shape: &Shape, bits: usize) -> Values {
         9..=16 => Values::Sixteen(all.map(|value| value as u16).collect()),
         _ => Values::Real(all.map(|value| value as f64).collect()),
     }
-}
-
-/// Tags that are copied from the directory of the file.
-const KEPT: [Tag; 12] = [
-    Tag::ImageWidth,
-    Tag::ImageLength,
-    Tag::RowsPerStrip,
-    Tag::TileWidth,
-    Tag::TileLength,
-    Tag::PlanarConfiguration,
-    Tag::Predictor,
-    Tag::JPEGTables,
-    Tag::StripOffsets,
-    Tag::StripByteCounts,
-    Tag::TileOffsets,
-    Tag::TileByteCounts,
-];
-
-/// The file with a directory that calls everything levels of grey; with `plane` only those of one plane. Some numbers
-/// of the directory may be replaced.
-pub(super) fn file(
-    directory: &Directory<'_>,
-    shape: &Shape,
-    plane: Option<usize>,
-    replaced: &[(Tag, u64)],
-    name: &str,
-) -> Result<Vec<u8>, DataError> {
-    let order = directory.order;
-    compression::check(directory, name)?;
-    let mut bytes = directory.bytes().to_vec();
-    compression::straighten(&mut bytes, directory);
-    let unpacked = compression::unpack(&mut bytes, directory, name)?;
-    let compression = if unpacked.is_empty() { compression::of(directory) } else { compression::NONE };
-    let unpacked = match plane {
-        None => unpacked,
-        Some(plane) => {
-            let all = if unpacked.is_empty() { compression::places(directory).collect() } else { unpacked };
-            all.into_iter().map(|places| of_plane(places, plane, directory)).collect()
-        }
-    };
-    let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
-    let mut entries: Vec<Vec<u8>> = KEPT
-        .into_iter()
-        .filter(|tag| !moved(tag) && !replaced.iter().any(|(replaced, _)| replaced == tag))
-        .filter_map(|tag| directory.entry(tag))
-        .map(|entry| entry.raw.to_vec())
-        .collect();
-    for (tag, numbers) in unpacked.iter().flatten() {
-        entries.push(Entry::of_places(*tag, numbers, order, &mut bytes));
-    }
-    if let Some(length) = only_strip(directory, shape) {
-        entries.push(Entry::of_number(Tag::StripByteCounts, length, order));
-    }
-    let (bits, samples) = match bits(shape.kind) {
-        // The decoder takes so many values of one bit for one value.
-        bits if bits > 8 && !matches!(bits, 16 | 32 | 64) => (1, bits * shape.samples),
-        bits => (bits, shape.samples),
-    };
-    let format = match shape.kind {
-        SampleType::Unsigned(_) => 1,
-        SampleType::Signed(_) => 2,
-        SampleType::Float(_) => 3,
-    };
-    let grey = PhotometricInterpretation::BlackIsZero.to_u16();
-    for (tag, number) in [
-        (Tag::PhotometricInterpretation, u64::from(grey)),
-        (Tag::BitsPerSample, bits as u64),
-        (Tag::SamplesPerPixel, samples as u64),
-        (Tag::SampleFormat, format),
-        (Tag::Compression, compression),
-    ]
-    .into_iter()
-    .chain(replaced.iter().copied())
-    {
-        entries.push(Entry::of_number(tag, number, order));
-    }
-    let start = order.bytes(bytes.len() as u64, order.offset());
-    bytes.extend(order.bytes(entries.len() as u64, if order.big { 8 } else { 2 }));
-    bytes.extend(entries.concat());
-    bytes.extend(order.bytes(0, order.offset()));
-    bytes[if order.big { 8..16 } else { 4..8 }].copy_from_slice(&start);
-    Ok(bytes)
-}
-
-/// The places of one plane, of which all have as many strips or tiles.
-fn of_plane(places: Places, plane: usize, directory: &Directory<'_>) -> Places {
-    let planes = directory.number(Tag::SamplesPerPixel).unwrap_or(1).max(1) as usize;
-    places.map(|(tag, places)| {
-        let each = places.len() / planes;
-        let own = places.get(plane * each..(plane + 1) * each).unwrap_or_default().to_vec();
-        (tag, own)
-    })
-}
-
-/// The length of a single strip whose length the file does not tell, as old programs write it.
-fn only_strip(directory: &Directory<'_>, shape: &Shape) -> Option<u64> {
-    let told = directory.numbers(Tag::StripByteCounts).is_some_and(|lengths| lengths.iter().any(|&n| n > 0));
-    let single = directory.entry(Tag::StripOffsets).is_some_and(|entry| entry.count() == 1);
-    (!told && single && compression::of(directory) == compression::NONE)
-        .then_some((shape.row() * shape.height) as u64)
 }
 
 /// Limits of the decoder by [`check_size`]; the sizes of other memory follow from that of the image.

@@ -5,11 +5,14 @@ use convnext_core::COLOURS;
 use tiff::tags::Tag;
 
 use super::{
+    copy::file,
     directory::Directory,
-    stored::{Shape, check_memory, file, read_part},
+    shape::Shape,
+    stored::{check_memory, read_part},
 };
 use crate::error::DataError;
-use crate::reading::samples::{SampleType, Values};
+use crate::reading::sample_type::SampleType;
+use crate::reading::samples::Values;
 
 /// Pixels that share their differences: across and down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
