@@ -2,12 +2,14 @@
 
 use thiserror::Error;
 
+use crate::nearest_name::did_you_mean;
+
 /// A configuration, a mask or an image size that cannot be used, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No row of the size table has this name.
-    #[error("unknown model '{name}'; known models: {known}")]
+    #[error("unknown model '{name}'{}; known models: {known}", did_you_mean(name, known.split(", ")))]
     UnknownModel {
         /// The name that was asked for.
         name: String,

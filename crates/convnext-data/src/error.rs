@@ -2,7 +2,7 @@
 
 use std::io;
 
-use convnext_core::{ClassNames, ConfigError};
+use convnext_core::{ClassNames, ConfigError, did_you_mean};
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{Allowed, CorruptFile, listed};
@@ -279,7 +279,9 @@ impl DataError {
         let lower = class.to_lowercase();
         let advice = match known.0.iter().find(|name| name.to_lowercase() == lower) {
             Some(name) => format!("it has '{name}', another case of the same name: rename one of them"),
-            None => "rename or remove it".into(),
+            None => {
+                format!("rename or remove it{}", did_you_mean(&class, known.0.iter().map(String::as_str)))
+            }
         };
         Self::UnknownClass { class, path, known: known.len(), names, advice }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use convnext_core::ConfigError;
+use convnext_core::{ConfigError, did_you_mean};
 use convnext_data::DataError;
 use convnext_io::IoError;
 use convnext_nn::ModelError;
@@ -146,7 +146,10 @@ pub enum TrainError {
         checkpoint: String,
     },
     /// The classes of a data set are not those of a classifier.
-    #[error("the data has class '{class}', which the classifier does not know; it knows: {known}")]
+    #[error(
+        "the data has class '{class}', which the classifier does not know{}; it knows: {known}",
+        did_you_mean(class, known.split(", "))
+    )]
     UnknownClass {
         /// The class of the data.
         class: String,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use convnext_core::{did_you_mean, did_you_mean_of_serde};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -103,7 +104,8 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
     let text = match built_in.iter().find(|(name, _)| *name == choice && !is_base(name)) {
         Some((_, text)) => (*text).to_owned(),
         None => read_file(choice).map_err(|error| {
-            fail(format!("{error}; give the path of a TOML file, or one of: {}", known()))
+            let meant = did_you_mean(choice, names(built_in).chain(OTHER_CHOICES));
+            fail(format!("{error}{meant}; give the path of a TOML file, or one of: {}", known()))
         })?,
     };
     let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
@@ -112,7 +114,8 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
     while let Some(base) = table.remove(EXTENDS) {
         let found = base.as_str().and_then(|base| built_in.iter().find(|(name, _)| *name == base));
         let Some((name, text)) = found.filter(|(name, _)| !extended.contains(name)) else {
-            return Err(fail(format!("it extends {base}; give one of: {}", known())));
+            let meant = did_you_mean(base.as_str().unwrap_or_default(), names(built_in));
+            return Err(fail(format!("it extends {base}{meant}; give one of: {}", known())));
         };
         extended.push(*name);
         let base: Table = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
@@ -120,6 +123,9 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
     }
     Ok(table)
 }
+
+/// Choices that are no recipes of their own.
+const OTHER_CHOICES: [&str; 2] = ["auto", "paper"];
 
 /// The key with the name of the recipe that another one changes.
 const EXTENDS: &str = "extends";
@@ -165,7 +171,10 @@ pub(super) fn parse<R: DeserializeOwned>(
     for setting in settings {
         set(&mut table, setting).map_err(fail)?;
     }
-    table.try_into().map_err(|error: toml::de::Error| fail(error.to_string()))
+    table.try_into().map_err(|error: toml::de::Error| {
+        let why = error.to_string();
+        fail(format!("{}{}", why.trim_end(), did_you_mean_of_serde(&why)))
+    })
 }
 
 pub(super) fn recipe_error(choice: &str, why: String) -> TrainError {

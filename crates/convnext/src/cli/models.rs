@@ -1,8 +1,9 @@
 //! `convnext models`
 
+use anyhow::bail;
 use clap::Args;
-use convnext::core::{Cost, Family, ImageSize, MODELS, ModelSize};
-use convnext::hub::{RELEASED, Released};
+use convnext::core::{Cost, Family, ImageSize, MODELS, ModelSize, did_you_mean, find_model};
+use convnext::hub::{RELEASED, Released, find_released};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
@@ -19,10 +20,13 @@ All counts are for 1,000 classes, 3 input channels and stem stride 4.
 
 Examples:
   convnext models
-  convnext models --json
+  convnext models atto --json
   convnext models --released"
 )]
 pub(crate) struct ModelsArguments {
+    /// Show this model or, with --released, this checkpoint alone
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -61,9 +65,13 @@ struct SizeCost {
 
 pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
     if arguments.released {
-        return list_released(arguments.json);
+        return list_released(&released(arguments.name.as_deref())?, arguments.json);
     }
-    let rows = MODELS.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
+    let models = match &arguments.name {
+        Some(name) => vec![*find_model(name)?],
+        None => MODELS.to_vec(),
+    };
+    let rows = models.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
     if arguments.json {
         return print_json(&rows);
     }
@@ -79,11 +87,26 @@ pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
         "FLOPs 512",
     ];
     print_text(&table(&head, 4, rows.iter().map(cells).collect()))?;
-    print_text("\nmicro and v1-micro are ours and not in the paper.")
+    match rows.iter().all(|row| row.in_paper) {
+        true => Ok(()),
+        false => print_text("\nmicro and v1-micro are ours and not in the paper."),
+    }
 }
 
-fn list_released(json: bool) -> anyhow::Result<()> {
-    let checkpoints: Vec<Checkpoint> = (RELEASED.iter())
+/// The released checkpoints, or the one of this name.
+fn released(name: Option<&str>) -> anyhow::Result<Vec<Released>> {
+    let Some(name) = name else { return Ok(RELEASED.to_vec()) };
+    match find_released(name) {
+        Some(found) => Ok(vec![*found]),
+        None => bail!(
+            "no released checkpoint is called '{name}'{}; `convnext models --released` lists all",
+            did_you_mean(name, RELEASED.iter().map(|released| released.name))
+        ),
+    }
+}
+
+fn list_released(released: &[Released], json: bool) -> anyhow::Result<()> {
+    let checkpoints: Vec<Checkpoint> = (released.iter())
         .map(|&Released { name, repository, licence, image_size, classes, .. }| Checkpoint {
             name,
             repository,

@@ -1,10 +1,12 @@
 //! Weights as they are named on the command line: files, folders, and models of the Hugging Face hub.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use convnext::hub::{Fetched, HubError, HubModel, HubSettings, WeightSource, fetch};
+use anyhow::bail;
+use convnext::core::did_you_mean;
+use convnext::hub::{Fetched, HubError, HubModel, HubSettings, RELEASED, WeightSource, fetch};
 use convnext::io::find_weights;
 
 use super::progress::byte_bar;
@@ -33,10 +35,21 @@ impl Weights {
     /// The file, which is looked for in a folder, and downloaded first if it is of the hub and not there yet.
     pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
         match &self.source {
+            WeightSource::File(path) if !path.exists() => bail!("{}", not_there(path)),
             WeightSource::File(path) => Ok(find_weights(path)?),
             WeightSource::Hub(model) => download(model),
         }
     }
+}
+
+/// Message about weights that are neither here nor released.
+fn not_there(path: &Path) -> String {
+    let name = path.display().to_string();
+    let meant = did_you_mean(&name, RELEASED.iter().map(|released| released.name));
+    format!(
+        "there is no weight file {name}{meant}; name a file or a run folder, hf:ORG/NAME of the Hugging Face hub, or a \
+         released checkpoint of `convnext models --released`"
+    )
 }
 
 fn download(model: &HubModel) -> anyhow::Result<PathBuf> {
