@@ -80,6 +80,9 @@ pub enum TrainError {
         "output folder {0} holds files but no config.toml, so it is no run that could be resumed; choose another --out"
     )]
     NoRun(PathBuf),
+    /// The run to repeat has no configuration.
+    #[error("there is no run in {0}: name a run folder or its config.toml")]
+    NoConfig(PathBuf),
     /// Another process works in the output folder.
     #[error("another process is training in {0}; wait for it or stop it, or choose another --out")]
     InUse(PathBuf),

@@ -40,6 +40,7 @@ pub use recipe::{
     TrainingRecipe, in_toml,
 };
 pub use run::checkpoint::Best;
+pub use run::recorded::{config_file, read_config};
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
 pub use run::run_settings::RunSettings;

@@ -25,7 +25,7 @@ pub use curve::{CurveRecipe, MilestonesRecipe};
 pub use given::{Given, Setting};
 pub use init_from::InitFrom;
 pub use input::InputRecipe;
-pub(crate) use input::{USUAL_SIZE, move_image_size};
+pub(crate) use input::{USUAL_SIZE, rename_recipe};
 pub use length::Length;
 pub use recipe_context::RecipeContext;
 pub use regularization::{ClassWeights, RegularizationRecipe};
@@ -33,7 +33,7 @@ pub use start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 pub use training::TrainingRecipe;
 
 use given::Decided;
-use reading::{FINETUNING, PRETRAINING, insert, names, parse, read, recipe_error, set};
+use reading::{FINETUNING, Found, PRETRAINING, insert, is_key, names, parse, read, recipe_error, set};
 
 /// A recipe of FCMAE pre-training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,7 +140,7 @@ impl PretrainRecipe {
             paper::PAPER => paper::pretraining_row(given.asked_size())?,
             _ => choice.to_owned(),
         };
-        let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?), &[]);
+        let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings)?;
         Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
@@ -153,7 +153,7 @@ impl PretrainRecipe {
     /// type; [`TrainError::Config`]
     /// when a value is out of its range.
     pub fn load(choice: &str, settings: &[String]) -> Result<Self, TrainError> {
-        let recipe: Self = parse(choice, read(PRETRAINING, choice)?, settings)?;
+        let recipe: Self = parse(choice, read(PRETRAINING, choice)?.table, settings)?;
         recipe.training.validate(choice)?;
         recipe.masking.objective().validate()?;
         Ok(recipe)
@@ -182,7 +182,7 @@ impl FinetuneRecipe {
             paper::PAPER => paper::finetuning_row(context, given.asked_size())?,
             _ => choice.to_owned(),
         };
-        let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?), &[]);
+        let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings, init_from)?;
         Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
@@ -193,7 +193,7 @@ impl FinetuneRecipe {
     /// # Errors
     /// As [`PretrainRecipe::load`].
     pub fn load(choice: &str, settings: &[String], init_from: InitFrom) -> Result<Self, TrainError> {
-        let mut table = read(FINETUNING, choice)?;
+        let Found { mut table, is_recorded } = read(FINETUNING, choice)?;
         let fail = |why| recipe_error(choice, why);
         let (of_starts, others): (Vec<String>, Vec<String>) =
             settings.iter().cloned().partition(|setting| setting.starts_with("from_"));
@@ -204,7 +204,10 @@ impl FinetuneRecipe {
             && let Some(Value::Table(own)) = table.get("from_scratch").cloned()
             && let Some(Value::Table(training)) = table.get_mut("training")
         {
-            for (key, value) in own.into_iter().filter(|(key, _)| key != "head_init") {
+            // A run recorded under `training` what it used, perhaps at another length than the recipe was made for.
+            let is_set = |key: &str| of_starts.iter().any(|setting| is_key(setting, "from_scratch", key));
+            let counts = |key: &str| key != "head_init" && (!is_recorded || is_set(key));
+            for (key, value) in own.into_iter().filter(|(key, _)| counts(key)) {
                 insert(training, &key, value);
             }
         }

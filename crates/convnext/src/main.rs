@@ -25,9 +25,9 @@ fn main() -> ExitCode {
             trace(panic);
         }
     }));
-    // Unknown commands, flags, models and single values out of range end here with code 2.
-    let arguments = cli::Arguments::parse();
-    match cli::run(arguments) {
+    // Unknown commands, flags, models and single values out of range end in `parse_from` with code 2.
+    let arguments = cli::with_recorded(std::env::args_os().collect()).map(cli::Arguments::parse_from);
+    match arguments.and_then(cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. })) => {

@@ -29,8 +29,16 @@ impl Default for InputRecipe {
 /// Tables that held the image size in earlier versions.
 const EARLIER_TABLES: [&str; 2] = ["masking", "regularization"];
 
+/// Brings a recipe of any version into today's words: the image size had other places, and deviations another name.
+pub(crate) fn rename_recipe(recipe: &mut Table) {
+    move_image_size(recipe);
+    if let Some(deviations) = recipe.remove("departures") {
+        recipe.insert("deviations".to_owned(), deviations);
+    }
+}
+
 /// Moves an image size from where earlier versions had it to `[input]`, unless one is there.
-pub(crate) fn move_image_size(recipe: &mut Table) {
+fn move_image_size(recipe: &mut Table) {
     for table in EARLIER_TABLES {
         let Some(table) = recipe.get_mut(table).and_then(Value::as_table_mut) else { continue };
         let Some(size) = table.remove("image_size") else { continue };

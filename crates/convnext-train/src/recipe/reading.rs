@@ -7,7 +7,7 @@ use convnext_core::{did_you_mean, did_you_mean_of_serde};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::input::{key_of_today, move_image_size};
+use super::input::{key_of_today, rename_recipe};
 use crate::error::TrainError;
 
 /// A recipe that is compiled in: its name and its text.
@@ -97,8 +97,16 @@ pub(super) fn names(built_in: &'static [BuiltIn]) -> impl Iterator<Item = &'stat
     built_in.iter().map(|(name, _)| *name).filter(|name| !is_base(name))
 }
 
-/// The recipe that is asked for, as a table, with all that it extends.
-pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, TrainError> {
+/// A recipe that was read.
+pub(super) struct Found {
+    /// The recipe with all that it extends.
+    pub(super) table: Table,
+    /// `true` if it comes from the `config.toml` of a run, as that run used it.
+    pub(super) is_recorded: bool,
+}
+
+/// The recipe that is asked for: a built-in one, a file, or the one that a run recorded in its `config.toml`.
+pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Found, TrainError> {
     let fail = |why: String| recipe_error(choice, why);
     let known = || names(built_in).collect::<Vec<_>>().join(", ");
     let text = match built_in.iter().find(|(name, _)| *name == choice && !is_base(name)) {
@@ -109,7 +117,10 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
         })?,
     };
     let mut table: Table = toml::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    move_image_size(&mut table);
+    let recorded = table.remove(RECORDED).and_then(|recipe| recipe.try_into().ok());
+    let is_recorded = recorded.is_some();
+    let mut table: Table = recorded.unwrap_or(table);
+    rename_recipe(&mut table);
     let mut extended = Vec::new();
     while let Some(base) = table.remove(EXTENDS) {
         let found = base.as_str().and_then(|base| built_in.iter().find(|(name, _)| *name == base));
@@ -121,8 +132,11 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Table, 
         let base: Table = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
         table = extend(base, table);
     }
-    Ok(table)
+    Ok(Found { table, is_recorded })
 }
+
+/// The key of the recipe in the `config.toml` of a run.
+const RECORDED: &str = "recipe";
 
 /// Choices that are no recipes of their own.
 const OTHER_CHOICES: [&str; 2] = ["auto", "paper"];
@@ -201,6 +215,12 @@ pub(super) fn set(table: &mut Table, setting: &str) -> Result<(), String> {
     }
     insert(place, last, value);
     Ok(())
+}
+
+/// `true` if a setting, as in `table.key=value`, names this key.
+pub(super) fn is_key(setting: &str, table: &str, key: &str) -> bool {
+    let name = setting.split('=').next().unwrap_or_default().trim();
+    name.split_once('.') == Some((table, key))
 }
 
 /// Pairs of keys of which a table has one, because they say the same in two ways.

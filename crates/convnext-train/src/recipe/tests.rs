@@ -31,7 +31,7 @@ fn what_a_departure_says_is_what_the_recipe_has() {
         .map(|name| (PRETRAINING, name))
         .chain(FinetuneRecipe::names().map(|name| (FINETUNING, name)))
     {
-        let table = read(built_in, name).unwrap();
+        let table = read(built_in, name).unwrap().table;
         let Some(Value::Array(list)) = table.get("deviations") else { continue };
         for departure in list {
             let Deviation { key, used, .. } = departure.clone().try_into().unwrap();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::evaluation::evaluate::Evaluation;
-use crate::recipe::move_image_size;
+use crate::recipe::rename_recipe;
 use crate::run::summary::Summary;
 use crate::training::metric::{Direction, Metric};
 use crate::training::observer::EpochReport;
@@ -43,14 +43,6 @@ pub(crate) fn in_words_of_today(mut config: Table) -> Table {
         config.insert("preprocessing".to_owned(), Value::Table(preprocessing));
     }
     config
-}
-
-/// Recipes had the image size in one of two tables, and deviations another name.
-fn rename_recipe(recipe: &mut Table) {
-    move_image_size(recipe);
-    if let Some(deviations) = recipe.remove("departures") {
-        recipe.insert("deviations".to_owned(), deviations);
-    }
 }
 
 fn rename_model(model: &mut Table) {

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convnext_core::ValueRange;
 use toml::{Table, Value};
 
 use crate::error::TrainError;
 use crate::run::files::output;
+use crate::run::old_runs::in_words_of_today;
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::summary::Summary;
 
@@ -39,12 +40,26 @@ pub(crate) fn is_same_run(run: &Path, config: &Table, how: ResumeMode) -> Result
     Err(TrainError::Changed { path: run.to_owned(), changes: changes.join(", ") })
 }
 
-/// The configuration of the run in this folder; `None` when there is no run yet.
+/// The file with the configuration of a run, which may be named itself or by its folder.
+pub fn config_file(run: &Path) -> PathBuf {
+    if run.is_file() { run.to_owned() } else { run.join(CONFIG_FILE) }
+}
+
+/// The settings of a run in the words of this version, from its folder or its `config.toml`.
+///
+/// # Errors
+/// [`TrainError::NoConfig`] when there is no such file, [`TrainError::BadRun`] when it is damaged.
+pub fn read_config(run: &Path) -> Result<Table, TrainError> {
+    let config = recorded_config(run)?.ok_or_else(|| TrainError::NoConfig(run.to_owned()))?;
+    Ok(in_words_of_today(config))
+}
+
+/// The configuration of the run in this folder or file; `None` when there is no run yet.
 ///
 /// # Errors
 /// [`TrainError::BadRun`] when it is damaged.
 pub(crate) fn recorded_config(run: &Path) -> Result<Option<Table>, TrainError> {
-    let path = run.join(CONFIG_FILE);
+    let path = config_file(run);
     let bad = |why: String| TrainError::BadRun { path: path.clone(), why };
     match fs::read_to_string(&path) {
         Ok(text) => toml::from_str(&text).map(Some).map_err(|error| bad(error.to_string())),
@@ -72,7 +87,7 @@ pub(crate) fn recorded_range(run: &Path) -> Result<Option<ValueRange>, TrainErro
     // Runs that know no range have none.
     let range = config.get("preprocessing").and_then(|preprocessing| preprocessing.get("range"));
     let Some(range) = range else { return Ok(Some(ValueRange::Unstated)) };
-    let path = run.join(CONFIG_FILE);
+    let path = config_file(run);
     let bad = |error: toml::de::Error| TrainError::BadRun { path, why: format!("its range: {error}") };
     range.clone().try_into().map(Some).map_err(bad)
 }

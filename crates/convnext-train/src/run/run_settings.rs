@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
 use crate::recipe::Length;
-use crate::run::recorded::{recorded_batch, recorded_range};
+use crate::run::recorded::{recorded_batch, recorded_config, recorded_range};
 use crate::run::run_changes::ResumeMode;
 use crate::training::training_loop::CHECKPOINT_EVERY;
 use crate::weights::read_metadata;
@@ -49,6 +49,9 @@ pub struct RunSettings {
     /// New run, or resumed one.
     #[serde(skip)]
     pub resume: ResumeMode,
+    /// Run that this one repeats, its folder or its `config.toml`: the value range is taken from it.
+    #[serde(skip)]
+    pub repeats: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of replacing it.
     #[serde(skip)]
     pub strict: bool,
@@ -137,6 +140,7 @@ impl RunSettings {
             cache: Cache::Off,
             length: None,
             resume: ResumeMode::New,
+            repeats: None,
             strict: false,
             activations: Activations::Save,
             automatic_batch: false,
@@ -184,9 +188,10 @@ impl RunSettings {
         images: &Dataset,
         channels: usize,
     ) -> Result<FoundRange, TrainError> {
+        let begun = if self.resume == ResumeMode::New { None } else { Some(self.out.as_path()) };
+        let recorded = [begun, self.repeats.as_deref()].into_iter().flatten().map(recorded_range);
         if self.range.is_none()
-            && self.resume != ResumeMode::New
-            && let Some(range) = recorded_range(&self.out)?
+            && let Some(range) = recorded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().next()
         {
             let why = match &range {
                 ValueRange::Unstated => String::new(),
@@ -195,6 +200,22 @@ impl RunSettings {
             return Ok(FoundRange { range, why });
         }
         Ok(find_range(self.range.as_ref(), of_weights, images, channels, self.seed, self.threads)?)
+    }
+
+    /// Warns when the training images are not those of the run that is repeated.
+    ///
+    /// # Errors
+    /// [`TrainError::BadRun`] when its configuration is damaged.
+    pub(crate) fn compare_with_repeated(&self, images: &Dataset) -> Result<(), TrainError> {
+        let Some(run) = &self.repeats else { return Ok(()) };
+        let recorded = recorded_config(run)?.and_then(|config| config.get("data_checksum")?.as_integer());
+        if recorded.is_some_and(|recorded| recorded != i64::from(images.fingerprint())) {
+            log::warn!(
+                "the training images or their labels are not those of {}, so that the result will differ",
+                run.display()
+            );
+        }
+        Ok(())
     }
 
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.

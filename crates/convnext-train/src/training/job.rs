@@ -147,6 +147,7 @@ pub fn run_training<J: Job>(
     let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
     let preprocessing = job.preprocessing(found);
     let source = job.source(&preprocessing)?;
+    settings.compare_with_repeated(job.images())?;
     let mut setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
     job.memory()?.check(device)?;
     let parts: Vec<(&str, &Dataset)> =

@@ -38,7 +38,8 @@ Examples:
   convnext finetune --data imagenet --init base.safetensors --recipe paper --batch-size 16 --accumulate 64 \\
       --out runs/base
   convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
-      --set from_weights.layer_decay.rate=0.9 --set from_weights.layer_decay.count=single --out runs/slow-stem"
+      --set from_weights.layer_decay.rate=0.9 --set from_weights.layer_decay.count=single --out runs/slow-stem
+  convnext finetune --config runs/classifier --seed 1 --out runs/again"
 )]
 pub(crate) struct FinetuneArguments {
     /// Labelled images: a folder, a .tar or a .tar.gz

@@ -21,6 +21,7 @@ mod quickstart;
 mod range;
 mod recipes;
 mod reconstruct;
+mod repeat;
 mod report;
 mod training;
 mod values;
@@ -35,6 +36,7 @@ use convnext::nn::{Precision, is_cpu, kernels};
 
 pub(crate) use output::is_broken_pipe;
 pub(crate) use progress::EXIT_INTERRUPTED;
+pub(crate) use repeat::with_recorded;
 
 use self::values::{MachineArguments, PrecisionName};
 

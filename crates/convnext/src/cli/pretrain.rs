@@ -27,7 +27,8 @@ The image size must be a multiple of the patch, which is 8 x stem stride pixels 
 Examples:
   convnext pretrain --data photos --model atto --out runs/pretrained
   convnext pretrain --data photos.tar --model tiny --epochs 200 --batch-size 32 --out runs/tiny
-  convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons"
+  convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons
+  convnext pretrain --config runs/tiny --seed 1 --out runs/again"
 )]
 pub(crate) struct PretrainArguments {
     /// Images: a folder with any nesting, a .tar or a .tar.gz; labels are ignored

@@ -25,6 +25,9 @@ pub(crate) struct TrainingArguments {
     /// Model: atto ... huge, v1-atto ... v1-xlarge, micro, v1-micro (see `convnext models`)
     #[arg(long, value_name = "NAME", value_parser = model)]
     pub(crate) model: Option<&'static ModelSize>,
+    /// Repeat a run with all its settings, but for the flags given beside it: a run folder or its config.toml
+    #[arg(long, value_name = "RUN")]
+    pub(crate) config: Option<PathBuf>,
     /// New folder for configuration, metrics and weights
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -268,6 +271,7 @@ impl TrainingArguments {
                 (true, false) => ResumeMode::Resumed,
                 (false, false) => ResumeMode::New,
             },
+            repeats: self.config,
             strict: self.strict,
             activations: self.activations.into(),
             automatic_batch: matches!(self.batch_size, Some(BatchSize::Auto)),

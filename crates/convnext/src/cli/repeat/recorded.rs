@@ -1,0 +1,161 @@
+//! The arguments that a recorded configuration stands for.
+
+use std::ffi::OsString;
+
+use anyhow::{Context, bail};
+use convnext::core::{ModelConfig, find_model};
+use convnext::train::LabelSubset;
+use toml::{Table, Value};
+
+use super::value_of;
+
+/// A flag and its value; an empty value for one that takes none.
+pub(super) type Argument = (&'static str, OsString);
+
+/// Flags and the keys that they are recorded under. A value is written as it was typed.
+const KEYS: [(&str, &str); 8] = [
+    ("--data", "data"),
+    ("--init", "init"),
+    ("--seed", "seed"),
+    ("--labels", "labels"),
+    ("--labels-per-class", "labels_per_class"),
+    ("--label-fraction", "label_fraction"),
+    ("--activations", "activations"),
+    ("--precision", "precision"),
+];
+
+/// Those of an autoencoder.
+const AUTOENCODER_KEYS: [(&str, &[&str]); 3] = [
+    ("--encoder", &["model", "encoder_kind"]),
+    ("--decoder-depth", &["model", "decoder", "depth"]),
+    ("--decoder-width", &["model", "decoder", "width"]),
+];
+
+/// The arguments of a recorded run, but for its recipe and its range; `typed` says where it starts from, if not from
+/// the recorded weights.
+pub(super) fn arguments_of(settings: &Table, typed: &[OsString]) -> anyhow::Result<Vec<Argument>> {
+    let mut found: Vec<Argument> =
+        KEYS.iter().filter_map(|(flag, key)| Some((*flag, text(settings.get(*key)?)))).collect();
+    let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
+    let switches = [
+        ("--ignore-orientation", is("orientation", "ignore")),
+        ("--fast-decode", settings.get("fast_decode").and_then(Value::as_bool) == Some(true)),
+    ];
+    found.extend(switches.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag, OsString::new())));
+    if is("freeze", "encoder") {
+        found.push(("--freeze", "encoder".into()));
+    }
+    if let Some(task) = settings.get("task").and_then(Value::as_str) {
+        if task != "multi-label" {
+            bail!("it is the run of another program for the task '{task}', which cannot be repeated here");
+        }
+        found.push(("--task", task.into()));
+    }
+    // The default share suits data with and without a part for validation, another one only that without.
+    let share = settings.get("validation_fraction").and_then(Value::as_float);
+    if let Some(share) = share.filter(|&share| share != LabelSubset::default().validation_fraction) {
+        found.push(("--val-fraction", share.to_string().into()));
+    }
+    for (flag, path) in AUTOENCODER_KEYS {
+        found.extend(nested(settings, path).map(|value| (flag, text(value))));
+    }
+    found.extend(model_arguments(settings, typed)?);
+    Ok(found)
+}
+
+/// Arguments that make the recorded backbone: its name where it does not come from weights, and its channels.
+fn model_arguments(settings: &Table, typed: &[OsString]) -> anyhow::Result<Vec<Argument>> {
+    let init = value_of(typed, "--init");
+    let is_recorded_start = init.is_none() && settings.contains_key("init");
+    if init.is_some_and(|init| init != "none") {
+        return Ok(Vec::new());
+    }
+    let model = nested(settings, &["model", "encoder"]).or_else(|| settings.get("model"));
+    let model: ModelConfig = (model.context("the recorded run has no model")?.clone())
+        .try_into()
+        .context("the recorded model cannot be read")?;
+    let channels = ("--channels", model.input_channels.to_string().into());
+    if is_recorded_start {
+        return Ok(vec![channels]);
+    }
+    let named = find_model(&model.name)?.config();
+    let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.layer_scale);
+    if shape(&named) != shape(&model) {
+        bail!(
+            "the recorded model has depths {:?} and widths {:?}, which '{}' has not, so that the run cannot be repeated",
+            model.depths,
+            model.widths,
+            model.name
+        );
+    }
+    Ok(vec![
+        ("--model", model.name.into()),
+        ("--stem-stride", model.stem_stride.to_string().into()),
+        channels,
+    ])
+}
+
+fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
+    let (first, rest) = path.split_first()?;
+    rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
+}
+
+/// A value without the quotes of TOML.
+fn text(value: &Value) -> OsString {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "
+        data = 'photos'
+        seed = 7
+        orientation = 'ignore'
+        validation_fraction = 0.25
+        [model]
+        name = 'micro'
+        depths = [1, 1, 2, 1]
+        widths = [16, 32, 64, 128]
+        grn = true
+        layer_scale = false
+        classes = 3
+        input_channels = 1
+        stem_stride = 2";
+
+    fn arguments(run: &str, typed: &[&str]) -> anyhow::Result<Vec<String>> {
+        let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
+        let found = arguments_of(&toml::from_str(run)?, &typed)?;
+        Ok(found.into_iter().map(|(flag, value)| format!("{flag}={}", value.display())).collect())
+    }
+
+    #[test]
+    fn a_run_from_scratch_names_its_model() {
+        let expected = [
+            "--data=photos",
+            "--seed=7",
+            "--ignore-orientation=",
+            "--val-fraction=0.25",
+            "--model=micro",
+            "--stem-stride=2",
+            "--channels=1",
+        ];
+        assert_eq!(arguments(RUN, &[]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_model_that_comes_from_weights_is_not_named() {
+        let run = format!("init = 'w.safetensors'\n{RUN}");
+        let found = arguments(&run, &[]).unwrap();
+        assert!(found.contains(&"--init=w.safetensors".to_owned()) && !found.contains(&"--model=micro".to_owned()));
+        assert!(!arguments(RUN, &["--init", "x"]).unwrap().iter().any(|found| found.starts_with("--channels")));
+        assert!(arguments(&run, &["--init=none"]).unwrap().contains(&"--model=micro".to_owned()));
+    }
+
+    #[test]
+    fn what_no_argument_says_is_refused() {
+        assert!(arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), &[]).unwrap_err().to_string().contains("depths"));
+        assert!(arguments(&format!("task = 'depth'\n{RUN}"), &[]).unwrap_err().to_string().contains("depth"));
+    }
+}
