@@ -94,6 +94,11 @@ impl Classifier {
         Ok(Self { classes, ..self })
     }
 
+    /// `true` if an image may have several classes, each with a probability of its own.
+    pub fn is_multi_label(&self) -> bool {
+        self.activation == Some(OutputActivation::Sigmoid)
+    }
+
     /// The network.
     pub fn model(&self) -> &ConvNext {
         &self.model

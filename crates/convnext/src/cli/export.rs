@@ -1,6 +1,6 @@
 //! `convnext export`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::bail;
@@ -52,6 +52,7 @@ fn batch(text: &str) -> Result<OnnxBatch, String> {
 }
 
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
+    check_extension(&arguments.out)?;
     let weights = read_weights(&arguments.weights.file()?)?;
     let options = OnnxOptions {
         image_size: arguments.image_size,
@@ -74,4 +75,17 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     };
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))
+}
+
+/// Refuses a file that would not be known for what it is.
+fn check_extension(out: &Path) -> anyhow::Result<()> {
+    if out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+        return Ok(());
+    }
+    bail!(
+        "{} does not end in .onnx, and ONNX is all that is exported: give --out {}; `convnext convert` writes .safetensors, \
+         .pt, .pth and .bin",
+        out.display(),
+        out.with_extension("onnx").display()
+    )
 }

@@ -13,6 +13,7 @@ mod inspect;
 mod manual;
 mod models;
 mod nearest;
+mod out_folder;
 mod output;
 mod parts;
 mod pretrain;

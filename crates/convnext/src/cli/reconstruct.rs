@@ -1,7 +1,6 @@
 //! `convnext reconstruct`
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +9,7 @@ use convnext::data::{Dataset, Decoding, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
+use super::out_folder::OverwriteArgument;
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
@@ -38,6 +38,8 @@ pub(crate) struct ReconstructArguments {
     /// Folder for the reconstructions
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgument,
     /// JSON file {"kept": [patch indices, row by row]} instead of random masks
     #[arg(long, value_name = "FILE", conflicts_with = "mask_ratio")]
     mask: Option<PathBuf>,
@@ -72,12 +74,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.objective().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
-    fs::create_dir_all(&arguments.out).map_err(|error| {
-        anyhow::anyhow!(
-            "cannot make folder {}: {error}; check that no file is in its place and that it may be written",
-            arguments.out.display()
-        )
-    })?;
+    arguments.overwrite.make(&arguments.out, "--out")?;
     let images = open_images(&arguments.images)?;
     let decoding = Decoding::of(reconstructor.preprocessing(), arguments.decoding.orientation());
     let mut taken = HashSet::new();

@@ -1,0 +1,84 @@
+//! Answers of a classifier as text, JSON or a table.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use convnext::Prediction;
+
+use super::answer::Answer;
+use crate::cli::output::{print_json, print_text};
+
+/// Destination of the answers, as they come.
+pub(super) enum Output {
+    /// Lines; the labels stand above the probabilities where a threshold makes them.
+    Text { with_labels: bool },
+    /// One list, so only when all are there.
+    Json(Vec<Answer>),
+    /// A CSV file.
+    Table(PathBuf, Box<csv::Writer<File>>),
+}
+
+impl Output {
+    /// A table in a new file, with its head.
+    pub(super) fn table(path: &Path) -> anyhow::Result<Self> {
+        let begun = csv::Writer::from_path(path).and_then(|mut writer| {
+            writer.write_record(["image", "rank", "label", "index", "probability", "logit", "answer"])?;
+            Ok(writer)
+        });
+        Ok(Self::Table(path.to_owned(), Box::new(begun.map_err(|error| not_written(path, &error))?)))
+    }
+
+    pub(super) fn add(&mut self, answer: Answer) -> anyhow::Result<()> {
+        match self {
+            Self::Text { with_labels } => print_text(&describe(&answer, *with_labels)),
+            Self::Json(answers) => {
+                answers.push(answer);
+                Ok(())
+            }
+            Self::Table(path, writer) => {
+                write_rows(writer, &answer).map_err(|error| not_written(path, &error))
+            }
+        }
+    }
+
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text { .. } => Ok(()),
+            Self::Json(answers) => print_json(&answers),
+            Self::Table(path, mut writer) => {
+                writer.flush().map_err(|error| not_written(&path, &error.into()))
+            }
+        }
+    }
+}
+
+fn describe(answer: &Answer, with_labels: bool) -> String {
+    let line = |p: &Prediction| format!("  {:6.2} %  {}", 100.0 * p.probability, p.label);
+    let lines: Vec<String> = answer.predictions.iter().map(line).collect();
+    let labels = if with_labels { format!(": {}", answer.chosen.labels().join(", ")) } else { String::new() };
+    format!("{}{labels}\n{}", answer.image, lines.join("\n"))
+}
+
+fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
+    let labels = answer.chosen.labels().join(";");
+    for (rank, p) in (1..).zip(&answer.predictions) {
+        let row = (
+            &answer.image,
+            rank,
+            &p.label,
+            p.index,
+            p.probability.to_string(),
+            p.logit.to_string(),
+            &labels,
+        );
+        writer.serialize::<(&String, usize, &String, usize, String, String, &String)>(row)?;
+    }
+    Ok(())
+}
+
+fn not_written(path: &Path, error: &csv::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "cannot write {}: {error}; check that its folder exists and may be written",
+        path.display()
+    )
+}
