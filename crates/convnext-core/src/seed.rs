@@ -28,6 +28,9 @@ pub enum Purpose {
     /// Choices shared by the samples of one batch, such as the size of its images; `sample` is the number of
     /// the batch in its epoch.
     Batch = 9,
+    /// The division of a data set into folders for training, validation and test; `sample` is [`Seed::name_index`] of the
+    /// class.
+    DataSplit = 10,
 }
 
 /// The seed of a run.

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod class_checks;
+pub(crate) mod class_files;
 pub(crate) mod class_folders;
 pub(crate) mod class_name;
 pub(crate) mod class_sets;
@@ -21,11 +22,13 @@ pub(crate) mod listing;
 pub(crate) mod open;
 pub(crate) mod pack;
 pub(crate) mod partial_file;
+pub(crate) mod partition;
 pub(crate) mod parts;
 pub(crate) mod paths;
 pub(crate) mod relative;
 pub(crate) mod selection;
 pub(crate) mod shards;
 pub(crate) mod split;
+pub(crate) mod split_folders;
 pub(crate) mod storage;
 pub(crate) mod tree;

@@ -8,7 +8,7 @@
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
-//! - [`pack()`] writes a data set as shards;
+//! - [`pack()`] writes a data set as shards, [`split_into_folders`] as folders for training, validation and test;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
 //!   is the source of images and their classes.
@@ -30,6 +30,7 @@ pub use checks::survey::{
     DuplicateGroup, PartSurvey, ShortSides, Sizes, Spread, Survey, SurveyOptions, SurveyedImage, Thumbnail,
     survey,
 };
+pub use datasets::class_files::{FreeNames, folder_name};
 pub use datasets::class_name::canonical_name;
 pub use datasets::class_sets::{classes_of_sets, members_of_sets};
 pub use datasets::dataset::Dataset;
@@ -40,6 +41,7 @@ pub use datasets::open::{
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
+pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
 pub use error::DataError;
 pub use loading::cache::Cache;
 pub use loading::corrupt::OnCorrupt;

@@ -1,6 +1,6 @@
 //! A list of images with or without labels.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use convnext_core::{ClassNames, Purpose, Seed};
 use rand::seq::SliceRandom;
@@ -83,6 +83,22 @@ impl Dataset {
     /// When `index` is not below [`Self::len`].
     pub fn name(&self, index: usize) -> String {
         self.files.name(self.file(index))
+    }
+
+    /// The file name of an image, without its folders and the archive that it lies in.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn file_name(&self, index: usize) -> String {
+        self.files.file_name(self.file(index))
+    }
+
+    /// The path of an image that is a file of its own; `None` in an archive or a shard.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn path(&self, index: usize) -> Option<PathBuf> {
+        self.files.path(self.file(index))
     }
 
     /// The bytes of an image file.

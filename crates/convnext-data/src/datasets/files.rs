@@ -46,6 +46,33 @@ impl Files {
         }
     }
 
+    /// File name of an image without its folders.
+    pub(crate) fn file_name(&self, index: usize) -> String {
+        let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        match self {
+            Self::Listed(listing) => last(listing.images.get(index)),
+            // The name of the shard stands before that of the member.
+            Self::Shards(shards) => last(shards.name(index).rsplit(": ").next().unwrap_or_default()),
+            Self::Single(paths) => {
+                let name = paths.get(index).and_then(|path| path.file_name());
+                name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Self::Joined(parts) => {
+                part(parts, index).map(|(part, index)| part.file_name(index)).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Path of an image that is a file of its own.
+    pub(crate) fn path(&self, index: usize) -> Option<PathBuf> {
+        match self {
+            Self::Listed(listing) => listing.storage.path(&listing.images, index),
+            Self::Shards(_) => None,
+            Self::Single(paths) => paths.get(index).cloned(),
+            Self::Joined(parts) => part(parts, index).and_then(|(part, index)| part.path(index)),
+        }
+    }
+
     /// The bytes of an image.
     pub(crate) fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
         let failed = |source| DataError::io("read", self.name(index), source);

@@ -75,6 +75,14 @@ impl Storage {
         })
     }
 
+    /// Path of the file at a position of `paths`; `None` in an archive.
+    pub(crate) fn path(&self, paths: &Paths, index: usize) -> Option<PathBuf> {
+        match self {
+            Self::Folder(root) => Some(paths.below(root, index)),
+            Self::Archive(..) | Self::Memory(..) => None,
+        }
+    }
+
     /// The stamp of what holds the file at a position of `paths`.
     pub(crate) fn stamp(&self, paths: &Paths, index: usize) -> io::Result<Stamp> {
         match self {

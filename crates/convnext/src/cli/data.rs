@@ -1,22 +1,27 @@
 //! `convnext data`
 
+mod pack;
+mod split;
+
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::{Limits, Seed, format_limits};
 use convnext::data::{
-    ChannelValues, Dataset, LabelledData, MIN_LEVELS, PackSummary, Part, Split, Survey, SurveyOptions,
-    open_parts, open_unlabelled, pack, survey,
+    ChannelValues, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions, open_parts,
+    open_unlabelled, survey,
 };
 use convnext::write_contact_sheet;
 use serde::Serialize;
 
+use self::pack::PackArguments;
+use self::split::SplitArguments;
 use super::output::{print_json, print_text, table, thousands};
 use super::progress::image_bar;
 use super::values;
 
-/// Look at a set of images, or pack it for fast reading
+/// Look at a set of images, divide it, or pack it for fast reading
 #[derive(Debug, Args)]
 pub(crate) struct DataArguments {
     #[command(subcommand)]
@@ -26,6 +31,7 @@ pub(crate) struct DataArguments {
 #[derive(Debug, Subcommand)]
 enum DataCommand {
     Check(CheckArguments),
+    Split(SplitArguments),
     Pack(PackArguments),
 }
 
@@ -72,48 +78,11 @@ struct CheckArguments {
     json: bool,
 }
 
-/// Write images as shards: few large files that are read from end to end
-#[derive(Debug, Args)]
-#[command(
-    allow_negative_numbers = true,
-    after_help = "\
-Shards are .tar files in the WebDataset convention: each image, with every byte of its file, and beside it the number
-of its class. Labelled data becomes OUT/train and OUT/val, and OUT/test if there is such a part beside. Images are packed in a random order, because an epoch
-shuffles shards, and within them only neighbours.
-
-Examples:
-  convnext data pack photos packed
-  convnext data pack imagenet packed --labelled --shard-size 512
-  convnext finetune --data packed --model atto --out runs/packed"
-)]
-struct PackArguments {
-    /// Images: a folder, a .tar or a .tar.gz
-    #[arg(value_name = "PATH")]
-    data: PathBuf,
-    /// Folder of the shards, new or empty
-    #[arg(value_name = "OUT")]
-    out: PathBuf,
-    /// The images are labelled, as for `finetune`
-    #[arg(long)]
-    labelled: bool,
-    /// CSV file with the columns path, label and perhaps split, instead of folders as classes
-    #[arg(long, value_name = "FILE", requires = "labelled")]
-    labels: Option<PathBuf>,
-    /// Share of each class that becomes OUT/val when the data has no such part
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2, requires = "labelled")]
-    val_fraction: f64,
-    /// Most mebibytes of a shard
-    #[arg(long, value_name = "MIB", value_parser = values::count, default_value_t = 256)]
-    shard_size: usize,
-    /// Seed of the order, and of what becomes OUT/val
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-}
-
 pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> {
     match &arguments.command {
         DataCommand::Check(arguments) => run_check(arguments, quiet),
-        DataCommand::Pack(arguments) => run_pack(arguments, quiet),
+        DataCommand::Split(arguments) => split::run(arguments, quiet),
+        DataCommand::Pack(arguments) => pack::run(arguments, quiet),
     }
 }
 
@@ -275,34 +244,4 @@ fn warn_of_few_levels(found: &Survey) {
              images of more than 8 bit, or with --range MIN,MAX"
         );
     }
-}
-
-fn run_pack(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
-    let seed = Seed(arguments.seed);
-    if !arguments.labelled {
-        return pack_part(&open_unlabelled(&arguments.data)?, arguments.out.clone(), arguments, quiet);
-    }
-    let (LabelledData { train, validation, .. }, test) =
-        open_parts(&arguments.data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
-    pack_part(&train, arguments.out.join("train"), arguments, quiet)?;
-    pack_part(&validation, arguments.out.join("val"), arguments, quiet)?;
-    match test {
-        Some(test) => pack_part(&test.images, arguments.out.join("test"), arguments, quiet),
-        None => Ok(()),
-    }
-}
-
-fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
-    const MEBIBYTE: u64 = 1 << 20;
-    let bar = image_bar(quiet, images.len());
-    let images = images.shuffled(Seed(arguments.seed));
-    let PackSummary { shards, images, bytes } =
-        pack(&images, &out, arguments.shard_size as u64 * MEBIBYTE, |done| bar.set_position(done as u64))?;
-    bar.finish_and_clear();
-    print_text(&format!(
-        "wrote {} images, {} MiB, to {shards} shards in {}",
-        thousands(images as u64),
-        thousands(bytes / MEBIBYTE),
-        out.display()
-    ))
 }

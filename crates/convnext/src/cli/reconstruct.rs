@@ -1,11 +1,10 @@
 //! `convnext reconstruct`
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use convnext::core::{Mask, Seed};
-use convnext::data::{Dataset, Decoding, open_images};
+use convnext::data::{Dataset, Decoding, FreeNames, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
@@ -77,7 +76,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     arguments.overwrite.make(&arguments.out, "--out")?;
     let images = open_images(&arguments.images)?;
     let decoding = Decoding::of(reconstructor.preprocessing(), arguments.decoding.orientation());
-    let mut taken = HashSet::new();
+    let mut names = FreeNames::default();
     let mut answers = Vec::new();
     for index in 0..images.len() {
         let name = images.name(index);
@@ -87,9 +86,9 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
         };
         let result = reconstructor.reconstruct(&image, &mask)?;
-        let target = arguments.out.join(file_name(Path::new(&name), &mut taken));
+        let target = names.path(&arguments.out, &png_name(&images.file_name(index)));
         if target.exists()
-            && let Some(input) = names(&images).find(|input| is_same_file(Path::new(input), &target))
+            && let Some(input) = all_names(&images).find(|input| is_same_file(Path::new(input), &target))
         {
             anyhow::bail!("{input} would be overwritten; choose another --out");
         }
@@ -110,34 +109,15 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn names(images: &Dataset) -> impl Iterator<Item = String> {
+fn all_names(images: &Dataset) -> impl Iterator<Item = String> {
     (0..images.len()).map(|index| images.name(index))
 }
 
-/// File name of the reconstruction of an image; later images of the same name are numbered.
-fn file_name(image: &Path, taken: &mut HashSet<String>) -> String {
-    let stem = image.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-    let mut name = format!("{stem}.png");
-    let mut number = 2;
-    while !taken.insert(name.clone()) {
-        name = format!("{stem}-{number}.png");
-        number += 1;
-    }
-    name
+/// File name of the reconstruction of an image.
+fn png_name(image: &str) -> String {
+    Path::new(image).with_extension("png").display().to_string()
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_of_the_same_name_are_numbered() {
-        let mut taken = HashSet::new();
-        let names = ["a-2.png", "x/a.png", "y/a.jpg"].map(|image| file_name(Path::new(image), &mut taken));
-        assert_eq!(names, ["a-2.png", "a.png", "a-3.png"]);
-    }
 }

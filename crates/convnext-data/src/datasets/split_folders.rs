@@ -1,0 +1,154 @@
+//! Writing a labelled data set as folders for training, validation and test.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use convnext_core::Seed;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::datasets::class_files::{FreeNames, folder_name};
+use crate::datasets::dataset::Dataset;
+use crate::datasets::partition::{Grouped, Shares, partition};
+use crate::datasets::parts::Split;
+use crate::error::DataError;
+
+/// Options of [`split_into_folders`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SplitOptions {
+    /// Share of each class for validation, in [0, 1).
+    pub validation: f64,
+    /// Share of each class for a test, in [0, 1); 0 makes no such part.
+    pub test: f64,
+    /// Seed of the choice.
+    pub seed: Seed,
+    /// Make hard links instead of copies, which takes no space.
+    pub link: bool,
+}
+
+/// Summary of what [`split_into_folders`] wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitSummary {
+    /// Images of each of [`Split::ALL`].
+    pub images: [usize; 3],
+    /// Images that are identical to another one, and in the same part.
+    pub duplicates: usize,
+    /// Classes with too few different images to give each part one.
+    pub missing: Vec<String>,
+}
+
+/// Folders of [`Split::ALL`].
+const FOLDERS: [&str; 3] = ["train", "val", "test"];
+
+/// Writes the images of a labelled data set to `out/train/CLASS`, `out/val/CLASS` and, if it is asked for,
+/// `out/test/CLASS`, every byte as it is. Each class gives its share to each part, rounded, at least one image; identical
+/// files stay in one part. The same data and seed give the same division.
+///
+/// `progress` is called with the number of images done after each one.
+///
+/// # Errors
+/// [`DataError::OutOfRange`] for shares that leave nothing to train on, [`DataError::Layout`] when `out` holds files or the
+/// name of a class cannot be that of a folder, [`DataError::Io`] with the file that cannot be read, written or linked.
+pub fn split_into_folders(
+    images: &Dataset,
+    out: &Path,
+    options: &SplitOptions,
+    mut progress: impl FnMut(usize),
+) -> Result<SplitSummary, DataError> {
+    let SplitOptions { validation, test, seed, link } = *options;
+    let is_share = |share: f64| (0.0..1.0).contains(&share);
+    let fits = is_share(validation) && is_share(test) && validation + test < 1.0;
+    DataError::check(fits, "share of validation and test", validation + test, "at least 0 and below 1 together")?;
+    check_folders(images)?;
+    check_empty(out)?;
+    let grouped = group(images)?;
+    let parts = partition(&grouped, &images.classes().0, Shares { validation, test }, seed);
+    let mut names = FreeNames::default();
+    for (index, (&split, &label)) in parts.iter().zip(&grouped.labels).enumerate() {
+        let folder = out.join(FOLDERS[split as usize]).join(folder_name(&images.classes().name(label)));
+        fs::create_dir_all(&folder).map_err(|source| failed("create", &folder, source))?;
+        place(images, index, &names.path(&folder, &images.file_name(index)), link)?;
+        progress(index + 1);
+    }
+    Ok(summary(images, &grouped, &parts, options))
+}
+
+fn place(images: &Dataset, index: usize, target: &Path, link: bool) -> Result<(), DataError> {
+    if !link {
+        return fs::write(target, images.read(index)?).map_err(|source| failed("write", target, source));
+    }
+    let Some(path) = images.path(index) else {
+        return Err(DataError::Layout {
+            path: images.name(index),
+            found: "it is no file of its own, so that no link can lead to it".into(),
+            advice: "copy the images instead, without --link".into(),
+        });
+    };
+    // A link to a link would follow the first one when it changes.
+    let path = fs::canonicalize(&path).map_err(|source| failed("find", &path, source))?;
+    fs::hard_link(path, target).map_err(|source| failed("link (on another disk? then leave out --link)", target, source))
+}
+
+/// The images with equal bytes.
+fn group(images: &Dataset) -> Result<Grouped, DataError> {
+    let mut known = HashMap::new();
+    let mut grouped = Grouped { groups: Vec::new(), labels: Vec::new() };
+    for index in 0..images.len() {
+        let next = known.len();
+        grouped.groups.push(*known.entry(xxh3_128(&images.read(index)?)).or_insert(next));
+        grouped.labels.push(images.label(index).unwrap_or_default());
+    }
+    Ok(grouped)
+}
+
+fn summary(images: &Dataset, grouped: &Grouped, parts: &[Split], options: &SplitOptions) -> SplitSummary {
+    let groups = grouped.groups.iter().max().map_or(0, |last| last + 1);
+    let mut has = vec![[0_usize; 3]; images.classes().len()];
+    for (&label, &split) in grouped.labels.iter().zip(parts) {
+        has[label][split as usize] += 1;
+    }
+    let wanted = [true, options.validation > 0.0, options.test > 0.0];
+    let is_short = |counts: &[usize; 3]| counts.iter().zip(wanted).any(|(&count, wanted)| wanted && count == 0);
+    let missing = has.iter().enumerate().filter(|(_, counts)| is_short(counts));
+    SplitSummary {
+        images: Split::ALL.map(|split| parts.iter().filter(|&&part| part == split).count()),
+        duplicates: grouped.groups.len() - groups,
+        missing: missing.map(|(label, _)| images.classes().name(label)).collect(),
+    }
+}
+
+/// Each class needs a folder of its own, which is called like it when it is read again.
+fn check_folders(images: &Dataset) -> Result<(), DataError> {
+    let wrong = |found: String| DataError::Layout {
+        path: images.name(0),
+        found,
+        advice: "rename the class".into(),
+    };
+    let mut folders = BTreeMap::new();
+    for class in &images.classes().0 {
+        if folder_name(class) != *class {
+            return Err(wrong(format!("its class '{class}' cannot be the name of a folder everywhere")));
+        }
+        if let Some(other) = folders.insert(class.to_lowercase(), class) {
+            return Err(wrong(format!("the classes '{other}' and '{class}' differ in capitals only")));
+        }
+    }
+    Ok(())
+}
+
+fn check_empty(out: &Path) -> Result<(), DataError> {
+    match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(DataError::Layout {
+            path: out.display().to_string(),
+            found: "it holds files already".into(),
+            advice: "give a new folder for the parts".into(),
+        }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("read", out, error)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
+    DataError::io(action, path.display().to_string(), source)
+}
