@@ -145,6 +145,18 @@ pub enum DataError {
         /// The remedy.
         advice: String,
     },
+    /// Images whose classes nothing tells.
+    #[error(
+        "{path} has the wrong layout: it has no class folders{unused}; put the images of each class into a folder of its \
+         own, as in CLASS/*, or train/CLASS/* and val/CLASS/*, or name a CSV file with the columns path and label \
+         (--labels); `pretrain` needs no classes"
+    )]
+    NoClasses {
+        /// The folder or archive.
+        path: String,
+        /// Remark on a label file that is not used, or empty.
+        unused: String,
+    },
     /// A label file cannot be used.
     #[error(
         "labels {path}, line {line}: {why}; a label file is CSV with the columns path, label and perhaps split"

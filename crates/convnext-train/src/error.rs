@@ -88,13 +88,15 @@ pub enum TrainError {
     InUse(PathBuf),
     /// A run was resumed with other settings.
     #[error(
-        "the run in {path} was started with other settings: {changes}; resume it with the same ones, or choose another --out"
+        "the run in {path} was started with other settings: {changes}; {advice}, or choose another --out"
     )]
     Changed {
         /// The run folder.
         path: PathBuf,
         /// Changed settings by key, each with its old and its new value.
         changes: String,
+        /// Suggested remedy.
+        advice: &'static str,
     },
     /// A file of a run folder does not say what it should.
     #[error("{path} is damaged: {why}; restore it, or start anew in another --out")]

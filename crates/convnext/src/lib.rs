@@ -14,7 +14,7 @@
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
 //! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
-//! - [`most_similar`]: a search among the vectors of many images;
+//! - [`most_similar`]: a search among the embeddings of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
 //! - [`TASKS`]: the tasks whose weights the program can describe;
 //! - [`train::finetune`] and [`train::pretrain`]: whole trainings, as the program runs them.

@@ -1,4 +1,4 @@
-//! The images whose vectors point the same way.
+//! The images whose embeddings are most similar to one.
 
 use convnext_io::{EmbeddingIndex, IoError};
 
@@ -11,7 +11,7 @@ pub struct Similar {
     pub similarity: f32,
 }
 
-/// The `count` images of an index whose vectors are most alike to `vector`, the most alike first; of equals the first in
+/// The `count` images of an index whose embeddings are most similar to `vector`, the most similar first; of equals the first in
 /// the index. It looks at every vector once and keeps `count` of them.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod cli {
     mod converting;
     mod data;
     mod devices;
+    mod dividing;
     mod downloading;
     mod embedding;
     mod evaluating;
@@ -32,6 +33,7 @@ mod cli {
     mod inspecting;
     mod labels;
     mod measuring;
+    mod mistyping;
     mod multi_label;
     mod origins;
     mod precedence;
@@ -45,6 +47,7 @@ mod cli {
     mod repeating;
     mod resuming;
     mod shapes;
+    mod sorting;
     mod splits;
     mod validating;
     mod weight_folders;

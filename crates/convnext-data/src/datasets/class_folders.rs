@@ -88,19 +88,20 @@ fn class_of_each_folder<'a>(
         of_folder.insert(last(path), class);
     }
     if of_folder.is_empty() {
-        return Err(wrong(
-            no_class_folders(listing),
-            "put the images of each class into a folder of its own",
-        ));
+        return Err(DataError::NoClasses { path: listing.name(part), unused: unused_labels(listing) });
     }
     Ok(of_folder)
 }
 
 /// Layout found where class folders are missing.
 pub(crate) fn no_class_folders(listing: &Listing) -> String {
+    format!("it has no class folders{}", unused_labels(listing))
+}
+
+/// Remark on a label file that nobody asked for.
+fn unused_labels(listing: &Listing) -> String {
     let metadata = listing.metadata.as_ref();
-    let unused = metadata.map_or(String::new(), |file| format!(", and {file} is used only with --labels"));
-    format!("it has no class folders{unused}")
+    metadata.map_or(String::new(), |file| format!(", and {file} is used only with --labels"))
 }
 
 fn name(path: &str) -> String {

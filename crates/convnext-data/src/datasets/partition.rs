@@ -35,7 +35,8 @@ pub(crate) fn partition(grouped: &Grouped, classes: &[String], shares: Shares, s
         }
     }
     for (label, class) in classes.iter().enumerate() {
-        let images: Vec<usize> = (0..labels.len()).filter(|&image| labels[image] == label).map(|i| groups[i]).collect();
+        let images: Vec<usize> =
+            (0..labels.len()).filter(|&image| labels[image] == label).map(|i| groups[i]).collect();
         let mut own = images.clone();
         own.sort_unstable();
         own.dedup();

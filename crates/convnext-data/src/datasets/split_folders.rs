@@ -59,7 +59,12 @@ pub fn split_into_folders(
     let SplitOptions { validation, test, seed, link } = *options;
     let is_share = |share: f64| (0.0..1.0).contains(&share);
     let fits = is_share(validation) && is_share(test) && validation + test < 1.0;
-    DataError::check(fits, "share of validation and test", validation + test, "at least 0 and below 1 together")?;
+    DataError::check(
+        fits,
+        "share of validation and test",
+        validation + test,
+        "at least 0 and below 1 together",
+    )?;
     check_folders(images)?;
     check_empty(out)?;
     let grouped = group(images)?;
@@ -87,7 +92,8 @@ fn place(images: &Dataset, index: usize, target: &Path, link: bool) -> Result<()
     };
     // A link to a link would follow the first one when it changes.
     let path = fs::canonicalize(&path).map_err(|source| failed("find", &path, source))?;
-    fs::hard_link(path, target).map_err(|source| failed("link (on another disk? then leave out --link)", target, source))
+    fs::hard_link(path, target)
+        .map_err(|source| failed("link (on another disk? then leave out --link)", target, source))
 }
 
 /// The images with equal bytes.
@@ -109,7 +115,8 @@ fn summary(images: &Dataset, grouped: &Grouped, parts: &[Split], options: &Split
         has[label][split as usize] += 1;
     }
     let wanted = [true, options.validation > 0.0, options.test > 0.0];
-    let is_short = |counts: &[usize; 3]| counts.iter().zip(wanted).any(|(&count, wanted)| wanted && count == 0);
+    let is_short =
+        |counts: &[usize; 3]| counts.iter().zip(wanted).any(|(&count, wanted)| wanted && count == 0);
     let missing = has.iter().enumerate().filter(|(_, counts)| is_short(counts));
     SplitSummary {
         images: Split::ALL.map(|split| parts.iter().filter(|&&part| part == split).count()),
@@ -120,11 +127,8 @@ fn summary(images: &Dataset, grouped: &Grouped, parts: &[Split], options: &Split
 
 /// Each class needs a folder of its own, which is called like it when it is read again.
 fn check_folders(images: &Dataset) -> Result<(), DataError> {
-    let wrong = |found: String| DataError::Layout {
-        path: images.name(0),
-        found,
-        advice: "rename the class".into(),
-    };
+    let wrong =
+        |found: String| DataError::Layout { path: images.name(0), found, advice: "rename the class".into() };
     let mut folders = BTreeMap::new();
     for class in &images.classes().0 {
         if folder_name(class) != *class {

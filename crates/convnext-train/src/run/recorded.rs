@@ -33,11 +33,15 @@ pub(crate) fn is_same_run(run: &Path, config: &Table, how: ResumeMode) -> Result
             .flatten()
             .all(|entry| entry.file_name().to_string_lossy().starts_with(&beginning)));
     };
-    let changes = changes(&begun, config, how);
-    if changes.is_empty() {
+    let found = changes(&begun, config, how);
+    if found.is_empty() {
         return Ok(true);
     }
-    Err(TrainError::Changed { path: run.to_owned(), changes: changes.join(", ") })
+    let advice = match changes(&begun, config, ResumeMode::Extended).is_empty() {
+        true => "give --extend to train it for longer",
+        false => "resume it with the same ones",
+    };
+    Err(TrainError::Changed { path: run.to_owned(), changes: found.join(", "), advice })
 }
 
 /// The file with the configuration of a run, which may be named itself or by its folder.

@@ -11,6 +11,7 @@ use convnext::io::{Naming, files_of, read_weights, write_converted};
 use convnext::multilabel::MultiLabelTask;
 
 use super::class_names::ClassNameArguments;
+use super::out_folder::OverwriteArgument;
 use super::output::print_text;
 use super::weights::Weights;
 
@@ -38,6 +39,8 @@ pub(crate) struct ConvertArguments {
     to: Program,
     #[command(flatten)]
     class_names: ClassNameArguments,
+    #[command(flatten)]
+    overwrite: OverwriteArgument,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let file = arguments.weights.file()?;
     let mut weights = read_weights(&file)?;
     check_place(&file, &arguments.out)?;
+    arguments.overwrite.check(&arguments.out, "another OUT")?;
     let given = arguments.class_names.read(weights.metadata.class_count())?;
     if let Some(classes) = given {
         weights.metadata = match weights.metadata.task.is::<MultiLabelTask>() {

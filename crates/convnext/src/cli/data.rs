@@ -9,8 +9,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::{Limits, Seed, format_limits};
 use convnext::data::{
-    ChannelValues, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions, open_parts,
-    open_unlabelled, survey,
+    ChannelValues, DataError, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions,
+    open_parts, open_unlabelled, survey,
 };
 use convnext::write_contact_sheet;
 use serde::Serialize;
@@ -41,7 +41,7 @@ enum DataCommand {
     allow_negative_numbers = true,
     after_help = "\
 Labelled data is looked at part by part, as `finetune` takes it by default, and what was taken for which part is said;
---unlabelled looks at all images alike.
+Images without class folders are looked at as unlabelled ones; --unlabelled does so with any.
 Of images with more than 8 bit it says which values they use, and how many of 256 levels each --range leaves of them.
 Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
 Ends with code 1 when images cannot be read.
@@ -149,8 +149,14 @@ fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>>
     if arguments.unlabelled {
         return Ok(vec![part("all", open_unlabelled(data)?, data.display().to_string(), "")]);
     }
+    let opened = open_parts(data, labels.as_deref(), HELD_OUT, Seed::default());
+    if let Err(DataError::NoClasses { .. }) = opened {
+        let note =
+            "no class folders, so checked as unlabelled data: enough for `pretrain`, not for `finetune`";
+        return Ok(vec![part("all", open_unlabelled(data)?, data.display().to_string(), note)]);
+    }
     let (LabelledData { train, validation, validation_split, train_source, validation_source, .. }, test) =
-        open_parts(data, labels.as_deref(), HELD_OUT, Seed::default())?;
+        opened?;
     let (name, note) = match validation_split {
         None => ("held out", "a fifth of each class, because there is no part for validation"),
         Some(Split::Test) => ("validation", "the part for a test, because there is none for validation"),
@@ -194,10 +200,11 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     }
     lines.extend(value_lines(found));
     let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
-    lines.push(format!(
-        "{} groups of equal images, {across} of them across parts or classes",
-        found.duplicates.len()
-    ));
+    let groups = match found.duplicates.len() {
+        1 => "1 duplicate group".to_owned(),
+        count => format!("{count} duplicate groups"),
+    };
+    lines.push(format!("{groups}, {across} of them across parts or classes"));
     for group in found.duplicates.iter().take(PRINTED) {
         let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
         lines.push(format!("  {}", names.join(" = ")));

@@ -16,13 +16,13 @@ use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Write what a network sees in images as vectors
+/// Write the embeddings of images: the features that a network finds in them
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The file's ending decides the format: .safetensors (embeddings [N, width] and names, a name a line), .npy (names beside it
-in FILE.names.txt) or .parquet (columns file and embedding). Vectors are written as they come, for folders of any size;
+The file's extension decides the format: .safetensors (embeddings [N, width] and names, a name a line), .npy (names beside it
+in FILE.names.txt) or .parquet (columns file and embedding). Embeddings are written as they come, for folders of any size;
 images that cannot be read are left out with a warning. convnext nearest searches .safetensors.
 
 Examples:
@@ -124,14 +124,14 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
     }
     writer.finish()?;
     print_text(&format!(
-        "{} vectors of {} values in {}",
+        "{} embeddings of {} values in {}",
         thousands(done),
         embedder.width(),
         arguments.out.display()
     ))
 }
 
-/// The sum by which an index knows its weights again.
+/// Checksum of a weight file, by which an index recognises its weights.
 pub(crate) fn checksum(path: &Path) -> anyhow::Result<u32> {
     struct Sum(crc32fast::Hasher);
     impl std::io::Write for Sum {

@@ -92,9 +92,9 @@ enum FreezeName {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ClassWeightsName {
-    /// All images alike
+    /// All images count the same
     Equal,
-    /// Each class as a whole alike, for sets where some classes have few images
+    /// All classes count the same, for sets where some classes have few images
     Balanced,
 }
 
@@ -180,7 +180,7 @@ fn open(task: TaskName, labels: &LabelSubset, data: &Path, seed: Seed) -> anyhow
     }
 }
 
-/// Images of each class, by which `auto` chooses. With several labels each class counts alike.
+/// Images of each class, by which `auto` chooses. With several labels all classes count the same.
 fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
     match task {
         TaskName::Classification => images.train.labels_per_class(),
@@ -192,7 +192,10 @@ fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
 }
 
 /// From what was typed to what will be run, and on what.
-fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(FinetuneJob, LabelledData)> {
+pub(super) fn plan(
+    arguments: FinetuneArguments,
+    threads: usize,
+) -> anyhow::Result<(FinetuneJob, LabelledData)> {
     let FinetuneArguments { data, init, labels, training, .. } = arguments;
     training.activations.check(training.machine.precision)?;
     let labels = LabelSubset {
@@ -206,6 +209,12 @@ fn plan(arguments: FinetuneArguments, threads: usize) -> anyhow::Result<(Finetun
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
+    if matches!(arguments.freeze, FreezeName::Encoder) && init.is_none() {
+        log::warn!(
+            "--freeze encoder trains a head on the features of the encoder, which are random without weights to start from; \
+             give --init WEIGHTS, or leave --freeze out"
+        );
+    }
     let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
     let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;

@@ -15,24 +15,24 @@ use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Find the images that a network sees as most alike to one, and show them on a page
+/// Find the images that are most similar to one in the eyes of a network, and show them on a page
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
     after_help = "\
 The index is a .safetensors file of convnext embed. Weights, layer and image size are those that it was made with;
-alike is what points the same way (cosine similarity).
+similarity is the cosine between embeddings.
 
 Examples:
   convnext embed photos --weights runs/pretrained/weights.safetensors --out photos.safetensors
   convnext nearest holiday.jpg --index photos.safetensors
-  convnext nearest holiday.jpg --index photos.safetensors --count 50 --html alike.html --json"
+  convnext nearest holiday.jpg --index photos.safetensors --count 50 --html similar.html --json"
 )]
 pub(crate) struct NearestArguments {
     /// An image
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
-    /// What convnext embed wrote
+    /// Embeddings that convnext embed wrote
     #[arg(long, value_name = "FILE")]
     index: PathBuf,
     /// The weights of the index, if they are no longer where they were [default: as recorded]
@@ -63,7 +63,12 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let made = index.metadata();
     let weights = match &arguments.weights {
         Some(weights) => weights.file()?,
-        None => made.weights.parse::<Weights>()?.file()?,
+        None => made.weights.parse::<Weights>()?.file().map_err(|error| {
+            anyhow::anyhow!(
+                "{error}; {} was made with them: name them with --weights",
+                arguments.index.display()
+            )
+        })?,
     };
     if weights.exists() && checksum(&weights)? != made.checksum {
         anyhow::bail!(
@@ -87,7 +92,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
         anyhow::bail!(
-            "{} has vectors of {} values, the weights make {}",
+            "{} has embeddings of {} values, the weights make {}",
             arguments.index.display(),
             index.width(),
             vector.len()

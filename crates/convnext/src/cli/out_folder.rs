@@ -15,7 +15,7 @@ pub(crate) struct OverwriteArgument {
 }
 
 impl OverwriteArgument {
-    /// Checks that a folder is free, or may be used all the same. `flag` names it on the command line.
+    /// Checks that a folder is free, or may be used all the same; a file is none. `flag` names it on the command line.
     pub(crate) fn check(&self, folder: &Path, flag: &str) -> anyhow::Result<()> {
         let is_used = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
         if !self.overwrite && is_used() {

@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
 const MASK_RATIO: &str = "masking.ratio";
 
 /// From what was typed to what will be run, and on what.
-fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
+pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
     let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
         arguments;
     training.activations.check(training.machine.precision)?;

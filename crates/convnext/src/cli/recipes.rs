@@ -1,10 +1,13 @@
 //! `convnext recipes`
 
+mod made;
+
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, TrainingRecipe};
 use serde::Serialize;
 
+use self::made::{Made, MadeForArguments};
 use super::output::{print_json, print_text, table};
 use super::values;
 
@@ -13,13 +16,15 @@ use super::values;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Two more names can be given to --recipe: `auto`, the default, makes a recipe for the model and the images at hand and
-says why; `paper` takes the paper's row for the model, what it starts from, its classes and the image size.
+`auto`, the default of a training, and `paper` depend on the model and the images: to show them, name both.
 
 Examples:
   convnext recipes
   convnext recipes show paper-tiny
   convnext recipes show paper-tiny --batch-size 8 --accumulate 16
+  convnext recipes show auto --data photos --model atto
+  convnext recipes show auto --data photos --init runs/pretrained
+  convnext recipes show auto --data photos --model atto --task pretraining
   convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml"
 )]
 pub(crate) struct RecipesArguments {
@@ -47,6 +52,8 @@ struct ShowArguments {
     /// Batches of a step [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = values::count)]
     accumulate: Option<usize>,
+    #[command(flatten)]
+    made_for: MadeForArguments,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,8 +77,19 @@ pub(crate) fn run(arguments: &RecipesArguments) -> anyhow::Result<()> {
     }
 }
 
+/// Recipes that depend on the model and the images.
+const MADE: [(&str, &str); 2] = [
+    ("auto", "The default: made for the model and the images, with its reasons."),
+    ("paper", "The paper's row for the model, what it starts from, its classes and the image size."),
+];
+
 fn rows() -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
+    for command in ["pretrain", "finetune"] {
+        let rule =
+            |(name, claim): &(&str, &str)| Row { command, name: (*name).into(), claim: (*claim).into() };
+        rows.extend(MADE.iter().map(rule));
+    }
     for name in PretrainRecipe::names() {
         let claim = PretrainRecipe::load(name, &[])?.claim;
         rows.push(Row { command: "pretrain", name: name.to_owned(), claim });
@@ -86,6 +104,14 @@ fn rows() -> anyhow::Result<Vec<Row>> {
 /// A recipe under each command that knows its name; a file is what it can be read as.
 fn shown(show: &ShowArguments) -> anyhow::Result<String> {
     let name = &show.name;
+    if show.made_for.data.is_some() {
+        return shown_for(show);
+    }
+    if MADE.iter().any(|(made, _)| made == name) {
+        bail!(
+            "{name} depends on the model and the images: name them with --data PATH and --model NAME or --init WEIGHTS"
+        );
+    }
     let is_built_in = PretrainRecipe::names().chain(FinetuneRecipe::names()).any(|known| known == name);
     let mut texts = Vec::new();
     let pretrain = PretrainRecipe::load(name, &[]);
@@ -103,6 +129,22 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
         Err(_) => {}
     }
     Ok(texts.join("\n").trim_end().to_owned())
+}
+
+/// A recipe for the model and the images that were named; its reasons stand above it.
+fn shown_for(show: &ShowArguments) -> anyhow::Result<String> {
+    let (head, reasons, text) = match show.made_for.make(&show.name)? {
+        Made::Pretrain(mut recipe) => {
+            let reasons = std::mem::take(&mut recipe.reasons);
+            (head("pretrain", &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
+        }
+        Made::Finetune(mut recipe) => {
+            let reasons = std::mem::take(&mut recipe.reasons);
+            (head("finetune", &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
+        }
+    };
+    let reasons: String = reasons.iter().map(|reason| format!("#   {reason}\n")).collect();
+    Ok(format!("{head}\n{reasons}{}", text.trim_end()))
 }
 
 /// Comment above a shown recipe: its command, images per step and highest learning rate.

@@ -30,7 +30,7 @@ fn count_to(text: &str, most: usize) -> Result<usize, String> {
     }
 }
 
-/// A number of threads; more than this is a slip of the fingers.
+/// A number of threads; more than this is a typo.
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
     count_to(text, 1024)
 }
@@ -41,7 +41,7 @@ pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
     text.parse().map_err(|_| expected())
 }
 
-/// Channels of images: more than any camera has is a slip of the fingers.
+/// Channels of images: more than any camera has is a typo.
 pub(crate) fn channels(text: &str) -> Result<usize, String> {
     count_to(text, 256)
 }

@@ -123,7 +123,10 @@ fn a_table_can_be_written() {
     let said = bench.succeed("classify photos --weights weights.safetensors --top-k 2 --csv answers.csv");
     assert_eq!(said, "");
     let mut reader = csv::Reader::from_path(bench.path("answers.csv")).unwrap();
-    assert_eq!(reader.headers().unwrap(), vec!["image", "rank", "label", "index", "probability", "logit"]);
+    assert_eq!(
+        reader.headers().unwrap(),
+        vec!["image", "rank", "label", "index", "probability", "logit", "answer"]
+    );
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 18 * 2);
     for (place, row) in rows.iter().enumerate() {

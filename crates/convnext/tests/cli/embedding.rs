@@ -29,7 +29,7 @@ fn every_layer_and_format_gives_a_vector_for_each_image() {
         let said = bench.succeed(&format!(
             "embed photos --weights pretrained.safetensors --layer {layer} --out {layer}.safetensors"
         ));
-        assert_eq!(said, format!("18 vectors of {width} values in {layer}.safetensors\n"));
+        assert_eq!(said, format!("18 embeddings of {width} values in {layer}.safetensors\n"));
         let (names, shape) = contents(&bench, &format!("{layer}.safetensors"));
         assert_eq!((names[0].as_str(), shape), ("photos/checkers/00.png", vec![18, width]));
     }

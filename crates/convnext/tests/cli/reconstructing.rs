@@ -122,10 +122,13 @@ fn images_of_the_same_name_do_not_replace_each_other() {
 fn the_photo_itself_is_never_overwritten() {
     let bench = photo();
     let before = bench.read("photo.png");
-    bench.run("reconstruct photo.png --weights weights.safetensors --out .");
+    bench.run("reconstruct photo.png --weights weights.safetensors --out . --overwrite");
     assert!(bench.read("photo.png") == before, "the photo was replaced by its reconstruction");
     bench.draw("digits/a.png", CLASSES[0], 0);
     let before = bench.read("digits/a.png");
-    bench.refuse(1, &[("reconstruct digits --weights weights.safetensors --out digits", &["digits/a.png"])]);
+    bench.refuse(
+        1,
+        &[("reconstruct digits --weights weights.safetensors --out digits --overwrite", &["digits/a.png"])],
+    );
     assert!(bench.read("digits/a.png") == before, "a photo of the folder was replaced");
 }

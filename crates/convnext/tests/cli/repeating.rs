@@ -62,10 +62,7 @@ fn what_is_given_beside_it_counts_and_is_said() {
     // The same settings may be resumed without being typed again.
     bench.run("finetune --config run --out run --resume").success().stderr(contains("but for").not());
     bench.draw("labelled/vertical/new.png", "vertical", 17);
-    bench
-        .run("finetune --config run --out changed")
-        .success()
-        .stderr(contains("are not those of run"));
+    bench.run("finetune --config run --out changed").success().stderr(contains("are not those of run"));
 }
 
 #[test]

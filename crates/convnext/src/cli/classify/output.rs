@@ -62,15 +62,8 @@ fn describe(answer: &Answer, with_labels: bool) -> String {
 fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
     let labels = answer.chosen.labels().join(";");
     for (rank, p) in (1..).zip(&answer.predictions) {
-        let row = (
-            &answer.image,
-            rank,
-            &p.label,
-            p.index,
-            p.probability.to_string(),
-            p.logit.to_string(),
-            &labels,
-        );
+        let row =
+            (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string(), &labels);
         writer.serialize::<(&String, usize, &String, usize, String, String, &String)>(row)?;
     }
     Ok(())

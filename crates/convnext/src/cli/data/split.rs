@@ -82,7 +82,8 @@ fn described(summary: &SplitSummary, images: &Dataset, arguments: &SplitArgument
     let parts: Vec<String> =
         parts.map(|(name, &count)| format!("{} to {out}/{name}", thousands(count as u64))).collect();
     let what = if arguments.link { "linked" } else { "copied" };
-    let mut lines = vec![format!("{what} images of {} classes: {}", images.classes().len(), parts.join(", "))];
+    let mut lines =
+        vec![format!("{what} images of {} classes: {}", images.classes().len(), parts.join(", "))];
     if *duplicates > 0 {
         lines.push(format!(
             "{} of them are identical to another one, and in the same part",

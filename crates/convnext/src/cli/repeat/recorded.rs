@@ -148,14 +148,24 @@ mod tests {
     fn a_model_that_comes_from_weights_is_not_named() {
         let run = format!("init = 'w.safetensors'\n{RUN}");
         let found = arguments(&run, &[]).unwrap();
-        assert!(found.contains(&"--init=w.safetensors".to_owned()) && !found.contains(&"--model=micro".to_owned()));
-        assert!(!arguments(RUN, &["--init", "x"]).unwrap().iter().any(|found| found.starts_with("--channels")));
+        assert!(
+            found.contains(&"--init=w.safetensors".to_owned())
+                && !found.contains(&"--model=micro".to_owned())
+        );
+        assert!(
+            !arguments(RUN, &["--init", "x"]).unwrap().iter().any(|found| found.starts_with("--channels"))
+        );
         assert!(arguments(&run, &["--init=none"]).unwrap().contains(&"--model=micro".to_owned()));
     }
 
     #[test]
     fn what_no_argument_says_is_refused() {
-        assert!(arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), &[]).unwrap_err().to_string().contains("depths"));
+        assert!(
+            arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), &[])
+                .unwrap_err()
+                .to_string()
+                .contains("depths")
+        );
         assert!(arguments(&format!("task = 'depth'\n{RUN}"), &[]).unwrap_err().to_string().contains("depth"));
     }
 }

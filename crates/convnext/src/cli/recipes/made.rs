@@ -1,0 +1,97 @@
+//! Recipes that are made for a model and its images, without a training.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, ValueEnum};
+use convnext::train::{FinetuneRecipe, PretrainRecipe};
+
+use crate::cli::finetune::{self, FinetuneArguments};
+use crate::cli::pretrain::{self, PretrainArguments};
+
+/// Model and images that `auto` or `paper` is shown for. The values are those of the flags of the trainings, which check
+/// them.
+#[derive(Debug, Args)]
+pub(super) struct MadeForArguments {
+    /// Images that `auto` or `paper` is made for
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<OsString>,
+    /// Model that it is made for, unless --init has one
+    #[arg(long, value_name = "NAME", requires = "data")]
+    model: Option<OsString>,
+    /// Weights that the training starts from
+    #[arg(long, value_name = "WEIGHTS", requires = "data")]
+    init: Option<OsString>,
+    /// CSV file with the labels of the images
+    #[arg(long, value_name = "FILE", requires = "data")]
+    labels: Option<OsString>,
+    /// Size of the images in pixels
+    #[arg(long, value_name = "N|HxW", requires = "data")]
+    image_size: Option<OsString>,
+    /// Kind of training
+    #[arg(long, value_name = "TASK", default_value = "classification", requires = "data")]
+    task: TaskName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TaskName {
+    /// Pre-training without labels
+    Pretraining,
+    /// One class for each image
+    Classification,
+    /// Any number of classes for each image
+    MultiLabel,
+}
+
+/// A recipe that was made, with the command that it is for.
+pub(super) enum Made {
+    /// Of `convnext pretrain`.
+    Pretrain(PretrainRecipe),
+    /// Of `convnext finetune`.
+    Finetune(FinetuneRecipe),
+}
+
+#[derive(Parser)]
+struct Pretrain {
+    #[command(flatten)]
+    arguments: PretrainArguments,
+}
+
+#[derive(Parser)]
+struct Finetune {
+    #[command(flatten)]
+    arguments: FinetuneArguments,
+}
+
+impl MadeForArguments {
+    /// The recipe that a training with these arguments would use.
+    pub(super) fn make(&self, recipe: &str) -> anyhow::Result<Made> {
+        // A plan opens the images and reads the weights, but writes nothing.
+        const THREADS: usize = 1;
+        let line = self.line(recipe);
+        Ok(match self.task {
+            TaskName::Pretraining => {
+                let (job, _) = pretrain::plan(Pretrain::parse_from(line).arguments, THREADS)?;
+                Made::Pretrain(job.recipe)
+            }
+            TaskName::Classification | TaskName::MultiLabel => {
+                let (job, _) = finetune::plan(Finetune::parse_from(line).arguments, THREADS)?;
+                Made::Finetune(job.recipe)
+            }
+        })
+    }
+
+    /// The command line of that training.
+    fn line(&self, recipe: &str) -> Vec<OsString> {
+        let flags = [
+            ("--data", &self.data),
+            ("--model", &self.model),
+            ("--init", &self.init),
+            ("--labels", &self.labels),
+            ("--image-size", &self.image_size),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value.clone()?]));
+        let task = (self.task == TaskName::MultiLabel).then(|| ["--task", "multi-label"].map(OsString::from));
+        let fixed = ["convnext", "--out", "not-used", "--recipe", recipe].map(OsString::from);
+        fixed.into_iter().chain(given.flatten()).chain(task.into_iter().flatten()).collect()
+    }
+}
