@@ -5,10 +5,13 @@ use strsim::osa_distance;
 /// The shortest part of a name that says which one is meant.
 const TELLING: usize = 4;
 
+/// The most letters that may differ: names such as `paper-tiny` and `paper-nano` have much in common.
+const MAX_TYPOS: usize = 2;
+
 /// A suggestion for a message about the unknown `name`: `; did you mean 'atto'?`, or nothing where no known name is
 /// similar.
 ///
-/// A name is similar when a third of its letters or fewer differ, or when one of the two contains the other, as in
+/// A name is similar when a third of its letters differ, at most two, or when one of the two contains the other, as in
 /// `convnextv2_atto`.
 ///
 /// ```
@@ -29,7 +32,9 @@ fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&
         .filter(|(_, lower)| *lower != "")
         .collect();
     let typo = (known.iter().map(|(original, lower)| (osa_distance(&name, lower), *original)))
-        .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1) && *distance < name.len())
+        .filter(|(distance, _)| {
+            *distance <= ((name.chars().count() + 1) / 3).clamp(1, MAX_TYPOS) && *distance < name.len()
+        })
         .min_by_key(|(distance, _)| *distance);
     let part_of_name = || {
         let parts = known.iter().filter(|(_, lower)| lower.len() >= TELLING && name.contains(lower.as_str()));

@@ -184,6 +184,14 @@ pub enum DataError {
         /// The text found there.
         found: String,
     },
+    /// An image that no hard link can be made to.
+    #[error("cannot link to {name}: {why}; copy the images instead, without --link")]
+    Link {
+        /// The image.
+        name: String,
+        /// The reason.
+        why: String,
+    },
     /// A class folder that holds no image.
     #[error("class '{class}' in {path} has no images; add images to it or remove the folder")]
     EmptyClass {

@@ -1,5 +1,7 @@
 //! Division of labelled images into training, validation and test, class by class.
 
+use std::collections::BTreeMap;
+
 use convnext_core::{Purpose, Seed};
 use rand::seq::SliceRandom;
 
@@ -34,28 +36,29 @@ pub(crate) fn partition(grouped: &Grouped, classes: &[String], shares: Shares, s
             _ => label_of_group[group] = Some(label),
         }
     }
-    for (label, class) in classes.iter().enumerate() {
-        let images: Vec<usize> =
-            (0..labels.len()).filter(|&image| labels[image] == label).map(|i| groups[i]).collect();
-        let mut own = images.clone();
-        own.sort_unstable();
-        own.dedup();
+    // The groups of each class, with the number of its images in them.
+    let mut groups_of_class: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); classes.len()];
+    for (&group, &label) in groups.iter().zip(labels) {
+        *groups_of_class[label].entry(group).or_default() += 1;
+    }
+    for (class, own) in classes.iter().zip(groups_of_class) {
+        let mut own: Vec<(usize, usize)> = own.into_iter().collect();
         own.shuffle(&mut seed.stream(Purpose::DataSplit, 0, Seed::name_index(class)));
-        divide_class(&own, &images, shares, &mut parts);
+        divide_class(&own, shares, &mut parts);
     }
     groups.iter().map(|&group| parts[group].unwrap_or(Split::Train)).collect()
 }
 
-/// Divides the groups of one class, in this order. `images` has the group of each of its images.
-fn divide_class(groups: &[usize], images: &[usize], shares: Shares, parts: &mut [Option<Split>]) {
+/// Divides the groups of one class, each with its number of images, in this order.
+fn divide_class(groups: &[(usize, usize)], shares: Shares, parts: &mut [Option<Split>]) {
+    let images: usize = groups.iter().map(|(_, images)| images).sum();
     let wanted = |share: f64| match share > 0.0 {
-        true => ((images.len() as f64 * share).round() as usize).max(1),
+        true => ((images as f64 * share).round() as usize).max(1),
         false => 0,
     };
-    let size = |group: usize| images.iter().filter(|&&other| other == group).count();
-    let mut free: Vec<usize> = groups.iter().copied().filter(|&group| parts[group].is_none()).collect();
-    let trains_already = free.len() < groups.len();
-    let for_train = usize::from(!trains_already);
+    let mut free: Vec<(usize, usize)> =
+        groups.iter().copied().filter(|(group, _)| parts[*group].is_none()).collect();
+    let for_train = usize::from(free.len() == groups.len());
     let [for_validation, for_test] = [shares.validation, shares.test].map(wanted);
     for (split, wanted, reserved) in
         [(Split::Validation, for_validation, usize::from(for_test > 0)), (Split::Test, for_test, 0)]
@@ -63,9 +66,9 @@ fn divide_class(groups: &[usize], images: &[usize], shares: Shares, parts: &mut 
         let mut has = 0;
         // The first group of a part comes before the second one of another.
         while has < wanted && free.len() > for_train + if has > 0 { reserved } else { 0 } {
-            let Some(group) = free.pop() else { break };
+            let Some((group, images)) = free.pop() else { break };
             parts[group] = Some(split);
-            has += size(group);
+            has += images;
         }
     }
 }

@@ -49,7 +49,8 @@ const FOLDERS: [&str; 3] = ["train", "val", "test"];
 ///
 /// # Errors
 /// [`DataError::OutOfRange`] for shares that leave nothing to train on, [`DataError::Layout`] when `out` holds files or the
-/// name of a class cannot be that of a folder, [`DataError::Io`] with the file that cannot be read, written or linked.
+/// name of a class cannot be that of a folder, [`DataError::Link`] or [`DataError::Io`] with the file that cannot be linked,
+/// read or written.
 pub fn split_into_folders(
     images: &Dataset,
     out: &Path,
@@ -83,17 +84,11 @@ fn place(images: &Dataset, index: usize, target: &Path, link: bool) -> Result<()
     if !link {
         return fs::write(target, images.read(index)?).map_err(|source| failed("write", target, source));
     }
-    let Some(path) = images.path(index) else {
-        return Err(DataError::Layout {
-            path: images.name(index),
-            found: "it is no file of its own, so that no link can lead to it".into(),
-            advice: "copy the images instead, without --link".into(),
-        });
-    };
+    let refused = |why: String| DataError::Link { name: images.name(index), why };
+    let path = images.path(index).ok_or_else(|| refused("it lies in an archive".into()))?;
     // A link to a link would follow the first one when it changes.
-    let path = fs::canonicalize(&path).map_err(|source| failed("find", &path, source))?;
-    fs::hard_link(path, target)
-        .map_err(|source| failed("link (on another disk? then leave out --link)", target, source))
+    let linked = fs::canonicalize(&path).and_then(|path| fs::hard_link(path, target));
+    linked.map_err(|source| refused(source.to_string()))
 }
 
 /// The images with equal bytes.

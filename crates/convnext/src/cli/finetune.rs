@@ -90,6 +90,18 @@ enum FreezeName {
     Encoder,
 }
 
+impl FreezeName {
+    /// Warns where the features of a linear probe would be those of a fresh network.
+    fn warn_if_random(self, is_fresh: bool) {
+        if matches!(self, Self::Encoder) && is_fresh {
+            log::warn!(
+                "--freeze encoder trains a head on the features of the encoder, which are random without weights to start \
+                 from; give --init WEIGHTS, or leave --freeze out"
+            );
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ClassWeightsName {
     /// All images count the same
@@ -209,12 +221,7 @@ pub(super) fn plan(
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
-    if matches!(arguments.freeze, FreezeName::Encoder) && init.is_none() {
-        log::warn!(
-            "--freeze encoder trains a head on the features of the encoder, which are random without weights to start from; \
-             give --init WEIGHTS, or leave --freeze out"
-        );
-    }
+    arguments.freeze.warn_if_random(init.is_none());
     let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
     let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;

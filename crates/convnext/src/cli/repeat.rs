@@ -18,9 +18,10 @@ const CONFIG: &str = "--config";
 const COMMANDS: [&str; 2] = ["pretrain", "finetune"];
 
 /// Flags that say where and how a run is computed, and change no recorded setting.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     CONFIG,
     "--out",
+    "--dry-run",
     "--resume",
     "--extend",
     "--strict",

@@ -47,8 +47,8 @@ fn not_there(path: &Path) -> String {
     let name = path.display().to_string();
     let meant = did_you_mean(&name, RELEASED.iter().map(|released| released.name));
     format!(
-        "there is no weight file {name}{meant}; name a file or a run folder, hf:ORG/NAME of the Hugging Face hub, or a \
-         released checkpoint of `convnext models --released`"
+        "{name} does not exist{meant}; check the path of a weight file or run folder, or name hf:ORG/NAME of the Hugging \
+         Face hub or a released checkpoint (`convnext models --released`)"
     )
 }
 

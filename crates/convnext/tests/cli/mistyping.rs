@@ -33,7 +33,7 @@ fn the_nearest_name_is_suggested() {
             ("classify labelled --weights ato.fcmae_ft_in1k", &["did you mean 'atto.fcmae_ft_in1k'?"]),
             (
                 "classify labelled --weights gone.safetensors",
-                &["no weight file gone.safetensors", "--released"],
+                &["gone.safetensors does not exist", "--released"],
             ),
             ("models --released tiny.fcmea", &["did you mean 'tiny.fcmae'?"]),
             ("models convnextv2_tiny", &["did you mean 'tiny'?"]),
@@ -68,7 +68,7 @@ fn more_epochs_of_a_resumed_run_need_extend() {
 #[test]
 fn a_probe_of_random_features_and_a_lack_of_validation_are_warned_of() {
     let bench = bench();
-    let warns = "random without weights to start from";
+    let warns = "random without weights to start";
     bench.run(&format!("{FINETUNE} --steps 1 --freeze encoder")).success().stderr(contains(warns));
     bench.write("start.safetensors", autoencoder());
     let line = "finetune --data labelled --init start.safetensors --freeze encoder --steps 1 --out probe";

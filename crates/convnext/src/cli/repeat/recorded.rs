@@ -13,13 +13,14 @@ use super::value_of;
 pub(super) type Argument = (&'static str, OsString);
 
 /// Flags and the keys that they are recorded under. A value is written as it was typed.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 9] = [
     ("--data", "data"),
     ("--init", "init"),
     ("--seed", "seed"),
     ("--labels", "labels"),
     ("--labels-per-class", "labels_per_class"),
     ("--label-fraction", "label_fraction"),
+    ("--patience", "patience"),
     ("--activations", "activations"),
     ("--precision", "precision"),
 ];
