@@ -144,16 +144,22 @@ impl MemoryEstimate {
     pub fn check(self, device: &Device) -> Result<(), TrainError> {
         let Some(available) = available_memory().filter(|_| is_cpu(device)) else { return Ok(()) };
         let (needed, available_words) = (in_words(self.bytes), in_words(available));
-        log::info!("about {needed} of {available_words} of memory needed");
         if self.bytes <= available {
             return Ok(());
         }
         // An estimate that may be too high by a third is no reason to refuse what may fit.
         if self.bytes / 4 * 3 <= available {
-            log::warn!("about {needed} of memory needed, but {available_words} available: this may fail");
+            log::warn!("needs about {needed} of memory ({available_words} available): this may fail");
             return Ok(());
         }
         Err(TrainError::Memory { needed, available: available_words })
+    }
+
+    /// Such as `needs about 283 MiB of memory (21.4 GiB available)`.
+    pub(crate) fn beside_available(self, device: &Device) -> String {
+        let available = available_memory().filter(|_| is_cpu(device));
+        let available = available.map(|bytes| format!(" ({} available)", in_words(bytes)));
+        format!("needs about {} of memory{}", in_words(self.bytes), available.unwrap_or_default())
     }
 }
 

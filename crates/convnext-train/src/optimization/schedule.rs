@@ -10,6 +10,7 @@
 //!   peak at step `end - 1`. mmcv's rule is the one of the published results.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 /// Linear to `peak` over the warm-up, and down a curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +78,23 @@ impl Schedule {
             RateCurve::Milestones { steps, factor } => {
                 let reached = steps.iter().filter(|&&milestone| milestone <= step).count();
                 (self.peak * factor.powi(reached as i32)).max(self.minimum)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    /// Such as `learning rate 1.0e-3 at most, warm-up of 12 steps, cosine to 1.0e-6`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "learning rate {:.1e} at most", self.peak)?;
+        if self.warmup_steps > 0.0 {
+            write!(formatter, ", warm-up of {} steps", (10.0 * self.warmup_steps).round() / 10.0)?;
+        }
+        match &self.curve {
+            RateCurve::Cosine => write!(formatter, ", cosine to {:.1e}", self.minimum),
+            RateCurve::Poly { power } => write!(formatter, ", poly of power {power} to {:.1e}", self.minimum),
+            RateCurve::Milestones { steps, factor } => {
+                write!(formatter, ", times {factor} at the steps {steps:?}")
             }
         }
     }

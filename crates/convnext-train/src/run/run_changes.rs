@@ -23,7 +23,8 @@ const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
 
 /// Settings that may grow when a run is extended; warm-up and milestones keep their share of it.
-const LENGTH: [&str; 6] = [
+const LENGTH: [&str; 7] = [
+    "patience",
     "recipe.training.epochs",
     "recipe.training.steps",
     "recipe.training.warmup_epochs",
