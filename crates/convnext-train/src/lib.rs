@@ -1,6 +1,7 @@
 //! Recipes, schedules, the optimiser and the one training loop of convnext.
 //!
-//! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out;
+//! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out; [`plan_pretraining`] and [`plan_finetuning`]
+//!   tell what it would cost;
 //! - [`train`] is the loop, generic over a [`Task`]; [`Learner`] is what one of its steps changes;
 //! - [`evaluate`] measures a classifier; [`for_each_batch`] is how images reach a network that does not learn;
 //! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.

@@ -90,9 +90,10 @@ impl fmt::Display for Schedule {
         if self.warmup_steps > 0.0 {
             write!(formatter, ", warm-up of {} steps", (10.0 * self.warmup_steps).round() / 10.0)?;
         }
+        let end = if self.minimum == 0.0 { "0".to_owned() } else { format!("{:.1e}", self.minimum) };
         match &self.curve {
-            RateCurve::Cosine => write!(formatter, ", cosine to {:.1e}", self.minimum),
-            RateCurve::Poly { power } => write!(formatter, ", poly of power {power} to {:.1e}", self.minimum),
+            RateCurve::Cosine => write!(formatter, ", cosine to {end}"),
+            RateCurve::Poly { power } => write!(formatter, ", poly of power {power} to {end}"),
             RateCurve::Milestones { steps, factor } => {
                 write!(formatter, ", times {factor} at the steps {steps:?}")
             }
@@ -122,6 +123,17 @@ mod tests {
         let quarter = 0.1 + 0.9 * 0.5 * (1.0 + (PI * 0.25).cos());
         let expected = [(0, 0.0), (5, 0.5), (10, 1.0), (35, quarter), (60, 0.55), (110, 0.1)];
         check(&cosine(10.0, 0.0), &expected);
+    }
+
+    #[test]
+    fn it_is_said_in_words() {
+        let words = "learning rate 1.0e0 at most, warm-up of 10 steps, cosine to 1.0e-1";
+        assert_eq!(cosine(10.0, 0.0).to_string(), words);
+        let curve = RateCurve::Milestones { steps: vec![60, 80], factor: 0.1 };
+        let milestones = Schedule { curve, ..cosine(0.0, 0.0) };
+        assert_eq!(milestones.to_string(), "learning rate 1.0e0 at most, times 0.1 at the steps [60, 80]");
+        let poly = Schedule { minimum: 0.0, curve: RateCurve::Poly { power: 2.0 }, ..milestones };
+        assert_eq!(poly.to_string(), "learning rate 1.0e0 at most, poly of power 2 to 0");
     }
 
     #[test]

@@ -197,7 +197,7 @@ mod tests {
             best_value: "87.50 %",
             is_last: false,
         };
-        let line = "epoch 3/10, step 11: train loss 0.5321, validation top-1 75.00 %, ema top-1 50.00 %, lr 1.0e-3, 12s, \
+        let line = "epoch 3/10, step 11: train loss 0.5321, validation top-1 75.00 %, ema top-1 50.00 %, lr 1.0e-3, 12 s, \
                     1m 25s left, best 87.50 % in epoch 2";
         assert_eq!(progress.to_string(), line);
         let last = EpochReport { step: 12, epochs: 3.0, ..report.clone() };
@@ -205,6 +205,6 @@ mod tests {
         let (metrics, averaged) = (&[][..], &[][..]);
         let last =
             EpochProgress { report: &last, seconds_left, metrics, averaged, best: Some(&best), ..progress };
-        assert_eq!(last.to_string(), "epoch 3/10: train loss 0.5321, lr 1.0e-3, 12s, best so far");
+        assert_eq!(last.to_string(), "epoch 3/10: train loss 0.5321, lr 1.0e-3, 12 s, best so far");
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use convnext_core::Preprocessing;
-use convnext_data::{Cache, Dataset};
+use convnext_data::Dataset;
 
 use crate::error::TrainError;
 use crate::recipe::{Length, TrainingRecipe, in_lines};
@@ -29,12 +29,12 @@ pub(crate) struct Prepared<J: Job> {
 }
 
 impl<J: Job> Prepared<J> {
-    /// Resolves batch, length and preprocessing, and checks memory and headers of the images.
+    /// Resolves batch, length and preprocessing under settings that differ from the job's in nothing that is recorded,
+    /// and checks memory and headers of the images.
     ///
     /// # Errors
     /// Any [`TrainError`] about settings, weights, images and the folder of a resumed run.
-    pub(crate) fn new(mut job: J, device: &Device) -> Result<Self, TrainError> {
-        let settings = job.settings().clone();
+    pub(crate) fn new(mut job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
         job.check()?;
         let of_batch = |batch| with_batch(&job, batch).memory();
         if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
@@ -98,17 +98,9 @@ impl<J: Job> Prepared<J> {
         StepTiming::measure(&self.job, &self.setup, &self.preprocessing, device)
     }
 
-    /// The times of its steps, measured unless they were, without a trace in the folder of a cache.
+    /// The times of its steps, measured unless they were.
     pub(crate) fn timing(&self, device: &Device) -> Result<StepTiming, TrainError> {
-        if let Some(timing) = self.timing {
-            return Ok(timing);
-        }
-        if !matches!(self.settings.cache, Cache::Folder(_)) {
-            return self.measure(device);
-        }
-        let (settings, preprocessing) = (self.settings.clone(), self.preprocessing.clone());
-        let settings = RunSettings { cache: Cache::Off, ..settings };
-        Self::with_length(self.job.clone(), settings, preprocessing)?.measure(device)
+        self.timing.map_or_else(|| self.measure(device), Ok)
     }
 
     fn warn_without_validation(&self) {

