@@ -213,6 +213,17 @@ pub enum TrainError {
         /// Whole batches of an epoch.
         batches: usize,
     },
+    /// Not even one step fits into the time that a training may take.
+    #[error(
+        "--budget {budget} is too short: one step and its validation take {needed}; give more time, a smaller --model, \
+         --image-size or --batch-size, or fewer validation images"
+    )]
+    Budget {
+        /// The time that was given.
+        budget: String,
+        /// The time that one step needs.
+        needed: String,
+    },
     /// Neither weights nor a model's name were given.
     #[error("no model was chosen: give --model NAME, or --init WEIGHTS to take the model of a weight file")]
     NoModel,

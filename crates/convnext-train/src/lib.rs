@@ -1,6 +1,7 @@
 //! Recipes, schedules, the optimiser and the one training loop of convnext.
 //!
-//! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out;
+//! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out; [`plan_pretraining`] and [`plan_finetuning`]
+//!   tell what it would cost;
 //! - [`train`] is the loop, generic over a [`Task`]; [`Learner`] is what one of its steps changes;
 //! - [`evaluate`] measures a classifier; [`for_each_batch`] is how images reach a network that does not learn;
 //! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.
@@ -18,6 +19,7 @@ mod run;
 mod tasks;
 mod training;
 mod weights;
+mod words;
 
 pub use error::TrainError;
 pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
@@ -47,23 +49,29 @@ pub use run::run_settings::RunSettings;
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;
 pub use tasks::classification::Classification;
-pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelSubset, finetune};
+pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelSubset, finetune, plan_finetuning};
 pub use tasks::loss::Targets;
-pub use tasks::pretraining::{PretrainJob, Pretrained, pretrain};
+pub use tasks::pretraining::{PretrainJob, Pretrained, plan_pretraining, pretrain};
 pub use tasks::reconstruction::{Reconstruction, reconstruct};
 pub use tasks::supervision::{Freeze, Supervision};
 pub use training::accumulation::{Accumulation, MicroBatch};
-pub use training::job::{Job, ModelOf, SourceOf, Trained, run_training};
+pub use training::early_stopping::EarlyStop;
+pub use training::job::{Job, ModelOf, SourceOf};
 pub use training::learner::{Learner, StepOutput};
 pub use training::losses::{Loss, LossValues};
 pub use training::metric::{Direction, Metric, Unit};
 pub use training::monitored_metric::MonitoredMetric;
 pub use training::observed::Observed;
-pub use training::observer::{EpochReport, NoopObserver, Observer, StepReport};
+pub use training::observer::{EpochProgress, EpochReport, NoopObserver, Observer, StepReport};
+pub use training::run_job::{Trained, plan_training, run_training};
+pub use training::run_length::RunLength;
+pub use training::step_timing::StepTiming;
 pub use training::task::{BatchOf, Task, batch_images};
 pub use training::training_loop::{CHECKPOINT_EVERY, train};
+pub use training::training_plan::TrainingPlan;
 pub use training::validation_result::ValidationResult;
 pub use weights::{
     are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
     start_from,
 };
+pub use words::{counted, duration_in_words};

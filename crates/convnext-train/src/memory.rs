@@ -7,6 +7,7 @@ use sysinfo::System;
 
 use crate::error::TrainError;
 use crate::recipe::{FinetuneRecipe, PretrainRecipe, TrainingRecipe};
+use crate::words::bytes_in_words;
 
 /// Bytes of a value.
 const VALUE: u64 = 4;
@@ -129,10 +130,10 @@ impl MemoryEstimate {
         let available = available_memory().filter(|_| is_cpu(device)).ok_or(TrainError::UnknownMemory)?;
         let found = largest(available, &need)?;
         if found == 0 {
-            let needed = in_words(need(1)?.bytes);
-            return Err(TrainError::Memory { needed, available: in_words(available) });
+            let needed = bytes_in_words(need(1)?.bytes);
+            return Err(TrainError::Memory { needed, available: bytes_in_words(available) });
         }
-        log::info!("batches of {found} images fit into {} of memory", in_words(available));
+        log::info!("batches of {found} images fit into {} of memory", bytes_in_words(available));
         Ok(found)
     }
 
@@ -143,17 +144,23 @@ impl MemoryEstimate {
     /// [`TrainError::Memory`] when there is much less.
     pub fn check(self, device: &Device) -> Result<(), TrainError> {
         let Some(available) = available_memory().filter(|_| is_cpu(device)) else { return Ok(()) };
-        let (needed, available_words) = (in_words(self.bytes), in_words(available));
-        log::info!("about {needed} of {available_words} of memory needed");
+        let (needed, available_words) = (bytes_in_words(self.bytes), bytes_in_words(available));
         if self.bytes <= available {
             return Ok(());
         }
         // An estimate that may be too high by a third is no reason to refuse what may fit.
         if self.bytes / 4 * 3 <= available {
-            log::warn!("about {needed} of memory needed, but {available_words} available: this may fail");
+            log::warn!("needs about {needed} of memory ({available_words} available): this may fail");
             return Ok(());
         }
         Err(TrainError::Memory { needed, available: available_words })
+    }
+
+    /// Such as `needs about 283 MiB of memory (21.4 GiB available)`.
+    pub(crate) fn beside_available(self, device: &Device) -> String {
+        let available = available_memory().filter(|_| is_cpu(device));
+        let available = available.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
+        format!("needs about {} of memory{}", bytes_in_words(self.bytes), available.unwrap_or_default())
     }
 }
 
@@ -222,13 +229,6 @@ pub fn available_memory() -> Option<u64> {
     Some(system.available_memory().min(allowed)).filter(|&bytes| bytes > 0)
 }
 
-/// As people write it: `3.2 GiB`.
-fn in_words(bytes: u64) -> String {
-    const GIB: f64 = (1_u64 << 30) as f64;
-    let gib = bytes as f64 / GIB;
-    if gib >= 1.0 { format!("{gib:.1} GiB") } else { format!("{:.0} MiB", gib * 1024.0) }
-}
-
 #[cfg(test)]
 mod tests {
     use convnext_core::find_model;
@@ -274,8 +274,6 @@ mod tests {
         {
             assert!(need(&[setting]) > plain, "{setting}");
         }
-        assert_eq!(in_words(3 << 30), "3.0 GiB");
-        assert_eq!(in_words(300 << 20), "300 MiB");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The loop: what a task brings, how a step is made, and how a job runs.
 
 pub(crate) mod accumulation;
+pub(crate) mod early_stopping;
 pub(crate) mod job;
 pub(crate) mod learner;
 pub(crate) mod losses;
@@ -8,6 +9,12 @@ pub(crate) mod metric;
 pub(crate) mod monitored_metric;
 pub(crate) mod observed;
 pub(crate) mod observer;
+pub(crate) mod pace;
+pub(crate) mod prepared;
+pub(crate) mod run_job;
+pub(crate) mod run_length;
+pub(crate) mod step_timing;
 pub(crate) mod task;
 pub(crate) mod training_loop;
+pub(crate) mod training_plan;
 pub(crate) mod validation_result;

@@ -7,6 +7,7 @@ mod toy;
 
 mod any_task {
     mod jumping;
+    mod stopping;
     mod validating;
 }
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use burn::tensor::Device;
 use convnext::core::Seed;
 use convnext::train::{
-    Classification, EpochReport, FinetuneJob, FinetuneRecipe, Freeze, Given, InitFrom, LabelSubset, Length,
+    Classification, EpochProgress, FinetuneJob, FinetuneRecipe, Freeze, Given, InitFrom, LabelSubset, Length,
     Observer, RecipeContext, RunSettings, Setting, StepReport, finetune, read_metadata,
 };
 
@@ -60,7 +60,7 @@ impl Observer for Epochs {
 
     fn step(&mut self, _report: &StepReport) {}
 
-    fn epoch(&mut self, report: &EpochReport) {
-        println!("{report}");
+    fn epoch(&mut self, progress: &EpochProgress<'_>) {
+        println!("{progress}");
     }
 }

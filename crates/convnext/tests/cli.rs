@@ -15,6 +15,7 @@ mod cli {
     mod bad_sizes;
     mod bad_values;
     mod bad_weights;
+    mod budgets;
     mod catalogue;
     mod channels;
     mod class_names;
@@ -49,6 +50,8 @@ mod cli {
     mod shapes;
     mod sorting;
     mod splits;
+    mod stopping_early;
+    mod talking;
     mod validating;
     mod weight_folders;
     mod whole_job;

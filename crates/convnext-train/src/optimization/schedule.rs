@@ -10,6 +10,7 @@
 //!   peak at step `end - 1`. mmcv's rule is the one of the published results.
 
 use std::f64::consts::PI;
+use std::fmt;
 
 /// Linear to `peak` over the warm-up, and down a curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +83,24 @@ impl Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    /// Such as `learning rate 1.0e-3 at most, warm-up of 12 steps, cosine to 1.0e-6`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "learning rate {:.1e} at most", self.peak)?;
+        if self.warmup_steps > 0.0 {
+            write!(formatter, ", warm-up of {} steps", (10.0 * self.warmup_steps).round() / 10.0)?;
+        }
+        let end = if self.minimum == 0.0 { "0".to_owned() } else { format!("{:.1e}", self.minimum) };
+        match &self.curve {
+            RateCurve::Cosine => write!(formatter, ", cosine to {end}"),
+            RateCurve::Poly { power } => write!(formatter, ", poly of power {power} to {end}"),
+            RateCurve::Milestones { steps, factor } => {
+                write!(formatter, ", times {factor} at the steps {steps:?}")
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +123,17 @@ mod tests {
         let quarter = 0.1 + 0.9 * 0.5 * (1.0 + (PI * 0.25).cos());
         let expected = [(0, 0.0), (5, 0.5), (10, 1.0), (35, quarter), (60, 0.55), (110, 0.1)];
         check(&cosine(10.0, 0.0), &expected);
+    }
+
+    #[test]
+    fn it_is_said_in_words() {
+        let words = "learning rate 1.0e0 at most, warm-up of 10 steps, cosine to 1.0e-1";
+        assert_eq!(cosine(10.0, 0.0).to_string(), words);
+        let curve = RateCurve::Milestones { steps: vec![60, 80], factor: 0.1 };
+        let milestones = Schedule { curve, ..cosine(0.0, 0.0) };
+        assert_eq!(milestones.to_string(), "learning rate 1.0e0 at most, times 0.1 at the steps [60, 80]");
+        let poly = Schedule { minimum: 0.0, curve: RateCurve::Poly { power: 2.0 }, ..milestones };
+        assert_eq!(poly.to_string(), "learning rate 1.0e0 at most, poly of power 2 to 0");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use self::formulas::{
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
 use crate::error::TrainError;
+use crate::words::counted;
 
 /// The choice that asks for these rules.
 pub(super) const AUTO: &str = "auto";
@@ -36,8 +37,8 @@ fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule
 /// [`TrainError::Config`] when the model is not sound.
 pub(super) fn finetuning(context: &RecipeContext<'_>) -> Result<Vec<Rule>, TrainError> {
     let parameters = parameters(context.model)?;
-    let is_weighed = imbalance(context.class_sizes) >= UNBALANCED;
-    let share = if is_weighed { counted_share(context.class_sizes) } else { 1.0 };
+    let is_weighted = imbalance(context.class_sizes) >= UNBALANCED;
+    let share = if is_weighted { counted_share(context.class_sizes) } else { 1.0 };
     let epochs = bounded(epochs(context.images.max(1) as f64) * share);
     let mut rules = length_rules(context, epochs);
     rules.push(rate_rule(context, parameters));
@@ -53,7 +54,7 @@ pub(super) fn finetuning(context: &RecipeContext<'_>) -> Result<Vec<Rule>, Train
     if epochs >= MANY_EPOCHS && !context.head_only {
         rules.extend(strong_augmentation(context.model));
     }
-    if is_weighed {
+    if is_weighted {
         rules.push(rule(
             "regularization.class_weights",
             "\"balanced\"",
@@ -70,22 +71,27 @@ fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
         InitFrom::Scratch => "from_scratch.warmup_epochs",
         _ => "training.warmup_epochs",
     };
-    let images = context.images.max(1);
+    let images = counted(context.images, "image", "images");
+    let weighted = match imbalance(context.class_sizes) >= UNBALANCED {
+        true => "; fewer where small classes weigh more, as here",
+        false => "",
+    };
+    let share = if context.init_from == InitFrom::Scratch { "a fifth" } else { "a tenth" };
     vec![
         rule(
             "training.batch_size",
             batch(context.images),
-            format!("{images} images: a dozen steps an epoch, where possible"),
+            format!("{images}: few images get small batches, for more steps an epoch"),
         ),
         rule(
             "training.epochs",
             epochs,
-            "few images are seen more often, but in all fewer times than many; all less often where small classes weigh more",
+            format!("{images}: fewer images get more epochs, but fewer steps in all{weighted}"),
         ),
         rule(
             warm_up_key,
             tenths(epochs * warm_up_share(context.init_from)),
-            "a tenth of the epochs; a fifth from scratch",
+            format!("{share} of the epochs, {}", context.init_from),
         ),
     ]
 }
@@ -105,7 +111,7 @@ fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
     rule(
         key,
         round(rate(parameters, batch, context.init_from) * few),
-        format!("{million:.1} M parameters, steps of {batch}, {start}{classes}"),
+        format!("for {million:.1} M parameters and a batch size of {batch}, {start}{classes}"),
     )
 }
 
@@ -115,24 +121,24 @@ fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
 /// [`TrainError::Config`] when the model is not sound.
 pub(super) fn pretraining(context: &RecipeContext<'_>) -> Result<Vec<Rule>, TrainError> {
     let images = context.images.max(1) as f64;
-    // A million visits, but each image at least 20 and at most 800 times (Table 8's shorter length).
+    // A million images in all, but at least 20 and at most 800 epochs (Table 8's shorter length).
     let epochs = (1e6 / images).clamp(20.0, 800.0).round();
     let parameters = parameters(context.model)?;
     let rate = round(3e-3 * (parameters / KNOWN_PARAMETERS).powf(-0.2));
     Ok(vec![
-        rule("training.batch_size", batch(context.images), format!("{images} images")),
-        rule("training.epochs", epochs, "a million visits in all, each image 20 to 800 times"),
+        rule("training.batch_size", batch(context.images), counted(context.images, "image", "images")),
+        rule("training.epochs", epochs, "a million images in all, but at least 20 and at most 800 epochs"),
         rule("training.warmup_epochs", tenths(epochs * 0.1), "a tenth of the epochs"),
-        rule("training.learning_rate", rate, format!("{:.1} M parameters", parameters / 1e6)),
+        rule("training.learning_rate", rate, format!("for {:.1} M parameters", parameters / 1e6)),
     ])
 }
 
-/// From so many epochs on, a training learns its images by heart unless they change.
+/// From so many epochs on, a training overfits its images unless they change.
 const MANY_EPOCHS: f64 = 150.0;
 
 /// Data augmentation of Tables 9 to 13; RandAugment where images are in colour.
 fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
-    let why = "few images that are seen often are learned by heart otherwise";
+    let why = "few images are overfitted without it";
     let in_colour = model.input_channels == COLOURS;
     let colours = in_colour.then(|| rule("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
     let others = [("augmentation.random_erasing", 0.25), ("mixing.mixup", 0.8), ("mixing.cutmix", 1.0)];

@@ -4,6 +4,8 @@ use std::fmt;
 
 use convnext_core::WeightMetadata;
 
+use crate::words::counted;
+
 /// Kind of weights that a training starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitFrom {
@@ -40,7 +42,9 @@ impl fmt::Display for InitFrom {
         match self {
             Self::Scratch => formatter.write_str("from scratch"),
             Self::Pretrained => formatter.write_str("from pre-trained weights"),
-            Self::Classifier { classes } => write!(formatter, "from a classifier of {classes} classes"),
+            Self::Classifier { classes } => {
+                write!(formatter, "from a classifier of {}", counted(*classes, "class", "classes"))
+            }
         }
     }
 }

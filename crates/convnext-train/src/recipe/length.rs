@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Length {
-    /// So many epochs: visits of every image.
+    /// So many epochs.
     Epochs(f64),
     /// So many optimiser steps.
     Steps(usize),

@@ -20,12 +20,12 @@ const QUICK_BATCH: usize = 4;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecipe {
-    /// Images of a batch.
+    /// Batch size: images of a forward and backward pass.
     pub batch_size: usize,
-    /// Batches of a step, whose gradients are averaged.
+    /// Gradient accumulation: batches of a step, whose gradients are averaged.
     #[serde(default = "one")]
     pub accumulate: usize,
-    /// Visits of every image. Either this or the steps are set.
+    /// Epochs of the whole training. Either this or the steps are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<f64>,
     /// Steps of the whole training.

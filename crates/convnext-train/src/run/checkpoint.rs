@@ -39,8 +39,17 @@ pub(crate) struct Progress {
     pub(crate) total_steps: usize,
     /// Seconds of training, over all processes.
     pub(crate) seconds: f64,
+    /// The same at the beginning of the epoch; checkpoints of earlier versions do not say it.
+    #[serde(default)]
+    pub(crate) seconds_before_epoch: Option<f64>,
     /// The best weights so far.
     pub(crate) best: Option<Best>,
+    /// Their value as it is shown; checkpoints of earlier versions do not say it.
+    #[serde(default)]
+    pub(crate) best_in_words: String,
+    /// Comparisons by the monitored metric since then.
+    #[serde(default)]
+    pub(crate) since_best: usize,
     /// Files that could not be read.
     pub(crate) corrupt: Vec<CorruptFile>,
     /// Steps that the optimiser has made with each parameter.

@@ -8,6 +8,7 @@ use convnext_core::ValueRange;
 use toml::{Table, Value};
 
 use crate::error::TrainError;
+use crate::recipe::Length;
 use crate::run::files::output;
 use crate::run::old_runs::in_words_of_today;
 use crate::run::run_changes::{ResumeMode, changes};
@@ -80,6 +81,21 @@ pub(crate) fn recorded_batch(run: &Path) -> Result<Option<usize>, TrainError> {
     let config = recorded_config(run)?;
     let batch = config.as_ref().and_then(|config| config.get("recipe")?.get("training")?.get("batch_size"));
     Ok(batch.and_then(Value::as_integer).and_then(|batch| usize::try_from(batch).ok()))
+}
+
+/// The length of the run in this folder, as its recipe records it; `None` when there is no run yet.
+///
+/// # Errors
+/// [`TrainError::BadRun`] when its configuration is damaged.
+pub(crate) fn recorded_length(run: &Path) -> Result<Option<Length>, TrainError> {
+    let config = recorded_config(run)?;
+    let Some(training) = config.as_ref().and_then(|config| config.get("recipe")?.get("training")) else {
+        return Ok(None);
+    };
+    let steps =
+        training.get("steps").and_then(Value::as_integer).and_then(|steps| usize::try_from(steps).ok());
+    let epochs = training.get("epochs").and_then(Value::as_float);
+    Ok(steps.map(Length::Steps).or(epochs.map(Length::Epochs)))
 }
 
 /// The range of values of the run in this folder; `None` when there is no run yet.

@@ -22,8 +22,9 @@ const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
 /// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
 
-/// Settings that may grow when a run is extended; warm-up and milestones keep their share of it.
-const LENGTH: [&str; 6] = [
+/// Settings that may grow when a run is extended: its length and what ends it early; warm-up and milestones keep their share of it.
+const LENGTH: [&str; 7] = [
+    "patience",
     "recipe.training.epochs",
     "recipe.training.steps",
     "recipe.training.warmup_epochs",

@@ -46,6 +46,14 @@ pub struct RunSettings {
     /// Length of the training, if not as the recipe says.
     #[serde(skip)]
     pub length: Option<Length>,
+    /// Time that the training may take; its length is then found by timing steps. The length is recorded, and a resumed
+    /// run has that.
+    #[serde(skip)]
+    pub budget: Option<Duration>,
+    /// Early stopping: validations without a better monitored metric after which the training ends, or epochs where
+    /// that is the mean train loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// New run, or resumed one.
     #[serde(skip)]
     pub resume: ResumeMode,
@@ -139,6 +147,8 @@ impl RunSettings {
             fast_decode: false,
             cache: Cache::Off,
             length: None,
+            budget: None,
+            patience: None,
             resume: ResumeMode::New,
             repeats: None,
             strict: false,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::checkpoint::Best;
 use crate::run::old_runs;
+use crate::training::early_stopping::EarlyStop;
 use crate::training::metric::Metric;
 use crate::training::observer::EpochReport;
 
@@ -25,6 +26,9 @@ pub struct Summary {
     /// not much larger than an open run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) monitored: Option<Box<Metric>>,
+    /// Early end of the training, if it did not make all steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_early: Option<Box<EarlyStop>>,
     /// The best weights.
     pub best: Option<Best>,
     /// Files that could not be read and were replaced, with the reasons.

@@ -24,6 +24,9 @@ pub struct TrainSetup<S> {
     /// Steps between two validations, within an epoch or over several; one after the last step comes in any case.
     /// `None` validates at the ends of epochs, as often as that takes no longer than training.
     pub validate_every: Option<usize>,
+    /// Comparisons by the monitored metric without a better one after which the training ends: validations, or epochs
+    /// where the mean train loss is compared. `None` makes all steps.
+    pub patience: Option<usize>,
     /// The longest time between two checkpoints.
     pub checkpoint_every: Duration,
     /// The look at the files of a very large data set that goes on while it is trained on.
@@ -62,8 +65,20 @@ impl<S: Source> TrainSetup<S> {
         *recipe = recipe.rescaled(steps_per_epoch, settings.length);
         recipe.check_length(steps_per_epoch)?;
         let schedule = recipe.schedule(steps_per_epoch);
-        let (accumulate, checkpoint_every) = (recipe.accumulate, settings.checkpoint_every);
+        let (accumulate, patience) = (recipe.accumulate, settings.patience);
+        let checkpoint_every = settings.checkpoint_every;
         let validate_every = recipe.validation_interval(steps_per_epoch);
-        Ok(Self { loader, schedule, accumulate, validate_every, checkpoint_every, headers: None })
+        Ok(Self { loader, schedule, accumulate, validate_every, patience, checkpoint_every, headers: None })
+    }
+
+    /// Steps of an epoch.
+    pub(crate) fn steps_per_epoch(&self) -> usize {
+        // A step has at least one batch and an epoch at least one step, or the run would never end.
+        (self.loader.batches_per_epoch() / self.accumulate.max(1)).max(1)
+    }
+
+    /// Epochs of the whole run, the last one perhaps in part.
+    pub(crate) fn total_epochs(&self) -> u64 {
+        self.schedule.total_steps.div_ceil(self.steps_per_epoch()) as u64
     }
 }

@@ -20,9 +20,12 @@ use crate::recipe::{FinetuneRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::supervision::{Freeze, Supervised, Supervision};
-use crate::training::job::{Job, Trained, run_training};
+use crate::training::job::Job;
 use crate::training::observer::Observer;
+use crate::training::run_job::{Trained, plan_training, run_training};
+use crate::training::training_plan::TrainingPlan;
 use crate::weights::are_same_classes;
+use crate::words::counted;
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
@@ -106,12 +109,20 @@ pub fn finetune<S: Supervision>(
     observer: &mut dyn Observer,
 ) -> Result<Finetuned, TrainError> {
     let held_out = data.held_out;
-    let supervision = S::new(&data, &job.recipe)?;
-    let config = ModelConfig { classes: supervision.metadata().class_names().len(), ..job.model.clone() };
-    let task = Some(S::Metadata::KIND).filter(|&kind| kind != ClassificationTask::KIND);
-    let job = OnImages { task, job: FinetuneJob { model: config, ..job.clone() }, data, supervision };
-    let Trained { weights, summary } = run_training(job, device, observer)?;
+    let Trained { weights, summary } = run_training(OnImages::<S>::new(job, data)?, device, observer)?;
     Ok(Finetuned { weights, summary, held_out })
+}
+
+/// Plans a supervised training and times a few of its steps; writes nothing.
+///
+/// # Errors
+/// As [`plan_training`].
+pub fn plan_finetuning<S: Supervision>(
+    job: &FinetuneJob,
+    data: LabelledData,
+    device: &Device,
+) -> Result<TrainingPlan, TrainError> {
+    plan_training(OnImages::<S>::new(job, data)?, device)
 }
 
 /// A supervised training and its images.
@@ -127,6 +138,15 @@ struct OnImages<S> {
     data: LabelledData,
     #[serde(skip)]
     supervision: S,
+}
+
+impl<S: Supervision> OnImages<S> {
+    fn new(job: &FinetuneJob, data: LabelledData) -> Result<Self, TrainError> {
+        let supervision = S::new(&data, &job.recipe)?;
+        let config = ModelConfig { classes: supervision.metadata().class_names().len(), ..job.model.clone() };
+        let task = Some(S::Metadata::KIND).filter(|&kind| kind != ClassificationTask::KIND);
+        Ok(Self { task, job: FinetuneJob { model: config, ..job.clone() }, data, supervision })
+    }
 }
 
 impl<S: Supervision> Job for OnImages<S> {
@@ -225,11 +245,11 @@ impl<S: Supervision> Job for OnImages<S> {
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
         format!(
-            "training {} {} on {} images of {} classes ({} for validation), {}: {steps}",
+            "training {} {} on {} of {} ({} for validation), {}: {steps}",
             self.job.model.name,
             if self.job.run.init.is_some() { "from weights" } else { "from scratch" },
-            self.data.train.len(),
-            self.job.model.classes,
+            counted(self.data.train.len(), "image", "images"),
+            counted(self.job.model.classes, "class", "classes"),
             self.data.validation.len(),
             size.with_unit(),
         )

@@ -17,12 +17,15 @@ use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
-use crate::training::job::{Job, Trained, run_training};
+use crate::training::job::Job;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::observer::Observer;
+use crate::training::run_job::{Trained, plan_training, run_training};
 use crate::training::task::{Task, batch_images};
+use crate::training::training_plan::TrainingPlan;
 use crate::training::validation_result::ValidationResult;
+use crate::words::counted;
 
 /// Everything that decides a pre-training.
 #[derive(Debug, Clone, Serialize)]
@@ -62,6 +65,18 @@ pub fn pretrain(
     let Trained { weights, summary } =
         run_training(OnImages { job: job.clone(), images: dataset }, device, observer)?;
     Ok(Pretrained { weights, summary })
+}
+
+/// Plans a pre-training on these images and times a few of its steps; writes nothing.
+///
+/// # Errors
+/// As [`plan_training`].
+pub fn plan_pretraining(
+    job: &PretrainJob,
+    dataset: Dataset,
+    device: &Device,
+) -> Result<TrainingPlan, TrainError> {
+    plan_training(OnImages { job: job.clone(), images: dataset }, device)
 }
 
 /// A pre-training and its images.
@@ -156,15 +171,15 @@ impl Job for OnImages {
         // Both were checked before.
         let (kept, patches) = (self.kept().unwrap_or(0), self.grid().map_or(0, |grid| grid.patches()));
         format!(
-            "pre-training {} on {} images of {}: {kept} of {patches} patches kept, {steps}",
+            "pre-training {} on {} of {}: {kept} of {patches} patches kept, {steps}",
             model.encoder.name,
-            self.images.len(),
+            counted(self.images.len(), "image", "images"),
             recipe.input.image_size.with_unit()
         )
     }
 }
 
-/// Predict the removed patches of each image, under a fresh mask at each visit.
+/// Predict the removed patches of each image, under a fresh mask in each epoch.
 struct Pretraining {
     grid: PatchGrid,
     objective: FcmaeObjective,

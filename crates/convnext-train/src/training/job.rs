@@ -1,6 +1,4 @@
-//! One training from data to a finished run folder, whatever is learned.
-
-use std::path::PathBuf;
+//! Interface of a job: a training task and its data.
 
 use burn::tensor::Device;
 use convnext_core::{ConfigError, ImageSize, Preprocessing, WeightMetadata};
@@ -10,18 +8,11 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
 use crate::optimization::parameter_rules::ParameterRules;
-use crate::recipe::{TrainingRecipe, in_lines};
-use crate::run::run_folder::{Opened, RunFolder, weights_of};
-use crate::run::run_settings::{Resolved, RunSettings, said};
-use crate::run::summary::Summary;
-use crate::run::train_setup::TrainSetup;
-use crate::training::learner::Learner;
-use crate::training::observer::Observer;
+use crate::recipe::TrainingRecipe;
+use crate::run::run_settings::RunSettings;
 use crate::training::task::Task;
-use crate::training::training_loop::train;
-use crate::weights::start_from_with;
 
-/// A training task and its data. [`run_training`] asks for one thing after the other and does the rest.
+/// A training task and its data. [`crate::run_training`] asks for one thing after the other and does the rest.
 ///
 /// What it serialises to stands in `config.toml`, and must not change when the run goes on.
 pub trait Job: Clone + Serialize {
@@ -118,71 +109,3 @@ pub type SourceOf<J> = <<J as Job>::Task as Task>::Source;
 
 /// Model that a job trains.
 pub type ModelOf<J> = <<J as Job>::Task as Task>::Model;
-
-/// Result of a training.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
-    /// The weight file.
-    pub weights: PathBuf,
-    /// Summary of the run, with the last validation.
-    pub summary: Summary,
-}
-
-/// Trains and leaves a run folder with weights. Does nothing for a run that goes on and is finished.
-///
-/// # Errors
-/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
-pub fn run_training<J: Job>(
-    mut job: J,
-    device: &Device,
-    observer: &mut dyn Observer,
-) -> Result<Trained, TrainError> {
-    let settings = job.settings().clone();
-    job.check()?;
-    let of_batch = |batch| with_batch(&job, batch).memory();
-    if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
-        job = with_batch(&job, batch);
-    }
-    let (image_size, channels) = job.input();
-    let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
-    let preprocessing = job.preprocessing(found);
-    let source = job.source(&preprocessing)?;
-    settings.compare_with_repeated(job.images())?;
-    let mut setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
-    job.memory()?.check(device)?;
-    let parts: Vec<(&str, &Dataset)> =
-        [("training", job.images())].into_iter().chain(job.validation().map(|v| ("validation", v))).collect();
-    setup.headers = settings.check_headers(&parts, channels)?;
-
-    let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
-    let mut run = match RunFolder::open(&settings.out, &resolved, settings.resume)? {
-        Opened::Unfinished(run) => run,
-        Opened::Finished(summary) => {
-            observer.start("the run is already finished");
-            return Ok(Trained { weights: weights_of(&settings.out), summary });
-        }
-    };
-    let mut model = job.model(&device.clone().autodiff())?;
-    if let Some(path) = &settings.init {
-        let head = |metadata: &WeightMetadata| match job.keeps_head(metadata) {
-            true => &[][..],
-            false => job.head_parts(),
-        };
-        model = start_from_with(model, path, &head, job.fresh_parts())?;
-    }
-    let TrainingRecipe { batch_size, accumulate, .. } = job.training();
-    let steps = format!("{} steps of {} images", setup.schedule.total_steps, batch_size * accumulate);
-    let announcement = job.announcement(&steps);
-    observer.start(&format!("{announcement}{}{}", in_lines(job.reasons()), in_lines(&said(why))));
-    let task = job.task(preprocessing, device)?;
-    let learner = Learner::new(model, job.training(), job.rules());
-    let summary = train(&task, learner, &setup, &mut run, observer)?;
-    Ok(Trained { weights: run.weights(), summary })
-}
-
-/// The job with another batch size.
-fn with_batch<J: Job>(job: &J, batch_size: usize) -> J {
-    let mut job = job.clone();
-    job.training_mut().batch_size = batch_size;
-    job
-}

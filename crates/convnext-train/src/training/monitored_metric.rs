@@ -50,6 +50,11 @@ impl MonitoredMetric {
         })
     }
 
+    /// `true` if the epoch has a value to compare.
+    pub(crate) fn is_comparable(self, report: &EpochReport) -> bool {
+        self.worth(report).is_some()
+    }
+
     /// Monitored value of the epoch; that of the average of the weights where it is better.
     fn worth(self, report: &EpochReport) -> Option<Worth> {
         if self == Self::TrainLoss {

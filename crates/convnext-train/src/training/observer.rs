@@ -5,9 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::checkpoint::Best;
 use crate::run::old_runs;
-use crate::training::metric::{Direction, Metric, VALIDATION_PREFIX};
+use crate::training::metric::{AVERAGE_PREFIX, Direction, Metric, VALIDATION_PREFIX};
 use crate::training::validation_result::ValidationResult;
+use crate::words::duration_in_words;
 
 /// One optimiser step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +40,7 @@ pub struct EpochReport {
     pub epoch: u64,
     /// The last step that was made, from 1.
     pub step: usize,
-    /// Visits of every image so far: steps over the steps of an epoch. A whole number at the end of an epoch.
+    /// Epochs so far: steps over the steps of an epoch. A whole number at the end of an epoch.
     pub epochs: f64,
     /// Mean loss of the epoch's steps so far; at its end, that of the epoch.
     pub train_loss: f64,
@@ -84,15 +86,65 @@ impl EpochReport {
     }
 }
 
-impl fmt::Display for EpochReport {
-    /// Such as `epoch 3: loss 0.5321, validation top-1 83.33 %`, within an epoch `epoch 3, step 11: ...`.
+/// An epoch's report as a part of its run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EpochProgress<'a> {
+    /// The report, as it stands in the run's metrics.
+    pub report: &'a EpochReport,
+    /// Epochs of the whole run, the last one perhaps in part.
+    pub total_epochs: u64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Seconds of the epoch so far, over all processes.
+    pub seconds: f64,
+    /// Estimated seconds until the end of the run; `None` at its end, and as long as too few steps were timed.
+    pub seconds_left: Option<f64>,
+    /// What was measured, in the order in which it is shown; empty where nothing was.
+    pub metrics: &'a [Metric],
+    /// What was measured of the moving average of the weights.
+    pub averaged: &'a [Metric],
+    /// The best weights so far, perhaps those of this report.
+    pub best: Option<&'a Best>,
+    /// The value of the best weights in words, such as `83.33 %`.
+    pub best_value: &'a str,
+    /// `true` at the end of the run.
+    pub is_last: bool,
+}
+
+impl EpochProgress<'_> {
+    /// `true` if no weights before these were as good.
+    pub fn is_best(&self) -> bool {
+        self.best.is_some_and(|best| best.step == self.report.step)
+    }
+}
+
+impl fmt::Display for EpochProgress<'_> {
+    /// Such as `epoch 3/10: train loss 0.5321, validation top-1 83.33 %, loss 0.6100, lr 1.0e-3, 12.1 s, 1m 25s left,
+    /// best so far`; within an epoch `epoch 3/10, step 11: ...`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "epoch {}", self.epoch + 1)?;
-        if self.epochs.fract() != 0.0 {
-            write!(formatter, ", step {}", self.step)?;
+        let EpochReport { epoch, step, epochs, train_loss, .. } = self.report;
+        write!(formatter, "epoch {}/{}", epoch + 1, self.total_epochs)?;
+        if epochs.fract() != 0.0 {
+            write!(formatter, ", step {step}")?;
         }
-        write!(formatter, ": loss {:.4}", self.train_loss)?;
-        self.monitored.as_ref().map_or(Ok(()), |metric| write!(formatter, ", validation {metric}"))
+        write!(formatter, ": train loss {train_loss:.4}")?;
+        for (name, metrics) in
+            [("validation", self.metrics), (AVERAGE_PREFIX.trim_end_matches('_'), self.averaged)]
+        {
+            let words: Vec<String> = metrics.iter().map(Metric::to_string).collect();
+            if !words.is_empty() {
+                write!(formatter, ", {name} {}", words.join(", "))?;
+            }
+        }
+        write!(formatter, ", lr {:.1e}, {}", self.learning_rate, duration_in_words(self.seconds))?;
+        if let Some(left) = self.seconds_left {
+            write!(formatter, ", {} left", duration_in_words(left))?;
+        }
+        match self.best {
+            _ if self.is_best() => formatter.write_str(", best so far"),
+            Some(best) => write!(formatter, ", best {} in epoch {}", self.best_value, best.epoch + 1),
+            None => Ok(()),
+        }
     }
 }
 
@@ -103,7 +155,9 @@ pub trait Observer {
     /// Called after every step.
     fn step(&mut self, report: &StepReport);
     /// Called after every epoch, after the last step, and wherever an epoch is measured before its end.
-    fn epoch(&mut self, report: &EpochReport);
+    fn epoch(&mut self, progress: &EpochProgress<'_>);
+    /// Called with what is worth saying between steps, such as where a run is resumed and why it ends early.
+    fn message(&mut self, _message: &str) {}
     /// Asked after every step: `true` ends the job with a checkpoint and [`crate::TrainError::Interrupted`].
     fn interrupted(&self) -> bool {
         false
@@ -117,5 +171,40 @@ pub struct NoopObserver;
 impl Observer for NoopObserver {
     fn start(&mut self, _summary: &str) {}
     fn step(&mut self, _report: &StepReport) {}
-    fn epoch(&mut self, _report: &EpochReport) {}
+    fn epoch(&mut self, _progress: &EpochProgress<'_>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_how_the_epoch_and_the_run_go() {
+        let report =
+            EpochReport { epoch: 2, step: 11, epochs: 2.75, train_loss: 0.53214, ..EpochReport::default() };
+        let best = Best { epoch: 1, step: 8, measure: "m".into(), value: 0.875, checkpoint: "c".into() };
+        let accuracy =
+            |value| Metric::new("top1", Some(value), Direction::HigherIsBetter).fraction().labelled("top-1");
+        let progress = EpochProgress {
+            report: &report,
+            total_epochs: 10,
+            learning_rate: 1e-3,
+            seconds: 12.1,
+            seconds_left: Some(85.0),
+            metrics: &[accuracy(0.75)],
+            averaged: &[accuracy(0.5)],
+            best: Some(&best),
+            best_value: "87.50 %",
+            is_last: false,
+        };
+        let line = "epoch 3/10, step 11: train loss 0.5321, validation top-1 75.00 %, ema top-1 50.00 %, lr 1.0e-3, 12 s, \
+                    1m 25s left, best 87.50 % in epoch 2";
+        assert_eq!(progress.to_string(), line);
+        let last = EpochReport { step: 12, epochs: 3.0, ..report.clone() };
+        let (seconds_left, best) = (None, Best { step: 12, ..best.clone() });
+        let (metrics, averaged) = (&[][..], &[][..]);
+        let last =
+            EpochProgress { report: &last, seconds_left, metrics, averaged, best: Some(&best), ..progress };
+        assert_eq!(last.to_string(), "epoch 3/10: train loss 0.5321, lr 1.0e-3, 12 s, best so far");
+    }
 }

@@ -4,24 +4,25 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use convnext_data::{BackgroundCheck, EpochBatches};
+use convnext_data::{BackgroundCheck, EpochBatches, Source};
 
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
-use crate::run::checkpoint::Progress;
+use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::run_folder::RunFolder;
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
 use crate::training::learner::Learner;
 use crate::training::observer::{EpochReport, Observer, StepReport};
+use crate::training::pace::Pace;
 use crate::training::task::Task;
 
 /// Default interval between checkpoints.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Trains until `setup.schedule.total_steps` steps are made, from the newest checkpoint of the run
-/// folder on if it has one, and saves the weights there, with a moving average that as well, and those that
-/// validated best.
+/// Trains until `setup.schedule.total_steps` steps are made, or the patience of `setup` is over, from the newest
+/// checkpoint of the run folder on if it has one, and saves the weights there, with a moving average that as well, and
+/// those that validated best.
 ///
 /// A checkpoint is written every `setup.checkpoint_every`, after each epoch, and wherever the weights are measured,
 /// before that: a broken validation image must not cost the epoch. A training that is stopped at any moment and goes
@@ -45,28 +46,47 @@ pub fn train<T: Task>(
             .restore(file.arrays, &saved.parameter_steps)
             .map_err(|source| TrainError::Weights { path, source })?;
         setup.loader.restore_corrupt(saved.corrupt.clone());
+        observer.message(&resumed_in_words(&saved, setup));
         progress = saved;
     }
+    progress.seconds_before_epoch.get_or_insert(progress.seconds);
     let mut training = Training {
         task,
         setup,
-        // A step has at least one batch and an epoch at least one step, or the run would never end.
         accumulate: setup.accumulate.max(1),
         run,
         learner,
         seconds_before: progress.seconds,
+        resumed: progress.step > 0,
         progress,
+        pace: Pace::default(),
         started: Instant::now(),
         saved_at: Instant::now(),
     };
     let last = training.finish(observer)?;
     let summary = training.summary(last);
     training.run.finish(&summary)?;
+    if let Some(stop) = &summary.stopped_early {
+        observer.message(&stop.to_string());
+    }
     let corrupt = summary.corrupt.len();
     if corrupt > 0 {
         log::warn!("{corrupt} of {} images could not be read and were replaced by others", summary.images);
     }
     Ok(summary)
+}
+
+/// Such as `resumes at epoch 3/10, step 62 of 310, from checkpoints/step-00000062.safetensors`.
+fn resumed_in_words<S: Source>(saved: &Progress, setup: &TrainSetup<S>) -> String {
+    // A checkpoint after the last step of an epoch says nothing yet of the next one.
+    let over = u64::from(saved.epoch_steps >= setup.steps_per_epoch());
+    let (total_epochs, total_steps) = (setup.total_epochs(), setup.schedule.total_steps);
+    format!(
+        "resumes at epoch {}/{total_epochs}, step {} of {total_steps}, from {}",
+        (saved.epoch + 1 + over).min(total_epochs),
+        saved.step,
+        Checkpoints::name(saved.step)
+    )
 }
 
 /// Action to take between two steps.
@@ -88,24 +108,35 @@ struct Training<'a, T: Task> {
     progress: Progress,
     /// Seconds of the processes before this one.
     seconds_before: f64,
+    /// `true` if there was a process before this one.
+    resumed: bool,
+    pace: Pace,
     started: Instant,
     saved_at: Instant,
 }
 
 impl<T: Task> Training<'_, T> {
+    /// `true` if all steps are made.
     fn is_finished(&self) -> bool {
         self.progress.step >= self.setup.schedule.total_steps
     }
 
-    /// Makes all steps that are left; the report after the last one.
+    /// `true` if the patience is over.
+    fn is_stopped_early(&self) -> bool {
+        self.setup.patience.is_some_and(|patience| self.progress.since_best >= patience)
+    }
+
+    /// Makes all steps that are left, unless it stops early; the report after the last one.
     fn finish(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         loop {
             let report = self.finish_epoch(observer)?;
-            if self.is_finished() {
+            if self.is_finished() || self.is_stopped_early() {
                 return Ok(report);
             }
+            let seconds = self.seconds();
             let progress = &mut self.progress;
             (progress.epoch, progress.epoch_steps, progress.epoch_loss) = (progress.epoch + 1, 0, 0.0);
+            progress.seconds_before_epoch = Some(seconds);
         }
     }
 
@@ -118,9 +149,8 @@ impl<T: Task> Training<'_, T> {
         let mut batches = self.setup.loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
         loop {
             if self.is_report_due() {
-                let report = self.report()?;
-                observer.epoch(&report);
-                if self.is_epoch_over() {
+                let report = self.report(observer)?;
+                if self.is_epoch_over() || self.is_stopped_early() {
                     return Ok(report);
                 }
             }
@@ -165,16 +195,16 @@ impl<T: Task> Training<'_, T> {
         };
         self.run.record_step(&report)?;
         observer.step(&report);
+        self.pace.step(output.images);
+        if let Some(duration) = self.pace.estimate(total_steps.saturating_sub(step + 1), self.resumed) {
+            observer.message(&duration);
+        }
         Ok(())
-    }
-
-    fn steps_per_epoch(&self) -> usize {
-        (self.setup.loader.batches_per_epoch() / self.accumulate).max(1)
     }
 
     /// `true` if all steps of the epoch are made; the last epoch may be cut short.
     fn is_epoch_over(&self) -> bool {
-        self.progress.epoch_steps >= self.steps_per_epoch() || self.is_finished()
+        self.progress.epoch_steps >= self.setup.steps_per_epoch() || self.is_finished()
     }
 
     /// `true` if the epoch is over, or is to be measured here. Where it just begins, the one before was
@@ -231,19 +261,6 @@ impl<T: Task> Training<'_, T> {
                 TrainError::Diverged { step, what, checkpoint: self.run.checkpoints().last_in_words() }
             }
             other => other,
-        }
-    }
-
-    fn summary(&self, last: EpochReport) -> Summary {
-        Summary {
-            steps: self.progress.step,
-            epochs: self.progress.epoch + 1,
-            images: self.setup.loader.samples(),
-            seconds: self.seconds(),
-            monitored: last.monitored.clone().map(Box::new),
-            last,
-            best: self.progress.best.clone(),
-            corrupt: self.setup.loader.corrupt(),
         }
     }
 }

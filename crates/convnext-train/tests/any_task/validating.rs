@@ -30,33 +30,35 @@ fn best_height(out: &Path) -> f64 {
 }
 
 /// How a run goes, or goes on.
-struct Plan<'a> {
-    task: &'a Jumping,
-    validate_every: Option<usize>,
-    total_steps: usize,
-    how: ResumeMode,
+pub(super) struct Plan<'a> {
+    pub(super) task: &'a Jumping,
+    pub(super) validate_every: Option<usize>,
+    pub(super) total_steps: usize,
+    pub(super) patience: Option<usize>,
+    pub(super) how: ResumeMode,
 }
 
 impl<'a> Plan<'a> {
-    fn new(task: &'a Jumping, validate_every: Option<usize>) -> Self {
-        Self { task, validate_every, total_steps: TOTAL, how: ResumeMode::New }
+    pub(super) fn new(task: &'a Jumping, validate_every: Option<usize>) -> Self {
+        Self { task, validate_every, total_steps: TOTAL, patience: None, how: ResumeMode::New }
     }
 }
 
-fn run(
+pub(super) fn run(
     images: &Path,
     out: &Path,
     plan: Plan<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
-    let Plan { task, validate_every, total_steps, how } = plan;
+    let Plan { task, validate_every, total_steps, patience, how } = plan;
     let config: toml::Table = toml::from_str(&format!("recipe.training.steps = {total_steps}")).unwrap();
     let Opened::Unfinished(mut folder) = RunFolder::open(out, &config, how)? else {
         panic!("the run is finished");
     };
     let whole = setup(images, 1);
     let schedule = Schedule { total_steps, ..whole.schedule };
-    let setup = TrainSetup { loader: loader(images, 5, 2), schedule, accumulate: 1, validate_every, ..whole };
+    let loader = loader(images, 5, 2);
+    let setup = TrainSetup { loader, schedule, accumulate: 1, validate_every, patience, ..whole };
     let toy = Toy::new(&Device::flex().autodiff());
     let learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
     train(task, learner, &setup, &mut folder, observer)
@@ -78,7 +80,7 @@ fn reports(out: &Path) -> Vec<EpochReport> {
 }
 
 /// Everything that must not depend on how often a run was stopped.
-fn results(out: &Path) -> (Vec<Value>, Vec<Vec<u8>>, Value) {
+pub(super) fn results(out: &Path) -> (Vec<Value>, Vec<Vec<u8>>, Value) {
     let read = |name: &str| fs::read(out.join(name)).unwrap();
     let weights = ["weights.safetensors", "weights-ema.safetensors", "weights-best.safetensors"];
     let mut bytes = weights.map(read).to_vec();

@@ -10,8 +10,8 @@ use convnext_core::Seed;
 use convnext_data::{Cache, Image, Loader, LoaderConfig, OnCorrupt, open_unlabelled};
 use convnext_io::read_checkpoint;
 use convnext_train::{
-    EpochReport, Learner, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve, ResumeMode, RunFolder,
-    Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe, train,
+    EpochProgress, Learner, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve, ResumeMode,
+    RunFolder, Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe, train,
 };
 use tempfile::TempDir;
 
@@ -59,7 +59,15 @@ pub(crate) fn setup(images: &Path, threads: usize) -> TrainSetup<TwoViews> {
         curve: RateCurve::Cosine,
     };
     let checkpoint_every = Duration::from_secs(3600);
-    TrainSetup { loader, schedule, accumulate: 2, validate_every: None, checkpoint_every, headers: None }
+    TrainSetup {
+        loader,
+        schedule,
+        accumulate: 2,
+        validate_every: None,
+        patience: None,
+        checkpoint_every,
+        headers: None,
+    }
 }
 
 pub(crate) fn recipe() -> TrainingRecipe {
@@ -74,7 +82,7 @@ impl Observer for StopAfter {
     fn step(&mut self, report: &StepReport) {
         self.1 = report.step;
     }
-    fn epoch(&mut self, _report: &EpochReport) {}
+    fn epoch(&mut self, _progress: &EpochProgress<'_>) {}
     fn interrupted(&self) -> bool {
         self.1 >= self.0
     }

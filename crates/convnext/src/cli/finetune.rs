@@ -8,13 +8,14 @@ use convnext::core::{Seed, WeightMetadata};
 use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
 use convnext::multilabel::MultiLabel;
 use convnext::train::{
-    Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, InitFrom, LabelSubset, RecipeContext,
-    Setting, finetune, read_metadata,
+    BEST_WEIGHTS_FILE, Classification, FinetuneJob, FinetuneRecipe, Finetuned, Freeze, InitFrom, LabelSubset,
+    Metric, RecipeContext, Setting, finetune, plan_finetuning, read_metadata,
 };
 use convnext::write_report;
 
 use super::output::print_text;
 use super::parts::MeasuredPart;
+use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
 use super::values;
@@ -121,22 +122,39 @@ impl ClassWeightsName {
 
 pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
-    let task = arguments.task;
+    let (task, dry_run) = (arguments.task, arguments.training.length.dry_run);
     let (job, data) = plan(arguments, threads)?;
     let measured_on = MeasuredPart::of_validation(&data);
+    if dry_run {
+        let lines = [
+            format!("training images: {}", data.train_source),
+            format!("validation images: {}", measured_on.in_words()),
+        ];
+        let planned = match task {
+            TaskName::Classification => plan_finetuning::<Classification>(&job, data, &device)?,
+            TaskName::MultiLabel => plan_finetuning::<MultiLabel>(&job, data, &device)?,
+        };
+        return print_plan(&planned, &job.run, &lines);
+    }
     let progress = &mut TrainingProgress::new(quiet)?;
-    let Finetuned { weights, summary, held_out } = match task {
+    let finetuned = match task {
         TaskName::Classification => finetune::<Classification>(&job, data, &device, progress)?,
         TaskName::MultiLabel => finetune::<MultiLabel>(&job, data, &device, progress)?,
     };
     let report = write_report(&job.run.out)?;
-    if let Some(metric) = summary.monitored() {
-        let unread = match summary.last.left_out() {
+    if let Some(metric) = finetuned.summary.monitored() {
+        let unread = match finetuned.summary.last.left_out() {
             0 => String::new(),
             count => format!(" ({count} of them could not be read)"),
         };
         print_text(&format!("validation {metric} on {}{unread}", measured_on.in_words()))?;
     }
+    print_what_next(&job, &finetuned, &report)
+}
+
+/// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
+fn print_what_next(job: &FinetuneJob, finetuned: &Finetuned, report: &Path) -> anyhow::Result<()> {
+    let Finetuned { weights, summary, held_out } = finetuned;
     // Without these two, `evaluate` would look at training images as well.
     let same_part = match held_out {
         true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
@@ -146,10 +164,19 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
         Some(file) => format!(" --labels {}{same_part}", file.display()),
         None => same_part,
     };
+    let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
+        let metric = Metric { value: Some(best.value), ..metric };
+        (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
+    });
+    let best = best.filter(|(file, _)| file.is_file());
+    let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
+    let recommended = best.as_ref().map_or(weights, |(file, _)| file);
     print_text(&format!(
-        "wrote {weights} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
+        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
          convnext classify IMAGE --weights {weights}",
-        weights = weights.display(),
+        last = weights.display(),
+        also = also.unwrap_or_default(),
+        weights = recommended.display(),
         report = report.display(),
         data = job.run.data.display(),
     ))

@@ -1,4 +1,4 @@
-//! Results on standard output.
+//! Results on standard output, progress on standard error.
 
 use std::io::{self, Write};
 
@@ -13,6 +13,11 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints text and a line end.
 pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
+/// Prints text and a line end on standard error. That nobody reads it is no reason to end a training.
+pub(crate) fn print_progress(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// A table with a head; columns from `numbers_from` on are aligned to the right.

@@ -6,11 +6,13 @@ use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled};
 use convnext::train::{
-    InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, pretrain, read_metadata,
+    InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
+    read_metadata,
 };
 use convnext::write_report;
 
 use super::output::print_text;
+use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::{OF_WEIGHTS, TrainingArguments};
 use super::values;
@@ -75,7 +77,12 @@ impl From<EncoderName> for EncoderKind {
 
 pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
+    let dry_run = arguments.training.length.dry_run;
     let (job, images) = plan(arguments, threads)?;
+    if dry_run {
+        let planned = plan_pretraining(&job, images, &device)?;
+        return print_plan(&planned, &job.run, &[]);
+    }
     let Pretrained { weights, .. } = pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(

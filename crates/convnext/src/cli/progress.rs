@@ -1,41 +1,53 @@
-//! Progress bars on a terminal; nothing elsewhere.
+//! Lines about the progress of a training, and bars on a terminal.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use convnext::train::{EpochReport, Observer, StepReport};
+use convnext::train::{EpochProgress, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 
-/// Shows a training run, or several one after the other, and ends it after the step in which a signal
+use super::output::print_progress;
+
+/// Shows a training run, or several one after the other, on standard error, and ends it after the step in which a signal
 /// comes.
 pub(crate) struct TrainingProgress {
     quiet: bool,
+    /// `true` for a line at the beginning and one at the end of a run.
+    brief: bool,
     bar: ProgressBar,
     interrupted: Arc<AtomicBool>,
 }
 
 impl TrainingProgress {
-    /// A bar that stays hidden when `quiet`, or when standard error is no terminal.
+    /// A line for each epoch and, on a terminal, a bar; nothing when `quiet`.
     ///
     /// # Errors
     /// When the system does not let signals be caught.
     pub(crate) fn new(quiet: bool) -> io::Result<Self> {
-        Ok(Self { quiet, bar: ProgressBar::hidden(), interrupted: catch_signals()? })
+        Ok(Self { quiet, brief: false, bar: ProgressBar::hidden(), interrupted: catch_signals()? })
+    }
+
+    /// The same with a line at the beginning and one at the end of each run: for several runs.
+    pub(crate) fn brief(self) -> Self {
+        Self { brief: true, ..self }
+    }
+
+    /// Shows a line above the bar.
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| print_progress(text));
+        }
     }
 }
 
 impl Observer for TrainingProgress {
     fn start(&mut self, summary: &str) {
         self.bar = bar(self.quiet, "{wide_bar} {pos}/{len} steps, {msg}, {eta} left");
-        if log::log_enabled!(log::Level::Info) {
-            log::info!("{summary}");
-        } else {
-            self.bar.println(summary);
-        }
+        self.line(if self.brief { summary.lines().next().unwrap_or_default() } else { summary });
         self.bar.enable_steady_tick(Duration::from_millis(500));
     }
 
@@ -58,8 +70,14 @@ impl Observer for TrainingProgress {
         }
     }
 
-    fn epoch(&mut self, report: &EpochReport) {
-        self.bar.suspend(|| log::info!("{report}"));
+    fn epoch(&mut self, progress: &EpochProgress<'_>) {
+        if !self.brief || progress.is_last {
+            self.line(&progress.to_string());
+        }
+    }
+
+    fn message(&mut self, message: &str) {
+        self.line(message);
     }
 
     fn interrupted(&self) -> bool {

@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
         device,
         precision,
     };
-    let comparison = job.run(&mut TrainingProgress::new(quiet)?).map_err(|error| match error {
+    let comparison = job.run(&mut TrainingProgress::new(quiet)?.brief()).map_err(|error| match error {
         // So that `main` sees an interruption for what it is.
         QuickstartError::Train(error) => anyhow::Error::from(error),
         other => anyhow::Error::from(other),

@@ -13,6 +13,7 @@ use convnext::train::{
     available_memory,
 };
 
+use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range, range_choice};
 use super::values::{
     ActivationsName, DecodeArguments, MachineArguments, channels, count, image_size, model, positive,
@@ -53,16 +54,12 @@ pub(crate) struct TrainingArguments {
     /// Replace a key of the recipe, such as training.weight_decay=0.1; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<String>,
-    /// Visits of every image; the whole schedule is rescaled
-    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "steps")]
-    pub(crate) epochs: Option<usize>,
-    /// Optimiser steps; the whole schedule is rescaled
-    #[arg(long, value_name = "N", value_parser = count)]
-    pub(crate) steps: Option<usize>,
-    /// Images of a batch, or auto for as many as fit into memory [default: that of the recipe]
+    #[command(flatten)]
+    pub(crate) length: LengthArguments,
+    /// Batch size, or auto for as many images as fit into memory [default: that of the recipe]
     #[arg(long, value_name = "N|auto", value_parser = batch_size)]
     pub(crate) batch_size: Option<BatchSize>,
-    /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
+    /// Gradient accumulation: batches of a step, many small ones act like one large one [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
     /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of a recipe made for one,
@@ -127,7 +124,7 @@ impl CachePlace {
     }
 }
 
-/// Images of a training's batch.
+/// Batch size of a training.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum BatchSize {
     /// As many as fit into memory.
@@ -141,14 +138,6 @@ fn batch_size(text: &str) -> Result<BatchSize, String> {
         "auto" => Ok(BatchSize::Auto),
         _ => count(text).map(BatchSize::Count).map_err(|expected| format!("{expected}, or auto")),
     }
-}
-
-/// A count from 1 to `most`.
-/// A time in minutes; fractions count, and 0 is always.
-fn minutes(text: &str) -> Result<Duration, String> {
-    let expected = || "expected a number of minutes, 0 or above".to_owned();
-    let minutes = f64::from_str(text).map_err(|_| expected())?;
-    Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
 }
 
 /// Source, in words, of a value that comes from the weights to start from.
@@ -197,8 +186,9 @@ impl TrainingArguments {
     fn warn_of_overruled(&self, given: &Given) {
         let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
         for (flag, is_given, key) in [
-            ("--epochs", self.epochs.is_some(), "training.epochs"),
-            ("--steps", self.steps.is_some(), "training.epochs"),
+            ("--epochs", self.length.epochs.is_some(), "training.epochs"),
+            ("--steps", self.length.steps.is_some(), "training.epochs"),
+            ("--budget", self.length.budget.is_some(), "training.epochs"),
             ("--batch-size auto", is_automatic, "training.batch_size"),
             ("--quick", self.quick, "training.batch_size"),
             ("--quick", self.quick, InputRecipe::IMAGE_SIZE),
@@ -235,7 +225,7 @@ impl TrainingArguments {
         if self.accumulate.is_some() {
             recipe.accumulate = accumulate;
         }
-        let has_length = self.epochs.is_some() || self.steps.is_some() || self.quick;
+        let has_length = self.length.is_given() || self.quick;
         let decided =
             [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
         let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
@@ -255,7 +245,6 @@ impl TrainingArguments {
         init: Option<PathBuf>,
         threads: usize,
     ) -> anyhow::Result<RunSettings> {
-        let epochs = self.epochs.map(|epochs| Length::Epochs(epochs as f64));
         Ok(RunSettings {
             data,
             out: self.out,
@@ -265,7 +254,9 @@ impl TrainingArguments {
             threads,
             fast_decode: self.fast_decode,
             cache: self.cache.map_or(Cache::Off, CachePlace::into_cache),
-            length: epochs.or(self.steps.map(Length::Steps)).or(self.quick.then_some(QUICK_STEPS)),
+            length: self.length.length().or(self.quick.then_some(QUICK_STEPS)),
+            budget: self.length.budget,
+            patience: self.length.patience,
             resume: match (self.resume, self.extend) {
                 (_, true) => ResumeMode::Extended,
                 (true, false) => ResumeMode::Resumed,

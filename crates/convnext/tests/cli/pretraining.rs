@@ -72,10 +72,10 @@ fn an_automatic_batch_is_stated_and_kept_when_the_run_goes_on() {
 }
 
 #[test]
-fn nothing_but_the_result_is_said_off_a_terminal() {
+fn the_run_is_announced_unless_it_is_to_be_quiet() {
     let bench = photos();
-    bench.run(&format!("{QUICK} --steps 1 --out a")).success().stderr("");
-    bench.run(&format!("{QUICK} --steps 1 --out b -v")).success().stderr(contains("12 images of 64 px"));
+    bench.run(&format!("{QUICK} --steps 1 --out a -q")).success().stderr("");
+    bench.run(&format!("{QUICK} --steps 1 --out b")).success().stderr(contains("12 images of 64 px"));
 }
 
 #[test]

@@ -38,8 +38,8 @@ fn a_curve_has_its_points_where_the_weights_were_measured() {
     bench
         .run(&format!("{TRAIN} --set training.validate_every.steps=4 --out run -v"))
         .success()
-        .stderr(contains("epoch 1, step 4: loss"))
-        .stderr(contains("epoch 2: loss"));
+        .stderr(contains("epoch 1/2, step 4: train loss"))
+        .stderr(contains("epoch 2/2: train loss"));
     let measured = measured(&bench, "run");
     assert_eq!(measured, [(4, 4.0 / 6.0), (8, 8.0 / 6.0), (12, 2.0)]);
     let page = bench.read_text("run/report.html");

@@ -92,7 +92,7 @@ pub(super) fn drop_path(parameters: f64) -> f64 {
     }
 }
 
-/// From so many times the images of the smallest class on, classes are weighed.
+/// From so many times the images of the smallest class on, classes are weighted.
 pub(super) const UNBALANCED: f64 = 2.0;
 
 /// Images of the largest class over those of the smallest; 1 without classes.

@@ -65,7 +65,7 @@ fn few_images_are_changed_a_lot() {
 }
 
 #[test]
-fn classes_are_weighed_only_where_they_are_unbalanced() {
+fn classes_are_weighted_only_where_they_are_unbalanced() {
     let weighs = |sizes: &[usize]| {
         of("micro", InitFrom::Pretrained, sizes).iter().any(|rule| rule.key == "regularization.class_weights")
     };

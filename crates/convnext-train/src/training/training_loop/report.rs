@@ -6,36 +6,71 @@ use super::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
+use crate::run::summary::Summary;
+use crate::training::early_stopping::EarlyStop;
 use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::training::monitored_metric::MonitoredMetric;
-use crate::training::observer::EpochReport;
+use crate::training::observer::{EpochProgress, EpochReport, Observer};
 use crate::training::task::Task;
 
+/// Metrics of one validation: of the weights, and of their average where there is one.
+#[derive(Default)]
+struct Measured {
+    metrics: Vec<Metric>,
+    averaged: Vec<Metric>,
+}
+
 impl<T: Task> Training<'_, T> {
-    /// Reports the epoch as far as it came, measured if that is due; after the last step, saves the weights before
-    /// that.
-    pub(super) fn report(&mut self) -> Result<EpochReport, TrainError> {
+    /// Reports the epoch as far as it came, measured if that is due. After the last step, saves the weights before
+    /// that; where the patience is over, after it.
+    pub(super) fn report(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         let step = self.progress.step;
         let diverged = |error| self.diverged(error, step);
         let averaged = self.learner.averaged();
         if self.is_finished() {
-            let metadata = self.task.metadata();
-            self.run.record_weights(WEIGHTS_FILE, self.learner.model(), metadata).map_err(diverged)?;
-            if let Some(averaged) = &averaged {
-                self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata).map_err(diverged)?;
-            }
+            self.save_weights(averaged.as_ref()).map_err(diverged)?;
         }
         let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
-        let epochs = step as f64 / self.steps_per_epoch() as f64;
+        let epochs = step as f64 / self.setup.steps_per_epoch() as f64;
         let train_loss = epoch_loss / epoch_steps.max(1) as f64;
         let mut report = EpochReport { epoch, step, epochs, train_loss, ..EpochReport::default() };
+        let mut measured = Measured::default();
         if self.is_finished() || self.was_last_step() || self.is_validation_due() {
-            self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
+            measured = self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
             self.progress.unmeasured_images = 0;
         }
         self.keep_best(&report, averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
+        if self.is_stopped_early() && !self.is_finished() {
+            self.save_weights(averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
+        }
         self.run.record_epoch(&report)?;
+        self.show(&report, &measured, observer);
         Ok(report)
+    }
+
+    /// Writes the weights of the end, and their average where there is one.
+    fn save_weights(&self, averaged: Option<&T::Model>) -> Result<(), TrainError> {
+        let metadata = self.task.metadata();
+        self.run.record_weights(WEIGHTS_FILE, self.learner.model(), metadata)?;
+        averaged.map_or(Ok(()), |averaged| self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata))
+    }
+
+    fn show(&self, report: &EpochReport, measured: &Measured, observer: &mut dyn Observer) {
+        let Progress { step, seconds_before_epoch, .. } = self.progress;
+        let schedule = &self.setup.schedule;
+        let left = schedule.total_steps.saturating_sub(step);
+        observer.epoch(&EpochProgress {
+            report,
+            total_epochs: self.setup.total_epochs(),
+            learning_rate: schedule.learning_rate(step.saturating_sub(1)),
+            seconds: self.seconds() - seconds_before_epoch.unwrap_or(self.seconds_before),
+            seconds_left: if left > 0 { self.pace.seconds_of(left) } else { None },
+            metrics: &measured.metrics,
+            averaged: &measured.averaged,
+            best: self.progress.best.as_ref(),
+            best_value: &self.progress.best_in_words,
+            is_last: self.is_finished() || self.is_stopped_early(),
+        });
     }
 
     /// Keeps the weights if they are the best so far, and remembers why. The mean loss of an epoch that is not over
@@ -45,7 +80,17 @@ impl<T: Task> Training<'_, T> {
         if monitored == MonitoredMetric::TrainLoss && !self.is_epoch_over() {
             return Ok(());
         }
-        let Some(best) = monitored.best(report, self.progress.best.as_ref()) else { return Ok(()) };
+        if !monitored.is_comparable(report) {
+            return Ok(());
+        }
+        let Some(best) = monitored.best(report, self.progress.best.as_ref()) else {
+            self.progress.since_best += 1;
+            return Ok(());
+        };
+        let shown = report.monitored.clone().map(|metric| Metric { value: Some(best.value), ..metric });
+        self.progress.best_in_words =
+            shown.map_or_else(|| format!("{:.4}", best.value), |metric| metric.value_in_words());
+        self.progress.since_best = 0;
         self.progress.best = Some(best);
         if monitored == MonitoredMetric::TrainLoss {
             return Ok(());
@@ -65,18 +110,49 @@ impl<T: Task> Training<'_, T> {
     }
 
     /// Measures the weights, and their average where there is one.
-    fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<(), TrainError> {
+    fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<Measured, TrainError> {
         let images = self.run.images()?;
         let measured = self.task.validate(&self.learner.model().valid(), Some(&images))?;
         report.monitored = self.task.monitored_metric().find_in(&measured.metrics)?.cloned();
         report.take_up(&measured, Metric::key);
+        let mut of_average = Vec::new();
         if let Some(averaged) = averaged {
-            report.take_up(&self.task.validate(&averaged.valid(), None)?, Metric::averaged_key);
+            let measured = self.task.validate(&averaged.valid(), None)?;
+            report.take_up(&measured, Metric::averaged_key);
+            of_average = measured.metrics;
         }
-        match measured.is_nothing() {
-            true => Ok(()),
-            false => self.run.record_evaluation(&measured),
+        if !measured.is_nothing() {
+            self.run.record_evaluation(&measured)?;
         }
+        Ok(Measured { metrics: measured.metrics, averaged: of_average })
+    }
+
+    /// Summary of the run after its last report.
+    pub(super) fn summary(&self, last: EpochReport) -> Summary {
+        Summary {
+            steps: self.progress.step,
+            epochs: self.progress.epoch + 1,
+            images: self.setup.loader.samples(),
+            seconds: self.seconds(),
+            monitored: last.monitored.clone().map(Box::new),
+            stopped_early: self.early_stop(&last).map(Box::new),
+            last,
+            best: self.progress.best.clone(),
+            corrupt: self.setup.loader.corrupt(),
+        }
+    }
+
+    /// The early end, if the patience was over before all steps were made.
+    fn early_stop(&self, last: &EpochReport) -> Option<EarlyStop> {
+        let patience = self.setup.patience.filter(|_| self.is_stopped_early() && !self.is_finished())?;
+        Some(EarlyStop {
+            epoch: self.progress.epoch + 1,
+            total_epochs: self.setup.total_epochs(),
+            total_steps: self.setup.schedule.total_steps,
+            metric: last.monitored.as_ref().map_or("train loss", Metric::label).to_owned(),
+            patience,
+            by_validation: self.task.monitored_metric() != MonitoredMetric::TrainLoss,
+        })
     }
 
     /// `true` if the average of the weights was best.

@@ -1,0 +1,142 @@
+//! A job before its first step: batch, length, images and preprocessing as they will really be.
+
+use burn::tensor::Device;
+use convnext_core::Preprocessing;
+use convnext_data::Dataset;
+
+use crate::error::TrainError;
+use crate::recipe::{Length, TrainingRecipe, in_lines};
+use crate::run::recorded::recorded_length;
+use crate::run::run_changes::ResumeMode;
+use crate::run::run_settings::{RunSettings, said};
+use crate::run::train_setup::TrainSetup;
+use crate::training::job::{Job, SourceOf};
+use crate::training::run_length::RunLength;
+use crate::training::step_timing::StepTiming;
+use crate::words::duration_in_words;
+
+/// A job whose settings are resolved. Nothing is written yet.
+pub(crate) struct Prepared<J: Job> {
+    /// The job with the batch and the length that it will have.
+    pub(crate) job: J,
+    pub(crate) settings: RunSettings,
+    pub(crate) setup: TrainSetup<SourceOf<J>>,
+    pub(crate) preprocessing: Preprocessing,
+    /// The times of its steps, where a budget needed them.
+    timing: Option<StepTiming>,
+    /// What was found out on the way.
+    remarks: Vec<String>,
+}
+
+impl<J: Job> Prepared<J> {
+    /// Resolves batch, length and preprocessing under settings that differ from the job's in nothing that is recorded,
+    /// and checks memory and headers of the images.
+    ///
+    /// # Errors
+    /// Any [`TrainError`] about settings, weights, images and the folder of a resumed run.
+    pub(crate) fn new(mut job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
+        job.check()?;
+        let of_batch = |batch| with_batch(&job, batch).memory();
+        if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
+            job = with_batch(&job, batch);
+        }
+        let (image_size, channels) = job.input();
+        let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
+        let preprocessing = job.preprocessing(found);
+        let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
+        prepared.job.memory()?.check(device)?;
+        prepared.remarks = said(why);
+        prepared = prepared.within_budget(job, device)?;
+        let job = &prepared.job;
+        let validation = job.validation().map(|images| ("validation", images));
+        let parts: Vec<(&str, &Dataset)> =
+            [("training", job.images())].into_iter().chain(validation).collect();
+        prepared.setup.headers = prepared.settings.check_headers(&parts, channels)?;
+        prepared.warn_without_validation();
+        Ok(prepared)
+    }
+
+    /// The job with the length of the settings, or its recipe's.
+    fn with_length(
+        mut job: J,
+        settings: RunSettings,
+        preprocessing: Preprocessing,
+    ) -> Result<Self, TrainError> {
+        let source = job.source(&preprocessing)?;
+        settings.compare_with_repeated(job.images())?;
+        let setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
+        Ok(Self { job, settings, setup, preprocessing, timing: None, remarks: Vec::new() })
+    }
+
+    /// Gives the job, as it was before it got a length, the one that fits into the budget, if there is one. A resumed
+    /// run has the length that it began with.
+    fn within_budget(self, job: J, device: &Device) -> Result<Self, TrainError> {
+        let Some(budget) = self.settings.budget else { return Ok(self) };
+        let recorded = match self.settings.resume {
+            ResumeMode::New => None,
+            ResumeMode::Resumed | ResumeMode::Extended => recorded_length(&self.settings.out)?,
+        };
+        let timing = recorded.is_none().then(|| self.measure(device)).transpose()?;
+        let length = match (recorded, timing) {
+            (Some(length), _) => length,
+            (None, Some(timing)) => Length::Steps(timing.steps_within(budget)?),
+            (None, None) => return Ok(self),
+        };
+        let Self { settings, preprocessing, mut remarks, .. } = self;
+        let settings = RunSettings { length: Some(length), ..settings };
+        let prepared = Self::with_length(job, settings, preprocessing)?;
+        let steps = prepared.setup.schedule.total_steps;
+        let found = match timing {
+            Some(timing) => timing.of_steps(steps),
+            None => format!("{steps} steps, as the run began"),
+        };
+        remarks.push(format!("--budget {}: {found}", duration_in_words(budget.as_secs_f64())));
+        Ok(Self { timing, remarks, ..prepared })
+    }
+
+    /// Times a few steps.
+    fn measure(&self, device: &Device) -> Result<StepTiming, TrainError> {
+        StepTiming::measure(&self.job, &self.setup, &self.preprocessing, device)
+    }
+
+    /// The times of its steps, measured unless they were.
+    pub(crate) fn timing(&self, device: &Device) -> Result<StepTiming, TrainError> {
+        self.timing.map_or_else(|| self.measure(device), Ok)
+    }
+
+    fn warn_without_validation(&self) {
+        if !self.job.validation().is_some_and(Dataset::is_empty) {
+            return;
+        }
+        let patience = self.settings.patience.map_or("", |_| ", and --patience has no effect");
+        log::warn!(
+            "no validation images: nothing is measured, no weights are the best{patience}; give the data a part for \
+             validation, or classes of several images"
+        );
+    }
+
+    /// The length in every unit.
+    pub(crate) fn length(&self) -> RunLength {
+        let TrainingRecipe { batch_size, accumulate, .. } = *self.job.training();
+        let (steps, steps_per_epoch) = (self.setup.schedule.total_steps, self.setup.steps_per_epoch());
+        RunLength { steps, steps_per_epoch, batch_size, accumulate }
+    }
+
+    /// Lines about what will be done, and why.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] when the model cannot be.
+    pub(crate) fn announcement(&self, device: &Device) -> Result<String, TrainError> {
+        let first = self.job.announcement(&self.length().to_string());
+        let facts = [self.setup.schedule.to_string(), self.job.memory()?.beside_available(device)];
+        let lines = [&facts[..], self.job.reasons(), &self.remarks].map(in_lines);
+        Ok(format!("{first}{}", lines.concat()))
+    }
+}
+
+/// The job with another batch size.
+fn with_batch<J: Job>(job: &J, batch_size: usize) -> J {
+    let mut job = job.clone();
+    job.training_mut().batch_size = batch_size;
+    job
+}

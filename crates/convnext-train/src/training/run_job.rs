@@ -1,0 +1,102 @@
+//! One training from data to a finished run folder, whatever is learned.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use convnext_core::WeightMetadata;
+use convnext_data::Cache;
+
+use crate::error::TrainError;
+use crate::run::run_folder::{Opened, RunFolder, weights_of};
+use crate::run::run_settings::Resolved;
+use crate::run::summary::Summary;
+use crate::training::job::{Job, ModelOf};
+use crate::training::learner::Learner;
+use crate::training::observer::Observer;
+use crate::training::prepared::Prepared;
+use crate::training::training_loop::train;
+use crate::training::training_plan::TrainingPlan;
+use crate::weights::start_from_with;
+use crate::words::{counted, duration_in_words};
+
+/// Result of a training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The weight file.
+    pub weights: PathBuf,
+    /// Summary of the run, with the last validation.
+    pub summary: Summary,
+}
+
+/// Trains and leaves a run folder with weights. Does nothing for a run that goes on and is finished.
+///
+/// # Errors
+/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
+pub fn run_training<J: Job>(
+    job: J,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    let settings = job.settings().clone();
+    let prepared = Prepared::new(job, settings, device)?;
+    let announcement = prepared.announcement(device)?;
+    let Prepared { job, settings, setup, preprocessing, .. } = prepared;
+    let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
+    let mut run = match RunFolder::open(&settings.out, &resolved, settings.resume)? {
+        Opened::Unfinished(run) => run,
+        Opened::Finished(summary) => {
+            observer.start(&finished_in_words(&summary));
+            return Ok(Trained { weights: weights_of(&settings.out), summary });
+        }
+    };
+    let model = initial_model(&job, device)?;
+    observer.start(&announcement);
+    let task = job.task(preprocessing, device)?;
+    let learner = Learner::new(model, job.training(), job.rules());
+    let summary = train(&task, learner, &setup, &mut run, observer)?;
+    Ok(Trained { weights: run.weights(), summary })
+}
+
+/// Plans a training and times a few of its steps, on its own images. Writes nothing, not even into the folder of a cache,
+/// and does not look at the run folder.
+///
+/// # Errors
+/// Any [`TrainError`] that [`run_training`] would meet before its first step, but for those of the run folder and of the
+/// tensors of the weights.
+pub fn plan_training<J: Job>(job: J, device: &Device) -> Result<TrainingPlan, TrainError> {
+    let mut settings = job.settings().clone();
+    if matches!(settings.cache, Cache::Folder(_)) {
+        settings.cache = Cache::Off;
+    }
+    let prepared = Prepared::new(job, settings, device)?;
+    Ok(TrainingPlan {
+        announcement: prepared.announcement(device)?,
+        length: prepared.length(),
+        timing: prepared.timing(device)?,
+    })
+}
+
+/// The model before its first step, from the weights to start from if there are any.
+fn initial_model<J: Job>(job: &J, device: &Device) -> Result<ModelOf<J>, TrainError> {
+    let model = job.model(&device.clone().autodiff())?;
+    let Some(path) = &job.settings().init else { return Ok(model) };
+    let head = |metadata: &WeightMetadata| match job.keeps_head(metadata) {
+        true => &[][..],
+        false => job.head_parts(),
+    };
+    start_from_with(model, path, &head, job.fresh_parts())
+}
+
+/// Such as `the run is finished already: 10 epochs, 310 steps in 12m 34s; to go on, give --extend and more --epochs or
+/// --steps`.
+fn finished_in_words(summary: &Summary) -> String {
+    let Summary { steps, epochs, seconds, stopped_early, .. } = summary;
+    let [epochs, steps] = [(*epochs as usize, "epoch", "epochs"), (*steps, "step", "steps")]
+        .map(|(count, one, many)| counted(count, one, many));
+    let (duration, more) = (duration_in_words(*seconds), "give --extend and more --epochs or --steps");
+    let (stopped, more) = match stopped_early {
+        Some(stop) => (format!(", {stop}"), "give --extend and more --patience"),
+        None => (String::new(), more),
+    };
+    format!("the run is finished already: {epochs}, {steps} in {duration}{stopped}; to go on, {more}")
+}
