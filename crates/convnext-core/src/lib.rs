@@ -17,6 +17,7 @@ mod class_names;
 mod classification_task;
 mod config;
 mod cost;
+mod counted;
 mod error;
 mod fcmae_task;
 mod geometry;
@@ -40,6 +41,7 @@ pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MAX_BLOCKS,
     MAX_CHANNELS, MAX_CLASSES, ModelConfig, STAGES,
 };
+pub use counted::counted;
 pub use cost::{Cost, pretraining_macs};
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;

@@ -28,6 +28,8 @@ pub enum Purpose {
     /// Choices shared by the samples of one batch, such as the size of its images; `sample` is the number of
     /// the batch in its epoch.
     Batch = 9,
+    /// The images that are shown with their predictions.
+    Shown = 10,
 }
 
 /// The seed of a run.

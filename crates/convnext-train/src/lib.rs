@@ -20,11 +20,13 @@ mod training;
 mod weights;
 
 pub use error::TrainError;
-pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
+pub use evaluation::class_scores::ClassScores;
+pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction, evaluate};
 pub use evaluation::features::Features;
 pub use evaluation::inference::{EvalLoaderConfig, for_each_batch, for_each_batch_of};
 pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
+pub use evaluation::thumbnails::save_thumbnails;
 pub use memory::{MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
 pub use optimization::frozen_stages::FrozenStages;
@@ -41,6 +43,7 @@ pub use recipe::{
 pub use run::checkpoint::Best;
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
+pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord};
 pub use run::run_settings::RunSettings;
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;

@@ -90,6 +90,11 @@ impl<S: Source> Loader<S> {
         &self.shared.source
     }
 
+    /// The seed of the run.
+    pub fn seed(&self) -> Seed {
+        self.shared.config.seed
+    }
+
     /// The corrupt files that were replaced so far, each once, sorted by name.
     pub fn corrupt(&self) -> Vec<CorruptFile> {
         self.shared.corrupt.sorted()

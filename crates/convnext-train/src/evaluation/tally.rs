@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::ClassNames;
+use convnext_core::{ClassNames, Seed};
+use convnext_data::Dataset;
 
-use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake};
+use crate::evaluation::class_scores::ClassScores;
+use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction};
 
 /// Mistakes that are listed.
 const MISTAKES: usize = 12;
+
+/// Images that are drawn to be shown.
+const SAMPLES: usize = 12;
+
+/// Sample, class, answer and its probability.
+type Answer = (usize, usize, usize, f64);
 
 /// Running sums.
 pub(crate) struct Tally {
@@ -19,8 +27,12 @@ pub(crate) struct Tally {
     classes: Vec<[usize; 2]>,
     /// Images by class and answer.
     confusion: BTreeMap<(usize, usize), usize>,
-    /// Sample, class, answer and its probability; the surest first, at most [`MISTAKES`].
-    mistakes: Vec<(usize, usize, usize, f64)>,
+    /// The most confident errors, the most confident first, at most [`MISTAKES`].
+    mistakes: Vec<Answer>,
+    /// Samples to show, in ascending order.
+    drawn: Vec<usize>,
+    /// The answers for them, as far as they came.
+    samples: Vec<Answer>,
 }
 
 impl Tally {
@@ -33,7 +45,14 @@ impl Tally {
             classes: vec![[0, 0]; classes],
             confusion: BTreeMap::new(),
             mistakes: Vec::new(),
+            drawn: Vec::new(),
+            samples: Vec::new(),
         }
+    }
+
+    /// The same, with some images of the data set that the seed draws to be shown.
+    pub(crate) fn showing(self, dataset: &Dataset, seed: Seed) -> Self {
+        Self { drawn: dataset.draw(SAMPLES, seed), ..self }
     }
 
     /// Counts one image by the logarithms of its class probabilities.
@@ -49,6 +68,9 @@ impl Tally {
         self.classes[label][1] += usize::from(ahead < 1);
         let answer = if ahead < 1 { label } else { best_other(logs, label) };
         *self.confusion.entry((label, answer)).or_default() += 1;
+        if self.drawn.binary_search(&sample).is_ok() {
+            self.samples.push((sample, label, answer, logs[answer].exp()));
+        }
         if answer != label {
             self.mistakes.push((sample, label, answer, logs[answer].exp()));
             // Equally sure ones stay in the order of the data.
@@ -60,8 +82,16 @@ impl Tally {
     pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
         // Of no images there is no mean.
         let mean = |sum: f64| (self.images > 0).then(|| sum / self.images as f64);
+        let prediction = |(sample, label, answer, probability): Answer| SamplePrediction {
+            image: image_name(sample),
+            sample,
+            label: names.name(label),
+            predicted: names.name(answer),
+            probability,
+            thumbnail: None,
+        };
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
-        Evaluation {
+        let result = Evaluation {
             images: self.images,
             top1: mean(self.top1 as f64),
             top5: mean(self.top5 as f64),
@@ -72,6 +102,8 @@ impl Tally {
                     images,
                     correct,
                     accuracy: correct as f64 / images as f64,
+                    predicted: 0,
+                    scores: ClassScores::default(),
                 })
                 .collect(),
             confusion: (self.confusion.into_iter())
@@ -81,18 +113,12 @@ impl Tally {
                     images,
                 })
                 .collect(),
-            mistakes: (self.mistakes.into_iter())
-                .map(|(sample, label, answer, probability)| Mistake {
-                    image: image_name(sample),
-                    sample,
-                    label: names.name(label),
-                    predicted: names.name(answer),
-                    probability,
-                    thumbnail: None,
-                })
-                .collect(),
+            macro_average: ClassScores::default(),
+            mistakes: self.mistakes.into_iter().map(prediction).collect(),
+            samples: self.samples.into_iter().map(prediction).collect(),
             left_out: Vec::new(),
-        }
+        };
+        result.scored()
     }
 }
 

@@ -214,7 +214,7 @@ impl<S: Supervision> Job for OnImages<S> {
             device: device.clone(),
             validation: match validation.is_empty() {
                 true => None,
-                false => Some(reading.loader(validation, &preprocessing)?),
+                false => Some(reading.seeded_loader(validation, &preprocessing, run.seed)?),
             },
             metadata: WeightMetadata::new(model, &self.supervision.metadata(), preprocessing)
                 .with_recipe(in_toml(recipe)?),

@@ -17,6 +17,7 @@ use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
+use crate::tasks::shown_batch::save_batch;
 use crate::training::job::{Job, Trained, run_training};
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
@@ -187,6 +188,10 @@ impl Task for Pretraining {
         let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
         Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss.into())
+    }
+
+    fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {
+        save_batch(batch, &self.metadata.preprocessing, image_folder)
     }
 
     fn metadata(&self) -> &WeightMetadata {

@@ -12,6 +12,7 @@ use crate::memory::MemoryEstimate;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::{TrainingRecipe, in_lines};
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
+use crate::run::run_record::RunRecord;
 use crate::run::run_settings::{Resolved, RunSettings, said};
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
@@ -161,6 +162,9 @@ pub fn run_training<J: Job>(
             return Ok(Trained { weights: weights_of(&settings.out), summary });
         }
     };
+    let counts =
+        [setup.schedule.total_steps, job.images().len(), job.validation().map_or(0, Dataset::len)];
+    run.record_run(&RunRecord::new(&settings, device, counts))?;
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         let head = |metadata: &WeightMetadata| match job.keeps_head(metadata) {

@@ -153,6 +153,12 @@ pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
 /// Length of a training with `--quick`.
 const QUICK_STEPS: Length = Length::Steps(4);
 
+/// This command with its arguments, for the record of the run.
+fn command_line() -> Vec<String> {
+    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["convnext".to_owned()].into_iter().chain(arguments).collect()
+}
+
 /// Patches along the side of its images.
 const QUICK_PATCHES: usize = 2;
 
@@ -255,6 +261,7 @@ impl TrainingArguments {
         Ok(RunSettings {
             data,
             out: self.out,
+            command: command_line(),
             init,
             seed: Seed(self.seed),
             orientation: self.decoding.orientation(),
