@@ -3,6 +3,7 @@
 mod bench;
 mod class_names;
 mod classify;
+mod compare;
 mod convert;
 mod data;
 mod embed;
@@ -77,6 +78,7 @@ enum Command {
     Convert(convert::ConvertArguments),
     Export(export::ExportArguments),
     Report(report::ReportArguments),
+    Compare(compare::CompareArguments),
     Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -119,6 +121,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments),
         Command::Man(arguments) => manual::write_man_pages(&arguments),
