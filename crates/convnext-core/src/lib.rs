@@ -41,8 +41,8 @@ pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MAX_BLOCKS,
     MAX_CHANNELS, MAX_CLASSES, ModelConfig, STAGES,
 };
-pub use counted::counted;
 pub use cost::{Cost, pretraining_macs};
+pub use counted::counted;
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};

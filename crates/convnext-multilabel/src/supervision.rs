@@ -7,7 +7,9 @@ use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
 use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, members_of_sets};
 use convnext_nn::ConvNext;
-use convnext_train::{ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult, save_thumbnails};
+use convnext_train::{
+    ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult, save_thumbnails,
+};
 
 use crate::evaluation::{MultiLabelEvaluation, evaluate_multi_label};
 use crate::metadata::MultiLabelTask;

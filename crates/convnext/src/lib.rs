@@ -40,8 +40,9 @@ pub use quickstart::{
 };
 pub use reconstructor::Reconstructor;
 pub use report::{
-    ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference, compare_runs,
-    write_contact_sheet, write_evaluation, write_neighbours, write_report, write_run_comparison,
+    ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
+    compare_runs, write_contact_sheet, write_evaluation, write_neighbours, write_report,
+    write_run_comparison,
 };
 pub use samples::{SamplesError, write_samples};
 pub use similar::{Similar, most_similar};

@@ -159,8 +159,7 @@ impl Comparison {
         let judgement = match difference.deviation {
             None => "one seed decides nothing".to_owned(),
             Some(deviation) => {
-                let spread =
-                    format!("the standard deviation across seeds, {:.2} points", 100.0 * deviation);
+                let spread = format!("the standard deviation across seeds, {:.2} points", 100.0 * deviation);
                 match difference.mean {
                     mean if mean > deviation => format!("more than {spread}: pre-training helps here"),
                     mean if mean < -deviation => format!("by more than {spread}: pre-training hurts here"),

@@ -42,6 +42,7 @@ mod cli {
     mod ranges;
     mod recipes;
     mod reconstructing;
+    mod reports;
     mod resuming;
     mod shapes;
     mod splits;

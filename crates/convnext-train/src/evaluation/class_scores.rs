@@ -88,9 +88,10 @@ mod tests {
             old.as_object_mut().unwrap().remove(key);
         }
         for class in old["classes"].as_array_mut().unwrap() {
-            class.as_object_mut().unwrap().retain(|key, _| {
-                ["label", "images", "correct", "accuracy"].contains(&key.as_str())
-            });
+            class
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| ["label", "images", "correct", "accuracy"].contains(&key.as_str()));
         }
         let read: Evaluation = serde_json::from_value(old).unwrap();
         assert_eq!(read.macro_average, ClassScores::default());

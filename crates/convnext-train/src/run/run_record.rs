@@ -52,7 +52,11 @@ pub struct MachineRecord {
 
 impl RunRecord {
     /// The facts of a run of so many steps, images and images for validation that begins now.
-    pub(crate) fn new(settings: &RunSettings, device: &Device, [steps, images, validation]: [usize; 3]) -> Self {
+    pub(crate) fn new(
+        settings: &RunSettings,
+        device: &Device,
+        [steps, images, validation]: [usize; 3],
+    ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

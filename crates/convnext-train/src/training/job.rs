@@ -162,8 +162,7 @@ pub fn run_training<J: Job>(
             return Ok(Trained { weights: weights_of(&settings.out), summary });
         }
     };
-    let counts =
-        [setup.schedule.total_steps, job.images().len(), job.validation().map_or(0, Dataset::len)];
+    let counts = [setup.schedule.total_steps, job.images().len(), job.validation().map_or(0, Dataset::len)];
     run.record_run(&RunRecord::new(&settings, device, counts))?;
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {

@@ -43,7 +43,7 @@ pub(crate) struct BenchArguments {
     /// Model (see `convnext models`)
     #[arg(long, value_name = "NAME", value_parser = values::model)]
     model: &'static ModelSize,
-    /// Images of a batch
+    /// Batch size
     #[arg(long, value_name = "N", value_parser = values::count)]
     batch_size: usize,
     /// Size of the images in pixels: a side, or height and width as in 224x320

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::core::{Limits, Seed, format_limits};
+use convnext::core::{Limits, Seed, counted, format_limits};
 use convnext::data::{
     ChannelValues, Dataset, LabelledData, MIN_LEVELS, PackSummary, Part, Split, Survey, SurveyOptions,
     open_parts, open_unlabelled, pack, survey,
@@ -12,7 +12,7 @@ use convnext::data::{
 use convnext::write_contact_sheet;
 use serde::Serialize;
 
-use super::output::{print_json, print_text, table, thousands};
+use super::output::{counted_in_thousands, print_json, print_text, table, thousands};
 use super::progress::image_bar;
 use super::values;
 
@@ -214,10 +214,14 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     }
     for (part, Taken { source, note, .. }) in found.parts.iter().zip(taken) {
         let classes = part.images_per_class.iter().filter(|&&images| images > 0).count();
-        let classes = if found.classes.is_empty() { String::new() } else { format!(" of {classes} classes") };
+        let classes = if found.classes.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", counted(classes, "class", "classes"))
+        };
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        let images = thousands(part.images as u64);
-        lines.push(format!("{}: {images} images{classes} from {source}{note}", part.name));
+        let images = counted_in_thousands(part.images, "image", "images");
+        lines.push(format!("{}: {images}{classes} from {source}{note}", part.name));
     }
     if let Some(sizes) = &found.sizes {
         let side = sizes.short_side;
@@ -226,8 +230,8 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     lines.extend(value_lines(found));
     let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
     lines.push(format!(
-        "{} groups of equal images, {across} of them across parts or classes",
-        found.duplicates.len()
+        "{}, {across} of them across parts or classes",
+        counted(found.duplicates.len(), "duplicate group", "duplicate groups")
     ));
     for group in found.duplicates.iter().take(PRINTED) {
         let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
@@ -300,9 +304,10 @@ fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: b
         pack(&images, &out, arguments.shard_size as u64 * MEBIBYTE, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     print_text(&format!(
-        "wrote {} images, {} MiB, to {shards} shards in {}",
-        thousands(images as u64),
+        "wrote {}, {} MiB, to {} in {}",
+        counted_in_thousands(images, "image", "images"),
         thousands(bytes / MEBIBYTE),
+        counted(shards, "shard", "shards"),
         out.display()
     ))
 }

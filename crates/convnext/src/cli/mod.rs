@@ -138,6 +138,12 @@ struct Machine {
     precision: Precision,
 }
 
+/// This command with its arguments, for the record of the run.
+fn command_line() -> Vec<String> {
+    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["convnext".to_owned()].into_iter().chain(arguments).collect()
+}
+
 /// Gets ready to compute: on so many threads, all cores by default, and on the device that was named.
 fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
     let device = arguments.device.open()?;

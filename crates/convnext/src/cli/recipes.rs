@@ -41,10 +41,10 @@ struct ShowArguments {
     /// Name of the recipe, or a TOML file
     #[arg(value_name = "NAME|FILE")]
     name: String,
-    /// Images of a batch [default: that of the recipe]
+    /// Batch size [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = values::count)]
     batch_size: Option<usize>,
-    /// Batches of a step [default: that of the recipe]
+    /// Gradient accumulation: batches of a step [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = values::count)]
     accumulate: Option<usize>,
 }

@@ -55,10 +55,10 @@ pub(crate) struct TrainingArguments {
     /// Optimiser steps; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) steps: Option<usize>,
-    /// Images of a batch, or auto for as many as fit into memory [default: that of the recipe]
+    /// Batch size, or auto for the largest that fits into memory [default: that of the recipe]
     #[arg(long, value_name = "N|auto", value_parser = batch_size)]
     pub(crate) batch_size: Option<BatchSize>,
-    /// Batches of a step: many small batches act like one large batch [default: that of the recipe]
+    /// Gradient accumulation: so many batches are one step, and act like one large batch [default: that of the recipe]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) accumulate: Option<usize>,
     /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of a recipe made for one,
@@ -152,12 +152,6 @@ pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
 
 /// Length of a training with `--quick`.
 const QUICK_STEPS: Length = Length::Steps(4);
-
-/// This command with its arguments, for the record of the run.
-fn command_line() -> Vec<String> {
-    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    ["convnext".to_owned()].into_iter().chain(arguments).collect()
-}
 
 /// Patches along the side of its images.
 const QUICK_PATCHES: usize = 2;
@@ -261,7 +255,7 @@ impl TrainingArguments {
         Ok(RunSettings {
             data,
             out: self.out,
-            command: command_line(),
+            command: super::command_line(),
             init,
             seed: Seed(self.seed),
             orientation: self.decoding.orientation(),

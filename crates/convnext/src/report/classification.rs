@@ -28,7 +28,7 @@ pub(super) fn section(evaluation: Evaluation, thumbnails: &Thumbnails) -> Result
     let drawn: Vec<Shown> =
         samples.iter().map(|shown| prediction(shown, Some(shown.label == shown.predicted))).collect();
     Ok(html! {
-        h2 { "Evaluation" }
+        h2 { "Scores" }
         p { (counted(*images, "image", "images")) ": top-1 " (measured(top1, percent)) ", top-5 " (measured(top5, percent)) ", loss " (loss) }
         (classes(&evaluation))
         h2 { "Confusion" }

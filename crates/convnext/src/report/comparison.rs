@@ -62,7 +62,7 @@ fn table(comparison: &Comparison) -> Markup {
         div.scroll { table {
             thead { tr {
                 th scope="col" { "seed" } th scope="col" { "from FCMAE" } th scope="col" { "from scratch" }
-                th scope="col" { "difference" } th scope="col" { "reports" }
+                th scope="col" { "difference" } th.text scope="col" { "reports" }
             } }
             tbody {
                 @for result in &comparison.seeds {

@@ -32,7 +32,8 @@ pub(super) fn differences(configs: &[&Table]) -> Vec<SettingDifference> {
         key: key.clone(),
         values: flat.iter().map(|values| values.get(key).cloned()).collect(),
     };
-    let differs = |difference: &SettingDifference| difference.values.windows(2).any(|pair| pair[0] != pair[1]);
+    let differs =
+        |difference: &SettingDifference| difference.values.windows(2).any(|pair| pair[0] != pair[1]);
     keys.into_iter()
         .filter(|key| !WITHOUT_EFFECT.contains(&key.as_str()))
         .map(of_key)
@@ -45,10 +46,15 @@ fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, String>) {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
             Value::Table(inner) => flatten(&path, inner, values),
-            Value::String(text) => drop(values.insert(path, text.clone())),
-            other => drop(values.insert(path, other.to_string())),
+            Value::String(text) => drop(values.insert(shared(path), text.clone())),
+            other => drop(values.insert(shared(path), other.to_string())),
         }
     }
+}
+
+/// The key that an autoencoder and a classifier share: the encoder of the one is the model of the other.
+fn shared(key: String) -> String {
+    key.strip_prefix("model.encoder.").map_or(key.clone(), |rest| format!("model.{rest}"))
 }
 
 #[cfg(test)]
@@ -58,8 +64,8 @@ mod tests {
     #[test]
     fn what_differs_is_listed_and_nothing_else() {
         let configs: Vec<Table> = [
-            "seed = 1\nout = 'a'\ndata = 'x'\n[recipe]\nclaim = 'good'\n[recipe.training]\nema = 0.5",
-            "seed = 1\nout = 'b'\ndata = 'y'\n[recipe]\nclaim = 'bad'\n[recipe.training]\nbatch_size = 4",
+            "seed = 1\nout = 'a'\ndata = 'x'\n[model]\nname = 'atto'\n[recipe]\nclaim = 'good'\n[recipe.training]\nema = 0.5",
+            "seed = 1\nout = 'b'\ndata = 'y'\n[model.encoder]\nname = 'atto'\n[recipe]\nclaim = 'bad'\n[recipe.training]\nbatch_size = 4",
         ]
         .iter()
         .map(|text| toml::from_str(text).unwrap())

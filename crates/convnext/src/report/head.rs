@@ -23,7 +23,10 @@ pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
     let record = run.record.as_ref();
     let facts = [
         ("state", Some(state(run))),
-        ("best", run.summary.as_ref().and_then(|summary| summary.best.as_ref()).map(|best| best_words(run, best))),
+        (
+            "best",
+            run.summary.as_ref().and_then(|summary| summary.best.as_ref()).map(|best| best_words(run, best)),
+        ),
         ("model", Some(model(run)).filter(|name| !name.is_empty())),
         ("task", Some(kind.task(run))),
         ("data", run.setting("data")),
@@ -55,7 +58,8 @@ fn state(run: &RunData) -> String {
         ),
         None => {
             let made = run.steps.last().map_or(0, |step| step.step);
-            let of_all = run.record.as_ref().map_or(String::new(), |record| format!(" of {}", record.total_steps));
+            let of_all =
+                run.record.as_ref().map_or(String::new(), |record| format!(" of {}", record.total_steps));
             format!("not finished: {made}{of_all} steps made")
         }
     }
@@ -80,9 +84,8 @@ fn images(run: &RunData, record: &RunRecord) -> String {
         count => format!(", {count} for validation"),
     };
     let classes = run.number("model.classes").filter(|&classes| classes > 0.0);
-    let classes = classes.map_or_else(String::new, |classes| {
-        format!(", {}", counted(classes as usize, "class", "classes"))
-    });
+    let classes = classes
+        .map_or_else(String::new, |classes| format!(", {}", counted(classes as usize, "class", "classes")));
     format!("{} for training{validation}{classes}", record.images)
 }
 

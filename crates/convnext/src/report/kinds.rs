@@ -64,8 +64,7 @@ impl Kind {
 
     /// The section after the curves.
     pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
-        let thumbnails =
-            |_: &str, path: Option<&str>| path.map(|path| run.image(path)).transpose();
+        let thumbnails = |_: &str, path: Option<&str>| path.map(|path| run.image(path)).transpose();
         match &run.evaluation {
             _ if self == Self::Fcmae => reconstructions::section(run),
             None => Ok(html! {}),
@@ -83,9 +82,7 @@ pub(super) fn section_of(
     match Kind::of_result(measured) {
         Kind::Classification => classification::section(details(measured, file)?, thumbnails),
         Kind::MultiLabel => multi_label::section(details(measured, file)?, thumbnails),
-        Kind::Fcmae | Kind::Other => {
-            Ok(html! { h2 { "Evaluation" } (metrics::table(&measured.metrics)) })
-        }
+        Kind::Fcmae | Kind::Other => Ok(html! { h2 { "Scores" } (metrics::table(&measured.metrics)) }),
     }
 }
 

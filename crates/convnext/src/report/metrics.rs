@@ -42,7 +42,10 @@ pub(super) fn train_losses(run: &RunData) -> Vec<(f64, f64)> {
 /// The validation loss of each epoch that was measured; empty without one.
 pub(super) fn validation_losses(run: &RunData) -> Vec<(f64, f64)> {
     let metrics = run.metrics();
-    metrics.iter().find(|metric| metric.name == LOSS).map_or_else(Vec::new, |metric| points(run, metric, &metric.key()))
+    metrics
+        .iter()
+        .find(|metric| metric.name == LOSS)
+        .map_or_else(Vec::new, |metric| points(run, metric, &metric.key()))
 }
 
 /// A plot for each metric that the run measured but the loss, with the curve of the moving average beside that of the

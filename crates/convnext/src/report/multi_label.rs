@@ -17,7 +17,7 @@ pub(super) fn section(
     let errors: Vec<Shown> = evaluation.mistakes.iter().map(mistake).collect();
     let drawn: Vec<Shown> = evaluation.samples.iter().map(sample).collect();
     Ok(html! {
-        h2 { "Evaluation" }
+        h2 { "Scores" }
         (metrics::table(&evaluation.metrics()))
         p.quiet {
             (counted(evaluation.images, "image", "images"))

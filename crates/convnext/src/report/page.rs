@@ -50,9 +50,15 @@ fn curves(run: &RunData) -> Result<Markup, ReportError> {
 
 /// `true` if the training loss cannot be compared with that of the validation.
 fn softens_targets(run: &RunData) -> bool {
-    let keys = ["regularization.label_smoothing", "mixing.mixup", "mixing.cutmix"];
-    let is_on = |key: &&str| run.number(&format!("recipe.{key}")).is_some_and(|value| value > 0.0);
-    keys.iter().any(is_on)
+    mixes(run) || is_on(run, "recipe.regularization.label_smoothing")
+}
+
+fn mixes(run: &RunData) -> bool {
+    ["recipe.mixing.mixup", "recipe.mixing.cutmix"].iter().any(|key| is_on(run, key))
+}
+
+fn is_on(run: &RunData, key: &str) -> bool {
+    run.number(key).is_some_and(|value| value > 0.0)
 }
 
 /// The first images of the first batch, as the network saw them.
@@ -61,7 +67,10 @@ fn batch(run: &RunData) -> Result<Markup, ReportError> {
     Ok(html! {
         @if !images.is_empty() {
             h2 { "Training images as the network sees them" }
-            p.quiet { "The first of the first batch, cropped, augmented and mixed." }
+            p.quiet {
+                "The first ones of the first batch, after augmentation"
+                @if mixes(run) { ", Mixup and CutMix" } "."
+            }
             div.grid.small {
                 @for bytes in &images { figure { (image(bytes, "an augmented training image")) } }
             }

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use convnext_train::{Best, Metric};
 use serde::Serialize;
 
+use super::ReportError;
 use super::differences::{SettingDifference, differences};
 use super::head::best_words;
 use super::kinds::Kind;
 use super::run_data::RunData;
 use super::run_names::short_names;
 use super::whole_page::time;
-use super::ReportError;
 
 /// Several runs, and the settings in which they differ.
 #[derive(Debug, Serialize)]

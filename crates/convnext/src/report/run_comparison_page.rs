@@ -49,11 +49,11 @@ fn results(comparison: &RunComparison) -> Markup {
     let (head, rows) = comparison.table();
     html! {
         div.scroll { table {
-            thead { tr { @for name in &head { th scope="col" { (name) } } } }
+            thead { tr { @for (column, name) in head.iter().enumerate() { th.text[column + 1 == head.len()] scope="col" { (name) } } } }
             tbody {
                 @for row in &rows {
                     tr { @for (column, cell) in row.iter().enumerate() {
-                        @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                        @if column == 0 { th scope="row" { (cell) } } @else { td.text[column + 1 == row.len()] { (cell) } }
                     } }
                 }
             }
@@ -103,7 +103,7 @@ fn settings(comparison: &RunComparison) -> Markup {
     html! {
         @if comparison.settings.is_empty() { p { "None." } } @else {
             div.scroll { table {
-                thead { tr { th scope="col" { "setting" } @for run in &comparison.runs { th scope="col" { (run.name) } } } }
+                thead { tr { th scope="col" { "setting" } @for run in &comparison.runs { th.text scope="col" { (run.name) } } } }
                 tbody {
                     @for setting in &comparison.settings {
                         tr {

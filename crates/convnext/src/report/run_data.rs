@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use convnext_train::{Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult};
+use convnext_train::{
+    Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;

@@ -62,8 +62,7 @@ fn describe(result: &MultiLabelEvaluation) -> String {
     let without_counts = ["macro average", "", "", ""].map(str::to_owned).to_vec();
     let precision = vec![percent(metrics.first().and_then(|metric| metric.value))];
     rows.push([without_counts, precision, percents(result.macro_average)].concat());
-    let heads =
-        ["class", "images", "predicted", "correct", "average precision", "precision", "recall", "F1"];
+    let heads = ["class", "images", "predicted", "correct", "average precision", "precision", "recall", "F1"];
     let metrics: Vec<String> = metrics.iter().map(Metric::to_string).collect();
     let images = counted(result.images, "image", "images");
     format!("{}\n\n{images}: {}", table(&heads, 1, rows), metrics.join(", "))
