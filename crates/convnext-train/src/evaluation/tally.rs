@@ -91,21 +91,14 @@ impl Tally {
             thumbnail: None,
         };
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
+        let mistakes = self.mistakes.into_iter().map(prediction).collect();
+        let samples = self.samples.into_iter().map(prediction).collect();
         let result = Evaluation {
             images: self.images,
             top1: mean(self.top1 as f64),
             top5: mean(self.top5 as f64),
             loss: mean(self.loss),
-            classes: classes
-                .map(|(index, &[images, correct])| ClassResult {
-                    label: names.name(index),
-                    images,
-                    correct,
-                    accuracy: correct as f64 / images as f64,
-                    predicted: 0,
-                    scores: ClassScores::default(),
-                })
-                .collect(),
+            classes: classes.map(|(index, &counts)| class_result(names.name(index), counts)).collect(),
             confusion: (self.confusion.into_iter())
                 .map(|((label, answer), images)| Confusion {
                     label: names.name(label),
@@ -114,12 +107,18 @@ impl Tally {
                 })
                 .collect(),
             macro_average: ClassScores::default(),
-            mistakes: self.mistakes.into_iter().map(prediction).collect(),
-            samples: self.samples.into_iter().map(prediction).collect(),
+            mistakes,
+            samples,
             left_out: Vec::new(),
         };
         result.scored()
     }
+}
+
+/// A class with images, before it is scored.
+fn class_result(label: String, [images, correct]: [usize; 2]) -> ClassResult {
+    let accuracy = correct as f64 / images as f64;
+    ClassResult { label, images, correct, accuracy, predicted: 0, scores: ClassScores::default() }
 }
 
 /// The most probable class besides one; the first of equals.

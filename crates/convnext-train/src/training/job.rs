@@ -162,8 +162,7 @@ pub fn run_training<J: Job>(
             return Ok(Trained { weights: weights_of(&settings.out), summary });
         }
     };
-    let counts = [setup.schedule.total_steps, job.images().len(), job.validation().map_or(0, Dataset::len)];
-    run.record_run(&RunRecord::new(&settings, device, counts))?;
+    run.record_run(&record(&job, setup.schedule.total_steps, device))?;
     let mut model = job.model(&device.clone().autodiff())?;
     if let Some(path) = &settings.init {
         let head = |metadata: &WeightMetadata| match job.keeps_head(metadata) {
@@ -180,6 +179,12 @@ pub fn run_training<J: Job>(
     let learner = Learner::new(model, job.training(), job.rules());
     let summary = train(&task, learner, &setup, &mut run, observer)?;
     Ok(Trained { weights: run.weights(), summary })
+}
+
+/// The facts of a job that begins now.
+fn record<J: Job>(job: &J, total_steps: usize, device: &Device) -> RunRecord {
+    let validation = job.validation().map_or(0, Dataset::len);
+    RunRecord::new(job.settings(), device, [total_steps, job.images().len(), validation])
 }
 
 /// The job with another batch size.

@@ -10,7 +10,7 @@ use super::metrics::{EPOCHS, axis, capitalised, points, train_losses};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
 use super::whole_page::{figure, time, whole};
-use crate::{COMPARISON_FILE, Comparison, Spread};
+use crate::{COMPARISON_FILE, Comparison, SeedResult, Spread};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
     let path = folder.join(COMPARISON_FILE);
@@ -52,8 +52,6 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
 }
 
 fn table(comparison: &Comparison) -> Markup {
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let points = |share: f64| format!("{:+.2}", 100.0 * share);
     let deviation = |spread: &Spread| {
         spread.deviation.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", 100.0 * value))
     };
@@ -65,26 +63,12 @@ fn table(comparison: &Comparison) -> Markup {
                 th scope="col" { "difference" } th.text scope="col" { "reports" }
             } }
             tbody {
-                @for result in &comparison.seeds {
-                    tr {
-                        th scope="row" { (result.seed) }
-                        td { (percent(result.from_fcmae)) }
-                        td { (percent(result.from_scratch)) }
-                        td { (points(result.difference())) }
-                        td.text {
-                            @for (name, folder) in
-                                [("pre-training", "pretrained"), ("fine-tuning", "from-fcmae"), ("scratch", "from-scratch")]
-                            {
-                                a href=(format!("seed-{}/{folder}/report.html", result.seed)) { (name) } " "
-                            }
-                        }
-                    }
-                }
+                @for result in &comparison.seeds { (row(result)) }
                 // Of one seed they say nothing.
                 @if comparison.seeds.len() > 1 {
                     tr.total {
                         th scope="row" { "mean" }
-                        td { (percent(from_fcmae.mean)) } td { (percent(from_scratch.mean)) } td { (points(difference.mean)) } td {}
+                        td { (percent(from_fcmae.mean)) } td { (percent(from_scratch.mean)) } td { (in_points(difference.mean)) } td {}
                     }
                     tr {
                         th scope="row" { "standard deviation across seeds" }
@@ -94,6 +78,34 @@ fn table(comparison: &Comparison) -> Markup {
             }
         } }
     }
+}
+
+/// The results of a seed, and where their reports are.
+fn row(result: &SeedResult) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (result.seed) }
+            td { (percent(result.from_fcmae)) }
+            td { (percent(result.from_scratch)) }
+            td { (in_points(result.difference())) }
+            td.text {
+                @for (name, folder) in
+                    [("pre-training", "pretrained"), ("fine-tuning", "from-fcmae"), ("scratch", "from-scratch")]
+                {
+                    a href=(format!("seed-{}/{folder}/report.html", result.seed)) { (name) } " "
+                }
+            }
+        }
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// A difference in percentage points.
+fn in_points(share: f64) -> String {
+    format!("{:+.2}", 100.0 * share)
 }
 
 /// The curves of the metric by which the epochs of both were compared.

@@ -78,12 +78,11 @@ impl Stroke {
 
 /// Draws curves over a common axis, with a legend where there are several; `None` when there is nothing to draw.
 pub(super) fn plot(x_label: &str, y_label: &str, curves: &[Curve]) -> Result<Option<Markup>, ReportError> {
-    let thinned = curves.iter().map(|curve| thin(&curve.points));
-    let drawn: Vec<(&str, Vec<(f64, f64)>, Stroke)> = (curves.iter().zip(thinned).zip(Stroke::of(curves)))
-        .filter(|((_, points), _)| !points.is_empty())
-        .map(|((curve, points), stroke)| (curve.name.as_str(), points, stroke))
+    let drawn: Vec<Drawn> = (curves.iter().zip(Stroke::of(curves)))
+        .map(|(curve, stroke)| Drawn { name: &curve.name, points: thin(&curve.points), stroke })
+        .filter(|curve| !curve.points.is_empty())
         .collect();
-    let points = || drawn.iter().flat_map(|(_, points, _)| points);
+    let points = || drawn.iter().flat_map(|curve| &curve.points);
     let Some(x) = range(points().map(|point| point.0)) else { return Ok(None) };
     let Some(y) = range(points().map(|point| point.1)) else { return Ok(None) };
     let mut svg = String::new();
@@ -92,32 +91,32 @@ pub(super) fn plot(x_label: &str, y_label: &str, curves: &[Curve]) -> Result<Opt
     Ok(Some(html! {
         (PreEscaped(svg))
         @if curves.len() > 1 {
-            ul.legend { @for (name, _, stroke) in &drawn { li { (stroke.sample()) " " (name) } } }
+            ul.legend { @for Drawn { name, stroke, .. } in &drawn { li { (stroke.sample()) " " (name) } } }
         }
     }))
+}
+
+/// A curve as it is drawn.
+struct Drawn<'a> {
+    name: &'a str,
+    points: Vec<(f64, f64)>,
+    stroke: Stroke,
 }
 
 fn draw(
     svg: &mut String,
     [x_label, y_label]: [&str; 2],
-    curves: &[(&str, Vec<(f64, f64)>, Stroke)],
+    curves: &[Drawn],
     x: (f64, f64),
     y: (f64, f64),
 ) -> Result<(), Box<dyn std::error::Error>> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .margin(10)
-        .margin_right(20)
+    let mut chart = (ChartBuilder::on(&area).margin(10).margin_right(20))
         .x_label_area_size(42)
         .y_label_area_size(68)
         .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-    chart
-        .configure_mesh()
-        .x_labels(7)
-        .y_labels(6)
-        .x_desc(x_label)
-        .y_desc(y_label)
+    (chart.configure_mesh().x_labels(7).y_labels(6).x_desc(x_label).y_desc(y_label))
         .label_style(("sans-serif", 14))
         .axis_desc_style(("sans-serif", 15))
         .light_line_style(TRANSPARENT)
@@ -125,7 +124,7 @@ fn draw(
         .y_label_formatter(&|value| number(*value))
         .x_label_formatter(&|value| number(*value))
         .draw()?;
-    for (_, points, Stroke { colour, width, dash }) in curves {
+    for Drawn { points, stroke: Stroke { colour, width, dash }, .. } in curves {
         let style = colour.stroke_width(*width);
         // A line of one point cannot be seen.
         if let [(x, y)] = points[..] {

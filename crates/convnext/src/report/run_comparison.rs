@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convnext_train::{Best, Metric};
+use convnext_train::{Best, Metric, Summary};
 use serde::Serialize;
 
 use super::ReportError;
@@ -96,7 +96,7 @@ impl ComparedRun {
 
     /// The metric by which its epochs are compared, if it measures any.
     pub(super) fn monitored(&self) -> Option<Metric> {
-        let of_summary = self.data.summary.as_ref().and_then(|summary| summary.monitored());
+        let of_summary = self.data.summary.as_ref().and_then(Summary::monitored);
         of_summary.or_else(|| self.data.metrics().into_iter().next())
     }
 }

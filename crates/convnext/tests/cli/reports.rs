@@ -178,7 +178,12 @@ fn runs_are_compared() {
         differ.contains(&&"recipe.training.epochs".into()) && !differ.contains(&&"out".into()),
         "{found}"
     );
+}
 
+#[test]
+fn runs_of_different_tasks_are_compared_in_what_they_share() {
+    let bench = bench();
+    bench.succeed(&format!("{FINETUNE} --epochs 1 --out runs/a"));
     bench.succeed(&format!("{PRETRAIN} --steps 2 --out runs/pretrained"));
     bench.succeed("compare runs/a runs/pretrained --out mixed.html");
     let words = ["different tasks", "Training loss, classification", "Training loss, masked autoencoder"];
@@ -189,7 +194,7 @@ fn runs_are_compared() {
             ("compare runs/a runs/a/", &["runs/a/", "the same run"]),
             ("compare runs/a photos", &["photos is no run folder"]),
             ("compare runs/a nowhere", &["nowhere is no run folder"]),
-            ("compare runs/a runs/b --out missing/x.html", &["missing/x.html"]),
+            ("compare runs/a runs/pretrained --out missing/x.html", &["missing/x.html"]),
         ],
     );
     bench.refuse(2, &[("compare runs/a", &["2 values required"]), ("compare", &["RUN"])]);
