@@ -129,6 +129,8 @@ fn best_other(logs: &[f64], label: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::evaluation::logits::log_probabilities;
 
@@ -157,5 +159,54 @@ mod tests {
         assert_eq!(mistakes, [("11", "c1"), ("12", "c1"), ("13", "c0")]);
         assert!((result.mistakes[2].probability - 1.0 / 7.0).abs() < 1e-12);
         assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
+    }
+
+    #[derive(Deserialize)]
+    struct Golden {
+        truth: Vec<usize>,
+        predicted: Vec<usize>,
+        scores: Vec<[f64; 3]>,
+        macro_average: [f64; 3],
+    }
+
+    fn check(found: ClassScores, expected: [f64; 3]) {
+        // Where scikit-learn has nothing to divide by, it says 0.
+        let found = [found.precision, found.recall, found.f1].map(|score| score.unwrap_or(0.0));
+        let is_close = found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12);
+        assert!(is_close, "{found:?} instead of {expected:?}");
+    }
+
+    #[test]
+    fn scores_are_those_of_scikit_learn() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/goldens/class_scores.json")).unwrap();
+        let mut tally = Tally::new(6);
+        for (sample, (&label, &answer)) in golden.truth.iter().zip(&golden.predicted).enumerate() {
+            let logs: Vec<f64> = (0..6).map(|class| if class == answer { -0.1 } else { -4.0 }).collect();
+            tally.add(sample, &logs, label);
+        }
+        let names = ClassNames((0..6).map(|class| format!("c{class}")).collect());
+        let result = tally.finish(&names, |sample| sample.to_string());
+        assert_eq!(result.classes.len(), golden.scores.len());
+        for (class, expected) in result.classes.iter().zip(golden.scores) {
+            check(class.scores, expected);
+        }
+        check(result.macro_average, golden.macro_average);
+        assert_eq!((result.classes[4].predicted, result.classes[4].scores.precision), (0, None));
+        // A file of an earlier version has the counts alone, from which the scores come back.
+        let mut old = serde_json::to_value(&result).unwrap();
+        for key in ["macro_average", "samples"] {
+            old.as_object_mut().unwrap().remove(key);
+        }
+        for class in old["classes"].as_array_mut().unwrap() {
+            class
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| ["label", "images", "correct", "accuracy"].contains(&key.as_str()));
+        }
+        let read: Evaluation = serde_json::from_value(old).unwrap();
+        assert_eq!(read.macro_average, ClassScores::default());
+        let read = read.scored();
+        assert_eq!((read.classes, read.macro_average), (result.classes, result.macro_average));
     }
 }

@@ -74,7 +74,9 @@ pub(super) fn best_words(run: &RunData, best: &Best) -> String {
         let of = if is_average { " by the moving average of the weights" } else { "" };
         (is_average || *measure == metric.key()).then(|| format!("{}{of}", shown(metric)))
     });
-    let what = of_metric.unwrap_or_else(|| format!("{} {value:.4}", measure.replace('_', " ")));
+    let what = of_metric.unwrap_or_else(|| {
+        format!("{} {value:.4}", if measure == "train_loss" { "training loss" } else { measure })
+    });
     format!("{what}, after step {step} in epoch {}", epoch + 1)
 }
 
