@@ -57,7 +57,7 @@ fn the_head_says_what_was_run_and_everything_is_shown() {
             "<dt>machine</dt>",
             "1 thread,",
             "--seed 3 --set 'mixing.mixup=0.8'",
-            "validation, moving average",
+            "training, mean of the epoch",
             "macro average",
             "Sample predictions",
             "Training images as the network sees them",
