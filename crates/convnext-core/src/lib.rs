@@ -17,6 +17,7 @@ mod class_names;
 mod classification_task;
 mod config;
 mod cost;
+mod counted;
 mod error;
 mod fcmae_task;
 mod geometry;
@@ -44,6 +45,7 @@ pub use config::{
     DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, ModelConfig,
 };
 pub use cost::{Cost, pretraining_macs};
+pub use counted::counted;
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};

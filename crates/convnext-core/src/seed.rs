@@ -31,6 +31,8 @@ pub enum Purpose {
     /// The division of a data set into folders for training, validation and test; `sample` is [`Seed::name_index`] of the
     /// class.
     DataSplit = 10,
+    /// The images that are shown with their predictions.
+    Shown = 11,
 }
 
 /// The seed of a run.

@@ -3,10 +3,11 @@
 use convnext_core::{ClassNames, Kind};
 use convnext_data::{CorruptFile, Loader, Source, members_of_sets};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
-use convnext_train::{Direction, Metric, TrainError, ValidationResult, for_each_batch_of};
+use convnext_train::{ClassScores, Direction, Metric, TrainError, ValidationResult, for_each_batch_of};
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::MultiLabelTask;
+use crate::shown::{MultiLabelMistake, MultiLabelSample, Shown};
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,16 @@ pub struct MultiLabelEvaluation {
     pub f1: Option<f64>,
     /// Mean binary cross-entropy in nats; `None` without images.
     pub loss: Option<f64>,
+    /// Precision, recall and F1 as means over the classes that are in any image; files of earlier versions do not have
+    /// it.
+    #[serde(default)]
+    pub macro_average: ClassScores,
+    /// The most confident errors, the most confident first; earlier versions listed none, as of the next.
+    #[serde(default)]
+    pub mistakes: Vec<MultiLabelMistake>,
+    /// Images that the seed draws, right or wrong, in the order of the data.
+    #[serde(default)]
+    pub samples: Vec<MultiLabelSample>,
     /// Images that could not be read and do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<CorruptFile>,
@@ -37,6 +48,9 @@ pub struct MultiLabelClass {
     pub answered: usize,
     /// Average precision, as scikit-learn defines it; `None` for a class that is in no image.
     pub average_precision: Option<f64>,
+    /// Precision, recall and F1 of a threshold of 0.5.
+    #[serde(flatten)]
+    pub scores: ClassScores,
 }
 
 impl MultiLabelEvaluation {
@@ -54,6 +68,17 @@ impl MultiLabelEvaluation {
             Metric::new("f1", self.f1, better).fraction().labelled("F1"),
             Metric::new("loss", self.loss, Direction::LowerIsBetter),
         ]
+    }
+
+    /// With precision, recall and F1 of each class and their means, from its counts: files of earlier versions do not
+    /// have them.
+    #[must_use]
+    pub fn scored(mut self) -> Self {
+        for class in &mut self.classes {
+            class.scores = ClassScores::of_counts(class.images, class.answered, class.found);
+        }
+        self.macro_average = ClassScores::macro_average(self.classes.iter().map(|class| class.scores));
+        self
     }
 }
 
@@ -82,6 +107,7 @@ pub fn evaluate_multi_label(
     let sets = members_of_sets(dataset.classes(), classes, "the data")?;
     // By class the output for each image, and whether the class is in it.
     let mut answers: Vec<Vec<(f32, bool)>> = vec![Vec::new(); classes.len()];
+    let mut shown = Shown::new(dataset, classes, loader.seed());
     let mut images = 0;
     for_each_batch_of(loader, &model.backbone.stem.conv.weight.lazy_device(), |pixels, batch| {
         let logits = tensor_values(model.forward(pixels, &DropPath::none())?);
@@ -93,6 +119,7 @@ pub fn evaluate_multi_label(
             }
             let Some(label) = label else { continue };
             images += 1;
+            shown.add(sample, row, &sets[*label]);
             for ((&logit, &is_in), answers) in row.iter().zip(&sets[*label]).zip(&mut answers) {
                 answers.push((logit, is_in));
             }
@@ -100,7 +127,9 @@ pub fn evaluate_multi_label(
         progress(images);
         Ok(())
     })?;
-    Ok(MultiLabelEvaluation { left_out: loader.corrupt(), ..judge_all(images, classes, answers) })
+    let Shown { samples, mistakes, .. } = shown;
+    let left_out = loader.corrupt();
+    Ok(MultiLabelEvaluation { left_out, samples, mistakes, ..judge_all(images, classes, answers) })
 }
 
 /// The results, from the answers for each class.
@@ -110,13 +139,17 @@ fn judge_all(images: usize, classes: &ClassNames, answers: Vec<Vec<(f32, bool)>>
         answers.into_iter().enumerate().map(judged).unzip();
     let sum = |count: fn(&MultiLabelClass) -> usize| classes.iter().map(count).sum::<usize>() as f64;
     let [found, named] = [sum(|class| class.found), sum(|class| class.images + class.answered)];
-    MultiLabelEvaluation {
+    let result = MultiLabelEvaluation {
         images,
         f1: (named > 0.0).then(|| 2.0 * found / named),
         loss: (images > 0).then(|| losses.iter().sum::<f64>() / (images * classes.len()) as f64),
         classes,
+        macro_average: ClassScores::default(),
+        mistakes: Vec::new(),
+        samples: Vec::new(),
         left_out: Vec::new(),
-    }
+    };
+    result.scored()
 }
 
 /// The sum of the losses of a class, and its results.
@@ -139,7 +172,8 @@ fn judge(label: String, mut answers: Vec<(f32, bool)>) -> (f64, MultiLabelClass)
         area += new as f64 * hits as f64 / seen as f64;
     }
     let average_precision = (images > 0).then(|| area / images as f64);
-    (losses, MultiLabelClass { label, images, found, answered, average_precision })
+    let scores = ClassScores::default();
+    (losses, MultiLabelClass { label, images, found, answered, average_precision, scores })
 }
 
 #[cfg(test)]

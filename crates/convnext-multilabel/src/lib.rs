@@ -8,8 +8,10 @@
 
 mod evaluation;
 mod metadata;
+mod shown;
 mod supervision;
 
 pub use evaluation::{MultiLabelClass, MultiLabelEvaluation, evaluate_multi_label};
 pub use metadata::MultiLabelTask;
+pub use shown::{ClassProbability, MultiLabelMistake, MultiLabelSample};
 pub use supervision::MultiLabel;

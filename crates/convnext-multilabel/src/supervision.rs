@@ -7,7 +7,9 @@ use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
 use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, members_of_sets};
 use convnext_nn::ConvNext;
-use convnext_train::{ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult};
+use convnext_train::{
+    ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult, save_thumbnails,
+};
 
 use crate::evaluation::{MultiLabelEvaluation, evaluate_multi_label};
 use crate::metadata::MultiLabelTask;
@@ -67,9 +69,16 @@ impl Supervision for MultiLabel {
         &self,
         model: &ConvNext,
         images: &Loader,
-        _image_folder: Option<&Path>,
+        image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
-        Ok(evaluate_multi_label(model, &self.classes, images, |_| {})?.into())
+        let mut result = evaluate_multi_label(model, &self.classes, images, |_| {})?;
+        if let Some(folder) = image_folder {
+            let mistakes = result.mistakes.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
+            save_thumbnails(images.source(), folder, "mistake", mistakes)?;
+            let samples = result.samples.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
+            save_thumbnails(images.source(), folder, "sample", samples)?;
+        }
+        Ok(result.into())
     }
 }
 

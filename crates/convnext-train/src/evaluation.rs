@@ -1,8 +1,10 @@
 //! Networks that do not learn: answers, features, and how good they are.
 
+pub(crate) mod class_scores;
 pub(crate) mod evaluate;
 pub(crate) mod features;
 pub(crate) mod inference;
 pub(crate) mod logits;
 pub(crate) mod neighbours;
 pub(crate) mod tally;
+pub(crate) mod thumbnails;

@@ -22,11 +22,13 @@ mod weights;
 mod words;
 
 pub use error::TrainError;
-pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake, evaluate};
+pub use evaluation::class_scores::ClassScores;
+pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction, evaluate};
 pub use evaluation::features::Features;
 pub use evaluation::inference::{EvalLoaderConfig, for_each_batch, for_each_batch_of};
 pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
+pub use evaluation::thumbnails::save_thumbnails;
 pub use memory::{MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
 pub use optimization::frozen_stages::FrozenStages;
@@ -45,6 +47,7 @@ pub use run::checkpoint::Best;
 pub use run::recorded::{config_file, read_config};
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
+pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord};
 pub use run::run_settings::RunSettings;
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;
@@ -74,4 +77,4 @@ pub use weights::{
     are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
     start_from,
 };
-pub use words::{counted, duration_in_words};
+pub use words::duration_in_words;

@@ -8,6 +8,7 @@ pub(crate) mod old_runs;
 pub(crate) mod recorded;
 pub(crate) mod run_changes;
 pub(crate) mod run_folder;
+pub(crate) mod run_record;
 pub(crate) mod run_settings;
 pub(crate) mod summary;
 pub(crate) mod train_setup;

@@ -27,11 +27,6 @@ pub fn duration_in_words(seconds: f64) -> String {
     }
 }
 
-/// A count of something, such as `1 step` or `20 steps`; many of them are called `many`.
-pub fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// Bytes in words, such as `3.2 GiB`.
 pub(crate) fn bytes_in_words(bytes: u64) -> String {
     const GIB: f64 = (1_u64 << 30) as f64;
@@ -62,11 +57,5 @@ mod tests {
         ] {
             assert_eq!(duration_in_words(seconds), words);
         }
-    }
-
-    #[test]
-    fn one_is_one() {
-        assert_eq!(counted(1, "class", "classes"), "1 class");
-        assert_eq!(counted(0, "class", "classes"), "0 classes");
     }
 }

@@ -39,7 +39,11 @@ pub use quickstart::{
     COMPARISON_FILE, Comparison, LABELS_PER_CLASS, Quickstart, QuickstartError, SeedResult, Spread,
 };
 pub use reconstructor::Reconstructor;
-pub use report::{Neighbour, REPORT_FILE, ReportError, write_contact_sheet, write_neighbours, write_report};
+pub use report::{
+    ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
+    compare_runs, write_contact_sheet, write_evaluation, write_neighbours, write_report,
+    write_run_comparison,
+};
 pub use samples::{SamplesError, write_samples};
 pub use similar::{Similar, most_similar};
 pub use tasks::TASKS;

@@ -149,7 +149,8 @@ impl Comparison {
 }
 
 impl Comparison {
-    /// The result in one sentence: which side is ahead, and whether by more than the differences spread.
+    /// The result in one sentence: which side is ahead, and whether by more than the standard deviation across
+    /// seeds.
     pub fn verdict(&self) -> String {
         let Self { seeds, difference, .. } = self;
         let percent = |spread: &Spread| format!("{:.2} %", 100.0 * spread.mean);
@@ -158,11 +159,11 @@ impl Comparison {
         let judgement = match difference.deviation {
             None => "one seed decides nothing".to_owned(),
             Some(deviation) => {
-                let spread = format!("the differences spread by {:.2}", 100.0 * deviation);
+                let spread = format!("the standard deviation across seeds, {:.2} points", 100.0 * deviation);
                 match difference.mean {
                     mean if mean > deviation => format!("more than {spread}: pre-training helps here"),
-                    mean if mean < -deviation => format!("and {spread}: pre-training hurts here"),
-                    _ => format!("but {spread}: no clear difference"),
+                    mean if mean < -deviation => format!("by more than {spread}: pre-training hurts here"),
+                    _ => format!("not more than {spread}: no clear difference"),
                 }
             }
         };
@@ -325,7 +326,7 @@ mod tests {
         };
         assert!(verdict(&[(0.9, 0.8), (0.9, 0.79)]).contains("+10.50 points, ahead in 2 of 2; more than"));
         assert!(verdict(&[(0.9, 0.8), (0.8, 0.9)]).contains("no clear difference"));
-        assert!(verdict(&[(0.8, 0.9), (0.8, 0.91)]).contains("ahead in 0 of 2; and the differences"));
+        assert!(verdict(&[(0.8, 0.9), (0.8, 0.91)]).contains("ahead in 0 of 2; by more than"));
         assert!(verdict(&[(0.8, 0.9), (0.8, 0.91)]).contains("hurts"));
         assert!(verdict(&[(0.9, 0.8)]).contains("one seed decides nothing"));
     }

@@ -4,13 +4,21 @@ mod classification;
 mod comparison;
 mod contact_sheet;
 mod curves;
+mod differences;
+mod evaluation_page;
+mod head;
 mod kinds;
 mod metrics;
 mod multi_label;
 mod neighbours;
 mod page;
 mod reconstructions;
+mod run_comparison;
+mod run_comparison_page;
 mod run_data;
+mod run_names;
+mod samples;
+mod whole_page;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,7 +27,10 @@ use convnext_data::{Image, Survey};
 use convnext_io::replace_file;
 use thiserror::Error;
 
+pub use differences::SettingDifference;
+pub use evaluation_page::EvaluationPage;
 pub use neighbours::Neighbour;
+pub use run_comparison::{ComparedRun, RunComparison, compare_runs};
 use run_data::RunData;
 
 use crate::COMPARISON_FILE;
@@ -58,6 +69,12 @@ pub enum ReportError {
         /// Message of the plotting library.
         why: String,
     },
+    /// Fewer than two runs are to be compared.
+    #[error("two or more runs are compared, and {0} named; name more run folders")]
+    TooFewRuns(usize),
+    /// A run is to be compared with itself.
+    #[error("{0} and {1} are the same run; name each run once")]
+    SameRun(PathBuf, PathBuf),
     /// The report cannot be written.
     #[error("cannot write {path}: {source}; check that the folder is writable and has space")]
     Write {
@@ -68,9 +85,9 @@ pub enum ReportError {
     },
 }
 
-/// Writes `report.html` into a run folder and tells where: curves, and what there is to show
-/// of its kind of task, such as reconstructions, or confusion and worst mistakes. A run that is not finished is reported on as far as it came. Of a finished quickstart,
-/// the page compares its runs.
+/// Writes `report.html` into a run folder and tells where: what was run, curves, and what there is to show of its kind of
+/// task, such as reconstructions, or scores of each class, confusion and predictions. A run that is not finished is
+/// reported on as far as it came. Of a finished quickstart, the page compares its runs.
 ///
 /// # Errors
 /// Any [`ReportError`].
@@ -92,7 +109,7 @@ pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(
     write(path, &contact_sheet::render(data, survey))
 }
 
-/// Writes a page about an image called `name` and those that are most alike to it, the most alike first.
+/// Writes a page about an image called `name` and those that are most similar to it, the most similar first.
 ///
 /// # Errors
 /// [`ReportError::Write`] with the path.
@@ -103,6 +120,22 @@ pub fn write_neighbours(
     found: &[Neighbour],
 ) -> Result<(), ReportError> {
     write(path, &neighbours::render(name, image, found))
+}
+
+/// Writes a page about an evaluation: scores of each class, confusion and predictions.
+///
+/// # Errors
+/// [`ReportError::Damaged`] when the details of the result are not those of its kind, [`ReportError::Write`] with the path.
+pub fn write_evaluation(path: &Path, page: &EvaluationPage) -> Result<(), ReportError> {
+    write(path, &evaluation_page::render(page, path)?)
+}
+
+/// Writes a page with the runs of a comparison side by side.
+///
+/// # Errors
+/// Any [`ReportError`].
+pub fn write_run_comparison(path: &Path, comparison: &RunComparison) -> Result<(), ReportError> {
+    write(path, &run_comparison_page::render(comparison)?)
 }
 
 fn write(path: &Path, html: &str) -> Result<(), ReportError> {

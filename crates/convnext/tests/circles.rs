@@ -149,7 +149,7 @@ fn re_exports_are_followed_to_the_file_that_defines() {
         ("lib.rs", "mod a; mod b; mod c; mod d; mod e; pub use a::{A, a}; pub(crate) use b::*;"),
         ("a.rs", "use crate::B; pub struct A; pub fn a() { let _ = B; }"),
         ("b.rs", "mod inner; pub struct B; pub use inner::Inner;"),
-        ("b/inner.rs", "pub struct Inner; fn f() { println!(\"{}\", crate::c::c(1)); }"),
+        ("b/inner.rs", "pub struct Inner; fn f() { format!(\"{}\", crate::c::c(1)); }"),
         ("c.rs", "#[serde(from = \"crate::A\")] pub struct C; pub fn c(_: u8) { crate::Inner }"),
         ("d.rs", "use crate::e; pub fn d() { e::E::new() }"),
         ("e.rs", "pub struct E; #[cfg(test)] mod tests { use crate::d::d; }"),

@@ -46,6 +46,7 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod repeating;
+    mod reports;
     mod resuming;
     mod shapes;
     mod sorting;

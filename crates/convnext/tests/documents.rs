@@ -115,7 +115,7 @@ fn without_numbers(word: &str, all: bool) -> String {
 fn matches(shown: &[String], printed: &[String], is_learned: bool) -> bool {
     match shown {
         [] => printed.is_empty(),
-        [rest @ ..] if rest[0] == "..." => {
+        rest if rest[0] == "..." => {
             (0..=printed.len()).any(|skipped| matches(&rest[1..], &printed[skipped..], is_learned))
         }
         [first, rest @ ..] => printed.split_first().is_some_and(|(printed, others)| {

@@ -214,6 +214,14 @@ impl Dataset {
         Self { samples: samples.into(), ..self.clone() }
     }
 
+    /// The indices of at most `count` images that the seed draws, whatever they are of, in their order.
+    pub fn draw(&self, count: usize, seed: Seed) -> Vec<usize> {
+        let mut stream = seed.stream(Purpose::Shown, 0, 0);
+        let mut drawn = rand::seq::index::sample(&mut stream, self.len(), count.min(self.len())).into_vec();
+        drawn.sort_unstable();
+        drawn
+    }
+
     /// `per_class` images of every class, chosen by the seed and kept in their order. A smaller choice
     /// with the same seed is part of a larger one.
     ///

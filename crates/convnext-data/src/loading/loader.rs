@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use convnext_core::Seed;
+
 use crate::error::DataError;
 use crate::loading::corrupt::CorruptFiles;
 use crate::loading::corrupt_file::CorruptFile;
@@ -65,6 +67,11 @@ impl<S: Source> Loader<S> {
     /// The source.
     pub fn source(&self) -> &S {
         &self.shared.source
+    }
+
+    /// The seed of the run.
+    pub fn seed(&self) -> Seed {
+        self.shared.config.seed
     }
 
     /// The corrupt files that were replaced so far, each once, sorted by name.

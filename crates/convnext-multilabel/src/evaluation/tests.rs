@@ -12,6 +12,14 @@ struct Golden {
     average_precisions: Vec<f64>,
     mean_average_precision: f64,
     f1: f64,
+    class_scores: Vec<[f64; 3]>,
+    macro_average: [f64; 3],
+}
+
+fn close_scores(found: ClassScores, expected: [f64; 3]) {
+    for (found, expected) in [found.precision, found.recall, found.f1].into_iter().zip(expected) {
+        close(found.unwrap(), expected);
+    }
 }
 
 fn close(found: f64, expected: f64) {
@@ -30,6 +38,10 @@ fn measures_are_those_of_scikit_learn() {
     for (class, expected) in result.classes.iter().zip(&golden.average_precisions) {
         close(class.average_precision.unwrap(), *expected);
     }
+    for (class, expected) in result.classes.iter().zip(golden.class_scores) {
+        close_scores(class.scores, expected);
+    }
+    close_scores(result.macro_average, golden.macro_average);
     assert_eq!((result.classes[3].average_precision, result.classes[3].images), (None, 0));
     close(result.metrics()[0].value.unwrap(), golden.mean_average_precision);
     close(result.f1.unwrap(), golden.f1);

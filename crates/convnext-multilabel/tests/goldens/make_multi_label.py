@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
 
 IMAGES, CLASSES, SMOOTHING, OWN = 14, 4, 0.1, 0.7
 
@@ -26,6 +26,7 @@ loss.backward()
 plain = torch.nn.functional.binary_cross_entropy_with_logits(outputs, torch.tensor(truth, dtype=torch.float64))
 
 precisions = [float(average_precision_score(truth[:, k], logits[:, k])) for k in range(CLASSES - 1)]
+scores = precision_recall_fscore_support(truth, logits >= 0, average=None, zero_division=0)
 print(
     json.dumps(
         {
@@ -39,6 +40,9 @@ print(
             "average_precisions": precisions,
             "mean_average_precision": float(np.mean(precisions)),
             "f1": float(f1_score(truth, logits >= 0, average="micro")),
+            "class_scores": [[float(score[k]) for score in scores[:3]] for k in range(3)],
+            # Of the classes that are in an image.
+            "macro_average": [float(score[:3].mean()) for score in scores[:3]],
         }
     )
 )

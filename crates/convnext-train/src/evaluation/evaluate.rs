@@ -1,11 +1,14 @@
 //! Evaluation of a classifier.
 
+use std::collections::BTreeMap;
+
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
 use convnext_data::{CorruptFile, Dataset, Loader, Source, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::evaluation::class_scores::ClassScores;
 use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch_of};
 use crate::evaluation::logits::log_probabilities;
 use crate::evaluation::tally::Tally;
@@ -27,8 +30,14 @@ pub struct Evaluation {
     pub classes: Vec<ClassResult>,
     /// Confusion matrix as counts of label and predicted class; pairs that never occurred are left out.
     pub confusion: Vec<Confusion>,
-    /// The wrong answers that the classifier was surest of, the worst first.
-    pub mistakes: Vec<Mistake>,
+    /// Precision, recall and F1 as means over `classes`; files of earlier versions do not have it.
+    #[serde(default)]
+    pub macro_average: ClassScores,
+    /// The most confident errors, the most confident first.
+    pub mistakes: Vec<SamplePrediction>,
+    /// Images that the seed draws, right or wrong, in the order of the data; earlier versions drew none.
+    #[serde(default)]
+    pub samples: Vec<SamplePrediction>,
     /// Images that could not be read and do not count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<CorruptFile>,
@@ -52,6 +61,22 @@ impl Evaluation {
             Metric::new("loss", self.loss, Direction::LowerIsBetter),
         ]
     }
+
+    /// With precision, recall and F1 of each class and their means, from the confusion matrix: files of earlier
+    /// versions do not have them.
+    #[must_use]
+    pub fn scored(mut self) -> Self {
+        let mut predicted: BTreeMap<&str, usize> = BTreeMap::new();
+        for pair in &self.confusion {
+            *predicted.entry(&pair.predicted).or_default() += pair.images;
+        }
+        for class in &mut self.classes {
+            class.predicted = predicted.get(class.label.as_str()).copied().unwrap_or(0);
+            class.scores = ClassScores::of_counts(class.images, class.predicted, class.correct);
+        }
+        self.macro_average = ClassScores::macro_average(self.classes.iter().map(|class| class.scores));
+        self
+    }
 }
 
 impl From<Evaluation> for ValidationResult {
@@ -72,9 +97,9 @@ pub struct Confusion {
     pub images: usize,
 }
 
-/// A wrong answer.
+/// An image and the class that was predicted for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mistake {
+pub struct SamplePrediction {
     /// The image.
     pub image: String,
     /// Its index in the data set.
@@ -102,6 +127,12 @@ pub struct ClassResult {
     pub correct: usize,
     /// `correct / images`.
     pub accuracy: f64,
+    /// Images of any class that were taken for it.
+    #[serde(default)]
+    pub predicted: usize,
+    /// Precision, recall and F1.
+    #[serde(flatten)]
+    pub scores: ClassScores,
 }
 
 /// Classifies every image of a labelled data set. `reading` says whether an image that cannot be read is an error.
@@ -134,7 +165,7 @@ pub(crate) fn evaluate_batches(
     let dataset = loader.source().dataset();
     let to_logit = match_classes(dataset.classes(), names)?;
     let device = model.backbone.stem.conv.weight.lazy_device();
-    let mut tally = Tally::new(model.config().classes);
+    let mut tally = Tally::new(model.config().classes).showing(dataset, loader.seed());
     for_each_batch_of(loader, &device, |images, batch| {
         let logits = model.forward(images, &DropPath::none())?;
         let classes = logits.dims()[1];

@@ -67,11 +67,24 @@ impl EvalLoaderConfig {
     /// # Errors
     /// [`TrainError::Data`] when there are no images.
     pub fn loader(&self, dataset: &Dataset, preprocessing: &Preprocessing) -> Result<Loader, TrainError> {
+        self.seeded_loader(dataset, preprocessing, Seed::default())
+    }
+
+    /// [`Self::loader`] of a run with this seed, which draws the images that are shown and nothing else.
+    ///
+    /// # Errors
+    /// Those of [`Self::loader`].
+    pub(crate) fn seeded_loader(
+        &self,
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+        seed: Seed,
+    ) -> Result<Loader, TrainError> {
         let transform = Transform::Evaluation(preprocessing.clone());
         let images = ImageSource::new(dataset.clone(), transform, self.orientation)?;
         let one_size = preprocessing.image_size().is_some();
         let batch_size = if one_size { self.batch_size } else { 1 };
-        Ok(Loader::new(images, LoaderConfig { batch_size, ..self.config() })?)
+        Ok(Loader::new(images, LoaderConfig { batch_size, seed, ..self.config() })?)
     }
 
     /// Loader configuration for one pass over all images, in their order.

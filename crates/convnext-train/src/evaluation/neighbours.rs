@@ -2,7 +2,7 @@
 //! the nearest images whose classes are known.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use convnext_core::ClassNames;
+use convnext_core::{ClassNames, Seed};
 use convnext_data::Dataset;
 use convnext_nn::tensor_values;
 
@@ -38,7 +38,7 @@ pub fn classify_by_neighbours(
         Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
     };
     let columns = matrix(&known.values, known.width).transpose();
-    let mut tally = Tally::new(names.len());
+    let mut tally = Tally::new(names.len()).showing(dataset, Seed::default());
     for (block, rows) in asked.values.chunks(BLOCK * asked.width).enumerate() {
         let cosines = tensor_values(matrix(rows, asked.width).matmul(columns.clone()));
         for (place, cosines) in cosines.chunks_exact(known.labels.len().max(1)).enumerate() {

@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::ClassNames;
+use convnext_core::{ClassNames, Seed};
+use convnext_data::Dataset;
 
-use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, Mistake};
+use crate::evaluation::class_scores::ClassScores;
+use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction};
 
 /// Mistakes that are listed.
 const MISTAKES: usize = 12;
+
+/// Images that are drawn to be shown.
+const SAMPLES: usize = 12;
+
+/// Sample, class, answer and its probability.
+type Answer = (usize, usize, usize, f64);
 
 /// Running sums.
 pub(crate) struct Tally {
@@ -19,8 +27,12 @@ pub(crate) struct Tally {
     classes: Vec<[usize; 2]>,
     /// Images by class and answer.
     confusion: BTreeMap<(usize, usize), usize>,
-    /// Sample, class, answer and its probability; the surest first, at most [`MISTAKES`].
-    mistakes: Vec<(usize, usize, usize, f64)>,
+    /// The most confident errors, the most confident first, at most [`MISTAKES`].
+    mistakes: Vec<Answer>,
+    /// Samples to show, in ascending order.
+    drawn: Vec<usize>,
+    /// The answers for them, as far as they came.
+    samples: Vec<Answer>,
 }
 
 impl Tally {
@@ -33,7 +45,14 @@ impl Tally {
             classes: vec![[0, 0]; classes],
             confusion: BTreeMap::new(),
             mistakes: Vec::new(),
+            drawn: Vec::new(),
+            samples: Vec::new(),
         }
+    }
+
+    /// The same, with some images of the data set that the seed draws to be shown.
+    pub(crate) fn showing(self, dataset: &Dataset, seed: Seed) -> Self {
+        Self { drawn: dataset.draw(SAMPLES, seed), ..self }
     }
 
     /// Counts one image by the logarithms of its class probabilities.
@@ -49,6 +68,9 @@ impl Tally {
         self.classes[label][1] += usize::from(ahead < 1);
         let answer = if ahead < 1 { label } else { best_other(logs, label) };
         *self.confusion.entry((label, answer)).or_default() += 1;
+        if self.drawn.binary_search(&sample).is_ok() {
+            self.samples.push((sample, label, answer, logs[answer].exp()));
+        }
         if answer != label {
             self.mistakes.push((sample, label, answer, logs[answer].exp()));
             // Equally sure ones stay in the order of the data.
@@ -60,20 +82,23 @@ impl Tally {
     pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
         // Of no images there is no mean.
         let mean = |sum: f64| (self.images > 0).then(|| sum / self.images as f64);
+        let prediction = |(sample, label, answer, probability): Answer| SamplePrediction {
+            image: image_name(sample),
+            sample,
+            label: names.name(label),
+            predicted: names.name(answer),
+            probability,
+            thumbnail: None,
+        };
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
-        Evaluation {
+        let mistakes = self.mistakes.into_iter().map(prediction).collect();
+        let samples = self.samples.into_iter().map(prediction).collect();
+        let result = Evaluation {
             images: self.images,
             top1: mean(self.top1 as f64),
             top5: mean(self.top5 as f64),
             loss: mean(self.loss),
-            classes: classes
-                .map(|(index, &[images, correct])| ClassResult {
-                    label: names.name(index),
-                    images,
-                    correct,
-                    accuracy: correct as f64 / images as f64,
-                })
-                .collect(),
+            classes: classes.map(|(index, &counts)| class_result(names.name(index), counts)).collect(),
             confusion: (self.confusion.into_iter())
                 .map(|((label, answer), images)| Confusion {
                     label: names.name(label),
@@ -81,19 +106,19 @@ impl Tally {
                     images,
                 })
                 .collect(),
-            mistakes: (self.mistakes.into_iter())
-                .map(|(sample, label, answer, probability)| Mistake {
-                    image: image_name(sample),
-                    sample,
-                    label: names.name(label),
-                    predicted: names.name(answer),
-                    probability,
-                    thumbnail: None,
-                })
-                .collect(),
+            macro_average: ClassScores::default(),
+            mistakes,
+            samples,
             left_out: Vec::new(),
-        }
+        };
+        result.scored()
     }
+}
+
+/// A class with images, before it is scored.
+fn class_result(label: String, [images, correct]: [usize; 2]) -> ClassResult {
+    let accuracy = correct as f64 / images as f64;
+    ClassResult { label, images, correct, accuracy, predicted: 0, scores: ClassScores::default() }
 }
 
 /// The most probable class besides one; the first of equals.
@@ -104,6 +129,8 @@ fn best_other(logs: &[f64], label: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::evaluation::logits::log_probabilities;
 
@@ -132,5 +159,54 @@ mod tests {
         assert_eq!(mistakes, [("11", "c1"), ("12", "c1"), ("13", "c0")]);
         assert!((result.mistakes[2].probability - 1.0 / 7.0).abs() < 1e-12);
         assert_eq!((result.classes[1].label.as_str(), result.classes[1].accuracy), ("c1", 1.0));
+    }
+
+    #[derive(Deserialize)]
+    struct Golden {
+        truth: Vec<usize>,
+        predicted: Vec<usize>,
+        scores: Vec<[f64; 3]>,
+        macro_average: [f64; 3],
+    }
+
+    fn check(found: ClassScores, expected: [f64; 3]) {
+        // Where scikit-learn has nothing to divide by, it says 0.
+        let found = [found.precision, found.recall, found.f1].map(|score| score.unwrap_or(0.0));
+        let is_close = found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12);
+        assert!(is_close, "{found:?} instead of {expected:?}");
+    }
+
+    #[test]
+    fn scores_are_those_of_scikit_learn() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/goldens/class_scores.json")).unwrap();
+        let mut tally = Tally::new(6);
+        for (sample, (&label, &answer)) in golden.truth.iter().zip(&golden.predicted).enumerate() {
+            let logs: Vec<f64> = (0..6).map(|class| if class == answer { -0.1 } else { -4.0 }).collect();
+            tally.add(sample, &logs, label);
+        }
+        let names = ClassNames((0..6).map(|class| format!("c{class}")).collect());
+        let result = tally.finish(&names, |sample| sample.to_string());
+        assert_eq!(result.classes.len(), golden.scores.len());
+        for (class, expected) in result.classes.iter().zip(golden.scores) {
+            check(class.scores, expected);
+        }
+        check(result.macro_average, golden.macro_average);
+        assert_eq!((result.classes[4].predicted, result.classes[4].scores.precision), (0, None));
+        // A file of an earlier version has the counts alone, from which the scores come back.
+        let mut old = serde_json::to_value(&result).unwrap();
+        for key in ["macro_average", "samples"] {
+            old.as_object_mut().unwrap().remove(key);
+        }
+        for class in old["classes"].as_array_mut().unwrap() {
+            class
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| ["label", "images", "correct", "accuracy"].contains(&key.as_str()));
+        }
+        let read: Evaluation = serde_json::from_value(old).unwrap();
+        assert_eq!(read.macro_average, ClassScores::default());
+        let read = read.scored();
+        assert_eq!((read.classes, read.macro_average), (result.classes, result.macro_average));
     }
 }

@@ -5,7 +5,7 @@
 
 mod formulas;
 
-use convnext_core::{COLOURS, ModelConfig};
+use convnext_core::{COLOURS, ModelConfig, counted};
 
 use self::formulas::{
     HEAD_RATE, KNOWN_PARAMETERS, UNBALANCED, batch, bounded, counted_share, drop_path, epochs, few_classes,
@@ -14,7 +14,6 @@ use self::formulas::{
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
 use crate::error::TrainError;
-use crate::words::counted;
 
 /// The choice that asks for these rules.
 pub(super) const AUTO: &str = "auto";

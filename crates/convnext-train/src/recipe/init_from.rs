@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use convnext_core::WeightMetadata;
-
-use crate::words::counted;
+use convnext_core::{WeightMetadata, counted};
 
 /// Kind of weights that a training starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

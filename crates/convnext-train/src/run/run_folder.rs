@@ -16,6 +16,7 @@ use crate::run::files::{output, remove_unfinished, replace};
 use crate::run::logs::{LogLengths, Logs};
 use crate::run::recorded::{CONFIG_FILE, SUMMARY_FILE, is_same_run, recorded_config, recorded_summary};
 use crate::run::run_changes::{ResumeMode, changes};
+use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
 use crate::training::learner::Learner;
 use crate::training::observer::{EpochReport, StepReport};
@@ -105,6 +106,23 @@ impl RunFolder {
 
     pub(crate) fn checkpoints(&self) -> &Checkpoints {
         &self.checkpoints
+    }
+
+    /// Writes the facts of the run, unless they are there: a run that goes on keeps those of its beginning, but for its
+    /// length. Where they cannot be read, today's stand in: they decide nothing.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] when they cannot be written.
+    pub(crate) fn record_run(&self, facts: &RunRecord) -> Result<(), TrainError> {
+        let path = self.path.join(RUN_FILE);
+        let begun = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<RunRecord>(&text).ok());
+        let facts = match begun {
+            Some(begun) => RunRecord { total_steps: facts.total_steps, ..begun },
+            None => facts.clone(),
+        };
+        let mut text = serde_json::to_vec_pretty(&facts).map_err(|error| output(&path, error.into()))?;
+        text.push(b'\n');
+        replace(&path, &text)
     }
 
     /// Path of the final weights.

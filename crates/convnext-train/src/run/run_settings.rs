@@ -27,6 +27,9 @@ pub struct RunSettings {
     pub data: PathBuf,
     /// Output folder, new or empty.
     pub out: PathBuf,
+    /// The command that the run is of, with its arguments, for its record; empty where there is none.
+    #[serde(skip)]
+    pub command: Vec<String>,
     /// Weights to start from; `None` starts from fresh ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
@@ -140,6 +143,7 @@ impl RunSettings {
         Self {
             data: data.into(),
             out: out.into(),
+            command: Vec::new(),
             init: None,
             seed: Seed::default(),
             orientation: Orientation::Honour,

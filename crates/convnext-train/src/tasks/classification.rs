@@ -4,11 +4,12 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use convnext_core::{ClassNames, ClassificationTask};
-use convnext_data::{ImageBatch, ImageSource, LabelledData, Loader};
+use convnext_data::{ImageBatch, LabelledData, Loader};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
-use crate::evaluation::evaluate::{Evaluation, Mistake, evaluate_batches};
+use crate::evaluation::evaluate::{Evaluation, evaluate_batches};
+use crate::evaluation::thumbnails::save_thumbnails;
 use crate::recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
 use crate::tasks::supervision::Supervision;
@@ -46,7 +47,7 @@ impl Supervision for Classification {
         targets.mixed(batch.mix).cross_entropy(logits)
     }
 
-    /// Accuracies and loss; shows the worst mistakes.
+    /// Accuracies and loss; shows the most confident errors, and images that the seed draws.
     fn evaluate(
         &self,
         model: &ConvNext,
@@ -55,19 +56,11 @@ impl Supervision for Classification {
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;
         if let Some(folder) = image_folder {
-            show(&mut result.mistakes, images.source(), folder)?;
+            for (name, shown) in [("mistake", &mut result.mistakes), ("sample", &mut result.samples)] {
+                let shown = shown.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
+                save_thumbnails(images.source(), folder, name, shown)?;
+            }
         }
         Ok(result.into())
     }
-}
-
-/// Writes what the model saw of each image into a folder.
-fn show(mistakes: &mut [Mistake], images: &ImageSource, folder: &Path) -> Result<(), TrainError> {
-    let parent = folder.file_name().unwrap_or_default().to_string_lossy();
-    for (number, mistake) in (1..).zip(mistakes) {
-        let name = format!("mistake-{number:02}.png");
-        images.seen(mistake.sample)?.save_png(&folder.join(&name))?;
-        mistake.thumbnail = Some(format!("{parent}/{name}"));
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use convnext_core::{
     ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
-    WeightMetadata,
+    WeightMetadata, counted,
 };
 use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
 use convnext_nn::ConvNext;
@@ -25,7 +25,6 @@ use crate::training::observer::Observer;
 use crate::training::run_job::{Trained, plan_training, run_training};
 use crate::training::training_plan::TrainingPlan;
 use crate::weights::are_same_classes;
-use crate::words::counted;
 
 /// Everything that decides a supervised training.
 #[derive(Debug, Clone, Serialize)]
@@ -235,7 +234,7 @@ impl<S: Supervision> Job for OnImages<S> {
             device: device.clone(),
             validation: match validation.is_empty() {
                 true => None,
-                false => Some(reading.loader(validation, &preprocessing)?),
+                false => Some(reading.seeded_loader(validation, &preprocessing, run.seed)?),
             },
             metadata: WeightMetadata::new(model, &self.supervision.metadata(), preprocessing)
                 .with_recipe(in_toml(recipe)?),

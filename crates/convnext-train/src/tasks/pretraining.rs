@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use convnext_core::{
     ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing, Seed,
-    WeightMetadata, usable_kept_count,
+    WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
@@ -17,6 +17,7 @@ use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
+use crate::tasks::shown_batch::save_batch;
 use crate::training::job::Job;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
@@ -25,7 +26,6 @@ use crate::training::run_job::{Trained, plan_training, run_training};
 use crate::training::task::{Task, batch_images};
 use crate::training::training_plan::TrainingPlan;
 use crate::training::validation_result::ValidationResult;
-use crate::words::counted;
 
 /// Everything that decides a pre-training.
 #[derive(Debug, Clone, Serialize)]
@@ -202,6 +202,10 @@ impl Task for Pretraining {
         let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
         Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss.into())
+    }
+
+    fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {
+        save_batch(batch, &self.metadata.preprocessing, image_folder)
     }
 
     fn metadata(&self) -> &WeightMetadata {

@@ -6,6 +6,7 @@ use convnext_data::{Image, normalize, resize_for_evaluation};
 use convnext_nn::{Fcmae, ModelError, tensor_values};
 
 use crate::error::TrainError;
+use crate::tasks::denormalized::denormalized;
 
 /// Grey of removed patches, and white between the three images.
 const REMOVED: u8 = 128;
@@ -63,20 +64,11 @@ pub fn reconstruct(
             pixel.fill(REMOVED);
         }
     }
-    let reconstructed = denormalize(&restored, size.pixels(), mean, std);
+    let reconstructed = denormalized(&restored, size.pixels(), mean, std);
     Ok(Reconstruction {
         loss,
         panels: side_by_side(&[original.bytes(), &masked, &reconstructed], size, channels)?,
     })
-}
-
-/// Normalised values `[channels, sites]` as bytes of an image.
-fn denormalize(values: &[f32], sites: usize, mean: &[f32], std: &[f32]) -> Vec<u8> {
-    let level = |site: usize, channel: usize| {
-        let value = values[channel * sites + site] * std[channel] + mean[channel];
-        (value * 255.0).round().clamp(0.0, 255.0) as u8
-    };
-    (0..sites).flat_map(|site| (0..mean.len()).map(move |channel| level(site, channel))).collect()
 }
 
 /// Images of one size in a row, with white gaps.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::recipe::FinetuneRecipe;
+use crate::tasks::shown_batch::save_batch;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::task::{Task, batch_images};
@@ -96,6 +97,10 @@ impl<S: Supervision> Task for Supervised<S> {
             }
         };
         Ok(self.supervision.loss(logits, &batch).into())
+    }
+
+    fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {
+        save_batch(batch, &self.metadata.preprocessing, image_folder)
     }
 
     fn metadata(&self) -> &WeightMetadata {

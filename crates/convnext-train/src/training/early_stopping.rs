@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use convnext_core::counted;
 use serde::{Deserialize, Serialize};
-
-use crate::words::counted;
 
 /// Early end of a training: so many comparisons without a better one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::words::{counted, duration_in_words};
+use convnext_core::counted;
+
+use crate::words::duration_in_words;
 
 /// First steps of a process that are not timed: they fill caches and pools, and tune kernels.
 pub(crate) const WARM_UP: usize = 2;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use convnext_core::WeightMetadata;
-use convnext_data::Cache;
+use convnext_core::{WeightMetadata, counted};
+use convnext_data::{Cache, Dataset};
 
 use crate::error::TrainError;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
+use crate::run::run_record::RunRecord;
 use crate::run::run_settings::Resolved;
 use crate::run::summary::Summary;
 use crate::training::job::{Job, ModelOf};
@@ -17,7 +18,7 @@ use crate::training::prepared::Prepared;
 use crate::training::training_loop::train;
 use crate::training::training_plan::TrainingPlan;
 use crate::weights::start_from_with;
-use crate::words::{counted, duration_in_words};
+use crate::words::duration_in_words;
 
 /// Result of a training.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,7 @@ pub fn run_training<J: Job>(
             return Ok(Trained { weights: weights_of(&settings.out), summary });
         }
     };
+    run.record_run(&record(&job, setup.schedule.total_steps, device))?;
     let model = initial_model(&job, device)?;
     observer.start(&announcement);
     let task = job.task(preprocessing, device)?;
@@ -74,6 +76,12 @@ pub fn plan_training<J: Job>(job: J, device: &Device) -> Result<TrainingPlan, Tr
         length: prepared.length(),
         timing: prepared.timing(device)?,
     })
+}
+
+/// The facts of a job that begins now.
+fn record<J: Job>(job: &J, total_steps: usize, device: &Device) -> RunRecord {
+    let validation = job.validation().map_or(0, Dataset::len);
+    RunRecord::new(job.settings(), device, [total_steps, job.images().len(), validation])
 }
 
 /// The model before its first step, from the weights to start from if there are any.

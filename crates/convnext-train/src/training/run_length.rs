@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::words::counted;
+use convnext_core::counted;
 
 /// Length of a run: epochs, steps, and the images of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]

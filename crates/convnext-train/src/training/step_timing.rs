@@ -5,7 +5,7 @@ use std::iter::Take;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::Preprocessing;
+use convnext_core::{Preprocessing, counted};
 use convnext_data::{Batch, EpochBatches, Loader, Source};
 
 use crate::error::TrainError;
@@ -15,7 +15,7 @@ use crate::training::job::{Job, SourceOf};
 use crate::training::learner::Learner;
 use crate::training::pace::Pace;
 use crate::training::task::Task;
-use crate::words::{counted, duration_in_words};
+use crate::words::duration_in_words;
 
 /// Batches of a timed step: of longer steps the others take as long.
 const MAX_BATCHES: usize = 4;

@@ -31,6 +31,15 @@ pub trait Task {
         model
     }
 
+    /// Shows in a folder what can be shown of a batch as the model sees it; called with the first batch of a run. The
+    /// batch is learned from after that.
+    ///
+    /// # Errors
+    /// [`TrainError`] when images cannot be written.
+    fn show_batch(&self, _batch: &BatchOf<Self>, _image_folder: &Path) -> Result<(), TrainError> {
+        Ok(())
+    }
+
     /// Metadata of the model's weight file.
     fn metadata(&self) -> &WeightMetadata;
 

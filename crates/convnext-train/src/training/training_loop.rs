@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use convnext_data::{BackgroundCheck, EpochBatches, Source};
@@ -178,7 +179,13 @@ impl<T: Task> Training<'_, T> {
         let learning_rate = self.setup.schedule.learning_rate(step);
         self.learner.replace(|model| self.task.before_step(model, step, total_steps));
         let batches = batches.by_ref().take(self.accumulate);
-        let output = self.learner.step(learning_rate, batches, |model, batch| self.task.loss(model, batch));
+        let is_first = Cell::new(step == 0);
+        let output = self.learner.step(learning_rate, batches, |model, batch| {
+            if is_first.take() {
+                self.task.show_batch(&batch, &self.run.images()?)?;
+            }
+            self.task.loss(model, batch)
+        });
         let output = output.map_err(|error| self.diverged(error, step + 1))?;
         self.progress.step += 1;
         self.progress.epoch_steps += 1;

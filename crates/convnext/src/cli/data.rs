@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::core::{Limits, Seed, format_limits};
+use convnext::core::{Limits, Seed, counted, format_limits};
 use convnext::data::{
     ChannelValues, DataError, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions,
     open_parts, open_unlabelled, survey,
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use self::pack::PackArguments;
 use self::split::SplitArguments;
-use super::output::{print_json, print_text, table, thousands};
+use super::output::{counted_in_thousands, print_json, print_text, table, thousands};
 use super::progress::image_bar;
 use super::values;
 
@@ -189,10 +189,14 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     }
     for (part, Taken { source, note, .. }) in found.parts.iter().zip(taken) {
         let classes = part.images_per_class.iter().filter(|&&images| images > 0).count();
-        let classes = if found.classes.is_empty() { String::new() } else { format!(" of {classes} classes") };
+        let classes = if found.classes.is_empty() {
+            String::new()
+        } else {
+            format!(" of {}", counted(classes, "class", "classes"))
+        };
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
-        let images = thousands(part.images as u64);
-        lines.push(format!("{}: {images} images{classes} from {source}{note}", part.name));
+        let images = counted_in_thousands(part.images, "image", "images");
+        lines.push(format!("{}: {images}{classes} from {source}{note}", part.name));
     }
     if let Some(sizes) = &found.sizes {
         let side = sizes.short_side;
@@ -200,11 +204,10 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
     }
     lines.extend(value_lines(found));
     let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
-    let groups = match found.duplicates.len() {
-        1 => "1 duplicate group".to_owned(),
-        count => format!("{count} duplicate groups"),
-    };
-    lines.push(format!("{groups}, {across} of them across parts or classes"));
+    lines.push(format!(
+        "{}, {across} of them across parts or classes",
+        counted(found.duplicates.len(), "duplicate group", "duplicate groups")
+    ));
     for group in found.duplicates.iter().take(PRINTED) {
         let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
         lines.push(format!("  {}", names.join(" = ")));

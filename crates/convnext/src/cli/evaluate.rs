@@ -1,21 +1,23 @@
 //! `convnext evaluate`
 
 mod multi_label;
+mod page;
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
 use convnext::Classifier;
-use convnext::core::{ImageSize, Preprocessing, Seed};
+use convnext::core::{ImageSize, Preprocessing, Seed, counted};
 use convnext::data::{Dataset, OnCorrupt, Split, open_part, open_parts};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
-    ClassResult, EvalLoaderConfig, Evaluation, Features, LabelSubset, Metric, ValidationResult,
+    ClassResult, ClassScores, EvalLoaderConfig, Evaluation, Features, LabelSubset, Metric, ValidationResult,
     classify_by_neighbours, evaluate, load_backbone, read_metadata,
 };
 use serde::Serialize;
 
+use self::page::Measured;
 use super::class_names::{self, ClassNameArguments};
 use super::finetune::check_share_is_used;
 use super::output::{print_json, print_text, table};
@@ -28,7 +30,7 @@ use super::{Machine, set_up};
 /// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
 const HELD_OUT: f64 = 0.2;
 
-/// Measure a classifier on labelled images: top-1, top-5, loss, each class; of several labels mean average precision
+/// Measure a classifier on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -40,6 +42,7 @@ If `finetune` held a part of CLASS/* out, name the same --val-fraction and --see
 Examples:
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --image-size 288
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --split test --html test.html
   convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
   convnext evaluate --data photos --weights model_best.pth.tar --class-names names.txt
   convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
@@ -82,23 +85,33 @@ pub(crate) struct EvaluateArguments {
     machine: MachineArguments,
     #[command(flatten)]
     decoding: DecodeArguments,
+    /// Write a page with scores of each class, confusion and predictions
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let (part, text, measured) = if !arguments.knn && arguments.is_multi_label()? {
-        let (part, result) = multi_label::evaluate(arguments, quiet)?;
-        (part, multi_label::describe(&result), ValidationResult::from(result))
+    let measured = if arguments.knn {
+        by_neighbours(arguments, quiet)?
+    } else if arguments.is_multi_label()? {
+        multi_label::evaluate(arguments, quiet)?
     } else {
-        let (part, result) =
-            if arguments.knn { by_neighbours(arguments, quiet)? } else { by_head(arguments, quiet)? };
-        (part, describe(&result), ValidationResult::from(result))
+        by_head(arguments, quiet)?
     };
-    match arguments.json {
-        true => print_json(&Answer { part, measured }),
-        false => print_text(&format!("{text}\nmeasured on {}", part.in_words())),
+    if let Some(path) = &arguments.html {
+        page::write(path, arguments, &measured)?;
+    }
+    let Measured { part, text, result, .. } = measured;
+    if arguments.json {
+        return print_json(&Answer { part, measured: result });
+    }
+    print_text(&format!("{text}\nmeasured on {}", part.in_words()))?;
+    match &arguments.html {
+        Some(path) => print_text(&format!("page: {}", path.display())),
+        None => Ok(()),
     }
 }
 
@@ -111,7 +124,7 @@ struct Answer {
 }
 
 /// Evaluates the classifier by its own head.
-fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
+fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
@@ -134,21 +147,34 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(Measur
         }
         names => names.clone(),
     };
+    let preprocessing = arguments.preprocessing(classifier.preprocessing().clone());
     let bar = image_bar(quiet, dataset.len());
     let result = evaluate(
         classifier.model(),
         &names,
         &dataset,
-        &arguments.preprocessing(classifier.preprocessing().clone()),
+        &preprocessing,
         &arguments.reading(threads),
         |images| bar.set_position(images as u64),
     )?;
     bar.finish_and_clear();
-    Ok((part, result))
+    classified(arguments, part, (&dataset, preprocessing), result)
+}
+
+/// A classification with what is said and shown of it.
+fn classified(
+    arguments: &EvaluateArguments,
+    part: MeasuredPart,
+    (dataset, preprocessing): (&Dataset, Preprocessing),
+    result: Evaluation,
+) -> anyhow::Result<Measured> {
+    let shown = result.mistakes.iter().chain(&result.samples).map(|shown| (shown.sample, &shown.image));
+    let images = page::seen(arguments, (dataset, &preprocessing), shown)?;
+    Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
 /// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
-fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(MeasuredPart, Evaluation)> {
+fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
@@ -164,7 +190,8 @@ fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<(
     let (known, asked) = (look(&train, 0)?, look(&validation, train.len())?);
     bar.finish_and_clear();
     let known = (&known, train.classes());
-    Ok((part, classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?))
+    let result = classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?;
+    classified(arguments, part, (&validation, preprocessing), result)
 }
 
 impl EvaluateArguments {
@@ -213,17 +240,24 @@ impl EvaluateArguments {
 }
 
 fn describe(result: &Evaluation) -> String {
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let row = |class: &ClassResult| {
-        vec![
-            class.label.clone(),
-            class.images.to_string(),
-            class.correct.to_string(),
-            percent(class.accuracy),
-        ]
+        let counts = [class.images, class.predicted, class.correct].map(|count| count.to_string());
+        [vec![class.label.clone()], counts.into(), percents(class.scores)].concat()
     };
-    let classes =
-        table(&["class", "images", "correct", "accuracy"], 1, result.classes.iter().map(row).collect());
+    let mut rows: Vec<Vec<String>> = result.classes.iter().map(row).collect();
+    let without_counts = ["macro average", "", "", ""].map(str::to_owned).to_vec();
+    rows.push([without_counts, percents(result.macro_average)].concat());
+    let heads = ["class", "images", "predicted", "correct", "precision", "recall", "F1"];
+    let classes = table(&heads, 1, rows);
     let metrics: Vec<String> = result.metrics().iter().map(Metric::to_string).collect();
-    format!("{classes}\n\n{} images: {}", result.images, metrics.join(", "))
+    format!("{classes}\n\n{}: {}", counted(result.images, "image", "images"), metrics.join(", "))
+}
+
+/// Precision, recall and F1 in percent; a dash where there is none.
+fn percents(scores: ClassScores) -> Vec<String> {
+    [scores.precision, scores.recall, scores.f1].map(percent).to_vec()
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", 100.0 * share))
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod class_names;
 mod classify;
+mod compare;
 mod convert;
 mod data;
 mod embed;
@@ -82,6 +83,7 @@ enum Command {
     Convert(convert::ConvertArguments),
     Export(export::ExportArguments),
     Report(report::ReportArguments),
+    Compare(compare::CompareArguments),
     Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -124,6 +126,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments),
         Command::Man(arguments) => manual::write_man_pages(&arguments),
@@ -138,6 +141,12 @@ struct Machine {
     device: Device,
     /// Precision in which linear layers multiply.
     precision: Precision,
+}
+
+/// This command with its arguments, for the record of the run.
+fn command_line() -> Vec<String> {
+    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["convnext".to_owned()].into_iter().chain(arguments).collect()
 }
 
 /// Gets ready to compute: on so many threads, all cores by default, and on the device that was named.

@@ -15,7 +15,7 @@ use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 use super::{Machine, set_up};
 
-/// Find the images that are most similar to one in the eyes of a network, and show them on a page
+/// Find the images that a network sees as most similar to one, and show them on a page
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,

@@ -48,6 +48,11 @@ pub(crate) fn thousands(value: u64) -> String {
     text
 }
 
+/// A count with commas between thousands and its noun.
+pub(crate) fn counted_in_thousands(count: usize, one: &str, several: &str) -> String {
+    format!("{} {}", thousands(count as u64), if count == 1 { one } else { several })
+}
+
 /// `true` when whoever read our output has gone, as `head` does.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

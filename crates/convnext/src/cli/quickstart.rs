@@ -82,15 +82,11 @@ fn describe(comparison: &Comparison) -> String {
         })
         .collect();
     let Comparison { from_fcmae, from_scratch, difference, .. } = comparison;
-    rows.push(vec![
-        "mean".into(),
-        percent(from_fcmae.mean),
-        percent(from_scratch.mean),
-        points(difference.mean),
-    ]);
     let deviation = |spread: &Spread| spread.deviation.map(|value| format!("{:.2}", 100.0 * value));
     if let [Some(first), Some(second), Some(third)] = [from_fcmae, from_scratch, difference].map(deviation) {
-        rows.push(vec!["deviation".into(), first, second, third]);
+        let means = [percent(from_fcmae.mean), percent(from_scratch.mean), points(difference.mean)];
+        rows.push([vec!["mean".into()], means.into()].concat());
+        rows.push(vec!["standard deviation across seeds".into(), first, second, third]);
     }
     let head = ["seed", "from FCMAE", "from scratch", "difference"];
     format!("{}\n\n{}", table(&head, 1, rows), comparison.verdict())

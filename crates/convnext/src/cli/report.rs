@@ -7,10 +7,10 @@ use convnext::write_report;
 
 use super::output::print_text;
 
-/// Write the report of a run: curves, reconstructions or confusion and worst mistakes, on one page
+/// Write the report of a run: what was run, curves, reconstructions or predictions, on one page
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Trainings write their report themselves when they end; this makes it again, or that of a run on its way.
+Trainings write their report themselves when they end; this makes it again, or that of a run in progress.
 
 Examples:
   convnext report runs/classifier")]

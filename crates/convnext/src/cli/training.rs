@@ -248,6 +248,7 @@ impl TrainingArguments {
         Ok(RunSettings {
             data,
             out: self.out,
+            command: super::command_line(),
             init,
             seed: Seed(self.seed),
             orientation: self.decoding.orientation(),

@@ -1,70 +1,74 @@
-//! Page sections of a classifier: each class, confusion and the worst mistakes.
+//! Page sections of a classifier: each class, confusion, most confident errors and sample predictions.
 
 use std::collections::BTreeMap;
 
-use convnext_train::{Evaluation, Mistake};
+use convnext_core::counted;
+use convnext_train::{ClassResult, Evaluation, SamplePrediction};
 use maud::{Markup, html};
 
 use super::ReportError;
-use super::page::image;
-use super::run_data::RunData;
+use super::samples::{Shown, Thumbnails, grid};
+use super::whole_page::{percent, percent_or_dash};
 
 /// Classes that a table of confusion can have and still be read.
-const MOST_CLASSES: usize = 30;
+const MAX_CLASSES: usize = 30;
 
 /// Confusions that are listed when there are too many classes for a table.
 const LISTED: usize = 30;
 
-/// Results on the validation images, if there are any yet.
-pub(super) fn section(run: &RunData) -> Result<Markup, ReportError> {
-    let Some(evaluation) = run.details::<Evaluation>()? else { return Ok(html! {}) };
-    let Evaluation { images, top1, top5, loss, classes, mistakes, .. } = &evaluation;
+/// An evaluation.
+pub(super) fn section(evaluation: Evaluation, thumbnails: &Thumbnails) -> Result<Markup, ReportError> {
+    let evaluation = evaluation.scored();
+    let Evaluation { images, top1, top5, loss, mistakes, samples, .. } = &evaluation;
     let measured = |value: &Option<f64>, in_words: fn(f64) -> String| {
         value.map_or_else(|| "not measured".to_owned(), in_words)
     };
     let loss = measured(loss, |loss| format!("{loss:.4}"));
+    let errors: Vec<Shown> = mistakes.iter().map(|shown| prediction(shown, None)).collect();
+    let drawn: Vec<Shown> =
+        samples.iter().map(|shown| prediction(shown, Some(shown.label == shown.predicted))).collect();
     Ok(html! {
-        h2 { "Last evaluation" }
-        p { (images) " validation images: top-1 " (measured(top1, percent)) ", top-5 " (measured(top5, percent)) ", loss " (loss) }
-        div.scroll { table {
-            thead { tr { th scope="col" { "class" } th scope="col" { "images" } th scope="col" { "recognised" } th scope="col" { "accuracy" } } }
+        h2 { "Scores" }
+        p { (counted(*images, "image", "images")) ": top-1 " (measured(top1, percent)) ", top-5 " (measured(top5, percent)) ", loss " (loss) }
+        (classes(&evaluation))
+        h2 { "Confusion" }
+        @if evaluation.classes.len() <= MAX_CLASSES { (confusion_table(&evaluation)) } @else { (confusion_list(&evaluation)) }
+        (grid("Sample predictions", "Drawn by the seed, not picked; wrong ones have a red edge.", &drawn, thumbnails)?)
+        (grid("Most confident errors", "Wrong predictions of the highest probability.", &errors, thumbnails)?)
+    })
+}
+
+fn classes(evaluation: &Evaluation) -> Markup {
+    let Evaluation { classes, macro_average: mean, images, .. } = evaluation;
+    let correct: usize = classes.iter().map(|class| class.correct).sum();
+    let head = ["class", "images", "predicted", "correct", "precision", "recall", "F1"];
+    html! {
+        div.scroll.tall { table {
+            thead { tr { @for name in head { th scope="col" { (name) } } } }
             tbody {
-                @for class in classes {
-                    tr { th scope="row" { (class.label) } td { (class.images) } td { (class.correct) } td { (percent(class.accuracy)) } }
+                @for ClassResult { label, images, predicted, correct, scores, .. } in classes {
+                    tr {
+                        th scope="row" { (label) } td { (images) } td { (predicted) } td { (correct) }
+                        @for score in [scores.precision, scores.recall, scores.f1] { td { (percent_or_dash(score)) } }
+                    }
+                }
+                tr.total {
+                    th scope="row" { "macro average" } td { (images) } td {} td { (correct) }
+                    @for score in [mean.precision, mean.recall, mean.f1] { td { (percent_or_dash(score)) } }
                 }
             }
         } }
-        h2 { "Confusion" }
-        @if classes.len() <= MOST_CLASSES { (confusion_table(&evaluation)) } @else { (confusion_list(&evaluation)) }
-        (worst(run, mistakes)?)
-    })
-}
-
-/// The worst mistakes, with what the model saw.
-fn worst(run: &RunData, mistakes: &[Mistake]) -> Result<Markup, ReportError> {
-    let mut shown = Vec::new();
-    for mistake in mistakes {
-        let thumbnail = mistake.thumbnail.as_deref().map(|name| run.image(name)).transpose()?;
-        shown.push((mistake, thumbnail));
     }
-    Ok(html! {
-        @if !shown.is_empty() {
-            h2 { "Worst mistakes" }
-            p.quiet { "The most confident errors." }
-            div.grid.small {
-                @for (mistake, thumbnail) in shown {
-                    figure {
-                        @if let Some(bytes) = thumbnail { (image(&bytes, &mistake.image)) }
-                        figcaption { b { (mistake.label) } " taken for " b { (mistake.predicted) } ", " (percent(mistake.probability)) br; (mistake.image) }
-                    }
-                }
-            }
-        }
-    })
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+fn prediction(shown: &SamplePrediction, is_right: Option<bool>) -> Shown<'_> {
+    let SamplePrediction { image, label, predicted, probability, thumbnail, .. } = shown;
+    let probability = percent(*probability);
+    let caption = html! {
+        @if label == predicted { b { (predicted) } ", " (probability) }
+        @else { b { (predicted) } ", " (probability) "; true: " b { (label) } }
+    };
+    Shown { image, thumbnail: thumbnail.as_deref(), caption, is_right }
 }
 
 /// Rows are classes, columns are answers; the darker, the larger the share of the row.
@@ -79,8 +83,8 @@ fn confusion_table(evaluation: &Evaluation) -> Markup {
         .map(|pair| ((pair.label.as_str(), pair.predicted.as_str()), pair.images))
         .collect();
     html! {
-        div.scroll { table {
-            thead { tr { th scope="col" { "class \\ answer" } @for name in &names { th scope="col" { (name) } } } }
+        div.scroll { table.confusion {
+            thead { tr { th scope="col" { "true \\ predicted" } @for name in &names { th scope="col" { (name) } } } }
             tbody {
                 @for class in &evaluation.classes {
                     tr {
@@ -103,7 +107,7 @@ fn confusion_list(evaluation: &Evaluation) -> Markup {
     wrong.sort_by_key(|pair| std::cmp::Reverse(pair.images));
     html! {
         div.scroll { table {
-            thead { tr { th scope="col" { "class" } th scope="col" { "taken for" } th scope="col" { "images" } } }
+            thead { tr { th scope="col" { "true" } th scope="col" { "predicted" } th scope="col" { "images" } } }
             tbody {
                 @for pair in wrong.into_iter().take(LISTED) {
                     tr { th scope="row" { (pair.label) } td.text { (pair.predicted) } td { (pair.images) } }

@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use super::ReportError;
 use super::curves::{Curve, plot};
-use super::metrics::{EPOCHS, axis, capitalised, points};
-use super::page::{figure, time, whole};
+use super::metrics::{EPOCHS, axis, capitalised, points, train_losses};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
-use crate::{COMPARISON_FILE, Comparison, Spread};
+use super::whole_page::{figure, time, whole};
+use crate::{COMPARISON_FILE, Comparison, SeedResult, Spread};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
     let path = folder.join(COMPARISON_FILE);
@@ -40,18 +40,18 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
         h2 { "Result" }
         (table(&comparison))
         h2 { "Curves" }
-        p.quiet { "Means over the seeds." }
-        (figure("Accuracy on the test digits", accuracy))
-        (figure("Training loss with few labels", losses))
-        (figure("Loss of the pre-training", pretraining))
+        @if seeds.len() > 1 { p.quiet { "Means over the " (seeds.len()) " seeds." } }
+        div.charts {
+            (figure("Accuracy on the test digits", accuracy))
+            (figure("Training loss with few labels", losses))
+            (figure("Loss of the pre-training", pretraining))
+        }
         @if let Some(first) = pretrained.first() { (reconstructions::section(first)?) }
     };
     Ok(whole("Pre-trained without labels, or trained from scratch?", &head, &body))
 }
 
 fn table(comparison: &Comparison) -> Markup {
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let points = |share: f64| format!("{:+.2}", 100.0 * share);
     let deviation = |spread: &Spread| {
         spread.deviation.map_or_else(|| "-".to_owned(), |value| format!("{:.2}", 100.0 * value))
     };
@@ -60,39 +60,56 @@ fn table(comparison: &Comparison) -> Markup {
         div.scroll { table {
             thead { tr {
                 th scope="col" { "seed" } th scope="col" { "from FCMAE" } th scope="col" { "from scratch" }
-                th scope="col" { "difference" } th scope="col" { "reports" }
+                th scope="col" { "difference" } th.text scope="col" { "reports" }
             } }
             tbody {
-                @for result in &comparison.seeds {
-                    tr {
-                        th scope="row" { (result.seed) }
-                        td { (percent(result.from_fcmae)) }
-                        td { (percent(result.from_scratch)) }
-                        td { (points(result.difference())) }
-                        td.text {
-                            @for (name, folder) in
-                                [("pre-training", "pretrained"), ("fine-tuning", "from-fcmae"), ("scratch", "from-scratch")]
-                            {
-                                a href=(format!("seed-{}/{folder}/report.html", result.seed)) { (name) } " "
-                            }
-                        }
+                @for result in &comparison.seeds { (row(result)) }
+                // Of one seed they say nothing.
+                @if comparison.seeds.len() > 1 {
+                    tr.total {
+                        th scope="row" { "mean" }
+                        td { (percent(from_fcmae.mean)) } td { (percent(from_scratch.mean)) } td { (in_points(difference.mean)) } td {}
                     }
-                }
-                tr.total {
-                    th scope="row" { "mean" }
-                    td { (percent(from_fcmae.mean)) } td { (percent(from_scratch.mean)) } td { (points(difference.mean)) } td {}
-                }
-                tr {
-                    th scope="row" { "standard deviation" }
-                    td { (deviation(from_fcmae)) } td { (deviation(from_scratch)) } td { (deviation(difference)) } td {}
+                    tr {
+                        th scope="row" { "standard deviation across seeds" }
+                        td { (deviation(from_fcmae)) } td { (deviation(from_scratch)) } td { (deviation(difference)) } td {}
+                    }
                 }
             }
         } }
     }
 }
 
+/// The results of a seed, and where their reports are.
+fn row(result: &SeedResult) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (result.seed) }
+            td { (percent(result.from_fcmae)) }
+            td { (percent(result.from_scratch)) }
+            td { (in_points(result.difference())) }
+            td.text {
+                @for (name, folder) in
+                    [("pre-training", "pretrained"), ("fine-tuning", "from-fcmae"), ("scratch", "from-scratch")]
+                {
+                    a href=(format!("seed-{}/{folder}/report.html", result.seed)) { (name) } " "
+                }
+            }
+        }
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+/// A difference in percentage points.
+fn in_points(share: f64) -> String {
+    format!("{:+.2}", 100.0 * share)
+}
+
 /// The curves of the metric by which the epochs of both were compared.
-fn monitored(fcmae: &[RunData], scratch: &[RunData]) -> Result<Option<String>, ReportError> {
+fn monitored(fcmae: &[RunData], scratch: &[RunData]) -> Result<Option<Markup>, ReportError> {
     let said = |run: &RunData| run.summary.as_ref()?.monitored();
     let Some(metric) = fcmae.iter().chain(scratch).find_map(said) else { return Ok(None) };
     let key = metric.key();
@@ -100,16 +117,11 @@ fn monitored(fcmae: &[RunData], scratch: &[RunData]) -> Result<Option<String>, R
     plot(EPOCHS, &axis(&metric), &[mean("from FCMAE", fcmae, of), mean("from scratch", scratch, of)])
 }
 
-/// The mean training loss of each epoch.
-fn train_losses(run: &RunData) -> Vec<(f64, f64)> {
-    run.epochs.iter().map(|epoch| (epoch.epochs, epoch.train_loss)).collect()
-}
-
 /// The mean over runs of the same length, epoch by epoch.
-fn mean(name: &'static str, runs: &[RunData], points: impl Fn(&RunData) -> Vec<(f64, f64)>) -> Curve {
+fn mean(name: &str, runs: &[RunData], points: impl Fn(&RunData) -> Vec<(f64, f64)>) -> Curve {
     let runs: Vec<Vec<(f64, f64)>> = runs.iter().map(points).collect();
     let length = runs.iter().map(Vec::len).min().unwrap_or(0);
     let share = 1.0 / runs.len().max(1) as f64;
     let point = |index: usize| (runs[0][index].0, runs.iter().map(|run| share * run[index].1).sum());
-    Curve { name, points: (0..length).map(point).collect() }
+    Curve::new(name, (0..length).map(point).collect())
 }

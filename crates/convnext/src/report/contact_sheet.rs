@@ -2,11 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use convnext_core::{Limits, format_limits};
+use convnext_core::{Limits, counted, format_limits};
 use convnext_data::{DuplicateGroup, Survey, SurveyedImage, Thumbnail};
 use maud::{Markup, html};
 
-use super::page::whole;
+use super::whole_page::whole;
 
 /// Corrupt files, and groups of duplicates, that are listed.
 const LISTED: usize = 200;
@@ -86,7 +86,7 @@ fn sizes(survey: &Survey) -> Markup {
     let most = sizes.short_sides.iter().map(|range| range.images).max().unwrap_or(1).max(1);
     html! {
         h2 { "Sizes in pixels" }
-        table {
+        div.scroll { table {
             thead { tr { th { "" } th { "smallest" } th { "median" } th { "largest" } } }
             tbody {
                 @for (name, spread) in
@@ -95,9 +95,9 @@ fn sizes(survey: &Survey) -> Markup {
                     tr { td.text { (name) } td { (spread.min) } td { (spread.median) } td { (spread.max) } }
                 }
             }
-        }
+        } }
         h3 { "Short sides" }
-        table {
+        div.scroll { table {
             tbody {
                 @for range in sizes.short_sides.iter().filter(|range| range.images > 0) {
                     tr {
@@ -112,14 +112,14 @@ fn sizes(survey: &Survey) -> Markup {
                     }
                 }
             }
-        }
+        } }
     }
 }
 
 fn corrupt(survey: &Survey) -> Markup {
     html! {
         @if !survey.corrupt.is_empty() {
-            h2 { (survey.corrupt.len()) " images cannot be read" }
+            h2 { (counted(survey.corrupt.len(), "image", "images")) " cannot be read" }
             ul {
                 @for file in survey.corrupt.iter().take(LISTED) { li { (file.name) ": " (file.why) } }
                 @if survey.corrupt.len() > LISTED { li { "and " (survey.corrupt.len() - LISTED) " more" } }
@@ -141,7 +141,7 @@ fn duplicates(survey: &Survey) -> Markup {
     };
     html! {
         @if !survey.duplicates.is_empty() {
-            h2 { (survey.duplicates.len()) " groups of equal images" }
+            h2 { (counted(survey.duplicates.len(), "duplicate group", "duplicate groups")) }
             p.quiet { "What is learned from and measured on at the same time makes a measurement look too good." }
             ul {
                 @for group in survey.duplicates.iter().take(LISTED) {

@@ -1,5 +1,6 @@
 //! Curves as SVG.
 
+use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
 
 use super::ReportError;
@@ -7,88 +8,137 @@ use super::ReportError;
 /// Points that a curve keeps; more are no more to see.
 const MOST_POINTS: usize = 800;
 
-const SIZE: (u32, u32) = (720, 300);
-const PALETTE: [RGBColor; 3] = [RGBColor(31, 95, 168), RGBColor(200, 85, 20), RGBColor(60, 130, 60)];
+/// Width and height: with these the letters are still read on a page of 400 pixels.
+const SIZE: (u32, u32) = (480, 300);
+
+/// Colours that differ for people who are colour-blind too (Okabe and Ito 2008).
+const PALETTE: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(150, 70, 130),
+    RGBColor(60, 60, 60),
+    RGBColor(180, 130, 0),
+];
+
+/// Dashes and gaps in pixels, so that curves differ in print; the first is a whole line.
+const DASHES: [(u32, u32); 4] = [(1, 0), (9, 5), (3, 4), (16, 4)];
+
+const FAINT: RGBColor = RGBColor(165, 175, 190);
 
 /// One curve of a plot.
 pub(super) struct Curve {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+    /// `true` for a thin grey line behind the others.
+    pub(super) is_faint: bool,
 }
 
-/// Draws curves over a common axis; `None` when there is nothing to draw.
-pub(super) fn plot(
-    x_label: &'static str,
-    y_label: &str,
-    curves: &[Curve],
-) -> Result<Option<String>, ReportError> {
-    let thinned: Vec<(&str, Vec<(f64, f64)>)> =
-        curves.iter().map(|curve| (curve.name, thin(&curve.points))).filter(|(_, c)| !c.is_empty()).collect();
-    let points = || thinned.iter().flat_map(|(_, points)| points);
+impl Curve {
+    pub(super) fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, is_faint: false }
+    }
+}
+
+/// The look of a curve.
+#[derive(Clone, Copy)]
+struct Stroke {
+    colour: RGBColor,
+    width: u32,
+    dash: (u32, u32),
+}
+
+impl Stroke {
+    /// The strokes of curves: faint ones alike, the others in turn.
+    fn of(curves: &[Curve]) -> Vec<Self> {
+        let mut number = 0;
+        let mut next = |curve: &Curve| {
+            if curve.is_faint {
+                return Self { colour: FAINT, width: 1, dash: DASHES[0] };
+            }
+            number += 1;
+            let place = number - 1;
+            Self { colour: PALETTE[place % PALETTE.len()], width: 2, dash: DASHES[place % DASHES.len()] }
+        };
+        curves.iter().map(&mut next).collect()
+    }
+
+    /// A piece of the line, for the legend.
+    fn sample(self) -> Markup {
+        let RGBColor(red, green, blue) = self.colour;
+        let dash = if self.dash.1 == 0 { String::new() } else { format!("{} {}", self.dash.0, self.dash.1) };
+        html! {
+            svg.key viewBox="0 0 34 8" width="34" height="8" aria-hidden="true" {
+                line x1="0" y1="4" x2="34" y2="4" stroke=(format!("rgb({red},{green},{blue})"))
+                    stroke-width=(self.width) stroke-dasharray=(dash) {}
+            }
+        }
+    }
+}
+
+/// Draws curves over a common axis, with a legend where there are several; `None` when there is nothing to draw.
+pub(super) fn plot(x_label: &str, y_label: &str, curves: &[Curve]) -> Result<Option<Markup>, ReportError> {
+    let drawn: Vec<Drawn> = (curves.iter().zip(Stroke::of(curves)))
+        .map(|(curve, stroke)| Drawn { name: &curve.name, points: thin(&curve.points), stroke })
+        .filter(|curve| !curve.points.is_empty())
+        .collect();
+    let points = || drawn.iter().flat_map(|curve| &curve.points);
     let Some(x) = range(points().map(|point| point.0)) else { return Ok(None) };
     let Some(y) = range(points().map(|point| point.1)) else { return Ok(None) };
     let mut svg = String::new();
-    draw(&mut svg, x_label, y_label, &thinned, x, widen(y))
+    draw(&mut svg, [x_label, y_label], &drawn, x, widen(y))
         .map_err(|error| ReportError::Draw { what: y_label.to_owned(), why: error.to_string() })?;
-    Ok(Some(svg))
+    Ok(Some(html! {
+        (PreEscaped(svg))
+        @if curves.len() > 1 {
+            ul.legend { @for Drawn { name, stroke, .. } in &drawn { li { (stroke.sample()) " " (name) } } }
+        }
+    }))
+}
+
+/// A curve as it is drawn.
+struct Drawn<'a> {
+    name: &'a str,
+    points: Vec<(f64, f64)>,
+    stroke: Stroke,
 }
 
 fn draw(
     svg: &mut String,
-    x_label: &str,
-    y_label: &str,
-    curves: &[(&str, Vec<(f64, f64)>)],
+    [x_label, y_label]: [&str; 2],
+    curves: &[Drawn],
     x: (f64, f64),
     y: (f64, f64),
 ) -> Result<(), Box<dyn std::error::Error>> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(72)
+    let mut chart = (ChartBuilder::on(&area).margin(10).margin_right(20))
+        .x_label_area_size(42)
+        .y_label_area_size(68)
         .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-    chart
-        .configure_mesh()
-        .x_desc(x_label)
-        .y_desc(y_label)
-        .label_style(("sans-serif", 13))
-        .axis_desc_style(("sans-serif", 14))
+    (chart.configure_mesh().x_labels(7).y_labels(6).x_desc(x_label).y_desc(y_label))
+        .label_style(("sans-serif", 14))
+        .axis_desc_style(("sans-serif", 15))
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
         .y_label_formatter(&|value| number(*value))
         .x_label_formatter(&|value| number(*value))
         .draw()?;
-    for ((name, points), colour) in curves.iter().zip(PALETTE) {
-        let style = colour.stroke_width(2);
+    for Drawn { points, stroke: Stroke { colour, width, dash }, .. } in curves {
+        let style = colour.stroke_width(*width);
         // A line of one point cannot be seen.
         if let [(x, y)] = points[..] {
             chart.draw_series([Circle::new((x, y), 3, colour.filled())])?;
         }
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), style))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
-    }
-    if curves.len() > 1 {
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(200, 200, 200))
-            .label_font(("sans-serif", 13))
-            .position(quiet_corner(curves, y))
-            .draw()?;
+        let points = points.iter().copied();
+        match dash {
+            (_, 0) => chart.draw_series(LineSeries::new(points, style))?,
+            (size, gap) => chart.draw_series(DashedLineSeries::new(points, *size, *gap, style))?,
+        };
     }
     area.present()?;
     drop(chart);
     Ok(())
-}
-
-/// The right corner that the curves do not run into.
-fn quiet_corner(curves: &[(&str, Vec<(f64, f64)>)], y: (f64, f64)) -> SeriesLabelPosition {
-    let ends_high =
-        curves.iter().filter_map(|(_, points)| points.last()).any(|end| end.1 > f64::midpoint(y.0, y.1));
-    if ends_high { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight }
 }
 
 /// Means over stretches of equal length, so that no more than [`MOST_POINTS`] are left.

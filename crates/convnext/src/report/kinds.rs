@@ -1,11 +1,15 @@
 //! Page sections special to a kind of task: the one place of the report that knows tasks.
 
+use std::path::Path;
+
 use convnext_core::Kind as _;
 use convnext_multilabel::MultiLabelTask;
-use convnext_train::{Evaluation, Reconstruction};
-use maud::Markup;
+use convnext_train::{Evaluation, Reconstruction, ValidationResult};
+use maud::{Markup, html};
+use serde::de::DeserializeOwned;
 
-use super::run_data::RunData;
+use super::run_data::{EVALUATION_FILE, RunData, damaged};
+use super::samples::Thumbnails;
 use super::{ReportError, classification, metrics, multi_label, reconstructions};
 
 /// Kind of task that a run was trained for.
@@ -21,13 +25,20 @@ pub(super) enum Kind {
 impl Kind {
     /// As the last evaluation says. One without, such as a pre-training of an earlier version, is told by its model.
     pub(super) fn of(run: &RunData) -> Self {
-        match run.evaluation.as_ref().map(|measured| measured.kind.as_str()) {
-            Some(Evaluation::KIND) => Self::Classification,
-            Some(MultiLabelTask::KIND) => Self::MultiLabel,
-            Some(Reconstruction::KIND) => Self::Fcmae,
-            Some(_) => Self::Other,
+        match run.evaluation.as_ref() {
+            Some(measured) => Self::of_result(measured),
             None if run.setting("model.encoder.name").is_some() => Self::Fcmae,
+            None if run.setting("task").is_some_and(|task| task == MultiLabelTask::KIND) => Self::MultiLabel,
             None => Self::Classification,
+        }
+    }
+
+    fn of_result(measured: &ValidationResult) -> Self {
+        match measured.kind.as_str() {
+            Evaluation::KIND => Self::Classification,
+            MultiLabelTask::KIND => Self::MultiLabel,
+            Reconstruction::KIND => Self::Fcmae,
+            _ => Self::Other,
         }
     }
 
@@ -41,13 +52,41 @@ impl Kind {
         }
     }
 
-    /// The section after the curves.
-    pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
+    /// Name of the task.
+    pub(super) fn task(self, run: &RunData) -> String {
         match self {
-            Self::Classification => classification::section(run),
-            Self::MultiLabel => multi_label::section(run),
-            Self::Fcmae => reconstructions::section(run),
-            Self::Other => Ok(metrics::table(run)),
+            Self::Classification => "classification".to_owned(),
+            Self::MultiLabel => "multi-label classification".to_owned(),
+            Self::Fcmae => "masked autoencoder (FCMAE)".to_owned(),
+            Self::Other => run.evaluation.as_ref().map_or_else(String::new, |measured| measured.kind.clone()),
         }
     }
+
+    /// The section after the curves.
+    pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
+        let thumbnails = |_: &str, path: Option<&str>| path.map(|path| run.image(path)).transpose();
+        match &run.evaluation {
+            _ if self == Self::Fcmae => reconstructions::section(run),
+            None => Ok(html! {}),
+            Some(measured) => section_of(measured, &run.folder.join(EVALUATION_FILE), &thumbnails),
+        }
+    }
+}
+
+/// The section of an evaluation, which stands in a file.
+pub(super) fn section_of(
+    measured: &ValidationResult,
+    file: &Path,
+    thumbnails: &Thumbnails,
+) -> Result<Markup, ReportError> {
+    match Kind::of_result(measured) {
+        Kind::Classification => classification::section(details(measured, file)?, thumbnails),
+        Kind::MultiLabel => multi_label::section(details(measured, file)?, thumbnails),
+        Kind::Fcmae | Kind::Other => Ok(html! { h2 { "Scores" } (metrics::table(&measured.metrics)) }),
+    }
+}
+
+/// The details of an evaluation, as the struct of its kind.
+fn details<T: DeserializeOwned>(measured: &ValidationResult, file: &Path) -> Result<T, ReportError> {
+    measured.details().map_err(|error| damaged(file, error.to_string()))
 }

@@ -1,11 +1,11 @@
-//! The page of an image and those that are most alike to it.
+//! The page of an image and those that are most similar to it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_data::Image;
 use maud::{Markup, html};
 
-use super::page::whole;
+use super::whole_page::whole;
 
 /// The long side of an image on the page, in pixels.
 const SIDE: usize = 224;
@@ -23,10 +23,10 @@ pub struct Neighbour {
 
 /// The page about an image called `name`.
 pub(super) fn render(name: &str, image: &Image, found: &[Neighbour]) -> String {
-    let head = html! { p.claim { "The images that the network sees as most alike to " (name) } };
+    let head = html! { p.claim { "The images that the network sees as most similar to " (name) } };
     let body = html! {
         (shown(Some(image)))
-        h2 { "Most alike first" }
+        h2 { "Most similar first" }
         div.grid.small {
             @for neighbour in found {
                 figure {
@@ -43,7 +43,7 @@ fn shown(image: Option<&Image>) -> Markup {
     html! {
         @match image.map(|image| image.shrunk(SIDE)) {
             Some(small) => {
-                img src=(format!("data:image/png;base64,{}", STANDARD.encode(small.png())))
+                img.asked src=(format!("data:image/png;base64,{}", STANDARD.encode(small.png())))
                     width=(small.width()) height=(small.height()) alt="";
             }
             None => { p.quiet { "no longer there" } }

@@ -4,16 +4,20 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use convnext_train::{Direction, EpochReport, Metric, StepReport, Summary, ValidationResult};
+use convnext_train::{
+    Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
 use super::ReportError;
 
-const EVALUATION_FILE: &str = "evaluation.json";
+/// File name of the last validation.
+pub(super) const EVALUATION_FILE: &str = "evaluation.json";
 
 /// Everything that the report shows.
+#[derive(Debug)]
 pub(super) struct RunData {
     pub(super) folder: PathBuf,
     pub(super) config: Table,
@@ -23,6 +27,8 @@ pub(super) struct RunData {
     pub(super) epochs: Vec<EpochReport>,
     /// Of a finished run only.
     pub(super) summary: Option<Summary>,
+    /// Facts that are no settings; earlier versions did not record them.
+    pub(super) record: Option<RunRecord>,
     /// Result of the last validation.
     pub(super) evaluation: Option<ValidationResult>,
 }
@@ -40,6 +46,7 @@ impl RunData {
             steps,
             epochs,
             summary: read_json(&folder.join("summary.json"))?,
+            record: read_json(&folder.join(RUN_FILE))?,
             evaluation: read_json(&folder.join(EVALUATION_FILE))?,
             folder: folder.to_owned(),
         })
@@ -55,10 +62,15 @@ impl RunData {
         }
     }
 
-    /// The details of the last validation, as the struct of its kind; `None` when there was no validation yet.
-    pub(super) fn details<T: DeserializeOwned>(&self) -> Result<Option<T>, ReportError> {
-        let details = self.evaluation.as_ref().map(ValidationResult::details).transpose();
-        details.map_err(|error| damaged(&self.folder.join(EVALUATION_FILE), error.to_string()))
+    /// The number at a dotted key of the configuration.
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        self.setting(key)?.parse().ok()
+    }
+
+    /// The share of an epoch that a step is; `None` before the first epoch was reported.
+    pub(super) fn epochs_per_step(&self) -> Option<f64> {
+        let last = self.epochs.iter().rev().find(|epoch| epoch.step > 0)?;
+        Some(last.epochs / last.step as f64)
     }
 
     /// The metrics that were measured. Where no evaluation says more about them, their names must do: the direction is
@@ -81,6 +93,37 @@ impl RunData {
         }
         fs::read(&path).map_err(|source| ReportError::Read { path, source })
     }
+
+    /// The bytes of the images called `NAME-01.png` and so on, in their order.
+    pub(super) fn numbered_images(&self, name: &str) -> Result<Vec<Vec<u8>>, ReportError> {
+        // Runs of before 0.1 called their folder `pictures`.
+        let folders = ["images", "pictures"].map(|folder| self.folder.join(folder));
+        let mut images = Vec::new();
+        for path in [found(&folders[0], name)?, found(&folders[1], name)?].concat() {
+            images.push(fs::read(&path).map_err(|source| ReportError::Read { path, source })?);
+        }
+        Ok(images)
+    }
+}
+
+/// The numbered images of a name in a folder, in their order.
+fn found(folder: &Path, name: &str) -> Result<Vec<PathBuf>, ReportError> {
+    let fail = |source| ReportError::Read { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if file.starts_with(&format!("{name}-")) && file.ends_with(".png") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Lines of steps and of epochs. A killed run may leave the last line cut.
@@ -115,6 +158,7 @@ fn text(path: &Path) -> Result<Option<String>, ReportError> {
     }
 }
 
-fn damaged(path: &Path, why: String) -> ReportError {
+/// The error of a file that does not say what it should.
+pub(super) fn damaged(path: &Path, why: String) -> ReportError {
     ReportError::Damaged { path: path.to_owned(), why }
 }

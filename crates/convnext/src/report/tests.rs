@@ -40,7 +40,8 @@ fn a_pretraining_shows_curves_and_reconstructions() {
     let page = report(&folder);
     for words in [
         "Pre-training run of atto",
-        "finished: 2 steps in 1 epochs of 9 images, 75 s",
+        "finished: 2 steps in 1 epoch of 9 images",
+        "<dt>duration</dt><dd>75 s</dd>",
         "<svg",
         "data:image/png;base64,iVBORyBub3QgcmVhbGx5".trim_end_matches("iVBORyBub3QgcmVhbGx5"),
         "reconstructed",
@@ -61,7 +62,7 @@ fn names_of_users_are_harmless_and_nothing_is_loaded() {
     fs::write(folder.path().join("images/mistake-01.png"), IMAGE).unwrap();
     let page = report(&folder);
     assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
-    assert!(page.contains("taken for") && page.contains("a&amp;b.png") && page.contains("not finished: 2"));
+    assert!(page.contains("; true: <b>") && page.contains("a&amp;b.png") && page.contains("not finished: 2"));
     let without_namespaces = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!without_namespaces.contains("http:") && !without_namespaces.contains("https:"));
     for source in page.split("src=\"").skip(1) {
@@ -86,10 +87,10 @@ fn a_run_of_before_kinds_has_the_page_of_a_classifier() {
         "Supervised training run of atto",
         "<figcaption>Top-1 on the validation images</figcaption>",
         "top-1 in %",
-        "<figcaption>Loss on the validation images</figcaption>",
-        "2 validation images: top-1 50.0 %, top-5 100.0 %, loss 0.6000",
+        "<figcaption>Loss</figcaption>",
+        "2 images: top-1 50.0 %, top-5 100.0 %, loss 0.6000",
         "Confusion",
-        "Worst mistakes",
+        "Most confident errors",
     ] {
         assert!(found.contains(words), "'{words}' is missing");
     }
@@ -157,7 +158,7 @@ fn a_classifier_without_labelled_images_was_not_measured() {
     let evaluation = r#"{"kind":"classification","metrics":[],"images":0,"top1":null,"top5":null,"loss":null,
         "classes":[],"confusion":[],"mistakes":[]}"#;
     let page = report(&run(&[("config.toml", "[model]\nname = 'x'"), ("evaluation.json", evaluation)]));
-    assert!(page.contains("0 validation images: top-1 not measured, top-5 not measured, loss not measured"));
+    assert!(page.contains("0 images: top-1 not measured, top-5 not measured, loss not measured"));
 }
 
 #[test]
@@ -196,4 +197,72 @@ fn what_is_no_run_or_damaged_is_named() {
         let escaping = run(&[("config.toml", PRETRAINING), ("evaluation.json", &text)]);
         assert!(message(&escaping).contains("not inside of the run folder"), "{path}");
     }
+}
+
+#[test]
+fn the_head_says_what_is_known_of_the_run_and_no_claim() {
+    let record = r#"{"version":"0.1.0","command":["convnext","pretrain","--data","my photos"],"started":1795904424,
+        "total_steps":40,"images":1,"validation_images":0,
+        "machine":{"processor":"Z80","threads":1,"device":"CPU","instruction_set":"avx2","precision":"f32"}}"#;
+    let config = format!("{PRETRAINING}batch_size = 8\naccumulate = 4\nbase_learning_rate = 0.5\n");
+    let page = report(&run(&[("config.toml", &config), ("metrics.jsonl", METRICS), ("run.json", record)]));
+    for words in [
+        "<dt>state</dt><dd>not finished: 2 of 40 steps made</dd>",
+        "<dt>images</dt><dd>1 for training</dd>",
+        "<dt>batch size</dt><dd>8, with gradient accumulation over 4: 32 per step</dd>",
+        "<dt>learning rate</dt><dd>0.0625 at most (0.5 per 256 images, 32 per step)</dd>",
+        "<dt>length</dt><dd>2 epochs, 40 steps</dd>",
+        "<dt>machine</dt><dd>Z80, 1 thread, avx2; device CPU, precision f32</dd>",
+        "<dt>started</dt><dd>2026-11-28 22:20:24 UTC</dd>",
+        "<dt>command</dt><dd>convnext pretrain --data 'my photos'</dd>",
+    ] {
+        assert!(page.contains(words), "'{words}' is missing");
+    }
+    let shown = page.replace("claim = 'good'", "");
+    assert!(!shown.contains("good"), "the claim of a recipe is no result");
+}
+
+#[test]
+fn losses_of_training_and_validation_share_a_chart() {
+    let metrics = format!(
+        "{METRICS}{}\n",
+        r#"{"epoch":1,"step":4,"train_loss":0.7,"validation_top1":0.5,"validation_loss":1.25}"#
+    );
+    let evaluation = EVALUATION.replace("\"thumbnail\":\"IMAGE\"", "\"thumbnail\":null");
+    let page = report(&run(&[
+        ("config.toml", "[model]\nname = 'x'"),
+        ("metrics.jsonl", &metrics),
+        ("evaluation.json", &evaluation),
+    ]));
+    let chart = page.split("<figcaption>Loss</figcaption>").nth(1).unwrap();
+    let chart = chart.split("</figure>").next().unwrap();
+    for words in ["training, each step", "training, mean of the epoch", "validation"] {
+        assert!(chart.contains(words), "'{words}' is missing");
+    }
+    assert!(!page.contains("Loss on the validation images"));
+}
+
+#[test]
+fn one_seed_has_no_mean_and_no_standard_deviation() {
+    let page = |seeds: usize| {
+        let folder = run(&[]);
+        let result = |seed: usize| format!(r#"{{"seed":{seed},"from_fcmae":0.9,"from_scratch":0.8}}"#);
+        let results: Vec<String> = (0..seeds).map(result).collect();
+        let spread = r#"{"mean":0.5,"deviation":null}"#;
+        let text = format!(
+            r#"{{"labels_per_class":10,"seeds":[{}],"from_fcmae":{spread},"from_scratch":{spread},"difference":{spread},"seconds":1}}"#,
+            results.join(",")
+        );
+        fs::write(folder.path().join(COMPARISON_FILE), text).unwrap();
+        for name in (0..seeds).flat_map(|seed| {
+            ["pretrained", "from-fcmae", "from-scratch"].map(|name| format!("seed-{seed}/{name}"))
+        }) {
+            fs::create_dir_all(folder.path().join(&name)).unwrap();
+            fs::write(folder.path().join(&name).join("config.toml"), PRETRAINING).unwrap();
+        }
+        report(&folder)
+    };
+    let words = ["Means over the 2 seeds", "standard deviation across seeds"];
+    let (one, two) = (page(1), page(2));
+    assert!(words.iter().all(|words| two.contains(words) && !one.contains(words)), "{one}");
 }

@@ -26,8 +26,20 @@ fn evaluation(bench: &Bench, settings: &str) -> Value {
 fn the_fields_are_fixed_and_add_up() {
     let result = evaluation(&labelled(), "");
     let fields: Vec<&String> = result.as_object().unwrap().keys().collect();
-    let mut expected =
-        ["kind", "metrics", "images", "top1", "top5", "loss", "classes", "confusion", "mistakes", "part"];
+    let mut expected = [
+        "kind",
+        "metrics",
+        "images",
+        "top1",
+        "top5",
+        "loss",
+        "classes",
+        "macro_average",
+        "confusion",
+        "mistakes",
+        "samples",
+        "part",
+    ];
     expected.sort_unstable();
     assert_eq!(fields, expected, "{result}");
 
@@ -86,7 +98,9 @@ fn for_people_there_is_a_table() {
     let said = labelled().succeed("evaluate --data photos --weights weights.safetensors");
     for word in [
         "class",
-        "accuracy",
+        "precision",
+        "F1",
+        "macro average",
         "horizontal",
         "39 images: top-1",
         "top-5 100.00 %",

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use convnext::core::Seed;
+use convnext::core::{Seed, counted};
 use convnext::data::{Dataset, LabelledData, PackSummary, open_parts, open_unlabelled, pack};
 
-use crate::cli::output::{print_text, thousands};
+use crate::cli::output::{counted_in_thousands, print_text, thousands};
 use crate::cli::progress::image_bar;
 use crate::cli::values;
 
@@ -71,9 +71,10 @@ fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: b
         pack(&images, &out, arguments.shard_size as u64 * MEBIBYTE, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     print_text(&format!(
-        "wrote {} images, {} MiB, to {shards} shards in {}",
-        thousands(images as u64),
+        "wrote {}, {} MiB, to {} in {}",
+        counted_in_thousands(images, "image", "images"),
         thousands(bytes / MEBIBYTE),
+        counted(shards, "shard", "shards"),
         out.display()
     ))
 }

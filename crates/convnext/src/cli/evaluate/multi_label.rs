@@ -1,22 +1,20 @@
 //! `convnext evaluate` of a multi-label classifier.
 
 use anyhow::{Context, bail};
-use convnext::core::Seed;
+use convnext::core::{Seed, counted};
 use convnext::data::{Dataset, Split, open_label_sets, open_label_sets_part};
 use convnext::multilabel::{MultiLabelClass, MultiLabelEvaluation, MultiLabelTask, evaluate_multi_label};
 use convnext::train::{Metric, load_network};
 
-use super::{EvaluateArguments, check_share_is_used};
+use super::page::{self, Measured};
+use super::{EvaluateArguments, check_share_is_used, percent, percents};
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
 use crate::cli::{Machine, set_up};
 
 /// Measures how well each class is told by itself.
-pub(super) fn evaluate(
-    arguments: &EvaluateArguments,
-    quiet: bool,
-) -> anyhow::Result<(MeasuredPart, MultiLabelEvaluation)> {
+pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_network(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
@@ -25,13 +23,16 @@ pub(super) fn evaluate(
     if classes.is_empty() {
         bail!("{} does not name its classes; name them with --class-names FILE", arguments.weights.text());
     }
-    let (part, images) = images(arguments)?;
+    let (part, dataset) = images(arguments)?;
     let preprocessing = arguments.preprocessing(metadata.preprocessing);
-    let loader = arguments.reading(threads).loader(&images, &preprocessing)?;
-    let bar = image_bar(quiet, images.len());
+    let loader = arguments.reading(threads).loader(&dataset, &preprocessing)?;
+    let bar = image_bar(quiet, dataset.len());
     let result = evaluate_multi_label(&model, &classes, &loader, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    Ok((part, result))
+    let mistakes = result.mistakes.iter().map(|shown| (shown.sample, &shown.image));
+    let shown = mistakes.chain(result.samples.iter().map(|shown| (shown.sample, &shown.image)));
+    let images = page::seen(arguments, (&dataset, &preprocessing), shown)?;
+    Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
 fn images(arguments: &EvaluateArguments) -> anyhow::Result<(MeasuredPart, Dataset)> {
@@ -50,15 +51,19 @@ fn images(arguments: &EvaluateArguments) -> anyhow::Result<(MeasuredPart, Datase
     Ok((MeasuredPart::of_validation(&data), data.validation))
 }
 
-pub(super) fn describe(result: &MultiLabelEvaluation) -> String {
+fn describe(result: &MultiLabelEvaluation) -> String {
     let row = |class: &MultiLabelClass| {
-        let precision =
-            class.average_precision.map_or("-".to_owned(), |value| format!("{:.2} %", 100.0 * value));
         let counts = [class.images, class.answered, class.found].map(|count| count.to_string());
-        [vec![class.label.clone()], counts.into(), vec![precision]].concat()
+        let precision = vec![percent(class.average_precision)];
+        [vec![class.label.clone()], counts.into(), precision, percents(class.scores)].concat()
     };
-    let heads = ["class", "images", "answers", "right", "average precision"];
-    let classes = table(&heads, 1, result.classes.iter().map(row).collect());
-    let metrics: Vec<String> = result.metrics().iter().map(Metric::to_string).collect();
-    format!("{classes}\n\n{} images: {}", result.images, metrics.join(", "))
+    let metrics = result.metrics();
+    let mut rows: Vec<Vec<String>> = result.classes.iter().map(row).collect();
+    let without_counts = ["macro average", "", "", ""].map(str::to_owned).to_vec();
+    let precision = vec![percent(metrics.first().and_then(|metric| metric.value))];
+    rows.push([without_counts, precision, percents(result.macro_average)].concat());
+    let heads = ["class", "images", "predicted", "correct", "average precision", "precision", "recall", "F1"];
+    let metrics: Vec<String> = metrics.iter().map(Metric::to_string).collect();
+    let images = counted(result.images, "image", "images");
+    format!("{}\n\n{images}: {}", table(&heads, 1, rows), metrics.join(", "))
 }
