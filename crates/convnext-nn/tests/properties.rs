@@ -2,7 +2,11 @@
 //! pixels have no influence, and gradients match finite differences.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "properties/building.rs"]
+mod building;
 mod common;
+#[path = "properties/masking.rs"]
+mod masking;
 
 use std::collections::BTreeMap;
 
@@ -11,15 +15,11 @@ use burn::prelude::*;
 use common::device::test_device;
 use common::{assert_close, golden, gradients_by_name, relative_error, ruled};
 use convnext_core::{
-    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, STAGES, Seed,
-    find_model,
+    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
 };
 use convnext_kernels::Sites;
 use convnext_nn::{Activations, Precision};
-use convnext_nn::{
-    ConvNext, DropPath, Fcmae, PatchStatistics, SiteMap, SitePyramid, forward_masked_dense,
-    images_to_patches, replace_parameters, tensor_shapes, tensor_values,
-};
+use convnext_nn::{ConvNext, DropPath, Fcmae, SiteMap, SitePyramid, replace_parameters, tensor_values};
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
     ModelConfig { stem_stride, classes: 5, ..find_model(name).unwrap().config() }
@@ -38,30 +38,6 @@ fn fcmae(name: &str, encoder_kind: EncoderKind) -> FcmaeConfig {
     config.encoder_kind = encoder_kind;
     config.decoder = DecoderConfig { depth: 1, width: 24, ..config.decoder };
     config
-}
-
-#[test]
-fn sparse_equals_masked_dense_forward_and_every_gradient() {
-    let device = test_device().autodiff();
-    let pixels = images([3, 3, 24, 32], &device);
-    let masks = masks(PatchGrid { rows: 3, columns: 4 }, 3);
-    for name in ["micro", "v1-micro"] {
-        let run = |kind| {
-            let model = ruled(Fcmae::new(&fcmae(name, kind), Seed(0), &device).unwrap());
-            let encoded = tensor_values(model.encode(pixels.clone(), &masks).unwrap());
-            let output = model.forward(pixels.clone(), &masks, FcmaeObjective::default()).unwrap();
-            let gradients = gradients_by_name(&model, &output.loss.backward());
-            (encoded, output.loss.into_scalar::<f32>(), gradients)
-        };
-        let (sparse, sparse_loss, sparse_gradients) = run(EncoderKind::Sparse);
-        let (dense, dense_loss, dense_gradients) = run(EncoderKind::MaskedDense);
-        assert_close("features of kept patches", &sparse, &dense, 1e-5);
-        assert!((sparse_loss - dense_loss).abs() < 1e-5 * dense_loss, "{sparse_loss} {dense_loss}");
-        assert_eq!(sparse_gradients.len(), dense_gradients.len());
-        for (parameter, gradient) in &sparse_gradients {
-            assert_close(parameter, gradient, &dense_gradients[parameter], 1e-4);
-        }
-    }
 }
 
 #[test]
@@ -176,71 +152,6 @@ fn the_gradient_of_many_rows_reaches_every_one() {
 }
 
 #[test]
-fn no_encoder_sees_removed_pixels() {
-    let device = test_device();
-    let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
-    let original = images([1, 3, 24, 24], &device);
-    let removed = masks[0].upsample(8).into_iter().map(|kept| if kept { 0.0 } else { 1.0 });
-    let change = Tensor::<1>::from_floats(removed.collect::<Vec<f32>>().as_slice(), &device);
-    let changed = original.clone() + change.reshape([1, 1, 24, 24]);
-    for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense, EncoderKind::Leaky] {
-        let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
-        let encode = |pixels: &Tensor<4>| tensor_values(model.encode(pixels.clone(), &masks).unwrap());
-        assert_eq!(encode(&original), encode(&changed), "{kind:?}");
-    }
-}
-
-#[test]
-fn the_leaky_encoder_computes_at_removed_sites() {
-    let device = test_device();
-    let masks = masks(PatchGrid { rows: 3, columns: 3 }, 1);
-    let pixels = images([1, 3, 24, 24], &device);
-    let encode = |kind| {
-        let model = ruled(Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap());
-        tensor_values(model.encode(pixels.clone(), &masks).unwrap())
-    };
-    let difference = relative_error(&encode(EncoderKind::Leaky), &encode(EncoderKind::Sparse));
-    assert!(difference > 1e-2, "{difference}");
-}
-
-#[test]
-fn with_nothing_removed_the_rows_equal_the_plain_network() {
-    let device = test_device();
-    for (name, stride, height, width) in [("micro", 4, 75, 97), ("v1-micro", 2, 47, 32), ("micro", 1, 19, 23)]
-    {
-        let model = ruled(ConvNext::new(&micro(name, stride), Seed(0), &device).unwrap());
-        let pixels = images([2, 3, height, width], &device);
-        let rows = model.features(pixels.clone(), &DropPath::none()).unwrap();
-        let maps = forward_masked_dense(&model.backbone, pixels, &[]).unwrap();
-        for (stage, (row, map)) in rows.into_iter().zip(maps).enumerate() {
-            assert_eq!(row.dims(), map.dims());
-            assert_close(&format!("{name} stage {stage}"), &tensor_values(row), &tensor_values(map), 1e-5);
-        }
-    }
-}
-
-#[test]
-fn all_patches_kept_as_tiles_equals_one_dense_tile() {
-    let device = test_device();
-    let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
-    let pixels = images([2, 3, 16, 24], &device);
-    let dense = SitePyramid::dense(model.config(), 2, 16, 24, &device).unwrap();
-    let whole = model.backbone.forward(pixels.clone(), &dense, &DropPath::none()).unwrap();
-    // A mask never keeps everything, so the tiles are made by hand.
-    let tiles = Sites::tiled([2, 3], 8, vec![(0..6).collect(); 2]).unwrap();
-    let tiled = SitePyramid::from_sites(tiles, &device).unwrap();
-    let by_tile = model.backbone.forward(pixels, &tiled, &DropPath::none()).unwrap();
-    for stage in 0..STAGES {
-        let order = tiled.stage(stage).sites().positions();
-        let whole = tensor_values(whole[stage].clone());
-        let channels = model.config().widths[stage];
-        let expected: Vec<f32> =
-            order.iter().flat_map(|&place| whole[place * channels..][..channels].to_vec()).collect();
-        assert_close(&format!("stage {stage}"), &tensor_values(by_tile[stage].clone()), &expected, 1e-5);
-    }
-}
-
-#[test]
 fn an_image_does_not_depend_on_its_neighbours() {
     let device = test_device();
     let pixels = images([3, 3, 24, 24], &device);
@@ -305,29 +216,6 @@ fn drop_path_of_another_shape_is_refused() {
 }
 
 #[test]
-fn a_perfect_prediction_gives_the_image_back() {
-    let device = test_device();
-    let grid = PatchGrid { rows: 2, columns: 3 };
-    let masks = masks(grid, 2);
-    let pixels = images([2, 3, 16, 24], &device);
-    for normalize_target in [true, false] {
-        let objective = FcmaeObjective { normalize_target, ..FcmaeObjective::default() };
-        let model = Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap();
-        let removed: Vec<i32> = (0..2)
-            .flat_map(|image| masks[image].removed().into_iter().map(move |patch| (image * 6 + patch) as i32))
-            .collect();
-        let removed = Tensor::<1, Int>::from_ints(removed.as_slice(), &device);
-        let truth = images_to_patches(pixels.clone(), 8).select(0, removed);
-        let perfect =
-            if normalize_target { PatchStatistics::of(truth.clone()).normalize(truth) } else { truth };
-        let back = model.reconstruct(pixels.clone(), &masks, perfect.clone(), objective).unwrap();
-        assert_close("image", &tensor_values(back), &tensor_values(pixels.clone()), 1e-6);
-        let wrong = model.reconstruct(pixels.clone(), &masks, perfect + 1.0, objective).unwrap();
-        assert!(relative_error(&tensor_values(wrong), &tensor_values(pixels.clone())) > 0.1);
-    }
-}
-
-#[test]
 fn an_all_zero_hidden_channel_has_a_finite_gradient() {
     // GRN's norm is not differentiable at 0; black images with zero biases reach that point.
     let device = test_device().autodiff();
@@ -336,67 +224,4 @@ fn an_all_zero_hidden_channel_has_a_finite_gradient() {
     for (name, gradient) in gradients_by_name(&model, &logits.sum().backward()) {
         assert!(gradient.iter().all(|value| value.is_finite()), "{name}");
     }
-}
-
-#[test]
-fn huge_has_its_exact_count_without_being_allocated() {
-    for size in convnext_core::MODELS {
-        let model = ConvNext::new(&size.config(), Seed(0), &test_device()).unwrap();
-        let count: usize =
-            tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        assert_eq!(count as u64, size.parameters, "{}", size.name);
-    }
-}
-
-#[test]
-fn fcmae_has_the_papers_decoder() {
-    for (name, total) in [("atto", 7_257_992), ("base", 91_922_432), ("huge", 662_616_192)] {
-        let config = FcmaeConfig::new(find_model(name).unwrap().config());
-        let model = Fcmae::new(&config, Seed(0), &test_device()).unwrap();
-        let count: usize =
-            tensor_shapes(&model).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        assert_eq!(count, total, "{name}");
-    }
-}
-
-#[test]
-fn fresh_weights_depend_on_seed_and_name_only() {
-    let device = test_device();
-    let all = |seed| {
-        let mut values = Vec::new();
-        let model = ConvNext::new(&micro("micro", 1), Seed(seed), &device).unwrap();
-        convnext_nn::for_each_parameter(&model, |p| values.extend(tensor_values(p.values())));
-        values
-    };
-    assert_eq!(all(1), all(1));
-    assert_ne!(all(1), all(2));
-    let model = ConvNext::new(&micro("micro", 1), Seed(1), &device).unwrap();
-    let weights = tensor_values(model.backbone.stages[3][0].pwconv1.weight.val());
-    let deviation =
-        |weights: &[f32]| (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
-    assert!((deviation(&weights) - 0.02).abs() < 2e-4, "{}", deviation(&weights));
-    let config = ModelConfig { classes: 1000, ..micro("micro", 1) };
-    let model = ConvNext::with_head_init(&config, 0.001, Seed(1), &device).unwrap();
-    let head = deviation(&tensor_values(model.head.unwrap().weight.val()));
-    assert!((head - 2e-5).abs() < 2e-7, "{head}");
-}
-
-#[test]
-fn inputs_that_do_not_fit_are_refused() {
-    let device = test_device();
-    let model = ConvNext::new(&micro("micro", 4), Seed(0), &device).unwrap();
-    let message = |result: Result<Tensor<2>, convnext_nn::ModelError>| result.unwrap_err().to_string();
-    let grey = message(model.forward(Tensor::zeros([1, 1, 64, 64], &device), &DropPath::none()));
-    assert!(grey.contains("3 channels, found 1"), "{grey}");
-    let small = message(model.forward(Tensor::zeros([1, 3, 31, 64], &device), &DropPath::none()));
-    assert!(small.contains("at least 32 pixels"), "{small}");
-
-    let auto = Fcmae::new(&fcmae("micro", EncoderKind::Sparse), Seed(0), &device).unwrap();
-    let pixels: Tensor<4> = Tensor::zeros([2, 3, 24, 24], &device);
-    let grid = PatchGrid { rows: 3, columns: 3 };
-    let encode = |masks: &[Mask]| message(auto.encode(pixels.clone(), masks));
-    assert!(encode(&masks(grid, 1)).contains("2 images came with 1 masks"));
-    assert!(encode(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"));
-    let unequal = [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
-    assert!(encode(&unequal).contains("image 1 keeps 2 tiles"));
 }

@@ -26,13 +26,16 @@ mod cli {
     mod embedding;
     mod evaluating;
     mod exporting;
+    mod failing_checkpoints;
     mod files;
     mod finetuning;
+    mod folder_contents;
     mod found_late;
     mod inspecting;
     mod labels;
     mod measuring;
     mod multi_label;
+    mod old_files;
     mod origins;
     mod precedence;
     mod precision;
