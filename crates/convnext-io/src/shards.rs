@@ -181,6 +181,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_index_of_indices_is_refused_without_opening_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join("weights.index.json");
+        fs::write(&index, r#"{"weight_map": {"norm.weight": "weights.index.json"}}"#).unwrap();
+        let message = Shards::open(&index).err().unwrap().to_string();
+        assert!(message.contains("weights.index.json is an index and no file of tensors"), "{message}");
+    }
+
+    #[test]
     fn counters_are_read_and_other_integers_refused() {
         let folder = tempfile::tempdir().unwrap();
         let index = folder.path().join("weights.index.json");

@@ -30,11 +30,6 @@ const STILL_LONG: &[&str] = &[
     "convnext/src/cli/data.rs",
     "convnext/src/cli/training.rs",
     "convnext/src/quickstart.rs",
-    "convnext/tests/cli/precedence.rs",
-    "convnext/tests/cli/resuming.rs",
-    "convnext/tests/cli/splits.rs",
-    "convnext-data/tests/shards.rs",
-    "convnext-data/tests/survey.rs",
     "convnext-train/src/memory.rs",
     "convnext-train/src/recipe/given.rs",
 ];

@@ -28,14 +28,17 @@ mod cli {
     mod embedding;
     mod evaluating;
     mod exporting;
+    mod failing_checkpoints;
     mod files;
     mod finetuning;
+    mod folder_contents;
     mod found_late;
     mod inspecting;
     mod labels;
     mod measuring;
     mod mistyping;
     mod multi_label;
+    mod old_files;
     mod origins;
     mod precedence;
     mod precision;
