@@ -2,23 +2,29 @@
 
 use std::fmt;
 use std::iter::Take;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use convnext_core::{Preprocessing, counted};
 use convnext_data::{Batch, EpochBatches, Loader, Source};
 
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
+use crate::recipe::TrainingRecipe;
 use crate::run::train_setup::TrainSetup;
 use crate::training::job::{Job, SourceOf};
 use crate::training::learner::Learner;
+use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::pace::Pace;
 use crate::training::task::Task;
 use crate::words::duration_in_words;
 
 /// Batches of a timed step: of longer steps the others take as long.
 const MAX_BATCHES: usize = 4;
+
+/// Seconds that a validation may take to be made; that of a longer one is estimated.
+const MAX_VALIDATION: f64 = 20.0;
 
 /// Share of a budget that is left to what is not timed: checkpoints, weights and the report.
 const MARGIN: f64 = 0.05;
@@ -33,7 +39,8 @@ pub struct StepTiming {
     pub step_seconds: f64,
     /// Images a second within the steps.
     pub images_per_second: f64,
-    /// Seconds of a validation, estimated from forward passes over training images; 0 where nothing is measured.
+    /// Seconds of a validation, of the average of the weights as well where there is one: measured or, where that takes
+    /// long, estimated from forward passes; 0 where nothing is measured.
     pub validation_seconds: f64,
     /// Steps between two validations.
     pub validation_interval: usize,
@@ -56,18 +63,13 @@ impl StepTiming {
         let mut learner = Learner::new(model, job.training(), job.rules());
         let accumulate = setup.accumulate.clamp(1, MAX_BATCHES);
         let steps = pace_of_steps(&task, &mut learner, setup, accumulate)?;
-        let measured = task.validation_images();
-        let of_batch = match measured {
-            0 => None,
-            _ => pace_of_forwards(&task, &learner, setup)?.seconds_of(1),
-        };
-        let passes = if job.training().ema.is_some() { 2.0 } else { 1.0 };
-        let batches = measured as f64 / job.training().batch_size.max(1) as f64;
+        let TrainingRecipe { batch_size, ema, .. } = *job.training();
+        let passes = if ema.is_some() { 2.0 } else { 1.0 };
         Ok(Self {
             step_seconds: steps.seconds_of(setup.accumulate.max(1)).unwrap_or_default() / accumulate as f64,
             images_per_second: steps.images_per_second(),
-            validation_seconds: passes * batches * of_batch.unwrap_or_default(),
-            validation_interval: validation_interval(setup, job.training().batch_size, measured),
+            validation_seconds: passes * time_validation(&task, &learner, setup, batch_size)?,
+            validation_interval: validation_interval(setup, batch_size, task.validation_images()),
         })
     }
 
@@ -141,6 +143,29 @@ fn pace_of_steps<T: Task>(
         let output = learner.step(rate, batches, |model, batch| task.loss(model, batch))?;
         Ok(output.images)
     })
+}
+
+/// Seconds of a validation: of one that is made, or where that takes long, of forward passes through as many training
+/// images.
+fn time_validation<T: Task>(
+    task: &T,
+    learner: &Learner<T::Model>,
+    setup: &TrainSetup<T::Source>,
+    batch_size: usize,
+) -> Result<f64, TrainError> {
+    let images = task.validation_images();
+    if images == 0 {
+        return Ok(0.0);
+    }
+    let of_batch = pace_of_forwards(task, learner, setup)?.seconds_of(1).unwrap_or_default();
+    let estimate = images as f64 / batch_size.max(1) as f64 * of_batch;
+    // A task without metrics only shows images, which it is not asked for here.
+    if estimate > MAX_VALIDATION || task.monitored_metric() == MonitoredMetric::TrainLoss {
+        return Ok(estimate);
+    }
+    let clock = Instant::now();
+    task.validate(&learner.model().valid(), None)?;
+    Ok(clock.elapsed().as_secs_f64())
 }
 
 /// Goes forward through single batches.
