@@ -1,107 +1,27 @@
 //! `convnext bench`
 
+mod arguments;
 mod step;
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use clap::{Args, ValueEnum};
-use convnext::core::{ImageSize, ModelSize};
+use convnext::core::ImageSize;
 use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
+pub(crate) use self::arguments::BenchArguments;
+use self::arguments::{Mode, Scope, Sites};
 use self::step::Subject;
+use super::machine::{Machine, set_up};
 use super::output::{print_json, print_text, table};
-use super::values::{self, ActivationsName, MachineArguments};
-use super::{Machine, set_up};
-use crate::ALLOCATOR;
+use crate::allocator::ALLOCATOR;
 
 /// Steps before the first one that is timed: memory is found, caches are warm.
 const WARM_UP: usize = 3;
 
 /// Duration of each measurement of the processor's peak, one before the steps and one after them.
 const PEAK_TIME: Duration = Duration::from_millis(300);
-
-/// Measure how fast a model runs on this machine, on random images
-#[derive(Debug, Args)]
-#[command(
-    allow_negative_numbers = true,
-    after_help = "\
-Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
-leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is
-not known, and the memory that is told is that of this program, not that of the device.
-
-Examples:
-  convnext bench --mode infer --model atto --batch-size 8
-  convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
-  convnext bench --mode train --model atto --batch-size 8 --profile"
-)]
-pub(crate) struct BenchArguments {
-    /// What a step is
-    #[arg(long, value_name = "MODE")]
-    mode: Mode,
-    /// Model (see `convnext models`)
-    #[arg(long, value_name = "NAME", value_parser = values::model)]
-    model: &'static ModelSize,
-    /// Batch size
-    #[arg(long, value_name = "N", value_parser = values::count)]
-    batch_size: usize,
-    /// Size of the images in pixels: a side, or height and width as in 224x320
-    #[arg(long, value_name = "N|HxW", value_parser = values::image_size, default_value = "224")]
-    image_size: ImageSize,
-    /// Side of the stem's patches
-    #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
-    stem_stride: usize,
-    /// Sites that the encoder of a pre-training computes at
-    #[arg(long, value_name = "KIND", default_value = "sparse")]
-    encoder: Sites,
-    /// The whole step, or the encoder alone, forward and backward
-    #[arg(long, value_name = "SCOPE", default_value = "step")]
-    scope: Scope,
-    /// Steps that are timed
-    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
-    steps: usize,
-    /// What to do with what the backward pass needs
-    #[arg(long, value_name = "POLICY", default_value = "save")]
-    activations: ActivationsName,
-    /// Tell the time of each kernel of the CPU
-    #[arg(long)]
-    profile: bool,
-    #[command(flatten)]
-    machine: MachineArguments,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    /// Forward
-    Infer,
-    /// Supervised: forward, backward, optimiser
-    Train,
-    /// FCMAE: forward, backward, optimiser
-    Pretrain,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Sites {
-    /// Kept ones only
-    Sparse,
-    /// All
-    Dense,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Scope {
-    /// The whole step
-    Step,
-    /// The encoder
-    Encoder,
-}
 
 /// Results of the benchmark.
 #[derive(Debug, Serialize)]

@@ -10,11 +10,11 @@ use convnext::data::open_images;
 use convnext::io::{EmbeddingMetadata, EmbeddingWriter, files_of};
 use convnext::nn::EmbeddingLayer;
 
+use super::machine::{Machine, set_up};
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Write the embeddings of images: the features that a network finds in them
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ use convnext::train::{
 };
 use convnext::write_report;
 
+use super::machine::{Machine, set_up};
 use super::output::print_text;
 use super::parts::MeasuredPart;
 use super::plan::print_plan;
@@ -20,7 +21,6 @@ use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
 use super::values;
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Debug, Args)]

@@ -10,10 +10,10 @@ use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
 use serde::Serialize;
 
 use super::embed::{LayerName, checksum};
+use super::machine::{Machine, set_up};
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Find the images that a network sees as most similar to one, and show them on a page
 #[derive(Debug, Args)]

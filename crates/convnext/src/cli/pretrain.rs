@@ -11,13 +11,14 @@ use convnext::train::{
 };
 use convnext::write_report;
 
+use super::machine::{Machine, set_up};
 use super::output::print_text;
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
-use super::training::{OF_WEIGHTS, TrainingArguments};
+use super::training::TrainingArguments;
+use super::training::recipe::OF_WEIGHTS;
 use super::values;
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Pre-train on images without labels (FCMAE)
 #[derive(Debug, Args)]

@@ -8,11 +8,11 @@ use convnext::data::{Dataset, Decoding, FreeNames, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
+use super::machine::{Machine, set_up};
 use super::out_folder::OverwriteArgument;
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Show what a pre-trained autoencoder sees behind the mask
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
 use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
 
-use super::{BenchArguments, Mode, Scope, Sites};
+use super::arguments::{BenchArguments, Mode, Scope, Sites};
 use crate::cli::values::ActivationsName;
 
 /// So small that nothing diverges, however many steps are timed.
