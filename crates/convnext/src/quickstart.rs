@@ -143,7 +143,7 @@ impl Quickstart {
     fn pretrain(&self, seed: u64, observer: &mut dyn Observer) -> Result<Pretrained, QuickstartError> {
         let recipe = PretrainRecipe::load(RECIPE, &[])?;
         let model = FcmaeConfig::new(backbone()?);
-        let run = self.settings(seed, "digits/train", None, self.pretraining(seed), &recipe.training);
+        let run = self.settings(seed, "digits/train", self.pretraining(seed), &recipe.training);
         let images = open_unlabelled(&run.data).map_err(TrainError::from)?;
         let made = pretrain(&PretrainJob { run, model, recipe }, images, &self.device, observer)?;
         write_report(&self.pretraining(seed))?;
@@ -161,7 +161,7 @@ impl Quickstart {
         let out = self.run_folder(seed, name);
         let recipe = FinetuneRecipe::load(RECIPE, &[], init_from)?;
         let job = FinetuneJob {
-            run: self.settings(seed, "digits", init, out.clone(), &recipe.training),
+            run: RunSettings { init, ..self.settings(seed, "digits", out.clone(), &recipe.training) },
             // The digits have a test part, so that nothing is held out.
             labels: LabelSubset { per_class: Some(LABELS_PER_CLASS), ..LabelSubset::default() },
             freeze: Freeze::Nothing,
@@ -174,16 +174,8 @@ impl Quickstart {
         Ok(summary)
     }
 
-    fn settings(
-        &self,
-        seed: u64,
-        data: &str,
-        init: Option<PathBuf>,
-        out: PathBuf,
-        recipe: &TrainingRecipe,
-    ) -> RunSettings {
+    fn settings(&self, seed: u64, data: &str, out: PathBuf, recipe: &TrainingRecipe) -> RunSettings {
         RunSettings {
-            init,
             seed: Seed(seed),
             threads: self.threads,
             length: recipe
