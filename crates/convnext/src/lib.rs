@@ -35,9 +35,8 @@ pub use classifier::{Classifier, Prediction};
 pub use convnext_train::Reconstruction;
 pub use embedder::Embedder;
 pub use mask_file::{MaskFileError, read_mask};
-pub use quickstart::{
-    COMPARISON_FILE, Comparison, LABELS_PER_CLASS, Quickstart, QuickstartError, SeedResult, Spread,
-};
+pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult, Spread};
+pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,

@@ -1,21 +1,15 @@
 //! The command line of convnext. All printing and every exit code is decided here and in `cli`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the binary is the only place that prints")]
 
+mod allocator;
 mod cli;
 
 use std::panic;
 use std::process::ExitCode;
 
-use cap::Cap;
 use clap::Parser;
 use convnext::data::panic_is_caught;
 use convnext::train::TrainError;
-use mimalloc::MiMalloc;
-
-/// Keeps freed memory for the next step, where the system's allocator gives it back and asks again; counted
-/// for the bench.
-#[global_allocator]
-static ALLOCATOR: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
 fn main() -> ExitCode {
     let trace = panic::take_hook();

@@ -5,6 +5,7 @@ mod comparison;
 mod contact_sheet;
 mod curves;
 mod differences;
+pub(crate) mod error;
 mod evaluation_page;
 mod head;
 mod kinds;
@@ -20,70 +21,23 @@ mod run_names;
 mod samples;
 mod whole_page;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use convnext_data::{Image, Survey};
 use convnext_io::replace_file;
-use thiserror::Error;
 
 pub use differences::SettingDifference;
+pub use error::ReportError;
 pub use evaluation_page::EvaluationPage;
 pub use neighbours::Neighbour;
 pub use run_comparison::{ComparedRun, RunComparison, compare_runs};
 use run_data::RunData;
 
-use crate::COMPARISON_FILE;
+use crate::quickstart::comparison::COMPARISON_FILE;
 
 /// Name of the report in a run folder.
 pub const REPORT_FILE: &str = "report.html";
-
-/// Why a report cannot be made.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// The folder holds no run.
-    #[error("{0} is no run folder: it has no config.toml; give the --out of a pre-training or fine-tuning")]
-    NoRun(PathBuf),
-    /// A file of the run cannot be read.
-    #[error("cannot read {path}: {source}; check that it may be read")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Underlying I/O error.
-        source: io::Error,
-    },
-    /// A file of the run does not say what it should.
-    #[error("{path} is damaged: {why}; restore it, or move it away to report on the rest")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Location and cause of the damage.
-        why: String,
-    },
-    /// A curve cannot be drawn.
-    #[error("cannot draw {what}: {why}")]
-    Draw {
-        /// The curve.
-        what: String,
-        /// Message of the plotting library.
-        why: String,
-    },
-    /// Fewer than two runs are to be compared.
-    #[error("two or more runs are compared, and {0} named; name more run folders")]
-    TooFewRuns(usize),
-    /// A run is to be compared with itself.
-    #[error("{0} and {1} are the same run; name each run once")]
-    SameRun(PathBuf, PathBuf),
-    /// The report cannot be written.
-    #[error("cannot write {path}: {source}; check that the folder is writable and has space")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Underlying I/O error.
-        source: io::Error,
-    },
-}
 
 /// Writes `report.html` into a run folder and tells where: what was run, curves, and what there is to show of its kind of
 /// task, such as reconstructions, or scores of each class, confusion and predictions. A run that is not finished is

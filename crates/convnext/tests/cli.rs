@@ -52,6 +52,7 @@ mod cli {
     mod reports;
     mod resuming;
     mod shapes;
+    mod shard_parts;
     mod sorting;
     mod splits;
     mod stopping_early;

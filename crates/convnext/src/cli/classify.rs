@@ -14,11 +14,11 @@ use self::answer::{Answer, Chosen};
 use self::copies::Copies;
 use self::output::Output;
 use super::class_names::ClassNameArguments;
+use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::progress::image_bar;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Say what is in images
 #[derive(Debug, Args)]

@@ -10,11 +10,11 @@ use convnext::data::open_images;
 use convnext::io::{EmbeddingMetadata, EmbeddingWriter, files_of};
 use convnext::nn::EmbeddingLayer;
 
+use super::machine::{Machine, set_up};
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Write the embeddings of images: the features that a network finds in them
 #[derive(Debug, Args)]
@@ -95,19 +95,7 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
     let images = open_images(&arguments.images)?;
     let reading =
         arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
-    let metadata = EmbeddingMetadata {
-        model: embedder.config().name.clone(),
-        layer: arguments
-            .layer
-            .to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default(),
-        image_size: embedder.preprocessing().image_size(),
-        ignore_orientation: arguments.decoding.ignore_orientation,
-        weights: arguments.weights.text().to_owned(),
-        checksum: checksum(&weights)?,
-        sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),
-    };
+    let metadata = metadata(arguments, &embedder, checksum(&weights)?);
     let mut writer = EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata)?;
     let bar = image_bar(quiet, images.len());
     let mut done = 0_u64;
@@ -129,6 +117,20 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
         embedder.width(),
         arguments.out.display()
     ))
+}
+
+/// The record of how the embeddings are made, for those who search them.
+fn metadata(arguments: &EmbedArguments, embedder: &Embedder, checksum: u32) -> EmbeddingMetadata {
+    let layer = arguments.layer.to_possible_value();
+    EmbeddingMetadata {
+        model: embedder.config().name.clone(),
+        layer: layer.map(|value| value.get_name().to_owned()).unwrap_or_default(),
+        image_size: embedder.preprocessing().image_size(),
+        ignore_orientation: arguments.decoding.ignore_orientation,
+        weights: arguments.weights.text().to_owned(),
+        checksum,
+        sources: arguments.images.iter().map(|path| path.display().to_string()).collect(),
+    }
 }
 
 /// Checksum of a weight file, by which an index recognises its weights.

@@ -13,6 +13,7 @@ use convnext::train::{
 };
 use convnext::write_report;
 
+use super::machine::{Machine, set_up};
 use super::output::print_text;
 use super::parts::MeasuredPart;
 use super::plan::print_plan;
@@ -20,7 +21,6 @@ use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
 use super::values;
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Train a classifier, from pre-trained weights or from scratch
 #[derive(Debug, Args)]
@@ -91,6 +91,15 @@ enum FreezeName {
     Encoder,
 }
 
+impl From<FreezeName> for Freeze {
+    fn from(name: FreezeName) -> Self {
+        match name {
+            FreezeName::Nothing => Self::Nothing,
+            FreezeName::Encoder => Self::Encoder,
+        }
+    }
+}
+
 impl FreezeName {
     /// Warns where the features of a linear probe would be those of a fresh network.
     fn warn_if_random(self, is_fresh: bool) {
@@ -112,11 +121,12 @@ enum ClassWeightsName {
 }
 
 impl ClassWeightsName {
-    fn in_toml(self) -> &'static str {
-        match self {
+    fn setting(self) -> Setting {
+        let value = match self {
             Self::Equal => "\"equal\"",
             Self::Balanced => "\"balanced\"",
-        }
+        };
+        Setting::new("regularization.class_weights", value, "--class-weights")
     }
 }
 
@@ -260,18 +270,11 @@ pub(super) fn plan(
         class_sizes: &class_sizes,
     };
     let mut given = training.given(metadata.as_ref());
-    given.flags.extend(
-        arguments.class_weights.map(|weights| {
-            Setting::new("regularization.class_weights", weights.in_toml(), "--class-weights")
-        }),
-    );
+    given.flags.extend(arguments.class_weights.map(ClassWeightsName::setting));
     let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
-    let freeze = match arguments.freeze {
-        FreezeName::Nothing => Freeze::Nothing,
-        FreezeName::Encoder => Freeze::Encoder,
-    };
+    let freeze = arguments.freeze.into();
     let run = training.settings(data, init, threads)?;
     Ok((FinetuneJob { run, labels, freeze, model, recipe }, images))
 }

@@ -131,6 +131,17 @@ fn describe_origin(origin: &Origin) -> String {
     text
 }
 
+/// A line with the first classes, if there are any.
+fn describe_classes(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [first @ .., _] if first.len() >= MOST_CLASSES => {
+            format!("\nclasses: {}, ...", first[..MOST_CLASSES].join(", "))
+        }
+        all => format!("\nclasses: {}", all.join(", ")),
+    }
+}
+
 fn describe_metadata(metadata: &WeightMetadata) -> String {
     // Of another program's network, or of a version to come, the tensors can be shown all the same.
     let (backbone, task) = match metadata.convnext().and_then(|model| Ok((model, metadata.task_of(TASKS)?))) {
@@ -162,13 +173,7 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
     if !range.is_unstated() {
         text.push_str(&format!("\nvalues from black to white: {range}"));
     }
-    match task.class_names().0.as_slice() {
-        [] => {}
-        [first @ .., _] if first.len() >= MOST_CLASSES => {
-            text.push_str(&format!("\nclasses: {}, ...", first[..MOST_CLASSES].join(", ")));
-        }
-        all => text.push_str(&format!("\nclasses: {}", all.join(", "))),
-    }
+    text.push_str(&describe_classes(&task.class_names().0));
     if let Some(claim) = metadata.recipe.lines().find_map(|line| line.strip_prefix("claim = ")) {
         text.push_str(&format!("\nrecipe: {}", claim.trim_matches('"')));
     }

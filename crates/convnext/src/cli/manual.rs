@@ -6,10 +6,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Arguments;
 use super::output::print_text;
 
 /// Print what a shell needs to complete this program's commands and flags
@@ -36,18 +35,23 @@ pub(crate) struct ManArguments {
     out: PathBuf,
 }
 
-pub(crate) fn print_completions(arguments: &CompletionsArguments) -> anyhow::Result<()> {
+/// Prints the completions of a program.
+pub(crate) fn print_completions(
+    arguments: &CompletionsArguments,
+    mut program: Command,
+) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "convnext", &mut script);
+    clap_complete::generate(arguments.shell, &mut program, "convnext", &mut script);
     Ok(io::stdout().lock().write_all(&script)?)
 }
 
-pub(crate) fn write_man_pages(arguments: &ManArguments) -> anyhow::Result<()> {
+/// Writes the pages of a program.
+pub(crate) fn write_man_pages(arguments: &ManArguments, program: Command) -> anyhow::Result<()> {
     let out = &arguments.out;
     let advice =
         || format!("cannot write man pages into {}; check that the folder is writable", out.display());
     fs::create_dir_all(out).with_context(advice)?;
-    let mut program = Arguments::command().disable_help_subcommand(true);
+    let mut program = program.disable_help_subcommand(true);
     program.build();
     let pages = write_page(&program, out).with_context(advice)?;
     print_text(&format!("wrote {pages} pages into {}", out.display()))

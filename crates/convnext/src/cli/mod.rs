@@ -12,6 +12,7 @@ mod export;
 mod finetune;
 mod inspect;
 mod length;
+mod machine;
 mod manual;
 mod models;
 mod nearest;
@@ -31,18 +32,11 @@ mod training;
 mod values;
 mod weights;
 
-use std::io;
-
-use anyhow::bail;
-use burn::tensor::Device;
-use clap::{Parser, Subcommand};
-use convnext::nn::{Precision, is_cpu, kernels};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use output::is_broken_pipe;
 pub(crate) use progress::EXIT_INTERRUPTED;
 pub(crate) use repeat::with_recorded;
-
-use self::values::{MachineArguments, PrecisionName};
 
 /// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
 #[derive(Debug, Parser)]
@@ -128,53 +122,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
-        Command::Completions(arguments) => manual::print_completions(&arguments),
-        Command::Man(arguments) => manual::write_man_pages(&arguments),
+        Command::Completions(arguments) => manual::print_completions(&arguments, Arguments::command()),
+        Command::Man(arguments) => manual::write_man_pages(&arguments, Arguments::command()),
     }
-}
-
-/// Threads, device and precision of a command.
-struct Machine {
-    /// The kernels' threads, and those that read images.
-    threads: usize,
-    /// Device of the models.
-    device: Device,
-    /// Precision in which linear layers multiply.
-    precision: Precision,
-}
-
-/// This command with its arguments, for the record of the run.
-fn command_line() -> Vec<String> {
-    let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    ["convnext".to_owned()].into_iter().chain(arguments).collect()
-}
-
-/// Gets ready to compute: on so many threads, all cores by default, and on the device that was named.
-fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
-    let device = arguments.device.open()?;
-    let precision = arguments.precision;
-    if precision == PrecisionName::Bf16 {
-        if !is_cpu(&device) {
-            bail!("--precision bf16 is for the CPU; leave it or --device out");
-        }
-        let in_use = kernels::bf16_in_use();
-        match in_use.starts_with("emulated") {
-            true => log::warn!("no instructions for bf16 here: products are {in_use}, slower than in f32"),
-            false => log::info!("products in bf16 run on {in_use}"),
-        }
-    }
-    let threads =
-        arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    kernels::disable_memory_purging();
-    let in_use = kernels::isa_in_use();
-    if std::env::var(kernels::ISA_VARIABLE).is_ok_and(|wanted| !wanted.is_empty() && wanted != in_use) {
-        log::warn!(
-            "{} asks for instructions that this processor or program does not have; {in_use} are used",
-            kernels::ISA_VARIABLE
-        );
-    }
-    // This thread is one of them: it would only wait for the others, and be woken each time.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
-    pool.build_global().map_err(io::Error::other)?;
-    Ok(Machine { threads, device, precision: precision.into() })
 }

@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use anyhow::{anyhow, bail};
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use convnext::data::{Decoding, Image, open_images};
-use convnext::io::EmbeddingIndex;
+use convnext::io::{EmbeddingIndex, EmbeddingMetadata};
 use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
 use serde::Serialize;
 
 use super::embed::{LayerName, checksum};
+use super::machine::{Machine, set_up};
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Find the images that a network sees as most similar to one, and show them on a page
 #[derive(Debug, Args)]
@@ -61,37 +63,14 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
     let index = EmbeddingIndex::open(&arguments.index)?;
     let made = index.metadata();
-    let weights = match &arguments.weights {
-        Some(weights) => weights.file()?,
-        None => made.weights.parse::<Weights>()?.file().map_err(|error| {
-            anyhow::anyhow!(
-                "{error}; {} was made with them: name them with --weights",
-                arguments.index.display()
-            )
-        })?,
-    };
-    if weights.exists() && checksum(&weights)? != made.checksum {
-        anyhow::bail!(
-            "{} was made with other weights than {}; name them with --weights, or make the index again",
-            arguments.index.display(),
-            weights.display()
-        );
-    }
-    let layer = LayerName::from_str(&made.layer, false).map_err(|_| {
-        anyhow::anyhow!("{} names the layer '{}', which is unknown", arguments.index.display(), made.layer)
-    })?;
-    let embedder = Embedder::load_on(&weights, layer.into(), &device)?.with_precision(precision);
-    let embedder = match made.image_size {
-        Some(size) => embedder.at_size(size),
-        None => embedder,
-    };
+    let embedder = embedder(arguments, made, &device)?.with_precision(precision);
     let images = DecodeArguments { ignore_orientation: made.ignore_orientation };
     let decoding = Decoding::of(embedder.preprocessing(), images.orientation());
     let image = open_images(std::slice::from_ref(&arguments.image))?.image(0, &decoding)?;
     let vectors = embedder.embed(std::slice::from_ref(&image))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {
-        anyhow::bail!(
+        bail!(
             "{} has embeddings of {} values, the weights make {}",
             arguments.index.display(),
             index.width(),
@@ -103,13 +82,57 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let sources: Vec<PathBuf> = made.sources.iter().map(PathBuf::from).collect();
     let names = found.iter().map(|similar| index.names()[similar.index].as_str()).collect::<Vec<_>>();
     let images = read(&sources, &names, &decoding);
-    let answers: Vec<Answer> = (found.iter().zip(&names))
-        .map(|(similar, name)| Answer { image: (*name).to_owned(), similarity: similar.similarity })
-        .collect();
-    let shown: Vec<Neighbour> = (answers.iter().zip(images))
-        .map(|(answer, image)| Neighbour { name: answer.image.clone(), similarity: answer.similarity, image })
+    let shown: Vec<Neighbour> = (found.iter().zip(names).zip(images))
+        .map(|((found, name), image)| Neighbour {
+            name: name.to_owned(),
+            similarity: found.similarity,
+            image,
+        })
         .collect();
     write_neighbours(&arguments.html, &arguments.image.display().to_string(), &image, &shown)?;
+    print(arguments, shown)
+}
+
+/// The weights of the index, checked to be those that it was made with.
+fn weights(arguments: &NearestArguments, made: &EmbeddingMetadata) -> anyhow::Result<PathBuf> {
+    let index = arguments.index.display();
+    let weights = match &arguments.weights {
+        Some(weights) => weights.file()?,
+        None => made
+            .weights
+            .parse::<Weights>()?
+            .file()
+            .map_err(|error| anyhow!("{error}; {index} was made with them: name them with --weights"))?,
+    };
+    if weights.exists() && checksum(&weights)? != made.checksum {
+        bail!(
+            "{index} was made with other weights than {}; name them with --weights, or make the index again",
+            weights.display()
+        );
+    }
+    Ok(weights)
+}
+
+/// The network that the index was made with, for images of the same size.
+fn embedder(
+    arguments: &NearestArguments,
+    made: &EmbeddingMetadata,
+    device: &Device,
+) -> anyhow::Result<Embedder> {
+    let weights = weights(arguments, made)?;
+    let layer = LayerName::from_str(&made.layer, false).map_err(|_| {
+        anyhow!("{} names the layer '{}', which is unknown", arguments.index.display(), made.layer)
+    })?;
+    let embedder = Embedder::load_on(&weights, layer.into(), device)?;
+    Ok(match made.image_size {
+        Some(size) => embedder.at_size(size),
+        None => embedder,
+    })
+}
+
+fn print(arguments: &NearestArguments, found: Vec<Neighbour>) -> anyhow::Result<()> {
+    let answer = |Neighbour { name, similarity, .. }| Answer { image: name, similarity };
+    let answers: Vec<Answer> = found.into_iter().map(answer).collect();
     if arguments.json {
         return print_json(&answers);
     }

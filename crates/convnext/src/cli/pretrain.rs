@@ -11,13 +11,14 @@ use convnext::train::{
 };
 use convnext::write_report;
 
+use super::machine::{Machine, set_up};
 use super::output::print_text;
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
-use super::training::{OF_WEIGHTS, TrainingArguments};
+use super::training::TrainingArguments;
+use super::training::recipe::OF_WEIGHTS;
 use super::values;
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Pre-train on images without labels (FCMAE)
 #[derive(Debug, Args)]
@@ -117,12 +118,8 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let mut given = training.given(metadata.as_ref());
     given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
     let fcmae = metadata.and_then(|metadata| metadata.task_as::<FcmaeTask>().ok());
-    if let Some(FcmaeTask { mask_ratio, normalize_target, .. }) = fcmae {
-        given.weights.push(Setting::new(MASK_RATIO, mask_ratio, OF_WEIGHTS));
-        given.weights.push(Setting::new("masking.normalize_target", normalize_target, OF_WEIGHTS));
-    }
+    given.weights.extend(fcmae.iter().flat_map(masking));
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
-
     let model = match fcmae {
         Some(fcmae) => fcmae.config(&backbone),
         None => FcmaeConfig::new(backbone),
@@ -139,4 +136,12 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
+}
+
+/// The masking that weights of an autoencoder were trained with.
+fn masking(task: &FcmaeTask) -> [Setting; 2] {
+    [
+        Setting::new(MASK_RATIO, task.mask_ratio, OF_WEIGHTS),
+        Setting::new("masking.normalize_target", task.normalize_target, OF_WEIGHTS),
+    ]
 }

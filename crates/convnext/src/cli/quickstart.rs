@@ -6,10 +6,10 @@ use clap::Args;
 use convnext::train::ResumeMode;
 use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
 
+use super::machine::{Machine, set_up};
 use super::output::{print_text, table};
 use super::progress::TrainingProgress;
 use super::values::{self, MachineArguments};
-use super::{Machine, set_up};
 
 /// Seeds of a whole quickstart.
 const SEEDS: u64 = 3;

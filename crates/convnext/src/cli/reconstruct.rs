@@ -8,11 +8,11 @@ use convnext::data::{Dataset, Decoding, FreeNames, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
+use super::machine::{Machine, set_up};
 use super::out_folder::OverwriteArgument;
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
-use super::{Machine, set_up};
 
 /// Show what a pre-trained autoencoder sees behind the mask
 #[derive(Debug, Args)]
@@ -87,11 +87,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
         };
         let result = reconstructor.reconstruct(&image, &mask)?;
         let target = names.path(&arguments.out, &png_name(&images.file_name(index)));
-        if target.exists()
-            && let Some(input) = all_names(&images).find(|input| is_same_file(Path::new(input), &target))
-        {
-            anyhow::bail!("{input} would be overwritten; choose another --out");
-        }
+        check_is_no_input(&target, &images)?;
         result.panels.save_png(&target)?;
         answers.push(Answer {
             image: name,
@@ -105,6 +101,16 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     }
     for answer in answers {
         print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.reconstruction))?;
+    }
+    Ok(())
+}
+
+/// Refuses to write over an image that is read.
+fn check_is_no_input(target: &Path, images: &Dataset) -> anyhow::Result<()> {
+    if target.exists()
+        && let Some(input) = all_names(images).find(|input| is_same_file(Path::new(input), target))
+    {
+        anyhow::bail!("{input} would be overwritten; choose another --out");
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! `--config`: the arguments of a recorded run, below those that are typed.
 
 mod recorded;
+mod typed;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use anyhow::bail;
 use convnext::train::{config_file, read_config};
 
 use self::recorded::arguments_of;
+use self::typed::{has_flag, value_of};
 
 /// The flag that names the run to repeat.
 const CONFIG: &str = "--config";
@@ -91,39 +93,12 @@ fn overrides(typed: &[OsString], recorded: &[(&str, OsString)]) -> String {
     described.join(", ")
 }
 
-/// `true` if a flag is typed, with its value beside it or after `=`.
-fn has_flag(typed: &[OsString], flag: &str) -> bool {
-    typed.iter().any(|word| word == flag || joined_value(word, flag).is_some())
-}
-
-/// Value of a typed flag.
-fn value_of(typed: &[OsString], flag: &str) -> Option<OsString> {
-    let place = typed.iter().position(|word| word == flag);
-    let joined = || typed.iter().find_map(|word| joined_value(word, flag));
-    place.and_then(|place| typed.get(place + 1).cloned()).or_else(joined)
-}
-
-/// The value in `--flag=value`.
-fn joined_value(word: &OsStr, flag: &str) -> Option<OsString> {
-    let value = word.as_encoded_bytes().strip_prefix(flag.as_bytes())?.strip_prefix(b"=")?;
-    // A path that is no Unicode has to stand beside its flag.
-    std::str::from_utf8(value).ok().map(OsString::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn words(line: &str) -> Vec<OsString> {
         line.split(' ').map(OsString::from).collect()
-    }
-
-    #[test]
-    fn flags_are_found_with_their_values() {
-        let typed = words("convnext finetune --seed=3 --data photos --quick");
-        assert_eq!(value_of(&typed, "--seed"), Some("3".into()));
-        assert_eq!(value_of(&typed, "--data"), Some("photos".into()));
-        assert!(has_flag(&typed, "--quick") && !has_flag(&typed, "--see"));
     }
 
     #[test]

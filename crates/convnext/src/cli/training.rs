@@ -1,20 +1,21 @@
-//! Arguments that pre-training and fine-tuning share, and the settings made of them.
+//! Arguments that pre-training and fine-tuning share.
 
-use std::convert::Infallible;
+mod batch_size;
+mod cache_place;
+pub(super) mod recipe;
+mod settings;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize, Seed, WeightMetadata};
-use convnext::data::Cache;
-use convnext::train::{
-    Given, InputRecipe, Length, ResumeMode, RunSettings, Setting, TrainError, TrainingRecipe,
-    available_memory,
-};
+use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize};
+use convnext::train::TrainError;
 
+use self::batch_size::{BatchSize, batch_size};
+use self::cache_place::CachePlace;
 use super::length::{LengthArguments, minutes};
-use super::range::{RangeName, range, range_choice};
+use super::range::{RangeName, range};
 use super::values::{
     ActivationsName, DecodeArguments, MachineArguments, channels, count, image_size, model, positive,
     setting, stem_stride,
@@ -99,180 +100,7 @@ pub(crate) struct TrainingArguments {
     pub(crate) decoding: DecodeArguments,
 }
 
-/// Place of the cache of decoded images.
-#[derive(Debug, Clone)]
-pub(crate) enum CachePlace {
-    Memory,
-    Folder(PathBuf),
-}
-
-impl FromStr for CachePlace {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "ram" { Self::Memory } else { Self::Folder(text.into()) })
-    }
-}
-
-impl CachePlace {
-    /// In memory at most half of what is free: the training needs the other half.
-    fn into_cache(self) -> Cache {
-        match self {
-            Self::Memory => Cache::Memory { bytes: available_memory().unwrap_or(0) / 2 },
-            Self::Folder(folder) => Cache::Folder(folder),
-        }
-    }
-}
-
-/// Batch size of a training.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum BatchSize {
-    /// As many as fit into memory.
-    Auto,
-    /// So many.
-    Count(usize),
-}
-
-fn batch_size(text: &str) -> Result<BatchSize, String> {
-    match text {
-        "auto" => Ok(BatchSize::Auto),
-        _ => count(text).map(BatchSize::Count).map_err(|expected| format!("{expected}, or auto")),
-    }
-}
-
-/// Source, in words, of a value that comes from the weights to start from.
-pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
-
-/// Length of a training with `--quick`.
-const QUICK_STEPS: Length = Length::Steps(4);
-
-/// Patches along the side of its images.
-const QUICK_PATCHES: usize = 2;
-
 impl TrainingArguments {
-    /// Values given for the recipe by flags, `--set` and weights.
-    pub(crate) fn given(&self, weights: Option<&WeightMetadata>) -> Given {
-        let batch = match self.batch_size {
-            Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
-            Some(BatchSize::Auto) | None => None,
-        };
-        let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
-        let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
-        let size = |size| Setting::of_size(size, "--image-size");
-        // Where images have sizes of their own, a training needs another answer.
-        let of_weights = |weights: &WeightMetadata| {
-            Some(Setting::of_size(weights.preprocessing.image_size()?, OF_WEIGHTS))
-        };
-        let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
-        let given = Given {
-            flags: flags.into_iter().flatten().collect(),
-            settings: self.settings.clone(),
-            weights: weights.and_then(of_weights).into_iter().collect(),
-        };
-        self.warn_of_overruled(&given);
-        if let Some(weights) = weights
-            && weights.preprocessing.image_size().is_none()
-            && self.image_size.is_none()
-        {
-            let geometry = weights.preprocessing.geometry;
-            log::warn!(
-                "the weights take images {geometry}, and a training needs one size: give --image-size"
-            );
-        }
-        given
-    }
-
-    /// Flags that decide something without being a value of its key go before `--set` as well.
-    fn warn_of_overruled(&self, given: &Given) {
-        let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
-        for (flag, is_given, key) in [
-            ("--epochs", self.length.epochs.is_some(), "training.epochs"),
-            ("--steps", self.length.steps.is_some(), "training.epochs"),
-            ("--budget", self.length.budget.is_some(), "training.epochs"),
-            ("--batch-size auto", is_automatic, "training.batch_size"),
-            ("--quick", self.quick, "training.batch_size"),
-            ("--quick", self.quick, InputRecipe::IMAGE_SIZE),
-        ] {
-            if is_given && given.is_set(key) {
-                log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
-            }
-        }
-    }
-
-    /// With `--quick`, makes everything small that no flag of its own decides, but for the images; `patch` is the
-    /// model's, in pixels. And leaves out the reasons for what was decided otherwise.
-    pub(crate) fn shrink(
-        &self,
-        recipe: &mut TrainingRecipe,
-        image_size: &mut ImageSize,
-        patch: usize,
-        reasons: &mut Vec<String>,
-    ) {
-        let (batch_size, accumulate) = (recipe.batch_size, recipe.accumulate);
-        if self.quick {
-            recipe.shrink();
-            let [height, width] =
-                [image_size.height, image_size.width].map(|side| side.min(QUICK_PATCHES * patch));
-            *image_size = ImageSize { height, width };
-            reasons.push(format!(
-                "images of {size} and batches of at most a few: from --quick",
-                size = image_size.with_unit()
-            ));
-        }
-        if matches!(self.batch_size, Some(BatchSize::Count(_))) {
-            recipe.batch_size = batch_size;
-        }
-        if self.accumulate.is_some() {
-            recipe.accumulate = accumulate;
-        }
-        let has_length = self.length.is_given() || self.quick;
-        let decided =
-            [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
-        let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
-        reasons.retain(|reason| {
-            let mut words = reason.split(' ');
-            !(words.next().is_some_and(is_decided) && words.next() == Some("="))
-        });
-    }
-
-    /// Settings that every run needs.
-    ///
-    /// # Errors
-    /// When values of `--range` contradict each other.
-    pub(crate) fn settings(
-        self,
-        data: PathBuf,
-        init: Option<PathBuf>,
-        threads: usize,
-    ) -> anyhow::Result<RunSettings> {
-        Ok(RunSettings {
-            data,
-            out: self.out,
-            command: super::command_line(),
-            init,
-            seed: Seed(self.seed),
-            orientation: self.decoding.orientation(),
-            threads,
-            fast_decode: self.fast_decode,
-            cache: self.cache.map_or(Cache::Off, CachePlace::into_cache),
-            length: self.length.length().or(self.quick.then_some(QUICK_STEPS)),
-            budget: self.length.budget,
-            patience: self.length.patience,
-            resume: match (self.resume, self.extend) {
-                (_, true) => ResumeMode::Extended,
-                (true, false) => ResumeMode::Resumed,
-                (false, false) => ResumeMode::New,
-            },
-            repeats: self.config,
-            strict: self.strict,
-            activations: self.activations.into(),
-            automatic_batch: matches!(self.batch_size, Some(BatchSize::Auto)),
-            precision: self.machine.precision.into(),
-            checkpoint_every: self.checkpoint_every,
-            range: range_choice(&self.range)?,
-        })
-    }
-
     /// The backbone: that of the weights to start from, or the named one, for as many channels as were asked for.
     pub(crate) fn backbone(&self, init: Option<(&Path, &ModelConfig)>) -> Result<ModelConfig, TrainError> {
         let Some((path, found)) = init else {

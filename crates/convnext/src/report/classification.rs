@@ -6,7 +6,7 @@ use convnext_core::counted;
 use convnext_train::{ClassResult, Evaluation, SamplePrediction};
 use maud::{Markup, html};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::samples::{Shown, Thumbnails, grid};
 use super::whole_page::{percent, percent_or_dash};
 

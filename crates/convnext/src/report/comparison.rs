@@ -4,13 +4,13 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::ReportError;
 use super::curves::{Curve, plot};
+use super::error::ReportError;
 use super::metrics::{EPOCHS, axis, capitalised, points, train_losses};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
 use super::whole_page::{figure, time, whole};
-use crate::{COMPARISON_FILE, Comparison, SeedResult, Spread};
+use crate::quickstart::comparison::{COMPARISON_FILE, Comparison, SeedResult, Spread};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
     let path = folder.join(COMPARISON_FILE);

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
 
-use super::ReportError;
+use super::error::ReportError;
 
 /// Points that a curve keeps; more are no more to see.
 const MOST_POINTS: usize = 800;

@@ -6,7 +6,7 @@ use std::path::Path;
 use convnext_train::ValidationResult;
 use maud::html;
 
-use super::ReportError;
+use super::error::ReportError;
 use super::kinds::section_of;
 use super::whole_page::{facts, whole};
 

@@ -8,9 +8,10 @@ use convnext_train::{Evaluation, Reconstruction, ValidationResult};
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
 
+use super::error::ReportError;
 use super::run_data::{EVALUATION_FILE, RunData, damaged};
 use super::samples::Thumbnails;
-use super::{ReportError, classification, metrics, multi_label, reconstructions};
+use super::{classification, metrics, multi_label, reconstructions};
 
 /// Kind of task that a run was trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

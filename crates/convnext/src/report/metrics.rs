@@ -3,8 +3,8 @@
 use convnext_train::{Direction, Metric, Unit};
 use maud::{Markup, html};
 
-use super::ReportError;
 use super::curves::{Curve, plot};
+use super::error::ReportError;
 use super::run_data::RunData;
 use super::whole_page::figure;
 

@@ -4,9 +4,10 @@ use convnext_core::counted;
 use convnext_multilabel::{MultiLabelClass, MultiLabelEvaluation, MultiLabelMistake, MultiLabelSample};
 use maud::{Markup, html};
 
+use super::error::ReportError;
+use super::metrics;
 use super::samples::{Shown, Thumbnails, grid};
 use super::whole_page::{percent, percent_or_dash};
-use super::{ReportError, metrics};
 
 /// An evaluation.
 pub(super) fn section(

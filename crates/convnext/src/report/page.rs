@@ -6,10 +6,11 @@ use convnext_train::StepReport;
 use maud::{Markup, html};
 
 use super::curves::{Curve, plot};
+use super::error::ReportError;
 use super::kinds::Kind;
 use super::run_data::RunData;
 use super::whole_page::{figure, image, whole};
-use super::{ReportError, head, metrics};
+use super::{head, metrics};
 
 /// The page of a run.
 pub(super) fn render(run: &RunData) -> Result<String, ReportError> {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::run_data::RunData;
 use super::whole_page::image;
 

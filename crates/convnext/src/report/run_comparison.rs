@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use convnext_train::{Best, Metric, Summary};
 use serde::Serialize;
 
-use super::ReportError;
 use super::differences::{SettingDifference, differences};
+use super::error::ReportError;
 use super::head::best_words;
 use super::kinds::Kind;
 use super::run_data::RunData;

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::ReportError;
 use super::curves::{Curve, plot};
+use super::error::ReportError;
 use super::metrics::{EPOCHS, axis, capitalised, points, train_losses, validation_losses};
 use super::run_comparison::{ComparedRun, RunComparison};
 use super::run_data::RunData;

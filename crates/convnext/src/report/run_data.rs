@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::Table;
 
-use super::ReportError;
+use super::error::ReportError;
 
 /// File name of the last validation.
 pub(super) const EVALUATION_FILE: &str = "evaluation.json";

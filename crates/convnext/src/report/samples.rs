@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::ReportError;
+use super::error::ReportError;
 use super::whole_page::image;
 
 /// Finds the image of a prediction by its name and by its path in the run folder, if it was written there.

@@ -105,6 +105,16 @@ fn greyscale_is_learnt_from_files_in_colours() {
     }
 }
 
+/// Each mistake of a fine-tuning that is listed has its image.
+fn check_mistakes(bench: &Bench) {
+    let files =
+        fs::read_dir(bench.path("classifier/images")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mistakes = files.filter(|name| name.to_string_lossy().starts_with("mistake-")).count();
+    let listed: serde_json::Value =
+        serde_json::from_str(&bench.read_text("classifier/evaluation.json")).unwrap();
+    assert_eq!(listed["mistakes"].as_array().unwrap().len(), mistakes, "{listed}");
+}
+
 #[test]
 fn five_bands_are_learnt_and_three_of_them_shown() {
     let bench = Bench::new();
@@ -116,12 +126,7 @@ fn five_bands_are_learnt_and_three_of_them_shown() {
     for (x, y) in (0..SIDE as u32).flat_map(|x| (0..SIDE as u32).map(move |y| (x, y))) {
         assert_eq!(RgbImage::get_pixel(&shown, x, y), RgbImage::get_pixel(&colours, x, y), "at {x}, {y}");
     }
-    let files =
-        fs::read_dir(bench.path("classifier/images")).unwrap().map(|entry| entry.unwrap().file_name());
-    let mistakes = files.filter(|name| name.to_string_lossy().starts_with("mistake-")).count();
-    let listed: serde_json::Value =
-        serde_json::from_str(&bench.read_text("classifier/evaluation.json")).unwrap();
-    assert_eq!(listed["mistakes"].as_array().unwrap().len(), mistakes, "{listed}");
+    check_mistakes(&bench);
     bench.refuse(
         1,
         &[

@@ -4,6 +4,12 @@ use std::env;
 
 use super::bench::{Bench, TEST_DEVICE};
 
+/// Compares numbers of a device with those of the CPU, to within f32 rounding.
+fn close(found: &serde_json::Value, expected: &serde_json::Value) {
+    let [found, expected] = [found, expected].map(|value| value.as_f64().unwrap());
+    assert!((found - expected).abs() < 1e-5, "{found}, on the CPU {expected}");
+}
+
 #[test]
 fn every_command_computes_on_the_device_that_it_is_told() {
     let device = env::var(TEST_DEVICE).unwrap_or_else(|_| "cpu".to_owned());
@@ -27,11 +33,7 @@ fn every_command_computes_on_the_device_that_it_is_told() {
     let evaluate = format!("evaluate --data photos {weights}");
     let classify = format!("classify photos/val/vertical/00.png {weights}");
 
-    // The same weights give the same answers on the CPU, to what f32 can tell.
-    let close = |found: &serde_json::Value, expected: &serde_json::Value| {
-        let [found, expected] = [found, expected].map(|value| value.as_f64().unwrap());
-        assert!((found - expected).abs() < 1e-5, "{found}, on the CPU {expected}");
-    };
+    // The same weights give the same answers on the CPU.
     close(&bench.json(&told(&evaluate))["loss"], &bench.json(&evaluate)["loss"]);
     let [found, expected] = [told(&classify), classify].map(|line| bench.json(&line));
     for (found, expected) in

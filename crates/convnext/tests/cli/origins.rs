@@ -132,24 +132,39 @@ fn encoders_with_other_parts_are_fine_tuned_and_the_parts_named() {
     }
 }
 
+const INDEX: &str = "sharded/model.safetensors.index.json";
+const SHARDS: [&str; 3] = [
+    "sharded/model-00001-of-00003.safetensors",
+    "sharded/model-00002-of-00003.safetensors",
+    "sharded/model-00003-of-00003.safetensors",
+];
+
+fn sharded() -> Bench {
+    bench(&[INDEX, SHARDS[0], SHARDS[1], SHARDS[2]])
+}
+
 #[test]
-fn weights_in_several_files_are_read_and_missing_ones_named() {
-    let index = "sharded/model.safetensors.index.json";
-    let shards = [1, 2, 3].map(|number| format!("sharded/model-0000{number}-of-00003.safetensors"));
-    let bench = bench(&[index, &shards[0], &shards[1], &shards[2]]);
+fn weights_in_several_files_are_read() {
+    let bench = sharded();
     agrees(&bench, "sharded", "sharded");
-    agrees(&bench, index, "sharded");
+    agrees(&bench, INDEX, "sharded");
     bench.draw("more/image.png", "vertical", 1);
     bench.succeed("embed more --weights sharded --out index.safetensors");
     bench.succeed("nearest image.png --index index.safetensors");
-    for number in [1, 2, 3] {
-        let part = format!("lone-{number}/model-0000{number}-of-00003.safetensors");
-        bench.write(&part, bench.read(&shards[number - 1]));
+}
+
+#[test]
+fn missing_files_of_several_are_named() {
+    let bench = sharded();
+    for shard in SHARDS {
+        let part = shard.replace("sharded", "lone");
+        bench.write(&part, bench.read(shard));
         let words: &[&str] = &["one part of several", "index model.safetensors.index.json is missing"];
         bench.refuse(1, &[(&format!("classify image.png --weights {part}"), words)]);
+        fs::remove_file(bench.path(&part)).unwrap();
     }
     let changed = |from: &str, to: &str| {
-        let text = String::from_utf8(bench.read(index)).unwrap();
+        let text = String::from_utf8(bench.read(INDEX)).unwrap();
         assert!(text.contains(from), "{text}");
         bench.write("sharded/changed.index.json", text.replacen(from, to, 1));
     };
@@ -167,17 +182,11 @@ fn weights_in_several_files_are_read_and_missing_ones_named() {
         "\"weight_map\": {\"classifier.bias\": \"model-00001-of-00003.safetensors\",",
     );
     refuse("sharded/changed.index.json", &["it names two files for classifier.bias"]);
-    bench.write(&shards[1], bench.read(&shards[0]));
-    refuse(
-        "sharded/model.safetensors.index.json",
-        &["is in model-00001-of-00003.safetensors and in model-00002"],
-    );
-    fs::remove_file(bench.path(&shards[1])).unwrap();
-    fs::remove_file(bench.path(&shards[2])).unwrap();
-    refuse(
-        "sharded/model.safetensors.index.json",
-        &["are missing: model-00002-of-00003.safetensors, model-00003-of-00003.safetensors"],
-    );
+    bench.write(SHARDS[1], bench.read(SHARDS[0]));
+    refuse(INDEX, &["is in model-00001-of-00003.safetensors and in model-00002"]);
+    fs::remove_file(bench.path(SHARDS[1])).unwrap();
+    fs::remove_file(bench.path(SHARDS[2])).unwrap();
+    refuse(INDEX, &["are missing: model-00002-of-00003.safetensors, model-00003-of-00003.safetensors"]);
     bench.write("page.json", r#"{"error": "not found"}"#);
     refuse("page.json", &["weight_map"]);
 }

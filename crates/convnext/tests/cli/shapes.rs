@@ -207,15 +207,15 @@ fn images_of_sizes_of_their_own_are_answered_as_if_fitted_and_padded_by_hand() {
             };
             assert_eq!(run("own"), run("hand"), "{command}, {geometry}");
         }
-        let vectors = ["own", "hand"].map(|weights| {
-            let (data, batch) = if weights == "own" { ("raw", 2) } else { ("hand", 1) };
-            bench.succeed(&format!(
-                "embed {data} --batch-size {batch} --weights {weights}.safetensors --out {weights}.npy"
-            ));
-            bench.read(&format!("{weights}.npy"))
-        });
-        assert!(vectors[0] == vectors[1], "{geometry}");
+        assert!(embeddings(&bench, "raw", "own", 2) == embeddings(&bench, "hand", "hand", 1), "{geometry}");
     }
+}
+
+fn embeddings(bench: &Bench, data: &str, weights: &str, batch_size: usize) -> Vec<u8> {
+    bench.succeed(&format!(
+        "embed {data} --batch-size {batch_size} --weights {weights}.safetensors --out {weights}.npy"
+    ));
+    bench.read(&format!("{weights}.npy"))
 }
 
 /// Takes the paths of images and of their folder out of an answer.

@@ -16,7 +16,7 @@ pub(super) fn bench() -> Bench {
 }
 
 /// What `data check` took for what, as `part: images from source`, and the number of classes.
-fn taken(bench: &Bench, data: &str) -> (Vec<String>, usize) {
+pub(super) fn taken(bench: &Bench, data: &str) -> (Vec<String>, usize) {
     let found = bench.json(&format!("data check {data} --json"));
     let parts = found["parts"].as_array().unwrap();
     let parts = parts.iter().zip(found["taken"].as_array().unwrap()).map(|(part, taken)| {
@@ -32,7 +32,7 @@ fn taken(bench: &Bench, data: &str) -> (Vec<String>, usize) {
 }
 
 /// What `evaluate` measured on.
-fn measured(bench: &Bench, line: &str) -> String {
+pub(super) fn measured(bench: &Bench, line: &str) -> String {
     let result = bench.json(&format!("evaluate --weights classifier.safetensors --json --data {line}"));
     let part = &result["part"];
     format!(
@@ -210,53 +210,6 @@ fn linked_parts_count() {
     std::os::unix::fs::symlink(bench.path("elsewhere/a"), bench.path("data/Train")).unwrap();
     std::os::unix::fs::symlink(bench.path("elsewhere/b"), bench.path("data/Dev")).unwrap();
     assert_eq!(taken(&bench, "data").0, ["train: 9 from data/Train", "validation: 3 from data/Dev"]);
-}
-
-#[test]
-fn shards_of_several_parts_lie_in_one_folder() {
-    let bench = bench();
-    bench.draw_classes("labelled/train", 4);
-    bench.draw_classes("labelled/val", 1);
-    bench.succeed("data pack labelled packed --labelled");
-    let shard = |part: &str| {
-        let folder = std::fs::read_dir(bench.path(&format!("packed/{part}"))).unwrap();
-        let mut files = folder.map(|entry| entry.unwrap().path());
-        std::fs::read(files.find(|path| path.extension().is_some_and(|ending| ending == "tar")).unwrap())
-            .unwrap()
-    };
-    bench.write("one/x-train-0000.tar", shard("train"));
-    bench.write("one/x-validation-0000.tar", shard("val"));
-    bench.write("one/classes.txt", bench.read("packed/train/classes.txt"));
-    let expected = ["train: 12 from one/x-train-0000.tar", "validation: 3 from one/x-validation-0000.tar"];
-    assert_eq!(taken(&bench, "one").0, expected);
-    assert_eq!(measured(&bench, "one"), "validation: 3 from one/x-validation-0000.tar");
-
-    bench.write("listed/000.tar", shard("train"));
-    bench.write("listed/001.tar", shard("val"));
-    bench.write("listed/classes.txt", bench.read("packed/train/classes.txt"));
-    bench.write(
-        "listed/_info.json",
-        r#"{"splits": {"train": {"filenames": ["000.tar"]}, "test": {"filenames": ["001.tar"]}}}"#,
-    );
-    assert_eq!(
-        taken(&bench, "listed").0,
-        ["train: 12 from listed/000.tar", "validation: 3 from listed/001.tar"]
-    );
-
-    bench.write("one/x-0001.tar", shard("val"));
-    bench.refuse(1, &[(&format!("{FINETUNE} one"), &["1 of its 3 shards", "x-0001.tar", "'train'"])]);
-    std::fs::remove_file(bench.path("one/x-0001.tar")).unwrap();
-    bench.draw("one/stray.png", CLASSES[0], 1);
-    let words = &["one/stray.png", ".tar", "move"][..];
-    bench.refuse(
-        1,
-        &[
-            (&format!("{FINETUNE} one"), words),
-            ("pretrain --model micro --out run --data one", words),
-            ("evaluate --weights classifier.safetensors --data one", words),
-            ("classify one --weights classifier.safetensors", words),
-        ],
-    );
 }
 
 #[test]

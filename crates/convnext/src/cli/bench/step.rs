@@ -3,25 +3,30 @@
 use std::iter::once;
 
 use anyhow::bail;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use convnext::core::{
     ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
     Seed, pretraining_macs,
 };
 use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
-use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
+use convnext::train::{
+    Learner, ParameterRules, PretrainRecipe, Targets, TrainError, TrainingRecipe, batch_images,
+};
 
-use super::{BenchArguments, Mode, Scope, Sites};
+use super::arguments::{BenchArguments, Mode, Scope, Sites};
 use crate::cli::values::ActivationsName;
 
 /// So small that nothing diverges, however many steps are timed.
 const LEARNING_RATE: f64 = 1e-6;
 
+/// One step of what is timed.
+pub(super) type Step = Box<dyn FnMut() -> anyhow::Result<()>>;
+
 /// A step, and its multiply-adds for each image.
 pub(super) struct Subject {
     /// Does it once.
-    pub(super) step: Box<dyn FnMut() -> anyhow::Result<()>>,
+    pub(super) step: Step,
     /// Of all that the step does.
     pub(super) macs: f64,
 }
@@ -32,85 +37,154 @@ const FORWARD_AND_BACKWARD: f64 = 3.0;
 impl Subject {
     pub(super) fn new(
         arguments: &BenchArguments,
-        plain: &Device,
+        device: &Device,
         precision: Precision,
     ) -> anyhow::Result<Self> {
-        let BenchArguments { mode, model, batch_size, image_size: size, encoder, scope, .. } = *arguments;
-        if scope == Scope::Encoder && mode != Mode::Pretrain {
-            bail!("--scope encoder is for --mode pretrain; leave it out");
-        }
-        if encoder == Sites::Dense && mode != Mode::Pretrain {
-            bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
-        }
-        if arguments.activations != ActivationsName::Save && mode == Mode::Infer {
-            bail!("--activations is for --mode train and pretrain; inference saves nothing");
-        }
-        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..model.config() };
-        let tracking = plain.clone().autodiff();
-        let activations = arguments.activations.into();
+        check(arguments)?;
+        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..arguments.model.config() };
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
-        let mut batch = random_batch(batch_size, size, backbone.classes);
-        let images = batch_images(&mut batch, plain);
-        if mode != Mode::Pretrain {
-            let macs = Cost::of(&backbone, size.height, size.width)?.macs as f64;
-            let build = |device| {
-                let model = ConvNext::new(&backbone, Seed(0), device)?;
-                Ok::<_, TrainError>(model.with_activations(activations).with_precision(precision))
-            };
-            if mode == Mode::Infer {
-                let model = build(plain)?;
-                let step = move || {
-                    model.forward(images.clone(), &DropPath::none())?;
-                    Ok(())
-                };
-                return Ok(Self { step: Box::new(step), macs });
-            }
-            let mut learner = Learner::new(build(&tracking)?, &recipe, ParameterRules::of_recipe(&recipe));
-            let class_weights = vec![1.0; backbone.classes];
-            let step = move || {
-                learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
-                    let logits = model.forward(images.clone(), &DropPath::none())?;
-                    let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
-                    Ok(Targets::new(&labels, &class_weights, 0.1).cross_entropy(logits).into())
-                })?;
-                Ok(())
-            };
-            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs });
+        let mut batch = random_batch(arguments.batch_size, arguments.image_size, backbone.classes);
+        let images = batch_images(&mut batch, device);
+        let parts = Parts { arguments, backbone, recipe, batch, images, device, precision };
+        match (arguments.mode, arguments.scope) {
+            (Mode::Infer, _) => parts.inference(),
+            (Mode::Train, _) => parts.supervised(),
+            (Mode::Pretrain, Scope::Encoder) => parts.encoder(),
+            (Mode::Pretrain, Scope::Step) => parts.pretraining(),
         }
-        let mut config = FcmaeConfig::new(backbone);
-        if encoder == Sites::Dense {
-            config.encoder_kind = EncoderKind::Leaky;
-        }
-        let objective = FcmaeObjective::default();
-        let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
-        let [of_encoder, of_decoder] =
-            pretraining_macs(&config, objective.mask_ratio, size)?.map(|macs| macs as f64);
-        let model =
-            Fcmae::new(&config, Seed(0), &tracking)?.with_activations(activations).with_precision(precision);
-        let mut number = 0;
-        let mut masks = move || -> Result<Vec<Mask>, ConfigError> {
-            number += 1;
-            (0..batch_size as u64)
-                .map(|image| Mask::random(grid, objective.mask_ratio, Seed(0), number, image))
-                .collect()
+    }
+}
+
+/// Refuses what the mode has not.
+fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
+    let BenchArguments { mode, encoder, scope, activations, .. } = *arguments;
+    if scope == Scope::Encoder && mode != Mode::Pretrain {
+        bail!("--scope encoder is for --mode pretrain; leave it out");
+    }
+    if encoder == Sites::Dense && mode != Mode::Pretrain {
+        bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
+    }
+    if activations != ActivationsName::Save && mode == Mode::Infer {
+        bail!("--activations is for --mode train and pretrain; inference saves nothing");
+    }
+    Ok(())
+}
+
+/// What steps of all modes are made of.
+struct Parts<'a> {
+    arguments: &'a BenchArguments,
+    backbone: ModelConfig,
+    recipe: TrainingRecipe,
+    /// The batch, without its images.
+    batch: ImageBatch,
+    /// Its images, `[N, 3, H, W]`.
+    images: Tensor<4>,
+    /// Device that tracks no gradients.
+    device: &'a Device,
+    precision: Precision,
+}
+
+impl Parts<'_> {
+    /// The classifier, and its multiply-adds for each image.
+    fn classifier(&self, device: &Device) -> Result<(ConvNext, f64), TrainError> {
+        let ImageSize { height, width } = self.arguments.image_size;
+        let macs = Cost::of(&self.backbone, height, width)?.macs as f64;
+        let model = ConvNext::new(&self.backbone, Seed(0), device)?;
+        let model = model.with_activations(self.arguments.activations.into());
+        Ok((model.with_precision(self.precision), macs))
+    }
+
+    fn inference(self) -> anyhow::Result<Subject> {
+        let (model, macs) = self.classifier(self.device)?;
+        let step = move || {
+            model.forward(self.images.clone(), &DropPath::none())?;
+            Ok(())
         };
-        if scope == Scope::Encoder {
-            let step = move || {
-                model.encode(images.clone(), &masks()?)?.sum().backward();
-                Ok(())
-            };
-            return Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder });
-        }
+        Ok(Subject { step: Box::new(step), macs })
+    }
+
+    fn supervised(self) -> anyhow::Result<Subject> {
+        let (model, macs) = self.classifier(&self.device.clone().autodiff())?;
+        let Self { recipe, batch, images, backbone, .. } = self;
+        let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+        let class_weights = vec![1.0; backbone.classes];
+        let step = move || {
+            learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
+                let logits = model.forward(images.clone(), &DropPath::none())?;
+                let labels: Vec<usize> = batch.labels.iter().flatten().copied().collect();
+                Ok(Targets::new(&labels, &class_weights, 0.1).cross_entropy(logits).into())
+            })?;
+            Ok(())
+        };
+        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs })
+    }
+
+    fn encoder(self) -> anyhow::Result<Subject> {
+        let Autoencoder { model, mut masks, macs: [of_encoder, _], .. } = self.autoencoder()?;
+        let images = self.images;
+        let step = move || {
+            model.encode(images.clone(), &masks.draw()?)?.sum().backward();
+            Ok(())
+        };
+        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder })
+    }
+
+    fn pretraining(self) -> anyhow::Result<Subject> {
+        let Autoencoder { model, mut masks, macs: [of_encoder, of_decoder], objective } =
+            self.autoencoder()?;
+        let Self { recipe, batch, images, .. } = self;
         let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
         let step = move || {
-            let masks = masks()?;
+            let masks = masks.draw()?;
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
                 Ok(model.forward(images.clone(), &masks, objective)?.loss.into())
             })?;
             Ok(())
         };
-        Ok(Self { step: Box::new(step), macs: FORWARD_AND_BACKWARD * (of_encoder + of_decoder) })
+        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * (of_encoder + of_decoder) })
+    }
+
+    fn autoencoder(&self) -> Result<Autoencoder, TrainError> {
+        let BenchArguments { image_size: size, batch_size, encoder, activations, .. } = *self.arguments;
+        let mut config = FcmaeConfig::new(self.backbone.clone());
+        if encoder == Sites::Dense {
+            config.encoder_kind = EncoderKind::Leaky;
+        }
+        let objective = FcmaeObjective::default();
+        let ratio = objective.mask_ratio;
+        let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
+        let macs = pretraining_macs(&config, ratio, size)?.map(|macs| macs as f64);
+        let model = Fcmae::new(&config, Seed(0), &self.device.clone().autodiff())?;
+        let model = model.with_activations(activations.into()).with_precision(self.precision);
+        Ok(Autoencoder { model, masks: Masks { grid, ratio, batch_size, drawn: 0 }, macs, objective })
+    }
+}
+
+/// The autoencoder of a pre-training, and what its steps need.
+struct Autoencoder {
+    model: Fcmae,
+    masks: Masks,
+    /// Multiply-adds for each image of a forward pass of the encoder, and of the decoder.
+    macs: [f64; 2],
+    objective: FcmaeObjective,
+}
+
+/// Masks of one batch after the other.
+struct Masks {
+    grid: PatchGrid,
+    ratio: f64,
+    batch_size: usize,
+    /// Batches that have theirs.
+    drawn: u64,
+}
+
+impl Masks {
+    fn draw(&mut self) -> Result<Vec<Mask>, ConfigError> {
+        self.drawn += 1;
+        (0..self.batch_size as u64)
+            .map(|image| Mask::random(self.grid, self.ratio, Seed(0), self.drawn, image))
+            .collect()
     }
 }
 

@@ -6,12 +6,14 @@ use convnext::data::{Dataset, Split, open_label_sets, open_label_sets_part};
 use convnext::multilabel::{MultiLabelClass, MultiLabelEvaluation, MultiLabelTask, evaluate_multi_label};
 use convnext::train::{Metric, load_network};
 
+use super::arguments::EvaluateArguments;
 use super::page::{self, Measured};
-use super::{EvaluateArguments, check_share_is_used, percent, percents};
+use super::percent::{percent, percents};
+use crate::cli::finetune::check_share_is_used;
+use crate::cli::machine::{Machine, set_up};
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
-use crate::cli::{Machine, set_up};
 
 /// Measures how well each class is told by itself.
 pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {

@@ -8,7 +8,7 @@ use convnext::data::{Dataset, ImageSource, Transform};
 use convnext::train::ValidationResult;
 use convnext::{EvaluationPage, write_evaluation};
 
-use super::EvaluateArguments;
+use super::arguments::EvaluateArguments;
 use crate::cli::parts::MeasuredPart;
 
 /// An evaluation, and what its page shows of the images.

@@ -7,7 +7,7 @@ use convnext::core::{ModelConfig, find_model};
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
 
-use super::value_of;
+use super::typed::value_of;
 
 /// A flag and its value; an empty value for one that takes none.
 pub(super) type Argument = (&'static str, OsString);

@@ -1,0 +1,88 @@
+//! Arguments of `convnext bench`.
+
+use clap::{Args, ValueEnum};
+use convnext::core::{ImageSize, ModelSize};
+use serde::Serialize;
+
+use crate::cli::values::{self, ActivationsName, MachineArguments};
+
+/// Measure how fast a model runs on this machine, on random images
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
+leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is
+not known, and the memory that is told is that of this program, not that of the device.
+
+Examples:
+  convnext bench --mode infer --model atto --batch-size 8
+  convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
+  convnext bench --mode train --model atto --batch-size 8 --profile"
+)]
+pub(crate) struct BenchArguments {
+    /// What a step is
+    #[arg(long, value_name = "MODE")]
+    pub(super) mode: Mode,
+    /// Model (see `convnext models`)
+    #[arg(long, value_name = "NAME", value_parser = values::model)]
+    pub(super) model: &'static ModelSize,
+    /// Batch size
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) batch_size: usize,
+    /// Size of the images in pixels: a side, or height and width as in 224x320
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size, default_value = "224")]
+    pub(super) image_size: ImageSize,
+    /// Side of the stem's patches
+    #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
+    pub(super) stem_stride: usize,
+    /// Sites that the encoder of a pre-training computes at
+    #[arg(long, value_name = "KIND", default_value = "sparse")]
+    pub(super) encoder: Sites,
+    /// The whole step, or the encoder alone, forward and backward
+    #[arg(long, value_name = "SCOPE", default_value = "step")]
+    pub(super) scope: Scope,
+    /// Steps that are timed
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
+    pub(super) steps: usize,
+    /// What to do with what the backward pass needs
+    #[arg(long, value_name = "POLICY", default_value = "save")]
+    pub(super) activations: ActivationsName,
+    /// Tell the time of each kernel of the CPU
+    #[arg(long)]
+    pub(super) profile: bool,
+    #[command(flatten)]
+    pub(super) machine: MachineArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    /// Forward
+    Infer,
+    /// Supervised: forward, backward, optimiser
+    Train,
+    /// FCMAE: forward, backward, optimiser
+    Pretrain,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Sites {
+    /// Kept ones only
+    Sparse,
+    /// All
+    Dense,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scope {
+    /// The whole step
+    Step,
+    /// The encoder
+    Encoder,
+}

@@ -1,0 +1,104 @@
+//! Arguments of `convnext evaluate`, and what they say about the images.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use convnext::core::{ImageSize, Preprocessing};
+use convnext::data::OnCorrupt;
+use convnext::multilabel::MultiLabelTask;
+use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
+
+use crate::cli::class_names::ClassNameArguments;
+use crate::cli::parts::SplitName;
+use crate::cli::values::{self, DecodeArguments, MachineArguments};
+use crate::cli::weights::Weights;
+
+/// Measure a classifier on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+The images are those of --split or, without it, val/CLASS/* (or test/CLASS/* where there is no val) if there is such a
+part, and CLASS/* otherwise. What is printed says which part it was.
+If `finetune` held a part of CLASS/* out, name the same --val-fraction and --seed to measure on that part.
+
+Examples:
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --image-size 288
+  convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --split test --html test.html
+  convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
+  convnext evaluate --data photos --weights model_best.pth.tar --class-names names.txt
+  convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
+)]
+pub(crate) struct EvaluateArguments {
+    /// Labelled images: a folder, a .tar or a .tar.gz
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: PathBuf,
+    /// CSV file with the columns path, label and perhaps split, instead of folders as classes; of a multi-label classifier
+    /// labels are lists such as boat;sea
+    #[arg(long, value_name = "FILE")]
+    pub(super) labels: Option<PathBuf>,
+    /// Weights of a classifier, with --knn of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(super) weights: Weights,
+    /// Measure on this part of the data [default: validation, or test where there is none]
+    #[arg(long, value_name = "PART", conflicts_with = "val_fraction")]
+    pub(super) split: Option<SplitName>,
+    #[command(flatten)]
+    pub(super) class_names: ClassNameArguments,
+    /// Measure on this share of each class, as `finetune` held it out of data that has no part to measure on
+    #[arg(long, value_name = "F", value_parser = values::share)]
+    pub(super) val_fraction: Option<f64>,
+    /// Seed of that choice
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "val_fraction")]
+    pub(super) seed: u64,
+    /// Classify by the nearest training images instead of by a head: judges pre-trained features without training
+    #[arg(long, conflicts_with = "class_names")]
+    pub(super) knn: bool,
+    /// Training images that vote for a class
+    #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 20, requires = "knn")]
+    pub(super) neighbours: usize,
+    /// Size of the images in pixels: a side, or height and width as in 224x320, if not as trained [default: that of the weights]
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
+    pub(super) image_size: Option<ImageSize>,
+    /// Images that go through the model together, where they are of one size
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 32)]
+    pub(super) batch_size: usize,
+    #[command(flatten)]
+    pub(super) machine: MachineArguments,
+    #[command(flatten)]
+    pub(super) decoding: DecodeArguments,
+    /// Write a page with scores of each class, confusion and predictions
+    #[arg(long, value_name = "FILE.html")]
+    pub(super) html: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl EvaluateArguments {
+    pub(super) fn is_multi_label(&self) -> anyhow::Result<bool> {
+        Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
+    }
+
+    pub(super) fn choice(&self, validation_fraction: f64) -> LabelSubset {
+        LabelSubset { file: self.labels.clone(), validation_fraction, ..LabelSubset::default() }
+    }
+
+    /// As the weights say, or for another size.
+    pub(super) fn preprocessing(&self, of_weights: Preprocessing) -> Preprocessing {
+        match self.image_size {
+            Some(size) => of_weights.at_size(size),
+            None => of_weights,
+        }
+    }
+
+    pub(super) fn reading(&self, threads: usize) -> EvalLoaderConfig {
+        EvalLoaderConfig {
+            batch_size: self.batch_size,
+            threads,
+            orientation: self.decoding.orientation(),
+            on_corrupt: OnCorrupt::Fail,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the arguments say about the recipe.
+
+use convnext::core::{ImageSize, WeightMetadata};
+use convnext::train::{Given, InputRecipe, Setting, TrainingRecipe};
+
+use super::TrainingArguments;
+use super::batch_size::BatchSize;
+
+/// Source, in words, of a value that comes from the weights to start from.
+pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
+
+/// Patches along the side of the images of a training with `--quick`.
+const QUICK_PATCHES: usize = 2;
+
+impl TrainingArguments {
+    /// Values given for the recipe by flags, `--set` and weights.
+    pub(crate) fn given(&self, weights: Option<&WeightMetadata>) -> Given {
+        let batch = match self.batch_size {
+            Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
+            Some(BatchSize::Auto) | None => None,
+        };
+        let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
+        let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
+        let size = |size| Setting::of_size(size, "--image-size");
+        // Where images have sizes of their own, a training needs another answer.
+        let of_weights = |weights: &WeightMetadata| {
+            Some(Setting::of_size(weights.preprocessing.image_size()?, OF_WEIGHTS))
+        };
+        let flags = [batch, self.accumulate.map(accumulate), self.lr.map(rate), self.image_size.map(size)];
+        let given = Given {
+            flags: flags.into_iter().flatten().collect(),
+            settings: self.settings.clone(),
+            weights: weights.and_then(of_weights).into_iter().collect(),
+        };
+        self.warn_of_overruled(&given);
+        if let Some(weights) = weights
+            && weights.preprocessing.image_size().is_none()
+            && self.image_size.is_none()
+        {
+            let geometry = weights.preprocessing.geometry;
+            log::warn!(
+                "the weights take images {geometry}, and a training needs one size: give --image-size"
+            );
+        }
+        given
+    }
+
+    /// Flags that decide something without being a value of its key go before `--set` as well.
+    fn warn_of_overruled(&self, given: &Given) {
+        let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
+        for (flag, is_given, key) in [
+            ("--epochs", self.length.epochs.is_some(), "training.epochs"),
+            ("--steps", self.length.steps.is_some(), "training.epochs"),
+            ("--budget", self.length.budget.is_some(), "training.epochs"),
+            ("--batch-size auto", is_automatic, "training.batch_size"),
+            ("--quick", self.quick, "training.batch_size"),
+            ("--quick", self.quick, InputRecipe::IMAGE_SIZE),
+        ] {
+            if is_given && given.is_set(key) {
+                log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
+            }
+        }
+    }
+
+    /// With `--quick`, makes everything small that no flag of its own decides, but for the images; `patch` is the
+    /// model's, in pixels. And leaves out the reasons for what was decided otherwise.
+    pub(crate) fn shrink(
+        &self,
+        recipe: &mut TrainingRecipe,
+        image_size: &mut ImageSize,
+        patch: usize,
+        reasons: &mut Vec<String>,
+    ) {
+        let (batch_size, accumulate) = (recipe.batch_size, recipe.accumulate);
+        if self.quick {
+            recipe.shrink();
+            let [height, width] =
+                [image_size.height, image_size.width].map(|side| side.min(QUICK_PATCHES * patch));
+            *image_size = ImageSize { height, width };
+            reasons.push(format!(
+                "images of {size} and batches of at most a few: from --quick",
+                size = image_size.with_unit()
+            ));
+        }
+        if matches!(self.batch_size, Some(BatchSize::Count(_))) {
+            recipe.batch_size = batch_size;
+        }
+        if self.accumulate.is_some() {
+            recipe.accumulate = accumulate;
+        }
+        let has_length = self.length.is_given() || self.quick;
+        let decided =
+            [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
+        let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
+        reasons.retain(|reason| {
+            let mut words = reason.split(' ');
+            !(words.next().is_some_and(is_decided) && words.next() == Some("="))
+        });
+    }
+}
