@@ -8,7 +8,8 @@ use convnext_data::{ImageBatch, LabelledData, Loader};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
-use crate::evaluation::evaluate::{Evaluation, evaluate_batches};
+use crate::evaluation::evaluate::evaluate_batches;
+use crate::evaluation::results::Evaluation;
 use crate::evaluation::thumbnails::save_thumbnails;
 use crate::recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;

@@ -1,7 +1,6 @@
 //! The mean over the micro-batches of a step.
 
 use crate::optimization::gradients::NamedGradients;
-use crate::training::learner::StepOutput;
 use crate::training::losses::LossValues;
 use crate::training::observed::Observed;
 
@@ -15,6 +14,15 @@ pub struct MicroBatch {
     /// Its updates of running statistics and counters.
     pub observed: Vec<Observed>,
     /// Its images.
+    pub images: usize,
+}
+
+/// Loss and image count of one step, over all its batches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepOutput {
+    /// Mean loss of the batches, before the step.
+    pub loss: LossValues,
+    /// Images of all batches.
     pub images: usize,
 }
 

@@ -3,7 +3,7 @@
 mod report;
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use convnext_data::{BackgroundCheck, EpochBatches, Source};
 
@@ -13,13 +13,11 @@ use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::run_folder::RunFolder;
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
+use crate::training::epoch_report::EpochReport;
 use crate::training::learner::Learner;
-use crate::training::observer::{EpochReport, Observer, StepReport};
+use crate::training::observer::{Observer, StepReport};
 use crate::training::pace::Pace;
 use crate::training::task::Task;
-
-/// Default interval between checkpoints.
-pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Trains until `setup.schedule.total_steps` steps are made, or the patience of `setup` is over, from the newest
 /// checkpoint of the run folder on if it has one, and saves the weights there, with a moving average that as well, and
