@@ -38,12 +38,21 @@ pub use optimization::layer_decay::{LayerCount, LayerDecay};
 pub use optimization::optimizer::AdamW;
 pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use optimization::schedule::{RateCurve, Schedule};
-pub use recipe::{
-    AugmentationRecipe, ClassWeights, CurveRecipe, Deviation, FinetuneRecipe, FromScratchRecipe,
-    FromWeightsRecipe, Given, InitFrom, InputRecipe, LayerDecayRecipe, Length, MaskingRecipe,
-    MilestonesRecipe, MixingRecipe, PretrainRecipe, RecipeContext, RegularizationRecipe, Setting,
-    TrainingRecipe, in_toml,
-};
+pub use recipe::augmentation::{AugmentationRecipe, MixingRecipe};
+pub use recipe::curve::{CurveRecipe, MilestonesRecipe};
+pub use recipe::deviation::Deviation;
+pub use recipe::finetune_recipe::FinetuneRecipe;
+pub use recipe::given::{Given, Setting};
+pub use recipe::init_from::InitFrom;
+pub use recipe::input::InputRecipe;
+pub use recipe::length::Length;
+pub use recipe::masking::MaskingRecipe;
+pub use recipe::pretrain_recipe::PretrainRecipe;
+pub use recipe::recipe_context::RecipeContext;
+pub use recipe::regularization::{ClassWeights, RegularizationRecipe};
+pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
+pub use recipe::training::TrainingRecipe;
+pub use recipe::writing::in_toml;
 pub use run::checkpoint::Best;
 pub use run::recorded::{config_file, read_config};
 pub use run::run_changes::ResumeMode;

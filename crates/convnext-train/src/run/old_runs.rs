@@ -7,7 +7,7 @@
 use convnext_core::Preprocessing;
 use toml::{Table, Value};
 
-use crate::recipe::rename_recipe;
+use crate::recipe::input::rename_recipe;
 
 /// Keys of a model, or of an autoencoder's encoder, that the recipe has now.
 const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "normalize_target"];

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
-use crate::recipe::Length;
+use crate::recipe::length::Length;
 use crate::run::recorded::{recorded_batch, recorded_config, recorded_range};
 use crate::run::run_changes::ResumeMode;
 use crate::weights::read_metadata;

@@ -11,7 +11,7 @@ use crate::error::TrainError;
 use crate::evaluation::evaluate::evaluate_batches;
 use crate::evaluation::results::Evaluation;
 use crate::evaluation::thumbnails::save_thumbnails;
-use crate::recipe::FinetuneRecipe;
+use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
 use crate::tasks::supervision::Supervision;
 use crate::training::validation_result::ValidationResult;

@@ -14,7 +14,7 @@ use crate::optimization::average::MovingAverage;
 use crate::optimization::gradients::NamedGradients;
 use crate::optimization::optimizer::{AdamW, ParameterState};
 use crate::optimization::parameter_rules::ParameterRules;
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 use crate::training::accumulation::{Accumulation, MicroBatch, StepOutput};
 use crate::training::losses::Loss;
 use crate::training::observed;
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::optimization::parameter_rules::ParameterRule;
-    use crate::recipe::PretrainRecipe;
+    use crate::recipe::pretrain_recipe::PretrainRecipe;
 
     /// Two parameters, the second with a far larger gradient.
     #[derive(Module, Debug)]
