@@ -28,7 +28,7 @@ pub(super) fn finetuning_row(
         let why = format!("'{}' is no model of the paper; {ADVICE}", context.model.name);
         return Err(recipe_error(PAPER, why));
     };
-    let name = model.name.trim_start_matches("v1-");
+    let name = row_name(model);
     let many = context.class_sizes.len() >= CLASSES_OF_22K;
     let of_22k = matches!(context.init_from, InitFrom::Classifier { classes } if classes >= CLASSES_OF_22K);
     let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
@@ -46,13 +46,22 @@ pub(super) fn finetuning_row(
     if names(FINETUNING).any(|known| known == row) {
         return Ok(row);
     }
+    Err(no_row(context, model, size))
+}
+
+/// Advice where the paper has no row.
+const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
+
+/// The refusal of a training that the paper has no row for, with the rows that it has for the model.
+fn no_row(context: &RecipeContext<'_>, model: &ModelSize, size: ImageSize) -> TrainError {
+    let name = row_name(model);
     let of_model = |row: &&str| match model.family {
         Family::V1 => row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
         Family::V2 => !row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
     };
     let rows: Vec<&str> = names(FINETUNING).filter(of_model).collect();
     let rows = if rows.is_empty() { "none".to_owned() } else { rows.join(", ") };
-    Err(recipe_error(
+    recipe_error(
         PAPER,
         format!(
             "the paper has no row for {} {} on {} classes at {}; for this model it has: {rows}; {ADVICE}",
@@ -61,11 +70,13 @@ pub(super) fn finetuning_row(
             context.class_sizes.len(),
             size.with_unit()
         ),
-    ))
+    )
 }
 
-/// Advice where the paper has no row.
-const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
+/// The name of a model in the names of rows, without its family.
+fn row_name(model: &ModelSize) -> &'static str {
+    model.name.trim_start_matches("v1-")
+}
 
 /// The name of the recipe for pre-training at this size (Table 8).
 ///
