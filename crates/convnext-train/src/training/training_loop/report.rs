@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 
-use super::Training;
+use super::training::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
