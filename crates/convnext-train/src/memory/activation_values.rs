@@ -58,7 +58,7 @@ impl ActivationValues {
         }
     }
 
-    /// The values of both.
+    /// The sum of both.
     pub(super) fn values(&self) -> u64 {
         self.saved.saturating_add(self.largest)
     }

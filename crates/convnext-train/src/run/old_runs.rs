@@ -1,8 +1,8 @@
 //! Conversion of the configuration of earlier versions' runs to today's form.
 //!
-//! It had the objective of the training inside of the model as well, where it was the same as in the recipe, the initial
-//! value of LayerScale in place of a switch, and no word on preprocessing, which was always that of ImageNet. What other
-//! files of a run had otherwise stands beside the type that is read from them.
+//! It had the objective of the training inside of the model as well, where it was the same as in the recipe, the
+//! initial value of LayerScale in place of a switch, and no word on preprocessing, which was always that of ImageNet.
+//! What other files of a run had otherwise stands beside the type that is read from them.
 
 use convnext_core::Preprocessing;
 use toml::{Table, Value};

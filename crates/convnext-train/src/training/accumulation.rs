@@ -49,7 +49,8 @@ impl Accumulation {
         }
     }
 
-    /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a micro-batch there is no gradient.
+    /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a
+    /// micro-batch there is no gradient.
     pub fn finish(self) -> (NamedGradients, StepOutput, Vec<Observed>) {
         let Some(mut sum) = self.sum else { return Default::default() };
         if self.count > 1 {
