@@ -6,5 +6,6 @@ pub(crate) mod features;
 pub(crate) mod inference;
 pub(crate) mod logits;
 pub(crate) mod neighbours;
+pub(crate) mod results;
 pub(crate) mod tally;
 pub(crate) mod thumbnails;

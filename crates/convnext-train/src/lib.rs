@@ -23,11 +23,12 @@ mod words;
 
 pub use error::TrainError;
 pub use evaluation::class_scores::ClassScores;
-pub use evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction, evaluate};
+pub use evaluation::evaluate::evaluate;
 pub use evaluation::features::Features;
 pub use evaluation::inference::{EvalLoaderConfig, for_each_batch, for_each_batch_of};
 pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
+pub use evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
 pub use evaluation::thumbnails::save_thumbnails;
 pub use memory::{MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
@@ -37,18 +38,27 @@ pub use optimization::layer_decay::{LayerCount, LayerDecay};
 pub use optimization::optimizer::AdamW;
 pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use optimization::schedule::{RateCurve, Schedule};
-pub use recipe::{
-    AugmentationRecipe, ClassWeights, CurveRecipe, Deviation, FinetuneRecipe, FromScratchRecipe,
-    FromWeightsRecipe, Given, InitFrom, InputRecipe, LayerDecayRecipe, Length, MaskingRecipe,
-    MilestonesRecipe, MixingRecipe, PretrainRecipe, RecipeContext, RegularizationRecipe, Setting,
-    TrainingRecipe, in_toml,
-};
+pub use recipe::augmentation::{AugmentationRecipe, MixingRecipe};
+pub use recipe::curve::{CurveRecipe, MilestonesRecipe};
+pub use recipe::deviation::Deviation;
+pub use recipe::finetune_recipe::FinetuneRecipe;
+pub use recipe::given::{Given, Setting};
+pub use recipe::init_from::InitFrom;
+pub use recipe::input::InputRecipe;
+pub use recipe::length::Length;
+pub use recipe::masking::MaskingRecipe;
+pub use recipe::pretrain_recipe::PretrainRecipe;
+pub use recipe::recipe_context::RecipeContext;
+pub use recipe::regularization::{ClassWeights, RegularizationRecipe};
+pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
+pub use recipe::training::TrainingRecipe;
+pub use recipe::writing::in_toml;
 pub use run::checkpoint::Best;
 pub use run::recorded::{config_file, read_config};
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
 pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord};
-pub use run::run_settings::RunSettings;
+pub use run::run_settings::{CHECKPOINT_EVERY, RunSettings};
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;
 pub use tasks::classification::Classification;
@@ -57,20 +67,21 @@ pub use tasks::loss::Targets;
 pub use tasks::pretraining::{PretrainJob, Pretrained, plan_pretraining, pretrain};
 pub use tasks::reconstruction::{Reconstruction, reconstruct};
 pub use tasks::supervision::{Freeze, Supervision};
-pub use training::accumulation::{Accumulation, MicroBatch};
+pub use training::accumulation::{Accumulation, MicroBatch, StepOutput};
 pub use training::early_stopping::EarlyStop;
+pub use training::epoch_report::EpochReport;
 pub use training::job::{Job, ModelOf, SourceOf};
-pub use training::learner::{Learner, StepOutput};
+pub use training::learner::Learner;
 pub use training::losses::{Loss, LossValues};
 pub use training::metric::{Direction, Metric, Unit};
 pub use training::monitored_metric::MonitoredMetric;
 pub use training::observed::Observed;
-pub use training::observer::{EpochProgress, EpochReport, NoopObserver, Observer, StepReport};
+pub use training::observer::{EpochProgress, NoopObserver, Observer, StepReport};
 pub use training::run_job::{Trained, plan_training, run_training};
 pub use training::run_length::RunLength;
 pub use training::step_timing::StepTiming;
 pub use training::task::{BatchOf, Task, batch_images};
-pub use training::training_loop::{CHECKPOINT_EVERY, train};
+pub use training::training_loop::train;
 pub use training::training_plan::TrainingPlan;
 pub use training::validation_result::ValidationResult;
 pub use weights::{

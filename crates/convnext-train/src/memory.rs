@@ -1,36 +1,25 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
+mod activation_values;
+
 use burn::tensor::Device;
 use convnext_core::{ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count};
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
+use self::activation_values::{ActivationValues, saved_halves};
 use crate::error::TrainError;
-use crate::recipe::{FinetuneRecipe, PretrainRecipe, TrainingRecipe};
+use crate::recipe::finetune_recipe::FinetuneRecipe;
+use crate::recipe::pretrain_recipe::PretrainRecipe;
+use crate::recipe::training::TrainingRecipe;
 use crate::words::bytes_in_words;
 
 /// Bytes of a value.
 const VALUE: u64 = 4;
 
-/// Halves of tensors of a block's width that it keeps for its gradient: what goes in, and unless that is computed
-/// again, what the convolution puts out, and four for what the first linear layer does.
-const fn kept_halves(memory: Activations, precision: Precision) -> u64 {
-    match (memory, precision) {
-        (Activations::Save, Precision::F32) => 12,
-        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => 6,
-        (Activations::Recompute, _) => 2,
-    }
-}
-
-/// Tensors of a stage's width that the layer before it keeps: its input, the normalised one, its output.
-const DOWNSAMPLING_TENSORS: u64 = 3;
-
-/// Tensors of a block's width that stand in memory at once while its gradient is made. This and the next
-/// constants are fitted to measured peaks of pre-training; estimates lie up to a fifth above those, and within a third
-/// of those of fine-tuning.
-const WORKING_TENSORS: u64 = 10;
-
-/// Copies of a batch's images: in the loader's queue, on the device, cut into patches.
+/// Copies of a batch's images: in the loader's queue, on the device, cut into patches. This and the next constants are
+/// fitted to measured peaks of pre-training; estimates lie up to a fifth above those, and within a third of those of
+/// fine-tuning.
 const IMAGE_COPIES: u64 = 3;
 
 /// Copies of what the decoder predicts: the predictions and their gradient.
@@ -74,8 +63,9 @@ impl MemoryEstimate {
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
             + depth * (8 * width * width + 65 * width);
         let patches = batch * grid.patches() as u64;
-        let need = ActivationBytes::of_encoder(&config.encoder, size, batch, share, memory, precision)?
-            .and_blocks(depth, patches, width, kept_halves(memory, precision));
+        let saved_halves = saved_halves(memory, precision);
+        let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, saved_halves)?
+            .and_blocks(depth, patches, width, saved_halves);
         let predictions = PREDICTION_COPIES * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
     }
@@ -91,14 +81,8 @@ impl MemoryEstimate {
         precision: Precision,
     ) -> Result<Self, ConfigError> {
         let size = recipe.input.image_size;
-        let need = ActivationBytes::of_encoder(
-            config,
-            size,
-            recipe.training.batch_size as u64,
-            1.0,
-            memory,
-            precision,
-        )?;
+        let (batch, saved_halves) = (recipe.training.batch_size as u64, saved_halves(memory, precision));
+        let need = ActivationValues::of_encoder(config, size, batch, 1.0, saved_halves)?;
         Self::sum(config, size, 0, need.values(), &recipe.training)
     }
 
@@ -175,48 +159,6 @@ fn largest(
         if need(middle)?.bytes <= bytes { fits = middle } else { too_large = middle }
     }
     Ok(fits)
-}
-
-/// Values that the layers keep for the backward pass, and those of the largest block at work.
-struct ActivationBytes {
-    kept: u64,
-    largest: u64,
-}
-
-impl ActivationBytes {
-    /// Of an encoder that sees this share of its sites.
-    fn of_encoder(
-        config: &ModelConfig,
-        size: ImageSize,
-        batch: u64,
-        share: f64,
-        memory: Activations,
-        precision: Precision,
-    ) -> Result<Self, ConfigError> {
-        let mut all = Self { kept: 0, largest: 0 };
-        let stages =
-            config.stage_sizes(size.height, size.width)?.into_iter().zip(config.widths).zip(config.depths);
-        for (([rows, columns], width), depth) in stages {
-            let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
-            all = all.and_blocks(depth as u64, sites, width as u64, kept_halves(memory, precision));
-            let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
-            all.kept = all.kept.saturating_add(before);
-        }
-        Ok(all)
-    }
-
-    /// Adds blocks of a stage.
-    fn and_blocks(self, depth: u64, sites: u64, width: u64, kept_halves: u64) -> Self {
-        let input = sites.saturating_mul(width);
-        Self {
-            kept: self.kept.saturating_add(input.saturating_mul(depth.saturating_mul(kept_halves)) / 2),
-            largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
-        }
-    }
-
-    fn values(&self) -> u64 {
-        self.kept.saturating_add(self.largest)
-    }
 }
 
 /// Bytes of memory that this process may still take; `None` where the system does not tell.

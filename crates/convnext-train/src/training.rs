@@ -2,6 +2,7 @@
 
 pub(crate) mod accumulation;
 pub(crate) mod early_stopping;
+pub(crate) mod epoch_report;
 pub(crate) mod job;
 pub(crate) mod learner;
 pub(crate) mod losses;

@@ -7,9 +7,9 @@ use convnext_data::Dataset;
 use convnext_nn::tensor_values;
 
 use crate::error::TrainError;
-use crate::evaluation::evaluate::Evaluation;
 use crate::evaluation::evaluate::match_classes;
 use crate::evaluation::features::Features;
+use crate::evaluation::results::Evaluation;
 use crate::evaluation::tally::Tally;
 
 /// Temperature of the votes, which are `exp(cosine / 0.07)`: the lower, the more nearer images count (Wu et

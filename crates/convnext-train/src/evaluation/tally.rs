@@ -6,7 +6,7 @@ use convnext_core::{ClassNames, Seed};
 use convnext_data::Dataset;
 
 use crate::evaluation::class_scores::ClassScores;
-use crate::evaluation::evaluate::{ClassResult, Confusion, Evaluation, SamplePrediction};
+use crate::evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
 
 /// Mistakes that are listed.
 const MISTAKES: usize = 12;

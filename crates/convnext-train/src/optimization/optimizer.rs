@@ -10,7 +10,7 @@ use convnext_nn::replace_parameters;
 
 use crate::optimization::gradients::NamedGradients;
 use crate::optimization::parameter_rules::{ParameterRule, ParameterRules};
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 
 /// PyTorch's epsilon.
 const EPSILON: f64 = 1e-8;
@@ -89,7 +89,8 @@ mod tests {
     use super::*;
     use crate::optimization::frozen_stages::FrozenStages;
     use crate::optimization::layer_decay::{LayerCount, LayerDecay};
-    use crate::recipe::{FinetuneRecipe, InitFrom};
+    use crate::recipe::finetune_recipe::FinetuneRecipe;
+    use crate::recipe::init_from::InitFrom;
 
     /// The rule of PyTorch's documentation, in f64.
     fn adamw(mut value: f64, gradients: &[f64], rate: f64, decay: f64, betas: [f64; 2]) -> f64 {

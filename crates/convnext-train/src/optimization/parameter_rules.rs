@@ -2,7 +2,7 @@
 
 use crate::optimization::frozen_stages::FrozenStages;
 use crate::optimization::layer_decay::LayerDecay;
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 
 /// Optimiser rule of one parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::optimization::layer_decay::LayerCount;
-    use crate::recipe::PretrainRecipe;
+    use crate::recipe::pretrain_recipe::PretrainRecipe;
 
     #[test]
     fn only_weight_matrices_decay() {

@@ -4,7 +4,7 @@ use convnext_core::{ImageSize, Preprocessing};
 use convnext_data::{ColorJitter, Mixing, RandAugment, RandomErasing, TrainCrop, TrainTransform};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::is_on;
+use super::ranges::is_on;
 
 /// Images whose sides are at most this long are padded and cropped instead of resized in fine-tuning (facts D3).
 const SMALL_IMAGE: usize = 32;

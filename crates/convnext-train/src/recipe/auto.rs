@@ -18,6 +18,12 @@ use crate::error::TrainError;
 /// The choice that asks for these rules.
 pub(super) const AUTO: &str = "auto";
 
+/// The recipe that the default starts from.
+pub(super) const PLAIN: &str = "plain";
+
+/// Claim of the default recipe.
+pub(super) const CLAIM: &str = "Made for this model and these images.";
+
 /// A key of a recipe, its value as TOML, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {

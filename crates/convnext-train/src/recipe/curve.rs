@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check;
 use super::length::{Length, Rescaling};
+use super::ranges::check;
 use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::schedule::RateCurve;

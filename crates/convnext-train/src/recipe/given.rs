@@ -9,13 +9,14 @@
 //! Each goes before those below it, and nothing that was given is passed over without a word.
 
 use convnext_core::ImageSize;
-use toml::{Table, Value};
+use toml::Table;
 
 use super::auto::Rule;
-use super::input::{InputRecipe, key_of_today};
-use super::reading::{recipe_error, representative};
+use super::init_from::InitFrom;
+use super::input::InputRecipe;
+use super::keys::{is_same, is_same_value, stated};
+use super::reading::recipe_error;
 use crate::error::TrainError;
-use crate::recipe::InitFrom;
 
 /// A key of a recipe, its value as TOML, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -167,35 +168,6 @@ impl Given {
 
 fn line(key: &str, value: &str) -> String {
     format!("{key}={value}")
-}
-
-/// `true` if two keys decide the same: a rate and a length have two keys, and a start from scratch its own,
-/// which give way.
-fn is_same(a: &str, b: &str) -> bool {
-    let of = |key: &str| {
-        let (table, last) = key_of_today(key).rsplit_once('.').unwrap_or(("", key));
-        let table = if table == "from_scratch" { "training" } else { table };
-        (table.to_owned(), representative(last).to_owned())
-    };
-    of(a) == of(b)
-}
-
-/// `true` if two values are equal, however they are written: `0.5`, `0.50` and `.5`, or with and without
-/// quotes.
-fn is_same_value(a: &str, b: &str) -> bool {
-    let bare = |value: &str| value.replace(char::is_whitespace, "").trim_matches('"').to_owned();
-    let (a, b) = (bare(a), bare(b));
-    match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    }
-}
-
-/// Looks up a dotted key in a recipe, with what it extends.
-fn stated<'r>(recipe: &'r Table, key: &str) -> Option<&'r Value> {
-    let mut parts = key.split('.');
-    let first = recipe.get(parts.next()?)?;
-    parts.try_fold(first, |place, part| place.get(part))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 use convnext_core::{Family, ImageSize, MODELS, ModelConfig, ModelSize};
 
-use super::{USUAL_SIZE, reading::recipe_error};
+use super::init_from::InitFrom;
+use super::input::USUAL_SIZE;
+use super::reading::{FINETUNING, PRETRAINING, names, recipe_error};
+use super::recipe_context::RecipeContext;
 use crate::error::TrainError;
-use crate::recipe::{FinetuneRecipe, InitFrom, PretrainRecipe, RecipeContext};
 
 /// The choice that asks for the row that fits.
 pub(super) const PAPER: &str = "paper";
@@ -26,7 +28,7 @@ pub(super) fn finetuning_row(
         let why = format!("'{}' is no model of the paper; {ADVICE}", context.model.name);
         return Err(recipe_error(PAPER, why));
     };
-    let name = model.name.trim_start_matches("v1-");
+    let name = row_name(model);
     let many = context.class_sizes.len() >= CLASSES_OF_22K;
     let of_22k = matches!(context.init_from, InitFrom::Classifier { classes } if classes >= CLASSES_OF_22K);
     let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
@@ -41,16 +43,25 @@ pub(super) fn finetuning_row(
         (Family::V1, InitFrom::Classifier { .. }) => format!("paper-v1-{name}-{size}"),
         (Family::V1, InitFrom::Pretrained) | (Family::V2, InitFrom::Classifier { .. }) => String::new(),
     };
-    if FinetuneRecipe::names().any(|known| known == row) {
+    if names(FINETUNING).any(|known| known == row) {
         return Ok(row);
     }
+    Err(no_row(context, model, size))
+}
+
+/// Advice where the paper has no row.
+const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
+
+/// The refusal of a training that the paper has no row for, with the rows that it has for the model.
+fn no_row(context: &RecipeContext<'_>, model: &ModelSize, size: ImageSize) -> TrainError {
+    let name = row_name(model);
     let of_model = |row: &&str| match model.family {
         Family::V1 => row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
         Family::V2 => !row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
     };
-    let rows: Vec<&str> = FinetuneRecipe::names().filter(of_model).collect();
+    let rows: Vec<&str> = names(FINETUNING).filter(of_model).collect();
     let rows = if rows.is_empty() { "none".to_owned() } else { rows.join(", ") };
-    Err(recipe_error(
+    recipe_error(
         PAPER,
         format!(
             "the paper has no row for {} {} on {} classes at {}; for this model it has: {rows}; {ADVICE}",
@@ -59,11 +70,13 @@ pub(super) fn finetuning_row(
             context.class_sizes.len(),
             size.with_unit()
         ),
-    ))
+    )
 }
 
-/// Advice where the paper has no row.
-const ADVICE: &str = "name one of them, or leave --recipe out: the default suits any model and data";
+/// The name of a model in the names of rows, without its family.
+fn row_name(model: &ModelSize) -> &'static str {
+    model.name.trim_start_matches("v1-")
+}
 
 /// The name of the recipe for pre-training at this size (Table 8).
 ///
@@ -72,7 +85,7 @@ const ADVICE: &str = "name one of them, or leave --recipe out: the default suits
 pub(super) fn pretraining_row(image_size: Option<ImageSize>) -> Result<String, TrainError> {
     let size = image_size.unwrap_or(USUAL_SIZE);
     let row = if size == USUAL_SIZE { PAPER.to_owned() } else { format!("{PAPER}-{size}") };
-    match PretrainRecipe::names().any(|known| known == row) {
+    match names(PRETRAINING).any(|known| known == row) {
         true => Ok(row),
         false => Err(recipe_error(PAPER, format!("the paper pre-trains at 224 and 384 px, not at {size}"))),
     }

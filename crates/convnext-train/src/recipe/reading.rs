@@ -7,7 +7,8 @@ use convnext_core::{did_you_mean, did_you_mean_of_serde};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::input::{key_of_today, rename_recipe};
+use super::input::rename_recipe;
+use super::keys::{insert, set};
 use crate::error::TrainError;
 
 /// A recipe that is compiled in: its name and its text.
@@ -193,56 +194,4 @@ pub(super) fn parse<R: DeserializeOwned>(
 
 pub(super) fn recipe_error(choice: &str, why: String) -> TrainError {
     TrainError::Recipe { name: choice.to_owned(), why }
-}
-
-/// Replaces one key of a table: `a.b=value`. What is no TOML value is taken as text.
-pub(super) fn set(table: &mut Table, setting: &str) -> Result<(), String> {
-    let (path, text) =
-        setting.split_once('=').ok_or_else(|| format!("'{setting}' is not of the form key=value"))?;
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()));
-    let mut keys: Vec<&str> = key_of_today(path.trim()).split('.').collect();
-    let last = keys.pop().unwrap_or_default();
-    let mut place = table;
-    for key in keys {
-        if !place.contains_key(key) {
-            insert(place, key, Value::Table(Table::new()));
-        }
-        let next = place.get_mut(key).and_then(Value::as_table_mut);
-        place = next.ok_or_else(|| format!("'{path}': '{key}' is no table"))?;
-    }
-    insert(place, last, value);
-    Ok(())
-}
-
-/// `true` if a setting, as in `table.key=value`, names this key.
-pub(super) fn is_key(setting: &str, table: &str, key: &str) -> bool {
-    let name = setting.split('=').next().unwrap_or_default().trim();
-    name.split_once('.') == Some((table, key))
-}
-
-/// Pairs of keys of which a table has one, because they say the same in two ways.
-const ALTERNATIVES: [[&str; 2]; 5] = [
-    ["learning_rate", "base_learning_rate"],
-    ["epochs", "steps"],
-    ["warmup_epochs", "warmup_steps"],
-    ["poly", "milestones"],
-    ["layer_wise", "stage_wise"],
-];
-
-/// Sets a key. Of two ways to say the same the last one counts.
-pub(super) fn insert(table: &mut Table, key: &str, value: Value) {
-    for other in
-        ALTERNATIVES.iter().filter(|pair| pair.contains(&key)).flatten().filter(|&&other| other != key)
-    {
-        table.remove(*other);
-    }
-    table.insert(key.to_owned(), value);
-}
-
-/// The one of two keys that stands for both.
-pub(super) fn representative(key: &str) -> &str {
-    ALTERNATIVES.iter().find(|pair| pair.contains(&key)).map_or(key, |pair| pair[0])
 }

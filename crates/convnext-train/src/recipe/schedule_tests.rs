@@ -1,6 +1,12 @@
 //! Lengths, warm-ups, curves and validations, as recipes state them.
 
-use super::*;
+use super::curve::{CurveRecipe, MilestonesRecipe};
+use super::finetune_recipe::FinetuneRecipe;
+use super::init_from::InitFrom;
+use super::length::Length;
+use super::pretrain_recipe::PretrainRecipe;
+use super::reading::PRETRAINING;
+use super::training::TrainingRecipe;
 use crate::optimization::schedule::{RateCurve, Schedule};
 
 fn load(settings: &[&str]) -> Result<TrainingRecipe, String> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check;
+use super::ranges::check;
 use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::layer_decay::LayerCount;
@@ -83,7 +83,8 @@ impl LayerDecayRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{FinetuneRecipe, InitFrom};
+    use crate::recipe::finetune_recipe::FinetuneRecipe;
+    use crate::recipe::init_from::InitFrom;
 
     fn load(settings: &[&str]) -> Result<FinetuneRecipe, String> {
         let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();

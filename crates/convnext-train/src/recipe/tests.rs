@@ -4,8 +4,16 @@ use convnext_core::Preprocessing;
 use convnext_data::TrainCrop;
 use toml::Value;
 
+use super::deviation::Deviation;
+use super::finetune_recipe::FinetuneRecipe;
+use super::init_from::InitFrom;
+use super::input::USUAL_SIZE;
+use super::length::Length;
+use super::pretrain_recipe::PretrainRecipe;
 use super::reading::{FINETUNING, PRETRAINING, read};
-use super::*;
+use super::start::LayerDecayRecipe;
+use super::training::TrainingRecipe;
+use super::writing::in_toml;
 use crate::optimization::layer_decay::LayerCount;
 
 #[test]

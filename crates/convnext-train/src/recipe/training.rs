@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::curve::CurveRecipe;
 use super::length::{Length, Rescaling};
+use super::ranges::{check, is_on};
 use super::reading::recipe_error;
-use super::{check, is_on};
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 

@@ -8,7 +8,7 @@ use convnext_core::ValueRange;
 use toml::{Table, Value};
 
 use crate::error::TrainError;
-use crate::recipe::Length;
+use crate::recipe::length::Length;
 use crate::run::files::output;
 use crate::run::old_runs::in_words_of_today;
 use crate::run::run_changes::{ResumeMode, changes};

@@ -18,8 +18,9 @@ use crate::run::recorded::{CONFIG_FILE, SUMMARY_FILE, is_same_run, recorded_conf
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
+use crate::training::epoch_report::EpochReport;
 use crate::training::learner::Learner;
-use crate::training::observer::{EpochReport, StepReport};
+use crate::training::observer::StepReport;
 use crate::training::validation_result::ValidationResult;
 use crate::weights::save_weights;
 

@@ -14,11 +14,13 @@ use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
-use crate::recipe::Length;
+use crate::recipe::length::Length;
 use crate::run::recorded::{recorded_batch, recorded_config, recorded_range};
 use crate::run::run_changes::ResumeMode;
-use crate::training::training_loop::CHECKPOINT_EVERY;
 use crate::weights::read_metadata;
+
+/// Default interval between checkpoints.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Settings of a run: inputs and outputs, random seed and machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use convnext_data::{BackgroundCheck, Loader, LoaderConfig, OnCorrupt, Source};
 
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 use crate::run::run_settings::RunSettings;
 
 /// Batches that are made ahead.

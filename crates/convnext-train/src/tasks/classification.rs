@@ -8,9 +8,10 @@ use convnext_data::{ImageBatch, LabelledData, Loader};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
-use crate::evaluation::evaluate::{Evaluation, evaluate_batches};
+use crate::evaluation::evaluate::evaluate_batches;
+use crate::evaluation::results::Evaluation;
 use crate::evaluation::thumbnails::save_thumbnails;
-use crate::recipe::FinetuneRecipe;
+use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
 use crate::tasks::supervision::Supervision;
 use crate::training::validation_result::ValidationResult;

@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
-use crate::recipe::{PretrainRecipe, TrainingRecipe, in_toml};
+use crate::recipe::pretrain_recipe::PretrainRecipe;
+use crate::recipe::training::TrainingRecipe;
+use crate::recipe::writing::in_toml;
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};

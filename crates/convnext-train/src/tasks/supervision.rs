@@ -10,7 +10,7 @@ use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::recipe::FinetuneRecipe;
+use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::shown_batch::save_batch;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;

@@ -1,7 +1,6 @@
 //! The mean over the micro-batches of a step.
 
 use crate::optimization::gradients::NamedGradients;
-use crate::training::learner::StepOutput;
 use crate::training::losses::LossValues;
 use crate::training::observed::Observed;
 
@@ -15,6 +14,15 @@ pub struct MicroBatch {
     /// Its updates of running statistics and counters.
     pub observed: Vec<Observed>,
     /// Its images.
+    pub images: usize,
+}
+
+/// Loss and image count of one step, over all its batches.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepOutput {
+    /// Mean loss of the batches, before the step.
+    pub loss: LossValues,
+    /// Images of all batches.
     pub images: usize,
 }
 
@@ -41,7 +49,8 @@ impl Accumulation {
         }
     }
 
-    /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a micro-batch there is no gradient.
+    /// Ends the step: the mean of the gradients, what the batches said, and what they observed, in their order. Without a
+    /// micro-batch there is no gradient.
     pub fn finish(self) -> (NamedGradients, StepOutput, Vec<Observed>) {
         let Some(mut sum) = self.sum else { return Default::default() };
         if self.count > 1 {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
 use crate::optimization::parameter_rules::ParameterRules;
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 use crate::run::run_settings::RunSettings;
 use crate::training::task::Task;
 

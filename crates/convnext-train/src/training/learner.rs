@@ -14,9 +14,9 @@ use crate::optimization::average::MovingAverage;
 use crate::optimization::gradients::NamedGradients;
 use crate::optimization::optimizer::{AdamW, ParameterState};
 use crate::optimization::parameter_rules::ParameterRules;
-use crate::recipe::TrainingRecipe;
-use crate::training::accumulation::{Accumulation, MicroBatch};
-use crate::training::losses::{Loss, LossValues};
+use crate::recipe::training::TrainingRecipe;
+use crate::training::accumulation::{Accumulation, MicroBatch, StepOutput};
+use crate::training::losses::Loss;
 use crate::training::observed;
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
@@ -26,15 +26,6 @@ pub struct Learner<M> {
     optimizer: AdamW,
     average: Option<MovingAverage>,
     clip_norm: Option<f64>,
-}
-
-/// Loss and image count of one step, over all its batches.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StepOutput {
-    /// Mean loss of the batches, before the step.
-    pub loss: LossValues,
-    /// Images of all batches.
-    pub images: usize,
 }
 
 impl<M: Module> Learner<M> {
@@ -198,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::optimization::parameter_rules::ParameterRule;
-    use crate::recipe::PretrainRecipe;
+    use crate::recipe::pretrain_recipe::PretrainRecipe;
 
     /// Two parameters, the second with a far larger gradient.
     #[derive(Module, Debug)]

@@ -2,8 +2,8 @@
 
 use crate::error::TrainError;
 use crate::run::checkpoint::{Best, Checkpoints};
+use crate::training::epoch_report::EpochReport;
 use crate::training::metric::{Direction, Metric};
-use crate::training::observer::EpochReport;
 
 /// The measure by which epochs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

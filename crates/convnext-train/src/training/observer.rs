@@ -6,9 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::run::checkpoint::Best;
-use crate::run::old_runs;
-use crate::training::metric::{AVERAGE_PREFIX, Direction, Metric, VALIDATION_PREFIX};
-use crate::training::validation_result::ValidationResult;
+use crate::training::epoch_report::EpochReport;
+use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::words::duration_in_words;
 
 /// One optimiser step.
@@ -30,60 +29,6 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Images a second since the last report.
     pub images_per_second: f64,
-}
-
-/// An epoch as far as it came: at its end, after the last step of the run, or where it is measured before.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "old_runs::StoredEpoch")]
-pub struct EpochReport {
-    /// The epoch, from 0.
-    pub epoch: u64,
-    /// The last step that was made, from 1.
-    pub step: usize,
-    /// Epochs so far: steps over the steps of an epoch. A whole number at the end of an epoch.
-    pub epochs: f64,
-    /// Mean loss of the epoch's steps so far; at its end, that of the epoch.
-    pub train_loss: f64,
-    /// Metrics of the task, by [`Metric::key`] and, of the average of the weights, by
-    /// [`Metric::averaged_key`]; empty where there is nothing to measure.
-    #[serde(flatten)]
-    pub validation: BTreeMap<String, Option<f64>>,
-    /// The metric by which epochs are compared, as the weights themselves have it. A [`crate::Summary`] keeps that of
-    /// the last report; the line of a report has the value alone.
-    #[serde(skip)]
-    pub monitored: Option<Metric>,
-}
-
-/// Files that validation left out, where there are any, beside the metrics.
-const LEFT_OUT: &str = "left_out";
-
-impl EpochReport {
-    /// The number under a key of [`EpochReport::validation`].
-    pub fn value(&self, key: &str) -> Option<f64> {
-        self.validation.get(key).copied().flatten()
-    }
-
-    /// Number of files that could not be read when the weights were measured.
-    pub fn left_out(&self) -> usize {
-        self.value(&format!("{VALIDATION_PREFIX}{LEFT_OUT}")).map_or(0, |count| count as usize)
-    }
-
-    /// The names of the metrics that the weights were measured by.
-    pub fn measured_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.validation.keys().filter_map(|key| key.strip_prefix(VALIDATION_PREFIX));
-        names.filter(|&name| name != LEFT_OUT)
-    }
-
-    /// Adds what was measured of the weights, under [`Metric::key`], or of their average.
-    pub(crate) fn take_up(&mut self, measured: &ValidationResult, key: fn(&Metric) -> String) {
-        let left_out = measured.left_out.len();
-        let left_out =
-            (left_out > 0).then(|| Metric::new(LEFT_OUT, Some(left_out as f64), Direction::LowerIsBetter));
-        let numbers = measured.metrics.iter().chain(&left_out);
-        // A field may have been set to what JSON cannot say.
-        let finite = |value: Option<f64>| value.filter(|value| value.is_finite());
-        self.validation.extend(numbers.map(|metric| (key(metric), finite(metric.value))));
-    }
 }
 
 /// An epoch's report as a part of its run.
@@ -177,6 +122,7 @@ impl Observer for NoopObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::metric::Direction;
 
     #[test]
     fn a_line_says_how_the_epoch_and_the_run_go() {

@@ -5,7 +5,8 @@ use convnext_core::Preprocessing;
 use convnext_data::Dataset;
 
 use crate::error::TrainError;
-use crate::recipe::{Length, TrainingRecipe, in_lines};
+use crate::recipe::length::Length;
+use crate::recipe::training::TrainingRecipe;
 use crate::run::recorded::recorded_length;
 use crate::run::run_changes::ResumeMode;
 use crate::run::run_settings::{RunSettings, said};
@@ -139,4 +140,9 @@ fn with_batch<J: Job>(job: &J, batch_size: usize) -> J {
     let mut job = job.clone();
     job.training_mut().batch_size = batch_size;
     job
+}
+
+/// Reasons as they are shown below what a run is going to do.
+fn in_lines(reasons: &[String]) -> String {
+    reasons.iter().map(|reason| format!("\n  {reason}")).collect()
 }

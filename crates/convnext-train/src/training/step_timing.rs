@@ -11,7 +11,7 @@ use convnext_data::{Batch, EpochBatches, Loader, Source};
 
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
-use crate::recipe::TrainingRecipe;
+use crate::recipe::training::TrainingRecipe;
 use crate::run::train_setup::TrainSetup;
 use crate::training::job::{Job, SourceOf};
 use crate::training::learner::Learner;

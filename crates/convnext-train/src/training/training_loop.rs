@@ -1,25 +1,24 @@
 //! The one training loop, generic over what is learnt.
 
 mod report;
+mod training;
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use convnext_data::{BackgroundCheck, EpochBatches, Source};
 
+use self::training::Training;
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::run_folder::RunFolder;
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
+use crate::training::epoch_report::EpochReport;
 use crate::training::learner::Learner;
-use crate::training::observer::{EpochReport, Observer, StepReport};
-use crate::training::pace::Pace;
+use crate::training::observer::{Observer, StepReport};
 use crate::training::task::Task;
-
-/// Default interval between checkpoints.
-pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Trains until `setup.schedule.total_steps` steps are made, or the patience of `setup` is over, from the newest
 /// checkpoint of the run folder on if it has one, and saves the weights there, with a moving average that as well, and
@@ -51,19 +50,7 @@ pub fn train<T: Task>(
         progress = saved;
     }
     progress.seconds_before_epoch.get_or_insert(progress.seconds);
-    let mut training = Training {
-        task,
-        setup,
-        accumulate: setup.accumulate.max(1),
-        run,
-        learner,
-        seconds_before: progress.seconds,
-        resumed: progress.step > 0,
-        progress,
-        pace: Pace::default(),
-        started: Instant::now(),
-        saved_at: Instant::now(),
-    };
+    let mut training = Training::new(task, setup, run, learner, progress);
     let last = training.finish(observer)?;
     let summary = training.summary(last);
     training.run.finish(&summary)?;
@@ -99,34 +86,7 @@ enum Decision {
     Stop(TrainError),
 }
 
-/// A training on its way.
-struct Training<'a, T: Task> {
-    task: &'a T,
-    setup: &'a TrainSetup<T::Source>,
-    accumulate: usize,
-    run: &'a mut RunFolder,
-    learner: Learner<T::Model>,
-    progress: Progress,
-    /// Seconds of the processes before this one.
-    seconds_before: f64,
-    /// `true` if there was a process before this one.
-    resumed: bool,
-    pace: Pace,
-    started: Instant,
-    saved_at: Instant,
-}
-
 impl<T: Task> Training<'_, T> {
-    /// `true` if all steps are made.
-    fn is_finished(&self) -> bool {
-        self.progress.step >= self.setup.schedule.total_steps
-    }
-
-    /// `true` if the patience is over.
-    fn is_stopped_early(&self) -> bool {
-        self.setup.patience.is_some_and(|patience| self.progress.since_best >= patience)
-    }
-
     /// Makes all steps that are left, unless it stops early; the report after the last one.
     fn finish(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         loop {
@@ -209,23 +169,12 @@ impl<T: Task> Training<'_, T> {
         Ok(())
     }
 
-    /// `true` if all steps of the epoch are made; the last epoch may be cut short.
-    fn is_epoch_over(&self) -> bool {
-        self.progress.epoch_steps >= self.setup.steps_per_epoch() || self.is_finished()
-    }
-
     /// `true` if the epoch is over, or is to be measured here. Where it just begins, the one before was
     /// reported.
     fn is_report_due(&self) -> bool {
         let is_asked = |steps| self.progress.step.is_multiple_of(steps);
         let is_measured = self.setup.validate_every.is_some_and(is_asked) || self.was_last_step();
         self.is_epoch_over() || self.progress.epoch_steps > 0 && is_measured
-    }
-
-    /// `true` if this was the last step before the run was extended. Its weights are perhaps the best that
-    /// were kept, so that it stays measured.
-    fn was_last_step(&self) -> bool {
-        self.progress.step == self.progress.total_steps
     }
 
     /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
@@ -255,19 +204,5 @@ impl<T: Task> Training<'_, T> {
         self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
         self.saved_at = Instant::now();
         Ok(())
-    }
-
-    fn seconds(&self) -> f64 {
-        self.seconds_before + self.started.elapsed().as_secs_f64()
-    }
-
-    /// Non-finite values during training count as divergence of the training, not as damaged weights.
-    fn diverged(&self, error: TrainError, step: usize) -> TrainError {
-        match error {
-            TrainError::NotFinite { what } => {
-                TrainError::Diverged { step, what, checkpoint: self.run.checkpoints().last_in_words() }
-            }
-            other => other,
-        }
     }
 }

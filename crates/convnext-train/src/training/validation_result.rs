@@ -5,12 +5,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::run::old_runs;
+use crate::evaluation::results::Evaluation;
 use crate::training::metric::Metric;
 
 /// Result of a validation, as it stands in `evaluation.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "old_runs::StoredMeasured")]
+#[serde(try_from = "StoredResult")]
 pub struct ValidationResult {
     /// The kind of task, by which readers know what the details are; empty when there was nothing to validate.
     pub kind: String,
@@ -48,6 +48,39 @@ impl ValidationResult {
     }
 }
 
+impl From<Evaluation> for ValidationResult {
+    fn from(mut result: Evaluation) -> Self {
+        let left_out = std::mem::take(&mut result.left_out);
+        Self { left_out, ..Self::new(Evaluation::KIND, result.metrics(), &result) }
+    }
+}
+
+/// `evaluation.json` of any version. In earlier ones classification was the only kind of task that measured, so that no
+/// file said it, nor which number is a share.
+#[derive(Deserialize)]
+struct StoredResult {
+    kind: Option<String>,
+    #[serde(default)]
+    metrics: Vec<Metric>,
+    #[serde(default)]
+    left_out: Vec<CorruptFile>,
+    #[serde(flatten)]
+    details: Map<String, Value>,
+}
+
+impl TryFrom<StoredResult> for ValidationResult {
+    type Error = serde_json::Error;
+
+    fn try_from(stored: StoredResult) -> Result<Self, Self::Error> {
+        let StoredResult { kind, metrics, left_out, details } = stored;
+        let Some(kind) = kind else {
+            let result: Evaluation = serde_json::from_value(details.into())?;
+            return Ok(Self { left_out, ..result.into() });
+        };
+        Ok(Self { kind, metrics, left_out, details })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +99,17 @@ mod tests {
         let read: ValidationResult = serde_json::from_str(&text).unwrap();
         assert_eq!(read, measured);
         assert_eq!(read.details::<Boxes>().unwrap(), Boxes { boxes: 3 });
+    }
+
+    #[test]
+    fn an_old_evaluation_is_one_of_a_classifier() {
+        let old = r#"{"images":2,"top1":0.5,"top5":1.0,"loss":0.6,"classes":[],"confusion":[],"mistakes":[],
+            "left_out":[{"name":"a.png","why":"cut"}]}"#;
+        let measured: ValidationResult = serde_json::from_str(old).unwrap();
+        assert_eq!((measured.kind.as_str(), measured.left_out.len()), (Evaluation::KIND, 1));
+        let shown: Vec<String> = measured.metrics.iter().map(Metric::to_string).collect();
+        assert_eq!(shown, ["top-1 50.00 %", "top-5 100.00 %", "loss 0.6000"]);
+        assert_eq!(measured.details::<Evaluation>().unwrap().top1, Some(0.5));
+        assert!(serde_json::from_str::<ValidationResult>(r#"{"images":2}"#).is_err());
     }
 }

@@ -2,15 +2,16 @@
 
 use burn::module::Module;
 
-use super::Training;
+use super::training::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
 use crate::run::summary::Summary;
 use crate::training::early_stopping::EarlyStop;
+use crate::training::epoch_report::EpochReport;
 use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::training::monitored_metric::MonitoredMetric;
-use crate::training::observer::{EpochProgress, EpochReport, Observer};
+use crate::training::observer::{EpochProgress, Observer};
 use crate::training::task::Task;
 
 /// Metrics of one validation: of the weights, and of their average where there is one.

@@ -1,0 +1,65 @@
+//! Values that the layers of a network hold in memory in a training step.
+
+use convnext_core::{ConfigError, ImageSize, ModelConfig};
+use convnext_nn::{Activations, Precision};
+
+/// Halves of tensors of a block's width that it saves for its gradient: what goes in, and unless that is computed
+/// again, what the convolution puts out, and four for what the first linear layer does.
+pub(super) const fn saved_halves(memory: Activations, precision: Precision) -> u64 {
+    match (memory, precision) {
+        (Activations::Save, Precision::F32) => 12,
+        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => 6,
+        (Activations::Recompute, _) => 2,
+    }
+}
+
+/// Tensors of a stage's width that the layer before it saves: its input, the normalised one, its output.
+const DOWNSAMPLING_TENSORS: u64 = 3;
+
+/// Tensors of a block's width that stand in memory at once while its gradient is made; fitted to measured peaks.
+const WORKING_TENSORS: u64 = 10;
+
+/// Values that the layers save for the backward pass, and those of the largest block at work.
+pub(super) struct ActivationValues {
+    saved: u64,
+    largest: u64,
+}
+
+impl ActivationValues {
+    /// Of an encoder that sees this share of its sites, and whose blocks save so many [`saved_halves`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] when images do not fit the model.
+    pub(super) fn of_encoder(
+        config: &ModelConfig,
+        size: ImageSize,
+        batch: u64,
+        share: f64,
+        saved_halves: u64,
+    ) -> Result<Self, ConfigError> {
+        let mut all = Self { saved: 0, largest: 0 };
+        let stages =
+            config.stage_sizes(size.height, size.width)?.into_iter().zip(config.widths).zip(config.depths);
+        for (([rows, columns], width), depth) in stages {
+            let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
+            all = all.and_blocks(depth as u64, sites, width as u64, saved_halves);
+            let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
+            all.saved = all.saved.saturating_add(before);
+        }
+        Ok(all)
+    }
+
+    /// Adds blocks of a stage.
+    pub(super) fn and_blocks(self, depth: u64, sites: u64, width: u64, saved_halves: u64) -> Self {
+        let input = sites.saturating_mul(width);
+        Self {
+            saved: self.saved.saturating_add(input.saturating_mul(depth.saturating_mul(saved_halves)) / 2),
+            largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
+        }
+    }
+
+    /// The sum of both.
+    pub(super) fn values(&self) -> u64 {
+        self.saved.saturating_add(self.largest)
+    }
+}
