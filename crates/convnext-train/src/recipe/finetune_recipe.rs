@@ -55,10 +55,10 @@ impl FinetuneRecipe {
         names(FINETUNING)
     }
 
-    /// The recipe for a situation, as [`PretrainRecipe::choose`] does it.
+    /// The recipe for a situation, as [`crate::PretrainRecipe::choose`] does it.
     ///
     /// # Errors
-    /// As [`PretrainRecipe::choose`]; [`TrainError::Recipe`] as well when `--set` names a key without effect.
+    /// As [`crate::PretrainRecipe::choose`]; [`TrainError::Recipe`] as well when `--set` names a key without effect.
     pub fn choose(choice: &str, given: &Given, context: &RecipeContext<'_>) -> Result<Self, TrainError> {
         let init_from = context.init_from;
         given.check_effect(choice, init_from, context.head_only)?;
@@ -76,11 +76,11 @@ impl FinetuneRecipe {
         Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
     }
 
-    /// Reads a recipe, as [`PretrainRecipe::load`] does. From scratch, rate and warm-up are those of
+    /// Reads a recipe, as [`crate::PretrainRecipe::load`] does. From scratch, rate and warm-up are those of
     /// `from_scratch`, unless one of `settings` names them under `training`.
     ///
     /// # Errors
-    /// As [`PretrainRecipe::load`].
+    /// As [`crate::PretrainRecipe::load`].
     pub fn load(choice: &str, settings: &[String], init_from: InitFrom) -> Result<Self, TrainError> {
         let Found { mut table, is_recorded } = read(FINETUNING, choice)?;
         let fail = |why| recipe_error(choice, why);
