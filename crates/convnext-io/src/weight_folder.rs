@@ -44,7 +44,7 @@ pub fn find_weights(path: &Path) -> Result<PathBuf, IoError> {
     if let Some(found) = OF_RUN.into_iter().find(is_there) {
         let others: Vec<&str> = OF_RUN.into_iter().filter(|name| *name != found && is_there(name)).collect();
         if !others.is_empty() {
-            log::warn!("{}: {found} is used, not {}", path.display(), others.join(", "));
+            log::info!("{}: {found} is used, not {}", path.display(), others.join(", "));
         }
         return Ok(path.join(found));
     }

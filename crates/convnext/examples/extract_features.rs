@@ -1,4 +1,4 @@
-//! Looks at images with a pre-trained network: the vector of each, the maps of the four stages, and how alike the
+//! Looks at images with a pre-trained network: the embedding of each, the maps of the four stages, and how similar the
 //! images are: `cargo run --release --example extract_features -- WEIGHTS IMAGE IMAGE...`.
 
 #![allow(clippy::print_stdout, reason = "an example talks")]

@@ -1,4 +1,4 @@
-//! From a weight file to what a network sees in images.
+//! From a weight file to embeddings of images.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,15 @@ use convnext_train::{EvalLoaderConfig, TrainError, for_each_batch, load_network}
 
 use crate::classifier::{images_to_tensors, open_image};
 
-/// A network of any kind, pre-trained or fine-tuned, that makes a vector of each image.
+/// A network of any kind, pre-trained or fine-tuned, that makes an embedding of each image.
 ///
 /// ```no_run
 /// use convnext::{Embedder, nn::EmbeddingLayer};
 ///
 /// let embedder = Embedder::load("weights.safetensors", EmbeddingLayer::Pooled)?;
 /// let image = embedder.open("photo.jpg")?;
-/// let vector = &embedder.embed(&[image])?[0];
-/// assert_eq!(vector.len(), embedder.width());
+/// let embedding = &embedder.embed(&[image])?[0];
+/// assert_eq!(embedding.len(), embedder.width());
 /// # Ok::<(), convnext::train::TrainError>(())
 /// ```
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Embedder {
         &self.preprocessing
     }
 
-    /// Values of a vector.
+    /// Values of an embedding.
     pub fn width(&self) -> usize {
         let [first, second, third, fourth] = self.config().widths;
         match self.layer {
@@ -88,7 +88,7 @@ impl Embedder {
         open_image(path.into(), &self.preprocessing)
     }
 
-    /// The vector of each image, of [`Self::width`] values.
+    /// The embedding of each image, of [`Self::width`] values.
     ///
     /// # Errors
     /// [`TrainError::Model`] when an image has other channels than the network takes, [`TrainError::NotFinite`] when
@@ -101,8 +101,8 @@ impl Embedder {
         Ok(vectors)
     }
 
-    /// The vectors of any number of images, made at the speed of the network while the next images are read. `each`
-    /// is given the name of an image and its vector, in the order of the images.
+    /// The embeddings of any number of images, made at the speed of the network while the next images are read. `each`
+    /// is given the name of an image and its embedding, in the order of the images.
     ///
     /// # Errors
     /// As [`Self::embed`], what reading the images reports, and what `each` returns.
@@ -123,7 +123,7 @@ impl Embedder {
         let vectors = tensor_values(self.model.embedding(images, self.layer)?);
         match vectors.iter().all(|value| value.is_finite()) {
             true => Ok(vectors),
-            false => Err(TrainError::NotFinite { what: "what the network sees".into() }),
+            false => Err(TrainError::NotFinite { what: "an embedding".into() }),
         }
     }
 }

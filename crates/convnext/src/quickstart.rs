@@ -1,5 +1,5 @@
-//! The main job from beginning to end on the digits that travel with the program: does pre-training
-//! without labels help when labels are few?
+//! An end-to-end demo on a bundled digits data set: does pre-training without labels help when labels are
+//! few?
 //!
 //! For each seed a `micro` is pre-trained on the 1,437 training digits without their labels, then
 //! fine-tuned with 10 labels a class, and another one is trained from scratch on the same labels with the

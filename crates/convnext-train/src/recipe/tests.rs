@@ -41,8 +41,8 @@ fn what_a_departure_says_is_what_the_recipe_has() {
     {
         let table = read(built_in, name).unwrap().table;
         let Some(Value::Array(list)) = table.get("deviations") else { continue };
-        for departure in list {
-            let Deviation { key, used, .. } = departure.clone().try_into().unwrap();
+        for deviation in list {
+            let Deviation { key, used, .. } = deviation.clone().try_into().unwrap();
             let root = Value::Table(table.clone());
             let value = key.split('.').try_fold(&root, |place, part| place.get(part));
             let numbers = |text: &str| -> Vec<f64> {

@@ -80,8 +80,8 @@ mod tests {
         let each: Vec<f64> = surprises().iter().zip(labels).map(smoothed).collect();
         let found = loss(Targets::new(&labels, &[1.0; 3], 0.1));
         assert!((found - (each[0] + each[1]) / 2.0).abs() < 1e-6, "{found}");
-        let weighed = loss(Targets::new(&labels, &[0.5, 2.0, 9.0], 0.1));
-        assert!((weighed - (2.0 * each[0] + 0.5 * each[1]) / 2.0).abs() < 1e-6, "{weighed}");
+        let weighted = loss(Targets::new(&labels, &[0.5, 2.0, 9.0], 0.1));
+        assert!((weighted - (2.0 * each[0] + 0.5 * each[1]) / 2.0).abs() < 1e-6, "{weighted}");
     }
 
     #[test]

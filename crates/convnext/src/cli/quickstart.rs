@@ -14,7 +14,7 @@ use super::values::{self, MachineArguments};
 /// Seeds of a whole quickstart.
 const SEEDS: u64 = 3;
 
-/// See the main job from beginning to end, on handwritten digits that travel with the program
+/// Run an end-to-end demo on a bundled data set of handwritten digits
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,

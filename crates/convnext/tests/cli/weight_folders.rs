@@ -35,7 +35,7 @@ fn of_a_run_the_best_weights_are_taken_and_it_is_said() {
     );
     assert_eq!(classify(&bench, "run"), classify(&bench, "run/weights-best.safetensors"));
     bench.write("run/weights-best.safetensors", renamed("the-best"));
-    let said = bench.run("classify image.png --weights run --json").success();
+    let said = bench.run("-v classify image.png --weights run --json").success();
     said.stdout(contains("the-best"))
         .stderr(contains("weights-best.safetensors is used, not weights.safetensors"));
     for line in [
