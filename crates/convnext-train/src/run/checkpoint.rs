@@ -149,7 +149,7 @@ impl Checkpoints {
     }
 
     /// Steps of the checkpoints, rising.
-    fn steps(&self) -> Result<Vec<usize>, TrainError> {
+    pub(crate) fn steps(&self) -> Result<Vec<usize>, TrainError> {
         let fail = |source| output(&self.folder, source);
         let mut steps = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(fail)? {

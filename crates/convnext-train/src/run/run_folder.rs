@@ -119,6 +119,8 @@ impl RunFolder {
         let begun = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<RunRecord>(&text).ok());
         let facts = match begun {
             Some(begun) => RunRecord { total_steps: facts.total_steps, ..begun },
+            // A run of an earlier version: when and where it began is not known.
+            None if !self.checkpoints.steps()?.is_empty() => return Ok(()),
             None => facts.clone(),
         };
         let mut text = serde_json::to_vec_pretty(&facts).map_err(|error| output(&path, error.into()))?;

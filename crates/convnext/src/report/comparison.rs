@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use convnext_train::duration_in_words;
 use maud::{Markup, html};
 
 use super::curves::{Curve, plot};
@@ -9,7 +10,7 @@ use super::error::ReportError;
 use super::metrics::{EPOCHS, axis, capitalised, points, train_losses};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
-use super::whole_page::{figure, time, whole};
+use super::whole_page::{figure, whole};
 use crate::quickstart::comparison::{COMPARISON_FILE, Comparison, SeedResult, Spread};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
@@ -26,7 +27,7 @@ pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
         p.quiet {
             "Top-1 on 360 handwritten digits that no choice was made by. Each seed pre-trains on 1,437 digits without "
             "labels, then fine-tunes; from scratch, the same labels and the same number of steps. "
-            "Training took " (time(comparison.seconds)) "."
+            "Training took " (duration_in_words(comparison.seconds)) "."
         }
     };
     let accuracy = monitored(&fcmae, &scratch)?;

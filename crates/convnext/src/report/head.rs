@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use convnext_core::{ImageSize, Preprocessing, counted};
-use convnext_train::{Best, MachineRecord, Metric, RunRecord, Summary};
+use convnext_train::{Best, MachineRecord, Metric, RunRecord, Summary, duration_in_words};
 use maud::Markup;
 
 use super::kinds::Kind;
@@ -39,7 +39,7 @@ pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
         ("seed", run.setting("seed")),
         ("machine", record.map(|record| machine(&record.machine))),
         ("started", record.map(|record| date(record.started))),
-        ("duration", run.summary.as_ref().map(|summary| whole_page::time(summary.seconds))),
+        ("duration", run.summary.as_ref().map(|summary| duration_in_words(summary.seconds))),
         ("convnext", record.map(|record| format!("version {}", record.version))),
         ("command", record.and_then(command)),
     ];
@@ -50,19 +50,34 @@ pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
 
 fn state(run: &RunData) -> String {
     match &run.summary {
-        Some(Summary { steps, epochs, images, .. }) => format!(
-            "finished: {} in {} of {}",
-            counted(*steps, "step", "steps"),
-            counted(*epochs as usize, "epoch", "epochs"),
-            counted(*images, "image", "images"),
-        ),
+        Some(Summary { steps, epochs, images, stopped_early, .. }) => {
+            let how =
+                stopped_early.as_ref().map_or_else(|| "finished: ".to_owned(), |stop| format!("{stop}; "));
+            format!(
+                "{how}{} in {} of {}",
+                counted(*steps, "step", "steps"),
+                counted(*epochs as usize, "epoch", "epochs"),
+                counted(*images, "image", "images"),
+            )
+        }
         None => {
             let made = run.steps.last().map_or(0, |step| step.step);
             let of_all =
                 run.record.as_ref().map_or(String::new(), |record| format!(" of {}", record.total_steps));
-            format!("not finished: {made}{of_all} steps made")
+            let left = time_left(run).map_or(String::new(), |left| format!(", about {left} left"));
+            format!("not finished: {made}{of_all} steps made{left}")
         }
     }
+}
+
+/// Time of the steps that are left, at the mean pace of those made; validation is not counted.
+fn time_left(run: &RunData) -> Option<String> {
+    let left = run.record.as_ref()?.total_steps.saturating_sub(run.steps.last()?.step);
+    let images =
+        run.number("recipe.training.batch_size")? * run.number("recipe.training.accumulate").unwrap_or(1.0);
+    let seconds: f64 = run.steps.iter().map(|step| images / step.images_per_second).sum();
+    let seconds = left as f64 * seconds / run.steps.len() as f64;
+    seconds.is_finite().then(|| duration_in_words(seconds))
 }
 
 /// The best weights: their value, and when they were.

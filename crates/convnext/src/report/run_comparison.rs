@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convnext_train::{Best, Metric, Summary};
+use convnext_train::{Best, Metric, Summary, duration_in_words};
 use serde::Serialize;
 
 use super::differences::{SettingDifference, differences};
@@ -12,7 +12,6 @@ use super::head::best_words;
 use super::kinds::Kind;
 use super::run_data::RunData;
 use super::run_names::short_names;
-use super::whole_page::time;
 
 /// Several runs, and the settings in which they differ.
 #[derive(Debug, Serialize)]
@@ -128,7 +127,7 @@ impl RunComparison {
             let epochs = if run.is_finished { epochs } else { format!("{epochs} (not finished)") };
             let mut cells = vec![run.name.clone(), epochs, loss];
             cells.extend(metrics.iter().map(value));
-            cells.push(run.seconds.map_or_else(dash, time));
+            cells.push(run.seconds.map_or_else(dash, duration_in_words));
             cells.push(run.best.as_ref().map_or_else(dash, |best| best_words(&run.data, best)));
             cells
         };

@@ -36,7 +36,7 @@ fn a_broken_validation_file_is_left_out_counted_and_listed_but_not_with_strict()
     );
     assert!(bench.read_text("run/metrics.jsonl").contains("\"validation_left_out\":1"));
     let report = bench.read_text("run/report.html");
-    assert!(report.contains("1 were left out of validation") && report.contains("01.jpg"));
+    assert!(report.contains("1 was left out of validation") && report.contains("01.jpg"));
     bench.refuse(
         1,
         &[(&format!("{FINETUNE} --strict --out strict"), &["01.jpg", "none may be", "repair or remove"])],
