@@ -80,6 +80,8 @@ fn run(example: &Example, folder: &Path) -> Vec<String> {
 /// A line with its numbers as `#` where these may differ, and columns one space apart.
 fn comparable(line: &str, is_learned: bool) -> String {
     const UNITS: [&str; 5] = ["s", "ms", "min", "h", "img/s"];
+    // Which epoch is the best one may depend on the last digits.
+    let line = line.split_once(", best").filter(|_| is_learned).map_or(line, |(line, _)| line);
     let is_rule = |word: &str| !word.is_empty() && word.chars().all(|c| matches!(c, '─' | '-' | '━'));
     let words: Vec<&str> = line.split_whitespace().filter(|word| !is_rule(word)).collect();
     let mut comparable = Vec::new();
