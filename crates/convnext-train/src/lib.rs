@@ -54,6 +54,7 @@ pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 pub use recipe::training::TrainingRecipe;
 pub use recipe::writing::in_toml;
 pub use run::checkpoint::Best;
+pub use run::old_runs::in_current_form;
 pub use run::recorded::{config_file, read_config};
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};

@@ -12,8 +12,8 @@ use crate::recipe::input::rename_recipe;
 /// Keys of a model, or of an autoencoder's encoder, that the recipe has now.
 const OF_TRAINING: [&str; 4] = ["drop_path", "head_init_scale", "mask_ratio", "normalize_target"];
 
-/// Today's words for a configuration of any version.
-pub(crate) fn in_words_of_today(mut config: Table) -> Table {
+/// The configuration of a run of any version in the form of this one.
+pub fn in_current_form(mut config: Table) -> Table {
     let is_old = !config.contains_key("preprocessing");
     if let Some(recipe) = config.get_mut("recipe").and_then(Value::as_table_mut) {
         rename_recipe(recipe);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_old_pretraining_says_the_same_as_a_new_one() {
-        let found = in_words_of_today(toml::from_str(OLD).unwrap());
+        let found = in_current_form(toml::from_str(OLD).unwrap());
         let new = "
             [model]
             encoder_kind = 'sparse'
@@ -98,13 +98,13 @@ mod tests {
         let preprocessing = Table::try_from(Preprocessing::for_size(64, 3)).unwrap();
         expected.insert("preprocessing".into(), Value::Table(preprocessing));
         assert_eq!(found, expected);
-        assert_eq!(in_words_of_today(found.clone()), found);
+        assert_eq!(in_current_form(found.clone()), found);
     }
 
     #[test]
     fn an_old_fine_tuning_without_layer_scale_has_it_off() {
         let old = "[model]\ndepths = [1, 1, 2, 1]\ninput_channels = 1\ndrop_path = 0.1\n[recipe.regularization]\nimage_size = 32";
-        let found = in_words_of_today(toml::from_str(old).unwrap());
+        let found = in_current_form(toml::from_str(old).unwrap());
         assert_eq!(found["model"]["layer_scale"].as_bool(), Some(false));
         assert!(found["model"].get("drop_path").is_none());
         assert_eq!(found["preprocessing"]["mean"].as_array().map(Vec::len), Some(1));
@@ -113,6 +113,6 @@ mod tests {
     #[test]
     fn what_is_no_training_stays_as_it_is() {
         let other: Table = toml::from_str("seed = 1\nmodel = 'x'").unwrap();
-        assert_eq!(in_words_of_today(other.clone()), other);
+        assert_eq!(in_current_form(other.clone()), other);
     }
 }

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::error::TrainError;
 use crate::recipe::length::Length;
 use crate::run::files::output;
-use crate::run::old_runs::in_words_of_today;
+use crate::run::old_runs::in_current_form;
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::summary::Summary;
 
@@ -56,7 +56,7 @@ pub fn config_file(run: &Path) -> PathBuf {
 /// [`TrainError::NoConfig`] when there is no such file, [`TrainError::BadRun`] when it is damaged.
 pub fn read_config(run: &Path) -> Result<Table, TrainError> {
     let config = recorded_config(run)?.ok_or_else(|| TrainError::NoConfig(run.to_owned()))?;
-    Ok(in_words_of_today(config))
+    Ok(in_current_form(config))
 }
 
 /// The configuration of the run in this folder or file; `None` when there is no run yet.

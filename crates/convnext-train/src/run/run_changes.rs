@@ -36,7 +36,7 @@ const LENGTH: [&str; 7] = [
 /// Every key whose value differs, in words; keys are dotted. A run may have begun with an earlier version.
 pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String> {
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    flatten("", &old_runs::in_words_of_today(begun.clone()), &mut before);
+    flatten("", &old_runs::in_current_form(begun.clone()), &mut before);
     flatten("", now, &mut after);
     let find = |list: &[(String, Value)], key: &str| {
         list.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 /// Settings that decide nothing: the place of a run, and words about its recipe.
-const WITHOUT_EFFECT: [&str; 4] = ["out", "recipe.claim", "recipe.departures", "recipe.reasons"];
+const WITHOUT_EFFECT: [&str; 4] = ["out", "recipe.claim", "recipe.deviations", "recipe.reasons"];
 
 /// A setting that is not the same in all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

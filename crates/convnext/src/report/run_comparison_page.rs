@@ -107,7 +107,7 @@ fn settings(comparison: &RunComparison) -> Markup {
                 tbody {
                     @for setting in &comparison.settings {
                         tr {
-                            th scope="row" { (setting.key) }
+                            th.key scope="row" { @for part in setting.key.split_inclusive(['.', '_']) { (part) wbr; } }
                             @for value in &setting.values { td.wrap { (value.as_deref().unwrap_or("-")) } }
                         }
                     }

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use convnext_train::{
     Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
+    in_current_form,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub(super) const EVALUATION_FILE: &str = "evaluation.json";
 #[derive(Debug)]
 pub(super) struct RunData {
     pub(super) folder: PathBuf,
+    /// The configuration in the form of this version.
     pub(super) config: Table,
     /// The configuration as it stands in the file.
     pub(super) config_text: String,
@@ -41,7 +43,7 @@ impl RunData {
             toml::from_str(&config_text).map_err(|error| damaged(&config_path, error.to_string()))?;
         let (steps, epochs) = metrics(&folder.join("metrics.jsonl"))?;
         Ok(Self {
-            config,
+            config: in_current_form(config),
             config_text,
             steps,
             epochs,
