@@ -136,13 +136,17 @@ fn learning_rate(run: &RunData) -> Option<String> {
 }
 
 fn length(run: &RunData) -> Option<String> {
-    let epochs = run.number("recipe.training.epochs").map(|epochs| format!("{epochs} epochs"));
+    let epochs = run.number("recipe.training.epochs").map(|epochs| format!("{} epochs", hundredths(epochs)));
     let epochs = epochs.map(|text| if text == "1 epochs" { "1 epoch".to_owned() } else { text });
     let steps = run.number("recipe.training.steps").map(|steps| steps as usize);
     let steps = run.record.as_ref().map(|record| record.total_steps).or(steps);
     let steps = steps.map(|steps| counted(steps, "step", "steps"));
     let parts: Vec<String> = epochs.into_iter().chain(steps).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn hundredths(number: f64) -> f64 {
+    (100.0 * number).round() / 100.0
 }
 
 fn machine(machine: &MachineRecord) -> String {

@@ -41,7 +41,7 @@ fn a_pretraining_shows_curves_and_reconstructions() {
     for words in [
         "Pre-training run of atto",
         "finished: 2 steps in 1 epoch of 9 images",
-        "<dt>duration</dt><dd>75 s</dd>",
+        "<dt>duration</dt><dd>1m 15s</dd>",
         "<svg",
         "data:image/png;base64,iVBORyBub3QgcmVhbGx5".trim_end_matches("iVBORyBub3QgcmVhbGx5"),
         "reconstructed",
@@ -207,7 +207,7 @@ fn the_head_says_what_is_known_of_the_run_and_no_claim() {
     let config = format!("{PRETRAINING}batch_size = 8\naccumulate = 4\nbase_learning_rate = 0.5\n");
     let page = report(&run(&[("config.toml", &config), ("metrics.jsonl", METRICS), ("run.json", record)]));
     for words in [
-        "<dt>state</dt><dd>not finished: 2 of 40 steps made</dd>",
+        "<dt>state</dt><dd>not finished: 2 of 40 steps made, about 6m 16s left</dd>",
         "<dt>images</dt><dd>1 for training</dd>",
         "<dt>batch size</dt><dd>8, with gradient accumulation over 4: 32 per step</dd>",
         "<dt>learning rate</dt><dd>0.0625 at most (0.5 per 256 images, 32 per step)</dd>",
