@@ -22,7 +22,7 @@ pub enum Purpose {
     /// The split of a data set into training and validation.
     Split = 6,
     /// The labelled images that are used when labels are scarce.
-    LabelChoice = 7,
+    LabelSubset = 7,
     /// Mixup or CutMix of one batch; `sample` is the number of the batch in its epoch.
     Mixing = 8,
     /// Choices shared by the samples of one batch, such as the size of its images; `sample` is the number of

@@ -30,7 +30,7 @@ const PREDICTION_COPIES: u64 = 2;
 const PARAMETER_TENTHS: u64 = 47;
 
 /// The largest batch that is looked for: that of the paper's pre-training (Table 8).
-const LARGEST_BATCH: usize = 4096;
+const MAX_BATCH: usize = 4096;
 
 /// Memory of the program before it has read an image, with what its allocator keeps at hand, in bytes.
 const PROGRAM: u64 = 150 << 20;
@@ -153,7 +153,7 @@ fn largest(
     bytes: u64,
     need: impl Fn(usize) -> Result<MemoryEstimate, ConfigError>,
 ) -> Result<usize, ConfigError> {
-    let (mut fits, mut too_large) = (0, LARGEST_BATCH + 1);
+    let (mut fits, mut too_large) = (0, MAX_BATCH + 1);
     while too_large - fits > 1 {
         let middle = fits.midpoint(too_large);
         if need(middle)?.bytes <= bytes { fits = middle } else { too_large = middle }
@@ -227,7 +227,7 @@ mod tests {
         let device = Device::flex();
         assert_eq!(
             MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 })).unwrap(),
-            LARGEST_BATCH
+            MAX_BATCH
         );
         let error =
             MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 << 50 })).unwrap_err();

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use convnext_core::counted;
+
 use crate::datasets::class_name::canonical_name;
 use crate::datasets::classes::Classes;
 use crate::datasets::listing::Listing;
@@ -45,7 +47,8 @@ pub(crate) fn classes(
         }
     }
     if loose > 0 {
-        log::warn!("{}: {loose} images lie beside the class folders and are left out", listing.name(part));
+        let loose = counted(loose, "image lies", "images lie");
+        log::warn!("{}: {loose} beside the class folders and left out", listing.name(part));
     }
     if empty == EmptyFolder::LeaveOut {
         let all = classes.len();

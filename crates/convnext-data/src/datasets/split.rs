@@ -26,7 +26,7 @@ pub(crate) fn check_fraction(fraction: f64) -> Result<(), DataError> {
 
 /// Chooses `count` images of one class, in their old order. A smaller choice is part of a larger one.
 pub(crate) fn choose(class: &str, images: &[usize], count: usize, seed: Seed) -> Vec<usize> {
-    let shuffled = shuffled(class, images, Purpose::LabelChoice, seed);
+    let shuffled = shuffled(class, images, Purpose::LabelSubset, seed);
     sorted(&shuffled[..count.min(shuffled.len())])
 }
 

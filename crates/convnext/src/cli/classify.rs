@@ -94,7 +94,8 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
         None if arguments.json => Output::Json(Vec::new()),
         None => Output::Text { with_labels: threshold.is_some() },
     };
-    let mut copies = copy_to.as_ref().map(|folder| Copies::new(folder, &images));
+    let names = || (0..classifier.classes().len()).map(|class| classifier.classes().name(class));
+    let mut copies = copy_to.as_ref().map(|folder| Copies::new(folder, &images, names())).transpose()?;
     let bar = image_bar(quiet, images.len());
     let mut done = 0_u64;
     classifier.classify_all(&images, &reading, |image, mut predictions| {

@@ -6,6 +6,7 @@ use clap::Args;
 use convnext::{compare_runs, write_run_comparison};
 
 use super::output::{print_json, print_text, table};
+use super::values::page;
 
 /// Compare runs: curves, metrics and settings side by side, in a table and on one page
 #[derive(Debug, Args)]
@@ -20,9 +21,9 @@ pub(crate) struct CompareArguments {
     /// Folders of pre-trainings or fine-tunings, two or more
     #[arg(value_name = "RUN", required = true, num_args = 2..)]
     runs: Vec<PathBuf>,
-    /// Page with the curves, metrics and settings of the runs
-    #[arg(long, value_name = "FILE.html", default_value = "compare.html")]
-    out: PathBuf,
+    /// Page with the curves, metrics and settings of the runs [default: compare.html; with --json none]
+    #[arg(long, value_name = "FILE.html", value_parser = page)]
+    out: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,7 +31,10 @@ pub(crate) struct CompareArguments {
 
 pub(crate) fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
     let comparison = compare_runs(&arguments.runs)?;
-    write_run_comparison(&arguments.out, &comparison)?;
+    let out = arguments.out.clone().or_else(|| (!arguments.json).then(|| "compare.html".into()));
+    if let Some(out) = &out {
+        write_run_comparison(out, &comparison)?;
+    }
     if arguments.json {
         return print_json(&comparison);
     }
@@ -46,5 +50,8 @@ pub(crate) fn run(arguments: &CompareArguments) -> anyhow::Result<()> {
         let rows = comparison.settings.iter().map(row).collect();
         text = format!("{text}\n\n{}", table(&keys.collect::<Vec<_>>(), 1, rows));
     }
-    print_text(&format!("{text}\n\npage: {}", arguments.out.display()))
+    if let Some(remark) = comparison.remark() {
+        text = format!("{text}\n\n{remark}");
+    }
+    print_text(&format!("{text}\n\npage: {}", out.unwrap_or_default().display()))
 }

@@ -62,7 +62,7 @@ struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Page with what was found and a contact sheet
-    #[arg(long, value_name = "FILE.html", default_value = "check.html")]
+    #[arg(long, value_name = "FILE.html", value_parser = values::page, default_value = "check.html")]
     out: PathBuf,
     /// Most images of a class on the page
     #[arg(long, value_name = "N", default_value_t = 24)]

@@ -44,7 +44,7 @@ pub(crate) struct NearestArguments {
     #[arg(long, value_name = "K", value_parser = values::count, default_value_t = 12)]
     count: usize,
     /// The page to write
-    #[arg(long, value_name = "FILE", default_value = "nearest.html")]
+    #[arg(long, value_name = "FILE.html", value_parser = values::page, default_value = "nearest.html")]
     html: PathBuf,
     /// Print JSON
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Values that several commands share, with their ranges. A value out of its range ends with code 2.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -54,6 +55,16 @@ pub(crate) fn decoder_depth(text: &str) -> Result<usize, String> {
 /// Channels of a decoder.
 pub(crate) fn decoder_width(text: &str) -> Result<usize, String> {
     count_to(text, MAX_CHANNELS)
+}
+
+/// A page to write; a name that is none of a page may be that of something dear.
+pub(crate) fn page(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_page = |extension: &OsStr| ["html", "htm"].iter().any(|page| extension.eq_ignore_ascii_case(page));
+    match path.extension() {
+        Some(extension) if is_page(extension) => Ok(path),
+        _ => Err("expected a file that ends in .html".into()),
+    }
 }
 
 /// A key and a value.
@@ -201,6 +212,8 @@ mod tests {
         assert!(["0", "100000000"].iter().all(|text| decoder_width(text).is_err()));
         assert!(["0", "257", "x"].iter().all(|text| channels(text).is_err()));
         assert!(["0", "3", "8"].iter().all(|text| stem_stride(text).is_err()));
+        assert!(["weights.safetensors", "html", "a"].iter().all(|text| page(text).is_err()));
+        assert!(page("a/B.HTML").is_ok());
         assert!(["epochs", "=3"].iter().all(|text| setting(text).is_err()));
         assert!(model("giant").unwrap_err().contains("known models: atto"));
     }

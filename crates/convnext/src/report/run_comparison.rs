@@ -101,6 +101,12 @@ impl ComparedRun {
 }
 
 impl RunComparison {
+    /// Warning about runs of different tasks, if they are.
+    pub fn remark(&self) -> Option<&'static str> {
+        let differ = self.runs.windows(2).any(|pair| pair[0].task != pair[1].task);
+        differ.then_some("The runs have different tasks, whose losses cannot be compared.")
+    }
+
     /// The metrics that any of the runs has measured, each once.
     fn metrics(&self) -> Vec<&Metric> {
         let mut found: Vec<&Metric> = Vec::new();

@@ -15,8 +15,8 @@ pub(super) fn render(comparison: &RunComparison) -> Result<String, ReportError> 
     let tasks = tasks(runs);
     let head = html! {
         dl { @for run in runs { dt { (run.name) } dd { (run.folder.display()) ": " (run.task) } } }
-        @if tasks.len() > 1 {
-            p.quiet { "The runs have different tasks, whose losses cannot be compared: each task has curves of its own." }
+        @if let Some(remark) = comparison.remark() {
+            p.quiet { (remark) " Each task has curves of its own." }
         }
     };
     let body = html! {

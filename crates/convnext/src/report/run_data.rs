@@ -98,10 +98,13 @@ impl RunData {
 
     /// The bytes of the images called `NAME-01.png` and so on, in their order.
     pub(super) fn numbered_images(&self, name: &str) -> Result<Vec<Vec<u8>>, ReportError> {
-        // Runs of before 0.1 called their folder `pictures`.
-        let folders = ["images", "pictures"].map(|folder| self.folder.join(folder));
+        // Runs of before 0.1 called their folder `pictures`; one that went on has newer ones in `images`.
+        let mut paths = found(&self.folder.join("images"), name)?;
+        if paths.is_empty() {
+            paths = found(&self.folder.join("pictures"), name)?;
+        }
         let mut images = Vec::new();
-        for path in [found(&folders[0], name)?, found(&folders[1], name)?].concat() {
+        for path in paths {
             images.push(fs::read(&path).map_err(|source| ReportError::Read { path, source })?);
         }
         Ok(images)

@@ -57,3 +57,17 @@ fn an_empty_folder_and_a_deep_one_are_fine() {
         assert!(bench.exists(&format!("{out}/weights.safetensors")));
     }
 }
+
+#[test]
+fn a_page_takes_the_place_of_pages_only() {
+    let bench = bench();
+    let before = bench.read("classifier.safetensors");
+    for line in [
+        "data check labelled --out classifier.safetensors",
+        "evaluate --data labelled --weights classifier.safetensors --html classifier.safetensors",
+        "compare a b --out classifier.safetensors",
+    ] {
+        bench.refuse(2, &[(line, &["ends in .html"])]);
+    }
+    assert!(bench.read("classifier.safetensors") == before);
+}

@@ -108,3 +108,30 @@ fn images_of_an_archive_are_copied_as_well() {
     assert_eq!(copies.keys().collect::<Vec<_>>(), ["unsure/00.png", "unsure/01.jpg"]);
     assert!(copies["unsure/00.png"] == bench.read("photos/vertical/00.png"));
 }
+
+#[test]
+fn a_copy_replaces_a_link_and_never_what_it_leads_to() {
+    let bench = bench();
+    bench.make_folder("sorted/unsure");
+    fs::hard_link(bench.path("photos/vertical/00.png"), bench.path("sorted/unsure/00.png")).unwrap();
+    bench.draw("other/00.png", CLASSES[0], 77);
+    let before = bench.read("photos/vertical/00.png");
+    bench.succeed(
+        "classify other/00.png --weights weights.safetensors --threshold 0.999999999 --copy-to sorted --overwrite",
+    );
+    assert!(bench.read("sorted/unsure/00.png") == bench.read("other/00.png"));
+    assert!(bench.read("photos/vertical/00.png") == before, "the original was written over through a link");
+}
+
+#[test]
+fn classes_that_would_share_a_folder_are_refused_before_the_first_copy() {
+    let bench = bench();
+    for (names, words) in
+        [("a/b\na_b\nc\n", ["'a/b' and 'a_b'", "a_b"]), ("Unsure\nb\nc\n", ["unsure", "Unsure"])]
+    {
+        bench.write("names.txt", names);
+        let line = format!("{CLASSIFY} --class-names names.txt --copy-to sorted");
+        bench.refuse(1, &[(&line, &words)]);
+        assert!(!bench.exists("sorted"));
+    }
+}

@@ -1,12 +1,14 @@
 //! Copies of images in a folder for each class.
 
-use std::fs;
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use convnext::data::{Dataset, FreeNames, folder_name};
+use convnext::io::replace_file;
 
-use super::answer::Chosen;
+use super::answer::{Chosen, UNSURE};
 use crate::cli::out_folder::make_folder;
 
 /// Copies of classified images, in `FOLDER/CLASS/`.
@@ -20,8 +22,25 @@ pub(super) struct Copies<'a> {
 }
 
 impl<'a> Copies<'a> {
-    pub(super) fn new(folder: &Path, images: &'a Dataset) -> Self {
-        Self { folder: folder.to_owned(), images, next: 0, names: FreeNames::default() }
+    /// # Errors
+    /// When two of the classes would share a folder, or one that of [`UNSURE`].
+    pub(super) fn new(
+        folder: &Path,
+        images: &'a Dataset,
+        classes: impl IntoIterator<Item = String>,
+    ) -> anyhow::Result<Self> {
+        // Some file systems take names for equal that differ in case only.
+        let mut taken = HashMap::from([(UNSURE.to_owned(), UNSURE.to_owned())]);
+        for class in classes {
+            if let Some(other) = taken.insert(folder_name(&class).to_lowercase(), class.clone()) {
+                bail!(
+                    "the classes '{other}' and '{class}' would share the folder {} of --copy-to; give other names with \
+                     --class-names",
+                    folder_name(&class)
+                );
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), images, next: 0, names: FreeNames::default() })
     }
 
     /// Copies an image, with every byte of its file, into the folder of each of its labels.
@@ -35,7 +54,8 @@ impl<'a> Copies<'a> {
             let folder = self.folder.join(folder_name(label));
             make_folder(&folder)?;
             let target = self.names.path(&folder, &file_name);
-            fs::write(&target, &bytes)
+            // Never through a link into another file.
+            replace_file(&target, |mut file| file.write_all(&bytes))
                 .with_context(|| format!("cannot write {}; check the space on the disk", target.display()))?;
         }
         Ok(())

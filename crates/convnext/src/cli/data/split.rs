@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use convnext::core::Seed;
+use convnext::core::{Seed, counted};
 use convnext::data::{Dataset, SplitOptions, SplitSummary, open_part, split_into_folders};
 
 use crate::cli::out_folder::check_apart;
@@ -63,6 +63,9 @@ pub(super) fn run(arguments: &SplitArguments, quiet: bool) -> anyhow::Result<()>
             part.source
         );
     }
+    if part.images.classes().len() < 2 {
+        log::warn!("there is one class, and a classifier needs at least two");
+    }
     let options = SplitOptions {
         validation: arguments.val,
         test: arguments.test.unwrap_or(0.0),
@@ -82,8 +85,8 @@ fn described(summary: &SplitSummary, images: &Dataset, arguments: &SplitArgument
     let parts: Vec<String> =
         parts.map(|(name, &count)| format!("{} to {out}/{name}", thousands(count as u64))).collect();
     let what = if arguments.link { "linked" } else { "copied" };
-    let mut lines =
-        vec![format!("{what} images of {} classes: {}", images.classes().len(), parts.join(", "))];
+    let classes = counted(images.classes().len(), "class", "classes");
+    let mut lines = vec![format!("{what} images of {classes}: {}", parts.join(", "))];
     if *duplicates > 0 {
         lines.push(format!(
             "{} of them are identical to another one, and in the same part",

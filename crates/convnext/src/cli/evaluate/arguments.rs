@@ -69,7 +69,7 @@ pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub(super) decoding: DecodeArguments,
     /// Write a page with scores of each class, confusion and predictions
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE.html", value_parser = values::page)]
     pub(super) html: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
