@@ -46,7 +46,7 @@ pub trait TaskMetadata {
         ClassNames::default()
     }
 
-    /// How the outputs of its head become probabilities; `None` where they are no classes of an image.
+    /// Activation that makes probabilities of the outputs of its head; `None` where they are no classes of an image.
     fn activation(&self) -> Option<OutputActivation> {
         None
     }

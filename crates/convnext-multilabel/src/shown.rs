@@ -55,7 +55,7 @@ pub struct MultiLabelMistake {
     pub thumbnail: Option<String>,
 }
 
-/// What is to be shown of an evaluation in progress.
+/// Images to show of an evaluation in progress.
 pub(crate) struct Shown<'a> {
     dataset: &'a Dataset,
     classes: &'a ClassNames,

@@ -20,7 +20,7 @@ pub trait OnnxPart {
     /// Name and shape of every weight that is needed besides those of the backbone.
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape>;
 
-    /// Whether a tensor of the weights is left out on purpose, such as one that only training needs. All others must be
+    /// `true` for a tensor of the weights that is left out on purpose, such as one that only training needs. All others must be
     /// needed.
     fn ignores(&self, name: &str) -> bool;
 
@@ -40,7 +40,7 @@ pub trait OnnxPart {
 /// The maps of the stages as values of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageMaps {
-    /// What each is called; its shape is `[batch, C_i, H_i, W_i]`.
+    /// Name of each; its shape is `[batch, C_i, H_i, W_i]`.
     pub names: [String; STAGES],
     /// Height and width of each.
     pub sizes: [[usize; 2]; STAGES],
@@ -57,7 +57,7 @@ pub struct Features;
 pub struct Logits {
     /// The names of the classes; empty where none is known.
     pub classes: ClassNames,
-    /// How a user makes probabilities of the logits.
+    /// Activation by which a user makes probabilities of the logits.
     pub activation: OutputActivation,
 }
 

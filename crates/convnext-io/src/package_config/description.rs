@@ -22,7 +22,7 @@ pub(super) struct Description {
     // Those of transformers.
     image_size: Option<Size>,
     id2label: Option<Labels>,
-    /// How its pipelines make probabilities of logits.
+    /// Activation by which its pipelines make probabilities of logits.
     problem_type: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the segments of a row block end, for epilogues that work on micro-tiles across them.
+//! Ends of the segments of a row block, for epilogues that work on micro-tiles across them.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What a block is computed from, forward and backward.
+//! Inputs of a block, forward and backward.
 //!
 //! Notation: N images, R rows of one image, C channels, E = 4C.
 

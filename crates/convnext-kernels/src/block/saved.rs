@@ -1,4 +1,4 @@
-//! What a block's forward leaves to its backward.
+//! Saved activations: what a block's forward leaves to its backward.
 //!
 //! Notation: N images, R rows of one image, C channels, E = 4C.
 

@@ -16,7 +16,7 @@ struct Golden {
     mixed_gradient: Vec<Vec<f64>>,
 }
 
-/// Which classes are in each set.
+/// Classes of each set.
 fn members(sets: &[Vec<usize>], classes: usize) -> Vec<Vec<bool>> {
     sets.iter().map(|set| (0..classes).map(|class| set.contains(&class)).collect()).collect()
 }

@@ -1,4 +1,4 @@
-//! What a batch, its neighbours and earlier batches have no influence on.
+//! Independence of an image from its batch, its neighbours and earlier batches.
 
 use burn::module::Module;
 use convnext_core::{EncoderKind, FcmaeObjective, ModelConfig, PatchGrid, Seed};

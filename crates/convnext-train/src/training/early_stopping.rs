@@ -18,7 +18,7 @@ pub struct EarlyStop {
     pub metric: String,
     /// Comparisons without a better one.
     pub patience: usize,
-    /// What was compared: `true` for validations, `false` for epochs by their mean loss.
+    /// `true` if validations were compared, `false` for epochs by their mean loss.
     pub by_validation: bool,
 }
 

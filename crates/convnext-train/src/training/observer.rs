@@ -44,9 +44,9 @@ pub struct EpochProgress<'a> {
     pub seconds: f64,
     /// Estimated seconds until the end of the run; `None` at its end, and as long as too few steps were timed.
     pub seconds_left: Option<f64>,
-    /// What was measured, in the order in which it is shown; empty where nothing was.
+    /// Metrics in the order in which they are shown; empty where nothing was.
     pub metrics: &'a [Metric],
-    /// What was measured of the moving average of the weights.
+    /// Metrics of the moving average of the weights.
     pub averaged: &'a [Metric],
     /// The best weights so far, perhaps those of this report.
     pub best: Option<&'a Best>,

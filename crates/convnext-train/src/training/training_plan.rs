@@ -9,7 +9,7 @@ use crate::words::duration_in_words;
 /// Plan of a training: what would be done, on what, and for how long. Nothing was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingPlan {
-    /// What would be done and why, in lines: model, images, length, schedule, memory, reasons of the recipe.
+    /// Plan in lines, with reasons: model, images, length, schedule, memory, reasons of the recipe.
     pub announcement: String,
     /// Length in steps and epochs.
     pub length: RunLength,

@@ -13,7 +13,7 @@ use super::whole_page::{facts, whole};
 /// An evaluation to be shown on a page.
 #[derive(Debug, Clone)]
 pub struct EvaluationPage {
-    /// What was evaluated, such as the weights, the images and their size: names and values.
+    /// Facts of the evaluation, such as the weights, the images and their size: names and values.
     pub facts: Vec<(&'static str, String)>,
     /// The result.
     pub result: ValidationResult,

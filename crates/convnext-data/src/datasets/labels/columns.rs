@@ -65,7 +65,7 @@ impl Columns {
     /// Reads the first line. The delimiter is the one with which it names the columns.
     ///
     /// # Errors
-    /// What is missing, as text.
+    /// Missing columns, as text.
     pub(super) fn of(text: &[u8]) -> Result<Self, String> {
         let mut best: Option<(usize, String)> = None;
         for delimiter in DELIMITERS {

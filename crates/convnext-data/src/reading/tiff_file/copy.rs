@@ -67,7 +67,7 @@ pub(super) fn file(
     Ok(bytes)
 }
 
-/// What the directory says of the values: levels of grey of as many bits.
+/// Directory entries of the values: levels of grey of as many bits.
 fn as_grey(shape: &Shape) -> [(Tag, u64); 4] {
     let (bits, samples) = match bits(shape.kind) {
         // The decoder takes so many values of one bit for one value.

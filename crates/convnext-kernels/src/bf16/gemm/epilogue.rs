@@ -1,4 +1,4 @@
-//! What is done with a micro-tile once it is accumulated, while it is in the L1 cache.
+//! Epilogues: operations on a micro-tile once it is accumulated, while it is in the L1 cache.
 
 use std::ops::Range;
 

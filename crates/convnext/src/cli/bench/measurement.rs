@@ -1,4 +1,4 @@
-//! What the bench found, as JSON and in words.
+//! Result of the bench, as JSON and as text.
 
 use convnext::core::ImageSize;
 use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};

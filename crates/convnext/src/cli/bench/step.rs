@@ -71,7 +71,7 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What steps of all modes are made of.
+/// Parts of the steps of all modes.
 struct Parts<'a> {
     arguments: &'a BenchArguments,
     backbone: ModelConfig,

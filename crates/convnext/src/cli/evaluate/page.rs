@@ -23,7 +23,7 @@ pub(super) struct Measured {
     pub(super) preprocessing: Preprocessing,
 }
 
-/// What the network saw of the images to show, each with its index in the data set; none where no page is wanted.
+/// Images to show as the network saw them, each with its index in the data set; none where no page is wanted.
 pub(super) fn seen<'a>(
     arguments: &EvaluateArguments,
     (dataset, preprocessing): (&Dataset, &Preprocessing),

@@ -1,4 +1,4 @@
-//! What the arguments say about the recipe.
+//! Recipe settings of the arguments.
 
 use convnext::core::{ImageSize, WeightMetadata};
 use convnext::train::{Given, InputRecipe, Setting, TrainingRecipe};
