@@ -1,5 +1,6 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
+mod asked_batch;
 pub(crate) mod augmentation;
 mod auto;
 pub(crate) mod curve;

@@ -63,7 +63,8 @@ impl FinetuneRecipe {
         let init_from = context.init_from;
         given.check_effect(choice, init_from, context.head_only)?;
         if choice == auto::AUTO {
-            let Decided { settings, reasons } = given.decide(None, &auto::finetuning(context)?);
+            let Decided { settings, reasons } =
+                given.decide(None, &auto::finetuning(context, given.asked_batch())?);
             let recipe = Self::load(auto::PLAIN, &settings, init_from)?;
             return Ok(Self { claim: auto::CLAIM.to_owned(), reasons, ..recipe });
         }

@@ -11,6 +11,7 @@
 use convnext_core::ImageSize;
 use toml::Table;
 
+use super::asked_batch::AskedBatch;
 use super::auto::Rule;
 use super::init_from::InitFrom;
 use super::input::InputRecipe;
@@ -52,6 +53,8 @@ pub struct Given {
     pub settings: Vec<String>,
     /// Settings that the weights to start from were trained with.
     pub weights: Vec<Setting>,
+    /// `true` if the batch size is found after the recipe, whatever that says.
+    pub batch_is_found_later: bool,
 }
 
 /// Changes to a recipe: settings in their order, and why.
@@ -132,6 +135,13 @@ impl Given {
         toml::from_str::<Table>(&format!("size = {text}")).ok()?.remove("size")?.try_into().ok()
     }
 
+    /// The batch that is asked for.
+    pub(super) fn asked_batch(&self) -> AskedBatch {
+        let count = |key| self.value_of(key, None)?.trim().parse().ok();
+        let (size, accumulate) = (count("training.batch_size"), count("training.accumulate"));
+        AskedBatch { size, accumulate, is_found_later: self.batch_is_found_later }
+    }
+
     /// A flag goes before a `--set` of the same key; nobody who types both means that.
     fn warn_of_overruled(&self) {
         for flag in &self.flags {
@@ -179,6 +189,7 @@ mod tests {
             flags: vec![Setting::new("training.learning_rate", 0.25, "--lr")],
             settings: vec!["training.epochs=3".into(), "training.base_learning_rate=1".into()],
             weights: vec![Setting::new("masking.ratio", 0.75, "the weights")],
+            batch_is_found_later: false,
         }
     }
 

@@ -31,6 +31,7 @@ impl TrainingArguments {
             flags: flags.into_iter().flatten().collect(),
             settings: self.settings.clone(),
             weights: weights.and_then(of_weights).into_iter().collect(),
+            batch_is_found_later: self.batch_is_found_later(),
         };
         self.warn_of_overruled(&given);
         if let Some(weights) = weights
@@ -43,6 +44,15 @@ impl TrainingArguments {
             );
         }
         given
+    }
+
+    /// `true` where `--batch-size auto` or `--quick` decides the batch, and not the recipe.
+    fn batch_is_found_later(&self) -> bool {
+        match self.batch_size {
+            Some(BatchSize::Auto) => true,
+            Some(BatchSize::Count(_)) => false,
+            None => self.quick,
+        }
     }
 
     /// Flags that decide something without being a value of its key go before `--set` as well.
