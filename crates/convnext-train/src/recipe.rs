@@ -17,6 +17,7 @@ pub(crate) mod pretrain_recipe;
 mod ranges;
 mod reading;
 pub(crate) mod recipe_context;
+mod recorded_reasons;
 pub(crate) mod regularization;
 pub(crate) mod start;
 pub(crate) mod training;

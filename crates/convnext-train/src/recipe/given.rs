@@ -55,6 +55,8 @@ pub struct Given {
     pub weights: Vec<Setting>,
     /// `true` if the batch size is found after the recipe, whatever that says.
     pub batch_is_found_later: bool,
+    /// Claim in place of that of a recipe which was recorded for another training: its reasons do not hold either.
+    pub other_claim: Option<String>,
 }
 
 /// Changes to a recipe: settings in their order, and why.
@@ -66,10 +68,9 @@ pub(super) struct Decided {
 impl Given {
     /// Puts everything into its order, over a recipe that was `named` or over the `rules` of the default.
     pub(super) fn decide(&self, named: Option<&Table>, rules: &[Rule]) -> Decided {
-        let is_given = |key: &str| self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key));
         self.warn_of_overruled();
         let mut settings: Vec<String> = rules.iter().map(|rule| line(rule.key, &rule.value)).collect();
-        let kept_rules = rules.iter().filter(|rule| !is_given(rule.key));
+        let kept_rules = rules.iter().filter(|rule| !self.is_given(rule.key));
         let mut reasons: Vec<String> =
             kept_rules.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect();
         for Setting { key, value, source } in &self.weights {
@@ -163,6 +164,11 @@ impl Given {
         keys.map(str::trim).any(|set| is_same(set, key))
     }
 
+    /// `true` if a flag or `--set` names this key.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key))
+    }
+
     /// Value of a key from a flag, `--set` or the named recipe, the first of them that has one.
     fn value_of(&self, key: &str, named: Option<&Table>) -> Option<String> {
         let flag = self.flags.iter().find(|flag| is_same(flag.key, key)).map(|flag| flag.value.clone());
@@ -189,7 +195,7 @@ mod tests {
             flags: vec![Setting::new("training.learning_rate", 0.25, "--lr")],
             settings: vec!["training.epochs=3".into(), "training.base_learning_rate=1".into()],
             weights: vec![Setting::new("masking.ratio", 0.75, "the weights")],
-            batch_is_found_later: false,
+            ..Given::default()
         }
     }
 

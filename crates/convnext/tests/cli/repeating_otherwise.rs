@@ -4,6 +4,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
+use super::weights::autoencoder;
 
 /// A run from scratch of a few steps on grey images.
 const GREY: &str =
@@ -57,4 +58,80 @@ fn what_is_given_beside_it_is_named_once_and_only_where_it_differs() {
             "as it was recorded, but for --set training.betas=[0.8,0.9], --set training.ema=0.5, --range 0,1, --quick\n",
         ));
     bench.run("finetune --config run --data grey --out same").success().stderr(contains("but for").not());
+}
+
+/// Claim, reasons and highest rate of a recorded recipe.
+fn recipe(bench: &Bench, run: &str) -> (String, Vec<String>, f64) {
+    let config: toml::Table = bench.read_text(&format!("{run}/config.toml")).parse().unwrap();
+    let recipe = &config["recipe"];
+    let reasons = recipe.get("reasons").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let rate = recipe["training"]["learning_rate"].as_float().unwrap();
+    (text(&recipe["claim"]), reasons.iter().map(text).collect(), rate)
+}
+
+const MADE: &str = "Made for this model and these images.";
+
+#[test]
+fn reasons_are_true_of_the_repeated_run() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 5);
+    let run = "finetune --data labelled --init none --model micro --image-size 32 --steps 1";
+    bench.succeed(&format!("{run} --batch-size 6 --out run"));
+    let (claim, reasons, rate) = recipe(&bench, "run");
+    let begins =
+        |reasons: &[String], start: &str| reasons.iter().filter(|one| one.starts_with(start)).count();
+    assert!(
+        reasons.iter().any(|reason| reason.contains("and a batch size of 6, from scratch")),
+        "{reasons:?}"
+    );
+    assert_eq!(claim, MADE);
+    bench.succeed(
+        "finetune --config run --batch-size 4 --set regularization.drop_path=0.1 --seed 1 --out smaller",
+    );
+    let (claim, reasons, kept_rate) = recipe(&bench, "smaller");
+    assert_eq!((claim.as_str(), kept_rate), (MADE, rate));
+    assert_eq!(begins(&reasons, "training.batch_size"), 1, "{reasons:?}");
+    assert!(reasons.contains(&"training.batch_size: 4 from --batch-size".to_owned()), "{reasons:?}");
+    assert_eq!(begins(&reasons, "regularization.drop_path"), 1, "{reasons:?}");
+    assert!(!reasons.iter().any(|reason| reason.contains("batch size of")), "{reasons:?}");
+    bench.succeed("finetune --config run --quick --out quick");
+    let (_, reasons, _) = recipe(&bench, "quick");
+    assert!(!reasons.iter().any(|reason| reason.contains("batch_size") || reason.contains("size of 6")));
+}
+
+#[test]
+fn a_recipe_of_another_training_claims_nothing_of_this_one() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled", 5);
+    bench.draw_classes("more", 6);
+    bench.write("start.safetensors", autoencoder());
+    let run = "finetune --data labelled --init none --model micro --image-size 32 --stem-stride 1 --steps 1";
+    bench.succeed(&format!("{run} --out scratch"));
+    let rate = recipe(&bench, "scratch").2;
+    bench.succeed("finetune --data labelled --init start.safetensors --steps 1 --out weights");
+    for (run, flags, out, had) in [
+        ("scratch", "--init start.safetensors", "a", "a start from scratch"),
+        ("weights", "--init none --model micro", "b", "a start from weights"),
+        ("scratch", "--model v1-micro", "c", "another model"),
+        ("weights", "--freeze encoder", "d", "no frozen encoder"),
+    ] {
+        let said = format!("is that of {run}/config.toml, which had {had}; --recipe auto");
+        bench.run(&format!("finetune --config {run} {flags} --out {out}")).success().stderr(contains(said));
+        let (claim, reasons, _) = recipe(&bench, out);
+        assert_eq!(claim, format!("As in {run}/config.toml, which had {had}."));
+        assert!(reasons.iter().all(|reason| !reason.contains(" = ")), "{flags}: {reasons:?}");
+    }
+    assert_eq!(recipe(&bench, "a").2, rate, "a warning, and no other rate");
+    bench.succeed("finetune --config scratch --data more --out e");
+    assert_eq!(recipe(&bench, "e").0, "As in scratch/config.toml, which had other images.");
+    bench.run("finetune --config scratch --out again").success().stderr(contains("which had").not());
+    assert_eq!(recipe(&bench, "again").0, MADE);
+    bench.succeed("pretrain --data labelled --model micro --image-size 64 --steps 1 --out pretrained");
+    bench
+        .run("pretrain --config pretrained --model v1-micro --out f")
+        .success()
+        .stderr(contains("which had another model"));
+    // A run that began so goes on.
+    bench.succeed("pretrain --config pretrained --model v1-micro --out f --resume");
 }

@@ -32,6 +32,7 @@ impl TrainingArguments {
             settings: self.settings.clone(),
             weights: weights.and_then(of_weights).into_iter().collect(),
             batch_is_found_later: self.batch_is_found_later(),
+            other_claim: None,
         };
         self.warn_of_overruled(&given);
         if let Some(weights) = weights
@@ -99,12 +100,16 @@ impl TrainingArguments {
             recipe.accumulate = accumulate;
         }
         let has_length = self.length.is_given() || self.quick;
+        let has_other_batch = self.batch_is_found_later();
         let decided =
             [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
         let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
         reasons.retain(|reason| {
-            let mut words = reason.split(' ');
-            !(words.next().is_some_and(is_decided) && words.next() == Some("="))
+            let key = reason.split([' ', ':']).next().unwrap_or_default();
+            let is_rule = reason[key.len()..].starts_with(" = ");
+            let is_overruled = (has_length && ["training.epochs", "training.steps"].contains(&key))
+                || (has_other_batch && key == "training.batch_size");
+            !is_overruled && !(is_rule && is_decided(key))
         });
     }
 }
