@@ -18,7 +18,8 @@ fn is_still_true(reason: &str, given: &Given) -> bool {
     let key = reason.split([' ', ':']).next().unwrap_or_default();
     let has_other_step = given.batch_is_found_later || OF_STEP.iter().any(|key| given.is_given(key));
     let is_rate_of_step = key.ends_with("learning_rate") && reason.contains("batch size of");
-    !given.is_given(key) && !(has_other_step && is_rate_of_step)
+    let is_outdated = given.is_given(key) || (has_other_step && is_rate_of_step);
+    !is_outdated
 }
 
 #[cfg(test)]

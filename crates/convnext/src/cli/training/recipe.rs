@@ -109,7 +109,8 @@ impl TrainingArguments {
             let is_rule = reason[key.len()..].starts_with(" = ");
             let is_overruled = (has_length && ["training.epochs", "training.steps"].contains(&key))
                 || (has_other_batch && key == "training.batch_size");
-            !is_overruled && !(is_rule && is_decided(key))
+            let is_outdated = is_overruled || (is_rule && is_decided(key));
+            !is_outdated
         });
     }
 }
