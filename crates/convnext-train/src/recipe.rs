@@ -1,5 +1,6 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
+mod asked_batch;
 pub(crate) mod augmentation;
 mod auto;
 pub(crate) mod curve;
@@ -16,6 +17,7 @@ pub(crate) mod pretrain_recipe;
 mod ranges;
 mod reading;
 pub(crate) mod recipe_context;
+mod recorded_reasons;
 pub(crate) mod regularization;
 pub(crate) mod start;
 pub(crate) mod training;

@@ -49,6 +49,7 @@ mod cli {
     mod recipes;
     mod reconstructing;
     mod repeating;
+    mod repeating_otherwise;
     mod reports;
     mod resuming;
     mod shapes;

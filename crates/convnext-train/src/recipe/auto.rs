@@ -11,6 +11,7 @@ use self::formulas::{
     HEAD_RATE, KNOWN_PARAMETERS, UNBALANCED, batch, bounded, counted_share, drop_path, epochs, few_classes,
     imbalance, layer_decay, parameters, rate, round, tenths, warm_up_share,
 };
+use super::asked_batch::AskedBatch;
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
 use crate::error::TrainError;
@@ -36,17 +37,17 @@ fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule
     Rule { key, value: value.to_string(), why: why.into() }
 }
 
-/// Rules that change `finetune-plain.toml` for this model and data.
+/// Rules that change `finetune-plain.toml` for this model and data, and for the batch that was asked for.
 ///
 /// # Errors
 /// [`TrainError::Config`] when the model is not sound.
-pub(super) fn finetuning(context: &RecipeContext<'_>) -> Result<Vec<Rule>, TrainError> {
+pub(super) fn finetuning(context: &RecipeContext<'_>, asked: AskedBatch) -> Result<Vec<Rule>, TrainError> {
     let parameters = parameters(context.model)?;
     let is_weighted = imbalance(context.class_sizes) >= UNBALANCED;
     let share = if is_weighted { counted_share(context.class_sizes) } else { 1.0 };
     let epochs = bounded(epochs(context.images.max(1) as f64) * share);
     let mut rules = length_rules(context, epochs);
-    rules.push(rate_rule(context, parameters));
+    rules.push(rate_rule(context, asked, parameters));
     if let Some(decay) = layer_decay(context) {
         rules.push(rule(
             "from_weights.layer_decay",
@@ -101,8 +102,8 @@ fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
     ]
 }
 
-/// The highest rate of a fine-tuning.
-fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
+/// The highest rate of a fine-tuning, for the batch that the run has.
+fn rate_rule(context: &RecipeContext<'_>, asked: AskedBatch, parameters: f64) -> Rule {
     let key = match context.init_from {
         InitFrom::Scratch => "from_scratch.learning_rate",
         _ => "training.learning_rate",
@@ -110,13 +111,14 @@ fn rate_rule(context: &RecipeContext<'_>, parameters: f64) -> Rule {
     if context.head_only {
         return rule(key, HEAD_RATE, "a head alone bears a high rate, whatever is below it");
     }
-    let (batch, few) = (batch(context.images), few_classes(context));
+    let (of_auto, few) = (batch(context.images), few_classes(context));
     let classes = if few < 1.0 { ", few classes" } else { "" };
     let (million, start) = (parameters / 1e6, context.init_from);
+    let (images, batch) = (asked.images_per_step(of_auto), asked.in_words(of_auto));
     rule(
         key,
-        round(rate(parameters, batch, context.init_from) * few),
-        format!("for {million:.1} M parameters and a batch size of {batch}, {start}{classes}"),
+        round(rate(parameters, images, context.init_from) * few),
+        format!("for {million:.1} M parameters and {batch}, {start}{classes}"),
     )
 }
 

@@ -14,6 +14,7 @@ use super::paper;
 use super::ranges::check;
 use super::reading::{FINETUNING, Found, names, parse, read, recipe_error};
 use super::recipe_context::RecipeContext;
+use super::recorded_reasons::still_true;
 use super::regularization::RegularizationRecipe;
 use super::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 use super::training::TrainingRecipe;
@@ -63,7 +64,8 @@ impl FinetuneRecipe {
         let init_from = context.init_from;
         given.check_effect(choice, init_from, context.head_only)?;
         if choice == auto::AUTO {
-            let Decided { settings, reasons } = given.decide(None, &auto::finetuning(context)?);
+            let Decided { settings, reasons } =
+                given.decide(None, &auto::finetuning(context, given.asked_batch())?);
             let recipe = Self::load(auto::PLAIN, &settings, init_from)?;
             return Ok(Self { claim: auto::CLAIM.to_owned(), reasons, ..recipe });
         }
@@ -73,7 +75,8 @@ impl FinetuneRecipe {
         };
         let Decided { settings, reasons } = given.decide(Some(&read(FINETUNING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings, init_from)?;
-        Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
+        let (claim, recorded) = still_true(recipe.claim, recipe.reasons, given);
+        Ok(Self { claim, reasons: [recorded, reasons].concat(), ..recipe })
     }
 
     /// Reads a recipe, as [`crate::PretrainRecipe::load`] does. From scratch, rate and warm-up are those of

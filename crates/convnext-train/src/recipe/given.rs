@@ -11,6 +11,7 @@
 use convnext_core::ImageSize;
 use toml::Table;
 
+use super::asked_batch::AskedBatch;
 use super::auto::Rule;
 use super::init_from::InitFrom;
 use super::input::InputRecipe;
@@ -52,6 +53,10 @@ pub struct Given {
     pub settings: Vec<String>,
     /// Settings that the weights to start from were trained with.
     pub weights: Vec<Setting>,
+    /// `true` if the batch size is found after the recipe, whatever that says.
+    pub batch_is_found_later: bool,
+    /// Claim in place of that of a recipe which was recorded for another training: its reasons do not hold either.
+    pub other_claim: Option<String>,
 }
 
 /// Changes to a recipe: settings in their order, and why.
@@ -63,10 +68,9 @@ pub(super) struct Decided {
 impl Given {
     /// Puts everything into its order, over a recipe that was `named` or over the `rules` of the default.
     pub(super) fn decide(&self, named: Option<&Table>, rules: &[Rule]) -> Decided {
-        let is_given = |key: &str| self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key));
         self.warn_of_overruled();
         let mut settings: Vec<String> = rules.iter().map(|rule| line(rule.key, &rule.value)).collect();
-        let kept_rules = rules.iter().filter(|rule| !is_given(rule.key));
+        let kept_rules = rules.iter().filter(|rule| !self.is_given(rule.key));
         let mut reasons: Vec<String> =
             kept_rules.map(|rule| format!("{} = {}: {}", rule.key, rule.value, rule.why)).collect();
         for Setting { key, value, source } in &self.weights {
@@ -132,6 +136,13 @@ impl Given {
         toml::from_str::<Table>(&format!("size = {text}")).ok()?.remove("size")?.try_into().ok()
     }
 
+    /// The batch that is asked for.
+    pub(super) fn asked_batch(&self) -> AskedBatch {
+        let count = |key| self.value_of(key, None)?.trim().parse().ok();
+        let (size, accumulate) = (count("training.batch_size"), count("training.accumulate"));
+        AskedBatch { size, accumulate, is_found_later: self.batch_is_found_later }
+    }
+
     /// A flag goes before a `--set` of the same key; nobody who types both means that.
     fn warn_of_overruled(&self) {
         for flag in &self.flags {
@@ -151,6 +162,11 @@ impl Given {
     pub fn is_set(&self, key: &str) -> bool {
         let keys = self.settings.iter().filter_map(|setting| setting.split('=').next());
         keys.map(str::trim).any(|set| is_same(set, key))
+    }
+
+    /// `true` if a flag or `--set` names this key.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.is_set(key) || self.flags.iter().any(|flag| is_same(flag.key, key))
     }
 
     /// Value of a key from a flag, `--set` or the named recipe, the first of them that has one.
@@ -179,6 +195,7 @@ mod tests {
             flags: vec![Setting::new("training.learning_rate", 0.25, "--lr")],
             settings: vec!["training.epochs=3".into(), "training.base_learning_rate=1".into()],
             weights: vec![Setting::new("masking.ratio", 0.75, "the weights")],
+            ..Given::default()
         }
     }
 

@@ -11,6 +11,7 @@ use super::masking::MaskingRecipe;
 use super::paper;
 use super::reading::{PRETRAINING, names, parse, read};
 use super::recipe_context::RecipeContext;
+use super::recorded_reasons::still_true;
 use super::training::TrainingRecipe;
 use crate::error::TrainError;
 
@@ -60,7 +61,8 @@ impl PretrainRecipe {
         };
         let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings)?;
-        Ok(Self { reasons: [recipe.reasons, reasons].concat(), ..recipe })
+        let (claim, recorded) = still_true(recipe.claim, recipe.reasons, given);
+        Ok(Self { claim, reasons: [recorded, reasons].concat(), ..recipe })
     }
 
     /// Reads a recipe: the name of a built-in one, or the path of a TOML file. Each of `settings` replaces

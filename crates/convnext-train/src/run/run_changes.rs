@@ -16,8 +16,8 @@ pub enum ResumeMode {
     Extended,
 }
 
-/// Settings without effect on the training: the place of a run, and the reasons for its recipe.
-const WITHOUT_EFFECT: [&str; 2] = ["out", "recipe.reasons"];
+/// Settings without effect on the training: the place of a run, and what its recipe claims and why it is so.
+const WITHOUT_EFFECT: [&str; 3] = ["out", "recipe.claim", "recipe.reasons"];
 
 /// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn every_change_is_named() {
         let begun = "seed = 1\nout = 'a'\n[recipe.training]\nema = 0.5\nbetas = [0.9, 0.95]";
-        let now = "seed = 2\nout = 'b'\ninit = 'w'\n[recipe]\nreasons = ['why']\n[recipe.training]\nbetas = [0.9, 0.99]";
+        let now = "seed = 2\nout = 'b'\ninit = 'w'\n[recipe]\nclaim = 'x'\nreasons = ['why']\n[recipe.training]\nbetas = [0.9, 0.99]";
         let expected = [
             "init was not set, is \"w\"",
             "recipe.training.betas was [0.9, 0.95], is [0.9, 0.99]",

@@ -1,6 +1,6 @@
 //! Settings that every training run needs, whatever it learns.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use burn::tensor::Device;
@@ -62,7 +62,7 @@ pub struct RunSettings {
     /// New run, or resumed one.
     #[serde(skip)]
     pub resume: ResumeMode,
-    /// Run that this one repeats, its folder or its `config.toml`: the value range is taken from it.
+    /// Run that this one repeats, its folder or its `config.toml`: with the same images and start, the value range is taken from it.
     #[serde(skip)]
     pub repeats: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of replacing it.
@@ -205,7 +205,7 @@ impl RunSettings {
         channels: usize,
     ) -> Result<FoundRange, TrainError> {
         let begun = if self.resume == ResumeMode::New { None } else { Some(self.out.as_path()) };
-        let recorded = [begun, self.repeats.as_deref()].into_iter().flatten().map(recorded_range);
+        let recorded = [begun, self.repeated_with_these_inputs()?].into_iter().flatten().map(recorded_range);
         if self.range.is_none()
             && let Some(range) = recorded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().next()
         {
@@ -216,6 +216,15 @@ impl RunSettings {
             return Ok(FoundRange { range, why });
         }
         Ok(find_range(self.range.as_ref(), of_weights, images, channels, self.seed, self.threads)?)
+    }
+
+    /// The repeated run, if its images and its start are those of this one: the value range of others says nothing here.
+    fn repeated_with_these_inputs(&self) -> Result<Option<&Path>, TrainError> {
+        let Some(run) = self.repeats.as_deref() else { return Ok(None) };
+        let config = recorded_config(run)?;
+        let path = |key| config.as_ref()?.get(key)?.as_str().map(Path::new);
+        let has_these = path("data") == Some(&self.data) && path("init") == self.init.as_deref();
+        Ok(Some(run).filter(|_| has_these))
     }
 
     /// Warns when the training images are not those of the run that is repeated.

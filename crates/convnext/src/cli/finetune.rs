@@ -19,6 +19,7 @@ use super::parts::MeasuredPart;
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
+use super::training::recorded_recipe::Origin;
 use super::values;
 use super::weights::Weights;
 
@@ -271,10 +272,11 @@ pub(super) fn plan(
     };
     let mut given = training.given(metadata.as_ref());
     given.flags.extend(arguments.class_weights.map(ClassWeightsName::setting));
+    let origin = Origin { init: init.as_deref(), data: &data, labels: Some(&labels), seed: training.seed };
+    given.other_claim = origin.other_claim(&training.recipe, &context, &images.train);
     let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
-    let freeze = arguments.freeze.into();
     let run = training.settings(data, init, threads)?;
-    Ok((FinetuneJob { run, labels, freeze, model, recipe }, images))
+    Ok((FinetuneJob { run, labels, freeze: arguments.freeze.into(), model, recipe }, images))
 }

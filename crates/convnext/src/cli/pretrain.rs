@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
+use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, ModelConfig, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled};
 use convnext::train::{
     InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
@@ -17,6 +17,7 @@ use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
 use super::training::recipe::OF_WEIGHTS;
+use super::training::recorded_recipe::Origin;
 use super::values;
 use super::weights::Weights;
 
@@ -119,23 +120,35 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     given.flags.extend(mask_ratio.map(|ratio| Setting::new(MASK_RATIO, ratio, "--mask-ratio")));
     let fcmae = metadata.and_then(|metadata| metadata.task_as::<FcmaeTask>().ok());
     given.weights.extend(fcmae.iter().flat_map(masking));
+    let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
+    given.other_claim = origin.other_claim(&training.recipe, &context, &images);
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
-    let model = match fcmae {
-        Some(fcmae) => fcmae.config(&backbone),
-        None => FcmaeConfig::new(backbone),
-    };
-    let model = FcmaeConfig {
-        encoder_kind: encoder.map_or(model.encoder_kind, EncoderKind::from),
-        decoder: DecoderConfig {
-            depth: decoder_depth.unwrap_or(model.decoder.depth),
-            width: decoder_width.unwrap_or(model.decoder.width),
-            ..model.decoder
-        },
-        ..model
-    };
+    let model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
+}
+
+/// The model: that of the weights to start from, if there are any, but for what is given.
+fn autoencoder(
+    of_weights: Option<FcmaeTask>,
+    backbone: ModelConfig,
+    encoder: Option<EncoderName>,
+    [depth, width]: [Option<usize>; 2],
+) -> FcmaeConfig {
+    let model = match of_weights {
+        Some(fcmae) => fcmae.config(&backbone),
+        None => FcmaeConfig::new(backbone),
+    };
+    FcmaeConfig {
+        encoder_kind: encoder.map_or(model.encoder_kind, EncoderKind::from),
+        decoder: DecoderConfig {
+            depth: depth.unwrap_or(model.decoder.depth),
+            width: width.unwrap_or(model.decoder.width),
+            ..model.decoder
+        },
+        ..model
+    }
 }
 
 /// The masking that weights of an autoencoder were trained with.

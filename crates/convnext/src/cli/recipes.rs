@@ -133,7 +133,8 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
 
 /// A recipe for the model and the images that were named; its reasons stand above it.
 fn shown_for(show: &ShowArguments) -> anyhow::Result<String> {
-    let (head, reasons, text) = match show.made_for.make(&show.name)? {
+    let batch = [("--batch-size", show.batch_size), ("--accumulate", show.accumulate)];
+    let (head, reasons, text) = match show.made_for.make(&show.name, &batch)? {
         Made::Pretrain(mut recipe) => {
             let reasons = std::mem::take(&mut recipe.reasons);
             (head("pretrain", &mut recipe.training, show), reasons, toml::to_string(&recipe)?)

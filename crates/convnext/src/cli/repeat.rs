@@ -1,6 +1,7 @@
 //! `--config`: the arguments of a recorded run, below those that are typed.
 
 mod recorded;
+mod replaced;
 mod typed;
 
 use std::ffi::OsString;
@@ -8,89 +9,66 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clap::{Args, Command};
 use convnext::train::{config_file, read_config};
 
-use self::recorded::arguments_of;
-use self::typed::{has_flag, value_of};
+use self::recorded::{Argument, arguments_of};
+use self::replaced::{gives_way, overrides};
+use self::typed::{has_flag, typed_flags, value_of};
+use super::finetune::FinetuneArguments;
+use super::pretrain::PretrainArguments;
 
-/// The flag that names the run to repeat.
-const CONFIG: &str = "--config";
+/// The command of this name, if its runs can be repeated.
+fn command(name: &str) -> Option<Command> {
+    match name {
+        "pretrain" => Some(PretrainArguments::augment_args(Command::new("pretrain"))),
+        "finetune" => Some(FinetuneArguments::augment_args(Command::new("finetune"))),
+        _ => None,
+    }
+}
 
-/// Commands whose runs can be repeated.
-const COMMANDS: [&str; 2] = ["pretrain", "finetune"];
-
-/// Flags that say where and how a run is computed, and change no recorded setting.
-const WITHOUT_EFFECT: [&str; 12] = [
-    CONFIG,
-    "--out",
-    "--dry-run",
-    "--resume",
-    "--extend",
-    "--strict",
-    "--checkpoint-every",
-    "--cache",
-    "--threads",
-    "--device",
-    "--quiet",
-    "--verbose",
-];
-
-/// The command line with the arguments of the run that `--config` names, as far as they are not typed as well; as it is
-/// where there is no `--config`.
+/// The command line with the arguments of the run that `--config` names, as far as they are not typed as well, or exclude
+/// what is; as it is where there is no `--config`.
 ///
 /// # Errors
 /// When the run cannot be read, was made by the other command, or has a model that no argument names.
 pub(crate) fn with_recorded(typed: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
-    let is_command = |word: &&OsString| word.to_str().is_some_and(|word| COMMANDS.contains(&word));
-    let (Some(command), Some(run)) = (typed.iter().skip(1).find(is_command), value_of(&typed, CONFIG)) else {
+    let Some(command) = typed.iter().skip(1).find_map(|word| command(word.to_str()?)) else {
         return Ok(typed);
     };
-    let run = PathBuf::from(run);
+    let flags = typed_flags(&typed, &command);
+    let Some(run) = value_of(&flags, "--config").map(PathBuf::from) else { return Ok(typed) };
     let settings = read_config(&run)?;
     let kind = if settings.get("recipe").is_some_and(|recipe| recipe.get("masking").is_some()) {
         "pretrain"
     } else {
         "finetune"
     };
-    if command.to_str() != Some(kind) {
+    if command.get_name() != kind {
         bail!(
             "{} is the run of `convnext {kind}`; repeat it with that command, or leave --config out",
             run.display()
         );
     }
-    let mut recorded = arguments_of(&settings, &typed)?;
+    let mut recorded = arguments_of(&settings, value_of(&flags, "--init"))?;
     recorded.push(("--recipe", config_file(&run).into()));
-    if !has_flag(&typed, "--quiet") && !has_flag(&typed, "-q") {
-        let overrides = overrides(&typed, &recorded);
+    if !has_flag(&flags, "--quiet") && !typed.iter().any(|word| word == "-q") {
+        let overrides = overrides(&command, &flags, &recorded);
         let but = if overrides.is_empty() { String::new() } else { format!(", but for {overrides}") };
         writeln!(io::stderr(), "repeating {} as it was recorded{but}", run.display())?;
     }
-    let added = recorded.into_iter().filter(|(flag, _)| !has_flag(&typed, flag)).map(|(flag, value)| {
-        let mut argument = OsString::from(flag);
-        if !value.is_empty() {
-            argument.push("=");
-            argument.push(value);
-        }
-        argument
-    });
-    let added: Vec<OsString> = added.collect();
-    Ok([typed, added].concat())
+    recorded.retain(|(flag, _)| !flags.iter().any(|typed| gives_way(&command, flag, typed)));
+    Ok(typed.into_iter().chain(recorded.into_iter().map(in_one_word)).collect())
 }
 
-/// What is typed in place of what was recorded, such as `--seed=2 (was 1)`.
-fn overrides(typed: &[OsString], recorded: &[(&str, OsString)]) -> String {
-    let flags = typed.iter().filter_map(|word| word.to_str()?.split('=').next());
-    let flags = flags.filter(|word| word.starts_with("--") && !WITHOUT_EFFECT.contains(word));
-    let described: Vec<String> = flags
-        .map(|flag| {
-            let value = value_of(typed, flag).filter(|value| !value.to_string_lossy().starts_with("--"));
-            let value = value.map_or(String::new(), |value| format!(" {}", value.display()));
-            let before = recorded.iter().find(|(known, before)| *known == flag && !before.is_empty());
-            let before = before.map_or(String::new(), |(_, before)| format!(" (was {})", before.display()));
-            format!("{flag}{value}{before}")
-        })
-        .collect();
-    described.join(", ")
+/// An argument as `--flag=value`.
+fn in_one_word((flag, value): Argument) -> OsString {
+    let mut argument = OsString::from(flag);
+    if !value.is_empty() {
+        argument.push("=");
+        argument.push(value);
+    }
+    argument
 }
 
 #[cfg(test)]
@@ -99,12 +77,6 @@ mod tests {
 
     fn words(line: &str) -> Vec<OsString> {
         line.split(' ').map(OsString::from).collect()
-    }
-
-    #[test]
-    fn what_is_typed_is_named_with_what_it_replaces() {
-        let typed = words("convnext pretrain --config=run --out x --seed 3 --quick --threads 2");
-        assert_eq!(overrides(&typed, &[("--seed", "1".into())]), "--seed 3 (was 1), --quick");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod batch_size;
 mod cache_place;
 pub(super) mod recipe;
+pub(super) mod recorded_recipe;
 mod settings;
 
 use std::path::{Path, PathBuf};

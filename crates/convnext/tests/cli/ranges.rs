@@ -26,7 +26,7 @@ fn count(class: usize, number: usize, x: u32, y: u32) -> u16 {
 impl Bench {
     /// Counts in 16 bit of each class; the ending decides the format. The first pixel of each image is as bright as the
     /// sensor can tell.
-    fn draw_counts(&self, folder: &str, images: usize, ending: &str, brightest: u16) {
+    pub(super) fn draw_counts(&self, folder: &str, images: usize, ending: &str, brightest: u16) {
         self.draw_each(folder, images, ending, |class, number, x, y| match (x, y) {
             (0, 0) => brightest,
             _ => count(class, number, x, y),
@@ -34,7 +34,7 @@ impl Bench {
     }
 
     /// [`Self::draw_counts`] with every 500 counts as 255 levels, in 8 bit.
-    fn draw_levels(&self, folder: &str, images: usize) {
+    pub(super) fn draw_levels(&self, folder: &str, images: usize) {
         for (class, name) in CLASSES.iter().enumerate() {
             for number in 0..images {
                 let side = SIDE as u32;
@@ -80,7 +80,7 @@ impl Bench {
         (0..CLASSES.len()).map(|index| logit(index).unwrap()).collect()
     }
 
-    fn range(&self, run: &str) -> serde_json::Value {
+    pub(super) fn range(&self, run: &str) -> serde_json::Value {
         let line = format!("inspect {run}/weights.safetensors --json");
         self.json(&line)["metadata"]["preprocessing"]["range"].take()
     }

@@ -42,6 +42,9 @@ pub(super) fn warm_up_share(init_from: InitFrom) -> f64 {
     if init_from == InitFrom::Scratch { 0.2 } else { 0.1 }
 }
 
+/// Images of a step from which on the rate grows no more: it is then twice that of 64, the highest that was searched.
+const MOST_IMAGES: usize = 256;
+
 /// The highest rate. Larger models want smaller ones, larger batches larger ones.
 pub(super) fn rate(parameters: f64, batch: usize, init_from: InitFrom) -> f64 {
     let larger = parameters / KNOWN_PARAMETERS;
@@ -51,7 +54,7 @@ pub(super) fn rate(parameters: f64, batch: usize, init_from: InitFrom) -> f64 {
         // Its features tell classes apart already.
         InitFrom::Classifier { .. } => 2e-3 * larger.powf(-0.35),
     };
-    of_model * (batch as f64 / 64.0).sqrt()
+    of_model * (batch.min(MOST_IMAGES) as f64 / 64.0).sqrt()
 }
 
 /// Factor on the learning rate from weights for few classes: at the rate of ten classes two that are hard to

@@ -7,9 +7,29 @@ fn value(rules: &[Rule], key: &str) -> Option<f64> {
 }
 
 fn of(model: &str, init_from: InitFrom, class_sizes: &[usize]) -> Vec<Rule> {
+    of_batch(model, init_from, class_sizes, AskedBatch::default())
+}
+
+fn of_batch(model: &str, init_from: InitFrom, class_sizes: &[usize], asked: AskedBatch) -> Vec<Rule> {
     let model = find_model(model).unwrap().config();
     let images = class_sizes.iter().sum();
-    finetuning(&RecipeContext { model: &model, init_from, head_only: false, images, class_sizes }).unwrap()
+    let context = RecipeContext { model: &model, init_from, head_only: false, images, class_sizes };
+    finetuning(&context, asked).unwrap()
+}
+
+#[test]
+fn the_rate_fits_the_batch_that_was_asked_for() {
+    let rate = |size, accumulate| {
+        let asked = AskedBatch { size, accumulate, is_found_later: false };
+        let rules = of_batch("atto", InitFrom::Pretrained, &[10; 10], asked);
+        value(&rules, "training.learning_rate").unwrap()
+    };
+    assert_eq!(rate(Some(16), None), rate(None, None));
+    assert_eq!(rate(Some(8), Some(8)), rate(None, Some(4)));
+    let ratio = rate(None, Some(4)) / rate(None, None);
+    assert!((1.9..2.1).contains(&ratio), "{ratio}");
+    assert!(rate(Some(1), None) < rate(Some(4), None));
+    assert_eq!(rate(Some(256), None), rate(Some(4096), None));
 }
 
 #[test]
@@ -46,7 +66,7 @@ fn a_head_alone_learns_fast_whatever_the_model() {
         let model = find_model(model).unwrap().config();
         let (init_from, class_sizes) = (InitFrom::Pretrained, &[50; 10][..]);
         let context = RecipeContext { model: &model, init_from, head_only: true, images: 500, class_sizes };
-        let rules = finetuning(&context).unwrap();
+        let rules = finetuning(&context, AskedBatch::default()).unwrap();
         assert_eq!(value(&rules, "training.learning_rate"), Some(HEAD_RATE));
         assert!(rules.iter().all(|rule| rule.key != "from_weights.layer_decay"));
     }

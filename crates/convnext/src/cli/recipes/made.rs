@@ -63,11 +63,13 @@ struct Finetune {
 }
 
 impl MadeForArguments {
-    /// The recipe that a training with these arguments would use.
-    pub(super) fn make(&self, recipe: &str) -> anyhow::Result<Made> {
+    /// The recipe that a training with these arguments would use; `batch` are flags of its batch with their values.
+    pub(super) fn make(&self, recipe: &str, batch: &[(&str, Option<usize>)]) -> anyhow::Result<Made> {
         // A plan opens the images and reads the weights, but writes nothing.
         const THREADS: usize = 1;
-        let line = self.line(recipe);
+        let mut line = self.line(recipe);
+        let batch = batch.iter().filter_map(|(flag, count)| Some(format!("{flag}={}", (*count)?).into()));
+        line.extend(batch);
         Ok(match self.task {
             TaskName::Pretraining => {
                 let (job, _) = pretrain::plan(Pretrain::parse_from(line).arguments, THREADS)?;

@@ -1,13 +1,11 @@
 //! The arguments that a recorded configuration stands for.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use anyhow::{Context, bail};
 use convnext::core::{ModelConfig, find_model};
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
-
-use super::typed::value_of;
 
 /// A flag and its value; an empty value for one that takes none.
 pub(super) type Argument = (&'static str, OsString);
@@ -32,9 +30,9 @@ const AUTOENCODER_KEYS: [(&str, &[&str]); 3] = [
     ("--decoder-width", &["model", "decoder", "width"]),
 ];
 
-/// The arguments of a recorded run, but for its recipe and its range; `typed` says where it starts from, if not from
-/// the recorded weights.
-pub(super) fn arguments_of(settings: &Table, typed: &[OsString]) -> anyhow::Result<Vec<Argument>> {
+/// The arguments of a recorded run, but for its recipe and its range; `init` is where it starts from, if not from the
+/// recorded weights.
+pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec<Argument>> {
     let mut found: Vec<Argument> =
         KEYS.iter().filter_map(|(flag, key)| Some((*flag, text(settings.get(*key)?)))).collect();
     let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
@@ -60,13 +58,12 @@ pub(super) fn arguments_of(settings: &Table, typed: &[OsString]) -> anyhow::Resu
     for (flag, path) in AUTOENCODER_KEYS {
         found.extend(nested(settings, path).map(|value| (flag, text(value))));
     }
-    found.extend(model_arguments(settings, typed)?);
+    found.extend(model_arguments(settings, init)?);
     Ok(found)
 }
 
 /// Arguments that make the recorded backbone: its name where it does not come from weights, and its channels.
-fn model_arguments(settings: &Table, typed: &[OsString]) -> anyhow::Result<Vec<Argument>> {
-    let init = value_of(typed, "--init");
+fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec<Argument>> {
     let is_recorded_start = init.is_none() && settings.contains_key("init");
     if init.is_some_and(|init| init != "none") {
         return Ok(Vec::new());
@@ -125,9 +122,8 @@ mod tests {
         input_channels = 1
         stem_stride = 2";
 
-    fn arguments(run: &str, typed: &[&str]) -> anyhow::Result<Vec<String>> {
-        let typed: Vec<OsString> = typed.iter().map(OsString::from).collect();
-        let found = arguments_of(&toml::from_str(run)?, &typed)?;
+    fn arguments(run: &str, init: Option<&str>) -> anyhow::Result<Vec<String>> {
+        let found = arguments_of(&toml::from_str(run)?, init.map(OsStr::new))?;
         Ok(found.into_iter().map(|(flag, value)| format!("{flag}={}", value.display())).collect())
     }
 
@@ -142,31 +138,31 @@ mod tests {
             "--stem-stride=2",
             "--channels=1",
         ];
-        assert_eq!(arguments(RUN, &[]).unwrap(), expected);
+        assert_eq!(arguments(RUN, None).unwrap(), expected);
     }
 
     #[test]
     fn a_model_that_comes_from_weights_is_not_named() {
         let run = format!("init = 'w.safetensors'\n{RUN}");
-        let found = arguments(&run, &[]).unwrap();
+        let found = arguments(&run, None).unwrap();
         assert!(
             found.contains(&"--init=w.safetensors".to_owned())
                 && !found.contains(&"--model=micro".to_owned())
         );
-        assert!(
-            !arguments(RUN, &["--init", "x"]).unwrap().iter().any(|found| found.starts_with("--channels"))
-        );
-        assert!(arguments(&run, &["--init=none"]).unwrap().contains(&"--model=micro".to_owned()));
+        assert!(!arguments(RUN, Some("x")).unwrap().iter().any(|found| found.starts_with("--channels")));
+        assert!(arguments(&run, Some("none")).unwrap().contains(&"--model=micro".to_owned()));
     }
 
     #[test]
     fn what_no_argument_says_is_refused() {
         assert!(
-            arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), &[])
+            arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), None)
                 .unwrap_err()
                 .to_string()
                 .contains("depths")
         );
-        assert!(arguments(&format!("task = 'depth'\n{RUN}"), &[]).unwrap_err().to_string().contains("depth"));
+        assert!(
+            arguments(&format!("task = 'depth'\n{RUN}"), None).unwrap_err().to_string().contains("depth")
+        );
     }
 }

@@ -31,6 +31,8 @@ impl TrainingArguments {
             flags: flags.into_iter().flatten().collect(),
             settings: self.settings.clone(),
             weights: weights.and_then(of_weights).into_iter().collect(),
+            batch_is_found_later: self.batch_is_found_later(),
+            other_claim: None,
         };
         self.warn_of_overruled(&given);
         if let Some(weights) = weights
@@ -43,6 +45,15 @@ impl TrainingArguments {
             );
         }
         given
+    }
+
+    /// `true` where `--batch-size auto` or `--quick` decides the batch, and not the recipe.
+    fn batch_is_found_later(&self) -> bool {
+        match self.batch_size {
+            Some(BatchSize::Auto) => true,
+            Some(BatchSize::Count(_)) => false,
+            None => self.quick,
+        }
     }
 
     /// Flags that decide something without being a value of its key go before `--set` as well.
@@ -89,12 +100,17 @@ impl TrainingArguments {
             recipe.accumulate = accumulate;
         }
         let has_length = self.length.is_given() || self.quick;
+        let has_other_batch = self.batch_is_found_later();
         let decided =
             [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
         let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
         reasons.retain(|reason| {
-            let mut words = reason.split(' ');
-            !(words.next().is_some_and(is_decided) && words.next() == Some("="))
+            let key = reason.split([' ', ':']).next().unwrap_or_default();
+            let is_rule = reason[key.len()..].starts_with(" = ");
+            let is_overruled = (has_length && ["training.epochs", "training.steps"].contains(&key))
+                || (has_other_batch && key == "training.batch_size");
+            let is_outdated = is_overruled || (is_rule && is_decided(key));
+            !is_outdated
         });
     }
 }
