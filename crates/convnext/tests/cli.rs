@@ -16,6 +16,7 @@ mod cli {
     mod bad_values;
     mod bad_weights;
     mod budgets;
+    mod budgets_checked;
     mod catalogue;
     mod channels;
     mod class_names;

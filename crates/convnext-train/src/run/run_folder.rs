@@ -54,6 +54,18 @@ pub enum Opened {
 }
 
 impl RunFolder {
+    /// Refuses the folder of a new run that holds anything, before any work is done.
+    ///
+    /// # Errors
+    /// [`TrainError::OutputUsed`] then.
+    pub(crate) fn check_is_free(path: &Path, how: ResumeMode) -> Result<(), TrainError> {
+        let is_used = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        match how {
+            ResumeMode::New if is_used() => Err(TrainError::OutputUsed(path.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the folder of a run and writes the resolved configuration into it, so that an unwritable
     /// place is found before any work is done.
     ///
@@ -70,10 +82,8 @@ impl RunFolder {
         let config_path = path.join(CONFIG_FILE);
         let config =
             Table::try_from(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
+        Self::check_is_free(path, how)?;
         let used = fs::read_dir(path).map_err(|source| output(path, source))?.any(|_| true);
-        if used && how == ResumeMode::New {
-            return Err(TrainError::OutputUsed(path.to_owned()));
-        }
         if used && !is_same_run(path, &config, how)? {
             return Err(TrainError::NoRun(path.to_owned()));
         }

@@ -39,6 +39,7 @@ pub fn run_training<J: Job>(
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
     let settings = job.settings().clone();
+    RunFolder::check_is_free(&settings.out, settings.resume)?;
     let prepared = Prepared::new(job, settings, device)?;
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;

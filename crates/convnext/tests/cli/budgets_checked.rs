@@ -1,0 +1,46 @@
+//! What a budget is found with: images and folders that were looked at before, and nothing that is left behind.
+
+use predicates::prelude::*;
+use predicates::str::contains;
+
+use super::bench::Bench;
+
+const FINETUNE: &str = "finetune --data labelled --model micro --image-size 32 --batch-size 4";
+
+/// 24 images to train on, and 6 to measure on.
+fn labelled() -> Bench {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 8);
+    bench.draw_classes("labelled/val", 2);
+    bench
+}
+
+#[test]
+fn files_and_folders_are_looked_at_before_steps_are_timed() {
+    let bench = labelled();
+    bench.write("used/notes.txt", "mine");
+    // No training fits into such a time, which timing would find.
+    bench.refuse(1, &[(&format!("{FINETUNE} --budget 1us --out used"), &["used is not empty"])]);
+    let broken = ["checkers/00.png", "horizontal/02.png", "vertical/04.png"];
+    broken.iter().for_each(|name| bench.write(&format!("labelled/train/{name}"), "Dear reader,\n"));
+    let words = ["3 of 24 training images", broken[0], broken[1], broken[2]];
+    bench.refuse(
+        1,
+        &[
+            (&format!("{FINETUNE} --budget 2s --out run"), &words),
+            (&format!("{FINETUNE} --budget 2s --strict --out run"), &words),
+        ],
+    );
+    assert!(!bench.exists("run"), "the run began");
+}
+
+#[test]
+fn other_images_than_those_of_the_repeated_run_are_told_once() {
+    let bench = labelled();
+    bench.succeed(&format!("{FINETUNE} --steps 1 --out first"));
+    bench.draw("labelled/train/checkers/more.png", "checkers", 9);
+    bench
+        .run("finetune --config first --budget 1s --out second")
+        .success()
+        .stderr(contains("are not those of first").count(1));
+}
