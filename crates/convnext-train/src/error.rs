@@ -215,7 +215,7 @@ pub enum TrainError {
     },
     /// Not even one step fits into the time that a training may take.
     #[error(
-        "--budget {budget} is too short: one step and its validation take {needed}; give more time, a smaller --model, \
+        "--budget {budget} is too short: one step and its validation take about {needed}; give more time, a smaller --model, \
          --image-size or --batch-size, or fewer validation images"
     )]
     Budget {

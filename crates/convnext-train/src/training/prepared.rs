@@ -94,7 +94,9 @@ impl<J: Job> Prepared<J> {
         let prepared = Self::with_length(job, settings, preprocessing)?;
         let steps = prepared.setup.schedule.total_steps;
         let found = match timing {
-            Some(timing) => timing.of_steps(steps),
+            Some(timing) => {
+                format!("{}, about {}", timing.of_steps(steps), duration_in_words(timing.seconds_of(steps)))
+            }
             None => format!("{steps} steps, as the run began"),
         };
         remarks.push(format!("--budget {}: {found}", duration_in_words(budget.as_secs_f64())));

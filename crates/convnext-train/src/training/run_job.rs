@@ -60,7 +60,7 @@ pub fn run_training<J: Job>(
     Ok(Trained { weights: run.weights(), summary })
 }
 
-/// Plans a training and times a few of its steps, on its own images. Writes nothing, not even into the folder of a cache,
+/// Plans a training and times a few of its steps, on its own images. Leaves nothing behind, not even in the folder of a cache,
 /// and does not look at the run folder.
 ///
 /// # Errors

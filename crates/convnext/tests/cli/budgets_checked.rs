@@ -44,3 +44,23 @@ fn other_images_than_those_of_the_repeated_run_are_told_once() {
         .success()
         .stderr(contains("are not those of first").count(1));
 }
+
+#[test]
+fn checkpoints_count_and_those_that_were_timed_are_gone() {
+    let bench = labelled();
+    bench.make_folder("temporary");
+    let temporary = bench.path("temporary").display().to_string();
+    let every_step = format!("{FINETUNE} --checkpoint-every 0 --budget 2s --dry-run --out run");
+    bench
+        .run_with(&every_step, &[("TMPDIR", &temporary)])
+        .success()
+        .stdout(contains(" validations of ").and(contains(" checkpoints of ")))
+        .stdout(contains(" each, about "));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    // Without room for them there is still an answer.
+    bench
+        .run_with(&every_step, &[("TMPDIR", &bench.path("missing").display().to_string())])
+        .success()
+        .stderr(contains("the time of checkpoints and weights is not counted").count(1))
+        .stdout(contains("--budget 2.0 s: "));
+}
