@@ -210,10 +210,18 @@ pub(super) fn check_share_is_used(
     }
 }
 
-fn open(task: TaskName, labels: &LabelSubset, data: &Path, seed: Seed) -> anyhow::Result<LabelledData> {
+/// Opens the images; with `dry_run` nothing is written beside them.
+fn open(
+    task: TaskName,
+    labels: &LabelSubset,
+    data: &Path,
+    seed: Seed,
+    dry_run: bool,
+) -> anyhow::Result<LabelledData> {
     let LabelSubset { file, validation_fraction, per_class, fraction } = labels;
     if task == TaskName::Classification {
-        return Ok(labels.open(data, seed)?);
+        let opened = if dry_run { labels.open_read_only(data, seed) } else { labels.open(data, seed) };
+        return Ok(opened?);
     }
     if per_class.is_some() || fraction.is_some() {
         bail!(
@@ -259,7 +267,7 @@ pub(super) fn plan(
     let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
     arguments.freeze.warn_if_random(init.is_none());
-    let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
+    let images = open(arguments.task, &labels, &data, Seed(training.seed), training.length.dry_run)?;
     let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;
     let context = RecipeContext {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, WeightMetadata};
-use convnext::data::{Dataset, open_unlabelled};
+use convnext::data::{Dataset, open_unlabelled, open_unlabelled_read_only};
 use convnext::train::{
     InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
     read_metadata,
@@ -107,7 +107,10 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let start = init.as_deref().zip(of_weights.as_ref());
     let backbone = training.backbone(start)?;
-    let images = open_unlabelled(&data)?;
+    let images = match training.length.dry_run {
+        true => open_unlabelled_read_only(&data),
+        false => open_unlabelled(&data),
+    }?;
     let context = RecipeContext {
         model: &backbone,
         init_from: InitFrom::of(metadata.as_ref()),

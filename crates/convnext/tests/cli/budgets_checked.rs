@@ -64,3 +64,17 @@ fn checkpoints_count_and_those_that_were_timed_are_gone() {
         .stderr(contains("the time of checkpoints and weights is not counted").count(1))
         .stdout(contains("--budget 2.0 s: "));
 }
+
+#[test]
+fn a_dry_run_writes_no_index_beside_shards() {
+    let bench = labelled();
+    bench.succeed("data pack labelled packed --labelled");
+    let indices = || ["train", "val"].map(|part| bench.exists(&format!("packed/{part}/shards.index")));
+    let size = "--model micro --image-size 32 --stem-stride 1 --batch-size 4 --steps 2 --out run";
+    for command in ["finetune --data packed", "pretrain --data packed/train"] {
+        bench.run(&format!("{command} {size} --dry-run")).success().stdout(contains("nothing was written"));
+        assert_eq!(indices(), [false, false], "{command}");
+    }
+    bench.succeed(&format!("finetune --data packed {size}"));
+    assert_eq!(indices(), [true, true]);
+}
