@@ -57,6 +57,7 @@ mod cli {
     mod sorting;
     mod splits;
     mod stopping_early;
+    mod stopping_early_extended;
     mod talking;
     mod validating;
     mod weight_folders;

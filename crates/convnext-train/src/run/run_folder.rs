@@ -14,7 +14,9 @@ use crate::error::TrainError;
 use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::files::{output, remove_unfinished, replace};
 use crate::run::logs::{LogLengths, Logs};
-use crate::run::recorded::{CONFIG_FILE, SUMMARY_FILE, is_same_run, recorded_config, recorded_summary};
+use crate::run::recorded::{
+    CONFIG_FILE, SUMMARY_FILE, check_patience, is_same_run, recorded_config, recorded_summary,
+};
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
@@ -70,11 +72,12 @@ impl RunFolder {
     /// place is found before any work is done.
     ///
     /// A run that goes on must have the configuration that it began with, but for `out` and, with
-    /// [`ResumeMode::Extended`], a greater number of epochs.
+    /// [`ResumeMode::Extended`], a greater number of epochs and another patience.
     ///
     /// # Errors
     /// [`TrainError::OutputUsed`] when a new run finds anything in the folder, [`TrainError::NoRun`] and
-    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::InUse`] when another
+    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::OutOfPatience`] when a run that
+    /// stopped early is extended without more patience, [`TrainError::InUse`] when another
     /// process works in it, [`TrainError::BadRun`] when one of its files is damaged,
     /// [`TrainError::Output`] when it cannot be written.
     pub fn open(path: &Path, config: &impl Serialize, how: ResumeMode) -> Result<Opened, TrainError> {
@@ -94,6 +97,7 @@ impl RunFolder {
             if !extended {
                 return Ok(Opened::Finished(summary));
             }
+            check_patience(path, &config, &summary)?;
             let summary_path = path.join(SUMMARY_FILE);
             fs::remove_file(&summary_path).map_err(|source| output(&summary_path, source))?;
         }

@@ -104,7 +104,7 @@ fn finished_in_words(summary: &Summary) -> String {
         .map(|(count, one, many)| counted(count, one, many));
     let (duration, more) = (duration_in_words(*seconds), "give --extend and more --epochs or --steps");
     let (stopped, more) = match stopped_early {
-        Some(stop) => (format!(", {stop}"), "give --extend and more --patience"),
+        Some(stop) => (format!(", {stop}"), "give --extend and more --patience, or none"),
         None => (String::new(), more),
     };
     format!("the run is finished already: {epochs}, {steps} in {duration}{stopped}; to go on, {more}")

@@ -14,7 +14,7 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::machine::{Machine, set_up};
-use super::output::print_text;
+use super::output::{print_text, stopped_in_words};
 use super::parts::MeasuredPart;
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
@@ -157,7 +157,8 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
             0 => String::new(),
             count => format!(" ({count} of them could not be read)"),
         };
-        print_text(&format!("validation {metric} on {}{unread}", measured_on.in_words()))?;
+        let stopped = stopped_in_words(&finetuned.summary);
+        print_text(&format!("validation {metric} on {}{unread}{stopped}", measured_on.in_words()))?;
     }
     print_what_next(&job, &finetuned, &report)
 }

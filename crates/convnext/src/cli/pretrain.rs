@@ -12,7 +12,7 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::machine::{Machine, set_up};
-use super::output::print_text;
+use super::output::{print_text, stopped_in_words};
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
@@ -84,13 +84,15 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
         let planned = plan_pretraining(&job, images, &device)?;
         return print_plan(&planned, &job.run, &[]);
     }
-    let Pretrained { weights, .. } = pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
+    let Pretrained { weights, summary } =
+        pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
-        "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
+        "wrote {weights} and {report}{stopped}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
          convnext finetune --data LABELLED --init {weights} --out classifier",
         weights = weights.display(),
         report = report.display(),
+        stopped = stopped_in_words(&summary),
     ))
 }
 

@@ -139,6 +139,7 @@ impl<T: Task> Training<'_, T> {
             stopped_early: self.early_stop(&last).map(Box::new),
             last,
             best: self.progress.best.clone(),
+            since_best: self.progress.since_best,
             corrupt: self.setup.loader.corrupt(),
         }
     }
