@@ -27,15 +27,12 @@ const MAX_BATCHES: usize = 4;
 /// Seconds that a validation may take to be made; that of a longer one is estimated.
 const MAX_VALIDATION: f64 = 20.0;
 
-/// Share of a budget that is left to what is not timed, such as logs and sample images, and to steps that take longer than
-/// those that were.
+/// Share of a budget that is left to what is not timed, such as logs, and to steps that take longer than those that were.
+/// Checkpoints that take less are not mentioned.
 const MARGIN: f64 = 0.1;
 
 /// Share of the whole time below which validations are not mentioned.
 const WORTH_A_WORD: f64 = 0.01;
-
-/// The same of checkpoints: how long they take depends much on the disk.
-const SLOW_CHECKPOINTS: f64 = 0.1;
 
 /// Time of the steps of a training, of its validations and of its files.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,14 +74,16 @@ impl StepTiming {
         let steps = pace_of_steps(&task, &mut learner, setup, accumulate)?;
         let TrainingRecipe { batch_size, ema, .. } = *job.training();
         let passes = if ema.is_some() { 2.0 } else { 1.0 };
+        // Now, because their clock goes on.
         let step_seconds = steps.seconds_of(setup.accumulate.max(1)).unwrap_or_default() / accumulate as f64;
+        let images_per_second = steps.images_per_second();
         let scratch = ScratchRun::open();
         let validation = time_validation(&task, &learner, setup, scratch.as_ref())?;
         let files = scratch.map(|scratch| scratch.time_files(&task, &learner)).unwrap_or_default();
         let has_best = validation > 0.0 && task.monitored_metric() != MonitoredMetric::TrainLoss;
         Ok(Self {
             step_seconds,
-            images_per_second: steps.images_per_second(),
+            images_per_second,
             validation_seconds: passes * validation + if has_best { files.weights } else { 0.0 },
             validation_interval: validation_interval(setup, batch_size, task.validation_images()),
             checkpoint_seconds: files.checkpoint,
@@ -137,18 +136,15 @@ impl StepTiming {
     /// Such as `480 steps at 2.4 s (13.3 img/s), 3 validations of 12 s each`, and checkpoints where they take long.
     pub(crate) fn of_steps(&self, steps: usize) -> String {
         let whole = self.seconds_of(steps);
-        let in_words = |count: usize, [one, many]: [&str; 2], seconds: f64, least: f64| {
+        let in_words = |count: usize, noun: &str, seconds: f64, least: f64| {
             if count as f64 * seconds < least * whole {
                 return String::new();
             }
-            format!(", {} of {} each", counted(count, one, many), duration_in_words(seconds))
+            format!(", {} of {} each", counted(count, noun, &format!("{noun}s")), duration_in_words(seconds))
         };
-        let validations = ["validation", "validations"];
-        let validations =
-            in_words(self.validations(steps), validations, self.validation_seconds, WORTH_A_WORD);
-        let checkpoints = ["checkpoint", "checkpoints"];
-        let checkpoints =
-            in_words(self.checkpoints(steps), checkpoints, self.checkpoint_seconds, SLOW_CHECKPOINTS);
+        let [validations, checkpoints] = [self.validations(steps), self.checkpoints(steps)];
+        let validations = in_words(validations, "validation", self.validation_seconds, WORTH_A_WORD);
+        let checkpoints = in_words(checkpoints, "checkpoint", self.checkpoint_seconds, MARGIN);
         format!("{} at {self}{validations}{checkpoints}", counted(steps, "step", "steps"))
     }
 }
