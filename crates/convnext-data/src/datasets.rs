@@ -25,6 +25,7 @@ pub(crate) mod partial_file;
 pub(crate) mod partition;
 pub(crate) mod parts;
 pub(crate) mod paths;
+pub(crate) mod read_only;
 pub(crate) mod relative;
 pub(crate) mod selection;
 pub(crate) mod shards;

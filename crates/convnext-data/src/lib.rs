@@ -41,6 +41,7 @@ pub use datasets::open::{
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
+pub use datasets::read_only::{open_labelled_read_only, open_unlabelled_read_only};
 pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
 pub use error::DataError;
 pub use loading::cache::Cache;

@@ -98,6 +98,21 @@ pub enum TrainError {
         /// Suggested remedy.
         advice: &'static str,
     },
+    /// A run was extended that would stop early at once.
+    #[error(
+        "the run in {path} {found}, so that with a patience of {patience} no step would be made; to go on, give --patience \
+         more than {since_best}, or leave it out"
+    )]
+    OutOfPatience {
+        /// The run folder.
+        path: PathBuf,
+        /// How it ended.
+        found: String,
+        /// Patience that was asked for.
+        patience: usize,
+        /// Comparisons since the best weights.
+        since_best: usize,
+    },
     /// A file of a run folder does not say what it should.
     #[error("{path} is damaged: {why}; restore it, or start anew in another --out")]
     BadRun {
@@ -215,7 +230,7 @@ pub enum TrainError {
     },
     /// Not even one step fits into the time that a training may take.
     #[error(
-        "--budget {budget} is too short: one step and its validation take {needed}; give more time, a smaller --model, \
+        "--budget {budget} is too short: one step and its validation take about {needed}; give more time, a smaller --model, \
          --image-size or --batch-size, or fewer validation images"
     )]
     Budget {

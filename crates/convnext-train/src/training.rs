@@ -14,6 +14,7 @@ pub(crate) mod pace;
 pub(crate) mod prepared;
 pub(crate) mod run_job;
 pub(crate) mod run_length;
+pub(crate) mod scratch_run;
 pub(crate) mod step_timing;
 pub(crate) mod task;
 pub(crate) mod training_loop;

@@ -16,6 +16,7 @@ mod cli {
     mod bad_values;
     mod bad_weights;
     mod budgets;
+    mod budgets_checked;
     mod catalogue;
     mod channels;
     mod class_names;
@@ -57,6 +58,7 @@ mod cli {
     mod sorting;
     mod splits;
     mod stopping_early;
+    mod stopping_early_extended;
     mod talking;
     mod validating;
     mod weight_folders;

@@ -49,7 +49,8 @@ fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataErro
     let images = images.iter().map(String::as_str).collect();
     let Members { folders, others, .. } = members;
     let archives = BTreeMap::new();
-    Ok(Listing { root, is_archive: true, images, folders, archives, others, metadata: None, storage })
+    let (is_archive, metadata, keeps_index) = (true, None, true);
+    Ok(Listing { root, is_archive, images, folders, archives, others, metadata, storage, keeps_index })
 }
 
 /// The kinds of archives.

@@ -28,6 +28,7 @@ pub(crate) fn list(path: &Path, root: String) -> Result<Listing, DataError> {
         others: OtherFiles::default(),
         metadata: None,
         storage: Storage::Folder(path.to_owned()),
+        keeps_index: true,
     };
     let real = fs::canonicalize(path).map_err(|source| DataError::io("open", &listing.root, source))?;
     listing.walk(path, "", true, &mut vec![real])?;

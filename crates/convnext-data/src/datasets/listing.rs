@@ -29,9 +29,16 @@ pub(crate) struct Listing {
     pub(crate) metadata: Option<String>,
     /// Storage of the bytes.
     pub(crate) storage: Storage,
+    /// `true` if the list of the members of shards may be written beside them.
+    pub(crate) keeps_index: bool,
 }
 
 impl Listing {
+    /// The same for whoever must leave nothing behind.
+    pub(crate) fn read_only(self) -> Self {
+        Self { keeps_index: false, ..self }
+    }
+
     /// Refuses shards and images beside each other: one of them would be left out.
     pub(crate) fn check_not_mixed(&self) -> Result<(), DataError> {
         let (images, Some(shard)) = (self.images.len(), self.archives.values().flatten().next()) else {

@@ -35,7 +35,11 @@ use crate::error::DataError;
 /// # Errors
 /// [`DataError`] when the path does not exist, is no archive, holds no image, or holds shards and images.
 pub fn open_unlabelled(path: &Path) -> Result<Dataset, DataError> {
-    let listing = list_images(path)?;
+    unlabelled_of(list_images(path)?)
+}
+
+/// Every image of a listing.
+pub(crate) fn unlabelled_of(listing: Listing) -> Result<Dataset, DataError> {
     if shards::holds_shards(&listing) {
         return shards::open_unlabelled(&listing);
     }
@@ -119,7 +123,17 @@ pub fn open_labelled(
     validation_fraction: f64,
     seed: Seed,
 ) -> Result<LabelledData, DataError> {
-    let listing = list(path, labels)?;
+    labelled_of(list_images(path)?, labels, validation_fraction, seed)
+}
+
+/// The parts of a listing that are trained and measured on.
+pub(crate) fn labelled_of(
+    listing: Listing,
+    labels: Option<&Path>,
+    validation_fraction: f64,
+    seed: Seed,
+) -> Result<LabelledData, DataError> {
+    let listing = with_labels(listing, labels)?;
     let data = match shards::holds_shards(&listing) {
         true => shards::open_labelled(&listing, validation_fraction, seed)?,
         false => labelled(&listing, &Division::of(&listing, labels)?, validation_fraction, seed)?,
@@ -186,7 +200,11 @@ pub fn open_parts(
 
 /// Lists labelled data.
 fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
-    let listing = list_images(path)?;
+    with_labels(list_images(path)?, labels)
+}
+
+/// Refuses a listing without images, and a label file for shards.
+fn with_labels(listing: Listing, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
     if !shards::holds_shards(&listing) {
         return listing.with_images().map(Arc::new);
     }

@@ -31,6 +31,10 @@ pub(crate) struct Progress {
     pub(crate) epoch_steps: usize,
     /// Sum of the losses of these steps.
     pub(crate) epoch_loss: f64,
+    /// Learning rate of the last step: a run that was extended has another schedule since. Checkpoints of earlier versions
+    /// do not say it.
+    #[serde(default)]
+    pub(crate) learning_rate: Option<f64>,
     /// Images trained on since the last validation.
     pub(crate) unmeasured_images: usize,
     /// Steps of the whole run, as it was meant when this was written: after the last of them it was measured, and stays

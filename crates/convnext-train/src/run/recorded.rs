@@ -39,10 +39,28 @@ pub(crate) fn is_same_run(run: &Path, config: &Table, how: ResumeMode) -> Result
         return Ok(true);
     }
     let advice = match changes(&begun, config, ResumeMode::Extended).is_empty() {
-        true => "give --extend to train it for longer",
+        true => "give --extend, by which its length may grow and its patience change",
         false => "resume it with the same ones",
     };
     Err(TrainError::Changed { path: run.to_owned(), changes: found.join(", "), advice })
+}
+
+/// Refuses to extend a run whose patience is over already: it would stop where it is, without a step.
+///
+/// # Errors
+/// [`TrainError::OutOfPatience`] then.
+pub(crate) fn check_patience(run: &Path, config: &Table, summary: &Summary) -> Result<(), TrainError> {
+    let patience = config.get("patience").and_then(Value::as_integer);
+    let patience = patience.and_then(|patience| usize::try_from(patience).ok());
+    let stop = summary.stopped_early.as_deref();
+    // Summaries of earlier versions say it of an early end only.
+    let since_best = stop.map_or(summary.since_best, |stop| stop.patience);
+    let Some(patience) = patience.filter(|&patience| patience <= since_best) else { return Ok(()) };
+    let found = match stop {
+        Some(stop) => stop.to_string(),
+        None => format!("ended with {since_best} validations or epochs that were no better"),
+    };
+    Err(TrainError::OutOfPatience { path: run.to_owned(), found, patience, since_best })
 }
 
 /// The file with the configuration of a run, which may be named itself or by its folder.

@@ -12,7 +12,7 @@ pub enum ResumeMode {
     New,
     /// It goes on with the settings that it began with, or begins if there is nothing to go on with.
     Resumed,
-    /// It goes on, perhaps for more epochs.
+    /// It goes on, perhaps for more epochs or with another patience.
     Extended,
 }
 
@@ -22,9 +22,12 @@ const WITHOUT_EFFECT: [&str; 3] = ["out", "recipe.claim", "recipe.reasons"];
 /// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
 
+/// What ends a run early. When it is extended, it may grow, come or go.
+const PATIENCE: &str = "patience";
+
 /// Settings that may grow when a run is extended: its length and what ends it early; warm-up and milestones keep their share of it.
 const LENGTH: [&str; 7] = [
-    "patience",
+    PATIENCE,
     "recipe.training.epochs",
     "recipe.training.steps",
     "recipe.training.warmup_epochs",
@@ -49,7 +52,7 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String
         let (was, is) = (find(&before, key), find(&after, key));
         let longer = how == ResumeMode::Extended
             && LENGTH.contains(&key.as_str())
-            && was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| has_grown(was, is));
+            && was.as_ref().zip(is.as_ref()).map_or(key == PATIENCE, |(was, is)| has_grown(was, is));
         let unknown = was.is_none() && RECORDED_LATER.contains(&key.as_str());
         if was == is || WITHOUT_EFFECT.contains(&key.as_str()) || longer || unknown {
             continue;
@@ -119,6 +122,17 @@ mod tests {
         assert!(grow(ResumeMode::Extended).is_empty());
         assert_eq!(grow(ResumeMode::Resumed), ["recipe.training.epochs was 2.0, is 3.0"]);
         assert_eq!(compare(&length(3.0), &length(2.0), ResumeMode::Extended).len(), 1);
+    }
+
+    #[test]
+    fn patience_may_grow_come_and_go_when_a_run_is_extended() {
+        let (none, three) = ("seed = 1", "seed = 1\npatience = 3");
+        for (was, is) in [(none, three), (three, none), (three, "seed = 1\npatience = 4")] {
+            assert!(compare(was, is, ResumeMode::Extended).is_empty(), "{was} {is}");
+            assert_eq!(compare(was, is, ResumeMode::Resumed).len(), 1, "{was} {is}");
+        }
+        let less = compare(three, "seed = 1\npatience = 2", ResumeMode::Extended);
+        assert_eq!(less, ["patience was 3, is 2"]);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use crate::error::TrainError;
 use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::files::{output, remove_unfinished, replace};
 use crate::run::logs::{LogLengths, Logs};
-use crate::run::recorded::{CONFIG_FILE, SUMMARY_FILE, is_same_run, recorded_config, recorded_summary};
+use crate::run::recorded::{
+    CONFIG_FILE, SUMMARY_FILE, check_patience, is_same_run, recorded_config, recorded_summary,
+};
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
@@ -54,15 +56,28 @@ pub enum Opened {
 }
 
 impl RunFolder {
+    /// Refuses the folder of a new run that holds anything, before any work is done.
+    ///
+    /// # Errors
+    /// [`TrainError::OutputUsed`] then.
+    pub(crate) fn check_is_free(path: &Path, how: ResumeMode) -> Result<(), TrainError> {
+        let is_used = || fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        match how {
+            ResumeMode::New if is_used() => Err(TrainError::OutputUsed(path.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the folder of a run and writes the resolved configuration into it, so that an unwritable
     /// place is found before any work is done.
     ///
     /// A run that goes on must have the configuration that it began with, but for `out` and, with
-    /// [`ResumeMode::Extended`], a greater number of epochs.
+    /// [`ResumeMode::Extended`], a greater number of epochs and another patience.
     ///
     /// # Errors
     /// [`TrainError::OutputUsed`] when a new run finds anything in the folder, [`TrainError::NoRun`] and
-    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::InUse`] when another
+    /// [`TrainError::Changed`] when the folder is not that of the run, [`TrainError::OutOfPatience`] when a run that
+    /// stopped early is extended without more patience, [`TrainError::InUse`] when another
     /// process works in it, [`TrainError::BadRun`] when one of its files is damaged,
     /// [`TrainError::Output`] when it cannot be written.
     pub fn open(path: &Path, config: &impl Serialize, how: ResumeMode) -> Result<Opened, TrainError> {
@@ -70,10 +85,8 @@ impl RunFolder {
         let config_path = path.join(CONFIG_FILE);
         let config =
             Table::try_from(config).map_err(|error| output(&config_path, io::Error::other(error)))?;
+        Self::check_is_free(path, how)?;
         let used = fs::read_dir(path).map_err(|source| output(path, source))?.any(|_| true);
-        if used && how == ResumeMode::New {
-            return Err(TrainError::OutputUsed(path.to_owned()));
-        }
         if used && !is_same_run(path, &config, how)? {
             return Err(TrainError::NoRun(path.to_owned()));
         }
@@ -84,6 +97,7 @@ impl RunFolder {
             if !extended {
                 return Ok(Opened::Finished(summary));
             }
+            check_patience(path, &config, &summary)?;
             let summary_path = path.join(SUMMARY_FILE);
             fs::remove_file(&summary_path).map_err(|source| output(&summary_path, source))?;
         }

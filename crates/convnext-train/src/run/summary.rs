@@ -31,6 +31,9 @@ pub struct Summary {
     pub stopped_early: Option<Box<EarlyStop>>,
     /// The best weights.
     pub best: Option<Best>,
+    /// Comparisons by the monitored metric since then; runs of earlier versions do not say it.
+    #[serde(default)]
+    pub(crate) since_best: usize,
     /// Files that could not be read and were replaced, with the reasons.
     pub corrupt: Vec<CorruptFile>,
 }

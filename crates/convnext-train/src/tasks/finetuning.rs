@@ -7,7 +7,7 @@ use convnext_core::{
     ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
     WeightMetadata, counted,
 };
-use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled};
+use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled, open_labelled_read_only};
 use convnext_nn::ConvNext;
 use serde::Serialize;
 
@@ -75,7 +75,20 @@ impl LabelSubset {
     /// # Errors
     /// [`TrainError::Data`] when the folder cannot be used so.
     pub fn open(&self, path: &Path, seed: Seed) -> Result<LabelledData, TrainError> {
-        let mut data = open_labelled(path, self.file.as_deref(), self.validation_fraction, seed)?;
+        self.choose(open_labelled(path, self.file.as_deref(), self.validation_fraction, seed)?, seed)
+    }
+
+    /// Opens the images as [`Self::open`] does, and writes nothing beside them, such as the list of the members of shards.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_read_only(&self, path: &Path, seed: Seed) -> Result<LabelledData, TrainError> {
+        let file = self.file.as_deref();
+        self.choose(open_labelled_read_only(path, file, self.validation_fraction, seed)?, seed)
+    }
+
+    /// The images that are trained on, of all of the training part.
+    fn choose(&self, mut data: LabelledData, seed: Seed) -> Result<LabelledData, TrainError> {
         if let Some(count) = self.per_class {
             data.train = data.train.choose_per_class(count, seed)?;
         }

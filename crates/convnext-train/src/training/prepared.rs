@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use convnext_core::Preprocessing;
-use convnext_data::Dataset;
+use convnext_data::{BackgroundCheck, Dataset};
 
 use crate::error::TrainError;
 use crate::recipe::length::Length;
@@ -44,15 +44,14 @@ impl<J: Job> Prepared<J> {
         let (image_size, channels) = job.input();
         let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
         let preprocessing = job.preprocessing(found);
+        settings.compare_with_repeated(job.images())?;
         let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
         prepared.job.memory()?.check(device)?;
         prepared.remarks = said(why);
+        // Before steps are timed, which would end at the first file that cannot be read.
+        let headers = prepared.check_headers()?;
         prepared = prepared.within_budget(job, device)?;
-        let job = &prepared.job;
-        let validation = job.validation().map(|images| ("validation", images));
-        let parts: Vec<(&str, &Dataset)> =
-            [("training", job.images())].into_iter().chain(validation).collect();
-        prepared.setup.headers = prepared.settings.check_headers(&parts, channels)?;
+        prepared.setup.headers = headers;
         prepared.warn_without_validation();
         Ok(prepared)
     }
@@ -64,9 +63,16 @@ impl<J: Job> Prepared<J> {
         preprocessing: Preprocessing,
     ) -> Result<Self, TrainError> {
         let source = job.source(&preprocessing)?;
-        settings.compare_with_repeated(job.images())?;
         let setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
         Ok(Self { job, settings, setup, preprocessing, timing: None, remarks: Vec::new() })
+    }
+
+    /// Looks at the headers of all images.
+    fn check_headers(&self) -> Result<Option<BackgroundCheck>, TrainError> {
+        let validation = self.job.validation().map(|images| ("validation", images));
+        let parts: Vec<(&str, &Dataset)> =
+            [("training", self.job.images())].into_iter().chain(validation).collect();
+        self.settings.check_headers(&parts, self.job.input().1)
     }
 
     /// Gives the job, as it was before it got a length, the one that fits into the budget, if there is one. A resumed
@@ -88,7 +94,9 @@ impl<J: Job> Prepared<J> {
         let prepared = Self::with_length(job, settings, preprocessing)?;
         let steps = prepared.setup.schedule.total_steps;
         let found = match timing {
-            Some(timing) => timing.of_steps(steps),
+            Some(timing) => {
+                format!("{}, about {}", timing.of_steps(steps), duration_in_words(timing.seconds_of(steps)))
+            }
             None => format!("{steps} steps, as the run began"),
         };
         remarks.push(format!("--budget {}: {found}", duration_in_words(budget.as_secs_f64())));

@@ -39,6 +39,7 @@ pub fn run_training<J: Job>(
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
     let settings = job.settings().clone();
+    RunFolder::check_is_free(&settings.out, settings.resume)?;
     let prepared = Prepared::new(job, settings, device)?;
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;
@@ -59,7 +60,7 @@ pub fn run_training<J: Job>(
     Ok(Trained { weights: run.weights(), summary })
 }
 
-/// Plans a training and times a few of its steps, on its own images. Writes nothing, not even into the folder of a cache,
+/// Plans a training and times a few of its steps, on its own images. Leaves nothing behind, not even in the folder of a cache,
 /// and does not look at the run folder.
 ///
 /// # Errors
@@ -103,7 +104,7 @@ fn finished_in_words(summary: &Summary) -> String {
         .map(|(count, one, many)| counted(count, one, many));
     let (duration, more) = (duration_in_words(*seconds), "give --extend and more --epochs or --steps");
     let (stopped, more) = match stopped_early {
-        Some(stop) => (format!(", {stop}"), "give --extend and more --patience"),
+        Some(stop) => (format!(", {stop}"), "give --extend and more --patience, or none"),
         None => (String::new(), more),
     };
     format!("the run is finished already: {epochs}, {steps} in {duration}{stopped}; to go on, {more}")

@@ -148,6 +148,7 @@ impl<T: Task> Training<'_, T> {
         });
         let output = output.map_err(|error| self.diverged(error, step + 1))?;
         self.progress.step += 1;
+        self.progress.learning_rate = Some(learning_rate);
         self.progress.epoch_steps += 1;
         self.progress.epoch_loss += f64::from(output.loss.total);
         self.progress.unmeasured_images += output.images;

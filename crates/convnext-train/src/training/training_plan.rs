@@ -18,7 +18,7 @@ pub struct TrainingPlan {
 }
 
 impl TrainingPlan {
-    /// Estimated seconds of the training, validations included, checkpoints not.
+    /// Estimated seconds of the training, with validations, checkpoints and weights.
     pub fn seconds(&self) -> f64 {
         self.timing.seconds_of(self.length.steps)
     }

@@ -14,7 +14,7 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::machine::{Machine, set_up};
-use super::output::print_text;
+use super::output::{print_text, stopped_in_words};
 use super::parts::MeasuredPart;
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
@@ -158,7 +158,8 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
             0 => String::new(),
             count => format!(" ({count} of them could not be read)"),
         };
-        print_text(&format!("validation {metric} on {}{unread}", measured_on.in_words()))?;
+        let stopped = stopped_in_words(&finetuned.summary);
+        print_text(&format!("validation {metric} on {}{unread}{stopped}", measured_on.in_words()))?;
     }
     print_what_next(&job, &finetuned, &report)
 }
@@ -211,10 +212,18 @@ pub(super) fn check_share_is_used(
     }
 }
 
-fn open(task: TaskName, labels: &LabelSubset, data: &Path, seed: Seed) -> anyhow::Result<LabelledData> {
+/// Opens the images; with `dry_run` nothing is written beside them.
+fn open(
+    task: TaskName,
+    labels: &LabelSubset,
+    data: &Path,
+    seed: Seed,
+    dry_run: bool,
+) -> anyhow::Result<LabelledData> {
     let LabelSubset { file, validation_fraction, per_class, fraction } = labels;
     if task == TaskName::Classification {
-        return Ok(labels.open(data, seed)?);
+        let opened = if dry_run { labels.open_read_only(data, seed) } else { labels.open(data, seed) };
+        return Ok(opened?);
     }
     if per_class.is_some() || fraction.is_some() {
         bail!(
@@ -260,7 +269,7 @@ pub(super) fn plan(
     let start = init.as_deref().zip(of_weights.as_ref());
     let model = training.backbone(start)?;
     arguments.freeze.warn_if_random(init.is_none());
-    let images = open(arguments.task, &labels, &data, Seed(training.seed))?;
+    let images = open(arguments.task, &labels, &data, Seed(training.seed), training.length.dry_run)?;
     let class_sizes = class_sizes(arguments.task, &images);
     check_share_is_used(arguments.val_fraction, &images, &data)?;
     let context = RecipeContext {

@@ -17,8 +17,9 @@ pub(crate) struct LengthArguments {
     /// Optimiser steps; the whole schedule is rescaled
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) steps: Option<usize>,
-    /// Time that the training may take, such as 90s, 20m or 1h30m: a few steps are timed, and the length becomes what
-    /// fits, validation included; the whole schedule is rescaled, and config.toml says the length
+    /// About the time that the training may take, such as 90s, 20m or 1h30m: a few steps, a validation and a checkpoint are
+    /// timed, and the length becomes what fits, a tenth being left; the whole schedule is rescaled, and config.toml says the
+    /// length
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["epochs", "steps", "quick", "extend"])]
     pub(crate) budget: Option<Duration>,
     /// Early stopping: end after so many validations without a better monitored metric (in pre-training, after so many

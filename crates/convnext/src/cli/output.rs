@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use convnext::train::Summary;
 use serde::Serialize;
 
 /// Prints a value as indented JSON.
@@ -13,6 +14,11 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints text and a line end.
 pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
+/// The early end of a run for the end of a line of its results; empty where it made all steps.
+pub(crate) fn stopped_in_words(summary: &Summary) -> String {
+    summary.stopped_early.as_ref().map_or(String::new(), |stop| format!("; {stop}"))
 }
 
 /// Prints text and a line end on standard error. That nobody reads it is no reason to end a training.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, ModelConfig, WeightMetadata};
-use convnext::data::{Dataset, open_unlabelled};
+use convnext::data::{Dataset, open_unlabelled, open_unlabelled_read_only};
 use convnext::train::{
     InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
     read_metadata,
@@ -12,7 +12,7 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::machine::{Machine, set_up};
-use super::output::print_text;
+use super::output::{print_text, stopped_in_words};
 use super::plan::print_plan;
 use super::progress::TrainingProgress;
 use super::training::TrainingArguments;
@@ -85,13 +85,15 @@ pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<(
         let planned = plan_pretraining(&job, images, &device)?;
         return print_plan(&planned, &job.run, &[]);
     }
-    let Pretrained { weights, .. } = pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
+    let Pretrained { weights, summary } =
+        pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
     let report = write_report(&job.run.out)?;
     print_text(&format!(
-        "wrote {weights} and {report}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
+        "wrote {weights} and {report}{stopped}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
          convnext finetune --data LABELLED --init {weights} --out classifier",
         weights = weights.display(),
         report = report.display(),
+        stopped = stopped_in_words(&summary),
     ))
 }
 
@@ -108,7 +110,10 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let start = init.as_deref().zip(of_weights.as_ref());
     let backbone = training.backbone(start)?;
-    let images = open_unlabelled(&data)?;
+    let images = match training.length.dry_run {
+        true => open_unlabelled_read_only(&data),
+        false => open_unlabelled(&data),
+    }?;
     let context = RecipeContext {
         model: &backbone,
         init_from: InitFrom::of(metadata.as_ref()),

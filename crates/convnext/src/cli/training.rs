@@ -37,7 +37,7 @@ pub(crate) struct TrainingArguments {
     /// Go on with the run in --out where it was stopped
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Let a run that goes on have more --epochs or --steps than it began with
+    /// Let a run that goes on have more --epochs or --steps than it began with, and more --patience, or some, or none
     #[arg(long, requires = "resume")]
     pub(crate) extend: bool,
     /// Fail at the first image that cannot be read, instead of replacing it

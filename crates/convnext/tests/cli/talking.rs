@@ -79,6 +79,20 @@ fn a_resumed_run_says_where_it_goes_on_or_that_it_is_finished() {
 }
 
 #[test]
+fn an_epoch_that_is_reported_again_has_the_rate_it_was_made_with() {
+    let bench = labelled();
+    let rate = |line: &str, beginning: &str| {
+        let output = bench.run(&format!("{line} --out run")).success();
+        let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        let line = line_of(&said, beginning).to_owned();
+        line.split(", lr ").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+    };
+    let made = rate(TRAIN, "epoch 3/3: ");
+    let longer = TRAIN.replace("--epochs 3", "--epochs 9");
+    assert_eq!(rate(&format!("{longer} --resume --extend"), "epoch 3/9: "), made);
+}
+
+#[test]
 fn nothing_to_measure_on_is_worth_a_warning() {
     let bench = Bench::new();
     bench.draw_classes("labelled", 1);

@@ -25,6 +25,7 @@ fn listing(paths: &[&str]) -> Listing {
         others: OtherFiles::default(),
         metadata: None,
         storage: Storage::Folder("data".into()),
+        keeps_index: true,
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn open_unlabelled(listing: &Listing) -> Result<Dataset, DataError> {
     let mut all = Shards::default();
     for paths in listing.archives.values() {
         let folder = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
-        add(&mut all, &open_index(folder, paths)?);
+        add(&mut all, &open_index(folder, paths, listing.keeps_index)?);
     }
     dataset(all, listing)
 }
@@ -145,7 +145,7 @@ impl Labelled {
     ) -> Result<Self, DataError> {
         let Some(set) = parts.set(which) else { return Err(listing.no_images("")) };
         let ShardSet { folder, all, own } = set;
-        let mut index = open_index(folder, all)?;
+        let mut index = open_index(folder, all, listing.keeps_index)?;
         if own.len() < all.len() {
             index = index.only(own);
         }

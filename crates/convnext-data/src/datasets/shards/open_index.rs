@@ -18,15 +18,16 @@ use super::{
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
 
-/// The index of the shards of a folder: the one beside them if it fits, else a new one.
-pub(crate) fn open_index(folder: &Path, paths: &[PathBuf]) -> Result<Index, DataError> {
+/// The index of the shards of a folder: the one beside them if it fits, else a new one, which is written there if `keep`
+/// says so.
+pub(crate) fn open_index(folder: &Path, paths: &[PathBuf], keep: bool) -> Result<Index, DataError> {
     let shards = paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some(index) = index_file::read(folder, &shards) {
         return Ok(index);
     }
     log::info!("{}: listing the members of {} shards", folder.display(), shards.len());
     let index = build(shards)?;
-    if let Err(error) = index_file::write(folder, &index) {
+    if keep && let Err(error) = index_file::write(folder, &index) {
         log::info!(
             "{}: the list of members cannot be kept beside the shards ({error}); it is made again each time",
             folder.display()

@@ -57,13 +57,13 @@ impl<T: Task> Training<'_, T> {
     }
 
     fn show(&self, report: &EpochReport, measured: &Measured, observer: &mut dyn Observer) {
-        let Progress { step, seconds_before_epoch, .. } = self.progress;
+        let Progress { step, learning_rate, seconds_before_epoch, .. } = self.progress;
         let schedule = &self.setup.schedule;
         let left = schedule.total_steps.saturating_sub(step);
         observer.epoch(&EpochProgress {
             report,
             total_epochs: self.setup.total_epochs(),
-            learning_rate: schedule.learning_rate(step.saturating_sub(1)),
+            learning_rate: learning_rate.unwrap_or_else(|| schedule.learning_rate(step.saturating_sub(1))),
             seconds: self.seconds() - seconds_before_epoch.unwrap_or(self.seconds_before),
             seconds_left: if left > 0 { self.pace.seconds_of(left) } else { None },
             metrics: &measured.metrics,
@@ -139,6 +139,7 @@ impl<T: Task> Training<'_, T> {
             stopped_early: self.early_stop(&last).map(Box::new),
             last,
             best: self.progress.best.clone(),
+            since_best: self.progress.since_best,
             corrupt: self.setup.loader.corrupt(),
         }
     }
