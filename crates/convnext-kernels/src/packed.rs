@@ -3,14 +3,26 @@
 
 use std::ops::Range;
 
+use pulp::Arch;
+
 use crate::buffer::Buffer;
+use crate::isa::isa;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{scaled, split_at_ranges};
 
-/// NR, the columns of a panel: the maximum, and what they are padded to a multiple of.
-const MAX_NR: usize = 64;
+/// What the columns of a panel (NR) are padded to a multiple of.
 const NR_MULTIPLE: usize = 16;
+
+/// NR, the columns of a panel, at most: as many as a micro-tile of the instruction set has, so that it reads a panel
+/// from end to end.
+fn max_nr() -> usize {
+    match isa() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => 64,
+        _ => 16,
+    }
+}
 
 /// Rows of a panel that are accumulated at a time: few enough that the panel stays in the L2 cache.
 pub(crate) const KC: usize = 256;
@@ -86,8 +98,10 @@ impl Panel {
     /// As few panels as possible, and then as equal as possible: a narrow one has too few independent
     /// accumulators to hide the latency of a multiply-add.
     pub(crate) fn all(columns: usize) -> impl Iterator<Item = Self> {
-        let width =
-            columns.div_ceil(columns.div_ceil(MAX_NR).max(1)).next_multiple_of(NR_MULTIPLE).max(NR_MULTIPLE);
+        let width = columns
+            .div_ceil(columns.div_ceil(max_nr()).max(1))
+            .next_multiple_of(NR_MULTIPLE)
+            .max(NR_MULTIPLE);
         (0..columns).step_by(width).map(move |begin| Self { columns: begin..columns.min(begin + width) })
     }
 

@@ -10,14 +10,16 @@ use crate::packed::Matrix;
 /// Rows of a micro-tile, at most.
 pub(crate) const MR: usize = 6;
 
+/// Rows of a packed panel that are accumulated without checks in between.
+const STEP: usize = 4;
+
 /// The micro-tiles of one panel.
 pub(crate) struct MicroTiles<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) rows: Range<usize>,
     pub(crate) k_range: Range<usize>,
-    /// Row-major; what follows the panel's columns within the stride is undefined.
+    /// Row-major.
     pub(crate) panel: &'a [f32],
-    pub(crate) stride: usize,
     pub(crate) first_column: usize,
     pub(crate) columns: usize,
     pub(crate) add: bool,
@@ -76,38 +78,28 @@ impl MicroTiles<'_> {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let first = self.rows.start + row;
         let depth = self.k_range.len();
-        // At the end of an unpacked matrix a row is shorter than the panel and needs partial loads.
-        let whole = depth.min((self.panel.len() + self.stride).saturating_sub(W) / self.stride);
+        let panel = self.panel.as_chunks::<W>().0;
         if TRANSPOSED {
-            let stride = self.left.rows;
-            let left = &self.left.values[self.k_range.start * stride + first..];
-            let factors = |inner: usize| &left[inner * stride..][..M];
-            for inner in 0..whole {
-                let factors = factors(inner);
-                let panel = self.panel_row::<S, V, W>(inner, at);
-                multiply_add(simd, &mut sums, |row| factors[row], panel);
-            }
-            for inner in whole..depth {
-                let factors = factors(inner);
-                multiply_add(
-                    simd,
-                    &mut sums,
-                    |row| factors[row],
-                    &self.last_panel_row::<S, V>(simd, inner, at),
-                );
+            let columns = self.left.values.chunks(self.left.rows).skip(self.k_range.start);
+            for (column, panel) in columns.zip(panel) {
+                let factors = &column[first..first + M];
+                multiply_add(simd, &mut sums, |row| factors[row], registers::<S, V>(&panel[at..]));
             }
         } else {
-            let stride = self.left.columns;
             let rows: [&[f32]; M] = std::array::from_fn(|m| {
-                &self.left.values[(first + m) * stride + self.k_range.start..][..depth]
+                &self.left.values[(first + m) * self.left.columns + self.k_range.start..][..depth]
             });
-            let factors = |inner: usize| move |row: usize| rows[row][inner];
-            for inner in 0..whole {
-                let panel = self.panel_row::<S, V, W>(inner, at);
-                multiply_add(simd, &mut sums, factors(inner), panel);
+            // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
+            let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
+            let (panel_steps, rest) = panel.as_chunks::<STEP>();
+            for (step, panel) in panel_steps.iter().enumerate() {
+                let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
+                for (inner, panel) in panel.iter().enumerate() {
+                    multiply_add(simd, &mut sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
+                }
             }
-            for inner in whole..depth {
-                multiply_add(simd, &mut sums, factors(inner), &self.last_panel_row::<S, V>(simd, inner, at));
+            for (inner, panel) in (depth - rest.len()..depth).zip(rest) {
+                multiply_add(simd, &mut sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
@@ -123,20 +115,10 @@ impl MicroTiles<'_> {
     }
 }
 
-impl MicroTiles<'_> {
-    /// V registers of a row of the panel.
-    #[inline(always)]
-    fn panel_row<S: Simd, const V: usize, const W: usize>(&self, inner: usize, at: usize) -> &[S::f32s; V] {
-        let row = &self.panel[inner * self.stride..][..W];
-        S::as_simd_f32s(&row[at..]).0.first_chunk().unwrap_or_else(|| unreachable!("a panel has W columns"))
-    }
-
-    /// V registers of a row that ends early, zero-padded.
-    #[inline(always)]
-    fn last_panel_row<S: Simd, const V: usize>(&self, simd: S, inner: usize, at: usize) -> [S::f32s; V] {
-        let row = &self.panel[inner * self.stride..];
-        std::array::from_fn(|v| load(simd, row, (at + v * S::F32_LANES).min(row.len())))
-    }
+/// V registers of a row of a panel.
+#[inline(always)]
+fn registers<S: Simd, const V: usize>(row: &[f32]) -> &[S::f32s; V] {
+    S::as_simd_f32s(row).0.first_chunk().unwrap_or_else(|| unreachable!("a panel has whole registers"))
 }
 
 /// One rank-1 update of a micro-tile.
