@@ -16,13 +16,14 @@ use crate::gemm::micro_tiles::{MR, MicroTiles};
 use crate::packed::{KC, Matrix, Packed, Panel};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::split::scaled;
 
 /// `out = left right`, or `out += left right` with `add`; `out` is row-major.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn gemm(arch: Arch, kernel: Kernel, left: Matrix<'_>, right: &Packed, out: &mut [f32], add: bool) {
-    gemm_rows(arch, kernel, left, 0..left.rows, right, out, add);
+    gemm_rows(arch, kernel, left, 0..left.rows, Right::Packed(right), out, add);
 }
 
 /// [`gemm`] for a range of rows.
@@ -31,11 +32,11 @@ fn gemm_rows(
     kernel: Kernel,
     left: Matrix<'_>,
     rows: Range<usize>,
-    right: &Packed,
+    right: Right<'_>,
     out: &mut [f32],
     add: bool,
 ) {
-    let Packed { inner, columns, .. } = *right;
+    let [inner, columns] = right.shape();
     assert_eq!(left.columns, inner, "the inner dimensions are equal");
     assert_eq!(out.len(), rows.len() * columns, "the output is [rows, columns]");
     assert!(rows.end <= left.rows, "the rows are in range");
@@ -55,7 +56,7 @@ pub(crate) fn gemm_tn_accumulate(arch: Arch, left: Matrix<'_>, right: Matrix<'_>
     assert!(!right.transposed, "the right side is row-major");
     let left = left.transposed();
     let (count, width) = (left.rows, right.columns.max(1));
-    let right = &Packed::new(right);
+    let right = Right::Rows(right);
     let block_rows = count.div_ceil(ROW_BLOCKS).next_multiple_of(MR).max(MIN_BLOCK_ROWS);
     parallel::for_each(sums.chunks_mut(block_rows * width).enumerate(), |(index, sums)| {
         let begin = index * block_rows;
@@ -64,10 +65,40 @@ pub(crate) fn gemm_tn_accumulate(arch: Arch, left: Matrix<'_>, right: Matrix<'_>
     });
 }
 
+/// The right side of a GEMM.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    /// Packed into panels, because many calls read it.
+    Packed(&'a Packed),
+    /// Row-major, not packed.
+    Rows(Matrix<'a>),
+}
+
+impl<'a> Right<'a> {
+    /// Inner dimension and columns.
+    fn shape(self) -> [usize; 2] {
+        match self {
+            Self::Packed(packed) => [packed.inner, packed.columns],
+            Self::Rows(matrix) => [matrix.rows, matrix.columns],
+        }
+    }
+
+    /// A range of a panel's rows from its first column on, and its row stride.
+    fn panel(self, k_range: &Range<usize>, panel: &Panel) -> (&'a [f32], usize) {
+        match self {
+            Self::Packed(packed) => (packed.panel(k_range, panel), panel.padded().len()),
+            Self::Rows(matrix) => {
+                let values = &matrix.values[scaled(k_range, matrix.columns)];
+                (&values[panel.columns.start..], matrix.columns)
+            }
+        }
+    }
+}
+
 struct Gemm<'a> {
     left: Matrix<'a>,
     rows: Range<usize>,
-    right: &'a Packed,
+    right: Right<'a>,
     out: &'a mut [f32],
     add: bool,
 }
@@ -78,7 +109,7 @@ impl WithSimd for Gemm<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, rows, right, out, add } = self;
-        let Packed { inner, columns, .. } = *right;
+        let [inner, columns] = right.shape();
         if inner == 0 && !add {
             out.fill(0.0);
         }
@@ -86,11 +117,13 @@ impl WithSimd for Gemm<'_> {
             let k_range = begin..inner.min(begin + KC);
             let add = add || begin > 0;
             for panel in Panel::all(columns) {
+                let (values, stride) = right.panel(&k_range, &panel);
                 let micro_tiles = MicroTiles {
                     left,
                     rows: rows.clone(),
                     k_range: k_range.clone(),
-                    panel: right.panel(&k_range, &panel),
+                    panel: values,
+                    stride,
                     first_column: panel.columns.start,
                     columns,
                     add,

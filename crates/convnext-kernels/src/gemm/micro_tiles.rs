@@ -18,8 +18,9 @@ pub(crate) struct MicroTiles<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) rows: Range<usize>,
     pub(crate) k_range: Range<usize>,
-    /// Row-major.
+    /// Row-major; what follows the panel's columns within the stride is undefined.
     pub(crate) panel: &'a [f32],
+    pub(crate) stride: usize,
     pub(crate) first_column: usize,
     pub(crate) columns: usize,
     pub(crate) add: bool,
@@ -78,28 +79,39 @@ impl MicroTiles<'_> {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let first = self.rows.start + row;
         let depth = self.k_range.len();
-        let panel = self.panel.as_chunks::<W>().0;
         if TRANSPOSED {
-            let columns = self.left.values.chunks(self.left.rows).skip(self.k_range.start);
-            for (column, panel) in columns.zip(panel) {
-                let factors = &column[first..first + M];
-                multiply_add(simd, &mut sums, |row| factors[row], registers::<S, V>(&panel[at..]));
+            let stride = self.left.rows;
+            let left = &self.left.values[self.k_range.start * stride + first..];
+            for inner in 0..depth {
+                let factors = &left[inner * stride..][..M];
+                self.multiply_add_row::<S, M, V, W>(simd, &mut sums, |row| factors[row], inner, at);
             }
         } else {
+            let stride = self.left.columns;
             let rows: [&[f32]; M] = std::array::from_fn(|m| {
-                &self.left.values[(first + m) * self.left.columns + self.k_range.start..][..depth]
+                &self.left.values[(first + m) * stride + self.k_range.start..][..depth]
             });
-            // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
-            let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
-            let (panel_steps, rest) = panel.as_chunks::<STEP>();
-            for (step, panel) in panel_steps.iter().enumerate() {
-                let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
-                for (inner, panel) in panel.iter().enumerate() {
-                    multiply_add(simd, &mut sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
+            let factors = |inner: usize| move |row: usize| rows[row][inner];
+            let mut done = 0;
+            if self.stride == W {
+                // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
+                let panel = self.panel.as_chunks::<W>().0.as_chunks::<STEP>().0;
+                let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
+                for (step, panel) in panel.iter().enumerate() {
+                    let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
+                    for (inner, panel) in panel.iter().enumerate() {
+                        multiply_add(
+                            simd,
+                            &mut sums,
+                            |row| factors[row][inner],
+                            registers::<S, V>(&panel[at..]),
+                        );
+                    }
                 }
+                done = depth / STEP * STEP;
             }
-            for (inner, panel) in (depth - rest.len()..depth).zip(rest) {
-                multiply_add(simd, &mut sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
+            for inner in done..depth {
+                self.multiply_add_row::<S, M, V, W>(simd, &mut sums, factors(inner), inner, at);
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
@@ -110,6 +122,29 @@ impl MicroTiles<'_> {
                     let value = if self.add { simd.add_f32s(load(simd, out, at), sum) } else { sum };
                     store(simd, out, at, value);
                 }
+            }
+        }
+    }
+}
+
+impl MicroTiles<'_> {
+    /// The rank-1 update of one row of the panel, wherever it lies.
+    #[inline(always)]
+    fn multiply_add_row<S: Simd, const M: usize, const V: usize, const W: usize>(
+        &self,
+        simd: S,
+        sums: &mut [[S::f32s; V]; M],
+        factor: impl Fn(usize) -> f32,
+        inner: usize,
+        at: usize,
+    ) {
+        let row = &self.panel[inner * self.stride..];
+        match row.first_chunk::<W>() {
+            Some(row) => multiply_add(simd, sums, factor, registers::<S, V>(&row[at..])),
+            // At the end of an unpacked matrix a row is shorter than the panel: it is padded with zeros.
+            None => {
+                let lanes = std::array::from_fn(|v| load(simd, row, (at + v * S::F32_LANES).min(row.len())));
+                multiply_add(simd, sums, factor, &lanes);
             }
         }
     }
