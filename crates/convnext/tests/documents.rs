@@ -79,18 +79,36 @@ fn run(example: &Example, folder: &Path) -> Vec<String> {
 
 /// A line with its numbers as `#` where these may differ, and columns one space apart.
 fn comparable(line: &str, is_learned: bool) -> String {
-    const UNITS: [&str; 5] = ["s", "ms", "min", "h", "img/s"];
+    const UNITS: [&str; 4] = ["s", "ms", "min", "h"];
     // Which epoch is the best one may depend on the last digits.
     let line = line.split_once(", best").filter(|_| is_learned).map_or(line, |(line, _)| line);
     let is_rule = |word: &str| !word.is_empty() && word.chars().all(|c| matches!(c, '─' | '-' | '━'));
     let words: Vec<&str> = line.split_whitespace().filter(|word| !is_rule(word)).collect();
-    let mut comparable = Vec::new();
-    for (place, word) in words.iter().enumerate() {
-        let next = words.get(place + 1).map(|next| next.trim_end_matches([',', '.', ')', ';']));
-        let is_time = next.is_some_and(|next| UNITS.contains(&next));
-        comparable.push(without_numbers(word, is_learned || is_time));
+    let mut comparable: Vec<String> = Vec::new();
+    for word in words {
+        let unit = word.trim_end_matches([',', '.', ')', ';']);
+        let is_number =
+            |word: &String| word.trim_start_matches('(').chars().all(|c| matches!(c, '#' | '0'..='9'));
+        // A time is one thing, however many units it has: `903 ms`, `1.1 s` and `1m 3s` match each other.
+        if UNITS.contains(&unit) && comparable.last().is_some_and(is_number) || is_compact_time(unit) {
+            if comparable.last().is_some_and(|last| is_number(last) && UNITS.contains(&unit)) {
+                comparable.pop();
+            }
+            if comparable.last().is_none_or(|last| last != "TIME") {
+                comparable.push("TIME".to_owned());
+            }
+            comparable.extend((unit.len() < word.len()).then(|| word[unit.len()..].to_owned()));
+            continue;
+        }
+        comparable.push(without_numbers(word, is_learned));
     }
     comparable.join(" ")
+}
+
+/// `true` for a part of a time that stands together, such as `1m` or `34s`.
+fn is_compact_time(word: &str) -> bool {
+    let number = word.trim_end_matches(['h', 'm', 's']);
+    number.len() + 1 == word.len() && number.parse::<u64>().is_ok()
 }
 
 /// A word with `#` for its decimal numbers, or for all its numbers.
@@ -220,6 +238,8 @@ fn numbers_match_where_they_may_differ() {
     let is_same = |a: &str, b: &str| matches(&lines(a), &lines(b), false);
     assert!(is_same("500 images: 28.40 %, 3 s", "500 images:  29.00 %, 14 s"));
     assert!(!is_same("500 images", "501 images"));
+    assert!(is_same("1.6 s, 4.7 s left", "963 ms, 1m 3s left"));
+    assert!(!is_same("1.6 s, 4.7 s left", "963 ms left"));
     assert!(is_same("a\n...\nd", "a\nb\nc\nd"));
     assert!(!is_same("a\n...\nd", "a\nb"));
     assert!(matches(&lines("cat 50 21"), &lines("cat 50 7"), true));
