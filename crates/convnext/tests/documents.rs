@@ -80,8 +80,12 @@ fn run(example: &Example, folder: &Path) -> Vec<String> {
 /// A line with its numbers as `#` where these may differ, and columns one space apart.
 fn comparable(line: &str, is_learned: bool) -> String {
     const UNITS: [&str; 4] = ["s", "ms", "min", "h"];
-    // Which epoch is the best one may depend on the last digits.
-    let line = line.split_once(", best").filter(|_| is_learned).map_or(line, |(line, _)| line);
+    // Which epoch is the best one may depend on the last digits, and a plan names checkpoints where they take long.
+    let cut = |line, from| match str::split_once(line, from) {
+        Some((before, _)) if is_learned => before,
+        _ => line,
+    };
+    let line = cut(cut(line, ", best"), " validations of");
     let is_rule = |word: &str| !word.is_empty() && word.chars().all(|c| matches!(c, '─' | '-' | '━'));
     let words: Vec<&str> = line.split_whitespace().filter(|word| !is_rule(word)).collect();
     let mut comparable: Vec<String> = Vec::new();
