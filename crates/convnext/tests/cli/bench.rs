@@ -40,6 +40,14 @@ impl Bench {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// With `labelled`: 24 images to train on, and 6 to validate on.
+    pub(super) fn labelled() -> Self {
+        let bench = Self::new();
+        bench.draw_classes("labelled/train", 8);
+        bench.draw_classes("labelled/val", 2);
+        bench
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

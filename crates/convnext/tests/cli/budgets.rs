@@ -9,13 +9,6 @@ const FINETUNE: &str = "finetune --data labelled --model micro --image-size 32 -
 const PRETRAIN: &str =
     "pretrain --data labelled/train --model micro --image-size 32 --stem-stride 1 --batch-size 4";
 
-fn labelled() -> Bench {
-    let bench = Bench::new();
-    bench.draw_classes("labelled/train", 8);
-    bench.draw_classes("labelled/val", 2);
-    bench
-}
-
 /// Steps that a run really made.
 fn steps(bench: &Bench, run: &str) -> u64 {
     let summary: serde_json::Value = bench.read_text(&format!("{run}/summary.json")).parse().unwrap();
@@ -40,7 +33,7 @@ fn files(bench: &Bench) -> Vec<String> {
 
 #[test]
 fn a_budget_becomes_steps_that_the_run_keeps() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     for (name, line) in [("fine", FINETUNE), ("pre", PRETRAIN)] {
         let line = format!("{line} --budget 1s500ms --out {name}");
         let said = bench.run(&line).success();
@@ -73,7 +66,7 @@ fn a_budget_becomes_steps_that_the_run_keeps() {
 
 #[test]
 fn a_budget_that_cannot_be_used_is_refused() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     let too_short = ["--budget 0 ms is too short", "one step and its validation take", "give more time"];
     bench.refuse(1, &[(&format!("{FINETUNE} --budget 1us --out run"), &too_short)]);
     assert!(!bench.exists("run"));
@@ -91,7 +84,7 @@ fn a_budget_that_cannot_be_used_is_refused() {
 
 #[test]
 fn a_dry_run_says_everything_and_writes_nothing() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.write("used/notes.txt", "mine");
     let before = files(&bench);
     bench

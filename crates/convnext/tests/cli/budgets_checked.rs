@@ -7,17 +7,9 @@ use super::bench::Bench;
 
 const FINETUNE: &str = "finetune --data labelled --model micro --image-size 32 --batch-size 4";
 
-/// 24 images to train on, and 6 to measure on.
-fn labelled() -> Bench {
-    let bench = Bench::new();
-    bench.draw_classes("labelled/train", 8);
-    bench.draw_classes("labelled/val", 2);
-    bench
-}
-
 #[test]
 fn files_and_folders_are_looked_at_before_steps_are_timed() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.write("used/notes.txt", "mine");
     // No training fits into such a time, which timing would find.
     bench.refuse(1, &[(&format!("{FINETUNE} --budget 1us --out used"), &["used is not empty"])]);
@@ -36,7 +28,7 @@ fn files_and_folders_are_looked_at_before_steps_are_timed() {
 
 #[test]
 fn other_images_than_those_of_the_repeated_run_are_told_once() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.succeed(&format!("{FINETUNE} --steps 1 --out first"));
     bench.draw("labelled/train/checkers/more.png", "checkers", 9);
     bench
@@ -47,7 +39,7 @@ fn other_images_than_those_of_the_repeated_run_are_told_once() {
 
 #[test]
 fn checkpoints_count_and_those_that_were_timed_are_gone() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.make_folder("temporary");
     let temporary = bench.path("temporary").display().to_string();
     let every_step = format!("{FINETUNE} --checkpoint-every 0 --budget 2s --dry-run --out run");
@@ -67,7 +59,7 @@ fn checkpoints_count_and_those_that_were_timed_are_gone() {
 
 #[test]
 fn a_dry_run_writes_no_index_beside_shards() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.succeed("data pack labelled packed --labelled");
     let indices = || ["train", "val"].map(|part| bench.exists(&format!("packed/{part}/shards.index")));
     let size = "--model micro --image-size 32 --stem-stride 1 --batch-size 4 --steps 2 --out run";

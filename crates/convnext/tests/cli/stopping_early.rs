@@ -12,20 +12,13 @@ const FINETUNE: &str = "finetune --data labelled --model micro --recipe plain --
 const PRETRAIN: &str = "pretrain --data labelled/train --model micro --recipe plain --image-size 32 --stem-stride 1 \
                         --batch-size 4 --epochs 40 --lr 1e-12";
 
-fn labelled() -> Bench {
-    let bench = Bench::new();
-    bench.draw_classes("labelled/train", 8);
-    bench.draw_classes("labelled/val", 2);
-    bench
-}
-
 fn summary(bench: &Bench, run: &str) -> Value {
     bench.read_text(&format!("{run}/summary.json")).parse().unwrap()
 }
 
 #[test]
 fn a_run_that_gets_no_better_ends_and_says_so() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     // At such a rate no answer changes: the first epoch stays the best.
     bench
         .run(&format!("{FINETUNE} --patience 2 --out run"))
@@ -64,7 +57,7 @@ fn a_run_that_gets_no_better_ends_and_says_so() {
 
 #[test]
 fn validations_within_an_epoch_count() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench
         .run(&format!("{FINETUNE} --patience 3 --set training.validate_every.steps=2 --out run"))
         .success()
@@ -75,7 +68,7 @@ fn validations_within_an_epoch_count() {
 
 #[test]
 fn a_pretraining_is_compared_by_its_loss_epoch_by_epoch() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     // Masks are drawn anew in each epoch, so that the loss of a model that stands still goes up and down.
     bench
         .run(&format!("{PRETRAIN} --patience 1 --out run"))

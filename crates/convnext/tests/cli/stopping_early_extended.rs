@@ -11,16 +11,9 @@ const FINETUNE: &str =
 const PRETRAIN: &str = "pretrain --data labelled/train --model micro --recipe plain --image-size 32 --stem-stride 1 \
                         --batch-size 4 --epochs 40 --lr 1e-12";
 
-fn labelled() -> Bench {
-    let bench = Bench::new();
-    bench.draw_classes("labelled/train", 8);
-    bench.draw_classes("labelled/val", 2);
-    bench
-}
-
 #[test]
 fn a_run_that_stopped_early_goes_on_with_more_patience_or_none() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.succeed(&format!("{FINETUNE} --epochs 40 --patience 2 --out run"));
     let before = bench.read("run/config.toml");
     let longer = format!("{FINETUNE} --epochs 60 --patience 2 --resume --extend --out run");
@@ -38,7 +31,7 @@ fn a_run_that_stopped_early_goes_on_with_more_patience_or_none() {
 
 #[test]
 fn patience_comes_and_goes_when_a_run_is_extended() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.succeed(&format!("{FINETUNE} --epochs 5 --patience 2 --out run"));
     bench
         .run(&format!("{FINETUNE} --epochs 5 --resume --extend --out run"))
@@ -59,7 +52,7 @@ fn patience_comes_and_goes_when_a_run_is_extended() {
 
 #[test]
 fn the_results_say_an_early_end() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     for (line, end) in [
         (
             format!("{FINETUNE} --epochs 40"),

@@ -9,13 +9,6 @@ use super::bench::Bench;
 const TRAIN: &str =
     "finetune --data labelled --model micro --recipe plain --image-size 32 --batch-size 4 --epochs 3";
 
-fn labelled() -> Bench {
-    let bench = Bench::new();
-    bench.draw_classes("labelled/train", 8);
-    bench.draw_classes("labelled/val", 2);
-    bench
-}
-
 /// `true` if a line has these parts, in their order.
 fn has_parts(line: &str, parts: &[&str]) -> bool {
     let rest = parts.iter().try_fold(line, |rest, &part| Some(rest.split_once(part)?.1));
@@ -31,7 +24,7 @@ fn line_of<'a>(said: &'a str, beginning: &str) -> &'a str {
 
 #[test]
 fn a_run_says_how_long_it_is_and_how_every_epoch_went() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     let output = bench.run(&format!("{TRAIN} --out run")).success();
     let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
     let lines: [(&str, &[&str]); 7] = [
@@ -62,7 +55,7 @@ fn a_run_says_how_long_it_is_and_how_every_epoch_went() {
 
 #[test]
 fn a_resumed_run_says_where_it_goes_on_or_that_it_is_finished() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench.succeed(&format!("{TRAIN} --out run"));
     let longer = TRAIN.replace("--epochs 3", "--epochs 4");
     bench
@@ -80,7 +73,7 @@ fn a_resumed_run_says_where_it_goes_on_or_that_it_is_finished() {
 
 #[test]
 fn an_epoch_that_is_reported_again_has_the_rate_it_was_made_with() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     let rate = |line: &str, beginning: &str| {
         let output = bench.run(&format!("{line} --out run")).success();
         let said = String::from_utf8(output.get_output().stderr.clone()).unwrap();
@@ -112,7 +105,7 @@ fn nothing_to_measure_on_is_worth_a_warning() {
 
 #[test]
 fn reasons_are_true_of_the_run() {
-    let bench = labelled();
+    let bench = Bench::labelled();
     bench
         .run("finetune --data labelled --model micro --image-size 32 --epochs 1 --out run")
         .success()
