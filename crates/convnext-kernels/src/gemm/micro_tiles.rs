@@ -45,8 +45,17 @@ impl MicroTiles<'_> {
             },
             // The second register of the last panel may be padding.
             8 if self.columns - self.first_column <= 8 => self.panel_columns::<S, 1, W>(simd, 0, out),
-            8 => (0..W).step_by(16).for_each(|at| self.panel_columns::<S, 2, W>(simd, at, out)),
-            lanes => (0..W).step_by(4 * lanes).for_each(|at| self.panel_columns::<S, 4, W>(simd, at, out)),
+            8 => self.all_columns::<S, 2, W>(simd, out),
+            _ => self.all_columns::<S, 4, W>(simd, out),
+        }
+    }
+
+    /// All columns of a panel, V registers at a time. Not by a closure, which would not be compiled for the instruction
+    /// set.
+    #[inline(always)]
+    fn all_columns<S: Simd, const V: usize, const W: usize>(&self, simd: S, out: &mut [f32]) {
+        for at in (0..W).step_by(V * S::F32_LANES) {
+            self.panel_columns::<S, V, W>(simd, at, out);
         }
     }
 

@@ -152,7 +152,9 @@ impl WeightGradient<'_> {
         let copy = &mut copy[..if reads_in_place { 0 } else { k_range.len() }];
         for (registers, row) in copy.iter_mut().zip(right.rows_from(k_range.start, 0)) {
             let row = &row[..columns.len()];
-            *registers = std::array::from_fn(|v| load(simd, row, (v * S::F32_LANES).min(row.len())));
+            for (v, register) in registers.iter_mut().enumerate() {
+                *register = load(simd, row, (v * S::F32_LANES).min(row.len()));
+            }
         }
         let mut copied = 0;
         for rows in micro_tile_rows(self.left.columns.len()) {
