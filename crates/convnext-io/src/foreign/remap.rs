@@ -190,7 +190,7 @@ mod tests {
             let why = Remapped::new("d.1.kernel", shape).unwrap_err();
             assert!(why.contains(word), "{why}");
         }
-        let why = Remapped::new("s.grn.beta", &[usize::MAX, 2]).unwrap_err();
+        let why = Remapped::new("stages.0.0.grn.beta", &[usize::MAX, 2]).unwrap_err();
         assert!(why.contains("absurd"), "{why}");
     }
 }
