@@ -8,9 +8,6 @@ use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
 use crate::stored_model::StoredModel;
 use crate::tagged::Kind;
 
-/// Initial value of LayerScale (docs/facts.md, "Block").
-pub const LAYER_SCALE_INIT: f64 = 1e-6;
-
 /// The two generations of the model family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,7 +46,7 @@ pub struct ModelConfig {
     pub widths: [usize; STAGES],
     /// Global Response Normalization after the GELU of every block (V2).
     pub grn: bool,
-    /// LayerScale at the end of every block (V1), which starts at [`LAYER_SCALE_INIT`].
+    /// LayerScale at the end of every block (V1), which starts at [`crate::LAYER_SCALE_INIT`].
     pub layer_scale: bool,
     /// Number of classes; 0 builds no head.
     pub classes: usize,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::block_layout::BlockLayout;
 use crate::config::{EncoderKind, FcmaeConfig, ModelConfig};
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
@@ -45,9 +46,9 @@ fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2],
         normalised += sites[stage - 1] * widths[stage - 1];
     }
     for stage in 0..STAGES {
-        let channels = widths[stage];
-        macs += depths[stage] * sites[stage] * (8 * channels * channels + 49 * channels);
-        normalised += depths[stage] * sites[stage] * channels;
+        let block = BlockLayout::of_stage(config, stage);
+        macs += depths[stage] * sites[stage] * block.macs_per_site();
+        normalised += depths[stage] * sites[stage] * block.norm_outputs_per_site();
     }
     if classes > 0 {
         macs += widths[STAGES - 1] * classes;
@@ -77,7 +78,7 @@ pub fn pretraining_macs(
     };
     let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
     let decoder = kept * config.encoder.last_width() as u64 * width
-        + depth * patches * (8 * width * width + 49 * width)
+        + depth * patches * BlockLayout::of_decoder(&config.decoder).macs_per_site()
         + (patches - kept) * width * config.values_per_patch() as u64;
     Ok([encoder, decoder])
 }
@@ -96,7 +97,8 @@ pub(crate) fn pretraining_norms(
         EncoderKind::Sparse => encoder * kept / patches,
         EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
     };
-    Ok(encoder + (config.decoder.depth * config.decoder.width) as u64 * patches)
+    let decoder = BlockLayout::of_decoder(&config.decoder).norm_outputs_per_site();
+    Ok(encoder + config.decoder.depth as u64 * patches * decoder)
 }
 
 /// Trainable values of a model, from its shapes.
@@ -105,11 +107,8 @@ fn parameters(config: &ModelConfig) -> u64 {
     let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
     let stem = (stem_inputs + 3) * widths[0];
     let downsampling: u64 = widths.windows(2).map(|w| 2 * w[0] + 4 * w[0] * w[1] + w[1]).sum();
-    let per_channel = 57 + if config.grn { 8 } else { 0 } + u64::from(config.layer_scale);
-    let blocks: u64 = widths
-        .iter()
-        .zip(config.depths)
-        .map(|(&c, depth)| depth as u64 * (8 * c * c + per_channel * c))
+    let blocks: u64 = (0..STAGES)
+        .map(|stage| config.depths[stage] as u64 * BlockLayout::of_stage(config, stage).parameters())
         .sum();
     let classes = config.classes as u64;
     let head = if classes > 0 { 2 * widths[STAGES - 1] + (widths[STAGES - 1] + 1) * classes } else { 0 };

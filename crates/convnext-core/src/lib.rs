@@ -1,6 +1,7 @@
 //! Plain data that every other crate of convnext agrees on.
 //!
 //! - [`ModelConfig`], [`FcmaeConfig`]: architectures, apart from how they are trained, and the one table of sizes, [`MODELS`];
+//! - [`BLOCK_PARAMETERS`]: the one table of a block's parameters;
 //! - [`Cost`]: exact parameters, multiply-adds and FLOPs of a configuration;
 //! - [`PatchGrid`] and [`Mask`]: which patches FCMAE keeps;
 //! - [`Seed`]: one random stream per (purpose, epoch, sample);
@@ -13,6 +14,8 @@
 //! **Invariant:** this crate knows neither Burn nor the file system, and nothing here can fail
 //! except on values that its caller passed.
 
+mod block_layout;
+mod block_parameters;
 mod class_names;
 mod classification_task;
 mod config;
@@ -39,11 +42,14 @@ mod task_metadata;
 mod tensors;
 mod value_range;
 
+pub use block_layout::BlockLayout;
+pub use block_parameters::{
+    BLOCK_PARAMETERS, BlockAxis, BlockParameter, BlockParameterLayout, DEPTHWISE_KERNEL_SIZE, InitialValue,
+    LAYER_SCALE_INIT, MLP_RATIO, Presence, SiteCost, WeightDecay,
+};
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};
-pub use config::{
-    DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, ModelConfig,
-};
+pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, ModelConfig};
 pub use cost::{Cost, pretraining_macs};
 pub use counted::counted;
 pub use error::ConfigError;
@@ -63,6 +69,6 @@ pub use tagged::{Kind, Tagged};
 pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
 pub use tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
-    depthwise_weight, downsampling_weight, final_norm_tensors, head_tensors,
+    downsampling_weight, final_norm_tensors, head_tensors,
 };
 pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

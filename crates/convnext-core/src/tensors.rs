@@ -4,6 +4,7 @@
 //! Parameters of our models have the same names and shapes, see `names.rs` of `convnext-nn`, and so have weight files of
 //! any origin once they are read.
 
+use crate::block_layout::BlockLayout;
 use crate::config::{DecoderConfig, FcmaeConfig, ModelConfig};
 
 /// The name of a tensor with its shape, slowest axis first.
@@ -27,7 +28,7 @@ pub fn backbone_tensors(prefix: &str, model: &ModelConfig) -> Vec<TensorShape> {
         shapes.push((format!("{downsampling}.{convolution}.bias"), vec![width]));
         for index in 0..model.depths[stage] {
             let name = format!("{prefix}stages.{stage}.{index}");
-            shapes.extend(block(&name, width, model.grn, model.layer_scale));
+            shapes.extend(block_tensors(&name, BlockLayout::of_stage(model, stage)));
         }
     }
     shapes
@@ -45,11 +46,6 @@ pub fn downsampling_weight(prefix: &str, model: &ModelConfig, stage: usize) -> T
             (format!("{prefix}downsample_layers.{stage}.1.weight"), vec![width, model.widths[before], 2, 2])
         }
     }
-}
-
-/// The weight of a block's depthwise convolution, whose shape gives its width.
-pub fn depthwise_weight(block: &str, width: usize) -> TensorShape {
-    (format!("{block}.dwconv.weight"), vec![width, 1, 7, 7])
 }
 
 /// The tensors of the norm behind a classifier's pooling.
@@ -79,32 +75,12 @@ pub fn decoder_end_tensors(fcmae: &FcmaeConfig, values: usize) -> [TensorShape; 
 
 /// The tensors of the decoder's blocks.
 pub fn decoder_block_tensors(decoder: &DecoderConfig) -> Vec<TensorShape> {
-    let block = |index| block(&format!("decoder.{index}"), decoder.width, decoder.grn, decoder.layer_scale);
+    let block = |index| block_tensors(&format!("decoder.{index}"), BlockLayout::of_decoder(decoder));
     (0..decoder.depth).flat_map(block).collect()
 }
 
-fn block(name: &str, width: usize, grn: bool, layer_scale: bool) -> Vec<TensorShape> {
-    // Widths may come from a file; one that overflows fits no tensor, and neither does the largest number.
-    let hidden = width.saturating_mul(4);
-    let tensor = |leaf: &str, shape: &[usize]| (format!("{name}.{leaf}"), shape.to_vec());
-    let mut shapes = vec![
-        depthwise_weight(name, width),
-        tensor("dwconv.bias", &[width]),
-        tensor("norm.weight", &[width]),
-        tensor("norm.bias", &[width]),
-        tensor("pwconv1.weight", &[hidden, width]),
-        tensor("pwconv1.bias", &[hidden]),
-        tensor("pwconv2.weight", &[width, hidden]),
-        tensor("pwconv2.bias", &[width]),
-    ];
-    if grn {
-        shapes.push(tensor("grn.gamma", &[1, 1, 1, hidden]));
-        shapes.push(tensor("grn.beta", &[1, 1, 1, hidden]));
-    }
-    if layer_scale {
-        shapes.push(tensor("gamma", &[width]));
-    }
-    shapes
+fn block_tensors(name: &str, block: BlockLayout) -> Vec<TensorShape> {
+    block.rows().map(|row| (row.parameter.in_block(name), row.shape(block.channels))).collect()
 }
 
 fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 
-use convnext_core::{ClassNames, ConfigError, FcmaeTask, ModelConfig, TaskMetadata, WeightMetadata};
+use convnext_core::{
+    BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, TaskMetadata, WeightMetadata,
+};
 use serde_json::Value;
 
 use crate::array::NamedArray;
@@ -169,12 +171,12 @@ fn tensors(weights: &WeightFile, model: &ModelConfig, naming: Naming) -> Vec<Nam
     let convert = |(name, array): (&str, NamedArray)| {
         Some(NamedArray {
             name: naming.of_official(name, model.grn)?,
-            shape: match (naming, array.shape.as_slice()) {
-                (Naming::Timm, [1, 1, 1, count]) if name.contains(".grn.") => vec![*count],
-                (_, &[outputs, inputs]) if convolutions && name.contains(".pwconv") => {
+            shape: match (naming, P::of_name(name), array.shape.as_slice()) {
+                (Naming::Timm, Some(P::GrnGamma | P::GrnBeta), [1, 1, 1, count]) => vec![*count],
+                (_, Some(P::ExpandWeight | P::ProjectWeight), &[outputs, inputs]) if convolutions => {
                     vec![outputs, inputs, 1, 1]
                 }
-                (_, shape) => shape.to_vec(),
+                (.., shape) => shape.to_vec(),
             },
             ..array
         })

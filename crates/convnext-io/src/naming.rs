@@ -1,7 +1,9 @@
 //! Names of the same tensor in the official code, in timm and in Hugging Face's transformers (docs/facts.md,
 //! "Official dense `.pt`", "timm names", "HF names").
 
-use convnext_core::ENCODER_PREFIX;
+use std::sync::LazyLock;
+
+use convnext_core::{BLOCK_PARAMETERS, BlockParameter, ENCODER_PREFIX};
 
 /// A convention of names. Those of this program are the official ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,21 +16,43 @@ pub enum Naming {
     HuggingFace,
 }
 
-/// Official, timm, transformers. `#` stands for a number, `*` for the rest of the name.
-const NAMES: [[&str; 3]; 12] = [
+/// Names outside of blocks: official, timm, transformers. `#` stands for a number, `*` for the rest of the
+/// name.
+const OUTSIDE_BLOCKS: [[&str; 3]; 5] = [
     ["downsample_layers.0.0.*", "stem.0.*", "embeddings.patch_embeddings.*"],
     ["downsample_layers.0.1.*", "stem.1.*", "embeddings.layernorm.*"],
     ["downsample_layers.#.#.*", "stages.#.downsample.#.*", "encoder.stages.#.downsampling_layer.#.*"],
-    ["stages.#.#.dwconv.*", "stages.#.blocks.#.conv_dw.*", "encoder.stages.#.layers.#.dwconv.*"],
-    ["stages.#.#.norm.*", "stages.#.blocks.#.norm.*", "encoder.stages.#.layers.#.layernorm.*"],
-    ["stages.#.#.pwconv1.*", "stages.#.blocks.#.mlp.fc1.*", "encoder.stages.#.layers.#.pwconv1.*"],
-    ["stages.#.#.grn.gamma", "stages.#.blocks.#.mlp.grn.weight", "encoder.stages.#.layers.#.grn.weight"],
-    ["stages.#.#.grn.beta", "stages.#.blocks.#.mlp.grn.bias", "encoder.stages.#.layers.#.grn.bias"],
-    ["stages.#.#.pwconv2.*", "stages.#.blocks.#.mlp.fc2.*", "encoder.stages.#.layers.#.pwconv2.*"],
-    ["stages.#.#.gamma", "stages.#.blocks.#.gamma", "encoder.stages.#.layers.#.layer_scale_parameter"],
     ["norm.*", "head.norm.*", "layernorm.*"],
     ["head.*", "head.fc.*", "classifier.*"],
 ];
+
+/// Prefixes of the names in a block.
+const BLOCKS: [&str; 3] = ["stages.#.#.", "stages.#.blocks.#.", "encoder.stages.#.layers.#."];
+
+/// The names of a block's parameter in the block. Of a layer with weight and bias both are brought along, and
+/// what files of a training have in their place (`kernel`, `linear.weight`).
+const fn in_block(parameter: BlockParameter) -> [&'static str; 3] {
+    use BlockParameter as P;
+    match parameter {
+        P::DepthwiseWeight | P::DepthwiseBias => ["dwconv.*", "conv_dw.*", "dwconv.*"],
+        P::NormWeight | P::NormBias => ["norm.*", "norm.*", "layernorm.*"],
+        P::ExpandWeight | P::ExpandBias => ["pwconv1.*", "mlp.fc1.*", "pwconv1.*"],
+        P::ProjectWeight | P::ProjectBias => ["pwconv2.*", "mlp.fc2.*", "pwconv2.*"],
+        P::GrnGamma => ["grn.gamma", "mlp.grn.weight", "grn.weight"],
+        P::GrnBeta => ["grn.beta", "mlp.grn.bias", "grn.bias"],
+        P::LayerScale => ["gamma", "gamma", "layer_scale_parameter"],
+    }
+}
+
+/// All names.
+static NAMES: LazyLock<Vec<[String; 3]>> = LazyLock::new(|| {
+    let of_block = |parameter| {
+        let names = in_block(parameter);
+        std::array::from_fn(|column| format!("{}{}", BLOCKS[column], names[column]))
+    };
+    let outside = OUTSIDE_BLOCKS.into_iter().map(|row| row.map(str::to_owned));
+    outside.chain(BLOCK_PARAMETERS.into_iter().map(|row| of_block(row.parameter))).collect()
+});
 
 /// Prefix that transformers puts before the names of a backbone, in its classes with a head.
 const TRANSFORMERS_PREFIXES: [&str; 2] = ["convnextv2.", "convnext."];
@@ -71,7 +95,7 @@ pub(crate) fn without_encoder(name: &str) -> &str {
 }
 
 fn translate(name: &str, from: usize, to: usize) -> Option<String> {
-    NAMES.iter().find_map(|row| Some(fill(row[to], &wildcards(name, row[from])?)))
+    NAMES.iter().find_map(|row| Some(fill(&row[to], &wildcards(name, &row[from])?)))
 }
 
 /// Text at the wildcards of a pattern, if the name fits it.
@@ -123,6 +147,14 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_a_block_is_under_its_official_name() {
+        for row in BLOCK_PARAMETERS {
+            let [official, ..] = in_block(row.parameter);
+            assert!(wildcards(row.name, official).is_some(), "{} is not {official}", row.name);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::prelude::*;
-use convnext_core::{ModelConfig, STAGES};
+use convnext_core::{BlockLayout, ModelConfig, STAGES};
 use convnext_kernels::Precision;
 
 use crate::block::Block;
@@ -98,8 +98,8 @@ impl Backbone {
             stages: (0..STAGES)
                 .map(|stage| {
                     let scope = scope.at("stages").at(stage);
-                    let block =
-                        |index| Block::new(widths[stage], config.grn, config.layer_scale, &scope.at(index));
+                    let layout = BlockLayout::of_stage(config, stage);
+                    let block = |index| Block::new(layout, &scope.at(index));
                     (0..config.depths[stage]).map(block).collect()
                 })
                 .collect(),

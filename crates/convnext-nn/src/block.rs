@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_core::LAYER_SCALE_INIT;
+use convnext_core::{BlockLayout, BlockParameter, InitialValue};
 use convnext_kernels::{PackedBlock, Precision};
 
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
@@ -37,15 +37,18 @@ pub struct Block {
 }
 
 impl Block {
-    /// A freshly initialised block, with or without GRN and LayerScale.
-    pub fn new(channels: usize, grn: bool, layer_scale: bool, scope: &Scope) -> Self {
+    /// A freshly initialised block of this layout, with its parameters below `scope`.
+    pub fn new(layout: BlockLayout, scope: &Scope) -> Self {
+        use BlockParameter as P;
+        let fresh = Fresh { channels: layout.channels, scope };
+        let grn = || Grn { gamma: fresh.parameter(P::GrnGamma), beta: fresh.parameter(P::GrnBeta) };
         Self {
-            dwconv: Convolution::new([channels, 1, 7, 7], &scope.at("dwconv")),
-            norm: LayerNorm::new(channels, &scope.at("norm")),
-            pwconv1: Linear::new(channels, 4 * channels, 1.0, &scope.at("pwconv1")),
-            grn: grn.then(|| Grn::new(4 * channels, &scope.at("grn"))),
-            pwconv2: Linear::new(4 * channels, channels, 1.0, &scope.at("pwconv2")),
-            gamma: layer_scale.then(|| scope.constant([channels], LAYER_SCALE_INIT)),
+            dwconv: Convolution::of(fresh.parameter(P::DepthwiseWeight), fresh.parameter(P::DepthwiseBias)),
+            norm: LayerNorm { weight: fresh.parameter(P::NormWeight), bias: fresh.parameter(P::NormBias) },
+            pwconv1: Linear::of(fresh.parameter(P::ExpandWeight), fresh.parameter(P::ExpandBias)),
+            grn: layout.grn.then(grn),
+            pwconv2: Linear::of(fresh.parameter(P::ProjectWeight), fresh.parameter(P::ProjectBias)),
+            gamma: layout.layer_scale.then(|| fresh.parameter(P::LayerScale)),
             activations: Activations::default(),
             precision: Precision::default(),
             packing: PackingCache::default(),
@@ -76,26 +79,83 @@ impl Block {
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {
+        // Every field by name, so that none is forgotten here.
+        let Self { dwconv, norm, pwconv1, grn, pwconv2, gamma, activations: _, precision: _, packing: _ } =
+            self;
         BlockParameters {
-            depthwise_weight: self.dwconv.weight.val().into_dispatch(),
-            depthwise_bias: self.dwconv.bias.val().into_dispatch(),
-            norm_weight: self.norm.weight.val().into_dispatch(),
-            norm_bias: self.norm.bias.val().into_dispatch(),
-            expand_weight: self.pwconv1.weight.val().into_dispatch(),
-            expand_bias: self.pwconv1.bias.val().into_dispatch(),
-            project_weight: self.pwconv2.weight.val().into_dispatch(),
-            project_bias: self.pwconv2.bias.val().into_dispatch(),
-            grn: match &self.grn {
+            depthwise_weight: dwconv.weight.val().into_dispatch(),
+            depthwise_bias: dwconv.bias.val().into_dispatch(),
+            norm_weight: norm.weight.val().into_dispatch(),
+            norm_bias: norm.bias.val().into_dispatch(),
+            expand_weight: pwconv1.weight.val().into_dispatch(),
+            expand_bias: pwconv1.bias.val().into_dispatch(),
+            project_weight: pwconv2.weight.val().into_dispatch(),
+            project_bias: pwconv2.bias.val().into_dispatch(),
+            grn: match grn {
                 None => GrnParameters::Absent,
                 Some(grn) => GrnParameters::Present {
                     gamma: grn.gamma.val().into_dispatch(),
                     beta: grn.beta.val().into_dispatch(),
                 },
             },
-            layer_scale: match &self.gamma {
+            layer_scale: match gamma {
                 None => LayerScaleParameters::Absent,
                 Some(gamma) => LayerScaleParameters::Present { gamma: gamma.val().into_dispatch() },
             },
+        }
+    }
+}
+
+/// The fresh parameters of a block of so many channels.
+struct Fresh<'a> {
+    channels: usize,
+    scope: &'a Scope<'a>,
+}
+
+impl Fresh<'_> {
+    /// A parameter with the name, shape and initial values that the table gives it.
+    fn parameter<const D: usize>(&self, parameter: BlockParameter) -> Param<Tensor<D>> {
+        let row = parameter.layout();
+        let shape = row.shape(self.channels).try_into();
+        let shape: [usize; D] =
+            shape.unwrap_or_else(|_| unreachable!("the fields of a block have the ranks of the table"));
+        match row.initial {
+            InitialValue::Normal => self.scope.weight(row.name, shape),
+            InitialValue::Constant(value) => self.scope.constant(shape, value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use convnext_core::Seed;
+
+    use super::*;
+    use crate::values::tensor_values;
+    use crate::visits::for_each_parameter;
+
+    /// Shape and first values by name, found and as the table has them.
+    #[test]
+    fn a_fresh_block_is_that_of_the_table() {
+        let device = Device::flex();
+        for (grn, layer_scale) in [(false, false), (true, false), (false, true), (true, true)] {
+            let layout = BlockLayout { channels: 3, grn, layer_scale };
+            let block = Block::new(layout, &Scope::root(Seed(1), &device));
+            let mut found = BTreeMap::new();
+            for_each_parameter(&block, |p| {
+                found.insert(p.name(), (p.shape.clone(), tensor_values(p.values())));
+            });
+            let expected = layout.rows().map(|row| {
+                let count = row.values(layout.channels) as usize;
+                let values = match row.initial {
+                    InitialValue::Normal => Seed(1).initial_values(row.name, count, 0.02),
+                    InitialValue::Constant(value) => vec![value as f32; count],
+                };
+                (row.name.to_owned(), (row.shape(layout.channels), values))
+            });
+            assert_eq!(found, expected.collect(), "{layout:?}");
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed};
+use convnext_core::{BlockLayout, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed};
 use convnext_kernels::{PatchedImages, Precision, Sites};
 
 use crate::backbone::{Backbone, map_to_rows};
@@ -59,8 +59,8 @@ impl Fcmae {
         config.validate()?;
         let scope = Scope::root(seed, device);
         let width = config.decoder.width;
-        let DecoderConfig { grn, layer_scale, .. } = config.decoder;
-        let block = |index| Block::new(width, grn, layer_scale, &scope.at("decoder").at(index));
+        let layout = BlockLayout::of_decoder(&config.decoder);
+        let block = |index| Block::new(layout, &scope.at("decoder").at(index));
         Ok(Self {
             encoder: Backbone::new(&config.encoder, &scope.at("encoder")),
             proj: Convolution::new([width, config.encoder.last_width(), 1, 1], &scope.at("proj")),

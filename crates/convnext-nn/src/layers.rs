@@ -46,11 +46,12 @@ pub struct Linear {
 impl Linear {
     /// A freshly initialised layer; `factor` scales its initial weight.
     pub fn new(inputs: usize, outputs: usize, factor: f64, scope: &Scope) -> Self {
-        Self {
-            weight: scope.scaled_weight("weight", [outputs, inputs], factor),
-            bias: scope.constant([outputs], 0.0),
-            plan: LinearPlan::default(),
-        }
+        Self::of(scope.scaled_weight("weight", [outputs, inputs], factor), scope.constant([outputs], 0.0))
+    }
+
+    /// The layer of a weight `[out, in]` and a bias `[out]`.
+    pub fn of(weight: Param<Tensor<2>>, bias: Param<Tensor<1>>) -> Self {
+        Self { weight, bias, plan: LinearPlan::default() }
     }
 
     /// The same layer with this precision of its GEMM.
@@ -82,11 +83,12 @@ pub struct Convolution {
 impl Convolution {
     /// A freshly initialised convolution whose weight has this shape.
     pub fn new(shape: [usize; 4], scope: &Scope) -> Self {
-        Self {
-            weight: scope.weight("weight", shape),
-            bias: scope.constant([shape[0]], 0.0),
-            plan: LinearPlan::default(),
-        }
+        Self::of(scope.weight("weight", shape), scope.constant([shape[0]], 0.0))
+    }
+
+    /// The convolution of a weight `[out, in / groups, height, width]` and a bias `[out]`.
+    pub fn of(weight: Param<Tensor<4>>, bias: Param<Tensor<1>>) -> Self {
+        Self { weight, bias, plan: LinearPlan::default() }
     }
 
     /// The same layer with this precision of its GEMM.
@@ -114,19 +116,12 @@ impl Convolution {
     }
 }
 
-/// The parameters of Global Response Normalization in the release's shape, both starting at 0.
+/// The parameters of Global Response Normalization in the release's shape, with which it starts as the
+/// identity.
 #[derive(Module, Debug)]
 pub struct Grn {
     /// Scale of the normalised response, `[1, 1, 1, 4C]`.
     pub gamma: Param<Tensor<4>>,
     /// Shift, `[1, 1, 1, 4C]`.
     pub beta: Param<Tensor<4>>,
-}
-
-impl Grn {
-    /// Initial parameters, with which GRN is the identity.
-    pub fn new(channels: usize, scope: &Scope) -> Self {
-        let shape = [1, 1, 1, channels];
-        Self { gamma: scope.constant(shape, 0.0), beta: scope.constant(shape, 0.0) }
-    }
 }

@@ -8,7 +8,7 @@ use std::f64::consts::SQRT_2;
 use burn::prelude::*;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use convnext_core::{Mask, STAGES};
+use convnext_core::{DEPTHWISE_KERNEL_SIZE, Mask, STAGES};
 
 use crate::backbone::Backbone;
 use crate::block::Block;
@@ -72,7 +72,7 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
         Some(keep) => map * keep.clone(),
     };
     let channels = map.dims()[1];
-    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
+    let options = ConvOptions::new([1, 1], [DEPTHWISE_KERNEL_SIZE / 2; 2], [1, 1], channels);
     let bias = Some(block.dwconv.bias.val());
     let branch = masked(conv2d(masked(map.clone()), block.dwconv.weight.val(), bias, options));
     let branch = norm_channels(&block.norm, branch);

@@ -6,7 +6,7 @@
 //! In ONNX Runtime that took less time than linear layers as 1x1 convolutions, and the sum of squares of GRN
 //! less than the operator `ReduceL2`.
 
-use convnext_core::{ModelConfig, STAGES};
+use convnext_core::{BlockParameter as P, DEPTHWISE_KERNEL_SIZE, ModelConfig, STAGES};
 
 use crate::graph_builder::GraphBuilder;
 use crate::messages::Attribute;
@@ -109,22 +109,28 @@ impl Network<'_> {
         output: String,
     ) -> String {
         let name = format!("stages.{stage}.{index}");
+        let side = DEPTHWISE_KERNEL_SIZE as i64;
         let attributes = vec![
-            Attribute::ints("kernel_shape", &[7, 7]),
-            Attribute::ints("pads", &[3; 4]),
+            Attribute::ints("kernel_shape", &[side; 2]),
+            Attribute::ints("pads", &[side / 2; 4]),
             Attribute::int("group", model.widths[stage] as i64),
         ];
-        let weight = self.weight(&format!("{name}.dwconv.weight"));
-        let bias = self.weight(&format!("{name}.dwconv.bias"));
-        let branch = self.graph.node(format!("{name}.dwconv"), "Conv", &[map, &weight, &bias], attributes);
+        let prefix = self.prefix;
+        let weight = |parameter: P| format!("{prefix}{}", parameter.in_block(&name));
+        let [kernel, bias] = [P::DepthwiseWeight, P::DepthwiseBias].map(weight);
+        let branch = self.graph.node(format!("{name}.dwconv"), "Conv", &[map, &kernel, &bias], attributes);
         let rows = self.graph.channels_last(format!("{name}.channels_last"), &branch);
         let rows = self.norm(&format!("{name}.norm"), &rows);
-        let hidden = self.linear(&format!("{name}.pwconv1"), &rows);
-        let hidden = self.gelu(&format!("{name}.gelu"), &hidden);
-        let hidden = if model.grn { self.grn(&format!("{name}.grn"), &hidden) } else { hidden };
-        let mut rows = self.linear(&format!("{name}.pwconv2"), &hidden);
+        let expand = [P::ExpandWeight, P::ExpandBias].map(weight);
+        let mut hidden = self.linear(&format!("{name}.pwconv1"), expand, &rows);
+        hidden = self.gelu(&format!("{name}.gelu"), &hidden);
+        if model.grn {
+            hidden = self.grn(&format!("{name}.grn"), [P::GrnGamma, P::GrnBeta].map(weight), &hidden);
+        }
+        let project = [P::ProjectWeight, P::ProjectBias].map(weight);
+        let mut rows = self.linear(&format!("{name}.pwconv2"), project, &hidden);
         if model.layer_scale {
-            let gamma = self.weight(&format!("{name}.gamma"));
+            let gamma = weight(P::LayerScale);
             rows = self.graph.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
         }
         let branch = self.graph.channels_first(format!("{name}.channels_first"), &rows);
@@ -133,8 +139,7 @@ impl Network<'_> {
 
     /// A linear layer on rows. Its weight keeps PyTorch's `[outputs, inputs]`; a runtime turns it around once,
     /// when it loads the file.
-    fn linear(&mut self, name: &str, rows: &str) -> String {
-        let (weight, bias) = (self.weight(&format!("{name}.weight")), self.weight(&format!("{name}.bias")));
+    fn linear(&mut self, name: &str, [weight, bias]: [String; 2], rows: &str) -> String {
         let perm = vec![Attribute::ints("perm", &[1, 0])];
         let weight = self.graph.node(format!("{name}.transposed_weight"), "Transpose", &[&weight], perm);
         let product = self.graph.node(format!("{name}.product"), "MatMul", &[rows, &weight], vec![]);
@@ -154,8 +159,7 @@ impl Network<'_> {
     /// Global Response Normalization of `[N, H, W, 4C]` (docs/facts.md, "GRN"), as `x (gamma n + 1) + beta`
     /// with the normalised responses n `[N, 1, 1, 4C]`, which passes over x less often than the formula as it
     /// stands.
-    fn grn(&mut self, name: &str, x: &str) -> String {
-        let (gamma, beta) = (self.weight(&format!("{name}.gamma")), self.weight(&format!("{name}.beta")));
+    fn grn(&mut self, name: &str, [gamma, beta]: [String; 2], x: &str) -> String {
         let squares = self.graph.node(format!("{name}.squares"), "Mul", &[x, x], vec![]);
         let sums = self.graph.node(format!("{name}.sums"), "ReduceSum", &[&squares, SITES], vec![]);
         let responses = self.graph.node(format!("{name}.responses"), "Sqrt", &[&sums], vec![]);

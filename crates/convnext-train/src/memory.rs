@@ -3,7 +3,9 @@
 mod activation_values;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count};
+use convnext_core::{
+    BlockLayout, ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count,
+};
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
@@ -61,7 +63,7 @@ impl MemoryEstimate {
         let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
         let values_per_patch = config.values_per_patch() as u64;
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
-            + depth * (8 * width * width + 65 * width);
+            + depth * BlockLayout::of_decoder(&config.decoder).parameters();
         let patches = batch * grid.patches() as u64;
         let saved_halves = saved_halves(memory, precision);
         let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, saved_halves)?

@@ -146,7 +146,40 @@ fn of_torchvision(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use convnext_core::{BLOCK_PARAMETERS, BlockParameter as P};
+
     use super::*;
+
+    /// In OpenMMLab and, if V1 has it, in torchvision.
+    fn in_block(parameter: P) -> (&'static str, Option<&'static str>) {
+        match parameter {
+            P::DepthwiseWeight => ("depthwise_conv.weight", Some("block.0.weight")),
+            P::DepthwiseBias => ("depthwise_conv.bias", Some("block.0.bias")),
+            P::NormWeight => ("norm.weight", Some("block.2.weight")),
+            P::NormBias => ("norm.bias", Some("block.2.bias")),
+            P::ExpandWeight => ("pointwise_conv1.weight", Some("block.3.weight")),
+            P::ExpandBias => ("pointwise_conv1.bias", Some("block.3.bias")),
+            P::ProjectWeight => ("pointwise_conv2.weight", Some("block.5.weight")),
+            P::ProjectBias => ("pointwise_conv2.bias", Some("block.5.bias")),
+            P::GrnGamma => ("grn.gamma", None),
+            P::GrnBeta => ("grn.beta", None),
+            P::LayerScale => ("gamma", Some("layer_scale")),
+        }
+    }
+
+    #[test]
+    fn every_parameter_of_a_block_is_understood() {
+        for row in BLOCK_PARAMETERS {
+            let official = row.parameter.in_block("stages.1.2");
+            let (openmmlab, torchvision) = in_block(row.parameter);
+            let found = Dialect::Official.official(&format!("stages.1.2.{openmmlab}"));
+            assert_eq!(found.as_ref(), Some(&official), "{openmmlab}");
+            if let Some(torchvision) = torchvision {
+                let found = Dialect::Torchvision.official(&format!("features.3.2.{torchvision}"));
+                assert_eq!(found, Some(official), "{torchvision}");
+            }
+        }
+    }
 
     #[test]
     fn spellings_become_official_names() {

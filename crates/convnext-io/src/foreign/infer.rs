@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig,
-    Preprocessing, STAGES, TensorShape, WeightMetadata, backbone_tensors, decoder_block_tensors,
-    decoder_end_tensors, final_norm_tensors, head_tensors,
+    BlockParameter, ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective,
+    MODELS, ModelConfig, Preprocessing, STAGES, TensorShape, WeightMetadata, backbone_tensors,
+    decoder_block_tensors, decoder_end_tensors, final_norm_tensors, head_tensors,
 };
 
 use crate::error::{IoError, bad_tensor};
@@ -94,8 +94,8 @@ impl Found<'_> {
         let decoder = DecoderConfig {
             depth: self.count_blocks("decoder")?,
             width,
-            grn: self.has("decoder.0.grn.gamma"),
-            layer_scale: self.has("decoder.0.gamma"),
+            grn: self.block_has("decoder.0", BlockParameter::GrnGamma),
+            layer_scale: self.block_has("decoder.0", BlockParameter::LayerScale),
         };
         let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
@@ -125,8 +125,9 @@ impl Found<'_> {
             }
             depths[stage] = self.count_blocks(&format!("{prefix}stages.{stage}"))?;
         }
-        let grn = self.has(&format!("{prefix}stages.0.0.grn.gamma"));
-        let layer_scale = self.has(&format!("{prefix}stages.0.0.gamma"));
+        let first = format!("{prefix}stages.0.0");
+        let grn = self.block_has(&first, BlockParameter::GrnGamma);
+        let layer_scale = self.block_has(&first, BlockParameter::LayerScale);
         let name = name_of(depths, widths, grn, layer_scale).to_owned();
         Ok(ModelConfig { name, depths, widths, grn, layer_scale, classes: 0, input_channels, stem_stride })
     }
@@ -147,11 +148,17 @@ impl Found<'_> {
 
     /// The number of blocks called `P.0`, `P.1` and so on: at least 1, never beyond the names of the file.
     fn count_blocks(&self, prefix: &str) -> Result<usize, IoError> {
-        let count = (0..).take_while(|index| self.has(&format!("{prefix}.{index}.dwconv.weight"))).count();
+        const EVERY_BLOCK: BlockParameter = BlockParameter::DepthwiseWeight;
+        let is_there = |index: &usize| self.block_has(&format!("{prefix}.{index}"), EVERY_BLOCK);
+        let count = (0..).take_while(is_there).count();
         if count == 0 {
-            return Err(self.missing(&format!("{prefix}.0.dwconv.weight")));
+            return Err(self.missing(&EVERY_BLOCK.in_block(&format!("{prefix}.0"))));
         }
         Ok(count)
+    }
+
+    fn block_has(&self, block: &str, parameter: BlockParameter) -> bool {
+        self.has(&parameter.in_block(block))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -19,6 +19,8 @@
 //! is brought to one shape from any, where the official code makes six axes out of four; pointwise weights
 //! may be those of 1x1 convolutions, as timm's small models have them.
 
+use convnext_core::BlockParameter as P;
+
 use crate::array::NamedArray;
 
 /// Target of a tensor.
@@ -45,19 +47,15 @@ impl Remapped {
         if let Some(layer) = name.strip_suffix(".kernel") {
             return Self::kernel(format!("{layer}.weight"), shape);
         }
-        let shape = match *shape {
-            [1, count] if name.ends_with(".bias") => vec![count],
-            [outputs, inputs, 1, 1]
-                if name.ends_with(".pwconv1.weight") || name.ends_with(".pwconv2.weight") =>
-            {
-                vec![outputs, inputs]
-            }
-            [count, 1, 1] if name.ends_with(".gamma") && !name.ends_with(".grn.gamma") => vec![count],
-            _ if name.ends_with(".grn.gamma") || name.ends_with(".grn.beta") => {
+        let shape = match (P::of_name(&name), shape) {
+            (_, &[1, count]) if name.ends_with(".bias") => vec![count],
+            (Some(P::ExpandWeight | P::ProjectWeight), &[outputs, inputs, 1, 1]) => vec![outputs, inputs],
+            (Some(P::LayerScale), &[count, 1, 1]) => vec![count],
+            (Some(P::GrnGamma | P::GrnBeta), shape) => {
                 let count = shape.iter().try_fold(1_usize, |count, &side| count.checked_mul(side));
                 vec![1, 1, 1, count.ok_or_else(|| format!("has an absurd shape {shape:?}"))?]
             }
-            _ => shape.to_vec(),
+            (_, shape) => shape.to_vec(),
         };
         Ok(Self { name, shape, order: Order::Same })
     }
@@ -192,7 +190,7 @@ mod tests {
             let why = Remapped::new("d.1.kernel", shape).unwrap_err();
             assert!(why.contains(word), "{why}");
         }
-        let why = Remapped::new("s.grn.beta", &[usize::MAX, 2]).unwrap_err();
+        let why = Remapped::new("stages.0.0.grn.beta", &[usize::MAX, 2]).unwrap_err();
         assert!(why.contains("absurd"), "{why}");
     }
 }

@@ -14,6 +14,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
+use convnext_core::BlockLayout;
 use convnext_kernels::{PackedBlock, Precision, SavedActivations};
 
 use crate::ops::block_plan::{Activations, BlockGradients, BlockParameters, BlockPlan, Placement};
@@ -86,6 +87,17 @@ pub(crate) fn block_backward_reference<B: Backend>(
     BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
 }
 
+/// Parents of the node of a block of each kind.
+const PLAIN: usize = parents(false, false);
+const WITH_LAYER_SCALE: usize = parents(false, true);
+const WITH_GRN: usize = parents(true, false);
+const WITH_BOTH: usize = parents(true, true);
+
+/// The rows and every parameter.
+const fn parents(grn: bool, layer_scale: bool) -> usize {
+    1 + BlockLayout { channels: 1, grn, layer_scale }.tensors()
+}
+
 /// The state that the graph saves for a block's backward.
 #[derive(Debug, Clone)]
 struct SavedBlock<B: Backend> {
@@ -127,7 +139,7 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         placement: Placement<Self>,
         plan: BlockPlan,
     ) -> FloatTensor<Self> {
-        let mut guards: Vec<NodeGuard> = Vec::with_capacity(12);
+        let mut guards: Vec<NodeGuard> = Vec::with_capacity(WITH_BOTH);
         let mut part = |tensor: FloatTensor<Self>| {
             let (primitive, guard) = tensor.into_parts();
             guards.push(guard);
@@ -137,13 +149,12 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         let parameters: BlockParameters<B> = parameters.map(part);
         let placement = placement.convert();
         let state = SavedBlock { rows: None, parameters, placement, plan, saved: None, bytes: None };
-        // The number of a node's parents is part of its type: 9 for the plain block, 2 more for
-        // GRN, 1 more for LayerScale.
+        // The number of a node's parents is part of its type.
         match guards.len() {
-            9 => record::<B, C, 9>(guards, rows, state),
-            10 => record::<B, C, 10>(guards, rows, state),
-            11 => record::<B, C, 11>(guards, rows, state),
-            _ => record::<B, C, 12>(guards, rows, state),
+            PLAIN => record::<B, C, PLAIN>(guards, rows, state),
+            WITH_LAYER_SCALE => record::<B, C, WITH_LAYER_SCALE>(guards, rows, state),
+            WITH_GRN => record::<B, C, WITH_GRN>(guards, rows, state),
+            _ => record::<B, C, WITH_BOTH>(guards, rows, state),
         }
     }
 }

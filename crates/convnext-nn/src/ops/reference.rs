@@ -10,6 +10,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
 use burn::tensor::{Shape, Slice, TensorData};
+use convnext_core::DEPTHWISE_KERNEL_SIZE;
 use convnext_kernels::Sites;
 
 use crate::ops::block_plan::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
@@ -76,7 +77,7 @@ fn depthwise<B: Backend>(
     };
     let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
     let map = B::float_permute(map, &[0, 3, 1, 2]);
-    let options = ConvOptions::new([1, 1], [3, 3], [1, 1], channels);
+    let options = ConvOptions::new([1, 1], [DEPTHWISE_KERNEL_SIZE / 2; 2], [1, 1], channels);
     let map = B::conv2d(map, weight, Some(bias), options);
     let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), shape);
     match placement {

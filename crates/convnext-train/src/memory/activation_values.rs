@@ -1,14 +1,17 @@
 //! Values that the layers of a network hold in memory in a training step.
 
-use convnext_core::{ConfigError, ImageSize, ModelConfig};
+use convnext_core::{ConfigError, ImageSize, MLP_RATIO, ModelConfig};
 use convnext_nn::{Activations, Precision};
 
-/// Halves of tensors of a block's width that it saves for its gradient: what goes in, and unless that is computed
-/// again, what the convolution puts out, and four for what the first linear layer does.
+/// Tensors of a block's width that it saves for its gradient, unless it computes them again: what goes in,
+/// what the convolution puts out, and four for what the first linear layer does.
+const SAVED_TENSORS: u64 = 2 + MLP_RATIO as u64;
+
+/// Halves of tensors of a block's width that it saves for its gradient: [`SAVED_TENSORS`], or what goes in.
 pub(super) const fn saved_halves(memory: Activations, precision: Precision) -> u64 {
     match (memory, precision) {
-        (Activations::Save, Precision::F32) => 12,
-        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => 6,
+        (Activations::Save, Precision::F32) => 2 * SAVED_TENSORS,
+        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => SAVED_TENSORS,
         (Activations::Recompute, _) => 2,
     }
 }

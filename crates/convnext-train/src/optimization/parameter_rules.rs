@@ -1,5 +1,7 @@
 //! Optimiser rules of each parameter: the task's to say.
 
+use convnext_core::{BlockParameter, WeightDecay};
+
 use crate::optimization::frozen_stages::FrozenStages;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::recipe::training::TrainingRecipe;
@@ -65,12 +67,17 @@ impl ParameterRules {
     }
 }
 
-/// `true` for parameters that weight decay applies to: none of one dimension and no bias; GRN's
-/// parameters and the mask token only with `decay_grn_and_mask_token` (facts C1, D2: the release decays
-/// them in pre-training by accident of their shapes, its author advises against it).
+/// `true` for parameters that weight decay applies to: in blocks as their table says, elsewhere none of one
+/// dimension and no bias; GRN's parameters and the mask token only with `decay_grn_and_mask_token` (facts C1,
+/// D2: the release decays them in pre-training by accident of their shapes, its author advises against it).
 pub fn decays(name: &str, shape: &[usize], decay_grn_and_mask_token: bool) -> bool {
-    let is_special = name.contains(".grn.") || name == "mask_token";
-    shape.len() > 1 && !name.ends_with(".bias") && (decay_grn_and_mask_token || !is_special)
+    match BlockParameter::of_name(name).map(|parameter| parameter.layout().decay) {
+        Some(WeightDecay::Always) => true,
+        Some(WeightDecay::Never) => false,
+        Some(WeightDecay::ByRecipe) => decay_grn_and_mask_token,
+        None if name == "mask_token" => decay_grn_and_mask_token,
+        None => shape.len() > 1 && !name.ends_with(".bias"),
+    }
 }
 
 #[cfg(test)]
