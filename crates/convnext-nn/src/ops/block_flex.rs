@@ -21,7 +21,7 @@ pub struct FlexBlock;
 
 /// What a block on the CPU saves for its backward.
 #[derive(Debug, Clone)]
-pub struct SavedBlock {
+pub struct FlexSaved {
     /// `None` if the activations include them.
     rows: Option<FlexTensor>,
     /// `None` if the backward recomputes them.
@@ -29,7 +29,7 @@ pub struct SavedBlock {
 }
 
 impl BlockKernels<Flex> for FlexBlock {
-    type Saved = SavedBlock;
+    type Saved = FlexSaved;
 
     fn supports(plan: &BlockPlan, dtype: DType) -> bool {
         dtype == DType::F32 && plan.response_norm == ResponseNorm::Grn
@@ -49,7 +49,7 @@ impl BlockKernels<Flex> for FlexBlock {
         parameters: BlockParameters<Flex>,
         _placement: Placement<Flex>,
         plan: &BlockPlan,
-    ) -> (FlexTensor, SavedBlock) {
+    ) -> (FlexTensor, FlexSaved) {
         let save = match plan.activations {
             Activations::Save => Save::AsComputed,
             Activations::SaveBf16 => Save::Bf16,
@@ -57,17 +57,17 @@ impl BlockKernels<Flex> for FlexBlock {
         };
         let (output, activations) = forward(rows.clone(), parameters, plan, save);
         let rows = Some(rows).filter(|_| !activations.as_ref().is_some_and(SavedActivations::has_rows));
-        (output, SavedBlock { rows, activations })
+        (output, FlexSaved { rows, activations })
     }
 
     fn backward(
-        saved: SavedBlock,
+        saved: FlexSaved,
         parameters: BlockParameters<Flex>,
         _placement: Placement<Flex>,
         plan: &BlockPlan,
         output_gradient: FlexTensor,
     ) -> BlockGradients<Flex> {
-        let SavedBlock { rows, activations } = saved;
+        let FlexSaved { rows, activations } = saved;
         let (rows, dout) = (rows.map(contiguous), contiguous(output_gradient));
         let parameters: BlockParameters<Flex> = parameters.map(contiguous);
         let (x, weights) = (rows.as_ref().map(slice).unwrap_or_default(), weights(&parameters));
@@ -76,7 +76,7 @@ impl BlockKernels<Flex> for FlexBlock {
         tensors(found, dout.shape(), &parameters)
     }
 
-    fn saved_bytes(saved: &SavedBlock) -> usize {
+    fn saved_bytes(saved: &FlexSaved) -> usize {
         saved.rows.as_ref().map_or(0, tensor_bytes)
             + saved.activations.as_ref().map_or(0, SavedActivations::bytes)
     }
