@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::{BlockLayout, BlockParameter, InitialValue};
-use convnext_kernels::{PackedBlock, Precision};
+use convnext_kernels::Precision;
 
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block;
@@ -33,7 +33,7 @@ pub struct Block {
     #[module(skip)]
     precision: Precision,
     #[module(skip)]
-    packing: PackingCache<PackedBlock>,
+    packing: PackingCache,
 }
 
 impl Block {

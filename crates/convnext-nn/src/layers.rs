@@ -5,7 +5,8 @@ use burn::prelude::*;
 use convnext_kernels::Precision;
 
 use crate::ops::layer_norm::layer_norm;
-use crate::ops::linear::{LinearPlan, linear};
+use crate::ops::linear::linear;
+use crate::ops::linear_plan::LinearPlan;
 use crate::parameters::Scope;
 
 /// LayerNorm over the channels of each row (epsilon 1e-6, biased variance).

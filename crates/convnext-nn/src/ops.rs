@@ -1,27 +1,37 @@
 //! The operations of our backend extension.
 //!
 //! Each has a forward and a backward with a reference implementation in tensor operations, for every backend;
-//! the CPU backend overrides both with kernels on f32.
+//! the CPU backend has kernels for both on f32.
 //!
 //! - [`block`]: the ConvNeXt block, on the inputs of [`block_plan`];
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
 //! - [`patch_loss`]: FCMAE's loss;
 //! - [`adamw`]: a step of the optimiser.
+//!
+//! A backend names its own kernels of the block and of linear layers in [`kernels::BackendKernels`]; what they
+//! decline runs on [`reference_kernels::Reference`].
 
 pub mod adamw;
 pub mod block;
 pub mod block_plan;
 pub mod gather;
+pub mod kernels;
 pub mod layer_norm;
 pub mod linear;
+pub mod linear_plan;
 pub mod packing;
 pub mod patch_loss;
+pub mod reference_kernels;
 
 mod block_flex;
+#[cfg(test)]
+mod block_tests;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
+mod flex;
 mod flex_slices;
 mod graph;
+mod linear_flex;
 pub(crate) mod reference;
 pub(crate) mod saved_bytes;

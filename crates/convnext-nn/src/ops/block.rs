@@ -1,11 +1,7 @@
-//! The block as ONE operation of our backend extension, forward and backward.
-//!
-//! Depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop path, residual
-//! (paper Figure 5): a backend that has kernels overrides [`BlockBackend::block`] and the methods of
-//! [`DifferentiableBlock`], and nothing else changes. The CPU backend does, in `block_flex.rs`. Every
-//! other backend runs the reference implementation: the block in tensor operations, and its gradients by
-//! nested automatic differentiation.
+//! The block as ONE operation of our backend extension, forward and backward: on the backend's kernels
+//! ([`BackendKernels::Block`]) where these support it, and on the reference implementation elsewhere.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -15,12 +11,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use convnext_core::BlockLayout;
-use convnext_kernels::{PackedBlock, Precision, SavedActivations};
+use convnext_kernels::Precision;
 
-use crate::ops::block_plan::{Activations, BlockGradients, BlockParameters, BlockPlan, Placement};
-use crate::ops::graph::{leaf, register, vjp};
+use crate::ops::block_plan::{Activations, BlockParameters, BlockPlan, Placement, ResponseNorm};
+use crate::ops::graph::register;
+use crate::ops::kernels::{BackendKernels, BlockKernels};
 use crate::ops::packing::PackingCache;
-use crate::ops::reference::block_reference;
+use crate::ops::reference_kernels::Reference;
 use crate::ops::saved_bytes::SavedBytes;
 use crate::site_map::SiteMap;
 
@@ -33,58 +30,33 @@ pub trait BlockBackend: Backend {
         #[extension_type] parameters: BlockParameters<Self>,
         #[extension_type] placement: Placement<Self>,
         plan: BlockPlan,
-    ) -> FloatTensor<Self> {
-        block_reference::<Self>(rows, parameters, placement, &plan)
-    }
+    ) -> FloatTensor<Self>;
 }
 
-/// The block's forward and backward for automatic differentiation.
-pub trait DifferentiableBlock: BlockBackend {
-    /// [`BlockBackend::block`], and the activations to save for [`Self::block_backward`] besides its inputs.
-    fn block_saving(
+/// `true` if the backend's own kernels run this block; they see tensors of one element type only.
+fn is_supported<B: BackendKernels>(
+    rows: &FloatTensor<B>,
+    parameters: &BlockParameters<B>,
+    plan: &BlockPlan,
+) -> bool {
+    let dtype = rows.dtype();
+    B::Block::supports(plan, dtype)
+        && parameters.clone().into_tensors().iter().all(|tensor| tensor.dtype() == dtype)
+}
+
+impl<B: BackendKernels> BlockBackend for B {
+    fn block(
         rows: FloatTensor<Self>,
         parameters: BlockParameters<Self>,
         placement: Placement<Self>,
         plan: BlockPlan,
-    ) -> (FloatTensor<Self>, Option<SavedActivations>) {
-        (Self::block(rows, parameters, placement, plan), None)
+    ) -> FloatTensor<Self> {
+        if is_supported::<B>(&rows, &parameters, &plan) {
+            B::Block::forward(rows, parameters, placement, &plan)
+        } else {
+            <Reference as BlockKernels<B>>::forward(rows, parameters, placement, &plan)
+        }
     }
-
-    /// The gradients of [`BlockBackend::block`] for an output gradient `[rows, C]`. `rows` is `None` if the
-    /// saved activations include them.
-    fn block_backward(
-        rows: Option<FloatTensor<Self>>,
-        parameters: BlockParameters<Self>,
-        placement: Placement<Self>,
-        plan: BlockPlan,
-        _kept: Option<SavedActivations>,
-        output_gradient: FloatTensor<Self>,
-    ) -> BlockGradients<Self> {
-        let rows = rows.unwrap_or_else(|| unreachable!("only kernels save rows themselves"));
-        block_backward_reference(rows, parameters, placement, &plan, output_gradient)
-    }
-}
-
-/// The reference backward: recomputes the block under a nested automatic differentiation, so that only the
-/// block's inputs are saved between forward and backward.
-pub(crate) fn block_backward_reference<B: Backend>(
-    rows: FloatTensor<B>,
-    parameters: BlockParameters<B>,
-    placement: Placement<B>,
-    plan: &BlockPlan,
-    output_gradient: FloatTensor<B>,
-) -> BlockGradients<B> {
-    let rows = leaf::<B>(rows);
-    let mut leaves = vec![rows.clone()];
-    let parameters: BlockParameters<Autodiff<B>> = parameters.map(|tensor| {
-        let leaf = leaf::<B>(tensor);
-        leaves.push(leaf.clone());
-        leaf
-    });
-    let output = block_reference::<Autodiff<B>>(rows, parameters.clone(), placement.convert(), plan);
-    let mut gradients = vjp::<B>(output, output_gradient, &leaves).into_iter();
-    let mut next = || gradients.next().unwrap_or_else(|| unreachable!("one gradient for each leaf"));
-    BlockGradients { rows: next(), parameters: parameters.map(|_| next()) }
 }
 
 /// Parents of the node of a block of each kind.
@@ -100,39 +72,33 @@ const fn parents(grn: bool, layer_scale: bool) -> usize {
 
 /// The state that the graph saves for a block's backward.
 #[derive(Debug, Clone)]
-struct SavedBlock<B: Backend> {
-    /// `None` if the saved activations include them.
-    rows: Option<FloatTensor<B>>,
+struct SavedBlock<B: Backend, S> {
+    saved: S,
     parameters: BlockParameters<B>,
     placement: Placement<B>,
     plan: BlockPlan,
-    saved: Option<SavedActivations>,
-    /// Counts the bytes of all of this.
-    bytes: Option<Arc<SavedBytes>>,
+    /// Counts the bytes of `saved`.
+    bytes: Arc<SavedBytes>,
 }
 
-/// The autograd node of one block.
+/// The autograd node of one block that ran on the kernels `K`.
 #[derive(Debug)]
-struct BlockNode;
+struct BlockNode<K>(PhantomData<K>);
 
-impl<B: DifferentiableBlock, const N: usize> Backward<B, N> for BlockNode {
-    type State = SavedBlock<B>;
+impl<B: Backend, K: BlockKernels<B>, const N: usize> Backward<B, N> for BlockNode<K> {
+    type State = SavedBlock<B, K::Saved>;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let SavedBlock { rows, parameters, placement, plan, saved, bytes: _bytes } = ops.state;
-        let gradients = B::block_backward(rows, parameters, placement, plan, saved, output_gradient);
-        let mut list = vec![Some(gradients.rows)];
-        let _: BlockParameters<B> = gradients.parameters.map(|tensor| {
-            list.push(Some(tensor.clone()));
-            tensor
-        });
+        let SavedBlock { saved, parameters, placement, plan, bytes: _bytes } = ops.state;
+        let gradients = K::backward(saved, parameters, placement, &plan, output_gradient);
+        let list = [vec![gradients.rows], gradients.parameters.into_tensors()].concat();
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B, N>(grads, parents, list);
+        register::<B, N>(grads, parents, list.into_iter().map(Some));
     }
 }
 
-impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
+impl<B: BackendKernels, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
     fn block(
         rows: FloatTensor<Self>,
         parameters: BlockParameters<Self>,
@@ -147,50 +113,56 @@ impl<B: DifferentiableBlock, C: CheckpointStrategy> BlockBackend for Autodiff<B,
         };
         let rows = part(rows);
         let parameters: BlockParameters<B> = parameters.map(part);
-        let placement = placement.convert();
-        let state = SavedBlock { rows: None, parameters, placement, plan, saved: None, bytes: None };
-        // The number of a node's parents is part of its type.
-        match guards.len() {
-            PLAIN => record::<B, C, PLAIN>(guards, rows, state),
-            WITH_LAYER_SCALE => record::<B, C, WITH_LAYER_SCALE>(guards, rows, state),
-            WITH_GRN => record::<B, C, WITH_GRN>(guards, rows, state),
-            _ => record::<B, C, WITH_BOTH>(guards, rows, state),
+        let input = BlockInput { rows, parameters, placement: placement.convert(), plan };
+        if is_supported::<B>(&input.rows, &input.parameters, &input.plan) {
+            run::<B, C, B::Block>(guards, input)
+        } else {
+            run::<B, C, Reference>(guards, input)
         }
     }
 }
 
-/// Runs the block on the inner backend and records its node in the graph if an input requires a gradient.
-fn record<B: DifferentiableBlock, C: CheckpointStrategy, const N: usize>(
-    guards: Vec<NodeGuard>,
+/// The inputs of a block.
+struct BlockInput<B: Backend> {
     rows: FloatTensor<B>,
-    mut state: SavedBlock<B>,
+    parameters: BlockParameters<B>,
+    placement: Placement<B>,
+    plan: BlockPlan,
+}
+
+/// Runs the block on the kernels `K` of the inner backend.
+fn run<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
+    guards: Vec<NodeGuard>,
+    input: BlockInput<B>,
+) -> FloatTensor<Autodiff<B, C>> {
+    // The number of a node's parents is part of its type.
+    match guards.len() {
+        PLAIN => record::<B, C, K, PLAIN>(guards, input),
+        WITH_LAYER_SCALE => record::<B, C, K, WITH_LAYER_SCALE>(guards, input),
+        WITH_GRN => record::<B, C, K, WITH_GRN>(guards, input),
+        _ => record::<B, C, K, WITH_BOTH>(guards, input),
+    }
+}
+
+/// [`run`], which records the block's node in the graph if an input requires a gradient.
+fn record<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>, const N: usize>(
+    guards: Vec<NodeGuard>,
+    input: BlockInput<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let guards: [NodeGuard; N] =
         guards.try_into().unwrap_or_else(|_| unreachable!("the caller chose N by the number of guards"));
-    match BlockNode.prepare::<C>(guards).compute_bound().stateful() {
+    let BlockInput { rows, parameters, placement, mut plan } = input;
+    match BlockNode::<K>(PhantomData).prepare::<C>(guards).compute_bound().stateful() {
         OpsKind::Tracked(node) => {
             // These parameters are about to change: training keeps no packed copy of them.
-            if let Some(packing) = state.plan.packing.take() {
+            if let Some(packing) = plan.packing.take() {
                 packing.clear();
             }
-            let SavedBlock { parameters, placement, plan, .. } = state.clone();
-            let (output, saved) = match plan.activations {
-                Activations::Recompute => (B::block(rows.clone(), parameters, placement, plan), None),
-                Activations::Save | Activations::SaveBf16 => {
-                    B::block_saving(rows.clone(), parameters, placement, plan)
-                }
-            };
-            state.rows = Some(rows).filter(|_| !saved.as_ref().is_some_and(SavedActivations::has_rows));
-            state.saved = saved;
-            let of_rows = |rows: &FloatTensor<B>| rows.shape().num_elements() * rows.dtype().size();
-            let bytes = state.rows.as_ref().map_or(0, of_rows)
-                + state.saved.as_ref().map_or(0, SavedActivations::bytes);
-            state.bytes = Some(Arc::new(SavedBytes::new(bytes as u64)));
-            node.finish(state, output)
+            let (output, saved) = K::forward_saving(rows, parameters.clone(), placement.clone(), &plan);
+            let bytes = Arc::new(SavedBytes::new(K::saved_bytes(&saved) as u64));
+            node.finish(SavedBlock { saved, parameters, placement, plan, bytes }, output)
         }
-        OpsKind::UnTracked(node) => {
-            node.finish(B::block(rows, state.parameters, state.placement, state.plan))
-        }
+        OpsKind::UnTracked(node) => node.finish(K::forward(rows, parameters, placement, &plan)),
     }
 }
 
@@ -204,14 +176,15 @@ pub(crate) fn block(
     sites: &SiteMap,
     drop_path_scales: Option<Vec<f32>>,
     (activations, precision): (Activations, Precision),
-    packing: PackingCache<PackedBlock>,
+    packing: PackingCache,
 ) -> Tensor<2> {
     let placement = match sites.positions() {
         None => Placement::Dense,
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
     };
     let (sites, packing) = (sites.sites().clone(), Some(packing));
-    let plan = BlockPlan { sites, drop_path_scales, activations, precision, packing };
+    let response_norm = ResponseNorm::default();
+    let plan = BlockPlan { sites, drop_path_scales, response_norm, activations, precision, packing };
     let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
     Tensor::from_dispatch(output)
 }

@@ -1,79 +1,100 @@
-//! The block on the CPU backend: kernels on f32, and the reference implementation on other types.
+//! The block's kernels on the CPU backend, on f32.
 
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use convnext_kernels::{BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward};
 
-use crate::ops::block::{BlockBackend, DifferentiableBlock, block_backward_reference};
 use crate::ops::block_plan::{
     Activations, BlockGradients, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
+    ResponseNorm,
 };
-use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
-use crate::ops::reference::block_reference;
+use crate::ops::flex_slices::{Memory, buffer_tensor, contiguous, slice, tensor};
+use crate::ops::kernels::BlockKernels;
+use crate::ops::saved_bytes::tensor_bytes;
 
-impl BlockBackend for Flex {
-    fn block(
-        rows: FlexTensor,
-        parameters: BlockParameters<Self>,
-        placement: Placement<Self>,
-        plan: BlockPlan,
-    ) -> FlexTensor {
-        forward(rows, parameters, placement, &plan, Save::Nothing).0
-    }
+/// The block's kernels of `convnext_kernels`.
+#[derive(Debug)]
+pub struct FlexBlock;
+
+/// What a block on the CPU saves for its backward.
+#[derive(Debug, Clone)]
+pub struct FlexSaved {
+    /// `None` if the activations include them.
+    rows: Option<FlexTensor>,
+    /// `None` if the backward recomputes them.
+    activations: Option<SavedActivations>,
 }
 
-impl DifferentiableBlock for Flex {
-    fn block_saving(
-        rows: FlexTensor,
-        parameters: BlockParameters<Self>,
-        placement: Placement<Self>,
-        plan: BlockPlan,
-    ) -> (FlexTensor, Option<SavedActivations>) {
-        let save = if plan.activations == Activations::SaveBf16 { Save::Bf16 } else { Save::AsComputed };
-        forward(rows, parameters, placement, &plan, save)
+impl BlockKernels<Flex> for FlexBlock {
+    type Saved = FlexSaved;
+
+    fn supports(plan: &BlockPlan, dtype: DType) -> bool {
+        dtype == DType::F32 && plan.response_norm == ResponseNorm::Grn
     }
 
-    fn block_backward(
-        rows: Option<FlexTensor>,
-        parameters: BlockParameters<Self>,
-        placement: Placement<Self>,
-        plan: BlockPlan,
-        saved: Option<SavedActivations>,
+    fn forward(
+        rows: FlexTensor,
+        parameters: BlockParameters<Flex>,
+        _placement: Placement<Flex>,
+        plan: &BlockPlan,
+    ) -> FlexTensor {
+        forward(rows, parameters, plan, Save::Nothing).0
+    }
+
+    fn forward_saving(
+        rows: FlexTensor,
+        parameters: BlockParameters<Flex>,
+        _placement: Placement<Flex>,
+        plan: &BlockPlan,
+    ) -> (FlexTensor, FlexSaved) {
+        let save = match plan.activations {
+            Activations::Save => Save::AsComputed,
+            Activations::SaveBf16 => Save::Bf16,
+            Activations::Recompute => Save::Nothing,
+        };
+        let (output, activations) = forward(rows.clone(), parameters, plan, save);
+        let rows = Some(rows).filter(|_| !activations.as_ref().is_some_and(SavedActivations::has_rows));
+        (output, FlexSaved { rows, activations })
+    }
+
+    fn backward(
+        saved: FlexSaved,
+        parameters: BlockParameters<Flex>,
+        _placement: Placement<Flex>,
+        plan: &BlockPlan,
         output_gradient: FlexTensor,
-    ) -> BlockGradients<Self> {
-        let (rows, output_gradient) = (rows.map(contiguous), contiguous(output_gradient));
-        let parameters: BlockParameters<Self> = parameters.map(contiguous);
-        if let (Some(weights), Some(dout)) = (weights(&parameters), output_gradient.as_slice::<f32>()) {
-            let scales = plan.drop_path_scales.as_deref();
-            // Without rows, the saved activations include them.
-            let x = rows.as_ref().and_then(FlexTensor::as_slice).unwrap_or_default();
-            let found = block_backward(&plan.sites, x, &weights, plan.precision, scales, saved, dout);
-            return tensors(found, output_gradient.shape(), &parameters);
-        }
-        let rows = rows.unwrap_or_else(|| unreachable!("what was saved is of f32"));
-        block_backward_reference(rows, parameters, placement, &plan, output_gradient)
+    ) -> BlockGradients<Flex> {
+        let FlexSaved { rows, activations } = saved;
+        let (rows, dout) = (rows.map(contiguous), contiguous(output_gradient));
+        let parameters: BlockParameters<Flex> = parameters.map(contiguous);
+        let (x, weights) = (rows.as_ref().map(slice).unwrap_or_default(), weights(&parameters));
+        let (precision, scales) = (plan.precision, plan.drop_path_scales.as_deref());
+        let found = block_backward(&plan.sites, x, &weights, precision, scales, activations, slice(&dout));
+        tensors(found, dout.shape(), &parameters)
+    }
+
+    fn saved_bytes(saved: &FlexSaved) -> usize {
+        saved.rows.as_ref().map_or(0, tensor_bytes)
+            + saved.activations.as_ref().map_or(0, SavedActivations::bytes)
     }
 }
 
 fn forward(
     rows: FlexTensor,
     parameters: BlockParameters<Flex>,
-    placement: Placement<Flex>,
     plan: &BlockPlan,
     save: Save,
 ) -> (FlexTensor, Option<SavedActivations>) {
     let rows = contiguous(rows);
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
-    if let (Some(x), Some(weights)) = (rows.as_slice::<f32>(), weights(&parameters)) {
-        let scales = plan.drop_path_scales.as_deref();
-        let packed = packed(&parameters, &weights, plan);
-        let (output, saved) = block_forward(&plan.sites, x, &weights, &packed, scales, save);
-        return (buffer_tensor(output, rows.shape()), saved);
-    }
-    (block_reference::<Flex>(rows, parameters, placement, plan), None)
+    let weights = weights(&parameters);
+    let packed = packed(&parameters, &weights, plan);
+    let scales = plan.drop_path_scales.as_deref();
+    let (output, saved) = block_forward(&plan.sites, slice(&rows), &weights, &packed, scales, save);
+    (buffer_tensor(output, rows.shape()), saved)
 }
 
 /// The packed linear layers, cached between inferences.
@@ -89,30 +110,31 @@ fn packed(
     if let LayerScaleParameters::Present { gamma } = &p.layer_scale {
         packed.push(gamma);
     }
-    cache.get(&packed, pack)
+    let packed: Vec<Memory> = packed.into_iter().map(Memory::of).collect();
+    cache.get(packed, pack)
 }
 
-/// The parameters as slices, if they are f32.
-fn weights(parameters: &BlockParameters<Flex>) -> Option<BlockWeights<'_>> {
+/// The parameters, contiguous, as slices.
+fn weights(parameters: &BlockParameters<Flex>) -> BlockWeights<'_> {
     let p = parameters;
-    Some(BlockWeights {
-        depthwise_weight: p.depthwise_weight.as_slice()?,
-        depthwise_bias: p.depthwise_bias.as_slice()?,
-        norm_weight: p.norm_weight.as_slice()?,
-        norm_bias: p.norm_bias.as_slice()?,
-        expand_weight: p.expand_weight.as_slice()?,
-        expand_bias: p.expand_bias.as_slice()?,
-        project_weight: p.project_weight.as_slice()?,
-        project_bias: p.project_bias.as_slice()?,
+    BlockWeights {
+        depthwise_weight: slice(&p.depthwise_weight),
+        depthwise_bias: slice(&p.depthwise_bias),
+        norm_weight: slice(&p.norm_weight),
+        norm_bias: slice(&p.norm_bias),
+        expand_weight: slice(&p.expand_weight),
+        expand_bias: slice(&p.expand_bias),
+        project_weight: slice(&p.project_weight),
+        project_bias: slice(&p.project_bias),
         grn: match &p.grn {
             GrnParameters::Absent => None,
-            GrnParameters::Present { gamma, beta } => Some([gamma.as_slice()?, beta.as_slice()?]),
+            GrnParameters::Present { gamma, beta } => Some([slice(gamma), slice(beta)]),
         },
         layer_scale: match &p.layer_scale {
             LayerScaleParameters::Absent => None,
-            LayerScaleParameters::Present { gamma } => Some(gamma.as_slice()?),
+            LayerScaleParameters::Present { gamma } => Some(slice(gamma)),
         },
-    })
+    }
 }
 
 /// Gradients in the shapes of their parameters.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType};
-use convnext_kernels::{PackedBlock, Precision, Sites};
+use convnext_kernels::{Precision, Sites};
 
 use crate::ops::packing::PackingCache;
 
-/// Placement of the rows in the maps, for the reference implementation: kernels read [`Sites`] instead.
+/// Placement of the rows in the maps on the device: kernels of the CPU read [`Sites`] instead.
 #[derive(Debug, Clone, ExtensionType)]
 pub enum Placement<B: Backend> {
     /// Rows and map are the same.
@@ -110,6 +110,28 @@ impl<B: Backend> BlockParameters<B> {
             },
         }
     }
+
+    /// Every tensor, in the order of [`Self::map`].
+    pub(crate) fn into_tensors(self) -> Vec<FloatTensor<B>> {
+        let mut tensors = Vec::with_capacity(11);
+        let _: Self = self.map(|tensor| {
+            tensors.push(tensor.clone());
+            tensor
+        });
+        tensors
+    }
+}
+
+/// The normalisation of the hidden channels by their response, of a block that has GRN's parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResponseNorm {
+    /// Global Response Normalization (paper equations 1 to 3): the L2 norm over the sites of an image, divided
+    /// by its mean over the channels.
+    #[default]
+    Grn,
+    /// The mean absolute value in place of the L2 norm.
+    #[cfg(test)]
+    MeanAbsolute,
 }
 
 /// The activations that a block saves for its backward. Gradients have the same bits with [`Self::Save`] and
@@ -134,12 +156,14 @@ pub struct BlockPlan {
     /// Drop path: the factor of each image's branch, 0 where the branch is dropped and 1 / (1 - rate)
     /// elsewhere; `None` drops none.
     pub drop_path_scales: Option<Vec<f32>>,
+    /// Normalisation of the hidden channels.
+    pub response_norm: ResponseNorm,
     /// Activations to save for the backward.
     pub activations: Activations,
     /// Precision of the linear layers on the CPU. GPUs compute in f32.
     pub precision: Precision,
-    /// Cache of the CPU backend's packed weights between inferences; `None` in training.
-    pub packing: Option<PackingCache<PackedBlock>>,
+    /// Cache of the kernels' packed weights between inferences; `None` in training.
+    pub packing: Option<PackingCache>,
 }
 
 /// The gradients of a block.

@@ -1,6 +1,7 @@
 //! Conversions between tensors of the CPU backend and slices, without copies.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
@@ -9,6 +10,31 @@ use convnext_kernels::Buffer;
 /// The tensor in contiguous memory.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// The values of a contiguous tensor of f32.
+pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().unwrap_or_else(|| unreachable!("kernels support f32 only"))
+}
+
+/// A tensor's memory, equal to that of its clones until one of them is written to: tensors copy on write, and
+/// this shares it.
+pub(crate) struct Memory {
+    bytes: Arc<Bytes>,
+    start: usize,
+}
+
+impl Memory {
+    /// The memory of this tensor.
+    pub(crate) fn of(tensor: &FlexTensor) -> Self {
+        Self { bytes: tensor.data_arc(), start: tensor.layout().start_offset() }
+    }
+}
+
+impl PartialEq for Memory {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bytes, &other.bytes) && self.start == other.start
+    }
 }
 
 /// The values of a contiguous tensor for writing, if they are f32: copied first if the tensor is shared.

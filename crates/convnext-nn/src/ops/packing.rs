@@ -1,40 +1,30 @@
 //! A cache of packed weights between inferences.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::backend::flex::FlexTensor;
-use burn::tensor::Bytes;
-
 /// The packed form of a layer's parameters, valid until these change. Clones share it. Each belongs to one
-/// layer, which always packs in the same way.
-pub struct PackingCache<P>(Arc<Mutex<Option<Entry<P>>>>);
+/// layer, which always packs in the same way; the backend's kernels know into what.
+#[derive(Clone, Default)]
+pub struct PackingCache(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
 
-struct Entry<P> {
-    /// Their memory. While it is shared it does not change: tensors copy on write.
-    parameters: Vec<(Arc<Bytes>, usize)>,
-    packed: Arc<P>,
-}
-
-impl<P> PackingCache<P> {
+impl PackingCache {
     /// The packed form of these parameters, made by `pack` unless they are the same as last time.
-    pub(crate) fn get(&self, parameters: &[&FlexTensor], pack: impl FnOnce() -> P) -> Arc<P> {
-        let place = |tensor: &&FlexTensor| (tensor.data_arc(), tensor.layout().start_offset());
-        let parameters: Vec<(Arc<Bytes>, usize)> = parameters.iter().map(place).collect();
+    pub(crate) fn get<K, P>(&self, parameters: K, pack: impl FnOnce() -> P) -> Arc<P>
+    where
+        K: PartialEq + Send + 'static,
+        P: Send + Sync + 'static,
+    {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |entry: &&Entry<P>| {
-            entry.parameters.len() == parameters.len()
-                && entry
-                    .parameters
-                    .iter()
-                    .zip(&parameters)
-                    .all(|(old, new)| Arc::ptr_eq(&old.0, &new.0) && old.1 == new.1)
-        };
-        if let Some(entry) = last.as_ref().filter(is_same) {
-            return entry.packed.clone();
+        let entry = last.as_ref().and_then(|entry| entry.downcast_ref::<(K, Arc<P>)>());
+        if let Some((of, packed)) = entry
+            && *of == parameters
+        {
+            return packed.clone();
         }
         let packed = Arc::new(pack());
-        *last = Some(Entry { parameters, packed: packed.clone() });
+        *last = Some(Box::new((parameters, packed.clone())));
         packed
     }
 
@@ -44,19 +34,7 @@ impl<P> PackingCache<P> {
     }
 }
 
-impl<P> Clone for PackingCache<P> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<P> Default for PackingCache<P> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<P> fmt::Debug for PackingCache<P> {
+impl fmt::Debug for PackingCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PackingCache")
     }
@@ -67,16 +45,16 @@ mod tests {
     use burn::tensor::Shape;
 
     use super::*;
-    use crate::ops::flex_slices::tensor;
+    use crate::ops::flex_slices::{Memory, tensor};
 
     #[test]
     fn weights_are_packed_again_after_a_change_or_a_clear() {
         let cache = PackingCache::default();
         let pack = || vec![0.0];
         let [one, other] = [1.0, 1.0].map(|value| tensor(vec![value], Shape::new([1])));
-        let first = cache.get(&[&one], pack);
-        assert!(Arc::ptr_eq(&first, &cache.get(&[&one.clone()], pack)));
-        assert!(!Arc::ptr_eq(&first, &cache.get(&[&other], pack)));
+        let first = cache.get(Memory::of(&one), pack);
+        assert!(Arc::ptr_eq(&first, &cache.get(Memory::of(&one.clone()), pack)));
+        assert!(!Arc::ptr_eq(&first, &cache.get(Memory::of(&other), pack)));
         cache.clear();
         assert_eq!(Arc::strong_count(&one.data_arc()), 2, "the tensor, and what this line holds");
         assert_eq!(Arc::strong_count(&first), 1);

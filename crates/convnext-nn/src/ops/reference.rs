@@ -13,7 +13,11 @@ use burn::tensor::{Shape, Slice, TensorData};
 use convnext_core::DEPTHWISE_KERNEL_SIZE;
 use convnext_kernels::Sites;
 
-use crate::ops::block_plan::{BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement};
+use crate::ops::block_plan::{
+    BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement, ResponseNorm,
+};
+#[cfg(test)]
+use crate::ops::block_tests::mean_absolute_norm;
 
 /// Epsilon of LayerNorm's variance, of GRN's mean norm and of a target patch's variance ("A. Architecture"
 /// and "C4. Loss" in `docs/facts.md`).
@@ -23,7 +27,7 @@ pub(crate) const EPSILON: f64 = 1e-6;
 /// undefined. Far below f32 rounding of any real norm.
 const TINY: f64 = 1e-30;
 
-/// One block on rows `[S, C]`, as [`crate::ops::block::BlockBackend::block`].
+/// One block on rows `[S, C]`, to rows of the same shape.
 pub(crate) fn block_reference<B: Backend>(
     rows: FloatTensor<B>,
     parameters: BlockParameters<B>,
@@ -38,9 +42,11 @@ pub(crate) fn block_reference<B: Backend>(
     let branch = gelu_reference::<B>(branch);
     let branch = match p.grn {
         GrnParameters::Absent => branch,
-        GrnParameters::Present { gamma, beta } => {
-            global_response_norm::<B>(branch, gamma, beta, sites.images())
-        }
+        GrnParameters::Present { gamma, beta } => match plan.response_norm {
+            ResponseNorm::Grn => global_response_norm::<B>(branch, gamma, beta, sites.images()),
+            #[cfg(test)]
+            ResponseNorm::MeanAbsolute => mean_absolute_norm::<B>(branch, gamma, beta, sites.images()),
+        },
     };
     let branch = linear_reference::<B>(branch, p.project_weight, p.project_bias);
     let branch = match p.layer_scale {

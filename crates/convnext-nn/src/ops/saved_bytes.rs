@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use burn::backend::TensorMetadata;
+
 static NOW: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
@@ -20,6 +22,11 @@ impl Drop for SavedBytes {
     fn drop(&mut self) {
         NOW.fetch_sub(self.0, Relaxed);
     }
+}
+
+/// Bytes of a tensor's values.
+pub(crate) fn tensor_bytes(tensor: &impl TensorMetadata) -> usize {
+    tensor.shape().num_elements() * tensor.dtype().size()
 }
 
 /// Peak of the activation bytes that the blocks of this process saved between their forward and their
