@@ -1,46 +1,42 @@
-//! Single-threaded f32 GEMM on row-major matrices: `out = left right`.
+//! Single-threaded f32 GEMM on row-major matrices: `left right`, given to an [`Epilogue`].
 //!
 //! The right side is packed once, and all threads read the same panels, each for its own rows of the left
-//! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated.
+//! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated over a
+//! KC block; the sums of KC blocks before the last are in a buffer.
 //!
 //! Callers cut the rows into blocks by shape alone, one task each, so that results do not depend on the
 //! number of threads.
 
+pub(crate) mod epilogue;
 mod micro_tiles;
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::buffer::Buffer;
+use crate::gemm::epilogue::{Add, Epilogue};
 use crate::gemm::micro_tiles::{MR, MicroTiles};
-use crate::packed::{KC, Matrix, Packed, Panel};
+use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::scaled;
 
-/// `out = left right`, or `out += left right` with `add`; `out` is row-major.
+/// `left right`, given to `epilogue`.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub(crate) fn gemm(arch: Arch, kernel: Kernel, left: Matrix<'_>, right: &Packed, out: &mut [f32], add: bool) {
-    gemm_rows(arch, kernel, left, 0..left.rows, Right::Packed(right), out, add);
-}
-
-/// [`gemm`] for a range of rows.
-fn gemm_rows(
+pub(crate) fn gemm(
     arch: Arch,
     kernel: Kernel,
     left: Matrix<'_>,
-    rows: Range<usize>,
-    right: Right<'_>,
-    out: &mut [f32],
-    add: bool,
+    right: &Packed,
+    epilogue: &mut impl Epilogue<f32>,
 ) {
-    let [inner, columns] = right.shape();
-    assert_eq!(left.columns, inner, "the inner dimensions are equal");
-    assert_eq!(out.len(), rows.len() * columns, "the output is [rows, columns]");
-    assert!(rows.end <= left.rows, "the rows are in range");
-    timed(kernel, || arch.dispatch(Gemm { left, rows, right, out, add }));
+    assert!(!left.transposed, "the left side is row-major");
+    assert_eq!(left.columns, right.inner, "the inner dimensions are equal");
+    let right = Right::Packed(right);
+    timed(kernel, || arch.dispatch(Gemm::<_, false> { left, rows: 0..left.rows, right, epilogue }));
 }
 
 /// Row blocks of [`gemm_tn_accumulate`]'s output, and the minimum rows of one.
@@ -53,7 +49,8 @@ const MIN_BLOCK_ROWS: usize = 24;
 /// # Panics
 /// When the shapes do not fit each other.
 pub(crate) fn gemm_tn_accumulate(arch: Arch, left: Matrix<'_>, right: Matrix<'_>, sums: &mut [f32]) {
-    assert!(!right.transposed, "the right side is row-major");
+    assert!(!left.transposed && !right.transposed, "both sides are row-major");
+    assert_eq!(left.rows, right.rows, "both sides have the same rows");
     let left = left.transposed();
     let (count, width) = (left.rows, right.columns.max(1));
     let right = Right::Rows(right);
@@ -61,7 +58,9 @@ pub(crate) fn gemm_tn_accumulate(arch: Arch, left: Matrix<'_>, right: Matrix<'_>
     parallel::for_each(sums.chunks_mut(block_rows * width).enumerate(), |(index, sums)| {
         let begin = index * block_rows;
         let rows = begin..begin + sums.len() / width;
-        gemm_rows(arch, Kernel::GemmWeightGradient, left, rows, right, sums, true);
+        let epilogue = &mut Add { sums, columns: width };
+        let work = Gemm::<_, true> { left, rows, right, epilogue };
+        timed(Kernel::GemmWeightGradient, || arch.dispatch(work));
     });
 }
 
@@ -95,48 +94,53 @@ impl<'a> Right<'a> {
     }
 }
 
-struct Gemm<'a> {
+struct Gemm<'a, F, const TRANSPOSED: bool> {
     left: Matrix<'a>,
     rows: Range<usize>,
     right: Right<'a>,
-    out: &'a mut [f32],
-    add: bool,
+    epilogue: &'a mut F,
 }
 
-impl WithSimd for Gemm<'_> {
+impl<F: Epilogue<f32>, const TRANSPOSED: bool> WithSimd for Gemm<'_, F, TRANSPOSED> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, rows, right, out, add } = self;
+        let Self { left, rows, right, epilogue } = self;
         let [inner, columns] = right.shape();
-        if inner == 0 && !add {
-            out.fill(0.0);
-        }
-        for begin in (0..inner).step_by(KC) {
+        // All products are added up at once, or the epilogue adds them up.
+        let whole = inner <= KC || F::ADDS;
+        let padded = columns.next_multiple_of(NR_MULTIPLE);
+        let mut partial = Buffer::take(if whole { 0 } else { rows.len() * padded });
+        for begin in (0..inner.max(1)).step_by(KC) {
             let k_range = begin..inner.min(begin + KC);
-            let add = add || begin > 0;
+            let ends = [whole || begin == 0, whole || k_range.end == inner];
             for panel in Panel::all(columns) {
                 let (values, stride) = right.panel(&k_range, &panel);
-                let micro_tiles = MicroTiles {
-                    left,
-                    rows: rows.clone(),
-                    k_range: k_range.clone(),
-                    panel: values,
-                    stride,
-                    first_column: panel.columns.start,
-                    columns,
-                    add,
-                };
-                match (left.transposed, panel.padded().len()) {
-                    (false, 16) => micro_tiles.run::<S, 16, false>(simd, out),
-                    (false, 32) => micro_tiles.run::<S, 32, false>(simd, out),
-                    (false, 48) => micro_tiles.run::<S, 48, false>(simd, out),
-                    (false, _) => micro_tiles.run::<S, 64, false>(simd, out),
-                    (true, 16) => micro_tiles.run::<S, 16, true>(simd, out),
-                    (true, 32) => micro_tiles.run::<S, 32, true>(simd, out),
-                    (true, 48) => micro_tiles.run::<S, 48, true>(simd, out),
-                    (true, _) => micro_tiles.run::<S, 64, true>(simd, out),
+                // Registers of fewer than 16 lanes take 16 columns at a time.
+                let width = if S::F32_LANES < 16 { NR_MULTIPLE } else { panel.padded().len() };
+                for at in panel.padded().step_by(width) {
+                    let micro_tiles = MicroTiles {
+                        left,
+                        rows: rows.clone(),
+                        k_range: k_range.clone(),
+                        panel: &values[at - panel.columns.start..],
+                        stride,
+                        columns: at..columns.min(at + width),
+                        ends,
+                    };
+                    let partial = match whole {
+                        true => &mut [][..],
+                        false => &mut partial[scaled(&(at..at + width), rows.len())],
+                    };
+                    match (S::F32_LANES, width) {
+                        (16, 64) => micro_tiles.run::<S, 4, 64, TRANSPOSED>(simd, partial, epilogue),
+                        (16, 48) => micro_tiles.run::<S, 3, 48, TRANSPOSED>(simd, partial, epilogue),
+                        (16, 32) => micro_tiles.run::<S, 2, 32, TRANSPOSED>(simd, partial, epilogue),
+                        (16, _) => micro_tiles.run::<S, 1, 16, TRANSPOSED>(simd, partial, epilogue),
+                        (8, _) => micro_tiles.run::<S, 2, 16, TRANSPOSED>(simd, partial, epilogue),
+                        _ => micro_tiles.run::<S, 4, 16, TRANSPOSED>(simd, partial, epilogue),
+                    }
                 }
             }
         }
@@ -146,6 +150,7 @@ impl WithSimd for Gemm<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm::epilogue::Store;
     use crate::isa::isa_levels;
     use crate::testing::noise;
 
@@ -168,22 +173,23 @@ mod tests {
             [[1, 1, 1], [5, 7, 3], [64, 40, 160], [33, 129, 17], [300, 16, 70], [13, 200, 600], [4, 3, 0]];
         for [m, n, k] in shapes {
             let (left, right, before) = (noise(m * k, 1), noise(k * n, 2), noise(m * n, 3));
-            let (left_transposed, right_transposed) = (transpose(&left, m, k), transpose(&right, k, n));
+            let right_transposed = transpose(&right, k, n);
             let expected = plain(&left, &right, [m, n, k]);
             for (name, arch) in isa_levels() {
-                for lhs in [Matrix::new(&left, m, k), Matrix::new(&left_transposed, k, m).transposed()] {
-                    for rhs in [Matrix::new(&right, k, n), Matrix::new(&right_transposed, n, k).transposed()]
-                    {
-                        for add in [false, true] {
-                            let mut out = before.clone();
-                            gemm(arch, Kernel::GemmForward, lhs, &Packed::new(rhs), &mut out, add);
-                            for ((found, expected), before) in out.iter().zip(&expected).zip(&before) {
-                                let expected = expected + if add { f64::from(*before) } else { 0.0 };
-                                let error = (f64::from(*found) - expected).abs();
-                                assert!(error < 1e-4, "{name} {m} x {n} x {k}: {error}");
-                            }
+                for rhs in [Matrix::new(&right, k, n), Matrix::new(&right_transposed, n, k).transposed()] {
+                    let (lhs, rhs) = (Matrix::new(&left, m, k), Packed::new(rhs));
+                    let check = |out: &[f32], before: &dyn Fn(usize) -> f32| {
+                        for (place, (found, expected)) in out.iter().zip(&expected).enumerate() {
+                            let error = (f64::from(*found) - expected - f64::from(before(place))).abs();
+                            assert!(error < 1e-4, "{name} {m} x {n} x {k}: {error}");
                         }
-                    }
+                    };
+                    let mut out = vec![f32::NAN; m * n];
+                    gemm(arch, Kernel::GemmForward, lhs, &rhs, &mut Store { out: &mut out, columns: n });
+                    check(&out, &|_| 0.0);
+                    out.copy_from_slice(&before);
+                    gemm(arch, Kernel::GemmForward, lhs, &rhs, &mut Add { sums: &mut out, columns: n });
+                    check(&out, &|place| before[place]);
                 }
             }
         }

@@ -4,8 +4,8 @@
 
 use crate::block::weights::BlockWeights;
 use crate::blocking::Segment;
-use crate::expansion::ScaleRows;
 use crate::profile::{Kernel, timed};
+use crate::residual::ScaleRows;
 use crate::sites::Sites;
 use crate::split::scaled;
 use crate::target::Target;

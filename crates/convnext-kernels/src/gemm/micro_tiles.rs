@@ -1,11 +1,14 @@
-//! The micro-tiles of an f32 GEMM, accumulated in registers.
+//! The micro-tiles of an f32 GEMM: accumulated in registers over a KC block, then given to an epilogue.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
+use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
 use crate::lanes::{load, store};
 use crate::packed::Matrix;
+use crate::split::scaled;
+use crate::storage::Exact;
 
 /// Rows of a micro-tile, at most.
 pub(crate) const MR: usize = 6;
@@ -13,7 +16,7 @@ pub(crate) const MR: usize = 6;
 /// Rows of a packed panel that are accumulated without checks in between.
 const STEP: usize = 4;
 
-/// The micro-tiles of one panel.
+/// The micro-tiles of one panel in a KC block.
 pub(crate) struct MicroTiles<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) rows: Range<usize>,
@@ -21,60 +24,54 @@ pub(crate) struct MicroTiles<'a> {
     /// Row-major; what follows the panel's columns within the stride is undefined.
     pub(crate) panel: &'a [f32],
     pub(crate) stride: usize,
-    pub(crate) first_column: usize,
-    pub(crate) columns: usize,
-    pub(crate) add: bool,
+    /// Columns of the output, without the padding.
+    pub(crate) columns: Range<usize>,
+    /// Whether these are the first and the last products that are added up before the epilogue.
+    pub(crate) ends: [bool; 2],
 }
 
 impl MicroTiles<'_> {
-    /// A panel of W columns, as many registers at a time as the instruction set has room for.
+    /// The micro-tiles of a panel of W columns, V registers at a time, given to the epilogue, or before the
+    /// last KC block to `partial`, `[rows, W]`.
     #[inline(always)]
-    pub(crate) fn run<S: Simd, const W: usize, const TRANSPOSED: bool>(&self, simd: S, out: &mut [f32]) {
-        match S::F32_LANES {
-            16 => match W {
-                64 => self.panel_columns::<S, 4, W, TRANSPOSED>(simd, 0, out),
-                48 => self.panel_columns::<S, 3, W, TRANSPOSED>(simd, 0, out),
-                32 => self.panel_columns::<S, 2, W, TRANSPOSED>(simd, 0, out),
-                _ => self.panel_columns::<S, 1, W, TRANSPOSED>(simd, 0, out),
-            },
-            8 => (0..W).step_by(16).for_each(|at| self.panel_columns::<S, 2, W, TRANSPOSED>(simd, at, out)),
-            lanes => (0..W)
-                .step_by(4 * lanes)
-                .for_each(|at| self.panel_columns::<S, 4, W, TRANSPOSED>(simd, at, out)),
-        }
-    }
-
-    /// All rows of a panel's V registers of columns.
-    #[inline(always)]
-    fn panel_columns<S: Simd, const V: usize, const W: usize, const TRANSPOSED: bool>(
+    pub(crate) fn run<S: Simd, const V: usize, const W: usize, const TRANSPOSED: bool>(
         &self,
         simd: S,
-        at: usize,
-        out: &mut [f32],
+        partial: &mut [f32],
+        epilogue: &mut impl Epilogue<f32>,
     ) {
-        let count = self.rows.len();
+        let mut micro_tile = MicroTile([[0.0; MAX_NR]; MAX_MR]);
         let mut row = 0;
-        while row + MR <= count {
-            self.micro_kernel::<S, MR, V, W, TRANSPOSED>(simd, row, at, out);
-            row += MR;
-        }
-        while row + 2 <= count {
-            self.micro_kernel::<S, 2, V, W, TRANSPOSED>(simd, row, at, out);
-            row += 2;
-        }
-        if row < count {
-            self.micro_kernel::<S, 1, V, W, TRANSPOSED>(simd, row, at, out);
+        while row < self.rows.len() {
+            let count = match self.rows.len() - row {
+                MR.. => MR,
+                2.. => 2,
+                _ => 1,
+            };
+            for at in (0..W).step_by(V * S::F32_LANES) {
+                let place = [row, at];
+                match count {
+                    MR => self.micro_kernel::<S, MR, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
+                    2 => self.micro_kernel::<S, 2, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
+                    _ => self.micro_kernel::<S, 1, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
+                }
+            }
+            if self.ends[1] {
+                epilogue.apply(Exact(simd), row..row + count, self.columns.clone(), &micro_tile);
+            }
+            row += count;
         }
     }
 
-    /// The micro-kernel: M rows by V registers, accumulated over the panel's rows.
+    /// The micro-kernel: M rows by V registers, accumulated over the panel's rows, from a row and a column of
+    /// the panel on.
     #[inline(always)]
     fn micro_kernel<S: Simd, const M: usize, const V: usize, const W: usize, const TRANSPOSED: bool>(
         &self,
         simd: S,
-        row: usize,
-        at: usize,
-        out: &mut [f32],
+        [row, at]: [usize; 2],
+        partial: &mut [f32],
+        micro_tile: &mut MicroTile,
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let first = self.rows.start + row;
@@ -115,19 +112,20 @@ impl MicroTiles<'_> {
             }
         }
         for (m, sums) in sums.into_iter().enumerate() {
-            let out = &mut out[(row + m) * self.columns..][..self.columns];
-            for (v, sum) in sums.into_iter().enumerate() {
-                let at = self.first_column + at + v * S::F32_LANES;
-                if at < self.columns {
-                    let value = if self.add { simd.add_f32s(load(simd, out, at), sum) } else { sum };
-                    store(simd, out, at, value);
+            let of_row = scaled(&(row + m..row + m + 1), W);
+            for (v, mut sum) in sums.into_iter().enumerate() {
+                let at = at + v * S::F32_LANES;
+                if !self.ends[0] {
+                    sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
+                }
+                match self.ends[1] {
+                    true => store(simd, &mut micro_tile.0[m], at, sum),
+                    false => store(simd, &mut partial[of_row.clone()], at, sum),
                 }
             }
         }
     }
-}
 
-impl MicroTiles<'_> {
     /// The rank-1 update of one row of the panel, wherever it lies.
     #[inline(always)]
     fn multiply_add_row<S: Simd, const M: usize, const V: usize, const W: usize>(
