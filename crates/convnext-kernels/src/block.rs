@@ -22,37 +22,22 @@ use crate::block::branch::Branch;
 use crate::block::input::BlockInput;
 use crate::block::packed::{PackedBlock, PackedLayers};
 use crate::block::saved::{Save, SavedActivations};
-use crate::block::weights::BlockWeights;
 use crate::blocking::{ImageBlock, image_blocks};
 use crate::buffer::Buffer;
 use crate::depthwise::Depthwise;
 use crate::element::Element;
 use crate::parallel;
 use crate::registers::bf16x2_count;
-use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
-use crate::target::{Target, target};
+use crate::target::Target;
 
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
-/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops none.
 /// Returns the output, and the activations that `save` asks for, for [`crate::block_backward()`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
 pub fn block_forward(
-    sites: &Sites,
-    rows: &[f32],
-    weights: &BlockWeights<'_>,
-    packed: &PackedBlock,
-    drop_path_scales: Option<&[f32]>,
-    save: Save,
-) -> (Buffer, Option<SavedActivations>) {
-    forward(&BlockInput { target: target(), sites, rows, weights, drop_path_scales }, packed, save)
-}
-
-/// [`block_forward`] on any target.
-pub(crate) fn forward(
     input: &BlockInput<'_>,
     packed: &PackedBlock,
     save: Save,

@@ -11,8 +11,8 @@
 
 use crate::bands::Bands;
 use crate::bf16::columns::unpack_columns;
+use crate::block::block_forward;
 use crate::block::branch_backward::BranchBackward;
-use crate::block::forward;
 use crate::block::input::{BlockInput, BranchInput};
 use crate::block::packed::PackedBlock;
 use crate::block::saved::{Save, SavedActivations};
@@ -24,10 +24,8 @@ use crate::depthwise::Depthwise;
 use crate::element::Element;
 use crate::parallel;
 use crate::precision::Precision;
-use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
 use crate::storage::Lane;
-use crate::target::target;
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
@@ -59,25 +57,11 @@ pub struct BlockGradients {
 /// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
 ///
 /// `saved` are the activations that the forward saved, and are overwritten; without them, that much of the
-/// forward is recomputed, with the same bits. `rows` is the block's input, unused if `saved` includes it.
+/// forward is recomputed, with the same bits.
 ///
 /// # Panics
 /// When sizes do not fit each other.
 pub fn block_backward(
-    sites: &Sites,
-    rows: &[f32],
-    weights: &BlockWeights<'_>,
-    precision: Precision,
-    drop_path_scales: Option<&[f32]>,
-    saved: Option<SavedActivations>,
-    dout: &[f32],
-) -> BlockGradients {
-    let input = BlockInput { target: target(), sites, rows, weights, drop_path_scales };
-    backward(&input, precision, saved, dout)
-}
-
-/// [`block_backward`] on any target.
-pub(crate) fn backward(
     input: &BlockInput<'_>,
     precision: Precision,
     saved: Option<SavedActivations>,
@@ -123,7 +107,7 @@ pub(crate) fn backward(
 /// The activations that a forward would have saved.
 fn recompute(input: &BlockInput<'_>, precision: Precision) -> SavedActivations {
     let packed = PackedBlock::new(input.weights, precision);
-    let (_, saved) = forward(input, &packed, Save::AsComputed);
+    let (_, saved) = block_forward(input, &packed, Save::AsComputed);
     saved.unwrap_or_else(|| unreachable!("a forward that is told to save does"))
 }
 

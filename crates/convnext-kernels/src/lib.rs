@@ -51,6 +51,7 @@ pub use adamw::{AdamWStep, adamw};
 pub use allocator::disable_memory_purging;
 pub use bf16::implementation::bf16_in_use;
 pub use block::block_forward;
+pub use block::input::BlockInput;
 pub use block::packed::PackedBlock;
 pub use block::saved::{Save, SavedActivations};
 pub use block::weights::BlockWeights;

@@ -64,22 +64,17 @@ impl<'a, E: Element> BranchBackward<'a, E> {
         let parts = by_image_block(partition, expanded, E::Lane::count(width), ddepthwise, channels);
         for (image_block, expanded, ddepthwise) in parts {
             let mut buffers = Buffers::<E>::new(image_block, cast_slice_mut(expanded), [channels, width]);
-            self.run(image_block, &mut buffers, ddepthwise, &mut sums);
+            self.run(&mut buffers, ddepthwise, &mut sums);
         }
         sums
     }
 
-    fn run(
-        &self,
-        image_block: &ImageBlock,
-        buffers: &mut Buffers<'_, E>,
-        ddepthwise: &mut [f32],
-        sums: &mut Sums,
-    ) {
+    fn run(&self, buffers: &mut Buffers<'_, E>, ddepthwise: &mut [f32], sums: &mut Sums) {
         let [channels, width] = self.sizes();
-        let (stats, products) = self.first_sweep(image_block, buffers, &mut sums.project_bias);
-        let through_norm = stats.backward(image_block, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.second_sweep(image_block, (&stats, &through_norm), buffers, ddepthwise, sums);
+        let (stats, products) = self.first_sweep(buffers, &mut sums.project_bias);
+        let gamma = &self.grn[0];
+        let through_norm = stats.backward(buffers.image_block, &products, gamma, &mut sums.grn_gamma);
+        self.second_sweep((&stats, &through_norm), buffers, ddepthwise, sums);
         // The third sweep.
         let [normal, gradient, du, y] = buffers.sides();
         self.element.gemm_tn_accumulate([du, normal], [width, channels], &mut sums.expand_weight);
@@ -87,36 +82,25 @@ impl<'a, E: Element> BranchBackward<'a, E> {
     }
 
     /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes GELU'(u).
-    fn first_sweep(
-        &self,
-        image_block: &ImageBlock,
-        buffers: &mut Buffers<'_, E>,
-        bias_sums: &mut [f32],
-    ) -> (GrnStats, Vec<f32>) {
-        let [channels, width] = self.sizes();
+    fn first_sweep(&self, buffers: &mut Buffers<'_, E>, bias_sums: &mut [f32]) -> (GrnStats, Vec<f32>) {
+        let (image_block, [_, width]) = (buffers.image_block, self.sizes());
         let mut squares = vec![0.0; image_block.segments.len() * width];
         let mut products = squares.clone();
-        let work = (image_block.row_blocks.iter())
-            .zip(buffers.split(image_block, [channels, width]))
+        let work = (buffers.split().into_iter())
             .zip(image_block.split_segments_by_row_block(&mut squares, width))
             .zip(image_block.split_segments_by_row_block(&mut products, width));
-        let sums: Vec<Vec<f32>> = parallel::map(work, |(((row_block, slices), squares), products)| {
-            self.first_sweep_of(image_block.segments_of(row_block), slices, [squares, products])
+        let sums: Vec<Vec<f32>> = parallel::map(work, |((slices, squares), products)| {
+            self.first_sweep_of(slices, [squares, products])
         });
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
         (GrnStats::new(image_block, width, &squares, &self.grn[0]), products)
     }
 
     /// The first sweep of a row block. Returns the sums of g, `[C]`.
-    fn first_sweep_of(
-        &self,
-        segments: &[Segment],
-        slices: Slices<'_, E::Lane>,
-        [squares, products]: [&mut [f32]; 2],
-    ) -> Vec<f32> {
+    fn first_sweep_of(&self, slices: Slices<'_, E::Lane>, [squares, products]: [&mut [f32]; 2]) -> Vec<f32> {
         let element = self.element;
         let [channels, width] = self.sizes();
-        let Slices { expanded, gradient, normal, dy, values, .. } = slices;
+        let Slices { segments, expanded, gradient, normal, dy, values, .. } = slices;
         element.write_side(segments, channels, normal, |normal| self.norm(segments).forward(normal));
         element.write_side(segments, channels, gradient, |gradient| {
             let sums = self.input.scale_gradient(segments, gradient);
@@ -140,38 +124,34 @@ impl<'a, E: Element> BranchBackward<'a, E> {
     /// h in its gradient.
     fn second_sweep(
         &self,
-        image_block: &ImageBlock,
         grn: (&GrnStats, &[f32]),
         buffers: &mut Buffers<'_, E>,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let [channels, width] = self.sizes();
-        let work = (image_block.row_blocks.iter())
-            .zip(buffers.split(image_block, [channels, width]))
-            .zip(image_block.split_by_segment(ddepthwise, channels));
-        let partial: Vec<RowBlockSums> = parallel::map(work, |((row_block, mut slices), outs)| {
+        let (image_block, [channels, width]) = (buffers.image_block, self.sizes());
+        let work = buffers.split().into_iter().zip(image_block.split_by_segment(ddepthwise, channels));
+        let partial: Vec<RowBlockSums> = parallel::map(work, |(mut slices, outs)| {
             let mut sums = RowBlockSums::new(channels, width);
-            let segments = image_block.segments_of(row_block);
-            let places = segments.iter().map(|segment| image_block.place_of(segment));
-            self.grn_backward(segments.iter().zip(places), grn, &mut slices, &mut sums.expand_bias);
-            self.norm_backward(segments, slices.expanded, outs, &mut sums);
+            self.grn_backward(image_block, grn, &mut slices, &mut sums.expand_bias);
+            self.norm_backward(slices.segments, slices.expanded, outs, &mut sums);
             sums
         });
         partial.iter().for_each(|partial| sums.add_row_block(partial));
     }
 
-    /// Backward of GRN and GELU in a row block, from its segments and their images' places in the image block.
-    fn grn_backward<'b>(
+    /// Backward of GRN and GELU in a row block.
+    fn grn_backward(
         &self,
-        segments: impl Iterator<Item = (&'b Segment, usize)>,
+        image_block: &ImageBlock,
         (stats, through_norm): (&GrnStats, &[f32]),
         slices: &mut Slices<'_, E::Lane>,
         dbias: &mut [f32],
     ) {
         let [_, width] = self.sizes();
         let (mut done, mut row_pair) = (0, 0);
-        for (segment, place) in segments {
+        for segment in slices.segments {
+            let place = image_block.place_of(segment);
             let pairs = row_pair..row_pair + row_pairs(segment.rows.len());
             let rows = scaled(&(done..done + segment.rows.len()), E::Lane::count(width));
             (done, row_pair) = (done + segment.rows.len(), pairs.end);

@@ -5,7 +5,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use crate::bf16::rows::padded;
-use crate::blocking::ImageBlock;
+use crate::blocking::{ImageBlock, Segment};
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::storage::Lane;
@@ -13,6 +13,9 @@ use crate::storage::Lane;
 /// The intermediate results of an image block's sweeps. `gradient`, `normal`, du and y are sides of the weight
 /// gradients; where these are the rows themselves, du and y lie in `expanded` and `values`.
 pub(crate) struct Buffers<'a, E: Element> {
+    pub(crate) image_block: &'a ImageBlock,
+    /// C and E.
+    sizes: [usize; 2],
     /// u, `[R, E]`; becomes GELU'(u), then du.
     expanded: &'a mut [E::Lane],
     /// The branch's output gradient g, `[R, C]`.
@@ -30,6 +33,7 @@ pub(crate) struct Buffers<'a, E: Element> {
 
 /// The slices of a row block.
 pub(crate) struct Slices<'a, L> {
+    pub(crate) segments: &'a [Segment],
     pub(crate) expanded: &'a mut [L],
     pub(crate) gradient: &'a mut [L],
     pub(crate) normal: &'a mut [L],
@@ -41,7 +45,7 @@ pub(crate) struct Slices<'a, L> {
 
 impl<'a, E: Element> Buffers<'a, E> {
     pub(crate) fn new(
-        image_block: &ImageBlock,
+        image_block: &'a ImageBlock,
         expanded: &'a mut [E::Lane],
         [channels, width]: [usize; 2],
     ) -> Self {
@@ -51,6 +55,8 @@ impl<'a, E: Element> Buffers<'a, E> {
             false => by_rows(columns),
         };
         Self {
+            image_block,
+            sizes: [channels, width],
             expanded,
             gradient: side(channels),
             normal: side(channels),
@@ -67,21 +73,20 @@ impl<'a, E: Element> Buffers<'a, E> {
     }
 
     /// The slices of each row block.
-    pub(crate) fn split(
-        &mut self,
-        image_block: &ImageBlock,
-        [channels, width]: [usize; 2],
-    ) -> Vec<Slices<'_, E::Lane>> {
+    pub(crate) fn split(&mut self) -> Vec<Slices<'_, E::Lane>> {
+        let (image_block, [channels, width]) = (self.image_block, self.sizes);
         let of_row = E::Lane::count(width);
         let copied = Self::copied(width);
-        (image_block.split_by_row_block(self.expanded, of_row).into_iter())
+        (image_block.row_blocks.iter())
+            .zip(image_block.split_by_row_block(self.expanded, of_row))
             .zip(split_side::<E>(image_block, &mut self.gradient, channels))
             .zip(split_side::<E>(image_block, &mut self.normal, channels))
             .zip(image_block.split_by_row_block(cast_slice_mut(&mut self.dy), of_row))
             .zip(image_block.split_by_row_block(cast_slice_mut(&mut self.values), of_row))
             .zip(split_side::<E>(image_block, &mut self.du, copied))
             .zip(split_side::<E>(image_block, &mut self.y, copied))
-            .map(|((((((expanded, gradient), normal), dy), values), du), y)| Slices {
+            .map(|(((((((row_block, expanded), gradient), normal), dy), values), du), y)| Slices {
+                segments: image_block.segments_of(row_block),
                 expanded,
                 gradient,
                 normal,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
-use convnext_kernels::{BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward};
+use convnext_kernels::{
+    BlockInput, BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward,
+};
 
 use crate::ops::block::{BlockBackend, DifferentiableBlock, block_backward_reference};
 use crate::ops::block_plan::{
@@ -50,7 +52,8 @@ impl DifferentiableBlock for Flex {
             let scales = plan.drop_path_scales.as_deref();
             // Without rows, the saved activations include them.
             let x = rows.as_ref().and_then(FlexTensor::as_slice).unwrap_or_default();
-            let found = block_backward(&plan.sites, x, &weights, plan.precision, scales, saved, dout);
+            let input = BlockInput::new(&plan.sites, x, &weights, scales);
+            let found = block_backward(&input, plan.precision, saved, dout);
             return tensors(found, output_gradient.shape(), &parameters);
         }
         let rows = rows.unwrap_or_else(|| unreachable!("what was saved is of f32"));
@@ -70,7 +73,8 @@ fn forward(
     if let (Some(x), Some(weights)) = (rows.as_slice::<f32>(), weights(&parameters)) {
         let scales = plan.drop_path_scales.as_deref();
         let packed = packed(&parameters, &weights, plan);
-        let (output, saved) = block_forward(&plan.sites, x, &weights, &packed, scales, save);
+        let input = BlockInput::new(&plan.sites, x, &weights, scales);
+        let (output, saved) = block_forward(&input, &packed, save);
         return (buffer_tensor(output, rows.shape()), saved);
     }
     (block_reference::<Flex>(rows, parameters, placement, plan), None)
