@@ -10,9 +10,10 @@ use std::ops::Range;
 use pulp::Simd;
 
 use crate::gemm::epilogue::{Epilogue, MicroTile};
-use crate::registers::{load_halves, registers, store_halves};
+use crate::registers::Place;
 use crate::segment_ends::SegmentEnds;
-use crate::storage::{Lane, Storage, WithStorage};
+use crate::split::scaled;
+use crate::storage::{F32s, Lane, Storage, WithStorage};
 
 /// The lanes of these columns in a row of `[R, width]`.
 #[inline(always)]
@@ -61,12 +62,12 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
         let first = rows.start;
         for (segment, rows) in self.segments.of(rows) {
             let squares = &mut self.squares[segment * width..][columns.clone()];
-            for place in registers(columns.len(), S::Simd::F32_LANES) {
-                let bias = load_halves(simd, bias, place);
-                let mut sums = load_halves(simd, squares, place);
+            for place in S::places(columns.len()) {
+                let bias = storage.load_f32(bias, place);
+                let mut sums = storage.load_f32(squares, place);
                 for row in rows.clone() {
                     let lanes = lanes_of::<L>(row, width, &columns);
-                    let u = load_halves(simd, micro_tile.row(row - first), place);
+                    let u = storage.load_f32(micro_tile.row(row - first), place);
                     let u = [simd.add_f32s(u[0], bias[0]), simd.add_f32s(u[1], bias[1])];
                     if !self.expanded.is_empty() {
                         storage.store(&mut self.expanded[lanes.clone()], place, u);
@@ -75,7 +76,7 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
                     sums = add_products(simd, h, h, sums);
                     storage.store(&mut self.values[lanes], place, h);
                 }
-                store_halves(simd, squares, place, sums);
+                storage.store_f32(squares, place, sums);
             }
         }
     }
@@ -98,9 +99,9 @@ impl<L: Lane> WithStorage<L> for GrnApply<'_, L> {
         let Self { values, scale, shift } = self;
         let width = scale.len();
         for values in values.chunks_exact_mut(L::count(width)) {
-            for place in registers(width, S::Simd::F32_LANES) {
+            for place in S::places(width) {
                 let h = storage.load(values, place);
-                let (scale, shift) = (load_halves(simd, scale, place), load_halves(simd, shift, place));
+                let (scale, shift) = (storage.load_f32(scale, place), storage.load_f32(shift, place));
                 storage.store(values, place, add_products(simd, h, scale, shift));
             }
         }
@@ -139,14 +140,14 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
         for (segment, rows) in self.segments.of(rows) {
             let squares = &mut self.squares[segment * width..][columns.clone()];
             let products = &mut self.products[segment * width..][columns.clone()];
-            for place in registers(columns.len(), S::Simd::F32_LANES) {
-                let mut of_squares = load_halves(simd, squares, place);
-                let mut of_products = load_halves(simd, products, place);
+            for place in S::places(columns.len()) {
+                let mut of_squares = storage.load_f32(squares, place);
+                let mut of_products = storage.load_f32(products, place);
                 for row in rows.clone() {
                     let lanes = lanes_of::<L>(row, width, &columns);
                     let expanded = &mut self.expanded[lanes.clone()];
                     let u = storage.load(expanded, place);
-                    let dy = load_halves(simd, micro_tile.row(row - first), place);
+                    let dy = storage.load_f32(micro_tile.row(row - first), place);
                     let (low, high) = (storage.gelu_and_derivative(u[0]), storage.gelu_and_derivative(u[1]));
                     let h = [low.0, high.0];
                     of_squares = add_products(simd, h, h, of_squares);
@@ -155,8 +156,8 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
                     storage.store(&mut self.values[lanes.clone()], place, h);
                     storage.store(&mut self.dy[lanes], place, dy);
                 }
-                store_halves(simd, squares, place, of_squares);
-                store_halves(simd, products, place, of_products);
+                storage.store_f32(squares, place, of_squares);
+                storage.store_f32(products, place, of_products);
             }
         }
     }
@@ -210,39 +211,58 @@ impl<L: Lane> GrnGeluBackward<'_, L> {
     /// A few row pairs.
     #[inline(always)]
     fn row_block<S: Storage<Lane = L>>(&mut self, storage: S, row_pairs: Range<usize>) {
-        let simd = storage.simd();
-        let (width, of_row) = (self.scale.len(), L::count(self.scale.len()));
-        for place in registers(width, S::Simd::F32_LANES) {
-            let scale = load_halves(simd, self.scale, place);
-            let shift = load_halves(simd, self.shift, place);
-            let through_norm = load_halves(simd, self.through_norm, place);
-            let mut sums = load_halves(simd, self.dbias, place);
+        let width = self.scale.len();
+        let rows = self.expanded.len() / L::count(width);
+        let zeros = [storage.simd().splat_f32s(0.0); 2];
+        for place in S::places(width) {
+            let scale = storage.load_f32(self.scale, place);
+            let shift = storage.load_f32(self.shift, place);
+            let through_norm = storage.load_f32(self.through_norm, place);
+            let factors = [scale, shift, through_norm];
+            let mut sums = storage.load_f32(self.dbias, place);
             for row_pair in row_pairs.clone() {
-                let lanes = 2 * row_pair * of_row..self.expanded.len().min(2 * (row_pair + 1) * of_row);
-                let (values, dy) = (&mut self.values[lanes.clone()], &self.dy[lanes.clone()]);
-                let rows = (self.expanded[lanes].chunks_exact_mut(of_row))
-                    .zip(values.chunks_exact(of_row).zip(dy.chunks_exact(of_row)));
-                let mut du = [[simd.splat_f32s(0.0); 2]; 2];
-                let mut y = du;
-                for (row, (expanded, (values, dy))) in rows.enumerate() {
-                    let (h, dy) = (storage.load(values, place), storage.load(dy, place));
-                    let dh = add_products(simd, dy, scale, products(simd, h, through_norm));
-                    du[row] = products(simd, dh, storage.load(expanded, place));
-                    y[row] = add_products(simd, h, scale, shift);
-                    sums = [simd.add_f32s(sums[0], du[row][0]), simd.add_f32s(sums[1], du[row][1])];
-                    storage.store(expanded, place, du[row]);
-                }
+                let first = self.row(storage, 2 * row_pair, place, factors, &mut sums);
+                let second = match 2 * row_pair + 1 < rows {
+                    true => self.row(storage, 2 * row_pair + 1, place, factors, &mut sums),
+                    false => [zeros; 2],
+                };
+                let (du, y) = ([first[0], second[0]], [first[1], second[1]]);
                 let y_pair = match &mut self.row_pairs {
-                    None => values,
+                    None => {
+                        let end = rows.min(2 * row_pair + 2);
+                        &mut self.values[scaled(&(2 * row_pair..end), L::count(width))]
+                    }
                     Some(RowPairs { du: of_du, y: of_y, padded }) => {
-                        let lanes = row_pair * *padded..(row_pair + 1) * *padded;
+                        let lanes = scaled(&(row_pair..row_pair + 1), *padded);
                         storage.store_row_pair(&mut of_du[lanes.clone()], width, place, du);
                         &mut of_y[lanes]
                     }
                 };
                 storage.store_row_pair(y_pair, width, place, y);
             }
-            store_halves(simd, self.dbias, place, sums);
+            storage.store_f32(self.dbias, place, sums);
         }
+    }
+
+    /// du and y at a place of a row, from s, beta and t there; adds du to `sums`.
+    #[inline(always)]
+    fn row<S: Storage<Lane = L>>(
+        &mut self,
+        storage: S,
+        row: usize,
+        place: Place,
+        [scale, shift, through_norm]: [[F32s<S>; 2]; 3],
+        sums: &mut [F32s<S>; 2],
+    ) -> [[F32s<S>; 2]; 2] {
+        let simd = storage.simd();
+        let lanes = scaled(&(row..row + 1), L::count(self.scale.len()));
+        let expanded = &mut self.expanded[lanes.clone()];
+        let h = storage.load(&self.values[lanes.clone()], place);
+        let dy = storage.load(&self.dy[lanes], place);
+        let dh = add_products(simd, dy, scale, products(simd, h, through_norm));
+        let du = products(simd, dh, storage.load(expanded, place));
+        storage.store(expanded, place, du);
+        *sums = [simd.add_f32s(sums[0], du[0]), simd.add_f32s(sums[1], du[1])];
+        [du, add_products(simd, h, scale, shift)]
     }
 }

@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use pulp::{Simd, WithSimd};
 
 use crate::gelu;
-use crate::registers::{Place, bf16x2_count, load_halves, store_halves};
+use crate::registers::{Place, Registers, bf16x2_count, load_halves, neighbouring_registers, store_halves};
 
 /// An element of stored rows: an f32 value, or a bf16x2 lane.
 pub(crate) trait Lane: Pod + Send + Sync {
@@ -36,6 +36,15 @@ pub(crate) trait Storage: Copy {
     type Lane: Lane;
 
     fn simd(self) -> Self::Simd;
+
+    /// The registers of a row of so many columns.
+    fn places(columns: usize) -> Registers;
+
+    /// Loads f32 values that belong to the columns of a place.
+    fn load_f32(self, values: &[f32], place: Place) -> [F32s<Self>; 2];
+
+    /// Stores f32 values that belong to the columns of a place.
+    fn store_f32(self, values: &mut [f32], place: Place, registers: [F32s<Self>; 2]);
 
     /// Loads the values at a place of a row.
     fn load(self, row: &[Self::Lane], place: Place) -> [F32s<Self>; 2];
@@ -79,13 +88,37 @@ impl<S: Simd> Storage for Exact<S> {
     }
 
     #[inline(always)]
+    fn places(columns: usize) -> Registers {
+        neighbouring_registers(columns, S::F32_LANES)
+    }
+
+    /// Checks the bounds of both registers at once.
+    #[inline(always)]
+    fn load_f32(self, values: &[f32], place: Place) -> [S::f32s; 2] {
+        let [low, high] = place.columns;
+        match S::as_simd_f32s(&values[low..]).0 {
+            [first, second, ..] if high == low + S::F32_LANES => [*first, *second],
+            _ => load_halves(self.0, values, place),
+        }
+    }
+
+    #[inline(always)]
+    fn store_f32(self, values: &mut [f32], place: Place, registers: [S::f32s; 2]) {
+        let [low, high] = place.columns;
+        match S::as_mut_simd_f32s(&mut values[low..]).0 {
+            [first, second, ..] if high == low + S::F32_LANES => [*first, *second] = registers,
+            _ => store_halves(self.0, values, place, registers),
+        }
+    }
+
+    #[inline(always)]
     fn load(self, row: &[f32], place: Place) -> [S::f32s; 2] {
-        load_halves(self.0, row, place)
+        self.load_f32(row, place)
     }
 
     #[inline(always)]
     fn store(self, row: &mut [f32], place: Place, values: [S::f32s; 2]) {
-        store_halves(self.0, row, place, values);
+        self.store_f32(row, place, values);
     }
 
     #[inline(always)]
@@ -97,9 +130,9 @@ impl<S: Simd> Storage for Exact<S> {
         [first, second]: [[S::f32s; 2]; 2],
     ) {
         let (row, next) = row_pair.split_at_mut(columns);
-        store_halves(self.0, row, place, first);
+        self.store_f32(row, place, first);
         if !next.is_empty() {
-            store_halves(self.0, next, place, second);
+            self.store_f32(next, place, second);
         }
     }
 

@@ -1,10 +1,12 @@
 //! Storage of activations as bf16x2 lanes: rows column-packed, and row pairs for weight gradients. GELU is a
 //! polynomial within the rounding error.
 
+use pulp::Simd;
+
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2, unpack};
 use crate::bf16::gelu;
 use crate::lanes::{load_bf16x2, store_bf16x2};
-use crate::registers::Place;
+use crate::registers::{Place, Registers, load_halves, registers, store_halves};
 use crate::storage::{F32s, Storage, WithStorage};
 
 impl<B: Bf16x2> Storage for B {
@@ -14,6 +16,21 @@ impl<B: Bf16x2> Storage for B {
     #[inline(always)]
     fn simd(self) -> <B as Bf16x2>::Simd {
         Bf16x2::simd(self)
+    }
+
+    #[inline(always)]
+    fn places(columns: usize) -> Registers {
+        registers(columns, <B as Bf16x2>::Simd::F32_LANES)
+    }
+
+    #[inline(always)]
+    fn load_f32(self, values: &[f32], place: Place) -> [F32s<Self>; 2] {
+        load_halves(Bf16x2::simd(self), values, place)
+    }
+
+    #[inline(always)]
+    fn store_f32(self, values: &mut [f32], place: Place, registers: [F32s<Self>; 2]) {
+        store_halves(Bf16x2::simd(self), values, place, registers);
     }
 
     #[inline(always)]
@@ -38,7 +55,7 @@ impl<B: Bf16x2> Storage for B {
     ) {
         let simd = Bf16x2::simd(self);
         let [low, high] = place.columns;
-        store_bf16x2(simd, &mut row_pair[..place.end_of_low()], low, self.pack(first[0], second[0]));
+        store_bf16x2(simd, &mut row_pair[..place.end_of_low], low, self.pack(first[0], second[0]));
         store_bf16x2(simd, row_pair, high, self.pack(first[1], second[1]));
     }
 

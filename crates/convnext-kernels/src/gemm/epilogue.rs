@@ -7,13 +7,13 @@ use pulp::Simd;
 use crate::lanes::{add, load, store};
 use crate::storage::{Lane, Storage};
 
-/// Maximum MR, the rows of a micro-tile.
+/// Maximum MR. The f32 GEMM gives two micro-tiles of half as many rows to an epilogue at once.
 pub(crate) const MAX_MR: usize = 12;
 
 /// Maximum NR, the columns of a panel.
 pub(crate) const MAX_NR: usize = 64;
 
-/// Accumulated output of up to MR rows by the columns of one panel; undefined beyond them.
+/// Accumulated output of up to so many rows by the columns of one panel; undefined beyond them.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct MicroTile(pub(crate) [[f32; MAX_NR]; MAX_MR]);

@@ -43,23 +43,27 @@ impl MicroTiles<'_> {
         let mut micro_tile = MicroTile([[0.0; MAX_NR]; MAX_MR]);
         let mut row = 0;
         while row < self.rows.len() {
-            let count = match self.rows.len() - row {
-                MR.. => MR,
-                2.. => 2,
-                _ => 1,
-            };
-            for at in (0..W).step_by(V * S::F32_LANES) {
-                let place = [row, at];
-                match count {
-                    MR => self.micro_kernel::<S, MR, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
-                    2 => self.micro_kernel::<S, 2, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
-                    _ => self.micro_kernel::<S, 1, V, W, TRANSPOSED>(simd, place, partial, &mut micro_tile),
+            let (begin, end) = (row, self.rows.len().min(row + MAX_MR));
+            while row < end {
+                let count = match end - row {
+                    MR.. => MR,
+                    2.. => 2,
+                    _ => 1,
+                };
+                let tile = &mut micro_tile.0[row - begin..];
+                for at in (0..W).step_by(V * S::F32_LANES) {
+                    let place = [row, at];
+                    match count {
+                        MR => self.micro_kernel::<S, MR, V, W, TRANSPOSED>(simd, place, partial, tile),
+                        2 => self.micro_kernel::<S, 2, V, W, TRANSPOSED>(simd, place, partial, tile),
+                        _ => self.micro_kernel::<S, 1, V, W, TRANSPOSED>(simd, place, partial, tile),
+                    }
                 }
+                row += count;
             }
             if self.ends[1] {
-                epilogue.apply(Exact(simd), row..row + count, self.columns.clone(), &micro_tile);
+                epilogue.apply(Exact(simd), begin..end, self.columns.clone(), &micro_tile);
             }
-            row += count;
         }
     }
 
@@ -71,7 +75,7 @@ impl MicroTiles<'_> {
         simd: S,
         [row, at]: [usize; 2],
         partial: &mut [f32],
-        micro_tile: &mut MicroTile,
+        micro_tile: &mut [[f32; MAX_NR]],
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         let first = self.rows.start + row;
@@ -85,9 +89,11 @@ impl MicroTiles<'_> {
             }
         } else {
             let stride = self.left.columns;
-            let rows: [&[f32]; M] = std::array::from_fn(|m| {
-                &self.left.values[(first + m) * stride + self.k_range.start..][..depth]
-            });
+            // Not by a closure, which may not be inlined.
+            let mut rows = [&[][..]; M];
+            for (m, row) in rows.iter_mut().enumerate() {
+                *row = &self.left.values[(first + m) * stride + self.k_range.start..][..depth];
+            }
             let factors = |inner: usize| move |row: usize| rows[row][inner];
             let mut done = 0;
             if self.stride == W {
@@ -119,7 +125,7 @@ impl MicroTiles<'_> {
                     sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
                 }
                 match self.ends[1] {
-                    true => store(simd, &mut micro_tile.0[m], at, sum),
+                    true => store(simd, &mut micro_tile[m], at, sum),
                     false => store(simd, &mut partial[of_row.clone()], at, sum),
                 }
             }
