@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockWeights, LinearInput, PackedBlock, PackedLinear, Precision, Save, Sites, block_backward,
+    BlockInput, BlockWeights, LinearInput, PackedBlock, PackedLinear, Precision, Save, Sites, block_backward,
     block_forward, linear_backward, linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -83,7 +83,8 @@ fn blocks(criterion: &mut Criterion) {
                 let packed = PackedBlock::new(&weights, precision);
                 for (name, sites) in &all {
                     let rows = noise(sites.rows() * channels);
-                    let forward = |save| block_forward(sites, &rows, &weights, &packed, None, save);
+                    let input = BlockInput::new(sites, &rows, &weights, None);
+                    let forward = |save| block_forward(&input, &packed, save);
                     let id = |direction: &str| {
                         BenchmarkId::new(format!("stage {stage}, {name}, {precision:?}"), direction)
                     };
@@ -95,7 +96,7 @@ fn blocks(criterion: &mut Criterion) {
                     group.bench_function(id("backward"), |bencher| {
                         bencher.iter_batched(
                             || forward(Save::AsComputed).1,
-                            |saved| block_backward(sites, &rows, &weights, precision, None, saved, &rows),
+                            |saved| block_backward(&input, precision, saved, &rows),
                             criterion::BatchSize::PerIteration,
                         );
                     });

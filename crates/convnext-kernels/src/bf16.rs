@@ -6,11 +6,8 @@
 //! rounded in the same way; [`crate::bf16_in_use`] names the implementation.
 
 pub(crate) mod bf16x2;
-pub(crate) mod branch;
-pub(crate) mod branch_backward;
 pub(crate) mod columns;
 mod emulated;
-mod expansion;
 mod gelu;
 pub(crate) mod gemm;
 pub(crate) mod implementation;
@@ -18,4 +15,4 @@ pub(crate) mod implementation;
 mod native;
 pub(crate) mod packed;
 pub(crate) mod rows;
-mod segment_ends;
+pub(crate) mod storage;

@@ -9,50 +9,35 @@
 
 pub(crate) mod branch;
 pub(crate) mod branch_backward;
+mod branch_buffers;
 pub(crate) mod input;
 pub(crate) mod packed;
 pub(crate) mod saved;
 pub(crate) mod segment_norm;
 pub(crate) mod weights;
 
-use bytemuck::cast_slice_mut;
-
 use crate::bands::Bands;
-use crate::bf16::branch::Bf16Branch;
-use crate::bf16::columns::{bf16x2_count, pack_columns};
+use crate::bf16::columns::pack_columns;
 use crate::block::branch::Branch;
 use crate::block::input::BlockInput;
 use crate::block::packed::{PackedBlock, PackedLayers};
 use crate::block::saved::{Save, SavedActivations};
-use crate::block::weights::BlockWeights;
 use crate::blocking::{ImageBlock, image_blocks};
 use crate::buffer::Buffer;
 use crate::depthwise::Depthwise;
+use crate::element::Element;
 use crate::parallel;
-use crate::sites::Sites;
+use crate::registers::bf16x2_count;
 use crate::split::{scaled, split_at_ranges};
-use crate::target::{Target, target};
+use crate::target::Target;
 
 /// One block: `[N R, C]` to `[N R, C]`, with its linear layers `packed` from the same weights.
 ///
-/// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops none.
 /// Returns the output, and the activations that `save` asks for, for [`crate::block_backward()`].
 ///
 /// # Panics
 /// When sizes do not fit each other.
 pub fn block_forward(
-    sites: &Sites,
-    rows: &[f32],
-    weights: &BlockWeights<'_>,
-    packed: &PackedBlock,
-    drop_path_scales: Option<&[f32]>,
-    save: Save,
-) -> (Buffer, Option<SavedActivations>) {
-    forward(&BlockInput { target: target(), sites, rows, weights, drop_path_scales }, packed, save)
-}
-
-/// [`block_forward`] on any target.
-pub(crate) fn forward(
     input: &BlockInput<'_>,
     packed: &PackedBlock,
     save: Save,
@@ -76,7 +61,18 @@ pub(crate) fn forward(
     };
     let image_blocks = image_blocks(sites, &images, width);
     let mut expanded = Buffer::take(images.len() * sites.rows_per_image() * saved_width);
-    run_branch(input, packed, &image_blocks, &depthwise, [&mut expanded, &mut out]);
+    let (projection_bias, grn) = (&packed.projection_bias[..], weights.grn_or_zeros());
+    let buffers = [&mut expanded[..], &mut out[..]];
+    match &packed.layers {
+        PackedLayers::F32(layers) => {
+            let branch = Branch { input, element: arch, layers, projection_bias, grn };
+            run_branch(&branch, &image_blocks, &depthwise, buffers);
+        }
+        PackedLayers::Bf16(layers) => {
+            let branch = Branch { input, element: bf16, layers, projection_bias, grn };
+            run_branch(&branch, &image_blocks, &depthwise, buffers);
+        }
+    }
     let saved = match save {
         Save::Nothing => None,
         _ if rounded => Some(SavedActivations {
@@ -91,31 +87,18 @@ pub(crate) fn forward(
 
 /// The branch of all image blocks, from the convolution's output to `expanded`, which may be empty, and
 /// `out`.
-fn run_branch(
-    input: &BlockInput<'_>,
-    packed: &PackedBlock,
+fn run_branch<E: Element>(
+    branch: &Branch<'_, E>,
     image_blocks: &[ImageBlock],
     depthwise: &[f32],
     [expanded, out]: [&mut [f32]; 2],
 ) {
     let rows: usize = image_blocks.iter().map(|image_block| image_block.rows.len()).sum();
-    let (channels, saved_width) = (input.weights.channels(), expanded.len() / rows.max(1));
+    let (channels, saved_width) = (branch.input.weights.channels(), expanded.len() / rows.max(1));
     let saved = image_blocks.iter().map(|image_block| scaled(&image_block.rows, saved_width));
     let outs = image_blocks.iter().map(|image_block| scaled(&image_block.span, channels));
     let work = image_blocks.iter().zip(split_at_ranges(expanded, saved)).zip(split_at_ranges(out, outs));
-    let (projection_bias, grn) = (&packed.projection_bias[..], input.weights.grn_or_zeros());
-    match &packed.layers {
-        PackedLayers::F32(layers) => {
-            let branch = Branch { input, layers, projection_bias, grn };
-            parallel::for_each(work, |((image_block, expanded), out)| {
-                branch.run(image_block, depthwise, expanded, out);
-            });
-        }
-        PackedLayers::Bf16(layers) => {
-            let branch = Bf16Branch { input, layers, projection_bias, grn };
-            parallel::for_each(work, |((image_block, expanded), out)| {
-                branch.run(image_block, depthwise, cast_slice_mut(expanded), out);
-            });
-        }
-    }
+    parallel::for_each(work, |((image_block, expanded), out)| {
+        branch.run(image_block, depthwise, expanded, out);
+    });
 }

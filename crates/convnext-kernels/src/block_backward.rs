@@ -10,10 +10,9 @@
 //! Notation: N images, R rows of one image, C channels, E = 4C.
 
 use crate::bands::Bands;
-use crate::bf16::branch_backward::Bf16BranchBackward;
-use crate::bf16::columns::{bf16x2_count, unpack_columns};
+use crate::bf16::columns::unpack_columns;
+use crate::block::block_forward;
 use crate::block::branch_backward::BranchBackward;
-use crate::block::forward;
 use crate::block::input::{BlockInput, BranchInput};
 use crate::block::packed::PackedBlock;
 use crate::block::saved::{Save, SavedActivations};
@@ -22,11 +21,11 @@ use crate::block_sums::Sums;
 use crate::blocking::{image_blocks, partitions, rows_of, span_of};
 use crate::buffer::Buffer;
 use crate::depthwise::Depthwise;
+use crate::element::Element;
 use crate::parallel;
 use crate::precision::Precision;
-use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
-use crate::target::target;
+use crate::storage::Lane;
 
 /// The gradients of a block, in the layouts of [`BlockWeights`].
 #[derive(Debug, Clone, PartialEq)]
@@ -58,25 +57,11 @@ pub struct BlockGradients {
 /// The gradients of [`crate::block_forward`] for an output gradient `dout`, `[N R, C]`.
 ///
 /// `saved` are the activations that the forward saved, and are overwritten; without them, that much of the
-/// forward is recomputed, with the same bits. `rows` is the block's input, unused if `saved` includes it.
+/// forward is recomputed, with the same bits.
 ///
 /// # Panics
 /// When sizes do not fit each other.
 pub fn block_backward(
-    sites: &Sites,
-    rows: &[f32],
-    weights: &BlockWeights<'_>,
-    precision: Precision,
-    drop_path_scales: Option<&[f32]>,
-    saved: Option<SavedActivations>,
-    dout: &[f32],
-) -> BlockGradients {
-    let input = BlockInput { target: target(), sites, rows, weights, drop_path_scales };
-    backward(&input, precision, saved, dout)
-}
-
-/// [`block_backward`] on any target.
-pub(crate) fn backward(
     input: &BlockInput<'_>,
     precision: Precision,
     saved: Option<SavedActivations>,
@@ -91,7 +76,11 @@ pub(crate) fn backward(
     let branch = BranchInput { block: input, projection: &projection, depthwise: &depthwise, dout };
     let mut ddepthwise = Buffer::take(rows.len());
     let images = input.active_images();
-    let sums = branch_backward(branch, precision, &images, &mut expanded, &mut ddepthwise);
+    let buffers = [&mut expanded[..], &mut ddepthwise[..]];
+    let sums = match precision {
+        Precision::F32 => branch_backward(branch, input.target.arch, &images, buffers),
+        Precision::Bf16 => branch_backward(branch, input.target.bf16, &images, buffers),
+    };
     let bands = Bands::new(sites, |image| images.binary_search(&image).is_ok());
     let mut drows = Buffer::take(rows.len());
     input.copy_inactive(&images, dout, &mut drows);
@@ -118,7 +107,7 @@ pub(crate) fn backward(
 /// The activations that a forward would have saved.
 fn recompute(input: &BlockInput<'_>, precision: Precision) -> SavedActivations {
     let packed = PackedBlock::new(input.weights, precision);
-    let (_, saved) = forward(input, &packed, Save::AsComputed);
+    let (_, saved) = block_forward(input, &packed, Save::AsComputed);
     saved.unwrap_or_else(|| unreachable!("a forward that is told to save does"))
 }
 
@@ -138,36 +127,23 @@ fn unpack(input: &BlockInput<'_>, precision: Precision, saved: SavedActivations)
 
 /// The backward of the branch of the active `images`, by partition: `expanded` is u and is overwritten,
 /// `ddepthwise` becomes the gradient of the convolution's output.
-fn branch_backward(
+fn branch_backward<E: Element>(
     input: BranchInput<'_>,
-    precision: Precision,
+    element: E,
     images: &[usize],
-    expanded: &mut [f32],
-    ddepthwise: &mut [f32],
+    [expanded, ddepthwise]: [&mut [f32]; 2],
 ) -> Sums {
     let BlockInput { sites, weights, .. } = *input.block;
     let (channels, width) = (weights.channels(), weights.width());
     let image_blocks = image_blocks(sites, images, width);
     let partitions = partitions(&image_blocks);
-    let saved_width = if precision == Precision::F32 { width } else { bf16x2_count(width) };
-    let saved = partitions.iter().map(|partition| scaled(&rows_of(partition), saved_width));
+    let saved = partitions.iter().map(|partition| scaled(&rows_of(partition), E::Lane::count(width)));
     let outs = partitions.iter().map(|partition| scaled(&span_of(partition), channels));
     let parts = split_at_ranges(expanded, saved).into_iter().zip(split_at_ranges(ddepthwise, outs));
-    let work = partitions.iter().zip(parts);
-    let sums = match precision {
-        Precision::F32 => {
-            let branch = BranchBackward::new(input);
-            parallel::map(work, |(partition, (expanded, ddepthwise))| {
-                branch.run_partition(partition, expanded, ddepthwise)
-            })
-        }
-        Precision::Bf16 => {
-            let branch = Bf16BranchBackward::new(input);
-            parallel::map(work, |(partition, (expanded, ddepthwise))| {
-                branch.run_partition(partition, expanded, ddepthwise)
-            })
-        }
-    };
+    let branch = BranchBackward::new(input, element);
+    let sums = parallel::map(partitions.iter().zip(parts), |(partition, (expanded, ddepthwise))| {
+        branch.run_partition(partition, expanded, ddepthwise)
+    });
     let mut parts = sums.into_iter();
     let mut sums = parts.next().unwrap_or_else(|| Sums::new(channels, width));
     parts.for_each(|part| sums.add(&part));

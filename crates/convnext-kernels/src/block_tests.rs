@@ -2,9 +2,10 @@
 
 mod example;
 
+use crate::block::block_forward;
+use crate::block::input::BlockInput;
 use crate::block::packed::PackedBlock;
 use crate::block::saved::{Save, SavedActivations};
-use crate::block::{block_forward, forward};
 use crate::block_backward::block_backward;
 use crate::block_tests::example::{Example, ROWS, list};
 use crate::precision::Precision;
@@ -43,7 +44,7 @@ fn the_forward_matches_the_reference() {
             for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)] {
                 let (found, _) = example.with_weights(|rows, weights| {
                     let packed = PackedBlock::new(weights, precision);
-                    forward(&example.input(target, rows, weights), &packed, Save::Nothing)
+                    block_forward(&example.input(target, rows, weights), &packed, Save::Nothing)
                 });
                 let error = error(&found, &expected);
                 assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
@@ -117,10 +118,11 @@ fn saving_and_recomputing_give_the_same_bits_with_any_number_of_threads() {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 example.with_weights(|rows, weights| {
                     pool.install(|| {
-                        let (sites, scales) = (&example.sites, example.scales.as_deref());
+                        let scales = example.scales.as_deref();
+                        let input = BlockInput::new(&example.sites, rows, weights, scales);
                         let packed = PackedBlock::new(weights, precision);
-                        let (out, saved) = block_forward(sites, rows, weights, &packed, scales, save);
-                        let gradients = block_backward(sites, rows, weights, precision, scales, saved, &dout);
+                        let (out, saved) = block_forward(&input, &packed, save);
+                        let gradients = block_backward(&input, precision, saved, &dout);
                         (out, gradients)
                     })
                 })
@@ -141,17 +143,16 @@ fn activations_saved_in_bf16_take_half_the_memory_and_include_the_input() {
         let dout = noise(example.tensors[ROWS].len(), 5);
         let channels = example.channels;
         example.with_weights(|rows, weights| {
-            let (sites, scales) = (&example.sites, example.scales.as_deref());
+            let input = |rows| BlockInput::new(&example.sites, rows, weights, example.scales.as_deref());
             let packed = PackedBlock::new(weights, Precision::F32);
-            let run = |save| block_forward(sites, rows, weights, &packed, scales, save).1.unwrap();
+            let run = |save| block_forward(&input(rows), &packed, save).1.unwrap();
             let (exact, rounded) = (run(Save::AsComputed), run(Save::Bf16));
             assert_eq!((exact.has_rows(), rounded.has_rows()), (false, true));
             // A row of an odd number of channels is padded by half a bf16x2 lane.
-            let spare = 4 * sites.rows() * (channels % 2) / 2 * 2;
+            let spare = 4 * example.sites.rows() * (channels % 2) / 2 * 2;
             assert_eq!(rounded.bytes() - spare, (exact.bytes() + 4 * rows.len()) / 2, "{what}");
-            let gradients = |rows, saved| {
-                list(block_backward(sites, rows, weights, Precision::F32, scales, Some(saved), &dout))
-            };
+            let gradients =
+                |rows, saved| list(block_backward(&input(rows), Precision::F32, Some(saved), &dout));
             assert_eq!(gradients(rows, rounded.clone()), gradients(&[], rounded));
         });
     }
@@ -164,8 +165,8 @@ fn dropped_images_cost_nothing() {
     example.scales = Some(vec![0.0, 2.0, 0.0]);
     example.with_weights(|rows, weights| {
         let packed = PackedBlock::new(weights, Precision::F32);
-        let scales = example.scales.as_deref();
-        let (out, saved) = block_forward(&example.sites, rows, weights, &packed, scales, Save::AsComputed);
+        let input = BlockInput::new(&example.sites, rows, weights, example.scales.as_deref());
+        let (out, saved) = block_forward(&input, &packed, Save::AsComputed);
         let SavedActivations { expanded, .. } = saved.unwrap();
         assert_eq!(expanded.len(), 16 * 16, "one image of 16 sites and 16 channels");
         assert_eq!((&out[..64], &out[128..]), (&rows[..64], &rows[128..]));
@@ -192,9 +193,9 @@ fn batch_is_its_images(precision: Precision, bound: f32) {
     batch.with_weights(|rows, weights| {
         let packed = PackedBlock::new(weights, precision);
         let run = |sites: &Sites, rows: &[f32], scales: &[f32], dout: &[f32]| {
-            let scales = Some(scales);
-            let (out, saved) = block_forward(sites, rows, weights, &packed, scales, Save::AsComputed);
-            (out, list(block_backward(sites, rows, weights, precision, scales, saved, dout)))
+            let input = BlockInput::new(sites, rows, weights, Some(scales));
+            let (out, saved) = block_forward(&input, &packed, Save::AsComputed);
+            (out, list(block_backward(&input, precision, saved, dout)))
         };
         let scales = batch.scales.as_deref().unwrap();
         let (out, found) = run(&batch.sites, rows, scales, &dout);

@@ -1,129 +1,192 @@
-//! The operations on the 4C hidden channels between a block's two linear layers: bias, GELU and GRN.
+//! The operations on the E = 4C hidden channels between a block's two linear layers: bias, GELU and GRN. The
+//! first half of each direction is an epilogue of the GEMM before it, on micro-tiles that are still in the L1
+//! cache.
 //!
-//! Notation: R rows of one image, E = 4C channels, h = GELU(u) after the first linear layer u,
-//! y = h s + beta with GRN's scale s = 1 + gamma N (paper equations 1 to 3).
+//! Notation: R rows, u the first linear layer's output, h = GELU(u), y = h s + beta with GRN's scale
+//! s = 1 + gamma N (paper equations 1 to 3), L the lanes that activations are stored in.
 
-use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
-use crate::gelu::{gelu, gelu_and_derivative};
-use crate::lanes::{add, load, store};
+use pulp::Simd;
 
-/// Rows that are processed column by column: few enough to stay in the L1 cache, enough to amortise the loads
-/// of the per-column values.
-const ROW_BLOCK: usize = 8;
+use crate::gemm::epilogue::{Epilogue, MicroTile};
+use crate::registers::Place;
+use crate::segment_ends::SegmentEnds;
+use crate::split::scaled;
+use crate::storage::{F32s, Lane, Storage, WithStorage};
 
-/// Adds the bias, applies GELU, and sums the squares for GRN.
-pub(crate) struct BiasGelu<'a> {
-    /// The linear layer's output without its bias, `[R, E]`; becomes h.
-    pub(crate) values: &'a mut [f32],
+/// The lanes of these columns in a row of `[R, width]`.
+#[inline(always)]
+fn lanes_of<L: Lane>(row: usize, width: usize, columns: &Range<usize>) -> Range<usize> {
+    let begin = row * L::count(width);
+    begin + L::count(columns.start)..begin + L::count(columns.end)
+}
+
+/// Products of two registers.
+#[inline(always)]
+fn products<S: Simd>(simd: S, a: [S::f32s; 2], b: [S::f32s; 2]) -> [S::f32s; 2] {
+    [simd.mul_f32s(a[0], b[0]), simd.mul_f32s(a[1], b[1])]
+}
+
+/// Multiply-add of two registers.
+#[inline(always)]
+fn add_products<S: Simd>(simd: S, a: [S::f32s; 2], b: [S::f32s; 2], sums: [S::f32s; 2]) -> [S::f32s; 2] {
+    [simd.mul_add_e_f32s(a[0], b[0], sums[0]), simd.mul_add_e_f32s(a[1], b[1], sums[1])]
+}
+
+/// Epilogue: adds the bias, saves u, applies GELU, and sums the squares for GRN.
+pub(crate) struct BiasGelu<'a, L> {
+    pub(crate) segments: &'a SegmentEnds,
     /// `[E]`.
     pub(crate) bias: &'a [f32],
     /// Becomes u, `[R, E]`, if that is saved for the backward; otherwise empty.
-    pub(crate) expanded: &'a mut [f32],
-    /// Squares of h are added, `[E]`.
+    pub(crate) expanded: &'a mut [L],
+    /// Becomes h, `[R, E]`.
+    pub(crate) values: &'a mut [L],
+    /// Squares of h are added, `[segments, E]`.
     pub(crate) squares: &'a mut [f32],
 }
 
-impl WithSimd for BiasGelu<'_> {
-    type Output = ();
-
+impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { values, bias, expanded, squares } = self;
-        let width = bias.len();
-        for (row_block, values) in values.chunks_mut(ROW_BLOCK * width).enumerate() {
-            for at in (0..width).step_by(S::F32_LANES) {
-                let bias = load(simd, bias, at);
-                let mut sum = load(simd, squares, at);
-                for (row, values) in (row_block * ROW_BLOCK..).zip(values.chunks_exact_mut(width)) {
-                    let u = simd.add_f32s(load(simd, values, at), bias);
-                    if !expanded.is_empty() {
-                        store(simd, &mut expanded[row * width..][..width], at, u);
+    fn apply<S: Storage<Lane = L>>(
+        &mut self,
+        storage: S,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        micro_tile: &MicroTile,
+    ) {
+        let simd = storage.simd();
+        let width = self.bias.len();
+        let bias = &self.bias[columns.clone()];
+        let first = rows.start;
+        for (segment, rows) in self.segments.of(rows) {
+            let squares = &mut self.squares[segment * width..][columns.clone()];
+            for place in S::places(columns.len()) {
+                let bias = storage.load_f32(bias, place);
+                let mut sums = storage.load_f32(squares, place);
+                for row in rows.clone() {
+                    let lanes = lanes_of::<L>(row, width, &columns);
+                    let u = storage.load_f32(micro_tile.row(row - first), place);
+                    let u = [simd.add_f32s(u[0], bias[0]), simd.add_f32s(u[1], bias[1])];
+                    if !self.expanded.is_empty() {
+                        storage.store(&mut self.expanded[lanes.clone()], place, u);
                     }
-                    let h = gelu(simd, u);
-                    store(simd, values, at, h);
-                    sum = simd.mul_add_e_f32s(h, h, sum);
+                    let h = [storage.gelu(u[0]), storage.gelu(u[1])];
+                    sums = add_products(simd, h, h, sums);
+                    storage.store(&mut self.values[lanes], place, h);
                 }
-                store(simd, squares, at, sum);
+                storage.store_f32(squares, place, sums);
             }
         }
     }
 }
 
 /// Applies GRN: h becomes y.
-pub(crate) struct GrnApply<'a> {
+pub(crate) struct GrnApply<'a, L> {
     /// `[R, E]`.
-    pub(crate) values: &'a mut [f32],
+    pub(crate) values: &'a mut [L],
     /// s, `[E]`.
     pub(crate) scale: &'a [f32],
     /// beta, `[E]`.
     pub(crate) shift: &'a [f32],
 }
 
-impl WithSimd for GrnApply<'_> {
-    type Output = ();
-
+impl<L: Lane> WithStorage<L> for GrnApply<'_, L> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_storage<S: Storage<Lane = L>>(self, storage: S) {
+        let simd = storage.simd();
         let Self { values, scale, shift } = self;
-        for values in values.chunks_exact_mut(scale.len()) {
-            for at in (0..scale.len()).step_by(S::F32_LANES) {
-                let h = load(simd, values, at);
-                let y = simd.mul_add_e_f32s(h, load(simd, scale, at), load(simd, shift, at));
-                store(simd, values, at, y);
+        let width = scale.len();
+        for values in values.chunks_exact_mut(L::count(width)) {
+            for place in S::places(width) {
+                let h = storage.load(values, place);
+                let (scale, shift) = (storage.load_f32(scale, place), storage.load_f32(shift, place));
+                storage.store(values, place, add_products(simd, h, scale, shift));
             }
         }
     }
 }
 
-/// The first half of the backward: recomputes h, and sums for GRN's gradient.
-pub(crate) struct GeluRecompute<'a> {
+/// Epilogue of dy's GEMM, the first half of the backward: recomputes h, and sums for GRN's gradient.
+pub(crate) struct GeluRecompute<'a, L> {
+    pub(crate) segments: &'a SegmentEnds,
+    /// E.
+    pub(crate) width: usize,
     /// u, `[R, E]`; becomes GELU'(u).
-    pub(crate) expanded: &'a mut [f32],
-    /// The gradient of y, `[R, E]`.
-    pub(crate) dy: &'a [f32],
+    pub(crate) expanded: &'a mut [L],
+    /// Becomes dy, `[R, E]`.
+    pub(crate) dy: &'a mut [L],
     /// Becomes h, `[R, E]`.
-    pub(crate) values: &'a mut [f32],
-    /// Squares of h are added, `[E]`.
+    pub(crate) values: &'a mut [L],
+    /// Squares of h are added, `[segments, E]`.
     pub(crate) squares: &'a mut [f32],
-    /// Products of h and the gradient of y are added, `[E]`.
+    /// Products of h and dy are added, `[segments, E]`.
     pub(crate) products: &'a mut [f32],
 }
 
-impl WithSimd for GeluRecompute<'_> {
-    type Output = ();
-
+impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { expanded, dy, values, squares, products } = self;
-        let width = squares.len();
-        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
-        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
-            for at in (0..width).step_by(S::F32_LANES) {
-                let (mut square, mut product) = (load(simd, squares, at), load(simd, products, at));
-                let rows = expanded.chunks_exact_mut(width).zip(dy.chunks_exact(width));
-                for ((expanded, dy), values) in rows.zip(values.chunks_exact_mut(width)) {
-                    let (h, derivative) = gelu_and_derivative(simd, load(simd, expanded, at));
-                    store(simd, expanded, at, derivative);
-                    store(simd, values, at, h);
-                    square = simd.mul_add_e_f32s(h, h, square);
-                    product = simd.mul_add_e_f32s(h, load(simd, dy, at), product);
+    fn apply<S: Storage<Lane = L>>(
+        &mut self,
+        storage: S,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        micro_tile: &MicroTile,
+    ) {
+        let simd = storage.simd();
+        let width = self.width;
+        let first = rows.start;
+        for (segment, rows) in self.segments.of(rows) {
+            let squares = &mut self.squares[segment * width..][columns.clone()];
+            let products = &mut self.products[segment * width..][columns.clone()];
+            for place in S::places(columns.len()) {
+                let mut of_squares = storage.load_f32(squares, place);
+                let mut of_products = storage.load_f32(products, place);
+                for row in rows.clone() {
+                    let lanes = lanes_of::<L>(row, width, &columns);
+                    let expanded = &mut self.expanded[lanes.clone()];
+                    let u = storage.load(expanded, place);
+                    let dy = storage.load_f32(micro_tile.row(row - first), place);
+                    let (low, high) = (storage.gelu_and_derivative(u[0]), storage.gelu_and_derivative(u[1]));
+                    let h = [low.0, high.0];
+                    of_squares = add_products(simd, h, h, of_squares);
+                    of_products = add_products(simd, h, dy, of_products);
+                    storage.store(expanded, place, [low.1, high.1]);
+                    storage.store(&mut self.values[lanes.clone()], place, h);
+                    storage.store(&mut self.dy[lanes], place, dy);
                 }
-                store(simd, squares, at, square);
-                store(simd, products, at, product);
+                storage.store_f32(squares, place, of_squares);
+                storage.store_f32(products, place, of_products);
             }
         }
     }
 }
 
-/// The second half of the backward, once GRN's sums over the image are known.
-pub(crate) struct GrnGeluBackward<'a> {
-    /// GELU'(u), `[R, E]`; becomes the gradient of u: (dy s + h t) GELU'(u).
-    pub(crate) expanded: &'a mut [f32],
-    /// h, `[R, E]`; becomes y.
-    pub(crate) values: &'a mut [f32],
-    /// The gradient of y, `[R, E]`.
-    pub(crate) dy: &'a [f32],
+/// Row pairs of a block of rows that is processed column by column: few enough to stay in the L1 cache, enough
+/// to amortise the loads of the per-column values.
+const ROW_PAIR_BLOCK: usize = 4;
+
+/// du and y by row pairs.
+pub(crate) struct RowPairs<'a, L> {
+    /// `[row pairs, padded]`.
+    pub(crate) du: &'a mut [L],
+    /// `[row pairs, padded]`.
+    pub(crate) y: &'a mut [L],
+    /// Lanes of a row pair.
+    pub(crate) padded: usize,
+}
+
+/// The second half of the backward of one segment, once GRN's sums over the image are known.
+pub(crate) struct GrnGeluBackward<'a, L> {
+    /// GELU'(u), `[R, E]`; becomes du = (dy s + h t) GELU'(u).
+    pub(crate) expanded: &'a mut [L],
+    /// h, `[R, E]`; becomes y, unless `row_pairs` does.
+    pub(crate) values: &'a mut [L],
+    /// `[R, E]`.
+    pub(crate) dy: &'a [L],
+    /// Become du and y as well, if the weight gradients read them by row pairs.
+    pub(crate) row_pairs: Option<RowPairs<'a, L>>,
     /// s, `[E]`.
     pub(crate) scale: &'a [f32],
     /// beta, `[E]`.
@@ -134,89 +197,72 @@ pub(crate) struct GrnGeluBackward<'a> {
     pub(crate) dbias: &'a mut [f32],
 }
 
-impl WithSimd for GrnGeluBackward<'_> {
-    type Output = ();
-
+impl<L: Lane> WithStorage<L> for GrnGeluBackward<'_, L> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { expanded, values, dy, scale, shift, through_norm, dbias } = self;
-        let width = scale.len();
-        let row_blocks = expanded.chunks_mut(ROW_BLOCK * width).zip(dy.chunks(ROW_BLOCK * width));
-        for ((expanded, dy), values) in row_blocks.zip(values.chunks_mut(ROW_BLOCK * width)) {
-            for at in (0..width).step_by(S::F32_LANES) {
-                let (scale, shift) = (load(simd, scale, at), load(simd, shift, at));
-                let through_norm = load(simd, through_norm, at);
-                let mut bias_sum = load(simd, dbias, at);
-                let rows = expanded.chunks_exact_mut(width).zip(dy.chunks_exact(width));
-                for ((expanded, dy), values) in rows.zip(values.chunks_exact_mut(width)) {
-                    let (h, dy) = (load(simd, values, at), load(simd, dy, at));
-                    let dh = simd.mul_add_e_f32s(dy, scale, simd.mul_f32s(h, through_norm));
-                    let du = simd.mul_f32s(dh, load(simd, expanded, at));
-                    store(simd, expanded, at, du);
-                    store(simd, values, at, simd.mul_add_e_f32s(h, scale, shift));
-                    bias_sum = simd.add_f32s(bias_sum, du);
-                }
-                store(simd, dbias, at, bias_sum);
-            }
+    fn with_storage<S: Storage<Lane = L>>(mut self, storage: S) {
+        let pairs = (self.expanded.len() / L::count(self.scale.len())).div_ceil(2);
+        for first in (0..pairs).step_by(ROW_PAIR_BLOCK) {
+            self.row_block(storage, first..pairs.min(first + ROW_PAIR_BLOCK));
         }
     }
 }
 
-/// The residual addition: `out = rows + factor (branch + bias)`.
-pub(crate) struct Residual<'a> {
-    /// `[R, C]`.
-    pub(crate) rows: &'a [f32],
-    /// `[R, C]`.
-    pub(crate) branch: &'a [f32],
-    /// `[C]`.
-    pub(crate) bias: &'a [f32],
-    /// Drop path's factor of the image.
-    pub(crate) factor: f32,
-    /// `[R, C]`.
-    pub(crate) out: &'a mut [f32],
-}
-
-impl WithSimd for Residual<'_> {
-    type Output = ();
-
+impl<L: Lane> GrnGeluBackward<'_, L> {
+    /// A few row pairs.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, branch, bias, factor, out } = self;
-        let (width, factor) = (bias.len(), simd.splat_f32s(factor));
-        let input_rows = rows.chunks_exact(width).zip(branch.chunks_exact(width));
-        for ((row, branch), out) in input_rows.zip(out.chunks_exact_mut(width)) {
-            for at in (0..width).step_by(S::F32_LANES) {
-                let branch = simd.add_f32s(load(simd, branch, at), load(simd, bias, at));
-                store(simd, out, at, simd.mul_add_e_f32s(branch, factor, load(simd, row, at)));
+    fn row_block<S: Storage<Lane = L>>(&mut self, storage: S, row_pairs: Range<usize>) {
+        let width = self.scale.len();
+        let rows = self.expanded.len() / L::count(width);
+        let zeros = [storage.simd().splat_f32s(0.0); 2];
+        for place in S::places(width) {
+            let scale = storage.load_f32(self.scale, place);
+            let shift = storage.load_f32(self.shift, place);
+            let through_norm = storage.load_f32(self.through_norm, place);
+            let factors = [scale, shift, through_norm];
+            let mut sums = storage.load_f32(self.dbias, place);
+            for row_pair in row_pairs.clone() {
+                let first = self.row(storage, 2 * row_pair, place, factors, &mut sums);
+                let second = match 2 * row_pair + 1 < rows {
+                    true => self.row(storage, 2 * row_pair + 1, place, factors, &mut sums),
+                    false => [zeros; 2],
+                };
+                let (du, y) = ([first[0], second[0]], [first[1], second[1]]);
+                let y_pair = match &mut self.row_pairs {
+                    None => {
+                        let end = rows.min(2 * row_pair + 2);
+                        &mut self.values[scaled(&(2 * row_pair..end), L::count(width))]
+                    }
+                    Some(RowPairs { du: of_du, y: of_y, padded }) => {
+                        let lanes = scaled(&(row_pair..row_pair + 1), *padded);
+                        storage.store_row_pair(&mut of_du[lanes.clone()], width, place, du);
+                        &mut of_y[lanes]
+                    }
+                };
+                storage.store_row_pair(y_pair, width, place, y);
             }
+            storage.store_f32(self.dbias, place, sums);
         }
     }
-}
 
-/// Scales rows, `out = factor rows`, and sums them.
-pub(crate) struct ScaleRows<'a> {
-    /// `[R, C]`.
-    pub(crate) rows: &'a [f32],
-    pub(crate) factor: f32,
-    /// `[R, C]`.
-    pub(crate) out: &'a mut [f32],
-    /// The output rows are added, `[C]`.
-    pub(crate) sums: &'a mut [f32],
-}
-
-impl WithSimd for ScaleRows<'_> {
-    type Output = ();
-
+    /// du and y at a place of a row, from s, beta and t there; adds du to `sums`.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, factor, out, sums } = self;
-        let (width, factor) = (sums.len(), simd.splat_f32s(factor));
-        for (row, out) in rows.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            for at in (0..width).step_by(S::F32_LANES) {
-                let value = simd.mul_f32s(load(simd, row, at), factor);
-                store(simd, out, at, value);
-                add(simd, sums, at, value);
-            }
-        }
+    fn row<S: Storage<Lane = L>>(
+        &mut self,
+        storage: S,
+        row: usize,
+        place: Place,
+        [scale, shift, through_norm]: [[F32s<S>; 2]; 3],
+        sums: &mut [F32s<S>; 2],
+    ) -> [[F32s<S>; 2]; 2] {
+        let simd = storage.simd();
+        let lanes = scaled(&(row..row + 1), L::count(self.scale.len()));
+        let expanded = &mut self.expanded[lanes.clone()];
+        let h = storage.load(&self.values[lanes.clone()], place);
+        let dy = storage.load(&self.dy[lanes], place);
+        let dh = add_products(simd, dy, scale, products(simd, h, through_norm));
+        let du = products(simd, dh, storage.load(expanded, place));
+        storage.store(expanded, place, du);
+        *sums = [simd.add_f32s(sums[0], du[0]), simd.add_f32s(sums[1], du[1])];
+        [du, add_products(simd, h, scale, shift)]
     }
 }

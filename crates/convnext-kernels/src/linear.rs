@@ -2,17 +2,14 @@
 //!
 //! Notation: R rows, I input and O output features.
 
-use crate::bf16::columns::pack_columns;
-use crate::bf16::gemm::Right;
-use crate::bf16::gemm::epilogue::Store;
-use crate::bf16::gemm::micro_tiles::Left;
-use crate::bf16::implementation::{Bf16, bf16};
+use bytemuck::cast_slice;
+
+use crate::bf16::implementation::bf16;
 use crate::bf16::packed::PackedBf16;
 use crate::bf16::rows::pack_rows;
-use crate::bf16::{columns, gemm as bf16_gemm};
 use crate::buffer::Buffer;
-use crate::gemm::gemm;
-use crate::gemm::weight_gradient::gemm_tn_accumulate;
+use crate::element::Element;
+use crate::gemm::epilogue::{Add, Epilogue, Store};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::precision::Precision;
@@ -116,90 +113,93 @@ fn forward(
     bias: &[f32],
     save: bool,
 ) -> (Buffer, Option<SavedLinear>) {
-    let (inputs, outputs) = match layer {
-        PackedLayer::F32(right) => (right.inner, right.columns),
-        PackedLayer::Bf16(right) => (right.inner, right.columns),
-    };
-    assert_eq!(bias.len(), outputs, "there is a bias for each output");
-    let count = count_rows(rows, inputs);
-    let mc = block_rows(count);
-    let mut out = Buffer::take(count * outputs);
     match layer {
-        PackedLayer::F32(right) => {
-            let work = out.chunks_mut(mc * outputs).zip(rows.chunks(mc * inputs));
-            parallel::for_each(work, |(out, rows)| {
-                out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
-                let left = Matrix::new(rows, rows.len() / inputs, inputs);
-                gemm(arch, Kernel::GemmForward, left, right, out, true);
-            });
-            (out, None)
-        }
+        PackedLayer::F32(right) => (forward_in(arch, rows, right, bias), None),
         PackedLayer::Bf16(right) => {
-            bf16_linear(bf16, Kernel::GemmForward, rows, right, Some(bias), &mut out);
-            (out, save.then(|| SavedLinear(pack_rows(bf16, rows, inputs))))
+            let saved = save.then(|| SavedLinear(pack_rows(bf16, rows, right.inner)));
+            (forward_in(bf16, rows, right, bias), saved)
         }
     }
 }
 
+/// [`forward`] in an element type.
+fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, bias: &[f32]) -> Buffer {
+    let [inputs, outputs] = E::shape(right);
+    assert_eq!(bias.len(), outputs, "there is a bias for each output");
+    let mut out = Buffer::take(count_rows(rows, inputs) * outputs);
+    by_row_block(rows, &mut out, [inputs, outputs], |rows, out| {
+        out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
+        let mut epilogue = Add { sums: out, columns: outputs };
+        multiply(element, Kernel::GemmForward, rows, right, &mut epilogue);
+    });
+    out
+}
+
 fn backward(
-    target: Target,
+    Target { arch, bf16 }: Target,
     input: LinearInput<'_>,
     weight: Matrix<'_>,
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
-    let Target { arch, bf16 } = target;
-    let (outputs, inputs) = (weight.rows, weight.columns);
-    let count = count_rows(dout, outputs);
-    let mut drows = wants_rows.then(|| Buffer::take(count * inputs));
-    let mut dweight = vec![0.0; outputs * inputs];
     match input {
         LinearInput::Rows(rows) => {
-            assert_eq!(rows.len(), count * inputs, "there is an output gradient for each row");
-            if let Some(drows) = &mut drows {
-                let (right, mc) = (Packed::new(weight), block_rows(count));
-                let work = drows.chunks_mut(mc * inputs).zip(dout.chunks(mc * outputs));
-                parallel::for_each(work, |(drows, dout)| {
-                    let left = Matrix::new(dout, dout.len() / outputs, outputs);
-                    gemm(arch, Kernel::GemmInputGradient, left, &right, drows, false);
-                });
-            }
-            let [left, right] = [(dout, outputs), (rows, inputs)]
-                .map(|(values, columns)| Matrix::new(values, count, columns));
-            gemm_tn_accumulate(arch, left, right, &mut dweight);
+            let count = count_rows(dout, weight.rows);
+            assert_eq!(rows.len(), count * weight.columns, "there is an output gradient for each row");
+            backward_in(arch, rows, weight, dout, wants_rows)
         }
-        LinearInput::Bf16(SavedLinear(rows)) => {
-            if let Some(drows) = &mut drows {
-                let right = PackedBf16::new(bf16, weight);
-                bf16_linear(bf16, Kernel::GemmInputGradient, dout, &right, None, drows);
-            }
-            let left = pack_rows(bf16, dout, outputs);
-            let sides = [left.bf16x2(), rows.bf16x2()];
-            bf16_gemm::gemm_tn_accumulate(bf16, sides, [outputs, inputs], &mut dweight);
-        }
+        LinearInput::Bf16(SavedLinear(rows)) => backward_in(bf16, rows, weight, dout, wants_rows),
     }
+}
+
+/// [`backward`] in an element type, from the input as a side of the weight gradient.
+fn backward_in<E: Element>(
+    element: E,
+    input: &[f32],
+    weight: Matrix<'_>,
+    dout: &[f32],
+    wants_rows: bool,
+) -> LinearGradients {
+    let (outputs, inputs) = (weight.rows, weight.columns);
+    let count = count_rows(dout, outputs);
+    let drows = wants_rows.then(|| {
+        let right = element.pack(weight);
+        let mut drows = Buffer::take(count * inputs);
+        by_row_block(dout, &mut drows, [outputs, inputs], |dout, drows| {
+            let mut epilogue = Store { out: drows, columns: inputs };
+            multiply(element, Kernel::GemmInputGradient, dout, &right, &mut epilogue);
+        });
+        drows
+    });
+    let packed = element.pack_side(dout, outputs);
+    let sides = [cast_slice(packed.as_deref().unwrap_or(dout)), cast_slice(input)];
+    let mut dweight = vec![0.0; outputs * inputs];
+    element.gemm_tn_accumulate(sides, [outputs, inputs], &mut dweight);
     LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
 }
 
-/// `rows right + bias` in bf16, by row blocks.
-fn bf16_linear(
-    bf16: Bf16,
+/// Runs `work` on row blocks of an input and an output, of so many columns each.
+fn by_row_block(
+    input: &[f32],
+    out: &mut [f32],
+    [inputs, outputs]: [usize; 2],
+    work: impl Fn(&[f32], &mut [f32]) + Sync,
+) {
+    let mc = (input.len() / inputs).div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1]);
+    let row_blocks = input.chunks(mc * inputs).zip(out.chunks_mut(mc * outputs));
+    parallel::for_each(row_blocks, |(input, out)| work(input, out));
+}
+
+/// `rows right`, given to `epilogue`.
+fn multiply<E: Element>(
+    element: E,
     kernel: Kernel,
     rows: &[f32],
-    right: &PackedBf16,
-    bias: Option<&[f32]>,
-    out: &mut [f32],
+    right: &E::Packed,
+    epilogue: &mut impl Epilogue<E::Lane>,
 ) {
-    let (inputs, outputs) = (right.inner, right.columns);
-    let bf16x2 = pack_columns(bf16, rows, inputs);
-    let mc = block_rows(rows.len() / inputs);
-    let work = out.chunks_mut(mc * outputs).zip(bf16x2.bf16x2().chunks(mc * columns::bf16x2_count(inputs)));
-    parallel::for_each(work, |(out, bf16x2)| {
-        let rows = 0..out.len() / outputs;
-        let mut epilogue = Store { out, columns: outputs, bias };
-        let (left, right) = (Left::Columns(bf16x2), Right::Packed(right));
-        bf16_gemm::gemm(bf16, kernel, left, rows, &right, &mut epilogue);
-    });
+    let packed = element.pack_left(rows, E::shape(right)[0]);
+    element.gemm(kernel, cast_slice(packed.as_deref().unwrap_or(rows)), right, epilogue);
 }
 
 fn inputs_of(weight: &[f32], outputs: usize) -> usize {
@@ -211,10 +211,6 @@ fn inputs_of(weight: &[f32], outputs: usize) -> usize {
 fn count_rows(rows: &[f32], inputs: usize) -> usize {
     assert!(rows.len().is_multiple_of(inputs), "the rows are [R, features]");
     rows.len() / inputs
-}
-
-fn block_rows(count: usize) -> usize {
-    count.div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1])
 }
 
 /// Column sums of `[R, columns]`: partial sums of row blocks, added in order.

@@ -12,7 +12,7 @@ use crate::profile::{Kernel, timed};
 use crate::split::{scaled, split_at_ranges};
 
 /// What the columns of a panel (NR) are padded to a multiple of.
-const NR_MULTIPLE: usize = 16;
+pub(crate) const NR_MULTIPLE: usize = 16;
 
 /// NR, the columns of a panel, at most: as many as a micro-tile of the instruction set has, so that it reads a panel
 /// from end to end.

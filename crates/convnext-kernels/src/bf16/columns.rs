@@ -9,79 +9,13 @@ use pulp::Simd;
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2, unpack};
 use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
-use crate::lanes::{load, load_bf16x2, store, store_bf16x2};
+use crate::lanes::{load_bf16x2, store_bf16x2};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::registers::{INTERLEAVE, bf16x2_count, load_halves, registers, store_halves};
 
 /// Rows of a task.
 const TASK_ROWS: usize = 256;
-
-/// Columns of an interleave group.
-pub(crate) const INTERLEAVE: usize = 32;
-
-/// bf16x2 lanes of a row.
-pub(crate) fn bf16x2_count(columns: usize) -> usize {
-    columns.div_ceil(2)
-}
-
-/// The registers of a row: first low column, first high column, and first lane of each.
-#[inline(always)]
-pub(crate) fn registers(columns: usize, lanes: usize) -> Registers {
-    Registers { columns, lanes, begin: 0, at: 0 }
-}
-
-/// [`registers`]. An iterator of its own, because closures are not compiled for the instruction set around
-/// them.
-#[derive(Clone)]
-pub(crate) struct Registers {
-    columns: usize,
-    lanes: usize,
-    begin: usize,
-    at: usize,
-}
-
-impl Iterator for Registers {
-    type Item = ([usize; 2], usize);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.begin >= self.columns {
-            return None;
-        }
-        let half = (INTERLEAVE / 2).min(bf16x2_count(self.columns - self.begin));
-        let low = self.begin + self.at;
-        let found = ([low, low + half], self.begin / 2 + self.at);
-        self.at += self.lanes;
-        if self.at >= half {
-            (self.begin, self.at) = (self.begin + INTERLEAVE, 0);
-        }
-        Some(found)
-    }
-}
-
-/// Loads the low and the high columns of a register.
-#[inline(always)]
-pub(crate) fn load_halves<S: Simd>(simd: S, values: &[f32], [low, high]: [usize; 2]) -> [S::f32s; 2] {
-    [load(simd, values, low), load(simd, values, high)]
-}
-
-/// End of the low half of the group of a register's columns, for any register width.
-#[inline(always)]
-pub(crate) fn end_of_low([low, high]: [usize; 2]) -> usize {
-    high - low % INTERLEAVE
-}
-
-/// Stores the low and the high columns of a register.
-#[inline(always)]
-pub(crate) fn store_halves<S: Simd>(
-    simd: S,
-    values: &mut [f32],
-    places: [usize; 2],
-    [low, high]: [S::f32s; 2],
-) {
-    store(simd, &mut values[..end_of_low(places)], places[0], low);
-    store(simd, values, places[1], high);
-}
 
 /// The low and the high column of a lane; the high one may be out of range.
 pub(crate) fn columns_of(bf16x2: usize, columns: usize) -> [usize; 2] {
@@ -106,9 +40,9 @@ impl WithBf16x2 for PackColumns<'_> {
         let simd = ops.simd();
         let Self { rows, columns, bf16x2: out } = self;
         for (row, out) in rows.chunks_exact(columns).zip(out.chunks_exact_mut(bf16x2_count(columns))) {
-            for (places, at) in registers(columns, B::Simd::F32_LANES) {
-                let [low, high] = load_halves(simd, row, places);
-                store_bf16x2(simd, out, at, ops.pack(low, high));
+            for place in registers(columns, B::Simd::F32_LANES) {
+                let [low, high] = load_halves(simd, row, place);
+                store_bf16x2(simd, out, place.lane, ops.pack(low, high));
             }
         }
     }
@@ -129,8 +63,8 @@ impl WithBf16x2 for UnpackColumns<'_> {
         let simd = ops.simd();
         let Self { bf16x2, columns, rows } = self;
         for (row, bf16x2) in rows.chunks_exact_mut(columns).zip(bf16x2.chunks_exact(bf16x2_count(columns))) {
-            for (places, at) in registers(columns, B::Simd::F32_LANES) {
-                store_halves(simd, row, places, unpack(simd, load_bf16x2(simd, bf16x2, at)));
+            for place in registers(columns, B::Simd::F32_LANES) {
+                store_halves(simd, row, place, unpack(simd, load_bf16x2(simd, bf16x2, place.lane)));
             }
         }
     }

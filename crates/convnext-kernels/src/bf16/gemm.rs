@@ -4,21 +4,20 @@
 //! registers over the whole inner dimension and then given to an [`Epilogue`], from a bias to a GELU, while
 //! it is in the L1 cache.
 
-pub(crate) mod epilogue;
 pub(crate) mod micro_tiles;
 
 use std::ops::Range;
 
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
-use crate::bf16::columns::bf16x2_count;
-use crate::bf16::gemm::epilogue::{Add, Epilogue, MAX_MR};
 use crate::bf16::gemm::micro_tiles::{Left, MicroTiles};
 use crate::bf16::implementation::Bf16;
 use crate::bf16::packed::{PackedBf16, panels};
 use crate::bf16::rows::padded;
 use crate::buffer::Buffer;
+use crate::gemm::epilogue::{Add, Epilogue, MAX_MR};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::registers::bf16x2_count;
 
 /// The right side of a GEMM, packed along the inner dimension.
 pub(crate) enum Right<'a> {
@@ -40,7 +39,7 @@ pub(crate) fn gemm(
     left: Left<'_>,
     rows: Range<usize>,
     right: &Right<'_>,
-    epilogue: &mut impl Epilogue,
+    epilogue: &mut impl Epilogue<u32>,
 ) {
     timed(kernel, || bf16.dispatch(Gemm { left, rows, right, epilogue }));
 }
@@ -79,7 +78,7 @@ struct Gemm<'a, F> {
     epilogue: &'a mut F,
 }
 
-impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
+impl<F: Epilogue<u32>> WithBf16x2 for Gemm<'_, F> {
     type Output = ();
 
     #[inline(always)]
@@ -90,10 +89,12 @@ impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
                 let values = packed.values.bf16x2();
                 let inner = bf16x2_count(packed.inner);
                 let stride = values.len() / inner.max(1);
+                // All products are added up at once, or the epilogue adds them up.
+                let whole = inner <= packed.kc || F::ADDS;
                 let mut begin = 0;
                 for panel in panels(packed.columns, packed.step) {
                     // Within a KC block the panels before this one take `begin` columns of its rows.
-                    let mut partial = (inner > packed.kc).then(|| Buffer::take(rows.len() * panel.width));
+                    let mut partial = (!whole).then(|| Buffer::take(rows.len() * panel.width));
                     for first in (0..inner.max(1)).step_by(packed.kc) {
                         let depth = packed.kc.min(inner - first);
                         let place = first * stride + begin * depth;
@@ -107,7 +108,7 @@ impl<F: Epilogue> WithBf16x2 for Gemm<'_, F> {
                             width: panel.width,
                             row_stride: inner,
                         };
-                        let ends = [first == 0, first + depth == inner];
+                        let ends = [whole || first == 0, whole || first + depth == inner];
                         micro_tiles.run(ops, partial.as_deref_mut(), ends, epilogue);
                     }
                     begin += panel.width;

@@ -7,17 +7,16 @@ use bytemuck::cast_slice_mut;
 use pulp::Simd;
 
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
-use crate::bf16::columns::{bf16x2_count, columns_of, load_halves, registers};
+use crate::bf16::columns::columns_of;
 use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
+use crate::gemm::epilogue::MAX_NR;
 use crate::lanes::{load, store_bf16x2};
 use crate::packed::Matrix;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::registers::{bf16x2_count, load_halves, registers};
 use crate::split::{scaled, split_at_ranges};
-
-/// Maximum NR, the columns of a panel.
-pub(crate) const MAX_NR: usize = 64;
 
 /// Rows of a panel that are accumulated at a time: few enough that the panel stays in the L2 cache. Whole
 /// interleave groups.
@@ -151,7 +150,8 @@ impl WithBf16x2 for PackTransposed<'_> {
         // KC blocks are whole interleave groups, so that the groups of a block are those of the matrix.
         let block_columns = 2 * first..inner.min(2 * (first + rows));
         let mut square = [[0; MAX_LANES]; MAX_LANES];
-        for (places, row) in registers(block_columns.len(), B::Simd::F32_LANES) {
+        for place in registers(block_columns.len(), B::Simd::F32_LANES) {
+            let row = place.lane;
             let count = B::Simd::F32_LANES.min(rows - row);
             for begin in (0..width).step_by(MAX_LANES) {
                 for (column, square) in (begin..).zip(&mut square) {
@@ -159,7 +159,7 @@ impl WithBf16x2 for PackTransposed<'_> {
                     let column = column.get(block_columns.clone()).unwrap_or_default();
                     let [low, high] = match column.is_empty() {
                         true => [simd.splat_f32s(0.0); 2],
-                        false => load_halves(simd, column, places),
+                        false => load_halves(simd, column, place),
                     };
                     store_bf16x2(simd, square, 0, ops.pack(low, high));
                 }

@@ -1,102 +1,49 @@
-//! The block's branch backward, between the convolution and the residual addition, in f32, by image block in
-//! three sweeps (see [`crate::block_backward()`]).
+//! The block's branch backward, between the convolution and the residual addition, by image block in three
+//! sweeps (see [`crate::block_backward()`]).
 //!
 //! Notation: R rows of one image, C channels, E = 4C.
 
 use std::borrow::Cow;
 
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use crate::bf16::rows::{padded, row_pairs};
+use crate::block::branch_buffers::{Buffers, Slices};
 use crate::block::input::BranchInput;
 use crate::block::segment_norm::SegmentNorm;
 use crate::block_sums::{RowBlockSums, Sums};
-use crate::blocking::{ImageBlock, RowBlock, Segment, by_image_block};
+use crate::blocking::{ImageBlock, Segment, by_image_block};
 use crate::buffer::Buffer;
-use crate::expansion::{GeluRecompute, GrnGeluBackward};
-use crate::gemm::gemm;
-use crate::gemm::weight_gradient::gemm_tn_accumulate;
+use crate::element::Element;
+use crate::expansion::{GeluRecompute, GrnGeluBackward, RowPairs};
+use crate::gemm::epilogue::Store;
 use crate::grn_stats::GrnStats;
-use crate::packed::{Matrix, Packed};
+use crate::packed::Matrix;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::segment_ends::SegmentEnds;
 use crate::split::{add_to, scaled};
-
-/// The intermediate results of the sweeps, as large as the largest image block.
-struct Buffers {
-    /// The branch's output gradient g, `[rows, C]`.
-    gradient: Buffer,
-    /// LayerNorm's output, `[rows, C]`.
-    normal: Buffer,
-    /// dy, `[rows, E]`.
-    dy: Buffer,
-    /// h, then y, `[rows, E]`.
-    values: Buffer,
-}
-
-/// The slices of one image block: u, which becomes GELU'(u), then du, and those of [`Buffers`].
-struct ImageBlockBuffers<'a> {
-    expanded: &'a mut [f32],
-    gradient: &'a mut [f32],
-    normal: &'a mut [f32],
-    dy: &'a mut [f32],
-    values: &'a mut [f32],
-}
-
-impl Buffers {
-    fn new(partition: &[ImageBlock], channels: usize, width: usize) -> Self {
-        let rows = partition.iter().map(|image_block| image_block.rows.len()).max().unwrap_or(0);
-        let take = |columns| Buffer::take(rows * columns);
-        Self { gradient: take(channels), normal: take(channels), dy: take(width), values: take(width) }
-    }
-
-    fn with<'a>(
-        &'a mut self,
-        expanded: &'a mut [f32],
-        rows: usize,
-        [channels, width]: [usize; 2],
-    ) -> ImageBlockBuffers<'a> {
-        ImageBlockBuffers {
-            expanded,
-            gradient: &mut self.gradient[..rows * channels],
-            normal: &mut self.normal[..rows * channels],
-            dy: &mut self.dy[..rows * width],
-            values: &mut self.values[..rows * width],
-        }
-    }
-}
-
-/// The slices of a row block in the first sweep.
-struct FirstSweep<'a> {
-    segments: &'a [Segment],
-    buffers: ImageBlockBuffers<'a>,
-    squares: &'a mut [f32],
-    products: &'a mut [f32],
-}
-
-/// The slices of a row block in the second sweep.
-struct SecondSweep<'a> {
-    row_block: &'a RowBlock,
-    expanded: &'a mut [f32],
-    dy: &'a [f32],
-    values: &'a mut [f32],
-}
+use crate::storage::Lane;
 
 /// The inputs of a backward that all image blocks share.
-pub(crate) struct BranchBackward<'a> {
+pub(crate) struct BranchBackward<'a, E: Element> {
     input: BranchInput<'a>,
+    element: E,
     grn: [Cow<'a, [f32]>; 2],
-    /// The first linear layer.
-    expansion: Packed,
-    /// The second one, with LayerScale.
-    projection: Packed,
+    /// The first linear layer, `[E, C]`.
+    expansion: E::Packed,
+    /// The second one with LayerScale, `[C, E]`.
+    projection: E::Packed,
 }
 
-impl<'a> BranchBackward<'a> {
+impl<'a, E: Element> BranchBackward<'a, E> {
     /// Packs the linear layers.
-    pub(crate) fn new(input: BranchInput<'a>) -> Self {
+    pub(crate) fn new(input: BranchInput<'a>, element: E) -> Self {
         let weights = input.block.weights;
         let (channels, width) = (weights.channels(), weights.width());
-        let expansion = Packed::new(Matrix::new(weights.expand_weight, width, channels));
-        let projection = Packed::new(Matrix::new(input.projection, channels, width));
-        Self { input, grn: weights.grn_or_zeros(), expansion, projection }
+        let expansion = element.pack(Matrix::new(weights.expand_weight, width, channels));
+        let projection = element.pack_for_activations(Matrix::new(input.projection, channels, width));
+        Self { input, element, grn: weights.grn_or_zeros(), expansion, projection }
     }
 
     /// C and E.
@@ -113,117 +60,81 @@ impl<'a> BranchBackward<'a> {
         ddepthwise: &mut [f32],
     ) -> Sums {
         let [channels, width] = self.sizes();
-        let mut buffers = Buffers::new(partition, channels, width);
         let mut sums = Sums::new(channels, width);
-        let parts = by_image_block(partition, expanded, width, ddepthwise, channels);
+        let parts = by_image_block(partition, expanded, E::Lane::count(width), ddepthwise, channels);
         for (image_block, expanded, ddepthwise) in parts {
-            let mut buffers = buffers.with(expanded, image_block.rows.len(), [channels, width]);
-            self.run(image_block, &mut buffers, ddepthwise, &mut sums);
+            let mut buffers = Buffers::<E>::new(image_block, cast_slice_mut(expanded), [channels, width]);
+            self.run(&mut buffers, ddepthwise, &mut sums);
         }
         sums
     }
 
-    fn run(
-        &self,
-        image_block: &ImageBlock,
-        buffers: &mut ImageBlockBuffers<'_>,
-        ddepthwise: &mut [f32],
-        sums: &mut Sums,
-    ) {
-        let (stats, products) = self.first_sweep(image_block, buffers, &mut sums.project_bias);
-        let through_norm = stats.backward(image_block, &products, &self.grn[0], &mut sums.grn_gamma);
-        self.second_sweep(image_block, (&stats, &through_norm), buffers, ddepthwise, sums);
-        let (arch, rows) = (self.input.block.target.arch, image_block.rows.len());
+    fn run(&self, buffers: &mut Buffers<'_, E>, ddepthwise: &mut [f32], sums: &mut Sums) {
         let [channels, width] = self.sizes();
+        let (stats, products) = self.first_sweep(buffers, &mut sums.project_bias);
+        let gamma = &self.grn[0];
+        let through_norm = stats.backward(buffers.image_block, &products, gamma, &mut sums.grn_gamma);
+        self.second_sweep((&stats, &through_norm), buffers, ddepthwise, sums);
         // The third sweep.
-        let ImageBlockBuffers { expanded: du, gradient, normal, values: y, .. } = buffers;
-        let [du, y] = [du, y].map(|values| Matrix::new(values, rows, width));
-        let [normal, gradient] = [normal, gradient].map(|values| Matrix::new(values, rows, channels));
-        gemm_tn_accumulate(arch, du, normal, &mut sums.expand_weight);
-        gemm_tn_accumulate(arch, gradient, y, &mut sums.project_weight);
+        let [normal, gradient, du, y] = buffers.sides();
+        self.element.gemm_tn_accumulate([du, normal], [width, channels], &mut sums.expand_weight);
+        self.element.gemm_tn_accumulate([gradient, y], [channels, width], &mut sums.project_weight);
     }
 
-    /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes
-    /// GELU'(u).
-    fn first_sweep(
-        &self,
-        image_block: &ImageBlock,
-        buffers: &mut ImageBlockBuffers<'_>,
-        bias_sums: &mut [f32],
-    ) -> (GrnStats, Vec<f32>) {
-        let [channels, width] = self.sizes();
+    /// The first sweep: fills `gradient`, `normal`, `dy` and, with h, `values`; `expanded` becomes GELU'(u).
+    fn first_sweep(&self, buffers: &mut Buffers<'_, E>, bias_sums: &mut [f32]) -> (GrnStats, Vec<f32>) {
+        let (image_block, [_, width]) = (buffers.image_block, self.sizes());
         let mut squares = vec![0.0; image_block.segments.len() * width];
         let mut products = squares.clone();
-        let work = (image_block.row_blocks.iter())
-            .zip(image_block.split_by_row_block(buffers.expanded, width))
-            .zip(image_block.split_by_row_block(buffers.gradient, channels))
-            .zip(image_block.split_by_row_block(buffers.normal, channels))
-            .zip(image_block.split_by_row_block(buffers.dy, width))
-            .zip(image_block.split_by_row_block(buffers.values, width))
+        let work = (buffers.split().into_iter())
             .zip(image_block.split_segments_by_row_block(&mut squares, width))
             .zip(image_block.split_segments_by_row_block(&mut products, width));
-        let sums: Vec<Vec<f32>> = parallel::map(
-            work,
-            |(((((((row_block, expanded), gradient), normal), dy), values), squares), products)| {
-                let segments = image_block.segments_of(row_block);
-                let buffers = ImageBlockBuffers { expanded, gradient, normal, dy, values };
-                let slices = FirstSweep { segments, buffers, squares, products };
-                self.first_sweep_of(row_block.rows.len(), slices)
-            },
-        );
+        let sums: Vec<Vec<f32>> = parallel::map(work, |((slices, squares), products)| {
+            self.first_sweep_of(slices, [squares, products])
+        });
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
         (GrnStats::new(image_block, width, &squares, &self.grn[0]), products)
     }
 
-    /// The first sweep of a row block of so many rows. Returns the sums of g, `[C]`.
-    fn first_sweep_of(&self, count: usize, slices: FirstSweep<'_>) -> Vec<f32> {
-        let (arch, weights) = (self.input.block.target.arch, self.input.block.weights);
+    /// The first sweep of a row block. Returns the sums of g, `[C]`.
+    fn first_sweep_of(&self, slices: Slices<'_, E::Lane>, [squares, products]: [&mut [f32]; 2]) -> Vec<f32> {
+        let element = self.element;
         let [channels, width] = self.sizes();
-        let FirstSweep { segments, buffers, squares, products } = slices;
-        let ImageBlockBuffers { expanded, gradient, normal, dy, values } = buffers;
-        let sums = self.input.scale_gradient(segments, gradient);
-        SegmentNorm { arch, weights, segments, depthwise: self.input.depthwise }.forward(normal);
-        let gradient = Matrix::new(gradient, count, channels);
-        gemm(arch, Kernel::GemmInputGradient, gradient, &self.projection, dy, false);
-        let mut done = 0;
-        let pooled = squares.chunks_exact_mut(width).zip(products.chunks_exact_mut(width));
-        for (segment, (squares, products)) in segments.iter().zip(pooled) {
-            let rows = scaled(&(done..done + segment.rows.len()), width);
-            let recompute = GeluRecompute {
-                expanded: &mut expanded[rows.clone()],
-                dy: &dy[rows.clone()],
-                values: &mut values[rows],
-                squares,
-                products,
-            };
-            timed(Kernel::ExpansionGradient, || arch.dispatch(recompute));
-            done += segment.rows.len();
-        }
-        sums
+        let Slices { segments, expanded, gradient, normal, dy, values, .. } = slices;
+        element.write_side(segments, channels, normal, |normal| self.norm(segments).forward(normal));
+        element.write_side(segments, channels, gradient, |gradient| {
+            let sums = self.input.scale_gradient(segments, gradient);
+            let packed = element.pack_left(gradient, channels);
+            let left = cast_slice(packed.as_deref().unwrap_or(gradient));
+            let segments = &SegmentEnds::new(segments);
+            let mut epilogue = GeluRecompute { segments, width, expanded, dy, values, squares, products };
+            element.gemm(Kernel::GemmInputGradient, left, &self.projection, &mut epilogue);
+            sums
+        })
     }
 
-    /// The second sweep: `expanded` becomes du, `values` becomes y. GRN gives its statistics and the factors
-    /// of h in its gradient.
+    /// LayerNorm of a row block.
+    fn norm<'b>(&'b self, segments: &'b [Segment]) -> SegmentNorm<'b> {
+        let block = self.input.block;
+        let (arch, depthwise) = (block.target.arch, self.input.depthwise);
+        SegmentNorm { arch, weights: block.weights, segments, depthwise }
+    }
+
+    /// The second sweep: `expanded` becomes du, and y is computed. GRN gives its statistics and the factors of
+    /// h in its gradient.
     fn second_sweep(
         &self,
-        image_block: &ImageBlock,
         grn: (&GrnStats, &[f32]),
-        buffers: &mut ImageBlockBuffers<'_>,
+        buffers: &mut Buffers<'_, E>,
         ddepthwise: &mut [f32],
         sums: &mut Sums,
     ) {
-        let [channels, width] = self.sizes();
-        let dy = &*buffers.dy;
-        let work = (image_block.row_blocks.iter())
-            .zip(image_block.split_by_row_block(buffers.expanded, width))
-            .zip(image_block.split_by_row_block(buffers.values, width))
-            .zip(image_block.split_by_segment(ddepthwise, channels));
-        let partial: Vec<RowBlockSums> = parallel::map(work, |(((row_block, expanded), values), outs)| {
+        let (image_block, [channels, width]) = (buffers.image_block, self.sizes());
+        let work = buffers.split().into_iter().zip(image_block.split_by_segment(ddepthwise, channels));
+        let partial: Vec<RowBlockSums> = parallel::map(work, |(mut slices, outs)| {
             let mut sums = RowBlockSums::new(channels, width);
-            let dy = &dy[scaled(&row_block.rows, width)];
-            let mut slices = SecondSweep { row_block, expanded, dy, values };
             self.grn_backward(image_block, grn, &mut slices, &mut sums.expand_bias);
-            self.norm_backward(image_block.segments_of(row_block), slices.expanded, outs, &mut sums);
+            self.norm_backward(slices.segments, slices.expanded, outs, &mut sums);
             sums
         });
         partial.iter().for_each(|partial| sums.add_row_block(partial));
@@ -234,25 +145,32 @@ impl<'a> BranchBackward<'a> {
         &self,
         image_block: &ImageBlock,
         (stats, through_norm): (&GrnStats, &[f32]),
-        slices: &mut SecondSweep<'_>,
+        slices: &mut Slices<'_, E::Lane>,
         dbias: &mut [f32],
     ) {
         let [_, width] = self.sizes();
-        let mut done = 0;
-        for segment in image_block.segments_of(slices.row_block) {
-            let rows = scaled(&(done..done + segment.rows.len()), width);
+        let (mut done, mut row_pair) = (0, 0);
+        for segment in slices.segments {
             let place = image_block.place_of(segment);
+            let pairs = row_pair..row_pair + row_pairs(segment.rows.len());
+            let rows = scaled(&(done..done + segment.rows.len()), E::Lane::count(width));
+            (done, row_pair) = (done + segment.rows.len(), pairs.end);
+            let of_pairs = scaled(&pairs, padded(width));
             let backward = GrnGeluBackward {
                 expanded: &mut slices.expanded[rows.clone()],
                 values: &mut slices.values[rows.clone()],
                 dy: &slices.dy[rows],
+                row_pairs: E::ROW_PACKS.then(|| RowPairs {
+                    du: &mut slices.du[of_pairs.clone()],
+                    y: &mut slices.y[of_pairs],
+                    padded: padded(width),
+                }),
                 scale: stats.scale(place),
                 shift: &self.grn[1],
                 through_norm: &through_norm[place * width..][..width],
                 dbias,
             };
-            timed(Kernel::ExpansionGradient, || self.input.block.target.arch.dispatch(backward));
-            done += segment.rows.len();
+            timed(Kernel::ExpansionGradient, || self.element.run(backward));
         }
     }
 
@@ -260,17 +178,15 @@ impl<'a> BranchBackward<'a> {
     fn norm_backward(
         &self,
         segments: &[Segment],
-        du: &[f32],
+        du: &[E::Lane],
         outs: Vec<&mut [f32]>,
         sums: &mut RowBlockSums,
     ) {
-        let (arch, weights) = (self.input.block.target.arch, self.input.block.weights);
-        let [channels, width] = self.sizes();
-        let count = du.len() / width.max(1);
+        let [channels, _] = self.sizes();
+        let count: usize = segments.iter().map(|segment| segment.rows.len()).sum();
         let mut dnormal = Buffer::take(count * channels);
-        let du = Matrix::new(du, count, width);
-        gemm(arch, Kernel::GemmInputGradient, du, &self.expansion, &mut dnormal, false);
-        SegmentNorm { arch, weights, segments, depthwise: self.input.depthwise }
-            .backward(&dnormal, outs, sums);
+        let mut epilogue = Store { out: &mut dnormal, columns: channels };
+        self.element.gemm(Kernel::GemmInputGradient, du, &self.expansion, &mut epilogue);
+        self.norm(segments).backward(&dnormal, outs, sums);
     }
 }

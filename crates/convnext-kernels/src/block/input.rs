@@ -4,15 +4,15 @@
 
 use crate::block::weights::BlockWeights;
 use crate::blocking::Segment;
-use crate::expansion::ScaleRows;
 use crate::profile::{Kernel, timed};
+use crate::residual::ScaleRows;
 use crate::sites::Sites;
 use crate::split::scaled;
-use crate::target::Target;
+use crate::target::{Target, target};
 
-/// The input of a block.
-#[derive(Clone, Copy)]
-pub(crate) struct BlockInput<'a> {
+/// The input of a block, forward and backward.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockInput<'a> {
     pub(crate) target: Target,
     pub(crate) sites: &'a Sites,
     /// `[N R, C]`; empty where a backward has them among its saved activations.
@@ -22,7 +22,21 @@ pub(crate) struct BlockInput<'a> {
     pub(crate) drop_path_scales: Option<&'a [f32]>,
 }
 
-impl BlockInput<'_> {
+impl<'a> BlockInput<'a> {
+    /// The rows at these sites, `[N R, C]`, and the parameters. A backward needs no rows where its saved
+    /// activations include them.
+    ///
+    /// `drop_path_scales` is drop path's factor of each image, 0 where the branch is dropped; `None` drops
+    /// none.
+    pub fn new(
+        sites: &'a Sites,
+        rows: &'a [f32],
+        weights: &'a BlockWeights<'a>,
+        drop_path_scales: Option<&'a [f32]>,
+    ) -> Self {
+        Self { target: target(), sites, rows, weights, drop_path_scales }
+    }
+
     /// Drop path's factor of an image.
     pub(crate) fn factor(&self, image: usize) -> f32 {
         self.drop_path_scales.map_or(1.0, |scales| scales[image])

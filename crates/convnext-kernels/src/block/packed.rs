@@ -3,6 +3,8 @@
 use crate::bf16::implementation::bf16;
 use crate::bf16::packed::PackedBf16;
 use crate::block::weights::BlockWeights;
+use crate::element::Element;
+use crate::isa::isa;
 use crate::packed::{Matrix, Packed};
 use crate::precision::Precision;
 
@@ -33,13 +35,13 @@ impl PackedBlock {
         let expansion = Matrix::new(weights.expand_weight, width, channels).transposed();
         let projection = Matrix::new(&projection, channels, width).transposed();
         let layers = match precision {
-            Precision::F32 => PackedLayers::F32([expansion, projection].map(Packed::new)),
-            Precision::Bf16 => {
-                let bf16 = bf16();
-                let expansion = PackedBf16::of_whole_interleaves(bf16, expansion);
-                PackedLayers::Bf16([expansion, PackedBf16::new(bf16, projection)])
-            }
+            Precision::F32 => PackedLayers::F32(pack(isa(), [expansion, projection])),
+            Precision::Bf16 => PackedLayers::Bf16(pack(bf16(), [expansion, projection])),
         };
         Self { layers, projection_bias: projection_bias.into_owned() }
     }
+}
+
+fn pack<E: Element>(element: E, [expansion, projection]: [Matrix<'_>; 2]) -> [E::Packed; 2] {
+    [element.pack_for_activations(expansion), element.pack(projection)]
 }

@@ -1,11 +1,11 @@
 //! A block in f64, as the paper defines it, and its kernels on the same values.
 
-use crate::block::forward;
+use crate::block::block_forward;
 use crate::block::input::BlockInput;
 use crate::block::packed::PackedBlock;
 use crate::block::saved::Save;
 use crate::block::weights::BlockWeights;
-use crate::block_backward::{BlockGradients, backward};
+use crate::block_backward::{BlockGradients, block_backward};
 use crate::precision::Precision;
 use crate::sites::Sites;
 use crate::target::Target;
@@ -140,7 +140,7 @@ impl Example {
         rows: &'a [f32],
         weights: &'a BlockWeights<'a>,
     ) -> BlockInput<'a> {
-        BlockInput { target, sites: &self.sites, rows, weights, drop_path_scales: self.scales.as_deref() }
+        BlockInput { target, ..BlockInput::new(&self.sites, rows, weights, self.scales.as_deref()) }
     }
 
     /// All gradients for an output gradient, with saved activations.
@@ -154,8 +154,8 @@ impl Example {
         self.with_weights(|rows, weights| {
             let input = self.input(target, rows, weights);
             let packed = PackedBlock::new(weights, precision);
-            let (_, saved) = forward(&input, &packed, save);
-            list(backward(&input, precision, saved, dout))
+            let (_, saved) = block_forward(&input, &packed, save);
+            list(block_backward(&input, precision, saved, dout))
         })
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
-use convnext_kernels::{BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward};
+use convnext_kernels::{
+    BlockInput, BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward,
+};
 
 use crate::ops::block_plan::{
     Activations, BlockGradients, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
@@ -71,8 +73,8 @@ impl BlockKernels<Flex> for FlexBlock {
         let (rows, dout) = (rows.map(contiguous), contiguous(output_gradient));
         let parameters: BlockParameters<Flex> = parameters.map(contiguous);
         let (x, weights) = (rows.as_ref().map(slice).unwrap_or_default(), weights(&parameters));
-        let (precision, scales) = (plan.precision, plan.drop_path_scales.as_deref());
-        let found = block_backward(&plan.sites, x, &weights, precision, scales, activations, slice(&dout));
+        let input = BlockInput::new(&plan.sites, x, &weights, plan.drop_path_scales.as_deref());
+        let found = block_backward(&input, plan.precision, activations, slice(&dout));
         tensors(found, dout.shape(), &parameters)
     }
 
@@ -92,8 +94,8 @@ fn forward(
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
     let weights = weights(&parameters);
     let packed = packed(&parameters, &weights, plan);
-    let scales = plan.drop_path_scales.as_deref();
-    let (output, saved) = block_forward(&plan.sites, slice(&rows), &weights, &packed, scales, save);
+    let input = BlockInput::new(&plan.sites, slice(&rows), &weights, plan.drop_path_scales.as_deref());
+    let (output, saved) = block_forward(&input, &packed, save);
     (buffer_tensor(output, rows.shape()), saved)
 }
 

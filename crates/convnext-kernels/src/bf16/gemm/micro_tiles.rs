@@ -6,8 +6,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use crate::bf16::bf16x2::Bf16x2;
-use crate::bf16::gemm::epilogue::{Epilogue, MAX_MR, MicroTile};
-use crate::bf16::packed::MAX_NR;
+use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
 use crate::lanes::{load, store};
 use crate::split::scaled;
 
@@ -41,7 +40,7 @@ impl MicroTiles<'_> {
         ops: B,
         partial: Option<&mut [f32]>,
         ends: [bool; 2],
-        epilogue: &mut impl Epilogue,
+        epilogue: &mut impl Epilogue<u32>,
     ) {
         match (B::Simd::F32_LANES, self.width) {
             (16, 64) => self.rows::<B, 4, 6>(ops, partial, ends, epilogue),
@@ -60,7 +59,7 @@ impl MicroTiles<'_> {
         ops: B,
         mut partial: Option<&mut [f32]>,
         ends: [bool; 2],
-        epilogue: &mut impl Epilogue,
+        epilogue: &mut impl Epilogue<u32>,
     ) {
         let mut micro_tile = MicroTile([[0.0; MAX_NR]; MAX_MR]);
         let mut row = 0;

@@ -3,9 +3,9 @@
 use super::*;
 use crate::bf16::bf16x2::pack_one;
 use crate::bf16::columns::PackColumns;
-use crate::bf16::gemm::epilogue::Store;
 use crate::bf16::implementation::bf16_isa_levels;
 use crate::bf16::rows::{PackRows, row_pairs};
+use crate::gemm::epilogue::Store;
 use crate::packed::Matrix;
 use crate::testing::noise;
 
@@ -55,23 +55,27 @@ fn gemm_of_any_shape_matches_the_reference() {
         [7, 40, 3200],
     ];
     for [m, n, k] in shapes {
-        let (left, right, bias) = (noise(m * k, 1), noise(k * n, 2), noise(n, 3));
+        let (left, right, before) = (noise(m * k, 1), noise(k * n, 2), noise(m * n, 3));
         let right_transposed = transpose(&right, k, n);
-        let mut expected = plain(&left, &right, [m, n, k]);
-        for (place, value) in expected.iter_mut().enumerate() {
-            *value += f64::from(bias[place % n]);
-        }
+        let expected = plain(&left, &right, [m, n, k]);
+        let sums: Vec<f64> =
+            expected.iter().zip(&before).map(|(value, before)| value + f64::from(*before)).collect();
         for (name, bf16) in bf16_isa_levels() {
             let mut bf16x2 = vec![0; m * bf16x2_count(k)];
             bf16.dispatch(PackColumns { rows: &left, columns: k, bf16x2: &mut bf16x2 });
             for matrix in [Matrix::new(&right, k, n), Matrix::new(&right_transposed, n, k).transposed()] {
                 for packed in [PackedBf16::new(bf16, matrix), PackedBf16::of_whole_interleaves(bf16, matrix)]
                 {
-                    let mut out = vec![f32::NAN; m * n];
-                    let mut epilogue = Store { out: &mut out, columns: n, bias: Some(&bias) };
+                    let what = format!("{name}, {m} x {n} x {k}");
                     let (left, right) = (Left::Columns(&bf16x2), Right::Packed(&packed));
+                    let mut out = vec![f32::NAN; m * n];
+                    let mut epilogue = Store { out: &mut out, columns: n };
                     gemm(bf16, Kernel::GemmForward, left, 0..m, &right, &mut epilogue);
-                    check(&format!("{name}, {m} x {n} x {k}"), &out, &expected);
+                    check(&what, &out, &expected);
+                    out.copy_from_slice(&before);
+                    let mut epilogue = Add { sums: &mut out, columns: n };
+                    gemm(bf16, Kernel::GemmForward, left, 0..m, &right, &mut epilogue);
+                    check(&what, &out, &sums);
                 }
             }
         }
@@ -129,7 +133,7 @@ fn check_layer(rows: usize, inputs: usize, outputs: usize) {
         bf16.dispatch(PackColumns { rows: &left, columns: inputs, bf16x2: &mut bf16x2 });
         let packed = PackedBf16::new(bf16, Matrix::new(&weight, outputs, inputs).transposed());
         let mut out = vec![f32::NAN; rows * outputs];
-        let mut epilogue = Store { out: &mut out, columns: outputs, bias: None };
+        let mut epilogue = Store { out: &mut out, columns: outputs };
         gemm(
             bf16,
             Kernel::GemmForward,

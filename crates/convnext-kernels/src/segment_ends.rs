@@ -27,6 +27,11 @@ impl SegmentEnds {
         SegmentsOf { ends: &self.ends, segment, rows }
     }
 
+    /// Rows of a segment, within the row block.
+    pub(crate) fn rows(&self, segment: usize) -> Range<usize> {
+        self.begin(segment)..self.ends[segment]
+    }
+
     /// First row of a segment, within the row block.
     #[inline]
     pub(crate) fn begin(&self, segment: usize) -> usize {

@@ -4,14 +4,16 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::bf16::bf16x2::Bf16x2;
-use crate::bf16::packed::MAX_NR;
 use crate::lanes::{add, load, store};
+use crate::storage::{Lane, Storage};
 
-/// Maximum rows of a micro-tile.
+/// Maximum MR. The f32 GEMM gives two micro-tiles of half as many rows to an epilogue at once.
 pub(crate) const MAX_MR: usize = 12;
 
-/// Accumulated output of up to MR rows by the columns of one panel; undefined beyond them.
+/// Maximum NR, the columns of a panel.
+pub(crate) const MAX_NR: usize = 64;
+
+/// Accumulated output of up to so many rows by the columns of one panel; undefined beyond them.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct MicroTile(pub(crate) [[f32; MAX_NR]; MAX_MR]);
@@ -24,10 +26,20 @@ impl MicroTile {
     }
 }
 
-/// An operation fused into a GEMM: it consumes the accumulated micro-tiles.
-pub(crate) trait Epilogue {
+/// An operation fused into a GEMM: it consumes the accumulated micro-tiles. Activations beside them are
+/// stored as lanes L.
+pub(crate) trait Epilogue<L: Lane> {
+    /// `true` if it adds the micro-tiles up: then the sums of each KC block are given to it in turn.
+    const ADDS: bool = false;
+
     /// Consumes the micro-tile of these rows and columns of the output.
-    fn apply<B: Bf16x2>(&mut self, ops: B, rows: Range<usize>, columns: Range<usize>, micro_tile: &MicroTile);
+    fn apply<S: Storage<Lane = L>>(
+        &mut self,
+        storage: S,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        micro_tile: &MicroTile,
+    );
 }
 
 /// Epilogue: adds the output to `sums`.
@@ -37,51 +49,48 @@ pub(crate) struct Add<'a> {
     pub(crate) columns: usize,
 }
 
-impl Epilogue for Add<'_> {
+impl<L: Lane> Epilogue<L> for Add<'_> {
+    const ADDS: bool = true;
+
     #[inline(always)]
-    fn apply<B: Bf16x2>(
+    fn apply<S: Storage<Lane = L>>(
         &mut self,
-        ops: B,
+        storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
         micro_tile: &MicroTile,
     ) {
-        let simd = ops.simd();
+        let simd = storage.simd();
         for (at, row) in rows.enumerate() {
             let sums = &mut self.sums[row * self.columns..][columns.clone()];
-            for place in (0..sums.len()).step_by(B::Simd::F32_LANES) {
-                add(simd, sums, place, load(simd, &micro_tile.0[at][..sums.len()], place));
+            for place in (0..sums.len()).step_by(S::Simd::F32_LANES) {
+                add(simd, sums, place, load(simd, micro_tile.row(at), place));
             }
         }
     }
 }
 
-/// Epilogue: stores the output, with a bias if there is one.
+/// Epilogue: stores the output.
 pub(crate) struct Store<'a> {
     /// `[rows, columns]`.
     pub(crate) out: &'a mut [f32],
     pub(crate) columns: usize,
-    pub(crate) bias: Option<&'a [f32]>,
 }
 
-impl Epilogue for Store<'_> {
+impl<L: Lane> Epilogue<L> for Store<'_> {
     #[inline(always)]
-    fn apply<B: Bf16x2>(
+    fn apply<S: Storage<Lane = L>>(
         &mut self,
-        ops: B,
+        storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
         micro_tile: &MicroTile,
     ) {
-        let simd = ops.simd();
+        let simd = storage.simd();
         for (at, row) in rows.enumerate() {
             let out = &mut self.out[row * self.columns..][columns.clone()];
-            for place in (0..out.len()).step_by(B::Simd::F32_LANES) {
-                let mut value = load(simd, micro_tile.row(at), place);
-                if let Some(bias) = self.bias {
-                    value = simd.add_f32s(value, load(simd, &bias[columns.clone()], place));
-                }
-                store(simd, out, place, value);
+            for place in (0..out.len()).step_by(S::Simd::F32_LANES) {
+                store(simd, out, place, load(simd, micro_tile.row(at), place));
             }
         }
     }
