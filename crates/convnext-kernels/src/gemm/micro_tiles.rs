@@ -7,7 +7,6 @@ use pulp::Simd;
 use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
 use crate::lanes::{load, store};
 use crate::packed::Matrix;
-use crate::split::scaled;
 use crate::storage::Exact;
 
 /// Rows of a micro-tile, at most.
@@ -78,6 +77,32 @@ impl MicroTiles<'_> {
         micro_tile: &mut [[f32; MAX_NR]],
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
+        self.accumulate::<S, M, V, W, TRANSPOSED>(simd, &mut sums, [row, at]);
+        let [is_first, is_last] = self.ends;
+        // Loops of a fixed length, without which the sums would not stay in registers.
+        for (m, sums) in sums.into_iter().enumerate() {
+            let of_row = (row + m) * W..(row + m + 1) * W;
+            for (v, mut sum) in sums.into_iter().enumerate() {
+                let at = at + v * S::F32_LANES;
+                if !is_first {
+                    sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
+                }
+                match is_last {
+                    true => store(simd, &mut micro_tile[m], at, sum),
+                    false => store(simd, &mut partial[of_row.clone()], at, sum),
+                }
+            }
+        }
+    }
+
+    /// Adds the products over the panel's rows to `sums`.
+    #[inline(always)]
+    fn accumulate<S: Simd, const M: usize, const V: usize, const W: usize, const TRANSPOSED: bool>(
+        &self,
+        simd: S,
+        sums: &mut [[S::f32s; V]; M],
+        [row, at]: [usize; 2],
+    ) {
         let first = self.rows.start + row;
         let depth = self.k_range.len();
         if TRANSPOSED {
@@ -85,7 +110,7 @@ impl MicroTiles<'_> {
             let left = &self.left.values[self.k_range.start * stride + first..];
             for inner in 0..depth {
                 let factors = &left[inner * stride..][..M];
-                self.multiply_add_row::<S, M, V, W>(simd, &mut sums, |row| factors[row], inner, at);
+                self.multiply_add_row::<S, M, V, W>(simd, sums, |row| factors[row], inner, at);
             }
         } else {
             let stride = self.left.columns;
@@ -103,31 +128,13 @@ impl MicroTiles<'_> {
                 for (step, panel) in panel.iter().enumerate() {
                     let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
                     for (inner, panel) in panel.iter().enumerate() {
-                        multiply_add(
-                            simd,
-                            &mut sums,
-                            |row| factors[row][inner],
-                            registers::<S, V>(&panel[at..]),
-                        );
+                        multiply_add(simd, sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
                     }
                 }
                 done = depth / STEP * STEP;
             }
             for inner in done..depth {
-                self.multiply_add_row::<S, M, V, W>(simd, &mut sums, factors(inner), inner, at);
-            }
-        }
-        for (m, sums) in sums.into_iter().enumerate() {
-            let of_row = scaled(&(row + m..row + m + 1), W);
-            for (v, mut sum) in sums.into_iter().enumerate() {
-                let at = at + v * S::F32_LANES;
-                if !self.ends[0] {
-                    sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
-                }
-                match self.ends[1] {
-                    true => store(simd, &mut micro_tile[m], at, sum),
-                    false => store(simd, &mut partial[of_row.clone()], at, sum),
-                }
+                self.multiply_add_row::<S, M, V, W>(simd, sums, factors(inner), inner, at);
             }
         }
     }
