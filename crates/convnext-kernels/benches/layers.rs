@@ -35,24 +35,26 @@ fn operations(rows: usize, channels: usize) -> u64 {
     2 * (rows * (8 * channels * channels + 49 * channels)) as u64
 }
 
+/// The sites of a stage, dense and with a different mask for every image.
+fn sites_of(stage: usize) -> [(&'static str, Sites); 2] {
+    let side = 7 * TILES[stage];
+    let mask = |image: usize| {
+        let mut kept: Vec<usize> = (0..KEPT).map(|place| (5 * place + 3 * image) % 49).collect();
+        kept.sort_unstable();
+        kept
+    };
+    let sparse = (0..IMAGES).map(mask).collect();
+    [
+        ("dense", Sites::dense(IMAGES, side, side).unwrap()),
+        ("sparse", Sites::tiled(GRID, TILES[stage], sparse).unwrap()),
+    ]
+}
+
 fn blocks(criterion: &mut Criterion) {
     for (model, widths) in MODELS {
         let mut group = criterion.benchmark_group(format!("block/{model}"));
         group.sample_size(10);
         for (stage, channels) in widths.into_iter().enumerate() {
-            let side = 7 * TILES[stage];
-            // A different mask for every image.
-            let kept = (0..IMAGES).map(|image| (0..KEPT).map(|place| (5 * place + 3 * image) % 49).collect());
-            let sparse: Vec<Vec<usize>> = kept
-                .map(|mut kept: Vec<usize>| {
-                    kept.sort_unstable();
-                    kept
-                })
-                .collect();
-            let all = [
-                ("dense", Sites::dense(IMAGES, side, side).unwrap()),
-                ("sparse", Sites::tiled(GRID, TILES[stage], sparse).unwrap()),
-            ];
             let parts =
                 [49, 1, 1, 1, 4 * channels, 4, 4 * channels, 1, 4, 4].map(|size| noise(size * channels));
             let [
@@ -81,7 +83,7 @@ fn blocks(criterion: &mut Criterion) {
             };
             for precision in [Precision::F32, Precision::Bf16] {
                 let packed = PackedBlock::new(&weights, precision);
-                for (name, sites) in &all {
+                for (name, sites) in &sites_of(stage) {
                     let rows = noise(sites.rows() * channels);
                     let input = BlockInput::new(sites, &rows, &weights, None);
                     let forward = |save| block_forward(&input, &packed, save);

@@ -15,6 +15,10 @@ use crate::segment_ends::SegmentEnds;
 use crate::split::scaled;
 use crate::storage::{F32s, Lane, Storage, WithStorage};
 
+/// Row pairs of a block of rows that is processed column by column: few enough to stay in the L1 cache, enough
+/// to amortise the loads of the per-column values.
+const ROW_PAIR_BLOCK: usize = 4;
+
 /// The lanes of these columns in a row of `[R, width]`.
 #[inline(always)]
 fn lanes_of<L: Lane>(row: usize, width: usize, columns: &Range<usize>) -> Range<usize> {
@@ -97,12 +101,14 @@ impl<L: Lane> WithStorage<L> for GrnApply<'_, L> {
     fn with_storage<S: Storage<Lane = L>>(self, storage: S) {
         let simd = storage.simd();
         let Self { values, scale, shift } = self;
-        let width = scale.len();
-        for values in values.chunks_exact_mut(L::count(width)) {
+        let (width, of_row) = (scale.len(), L::count(scale.len()));
+        for values in values.chunks_mut(2 * ROW_PAIR_BLOCK * of_row) {
             for place in S::places(width) {
-                let h = storage.load(values, place);
                 let (scale, shift) = (storage.load_f32(scale, place), storage.load_f32(shift, place));
-                storage.store(values, place, add_products(simd, h, scale, shift));
+                for values in values.chunks_exact_mut(of_row) {
+                    let h = storage.load(values, place);
+                    storage.store(values, place, add_products(simd, h, scale, shift));
+                }
             }
         }
     }
@@ -162,10 +168,6 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
         }
     }
 }
-
-/// Row pairs of a block of rows that is processed column by column: few enough to stay in the L1 cache, enough
-/// to amortise the loads of the per-column values.
-const ROW_PAIR_BLOCK: usize = 4;
 
 /// du and y by row pairs.
 pub(crate) struct RowPairs<'a, L> {

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
 use crate::lanes::{load, store};
 use crate::packed::Matrix;
-use crate::split::scaled;
 use crate::storage::Exact;
 
 /// Rows of a micro-tile, at most.
@@ -91,37 +90,51 @@ impl MicroTiles<'_> {
         micro_tile: &mut [[f32; MAX_NR]],
     ) {
         for at in (0..self.columns.len()).step_by(V * S::F32_LANES) {
-            let place = [rows.start, at];
+            let (tiles, place) = (self, [rows.start, at]);
             match rows.len() {
-                6 => self.micro_kernel::<S, 6, V, W>(simd, place, partial, micro_tile),
-                5 => self.micro_kernel::<S, 5, V, W>(simd, place, partial, micro_tile),
-                4 => self.micro_kernel::<S, 4, V, W>(simd, place, partial, micro_tile),
-                3 => self.micro_kernel::<S, 3, V, W>(simd, place, partial, micro_tile),
-                2 => self.micro_kernel::<S, 2, V, W>(simd, place, partial, micro_tile),
-                _ => self.micro_kernel::<S, 1, V, W>(simd, place, partial, micro_tile),
+                6 => simd.vectorize(MicroKernel::<6, V, W> { tiles, place, partial, micro_tile }),
+                5 => simd.vectorize(MicroKernel::<5, V, W> { tiles, place, partial, micro_tile }),
+                4 => simd.vectorize(MicroKernel::<4, V, W> { tiles, place, partial, micro_tile }),
+                3 => simd.vectorize(MicroKernel::<3, V, W> { tiles, place, partial, micro_tile }),
+                2 => simd.vectorize(MicroKernel::<2, V, W> { tiles, place, partial, micro_tile }),
+                _ => simd.vectorize(MicroKernel::<1, V, W> { tiles, place, partial, micro_tile }),
             }
         }
     }
+}
 
-    /// The micro-kernel: M rows by V registers, accumulated over the panel's rows, from a row and a column of
-    /// the panel on.
+/// A function of its own for the instruction set, whatever the epilogue: inlined into each, it would take minutes to
+/// compile.
+///
+/// The micro-kernel: M rows by V registers, accumulated over the rows of a panel of W columns.
+struct MicroKernel<'a, const M: usize, const V: usize, const W: usize> {
+    tiles: &'a MicroTiles<'a>,
+    /// The first row, and the first column of the panel.
+    place: [usize; 2],
+    /// `[rows, W]`.
+    partial: &'a mut [f32],
+    micro_tile: &'a mut [[f32; MAX_NR]],
+}
+
+impl<const M: usize, const V: usize, const W: usize> WithSimd for MicroKernel<'_, M, V, W> {
+    type Output = ();
+
     #[inline(always)]
-    fn micro_kernel<S: Simd, const M: usize, const V: usize, const W: usize>(
-        &self,
-        simd: S,
-        [row, at]: [usize; 2],
-        partial: &mut [f32],
-        micro_tile: &mut [[f32; MAX_NR]],
-    ) {
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self {
+            tiles: MicroTiles { left, k_range, panel, ends, .. },
+            place: [row, at],
+            partial,
+            micro_tile,
+        } = self;
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
-        let depth = self.k_range.len();
-        // Not by a closure, which may not be inlined.
+        let depth = k_range.len();
         let mut rows = [&[][..]; M];
         for (m, values) in rows.iter_mut().enumerate() {
-            *values = &self.left.values[(row + m) * self.left.columns + self.k_range.start..][..depth];
+            *values = &left.values[(row + m) * left.columns + k_range.start..][..depth];
         }
         // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
-        let (panel_steps, panel_rest) = self.panel.as_chunks::<W>().0.as_chunks::<STEP>();
+        let (panel_steps, panel_rest) = panel.as_chunks::<W>().0.as_chunks::<STEP>();
         let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
         for (step, panel) in panel_steps.iter().enumerate() {
             let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
@@ -132,14 +145,16 @@ impl MicroTiles<'_> {
         for (inner, panel) in (depth / STEP * STEP..).zip(panel_rest) {
             multiply_add(simd, &mut sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
         }
+        let [is_first, is_last] = *ends;
+        // Loops of a fixed length, without which the sums would not stay in registers.
         for (m, sums) in sums.into_iter().enumerate() {
-            let of_row = scaled(&(row + m..row + m + 1), W);
+            let of_row = (row + m) * W..(row + m + 1) * W;
             for (v, mut sum) in sums.into_iter().enumerate() {
                 let at = at + v * S::F32_LANES;
-                if !self.ends[0] {
+                if !is_first {
                     sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
                 }
-                match self.ends[1] {
+                match is_last {
                     true => store(simd, &mut micro_tile[m], at, sum),
                     false => store(simd, &mut partial[of_row.clone()], at, sum),
                 }
