@@ -1,6 +1,5 @@
 //! The operations on the E = 4C hidden channels between a block's two linear layers: bias, GELU and GRN. The
-//! first half of each direction is an epilogue of the GEMM before it, on micro-tiles that are still in the L1
-//! cache.
+//! first half of each direction is an epilogue of the GEMM before it.
 //!
 //! Notation: R rows, u the first linear layer's output, h = GELU(u), y = h s + beta with GRN's scale
 //! s = 1 + gamma N (paper equations 1 to 3), L the lanes that activations are stored in.
@@ -9,7 +8,8 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::gemm::epilogue::{Epilogue, MicroTile};
+use crate::gemm::epilogue::{Accumulated, Epilogue};
+use crate::profile::Kernel;
 use crate::registers::Place;
 use crate::segment_ends::SegmentEnds;
 use crate::split::scaled;
@@ -52,13 +52,15 @@ pub(crate) struct BiasGelu<'a, L> {
 }
 
 impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
+    const KERNEL: Option<Kernel> = Some(Kernel::Expansion);
+
     #[inline(always)]
     fn apply<S: Storage<Lane = L>>(
         &mut self,
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     ) {
         let simd = storage.simd();
         let width = self.bias.len();
@@ -71,7 +73,7 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
                 let mut sums = storage.load_f32(squares, place);
                 for row in rows.clone() {
                     let lanes = lanes_of::<L>(row, width, &columns);
-                    let u = storage.load_f32(micro_tile.row(row - first), place);
+                    let u = storage.load_f32(accumulated.row(row - first), place);
                     let u = [simd.add_f32s(u[0], bias[0]), simd.add_f32s(u[1], bias[1])];
                     if !self.expanded.is_empty() {
                         storage.store(&mut self.expanded[lanes.clone()], place, u);
@@ -132,13 +134,15 @@ pub(crate) struct GeluRecompute<'a, L> {
 }
 
 impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
+    const KERNEL: Option<Kernel> = Some(Kernel::ExpansionGradient);
+
     #[inline(always)]
     fn apply<S: Storage<Lane = L>>(
         &mut self,
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     ) {
         let simd = storage.simd();
         let width = self.width;
@@ -153,7 +157,7 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
                     let lanes = lanes_of::<L>(row, width, &columns);
                     let expanded = &mut self.expanded[lanes.clone()];
                     let u = storage.load(expanded, place);
-                    let dy = storage.load_f32(micro_tile.row(row - first), place);
+                    let dy = storage.load_f32(accumulated.row(row - first), place);
                     let (low, high) = (storage.gelu_and_derivative(u[0]), storage.gelu_and_derivative(u[1]));
                     let h = [low.0, high.0];
                     of_squares = add_products(simd, h, h, of_squares);

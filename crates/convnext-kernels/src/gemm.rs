@@ -2,7 +2,8 @@
 //!
 //! The right side is packed once, and all threads read the same panels, each for its own rows of the left
 //! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated over a
-//! KC block; the sums of KC blocks before the last are in a buffer.
+//! KC block. A strip of rows is accumulated in the L2 cache, and then given to the epilogue a few rows at a time,
+//! so that both read whole rows: micro-tile by micro-tile, an epilogue would touch a page for each row of a panel.
 //!
 //! Callers cut the rows into blocks by shape alone, one task each, so that results do not depend on the
 //! number of threads.
@@ -11,70 +12,107 @@ pub(crate) mod epilogue;
 mod micro_tiles;
 pub(crate) mod weight_gradient;
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
-use crate::gemm::epilogue::Epilogue;
+use crate::gemm::epilogue::{Accumulated, Epilogue};
 use crate::gemm::micro_tiles::MicroTiles;
 use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
 use crate::profile::{Kernel, timed};
 use crate::split::scaled;
+use crate::storage::{OnExact, Storage, WithStorage};
+
+/// Rows of a strip, at most: enough that a panel, which is read once for each strip, is read seldom.
+const STRIP_ROWS: usize = 48;
+
+/// Rows that are given to an epilogue at a time: few enough to stay in the L1 cache, enough to amortise its loads of
+/// per-column values.
+const EPILOGUE_ROWS: usize = 8;
 
 /// `left right`, given to `epilogue`.
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub(crate) fn gemm(
+pub(crate) fn gemm<F: Epilogue<f32>>(
     arch: Arch,
     kernel: Kernel,
     left: Matrix<'_>,
     right: &Packed,
-    epilogue: &mut impl Epilogue<f32>,
+    epilogue: &mut F,
 ) {
     assert!(!left.transposed, "the left side is row-major");
     assert_eq!(left.columns, right.inner, "the inner dimensions are equal");
-    timed(kernel, || arch.dispatch(Gemm { left, right, epilogue }));
+    let (columns, stride) = (right.columns, right.columns.next_multiple_of(NR_MULTIPLE));
+    let strips = left.rows.div_ceil(STRIP_ROWS);
+    let mut sums = Buffer::take(left.rows.min(STRIP_ROWS) * stride);
+    for rows in (0..strips).map(|strip| strip * left.rows / strips..(strip + 1) * left.rows / strips) {
+        let strip = Matrix::new(&left.values[scaled(&rows, left.columns)], rows.len(), left.columns);
+        let sums = &mut sums[..rows.len() * stride];
+        timed(kernel, || arch.dispatch(Products { left: strip, right, sums }));
+        let accumulated = Accumulated { values: sums, stride };
+        let apply = ApplyEpilogue { epilogue, rows, columns, accumulated };
+        timed(F::KERNEL.unwrap_or(kernel), || arch.dispatch(OnExact(apply)));
+    }
 }
 
-struct Gemm<'a, F> {
+/// The products of a strip.
+struct Products<'a> {
     left: Matrix<'a>,
     right: &'a Packed,
-    epilogue: &'a mut F,
+    /// `[rows, padded columns]`.
+    sums: &'a mut [f32],
 }
 
-impl<F: Epilogue<f32>> WithSimd for Gemm<'_, F> {
+impl WithSimd for Products<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, epilogue } = self;
-        let (inner, columns) = (right.inner, right.columns);
-        // All products are added up at once, or the epilogue adds them up.
-        let whole = inner <= KC || F::ADDS;
-        let padded = columns.next_multiple_of(NR_MULTIPLE);
-        let mut partial = Buffer::take(if whole { 0 } else { left.rows * padded });
-        for begin in (0..inner.max(1)).step_by(KC) {
-            let k_range = begin..inner.min(begin + KC);
-            let ends = [whole || begin == 0, whole || k_range.end == inner];
-            for panel in Panel::all(columns) {
+        let Self { left, right, sums } = self;
+        if right.inner == 0 {
+            sums.fill(0.0);
+        }
+        for begin in (0..right.inner).step_by(KC) {
+            let k_range = begin..right.inner.min(begin + KC);
+            for panel in Panel::all(right.columns) {
                 let micro_tiles = MicroTiles {
                     left,
                     k_range: k_range.clone(),
                     panel: right.panel(&k_range, &panel),
                     columns: panel.columns.clone(),
-                    ends,
-                };
-                let partial = match whole {
-                    true => &mut [][..],
-                    false => &mut partial[scaled(&panel.padded(), left.rows)],
+                    stride: right.columns.next_multiple_of(NR_MULTIPLE),
+                    add: begin > 0,
                 };
                 match panel.padded().len() {
-                    16 => micro_tiles.run::<S, 16>(simd, partial, epilogue),
-                    32 => micro_tiles.run::<S, 32>(simd, partial, epilogue),
-                    48 => micro_tiles.run::<S, 48>(simd, partial, epilogue),
-                    _ => micro_tiles.run::<S, 64>(simd, partial, epilogue),
+                    16 => micro_tiles.run::<S, 16>(simd, sums),
+                    32 => micro_tiles.run::<S, 32>(simd, sums),
+                    48 => micro_tiles.run::<S, 48>(simd, sums),
+                    _ => micro_tiles.run::<S, 64>(simd, sums),
                 }
             }
+        }
+    }
+}
+
+/// The epilogue of a strip.
+struct ApplyEpilogue<'a, F> {
+    epilogue: &'a mut F,
+    /// Rows of the output.
+    rows: Range<usize>,
+    columns: usize,
+    accumulated: Accumulated<'a>,
+}
+
+impl<F: Epilogue<f32>> WithStorage<f32> for ApplyEpilogue<'_, F> {
+    #[inline(always)]
+    fn with_storage<S: Storage<Lane = f32>>(self, storage: S) {
+        let Self { epilogue, rows, columns, accumulated: Accumulated { values, stride } } = self;
+        for begin in rows.clone().step_by(EPILOGUE_ROWS) {
+            let some = begin..rows.end.min(begin + EPILOGUE_ROWS);
+            let accumulated = Accumulated { values: &values[(begin - rows.start) * stride..], stride };
+            epilogue.apply(storage, some, 0..columns, accumulated);
         }
     }
 }

@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use crate::gemm::epilogue::{Epilogue, MicroTile};
+use crate::gemm::epilogue::{Accumulated, Epilogue};
 use crate::lanes::{add, load, store};
+use crate::profile::Kernel;
 use crate::segment_ends::SegmentEnds;
 use crate::storage::{Lane, Storage};
 
@@ -25,13 +26,15 @@ pub(crate) struct Residual<'a> {
 }
 
 impl<L: Lane> Epilogue<L> for Residual<'_> {
+    const KERNEL: Option<Kernel> = Some(Kernel::Residual);
+
     #[inline(always)]
     fn apply<S: Storage<Lane = L>>(
         &mut self,
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     ) {
         let simd = storage.simd();
         let width = self.bias.len();
@@ -46,7 +49,7 @@ impl<L: Lane> Epilogue<L> for Residual<'_> {
                 let out = &mut self.outs[segment][place..][columns.clone()];
                 for at in (0..out.len()).step_by(S::Simd::F32_LANES) {
                     let branch =
-                        simd.add_f32s(load(simd, micro_tile.row(row - first), at), load(simd, bias, at));
+                        simd.add_f32s(load(simd, accumulated.row(row - first), at), load(simd, bias, at));
                     store(simd, out, at, simd.mul_add_e_f32s(branch, factor, load(simd, from, at)));
                 }
             }

@@ -9,12 +9,12 @@ pub(crate) mod micro_tiles;
 use std::ops::Range;
 
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
-use crate::bf16::gemm::micro_tiles::{Left, MicroTiles};
+use crate::bf16::gemm::micro_tiles::{Left, MAX_MR, MicroTiles};
 use crate::bf16::implementation::Bf16;
 use crate::bf16::packed::{PackedBf16, panels};
 use crate::bf16::rows::padded;
 use crate::buffer::Buffer;
-use crate::gemm::epilogue::{Add, Epilogue, MAX_MR};
+use crate::gemm::epilogue::{Add, Epilogue};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::registers::bf16x2_count;
@@ -89,8 +89,7 @@ impl<F: Epilogue<u32>> WithBf16x2 for Gemm<'_, F> {
                 let values = packed.values.bf16x2();
                 let inner = bf16x2_count(packed.inner);
                 let stride = values.len() / inner.max(1);
-                // All products are added up at once, or the epilogue adds them up.
-                let whole = inner <= packed.kc || F::ADDS;
+                let whole = inner <= packed.kc;
                 let mut begin = 0;
                 for panel in panels(packed.columns, packed.step) {
                     // Within a KC block the panels before this one take `begin` columns of its rows.

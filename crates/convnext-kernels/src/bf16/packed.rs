@@ -10,13 +10,15 @@ use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
 use crate::bf16::columns::columns_of;
 use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
-use crate::gemm::epilogue::MAX_NR;
 use crate::lanes::{load, store_bf16x2};
 use crate::packed::Matrix;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::registers::{bf16x2_count, load_halves, registers};
 use crate::split::{scaled, split_at_ranges};
+
+/// Maximum NR, the columns of a panel.
+pub(crate) const MAX_NR: usize = 64;
 
 /// Rows of a panel that are accumulated at a time: few enough that the panel stays in the L2 cache. Whole
 /// interleave groups.

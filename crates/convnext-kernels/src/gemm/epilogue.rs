@@ -1,44 +1,42 @@
-//! Epilogues: operations on a micro-tile once it is accumulated, while it is in the L1 cache.
+//! Epilogues: operations on the output of a GEMM while it is in a cache near to the core.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
 use crate::lanes::{add, load, store};
+use crate::profile::Kernel;
 use crate::storage::{Lane, Storage};
 
-/// Maximum MR. The f32 GEMM gives two micro-tiles of half as many rows to an epilogue at once.
-pub(crate) const MAX_MR: usize = 12;
-
-/// Maximum NR, the columns of a panel.
-pub(crate) const MAX_NR: usize = 64;
-
-/// Accumulated output of up to so many rows by the columns of one panel; undefined beyond them.
+/// Rows of the output, as they were accumulated.
 #[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct MicroTile(pub(crate) [[f32; MAX_NR]; MAX_MR]);
+pub(crate) struct Accumulated<'a> {
+    /// From the first row and column on.
+    pub(crate) values: &'a [f32],
+    /// Values to a row; those beyond its columns are undefined.
+    pub(crate) stride: usize,
+}
 
-impl MicroTile {
-    /// A row, from the panel's first column on.
+impl<'a> Accumulated<'a> {
+    /// A row.
     #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> &[f32; MAX_NR] {
-        &self.0[row]
+    pub(crate) fn row(self, row: usize) -> &'a [f32] {
+        &self.values[row * self.stride..][..self.stride]
     }
 }
 
-/// An operation fused into a GEMM: it consumes the accumulated micro-tiles. Activations beside them are
-/// stored as lanes L.
+/// An operation that consumes the output of a GEMM, block by block. Activations beside it are stored as lanes L.
 pub(crate) trait Epilogue<L: Lane> {
-    /// `true` if it adds the micro-tiles up: then the sums of each KC block are given to it in turn.
-    const ADDS: bool = false;
+    /// The kernel that its time counts for where it is not fused; `None` is the GEMM's.
+    const KERNEL: Option<Kernel> = None;
 
-    /// Consumes the micro-tile of these rows and columns of the output.
+    /// Consumes these rows and columns of the output.
     fn apply<S: Storage<Lane = L>>(
         &mut self,
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     );
 }
 
@@ -50,21 +48,19 @@ pub(crate) struct Add<'a> {
 }
 
 impl<L: Lane> Epilogue<L> for Add<'_> {
-    const ADDS: bool = true;
-
     #[inline(always)]
     fn apply<S: Storage<Lane = L>>(
         &mut self,
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     ) {
         let simd = storage.simd();
         for (at, row) in rows.enumerate() {
             let sums = &mut self.sums[row * self.columns..][columns.clone()];
             for place in (0..sums.len()).step_by(S::Simd::F32_LANES) {
-                add(simd, sums, place, load(simd, micro_tile.row(at), place));
+                add(simd, sums, place, load(simd, accumulated.row(at), place));
             }
         }
     }
@@ -84,13 +80,13 @@ impl<L: Lane> Epilogue<L> for Store<'_> {
         storage: S,
         rows: Range<usize>,
         columns: Range<usize>,
-        micro_tile: &MicroTile,
+        accumulated: Accumulated<'_>,
     ) {
         let simd = storage.simd();
         for (at, row) in rows.enumerate() {
             let out = &mut self.out[row * self.columns..][columns.clone()];
             for place in (0..out.len()).step_by(S::Simd::F32_LANES) {
-                store(simd, out, place, load(simd, micro_tile.row(at), place));
+                store(simd, out, place, load(simd, accumulated.row(at), place));
             }
         }
     }

@@ -1,13 +1,11 @@
-//! The micro-tiles of an f32 GEMM: accumulated in registers over a KC block, then given to an epilogue.
+//! The micro-tiles of an f32 GEMM, accumulated in registers.
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
-use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
 use crate::lanes::{load, store};
 use crate::packed::Matrix;
-use crate::storage::Exact;
 
 /// Rows of a micro-tile, at most.
 pub(crate) const MR: usize = 6;
@@ -23,118 +21,79 @@ pub(crate) fn micro_tile_rows(rows: usize) -> impl Iterator<Item = Range<usize>>
     (0..count).map(move |tile| tile * rows / count..(tile + 1) * rows / count)
 }
 
-/// The micro-tiles of one panel in a KC block.
+/// The micro-tiles of one panel.
 pub(crate) struct MicroTiles<'a> {
     pub(crate) left: Matrix<'a>,
     pub(crate) k_range: Range<usize>,
     /// The rows of the KC block, each of the panel's padded columns.
     pub(crate) panel: &'a [f32],
-    /// Columns of the output, without the padding.
+    /// Columns of the output.
     pub(crate) columns: Range<usize>,
-    /// Whether these are the first and the last products that are added up before the epilogue.
-    pub(crate) ends: [bool; 2],
+    /// Values to a row of the output.
+    pub(crate) stride: usize,
+    /// Adds to the output.
+    pub(crate) add: bool,
 }
 
 impl MicroTiles<'_> {
-    /// The micro-tiles of a panel of W columns, given to the epilogue, or before the last KC block to `partial`,
-    /// `[rows, W]`: as many registers at a time as the instruction set has room for.
+    /// A panel of W columns, as many registers at a time as the instruction set has room for.
     #[inline(always)]
-    pub(crate) fn run<S: Simd, const W: usize>(
-        &self,
-        simd: S,
-        partial: &mut [f32],
-        epilogue: &mut impl Epilogue<f32>,
-    ) {
-        match (S::F32_LANES, W) {
-            (16, 64) => self.rows::<S, 4, W>(simd, partial, epilogue),
-            (16, 48) => self.rows::<S, 3, W>(simd, partial, epilogue),
-            (16, 32) => self.rows::<S, 2, W>(simd, partial, epilogue),
-            (16, _) => self.rows::<S, 1, W>(simd, partial, epilogue),
+    pub(crate) fn run<S: Simd, const W: usize>(&self, simd: S, out: &mut [f32]) {
+        match S::F32_LANES {
+            16 => match W {
+                64 => self.panel_columns::<S, 4, W>(simd, 0, out),
+                48 => self.panel_columns::<S, 3, W>(simd, 0, out),
+                32 => self.panel_columns::<S, 2, W>(simd, 0, out),
+                _ => self.panel_columns::<S, 1, W>(simd, 0, out),
+            },
             // The second register of the last panel may be padding.
-            (8, 16) if self.columns.len() <= 8 => self.rows::<S, 1, W>(simd, partial, epilogue),
-            (8, _) => self.rows::<S, 2, W>(simd, partial, epilogue),
-            _ => self.rows::<S, 4, W>(simd, partial, epilogue),
+            8 if self.columns.len() <= 8 => self.panel_columns::<S, 1, W>(simd, 0, out),
+            8 => self.all_columns::<S, 2, W>(simd, out),
+            _ => self.all_columns::<S, 4, W>(simd, out),
         }
     }
 
-    /// All rows, V registers at a time. Epilogues take two micro-tiles at once.
+    /// All columns of a panel, V registers at a time. Not by a closure, which would not be compiled for the instruction
+    /// set.
     #[inline(always)]
-    fn rows<S: Simd, const V: usize, const W: usize>(
-        &self,
-        simd: S,
-        partial: &mut [f32],
-        epilogue: &mut impl Epilogue<f32>,
-    ) {
-        let mut micro_tile = MicroTile([[0.0; MAX_NR]; MAX_MR]);
-        let mut tiles = micro_tile_rows(self.left.rows);
-        while let Some(first) = tiles.next() {
-            let mut end = first.end;
-            self.columns::<S, V, W>(simd, first.clone(), partial, &mut micro_tile.0);
-            if let Some(second) = tiles.next() {
-                end = second.end;
-                self.columns::<S, V, W>(simd, second, partial, &mut micro_tile.0[first.len()..]);
-            }
-            if self.ends[1] {
-                epilogue.apply(Exact(simd), first.start..end, self.columns.clone(), &micro_tile);
-            }
+    fn all_columns<S: Simd, const V: usize, const W: usize>(&self, simd: S, out: &mut [f32]) {
+        for at in (0..W).step_by(V * S::F32_LANES) {
+            self.panel_columns::<S, V, W>(simd, at, out);
         }
     }
 
-    /// The columns of one micro-tile. Not by a closure, which would not be compiled for the instruction set.
+    /// All rows of a panel's V registers of columns.
     #[inline(always)]
-    fn columns<S: Simd, const V: usize, const W: usize>(
-        &self,
-        simd: S,
-        rows: Range<usize>,
-        partial: &mut [f32],
-        micro_tile: &mut [[f32; MAX_NR]],
-    ) {
-        for at in (0..self.columns.len()).step_by(V * S::F32_LANES) {
-            let (tiles, place) = (self, [rows.start, at]);
+    fn panel_columns<S: Simd, const V: usize, const W: usize>(&self, simd: S, at: usize, out: &mut [f32]) {
+        for rows in micro_tile_rows(self.left.rows) {
             match rows.len() {
-                6 => simd.vectorize(MicroKernel::<6, V, W> { tiles, place, partial, micro_tile }),
-                5 => simd.vectorize(MicroKernel::<5, V, W> { tiles, place, partial, micro_tile }),
-                4 => simd.vectorize(MicroKernel::<4, V, W> { tiles, place, partial, micro_tile }),
-                3 => simd.vectorize(MicroKernel::<3, V, W> { tiles, place, partial, micro_tile }),
-                2 => simd.vectorize(MicroKernel::<2, V, W> { tiles, place, partial, micro_tile }),
-                _ => simd.vectorize(MicroKernel::<1, V, W> { tiles, place, partial, micro_tile }),
+                6 => self.micro_kernel::<S, 6, V, W>(simd, rows.start, at, out),
+                5 => self.micro_kernel::<S, 5, V, W>(simd, rows.start, at, out),
+                4 => self.micro_kernel::<S, 4, V, W>(simd, rows.start, at, out),
+                3 => self.micro_kernel::<S, 3, V, W>(simd, rows.start, at, out),
+                2 => self.micro_kernel::<S, 2, V, W>(simd, rows.start, at, out),
+                _ => self.micro_kernel::<S, 1, V, W>(simd, rows.start, at, out),
             }
         }
     }
-}
 
-/// A function of its own for the instruction set, whatever the epilogue: inlined into each, it would take minutes to
-/// compile.
-///
-/// The micro-kernel: M rows by V registers, accumulated over the rows of a panel of W columns.
-struct MicroKernel<'a, const M: usize, const V: usize, const W: usize> {
-    tiles: &'a MicroTiles<'a>,
-    /// The first row, and the first column of the panel.
-    place: [usize; 2],
-    /// `[rows, W]`.
-    partial: &'a mut [f32],
-    micro_tile: &'a mut [[f32; MAX_NR]],
-}
-
-impl<const M: usize, const V: usize, const W: usize> WithSimd for MicroKernel<'_, M, V, W> {
-    type Output = ();
-
+    /// The micro-kernel: M rows by V registers, accumulated over the panel's rows.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            tiles: MicroTiles { left, k_range, panel, ends, .. },
-            place: [row, at],
-            partial,
-            micro_tile,
-        } = self;
+    fn micro_kernel<S: Simd, const M: usize, const V: usize, const W: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        at: usize,
+        out: &mut [f32],
+    ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
-        let depth = k_range.len();
-        let mut rows = [&[][..]; M];
-        for (m, values) in rows.iter_mut().enumerate() {
-            *values = &left.values[(row + m) * left.columns + k_range.start..][..depth];
-        }
+        let depth = self.k_range.len();
+        let rows: [&[f32]; M] = std::array::from_fn(|m| {
+            &self.left.values[(row + m) * self.left.columns + self.k_range.start..][..depth]
+        });
         // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
-        let (panel_steps, panel_rest) = panel.as_chunks::<W>().0.as_chunks::<STEP>();
+        let panel = self.panel.as_chunks::<W>().0;
+        let (panel_steps, panel_rest) = panel.as_chunks::<STEP>();
         let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
         for (step, panel) in panel_steps.iter().enumerate() {
             let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
@@ -145,19 +104,12 @@ impl<const M: usize, const V: usize, const W: usize> WithSimd for MicroKernel<'_
         for (inner, panel) in (depth / STEP * STEP..).zip(panel_rest) {
             multiply_add(simd, &mut sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
         }
-        let [is_first, is_last] = *ends;
-        // Loops of a fixed length, without which the sums would not stay in registers.
         for (m, sums) in sums.into_iter().enumerate() {
-            let of_row = (row + m) * W..(row + m + 1) * W;
-            for (v, mut sum) in sums.into_iter().enumerate() {
+            let out = &mut out[(row + m) * self.stride + self.columns.start..][..W];
+            for (v, sum) in sums.into_iter().enumerate() {
                 let at = at + v * S::F32_LANES;
-                if !is_first {
-                    sum = simd.add_f32s(load(simd, &partial[of_row.clone()], at), sum);
-                }
-                match is_last {
-                    true => store(simd, &mut micro_tile[m], at, sum),
-                    false => store(simd, &mut partial[of_row.clone()], at, sum),
-                }
+                let value = if self.add { simd.add_f32s(load(simd, out, at), sum) } else { sum };
+                store(simd, out, at, value);
             }
         }
     }

@@ -6,9 +6,18 @@ use std::ops::Range;
 use pulp::Simd;
 
 use crate::bf16::bf16x2::Bf16x2;
-use crate::gemm::epilogue::{Epilogue, MAX_MR, MAX_NR, MicroTile};
+use crate::bf16::packed::MAX_NR;
+use crate::gemm::epilogue::{Accumulated, Epilogue};
 use crate::lanes::{load, store};
 use crate::split::scaled;
+
+/// Maximum rows of a micro-tile.
+pub(crate) const MAX_MR: usize = 12;
+
+/// Accumulated output of up to MR rows by the columns of one panel; undefined beyond them.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct MicroTile([[f32; MAX_NR]; MAX_MR]);
 
 /// The left side of a GEMM.
 #[derive(Clone, Copy)]
@@ -79,7 +88,11 @@ impl MicroTiles<'_> {
                 }
             }
             match partial.as_deref_mut().filter(|_| !ends[1]) {
-                None => epilogue.apply(ops, row..end, self.columns.clone(), &micro_tile),
+                None => {
+                    let values = micro_tile.0.as_flattened();
+                    let accumulated = Accumulated { values, stride: MAX_NR };
+                    epilogue.apply(ops, row..end, self.columns.clone(), accumulated);
+                }
                 Some(partial) => {
                     let values = &mut partial[scaled(&(row..end), self.width)];
                     for (micro_tile, values) in micro_tile.0.iter().zip(values.chunks_exact_mut(self.width)) {
