@@ -19,13 +19,6 @@ use crate::storage::{F32s, Lane, Storage, WithStorage};
 /// to amortise the loads of the per-column values.
 const ROW_PAIR_BLOCK: usize = 4;
 
-/// The lanes of these columns in a row of `[R, width]`.
-#[inline(always)]
-fn lanes_of<L: Lane>(row: usize, width: usize, columns: &Range<usize>) -> Range<usize> {
-    let begin = row * L::count(width);
-    begin + L::count(columns.start)..begin + L::count(columns.end)
-}
-
 /// Products of two registers.
 #[inline(always)]
 fn products<S: Simd>(simd: S, a: [S::f32s; 2], b: [S::f32s; 2]) -> [S::f32s; 2] {
@@ -66,21 +59,26 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
         let width = self.bias.len();
         let bias = &self.bias[columns.clone()];
         let first = rows.start;
+        let of_row = L::count(width);
+        let lanes = L::count(columns.start)..L::count(columns.end);
         for (segment, rows) in self.segments.of(rows) {
+            let of_rows = scaled(&rows, of_row);
+            let saved_rows = if self.expanded.is_empty() { 0..0 } else { of_rows.clone() };
             let squares = &mut self.squares[segment * width..][columns.clone()];
             for place in S::places(columns.len()) {
                 let bias = storage.load_f32(bias, place);
                 let mut sums = storage.load_f32(squares, place);
-                for row in rows.clone() {
-                    let lanes = lanes_of::<L>(row, width, &columns);
+                let mut expanded = self.expanded[saved_rows.clone()].chunks_exact_mut(of_row);
+                let values = self.values[of_rows.clone()].chunks_exact_mut(of_row);
+                for (row, values) in rows.clone().zip(values) {
                     let u = storage.load_f32(accumulated.row(row - first), place);
                     let u = [simd.add_f32s(u[0], bias[0]), simd.add_f32s(u[1], bias[1])];
-                    if !self.expanded.is_empty() {
-                        storage.store(&mut self.expanded[lanes.clone()], place, u);
+                    if let Some(expanded) = expanded.next() {
+                        storage.store(&mut expanded[lanes.clone()], place, u);
                     }
                     let h = [storage.gelu(u[0]), storage.gelu(u[1])];
                     sums = add_products(simd, h, h, sums);
-                    storage.store(&mut self.values[lanes], place, h);
+                    storage.store(&mut values[lanes.clone()], place, h);
                 }
                 storage.store_f32(squares, place, sums);
             }
@@ -147,15 +145,20 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
         let simd = storage.simd();
         let width = self.width;
         let first = rows.start;
+        let of_row = L::count(width);
+        let lanes = L::count(columns.start)..L::count(columns.end);
         for (segment, rows) in self.segments.of(rows) {
+            let of_rows = scaled(&rows, of_row);
             let squares = &mut self.squares[segment * width..][columns.clone()];
             let products = &mut self.products[segment * width..][columns.clone()];
             for place in S::places(columns.len()) {
                 let mut of_squares = storage.load_f32(squares, place);
                 let mut of_products = storage.load_f32(products, place);
-                for row in rows.clone() {
-                    let lanes = lanes_of::<L>(row, width, &columns);
-                    let expanded = &mut self.expanded[lanes.clone()];
+                let stored = (self.expanded[of_rows.clone()].chunks_exact_mut(of_row))
+                    .zip(self.values[of_rows.clone()].chunks_exact_mut(of_row))
+                    .zip(self.dy[of_rows.clone()].chunks_exact_mut(of_row));
+                for (row, ((expanded, values), dy_row)) in rows.clone().zip(stored) {
+                    let expanded = &mut expanded[lanes.clone()];
                     let u = storage.load(expanded, place);
                     let dy = storage.load_f32(accumulated.row(row - first), place);
                     let (low, high) = (storage.gelu_and_derivative(u[0]), storage.gelu_and_derivative(u[1]));
@@ -163,8 +166,8 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
                     of_squares = add_products(simd, h, h, of_squares);
                     of_products = add_products(simd, h, dy, of_products);
                     storage.store(expanded, place, [low.1, high.1]);
-                    storage.store(&mut self.values[lanes.clone()], place, h);
-                    storage.store(&mut self.dy[lanes], place, dy);
+                    storage.store(&mut values[lanes.clone()], place, h);
+                    storage.store(&mut dy_row[lanes.clone()], place, dy);
                 }
                 storage.store_f32(squares, place, of_squares);
                 storage.store_f32(products, place, of_products);

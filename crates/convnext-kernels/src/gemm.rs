@@ -29,7 +29,7 @@ const STRIP_ROWS: usize = 48;
 
 /// Rows that are given to an epilogue at a time: few enough to stay in the L1 cache, enough to amortise its loads of
 /// per-column values.
-const EPILOGUE_ROWS: usize = 8;
+const EPILOGUE_ROWS: usize = 4;
 
 /// `left right`, given to `epilogue`.
 ///
