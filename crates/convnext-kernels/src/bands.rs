@@ -10,8 +10,13 @@ use crate::sites::Sites;
 pub(crate) const SIDE: usize = 7;
 pub(crate) const BORDER: usize = SIDE / 2;
 
-/// Maximum rows of a band of a dense map.
+/// Maximum rows of a band of a dense map, and the minimum where there are few images; else it is the kernel's side, because
+/// each band copies the rows around it.
 const MAX_ROWS: usize = 16;
+const MIN_ROWS: usize = 4;
+
+/// Fewer images than this do not make enough bands of small maps.
+const FEW_IMAGES: usize = 4;
 
 /// Adjacent kept sites in a row of the map.
 #[derive(Debug, Clone, Copy)]
@@ -67,10 +72,11 @@ impl Bands {
     fn cut(&mut self, begin: usize, sites: &Sites) {
         let image = begin..self.runs.len();
         let [tile_height, _] = sites.tile();
-        // A dense map is cut into enough bands for the cores even when it is the only one; with small tiles
+        // A dense map is cut into enough bands for the cores even when it is one of few; with small tiles
         // an image has so few sites that it is one band; else a band is a row of tiles.
+        let min_rows = if sites.images() < FEW_IMAGES { MIN_ROWS } else { SIDE };
         let height = match (sites.is_dense(), tile_height) {
-            (true, height) => height.div_ceil(4).clamp(SIDE, MAX_ROWS),
+            (true, height) => height.div_ceil(4).clamp(min_rows, MAX_ROWS),
             (false, 0..4) => sites.height(),
             (false, side) => side,
         };
