@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::gemm::epilogue::{Accumulated, Epilogue};
+use crate::gemm::epilogue::{Epilogue, Output};
 use crate::profile::Kernel;
 use crate::registers::Place;
 use crate::segment_ends::SegmentEnds;
@@ -48,20 +48,14 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
     const KERNEL: Option<Kernel> = Some(Kernel::Expansion);
 
     #[inline(always)]
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    ) {
+    fn apply<S: Storage<Lane = L>>(&mut self, storage: S, output: &Output<'_>) {
         let simd = storage.simd();
         let width = self.bias.len();
+        let columns = &output.columns;
         let bias = &self.bias[columns.clone()];
-        let first = rows.start;
         let of_row = L::count(width);
         let lanes = L::count(columns.start)..L::count(columns.end);
-        for (segment, rows) in self.segments.of(rows) {
+        for (segment, rows) in self.segments.of(output.rows.clone()) {
             let of_rows = scaled(&rows, of_row);
             let saved_rows = if self.expanded.is_empty() { 0..0 } else { of_rows.clone() };
             let squares = &mut self.squares[segment * width..][columns.clone()];
@@ -71,7 +65,7 @@ impl<L: Lane> Epilogue<L> for BiasGelu<'_, L> {
                 let mut expanded = self.expanded[saved_rows.clone()].chunks_exact_mut(of_row);
                 let values = self.values[of_rows.clone()].chunks_exact_mut(of_row);
                 for (row, values) in rows.clone().zip(values) {
-                    let u = storage.load_f32(accumulated.row(row - first), place);
+                    let u = storage.load_f32(output.row(row), place);
                     let u = [simd.add_f32s(u[0], bias[0]), simd.add_f32s(u[1], bias[1])];
                     if let Some(expanded) = expanded.next() {
                         storage.store(&mut expanded[lanes.clone()], place, u);
@@ -135,19 +129,12 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
     const KERNEL: Option<Kernel> = Some(Kernel::ExpansionGradient);
 
     #[inline(always)]
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    ) {
+    fn apply<S: Storage<Lane = L>>(&mut self, storage: S, output: &Output<'_>) {
         let simd = storage.simd();
-        let width = self.width;
-        let first = rows.start;
+        let (width, columns) = (self.width, &output.columns);
         let of_row = L::count(width);
         let lanes = L::count(columns.start)..L::count(columns.end);
-        for (segment, rows) in self.segments.of(rows) {
+        for (segment, rows) in self.segments.of(output.rows.clone()) {
             let of_rows = scaled(&rows, of_row);
             let squares = &mut self.squares[segment * width..][columns.clone()];
             let products = &mut self.products[segment * width..][columns.clone()];
@@ -160,7 +147,7 @@ impl<L: Lane> Epilogue<L> for GeluRecompute<'_, L> {
                 for (row, ((expanded, values), dy_row)) in rows.clone().zip(stored) {
                     let expanded = &mut expanded[lanes.clone()];
                     let u = storage.load(expanded, place);
-                    let dy = storage.load_f32(accumulated.row(row - first), place);
+                    let dy = storage.load_f32(output.row(row), place);
                     let (low, high) = (storage.gelu_and_derivative(u[0]), storage.gelu_and_derivative(u[1]));
                     let h = [low.0, high.0];
                     of_squares = add_products(simd, h, h, of_squares);

@@ -12,12 +12,10 @@ pub(crate) mod epilogue;
 mod micro_tiles;
 pub(crate) mod weight_gradient;
 
-use std::ops::Range;
-
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
-use crate::gemm::epilogue::{Accumulated, Epilogue};
+use crate::gemm::epilogue::{Epilogue, Output};
 use crate::gemm::micro_tiles::MicroTiles;
 use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
 use crate::profile::{Kernel, timed};
@@ -51,8 +49,8 @@ pub(crate) fn gemm<F: Epilogue<f32>>(
         let strip = Matrix::new(&left.values[scaled(&rows, left.columns)], rows.len(), left.columns);
         let sums = &mut sums[..rows.len() * stride];
         timed(kernel, || arch.dispatch(Products { left: strip, right, sums }));
-        let accumulated = Accumulated { values: sums, stride };
-        let apply = ApplyEpilogue { epilogue, rows, columns, accumulated };
+        let apply =
+            ApplyEpilogue { epilogue, output: Output { rows, columns: 0..columns, values: sums, stride } };
         timed(F::KERNEL.unwrap_or(kernel), || arch.dispatch(OnExact(apply)));
     }
 }
@@ -99,20 +97,17 @@ impl WithSimd for Products<'_> {
 /// The epilogue of a strip.
 struct ApplyEpilogue<'a, F> {
     epilogue: &'a mut F,
-    /// Rows of the output.
-    rows: Range<usize>,
-    columns: usize,
-    accumulated: Accumulated<'a>,
+    output: Output<'a>,
 }
 
 impl<F: Epilogue<f32>> WithStorage<f32> for ApplyEpilogue<'_, F> {
     #[inline(always)]
     fn with_storage<S: Storage<Lane = f32>>(self, storage: S) {
-        let Self { epilogue, rows, columns, accumulated: Accumulated { values, stride } } = self;
-        for begin in rows.clone().step_by(EPILOGUE_ROWS) {
-            let some = begin..rows.end.min(begin + EPILOGUE_ROWS);
-            let accumulated = Accumulated { values: &values[(begin - rows.start) * stride..], stride };
-            epilogue.apply(storage, some, 0..columns, accumulated);
+        let Self { epilogue, output: Output { rows, columns, values, stride } } = self;
+        let blocks = rows.clone().step_by(EPILOGUE_ROWS).zip(values.chunks(EPILOGUE_ROWS * stride));
+        for (begin, values) in blocks {
+            let rows = begin..rows.end.min(begin + EPILOGUE_ROWS);
+            epilogue.apply(storage, &Output { rows, columns: columns.clone(), values, stride });
         }
     }
 }
@@ -120,7 +115,7 @@ impl<F: Epilogue<f32>> WithStorage<f32> for ApplyEpilogue<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::epilogue::{Add, Store};
+    use crate::gemm::epilogue::{Onto, Store};
     use crate::isa::isa_levels;
     use crate::testing::noise;
 
@@ -155,10 +150,15 @@ mod tests {
                         }
                     };
                     let mut out = vec![f32::NAN; m * n];
-                    gemm(arch, Kernel::GemmForward, lhs, &rhs, &mut Store { out: &mut out, columns: n });
+                    let run = |onto, out: &mut [f32]| {
+                        gemm(arch, Kernel::GemmForward, lhs, &rhs, &mut Store { out, columns: n, onto });
+                    };
+                    run(Onto::Nothing, &mut out);
                     check(&out, &|_| 0.0);
+                    run(Onto::Bias(&before[..n]), &mut out);
+                    check(&out, &|place| before[place % n]);
                     out.copy_from_slice(&before);
-                    gemm(arch, Kernel::GemmForward, lhs, &rhs, &mut Add { sums: &mut out, columns: n });
+                    run(Onto::Stored, &mut out);
                     check(&out, &|place| before[place]);
                 }
             }

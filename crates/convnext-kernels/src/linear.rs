@@ -9,7 +9,7 @@ use crate::bf16::packed::PackedBf16;
 use crate::bf16::rows::pack_rows;
 use crate::buffer::Buffer;
 use crate::element::Element;
-use crate::gemm::epilogue::{Add, Epilogue, Store};
+use crate::gemm::epilogue::{Epilogue, Onto, Store};
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::precision::Precision;
@@ -128,8 +128,7 @@ fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, bias: &[f
     assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let mut out = Buffer::take(count_rows(rows, inputs) * outputs);
     by_row_block(rows, &mut out, [inputs, outputs], |rows, out| {
-        out.chunks_exact_mut(outputs).for_each(|out| out.copy_from_slice(bias));
-        let mut epilogue = Add { sums: out, columns: outputs };
+        let mut epilogue = Store { out, columns: outputs, onto: Onto::Bias(bias) };
         multiply(element, Kernel::GemmForward, rows, right, &mut epilogue);
     });
     out
@@ -166,7 +165,7 @@ fn backward_in<E: Element>(
         let right = element.pack(weight);
         let mut drows = Buffer::take(count * inputs);
         by_row_block(dout, &mut drows, [outputs, inputs], |dout, drows| {
-            let mut epilogue = Store { out: drows, columns: inputs };
+            let mut epilogue = Store { out: drows, columns: inputs, onto: Onto::Nothing };
             multiply(element, Kernel::GemmInputGradient, dout, &right, &mut epilogue);
         });
         drows

@@ -2,11 +2,9 @@
 //!
 //! Notation: R rows, C channels.
 
-use std::ops::Range;
-
 use pulp::{Simd, WithSimd};
 
-use crate::gemm::epilogue::{Accumulated, Epilogue};
+use crate::gemm::epilogue::{Epilogue, Output};
 use crate::lanes::{add, load, store};
 use crate::profile::Kernel;
 use crate::segment_ends::SegmentEnds;
@@ -29,18 +27,12 @@ impl<L: Lane> Epilogue<L> for Residual<'_> {
     const KERNEL: Option<Kernel> = Some(Kernel::Residual);
 
     #[inline(always)]
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    ) {
+    fn apply<S: Storage<Lane = L>>(&mut self, storage: S, output: &Output<'_>) {
         let simd = storage.simd();
         let width = self.bias.len();
+        let columns = &output.columns;
         let bias = &self.bias[columns.clone()];
-        let first = rows.start;
-        for (segment, rows) in self.segments.of(rows) {
+        for (segment, rows) in self.segments.of(output.rows.clone()) {
             let begin = self.segments.begin(segment);
             let factor = simd.splat_f32s(self.factors[segment]);
             for row in rows {
@@ -48,8 +40,7 @@ impl<L: Lane> Epilogue<L> for Residual<'_> {
                 let from = &self.rows[segment][place..][columns.clone()];
                 let out = &mut self.outs[segment][place..][columns.clone()];
                 for at in (0..out.len()).step_by(S::Simd::F32_LANES) {
-                    let branch =
-                        simd.add_f32s(load(simd, accumulated.row(row - first), at), load(simd, bias, at));
+                    let branch = simd.add_f32s(load(simd, output.row(row), at), load(simd, bias, at));
                     store(simd, out, at, simd.mul_add_e_f32s(branch, factor, load(simd, from, at)));
                 }
             }

@@ -14,7 +14,7 @@ use crate::bf16::implementation::Bf16;
 use crate::bf16::packed::{PackedBf16, panels};
 use crate::bf16::rows::padded;
 use crate::buffer::Buffer;
-use crate::gemm::epilogue::{Add, Epilogue};
+use crate::gemm::epilogue::{Epilogue, Onto, Store};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::registers::bf16x2_count;
@@ -66,7 +66,7 @@ pub(crate) fn gemm_tn_accumulate(
         let rows = begin..begin + sums.len() / right_columns;
         let left = Left::Rows { values: left, stride: padded(left_columns) };
         let right = Right::Rows { values: right, columns: right_columns };
-        let mut epilogue = Add { sums, columns: right_columns };
+        let mut epilogue = Store { out: sums, columns: right_columns, onto: Onto::Stored };
         gemm(bf16, Kernel::GemmWeightGradient, left, rows, &right, &mut epilogue);
     });
 }

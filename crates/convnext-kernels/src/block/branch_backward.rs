@@ -16,7 +16,7 @@ use crate::blocking::{ImageBlock, Segment, by_image_block};
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::expansion::{GeluRecompute, GrnGeluBackward, RowPairs};
-use crate::gemm::epilogue::Store;
+use crate::gemm::epilogue::{Onto, Store};
 use crate::grn_stats::GrnStats;
 use crate::packed::Matrix;
 use crate::parallel;
@@ -185,7 +185,7 @@ impl<'a, E: Element> BranchBackward<'a, E> {
         let [channels, _] = self.sizes();
         let count: usize = segments.iter().map(|segment| segment.rows.len()).sum();
         let mut dnormal = Buffer::take(count * channels);
-        let mut epilogue = Store { out: &mut dnormal, columns: channels };
+        let mut epilogue = Store { out: &mut dnormal, columns: channels, onto: Onto::Nothing };
         self.element.gemm(Kernel::GemmInputGradient, du, &self.expansion, &mut epilogue);
         self.norm(segments).backward(&dnormal, outs, sums);
     }

@@ -4,89 +4,71 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::lanes::{add, load, store};
+use crate::lanes::{load, store};
 use crate::profile::Kernel;
 use crate::storage::{Lane, Storage};
 
-/// Rows of the output, as they were accumulated.
-#[derive(Clone, Copy)]
-pub(crate) struct Accumulated<'a> {
+/// A part of the output, as it was accumulated.
+pub(crate) struct Output<'a> {
+    /// Its rows and columns.
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
     /// From the first row and column on.
     pub(crate) values: &'a [f32],
     /// Values to a row; those beyond its columns are undefined.
     pub(crate) stride: usize,
 }
 
-impl<'a> Accumulated<'a> {
-    /// A row.
+impl<'a> Output<'a> {
+    /// One of the rows, from the first column on.
     #[inline(always)]
-    pub(crate) fn row(self, row: usize) -> &'a [f32] {
-        &self.values[row * self.stride..][..self.stride]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.values[(row - self.rows.start) * self.stride..][..self.stride]
     }
 }
 
-/// An operation that consumes the output of a GEMM, block by block. Activations beside it are stored as lanes L.
+/// An operation that consumes the output of a GEMM, part by part. Activations beside it are stored as lanes L.
 pub(crate) trait Epilogue<L: Lane> {
     /// The kernel that its time counts for where it is not fused; `None` is the GEMM's.
     const KERNEL: Option<Kernel> = None;
 
-    /// Consumes these rows and columns of the output.
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    );
+    /// Consumes a part of the output.
+    fn apply<S: Storage<Lane = L>>(&mut self, storage: S, output: &Output<'_>);
 }
 
-/// Epilogue: adds the output to `sums`.
-pub(crate) struct Add<'a> {
-    /// `[rows, columns]`.
-    pub(crate) sums: &'a mut [f32],
-    pub(crate) columns: usize,
-}
-
-impl<L: Lane> Epilogue<L> for Add<'_> {
-    #[inline(always)]
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    ) {
-        let simd = storage.simd();
-        for (at, row) in rows.enumerate() {
-            let sums = &mut self.sums[row * self.columns..][columns.clone()];
-            for place in (0..sums.len()).step_by(S::Simd::F32_LANES) {
-                add(simd, sums, place, load(simd, accumulated.row(at), place));
-            }
-        }
-    }
-}
-
-/// Epilogue: stores the output.
+/// Epilogue: stores the output, or its sum with something.
 pub(crate) struct Store<'a> {
     /// `[rows, columns]`.
     pub(crate) out: &'a mut [f32],
     pub(crate) columns: usize,
+    pub(crate) onto: Onto<'a>,
+}
+
+/// What the output is added to.
+#[derive(Clone, Copy)]
+pub(crate) enum Onto<'a> {
+    Nothing,
+    /// `[columns]`.
+    Bias(&'a [f32]),
+    /// What is stored already.
+    Stored,
 }
 
 impl<L: Lane> Epilogue<L> for Store<'_> {
     #[inline(always)]
-    fn apply<S: Storage<Lane = L>>(
-        &mut self,
-        storage: S,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        accumulated: Accumulated<'_>,
-    ) {
+    fn apply<S: Storage<Lane = L>>(&mut self, storage: S, output: &Output<'_>) {
         let simd = storage.simd();
-        for (at, row) in rows.enumerate() {
+        let columns = &output.columns;
+        for row in output.rows.clone() {
             let out = &mut self.out[row * self.columns..][columns.clone()];
             for place in (0..out.len()).step_by(S::Simd::F32_LANES) {
-                store(simd, out, place, load(simd, accumulated.row(at), place));
+                let value = load(simd, output.row(row), place);
+                let value = match self.onto {
+                    Onto::Nothing => value,
+                    Onto::Bias(bias) => simd.add_f32s(value, load(simd, &bias[columns.clone()], place)),
+                    Onto::Stored => simd.add_f32s(load(simd, out, place), value),
+                };
+                store(simd, out, place, value);
             }
         }
     }

@@ -7,7 +7,7 @@ use pulp::Simd;
 
 use crate::bf16::bf16x2::Bf16x2;
 use crate::bf16::packed::MAX_NR;
-use crate::gemm::epilogue::{Accumulated, Epilogue};
+use crate::gemm::epilogue::{Epilogue, Output};
 use crate::lanes::{load, store};
 use crate::split::scaled;
 
@@ -90,8 +90,8 @@ impl MicroTiles<'_> {
             match partial.as_deref_mut().filter(|_| !ends[1]) {
                 None => {
                     let values = micro_tile.0.as_flattened();
-                    let accumulated = Accumulated { values, stride: MAX_NR };
-                    epilogue.apply(ops, row..end, self.columns.clone(), accumulated);
+                    let (rows, columns) = (row..end, self.columns.clone());
+                    epilogue.apply(ops, &Output { rows, columns, values, stride: MAX_NR });
                 }
                 Some(partial) => {
                     let values = &mut partial[scaled(&(row..end), self.width)];

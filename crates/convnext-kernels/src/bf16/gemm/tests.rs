@@ -5,7 +5,7 @@ use crate::bf16::bf16x2::pack_one;
 use crate::bf16::columns::PackColumns;
 use crate::bf16::implementation::bf16_isa_levels;
 use crate::bf16::rows::{PackRows, row_pairs};
-use crate::gemm::epilogue::Store;
+use crate::gemm::epilogue::{Onto, Store};
 use crate::packed::Matrix;
 use crate::testing::noise;
 
@@ -69,11 +69,11 @@ fn gemm_of_any_shape_matches_the_reference() {
                     let what = format!("{name}, {m} x {n} x {k}");
                     let (left, right) = (Left::Columns(&bf16x2), Right::Packed(&packed));
                     let mut out = vec![f32::NAN; m * n];
-                    let mut epilogue = Store { out: &mut out, columns: n };
+                    let mut epilogue = Store { out: &mut out, columns: n, onto: Onto::Nothing };
                     gemm(bf16, Kernel::GemmForward, left, 0..m, &right, &mut epilogue);
                     check(&what, &out, &expected);
                     out.copy_from_slice(&before);
-                    let mut epilogue = Add { sums: &mut out, columns: n };
+                    let mut epilogue = Store { out: &mut out, columns: n, onto: Onto::Stored };
                     gemm(bf16, Kernel::GemmForward, left, 0..m, &right, &mut epilogue);
                     check(&what, &out, &sums);
                 }
@@ -133,7 +133,7 @@ fn check_layer(rows: usize, inputs: usize, outputs: usize) {
         bf16.dispatch(PackColumns { rows: &left, columns: inputs, bf16x2: &mut bf16x2 });
         let packed = PackedBf16::new(bf16, Matrix::new(&weight, outputs, inputs).transposed());
         let mut out = vec![f32::NAN; rows * outputs];
-        let mut epilogue = Store { out: &mut out, columns: outputs };
+        let mut epilogue = Store { out: &mut out, columns: outputs, onto: Onto::Nothing };
         gemm(
             bf16,
             Kernel::GemmForward,
