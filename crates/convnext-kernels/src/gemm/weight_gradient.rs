@@ -190,6 +190,7 @@ struct Sides<'a, S: Simd, const V: usize> {
 }
 
 impl<S: Simd, const V: usize> Sides<'_, S, V> {
+    /// A micro-tile of M rows, from what was copied where there is a copy.
     #[inline(always)]
     fn multiply<const M: usize>(self, simd: S, out: Output<'_>) {
         let left = self.left.map(first_columns);
@@ -216,6 +217,7 @@ fn first_columns<const M: usize>(row: &[f32]) -> &[f32; M] {
     row.first_chunk().unwrap_or_else(|| unreachable!("the left side has M columns"))
 }
 
+/// Copies the first M columns of each row.
 #[inline(always)]
 fn copy_columns<const M: usize>(from: Chunks<'_, f32>, copy: &mut [f32]) {
     for (copy, row) in copy.as_chunks_mut::<M>().0.iter_mut().zip(from) {
