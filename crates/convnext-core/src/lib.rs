@@ -33,6 +33,7 @@ mod metadata;
 mod nearest_name;
 mod preprocessing;
 mod seed;
+mod segmentation_task;
 mod sizes;
 mod stored_metadata;
 mod stored_model;
@@ -40,6 +41,7 @@ mod stored_preprocessing;
 mod tagged;
 mod task_metadata;
 mod tensors;
+mod upernet;
 mod value_range;
 
 pub use block_layout::BlockLayout;
@@ -64,6 +66,7 @@ pub use metadata::{CORE_TASKS, WeightMetadata};
 pub use nearest_name::{did_you_mean, did_you_mean_of_serde};
 pub use preprocessing::{COLOURS, IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
 pub use seed::{Purpose, Seed};
+pub use segmentation_task::SegmentationTask;
 pub use sizes::{MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};
 pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
@@ -71,4 +74,5 @@ pub use tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
     downsampling_weight, final_norm_tensors, head_tensors,
 };
+pub use upernet::{POOL_SCALES, UperNetConfig};
 pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

@@ -9,13 +9,15 @@ use crate::error::ConfigError;
 use crate::fcmae_task::FcmaeTask;
 use crate::image_size::ImageSize;
 use crate::preprocessing::Preprocessing;
+use crate::segmentation_task::SegmentationTask;
 use crate::stored_metadata::StoredMetadata;
 use crate::tagged::{Kind, Tagged};
 use crate::task_metadata::{TaskKind, TaskMetadata};
 use crate::tensors::TensorShape;
 
 /// The tasks whose networks are this crate's own.
-pub const CORE_TASKS: [TaskKind; 2] = [TaskKind::of::<ClassificationTask>(), TaskKind::of::<FcmaeTask>()];
+pub const CORE_TASKS: [TaskKind; 3] =
+    [TaskKind::of::<ClassificationTask>(), TaskKind::of::<FcmaeTask>(), TaskKind::of::<SegmentationTask>()];
 
 /// Everything that one needs to use a weight file, apart from the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -54,4 +54,5 @@ pub use convnext_io as io;
 pub use convnext_multilabel as multilabel;
 pub use convnext_nn as nn;
 pub use convnext_onnx as onnx;
+pub use convnext_segment as segment;
 pub use convnext_train as train;

@@ -4,4 +4,5 @@ use convnext_core::{CORE_TASKS, TaskKind};
 use convnext_multilabel::MultiLabelTask;
 
 /// Every kind of task whose weights the program can describe.
-pub const TASKS: &[TaskKind] = &[CORE_TASKS[0], CORE_TASKS[1], TaskKind::of::<MultiLabelTask>()];
+pub const TASKS: &[TaskKind] =
+    &[CORE_TASKS[0], CORE_TASKS[1], CORE_TASKS[2], TaskKind::of::<MultiLabelTask>()];

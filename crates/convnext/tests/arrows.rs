@@ -22,7 +22,7 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
     Row { name, uses, tests_also_use: &[] }
 }
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     row("convnext-core", &[]),
     row("convnext-kernels", &[]),
     row("convnext-nn", &["convnext-core", "convnext-kernels"]),
@@ -32,6 +32,10 @@ const ROWS: [Row; 10] = [
     row("convnext-onnx", &["convnext-core", "convnext-io"]),
     row("convnext-train", &["convnext-core", "convnext-nn", "convnext-data", "convnext-io"]),
     row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
+    row(
+        "convnext-segment",
+        &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"],
+    ),
     row(
         "convnext",
         &[
@@ -44,13 +48,14 @@ const ROWS: [Row; 10] = [
             "convnext-onnx",
             "convnext-train",
             "convnext-multilabel",
+            "convnext-segment",
         ],
     ),
 ];
 
 /// Packages from outside, with all whose names go on after a `-` or `_`, and the crates that may use them.
 const RESERVED: [(&str, &[&str]); 4] = [
-    ("burn", &["convnext-nn", "convnext-train", "convnext-multilabel", "convnext"]),
+    ("burn", &["convnext-nn", "convnext-train", "convnext-multilabel", "convnext-segment", "convnext"]),
     ("anyhow", &["convnext"]),
     ("clap", &["convnext"]),
     ("indicatif", &["convnext"]),

@@ -1,0 +1,3 @@
+//! Semantic segmentation: a class for every pixel of an image, by UperNet on a ConvNeXt (paper Table 7, appendix A.4).
+//!
+//! **Invariant:** no arguments, no printing.
