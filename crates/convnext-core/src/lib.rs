@@ -33,6 +33,7 @@ mod metadata;
 mod nearest_name;
 mod preprocessing;
 mod seed;
+mod segmentation_cost;
 mod segmentation_task;
 mod sizes;
 mod stored_metadata;
