@@ -4,10 +4,14 @@
 //!
 //! **Invariant:** no arguments, no printing.
 
+mod batch;
 mod head_dropout;
+mod source;
 mod upernet;
 
+pub use batch::SegmentationBatch;
 pub use head_dropout::HeadDropout;
+pub use source::SegmentationSource;
 pub use upernet::auxiliary_head::AuxiliaryHead;
 pub use upernet::decode_head::DecodeHead;
 pub use upernet::{TrainingLogits, UperNet};
