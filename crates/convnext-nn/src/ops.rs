@@ -6,7 +6,7 @@
 //! - [`block`]: the ConvNeXt block, on the inputs of [`block_plan`];
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
-//! - [`patch_loss`]: FCMAE's loss;
+//! - [`patch_loss`]: FCMAE's loss; [`pixel_loss`]: that of segmentation;
 //! - [`adamw`]: a step of the optimiser.
 //!
 //! A backend names its own kernels of the block and of linear layers in [`kernels::BackendKernels`]; what they
@@ -22,6 +22,7 @@ pub mod linear;
 pub mod linear_plan;
 pub mod packing;
 pub mod patch_loss;
+pub mod pixel_loss;
 pub mod reference_kernels;
 
 mod block_flex;
