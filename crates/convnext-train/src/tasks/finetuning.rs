@@ -17,6 +17,7 @@ use crate::memory::MemoryEstimate;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
+use crate::recipe::supervised_recipe::SupervisedRecipe;
 use crate::recipe::training::TrainingRecipe;
 use crate::recipe::writing::in_toml;
 use crate::run::run_settings::RunSettings;
