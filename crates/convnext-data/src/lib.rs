@@ -56,6 +56,7 @@ pub use loading::loader_config::LoaderConfig;
 pub use loading::mixing::Mixing;
 pub use loading::source::{Batch, BatchContext, SampleContext, Source};
 pub use pixels::image::Image;
+pub use pixels::label_map::LabelMap;
 pub use pixels::orientation::Orientation;
 pub use pixels::resample::{Region, resize, resize_with};
 pub use reading::caught::panic_is_caught;
@@ -65,8 +66,11 @@ pub use reading::facts::Channels;
 pub use reading::levels_seen::MIN_LEVELS;
 pub use reading::sample_type::SampleType;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
+pub use transforms::bordered::Bordered;
 pub use transforms::crop::TrainCrop;
+pub use transforms::drawn::DrawnTransform;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
+pub use transforms::step::Step;
 pub use transforms::transform::{TrainTransform, normalize};
 
 /// The example of the README is compiled as a test.

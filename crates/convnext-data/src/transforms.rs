@@ -1,8 +1,12 @@
 //! Transforms of training and evaluation: from an image to the input of a model.
 
 pub(crate) mod augment;
+pub(crate) mod bordered;
 pub(crate) mod crop;
 #[cfg(test)]
 pub(crate) mod distributions;
+pub(crate) mod drawn;
 pub(crate) mod evaluation;
+pub(crate) mod mirror;
+pub(crate) mod step;
 pub(crate) mod transform;
