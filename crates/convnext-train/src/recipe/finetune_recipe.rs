@@ -73,6 +73,20 @@ impl FinetuneRecipe {
         <Self as SupervisedRecipe>::load(choice, settings, init_from)
     }
 
+    /// Checks what is neither optimiser nor schedule against its ranges.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] with the first value that does not fit.
+    pub(crate) fn validate_ranges(&self, from_weights: bool) -> Result<(), TrainError> {
+        let RegularizationRecipe { label_smoothing, drop_path, .. } = self.regularization;
+        check((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
+        check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
+        let head_init = self.head_init(from_weights);
+        let head_fits = head_init >= 0.0 && head_init.is_finite();
+        check(head_fits, "head initialisation", head_init, "finite and not negative")?;
+        self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
+    }
+
     /// Factor on the fresh head of a training that starts from weights, or from scratch.
     pub fn head_init(&self, from_weights: bool) -> f64 {
         if from_weights { self.from_weights.head_init } else { self.from_scratch.head_init }
@@ -87,26 +101,14 @@ impl FinetuneRecipe {
 impl SupervisedRecipe for FinetuneRecipe {
     const BUILT_IN: &'static [BuiltIn] = FINETUNING;
 
-    fn training(&self) -> &TrainingRecipe {
-        &self.training
-    }
-
-    fn from_scratch(&self) -> &FromScratchRecipe {
-        &self.from_scratch
-    }
-
     fn words(&mut self) -> (&mut String, &mut Vec<String>) {
         (&mut self.claim, &mut self.reasons)
     }
 
-    fn validate(&self, from_weights: bool) -> Result<(), TrainError> {
-        let RegularizationRecipe { label_smoothing, drop_path, .. } = self.regularization;
-        check((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
-        check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
-        let head_init = self.head_init(from_weights);
-        let head_fits = head_init >= 0.0 && head_init.is_finite();
-        check(head_fits, "head initialisation", head_init, "finite and not negative")?;
-        self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
+    fn validate(&self, choice: &str, from_weights: bool) -> Result<(), TrainError> {
+        self.from_scratch.validate(choice)?;
+        self.training.validate(choice)?;
+        self.validate_ranges(from_weights)
     }
 
     fn auto_rules(context: &RecipeContext<'_>, asked: AskedBatch) -> Result<Vec<Rule>, TrainError> {

@@ -13,33 +13,26 @@ use super::reading::{BuiltIn, Found, names, parse, read, recipe_error};
 use super::recipe_context::RecipeContext;
 use super::recorded_reasons::still_true;
 use super::rule::Rule;
-use super::start::FromScratchRecipe;
-use super::training::TrainingRecipe;
 use crate::error::TrainError;
 
 /// A recipe of supervised training: its tables, its built-in files, and the rules of its default.
 ///
-/// In `training` it has a [`TrainingRecipe`], in `from_scratch` a [`FromScratchRecipe`] and in `from_weights` what only a
-/// start from weights needs. One of the built-in recipes is called `plain`: the default changes that.
+/// In `training` it has a [`crate::TrainingRecipe`], in `from_scratch` rate and warm-up of a start from scratch, and in
+/// `from_weights` what only a start from weights needs. One of the built-in recipes is called `plain`: the default changes
+/// that.
 pub trait SupervisedRecipe: DeserializeOwned {
     /// The built-in recipes, each with its name and its text. One whose name begins with `release` is only there to be
     /// extended.
     const BUILT_IN: &'static [BuiltIn];
 
-    /// Optimiser and schedule.
-    fn training(&self) -> &TrainingRecipe;
-
-    /// Settings for a start from scratch.
-    fn from_scratch(&self) -> &FromScratchRecipe;
-
     /// Claim and reasons.
     fn words(&mut self) -> (&mut String, &mut Vec<String>);
 
-    /// Checks what is neither optimiser nor schedule against its ranges.
+    /// Checks every value of the recipe that was chosen as `choice` against its range.
     ///
     /// # Errors
-    /// [`TrainError::Config`] with the first value that does not fit.
-    fn validate(&self, from_weights: bool) -> Result<(), TrainError>;
+    /// [`TrainError::Config`] with the first value that does not fit, and those of [`crate::TrainingRecipe::validate`].
+    fn validate(&self, choice: &str, from_weights: bool) -> Result<(), TrainError>;
 
     /// Rules that change `plain` for a model and data, and for the batch that was asked for.
     ///
@@ -98,9 +91,7 @@ pub trait SupervisedRecipe: DeserializeOwned {
             settings.iter().cloned().partition(|setting| setting.starts_with("from_"));
         let table = started(choice, found, &of_starts, init_from)?;
         let recipe: Self = parse(choice, table, &others)?;
-        recipe.from_scratch().validate(choice)?;
-        recipe.training().validate(choice)?;
-        recipe.validate(init_from.is_weights())?;
+        recipe.validate(choice, init_from.is_weights())?;
         Ok(recipe)
     }
 }

@@ -17,7 +17,6 @@ use crate::memory::MemoryEstimate;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
-use crate::recipe::supervised_recipe::SupervisedRecipe;
 use crate::recipe::training::TrainingRecipe;
 use crate::recipe::writing::in_toml;
 use crate::run::run_settings::RunSettings;
@@ -205,7 +204,7 @@ impl<S: Supervision> Job for OnImages<S> {
         let (size, _) = self.input();
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
-        self.job.recipe.validate(self.job.run.is_from_weights())
+        self.job.recipe.validate_ranges(self.job.run.is_from_weights())
     }
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
