@@ -7,7 +7,8 @@
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change images at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
-//!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
+//!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`]; [`open_segmentation`] finds images with a
+//!   mask each, whose labels are a [`LabelMap`];
 //! - [`pack()`] writes a data set as shards, [`split_into_folders`] as folders for training, validation and test;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
@@ -22,6 +23,7 @@ mod error;
 mod loading;
 mod pixels;
 mod reading;
+mod segmentation;
 mod transforms;
 
 pub use checks::header_check::{BackgroundCheck, HeaderCheck, check_headers};
@@ -65,6 +67,11 @@ pub use reading::decoding::Decoding;
 pub use reading::facts::Channels;
 pub use reading::levels_seen::MIN_LEVELS;
 pub use reading::sample_type::SampleType;
+pub use segmentation::data::{SegmentationData, SegmentationLayout, SegmentationPart};
+pub use segmentation::error::MaskError;
+pub use segmentation::open::{open_segmentation, open_segmentation_part};
+pub use segmentation::set::SegmentationSet;
+pub use segmentation::value::MaskValue;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::bordered::Bordered;
 pub use transforms::crop::TrainCrop;
