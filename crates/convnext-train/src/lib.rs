@@ -67,6 +67,7 @@ pub use run::run_settings::{CHECKPOINT_EVERY, RunSettings};
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;
 pub use tasks::classification::Classification;
+pub use tasks::denormalized::denormalized;
 pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelSubset, finetune, plan_finetuning};
 pub use tasks::loss::Targets;
 pub use tasks::pretraining::{PretrainJob, Pretrained, plan_pretraining, pretrain};

@@ -1,6 +1,7 @@
 //! The tables of a recipe of segmentation that others do not have.
 
-use convnext_core::ConfigError;
+use convnext_core::{ConfigError, ImageSize};
+use convnext_data::SegmentationTransform;
 use convnext_train::{ClassWeights, LayerDecayRecipe};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,20 @@ pub(super) fn check(
 }
 
 impl SegmentAugmentation {
+    /// The transform to crops of a size.
+    pub fn transform(&self, crop_size: ImageSize) -> SegmentationTransform {
+        let Self { resize_ratio, resize_base, cat_max_ratio, flip, photometric } = *self;
+        let flip_probability = flip;
+        SegmentationTransform {
+            crop_size,
+            resize_base,
+            resize_ratio,
+            cat_max_ratio,
+            flip_probability,
+            photometric,
+        }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let [least, most] = self.resize_ratio;
         check(
