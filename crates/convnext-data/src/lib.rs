@@ -75,8 +75,11 @@ pub use segmentation::value::MaskValue;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::bordered::Bordered;
 pub use transforms::crop::TrainCrop;
+pub use transforms::distortion::Distortion;
 pub use transforms::drawn::DrawnTransform;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
+pub use transforms::resized_cut::ResizedCut;
+pub use transforms::segmentation::{LabelledImage, SegmentationTransform};
 pub use transforms::step::Step;
 pub use transforms::transform::{TrainTransform, normalize};
 

@@ -95,12 +95,7 @@ impl Source for EvaluationSource {
         self.source.seen(visit.sample)
     }
 
-    fn collate(
-        &self,
-        _place: BatchContext,
-        (): (),
-        samples: Vec<(usize, (Image, LabelMap))>,
-    ) -> WholeImage {
+    fn collate(&self, _place: BatchContext, (): (), samples: Vec<(usize, (Image, LabelMap))>) -> WholeImage {
         let sample = samples.into_iter().next().map(|(sample, (image, labels))| (sample, image, labels));
         WholeImage { sample }
     }

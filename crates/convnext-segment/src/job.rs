@@ -35,6 +35,7 @@ pub struct SegmentJob {
     #[serde(flatten)]
     pub labels: MaskSubset,
     /// Frozen part of the model: with [`Freeze::Encoder`] the backbone learns nothing.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub freeze: Freeze,
     /// The backbone; its number of classes is set from the data.
     pub model: ModelConfig,
@@ -42,6 +43,10 @@ pub struct SegmentJob {
     pub head: UperNetConfig,
     /// Training recipe.
     pub recipe: SegmentRecipe,
+}
+
+fn is_nothing(freeze: &Freeze) -> bool {
+    *freeze == Freeze::Nothing
 }
 
 /// How the images and masks of a training were chosen, for the record of the run.
@@ -119,12 +124,7 @@ impl OnMasks {
     fn new(job: &SegmentJob, data: SegmentationData) -> Self {
         let model = ModelConfig { classes: data.classes.len(), ..job.model.clone() };
         let masks_checksum = data.train.fingerprint();
-        Self {
-            task: SegmentationTask::KIND,
-            job: SegmentJob { model, ..job.clone() },
-            masks_checksum,
-            data,
-        }
+        Self { task: SegmentationTask::KIND, job: SegmentJob { model, ..job.clone() }, masks_checksum, data }
     }
 
     fn is_from_weights(&self) -> bool {

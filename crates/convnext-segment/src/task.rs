@@ -80,11 +80,7 @@ impl Task for SegmentTask {
         self.validation.as_ref().map_or(0, Loader::samples)
     }
 
-    fn validate(
-        &self,
-        model: &UperNet,
-        image_folder: Option<&Path>,
-    ) -> Result<ValidationResult, TrainError> {
+    fn validate(&self, model: &UperNet, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
         let Some(images) = &self.validation else { return Ok(ValidationResult::default()) };
         let network = (model, &self.device);
         let (mut result, comparisons) =

@@ -30,7 +30,7 @@ pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
 pub use evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
 pub use evaluation::thumbnails::save_thumbnails;
-pub use memory::{MemoryEstimate, available_memory};
+pub use memory::{BesideBackbone, MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
 pub use optimization::frozen_stages::FrozenStages;
 pub use optimization::gradients::NamedGradients;
@@ -91,7 +91,7 @@ pub use training::training_loop::train;
 pub use training::training_plan::TrainingPlan;
 pub use training::validation_result::ValidationResult;
 pub use weights::{
-    are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
-    start_from,
+    are_same_classes, load_backbone, load_classifier, load_fcmae, load_model, load_network, read_metadata,
+    save_weights, start_from,
 };
 pub use words::duration_in_words;

@@ -9,7 +9,9 @@ use crate::pixels::label_map::LabelMap;
 use crate::pixels::resample::{Region, resize_with};
 use crate::transforms::augment::Operation;
 use crate::transforms::bordered::Bordered;
+use crate::transforms::distortion::Distortion;
 use crate::transforms::mirror::mirror;
+use crate::transforms::resized_cut::ResizedCut;
 
 /// A step of a drawn transform: nothing of it is random any more.
 ///
@@ -36,14 +38,19 @@ pub enum Step {
         /// The colour of what comes from outside the image; labels are ignored there.
         fill: [u8; COLOURS],
     },
+    /// A part of the resized image is taken, as OpenCV resizes. Geometric; of labels the nearest are taken.
+    ResizedCut(ResizedCut),
+    /// A photometric distortion of mmsegmentation. Photometric.
+    Distortion(Distortion),
 }
 
 impl Step {
     /// `true` if pixels move, `false` if they only change their values.
     pub fn is_geometric(&self) -> bool {
         match self {
-            Self::Crop { .. } | Self::Border(_) | Self::Mirror => true,
+            Self::Crop { .. } | Self::Border(_) | Self::Mirror | Self::ResizedCut(_) => true,
             Self::Operation { operation, .. } => operation.matrix(ImageSize::square(1)).is_some(),
+            Self::Distortion(_) => false,
         }
     }
 
@@ -59,6 +66,8 @@ impl Step {
             Self::Border(bordered) => bordered.of(&image),
             Self::Mirror => mirror(image.into_owned()),
             Self::Operation { operation, fill } => operation.apply(image.into_owned(), fill),
+            Self::ResizedCut(cut) => cut.of(&image),
+            Self::Distortion(distortion) => distortion.apply(image.into_owned()),
         }
     }
 
@@ -69,6 +78,8 @@ impl Step {
             Self::Border(bordered) => bordered.of_labels(&map),
             Self::Mirror => map.mirrored(),
             Self::Operation { operation, .. } => operation.apply_to_labels(map),
+            Self::ResizedCut(cut) => cut.of_labels(&map),
+            Self::Distortion(_) => map,
         }
     }
 }
