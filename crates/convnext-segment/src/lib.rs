@@ -18,10 +18,13 @@ mod head_dropout;
 mod inference;
 mod interpolation;
 mod job;
+mod label_png;
+mod logits_file;
 mod loss;
 mod memory;
 mod palette;
 mod pictures;
+mod polygons;
 mod recipe;
 mod resize_rule;
 mod sliding_window;
@@ -42,9 +45,12 @@ pub use inference::{
     InferenceMode, InferenceOptions, ScoreBand, for_each_input_band, for_each_score_band, segment,
 };
 pub use job::{MaskSubset, SegmentJob, Segmented, plan_segmentation, train_segmentation};
+pub use label_png::label_png;
+pub use logits_file::write_logits;
 pub use loss::{BatchLabels, SegmentationLoss};
 pub use palette::{IGNORED_COLOUR, class_colours};
 pub use pictures::overlay;
+pub use polygons::{Ring, outlines};
 pub use recipe::sections::{
     InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentFromScratch, SegmentFromWeights,
     SegmentRegularization,
