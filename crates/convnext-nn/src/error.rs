@@ -32,6 +32,14 @@ pub enum ModelError {
         /// Images of the batch.
         images: usize,
     },
+    /// Batch norm in training needs two values of a channel.
+    #[error(
+        "batch norm {layer} cannot train on a single value of each channel; train on batches of at least 2 images"
+    )]
+    OneValue {
+        /// Official name of the layer.
+        layer: String,
+    },
     /// A batch needs one mask for each image.
     #[error("{images} images came with {masks} masks; each image needs one")]
     MaskCount {

@@ -1,3 +1,13 @@
 //! Semantic segmentation: a class for every pixel of an image, by UperNet on a ConvNeXt (paper Table 7, appendix A.4).
 //!
+//! - [`UperNet`]: the network, its logits, and what training gets of it.
+//!
 //! **Invariant:** no arguments, no printing.
+
+mod head_dropout;
+mod upernet;
+
+pub use head_dropout::HeadDropout;
+pub use upernet::auxiliary_head::AuxiliaryHead;
+pub use upernet::decode_head::DecodeHead;
+pub use upernet::{TrainingLogits, UperNet};

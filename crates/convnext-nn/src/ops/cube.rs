@@ -12,6 +12,9 @@ use crate::ops::reference_kernels::Reference;
 impl BackendKernels for Cube {
     type Block = Reference;
     type Linear = Reference;
+    type Convolution = Reference;
+    type BatchNorm = Reference;
+    type Resample = Reference;
 }
 
 impl AdamWBackend for Cube {}
