@@ -1,7 +1,9 @@
 //! Segmentation networks for other programs: names of transformers' `UperNetForSemanticSegmentation` with the files that it
 //! looks for, or those of mmsegmentation.
 
-use convnext_core::{Fit, Geometry, ImageSize, ModelConfig, POOL_SCALES, SegmentationTask, WeightMetadata};
+use convnext_core::{
+    Fit, Geometry, ImageSize, MAX_IMAGE_SIDE, ModelConfig, POOL_SCALES, SegmentationTask, WeightMetadata,
+};
 use serde_json::{Value, json};
 
 use super::config_files::{PackageFiles, label, merged, refuse, statistics, transformers_backbone};
@@ -88,6 +90,9 @@ fn image_processor(metadata: &WeightMetadata) -> Result<Value, IoError> {
         Geometry::Warp { size: ImageSize { height, width } } => {
             json!({ "size": { "height": height, "width": width } })
         }
+        Geometry::Fit(Fit { long: MAX_IMAGE_SIDE, short, .. }) => {
+            json!({ "size": { "shortest_edge": short } })
+        }
         Geometry::Fit(Fit { long, short, .. }) => {
             json!({ "size": { "shortest_edge": short, "longest_edge": long } })
         }
@@ -155,9 +160,11 @@ mod tests {
     fn the_folder_of_transformers_tells_all_that_it_can() {
         let folder = TempDir::new().unwrap();
         let size = ImageSize::from([96, 128]);
-        let fit = Fit { long: 256, short: 64, pad: 1 };
+        let fit = |long| Geometry::Fit(Fit { long, short: 64, pad: 1 });
         for (number, geometry) in
-            [Geometry::Warp { size }, Geometry::Fit(fit), Geometry::None { pad: 1 }].into_iter().enumerate()
+            [Geometry::Warp { size }, fit(256), fit(MAX_IMAGE_SIDE), Geometry::None { pad: 1 }]
+                .into_iter()
+                .enumerate()
         {
             let mut original = weights();
             original.metadata.preprocessing = Preprocessing {
