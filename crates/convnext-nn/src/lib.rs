@@ -34,6 +34,7 @@ mod masked_dense;
 mod names;
 mod parameters;
 mod patches;
+mod pyramid_convolution;
 mod resize;
 mod site_map;
 mod state;

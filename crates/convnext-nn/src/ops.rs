@@ -36,7 +36,7 @@ mod block_flex;
 mod block_tests;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
-mod dense_reference;
+pub(crate) mod dense_reference;
 mod flex;
 mod flex_slices;
 mod graph;

@@ -90,8 +90,9 @@ impl DecodeHead {
         for (lateral, maps) in self.lateral_convs.iter().zip(stages) {
             levels.push(lateral.forward(maps, statistics)?);
         }
-        let pooled = pool_pyramid(&stages[STAGES - 1], &self.psp_modules, statistics)?;
-        levels.push(self.bottleneck.forward(&pooled, statistics)?);
+        let last = &stages[STAGES - 1];
+        let pooled = pool_pyramid(last, &self.psp_modules, statistics)?;
+        levels.push(self.bottleneck.forward_pyramid(last, &pooled, statistics)?);
         for level in (1..STAGES).rev() {
             let finer = &levels[level - 1];
             let above = resize_bilinear(levels[level].clone(), finer.height, finer.width);
@@ -114,8 +115,6 @@ impl DecodeHead {
             });
         }
         let finest = outputs.remove(0);
-        let [height, width] = finest.size();
-        let coarser: Vec<_> = outputs.into_iter().map(|maps| resize_bilinear(maps, height, width)).collect();
-        self.fpn_bottleneck.forward(&finest.concatenate(&coarser), statistics)
+        self.fpn_bottleneck.forward_pyramid(&finest, &outputs, statistics)
     }
 }
