@@ -1,4 +1,5 @@
-//! Single-threaded f32 GEMM on row-major matrices: `left right`, given to an [`Epilogue`].
+//! Single-threaded f32 GEMM: `left right`, given to an [`Epilogue`]. The left side is a row-major matrix, or the
+//! neighbours of each row of a map ([`Left`]).
 //!
 //! The right side is packed once, and all threads read the same panels, each for its own rows of the left
 //! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated over a
@@ -9,17 +10,19 @@
 //! number of threads.
 
 pub(crate) mod epilogue;
-mod micro_tiles;
+pub(crate) mod left;
+pub(crate) mod micro_tiles;
+pub(crate) mod transposed_micro_tiles;
 pub(crate) mod weight_gradient;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::gemm::epilogue::{Epilogue, Output};
+use crate::gemm::left::{Left, parts};
 use crate::gemm::micro_tiles::MicroTiles;
-use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
+use crate::packed::{KC, NR_MULTIPLE, Packed, Panel};
 use crate::profile::{Kernel, timed};
-use crate::split::scaled;
 use crate::storage::{OnExact, Storage, WithStorage};
 
 /// Rows of a strip, at most: enough that a panel, which is read once for each strip, is read seldom.
@@ -36,17 +39,16 @@ const EPILOGUE_ROWS: usize = 4;
 pub(crate) fn gemm<F: Epilogue<f32>>(
     arch: Arch,
     kernel: Kernel,
-    left: Matrix<'_>,
+    left: impl Left,
     right: &Packed,
     epilogue: &mut F,
 ) {
-    assert!(!left.transposed, "the left side is row-major");
-    assert_eq!(left.columns, right.inner, "the inner dimensions are equal");
+    assert_eq!(left.inner(), right.inner, "the inner dimensions are equal");
     let (columns, stride) = (right.columns, right.columns.next_multiple_of(NR_MULTIPLE));
-    let strips = left.rows.div_ceil(STRIP_ROWS);
-    let mut sums = Buffer::take(left.rows.min(STRIP_ROWS) * stride);
-    for rows in (0..strips).map(|strip| strip * left.rows / strips..(strip + 1) * left.rows / strips) {
-        let strip = Matrix::new(&left.values[scaled(&rows, left.columns)], rows.len(), left.columns);
+    let strips = left.rows().div_ceil(STRIP_ROWS);
+    let mut sums = Buffer::take(left.rows().min(STRIP_ROWS) * stride);
+    for rows in (0..strips).map(|strip| strip * left.rows() / strips..(strip + 1) * left.rows() / strips) {
+        let strip = left.strip(rows.clone());
         let sums = &mut sums[..rows.len() * stride];
         timed(kernel, || arch.dispatch(Products { left: strip, right, sums }));
         let apply =
@@ -56,14 +58,14 @@ pub(crate) fn gemm<F: Epilogue<f32>>(
 }
 
 /// The products of a strip.
-struct Products<'a> {
-    left: Matrix<'a>,
+struct Products<'a, L> {
+    left: L,
     right: &'a Packed,
     /// `[rows, padded columns]`.
     sums: &'a mut [f32],
 }
 
-impl WithSimd for Products<'_> {
+impl<L: Left> WithSimd for Products<'_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -74,10 +76,11 @@ impl WithSimd for Products<'_> {
         }
         for begin in (0..right.inner).step_by(KC) {
             let k_range = begin..right.inner.min(begin + KC);
+            let parts = parts(left, &k_range);
             for panel in Panel::all(right.columns) {
                 let micro_tiles = MicroTiles {
                     left,
-                    k_range: k_range.clone(),
+                    parts: &parts,
                     panel: right.panel(&k_range, &panel),
                     columns: panel.columns.clone(),
                     stride: right.columns.next_multiple_of(NR_MULTIPLE),
@@ -117,6 +120,7 @@ mod tests {
     use super::*;
     use crate::gemm::epilogue::{Onto, Store};
     use crate::isa::isa_levels;
+    use crate::packed::Matrix;
     use crate::testing::noise;
 
     /// The reference, in f64.

@@ -19,6 +19,8 @@ mod block_sums;
 mod block_tests;
 mod blocking;
 mod buffer;
+mod convolution;
+mod dense_maps;
 mod depthwise;
 mod element;
 mod epsilon;
@@ -39,6 +41,7 @@ mod precision;
 mod profile;
 mod registers;
 mod residual;
+mod row_blocks;
 mod segment_ends;
 mod sites;
 mod split;
@@ -57,6 +60,11 @@ pub use block::saved::{Save, SavedActivations};
 pub use block::weights::BlockWeights;
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
+pub use convolution::{
+    ConvolutionEpilogue, ConvolutionGradients, ConvolutionWeight, PackedConvolution, convolution_backward,
+    convolution_forward,
+};
+pub use dense_maps::DenseMaps;
 pub use gather::{gather_rows, gather_rows_backward};
 pub use isa::{ISA_VARIABLE, isa_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
@@ -65,4 +73,5 @@ pub use patch_loss::{PatchedImages, patch_errors, patch_errors_backward};
 pub use peak::peak_flops;
 pub use precision::Precision;
 pub use profile::{end_profile, start_profile};
+pub use row_blocks::column_sums;
 pub use sites::{Sites, SitesError};

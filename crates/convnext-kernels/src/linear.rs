@@ -14,12 +14,8 @@ use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::precision::Precision;
 use crate::profile::Kernel;
-use crate::split::add_to;
+use crate::row_blocks::{column_sums, row_block_rows};
 use crate::target::{Target, target};
-
-/// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
-const ROW_BLOCKS: usize = 8;
-const BLOCK_ROWS: [usize; 2] = [32, 256];
 
 /// The gradients of a linear layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +49,13 @@ impl PackedLinear {
             Precision::F32 => PackedLayer::F32(Packed::new(matrix)),
             Precision::Bf16 => PackedLayer::Bf16(PackedBf16::new(bf16(), matrix)),
         })
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        match &self.0 {
+            PackedLayer::F32(packed) => packed.columns,
+            PackedLayer::Bf16(packed) => packed.columns,
+        }
     }
 }
 
@@ -107,28 +110,39 @@ pub fn linear_backward(
 }
 
 fn forward(
-    Target { arch, bf16 }: Target,
+    target @ Target { bf16, .. }: Target,
     rows: &[f32],
-    PackedLinear(layer): &PackedLinear,
+    packed: &PackedLinear,
     bias: &[f32],
     save: bool,
 ) -> (Buffer, Option<SavedLinear>) {
+    assert_eq!(bias.len(), packed.outputs(), "there is a bias for each output");
+    let saved = match &packed.0 {
+        PackedLayer::F32(_) => None,
+        PackedLayer::Bf16(right) => save.then(|| SavedLinear(pack_rows(bf16, rows, right.inner))),
+    };
+    (linear_forward_onto(target, rows, packed, Onto::Bias(bias)), saved)
+}
+
+/// `rows weight^T` onto something.
+pub(crate) fn linear_forward_onto(
+    Target { arch, bf16 }: Target,
+    rows: &[f32],
+    PackedLinear(layer): &PackedLinear,
+    onto: Onto<'_>,
+) -> Buffer {
     match layer {
-        PackedLayer::F32(right) => (forward_in(arch, rows, right, bias), None),
-        PackedLayer::Bf16(right) => {
-            let saved = save.then(|| SavedLinear(pack_rows(bf16, rows, right.inner)));
-            (forward_in(bf16, rows, right, bias), saved)
-        }
+        PackedLayer::F32(right) => forward_in(arch, rows, right, onto),
+        PackedLayer::Bf16(right) => forward_in(bf16, rows, right, onto),
     }
 }
 
-/// [`forward`] in an element type.
-fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, bias: &[f32]) -> Buffer {
+/// [`linear_forward_onto`] in an element type.
+fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, onto: Onto<'_>) -> Buffer {
     let [inputs, outputs] = E::shape(right);
-    assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let mut out = Buffer::take(count_rows(rows, inputs) * outputs);
     by_row_block(rows, &mut out, [inputs, outputs], |rows, out| {
-        let mut epilogue = Store { out, columns: outputs, onto: Onto::Bias(bias) };
+        let mut epilogue = Store { out, columns: outputs, onto };
         multiply(element, Kernel::GemmForward, rows, right, &mut epilogue);
     });
     out
@@ -151,7 +165,23 @@ fn backward(
     }
 }
 
-/// [`backward`] in an element type, from the input as a side of the weight gradient.
+/// The gradients of rows, if requested, and weight, from the rows of the input in either precision.
+pub(crate) fn linear_backward_of_rows(
+    Target { arch, bf16 }: Target,
+    rows: &[f32],
+    (weight, precision): (Matrix<'_>, Precision),
+    dout: &[f32],
+    wants_rows: bool,
+) -> (Option<Buffer>, Vec<f32>) {
+    match precision {
+        Precision::F32 => gradients_in(arch, rows, weight, dout, wants_rows),
+        Precision::Bf16 => {
+            gradients_in(bf16, &pack_rows(bf16, rows, weight.columns), weight, dout, wants_rows)
+        }
+    }
+}
+
+/// [`backward`] in an element type.
 fn backward_in<E: Element>(
     element: E,
     input: &[f32],
@@ -159,6 +189,19 @@ fn backward_in<E: Element>(
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
+    let outputs = weight.rows;
+    let (rows, weight) = gradients_in(element, input, weight, dout, wants_rows);
+    LinearGradients { rows, weight, bias: column_sums(dout, outputs) }
+}
+
+/// The gradients of rows and weight in an element type, from the input as a side of the weight gradient.
+fn gradients_in<E: Element>(
+    element: E,
+    input: &[f32],
+    weight: Matrix<'_>,
+    dout: &[f32],
+    wants_rows: bool,
+) -> (Option<Buffer>, Vec<f32>) {
     let (outputs, inputs) = (weight.rows, weight.columns);
     let count = count_rows(dout, outputs);
     let drows = wants_rows.then(|| {
@@ -174,7 +217,7 @@ fn backward_in<E: Element>(
     let sides = [cast_slice(packed.as_deref().unwrap_or(dout)), cast_slice(input)];
     let mut dweight = vec![0.0; outputs * inputs];
     element.gemm_tn_accumulate(sides, [outputs, inputs], &mut dweight);
-    LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
+    (drows, dweight)
 }
 
 /// Runs `work` on row blocks of an input and an output, of so many columns each.
@@ -184,7 +227,7 @@ fn by_row_block(
     [inputs, outputs]: [usize; 2],
     work: impl Fn(&[f32], &mut [f32]) + Sync,
 ) {
-    let mc = (input.len() / inputs).div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1]);
+    let mc = row_block_rows(input.len() / inputs);
     let row_blocks = input.chunks(mc * inputs).zip(out.chunks_mut(mc * outputs));
     parallel::for_each(row_blocks, |(input, out)| work(input, out));
 }
@@ -210,18 +253,6 @@ fn inputs_of(weight: &[f32], outputs: usize) -> usize {
 fn count_rows(rows: &[f32], inputs: usize) -> usize {
     assert!(rows.len().is_multiple_of(inputs), "the rows are [R, features]");
     rows.len() / inputs
-}
-
-/// Column sums of `[R, columns]`: partial sums of row blocks, added in order.
-fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let partial = parallel::map(values.chunks(BLOCK_ROWS[1] * columns), |values| {
-        let mut sums = vec![0.0; columns];
-        values.chunks_exact(columns).for_each(|row| add_to(&mut sums, row));
-        sums
-    });
-    let mut sums = vec![0.0; columns];
-    partial.iter().for_each(|partial| add_to(&mut sums, partial));
-    sums
 }
 
 #[cfg(test)]
