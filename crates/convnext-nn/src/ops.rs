@@ -7,7 +7,7 @@
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
 //! - [`convolution`], [`batch_norm`], [`resample`]: the operations on dense maps, as in a decode head;
-//! - [`patch_loss`]: FCMAE's loss;
+//! - [`patch_loss`]: FCMAE's loss; [`pixel_loss`]: that of segmentation;
 //! - [`adamw`]: a step of the optimiser.
 //!
 //! A backend names its own kernels of the block, of linear layers and on dense maps in [`kernels::BackendKernels`];
@@ -26,6 +26,7 @@ pub mod linear;
 pub mod linear_plan;
 pub mod packing;
 pub mod patch_loss;
+pub mod pixel_loss;
 pub mod reference_kernels;
 pub mod resample;
 pub mod resample_plan;

@@ -7,6 +7,7 @@ use crate::ops::gather::{DifferentiableGather, GatherBackend};
 use crate::ops::kernels::BackendKernels;
 use crate::ops::layer_norm::{DifferentiableLayerNorm, LayerNormBackend};
 use crate::ops::patch_loss::{DifferentiablePatchLoss, PatchLossBackend};
+use crate::ops::pixel_loss::{DifferentiablePixelLoss, PixelLossBackend};
 use crate::ops::reference_kernels::Reference;
 
 impl BackendKernels for Cube {
@@ -24,3 +25,5 @@ impl LayerNormBackend for Cube {}
 impl DifferentiableLayerNorm for Cube {}
 impl PatchLossBackend for Cube {}
 impl DifferentiablePatchLoss for Cube {}
+impl PixelLossBackend for Cube {}
+impl DifferentiablePixelLoss for Cube {}
