@@ -36,6 +36,18 @@ impl UperNetConfig {
         })
     }
 
+    /// Multiply-adds of the auxiliary head, of which training has a forward and a backward; 0 where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::cost`].
+    pub fn auxiliary_macs(&self, backbone: &ModelConfig, size: ImageSize) -> Result<u64, ConfigError> {
+        let stage = STAGES - 2;
+        let [rows, columns] = backbone.stage_sizes(size.height, size.width)?[stage];
+        let width = self.auxiliary_width.unwrap_or(0);
+        let macs_per_site = (9 * backbone.widths[stage] + backbone.classes) * width;
+        Ok((rows * columns * macs_per_site) as u64)
+    }
+
     /// Trainable values besides the backbone's.
     fn parameters(&self, backbone: &ModelConfig) -> u64 {
         let tensors = self.tensors(backbone).into_iter().filter(|(name, _)| is_trained(name));
