@@ -64,9 +64,8 @@ impl UperNetConfig {
         // Inputs for each output, and positions, of every convolution with batch norm and ReLU.
         let mut layers: Vec<[u64; 2]> = scales.map(|cells| [last, cells]).to_vec();
         layers.push([9 * (last + pools * width), coarsest]);
-        for stage in 0..STAGES - 1 {
-            layers.push([backbone.widths[stage] as u64, sites[stage]]);
-            layers.push([9 * width, sites[stage]]);
+        for (channels, positions) in backbone.widths.into_iter().zip(sites).take(STAGES - 1) {
+            layers.extend([[channels as u64, positions], [9 * width, positions]]);
         }
         layers.push([9 * STAGES as u64 * width, finest]);
         let classes = backbone.classes as u64;
