@@ -6,6 +6,7 @@ use convnext_core::{ClassNames, ConfigError, did_you_mean};
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{Allowed, CorruptFile, listed};
+use crate::segmentation::error::MaskError;
 
 /// A file, a data set or a setting that cannot be used.
 ///
@@ -242,6 +243,9 @@ pub enum DataError {
     /// A size or geometry of images that makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Masks that cannot be used.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// A data set with too few images to make one batch.
     #[error("the data set has {samples} images, fewer than one batch of {batch_size}; {advice}")]
     TooFewSamples {
@@ -327,6 +331,7 @@ impl DataError {
             Self::Channels { expected, found, .. } => {
                 format!("it has {found} channel(s), but {expected} are needed")
             }
+            Self::Mask(error) => error.reason(),
             other => other.to_string(),
         }
     }

@@ -7,7 +7,8 @@
 //! - [`RandAugment`], [`ColorJitter`] and [`RandomErasing`] change images at random, made of
 //!   [`Operation`]s; [`Mixing`] mixes the images of a batch (Mixup, CutMix);
 //! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
-//!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`];
+//!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`]; [`open_segmentation`] finds images with a
+//!   mask each, whose labels are a [`LabelMap`];
 //! - [`pack()`] writes a data set as shards, [`split_into_folders`] as folders for training, validation and test;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
@@ -22,6 +23,7 @@ mod error;
 mod loading;
 mod pixels;
 mod reading;
+mod segmentation;
 mod transforms;
 
 pub use checks::header_check::{BackgroundCheck, HeaderCheck, check_headers};
@@ -56,6 +58,7 @@ pub use loading::loader_config::LoaderConfig;
 pub use loading::mixing::Mixing;
 pub use loading::source::{Batch, BatchContext, SampleContext, Source};
 pub use pixels::image::Image;
+pub use pixels::label_map::LabelMap;
 pub use pixels::orientation::Orientation;
 pub use pixels::resample::{Region, resize, resize_with};
 pub use reading::caught::panic_is_caught;
@@ -64,9 +67,20 @@ pub use reading::decoding::Decoding;
 pub use reading::facts::Channels;
 pub use reading::levels_seen::MIN_LEVELS;
 pub use reading::sample_type::SampleType;
+pub use segmentation::data::{SegmentationData, SegmentationLayout, SegmentationPart};
+pub use segmentation::error::MaskError;
+pub use segmentation::open::{open_segmentation, open_segmentation_part};
+pub use segmentation::set::SegmentationSet;
+pub use segmentation::value::MaskValue;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
+pub use transforms::bordered::Bordered;
 pub use transforms::crop::TrainCrop;
+pub use transforms::distortion::Distortion;
+pub use transforms::drawn::DrawnTransform;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
+pub use transforms::resized_cut::ResizedCut;
+pub use transforms::segmentation::{LabelledImage, SegmentationTransform};
+pub use transforms::step::Step;
 pub use transforms::transform::{TrainTransform, normalize};
 
 /// The example of the README is compiled as a test.

@@ -1,7 +1,8 @@
-//! Images in memory: their pixels, their size, and which way is up.
+//! Images in memory: their pixels, their size, which way is up, and the labels of their pixels.
 
 pub(crate) mod grey;
 pub(crate) mod image;
+pub(crate) mod label_map;
 pub(crate) mod levels;
 pub(crate) mod orientation;
 pub(crate) mod resample;

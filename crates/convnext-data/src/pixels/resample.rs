@@ -65,7 +65,12 @@ impl CropTarget {
 impl Region {
     /// The whole image.
     pub fn whole(image: &Image) -> Self {
-        Self { left: 0.0, top: 0.0, width: image.width() as f64, height: image.height() as f64 }
+        Self::of_size(image.size())
+    }
+
+    /// The whole of an image of this size.
+    pub(crate) fn of_size(size: ImageSize) -> Self {
+        Self { left: 0.0, top: 0.0, width: size.width as f64, height: size.height as f64 }
     }
 
     /// This region, cut off at the borders of an image.

@@ -5,12 +5,11 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::pixels::image::Image;
-use crate::pixels::levels::Levels;
 use crate::pixels::resample::{CropTarget, Region};
-use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::reading::jpeg::scaled::ScaledJpeg;
+use crate::transforms::bordered::Bordered;
+use crate::transforms::step::Step;
 
 /// Training crop of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,46 +56,30 @@ impl TrainCrop {
         }
     }
 
-    /// [`Self::apply`] to the bytes of a file, decoded as asked for, and at a smaller size where these are
-    /// colours and the crop allows it. Draws the same; `name` is used in messages.
-    pub(crate) fn apply_to_file(
-        &self,
-        bytes: &[u8],
-        name: &str,
-        decoding: &Decoding,
-        target: CropTarget,
-        rng: &mut impl rand::Rng,
-    ) -> Result<Image, DataError> {
-        let whole = || decode_as(bytes, name, decoding);
-        let &Self::RandomResized { scale, ratio } = self else {
-            return Ok(self.apply(&whole()?, target, rng));
-        };
-        // What a range changes is done to whole images.
-        let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
-        let jpeg = if fits { ScaledJpeg::read(bytes, decoding.orientation) } else { None };
-        let Some(jpeg) = jpeg else {
-            return Ok(self.apply(&whole()?, target, rng));
-        };
-        let region = random_region(jpeg.size(), scale, ratio, rng);
-        match jpeg.cut(region, target) {
-            Some(cut) => Ok(cut),
-            None => Ok(target.of(&whole()?, region)),
+    /// Draws the steps for an image of this size.
+    pub(crate) fn draw(&self, image: ImageSize, target: CropTarget, rng: &mut impl rand::Rng) -> Vec<Step> {
+        let CropTarget { size, interpolation } = target;
+        let sides = (image.width, image.height);
+        match *self {
+            Self::RandomResized { scale, ratio } => {
+                let region = random_region(sides, scale, ratio, rng);
+                vec![Step::Crop { region, size, interpolation }]
+            }
+            Self::Padded { padding } => {
+                let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
+                let region = Region::of_size(image);
+                let whole = Step::Crop { region, size, interpolation };
+                vec![whole, Step::Border(Bordered { padding, left, top })]
+            }
         }
     }
 
-    /// Cuts an image.
-    pub(crate) fn apply(&self, image: &Image, target: CropTarget, rng: &mut impl rand::Rng) -> Image {
-        match *self {
-            Self::RandomResized { scale, ratio } => {
-                let region = random_region((image.width(), image.height()), scale, ratio, rng);
-                target.of(image, region)
-            }
-            Self::Padded { padding } => {
-                let whole = target.of(image, Region::whole(image));
-                let [left, top] = [(); 2].map(|()| rng.random_range(0..=2 * padding));
-                cut_padded(&whole, padding, left, top)
-            }
-        }
+    /// A JPEG file of which less than all pixels may be decoded: where these are colours and the crop allows it.
+    pub(crate) fn scaled_jpeg<'a>(&self, bytes: &'a [u8], decoding: &Decoding) -> Option<ScaledJpeg<'a>> {
+        // What a range changes is done to whole images.
+        let fits = decoding.channels == COLOURS && !matches!(decoding.range, ValueRange::EightBit(_));
+        let is_resized = matches!(self, Self::RandomResized { .. });
+        if fits && is_resized { ScaledJpeg::read(bytes, decoding.orientation) } else { None }
     }
 }
 
@@ -132,39 +115,6 @@ fn random_region(
     Region { left: ((width - w) / 2.0).floor(), top: ((height - h) / 2.0).floor(), width: w, height: h }
 }
 
-/// The part of an image with a black border that starts at (left, top) of the bordered image and has
-/// the size of the image without it.
-fn cut_padded(image: &Image, padding: usize, left: usize, top: usize) -> Image {
-    let levels: Levels = match image.levels() {
-        Levels::Eight(levels) => padded_part(levels, image, padding, left, top).into(),
-        Levels::Sixteen(levels, _) => padded_part(levels, image, padding, left, top).into(),
-    };
-    Image::from_parts(image.width(), image.height(), image.channels(), levels)
-}
-
-/// [`cut_padded`] of levels of any depth.
-fn padded_part<T: Copy + Default>(
-    levels: &[T],
-    image: &Image,
-    padding: usize,
-    left: usize,
-    top: usize,
-) -> Vec<T> {
-    let (width, height, channels) = (image.width(), image.height(), image.channels());
-    let mut part = vec![T::default(); width * height * channels];
-    // Columns of the result that come from the image, and where they start in it.
-    let first = padding.saturating_sub(left);
-    let source = left.saturating_sub(padding);
-    let length = width.saturating_sub(first.max(source)) * channels;
-    for y in 0..height {
-        let Some(row) = (y + top).checked_sub(padding).filter(|&row| row < height) else { continue };
-        let to = (y * width + first.min(width)) * channels;
-        let from = (row * width + source.min(width)) * channels;
-        part[to..to + length].copy_from_slice(&levels[from..from + length]);
-    }
-    part
-}
-
 #[cfg(test)]
 mod tests {
     use convnext_core::{Purpose, Seed};
@@ -172,7 +122,9 @@ mod tests {
     use convnext_core::Interpolation;
 
     use super::*;
+    use crate::pixels::image::Image;
     use crate::transforms::distributions::Reference;
+    use crate::transforms::drawn::DrawnTransform;
 
     fn numbered(width: usize, height: usize) -> Image {
         let rgb = (0..width * height).flat_map(|i| [i as u8 + 1; 3]).collect();
@@ -225,32 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn padding_moves_the_image_and_is_black() {
-        let image = numbered(3, 2);
-        assert_eq!(cut_padded(&image, 1, 1, 1), image);
-        let red = |left, top| -> Vec<u8> {
-            cut_padded(&image, 1, left, top).bytes().iter().step_by(3).copied().collect()
-        };
-        assert_eq!(red(0, 0), [0, 0, 0, 0, 1, 2]);
-        assert_eq!(red(2, 1), [2, 3, 0, 5, 6, 0]);
-        assert_eq!(red(1, 2), [4, 5, 6, 0, 0, 0]);
-    }
-
-    #[test]
-    fn padding_as_wide_as_the_image_can_hide_it() {
-        let image = numbered(2, 2);
-        assert!(cut_padded(&image, 2, 4, 4).bytes().iter().all(|&value| value == 0));
-        assert!(cut_padded(&image, 2, 0, 2).bytes().iter().all(|&value| value == 0));
-    }
-
-    #[test]
     fn every_position_of_the_border_is_drawn() {
         let image = numbered(4, 4);
         let mut seen = std::collections::HashSet::new();
         let mut rng = Seed(1).stream(Purpose::Augmentation, 0, 0);
         for _ in 0..200 {
             let target = CropTarget { size: ImageSize::square(4), interpolation: Interpolation::Bicubic };
-            seen.insert(TrainCrop::Padded { padding: 1 }.apply(&image, target, &mut rng).into_bytes());
+            let steps = TrainCrop::Padded { padding: 1 }.draw(image.size(), target, &mut rng);
+            seen.insert(DrawnTransform { steps }.apply(&image).into_bytes());
         }
         assert_eq!(seen.len(), 9);
     }

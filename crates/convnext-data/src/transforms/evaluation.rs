@@ -85,7 +85,7 @@ pub fn prepare_for_evaluation(image: &Image, preprocessing: &Preprocessing) -> P
 
 /// Adds zeros below and at the right of every channel. After normalisation 0 is the mean, as in mmdet and mmseg, and
 /// exactly so, which no level of 255 would be.
-fn pad(values: Vec<f32>, from: ImageSize, to: ImageSize) -> Vec<f32> {
+pub(crate) fn pad(values: Vec<f32>, from: ImageSize, to: ImageSize) -> Vec<f32> {
     if from == to {
         return values;
     }

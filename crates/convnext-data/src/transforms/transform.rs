@@ -1,17 +1,21 @@
 //! From an image to the values that a model sees in training: `f32`, channel by channel, normalised.
 
+use std::borrow::Cow;
+
 use convnext_core::{COLOURS, ImageSize, Interpolation, Preprocessing, ValueRange};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::pixels::image::Image;
-use crate::pixels::levels::Levels;
 use crate::pixels::orientation::Orientation;
 use crate::pixels::resample::CropTarget;
+use crate::reading::decode::decode_as;
 use crate::reading::decoding::Decoding;
 use crate::transforms::augment::{ColorJitter, RandAugment, RandomErasing};
 use crate::transforms::crop::TrainCrop;
+use crate::transforms::drawn::DrawnTransform;
+use crate::transforms::step::Step;
 
 /// `(value - mean) / std` of every pixel, whose levels are values in [0, 1], all values of the first channel first: shape
 /// `[channels, height, width]`. `mean` and `std` have a value for each channel.
@@ -89,13 +93,36 @@ impl TrainTransform {
         self.mean.len()
     }
 
+    /// Draws what happens to an image of this size before it is normalised: the crop, the mirror image, RandAugment or
+    /// colour jitter. Label maps take the geometric steps of it.
+    ///
+    /// What is drawn for the same size from the same stream is the same, whatever the image.
+    pub fn draw(&self, image: ImageSize, rng: &mut impl rand::Rng) -> DrawnTransform {
+        let mut steps = self.crop.draw(image, self.target(), rng);
+        if rng.random::<f64>() < self.flip_probability {
+            steps.push(Step::Mirror);
+        }
+        let mut operations = Vec::new();
+        if let Some(rand_augment) = self.rand_augment {
+            operations.extend(rand_augment.draw_all(rng));
+        }
+        if let Some(color_jitter) = self.color_jitter {
+            operations.extend(color_jitter.draw(rng));
+        }
+        if !operations.is_empty() {
+            let fill = mean_colour(&self.mean);
+            steps.extend(operations.into_iter().map(|operation| Step::Operation { operation, fill }));
+        }
+        DrawnTransform { steps }
+    }
+
     /// Values of shape `[channels, height, width]`. All random choices come from `rng`.
     ///
     /// # Panics
     /// When the image has other channels than the transform, or settings do not pass [`Self::validate`].
     pub fn apply(&self, image: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
-        let cut = self.crop.apply(image, self.target(), rng);
-        self.finish(cut, rng)
+        let drawn = self.draw(image.size(), rng);
+        self.values(&drawn.apply(image), rng)
     }
 
     /// Decoding options.
@@ -120,8 +147,21 @@ impl TrainTransform {
         decoding: &Decoding,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let cut = self.crop.apply_to_file(bytes, name, decoding, self.target(), rng)?;
-        Ok(self.finish(cut, rng))
+        let whole = || decode_as(bytes, name, decoding);
+        let Some(jpeg) = self.crop.scaled_jpeg(bytes, decoding) else {
+            return Ok(self.apply(&whole()?, rng));
+        };
+        let (width, height) = jpeg.size();
+        let drawn = self.draw(ImageSize { height, width }, rng);
+        let cut = match drawn.steps.first() {
+            Some(&Step::Crop { region, .. }) => jpeg.cut(region, self.target()),
+            _ => None,
+        };
+        let image = match cut {
+            Some(cut) => drawn.apply_from(1, Cow::Owned(cut)),
+            None => drawn.apply(&whole()?),
+        };
+        Ok(self.values(&image, rng))
     }
 
     fn target(&self) -> CropTarget {
@@ -129,21 +169,11 @@ impl TrainTransform {
         CropTarget { size: ImageSize { height, width }, interpolation: self.interpolation }
     }
 
-    /// Applies the transforms after the crop.
-    fn finish(&self, mut image: Image, rng: &mut impl rand::Rng) -> Vec<f32> {
-        if rng.random::<f64>() < self.flip_probability {
-            image = mirror(image);
-        }
-        if let Some(rand_augment) = self.rand_augment {
-            image = rand_augment.apply(image, mean_colour(&self.mean), rng);
-        }
-        if let Some(color_jitter) = self.color_jitter {
-            image = color_jitter.apply(image, rng);
-        }
-        let (height, width) = (image.height(), image.width());
-        let mut values = normalize(&image, &self.mean, &self.std);
+    /// Normalises the finished image and erases a part of it.
+    fn values(&self, image: &Image, rng: &mut impl rand::Rng) -> Vec<f32> {
+        let mut values = normalize(image, &self.mean, &self.std);
         if let Some(erasing) = self.erasing {
-            erasing.apply(&mut values, height, width, rng);
+            erasing.apply(&mut values, image.height(), image.width(), rng);
         }
         values
     }
@@ -205,28 +235,6 @@ fn check_common(mean: &[f32], std: &[f32], range: &ValueRange) -> Result<(), Dat
 /// The mean in levels of 255, as timm rounds it: (124, 116, 104) for ImageNet.
 fn mean_colour(mean: &[f32]) -> [u8; COLOURS] {
     std::array::from_fn(|colour| (255.0 * f64::from(mean[colour])).round_ties_even() as u8)
-}
-
-/// The image with left and right exchanged.
-fn mirror(image: Image) -> Image {
-    let (width, height, channels) = (image.width(), image.height(), image.channels());
-    let mut levels = image.into_levels();
-    match &mut levels {
-        Levels::Eight(levels) => mirror_rows(levels, width, channels),
-        Levels::Sixteen(levels, rounded) => {
-            rounded.take();
-            mirror_rows(levels, width, channels);
-        }
-    }
-    Image::from_parts(width, height, channels, levels)
-}
-
-fn mirror_rows<T>(levels: &mut [T], width: usize, channels: usize) {
-    for row in levels.chunks_exact_mut(width * channels) {
-        // All values change places, then those of each pixel back.
-        row.reverse();
-        row.chunks_exact_mut(channels).for_each(<[T]>::reverse);
-    }
 }
 
 #[cfg(test)]

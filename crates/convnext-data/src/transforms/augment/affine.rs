@@ -1,18 +1,21 @@
 //! Operations that move pixels: Pillow's `transform(size, AFFINE, matrix, BICUBIC, fillcolor)`.
 
+use convnext_core::ImageSize;
+
 use crate::pixels::image::Image;
+use crate::pixels::label_map::LabelMap;
 
 /// `[a, b, c, d, e, f]`: a point (x, y) of the result comes from (ax + by + c, dx + ey + f). The centre of
 /// the first pixel is (0.5, 0.5).
 pub(super) type Matrix = [f64; 6];
 
 /// The matrix of Pillow's `rotate(degrees)`: about the centre, counter-clockwise.
-pub(super) fn rotation(image: &Image, degrees: f64) -> Matrix {
+pub(super) fn rotation(size: ImageSize, degrees: f64) -> Matrix {
     // Pillow rounds to 15 places, so that a quarter turn is exact.
     let round = |value: f64| (value * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
     let (sin, cos) = (round(sin), round(cos));
-    let (x, y) = (image.width() as f64 / 2.0, image.height() as f64 / 2.0);
+    let (x, y) = (size.width as f64 / 2.0, size.height as f64 / 2.0);
     [cos, sin, cos * -x + sin * -y + x, -sin, cos, -sin * -x + cos * -y + y]
 }
 
@@ -34,6 +37,21 @@ pub(super) fn transform(image: &Image, [a, b, c, d, e, f]: Matrix, fill: [u8; 3]
         }
     }
     Image::from_parts(width, height, 3, bytes)
+}
+
+/// The label map as the matrix moves it: the label of the pixel that each point lies in, and ignored outside.
+pub(super) fn transform_labels(map: &LabelMap, [a, b, c, d, e, f]: Matrix) -> LabelMap {
+    let mut labels = Vec::with_capacity(map.labels.len());
+    for y in 0..map.height {
+        let y = y as f64 + 0.5;
+        for x in 0..map.width {
+            let x = x as f64 + 0.5;
+            let (from_x, from_y) = (a * x + b * y + c, d * x + e * y + f);
+            let inside = from_x >= 0.0 && from_y >= 0.0;
+            labels.push(if inside { map.get(from_x as usize, from_y as usize) } else { LabelMap::IGNORED });
+        }
+    }
+    LabelMap { labels, ..*map }
 }
 
 /// Red, green, blue and nothing: four values are two registers of plain x86-64.

@@ -33,7 +33,8 @@ impl ColorJitter {
         self.draw(rng).into_iter().fold(image, |image, operation| operation.apply(image, [0; 3]))
     }
 
-    fn draw(&self, rng: &mut impl rand::Rng) -> Vec<Operation> {
+    /// The operations of one image, in their order.
+    pub(crate) fn draw(&self, rng: &mut impl rand::Rng) -> Vec<Operation> {
         let mut factor = |strength: f64| {
             let least = (1.0 - strength).max(0.0);
             least + (1.0 + strength - least) * rng.random::<f64>()

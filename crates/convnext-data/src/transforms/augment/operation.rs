@@ -1,8 +1,9 @@
 //! The operations that augmentation is made of.
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, ImageSize};
 
 use crate::pixels::image::Image;
+use crate::pixels::label_map::LabelMap;
 use crate::transforms::augment::{affine, blend, levels};
 
 /// A change of an image that keeps its size, with its strength.
@@ -50,13 +51,13 @@ impl Operation {
     /// When the image has other than three channels.
     pub fn apply(self, image: Image, fill: [u8; COLOURS]) -> Image {
         assert_eq!(image.channels(), COLOURS, "operations change red, green and blue");
-        let (width, height) = (image.width() as f64, image.height() as f64);
-        let transform = |matrix| affine::transform(&image, matrix, fill);
+        if let Some(matrix) = self.matrix(image.size()) {
+            return affine::transform(&image, matrix, fill);
+        }
         match self {
             Self::AutoContrast => levels::auto_contrast(image),
             Self::Equalize => levels::equalize(image),
             Self::Invert => levels::map(image, |level| 255 - level),
-            Self::Rotate(degrees) => transform(affine::rotation(&image, degrees)),
             Self::Posterize(bits) => levels::posterize(image, bits),
             Self::Solarize(threshold) => levels::solarize(image, threshold),
             Self::SolarizeAdd(add) => levels::solarize_add(image, add),
@@ -64,10 +65,35 @@ impl Operation {
             Self::Contrast(factor) => blend::contrast(image, factor),
             Self::Brightness(factor) => blend::brightness(image, factor),
             Self::Sharpness(factor) => blend::sharpness(image, factor),
-            Self::ShearX(factor) => transform([1.0, factor, 0.0, 0.0, 1.0, 0.0]),
-            Self::ShearY(factor) => transform([1.0, 0.0, 0.0, factor, 1.0, 0.0]),
-            Self::TranslateX(share) => transform([1.0, 0.0, share * width, 0.0, 1.0, 0.0]),
-            Self::TranslateY(share) => transform([1.0, 0.0, 0.0, 0.0, 1.0, share * height]),
+            // These have a matrix.
+            Self::Rotate(_)
+            | Self::ShearX(_)
+            | Self::ShearY(_)
+            | Self::TranslateX(_)
+            | Self::TranslateY(_) => image,
+        }
+    }
+
+    /// `[a, b, c, d, e, f]` of an operation that moves pixels, for an image of this size: a point (x, y) of the result
+    /// comes from (ax + by + c, dx + ey + f), where the centre of the first pixel is (0.5, 0.5). `None` for an operation
+    /// that leaves pixels where they are.
+    pub fn matrix(self, size: ImageSize) -> Option<[f64; 6]> {
+        let (width, height) = (size.width as f64, size.height as f64);
+        match self {
+            Self::Rotate(degrees) => Some(affine::rotation(size, degrees)),
+            Self::ShearX(factor) => Some([1.0, factor, 0.0, 0.0, 1.0, 0.0]),
+            Self::ShearY(factor) => Some([1.0, 0.0, 0.0, factor, 1.0, 0.0]),
+            Self::TranslateX(share) => Some([1.0, 0.0, share * width, 0.0, 1.0, 0.0]),
+            Self::TranslateY(share) => Some([1.0, 0.0, 0.0, 0.0, 1.0, share * height]),
+            _ => None,
+        }
+    }
+
+    /// The labels of the changed image: the nearest ones, and ignored where they come from outside.
+    pub fn apply_to_labels(self, map: LabelMap) -> LabelMap {
+        match self.matrix(map.size()) {
+            Some(matrix) => affine::transform_labels(&map, matrix),
+            None => map,
         }
     }
 }

@@ -63,10 +63,12 @@ impl RandAugment {
     /// # Panics
     /// When the image has other than three channels.
     pub fn apply(&self, image: Image, fill: [u8; 3], rng: &mut impl rand::Rng) -> Image {
-        (0..self.operations).fold(image, |image, _| match self.draw(rng) {
-            Some(operation) => operation.apply(image, fill),
-            None => image,
-        })
+        self.draw_all(rng).into_iter().fold(image, |image, operation| operation.apply(image, fill))
+    }
+
+    /// The operations of one image that are carried out, in their order.
+    pub(crate) fn draw_all(&self, rng: &mut impl rand::Rng) -> Vec<Operation> {
+        (0..self.operations).filter_map(|_| self.draw(rng)).collect()
     }
 
     /// An operation, or none in half of the cases.

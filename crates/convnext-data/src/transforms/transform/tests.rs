@@ -1,8 +1,12 @@
 use convnext_core::{Preprocessing, Purpose, Seed};
 
 use super::*;
+use crate::pixels::label_map::LabelMap;
+use crate::pixels::resample::{Region, resize_with};
 use crate::transforms::augment::Operation;
+use crate::transforms::bordered::Bordered;
 use crate::transforms::evaluation::prepare_for_evaluation;
+use crate::transforms::mirror::mirror;
 
 fn ramp(width: usize, height: usize) -> Image {
     let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 200]).collect();
@@ -94,21 +98,83 @@ fn everything() -> TrainTransform {
     }
 }
 
-#[test]
-fn what_is_off_draws_nothing() {
-    // Runs of versions that knew crops and flips alone go on with the same pixels.
-    let (image, transform) = (ramp(20, 30), transform());
-    for sample in 0..20 {
-        let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
-        let (mut rng, mut plain) = (stream(), stream());
-        let values = transform.apply(&image, &mut rng);
-        let mut square = transform.crop.apply(&image, transform.target(), &mut plain);
-        if plain.random::<f64>() < 0.5 {
-            square = mirror(square);
+/// A transform carried out while it is drawn, as it was before drawing and applying were apart.
+fn applied_while_drawn(
+    transform: &TrainTransform,
+    image: &Image,
+    rng: &mut (impl rand::Rng + ?Sized),
+) -> Vec<f32> {
+    let mut rng = rng;
+    let target = transform.image_size;
+    let resized = |region| resize_with(transform.interpolation, image, region, target.width, target.height);
+    let mut changed = match transform.crop {
+        TrainCrop::RandomResized { .. } => {
+            let drawn = transform.crop.draw(image.size(), transform.target(), &mut rng);
+            let [Step::Crop { region, .. }] = drawn[..] else { panic!("{drawn:?}") };
+            resized(region)
         }
-        assert_eq!(values, normalize(&square, &transform.mean, &transform.std));
-        assert_eq!(rng.random::<u64>(), plain.random::<u64>());
+        TrainCrop::Padded { padding } => {
+            let whole = resized(Region::whole(image));
+            let left = rng.random_range(0..=2 * padding);
+            let top = rng.random_range(0..=2 * padding);
+            Bordered { padding, left, top }.of(&whole)
+        }
+    };
+    if rng.random::<f64>() < transform.flip_probability {
+        changed = mirror(changed);
     }
+    if let Some(rand_augment) = transform.rand_augment {
+        changed = rand_augment.apply(changed, mean_colour(&transform.mean), &mut rng);
+    }
+    if let Some(color_jitter) = transform.color_jitter {
+        changed = color_jitter.apply(changed, &mut rng);
+    }
+    let (height, width) = (changed.height(), changed.width());
+    let mut values = normalize(&changed, &transform.mean, &transform.std);
+    if let Some(erasing) = transform.erasing {
+        erasing.apply(&mut values, height, width, &mut rng);
+    }
+    values
+}
+
+#[test]
+fn what_is_drawn_first_has_the_bits_of_what_is_applied_while_it_is_drawn() {
+    let image = ramp(20, 30);
+    let jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 };
+    let jittered = TrainTransform { rand_augment: None, color_jitter: Some(jitter), ..everything() };
+    let padded = TrainTransform { crop: TrainCrop::Padded { padding: 3 }, ..everything() };
+    for transform in [transform(), everything(), jittered, padded] {
+        for sample in 0..200 {
+            let stream = || Seed(5).stream(Purpose::Augmentation, 0, sample);
+            let (mut rng, mut other) = (stream(), stream());
+            let expected = applied_while_drawn(&transform, &image, &mut other);
+            assert_eq!(transform.apply(&image, &mut rng), expected, "{sample}");
+            // What is off draws nothing, and nothing is drawn in another order.
+            assert_eq!(rng.random::<u64>(), other.random::<u64>());
+        }
+    }
+}
+
+/// Pixels whose label is their own place, so that wherever one comes to lie, its label tells what it was.
+#[test]
+fn labels_take_the_geometric_steps_of_what_is_drawn() {
+    let places = |x: usize, y: usize| (x + 20 * y) as u16;
+    let rgb = (0..30).flat_map(|y| (0..20).flat_map(move |x| [(places(x, y) / 4) as u8; 3])).collect();
+    let image = Image::new(20, 30, 3, rgb).unwrap();
+    let labels = (0..30).flat_map(|y| (0..20).map(move |x| places(x, y))).collect();
+    let map = LabelMap { width: 20, height: 30, labels };
+    let nearest = TrainTransform { interpolation: Interpolation::Nearest, ..transform() };
+    let mut mirrored = 0;
+    for sample in 0..50 {
+        let mut rng = Seed(5).stream(Purpose::Augmentation, 0, sample);
+        let drawn = nearest.draw(image.size(), &mut rng);
+        mirrored += usize::from(drawn.steps.contains(&Step::Mirror));
+        let (changed, labels) = (drawn.apply(&image), drawn.apply_to_labels(map.clone()));
+        assert_eq!(changed.size(), labels.size());
+        let reds = changed.bytes().iter().step_by(3).map(|&red| u16::from(red));
+        assert!(reds.eq(labels.labels.iter().map(|&label| label / 4)), "{drawn:?}");
+    }
+    assert!((10..40).contains(&mirrored), "{mirrored}");
 }
 
 #[test]

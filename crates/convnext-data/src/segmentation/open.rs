@@ -1,0 +1,216 @@
+//! Opening data for segmentation.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use convnext_core::Seed;
+
+use crate::datasets::parts::{HOW_TO_NAME, Split};
+use crate::datasets::split::{check_fraction, split_class};
+use crate::error::DataError;
+use crate::loading::corrupt_file::CorruptFile;
+use crate::segmentation::data::{SegmentationData, SegmentationLayout, SegmentationPart};
+use crate::segmentation::decide::Decided;
+use crate::segmentation::error::MaskError;
+use crate::segmentation::found::Found;
+use crate::segmentation::rule::LabelRule;
+use crate::segmentation::seen::{MaskCounts, SeenValues};
+use crate::segmentation::set::{ClassCounts, SegmentationSet, Shared};
+
+/// Opens images with a mask each: a folder, a `.tar` or a `.tar.gz`.
+///
+/// Images lie in `images/` and masks in `masks/`, `annotations/` or `labels/` (or folders whose names have such a word,
+/// such as `train_labels`), with the same names but for the extension and a suffix such as `_mask`, `_label`, `_gt` or
+/// `_L`; parts are folders above or below, by the words of [`crate::open_labelled`]. The folders of ADE20K
+/// (SceneParsing), Pascal VOC with its lists, Cityscapes and CamVid are such. Without a part for validation that for a
+/// test is taken, and without that a share is held out by the seed.
+///
+/// All masks are read once. Their values are numbers of classes, or colours where a table names these. Without a table
+/// and of no known data set, there is a class for each number, and masks of 0 and 255 have two. 255 is ignored where it
+/// is no class. [`SegmentationData::decisions`] says what was decided.
+///
+/// # Errors
+/// [`DataError`] when there are no pairs, a mask cannot be read or has another size than its image
+/// ([`MaskError::Unusable`]), or the values do not fit the classes ([`MaskError::Masks`]).
+pub fn open_segmentation(
+    path: &Path,
+    layout: &SegmentationLayout,
+    seed: Seed,
+) -> Result<SegmentationData, DataError> {
+    let opened = Opened::of(path, layout)?;
+    let members = |split| opened.members(split);
+    let train_source = opened.source(Some(Split::Train));
+    let (train, validation, validation_split, test) = if opened.has_parts() {
+        let train = members(Split::Train);
+        if train.is_empty() {
+            return Err(opened.wrong("it has no part to train on", HOW_TO_NAME));
+        }
+        match (members(Split::Validation), members(Split::Test)) {
+            (validation, test) if !validation.is_empty() => {
+                (train, validation, Some(Split::Validation), Some(test).filter(|test| !test.is_empty()))
+            }
+            (_, test) if !test.is_empty() => (train, test, Some(Split::Test), None),
+            _ => {
+                let [train, validation] = held_out(&train, layout, seed)?;
+                (train, validation, None, None)
+            }
+        }
+    } else {
+        let all: Vec<usize> = (0..opened.splits.len()).collect();
+        let [train, validation] = held_out(&all, layout, seed)?;
+        (train, validation, None, None)
+    };
+    let validation_source = validation_split.map_or(train_source.clone(), |split| opened.source(Some(split)));
+    let set = |members: &[usize]| SegmentationSet::new(&opened.shared, members);
+    Ok(SegmentationData {
+        train: set(&train),
+        validation: set(&validation),
+        test: test.as_deref().map(set),
+        classes: (*opened.shared.classes).clone(),
+        palette: opened.palette.clone(),
+        held_out: validation_split.is_none(),
+        validation_split,
+        train_source,
+        validation_source,
+        decisions: opened.decisions,
+    })
+}
+
+/// Opens the part of a data set that a trained network is evaluated on: the one that is asked for, or else the one for
+/// validation, or else the one for a test, or else all images of data without parts. Layouts are those of
+/// [`open_segmentation`]; the classes are matched with the model's by [`SegmentationSet::for_classes`].
+///
+/// # Errors
+/// Those of [`open_segmentation`], and [`DataError::Layout`] when there is no such part.
+pub fn open_segmentation_part(
+    path: &Path,
+    layout: &SegmentationLayout,
+    asked: Option<Split>,
+) -> Result<SegmentationPart, DataError> {
+    let opened = Opened::of(path, layout)?;
+    let has = |split: &Split| !opened.members(*split).is_empty();
+    let split = match asked {
+        Some(split) if !has(&split) => {
+            return Err(opened.wrong(&format!("it has no {split} part"), HOW_TO_NAME));
+        }
+        Some(split) => Some(split),
+        None => [Split::Validation, Split::Test].into_iter().find(has),
+    };
+    if split.is_none() && opened.has_parts() {
+        return Err(opened.wrong("it has a part to train on and none to measure on", HOW_TO_NAME));
+    }
+    let members = split.map_or_else(|| (0..opened.splits.len()).collect(), |split| opened.members(split));
+    Ok(SegmentationPart {
+        split,
+        source: opened.source(split),
+        images: SegmentationSet::new(&opened.shared, &members),
+        palette: opened.palette,
+        decisions: opened.decisions,
+    })
+}
+
+/// Training and validation images of data without a part for validation.
+fn held_out(all: &[usize], layout: &SegmentationLayout, seed: Seed) -> Result<[Vec<usize>; 2], DataError> {
+    check_fraction(layout.validation_fraction)?;
+    Ok(split_class("", all, layout.validation_fraction, seed))
+}
+
+/// A data set whose masks are understood.
+struct Opened {
+    root: String,
+    shared: Shared,
+    splits: Vec<Option<Split>>,
+    palette: Vec<[u8; 3]>,
+    decisions: Vec<String>,
+}
+
+impl Opened {
+    fn of(path: &Path, layout: &SegmentationLayout) -> Result<Self, DataError> {
+        let found = Found::of(path, layout)?;
+        say_what_is_alone(&found);
+        let counts = readable(&found)?;
+        let decided = decide(&found, &counts)?;
+        let Decided { rule, classes, unnamed, palette, mut decisions } = decided;
+        decisions.splice(0..0, found.remarks);
+        let per_mask = counts.iter().map(|counts| class_counts(counts, &rule));
+        let shared = Shared {
+            files: found.files,
+            masks: Arc::new(found.masks),
+            counts: per_mask.collect(),
+            rule: Arc::new(rule),
+            classes: Arc::new(classes),
+            unnamed,
+        };
+        Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
+    }
+
+    fn has_parts(&self) -> bool {
+        self.splits.iter().any(Option::is_some)
+    }
+
+    fn members(&self, split: Split) -> Vec<usize> {
+        (0..self.splits.len()).filter(|&at| self.splits[at] == Some(split)).collect()
+    }
+
+    /// Folder of the images of a part, by the first of them.
+    fn source(&self, split: Option<Split>) -> String {
+        let first = self.splits.iter().position(|&found| found == split).filter(|_| split.is_some());
+        let name = first.map(|at| self.shared.files.name(self.shared.masks.image(at)));
+        let folder = name.as_deref().and_then(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
+        folder.map_or_else(|| self.root.clone(), str::to_owned)
+    }
+
+    fn wrong(&self, found: &str, advice: &str) -> DataError {
+        DataError::Layout { path: self.root.clone(), found: found.to_owned(), advice: advice.to_owned() }
+    }
+}
+
+fn say_what_is_alone(found: &Found) {
+    let first = |names: &[String]| names.first().cloned().unwrap_or_default();
+    for (names, what) in
+        [(&found.images_alone, "images without a mask"), (&found.masks_alone, "masks without an image")]
+    {
+        if !names.is_empty() {
+            log::warn!("{}: {} {what} are left out, the first {}", found.root, names.len(), first(names));
+        }
+    }
+}
+
+/// The counts of all masks, or the error that names those that cannot be used.
+fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
+    let results = found.count(|_| ());
+    let total = results.len();
+    let (mut counts, mut files) = (Vec::with_capacity(total), Vec::new());
+    for (at, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(counted) => counts.push(counted),
+            Err(error) => files.push(CorruptFile { name: found.masks.name(at), why: error.reason() }),
+        }
+    }
+    match files.len() {
+        0 => Ok(counts),
+        count => Err(MaskError::Unusable { path: found.root.clone(), count, total, files }.into()),
+    }
+}
+
+/// Decides what the values mean.
+pub(crate) fn decide(found: &Found, counts: &[MaskCounts]) -> Result<Decided, DataError> {
+    let seen = SeenValues::of(counts.iter().enumerate());
+    found.wishes.decide(&seen).map_err(|refusal| {
+        let path = refusal.example.map_or_else(|| found.root.clone(), |at| found.masks.name(at));
+        MaskError::Masks { path, found: refusal.found, advice: refusal.advice }.into()
+    })
+}
+
+/// The pixels of each label of a mask.
+fn class_counts(counts: &MaskCounts, rule: &LabelRule) -> ClassCounts {
+    let mut labels = ClassCounts::new();
+    for &(value, pixels) in &counts.values {
+        let Some(label) = rule.label(value) else { continue };
+        match labels.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, sum)) => *sum += pixels,
+            None => labels.push((label, pixels)),
+        }
+    }
+    labels
+}

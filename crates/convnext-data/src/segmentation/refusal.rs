@@ -1,0 +1,125 @@
+//! Reasons why masks cannot be used as they are, with the remedy.
+
+use convnext_core::ClassNames;
+
+use crate::segmentation::seen::SeenValues;
+use crate::segmentation::value::MaskValue;
+
+/// A reason and a remedy, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) found: String,
+    pub(crate) advice: String,
+    /// Position of a mask that shows it.
+    pub(crate) example: Option<usize>,
+}
+
+fn refusal(found: String, advice: &str, example: Option<usize>) -> Refusal {
+    Refusal { found, advice: advice.to_owned(), example }
+}
+
+/// The first few values.
+pub(crate) fn listed<T: ToString>(values: &[T]) -> String {
+    const SHOWN: usize = 8;
+    let mut shown: Vec<String> = values.iter().take(SHOWN).map(T::to_string).collect();
+    if values.len() > SHOWN {
+        shown.push(format!("and {} more", values.len() - SHOWN));
+    }
+    shown.join(", ")
+}
+
+fn first_of(seen: &SeenValues, value: Option<&MaskValue>) -> Option<usize> {
+    value.and_then(|value| seen.values.get(value)).map(|seen| seen.first)
+}
+
+/// Colours that nothing names.
+pub(super) fn colours(seen: &SeenValues, full_ade: bool) -> Refusal {
+    let values: Vec<MaskValue> = seen.values.keys().copied().collect();
+    let example = first_of(seen, values.iter().find(|value| value.grey().is_none()));
+    if full_ade {
+        let advice = "take the SceneParsing benchmark (ADEChallengeData2016), whose masks have one channel and 150 classes";
+        let found = "they are those of full ADE20K, whose colours hold 3000 classes and instances";
+        return refusal(found.into(), advice, example);
+    }
+    let count = if seen.others > 0 { "thousands of".to_owned() } else { values.len().to_string() };
+    refusal(
+        format!("they have {count} colours and nothing says what they mean: {}", listed(&values)),
+        "name the classes and their colours with --classes FILE, a CSV file with the columns name, r, g, b",
+        example,
+    )
+}
+
+/// Masks of numbers and of colours.
+pub(super) fn mixed(seen: &SeenValues) -> Refusal {
+    let is_colour = |value: &&MaskValue| matches!(value, MaskValue::Colour(_));
+    let example = first_of(seen, seen.values.keys().find(is_colour));
+    refusal("some hold numbers and some colours".into(), "save all of them one way", example)
+}
+
+/// A table whose numbers are those of the files already.
+pub(super) fn reduced_table(source: &str) -> Refusal {
+    let advice = "leave out --reduce-zero-label; a number that is no class needs no row but --ignore-index";
+    refusal(format!("{source} says which number is which class, so none can be taken away"), advice, None)
+}
+
+/// A zero label that was reduced before.
+pub(super) fn reduced_twice() -> Refusal {
+    let found = "they hold 255, so 1 was taken from their numbers already";
+    refusal(found.into(), "leave out --reduce-zero-label", None)
+}
+
+/// Fewer than two classes.
+pub(super) fn too_few(classes: &ClassNames, seen: &SeenValues) -> Refusal {
+    let values: Vec<MaskValue> = seen.values.keys().copied().collect();
+    refusal(
+        format!(
+            "they leave {} class(es), and at least two are needed: the values found are {}",
+            classes.len(),
+            listed(&values)
+        ),
+        "say with --classes FILE which value is which class, and ignore fewer",
+        None,
+    )
+}
+
+/// More classes than labels.
+pub(super) fn too_many(classes: usize) -> Refusal {
+    refusal(format!("{classes} classes are more than 65533"), "are these numbers of instances?", None)
+}
+
+/// Numbers far apart.
+pub(super) fn gaps(ids: &[u16]) -> Refusal {
+    let words = match ids.last() {
+        Some(&last) if last > 1000 => "; numbers as high as these count instances",
+        _ => "",
+    };
+    refusal(
+        format!(
+            "most of the numbers up to the highest are missing, so they are no classes in order: {}{words}",
+            listed(ids)
+        ),
+        "say with --classes FILE (CSV with the columns id and name) which number is which class",
+        None,
+    )
+}
+
+/// Values that no class has.
+pub(super) fn unknown(values: &[MaskValue], seen: &SeenValues, classes: usize) -> Refusal {
+    let pixels: u64 = values.iter().map(|value| seen.values[value].pixels).sum::<u64>() + seen.others;
+    let share = 100.0 * pixels as f64 / seen.pixels.max(1) as f64;
+    let example = first_of(seen, values.first());
+    let is_colour = values.iter().any(|value| matches!(value, MaskValue::Colour(_)));
+    let many = if seen.others > 0 { " and thousands more" } else { "" };
+    let found = format!(
+        "values that are none of the {classes} classes: {}{many}, {share:.2} % of the pixels",
+        listed(values)
+    );
+    let advice = match is_colour {
+        true => {
+            "add their colours to the table, under the name void to ignore them; colours between two others come from \
+                 smoothed borders: save masks without smoothing and without JPEG"
+        }
+        false => "add them to the table, or ignore them with --ignore-index N",
+    };
+    refusal(found, advice, example)
+}

@@ -1,0 +1,141 @@
+//! Values that the masks of a data set have.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use convnext_core::ImageSize;
+
+use crate::error::DataError;
+use crate::segmentation::mask::{Mask, MaskPixels};
+use crate::segmentation::value::MaskValue;
+
+/// Most values of one mask that are counted apart; photographs taken for masks have more.
+const MAX_VALUES: usize = 4096;
+
+/// The pixels of one mask, counted by their values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MaskCounts {
+    pub(crate) size: ImageSize,
+    /// Kind of the file's pixels.
+    pub(crate) kind: &'static str,
+    /// Number of pixels of each value, the values sorted; the most frequent ones of very many.
+    pub(crate) values: Vec<(MaskValue, u64)>,
+    /// Pixels of values beyond these.
+    pub(crate) others: u64,
+}
+
+impl MaskCounts {
+    pub(crate) fn of(mask: &Mask, by_colour: bool) -> Self {
+        let kind = match &mask.pixels {
+            MaskPixels::Ids(_, 16) => "greyscale of 16 bit",
+            MaskPixels::Ids(_, 1) => "greyscale of 1 bit",
+            MaskPixels::Ids(..) => "greyscale",
+            MaskPixels::Palette(..) => "palette",
+            MaskPixels::Colours(_) => "colours",
+        };
+        let mut values: Vec<(MaskValue, u64)> = mask.counts(by_colour).into_iter().collect();
+        let mut others = 0;
+        if values.len() > MAX_VALUES {
+            values.sort_by_key(|&(value, pixels)| (std::cmp::Reverse(pixels), value));
+            others = values.drain(MAX_VALUES..).map(|(_, pixels)| pixels).sum();
+            values.sort_unstable();
+        }
+        Self { size: mask.size, kind, values, others }
+    }
+}
+
+/// Pixels and masks of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) pixels: u64,
+    pub(crate) masks: usize,
+    /// Position of the first mask.
+    pub(crate) first: usize,
+}
+
+/// The values of many masks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct SeenValues {
+    pub(crate) values: BTreeMap<MaskValue, Seen>,
+    pub(crate) pixels: u64,
+    /// Pixels of values that were not counted apart.
+    pub(crate) others: u64,
+}
+
+impl SeenValues {
+    pub(crate) fn of<'a>(masks: impl Iterator<Item = (usize, &'a MaskCounts)>) -> Self {
+        let mut all = Self::default();
+        for (position, mask) in masks {
+            all.others += mask.others;
+            all.pixels += mask.others;
+            for &(value, pixels) in &mask.values {
+                let seen = all.values.entry(value).or_insert(Seen { pixels: 0, masks: 0, first: position });
+                seen.pixels += pixels;
+                seen.masks += 1;
+                all.pixels += pixels;
+            }
+        }
+        all
+    }
+
+    /// The same with numbers in the place of colours whose channels are equal; `None` where one is a real colour.
+    pub(crate) fn as_greys(&self) -> Option<Self> {
+        let mut greys = Self { values: BTreeMap::new(), ..*self };
+        for (value, &seen) in &self.values {
+            let grey = MaskValue::Id(value.grey()?);
+            greys
+                .values
+                .entry(grey)
+                .and_modify(|known| {
+                    known.pixels += seen.pixels;
+                    known.masks += seen.masks;
+                    known.first = known.first.min(seen.first);
+                })
+                .or_insert(seen);
+        }
+        (self.others == 0).then_some(greys)
+    }
+
+    /// The numbers, sorted.
+    pub(crate) fn ids(&self) -> Vec<u16> {
+        let id = |value: &MaskValue| if let MaskValue::Id(id) = value { Some(*id) } else { None };
+        self.values.keys().filter_map(id).collect()
+    }
+
+    /// Pixels of a value in per cent.
+    pub(crate) fn percent(&self, value: MaskValue) -> f64 {
+        let pixels = self.values.get(&value).map_or(0, |seen| seen.pixels);
+        100.0 * pixels as f64 / self.pixels.max(1) as f64
+    }
+}
+
+/// Calls `look` with every number below `count`, in parallel; the results are in order.
+pub(crate) fn in_parallel<T: Send>(
+    count: usize,
+    look: impl Fn(usize) -> Result<T, DataError> + Sync,
+    mut progress: impl FnMut(usize),
+) -> Vec<Result<T, DataError>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(count);
+    let next = AtomicUsize::new(0);
+    let (sender, found) = crossbeam_channel::bounded(2 * threads.max(1));
+    let mut results: Vec<(usize, Result<T, DataError>)> = Vec::with_capacity(count);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next, look) = (sender.clone(), &next, &look);
+            scope.spawn(move || {
+                let mut at = next.fetch_add(1, Ordering::Relaxed);
+                while at < count && sender.send((at, look(at))).is_ok() {
+                    at = next.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        drop(sender);
+        for (done, result) in (1..).zip(found) {
+            results.push(result);
+            progress(done);
+        }
+    });
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,206 @@
+//! From an image and its label map to what a segmentation network is trained on (facts, "Segmentation").
+
+use convnext_core::{COLOURS, Fit, ImageSize, Preprocessing};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::pixels::image::Image;
+use crate::pixels::label_map::LabelMap;
+use crate::transforms::distortion;
+use crate::transforms::drawn::DrawnTransform;
+use crate::transforms::evaluation::pad;
+use crate::transforms::resized_cut::ResizedCut;
+use crate::transforms::step::Step;
+use crate::transforms::transform::normalize;
+
+/// Training transform of an image and its label map, mmsegmentation's, in this order: a random size, a random part, a
+/// random mirror image, photometric distortion, normalisation, padding.
+///
+/// Images are resized bilinearly without antialiasing, as OpenCV does it there; labels are the nearest. Of an image of
+/// any size only the part is computed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationTransform {
+    /// Height and width of the part, in pixels. Smaller images are padded below and at the right: with the mean, and with
+    /// labels that are ignored.
+    pub crop_size: ImageSize,
+    /// Bounds of the longer and the shorter side at a ratio of 1, within which the image keeps its proportions; `None` for
+    /// its own size. (2048, 512) for ADE20K.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize_base: Option<[usize; 2]>,
+    /// Smallest and largest ratio of the random size, above 0.
+    pub resize_ratio: [f64; 2],
+    /// Most of the labelled pixels of a part that one class may have, in (0, 1]: parts with more are drawn anew, ten
+    /// times. 1 takes the first.
+    pub cat_max_ratio: f64,
+    /// Probability of exchanging left and right, in [0, 1].
+    pub flip_probability: f64,
+    /// Random brightness, contrast, saturation and hue, of colours only.
+    pub photometric: bool,
+}
+
+/// An image and its labels, ready for a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelledImage {
+    /// Shape `[channels, height, width]`, normalised.
+    pub values: Vec<f32>,
+    /// Height and width of `values` in pixels.
+    pub size: ImageSize,
+    /// Height and width of what is no padding, at the top and at the left.
+    pub content: ImageSize,
+    /// In training of the size of `values`, ignored in the padding; in evaluation of the size of the image file.
+    pub labels: LabelMap,
+}
+
+impl SegmentationTransform {
+    /// Parts of images of their own size and mirror images, and nothing else that is random.
+    pub fn plain(crop_size: impl Into<ImageSize>) -> Self {
+        Self {
+            crop_size: crop_size.into(),
+            resize_base: None,
+            resize_ratio: [1.0, 1.0],
+            cat_max_ratio: 1.0,
+            flip_probability: 0.5,
+            photometric: false,
+        }
+    }
+
+    /// The transform of mmsegmentation's recipes for ADE20K, with parts of this size.
+    pub fn ade20k(crop_size: impl Into<ImageSize>) -> Self {
+        let crop_size = crop_size.into();
+        Self {
+            resize_base: Some([4 * crop_size.short_side(), crop_size.short_side()]),
+            resize_ratio: [0.5, 2.0],
+            cat_max_ratio: 0.75,
+            photometric: true,
+            ..Self::plain(crop_size)
+        }
+    }
+
+    /// Checks every value against its range, for images of so many channels.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] or [`DataError::Config`] with the first value that does not fit.
+    pub fn validate(&self, channels: usize) -> Result<(), DataError> {
+        self.crop_size.validate()?;
+        let bounds = self.resize_base.is_none_or(|[long, short]| short > 0 && short <= long);
+        let expected = "the longer side and the shorter one, both above 0";
+        DataError::check(
+            bounds,
+            "resize base",
+            format!("{:?}", self.resize_base.unwrap_or_default()),
+            expected,
+        )?;
+        let [least, most] = self.resize_ratio;
+        let ordered = least > 0.0 && least <= most && most.is_finite();
+        let expected = "two increasing numbers above 0";
+        DataError::check(ordered, "resize ratio", format!("{:?}", self.resize_ratio), expected)?;
+        let share = self.cat_max_ratio > 0.0 && self.cat_max_ratio <= 1.0;
+        DataError::check(share, "cat_max_ratio", self.cat_max_ratio, "above 0 and at most 1")?;
+        let probable = (0.0..=1.0).contains(&self.flip_probability);
+        DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
+        let expected = format!("off for images of {channels} channel(s), because it changes colours");
+        DataError::check(channels == COLOURS || !self.photometric, "photometric distortion", "on", &expected)
+    }
+
+    /// Draws what happens to an image with these labels, before it is normalised and padded.
+    pub fn draw(&self, labels: &LabelMap, rng: &mut impl rand::Rng) -> DrawnTransform {
+        let resized = self.resized(labels.size(), rng);
+        let mut cut = self.part(resized, rng);
+        for _ in 0..TRIES {
+            if self.cat_max_ratio >= 1.0 || is_varied(&cut.of_labels(labels), self.cat_max_ratio) {
+                break;
+            }
+            cut = self.part(resized, rng);
+        }
+        let mut steps = vec![Step::ResizedCut(cut)];
+        if rng.random::<f64>() < self.flip_probability {
+            steps.push(Step::Mirror);
+        }
+        if self.photometric {
+            steps.extend(distortion::draw(rng).into_iter().map(Step::Distortion));
+        }
+        DrawnTransform { steps }
+    }
+
+    /// The transformed image and labels. All random choices come from `rng`; mean and standard deviation are those of
+    /// `preprocessing`.
+    ///
+    /// # Panics
+    /// When image and labels have different sizes, or the image has other channels than the preprocessing.
+    pub fn apply(
+        &self,
+        image: &Image,
+        labels: LabelMap,
+        preprocessing: &Preprocessing,
+        rng: &mut impl rand::Rng,
+    ) -> LabelledImage {
+        assert_eq!(image.size(), labels.size(), "a label for each pixel");
+        let drawn = self.draw(&labels, rng);
+        let image = drawn.apply(image);
+        let labels = drawn.apply_to_labels(labels);
+        let (content, size) = (image.size(), self.crop_size);
+        let values = normalize(&image, &preprocessing.mean, &preprocessing.std);
+        LabelledImage { values: pad(values, content, size), size, content, labels: padded(&labels, size) }
+    }
+
+    /// A random size of an image.
+    fn resized(&self, image: ImageSize, rng: &mut impl rand::Rng) -> ImageSize {
+        let [least, most] = self.resize_ratio;
+        let ratio = least + (most - least) * rng.random::<f64>();
+        match self.resize_base {
+            Some(base) => {
+                let [long, short] = base.map(|side| ((side as f64 * ratio) as usize).max(1));
+                Fit { long, short, pad: 1 }.resized(image)
+            }
+            None => {
+                let side = |side: usize| ((side as f64 * ratio + 0.5) as usize).max(1);
+                ImageSize { height: side(image.height), width: side(image.width) }
+            }
+        }
+    }
+
+    /// A random part of a resized image.
+    fn part(&self, resized: ImageSize, rng: &mut impl rand::Rng) -> ResizedCut {
+        let height = resized.height.min(self.crop_size.height);
+        let width = resized.width.min(self.crop_size.width);
+        let mut start = |free: usize| rng.random_range(0..=free as u64) as usize;
+        let top = start(resized.height - height);
+        let left = start(resized.width - width);
+        ResizedCut { resized, left, top, size: ImageSize { height, width } }
+    }
+}
+
+/// Parts that are drawn anew at most, in search of one with several classes.
+const TRIES: usize = 10;
+
+/// `true` if a map has more than one class, and none has `most` of the labelled pixels or more.
+fn is_varied(map: &LabelMap, most: f64) -> bool {
+    let mut counts = Vec::new();
+    for run in map.labels.chunk_by(|left, right| left == right) {
+        if run[0] != LabelMap::IGNORED {
+            let label = usize::from(run[0]);
+            if counts.len() <= label {
+                counts.resize(label + 1, 0);
+            }
+            counts[label] += run.len();
+        }
+    }
+    let (all, largest): (usize, usize) = (counts.iter().sum(), counts.iter().max().copied().unwrap_or(0));
+    largest < all && (largest as f64 / all as f64) < most
+}
+
+/// A map with ignored labels below and at the right.
+fn padded(map: &LabelMap, size: ImageSize) -> LabelMap {
+    if map.size() == size {
+        return map.clone();
+    }
+    let along = |side: usize, to: usize| -> Vec<Option<usize>> {
+        (0..to).map(|at| Some(at).filter(|&at| at < side)).collect()
+    };
+    map.of_columns_and_rows(&along(map.width, size.width), &along(map.height, size.height))
+}
+
+#[cfg(test)]
+mod tests;
