@@ -35,14 +35,14 @@ pub struct AxisWeights {
 }
 
 impl AxisWeights {
-    /// The weights of each output cell, with the indices of its input cells.
+    /// The weights of each output cell, with the indices of its input cells. Those of 0 are left out.
     ///
     /// # Panics
     /// When an index is out of range.
     pub fn new(input: usize, outputs: impl IntoIterator<Item = Vec<(usize, f32)>>) -> Self {
         let mut found = Self { input, begins: vec![0], cells: Vec::new() };
         for output in outputs {
-            found.cells.extend(output);
+            found.cells.extend(output.into_iter().filter(|(_, weight)| *weight != 0.0));
             found.begins.push(found.cells.len());
         }
         assert!(found.cells.iter().all(|(cell, _)| *cell < input), "the weights are those of input cells");

@@ -85,6 +85,10 @@ impl<L> TapRows<'_, L> {
 }
 
 impl Left for TapRows<'_, f32> {
+    const SCATTERED: bool = true;
+    // A panel of nine taps comes from the L3 cache more often than one of a linear layer.
+    const STRIP_ROWS: usize = 128;
+
     fn rows(self) -> usize {
         self.sites.len()
     }

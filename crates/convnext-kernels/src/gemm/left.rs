@@ -6,6 +6,12 @@ use crate::packed::Matrix;
 
 /// A left side: rows of one or more slices of the same length, which need not be neighbours in memory.
 pub(crate) trait Left: Copy {
+    /// `true` if the slices of a row are not neighbours in memory.
+    const SCATTERED: bool;
+
+    /// Rows of a strip, at most: enough that a panel, which is read once for each strip, is read seldom.
+    const STRIP_ROWS: usize;
+
     fn rows(self) -> usize;
 
     /// Values of a row.
@@ -42,6 +48,9 @@ pub(crate) fn parts(left: impl Left, k_range: &Range<usize>) -> Vec<Part> {
 }
 
 impl Left for Matrix<'_> {
+    const SCATTERED: bool = false;
+    const STRIP_ROWS: usize = 48;
+
     fn rows(self) -> usize {
         self.rows
     }
