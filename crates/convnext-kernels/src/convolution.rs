@@ -10,14 +10,13 @@
 pub(crate) mod bf16;
 pub(crate) mod taps;
 pub(crate) mod weight_gradient;
-mod weights;
+pub(crate) mod weights;
 
 use bytemuck::cast_slice;
 
 use crate::bf16::packed::PackedBf16;
 use crate::buffer::Buffer;
 use crate::convolution::taps::{TAPS, TapRows, sites, steps};
-use crate::convolution::weights::{by_output, by_rotated_tap};
 use crate::dense_maps::DenseMaps;
 use crate::element::Element;
 use crate::gemm::epilogue::{Onto, Store};
@@ -69,7 +68,7 @@ pub struct ConvolutionGradients {
     /// Of the input, `[R, C]`, if it was requested.
     pub rows: Option<Buffer>,
     /// `[O, C, k, k]`.
-    pub weight: Vec<f32>,
+    pub weight: Buffer,
 }
 
 impl ConvolutionWeight<'_> {
@@ -106,8 +105,8 @@ impl PackedConvolution {
     fn on(Target { arch, bf16 }: Target, weight: &ConvolutionWeight<'_>, precision: Precision) -> Self {
         Self(match (weight.is_pointwise(), precision) {
             (true, _) => PackedLayer::Pointwise(PackedLinear::new(weight.values, weight.outputs, precision)),
-            (false, Precision::F32) => PackedLayer::F32(pack(arch, weight)),
-            (false, Precision::Bf16) => PackedLayer::Bf16(pack(bf16, weight)),
+            (false, Precision::F32) => PackedLayer::F32(arch.pack_taps(weight.values, weight.outputs)),
+            (false, Precision::Bf16) => PackedLayer::Bf16(bf16.pack_taps(weight.values, weight.outputs)),
         })
     }
 }
@@ -160,13 +159,6 @@ fn forward(
     }
 }
 
-/// The right side of the forward.
-fn pack<E: Element>(element: E, weight: &ConvolutionWeight<'_>) -> E::Packed {
-    let channels = weight.inputs.next_multiple_of(E::TAP_CHANNELS);
-    let matrix = by_output(weight.values, weight.outputs, channels);
-    element.pack(Matrix::new(&matrix, weight.outputs, TAPS * channels).transposed())
-}
-
 /// A 3x3 convolution in an element type.
 fn forward_in<E: Element>(
     element: E,
@@ -207,7 +199,9 @@ fn backward(
         let weight = Matrix::new(weight.values, weight.outputs, weight.inputs);
         let (rows, weight) =
             linear_backward_of_rows(Target { arch, bf16 }, rows, (weight, precision), dout, wants_rows);
-        return ConvolutionGradients { rows, weight };
+        let mut dweight = Buffer::take(weight.len());
+        dweight.copy_from_slice(&weight);
+        return ConvolutionGradients { rows, weight: dweight };
     }
     match precision {
         Precision::F32 => backward_in(arch, (rows, maps), weight, dout, wants_rows),
@@ -225,10 +219,7 @@ fn backward_in<E: Element>(
 ) -> ConvolutionGradients {
     let ConvolutionWeight { values, outputs, inputs } = *weight;
     let drows = wants_rows.then(|| {
-        let channels = outputs.next_multiple_of(E::TAP_CHANNELS);
-        let matrix = by_rotated_tap(values, outputs, channels);
-        let right = element.pack(Matrix::new(&matrix, TAPS * channels, inputs));
-        drop(matrix);
+        let right = element.pack_rotated_taps(values, outputs);
         let kernel = Kernel::ConvolutionInputGradient;
         forward_in(element, kernel, (dout, maps), &right, ConvolutionEpilogue::Plain)
     });

@@ -12,8 +12,9 @@ use crate::bf16::storage::OnBf16x2;
 use crate::blocking::Segment;
 use crate::buffer::Buffer;
 use crate::convolution::bf16::tap_weight_gradient_bf16;
-use crate::convolution::taps::TapRows;
+use crate::convolution::taps::{TAPS, TapRows};
 use crate::convolution::weight_gradient::tap_weight_gradient;
+use crate::convolution::weights::{by_output, by_rotated_tap, pack_forward, pack_rotated};
 use crate::dense_maps::DenseMaps;
 use crate::gemm;
 use crate::gemm::epilogue::Epilogue;
@@ -74,6 +75,12 @@ pub(crate) trait Element: Copy + Send + Sync {
     /// Channels of the rows that [`Self::gemm_taps`] reads are padded to a multiple of.
     const TAP_CHANNELS: usize;
 
+    /// Packs the right side of a 3x3 convolution with a weight `[O, C, 3, 3]`.
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> Self::Packed;
+
+    /// Packs the right side of its input gradient.
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> Self::Packed;
+
     /// The rows of maps, `[R, channels]`, as [`Self::gemm_taps`] reads them, unless they are so. On all threads.
     fn pack_tap_rows(self, rows: &[f32], channels: usize) -> Option<Buffer>;
 
@@ -87,7 +94,7 @@ pub(crate) trait Element: Copy + Send + Sync {
     );
 
     /// The weight gradient of a convolution, `[O, C, 3, 3]`. On all threads.
-    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Vec<f32>;
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer;
 
     /// Runs a kernel.
     fn run(self, work: impl WithStorage<Self::Lane>);
@@ -142,6 +149,14 @@ impl Element for Arch {
 
     const TAP_CHANNELS: usize = 1;
 
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> Packed {
+        pack_forward(weight, outputs)
+    }
+
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> Packed {
+        pack_rotated(weight, outputs)
+    }
+
     fn pack_tap_rows(self, _: &[f32], _: usize) -> Option<Buffer> {
         None
     }
@@ -156,7 +171,7 @@ impl Element for Arch {
         gemm::gemm(self, kernel, left, right, epilogue);
     }
 
-    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Vec<f32> {
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer {
         tap_weight_gradient(self, maps, rows, dout)
     }
 
@@ -225,6 +240,18 @@ impl Element for Bf16 {
 
     const TAP_CHANNELS: usize = INTERLEAVE;
 
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> PackedBf16 {
+        let channels = (weight.len() / outputs / TAPS).next_multiple_of(INTERLEAVE);
+        let matrix = by_output(weight, outputs, channels);
+        self.pack(Matrix::new(&matrix, outputs, TAPS * channels).transposed())
+    }
+
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> PackedBf16 {
+        let (inputs, channels) = (weight.len() / outputs / TAPS, outputs.next_multiple_of(INTERLEAVE));
+        let matrix = by_rotated_tap(weight, outputs, channels);
+        self.pack(Matrix::new(&matrix, TAPS * channels, inputs))
+    }
+
     fn pack_tap_rows(self, rows: &[f32], channels: usize) -> Option<Buffer> {
         Some(pack_padded_columns(self, rows, channels))
     }
@@ -240,7 +267,7 @@ impl Element for Bf16 {
         bf16_gemm::gemm(self, kernel, left, rows, &bf16_gemm::Right::Packed(right), epilogue);
     }
 
-    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Vec<f32> {
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer {
         tap_weight_gradient_bf16(self, maps, rows, dout)
     }
 

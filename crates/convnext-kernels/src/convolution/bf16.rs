@@ -7,7 +7,7 @@ use crate::bf16::implementation::Bf16;
 use crate::bf16::rows::pack_rows;
 use crate::buffer::Buffer;
 use crate::convolution::taps::{TAPS, TapRows, sites, steps};
-use crate::convolution::weights::from_blocks;
+use crate::convolution::weights::taps_last;
 use crate::dense_maps::DenseMaps;
 use crate::packed::Matrix;
 use crate::parallel;
@@ -15,6 +15,9 @@ use crate::profile::{Kernel, timed};
 
 /// Rows of a task.
 const TASK_ROWS: usize = 256;
+
+/// Output channels of a task.
+const TASK_OUTPUTS: usize = 16;
 
 /// Column-packed rows of whole interleave groups, so that each tap's lanes are those of its channels.
 impl LeftSide for TapRows<'_, u32> {
@@ -56,7 +59,7 @@ pub(crate) fn tap_weight_gradient_bf16(
     maps: &DenseMaps,
     rows: Matrix<'_>,
     dout: Matrix<'_>,
-) -> Vec<f32> {
+) -> Buffer {
     let (inputs, outputs) = (rows.columns, dout.columns);
     let dout = pack_rows(bf16, dout.values, outputs);
     let mut sums = Buffer::take(TAPS * inputs * outputs);
@@ -67,7 +70,13 @@ pub(crate) fn tap_weight_gradient_bf16(
         let shifted = pack_rows(bf16, &shifted, inputs);
         gemm_tn_accumulate(bf16, [shifted.bf16x2(), dout.bf16x2()], [inputs, outputs], sums);
     }
-    from_blocks(&[sums], outputs, inputs)
+    let mut weight = Buffer::take(outputs * inputs * TAPS);
+    let tasks = weight.chunks_mut(TASK_OUTPUTS * inputs * TAPS).enumerate();
+    parallel::for_each(tasks, |(task, weight)| {
+        let mut rows: Vec<&mut [f32]> = weight.chunks_exact_mut(inputs * TAPS).collect();
+        timed(Kernel::Packing, || taps_last(&sums, task * TASK_OUTPUTS, outputs, &mut rows));
+    });
+    weight
 }
 
 /// The neighbours of all rows at one tap, zeros where they lie outside of the map.

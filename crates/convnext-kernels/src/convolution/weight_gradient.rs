@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::convolution::taps::{TAPS, sites, steps};
-use crate::convolution::weights::from_blocks;
+use crate::convolution::weights::taps_last;
 use crate::dense_maps::DenseMaps;
 use crate::gemm::micro_tiles::{MR, micro_tile_rows};
 use crate::gemm::transposed_micro_tiles::{
@@ -21,11 +21,15 @@ use crate::gemm::transposed_micro_tiles::{
 use crate::packed::{KC, Matrix};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
+use crate::split::{scaled, split_at_ranges};
 
-/// Blocks of input channels, a task each, and the minimum channels of one: with fewer, copying panels of the output
-/// gradient would take more than a twentieth of the time.
+/// Blocks of input channels, a task each: at least so many, if each has a minimum of channels; with fewer, copying panels
+/// of the output gradient would take more than a twentieth of the time.
 const CHANNEL_BLOCKS: usize = 8;
 const MIN_BLOCK_CHANNELS: usize = 2 * MR;
+
+/// Sums of a block of channels, about: few enough to stay in the L2 cache.
+const BLOCK_SUMS: usize = 1 << 17;
 
 /// Lanes of a register from which on a panel is as wide as several cache lines, and read where it lies.
 const WIDE_LANES: usize = 16;
@@ -36,20 +40,33 @@ pub(crate) fn tap_weight_gradient(
     maps: &DenseMaps,
     rows: Matrix<'_>,
     dout: Matrix<'_>,
-) -> Vec<f32> {
+) -> Buffer {
     let (inputs, outputs) = (rows.columns, dout.columns);
     let neighbours = Neighbours::new(maps);
-    let count = (inputs / MIN_BLOCK_CHANNELS).clamp(1, CHANNEL_BLOCKS);
-    let blocks = (0..count).map(|block| block * inputs / count..(block + 1) * inputs / count);
-    let sums = parallel::map(blocks, |channels| {
+    let blocks = channel_blocks(inputs, outputs);
+    let mut weight = Buffer::take(outputs * inputs * TAPS);
+    let mut parts: Vec<Vec<&mut [f32]>> = blocks.iter().map(|_| Vec::with_capacity(outputs)).collect();
+    for of_output in weight.chunks_exact_mut(inputs * TAPS) {
+        let of_blocks = split_at_ranges(of_output, blocks.iter().map(|block| scaled(block, TAPS)));
+        parts.iter_mut().zip(of_blocks).for_each(|(parts, part)| parts.push(part));
+    }
+    parallel::for_each(blocks.into_iter().zip(parts), |(channels, mut parts)| {
         let mut sums = Buffer::take(TAPS * channels.len() * outputs);
         sums.fill(0.0);
         let input = Columns { matrix: rows, columns: channels };
         let work = WeightGradient { neighbours: &neighbours, input, dout, sums: &mut sums };
         timed(Kernel::ConvolutionWeightGradient, || arch.dispatch(work));
-        sums
+        timed(Kernel::Packing, || taps_last(&sums, 0, outputs, &mut parts));
     });
-    from_blocks(&sums, outputs, inputs)
+    weight
+}
+
+/// Equal blocks of input channels: a power of two of them, so that few threads have the same work.
+fn channel_blocks(inputs: usize, outputs: usize) -> Vec<Range<usize>> {
+    let most = (inputs / MIN_BLOCK_CHANNELS).max(1);
+    let few_sums = (TAPS * inputs * outputs).div_ceil(BLOCK_SUMS);
+    let count = 1 << few_sums.max(CHANNEL_BLOCKS).next_power_of_two().min(most).ilog2();
+    (0..count).map(|block| block * inputs / count..(block + 1) * inputs / count).collect()
 }
 
 /// The neighbours of every row of some whole maps; those of the maps that follow are the same.

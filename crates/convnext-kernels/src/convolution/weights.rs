@@ -1,14 +1,59 @@
-//! The weight of a 3x3 convolution, `[O, C, 3, 3]`, as the matrices of its GEMMs, and back.
+//! The weight of a 3x3 convolution, `[O, C, 3, 3]`, as the right sides of its GEMMs, and back.
 //!
 //! Notation: O output and C input channels, 9 taps.
 
 use crate::buffer::Buffer;
 use crate::convolution::taps::TAPS;
+use crate::packed::Packed;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 
 /// Output channels of a task.
 const TASK_OUTPUTS: usize = 16;
+
+/// Input channels of a forward's right side that are packed at a time, and output channels: what stays in the L1 cache.
+const PACKED_INPUTS: usize = 32;
+const PACKED_OUTPUTS: usize = 16;
+
+/// The packed right side of the forward, `[9 C, O]`.
+pub(crate) fn pack_forward(weight: &[f32], outputs: usize) -> Packed {
+    let inputs = weight.len() / outputs / TAPS;
+    Packed::by_panel(TAPS * inputs, outputs, |panel, packed| {
+        for (place, columns) in panel.columns.clone().step_by(PACKED_OUTPUTS).enumerate() {
+            let columns = columns..panel.columns.end.min(columns + PACKED_OUTPUTS);
+            for first in (0..inputs).step_by(PACKED_INPUTS) {
+                let count = PACKED_INPUTS.min(inputs - first);
+                // By channels, then by taps.
+                let mut part = [[0.0; PACKED_OUTPUTS]; PACKED_INPUTS * TAPS];
+                for (column, output) in columns.clone().enumerate() {
+                    let values = &weight[(output * inputs + first) * TAPS..][..count * TAPS];
+                    part.iter_mut().zip(values).for_each(|(part, value)| part[column] = *value);
+                }
+                for (at, part) in part[..count * TAPS].iter().enumerate() {
+                    let row = packed.row(at % TAPS * inputs + first + at / TAPS);
+                    row[place * PACKED_OUTPUTS..][..PACKED_OUTPUTS].copy_from_slice(part);
+                }
+            }
+        }
+    })
+}
+
+/// The packed right side of the input gradient, which convolves with the kernel rotated by 180 degrees: `[9 O, C]`, from
+/// the last tap to the first.
+pub(crate) fn pack_rotated(weight: &[f32], outputs: usize) -> Packed {
+    let inputs = weight.len() / outputs / TAPS;
+    Packed::by_panel(TAPS * outputs, inputs, |panel, packed| {
+        for (output, weight) in weight.chunks_exact(TAPS * inputs).enumerate() {
+            let values = weight.as_chunks::<TAPS>().0;
+            for tap in 0..TAPS {
+                let (row, padding) =
+                    packed.row((TAPS - 1 - tap) * outputs + output).split_at_mut(panel.columns.len());
+                row.iter_mut().zip(&values[panel.columns.clone()]).for_each(|(to, taps)| *to = taps[tap]);
+                padding.fill(0.0);
+            }
+        }
+    })
+}
 
 /// `[O, 9, channels]`, the transposed right side of the forward: of each output channel, tap by tap, the input channels
 /// and zeros.
@@ -62,34 +107,25 @@ fn split_taps(weight: &[f32], mut taps: [&mut [f32]; TAPS]) {
     taps.into_iter().for_each(|to| to[weight.len()..].fill(0.0));
 }
 
-/// The weight's gradient `[O, C, 3, 3]` from sums `[9, C, O]` of blocks of neighbouring input channels.
-pub(crate) fn from_blocks(blocks: &[Buffer], outputs: usize, inputs: usize) -> Vec<f32> {
-    let mut weight = vec![0.0; outputs * inputs * TAPS];
-    let tasks = weight.chunks_mut(TASK_OUTPUTS * inputs * TAPS).enumerate();
-    parallel::for_each(tasks, |(task, weight)| {
-        timed(Kernel::Packing, || {
-            let of_task = task * TASK_OUTPUTS..outputs.min((task + 1) * TASK_OUTPUTS);
-            let mut first = 0;
-            for block in blocks {
-                let channels = block.len() / TAPS / outputs;
-                for channel in 0..channels {
-                    let row = |tap: usize| &block[(tap * channels + channel) * outputs..][of_task.clone()];
-                    let taps: [&[f32]; TAPS] = std::array::from_fn(row);
-                    let to = weight[(first + channel) * TAPS..].chunks_mut(inputs * TAPS);
-                    for (output, to) in to.enumerate() {
-                        to.iter_mut().zip(&taps).for_each(|(to, of_tap)| *to = of_tap[output]);
-                    }
-                }
-                first += channels;
+/// Sums `[9, channels, O]` as a part of the weight's gradient: rows `[channels, 9]` of neighbouring output channels.
+pub(crate) fn taps_last(sums: &[f32], first_output: usize, outputs: usize, rows: &mut [&mut [f32]]) {
+    let channels = sums.len() / TAPS / outputs;
+    for (first, rows) in (first_output..).step_by(TASK_OUTPUTS).zip(rows.chunks_mut(TASK_OUTPUTS)) {
+        for channel in 0..channels {
+            let row = |tap: usize| &sums[(tap * channels + channel) * outputs + first..][..rows.len()];
+            let taps: [&[f32]; TAPS] = std::array::from_fn(row);
+            for (output, to) in rows.iter_mut().enumerate() {
+                let to = &mut to[channel * TAPS..][..TAPS];
+                to.iter_mut().zip(&taps).for_each(|(to, of_tap)| *to = of_tap[output]);
             }
-        });
-    });
-    weight
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::Matrix;
     use crate::testing::noise;
 
     #[test]
@@ -100,6 +136,7 @@ mod tests {
                 (true, true) => weight[(output * inputs + input) * TAPS + tap],
                 _ => 0.0,
             };
+            let matrix = by_output(&weight, outputs, inputs);
             let channels = inputs + 2;
             for (place, found) in by_output(&weight, outputs, channels).iter().enumerate() {
                 let (output, tap) = (place / channels / TAPS, place / channels % TAPS);
@@ -110,17 +147,20 @@ mod tests {
                 let (output, tap) = (place / inputs % padded, TAPS - 1 - place / inputs / padded);
                 assert_eq!(*found, value(output, place % inputs, tap));
             }
-            let mut begin = 0;
-            let blocks = [inputs / 2, inputs - inputs / 2].map(|channels| {
-                let mut block = Buffer::take(TAPS * channels * outputs);
-                for (place, sum) in block.iter_mut().enumerate() {
-                    let (row, output) = (place / outputs, place % outputs);
-                    *sum = value(output, begin + row % channels, row / channels);
-                }
-                begin += channels;
-                block
-            });
-            assert_eq!(from_blocks(&blocks, outputs, inputs), weight);
+            let forward = Matrix::new(&matrix, outputs, TAPS * inputs).transposed();
+            assert_eq!(pack_forward(&weight, outputs), Packed::new(forward));
+            let rotated = by_rotated_tap(&weight, outputs, outputs);
+            let expected = Packed::new(Matrix::new(&rotated, TAPS * outputs, inputs));
+            assert_eq!(pack_rotated(&weight, outputs), expected);
+            let (first, count) = (outputs / 3, outputs - outputs / 3);
+            let sums: Vec<f32> = (0..weight.len())
+                .map(|place| (place % outputs, place / outputs))
+                .map(|(output, row)| value(output, row % inputs, row / inputs))
+                .collect();
+            let mut found = vec![0.0; count * inputs * TAPS];
+            let mut rows: Vec<&mut [f32]> = found.chunks_exact_mut(inputs * TAPS).collect();
+            taps_last(&sums, first, outputs, &mut rows);
+            assert_eq!(found, weight[first * inputs * TAPS..]);
         }
     }
 }

@@ -81,7 +81,7 @@ impl ConvolutionKernels<Flex> for FlexConvolution {
         let bias = wanted.bias.then(|| tensor(column_sums(slice(&dout), outputs), Shape::new([outputs])));
         ConvolutionGradients {
             rows: found.rows.map(|values| buffer_tensor(values, rows.shape())),
-            weight: tensor(found.weight, weight.shape()),
+            weight: buffer_tensor(found.weight, weight.shape()),
             bias,
         }
     }
