@@ -2,10 +2,11 @@
 
     peers/bin/python benches/peers/compare.py --mode infer --model atto --batch-size 8 --peer openvino
     peers/bin/python benches/peers/compare.py --table --precision bf16
+    peers/bin/python benches/peers/compare.py --mode segment-train --model atto --peer torch
 
-Needs `cargo build --release` before, and the packages that infer.py and train.py name; torch-compile needs a
-C++ compiler as well. Prints rows of a table: images a second of both (medians), the ratio with its quartiles,
-the share of the processor's peak. With --table these are the rows that are reported in docs/results.
+Needs `cargo build --release` before, and the packages that infer.py, train.py and segment.py name; torch-compile needs
+a C++ compiler as well. Prints rows of a table: images a second of both (medians), the ratio with its quartiles,
+the share of the processor's peak, and the peak memory of both in MiB as far as the peer tells it. With --table these are the rows that are reported in docs/results.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Mode, model, batch, peer and pairs: first what is promised, then what is worth knowing.
+# Mode, model, batch, peer and pairs: first what is promised, then what is worth knowing. Images are of 224 pixels, and of
+# 256 for segmentation networks, whose decode head has 128 channels.
 TABLE = [
     ("infer", "atto", 8, "openvino", 7),
     ("infer", "tiny", 8, "openvino", 7),
@@ -24,6 +26,9 @@ TABLE = [
     ("pretrain", "atto", 16, "torch", 7),
     ("pretrain", "tiny", 8, "torch", 7),
     ("train", "atto", 8, "torch", 7),
+    ("segment-train", "atto", 8, "torch", 7),
+    ("segment-infer", "atto", 8, "openvino", 7),
+    ("segment-infer", "atto", 1, "openvino", 7),
     ("infer", "base", 8, "openvino", 3),
     ("infer", "atto", 8, "onnxruntime", 3),
     ("infer", "tiny", 8, "onnxruntime", 3),
@@ -35,6 +40,8 @@ TABLE = [
     ("pretrain", "base", 4, "torch", 3),
 ]
 
+MODES = ["infer", "train", "pretrain", "segment-infer", "segment-train"]
+
 HERE = Path(__file__).resolve().parent
 PROGRAM = HERE.parents[1] / "target" / "release" / "convnext"
 
@@ -43,15 +50,23 @@ def last_json(command):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1])
 
 
+def segmentation(mode):
+    """Size and width, for either side."""
+    return ["--image-size", "256", "--head-width", "128"] if mode.startswith("segment") else []
+
+
 def ours(mode, model, batch_size, steps, threads, precision):
     command = [PROGRAM, "bench", "--mode", mode, "--model", model, "--batch-size", str(batch_size), "--json"]
     command += ["--steps", str(steps), "--threads", str(threads), "--precision", precision]
+    command += segmentation(mode)
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def other(mode, model, batch_size, peer, threads, precision):
     shared = ["--model", model, "--batch-size", str(batch_size), "--threads", str(threads)]
     shared += ["--precision", precision]
+    if mode.startswith("segment"):
+        return last_json([sys.executable, HERE / "segment.py", "--mode", mode, "--peer", peer, *shared, *segmentation(mode)])
     if mode == "infer":
         return last_json([sys.executable, HERE / "infer.py", "--peer", peer, *shared])
     more = ["--compile"] if peer == "torch-compile" else []
@@ -70,14 +85,16 @@ def compare(mode, model, batch_size, peer, pairs, machine):
     speed = [statistics.median(run["images_per_second"] for run in side) for side in zip(*found)]
     share = statistics.median(mine["share_of_peak"] for mine, _ in found)
     name = f"{mode}, {model}, batch {batch_size}, {peer}"
+    peaks = [statistics.median(run.get("peak_memory_bytes") or 0 for run in side) for side in zip(*found)]
+    memory = f"{peaks[0] / 2**20:.0f} / {peaks[1] / 2**20:.0f}" if peaks[1] else ""
     ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-    print(f"| {name} | {speed[0]:.1f} | {speed[1]:.1f} | {ratio} | {100 * share:.0f} % |", flush=True)
+    print(f"| {name} | {speed[0]:.1f} | {speed[1]:.1f} | {ratio} | {100 * share:.0f} % | {memory} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", action="store_true", help="all rows that are reported")
-    parser.add_argument("--mode", choices=["infer", "train", "pretrain"], default="infer")
+    parser.add_argument("--mode", choices=MODES, default="infer")
     parser.add_argument("--model", default="atto")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--peer", default="torch")

@@ -36,6 +36,18 @@ impl UperNetConfig {
         })
     }
 
+    /// Multiply-adds of the auxiliary head, of which training has a forward and a backward; 0 where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::cost`].
+    pub fn auxiliary_macs(&self, backbone: &ModelConfig, size: ImageSize) -> Result<u64, ConfigError> {
+        let stage = STAGES - 2;
+        let [rows, columns] = backbone.stage_sizes(size.height, size.width)?[stage];
+        let width = self.auxiliary_width.unwrap_or(0);
+        let macs_per_site = (9 * backbone.widths[stage] + backbone.classes) * width;
+        Ok((rows * columns * macs_per_site) as u64)
+    }
+
     /// Trainable values besides the backbone's.
     fn parameters(&self, backbone: &ModelConfig) -> u64 {
         let tensors = self.tensors(backbone).into_iter().filter(|(name, _)| is_trained(name));
@@ -52,9 +64,8 @@ impl UperNetConfig {
         // Inputs for each output, and positions, of every convolution with batch norm and ReLU.
         let mut layers: Vec<[u64; 2]> = scales.map(|cells| [last, cells]).to_vec();
         layers.push([9 * (last + pools * width), coarsest]);
-        for stage in 0..STAGES - 1 {
-            layers.push([backbone.widths[stage] as u64, sites[stage]]);
-            layers.push([9 * width, sites[stage]]);
+        for (channels, positions) in backbone.widths.into_iter().zip(sites).take(STAGES - 1) {
+            layers.extend([[channels as u64, positions], [9 * width, positions]]);
         }
         layers.push([9 * STAGES as u64 * width, finest]);
         let classes = backbone.classes as u64;

@@ -31,9 +31,11 @@ pub mod reference_kernels;
 pub mod resample;
 pub mod resample_plan;
 
+mod batch_norm_flex;
 mod block_flex;
 #[cfg(test)]
 mod block_tests;
+mod convolution_flex;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
 pub(crate) mod dense_reference;
@@ -42,4 +44,5 @@ mod flex_slices;
 mod graph;
 mod linear_flex;
 pub(crate) mod reference;
+mod resample_flex;
 pub(crate) mod saved_bytes;

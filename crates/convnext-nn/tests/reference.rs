@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
+#[path = "reference/layers.rs"]
+mod layers;
 
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IntDType};
@@ -13,6 +15,7 @@ use convnext_core::{
     DecoderConfig, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, replace_parameters};
+use layers::Layers;
 
 const STEP: f64 = 1e-5;
 
@@ -78,13 +81,33 @@ fn gradients_under_drop_path_are_derivatives() {
     }
 }
 
-/// Checks gradients of a model against finite differences of its loss, two values of every parameter.
+#[test]
+fn gradients_of_layers_on_dense_maps_are_derivatives() {
+    choose_f64();
+    let checked = compare("layers", |device| ruled(Layers::new(device)), |layers, _| layers.loss());
+    assert_eq!(checked, 22);
+}
+
+/// [`compare`] of a model with many parameters.
 fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, &Device) -> Tensor<1>) {
+    let checked = compare(name, build, loss);
+    assert!(checked > 80, "{checked}");
+}
+
+/// Checks gradients of a model against finite differences of its loss, two values of every parameter.
+fn compare<M: Module>(
+    name: &str,
+    build: impl Fn(&Device) -> M,
+    loss: impl Fn(&M, &Device) -> Tensor<1>,
+) -> usize {
     let tracked = Device::flex().autodiff();
     let model = build(&tracked);
     let gradients = loss(&model, &tracked).backward();
     let mut checked = 0;
     for_each_parameter(&model, |parameter| {
+        if parameter.is_state {
+            return;
+        }
         let gradient = parameter.gradient(&gradients).unwrap();
         assert_eq!(gradient.dtype(), burn::tensor::DType::F64);
         let gradient = gradient.into_data().try_into_vec::<f64>().unwrap();
@@ -102,7 +125,7 @@ fn check<M: Module>(name: &str, build: impl Fn(&Device) -> M, loss: impl Fn(&M, 
             checked += 1;
         }
     });
-    assert!(checked > 80, "{checked}");
+    checked
 }
 
 /// The model with one value of one parameter moved.

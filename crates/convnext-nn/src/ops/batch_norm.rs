@@ -81,11 +81,13 @@ impl<B: BackendKernels, C: CheckpointStrategy> BatchNormBackend for Autodiff<B, 
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if is_supported::<B>([&rows, &weight, &bias].map(TensorMetadata::dtype)) {
-            record::<B, C, B::BatchNorm>([rows, weight, bias])
+        let inputs = [rows, weight, bias];
+        let [output, mean, variance] = if is_supported::<B>(inputs.each_ref().map(TensorMetadata::dtype)) {
+            record::<B, C, B::BatchNorm>(inputs)
         } else {
-            record::<B, C, Reference>([rows, weight, bias])
-        }
+            record::<B, C, Reference>(inputs)
+        };
+        (output, mean, variance)
     }
 }
 
@@ -93,7 +95,7 @@ impl<B: BackendKernels, C: CheckpointStrategy> BatchNormBackend for Autodiff<B, 
 /// gradient.
 fn record<B: Backend, C: CheckpointStrategy, K: BatchNormKernels<B>>(
     inputs: [FloatTensor<Autodiff<B, C>>; 3],
-) -> (FloatTensor<Autodiff<B, C>>, FloatTensor<Autodiff<B, C>>, FloatTensor<Autodiff<B, C>>) {
+) -> [FloatTensor<Autodiff<B, C>>; 3] {
     let [(rows, of_rows), (weight, of_weight), (bias, of_bias)] =
         inputs.map(FloatTensor::<Autodiff<B, C>>::into_parts);
     let (output, [mean, variance]) = K::forward(rows.clone(), weight.clone(), bias.clone());
@@ -106,7 +108,7 @@ fn record<B: Backend, C: CheckpointStrategy, K: BatchNormKernels<B>>(
         OpsKind::UnTracked(node) => node.finish(output),
     };
     let [mean, variance] = [mean, variance].map(<Autodiff<B, C> as AutodiffBackend>::from_inner);
-    (output, mean, variance)
+    [output, mean, variance]
 }
 
 /// Batch norm with the statistics of the batch, and ReLU, on the backend of its tensors: rows, mean and biased variance.

@@ -3,7 +3,9 @@
 mod arguments;
 mod measurement;
 mod process;
+mod segmentation;
 mod step;
+mod subject;
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use convnext::nn::{is_cpu, kernels};
 pub(crate) use self::arguments::BenchArguments;
 use self::measurement::{KernelTime, Measurement, Timed, describe};
 use self::process::page_faults;
-use self::step::{Step, Subject};
+use self::subject::{Step, Subject};
 use super::machine::{Machine, set_up};
 use super::output::{print_json, print_text};
 use crate::allocator::ALLOCATOR;

@@ -40,6 +40,20 @@ fn every_mode_is_measured() {
 }
 
 #[test]
+fn segmentation_networks_are_measured() {
+    for mode in ["segment-infer", "segment-train"] {
+        let measure = |width: usize| {
+            let size = "--model micro --batch-size 2 --image-size 64 --steps 1";
+            Bench::new().json(&format!("bench --json --mode {mode} {size} --head-width {width}"))
+        };
+        let (narrow, wide) = (measure(8), measure(16));
+        assert_eq!(narrow["mode"], mode);
+        let work = |found: &Value| number(found, "gflops") / number(found, "images_per_second");
+        assert!(work(&narrow) < 0.9 * work(&wide), "{narrow} {wide}");
+    }
+}
+
+#[test]
 fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
     for mode in ["infer", "train", "pretrain", "pretrain --activations recompute"] {
         let flags =
@@ -103,6 +117,14 @@ fn combinations_that_mean_nothing_are_refused() {
                 &["--activations save-bf16"],
             ),
             ("bench --mode pretrain --model micro --batch-size 1 --image-size 65", &["65"]),
+            (
+                "bench --mode train --model micro --batch-size 1 --head-width 8",
+                &["--head-width", "segment-train"],
+            ),
+            (
+                "bench --mode segment-train --model micro --batch-size 1 --image-size 64",
+                &["at least 2 images"],
+            ),
         ],
     );
     bench.refuse(2, &[("bench --mode guess --model micro --batch-size 1", &["guess"])]);

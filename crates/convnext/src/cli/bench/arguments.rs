@@ -18,7 +18,8 @@ not known, and the memory that is told is that of this program, not that of the 
 Examples:
   convnext bench --mode infer --model atto --batch-size 8
   convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
-  convnext bench --mode train --model atto --batch-size 8 --profile"
+  convnext bench --mode train --model atto --batch-size 8 --profile
+  convnext bench --mode segment-train --model atto --head-width 128 --image-size 256 --batch-size 8"
 )]
 pub(crate) struct BenchArguments {
     /// What a step is
@@ -42,6 +43,9 @@ pub(crate) struct BenchArguments {
     /// The whole step, or the encoder alone, forward and backward
     #[arg(long, value_name = "SCOPE", default_value = "step")]
     pub(super) scope: Scope,
+    /// Channels of the decode head of segment-infer and segment-train (default: 512, and 128 below tiny)
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) head_width: Option<usize>,
     /// Steps that are timed
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
     pub(super) steps: usize,
@@ -59,7 +63,7 @@ pub(crate) struct BenchArguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Mode {
     /// Forward
     Infer,
@@ -67,6 +71,10 @@ pub(super) enum Mode {
     Train,
     /// FCMAE: forward, backward, optimiser
     Pretrain,
+    /// UperNet of 150 classes: forward, with logits at the size of the images
+    SegmentInfer,
+    /// UperNet of 150 classes: forward, backward, optimiser
+    SegmentTrain,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -3,36 +3,19 @@
 use std::iter::once;
 
 use anyhow::bail;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use convnext::core::{
     ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
     Seed, pretraining_macs,
 };
 use convnext::data::ImageBatch;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
-use convnext::train::{
-    Learner, ParameterRules, PretrainRecipe, Targets, TrainError, TrainingRecipe, batch_images,
-};
+use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::arguments::{BenchArguments, Mode, Scope, Sites};
+use super::segmentation::{segmentation_inference, segmentation_training};
+use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
 use crate::cli::values::ActivationsName;
-
-/// So small that nothing diverges, however many steps are timed.
-const LEARNING_RATE: f64 = 1e-6;
-
-/// One step of what is timed.
-pub(super) type Step = Box<dyn FnMut() -> anyhow::Result<()>>;
-
-/// A step, and its multiply-adds for each image.
-pub(super) struct Subject {
-    /// Does it once.
-    pub(super) step: Step,
-    /// Of all that the step does.
-    pub(super) macs: f64,
-}
-
-/// Of what is timed, a backward pass costs twice as much as the forward pass.
-const FORWARD_AND_BACKWARD: f64 = 3.0;
 
 impl Subject {
     pub(super) fn new(
@@ -52,37 +35,30 @@ impl Subject {
             (Mode::Train, _) => parts.supervised(),
             (Mode::Pretrain, Scope::Encoder) => parts.encoder(),
             (Mode::Pretrain, Scope::Step) => parts.pretraining(),
+            (Mode::SegmentInfer, _) => segmentation_inference(parts),
+            (Mode::SegmentTrain, _) => segmentation_training(parts),
         }
     }
 }
 
 /// Refuses what the mode has not.
 fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let BenchArguments { mode, encoder, scope, activations, .. } = *arguments;
+    let BenchArguments { mode, encoder, scope, activations, head_width, .. } = *arguments;
+    if head_width.is_some() && !matches!(mode, Mode::SegmentInfer | Mode::SegmentTrain) {
+        bail!(
+            "--head-width is for --mode segment-infer and segment-train; the other modes have no decode head"
+        );
+    }
     if scope == Scope::Encoder && mode != Mode::Pretrain {
         bail!("--scope encoder is for --mode pretrain; leave it out");
     }
     if encoder == Sites::Dense && mode != Mode::Pretrain {
         bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
     }
-    if activations != ActivationsName::Save && mode == Mode::Infer {
-        bail!("--activations is for --mode train and pretrain; inference saves nothing");
+    if activations != ActivationsName::Save && matches!(mode, Mode::Infer | Mode::SegmentInfer) {
+        bail!("--activations is for --mode train, pretrain and segment-train; inference saves nothing");
     }
     Ok(())
-}
-
-/// Parts of the steps of all modes.
-struct Parts<'a> {
-    arguments: &'a BenchArguments,
-    backbone: ModelConfig,
-    recipe: TrainingRecipe,
-    /// The batch, without its images.
-    batch: ImageBatch,
-    /// Its images, `[N, 3, H, W]`.
-    images: Tensor<4>,
-    /// Device that tracks no gradients.
-    device: &'a Device,
-    precision: Precision,
 }
 
 impl Parts<'_> {
