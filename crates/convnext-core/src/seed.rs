@@ -33,6 +33,8 @@ pub enum Purpose {
     DataSplit = 10,
     /// The images that are shown with their predictions.
     Shown = 11,
+    /// The channels that the heads of a segmentation network drop in one image.
+    HeadDropout = 12,
 }
 
 /// The seed of a run.

@@ -64,7 +64,7 @@ fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
 
 /// exp(x) for x <= 0: 2^n times a polynomial on half an octave around 0 (Cephes' coefficients).
 #[inline(always)]
-fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);
     // Below, the result is subnormal.
     let x = simd.max_f32s(x, splat(-87.0));

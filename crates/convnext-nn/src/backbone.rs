@@ -12,6 +12,7 @@ use convnext_kernels::Precision;
 use crate::block::Block;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
+use crate::feature_maps::FeatureMaps;
 use crate::layers::{Convolution, LayerNorm};
 use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
@@ -154,6 +155,30 @@ impl Backbone {
         Ok(self.forward_stages(rows, sites, drop_path))
     }
 
+    /// The maps after each stage, of whole images.
+    ///
+    /// # Shapes
+    /// - images: `[N, input channels, height, width]`
+    /// - output: `[N H_i W_i, C_i]`, height and width over stride 2^i, floored, for i = 0 to 3
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] when the images are too small, and as [`Self::forward`].
+    pub fn forward_maps(
+        &self,
+        config: &ModelConfig,
+        images: Tensor<4>,
+        drop_path: &DropPath,
+    ) -> Result<[FeatureMaps; STAGES], ModelError> {
+        let [count, _, height, width] = images.dims();
+        let sites = SitePyramid::dense(config, count, height, width, &images.device())?;
+        let mut stage = 0;
+        Ok(self.forward(images, &sites, drop_path)?.map(|rows| {
+            let place = sites.stage(stage).sites();
+            stage += 1;
+            FeatureMaps { rows, images: count, height: place.height(), width: place.width() }
+        }))
+    }
+
     /// The rows after each stage, from the stem's output.
     pub(crate) fn forward_stages(
         &self,
@@ -255,20 +280,4 @@ fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap, last: &IndexC
     };
     let found = gather(pixel_rows, indices);
     found.reshape([-1, (channels * stride * stride) as i32])
-}
-
-/// Dense rows as a map.
-///
-/// # Shapes
-/// - rows: `[N * height * width, C]`
-/// - output: `[N, C, height, width]`
-pub(crate) fn rows_to_map(rows: Tensor<2>, images: usize, height: usize, width: usize) -> Tensor<4> {
-    let [_, channels] = rows.dims();
-    rows.reshape([images, height, width, channels]).permute([0, 3, 1, 2])
-}
-
-/// A map as dense rows: the inverse of [`rows_to_map`].
-pub(crate) fn map_to_rows(map: Tensor<4>) -> Tensor<2> {
-    let [images, channels, height, width] = map.dims();
-    map.permute([0, 2, 3, 1]).reshape([images * height * width, channels])
 }

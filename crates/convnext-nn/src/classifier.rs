@@ -4,13 +4,13 @@ use burn::prelude::*;
 use convnext_core::{ModelConfig, STAGES, Seed};
 use convnext_kernels::Precision;
 
-use crate::backbone::{Backbone, rows_to_map};
+use crate::backbone::Backbone;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
+use crate::feature_maps::FeatureMaps;
 use crate::layers::{LayerNorm, Linear};
 use crate::ops::block_plan::Activations;
 use crate::parameters::Scope;
-use crate::site_map::SitePyramid;
 
 /// The layer whose features, averaged over the sites, are an image's embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -126,7 +126,7 @@ impl ConvNext {
     /// As [`Self::forward`].
     pub fn pooled(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<Tensor<2>, ModelError> {
         let count = images.dims()[0];
-        let (_, [.., rows]) = self.stage_rows(images, drop_path)?;
+        let [.., rows] = self.stage_rows(images, drop_path)?;
         Ok(mean_over_sites(rows, count))
     }
 
@@ -140,7 +140,7 @@ impl ConvNext {
     /// As [`Self::forward`].
     pub fn embedding(&self, images: Tensor<4>, layer: EmbeddingLayer) -> Result<Tensor<2>, ModelError> {
         let count = images.dims()[0];
-        let (_, [first, second, third, fourth]) = self.stage_rows(images, &DropPath::none())?;
+        let [first, second, third, fourth] = self.stage_rows(images, &DropPath::none())?;
         let rows = match layer {
             EmbeddingLayer::Stage1 => first,
             EmbeddingLayer::Stage2 => second,
@@ -179,24 +179,11 @@ impl ConvNext {
         images: Tensor<4>,
         drop_path: &DropPath,
     ) -> Result<[Tensor<4>; STAGES], ModelError> {
-        let (sites, stages) = self.stage_rows(images, drop_path)?;
-        let mut stage = 0;
-        Ok(stages.map(|rows| {
-            let place = sites.stage(stage).sites();
-            stage += 1;
-            rows_to_map(rows, place.images(), place.height(), place.width())
-        }))
+        Ok(self.backbone.forward_maps(&self.config, images, drop_path)?.map(FeatureMaps::into_tensor))
     }
 
-    fn stage_rows(
-        &self,
-        images: Tensor<4>,
-        drop_path: &DropPath,
-    ) -> Result<(SitePyramid, [Tensor<2>; STAGES]), ModelError> {
-        let [count, _, height, width] = images.dims();
-        let sites = SitePyramid::dense(&self.config, count, height, width, &images.device())?;
-        let stages = self.backbone.forward(images, &sites, drop_path)?;
-        Ok((sites, stages))
+    fn stage_rows(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<[Tensor<2>; STAGES], ModelError> {
+        Ok(self.backbone.forward_maps(&self.config, images, drop_path)?.map(|maps| maps.rows))
     }
 }
 

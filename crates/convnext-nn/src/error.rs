@@ -32,6 +32,26 @@ pub enum ModelError {
         /// Images of the batch.
         images: usize,
     },
+    /// Batch norm in training needs two values of a channel.
+    #[error(
+        "batch norm {layer} cannot train on a single value of each channel; train on batches of at least 2 images"
+    )]
+    OneValue {
+        /// Official name of the layer.
+        layer: String,
+    },
+    /// Dropout of channels needs one factor for each image and channel.
+    #[error(
+        "found {factors} factors of channels, not one for each of {images} images and {channels} channels"
+    )]
+    ChannelFactors {
+        /// Factors found.
+        factors: usize,
+        /// Images of the batch.
+        images: usize,
+        /// Channels of the maps.
+        channels: usize,
+    },
     /// A batch needs one mask for each image.
     #[error("{images} images came with {masks} masks; each image needs one")]
     MaskCount {

@@ -9,10 +9,11 @@ use burn::prelude::*;
 use convnext_core::{BlockLayout, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed};
 use convnext_kernels::{PatchedImages, Precision, Sites};
 
-use crate::backbone::{Backbone, map_to_rows};
+use crate::backbone::Backbone;
 use crate::block::Block;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
+use crate::feature_maps::map_to_rows;
 use crate::layers::Convolution;
 use crate::masked_dense::forward_masked_dense;
 use crate::ops::block_plan::Activations;

@@ -6,6 +6,7 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
+//! - [`FeatureMaps`], [`ConvNormRelu`], [`resize_bilinear`] and others: the layers of a decode head, on dense maps;
 //! - [`Scope`], [`ModelState`] and [`Counter`]: parameters and buffers of layers, for other crates as well;
 //! - [`DeviceName`]: the devices;
 //! - [`ops`]: the operations with kernels, an extension of Burn's backends;
@@ -16,39 +17,49 @@
 pub mod ops;
 
 mod backbone;
+mod batch_norm;
 mod block;
 mod classifier;
+mod conv2d;
+mod conv_norm_relu;
 mod counter;
 mod device;
 mod device_name;
 mod drop_path;
 mod error;
 mod fcmae;
+mod feature_maps;
 mod layers;
 mod masked_dense;
 mod names;
 mod parameters;
 mod patches;
+mod resize;
 mod site_map;
 mod state;
 mod values;
 mod visits;
 
 pub use backbone::{Backbone, Downsampling, Stem};
+pub use batch_norm::{BatchNorm, BatchStatistics, NormStatistics};
 pub use block::Block;
 pub use classifier::{ConvNext, EmbeddingLayer};
+pub use conv_norm_relu::ConvNormRelu;
+pub use conv2d::Conv2d;
 pub use counter::{Counter, counters, with_counters};
 pub use device::is_cpu;
 pub use device_name::DeviceName;
 pub use drop_path::DropPath;
 pub use error::ModelError;
 pub use fcmae::{Fcmae, FcmaeOutput};
+pub use feature_maps::FeatureMaps;
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
 pub use ops::block_plan::Activations;
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
+pub use resize::{adaptive_average_pool, resize_bilinear, resize_nearest};
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
 pub use values::tensor_values;

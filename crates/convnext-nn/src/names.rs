@@ -1,6 +1,7 @@
 //! The official PyTorch names of parameters ("B. Checkpoint formats" in `docs/facts.md`).
 //!
-//! Parameters already have PyTorch's shapes; only stem and downsampling layers have other names in PyTorch.
+//! Parameters already have PyTorch's shapes; only stem, downsampling layers, and two layers of a decode head have
+//! other names in PyTorch.
 
 use crate::state::STATE_CONTAINER;
 
@@ -22,6 +23,11 @@ fn official_name(path: &[String]) -> String {
         ["downsampling", index, layer, leaf] => {
             let stage = index.parse::<usize>().map_or_else(|_| (*index).to_owned(), |i| (i + 1).to_string());
             format!("downsample_layers.{stage}.{}.{leaf}", usize::from(*layer == "conv"))
+        }
+        ["stage_norms", index, leaf] => format!("norm{index}.{leaf}"),
+        // A sequence in PyTorch, whose first part is the pool.
+        ["decode_head", "psp_modules", index, rest @ ..] => {
+            format!("decode_head.psp_modules.{index}.1.{}", rest.join("."))
         }
         other => other.join("."),
     };

@@ -6,15 +6,19 @@
 //! - [`block`]: the ConvNeXt block, on the inputs of [`block_plan`];
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
-//! - [`patch_loss`]: FCMAE's loss;
+//! - [`convolution`], [`batch_norm`], [`resample`]: the operations on dense maps, as in a decode head;
+//! - [`patch_loss`]: FCMAE's loss; [`pixel_loss`]: that of segmentation;
 //! - [`adamw`]: a step of the optimiser.
 //!
-//! A backend names its own kernels of the block and of linear layers in [`kernels::BackendKernels`]; what they
-//! decline runs on [`reference_kernels::Reference`].
+//! A backend names its own kernels of the block, of linear layers and on dense maps in [`kernels::BackendKernels`];
+//! what they decline runs on [`reference_kernels::Reference`].
 
 pub mod adamw;
+pub mod batch_norm;
 pub mod block;
 pub mod block_plan;
+pub mod convolution;
+pub mod convolution_plan;
 pub mod gather;
 pub mod kernels;
 pub mod layer_norm;
@@ -22,13 +26,17 @@ pub mod linear;
 pub mod linear_plan;
 pub mod packing;
 pub mod patch_loss;
+pub mod pixel_loss;
 pub mod reference_kernels;
+pub mod resample;
+pub mod resample_plan;
 
 mod block_flex;
 #[cfg(test)]
 mod block_tests;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
+mod dense_reference;
 mod flex;
 mod flex_slices;
 mod graph;

@@ -31,6 +31,11 @@ impl<'a> Scope<'a> {
         Self { path: self.name(name), ..self.clone() }
     }
 
+    /// The path, as in official names; empty for the root.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     fn name(&self, leaf: impl std::fmt::Display) -> String {
         if self.path.is_empty() { leaf.to_string() } else { format!("{}.{leaf}", self.path) }
     }
@@ -48,8 +53,20 @@ impl<'a> Scope<'a> {
         shape: [usize; D],
         factor: f64,
     ) -> Param<Tensor<D>> {
+        self.normal_weight(leaf, shape, WEIGHT_STD * factor)
+    }
+
+    /// A convolution's weight `[out, in, height, width]` by Kaiming's rule for ReLU over the outputs: normal, mean 0,
+    /// variance 2 / (out * height * width) (mmcv's `ConvModule`).
+    pub fn kaiming_weight(&self, leaf: &str, shape: [usize; 4]) -> Param<Tensor<4>> {
+        let [outputs, _, height, width] = shape;
+        self.normal_weight(leaf, shape, (2.0 / (outputs * height * width) as f64).sqrt())
+    }
+
+    /// A weight: normal, mean 0, with this standard deviation.
+    pub fn normal_weight<const D: usize>(&self, leaf: &str, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         let (seed, name) = (self.seed, self.name(leaf));
-        self.parameter(shape, move |count| seed.initial_values(&name, count, WEIGHT_STD * factor))
+        self.parameter(shape, move |count| seed.initial_values(&name, count, std))
     }
 
     /// A parameter with a constant initial value.

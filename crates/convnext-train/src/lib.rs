@@ -30,7 +30,7 @@ pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
 pub use evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
 pub use evaluation::thumbnails::save_thumbnails;
-pub use memory::{MemoryEstimate, available_memory};
+pub use memory::{BesideBackbone, MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;
 pub use optimization::frozen_stages::FrozenStages;
 pub use optimization::gradients::NamedGradients;
@@ -38,6 +38,7 @@ pub use optimization::layer_decay::{LayerCount, LayerDecay};
 pub use optimization::optimizer::AdamW;
 pub use optimization::parameter_rules::{ParameterRule, ParameterRules, decays};
 pub use optimization::schedule::{RateCurve, Schedule};
+pub use recipe::asked_batch::AskedBatch;
 pub use recipe::augmentation::{AugmentationRecipe, MixingRecipe};
 pub use recipe::curve::{CurveRecipe, MilestonesRecipe};
 pub use recipe::deviation::Deviation;
@@ -48,9 +49,12 @@ pub use recipe::input::InputRecipe;
 pub use recipe::length::Length;
 pub use recipe::masking::MaskingRecipe;
 pub use recipe::pretrain_recipe::PretrainRecipe;
+pub use recipe::reading::BuiltIn;
 pub use recipe::recipe_context::RecipeContext;
 pub use recipe::regularization::{ClassWeights, RegularizationRecipe};
+pub use recipe::rule::Rule;
 pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
+pub use recipe::supervised_recipe::SupervisedRecipe;
 pub use recipe::training::TrainingRecipe;
 pub use recipe::writing::in_toml;
 pub use run::checkpoint::Best;
@@ -63,6 +67,7 @@ pub use run::run_settings::{CHECKPOINT_EVERY, RunSettings};
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;
 pub use tasks::classification::Classification;
+pub use tasks::denormalized::denormalized;
 pub use tasks::finetuning::{FinetuneJob, Finetuned, LabelSubset, finetune, plan_finetuning};
 pub use tasks::loss::Targets;
 pub use tasks::pretraining::{PretrainJob, Pretrained, plan_pretraining, pretrain};
@@ -86,7 +91,7 @@ pub use training::training_loop::train;
 pub use training::training_plan::TrainingPlan;
 pub use training::validation_result::ValidationResult;
 pub use weights::{
-    are_same_classes, load_backbone, load_classifier, load_fcmae, load_network, read_metadata, save_weights,
-    start_from,
+    are_same_classes, load_backbone, load_classifier, load_fcmae, load_model, load_network, read_metadata,
+    save_weights, start_from,
 };
 pub use words::duration_in_words;

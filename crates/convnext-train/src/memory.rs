@@ -44,6 +44,15 @@ pub struct MemoryEstimate {
     pub bytes: u64,
 }
 
+/// Parts of a network around its backbone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BesideBackbone {
+    /// Their parameters.
+    pub parameters: u64,
+    /// Values that they hold in a step, for a whole batch: what the backward pass needs, and the largest work in progress.
+    pub values: u64,
+}
+
 impl MemoryEstimate {
     /// The need of a pre-training: the encoder sees the kept sites, the decoder one site a patch.
     ///
@@ -82,10 +91,25 @@ impl MemoryEstimate {
         memory: Activations,
         precision: Precision,
     ) -> Result<Self, ConfigError> {
-        let size = recipe.input.image_size;
-        let (batch, saved_halves) = (recipe.training.batch_size as u64, saved_halves(memory, precision));
-        let need = ActivationValues::of_encoder(config, size, batch, 1.0, saved_halves)?;
-        Self::sum(config, size, 0, need.values(), &recipe.training)
+        let nothing = BesideBackbone { parameters: 0, values: 0 };
+        Self::of_network(config, recipe.input.image_size, &recipe.training, (memory, precision), nothing)
+    }
+
+    /// The need of a training of a backbone and what is around it, for dense images.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when images do not fit the model.
+    pub fn of_network(
+        backbone: &ModelConfig,
+        size: ImageSize,
+        training: &TrainingRecipe,
+        (memory, precision): (Activations, Precision),
+        beside: BesideBackbone,
+    ) -> Result<Self, ConfigError> {
+        let (batch, saved_halves) = (training.batch_size as u64, saved_halves(memory, precision));
+        let need = ActivationValues::of_encoder(backbone, size, batch, 1.0, saved_halves)?;
+        let values = need.values().saturating_add(beside.values);
+        Self::sum(backbone, size, beside.parameters, values, training)
     }
 
     fn sum(

@@ -1,6 +1,6 @@
 //! Recipes: how a run trains, as TOML. Unknown keys are errors.
 
-mod asked_batch;
+pub(crate) mod asked_batch;
 pub(crate) mod augmentation;
 mod auto;
 pub(crate) mod curve;
@@ -15,11 +15,13 @@ pub(crate) mod masking;
 mod paper;
 pub(crate) mod pretrain_recipe;
 mod ranges;
-mod reading;
+pub(crate) mod reading;
 pub(crate) mod recipe_context;
 mod recorded_reasons;
 pub(crate) mod regularization;
+pub(crate) mod rule;
 pub(crate) mod start;
+pub(crate) mod supervised_recipe;
 pub(crate) mod training;
 pub(crate) mod writing;
 

@@ -66,6 +66,27 @@ fn with_head(
     Ok((model, file.metadata))
 }
 
+/// Reads the model of a weight file of one task, which `make` makes from what the file says about itself. `needed` is the
+/// kind of model in words, and how to come by one.
+///
+/// # Errors
+/// [`TrainError::WrongKind`] for a file of another task, [`TrainError::Weights`] for tensors that do not fit the file's own
+/// configuration, [`TrainError::Io`] for a file that cannot be read, and what `make` returns.
+pub fn load_model<T: Kind, M: Module>(
+    path: &Path,
+    [needed, advice]: [&'static str; 2],
+    make: impl FnOnce(&WeightMetadata) -> Result<M, TrainError>,
+) -> Result<(M, WeightMetadata), TrainError> {
+    let WeightFile { arrays, metadata } = read_weights(path)?;
+    if !metadata.task.is::<T>() {
+        let found = in_words(&metadata);
+        return Err(TrainError::WrongKind { path: path.to_owned(), found, needed, advice });
+    }
+    let model = make(&metadata)?;
+    let model = bind(model, &arrays).map_err(|source| misfit(path, source))?;
+    Ok((model, metadata))
+}
+
 /// Reads the backbone of a weight file of any kind, as a model without head.
 ///
 /// # Errors

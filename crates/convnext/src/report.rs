@@ -19,6 +19,7 @@ mod run_comparison_page;
 mod run_data;
 mod run_names;
 mod samples;
+mod segmentation;
 mod whole_page;
 
 use std::io::Write;

@@ -7,11 +7,15 @@ use crate::ops::gather::{DifferentiableGather, GatherBackend};
 use crate::ops::kernels::BackendKernels;
 use crate::ops::layer_norm::{DifferentiableLayerNorm, LayerNormBackend};
 use crate::ops::patch_loss::{DifferentiablePatchLoss, PatchLossBackend};
+use crate::ops::pixel_loss::{DifferentiablePixelLoss, PixelLossBackend};
 use crate::ops::reference_kernels::Reference;
 
 impl BackendKernels for Cube {
     type Block = Reference;
     type Linear = Reference;
+    type Convolution = Reference;
+    type BatchNorm = Reference;
+    type Resample = Reference;
 }
 
 impl AdamWBackend for Cube {}
@@ -21,3 +25,5 @@ impl LayerNormBackend for Cube {}
 impl DifferentiableLayerNorm for Cube {}
 impl PatchLossBackend for Cube {}
 impl DifferentiablePatchLoss for Cube {}
+impl PixelLossBackend for Cube {}
+impl DifferentiablePixelLoss for Cube {}

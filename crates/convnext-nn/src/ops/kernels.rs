@@ -1,4 +1,4 @@
-//! The kernels that a backend has for the block and for linear layers.
+//! The kernels that a backend has for the block, for linear layers, and for operations on dense maps.
 //!
 //! A backend names them in its [`BackendKernels`]. They may decline a plan, and then the operation runs on
 //! [`Reference`](crate::ops::reference_kernels::Reference), which runs every plan on every backend. An
@@ -11,7 +11,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use crate::ops::block_plan::{BlockGradients, BlockParameters, BlockPlan, Placement};
+use crate::ops::convolution_plan::{ConvolutionGradients, ConvolutionPlan, Epilogue, WantedGradients};
 use crate::ops::linear_plan::LinearPlan;
+use crate::ops::resample_plan::ResamplePlan;
 
 /// The kernels of a backend, [`Reference`](crate::ops::reference_kernels::Reference) where it has none.
 pub trait BackendKernels: Backend {
@@ -19,6 +21,12 @@ pub trait BackendKernels: Backend {
     type Block: BlockKernels<Self>;
     /// Kernels of a linear layer.
     type Linear: LinearKernels<Self>;
+    /// Kernels of a convolution over dense maps.
+    type Convolution: ConvolutionKernels<Self>;
+    /// Kernels of batch norm in training.
+    type BatchNorm: BatchNormKernels<Self>;
+    /// Kernels that resample dense maps.
+    type Resample: ResampleKernels<Self>;
 }
 
 /// Kernels of the block: depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop
@@ -103,4 +111,93 @@ pub trait LinearKernels<B: Backend>: Debug + Send + 'static {
         output_gradient: FloatTensor<B>,
         wants_rows: bool,
     ) -> (Option<FloatTensor<B>>, [FloatTensor<B>; 2]);
+}
+
+/// Kernels of a convolution over rows of dense maps, in the order (image, y, x), with PyTorch's weight
+/// `[O, I, k, k]`.
+///
+/// `forward`, `forward_saving` and `backward` may assume that `supports` was true.
+///
+/// # Shapes
+/// - rows: `[images * input height * input width, I]`
+/// - output, output gradient: `[images * output height * output width, O]`
+pub trait ConvolutionKernels<B: Backend>: Debug + Send + 'static {
+    /// The input as a forward saves it for its backward.
+    type Saved: Clone + Debug + Send + 'static;
+
+    /// `true` if these kernels run this plan on rows and parameters of this element type.
+    fn supports(plan: &ConvolutionPlan, dtype: DType) -> bool;
+
+    /// The convolution and its epilogue where no gradient is wanted.
+    fn forward(
+        rows: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        epilogue: Epilogue<B>,
+        plan: &ConvolutionPlan,
+    ) -> FloatTensor<B>;
+
+    /// The convolution with a bias `[O]` or without, and the input for [`Self::backward`].
+    fn forward_saving(
+        rows: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: Option<FloatTensor<B>>,
+        plan: &ConvolutionPlan,
+    ) -> (FloatTensor<B>, Self::Saved);
+
+    /// The gradients for an output gradient.
+    fn backward(
+        saved: Self::Saved,
+        weight: FloatTensor<B>,
+        output_gradient: FloatTensor<B>,
+        wanted: WantedGradients,
+        plan: &ConvolutionPlan,
+    ) -> ConvolutionGradients<B>;
+}
+
+/// Kernels of batch norm with the statistics of the batch, followed by ReLU:
+/// `max(0, (rows - mean) / sqrt(variance + 1e-5) * weight + bias)`.
+///
+/// Sums over rows have an order that depends on shapes alone. `forward` and `backward` may assume that `supports`
+/// was true.
+///
+/// # Shapes
+/// - rows, output, output gradient: `[R, C]`
+/// - weight, bias, mean, variance: `[C]`
+pub trait BatchNormKernels<B: Backend>: Debug + Send + 'static {
+    /// `true` if these kernels run on rows and parameters of this element type.
+    fn supports(dtype: DType) -> bool;
+
+    /// The output, and mean and biased variance of each channel.
+    fn forward(
+        rows: FloatTensor<B>,
+        weight: FloatTensor<B>,
+        bias: FloatTensor<B>,
+    ) -> (FloatTensor<B>, [FloatTensor<B>; 2]);
+
+    /// The gradients of rows, weight and bias. Parameters are weight and bias, statistics mean and biased
+    /// variance as `forward` found them.
+    fn backward(
+        rows: FloatTensor<B>,
+        parameters: [FloatTensor<B>; 2],
+        statistics: [FloatTensor<B>; 2],
+        output_gradient: FloatTensor<B>,
+    ) -> [FloatTensor<B>; 3];
+}
+
+/// Kernels that resample rows of dense maps, in the order (image, y, x).
+///
+/// `forward` and `backward` may assume that `supports` was true.
+///
+/// # Shapes
+/// - rows: `[images * input height * input width, C]`
+/// - output, output gradient: `[images * output height * output width, C]`
+pub trait ResampleKernels<B: Backend>: Debug + Send + 'static {
+    /// `true` if these kernels run this plan on rows of this element type.
+    fn supports(plan: &ResamplePlan, dtype: DType) -> bool;
+
+    /// The resampled maps.
+    fn forward(rows: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B>;
+
+    /// The gradient of the rows for an output gradient: the transpose of the forward.
+    fn backward(output_gradient: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B>;
 }

@@ -2,23 +2,23 @@
 
 /// Batch size and gradient accumulation that were asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct AskedBatch {
+pub struct AskedBatch {
     /// Images of a batch; `None` leaves them to the recipe.
-    pub(super) size: Option<usize>,
+    pub size: Option<usize>,
     /// Batches of a step; `None` leaves them to the recipe.
-    pub(super) accumulate: Option<usize>,
+    pub accumulate: Option<usize>,
     /// `true` if the batch becomes another one once the recipe is made, which does not know it.
-    pub(super) is_found_later: bool,
+    pub is_found_later: bool,
 }
 
 impl AskedBatch {
     /// Images of a step where the default's batch has `of_auto`.
-    pub(super) fn images_per_step(self, of_auto: usize) -> usize {
+    pub fn images_per_step(self, of_auto: usize) -> usize {
         self.size.unwrap_or(of_auto).saturating_mul(self.accumulate.unwrap_or(1))
     }
 
     /// The same in words, such as `a batch size of 16`.
-    pub(super) fn in_words(self, of_auto: usize) -> String {
+    pub fn in_words(self, of_auto: usize) -> String {
         let whose = if self.is_found_later { "auto's" } else { "a" };
         let size = format!("{whose} batch size of {}", self.size.unwrap_or(of_auto));
         match self.accumulate {

@@ -14,6 +14,7 @@ use self::formulas::{
 use super::asked_batch::AskedBatch;
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
+use super::rule::Rule;
 use crate::error::TrainError;
 
 /// The choice that asks for these rules.
@@ -24,18 +25,6 @@ pub(super) const PLAIN: &str = "plain";
 
 /// Claim of the default recipe.
 pub(super) const CLAIM: &str = "Made for this model and these images.";
-
-/// A key of a recipe, its value as TOML, and why.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Rule {
-    pub(super) key: &'static str,
-    pub(super) value: String,
-    pub(super) why: String,
-}
-
-fn rule(key: &'static str, value: impl ToString, why: impl Into<String>) -> Rule {
-    Rule { key, value: value.to_string(), why: why.into() }
-}
 
 /// Rules that change `finetune-plain.toml` for this model and data, and for the batch that was asked for.
 ///
@@ -49,19 +38,19 @@ pub(super) fn finetuning(context: &RecipeContext<'_>, asked: AskedBatch) -> Resu
     let mut rules = length_rules(context, epochs);
     rules.push(rate_rule(context, asked, parameters));
     if let Some(decay) = layer_decay(context) {
-        rules.push(rule(
+        rules.push(Rule::new(
             "from_weights.layer_decay",
             format!("{{ rate = {decay}, count = \"single\" }}"),
             "early layers learn more slowly, the first at about a quarter of the rate",
         ));
     }
     let drop_path = drop_path(parameters);
-    rules.push(rule("regularization.drop_path", drop_path, "grows with the model"));
+    rules.push(Rule::new("regularization.drop_path", drop_path, "grows with the model"));
     if epochs >= MANY_EPOCHS && !context.head_only {
         rules.extend(strong_augmentation(context.model));
     }
     if is_weighted {
-        rules.push(rule(
+        rules.push(Rule::new(
             "regularization.class_weights",
             "\"balanced\"",
             format!("the largest class has at least {UNBALANCED} times the images of the smallest"),
@@ -84,17 +73,17 @@ fn length_rules(context: &RecipeContext<'_>, epochs: f64) -> Vec<Rule> {
     };
     let share = if context.init_from == InitFrom::Scratch { "a fifth" } else { "a tenth" };
     vec![
-        rule(
+        Rule::new(
             "training.batch_size",
             batch(context.images),
             format!("{images}: few images get small batches, for more steps an epoch"),
         ),
-        rule(
+        Rule::new(
             "training.epochs",
             epochs,
             format!("{images}: fewer images get more epochs, but fewer steps in all{weighted}"),
         ),
-        rule(
+        Rule::new(
             warm_up_key,
             tenths(epochs * warm_up_share(context.init_from)),
             format!("{share} of the epochs, {}", context.init_from),
@@ -109,13 +98,13 @@ fn rate_rule(context: &RecipeContext<'_>, asked: AskedBatch, parameters: f64) ->
         _ => "training.learning_rate",
     };
     if context.head_only {
-        return rule(key, HEAD_RATE, "a head alone bears a high rate, whatever is below it");
+        return Rule::new(key, HEAD_RATE, "a head alone bears a high rate, whatever is below it");
     }
     let (of_auto, few) = (batch(context.images), few_classes(context));
     let classes = if few < 1.0 { ", few classes" } else { "" };
     let (million, start) = (parameters / 1e6, context.init_from);
     let (images, batch) = (asked.images_per_step(of_auto), asked.in_words(of_auto));
-    rule(
+    Rule::new(
         key,
         round(rate(parameters, images, context.init_from) * few),
         format!("for {million:.1} M parameters and {batch}, {start}{classes}"),
@@ -133,10 +122,14 @@ pub(super) fn pretraining(context: &RecipeContext<'_>) -> Result<Vec<Rule>, Trai
     let parameters = parameters(context.model)?;
     let rate = round(3e-3 * (parameters / KNOWN_PARAMETERS).powf(-0.2));
     Ok(vec![
-        rule("training.batch_size", batch(context.images), counted(context.images, "image", "images")),
-        rule("training.epochs", epochs, "a million images in all, but at least 20 and at most 800 epochs"),
-        rule("training.warmup_epochs", tenths(epochs * 0.1), "a tenth of the epochs"),
-        rule("training.learning_rate", rate, format!("for {:.1} M parameters", parameters / 1e6)),
+        Rule::new("training.batch_size", batch(context.images), counted(context.images, "image", "images")),
+        Rule::new(
+            "training.epochs",
+            epochs,
+            "a million images in all, but at least 20 and at most 800 epochs",
+        ),
+        Rule::new("training.warmup_epochs", tenths(epochs * 0.1), "a tenth of the epochs"),
+        Rule::new("training.learning_rate", rate, format!("for {:.1} M parameters", parameters / 1e6)),
     ])
 }
 
@@ -147,9 +140,9 @@ const MANY_EPOCHS: f64 = 150.0;
 fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
     let why = "few images are overfitted without it";
     let in_colour = model.input_channels == COLOURS;
-    let colours = in_colour.then(|| rule("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
+    let colours = in_colour.then(|| Rule::new("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
     let others = [("augmentation.random_erasing", 0.25), ("mixing.mixup", 0.8), ("mixing.cutmix", 1.0)];
-    colours.into_iter().chain(others.map(|(key, value)| rule(key, value, why))).collect()
+    colours.into_iter().chain(others.map(|(key, value)| Rule::new(key, value, why))).collect()
 }
 
 #[cfg(test)]

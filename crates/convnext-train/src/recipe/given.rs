@@ -12,11 +12,11 @@ use convnext_core::ImageSize;
 use toml::Table;
 
 use super::asked_batch::AskedBatch;
-use super::auto::Rule;
 use super::init_from::InitFrom;
 use super::input::InputRecipe;
 use super::keys::{is_same, is_same_value, stated};
 use super::reading::recipe_error;
+use super::rule::Rule;
 use crate::error::TrainError;
 
 /// A key of a recipe, its value as TOML, and where it comes from.
@@ -129,7 +129,7 @@ impl Given {
     }
 
     /// The image size that is asked for.
-    pub(super) fn asked_size(&self) -> Option<ImageSize> {
+    pub fn asked_size(&self) -> Option<ImageSize> {
         let key = InputRecipe::IMAGE_SIZE;
         let flag = self.flags.iter().find(|flag| flag.key == key).map(|flag| flag.value.as_str());
         let text = flag.or_else(|| self.set_value(key))?;
@@ -137,7 +137,7 @@ impl Given {
     }
 
     /// The batch that is asked for.
-    pub(super) fn asked_batch(&self) -> AskedBatch {
+    pub fn asked_batch(&self) -> AskedBatch {
         let count = |key| self.value_of(key, None)?.trim().parse().ok();
         let (size, accumulate) = (count("training.batch_size"), count("training.accumulate"));
         AskedBatch { size, accumulate, is_found_later: self.batch_is_found_later }

@@ -12,7 +12,7 @@ use super::keys::{insert, set};
 use crate::error::TrainError;
 
 /// A recipe that is compiled in: its name and its text.
-pub(super) type BuiltIn = (&'static str, &'static str);
+pub type BuiltIn = (&'static str, &'static str);
 
 /// Recipes of a kind, from `recipes/KIND-NAME.toml`.
 macro_rules! recipes {

@@ -67,7 +67,7 @@ impl LayerDecayRecipe {
     ///
     /// # Errors
     /// [`TrainError::Config`] with the first value that does not fit.
-    pub(super) fn validate(&self) -> Result<(), TrainError> {
+    pub fn validate(&self) -> Result<(), TrainError> {
         let Self { rate, count } = *self;
         check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
         match count {

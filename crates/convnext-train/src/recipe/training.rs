@@ -96,7 +96,7 @@ impl TrainingRecipe {
     /// # Errors
     /// [`TrainError::Config`] with the first value that does not fit, [`TrainError::Recipe`] when there is
     /// no learning rate, length or warm-up, or two.
-    pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
+    pub fn validate(&self, choice: &str) -> Result<(), TrainError> {
         check(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
         check(self.accumulate > 0, "accumulate", self.accumulate as f64, "at least 1")?;
         self.validate_schedule(choice)?;

@@ -204,7 +204,7 @@ impl<S: Supervision> Job for OnImages<S> {
         let (size, _) = self.input();
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
-        self.job.recipe.validate(self.job.run.is_from_weights())
+        self.job.recipe.validate_ranges(self.job.run.is_from_weights())
     }
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {

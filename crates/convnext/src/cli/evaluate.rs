@@ -4,6 +4,7 @@ mod arguments;
 mod multi_label;
 mod page;
 mod percent;
+mod segmentation;
 
 use anyhow::bail;
 use convnext::Classifier;
@@ -19,7 +20,7 @@ pub(crate) use self::arguments::EvaluateArguments;
 use self::page::Measured;
 use self::percent::percents;
 use super::class_names;
-use super::finetune::check_share_is_used;
+use super::finetune::share::check_share_is_used;
 use super::machine::{Machine, set_up};
 use super::output::{print_json, print_text, table};
 use super::parts::MeasuredPart;
@@ -31,6 +32,8 @@ const HELD_OUT: f64 = 0.2;
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
     let measured = if arguments.knn {
         by_neighbours(arguments, quiet)?
+    } else if arguments.is_segmentation()? {
+        segmentation::evaluate(arguments, quiet)?
     } else if arguments.is_multi_label()? {
         multi_label::evaluate(arguments, quiet)?
     } else {
@@ -71,7 +74,8 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measure
         }
         Some(fraction) => {
             let data = arguments.choice(fraction).open(&arguments.data, Seed(arguments.seed))?;
-            check_share_is_used(Some(fraction), &data, &arguments.data)?;
+            let sources = [&*data.validation_source, &*data.train_source];
+            check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
             (MeasuredPart::of_validation(&data), data.validation)
         }
     };
@@ -134,7 +138,8 @@ fn neighbours_and_asked(arguments: &EvaluateArguments) -> anyhow::Result<(Datase
     let fraction = arguments.val_fraction.unwrap_or(HELD_OUT);
     let (data, test) =
         open_parts(&arguments.data, arguments.labels.as_deref(), fraction, Seed(arguments.seed))?;
-    check_share_is_used(arguments.val_fraction, &data, &arguments.data)?;
+    let sources = [&*data.validation_source, &*data.train_source];
+    check_share_is_used(arguments.val_fraction, data.held_out, sources, &arguments.data)?;
     let asked = arguments.split.map(Split::from);
     if asked.is_none() || asked == data.validation_split {
         return Ok((data.train.clone(), MeasuredPart::of_validation(&data), data.validation));

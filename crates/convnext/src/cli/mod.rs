@@ -28,6 +28,9 @@ mod recipes;
 mod reconstruct;
 mod repeat;
 mod report;
+mod segment;
+mod segmentation_data;
+mod segmentation_inference;
 mod training;
 mod values;
 mod weights;
@@ -70,6 +73,7 @@ enum Command {
     Finetune(Box<finetune::FinetuneArguments>),
     Evaluate(evaluate::EvaluateArguments),
     Classify(classify::ClassifyArguments),
+    Segment(segment::SegmentArguments),
     Embed(embed::EmbedArguments),
     Nearest(nearest::NearestArguments),
     Reconstruct(reconstruct::ReconstructArguments),
@@ -113,6 +117,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Finetune(arguments) => finetune::run(*arguments, quiet),
         Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),
         Command::Classify(arguments) => classify::run(&arguments, quiet),
+        Command::Segment(arguments) => segment::run(&arguments, quiet),
         Command::Embed(arguments) => embed::run(&arguments, quiet),
         Command::Nearest(arguments) => nearest::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),

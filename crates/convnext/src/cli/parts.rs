@@ -1,7 +1,7 @@
 //! Part of the data that a result was measured on, in words.
 
 use clap::ValueEnum;
-use convnext::data::{LabelledData, Part, Split};
+use convnext::data::{LabelledData, Part, SegmentationData, SegmentationPart, Split};
 use serde::Serialize;
 
 /// A part of the data, as typed.
@@ -37,14 +37,27 @@ pub(crate) struct MeasuredPart {
 impl MeasuredPart {
     /// One part, or everything.
     pub(crate) fn of(part: &Part) -> Self {
-        let split = part.split.map_or_else(|| "all".to_owned(), |split| split.to_string());
-        Self { split, source: part.source.clone() }
+        Self::of_split(part.split, "all", &part.source)
+    }
+
+    /// One part of images with masks, or everything.
+    pub(crate) fn of_masks(part: &SegmentationPart) -> Self {
+        Self::of_split(part.split, "all", &part.source)
     }
 
     /// The validation part of a training.
     pub(crate) fn of_validation(data: &LabelledData) -> Self {
-        let split = data.validation_split.map_or_else(|| "held out".to_owned(), |split| split.to_string());
-        Self { split, source: data.validation_source.clone() }
+        Self::of_split(data.validation_split, "held out", &data.validation_source)
+    }
+
+    /// The validation part of a segmentation training.
+    pub(crate) fn of_segmentation(data: &SegmentationData) -> Self {
+        Self::of_split(data.validation_split, "held out", &data.validation_source)
+    }
+
+    fn of_split(split: Option<Split>, otherwise: &str, source: &str) -> Self {
+        let split = split.map_or_else(|| otherwise.to_owned(), |split| split.to_string());
+        Self { split, source: source.to_owned() }
     }
 
     /// Such as `the validation part, photos/val`.

@@ -4,7 +4,8 @@ mod made;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, TrainingRecipe};
+use convnext::segment::SegmentRecipe;
+use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, SupervisedRecipe, TrainingRecipe};
 use serde::Serialize;
 
 use self::made::{Made, MadeForArguments};
@@ -25,6 +26,8 @@ Examples:
   convnext recipes show auto --data photos --model atto
   convnext recipes show auto --data photos --init runs/pretrained
   convnext recipes show auto --data photos --model atto --task pretraining
+  convnext recipes show auto --data camvid --model atto --task segment
+  convnext recipes show paper-ade20k-base
   convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml"
 )]
 pub(crate) struct RecipesArguments {
@@ -83,9 +86,12 @@ const MADE: [(&str, &str); 2] = [
     ("paper", "The paper's row for the model, what it starts from, its classes and the image size."),
 ];
 
+/// The command of recipes for segmentation.
+const SEGMENT: &str = "finetune --task segment";
+
 fn rows() -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for command in ["pretrain", "finetune"] {
+    for command in ["pretrain", "finetune", SEGMENT] {
         let rule =
             |(name, claim): &(&str, &str)| Row { command, name: (*name).into(), claim: (*claim).into() };
         rows.extend(MADE.iter().map(rule));
@@ -97,6 +103,10 @@ fn rows() -> anyhow::Result<Vec<Row>> {
     for name in FinetuneRecipe::names() {
         let claim = FinetuneRecipe::load(name, &[], InitFrom::Pretrained)?.claim;
         rows.push(Row { command: "finetune", name: name.to_owned(), claim });
+    }
+    for name in SegmentRecipe::names() {
+        let claim = SegmentRecipe::load(name, &[], InitFrom::Pretrained)?.claim;
+        rows.push(Row { command: SEGMENT, name: name.to_owned(), claim });
     }
     Ok(rows)
 }
@@ -112,12 +122,17 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
             "{name} depends on the model and the images: name them with --data PATH and --model NAME or --init WEIGHTS"
         );
     }
-    let is_built_in = PretrainRecipe::names().chain(FinetuneRecipe::names()).any(|known| known == name);
+    let of_images = PretrainRecipe::names().chain(FinetuneRecipe::names());
+    let is_built_in = of_images.chain(SegmentRecipe::names()).any(|known| known == name);
     let mut texts = Vec::new();
     let pretrain = PretrainRecipe::load(name, &[]);
     let finetune = FinetuneRecipe::load(name, &[], InitFrom::Pretrained);
     if let Ok(mut recipe) = pretrain {
         let head = head("pretrain", &mut recipe.training, show);
+        texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
+    }
+    if let Ok(mut recipe) = SegmentRecipe::load(name, &[], InitFrom::Pretrained) {
+        let head = head(SEGMENT, &mut recipe.training, show);
         texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
     }
     match finetune {
@@ -142,6 +157,10 @@ fn shown_for(show: &ShowArguments) -> anyhow::Result<String> {
         Made::Finetune(mut recipe) => {
             let reasons = std::mem::take(&mut recipe.reasons);
             (head("finetune", &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
+        }
+        Made::Segment(mut recipe) => {
+            let reasons = std::mem::take(&mut recipe.reasons);
+            (head(SEGMENT, &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
         }
     };
     let reasons: String = reasons.iter().map(|reason| format!("#   {reason}\n")).collect();

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use convnext_core::Kind as _;
+use convnext_core::{Kind as _, SegmentationTask};
 use convnext_multilabel::MultiLabelTask;
+use convnext_segment::SegmentationEvaluation;
 use convnext_train::{Evaluation, Reconstruction, ValidationResult};
 use maud::{Markup, html};
 use serde::de::DeserializeOwned;
@@ -11,13 +12,14 @@ use serde::de::DeserializeOwned;
 use super::error::ReportError;
 use super::run_data::{EVALUATION_FILE, RunData, damaged};
 use super::samples::Thumbnails;
-use super::{classification, metrics, multi_label, reconstructions};
+use super::{classification, metrics, multi_label, reconstructions, segmentation};
 
 /// Kind of task that a run was trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Classification,
     MultiLabel,
+    Segmentation,
     Fcmae,
     /// A task that the report has no page for: its metrics say enough.
     Other,
@@ -29,8 +31,11 @@ impl Kind {
         match run.evaluation.as_ref() {
             Some(measured) => Self::of_result(measured),
             None if run.setting("model.encoder.name").is_some() => Self::Fcmae,
-            None if run.setting("task").is_some_and(|task| task == MultiLabelTask::KIND) => Self::MultiLabel,
-            None => Self::Classification,
+            None => match run.setting("task").as_deref() {
+                Some(MultiLabelTask::KIND) => Self::MultiLabel,
+                Some(SegmentationTask::KIND) => Self::Segmentation,
+                _ => Self::Classification,
+            },
         }
     }
 
@@ -38,6 +43,7 @@ impl Kind {
         match measured.kind.as_str() {
             Evaluation::KIND => Self::Classification,
             MultiLabelTask::KIND => Self::MultiLabel,
+            SegmentationTask::KIND => Self::Segmentation,
             Reconstruction::KIND => Self::Fcmae,
             _ => Self::Other,
         }
@@ -48,7 +54,7 @@ impl Kind {
         match (self, run.setting("init").is_some()) {
             (Self::Fcmae, _) => "Pre-training",
             (_, true) => "Fine-tuning",
-            (Self::Classification | Self::MultiLabel, false) => "Supervised training",
+            (Self::Classification | Self::MultiLabel | Self::Segmentation, false) => "Supervised training",
             (Self::Other, false) => "Training",
         }
     }
@@ -58,6 +64,7 @@ impl Kind {
         match self {
             Self::Classification => "classification".to_owned(),
             Self::MultiLabel => "multi-label classification".to_owned(),
+            Self::Segmentation => "semantic segmentation".to_owned(),
             Self::Fcmae => "masked autoencoder (FCMAE)".to_owned(),
             Self::Other => run.evaluation.as_ref().map_or_else(String::new, |measured| measured.kind.clone()),
         }
@@ -83,6 +90,9 @@ pub(super) fn section_of(
     match Kind::of_result(measured) {
         Kind::Classification => classification::section(details(measured, file)?, thumbnails),
         Kind::MultiLabel => multi_label::section(details(measured, file)?, thumbnails),
+        Kind::Segmentation => {
+            segmentation::section(&details::<SegmentationEvaluation>(measured, file)?, thumbnails)
+        }
         Kind::Fcmae | Kind::Other => Ok(html! { h2 { "Scores" } (metrics::table(&measured.metrics)) }),
     }
 }

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
-use convnext::core::{ImageSize, Preprocessing};
+use convnext::core::{ImageSize, Preprocessing, SegmentationTask};
 use convnext::data::OnCorrupt;
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
 
 use crate::cli::class_names::ClassNameArguments;
 use crate::cli::parts::SplitName;
+use crate::cli::segmentation_data::SegmentationDataArguments;
+use crate::cli::segmentation_inference::InferenceArguments;
 use crate::cli::values::{self, DecodeArguments, MachineArguments};
 use crate::cli::weights::Weights;
 
-/// Measure a classifier on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision
+/// Measure a network on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision; of masks mean intersection over union
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -27,6 +30,8 @@ Examples:
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --image-size 288
   convnext evaluate --data labelled --weights runs/classifier/weights.safetensors --split test --html test.html
   convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
+  convnext evaluate --data camvid --weights runs/streets/weights.safetensors --ignore-index 11
+  convnext evaluate --data camvid --weights weights.safetensors --mode slide --crop 256 --scales 0.75,1,1.25 --flip
   convnext evaluate --data photos --weights model_best.pth.tar --class-names names.txt
   convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
 )]
@@ -65,6 +70,10 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 32)]
     pub(super) batch_size: usize,
     #[command(flatten)]
+    pub(super) masks: SegmentationDataArguments,
+    #[command(flatten)]
+    pub(super) inference: InferenceArguments,
+    #[command(flatten)]
     pub(super) machine: MachineArguments,
     #[command(flatten)]
     pub(super) decoding: DecodeArguments,
@@ -79,6 +88,22 @@ pub(crate) struct EvaluateArguments {
 impl EvaluateArguments {
     pub(super) fn is_multi_label(&self) -> anyhow::Result<bool> {
         Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
+    }
+
+    /// `true` for weights of a segmentation network.
+    ///
+    /// # Errors
+    /// When flags of one are given for other weights.
+    pub(super) fn is_segmentation(&self) -> anyhow::Result<bool> {
+        let is_segmentation = read_metadata(&self.weights.file()?)?.task.is::<SegmentationTask>();
+        if !is_segmentation && (self.masks.are_given() || self.inference.are_given()) {
+            bail!(
+                "{} is no segmentation network, and flags about masks, windows, scales and mirror images are for those; leave \
+                 them out",
+                self.weights.text()
+            );
+        }
+        Ok(is_segmentation)
     }
 
     pub(super) fn choice(&self, validation_fraction: f64) -> LabelSubset {

@@ -9,7 +9,7 @@ use convnext::train::{Metric, load_network};
 use super::arguments::EvaluateArguments;
 use super::page::{self, Measured};
 use super::percent::{percent, percents};
-use crate::cli::finetune::check_share_is_used;
+use crate::cli::finetune::share::check_share_is_used;
 use crate::cli::machine::{Machine, set_up};
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
@@ -49,7 +49,8 @@ fn images(arguments: &EvaluateArguments) -> anyhow::Result<(MeasuredPart, Datase
         return Ok((MeasuredPart::of(&part), part.images));
     };
     let data = open_label_sets(&arguments.data, labels, fraction, Seed(arguments.seed))?;
-    check_share_is_used(Some(fraction), &data, &arguments.data)?;
+    let sources = [&*data.validation_source, &*data.train_source];
+    check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
     Ok((MeasuredPart::of_validation(&data), data.validation))
 }
 

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
+use convnext::segment::SegmentRecipe;
 use convnext::train::{FinetuneRecipe, PretrainRecipe};
 
-use crate::cli::finetune::{self, FinetuneArguments};
+use crate::cli::finetune::{FinetuneArguments, images, masks};
 use crate::cli::pretrain::{self, PretrainArguments};
 
 /// Model and images that `auto` or `paper` is shown for. The values are those of the flags of the trainings, which check
@@ -40,6 +41,8 @@ enum TaskName {
     Classification,
     /// Any number of classes for each image
     MultiLabel,
+    /// A class for every pixel
+    Segment,
 }
 
 /// A recipe that was made, with the command that it is for.
@@ -48,6 +51,8 @@ pub(super) enum Made {
     Pretrain(PretrainRecipe),
     /// Of `convnext finetune`.
     Finetune(FinetuneRecipe),
+    /// Of `convnext finetune --task segment`.
+    Segment(SegmentRecipe),
 }
 
 #[derive(Parser)]
@@ -76,8 +81,12 @@ impl MadeForArguments {
                 Made::Pretrain(job.recipe)
             }
             TaskName::Classification | TaskName::MultiLabel => {
-                let (job, _) = finetune::plan(Finetune::parse_from(line).arguments, THREADS)?;
+                let (job, _) = images::plan(Finetune::parse_from(line).arguments, THREADS)?;
                 Made::Finetune(job.recipe)
+            }
+            TaskName::Segment => {
+                let (job, _) = masks::plan(Finetune::parse_from(line).arguments, THREADS)?;
+                Made::Segment(job.recipe)
             }
         })
     }
@@ -92,7 +101,12 @@ impl MadeForArguments {
             ("--image-size", &self.image_size),
         ];
         let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value.clone()?]));
-        let task = (self.task == TaskName::MultiLabel).then(|| ["--task", "multi-label"].map(OsString::from));
+        let task = match self.task {
+            TaskName::MultiLabel => Some("multi-label"),
+            TaskName::Segment => Some("segment"),
+            TaskName::Pretraining | TaskName::Classification => None,
+        };
+        let task = task.map(|name| ["--task", name].map(OsString::from));
         let fixed = ["convnext", "--out", "not-used", "--recipe", recipe].map(OsString::from);
         fixed.into_iter().chain(given.flatten()).chain(task.into_iter().flatten()).collect()
     }

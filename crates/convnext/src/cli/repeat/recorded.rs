@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 
 use anyhow::{Context, bail};
-use convnext::core::{ModelConfig, find_model};
+use convnext::core::{Kind, ModelConfig, SegmentationTask, find_model};
+use convnext::multilabel::MultiLabelTask;
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
 
@@ -11,12 +12,14 @@ use toml::{Table, Value};
 pub(super) type Argument = (&'static str, OsString);
 
 /// Flags and the keys that they are recorded under. A value is written as it was typed.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 11] = [
     ("--data", "data"),
     ("--init", "init"),
     ("--seed", "seed"),
     ("--labels", "labels"),
     ("--labels-per-class", "labels_per_class"),
+    ("--labelled-images", "labelled_images"),
+    ("--classes", "classes"),
     ("--label-fraction", "label_fraction"),
     ("--patience", "patience"),
     ("--activations", "activations"),
@@ -45,10 +48,15 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
         found.push(("--freeze", "encoder".into()));
     }
     if let Some(task) = settings.get("task").and_then(Value::as_str) {
-        if task != "multi-label" {
-            bail!("it is the run of another program for the task '{task}', which cannot be repeated here");
-        }
-        found.push(("--task", task.into()));
+        let name = match task {
+            MultiLabelTask::KIND => "multi-label",
+            SegmentationTask::KIND => "segment",
+            _ => {
+                bail!("it is the run of another program for the task '{task}', which cannot be repeated here")
+            }
+        };
+        found.push(("--task", name.into()));
+        found.extend(mask_arguments(settings));
     }
     // The default share suits data with and without a part for validation, another one only that without.
     let share = settings.get("validation_fraction").and_then(Value::as_float);
@@ -60,6 +68,16 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
     }
     found.extend(model_arguments(settings, init)?);
     Ok(found)
+}
+
+/// Arguments about the masks and the head of a segmentation.
+fn mask_arguments(settings: &Table) -> Vec<Argument> {
+    let width = nested(settings, &["head", "head_width"]).map(|width| ("--head-width", text(width)));
+    let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
+    let ignored = ignored.map(|number| ("--ignore-index", text(number)));
+    let reduced = settings.get("reduce_zero_label").and_then(Value::as_bool) == Some(true);
+    let reduced = reduced.then(|| ("--reduce-zero-label", OsString::new()));
+    width.into_iter().chain(ignored).chain(reduced).collect()
 }
 
 /// Arguments that make the recorded backbone: its name where it does not come from weights, and its channels.

@@ -1,0 +1,349 @@
+//! Cross-entropy of pixels, for logits that are resized bilinearly to the size of the label map: the loss and the gradient
+//! of the small logits in one pass, so that logits at the size of the labels are never in memory.
+//!
+//! Notation: N images, h x w sites of a map of logits, H x W pixels of a label map, K classes. Resizing is PyTorch's
+//! `interpolate` with `align_corners=False`. A task is the pixels whose upper neighbour is one row of sites; its gradient
+//! reaches that row and the next one, and the gradients of all tasks are added in order.
+
+use pulp::{Simd, WithSimd};
+
+use crate::buffer::Buffer;
+use crate::gelu::exp_of_negative;
+use crate::isa::isa;
+use crate::lanes::{add, load, store};
+use crate::parallel;
+use crate::profile::{Kernel, timed};
+use crate::split::add_to;
+
+/// Label of a pixel that counts nowhere.
+pub const IGNORED_LABEL: u16 = u16::MAX;
+
+/// Lanes of the widest register: the classes of a site are padded to a multiple of it.
+const PADDING: usize = 16;
+
+/// Logit of a padded class, whose probability is 0.
+const NEVER: f32 = -1e30;
+
+/// Shape of maps of logits, `[images * height * width, classes]` with rows in the order (image, y, x).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogitMaps {
+    /// N.
+    pub images: usize,
+    /// h.
+    pub height: usize,
+    /// w.
+    pub width: usize,
+    /// K.
+    pub classes: usize,
+}
+
+/// Label maps, and how much their pixels count.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelLabels<'a> {
+    /// `[N, H, W]`: classes, or [`IGNORED_LABEL`].
+    pub labels: &'a [u16],
+    /// H.
+    pub height: usize,
+    /// W.
+    pub width: usize,
+    /// Weight of the pixels of each class, `[K]`.
+    pub class_weights: &'a [f32],
+}
+
+/// The sum over all pixels of weight times cross-entropy, and its gradient, `[N * h * w, K]`.
+///
+/// # Panics
+/// When the sizes do not fit each other, or a label is no class.
+pub fn pixel_cross_entropy(logits: &[f32], maps: LogitMaps, labels: PixelLabels<'_>) -> (f64, Buffer) {
+    check(logits, maps, labels);
+    let LogitMaps { images, height, width, classes } = maps;
+    let [line, pixels] = [width * classes, labels.height * labels.width];
+    let (rows, columns) = (axis(height, labels.height), axis(width, labels.width));
+    let places = (0..images).flat_map(|image| (0..height).map(move |row| (image, row)));
+    let found = parallel::map(places, |(image, row)| {
+        let upper = (image * height + row) * line;
+        let last = row + 1 == height;
+        let task = SiteRow {
+            logits: [&logits[upper..][..line], &logits[if last { upper } else { upper + line }..][..line]],
+            is_last: last,
+            row,
+            rows: &rows,
+            columns: &columns,
+            labels: &labels.labels[image * pixels..][..pixels],
+            class_weights: labels.class_weights,
+        };
+        timed(Kernel::Loss, || isa().dispatch(task))
+    });
+    let mut gradient = Buffer::take(logits.len());
+    gradient.fill(0.0);
+    let mut loss = 0.0;
+    for (start, task) in (0..).step_by(line).zip(&found) {
+        loss += task.loss;
+        add_to(&mut gradient[start..][..line], &task.upper);
+        if !task.lower.is_empty() {
+            add_to(&mut gradient[start + line..][..line], &task.lower);
+        }
+    }
+    (loss, gradient)
+}
+
+fn check(logits: &[f32], maps: LogitMaps, labels: PixelLabels<'_>) {
+    let LogitMaps { images, height, width, classes } = maps;
+    assert!(height > 0 && width > 0 && classes > 0, "a map has sites and classes");
+    assert_eq!(logits.len(), images * height * width * classes, "the logits are [N * h * w, K]");
+    assert_eq!(labels.labels.len(), images * labels.height * labels.width, "the labels are [N, H, W]");
+    assert_eq!(labels.class_weights.len(), classes, "there is a weight for each class");
+    let is_class = |&label: &u16| label == IGNORED_LABEL || usize::from(label) < classes;
+    assert!(labels.labels.iter().all(is_class), "every label is a class or ignored");
+}
+
+/// The two sites that a pixel lies between along one axis, and the share of the second.
+#[derive(Debug, Clone, Copy)]
+struct Between {
+    first: usize,
+    second: usize,
+    share: f32,
+}
+
+/// The places of `target` pixels among `source` sites.
+fn axis(source: usize, target: usize) -> Vec<Between> {
+    let scale = source as f32 / target as f32;
+    let place = |pixel: usize| {
+        let at = ((pixel as f32 + 0.5) * scale - 0.5).max(0.0);
+        let first = (at as usize).min(source - 1);
+        Between { first, second: (first + 1).min(source - 1), share: at - first as f32 }
+    };
+    (0..target).map(place).collect()
+}
+
+/// The pixels of an image whose upper neighbour is one row of sites.
+struct SiteRow<'a> {
+    /// Of this row of sites and of the next one, `[w, K]` each; the same twice at the last row.
+    logits: [&'a [f32]; 2],
+    is_last: bool,
+    row: usize,
+    /// `[H]`.
+    rows: &'a [Between],
+    /// `[W]`.
+    columns: &'a [Between],
+    /// Of the image, `[H, W]`.
+    labels: &'a [u16],
+    /// `[K]`.
+    class_weights: &'a [f32],
+}
+
+/// Loss and gradient of a task.
+struct SiteRowLoss {
+    loss: f64,
+    /// Gradient of its row of sites, `[w, K]`.
+    upper: Vec<f32>,
+    /// Gradient of the next row; empty at the last one.
+    lower: Vec<f32>,
+}
+
+/// Memory for a row of pixels, all of padded classes.
+struct Buffers {
+    /// The logits of both rows of sites, blended, `[w, K]`.
+    blended: Vec<f32>,
+    /// Their gradient, `[w, K]`.
+    gradient: Vec<f32>,
+    /// Of one pixel, `[K]`.
+    pixel: Vec<f32>,
+}
+
+impl WithSimd for SiteRow<'_> {
+    type Output = SiteRowLoss;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> SiteRowLoss {
+        let classes = self.class_weights.len();
+        let padded = classes.next_multiple_of(PADDING);
+        let (line, width) = (self.logits[0].len(), self.logits[0].len() / classes);
+        let lower = if self.is_last { Vec::new() } else { vec![0.0; line] };
+        let mut found = SiteRowLoss { loss: 0.0, upper: vec![0.0; line], lower };
+        let mut buffers = Buffers {
+            blended: vec![NEVER; width * padded],
+            gradient: vec![0.0; width * padded],
+            pixel: vec![0.0; padded],
+        };
+        for (y, between) in self.rows.iter().enumerate() {
+            if between.first != self.row {
+                continue;
+            }
+            let labels = &self.labels[y * self.columns.len()..][..self.columns.len()];
+            self.blend(between.share, &mut buffers.blended);
+            buffers.gradient.fill(0.0);
+            found.loss += self.row_of_pixels(simd, labels, &mut buffers);
+            self.add_gradient(between.share, &buffers.gradient, &mut found);
+        }
+        found
+    }
+}
+
+impl SiteRow<'_> {
+    /// Interpolates between the rows of sites.
+    #[inline(always)]
+    fn blend(&self, share: f32, blended: &mut [f32]) {
+        let classes = self.class_weights.len();
+        let sites = self.logits[0].chunks_exact(classes).zip(self.logits[1].chunks_exact(classes));
+        for (out, (upper, lower)) in blended.chunks_exact_mut(classes.next_multiple_of(PADDING)).zip(sites) {
+            for ((out, upper), lower) in out.iter_mut().zip(upper).zip(lower) {
+                *out = (1.0 - share) * upper + share * lower;
+            }
+        }
+    }
+
+    /// The gradient of the blended logits as that of both rows of sites.
+    #[inline(always)]
+    fn add_gradient(&self, share: f32, gradient: &[f32], found: &mut SiteRowLoss) {
+        let classes = self.class_weights.len();
+        let of_upper = if self.is_last { 1.0 } else { 1.0 - share };
+        let sites = || gradient.chunks_exact(classes.next_multiple_of(PADDING));
+        for (sum, site) in found.upper.chunks_exact_mut(classes).zip(sites()) {
+            sum.iter_mut().zip(site).for_each(|(sum, value)| *sum += of_upper * value);
+        }
+        for (sum, site) in found.lower.chunks_exact_mut(classes).zip(sites()) {
+            sum.iter_mut().zip(site).for_each(|(sum, value)| *sum += share * value);
+        }
+    }
+
+    /// The loss of a row of pixels; its gradient is added to that of the blended logits.
+    #[inline(always)]
+    fn row_of_pixels<S: Simd>(&self, simd: S, labels: &[u16], buffers: &mut Buffers) -> f64 {
+        let Buffers { blended, gradient, pixel } = buffers;
+        let padded = pixel.len();
+        let mut loss = 0.0;
+        for (&label, between) in labels.iter().zip(self.columns) {
+            if label == IGNORED_LABEL {
+                continue;
+            }
+            let (label, weight) = (usize::from(label), self.class_weights[usize::from(label)]);
+            let sites = [between.first * padded, between.second * padded];
+            let highest = interpolate(simd, blended, sites, between.share, pixel);
+            let of_label = pixel[label];
+            let sum = exponentials(simd, highest, pixel);
+            loss += f64::from(weight) * (f64::from(sum).ln() + f64::from(highest) - f64::from(of_label));
+            pixel[label] -= sum;
+            let factor = weight / sum;
+            add_scaled(simd, pixel, (1.0 - between.share) * factor, &mut gradient[sites[0]..][..padded]);
+            add_scaled(simd, pixel, between.share * factor, &mut gradient[sites[1]..][..padded]);
+        }
+        loss
+    }
+}
+
+/// Interpolates between two sites. Returns the highest value.
+#[inline(always)]
+fn interpolate<S: Simd>(simd: S, blended: &[f32], sites: [usize; 2], share: f32, out: &mut [f32]) -> f32 {
+    let [of_first, of_second] = [simd.splat_f32s(1.0 - share), simd.splat_f32s(share)];
+    let mut highest = simd.splat_f32s(NEVER);
+    for at in (0..out.len()).step_by(S::F32_LANES) {
+        let first = simd.mul_f32s(of_first, load(simd, blended, sites[0] + at));
+        let value = simd.mul_add_e_f32s(of_second, load(simd, blended, sites[1] + at), first);
+        highest = simd.max_f32s(highest, value);
+        store(simd, out, at, value);
+    }
+    simd.reduce_max_f32s(highest)
+}
+
+/// Replaces logits by `exp(logit - highest)`. Returns their sum.
+#[inline(always)]
+fn exponentials<S: Simd>(simd: S, highest: f32, pixel: &mut [f32]) -> f32 {
+    let (highest, mut sum) = (simd.splat_f32s(highest), simd.splat_f32s(0.0));
+    for at in (0..pixel.len()).step_by(S::F32_LANES) {
+        let value = exp_of_negative(simd, simd.sub_f32s(load(simd, pixel, at), highest));
+        sum = simd.add_f32s(sum, value);
+        store(simd, pixel, at, value);
+    }
+    simd.reduce_sum_f32s(sum)
+}
+
+#[inline(always)]
+fn add_scaled<S: Simd>(simd: S, values: &[f32], factor: f32, out: &mut [f32]) {
+    let factor = simd.splat_f32s(factor);
+    for at in (0..out.len()).step_by(S::F32_LANES) {
+        add(simd, out, at, simd.mul_f32s(factor, load(simd, values, at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::noise;
+
+    /// Loss and gradient in f64, pixel by pixel.
+    fn reference(logits: &[f32], maps: LogitMaps, labels: PixelLabels<'_>) -> (f64, Vec<f64>) {
+        let LogitMaps { images, height, width, classes } = maps;
+        let (rows, columns) = (axis(height, labels.height), axis(width, labels.width));
+        let (mut loss, mut gradient) = (0.0, vec![0.0; logits.len()]);
+        for image in 0..images {
+            for (y, of_row) in rows.iter().enumerate() {
+                for (x, of_column) in columns.iter().enumerate() {
+                    let label = labels.labels[(image * labels.height + y) * labels.width + x];
+                    if label == IGNORED_LABEL {
+                        continue;
+                    }
+                    let (label, weight) =
+                        (usize::from(label), f64::from(labels.class_weights[usize::from(label)]));
+                    let place = |row, column| ((image * height + row) * width + column) * classes;
+                    let (v, u) = (f64::from(of_row.share), f64::from(of_column.share));
+                    let corners = [
+                        (place(of_row.first, of_column.first), (1.0 - v) * (1.0 - u)),
+                        (place(of_row.first, of_column.second), (1.0 - v) * u),
+                        (place(of_row.second, of_column.first), v * (1.0 - u)),
+                        (place(of_row.second, of_column.second), v * u),
+                    ];
+                    let value = |class: usize| -> f64 {
+                        corners.iter().map(|(at, share)| share * f64::from(logits[at + class])).sum()
+                    };
+                    let sum: f64 = (0..classes).map(|class| value(class).exp()).sum();
+                    loss += weight * (sum.ln() - value(label));
+                    for class in 0..classes {
+                        let target = if class == label { 1.0 } else { 0.0 };
+                        let error = weight * (value(class).exp() / sum - target);
+                        corners.iter().for_each(|(at, share)| gradient[at + class] += share * error);
+                    }
+                }
+            }
+        }
+        (loss, gradient)
+    }
+
+    fn labels_of(count: usize, classes: usize) -> Vec<u16> {
+        let label = |value: f32| match (value + 1.0) / 2.0 * (classes as f32 + 1.0) {
+            label if label as usize >= classes => IGNORED_LABEL,
+            label => label as u16,
+        };
+        noise(count, 7).into_iter().map(label).collect()
+    }
+
+    #[test]
+    fn loss_and_gradient_are_those_of_f64() {
+        for (classes, [height, width], [tall, wide]) in
+            [(1, [1, 1], [3, 2]), (11, [3, 5], [12, 20]), (16, [4, 3], [13, 11]), (150, [5, 4], [3, 7])]
+        {
+            let maps = LogitMaps { images: 2, height, width, classes };
+            let logits: Vec<f32> =
+                noise(2 * height * width * classes, 3).into_iter().map(|value| 5.0 * value).collect();
+            let labels = labels_of(2 * tall * wide, classes);
+            let class_weights: Vec<f32> = (0..classes).map(|class| 0.5 + class as f32 / 10.0).collect();
+            let labels =
+                PixelLabels { labels: &labels, height: tall, width: wide, class_weights: &class_weights };
+            let (loss, gradient) = pixel_cross_entropy(&logits, maps, labels);
+            let (expected, of_sites) = reference(&logits, maps, labels);
+            assert!((loss - expected).abs() < 1e-5 * expected.abs().max(1.0), "{loss} {expected}");
+            for (found, expected) in gradient.iter().zip(&of_sites) {
+                assert!((f64::from(*found) - expected).abs() < 2e-5, "{classes}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn pixels_without_a_label_are_no_loss() {
+        let maps = LogitMaps { images: 1, height: 2, width: 2, classes: 3 };
+        let labels =
+            PixelLabels { labels: &[IGNORED_LABEL; 9], height: 3, width: 3, class_weights: &[1.0; 3] };
+        let (loss, gradient) = pixel_cross_entropy(&noise(12, 1), maps, labels);
+        assert_eq!((loss, &gradient[..]), (0.0, &[0.0; 12][..]));
+    }
+}

@@ -1,0 +1,97 @@
+//! Batch norm with ReLU over rows of dense maps: parameters, running statistics, and the statistics of a batch.
+//!
+//! Notation: R rows, C channels.
+
+use burn::backend::Dispatch;
+use burn::module::Param;
+use burn::prelude::*;
+
+use crate::counter::Counter;
+use crate::error::ModelError;
+use crate::feature_maps::FeatureMaps;
+use crate::ops::batch_norm::batch_norm_relu;
+use crate::ops::convolution_plan::Epilogue;
+use crate::parameters::Scope;
+use crate::state::ModelState;
+
+/// Batch norm (epsilon 1e-5) under PyTorch's names, always with ReLU behind it.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Scale, `[C]`, starts at 1.
+    pub weight: Param<Tensor<1>>,
+    /// Shift, `[C]`, starts at 0.
+    pub bias: Param<Tensor<1>>,
+    /// Running mean, `[C]`, starts at 0.
+    pub running_mean: ModelState<Param<Tensor<1>>>,
+    /// Running unbiased variance, `[C]`, starts at 1.
+    pub running_var: ModelState<Param<Tensor<1>>>,
+    /// Batches that the running statistics have seen.
+    pub num_batches_tracked: Counter,
+    #[module(skip)]
+    name: String,
+}
+
+/// The statistics of one batch, to be folded into a layer's running ones.
+#[derive(Debug, Clone)]
+pub struct BatchStatistics {
+    /// Official name of the layer, such as `decode_head.bottleneck.bn`.
+    pub name: String,
+    /// Mean of each channel, `[C]`.
+    pub mean: Tensor<1>,
+    /// Unbiased variance of each channel, `[C]`.
+    pub variance: Tensor<1>,
+}
+
+/// The statistics that batch norms normalise by.
+#[derive(Debug)]
+pub enum NormStatistics {
+    /// The running ones: inference.
+    Running,
+    /// Those of the batch, which are gathered here in the order of the layers: training.
+    Batch(Vec<BatchStatistics>),
+}
+
+impl BatchNorm {
+    /// Weight of a batch in the running statistics.
+    pub const MOMENTUM: f64 = 0.1;
+
+    /// A freshly initialised layer for so many channels; the scope's path is its official name.
+    pub fn new(channels: usize, scope: &Scope) -> Self {
+        let constant = |value| scope.constant([channels], value);
+        Self {
+            weight: constant(1.0),
+            bias: constant(0.0),
+            running_mean: ModelState::new(constant(0.0)),
+            running_var: ModelState::new(constant(1.0)),
+            num_batches_tracked: Counter::new(0),
+            name: scope.path().to_owned(),
+        }
+    }
+
+    /// The layer by its running statistics, as the epilogue of a convolution.
+    pub(crate) fn epilogue(&self) -> Epilogue<Dispatch> {
+        Epilogue::BatchNormRelu {
+            weight: self.weight.val().into_dispatch(),
+            bias: self.bias.val().into_dispatch(),
+            mean: self.running_mean.get().val().into_dispatch(),
+            variance: self.running_var.get().val().into_dispatch(),
+        }
+    }
+
+    /// The layer by the statistics of this batch (biased variance), and these statistics.
+    ///
+    /// # Shapes
+    /// - maps, output: rows `[R, C]`
+    ///
+    /// # Errors
+    /// [`ModelError::OneValue`] when there is but one row, whose variance would be 0.
+    pub fn forward_training(&self, maps: &FeatureMaps) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
+        let [count, _] = maps.rows.dims();
+        if count < 2 {
+            return Err(ModelError::OneValue { layer: self.name.clone() });
+        }
+        let (rows, mean, biased) = batch_norm_relu(maps.rows.clone(), self.weight.val(), self.bias.val());
+        let variance = biased * (count as f64 / (count - 1) as f64);
+        Ok((maps.with_rows(rows), BatchStatistics { name: self.name.clone(), mean, variance }))
+    }
+}

@@ -1,0 +1,90 @@
+//! A convolution over dense maps with any kernel size, padding and stride, as a layer.
+
+use burn::backend::Dispatch;
+use burn::module::Param;
+use burn::prelude::*;
+use convnext_kernels::Precision;
+
+use crate::feature_maps::FeatureMaps;
+use crate::ops::convolution::convolution;
+use crate::ops::convolution_plan::{ConvolutionPlan, Epilogue};
+use crate::ops::packing::PackingCache;
+
+/// A convolution over dense maps, with PyTorch's weight. Patchify convolutions are a [`crate::Convolution`].
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[out, in, height, width]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[out]`; absent where a batch norm follows.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    settings: Settings,
+}
+
+/// What a convolution's plan holds besides the sizes of maps and kernel.
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    padding: [usize; 2],
+    stride: [usize; 2],
+    precision: Precision,
+    packing: PackingCache,
+}
+
+impl Conv2d {
+    /// A convolution of stride 1. Half the kernel is padded, so that a kernel with odd sides keeps the size of the maps.
+    pub fn new(weight: Param<Tensor<4>>, bias: Option<Param<Tensor<1>>>) -> Self {
+        let shape = weight.lazy_shape();
+        let padding = [shape[2] / 2, shape[3] / 2];
+        Self { weight, bias, settings: Settings { padding, stride: [1; 2], ..Settings::default() } }
+    }
+
+    /// The same layer with so many rows and columns of zeros on each side.
+    #[must_use]
+    pub fn with_padding(self, padding: [usize; 2]) -> Self {
+        Self { settings: Settings { padding, ..self.settings }, ..self }
+    }
+
+    /// The same layer with these steps downwards and to the right, each at least 1.
+    #[must_use]
+    pub fn with_stride(self, stride: [usize; 2]) -> Self {
+        Self { settings: Settings { stride, ..self.settings }, ..self }
+    }
+
+    /// The same layer with this precision of its products on the CPU.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let packing = PackingCache::default();
+        Self { settings: Settings { precision, packing, ..self.settings }, ..self }
+    }
+
+    /// The convolution of maps, with the bias if there is one.
+    ///
+    /// # Shapes
+    /// - maps: rows `[images * height * width, in]`
+    /// - output: rows `[images * new height * new width, out]`
+    pub fn forward(&self, maps: &FeatureMaps) -> FeatureMaps {
+        let epilogue = match &self.bias {
+            None => Epilogue::Plain,
+            Some(bias) => Epilogue::Bias { bias: bias.val().into_dispatch() },
+        };
+        self.forward_with(maps, epilogue)
+    }
+
+    /// The convolution's sums after an epilogue, in place of the bias.
+    pub(crate) fn forward_with(&self, maps: &FeatureMaps, epilogue: Epilogue<Dispatch>) -> FeatureMaps {
+        let shape = self.weight.lazy_shape();
+        let Settings { padding, stride, precision, packing } = self.settings.clone();
+        let plan = ConvolutionPlan {
+            images: maps.images,
+            input: maps.size(),
+            kernel: [shape[2], shape[3]],
+            padding,
+            stride,
+            precision,
+            packing,
+        };
+        let [height, width] = plan.output();
+        let rows = convolution(maps.rows.clone(), self.weight.val(), epilogue, plan);
+        FeatureMaps { rows, height, width, ..*maps }
+    }
+}

@@ -1,0 +1,39 @@
+//! Dense maps in another size: PyTorch's `interpolate` and `adaptive_avg_pool2d` (docs/facts.md, "F. Segmentation").
+
+use crate::feature_maps::FeatureMaps;
+use crate::ops::resample::resample;
+use crate::ops::resample_plan::{ResamplePlan, Resampling};
+
+/// Bilinear interpolation to this size, `align_corners=False`, without antialiasing.
+///
+/// # Shapes
+/// - output: `[images * height * width, channels]`
+pub fn resize_bilinear(maps: FeatureMaps, height: usize, width: usize) -> FeatureMaps {
+    resized(maps, [height, width], Resampling::Bilinear)
+}
+
+/// Nearest neighbours in this size, by PyTorch's rule `nearest` in f32.
+///
+/// # Shapes
+/// - output: `[images * height * width, channels]`
+pub fn resize_nearest(maps: FeatureMaps, height: usize, width: usize) -> FeatureMaps {
+    resized(maps, [height, width], Resampling::Nearest)
+}
+
+/// The means over `height` x `width` bins, which overlap or repeat where they do not divide the map.
+///
+/// # Shapes
+/// - output: `[images * height * width, channels]`
+pub fn adaptive_average_pool(maps: FeatureMaps, height: usize, width: usize) -> FeatureMaps {
+    resized(maps, [height, width], Resampling::AdaptiveAverage)
+}
+
+/// The maps in this size by a rule, each of which keeps maps that have it already.
+fn resized(maps: FeatureMaps, [height, width]: [usize; 2], rule: Resampling) -> FeatureMaps {
+    if maps.size() == [height, width] {
+        return maps;
+    }
+    let FeatureMaps { images, .. } = maps;
+    let plan = ResamplePlan { images, input: maps.size(), output: [height, width], rule };
+    FeatureMaps { rows: resample(maps.rows, plan), images, height, width }
+}

@@ -1,0 +1,102 @@
+//! Source of images with their label maps, as they are measured on: whole and unchanged.
+
+use convnext_core::{Preprocessing, Seed};
+use convnext_data::{
+    Batch, BatchContext, Cache, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, Loader,
+    LoaderConfig, SampleContext, SegmentationSet, Source,
+};
+use convnext_train::{EvalLoaderConfig, TrainError};
+
+use crate::source::SegmentationSource;
+
+/// Images that are read ahead: each may be large.
+const QUEUE: usize = 2;
+
+/// Images with their label maps, one at a time, decoded and not yet resized: inference does that, once for each look.
+#[derive(Debug, Clone)]
+pub struct EvaluationSource {
+    source: SegmentationSource,
+    preprocessing: Preprocessing,
+}
+
+/// One image with its label map; none where it could not be read.
+#[derive(Debug)]
+pub struct WholeImage {
+    /// Index in the data set, image and label map.
+    pub(crate) sample: Option<(usize, Image, LabelMap)>,
+}
+
+impl Batch for WholeImage {
+    fn len(&self) -> usize {
+        usize::from(self.sample.is_some())
+    }
+}
+
+impl EvaluationSource {
+    /// A loader of the images of a set, in their order, for a network with this preprocessing, whose classes the set has.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] when there are none, or the preprocessing leaves parts of an image out.
+    pub fn loader(
+        set: SegmentationSet,
+        preprocessing: Preprocessing,
+        reading: &EvalLoaderConfig,
+    ) -> Result<Loader<Self>, TrainError> {
+        let source = SegmentationSource::evaluation(set, preprocessing.clone(), reading.orientation)?;
+        let config = LoaderConfig {
+            batch_size: 1,
+            threads: reading.threads,
+            queue: QUEUE,
+            shuffle: false,
+            drop_last: false,
+            on_corrupt: reading.on_corrupt,
+            cache: Cache::Off,
+            seed: Seed::default(),
+        };
+        Ok(Loader::new(Self { source, preprocessing }, config)?)
+    }
+
+    /// The images and their label maps.
+    pub fn set(&self) -> &SegmentationSet {
+        self.source.set()
+    }
+
+    /// What the network wants of an image.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+}
+
+impl Source for EvaluationSource {
+    type Draw = ();
+    type Sample = (Image, LabelMap);
+    type Batch = WholeImage;
+
+    fn dataset(&self) -> &Dataset {
+        self.source.dataset()
+    }
+
+    fn decoding(&self) -> &Decoding {
+        self.source.decoding()
+    }
+
+    fn largest_batch(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn draw(&self, _place: BatchContext) {}
+
+    fn load(
+        &self,
+        visit: SampleContext,
+        (): &(),
+        _reader: &ImageReader,
+    ) -> Result<(Image, LabelMap), DataError> {
+        self.source.seen(visit.sample)
+    }
+
+    fn collate(&self, _place: BatchContext, (): (), samples: Vec<(usize, (Image, LabelMap))>) -> WholeImage {
+        let sample = samples.into_iter().next().map(|(sample, (image, labels))| (sample, image, labels));
+        WholeImage { sample }
+    }
+}

@@ -1,0 +1,283 @@
+//! A segmentation training and its data.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use convnext_core::{
+    ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, SegmentationTask,
+    UperNetConfig, WeightMetadata, counted,
+};
+use convnext_data::{Dataset, Loader, OnCorrupt, SegmentationData};
+use convnext_train::{
+    EvalLoaderConfig, Freeze, Job, LayerDecay, MemoryEstimate, Observer, ParameterRule, ParameterRules,
+    RunSettings, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
+    plan_training, run_training,
+};
+use serde::Serialize;
+
+use crate::evaluation_source::EvaluationSource;
+use crate::inference::InferenceOptions;
+use crate::loss::SegmentationLoss;
+use crate::memory::memory;
+use crate::palette::class_colours;
+use crate::recipe::segment_recipe::SegmentRecipe;
+use crate::source::SegmentationSource;
+use crate::task::SegmentTask;
+use crate::upernet::UperNet;
+
+/// Everything that decides a segmentation training.
+#[derive(Debug, Clone, Serialize)]
+pub struct SegmentJob {
+    /// Settings of the run, such as its folder and its seed.
+    #[serde(flatten)]
+    pub run: RunSettings,
+    /// The images to train on.
+    #[serde(flatten)]
+    pub labels: MaskSubset,
+    /// Frozen part of the model: with [`Freeze::Encoder`] the backbone learns nothing.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub freeze: Freeze,
+    /// The backbone; its number of classes is set from the data.
+    pub model: ModelConfig,
+    /// The heads.
+    pub head: UperNetConfig,
+    /// Training recipe.
+    pub recipe: SegmentRecipe,
+}
+
+fn is_nothing(freeze: &Freeze) -> bool {
+    *freeze == Freeze::Nothing
+}
+
+/// How the images and masks of a training were chosen, for the record of the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct MaskSubset {
+    /// A file of the classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<PathBuf>,
+    /// Numbers of the masks whose pixels are ignored.
+    #[serde(rename = "ignore_index", skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<u16>,
+    /// 0 is ignored, and classes begin at 1.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reduce_zero_label: bool,
+    /// Share of the images that becomes validation when the data has no such part.
+    pub validation_fraction: f64,
+    /// Use only so many labelled images.
+    #[serde(rename = "labelled_images", skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// Use only this share of the labelled images.
+    #[serde(rename = "label_fraction", skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+}
+
+/// Result of a segmentation training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segmented {
+    /// The weight file.
+    pub weights: PathBuf,
+    /// Summary of the run, with the finished network's results on the validation images.
+    pub summary: Summary,
+}
+
+/// Trains a segmentation network and writes it to `weights.safetensors` in the run folder.
+///
+/// # Errors
+/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
+pub fn train_segmentation(
+    job: &SegmentJob,
+    data: SegmentationData,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Segmented, TrainError> {
+    let Trained { weights, summary } = run_training(OnMasks::new(job, data), device, observer)?;
+    Ok(Segmented { weights, summary })
+}
+
+/// Plans a segmentation training and times a few of its steps; writes nothing.
+///
+/// # Errors
+/// As [`plan_training`].
+pub fn plan_segmentation(
+    job: &SegmentJob,
+    data: SegmentationData,
+    device: &Device,
+) -> Result<TrainingPlan, TrainError> {
+    plan_training(OnMasks::new(job, data), device)
+}
+
+/// A segmentation training and its images.
+#[derive(Debug, Clone, Serialize)]
+struct OnMasks {
+    /// The kind of task.
+    task: &'static str,
+    /// With as many classes as the data has.
+    #[serde(flatten)]
+    job: SegmentJob,
+    /// Of the training images with their masks.
+    masks_checksum: u32,
+    #[serde(skip)]
+    data: SegmentationData,
+}
+
+impl OnMasks {
+    fn new(job: &SegmentJob, data: SegmentationData) -> Self {
+        let model = ModelConfig { classes: data.classes.len(), ..job.model.clone() };
+        let masks_checksum = data.train.fingerprint();
+        Self { task: SegmentationTask::KIND, job: SegmentJob { model, ..job.clone() }, masks_checksum, data }
+    }
+
+    fn is_from_weights(&self) -> bool {
+        self.job.run.is_from_weights()
+    }
+
+    fn metadata(&self) -> SegmentationTask {
+        let SegmentationData { classes, palette, .. } = &self.data;
+        SegmentationTask { classes: classes.clone(), palette: palette.clone(), head: self.job.head }
+    }
+
+    /// The validation images, one for all epochs.
+    fn validation_loader(
+        &self,
+        preprocessing: &Preprocessing,
+    ) -> Result<Option<Loader<EvaluationSource>>, TrainError> {
+        let run = &self.job.run;
+        let reading = EvalLoaderConfig {
+            batch_size: 1,
+            threads: run.threads,
+            orientation: run.orientation,
+            on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+        };
+        let validation = &self.data.validation;
+        match validation.is_empty() {
+            true => Ok(None),
+            false => EvaluationSource::loader(validation.clone(), preprocessing.clone(), &reading).map(Some),
+        }
+    }
+}
+
+impl Job for OnMasks {
+    type Task = SegmentTask;
+
+    fn settings(&self) -> &RunSettings {
+        &self.job.run
+    }
+
+    fn training(&self) -> &TrainingRecipe {
+        &self.job.recipe.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingRecipe {
+        &mut self.job.recipe.training
+    }
+
+    fn reasons(&self) -> &[String] {
+        &self.job.recipe.reasons
+    }
+
+    fn images(&self) -> &Dataset {
+        self.data.train.images()
+    }
+
+    fn validation(&self) -> Option<&Dataset> {
+        Some(self.data.validation.images())
+    }
+
+    fn input(&self) -> (ImageSize, usize) {
+        (self.job.recipe.input.image_size, self.job.model.input_channels)
+    }
+
+    fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
+        let task = of_weights.task_as::<SegmentationTask>();
+        task.is_ok_and(|task| are_same_classes(&task.classes, &self.data.classes))
+    }
+
+    /// Of weights with other classes all but the layers that tell classes apart goes on learning.
+    fn head_parts(&self) -> &[&str] {
+        &["head.", "norm.", "decode_head.conv_seg.", "auxiliary_head.conv_seg."]
+    }
+
+    fn fresh_parts(&self) -> &[&str] {
+        &["norm0.", "norm1.", "norm2.", "norm3.", "decode_head.", "auxiliary_head."]
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let (size, _) = self.input();
+        size.validate()?;
+        self.job.model.stage_sizes(size.height, size.width)?;
+        self.job.head.validate()?;
+        let batch_size = self.job.recipe.training.batch_size.min(self.data.train.len());
+        if batch_size < 2 {
+            let (what, found) = ("batch size of a segmentation", batch_size.to_string());
+            let expected = "at least 2, because batch norms of single values have no statistics";
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+        }
+        self.job.recipe.validate_ranges()
+    }
+
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
+        memory(&self.job)
+    }
+
+    /// Images of their own size or fitted, in the proportions that they have, resized as in training.
+    fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
+        let geometry: Geometry = self.job.recipe.inference.resize.geometry();
+        Preprocessing { geometry, interpolation: Interpolation::Bilinear, ..found }
+    }
+
+    fn source(&self, preprocessing: &Preprocessing) -> Result<SegmentationSource, TrainError> {
+        let transform = self.job.recipe.augmentation.transform(self.input().0);
+        let (train, orientation) = (self.data.train.clone(), self.job.run.orientation);
+        Ok(SegmentationSource::training(train, transform, preprocessing.clone(), orientation)?)
+    }
+
+    fn model(&self, device: &Device) -> Result<UperNet, TrainError> {
+        let SegmentJob { run, model, head, .. } = &self.job;
+        let model = UperNet::new(model, head, run.seed, device)?;
+        Ok(model.with_activations(run.activations).with_precision(run.precision))
+    }
+
+    fn rules(&self) -> ParameterRules {
+        let SegmentJob { model, recipe, freeze, .. } = &self.job;
+        let layers = recipe.layer_decay(self.is_from_weights());
+        let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
+        let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers);
+        let is_frozen = *freeze == Freeze::Encoder;
+        rules.changed(move |name, rule| {
+            let of_backbone = ["downsample_layers.", "stages."].iter().any(|part| name.starts_with(part));
+            ParameterRule { frozen: rule.frozen || (is_frozen && of_backbone), ..rule }
+        })
+    }
+
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<SegmentTask, TrainError> {
+        let SegmentJob { run, model, recipe, head, .. } = &self.job;
+        let inference = InferenceOptions { mode: recipe.inference.mode, ..InferenceOptions::default() };
+        Ok(SegmentTask {
+            loss: SegmentationLoss::new(recipe.loss, &self.data.train.pixels_per_class()),
+            head: *head,
+            drop_path: model.drop_path_rates(recipe.regularization.drop_path),
+            head_dropout: recipe.regularization.head_dropout,
+            seed: run.seed,
+            device: device.clone(),
+            validation: self.validation_loader(&preprocessing)?,
+            inference,
+            metadata: WeightMetadata::new(model, &self.metadata(), preprocessing)
+                .with_recipe(in_toml(recipe)?),
+            colours: class_colours(&self.data.palette, model.classes),
+        })
+    }
+
+    fn announcement(&self, steps: &str) -> String {
+        let (size, _) = self.input();
+        format!(
+            "training {} with UperNet of {} channels {} to segment {} of {} ({} for validation), crops of {}: {steps}",
+            self.job.model.name,
+            self.job.head.head_width,
+            if self.is_from_weights() { "from weights" } else { "from scratch" },
+            counted(self.data.train.len(), "image", "images"),
+            counted(self.job.model.classes, "class", "classes"),
+            self.data.validation.len(),
+            size.with_unit(),
+        )
+    }
+}

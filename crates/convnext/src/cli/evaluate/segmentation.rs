@@ -1,0 +1,115 @@
+//! `convnext evaluate` of a segmentation network.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
+use convnext::data::{SegmentationSet, Split, open_segmentation, open_segmentation_part};
+use convnext::segment::{
+    Comparisons, EvaluationSource, SegmentationClass, SegmentationEvaluation, class_colours,
+    evaluate_segmentation, load_segmentation,
+};
+use convnext::train::Metric;
+
+use super::arguments::EvaluateArguments;
+use super::page::Measured;
+use super::percent::percent;
+use crate::cli::finetune::share::check_share_is_used;
+use crate::cli::machine::{Machine, set_up};
+use crate::cli::output::table;
+use crate::cli::parts::MeasuredPart;
+use crate::cli::progress::image_bar;
+
+/// Measures how well the pixels of each class are told.
+pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
+    check_flags(arguments)?;
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
+    let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
+    let model = model.with_precision(precision);
+    let options = arguments.inference.options(&metadata, None)?;
+    let task = named(arguments, &metadata)?;
+    let colours = class_colours(&task.palette, metadata.class_count());
+    let (part, set) = images(arguments, &task, metadata.class_count())?;
+    let preprocessing = arguments.inference.preprocessing(metadata.preprocessing);
+    let bar = image_bar(quiet, set.len());
+    let loader = EvaluationSource::loader(set, preprocessing.clone(), &arguments.reading(threads))?;
+    let (result, comparisons) =
+        evaluate_segmentation((&model, &device), &loader, &options, &colours, |done| {
+            bar.set_position(done as u64);
+        })?;
+    bar.finish_and_clear();
+    let images = shown(&result, &comparisons);
+    Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
+}
+
+/// The task of the weights, with the names of its classes as they are given.
+fn named(arguments: &EvaluateArguments, metadata: &WeightMetadata) -> anyhow::Result<SegmentationTask> {
+    let task: SegmentationTask = metadata.task_as()?;
+    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
+    Ok(SegmentationTask { classes, ..task })
+}
+
+/// The images to measure on, with the classes of the weights; weights without names take the data's as they are.
+fn images(
+    arguments: &EvaluateArguments,
+    task: &SegmentationTask,
+    outputs: usize,
+) -> anyhow::Result<(MeasuredPart, SegmentationSet)> {
+    let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
+    let layout = arguments.masks.layout(model.clone(), arguments.val_fraction);
+    let (part, set) = match arguments.val_fraction {
+        None => {
+            let asked = arguments.split.map(Split::from);
+            let part = open_segmentation_part(&arguments.data, &layout, asked)?;
+            (MeasuredPart::of_masks(&part), part.images)
+        }
+        Some(fraction) => {
+            let data = open_segmentation(&arguments.data, &layout, Seed(arguments.seed))?;
+            let sources = [&*data.validation_source, &*data.train_source];
+            check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
+            (MeasuredPart::of_segmentation(&data), data.validation)
+        }
+    };
+    match model {
+        Some(classes) => Ok((part, set.for_classes(&classes)?)),
+        None if set.classes().len() == outputs => Ok((part, set)),
+        None => bail!(
+            "{} does not name its {outputs} classes, and {} has {}; name those of the weights with --class-names FILE",
+            arguments.weights.text(),
+            arguments.data.display(),
+            set.classes().len()
+        ),
+    }
+}
+
+/// Refuses flags that are about whole images.
+fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
+    if arguments.image_size.is_some() {
+        bail!(
+            "--image-size is about classifiers; a segmentation network takes images by --resize, such as short:512"
+        );
+    }
+    if arguments.labels.is_some() {
+        bail!("--labels names a file with the classes of whole images; masks need none, leave it out");
+    }
+    Ok(())
+}
+
+/// The comparisons of truth and prediction by the names of their images.
+fn shown(result: &SegmentationEvaluation, comparisons: &Comparisons) -> BTreeMap<String, Vec<u8>> {
+    let best = result.best.iter().zip(&comparisons.best);
+    let all = best.chain(result.worst.iter().zip(&comparisons.worst));
+    all.map(|(sample, image)| (sample.image.clone(), image.png())).collect()
+}
+
+fn describe(result: &SegmentationEvaluation) -> String {
+    let row = |class: &SegmentationClass| {
+        vec![class.name.clone(), class.pixels.to_string(), percent(class.iou), percent(class.accuracy)]
+    };
+    let mut rows: Vec<Vec<String>> = result.classes.iter().map(row).collect();
+    let mean = ["mean".to_owned(), String::new(), percent(result.miou), percent(result.mean_accuracy)];
+    rows.push(mean.to_vec());
+    let classes = table(&["class", "pixels", "IoU", "accuracy"], 1, rows);
+    let metrics: Vec<String> = result.metrics().iter().map(Metric::to_string).collect();
+    format!("{classes}\n\n{}: {}", counted(result.images, "image", "images"), metrics.join(", "))
+}

@@ -1,0 +1,182 @@
+//! `convnext finetune` with labels of whole images: classification and multi-label classification.
+
+use std::path::Path;
+
+use anyhow::bail;
+use convnext::core::{Seed, WeightMetadata};
+use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
+use convnext::multilabel::MultiLabel;
+use convnext::train::{
+    BEST_WEIGHTS_FILE, Classification, FinetuneJob, FinetuneRecipe, Finetuned, InitFrom, LabelSubset, Metric,
+    RecipeContext, finetune, plan_finetuning, read_metadata,
+};
+use convnext::write_report;
+
+use super::arguments::{FinetuneArguments, FreezeName, TaskName};
+use super::share::check_share_is_used;
+use crate::cli::machine::Machine;
+use crate::cli::output::{print_text, stopped_in_words};
+use crate::cli::parts::MeasuredPart;
+use crate::cli::plan::print_plan;
+use crate::cli::progress::TrainingProgress;
+use crate::cli::training::recorded_recipe::Origin;
+
+/// The key of the class weights in a recipe.
+const CLASS_WEIGHTS: &str = "regularization.class_weights";
+
+pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) -> anyhow::Result<()> {
+    let (task, dry_run) = (arguments.task, arguments.training.length.dry_run);
+    let (job, data) = plan(arguments, machine.threads)?;
+    let (measured_on, device) = (MeasuredPart::of_validation(&data), &machine.device);
+    if dry_run {
+        let lines = [
+            format!("training images: {}", data.train_source),
+            format!("validation images: {}", measured_on.in_words()),
+        ];
+        let planned = match task {
+            TaskName::MultiLabel => plan_finetuning::<MultiLabel>(&job, data, device)?,
+            _ => plan_finetuning::<Classification>(&job, data, device)?,
+        };
+        return print_plan(&planned, &job.run, &lines);
+    }
+    let progress = &mut TrainingProgress::new(quiet)?;
+    let finetuned = match task {
+        TaskName::MultiLabel => finetune::<MultiLabel>(&job, data, device, progress)?,
+        _ => finetune::<Classification>(&job, data, device, progress)?,
+    };
+    let report = write_report(&job.run.out)?;
+    if let Some(metric) = finetuned.summary.monitored() {
+        let unread = match finetuned.summary.last.left_out() {
+            0 => String::new(),
+            count => format!(" ({count} of them could not be read)"),
+        };
+        let stopped = stopped_in_words(&finetuned.summary);
+        print_text(&format!("validation {metric} on {}{unread}{stopped}", measured_on.in_words()))?;
+    }
+    print_what_next(&job, &finetuned, &report)
+}
+
+/// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
+fn print_what_next(job: &FinetuneJob, finetuned: &Finetuned, report: &Path) -> anyhow::Result<()> {
+    let Finetuned { weights, summary, held_out } = finetuned;
+    // Without these two, `evaluate` would look at training images as well.
+    let same_part = match held_out {
+        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
+        false => String::new(),
+    };
+    let same_part = match &job.labels.file {
+        Some(file) => format!(" --labels {}{same_part}", file.display()),
+        None => same_part,
+    };
+    let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
+        let metric = Metric { value: Some(best.value), ..metric };
+        (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
+    });
+    let best = best.filter(|(file, _)| file.is_file());
+    let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
+    let recommended = best.as_ref().map_or(weights, |(file, _)| file);
+    print_text(&format!(
+        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
+         convnext classify IMAGE --weights {weights}",
+        last = weights.display(),
+        also = also.unwrap_or_default(),
+        weights = recommended.display(),
+        report = report.display(),
+        data = job.run.data.display(),
+    ))
+}
+
+/// Opens the images; with `dry_run` nothing is written beside them.
+fn open(
+    task: TaskName,
+    labels: &LabelSubset,
+    data: &Path,
+    seed: Seed,
+    dry_run: bool,
+) -> anyhow::Result<LabelledData> {
+    let LabelSubset { file, validation_fraction, per_class, fraction } = labels;
+    if task != TaskName::MultiLabel {
+        let opened = if dry_run { labels.open_read_only(data, seed) } else { labels.open(data, seed) };
+        return Ok(opened?);
+    }
+    if per_class.is_some() || fraction.is_some() {
+        bail!(
+            "--labels-per-class and --label-fraction choose images by their one class, and here each has any number"
+        );
+    }
+    match file {
+        Some(file) => Ok(open_label_sets(data, file, *validation_fraction, seed)?),
+        None => bail!(
+            "--task multi-label needs --labels FILE: a CSV file with the columns path and label, whose labels are lists \
+             such as boat;sea"
+        ),
+    }
+}
+
+/// Images of each class, by which `auto` chooses. With several labels all classes count the same.
+fn class_sizes(task: TaskName, images: &LabelledData) -> Vec<usize> {
+    match task {
+        TaskName::MultiLabel => {
+            let classes = classes_of_sets(images.train.classes()).len();
+            vec![images.train.len().div_ceil(classes.max(1)); classes]
+        }
+        _ => images.train.labels_per_class(),
+    }
+}
+
+/// From what was typed to what will be run, and on what.
+pub(in crate::cli) fn plan(
+    arguments: FinetuneArguments,
+    threads: usize,
+) -> anyhow::Result<(FinetuneJob, LabelledData)> {
+    check_flags(&arguments)?;
+    let FinetuneArguments { data, init, labels, training, .. } = arguments;
+    training.activations.check(training.machine.precision)?;
+    let labels = LabelSubset {
+        file: labels,
+        validation_fraction: arguments.val_fraction.unwrap_or(LabelSubset::default().validation_fraction),
+        per_class: arguments.labels_per_class,
+        fraction: arguments.label_fraction,
+    };
+    let init = (init.text() != "none").then(|| init.file()).transpose()?;
+    let metadata = init.as_deref().map(read_metadata).transpose()?;
+    let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
+    let start = init.as_deref().zip(of_weights.as_ref());
+    let model = training.backbone(start)?;
+    arguments.freeze.warn_if_random(init.is_none());
+    let images = open(arguments.task, &labels, &data, Seed(training.seed), training.length.dry_run)?;
+    let class_sizes = class_sizes(arguments.task, &images);
+    let sources = [&*images.validation_source, &*images.train_source];
+    check_share_is_used(arguments.val_fraction, images.held_out, sources, &data)?;
+    let context = RecipeContext {
+        model: &model,
+        init_from: InitFrom::of(metadata.as_ref()),
+        head_only: matches!(arguments.freeze, FreezeName::Encoder),
+        images: images.train.len(),
+        class_sizes: &class_sizes,
+    };
+    let mut given = training.given(metadata.as_ref());
+    given.flags.extend(arguments.class_weights.map(|weights| weights.setting(CLASS_WEIGHTS)));
+    let origin = Origin { init: init.as_deref(), data: &data, labels: Some(&labels), seed: training.seed };
+    given.other_claim = origin.other_claim(&training.recipe, &context, &images.train);
+    let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
+    let patch = model.patch_size();
+    training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
+    let run = training.settings(data, init, threads)?;
+    Ok((FinetuneJob { run, labels, freeze: arguments.freeze.into(), model, recipe }, images))
+}
+
+/// Refuses flags that are about masks.
+fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
+    if arguments.masks.are_given() {
+        bail!(
+            "--classes, --ignore-index and --reduce-zero-label are about masks; give --task segment, or leave them out"
+        );
+    }
+    if arguments.head_width.is_some() || arguments.labelled_images.is_some() {
+        bail!(
+            "--head-width and --labelled-images are about segmentation; give --task segment, or leave them out"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `convnext finetune --task segment`: a class for every pixel.
+
+use std::path::Path;
+
+use anyhow::bail;
+use convnext::core::{Seed, UperNetConfig, WeightMetadata};
+use convnext::data::{SegmentationData, open_segmentation};
+use convnext::segment::{
+    MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
+};
+use convnext::train::{BEST_WEIGHTS_FILE, InitFrom, Metric, RecipeContext, SupervisedRecipe, read_metadata};
+use convnext::write_report;
+
+use super::arguments::FinetuneArguments;
+use super::share::check_share_is_used;
+use crate::cli::machine::Machine;
+use crate::cli::output::{print_text, stopped_in_words};
+use crate::cli::parts::MeasuredPart;
+use crate::cli::plan::print_plan;
+use crate::cli::progress::TrainingProgress;
+use crate::cli::training::recorded_recipe::Origin;
+
+pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) -> anyhow::Result<()> {
+    let dry_run = arguments.training.length.dry_run;
+    let (job, data) = plan(arguments, machine.threads)?;
+    let measured_on = MeasuredPart::of_segmentation(&data);
+    for decision in &data.decisions {
+        log::info!("{decision}");
+    }
+    if dry_run {
+        let mut lines = vec![
+            format!("training images: {}", data.train_source),
+            format!("validation images: {}", measured_on.in_words()),
+        ];
+        lines.extend(data.decisions.iter().map(|decision| format!("masks: {decision}")));
+        let planned = plan_segmentation(&job, data, &machine.device)?;
+        return print_plan(&planned, &job.run, &lines);
+    }
+    let progress = &mut TrainingProgress::new(quiet)?;
+    let segmented = train_segmentation(&job, data, &machine.device, progress)?;
+    let report = write_report(&job.run.out)?;
+    if let Some(metric) = segmented.summary.monitored() {
+        let stopped = stopped_in_words(&segmented.summary);
+        print_text(&format!("validation {metric} on {}{stopped}", measured_on.in_words()))?;
+    }
+    print_what_next(&job, &segmented, &report)
+}
+
+/// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
+fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> anyhow::Result<()> {
+    let Segmented { weights, summary } = segmented;
+    let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
+        let metric = Metric { value: Some(best.value), ..metric };
+        (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
+    });
+    let best = best.filter(|(file, _)| file.is_file());
+    let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
+    let recommended = best.as_ref().map_or(weights, |(file, _)| file);
+    print_text(&format!(
+        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks} --weights {weights}\n      \
+         convnext segment IMAGE --weights {weights} --out segmented",
+        last = weights.display(),
+        also = also.unwrap_or_default(),
+        weights = recommended.display(),
+        report = report.display(),
+        data = job.run.data.display(),
+        masks = of_masks(&job.labels),
+    ))
+}
+
+/// The flags by which a command reads the masks as the training did.
+fn of_masks(labels: &MaskSubset) -> String {
+    let classes = labels.classes.as_ref().map(|file| format!(" --classes {}", file.display()));
+    let ignored = labels.ignored.iter().map(|number| format!(" --ignore-index {number}"));
+    let reduced = labels.reduce_zero_label.then(|| " --reduce-zero-label".to_owned());
+    classes.into_iter().chain(ignored).chain(reduced).collect()
+}
+
+/// From what was typed to what will be run, and on what.
+pub(in crate::cli) fn plan(
+    arguments: FinetuneArguments,
+    threads: usize,
+) -> anyhow::Result<(SegmentJob, SegmentationData)> {
+    check_flags(&arguments)?;
+    let FinetuneArguments { data, init, training, masks, .. } = arguments;
+    training.activations.check(training.machine.precision)?;
+    let init = (init.text() != "none").then(|| init.file()).transpose()?;
+    let metadata = init.as_deref().map(read_metadata).transpose()?;
+    let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
+    let model = training.backbone(init.as_deref().zip(of_weights.as_ref()))?;
+    arguments.freeze.warn_if_random(init.is_none());
+    let layout = masks.layout(None, arguments.val_fraction);
+    let labels = MaskSubset {
+        classes: masks.classes,
+        ignored: masks.ignore_index,
+        reduce_zero_label: masks.reduce_zero_label,
+        validation_fraction: layout.validation_fraction,
+        count: arguments.labelled_images,
+        fraction: arguments.label_fraction,
+    };
+    let seed = Seed(training.seed);
+    let mut images = open_segmentation(&data, &layout, seed)?;
+    check_share_is_used(
+        arguments.val_fraction,
+        images.held_out,
+        [&images.validation_source, &images.train_source],
+        &data,
+    )?;
+    if let Some(count) = labels.count {
+        images.train = images.train.choose(count, seed)?;
+    }
+    if let Some(fraction) = labels.fraction {
+        images.train = images.train.choose_fraction(fraction, seed)?;
+    }
+    let context = RecipeContext {
+        model: &model,
+        init_from: InitFrom::of(metadata.as_ref()),
+        head_only: false,
+        images: images.train.len(),
+        class_sizes: &[],
+    };
+    // Crops have no size by the weights: a classifier looked at whole images.
+    let mut given = training.given(None);
+    given.flags.extend(arguments.class_weights.map(|weights| weights.setting(SegmentRecipe::CLASS_WEIGHTS)));
+    let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
+    given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
+    let mut recipe = SegmentRecipe::choose(&training.recipe, &given, &context)?;
+    let patch = model.patch_size();
+    training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
+    let head = UperNetConfig::of_backbone(&model);
+    let head = UperNetConfig { head_width: arguments.head_width.unwrap_or(head.head_width), ..head };
+    let run = training.settings(data, init, threads)?;
+    let freeze = arguments.freeze.into();
+    Ok((SegmentJob { run, labels, freeze, model, head, recipe }, images))
+}
+
+/// Refuses flags that are about classes of whole images.
+fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
+    if arguments.labels.is_some() {
+        bail!(
+            "--labels names a file with the classes of whole images, and here each image has a mask; name the classes of the \
+             masks with --classes FILE"
+        );
+    }
+    if arguments.labels_per_class.is_some() {
+        bail!(
+            "--labels-per-class chooses images by their one class, and here each has many; choose --labelled-images N of \
+             them, or --label-fraction F"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! `convnext segment`
+
+mod answer;
+mod files;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use burn::tensor::Device;
+use clap::Args;
+use convnext::core::{Preprocessing, SegmentationTask, WeightMetadata};
+use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
+use convnext::segment::{UperNet, class_colours, load_segmentation, segment};
+
+use self::answer::Answer;
+use self::files::OutFiles;
+use super::class_names::ClassNameArguments;
+use super::machine::{Machine, set_up};
+use super::out_folder::{OverwriteArgument, check_apart};
+use super::output::{print_json, print_text};
+use super::progress::image_bar;
+use super::segmentation_inference::InferenceArguments;
+use super::values::{DecodeArguments, MachineArguments};
+use super::weights::Weights;
+
+/// Tell the class of every pixel of images
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+For each image NAME the folder of --out gets NAME.png: a number for each pixel, with a palette of colours. The classes
+and their colours are those of the weights. In folders and archives, images that cannot be read are left out with a
+warning (not with --strict).
+
+Examples:
+  convnext segment street.jpg --weights runs/streets/weights.safetensors --out segmented
+  convnext segment photos --weights weights.safetensors --out segmented --overlay
+  convnext segment aerial.tif --weights weights.safetensors --out segmented --mode slide --crop 512 --stride 341
+  convnext segment street.jpg --weights weights.safetensors --out segmented --scales 0.75,1,1.25 --flip
+  convnext segment street.jpg --weights weights.safetensors --out segmented --resize short:512 --logits
+  convnext segment photos --weights weights.safetensors --out segmented --json --polygons > answers.json"
+)]
+pub(crate) struct SegmentArguments {
+    /// Images, or folders and archives of images
+    #[arg(required = true, value_name = "IMAGE|FOLDER")]
+    images: Vec<PathBuf>,
+    /// Weights of a segmentation network: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: Weights,
+    /// Folder for the label maps
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    overwrite: OverwriteArgument,
+    #[command(flatten)]
+    class_names: ClassNameArguments,
+    #[command(flatten)]
+    inference: InferenceArguments,
+    /// Write NAME-overlay.png as well: the image with the colours of its classes
+    #[arg(long)]
+    overlay: bool,
+    /// Write NAME.safetensors as well: the logits [classes, height, width] at the size of the network's input
+    #[arg(long)]
+    logits: bool,
+    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    /// Print JSON: of each image its size, and the pixels of each class
+    #[arg(long)]
+    json: bool,
+    /// Print the outlines of the areas of each class as well
+    #[arg(long, requires = "json")]
+    polygons: bool,
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    decoding: DecodeArguments,
+}
+
+/// A network with what it needs to know about images.
+struct Segmenter {
+    model: UperNet,
+    device: Device,
+    metadata: WeightMetadata,
+    task: SegmentationTask,
+    preprocessing: Preprocessing,
+    colours: Vec<[u8; 3]>,
+}
+
+pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<()> {
+    let SegmentArguments { inference, out, json, .. } = arguments;
+    if arguments.logits && inference.has_several_looks() {
+        bail!("--logits are those of one look at an image; leave --scales and --flip out");
+    }
+    let Machine { device, precision, .. } = set_up(&arguments.machine)?;
+    check_apart(out, &arguments.images)?;
+    let segmenter = load(arguments, device)?;
+    let segmenter = Segmenter { model: segmenter.model.with_precision(precision), ..segmenter };
+    inference.options(&segmenter.metadata, None)?;
+    arguments.overwrite.make(out, "--out")?;
+    let images = open_images(&arguments.images)?;
+    let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
+    let decoding = Decoding::of(&segmenter.preprocessing, reading.orientation);
+    let (bar, mut files, mut answers) = (image_bar(quiet, images.len()), OutFiles::new(out), Vec::new());
+    for sample in 0..images.len() {
+        let name = images.name(sample);
+        match images.image(sample, &decoding) {
+            Ok(image) => {
+                let file_name = images.file_name(sample);
+                let answer = segmenter.answer(&image, (&name, &file_name), arguments, &mut files)?;
+                if !json {
+                    bar.suspend(|| print_text(&answer.in_words()))?;
+                }
+                answers.push(answer);
+            }
+            Err(error) => leave_out(&name, error, reading.on_corrupt)?,
+        }
+        bar.set_position(sample as u64 + 1);
+    }
+    bar.finish_and_clear();
+    if answers.is_empty() {
+        bail!("none of the {} images could be read; the warnings above say why", images.len());
+    }
+    if *json { print_json(&answers) } else { Ok(()) }
+}
+
+/// Warns of an image that is left out, or ends the command with its error.
+fn leave_out(name: &str, error: DataError, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
+    if on_corrupt == OnCorrupt::Fail {
+        return Err(error.into());
+    }
+    log::warn!("{name} is left out: {error}");
+    Ok(())
+}
+
+fn load(arguments: &SegmentArguments, device: Device) -> anyhow::Result<Segmenter> {
+    let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
+    let task: SegmentationTask = metadata.task_as()?;
+    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
+    let colours = class_colours(&task.palette, metadata.class_count());
+    let preprocessing = arguments.inference.preprocessing(metadata.preprocessing.clone());
+    let task = SegmentationTask { classes, palette: colours.clone(), ..task };
+    Ok(Segmenter { model, device, metadata, task, preprocessing, colours })
+}
+
+impl Segmenter {
+    /// Segments an image and writes what was asked for.
+    fn answer(
+        &self,
+        image: &Image,
+        (name, file_name): (&str, &str),
+        arguments: &SegmentArguments,
+        files: &mut OutFiles,
+    ) -> anyhow::Result<Answer> {
+        let options = arguments.inference.options(&self.metadata, Some(image.size()))?;
+        let network = (&self.model, &self.device);
+        let labels = segment(network, image, &self.preprocessing, &options)?;
+        let place = files.next(file_name);
+        files::write_labels(&place, &labels, &self.colours)?;
+        if arguments.overlay {
+            files::write_overlay(&place, image, &labels, &self.colours)?;
+        }
+        if arguments.logits {
+            files::write_logits(&place, network, image, (&self.preprocessing, &options))?;
+        }
+        Ok(Answer::new(name, &labels, &self.task.classes, arguments.polygons))
+    }
+}

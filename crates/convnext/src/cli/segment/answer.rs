@@ -1,0 +1,78 @@
+//! Answer of a segmentation network about one image.
+
+use convnext::core::ClassNames;
+use convnext::data::LabelMap;
+use convnext::segment::{Ring, outlines};
+use serde::Serialize;
+
+/// The answer about one image.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    pub(super) image: String,
+    /// Height and width in pixels.
+    pub(super) size: [usize; 2],
+    /// The classes that are in the image, the one with the most pixels first.
+    pub(super) classes: Vec<ClassArea>,
+}
+
+/// Area of a class.
+#[derive(Debug, Serialize)]
+pub(super) struct ClassArea {
+    pub(super) name: String,
+    pub(super) pixels: usize,
+    /// Outlines of its areas; `None` unless they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) polygons: Option<Vec<Ring>>,
+}
+
+impl Answer {
+    pub(super) fn new(image: &str, labels: &LabelMap, names: &ClassNames, with_polygons: bool) -> Self {
+        let mut pixels = Vec::new();
+        for &label in &labels.labels {
+            let class = usize::from(label);
+            if pixels.len() <= class {
+                pixels.resize(class + 1, 0);
+            }
+            pixels[class] += 1;
+        }
+        let present = pixels.into_iter().enumerate().filter(|(_, pixels)| *pixels > 0);
+        let mut classes: Vec<ClassArea> = present
+            .map(|(class, pixels)| ClassArea {
+                name: names.name(class),
+                pixels,
+                polygons: with_polygons.then(|| outlines(labels, class as u16)),
+            })
+            .collect();
+        classes.sort_by_key(|class| std::cmp::Reverse(class.pixels));
+        Self { image: image.to_owned(), size: [labels.height, labels.width], classes }
+    }
+
+    pub(super) fn in_words(&self) -> String {
+        let [height, width] = self.size;
+        let line = |class: &ClassArea| {
+            let share = 100.0 * class.pixels as f64 / (height * width) as f64;
+            format!("\n  {share:6.2} %  {}", class.name)
+        };
+        let lines: String = self.classes.iter().map(line).collect();
+        format!("{}{lines}", self.image)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_stand_in_the_order_of_their_areas() {
+        let labels = LabelMap { width: 3, height: 2, labels: vec![0, 2, 2, 2, 2, 2] };
+        let names = ClassNames(["sky", "road", "car"].map(str::to_owned).into());
+        let answer = Answer::new("a.png", &labels, &names, false);
+        assert_eq!(
+            serde_json::to_string(&answer).unwrap(),
+            r#"{"image":"a.png","size":[2,3],"classes":[{"name":"car","pixels":5},{"name":"sky","pixels":1}]}"#
+        );
+        assert_eq!(answer.in_words(), "a.png\n   83.33 %  car\n   16.67 %  sky");
+        let with = Answer::new("a.png", &labels, &names, true);
+        assert_eq!(with.classes[1].polygons.as_ref().unwrap()[0], [[0, 0], [1, 0], [1, 1], [0, 1]]);
+    }
+}
