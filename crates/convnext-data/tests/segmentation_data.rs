@@ -7,7 +7,8 @@ use std::path::Path;
 
 use convnext_core::Seed;
 use convnext_data::{
-    Image, LabelMap, SegmentationData, SegmentationLayout, Split, open_segmentation, open_segmentation_part,
+    Image, LabelMap, MaskValue, SegmentationData, SegmentationLayout, Split, open_segmentation,
+    open_segmentation_part, survey_masks,
 };
 use tempfile::TempDir;
 
@@ -180,4 +181,94 @@ fn masks_that_do_not_fit_are_refused_by_name() {
     let classes = Some(beyond.path().join("two.txt"));
     let message = refused(&beyond, &SegmentationLayout { classes, ..SegmentationLayout::default() });
     assert!(message.contains("b.png") && message.contains("none of the 2 classes: 7"), "{message}");
+}
+
+#[test]
+fn annotations_of_coco_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    for image in ["train/a b.png", "train/c.png", "valid/d.png"] {
+        write(folder.path(), image, &grey(&[9]));
+    }
+    let annotated = |images: &str, annotations: &str| {
+        format!(
+            r#"{{"images":[{images}],"annotations":[{annotations}],"categories":[{{"id":0,"name":"things"}},
+                {{"id":7,"name":"ball","supercategory":"things"}},{{"id":3,"name":"net","supercategory":"things"}}]}}"#
+        )
+    };
+    let image = |id: usize, name: &str| format!(r#"{{"id":{id},"file_name":"{name}","width":8,"height":8}}"#);
+    let train = annotated(
+        &[image(1, "a%20b.png"), image(2, "c.png")].join(","),
+        r#"{"image_id":1,"category_id":7,"segmentation":[[0,0,4,0,4,4,0,4]],"id":0},
+           {"image_id":1,"category_id":3,"segmentation":[[0,0,8,0,8,8,0,8],[1,1,2,2]],"id":1,"bbox":[0,0,8,8]},
+           {"image_id":9,"category_id":3,"segmentation":[[0,0,8,0,8,8]]}"#,
+    );
+    write(folder.path(), "train/_annotations.coco.json", train.as_bytes());
+    let valid = annotated(
+        &image(1, "d.png"),
+        r#"{"image_id":1,"category_id":3,"segmentation":{"size":[8,8],"counts":[8,8]},"iscrowd":1}"#,
+    );
+    write(folder.path(), "valid/_annotations.coco.json", valid.as_bytes());
+    let data = open(&folder);
+    assert_eq!((data.train.len(), data.validation.len()), (2, 1));
+    // By the numbers of the categories, after what none covers; the group of others is no class.
+    assert_eq!(data.classes.0, ["background", "net", "ball"]);
+    let map = data.train.label_map(0).unwrap();
+    assert_eq!((map.get(0, 0), map.get(3, 3), map.get(4, 4), map.get(7, 7)), (2, 2, 1, 1));
+    assert_eq!(data.validation.label_map(0).unwrap().labels[..3], [0, 1, 0]);
+    let said = data.decisions.join("; ");
+    assert!(
+        said.contains("'things' is a group") && said.contains("1 annotations of images that are not"),
+        "{said}"
+    );
+    let layout = SegmentationLayout { reduce_zero_label: true, ..SegmentationLayout::default() };
+    let without = open_segmentation(folder.path(), &layout, Seed(1)).unwrap();
+    assert_eq!(without.classes.0, ["net", "ball"]);
+    assert_eq!(without.train.ignored_pixels(), 64);
+}
+
+#[test]
+fn images_of_annotations_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.png", &grey(&[9]));
+    let text =
+        r#"{"images":[{"id":1,"file_name":"c.png","width":8,"height":8}],"annotations":[],"categories":[]}"#;
+    write(folder.path(), "instances.json", text.as_bytes());
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(message.contains("1 of its images are not there") && message.contains("c.png"), "{message}");
+}
+
+#[test]
+fn a_survey_finds_what_is_wrong_and_goes_on() {
+    let odd = Image::new(SIDE, SIDE / 2, 1, vec![0; SIDE * SIDE / 2]).unwrap().png();
+    let folder = folder(&[
+        ("images/train/a.png", "masks/train/a.png", grey(&[0, 1, 255, 255])),
+        ("images/train/b.png", "masks/train/b.png", odd),
+        ("images/val/c.png", "masks/val/c.png", grey(&[1])),
+    ]);
+    write(folder.path(), "images/val/alone.png", &grey(&[1]));
+    let survey = |layout: &SegmentationLayout| {
+        let mut done = 0;
+        let found = survey_masks(folder.path(), layout, Seed(1), |_, all| {
+            done += 1;
+            assert_eq!(all, 3);
+        });
+        assert_eq!(done, 3);
+        found.unwrap()
+    };
+    let found = survey(&SegmentationLayout::default());
+    assert_eq!((found.pairs, found.unusable.len(), found.images_alone.len()), (3, 1, 1));
+    assert_eq!(found.classes, ["class_0", "class_1"]);
+    let values: Vec<_> =
+        found.values.iter().map(|found| (found.value, found.pixels, found.ignored)).collect();
+    assert_eq!(
+        values,
+        [(MaskValue::Id(0), 16, false), (MaskValue::Id(1), 80, false), (MaskValue::Id(255), 32, true)]
+    );
+    assert_eq!((found.parts[0].pixels_per_class.clone(), found.parts[0].ignored_pixels), (vec![16, 16], 32));
+    assert_eq!((found.parts[1].name, found.parts[1].images_per_class.clone()), ("validation", vec![0, 1]));
+    // A refusal is a finding as well.
+    write(folder.path(), "two.txt", b"sky\nroad\n");
+    let refused = survey(&SegmentationLayout { ignored: vec![0], ..SegmentationLayout::default() });
+    assert!(refused.refusal.unwrap().contains("leave 1 class"));
+    assert!(refused.data.is_none() && refused.classes.is_empty());
 }
