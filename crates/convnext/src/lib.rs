@@ -40,7 +40,7 @@ pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
-    compare_runs, write_contact_sheet, write_evaluation, write_neighbours, write_report,
+    compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours, write_report,
     write_run_comparison,
 };
 pub use samples::{SamplesError, write_samples};

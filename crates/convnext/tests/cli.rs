@@ -19,6 +19,7 @@ mod cli {
     mod budgets_checked;
     mod catalogue;
     mod channels;
+    mod checking_masks;
     mod class_names;
     mod classifying;
     mod converting;
