@@ -16,7 +16,8 @@ pub struct Cost {
     pub parameters: u64,
     /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
     pub macs: u64,
-    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out.
+    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out; of a segmentation network
+    /// by the other rule of its Table 7 ([`crate::UperNetConfig::cost`]).
     pub flops: u64,
 }
 

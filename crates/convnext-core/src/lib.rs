@@ -33,6 +33,7 @@ mod metadata;
 mod nearest_name;
 mod preprocessing;
 mod seed;
+mod segmentation_cost;
 mod segmentation_task;
 mod sizes;
 mod stored_metadata;
@@ -74,5 +75,5 @@ pub use tensors::{
     ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
     downsampling_weight, final_norm_tensors, head_tensors,
 };
-pub use upernet::{POOL_SCALES, UperNetConfig};
+pub use upernet::{BATCH_COUNTER, POOL_SCALES, UperNetConfig};
 pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

@@ -122,18 +122,25 @@ impl WeightMetadata {
         self.backbone.read::<ModelConfig>().map_or(0, |model| model.classes)
     }
 
-    /// The same classifier with other names for its classes; an autoencoder has none.
+    /// The same classifier or segmentation network with other names for its classes; an autoencoder has none.
     #[must_use]
     pub fn with_class_names(self, classes: ClassNames) -> Self {
-        match self.task.is::<ClassificationTask>() {
-            true => Self { task: Tagged::new(&ClassificationTask { classes }), ..self },
-            false => self,
+        if self.task.is::<ClassificationTask>() {
+            return Self { task: Tagged::new(&ClassificationTask { classes }), ..self };
+        }
+        match self.task.read::<SegmentationTask>() {
+            Ok(task) => Self { task: Tagged::new(&SegmentationTask { classes, ..task }), ..self },
+            Err(_) => self,
         }
     }
 
-    /// The names of the classes of a classifier; empty for other tasks, and where none is known.
+    /// The names of the classes of a classifier or a segmentation network; empty for other tasks, and where none is
+    /// known.
     pub fn class_names(&self) -> ClassNames {
-        self.task.read::<ClassificationTask>().map(|task| task.classes).unwrap_or_default()
+        match self.task.read::<SegmentationTask>() {
+            Ok(task) => task.classes,
+            Err(_) => self.task.read::<ClassificationTask>().map(|task| task.classes).unwrap_or_default(),
+        }
     }
 
     /// Checks every value against its range and the parts against each other. Whoever reads metadata
@@ -186,6 +193,24 @@ mod tests {
             assert_eq!(serde_json::from_str::<WeightMetadata>(&text).unwrap(), metadata);
             assert_eq!(metadata.validate(), Ok(()));
         }
+    }
+
+    #[test]
+    fn the_classes_of_classifiers_and_segmentation_networks_have_names() {
+        let head = crate::upernet::UperNetConfig::of_backbone(&micro());
+        let segmentation =
+            SegmentationTask { classes: ClassNames::default(), palette: vec![[1, 2, 3]; 2], head };
+        let names = ClassNames(vec!["cat".into(), "dog".into()]);
+        let preprocessing = || Preprocessing::for_size(32, 3);
+        let renamed =
+            WeightMetadata::new(&micro(), &segmentation, preprocessing()).with_class_names(names.clone());
+        let expected = SegmentationTask { classes: names.clone(), ..segmentation };
+        assert_eq!((renamed.class_names(), renamed.task_as()), (names.clone(), Ok(expected)));
+        let classifier = WeightMetadata::of_classifier(&micro(), ClassNames::default(), preprocessing());
+        assert_eq!(classifier.with_class_names(names.clone()).class_names(), names);
+        let fcmae = FcmaeConfig::new(micro());
+        let autoencoder = WeightMetadata::of_fcmae(&fcmae, FcmaeObjective::default(), preprocessing());
+        assert_eq!(autoencoder.clone().with_class_names(names), autoencoder);
     }
 
     #[test]

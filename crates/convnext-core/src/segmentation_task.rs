@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::class_names::ClassNames;
 use crate::config::ModelConfig;
+use crate::cost::Cost;
 use crate::error::ConfigError;
+use crate::image_size::ImageSize;
 use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
 use crate::task_metadata::TaskMetadata;
@@ -51,6 +53,11 @@ impl TaskMetadata for SegmentationTask {
 
     fn class_names(&self) -> ClassNames {
         self.classes.clone()
+    }
+
+    /// That of UperNet, whose FLOPs are counted as in the paper's Table 7: see [`UperNetConfig::cost`].
+    fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
+        self.head.cost(backbone, size)
     }
 
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {

@@ -10,6 +10,9 @@ use crate::tensors::TensorShape;
 /// Cells along each side of the maps of the pyramid pooling module.
 pub const POOL_SCALES: [usize; 4] = [1, 2, 3, 6];
 
+/// Last part of the name of a batch norm's counter, the one tensor of the network that holds an integer.
+pub const BATCH_COUNTER: &str = "num_batches_tracked";
+
 /// UperNet around a backbone: pyramid pooling of the last stage, a feature pyramid over all four, and an auxiliary
 /// head that only training uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ fn conv_norm(name: &str, shape: [usize; 4]) -> Vec<TensorShape> {
     let mut tensors = vec![(format!("{name}.conv.weight"), shape.to_vec())];
     let vectors = ["weight", "bias", "running_mean", "running_var"];
     tensors.extend(vectors.map(|leaf| (format!("{name}.bn.{leaf}"), vec![shape[0]])));
-    tensors.push((format!("{name}.bn.num_batches_tracked"), Vec::new()));
+    tensors.push((format!("{name}.bn.{BATCH_COUNTER}"), Vec::new()));
     tensors
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use convnext_core::BATCH_COUNTER;
+
 use crate::element_type::ElementType;
 use crate::error::IoError;
 
@@ -109,6 +111,19 @@ impl NamedArray {
                 Err(IoError::InvalidArray { name: self.name.clone(), why })
             }
         }
+    }
+
+    /// `true` for what only counts in a network: the batches that a batch norm has seen.
+    pub(crate) fn is_counter(&self) -> bool {
+        self.name.rsplit('.').next() == Some(BATCH_COUNTER)
+    }
+
+    /// Refuses what its name does not let expect: integers anywhere but in a counter, and anything else in one.
+    ///
+    /// # Errors
+    /// [`IoError::InvalidArray`] with the name.
+    pub(crate) fn check_kind(&self) -> Result<(), IoError> {
+        if self.is_counter() { self.to_i64().map(drop) } else { self.check_float() }
     }
 
     /// Refuses integers, where only floating-point numbers make sense.

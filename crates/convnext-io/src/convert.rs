@@ -1,15 +1,18 @@
 //! Weights for other programs: their names, their shapes, and the files that they look for.
 
 mod config_files;
+mod segmentation;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
+use self::config_files::{PackageFiles, refuse};
 
 use convnext_core::{
-    BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, TaskMetadata, WeightMetadata,
+    BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, SegmentationTask, TaskMetadata,
+    WeightMetadata,
 };
 use serde_json::Value;
 
@@ -29,13 +32,16 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 ///
 /// `out` decides the form:
 /// - `.safetensors`: the tensors, with our metadata, so that class names and preprocessing come back with them;
-/// - `.pt`, `.pth` or `.bin`: as `torch.save` writes them, under the key `model` with official names, else bare;
+/// - `.pt`, `.pth` or `.bin`: as `torch.save` writes them, under the key `model` with official names, of a segmentation
+///   network `state_dict`, else bare;
 /// - any other name is a folder for timm (`timm.create_model("local-dir:FOLDER", pretrained=True)`) or transformers
-///   (`AutoModelForImageClassification.from_pretrained("FOLDER")`), with configuration and preprocessing.
+///   (`AutoModelForImageClassification.from_pretrained("FOLDER")`, `AutoModelForSemanticSegmentation` for UperNet), with
+///   configuration and preprocessing.
 ///
 /// `task` is that of the weights, as [`WeightMetadata::task_of`] reads it. Of an autoencoder the encoder is written, as the
-/// released `fcmae` files hold it; other tasks that do not tell classes apart have no place in these programs. For timm and transformers, whose
-/// models always end with a norm, it gets one that changes nothing.
+/// released `fcmae` files hold it. A segmentation network is written whole, counters included, for transformers or under the
+/// names of mmsegmentation (official); timm has none. Other tasks that do not tell classes apart have no place in these
+/// programs. For timm and transformers, whose classifiers always end with a norm, an encoder gets one that changes nothing.
 ///
 /// # Errors
 /// [`IoError::NotConvertible`] when the other program has no such model, form or preprocessing, [`IoError::InvalidArray`] for arrays
@@ -55,21 +61,22 @@ pub fn write_converted(
         ));
     }
     check_shape(&model, naming)?;
-    let arrays = tensors(weights, &model, naming);
-    arrays.iter().try_for_each(NamedArray::check_float)?;
-    let metadata = metadata_for(weights, task, &model)?;
+    let is_segmentation = weights.metadata.task.is::<SegmentationTask>();
+    let (arrays, metadata) = match is_segmentation {
+        true => (segmentation::tensors(weights, naming)?, weights.metadata.clone()),
+        false => (tensors(weights, &model, naming), metadata_for(weights, task, &model)?),
+    };
+    arrays.iter().try_for_each(NamedArray::check_kind)?;
     match extension {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
-        Some("pt" | "pth" | "bin") => write_torch_file(out, &arrays, naming == Naming::Official)?,
+        Some("pt" | "pth" | "bin") => {
+            let key = if is_segmentation { "state_dict" } else { "model" };
+            write_torch_file(out, &arrays, (naming == Naming::Official).then_some(key))?;
+        }
         _ => {
-            let size = config_files::stated_size(&metadata.preprocessing, naming)?;
-            let files = match naming {
-                Naming::Official => Vec::new(),
-                Naming::Timm => vec![("config.json", config_files::timm(&metadata, task, &model, size))],
-                Naming::HuggingFace => vec![
-                    ("config.json", config_files::transformers(task, &model, size)),
-                    ("preprocessor_config.json", config_files::image_processor(&metadata, size)),
-                ],
+            let files = match is_segmentation {
+                true => segmentation::files(&metadata, &model)?,
+                false => package_files(&metadata, task, &model, naming)?,
             };
             return write_folder(out, &arrays, &metadata, &files);
         }
@@ -77,8 +84,22 @@ pub fn write_converted(
     Ok(vec![out.to_owned()])
 }
 
-fn refuse(why: String) -> IoError {
-    IoError::NotConvertible { why }
+/// The files that a package looks for beside the tensors of a classifier or an encoder.
+fn package_files(
+    metadata: &WeightMetadata,
+    task: &dyn TaskMetadata,
+    model: &ModelConfig,
+    naming: Naming,
+) -> Result<PackageFiles, IoError> {
+    let size = config_files::stated_size(&metadata.preprocessing, naming)?;
+    Ok(match naming {
+        Naming::Official => Vec::new(),
+        Naming::Timm => vec![("config.json", config_files::timm(metadata, task, model, size))],
+        Naming::HuggingFace => vec![
+            ("config.json", config_files::transformers(task, model, size)),
+            ("preprocessor_config.json", config_files::image_processor(metadata, size)),
+        ],
+    })
 }
 
 /// The metadata of the classifier or encoder that another program gets.

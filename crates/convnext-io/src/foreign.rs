@@ -19,11 +19,12 @@ mod lone_shard;
 mod origin;
 mod parts;
 mod remap;
+mod upernet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::{ClassNames, IMAGENET_1K_CLASSES, WeightMetadata, imagenet_1k_classes};
+use convnext_core::{ClassNames, WeightMetadata, imagenet_1k_classes};
 
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
@@ -196,7 +197,7 @@ fn named(metadata: WeightMetadata) -> WeightMetadata {
     if names.is_empty() || !names.0.iter().enumerate().all(is_placeholder) {
         return metadata;
     }
-    let is_imagenet = metadata.class_count() == IMAGENET_1K_CLASSES;
+    let is_imagenet = description::is_of_imagenet(&metadata);
     metadata.with_class_names(if is_imagenet { imagenet_1k_classes() } else { ClassNames::default() })
 }
 

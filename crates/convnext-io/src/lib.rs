@@ -31,6 +31,7 @@ mod tensor_info;
 #[cfg(test)]
 mod test_files;
 mod torch_file;
+mod upernet_names;
 mod weight_file;
 mod weight_folder;
 

@@ -72,12 +72,17 @@ impl Naming {
     /// Name here of a tensor with this official name, in a model with GRN or without; `None` for tensors that
     /// only an autoencoder has.
     pub(crate) fn of_official(self, name: &str, grn: bool) -> Option<String> {
-        let name = translate(name, 0, self.column())?;
+        let name = self.bare_of_official(name)?;
         let prefix = match self {
             Self::HuggingFace if !name.starts_with("classifier.") => TRANSFORMERS_PREFIXES[usize::from(!grn)],
             _ => "",
         };
         Some(format!("{prefix}{name}"))
+    }
+
+    /// [`Self::of_official`] without what transformers puts before the names of a backbone.
+    pub(crate) fn bare_of_official(self, name: &str) -> Option<String> {
+        translate(name, 0, self.column())
     }
 
     fn column(self) -> usize {

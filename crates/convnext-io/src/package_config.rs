@@ -7,6 +7,7 @@ mod computation;
 mod description;
 mod forms;
 mod processor;
+mod segmentation;
 mod settings;
 
 use std::fs;

@@ -150,9 +150,11 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
     }
 }
 
-/// Refuses integers: what is wanted of a foreign file is a network, and a network has none.
+/// Refuses integers: what is wanted of a foreign file is a network, and a network has none but the counters of batch
+/// norms.
 fn check_floats(path: &Path, arrays: &BTreeMap<String, NamedArray>) -> Result<(), IoError> {
-    match arrays.values().find(|array| !array.element_type.is_float()) {
+    let fits = |array: &NamedArray| array.element_type.is_float() != array.is_counter();
+    match arrays.values().find(|array| !fits(array)) {
         None => Ok(()),
         Some(array) => Err(IoError::UnsupportedType {
             path: path.to_owned(),

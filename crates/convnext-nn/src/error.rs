@@ -40,6 +40,18 @@ pub enum ModelError {
         /// Official name of the layer.
         layer: String,
     },
+    /// Dropout of channels needs one factor for each image and channel.
+    #[error(
+        "found {factors} factors of channels, not one for each of {images} images and {channels} channels"
+    )]
+    ChannelFactors {
+        /// Factors found.
+        factors: usize,
+        /// Images of the batch.
+        images: usize,
+        /// Channels of the maps.
+        channels: usize,
+    },
     /// A batch needs one mask for each image.
     #[error("{images} images came with {masks} masks; each image needs one")]
     MaskCount {

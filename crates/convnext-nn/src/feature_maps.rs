@@ -2,6 +2,8 @@
 
 use burn::prelude::*;
 
+use crate::error::ModelError;
+
 /// The maps of a batch as rows, one for each place, in the order (image, y, x).
 #[derive(Debug, Clone)]
 pub struct FeatureMaps {
@@ -41,12 +43,18 @@ impl FeatureMaps {
     ///
     /// # Shapes
     /// - factors: `[images * channels]`, in the order (image, channel)
-    pub fn scale_channels(&self, factors: Vec<f32>) -> Self {
-        let [rows, channels] = self.rows.dims();
+    ///
+    /// # Errors
+    /// [`ModelError::ChannelFactors`] when these are not so many.
+    pub fn scale_channels(&self, factors: Vec<f32>) -> Result<Self, ModelError> {
+        let ([rows, channels], images) = (self.rows.dims(), self.images);
+        if factors.len() != images * channels {
+            return Err(ModelError::ChannelFactors { factors: factors.len(), images, channels });
+        }
         let data = TensorData::new(factors, [self.images, 1, channels]);
         let factors = Tensor::<3>::from_data(data.convert_dtype(self.rows.dtype()), &self.rows.device());
         let scaled = self.rows.clone().reshape([self.images, self.height * self.width, channels]) * factors;
-        self.with_rows(scaled.reshape([rows, channels]))
+        Ok(self.with_rows(scaled.reshape([rows, channels])))
     }
 
     /// The maps in PyTorch's layout, `[images, channels, height, width]`.

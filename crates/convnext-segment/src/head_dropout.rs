@@ -20,6 +20,11 @@ impl HeadDropout {
         Self::default()
     }
 
+    /// Given factors of both heads: `[images * head width]` and `[images * auxiliary width]`.
+    pub fn from_factors(decode: Vec<f32>, auxiliary: Vec<f32>) -> Self {
+        Self { decode: Some(decode), auxiliary: Some(auxiliary) }
+    }
+
     /// Draws the dropped channels of each sample at a rate in [0, 1). A sample's draws depend on (seed, epoch, sample) only,
     /// not on its batch.
     pub fn draw(rate: f64, head: &UperNetConfig, seed: Seed, epoch: u64, samples: &[usize]) -> Self {
@@ -34,7 +39,7 @@ impl HeadDropout {
             decode.extend((0..head.head_width).map(|_| factor()));
             auxiliary.extend((0..head.auxiliary_width.unwrap_or(0)).map(|_| factor()));
         }
-        Self { decode: Some(decode), auxiliary: Some(auxiliary) }
+        Self::from_factors(decode, auxiliary)
     }
 
     /// Factors of the decode head, `[images * head width]`; `None` when nothing is dropped.

@@ -4,7 +4,8 @@
 //! - [`segment`]: from an image of any size to the classes of its pixels, by windows, scales and mirror images;
 //! - [`SegmentationSource`]: images with label maps, for training and evaluation;
 //! - [`train_segmentation`]: a whole training, by a [`SegmentRecipe`];
-//! - [`evaluate_segmentation`]: how good a network is, as a [`SegmentationEvaluation`].
+//! - [`evaluate_segmentation`]: how good a network is, as a [`SegmentationEvaluation`];
+//! - [`write_segmentation_onnx`]: the network as ONNX, for other runtimes.
 //!
 //! **Invariant:** no arguments, no printing.
 
@@ -22,6 +23,7 @@ mod label_png;
 mod logits_file;
 mod loss;
 mod memory;
+mod onnx;
 mod palette;
 mod pictures;
 mod polygons;
@@ -48,6 +50,7 @@ pub use job::{MaskSubset, SegmentJob, Segmented, plan_segmentation, train_segmen
 pub use label_png::label_png;
 pub use logits_file::write_logits;
 pub use loss::{BatchLabels, SegmentationLoss};
+pub use onnx::write_segmentation_onnx;
 pub use palette::{IGNORED_COLOUR, class_colours};
 pub use pictures::overlay;
 pub use polygons::{Ring, outlines};

@@ -140,7 +140,7 @@ impl UperNet {
     ///
     /// # Errors
     /// As [`Self::forward`]; [`ModelError::OneValue`] when the batch is a single image,
-    /// [`ModelError::DropPath`] when the factors do not fit blocks and images.
+    /// [`ModelError::DropPath`] and [`ModelError::ChannelFactors`] when the factors do not fit the batch.
     pub fn forward_training(
         &self,
         images: Tensor<4>,

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{
-    Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, OutputActivation, Preprocessing, TaskMetadata,
-    WeightMetadata,
+    ClassNames, Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, OutputActivation, Preprocessing,
+    TaskMetadata, WeightMetadata,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,14 @@ pub(crate) const TRANSFORMERS_WARP_FROM: usize = 384;
 
 /// The sizes whose pointwise layers are 1x1 convolutions in timm (docs/facts.md, "timm names").
 const CONVOLUTIONS_IN_TIMM: [&str; 4] = ["atto", "femto", "pico", "nano"];
+
+/// The names of JSON files and their content.
+pub(super) type PackageFiles = Vec<(&'static str, Value)>;
+
+/// The error for what another program does not have.
+pub(super) fn refuse(why: String) -> IoError {
+    IoError::NotConvertible { why }
+}
 
 /// The name of the size without that of its family.
 fn size_name(model: &ModelConfig) -> &str {
@@ -33,17 +41,17 @@ pub(super) fn timm_multiplies_by_convolutions(model: &ModelConfig) -> bool {
 /// # Errors
 /// [`IoError::NotConvertible`] where the other program has no words for what is done to them.
 pub(super) fn stated_size(preprocessing: &Preprocessing, naming: Naming) -> Result<ImageSize, IoError> {
-    let refuse = |why: &str| {
+    let refused = |why: &str| {
         let advice = "end the name with .safetensors, whose metadata keeps it, or with .pt";
-        Err(IoError::NotConvertible { why: format!("{why}; {advice}") })
+        Err(refuse(format!("{why}; {advice}")))
     };
     match preprocessing.geometry {
         Geometry::CentreCrop { size, .. } if naming == Naming::HuggingFace && !size.is_square() => {
-            refuse("transformers cuts rectangles out of images in another way than these weights expect")
+            refused("transformers cuts rectangles out of images in another way than these weights expect")
         }
         Geometry::CentreCrop { size, .. } | Geometry::Warp { size } => Ok(size),
         geometry @ (Geometry::Fit(_) | Geometry::None { .. }) => {
-            refuse(&format!("images are {geometry}, which the other program cannot be told"))
+            refused(&format!("images are {geometry}, which the other program cannot be told"))
         }
     }
 }
@@ -111,13 +119,26 @@ fn pretrained_cfg(preprocessing: &Preprocessing, model: &ModelConfig, size: Imag
 
 /// transformers' `config.json`, with the epsilon of the official code for the final norm.
 pub(super) fn transformers(task: &dyn TaskMetadata, model: &ModelConfig, size: ImageSize) -> Value {
-    let (class, model_type) = if model.grn { ("ConvNextV2", "convnextv2") } else { ("ConvNext", "convnext") };
+    let class = if model.grn { "ConvNextV2" } else { "ConvNext" };
     let architecture = if model.classes > 0 { "ForImageClassification" } else { "Model" };
-    let names = task.class_names();
-    let labels = || (0..model.classes).map(|index| (index, names.name(index)));
+    let mut config = transformers_backbone(model);
+    config["architectures"] = json!([format!("{class}{architecture}")]);
+    config["image_size"] = json!(size);
+    if model.classes > 0 {
+        config["problem_type"] = json!(match task.activation() {
+            Some(OutputActivation::Sigmoid) => Some("multi_label_classification"),
+            Some(OutputActivation::Softmax) => Some("single_label_classification"),
+            None => None,
+        });
+        label(&mut config, &task.class_names(), model.classes);
+    }
+    config
+}
+
+/// transformers' words for a backbone alone.
+pub(super) fn transformers_backbone(model: &ModelConfig) -> Value {
     let mut config = json!({
-        "architectures": [format!("{class}{architecture}")],
-        "model_type": model_type,
+        "model_type": if model.grn { "convnextv2" } else { "convnext" },
         "num_channels": model.input_channels,
         "patch_size": model.stem_stride,
         "num_stages": model.depths.len(),
@@ -125,29 +146,23 @@ pub(super) fn transformers(task: &dyn TaskMetadata, model: &ModelConfig, size: I
         "hidden_sizes": model.widths,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-6,
-        "image_size": size,
     });
     if !model.grn {
         config["layer_scale_init_value"] = json!(if model.layer_scale { LAYER_SCALE_INIT } else { 0.0 });
     }
-    if model.classes > 0 {
-        config["problem_type"] = json!(match task.activation() {
-            Some(OutputActivation::Sigmoid) => Some("multi_label_classification"),
-            Some(OutputActivation::Softmax) => Some("single_label_classification"),
-            None => None,
-        });
-        config["id2label"] = json!(labels().collect::<BTreeMap<_, _>>());
-        config["label2id"] = json!(labels().map(|(index, name)| (name, index)).collect::<BTreeMap<_, _>>());
-    }
     config
 }
 
-/// transformers' `preprocessor_config.json`: that of ConvNeXt where it does the same, which warps from 384 pixels on and
-/// crops below; else another processor that does.
-pub(super) fn image_processor(metadata: &WeightMetadata, size: ImageSize) -> Value {
-    let preprocessing = &metadata.preprocessing;
-    let ImageSize { height, width } = size;
-    let mut processor = json!({
+/// Adds transformers' words for the classes.
+pub(super) fn label(config: &mut Value, names: &ClassNames, classes: usize) {
+    let labels = || (0..classes).map(|index| (index, names.name(index)));
+    config["id2label"] = json!(labels().collect::<BTreeMap<_, _>>());
+    config["label2id"] = json!(labels().map(|(index, name)| (name, index)).collect::<BTreeMap<_, _>>());
+}
+
+/// The part of transformers' `preprocessor_config.json` that is the same for every processor: filter and statistics.
+pub(super) fn statistics(preprocessing: &Preprocessing) -> Value {
+    json!({
         "do_resize": true,
         "resample": preprocessing.interpolation.pillow_number(),
         "do_rescale": true,
@@ -155,7 +170,14 @@ pub(super) fn image_processor(metadata: &WeightMetadata, size: ImageSize) -> Val
         "do_normalize": true,
         "image_mean": preprocessing.mean,
         "image_std": preprocessing.std,
-    });
+    })
+}
+
+/// transformers' `preprocessor_config.json`: that of ConvNeXt where it does the same, which warps from 384 pixels on and
+/// crops below; else another processor that does.
+pub(super) fn image_processor(metadata: &WeightMetadata, size: ImageSize) -> Value {
+    let preprocessing = &metadata.preprocessing;
+    let ImageSize { height, width } = size;
     let others = match crop(preprocessing) {
         Some(crop) if height < TRANSFORMERS_WARP_FROM => json!({
             "image_processor_type": "ConvNextImageProcessor",
@@ -178,8 +200,13 @@ pub(super) fn image_processor(metadata: &WeightMetadata, size: ImageSize) -> Val
             "size": { "height": height, "width": width },
         }),
     };
-    for (key, value) in others.as_object().into_iter().flatten() {
-        processor[key] = value.clone();
+    merged(statistics(preprocessing), &others)
+}
+
+/// An object with the keys of another.
+pub(super) fn merged(mut object: Value, other: &Value) -> Value {
+    for (key, value) in other.as_object().into_iter().flatten() {
+        object[key] = value.clone();
     }
-    processor
+    object
 }

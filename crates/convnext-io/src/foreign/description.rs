@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use convnext_core::{IMAGENET_1K_CLASSES, Preprocessing, WeightMetadata, imagenet_1k_classes};
+use convnext_core::{
+    ClassificationTask, Fit, Geometry, IMAGENET_1K_CLASSES, Preprocessing, SegmentationTask, WeightMetadata,
+    imagenet_1k_classes,
+};
 
 use crate::error::IoError;
 use crate::package_config::PackageConfig;
@@ -14,6 +17,10 @@ const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// Parts of the names of official files that were trained on larger images (docs/facts.md, "Released files").
 const LARGER_SIZES: [(&str, usize); 2] = [("384", 384), ("512", 512)];
+
+/// Part of the names of segmentation networks that were trained on larger crops than 512 pixels, and what their images
+/// are resized to (docs/facts.md, "F. Segmentation").
+const LARGER_CROPS: (&str, Fit) = ("640x640", Fit { long: 2560, short: 640, pad: 1 });
 
 /// Description of a foreign model, and remarks on what is not done as it says.
 pub(super) struct Completed {
@@ -42,13 +49,22 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
     let is_described = stated.is_some();
     let mut metadata = stated.unwrap_or_else(|| with_size_of_name(path, metadata));
     if !is_described && !remarks.is_empty() {
-        let size = metadata.preprocessing.geometry.smallest().with_unit();
-        remarks.push(format!("images are prepared with {size} and the statistics of ImageNet"));
+        let geometry = metadata.preprocessing.geometry;
+        let prepared = match geometry.image_size() {
+            Some(size) => format!("with {}", size.with_unit()),
+            None => geometry.to_string(),
+        };
+        remarks.push(format!("images are prepared {prepared} and the statistics of ImageNet"));
     }
-    if metadata.class_names().is_empty() && metadata.class_count() == IMAGENET_1K_CLASSES {
+    if metadata.class_names().is_empty() && is_of_imagenet(&metadata) {
         metadata = metadata.with_class_names(imagenet_1k_classes());
     }
     Completed { metadata, remarks }
+}
+
+/// `true` for a classifier with as many classes as ImageNet.
+pub(super) fn is_of_imagenet(metadata: &WeightMetadata) -> bool {
+    metadata.task.is::<ClassificationTask>() && metadata.class_count() == IMAGENET_1K_CLASSES
 }
 
 /// Handles a configuration that does not fit.
@@ -80,6 +96,14 @@ fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<Weig
 
 fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    if metadata.task.is::<SegmentationTask>() {
+        let (part, fit) = LARGER_CROPS;
+        let mut preprocessing = metadata.preprocessing.clone();
+        if name.split('_').any(|found| found == part) {
+            preprocessing.geometry = Geometry::Fit(fit);
+        }
+        return WeightMetadata { preprocessing, ..metadata };
+    }
     let size = LARGER_SIZES.iter().find(|(part, _)| name.split('_').any(|found| found == *part));
     match size {
         Some(&(_, size)) if name.starts_with("convnext") => WeightMetadata {

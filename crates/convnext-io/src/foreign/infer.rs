@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    BlockParameter, ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective,
-    MODELS, ModelConfig, Preprocessing, STAGES, TensorShape, WeightMetadata, backbone_tensors,
-    decoder_block_tensors, decoder_end_tensors, final_norm_tensors, head_tensors,
+    BlockParameter, ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective, Fit,
+    Geometry, Interpolation, MODELS, ModelConfig, Preprocessing, STAGES, SegmentationTask, TensorShape,
+    UperNetConfig, WeightMetadata, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
+    final_norm_tensors, head_tensors,
 };
 
 use crate::error::{IoError, bad_tensor};
 use crate::strict::check_shapes;
+use crate::upernet_names::HEADS;
 
 /// The name of a model that is no row of the table.
 const CUSTOM: &str = "custom";
@@ -19,6 +21,7 @@ const CUSTOM: &str = "custom";
 /// Metadata of tensors of these official names and dense shapes.
 ///
 /// What no shape can tell is as in the paper: mask ratio 0.6, normalised targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
+/// Images to be segmented have at most 512 pixels at the short and 2048 at the long side.
 ///
 /// # Errors
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
@@ -26,6 +29,8 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
     let found = Found { path, shapes };
     let (model, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER_PREFIX)) {
         found.autoencoder()?
+    } else if shapes.keys().any(|name| name.starts_with(HEADS[0])) {
+        found.segmentation()?
     } else {
         found.classifier()?
     };
@@ -43,6 +48,7 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
             WeightMetadata::of_classifier(model, ClassNames::default(), preprocessing)
         }
         Model::Fcmae(config) => WeightMetadata::of_fcmae(config, FcmaeObjective::default(), preprocessing),
+        Model::Segmentation(model, head) => segmentation_metadata(model, *head),
     };
     match metadata.validate() {
         Ok(()) => Ok(metadata),
@@ -50,16 +56,29 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
     }
 }
 
+/// Metadata of a segmentation network of which nothing but the tensors is known: images are resized as for ADE20K in the
+/// paper (docs/facts.md, "F. Segmentation").
+fn segmentation_metadata(model: &ModelConfig, head: UperNetConfig) -> WeightMetadata {
+    let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+    let preprocessing = Preprocessing {
+        geometry: Geometry::Fit(Fit { long: 2048, short: 512, pad: 1 }),
+        interpolation: Interpolation::Bilinear,
+        ..Preprocessing::for_size(512, model.input_channels)
+    };
+    WeightMetadata::new(model, &task, preprocessing)
+}
+
 /// Model inferred from the tensors.
 enum Model {
     Classifier(ModelConfig),
     Fcmae(FcmaeConfig),
+    Segmentation(ModelConfig, UperNetConfig),
 }
 
 impl Model {
     fn backbone(&self) -> &ModelConfig {
         match self {
-            Self::Classifier(model) => model,
+            Self::Classifier(model) | Self::Segmentation(model, _) => model,
             Self::Fcmae(config) => &config.encoder,
         }
     }
@@ -86,6 +105,19 @@ impl Found<'_> {
             expected.extend(head_tensors(&model));
         }
         Ok((Model::Classifier(model), expected))
+    }
+
+    fn segmentation(&self) -> Result<ModelAndShapes, IoError> {
+        let backbone = self.backbone("")?;
+        let [classes, head_width, ..] = self.axes::<4>("decode_head.conv_seg.weight")?;
+        let auxiliary_width = match self.shapes.keys().any(|name| name.starts_with(HEADS[1])) {
+            true => Some(self.axes::<4>("auxiliary_head.conv_seg.weight")?[1]),
+            false => None,
+        };
+        let (model, head) =
+            (ModelConfig { classes, ..backbone }, UperNetConfig { head_width, auxiliary_width });
+        let expected = backbone_tensors("", &model).into_iter().chain(head.tensors(&model)).collect();
+        Ok((Model::Segmentation(model, head), expected))
     }
 
     fn autoencoder(&self) -> Result<ModelAndShapes, IoError> {

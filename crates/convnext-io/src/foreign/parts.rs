@@ -1,9 +1,11 @@
-//! Parts of a model around a stem: backbone, final norm, head, decoder, or something that no ConvNeXt needs.
+//! Parts of a model around a stem: backbone, final norm, head, decoder, the heads of a segmentation network, or something
+//! that no ConvNeXt needs.
 
 use std::collections::BTreeSet;
 
 use super::dialect::Dialect;
 use super::locate::{Candidate, under};
+use super::upernet;
 use convnext_core::ENCODER_PREFIX;
 
 /// Tensors that an autoencoder has beside its encoder.
@@ -30,6 +32,10 @@ impl<'n> Parts<'n> {
     pub(super) fn of(candidate: &'n Candidate, names: &'n BTreeSet<&'n str>, shape: ShapeOf) -> Self {
         let Candidate { prefix, dialect, .. } = candidate;
         let outer = outer(prefix);
+        let segmentation = upernet::heads(candidate, outer, names);
+        if !segmentation.is_empty() {
+            return Self::of_segmentation(candidate, names, segmentation);
+        }
         let decoder = outer.map_or_else(Vec::new, |outer| decoder(candidate, outer, names));
         let in_front = if decoder.is_empty() { "" } else { ENCODER_PREFIX };
         let mut parts = Self::default();
@@ -59,6 +65,19 @@ impl<'n> Parts<'n> {
         }
         parts.used.extend(head);
         parts
+    }
+
+    /// The backbone of a segmentation network with its heads.
+    fn of_segmentation(
+        Candidate { prefix, dialect, .. }: &'n Candidate,
+        names: &'n BTreeSet<&'n str>,
+        heads: Vec<(&'n str, String)>,
+    ) -> Self {
+        let of_backbone = |(name, inner): (&'n str, &'n str)| {
+            let is_there = dialect.is_of_backbone(inner);
+            is_there.then(|| (name, dialect.official(inner).unwrap_or_else(|| name.to_owned())))
+        };
+        Self { used: under(names, prefix).filter_map(of_backbone).chain(heads).collect() }
     }
 
     /// OpenMMLab calls the norm after the pooling `norm3`. With others before it, it is one of a feature map.

@@ -1,5 +1,6 @@
 //! Settings of `config.json` for the computation itself, as far as no shape of a tensor shows them.
 
+use convnext_core::POOL_SCALES;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,8 +28,18 @@ pub(super) struct Computation {
     hidden_act: Option<Value>,
     /// Pooling before the head, of timm.
     global_pool: Option<Value>,
+    /// Cells along each side of the maps that UperNet pools to, of transformers.
+    pool_scales: Option<Value>,
+    /// The same of the backbone in a segmentation network of transformers.
+    backbone_config: Option<BackboneComputation>,
     /// Arguments of timm's model, where they differ from the architecture.
     model_args: Option<Value>,
+}
+
+/// Settings of the backbone in a segmentation network.
+#[derive(Deserialize)]
+struct BackboneComputation {
+    hidden_act: Option<Value>,
 }
 
 impl Computation {
@@ -37,13 +48,20 @@ impl Computation {
         let arguments = self.model_args.as_ref().and_then(Value::as_object);
         let has_own_pool = arguments.is_some_and(|arguments| arguments.contains_key("global_pool"));
         let pool = self.global_pool.as_ref().filter(|_| !has_own_pool);
-        let alone = [("hidden_act", self.hidden_act.as_ref()), ("global_pool", pool)];
+        let alone = [
+            ("hidden_act", self.hidden_act.as_ref()),
+            ("global_pool", pool),
+            ("pool_scales", self.pool_scales.as_ref()),
+        ];
         let alone = alone.into_iter().filter_map(|(key, value)| remark(key, key, value?));
+        let activation = self.backbone_config.as_ref().and_then(|backbone| backbone.hidden_act.as_ref());
+        let activation =
+            activation.and_then(|value| remark("hidden_act", "backbone_config.hidden_act", value));
         let of_arguments = arguments
             .into_iter()
             .flatten()
             .filter_map(|(key, value)| remark(key, &format!("model_args.{key}"), value));
-        alone.chain(of_arguments).collect()
+        alone.chain(activation).chain(of_arguments).collect()
     }
 }
 
@@ -62,6 +80,7 @@ fn computed(key: &str) -> (Vec<Value>, &'static str) {
     match key {
         "hidden_act" => (vec![json!("gelu"), json!("gelu_python")], "GELU is used"),
         "act_layer" => (vec![json!("gelu")], "GELU is used"),
+        "pool_scales" => (vec![json!(POOL_SCALES)], "maps of 1, 2, 3 and 6 cells a side are pooled"),
         "global_pool" => (vec![json!("avg"), json!("")], "global average pooling is used"),
         "norm_layer" => (vec![json!("layernorm"), json!("layernorm2d")], "LayerNorm is used"),
         "norm_eps" => (vec![json!(1e-6)], "norms use an epsilon of 1e-6"),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::forms::{Numbers, Size};
+use super::segmentation;
 use super::settings::{PackageConfig, PackageCrop};
 use crate::convert::TRANSFORMERS_WARP_FROM;
 
@@ -13,7 +14,7 @@ const USUAL_SHARE: f64 = 224.0 / 256.0;
 const USUAL_STATISTICS: f32 = 0.5;
 
 /// An image processor: ConvNeXt's, or one that warps (`ViTImageProcessor`) or resizes and cuts out the centre
-/// (`BitImageProcessor`).
+/// (`BitImageProcessor`), or that of segmentation networks (`SegformerImageProcessor`).
 #[derive(Deserialize)]
 pub(super) struct ImageProcessor {
     #[serde(alias = "feature_extractor_type")]
@@ -49,17 +50,28 @@ impl ImageProcessor {
     }
 
     fn is_of_convnext(&self) -> bool {
-        self.image_processor_type.as_deref().is_some_and(|name| name.starts_with("ConvNext"))
+        self.has_type("ConvNext")
+    }
+
+    fn is_of_segmentation(&self) -> bool {
+        self.has_type("Segformer")
+    }
+
+    fn has_type(&self, start: &str) -> bool {
+        self.image_processor_type.as_deref().is_some_and(|name| name.starts_with(start))
     }
 
     /// Names what cannot be done.
     fn remark(&self, remarks: &mut Vec<String>) {
-        if self.do_resize == Some(false) {
+        let is_of_segmentation = self.is_of_segmentation();
+        if self.do_resize == Some(false) && !is_of_segmentation {
             remarks.push(
                 "do_resize is false, but models are given images of one size: images are resized".to_owned(),
             );
         }
-        if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size {
+        if let Some(Size::ShortestEdge { shortest_edge, longest_edge: Some(longest) }) = self.size
+            && !is_of_segmentation
+        {
             remarks.push(format!(
                 "size has longest_edge {longest}, which is not supported: the short side is resized, by \
                  shortest_edge {shortest_edge}"
@@ -82,6 +94,9 @@ impl ImageProcessor {
         described: &PackageConfig,
         remarks: &mut Vec<String>,
     ) -> Option<(Option<ImageSize>, Option<PackageCrop>)> {
+        if self.is_of_segmentation() {
+            return Some(segmentation::input(self.size, self.do_resize));
+        }
         let size = self.size.map(Size::sides);
         let is_warped = matches!(self.size, Some(Size::Box { .. }));
         if let (Some(true), Some(cut)) = (self.do_center_crop, self.crop_size.map(Size::sides)) {

@@ -1,6 +1,6 @@
 //! The configuration of a package, whatever file it stood in.
 
-use convnext_core::{COLOURS, ClassNames, Geometry, ImageSize, Interpolation, Preprocessing};
+use convnext_core::{COLOURS, ClassNames, Fit, Geometry, ImageSize, Interpolation, Preprocessing};
 
 /// Resizing and cropping in evaluation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,6 +9,15 @@ pub enum PackageCrop {
     Centre(f64),
     /// The whole image is warped.
     Whole,
+    /// The image is resized in its proportions to at most so many pixels at each side, as those to be segmented.
+    Fit {
+        /// Most pixels of the longer side.
+        long: usize,
+        /// Most pixels of the shorter side.
+        short: usize,
+    },
+    /// The image keeps its size, as those to be segmented.
+    Unresized,
 }
 
 /// Configuration of timm or transformers for the use of weights; `None` is what they do not say.
@@ -53,6 +62,8 @@ impl PackageConfig {
             geometry: match (self.crop, sized.image_size()) {
                 (Some(PackageCrop::Centre(crop)), Some(size)) => Geometry::CentreCrop { size, crop },
                 (Some(PackageCrop::Whole), Some(size)) => Geometry::Warp { size },
+                (Some(PackageCrop::Fit { long, short }), _) => Geometry::Fit(Fit { long, short, pad: 1 }),
+                (Some(PackageCrop::Unresized), _) => Geometry::None { pad: 1 },
                 (None, _) | (_, None) => sized.geometry,
             },
             mean: of_channels(&self.mean, sized.mean),

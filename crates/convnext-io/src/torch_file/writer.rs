@@ -17,20 +17,19 @@ const FOLDER: &str = "archive";
 /// The version of torch's format.
 const VERSION: &[u8] = b"3\n";
 
-/// Writes arrays as a file of PyTorch: under the key `model` if `wrapped`, as the official code has it, else as a bare
-/// state dict.
+/// Writes arrays as a file of PyTorch: under a key, such as the `model` of the official code, or as a bare state dict.
 ///
 /// # Errors
 /// [`IoError::InvalidArray`] before anything is written; [`IoError::Write`] with the path.
-pub(crate) fn write_torch_file(path: &Path, arrays: &[NamedArray], wrapped: bool) -> Result<(), IoError> {
+pub(crate) fn write_torch_file(path: &Path, arrays: &[NamedArray], key: Option<&str>) -> Result<(), IoError> {
     for array in arrays {
         array.check_length()?;
     }
-    replace_file(path, |file| write_archive(file, arrays, wrapped))
+    replace_file(path, |file| write_archive(file, arrays, key))
         .map_err(|source| IoError::Write { path: path.to_owned(), source })
 }
 
-fn write_archive(file: &File, arrays: &[NamedArray], wrapped: bool) -> io::Result<()> {
+fn write_archive(file: &File, arrays: &[NamedArray], key: Option<&str>) -> io::Result<()> {
     let mut archive = ZipArchiveWriter::new(io::BufWriter::new(file));
     let mut record = |name: &str, bytes: &[u8]| -> io::Result<()> {
         let failed = |error: rawzip::Error| io::Error::other(error.to_string());
@@ -40,30 +39,30 @@ fn write_archive(file: &File, arrays: &[NamedArray], wrapped: bool) -> io::Resul
         let (_, sums) = data.finish().map_err(failed)?;
         entry.finish(sums).map(drop).map_err(failed)
     };
-    record("data.pkl", &pickle(arrays, wrapped))?;
+    record("data.pkl", &pickle(arrays, key))?;
     record("byteorder", b"little")?;
-    for (key, array) in arrays.iter().enumerate() {
-        record(&format!("data/{key}"), &array.bytes)?;
+    for (number, array) in arrays.iter().enumerate() {
+        record(&format!("data/{number}"), &array.bytes)?;
     }
     record("version", VERSION)?;
     archive.finish().map_err(|error| io::Error::other(error.to_string()))?.flush()
 }
 
 /// The structure, as instructions of pickle's second protocol.
-fn pickle(arrays: &[NamedArray], wrapped: bool) -> Vec<u8> {
+fn pickle(arrays: &[NamedArray], key: Option<&str>) -> Vec<u8> {
     let mut pickle = Instructions(vec![0x80, 2]);
-    if wrapped {
+    if let Some(key) = key {
         pickle.raw(b"}");
-        pickle.text("model");
+        pickle.text(key);
     }
     pickle.ordered_dictionary();
     pickle.raw(b"(");
-    for (key, array) in arrays.iter().enumerate() {
+    for (number, array) in arrays.iter().enumerate() {
         pickle.text(&array.name);
-        pickle.tensor(key, array);
+        pickle.tensor(number, array);
     }
     pickle.raw(b"u");
-    if wrapped {
+    if key.is_some() {
         pickle.raw(b"s");
     }
     pickle.raw(b".");
@@ -187,12 +186,11 @@ mod tests {
             },
             NamedArray::from_i64("seen", (1 << 40) + 1),
         ];
-        for wrapped in [true, false] {
-            write_torch_file(&path, &arrays, wrapped).unwrap();
+        for (key, prefix) in [(Some("model"), "model."), (None, "")] {
+            write_torch_file(&path, &arrays, key).unwrap();
             let file = File::open(&path).unwrap();
             let size = file.metadata().unwrap().len();
             let read = TorchFile::open_archive(&path, file, size).unwrap().read_arrays(|_| true).unwrap();
-            let prefix = if wrapped { "model." } else { "" };
             let named =
                 |array: &NamedArray| NamedArray { name: format!("{prefix}{}", array.name), ..array.clone() };
             assert_eq!(read, by_name(arrays.iter().map(named).collect()));

@@ -52,6 +52,6 @@ impl AuxiliaryHead {
         for layer in &self.convs {
             maps = layer.forward(&maps, statistics)?;
         }
-        Ok(self.conv_seg.forward(&with_dropout(maps, dropout)))
+        Ok(self.conv_seg.forward(&with_dropout(maps, dropout)?))
     }
 }

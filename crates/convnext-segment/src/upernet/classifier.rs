@@ -1,6 +1,6 @@
 //! The end of both heads: dropout of channels, and a 1x1 convolution to the classes.
 
-use convnext_nn::{Conv2d, FeatureMaps, Scope};
+use convnext_nn::{Conv2d, FeatureMaps, ModelError, Scope};
 
 /// Standard deviation of a classifier's first weights in mmsegmentation.
 const WEIGHT_STD: f64 = 0.01;
@@ -13,9 +13,12 @@ pub(crate) fn classifier(channels: usize, classes: usize, scope: &Scope) -> Conv
 }
 
 /// The maps with their channels multiplied by these factors, if there are some.
-pub(crate) fn with_dropout(maps: FeatureMaps, factors: Option<Vec<f32>>) -> FeatureMaps {
+///
+/// # Errors
+/// [`ModelError::ChannelFactors`] when there is not one for each image and channel.
+pub(crate) fn with_dropout(maps: FeatureMaps, factors: Option<Vec<f32>>) -> Result<FeatureMaps, ModelError> {
     match factors {
-        None => maps,
+        None => Ok(maps),
         Some(factors) => maps.scale_channels(factors),
     }
 }

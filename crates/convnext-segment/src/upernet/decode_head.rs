@@ -77,7 +77,7 @@ impl DecodeHead {
     ) -> Result<FeatureMaps, ModelError> {
         let levels = self.levels(stages, statistics)?;
         let fused = self.fuse(levels, statistics)?;
-        Ok(self.conv_seg.forward(&with_dropout(fused, dropout)))
+        Ok(self.conv_seg.forward(&with_dropout(fused, dropout)?))
     }
 
     /// The four levels of the pyramid, each with what the coarser ones add: `[N H_i W_i, W]`.

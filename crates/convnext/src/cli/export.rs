@@ -6,9 +6,10 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 use convnext::TASKS;
-use convnext::core::ImageSize;
+use convnext::core::{ImageSize, SegmentationTask};
 use convnext::io::read_weights;
 use convnext::onnx::{Logits, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
+use convnext::segment::write_segmentation_onnx;
 
 use super::output::print_text;
 use super::values;
@@ -18,13 +19,15 @@ use super::weights::Weights;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Input: images [batch, channels, height, width], normalised as the file's metadata says (mean, std, image_size, crop), which
-also names the classes. Output: logits [batch, classes], or with --features the maps stage1 to stage4. Of an autoencoder
-the encoder is exported. Models above 2 GB keep their weights in a second file, OUT.data.
+also names the classes. Output: logits [batch, classes], of a segmentation network [batch, classes, height, width], or with
+--features the maps stage1 to stage4. Of an autoencoder the encoder is exported. Models above 2 GB keep their weights in a
+second file, OUT.data.
 
 Examples:
   convnext export --weights runs/classifier/weights.safetensors --out classifier.onnx
   convnext export --weights tiny.fcmae_ft_in1k --out tiny.onnx --image-size 288 --batch 1
-  convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features")]
+  convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features
+  convnext export --weights runs/segmentation --out segmentation.onnx --image-size 512x1024")]
 pub(crate) struct ExportArguments {
     /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
@@ -61,6 +64,9 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     };
     let written = match (options.output, weights.metadata.class_count()) {
         (OnnxOutput::Features, _) | (_, 0) => write_onnx(&arguments.out, &weights, &options)?,
+        (OnnxOutput::Logits, _) if weights.metadata.task.is::<SegmentationTask>() => {
+            write_segmentation_onnx(&arguments.out, weights, &options)?
+        }
         (OnnxOutput::Logits, _) => {
             let task = weights.metadata.task_of(TASKS)?;
             let Some(activation) = task.activation() else {

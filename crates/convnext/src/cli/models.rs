@@ -1,12 +1,16 @@
 //! `convnext models`
 
+mod segmentation;
+
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use convnext::core::{Cost, Family, ImageSize, MODELS, ModelSize, did_you_mean, find_model};
 use convnext::hub::{RELEASED, Released, find_released};
 use serde::Serialize;
 
+use self::segmentation::list;
 use super::output::{print_json, print_text, table, thousands};
+use super::values;
 
 const SIZES: [usize; 3] = [224, 384, 512];
 
@@ -17,11 +21,16 @@ const SIZES: [usize; 3] = [224, 384, 512];
     after_help = "\
 FLOPs are counted as in the paper: multiply-adds plus 5 for every value that a LayerNorm puts out.
 All counts are for 1,000 classes, 3 input channels and stem stride 4.
+With --task segment they are for UperNet with ADE20K's 150 classes, and FLOPs are counted as in the paper's
+Table 7: multiply-adds, a bias of a convolution and a ReLU 1 each, batch norm 2. Parameters include the
+auxiliary head, operations do not.
 
 Examples:
   convnext models
   convnext models atto --json
-  convnext models --released"
+  convnext models --released
+  convnext models --task segment
+  convnext models atto --task segment --head-width 256 --json"
 )]
 pub(crate) struct ModelsArguments {
     /// Show this model or, with --released, this checkpoint alone
@@ -33,6 +42,21 @@ pub(crate) struct ModelsArguments {
     /// List the released checkpoints instead, which can be named wherever weights are asked for
     #[arg(long)]
     released: bool,
+    /// Networks for this task
+    #[arg(long, value_name = "TASK", default_value = "classify", conflicts_with = "released")]
+    task: Task,
+    /// Channels of the decode head of --task segment (default: the paper's 512, and 128 below tiny)
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    head_width: Option<usize>,
+}
+
+/// A task whose networks are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// A class for an image
+    Classify,
+    /// A class for every pixel
+    Segment,
 }
 
 /// A checkpoint that can be downloaded.
@@ -64,6 +88,9 @@ struct SizeCost {
 }
 
 pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
+    if arguments.head_width.is_some() && arguments.task != Task::Segment {
+        bail!("--head-width is for --task segment; leave it out");
+    }
     if arguments.released {
         return list_released(&released(arguments.name.as_deref())?, arguments.json);
     }
@@ -71,6 +98,9 @@ pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
         Some(name) => vec![*find_model(name)?],
         None => MODELS.to_vec(),
     };
+    if arguments.task == Task::Segment {
+        return list(&models, arguments.head_width, arguments.json);
+    }
     let rows = models.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
     if arguments.json {
         return print_json(&rows);

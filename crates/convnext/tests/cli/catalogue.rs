@@ -22,6 +22,37 @@ fn models_print_a_table() {
     Bench::new().run("models").success().stdout(contains("3,708,400")).stdout(contains("v1-xlarge"));
 }
 
+/// Table 7 of the paper: parameters, and FLOPs at 512x2048 and 640x2560.
+#[test]
+fn segmentation_networks_are_listed_as_in_the_paper() {
+    let bench = Bench::new();
+    let rows = bench.json("models --task segment --json");
+    let rows = rows.as_array().unwrap();
+    let find = |name| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    let rounded = |value: &serde_json::Value, unit: f64| (value.as_f64().unwrap() / unit).round();
+    for (name, parameters, flops) in [
+        ("tiny", 6029.0, [939.0, 1467.0]),
+        ("base", 12223.0, [1170.0, 1828.0]),
+        ("large", 23518.0, [1573.0, 2458.0]),
+    ] {
+        let row = find(name);
+        assert_eq!(rounded(&row["parameters"], 1e4), parameters, "{row}");
+        let found = [0, 1].map(|size| rounded(&row["costs"][size]["flops"], 1e9));
+        assert_eq!(found, flops, "{row}");
+    }
+    let huge = find("huge");
+    assert_eq!((rounded(&huge["parameters"], 1e4), &huge["head_width"]), (70681.0, &512.into()));
+    assert_eq!(
+        (rounded(&huge["costs"][1]["flops"], 1e9), &huge["costs"][1]["image_size"]),
+        (5113.0, &serde_json::json!([640, 2560]))
+    );
+    assert_eq!(find("nano")["head_width"], 128);
+    let wide = bench.json("models atto --task segment --head-width 256 --json");
+    assert_eq!(rounded(&wide[0]["parameters"], 1e4), 1147.0);
+    bench.run("models tiny --task segment").success().stdout(contains("938.92 G"));
+    bench.refuse(1, &[("models atto --head-width 64", &["--task segment"])]);
+}
+
 #[test]
 fn released_checkpoints_are_listed_with_their_licence() {
     let bench = Bench::new();
