@@ -269,8 +269,11 @@ impl Job for OnMasks {
 
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
+        let decisions: String =
+            self.data.decisions.iter().map(|decision| format!("\n  masks: {decision}")).collect();
         format!(
-            "training {} with UperNet of {} channels {} to segment {} of {} ({} for validation), crops of {}: {steps}",
+            "training {} with UperNet of {} channels {} to segment {} of {} ({} for validation), crops of {}: \
+             {steps}{decisions}",
             self.job.model.name,
             self.job.head.head_width,
             if self.is_from_weights() { "from weights" } else { "from scratch" },

@@ -51,7 +51,8 @@ fn input_logits(
                 })
                 .collect();
             let shape = [1, 3, window.height, window.width];
-            let maps = model.forward(Tensor::from_data(TensorData::new(part, shape), &Device::flex())).unwrap();
+            let maps =
+                model.forward(Tensor::from_data(TensorData::new(part, shape), &Device::flex())).unwrap();
             let small = ImageSize { height: maps.height, width: maps.width };
             let logits = resized(tensor_values(maps.rows), small, window);
             for (place, logits) in logits.chunks(CLASSES).enumerate() {
@@ -118,7 +119,8 @@ fn several_looks_are_the_mean_of_probabilities() {
         for mirrored in [false, true] {
             let mirror = |values: Vec<f32>, channels: usize| -> Vec<f32> {
                 let rows = values.chunks(width * channels);
-                rows.flat_map(|row| row.chunks(channels).rev().flatten().copied().collect::<Vec<_>>()).collect()
+                rows.flat_map(|row| row.chunks(channels).rev().flatten().copied().collect::<Vec<_>>())
+                    .collect()
             };
             let seen = match mirrored {
                 false => scaled.clone(),

@@ -54,7 +54,10 @@ fn a_network_is_trained_measured_and_used() {
     assert_eq!((&result["kind"], &result["images"]), (&"segmentation".into(), &2.into()));
     assert!(result["miou"].as_f64().unwrap() > 0.8, "{result}");
     let classes = result["classes"].as_array().unwrap();
-    assert_eq!(classes.iter().map(|class| class["pixels"].as_u64().unwrap()).collect::<Vec<_>>(), [2970, 6204]);
+    assert_eq!(
+        classes.iter().map(|class| class["pixels"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2970, 6204]
+    );
     assert!(classes.iter().all(|class| class["iou"].is_f64() && class["accuracy"].is_f64()));
     for mode in ["--mode slide --crop 64 --stride 40", "--scales 0.75,1 --flip", "--resize short:64"] {
         let other = bench.json(&format!("{evaluate} {mode} --json"));
@@ -68,7 +71,8 @@ fn a_network_is_trained_measured_and_used() {
         "segment {image} --weights run/weights.safetensors --out out --overlay --logits --json --polygons"
     ));
     assert_eq!((&answers[0]["image"], &answers[0]["size"]), (&image.into(), &serde_json::json!([66, 71])));
-    let pixels = answers[0]["classes"].as_array().unwrap().iter().map(|class| class["pixels"].as_u64().unwrap());
+    let pixels =
+        answers[0]["classes"].as_array().unwrap().iter().map(|class| class["pixels"].as_u64().unwrap());
     assert_eq!(pixels.sum::<u64>(), 66 * 71);
     assert!(answers[0]["classes"][0]["polygons"][0].as_array().unwrap().len() >= 4);
     let labels = image::load_from_memory(&bench.read("out/01.png")).unwrap();
@@ -120,10 +124,17 @@ fn what_does_not_fit_masks_is_refused() {
         (with("--set loss.dices=1"), "unknown field"),
         (with("--recipe paper"), "base, large, huge"),
         ("finetune --data streets --model micro --ignore-index 3 --out run".to_owned(), "--task segment"),
-        ("evaluate --data streets --weights classifier.safetensors --flip".to_owned(), "no segmentation network"),
-        ("segment streets --weights classifier.safetensors --out out".to_owned(), "a segmentation network is needed"),
+        (
+            "evaluate --data streets --weights classifier.safetensors --flip".to_owned(),
+            "no segmentation network",
+        ),
+        (
+            "segment streets --weights classifier.safetensors --out out".to_owned(),
+            "a segmentation network is needed",
+        ),
     ];
-    let refusals: Vec<(&str, [&str; 1])> = lines.iter().map(|(line, word)| (line.as_str(), [*word])).collect();
+    let refusals: Vec<(&str, [&str; 1])> =
+        lines.iter().map(|(line, word)| (line.as_str(), [*word])).collect();
     let refusals: Vec<Refusal> = refusals.iter().map(|(line, words)| (*line, &words[..])).collect();
     bench.refuse(1, &refusals);
     bench.refuse(
