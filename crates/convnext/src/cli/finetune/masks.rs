@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use convnext::core::{Seed, UperNetConfig, WeightMetadata};
+use convnext::core::{Seed, SegmentationTask, UperNetConfig, WeightMetadata};
 use convnext::data::{SegmentationData, open_segmentation};
 use convnext::segment::{
     MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
@@ -48,7 +48,12 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
 
 /// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
 fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> anyhow::Result<()> {
-    let Segmented { weights, summary } = segmented;
+    let Segmented { weights, summary, held_out } = segmented;
+    // Without these two, `evaluate` would look at training images as well.
+    let same_part = match held_out {
+        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
+        false => String::new(),
+    };
     let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
         let metric = Metric { value: Some(best.value), ..metric };
         (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
@@ -57,7 +62,7 @@ fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> an
     let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
     let recommended = best.as_ref().map_or(weights, |(file, _)| file);
     print_text(&format!(
-        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks} --weights {weights}\n      \
+        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks}{same_part} --weights {weights}\n      \
          convnext segment IMAGE --weights {weights} --out segmented",
         last = weights.display(),
         also = also.unwrap_or_default(),
@@ -127,7 +132,8 @@ pub(in crate::cli) fn plan(
     let mut recipe = SegmentRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
-    let head = UperNetConfig::of_backbone(&model);
+    let of_weights = metadata.as_ref().and_then(|metadata| metadata.task_as::<SegmentationTask>().ok());
+    let head = of_weights.map_or_else(|| UperNetConfig::of_backbone(&model), |task| task.head);
     let head = UperNetConfig { head_width: arguments.head_width.unwrap_or(head.head_width), ..head };
     let run = training.settings(data, init, threads)?;
     let freeze = arguments.freeze.into();
