@@ -19,7 +19,9 @@ use network::golden::{Sketch, uniform};
 use network::{TrainingGolden, read};
 use serde::Deserialize;
 
-const [IMAGES, HEIGHT, WIDTH]: [usize; 3] = [4, 64, 107];
+const IMAGES: usize = 4;
+const HEIGHT: usize = 64;
+const WIDTH: usize = 107;
 
 /// The file `goldens/steps.json`.
 #[derive(Deserialize)]
@@ -85,8 +87,7 @@ fn twenty_steps_follow_pytorch() {
         let rate = curve.learning_rate * (1.0 - step as f64 / curve.losses.len() as f64);
         let batches = [Ok(StepBatch(step))].into_iter();
         let output = learner.step(rate, batches, |model: &UperNet, batch: StepBatch| {
-            let logits =
-                model.forward_training(batch.images(), &DropPath::none(), &HeadDropout::none())?;
+            let logits = model.forward_training(batch.images(), &DropPath::none(), &HeadDropout::none())?;
             Ok::<_, TrainError>(loss.of(logits, &batch.labels(config.classes)))
         });
         let found = f64::from(output.unwrap().loss.total);
