@@ -53,6 +53,7 @@ mod cli {
     mod repeating_otherwise;
     mod reports;
     mod resuming;
+    mod segmentation_of_others;
     mod shapes;
     mod shard_parts;
     mod sorting;
