@@ -13,7 +13,7 @@
 //!
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
-//! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
+//! - [`Classifier`], [`Segmenter`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
 //! - [`most_similar`]: a search among the embeddings of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
 //! - [`TASKS`]: the tasks whose weights the program can describe;
@@ -28,6 +28,7 @@ mod quickstart;
 mod reconstructor;
 mod report;
 mod samples;
+mod segmenter;
 mod similar;
 mod tasks;
 
@@ -44,6 +45,7 @@ pub use report::{
     write_run_comparison,
 };
 pub use samples::{SamplesError, write_samples};
+pub use segmenter::{ClassArea, Segmentation, Segmenter};
 pub use similar::{Similar, most_similar};
 pub use tasks::TASKS;
 

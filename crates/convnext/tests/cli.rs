@@ -54,6 +54,7 @@ mod cli {
     mod repeating_otherwise;
     mod reports;
     mod resuming;
+    mod segmentation_of_others;
     mod segmenting;
     mod shapes;
     mod shard_parts;
