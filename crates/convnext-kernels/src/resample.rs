@@ -71,19 +71,61 @@ impl AxisWeights {
     }
 }
 
-/// Rows `[images * H * W, C]` by the weights along height and width: `[images * H' * W', C]`.
+/// The order in which the sites of maps are rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteOrder {
+    /// Line by line.
+    Lines,
+    /// Cells of 3 x 3 sites line by line, and the sites of each cell line by line.
+    Cells,
+}
+
+/// Side of a cell of [`SiteOrder::Cells`].
+const CELL: usize = 3;
+
+impl SiteOrder {
+    /// Lines that lie together.
+    fn lines(self) -> usize {
+        match self {
+            Self::Lines => 1,
+            Self::Cells => CELL,
+        }
+    }
+
+    /// The places of a line of maps with so many values to a line: the first, the number of parts that lie together, and from
+    /// one part to the next.
+    fn parts(self, line: usize, values: usize, channels: usize) -> (usize, usize, usize) {
+        match self {
+            Self::Lines => (line * values, values, values),
+            Self::Cells => {
+                let part = CELL * channels;
+                (line / CELL * CELL * values + line % CELL * part, part, CELL * part)
+            }
+        }
+    }
+}
+
+/// Rows `[images * H * W, C]` by the weights along height and width: `[images * H' * W', C]`, both in their order, added to
+/// others of the output's size if there are any.
 ///
 /// # Panics
-/// When the sizes do not fit each other.
-pub fn resample(rows: &[f32], maps: &DenseMaps, axes: [&AxisWeights; 2]) -> Buffer {
-    resample_on(isa(), rows, maps, axes)
+/// When the sizes do not fit each other, or those of maps in cells are no multiples of 3; when maps in cells are added to.
+pub fn resample(
+    rows: &[f32],
+    maps: &DenseMaps,
+    axes: [&AxisWeights; 2],
+    orders: [SiteOrder; 2],
+    onto: Option<&[f32]>,
+) -> Buffer {
+    resample_on(isa(), (rows, maps), axes, orders, onto)
 }
 
 fn resample_on(
     arch: Arch,
-    rows: &[f32],
-    maps: &DenseMaps,
+    (rows, maps): (&[f32], &DenseMaps),
     [vertical, horizontal]: [&AxisWeights; 2],
+    orders: [SiteOrder; 2],
+    onto: Option<&[f32]>,
 ) -> Buffer {
     assert_eq!(
         [vertical.input, horizontal.input],
@@ -92,30 +134,48 @@ fn resample_on(
     );
     let channels = rows.len() / maps.rows().max(1);
     assert_eq!(rows.len(), maps.rows() * channels, "the rows are [R, C]");
+    let sides = [[maps.height, maps.width], [vertical.outputs(), horizontal.outputs()]];
+    for (order, sides) in orders.into_iter().zip(sides) {
+        assert!(sides.iter().all(|side| side % order.lines() == 0), "maps in cells have whole cells");
+    }
     let (height, line) = (vertical.outputs(), horizontal.outputs() * channels);
     let mut out = Buffer::take(maps.images * height * line);
+    assert!(onto.is_none_or(|onto| onto.len() == out.len()), "the output is added to maps of its size");
+    assert!(onto.is_none() || orders[1] == SiteOrder::Lines, "maps in lines are added to");
     if out.is_empty() {
         return out;
     }
-    let lines = (TASK_VALUES / line).max(1);
+    let lines = (TASK_VALUES / line).max(1).next_multiple_of(orders[1].lines());
     parallel::for_each(out.chunks_mut(lines * line).enumerate(), |(task, out)| {
         let first = task * lines;
         let lines = first..first + out.len() / line;
-        let work = Resample { rows, maps, vertical, horizontal, channels, lines, out };
+        let of = Maps { rows, maps, axes: [vertical, horizontal], orders, channels };
+        let onto = onto.map(|onto| &onto[first * line..][..out.len()]);
+        let work = Resample { of, lines, onto, out };
         timed(Kernel::Resampling, || arch.dispatch(work));
     });
     out
 }
 
-/// Some rows of the output maps.
-struct Resample<'a> {
+/// Maps, and their resampling.
+#[derive(Clone, Copy)]
+struct Maps<'a> {
     rows: &'a [f32],
     maps: &'a DenseMaps,
-    vertical: &'a AxisWeights,
-    horizontal: &'a AxisWeights,
+    /// Along height and width.
+    axes: [&'a AxisWeights; 2],
+    /// Of the input and the output.
+    orders: [SiteOrder; 2],
     channels: usize,
-    /// Rows of all output maps.
+}
+
+/// Some lines of the output maps.
+struct Resample<'a> {
+    of: Maps<'a>,
+    /// Lines of all output maps.
     lines: Range<usize>,
+    /// Added to the output.
+    onto: Option<&'a [f32]>,
     out: &'a mut [f32],
 }
 
@@ -124,42 +184,59 @@ impl WithSimd for Resample<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, maps, vertical, horizontal, channels, lines, out } = self;
-        let input_line = maps.width * channels;
-        let mut sum = Buffer::take(input_line);
-        let mut parts = Vec::new();
-        let of_line = out.len() / lines.len();
-        for (line, out) in lines.zip(out.chunks_exact_mut(of_line)) {
-            let image = &rows[line / vertical.outputs() * maps.height * input_line..];
+        let Self { of, lines, onto, out } = self;
+        let (channels, of_line) = (of.channels, of.axes[1].outputs() * of.channels);
+        let mut sum = Buffer::take(of.maps.width * channels);
+        let mut made = Buffer::take(of_line);
+        for (place, line) in lines.enumerate() {
+            of.sum_lines(simd, line, &mut sum);
+            let (first, length, step) = of.orders[1].parts(place, of_line, channels);
+            if length == of_line {
+                let onto = onto.map(|onto| &onto[first..][..of_line]);
+                of.sum_sites(simd, &sum, onto, &mut out[first..][..of_line]);
+                continue;
+            }
+            of.sum_sites(simd, &sum, None, &mut made);
+            for (part, values) in made.chunks_exact(length).enumerate() {
+                out[first + part * step..][..length].copy_from_slice(values);
+            }
+        }
+    }
+}
+
+impl Maps<'_> {
+    /// The weighted sum of lines of the input for a line of the output.
+    #[inline(always)]
+    fn sum_lines<S: Simd>(&self, simd: S, line: usize, sum: &mut [f32]) {
+        let ([vertical, _], [order, _]) = (self.axes, self.orders);
+        let values = self.maps.width * self.channels;
+        let image = &self.rows[line / vertical.outputs() * self.maps.height * values..];
+        let weights = vertical.of(line % vertical.outputs());
+        let mut parts = Vec::with_capacity(weights.len());
+        let (_, length, step) = order.parts(0, values, self.channels);
+        for (part, sum) in sum.chunks_exact_mut(length.max(1)).enumerate() {
             parts.clear();
-            for (y, weight) in vertical.of(line % vertical.outputs()) {
-                parts.push((&image[y * input_line..][..input_line], *weight));
+            for (y, weight) in weights {
+                let (first, ..) = order.parts(*y, values, self.channels);
+                parts.push((&image[first + part * step..][..length], *weight));
             }
-            let of_map: &[f32] = match parts[..] {
-                [(only, 1.0)] => only,
-                _ => {
-                    weighted_sum(simd, &parts, &mut sum);
-                    &sum
-                }
-            };
-            for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-                let mut sites = [(&[][..], 0.0); 2];
-                match horizontal.of(x) {
-                    cells if cells.len() <= sites.len() => {
-                        for (site, (cell, weight)) in sites.iter_mut().zip(cells) {
-                            *site = (&of_map[cell * channels..][..channels], *weight);
-                        }
-                        weighted_sum(simd, &sites[..cells.len()], out);
-                    }
-                    cells => {
-                        let mut sites = Vec::new();
-                        for (cell, weight) in cells {
-                            sites.push((&of_map[cell * channels..][..channels], *weight));
-                        }
-                        weighted_sum(simd, &sites, out);
-                    }
-                }
+            weighted_sum(simd, &parts, sum);
+        }
+    }
+
+    /// The weighted sums of sites of a line, added to another: a line of the output.
+    #[inline(always)]
+    fn sum_sites<S: Simd>(&self, simd: S, line: &[f32], onto: Option<&[f32]>, out: &mut [f32]) {
+        let mut sites = Vec::new();
+        for (x, out) in out.chunks_exact_mut(self.channels).enumerate() {
+            sites.clear();
+            if let Some(onto) = onto {
+                sites.push((&onto[x * self.channels..][..self.channels], 1.0));
             }
+            for (cell, weight) in self.axes[1].of(x) {
+                sites.push((&line[cell * self.channels..][..self.channels], *weight));
+            }
+            weighted_sum(simd, &sites, out);
         }
     }
 }
@@ -255,11 +332,49 @@ mod tests {
                 }
             };
             for (name, arch) in isa_levels() {
-                check(name, &resample_on(arch, &rows, &maps, [&vertical, &horizontal]), &expected);
+                let lines = [SiteOrder::Lines; 2];
+                check(
+                    name,
+                    &resample_on(arch, (&rows, &maps), [&vertical, &horizontal], lines, None),
+                    &expected,
+                );
                 let transposed = [vertical.transposed(), horizontal.transposed()];
-                let found = resample_on(arch, &dout, &out, [&transposed[0], &transposed[1]]);
+                let found = resample_on(arch, (&dout, &out), [&transposed[0], &transposed[1]], lines, None);
                 check(name, &found, &gradient);
             }
         }
+    }
+
+    /// Rows in the order of lines, in that of cells.
+    fn in_cells(rows: &[f32], maps: &DenseMaps, channels: usize) -> Vec<f32> {
+        let mut found = Vec::new();
+        for cell in 0..maps.images * maps.sites() / (CELL * CELL) {
+            let across = maps.width / CELL;
+            let (cell_line, x) = (cell / across, cell % across);
+            for site in 0..CELL * CELL {
+                let line = cell_line * CELL + site / CELL;
+                let row = line * maps.width + x * CELL + site % CELL;
+                found.extend_from_slice(&rows[row * channels..][..channels]);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn cells_are_another_order_of_the_same_maps() {
+        let (maps, channels) = (DenseMaps { images: 2, height: 6, width: 9 }, 21);
+        let axes = [bilinear(6, 13), bilinear(9, 5)];
+        let rows = noise(maps.rows() * channels, 1);
+        let cells = in_cells(&rows, &maps, channels);
+        let (lines, both) = (SiteOrder::Lines, [&axes[0], &axes[1]]);
+        let expected = resample(&rows, &maps, both, [lines; 2], None);
+        assert_eq!(resample(&cells, &maps, both, [SiteOrder::Cells, lines], None), expected);
+        let sum = resample(&cells, &maps, both, [SiteOrder::Cells, lines], Some(&expected));
+        assert!(sum.iter().zip(&expected[..]).all(|(sum, one)| (sum - 2.0 * one).abs() < 1e-5));
+        let transposed = axes.each_ref().map(AxisWeights::transposed);
+        let (out, both) = (DenseMaps { images: 2, height: 13, width: 5 }, [&transposed[0], &transposed[1]]);
+        let gradient = resample(&expected, &out, both, [lines; 2], None);
+        let found = resample(&expected, &out, both, [lines, SiteOrder::Cells], None);
+        assert_eq!(found[..], in_cells(&gradient, &maps, channels));
     }
 }

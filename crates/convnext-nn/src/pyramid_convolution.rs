@@ -42,38 +42,29 @@ impl PyramidConvolution<'_> {
         for maps in self.coarser {
             let channels = first..first + maps.channels();
             first = channels.end;
-            let resized = convolve_resized(maps, of_level(channels), sums.size(), plan);
-            sums = sums.with_rows(sums.rows.clone() + resized);
+            sums = add_convolved(sums, maps, of_level(channels), plan);
         }
         sums
     }
 }
 
-/// The convolution of maps that are resized bilinearly to this size, with a padding of 1: `conv2d(interpolate(maps))`.
+/// The convolution of maps that are resized bilinearly, with a padding of 1, added to maps of the new size:
+/// `onto + conv2d(interpolate(maps))`.
 ///
 /// # Shapes
 /// - maps: rows `[images * height * width, C]`
 /// - weight: `[O, C, 3, 3]`
-/// - output: rows `[images * new height * new width, O]`
-fn convolve_resized(maps: &FeatureMaps, weight: Tensor<4>, size: [usize; 2], plan: &LinearPlan) -> Tensor<2> {
-    let &FeatureMaps { images, height, width, .. } = maps;
+/// - onto, output: rows `[images * new height * new width, O]`
+fn add_convolved(onto: FeatureMaps, maps: &FeatureMaps, weight: Tensor<4>, plan: &LinearPlan) -> FeatureMaps {
     let [outputs, inputs, ..] = weight.dims();
-    let bias = Tensor::zeros([TAPS * outputs], &maps.rows.device());
-    // By rows of the kernel: the products of a line of a map with the taps of one row lie one after the other, as the
-    // lines of a map with three times as many columns do.
-    let rows_of_kernel = weight.permute([2, 3, 0, 1]).reshape([TAPS, TAPS * outputs, inputs]);
-    let products = (0..TAPS).map(|row| {
-        let weight = rows_of_kernel.clone().slice([row..row + 1]).reshape([TAPS * outputs, inputs]);
-        linear(maps.rows.clone(), weight, bias.clone(), plan).reshape([
-            images * height,
-            1,
-            width * TAPS * outputs,
-        ])
-    });
-    let products =
-        Tensor::cat(products.collect(), 1).reshape([images * height * width * TAPS * TAPS, outputs]);
-    let input = [TAPS * height, TAPS * width];
-    resample(products, ResamplePlan { images, input, output: size, rule: Resampling::BilinearTaps })
+    let products = TAPS * TAPS * outputs;
+    let weight = weight.permute([2, 3, 0, 1]).reshape([products, inputs]);
+    let bias = Tensor::zeros([products], &maps.rows.device());
+    let products = linear(maps.rows.clone(), weight, bias, plan).reshape([-1, outputs as i32]);
+    let FeatureMaps { rows, images, height, width } = onto;
+    let input = maps.size().map(|side| TAPS * side);
+    let plan = ResamplePlan { images, input, output: [height, width], rule: Resampling::BilinearTaps };
+    FeatureMaps { rows: resample(products, Some(rows), plan), images, height, width }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
-use convnext_kernels::{AxisWeights, DenseMaps, resample};
+use convnext_kernels::{AxisWeights, DenseMaps, SiteOrder, resample};
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, slice};
 use crate::ops::kernels::ResampleKernels;
-use crate::ops::resample_plan::ResamplePlan;
+use crate::ops::resample_plan::{ResamplePlan, Resampling};
 
 /// The resampling kernels of `convnext_kernels`.
 #[derive(Debug)]
@@ -18,12 +18,13 @@ impl ResampleKernels<Flex> for FlexResample {
         dtype == DType::F32 && plan.images > 0 && !plan.input.contains(&0)
     }
 
-    fn forward(rows: FlexTensor, plan: &ResamplePlan) -> FlexTensor {
-        run(rows, plan.images, plan.input, &axes(plan))
+    fn forward(rows: FlexTensor, onto: Option<FlexTensor>, plan: &ResamplePlan) -> FlexTensor {
+        run(rows, onto, (plan.images, plan.input), (&axes(plan), [order(plan), SiteOrder::Lines]))
     }
 
     fn backward(output_gradient: FlexTensor, plan: &ResamplePlan) -> FlexTensor {
-        run(output_gradient, plan.images, plan.output, &axes(plan).map(|axis| axis.transposed()))
+        let axes = axes(plan).map(|axis| axis.transposed());
+        run(output_gradient, None, (plan.images, plan.output), (&axes, [SiteOrder::Lines, order(plan)]))
     }
 }
 
@@ -35,10 +36,24 @@ fn axes(plan: &ResamplePlan) -> [AxisWeights; 2] {
     })
 }
 
-fn run(rows: FlexTensor, images: usize, [height, width]: [usize; 2], axes: &[AxisWeights; 2]) -> FlexTensor {
-    let rows = contiguous(rows);
+/// The order of the input's rows.
+fn order(plan: &ResamplePlan) -> SiteOrder {
+    match plan.rule {
+        Resampling::BilinearTaps => SiteOrder::Cells,
+        _ => SiteOrder::Lines,
+    }
+}
+
+fn run(
+    rows: FlexTensor,
+    onto: Option<FlexTensor>,
+    (images, [height, width]): (usize, [usize; 2]),
+    (axes, orders): (&[AxisWeights; 2], [SiteOrder; 2]),
+) -> FlexTensor {
+    let (rows, onto) = (contiguous(rows), onto.map(contiguous));
     let channels = rows.shape()[1];
-    let out = resample(slice(&rows), &DenseMaps { images, height, width }, [&axes[0], &axes[1]]);
+    let maps = DenseMaps { images, height, width };
+    let out = resample(slice(&rows), &maps, [&axes[0], &axes[1]], orders, onto.as_ref().map(slice));
     let shape = Shape::new([out.len() / channels.max(1), channels]);
     buffer_tensor(out, shape)
 }
@@ -48,12 +63,14 @@ mod tests {
     use super::*;
     use crate::ops::flex_slices::{tensor, values_close};
     use crate::ops::reference_kernels::Reference;
-    use crate::ops::resample_plan::Resampling;
+
+    const RULES: [Resampling; 4] =
+        [Resampling::Bilinear, Resampling::Nearest, Resampling::AdaptiveAverage, Resampling::BilinearTaps];
 
     #[test]
     fn the_kernels_match_the_reference() {
-        for rule in [Resampling::Bilinear, Resampling::Nearest, Resampling::AdaptiveAverage] {
-            for (input, output) in [([4, 5], [8, 7]), ([4, 5], [4, 5]), ([5, 3], [2, 6]), ([1, 9], [3, 1])] {
+        for rule in RULES {
+            for (input, output) in [([6, 3], [8, 7]), ([3, 6], [3, 6]), ([9, 3], [2, 6]), ([3, 9], [3, 1])] {
                 let plan = ResamplePlan { images: 2, input, output, rule };
                 let make = |[height, width]: [usize; 2]| {
                     let count = 2 * height * width;
@@ -62,9 +79,11 @@ mod tests {
                 };
                 let (rows, dout) = (make(input), make(output));
                 assert!(FlexResample::supports(&plan, DType::F32));
-                let found = FlexResample::forward(rows.clone(), &plan);
-                let expected = <Reference as ResampleKernels<Flex>>::forward(rows, &plan);
-                assert!(values_close(&found, &expected), "{plan:?}");
+                for onto in [None, Some(dout.clone())] {
+                    let found = FlexResample::forward(rows.clone(), onto.clone(), &plan);
+                    let expected = <Reference as ResampleKernels<Flex>>::forward(rows.clone(), onto, &plan);
+                    assert!(values_close(&found, &expected), "{plan:?}");
+                }
                 let found = FlexResample::backward(dout.clone(), &plan);
                 let expected = <Reference as ResampleKernels<Flex>>::backward(dout, &plan);
                 assert!(values_close(&found, &expected), "{plan:?}");

@@ -13,7 +13,8 @@ pub enum Resampling {
     /// The mean over the cells of a bin; bins overlap or repeat where the output does not divide the input.
     AdaptiveAverage,
     /// A kernel of three taps over bilinearly interpolated cells, with zeros beyond their ends. The input has three values in
-    /// place of each cell, its products with the taps.
+    /// place of each cell, its products with the taps. Of maps, its rows are in the order (image, cell, y, x): the 3 x 3
+    /// products of a cell lie together.
     BilinearTaps,
 }
 

@@ -6,7 +6,7 @@
 use burn::prelude::*;
 use convnext_core::{ModelConfig, POOL_SCALES, STAGES};
 use convnext_nn::{
-    Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope, resize_bilinear,
+    Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope, add_resized,
 };
 
 use crate::upernet::classifier::{classifier, with_dropout};
@@ -94,9 +94,7 @@ impl DecodeHead {
         let pooled = pool_pyramid(last, &self.psp_modules, statistics)?;
         levels.push(self.bottleneck.forward_pyramid(last, &pooled, statistics)?);
         for level in (1..STAGES).rev() {
-            let finer = &levels[level - 1];
-            let above = resize_bilinear(levels[level].clone(), finer.height, finer.width);
-            levels[level - 1] = finer.with_rows(finer.rows.clone() + above.rows);
+            levels[level - 1] = add_resized(levels[level - 1].clone(), levels[level].clone());
         }
         Ok(levels)
     }
