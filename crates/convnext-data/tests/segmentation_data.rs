@@ -166,7 +166,7 @@ fn masks_that_do_not_fit_are_refused_by_name() {
     ]);
     let message = refused(&sizes, &SegmentationLayout::default());
     for expected in
-        ["3 of the 4 masks", "b.png: it is 4 x 8 px but its image", "c.png", "d.jpg", "a JPEG file"]
+        ["3 of the 4 masks", "b.png: it is 4 x 8 px but its image", "c.png", "d.jpg", "a mask in JPEG"]
     {
         assert!(message.contains(expected), "{message}");
     }

@@ -16,7 +16,7 @@ use super::whole_page::whole;
 const LISTED: usize = 200;
 
 /// Longer side of an image on the page, in pixels.
-const SIDE: usize = 240;
+const SIDE: usize = 160;
 
 /// An image, and the same under its labels.
 struct Shown {

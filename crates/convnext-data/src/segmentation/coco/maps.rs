@@ -51,7 +51,7 @@ impl AnnotatedImage {
         for row in 0..size.height {
             ids.extend(by_columns[row..].iter().step_by(size.height));
         }
-        Ok(Mask { size, pixels: MaskPixels::Ids(ids, 16) })
+        Ok(Mask { size, pixels: MaskPixels::Ids(ids, 0) })
     }
 }
 

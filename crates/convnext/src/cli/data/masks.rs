@@ -85,11 +85,19 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
         lines.push(format!("{}: {images}{source}, {ignored} of the pixels ignored", part.name));
     }
     lines.extend(masks.decisions.clone());
+    lines.extend(masks.parts.first().and_then(|train| absent(train, &masks.classes)));
     lines.extend(mask_lines(masks));
     if let Some(found) = found {
         lines.extend(image_lines(found));
     }
     lines.join("\n")
+}
+
+/// The classes that a part has no pixel of.
+fn absent(part: &SurveyedLabels, classes: &[String]) -> Option<String> {
+    let names = part.pixels_per_class.iter().zip(classes).filter(|(pixels, _)| **pixels == 0);
+    let names: Vec<String> = names.map(|(_, name)| name.clone()).collect();
+    (!names.is_empty()).then(|| format!("{} has no pixel of {}", part.name, first(&names)))
 }
 
 fn share(part: &SurveyedLabels, pixels: u64) -> String {
@@ -113,13 +121,15 @@ fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
     let more = masks.values.len().saturating_sub(values.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     lines.push(format!("values: {}{more}", values.join(", ")));
-    for (names, what) in [
-        (&masks.images_alone, "without a mask and left out"),
-        (&masks.masks_alone, "without an image and left out"),
-    ] {
+    for (names, [one, many], partner) in
+        [(&masks.images_alone, ["image", "images"], "mask"), (&masks.masks_alone, ["mask", "masks"], "image")]
+    {
         if !names.is_empty() {
-            let what = format!("{} {what}", names.len());
-            lines.push(format!("{what}: {}", first(names)));
+            lines.push(format!(
+                "{} without {partner}, left out: {}",
+                counted(names.len(), one, many),
+                first(names)
+            ));
         }
     }
     lines.extend(masks.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
