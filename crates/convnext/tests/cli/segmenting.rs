@@ -84,7 +84,7 @@ fn a_network_is_trained_measured_and_used() {
 }
 
 #[test]
-fn a_resumed_training_and_any_threads_give_the_same_bytes() {
+fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     let bench = streets();
     let weights = |out: &str, settings: &str| {
         bench.succeed(&format!("{TRAIN} --batch-size 3 --out {out} {settings}"));
@@ -96,6 +96,13 @@ fn a_resumed_training_and_any_threads_give_the_same_bytes() {
     assert!(whole != weights("c", "--steps 4 --class-weights balanced"));
     let again = bench.succeed("finetune --config a --out d");
     assert!(again.contains("validation mIoU") && whole == bench.read("d/weights.safetensors"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
+    let settings = "--batch-size 3 --steps 12 --set training.ema=0.9 --set training.validate_every.steps=5";
+    super::resuming::check_killed(&streets(), &format!("{TRAIN} {settings}"));
 }
 
 #[test]
