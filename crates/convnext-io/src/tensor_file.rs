@@ -31,7 +31,7 @@ const OTHERS: [(&[u8], &str); 5] = [
 /// A file whose structure was checked; the tensors come next.
 pub(crate) enum TensorFile {
     Safetensors(SafetensorsFile),
-    Torch(TorchFile),
+    Torch(Box<TorchFile>),
 }
 
 impl TensorFile {
@@ -49,10 +49,12 @@ impl TensorFile {
         match start.as_slice() {
             _ if is_safetensors => {}
             [b'P', b'K', 3, 4, ..] => {
-                return TorchFile::open_archive(path, file, size).map(|file| Some(Self::Torch(file)));
+                return TorchFile::open_archive(path, file, size)
+                    .map(|file| Some(Self::Torch(Box::new(file))));
             }
             [0x80, 2..=5, ..] => {
-                return TorchFile::open_stream(path, file, size).map(|file| Some(Self::Torch(file)));
+                return TorchFile::open_stream(path, file, size)
+                    .map(|file| Some(Self::Torch(Box::new(file))));
             }
             [b'{', ..] => return Ok(None),
             _ => check_other(path, &start)?,

@@ -78,9 +78,9 @@ mod tests {
             format!("state_dict.{}{name}", if is_of_head { "" } else { "backbone." })
         });
         for array in &mut found {
-            match array.shape.as_slice() {
-                &[1, 1, 1, count] if array.name.contains(".grn.") => array.shape = vec![count],
-                &[outputs, inputs] if has_convolutions => array.shape = vec![outputs, inputs, 1, 1],
+            match array.shape[..] {
+                [1, 1, 1, count] if array.name.contains(".grn.") => array.shape = vec![count],
+                [outputs, inputs] if has_convolutions => array.shape = vec![outputs, inputs, 1, 1],
                 _ => {}
             }
         }

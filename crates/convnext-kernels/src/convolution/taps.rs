@@ -124,11 +124,11 @@ mod tests {
                 for (place, site) in sites(&maps, first..maps.rows()).into_iter().enumerate() {
                     let row = first + place;
                     let (y, x) = (row / width % height, row % width);
-                    for tap in 0..TAPS {
+                    for (tap, step) in steps.into_iter().enumerate() {
                         let (v, u) = (y + tap / 3, x + tap % 3);
                         let inside = (1..=height).contains(&v) && (1..=width).contains(&u);
                         assert_eq!(site.has(tap), inside, "{maps:?}, row {row}, tap {tap}");
-                        let neighbour = (row as isize + steps[tap]) as usize;
+                        let neighbour = (row as isize + step) as usize;
                         let expected = row - row % (height * width) + (v * width + u).wrapping_sub(width + 1);
                         assert!(!inside || neighbour == expected, "{maps:?}, row {row}, tap {tap}");
                     }
