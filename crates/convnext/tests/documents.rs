@@ -234,6 +234,7 @@ pages_with_examples! {
     weights: "docs/guide/weights.md",
     recipes: "docs/guide/recipes.md",
     runs: "docs/guide/runs.md",
+    segmentation: "docs/guide/segmentation.md",
 }
 
 #[test]
