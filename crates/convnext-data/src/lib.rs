@@ -71,6 +71,7 @@ pub use segmentation::data::{SegmentationData, SegmentationLayout, SegmentationP
 pub use segmentation::error::MaskError;
 pub use segmentation::open::{open_segmentation, open_segmentation_part};
 pub use segmentation::set::SegmentationSet;
+pub use segmentation::survey::{SegmentationSurvey, SurveyedLabels, SurveyedValue, survey_masks};
 pub use segmentation::value::MaskValue;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::bordered::Bordered;

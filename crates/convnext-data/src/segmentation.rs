@@ -2,6 +2,7 @@
 
 pub(crate) mod class_file;
 pub(crate) mod class_table;
+pub(crate) mod coco;
 pub(crate) mod data;
 pub(crate) mod decide;
 pub(crate) mod decode;
@@ -20,4 +21,5 @@ pub(crate) mod seen;
 pub(crate) mod set;
 pub(crate) mod side_files;
 pub(crate) mod stored_size;
+pub(crate) mod survey;
 pub(crate) mod value;

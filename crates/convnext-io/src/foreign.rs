@@ -24,11 +24,12 @@ mod upernet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::{ClassNames, WeightMetadata, imagenet_1k_classes};
+use convnext_core::{ClassNames, SegmentationTask, Tagged, WeightMetadata, imagenet_1k_classes};
 
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
 use crate::tensor_info::TensorInfo;
+use crate::torch_file::ClassTable;
 use description::Completed;
 use dialect::Dialect;
 use locate::{Candidate, Role};
@@ -104,6 +105,19 @@ impl Foreign {
         })?;
         let Completed { metadata, remarks } = description::complete(path, inferred);
         Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
+    }
+
+    /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network
+    /// of which none are known yet.
+    pub(crate) fn with_classes(self, table: Option<&ClassTable>) -> Self {
+        let (Ok(task), Some(table)) = (self.metadata.task.read::<SegmentationTask>(), table) else {
+            return self;
+        };
+        let classes = if task.classes.is_empty() { ClassNames(table.names.clone()) } else { task.classes };
+        let of_table = SegmentationTask { classes, palette: table.palette.clone(), ..task };
+        let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata.clone() };
+        // Those of another number of classes are of another head.
+        if metadata.validate().is_ok() { Self { metadata, ..self } } else { self }
     }
 
     /// `true` if a tensor of this name in the file belongs to the model.

@@ -11,6 +11,7 @@ use crate::safetensors_file::TRAINING_PREFIX;
 use crate::shards::Shards;
 use crate::tensor_file::TensorFile;
 use crate::tensor_info::TensorInfo;
+use crate::torch_file::ClassTable;
 
 /// Weights whose structure was checked; the tensors come next.
 pub(crate) enum OpenFile {
@@ -49,6 +50,14 @@ impl OpenFile {
         match self {
             Self::Whole(file) => file.objects(),
             Self::Shards(_) => &NONE,
+        }
+    }
+
+    /// Names and colours of the classes that a PyTorch file holds.
+    pub(crate) fn classes(&self) -> Option<&ClassTable> {
+        match self {
+            Self::Whole(file) => file.classes(),
+            Self::Shards(_) => None,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::array::NamedArray;
 use crate::error::{IoError, read_error};
 use crate::safetensors_file::SafetensorsFile;
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::TorchFile;
+use crate::torch_file::{ClassTable, TorchFile};
 
 /// Offset of the magic bytes of a tar archive.
 const TAR_MARK: std::ops::Range<usize> = 257..262;
@@ -82,6 +82,14 @@ impl TensorFile {
         match self {
             Self::Torch(file) => file.objects(),
             Self::Safetensors(_) => &NONE,
+        }
+    }
+
+    /// Names and colours of the classes that a PyTorch file holds.
+    pub(crate) fn classes(&self) -> Option<&ClassTable> {
+        match self {
+            Self::Torch(file) => Some(file.classes()),
+            Self::Safetensors(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@
 //! passed over.
 
 mod archive;
+mod class_table;
 mod cursor;
 mod flatten;
 mod globals;
@@ -30,6 +31,7 @@ use crate::element_type::ElementType;
 use crate::error::IoError;
 use crate::tensor_info::TensorInfo;
 use archive::Archive;
+pub(crate) use class_table::ClassTable;
 use pickle::Pickle;
 use state_dict::{Contents, StateTensor, check_room};
 use stream::Stream;
@@ -92,6 +94,11 @@ impl TorchFile {
     /// By name, what stands where a tensor or a dictionary might and is of an unknown class, with that.
     pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
         &self.contents.objects
+    }
+
+    /// Names and colours of the classes, where it holds them.
+    pub(crate) fn classes(&self) -> &ClassTable {
+        &self.contents.classes
     }
 
     /// Reads the tensors whose names are `wanted`, each storage once.

@@ -82,7 +82,7 @@ pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
             Ok(WeightFile { arrays: file.read_arrays(|_| true)?, metadata })
         }
         own => {
-            let foreign = Foreign::recognise(path, &tensors, file.objects())?;
+            let foreign = Foreign::recognise(path, &tensors, file.objects())?.with_classes(file.classes());
             foreign.report(path);
             let found = file.read_arrays(|name| foreign.wants(name))?;
             check_floats(path, &found)?;
@@ -133,6 +133,7 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
     }
     match Foreign::recognise(path, &tensors, file.objects()) {
         Ok(foreign) => {
+            let foreign = foreign.with_classes(file.classes());
             let tensors = foreign.tensors(tensors);
             let metadata = own.unwrap_or(foreign.metadata);
             Ok(Header {

@@ -37,7 +37,12 @@ fn mmsegmentation_holds_the_same_tensors() {
     let path = fixture("mmsegmentation.pth");
     let read = read_weights(&path).unwrap();
     assert_eq!(read.arrays, read_weights(&fixture("model.safetensors")).unwrap().arrays);
-    let origin = read_header(&path).unwrap().origin.unwrap();
+    let task: SegmentationTask = read.metadata.task_as().unwrap();
+    assert_eq!(task.classes.0, ["sky", "road", "car"]);
+    assert_eq!(task.palette, [[0, 0, 255], [128, 64, 128], [255, 0, 0]]);
+    let header = read_header(&path).unwrap();
+    assert_eq!(header.metadata, Some(read.metadata));
+    let origin = header.origin.unwrap();
     assert_eq!((origin.prefix.as_str(), origin.left_out), ("state_dict.backbone.", Vec::new()));
 }
 

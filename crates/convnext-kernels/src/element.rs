@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use crate::bf16::columns::PackColumns;
+use crate::bf16::columns::{PackColumns, pack_padded_columns};
 use crate::bf16::gemm as bf16_gemm;
 use crate::bf16::gemm::micro_tiles::Left;
 use crate::bf16::implementation::Bf16;
@@ -11,12 +11,17 @@ use crate::bf16::rows::{PackRows, pack_rows, padded, row_pairs};
 use crate::bf16::storage::OnBf16x2;
 use crate::blocking::Segment;
 use crate::buffer::Buffer;
+use crate::convolution::bf16::tap_weight_gradient_bf16;
+use crate::convolution::taps::{TAPS, TapRows};
+use crate::convolution::weight_gradient::tap_weight_gradient;
+use crate::convolution::weights::{by_output, by_rotated_tap, pack_forward, pack_rotated};
+use crate::dense_maps::DenseMaps;
 use crate::gemm;
 use crate::gemm::epilogue::Epilogue;
 use crate::gemm::weight_gradient;
 use crate::packed::{Matrix, Packed};
 use crate::profile::{Kernel, timed};
-use crate::registers::bf16x2_count;
+use crate::registers::{INTERLEAVE, bf16x2_count};
 use crate::storage::{Lane, OnExact, WithStorage};
 
 /// An element type of the inputs of linear layers and of the activations between them: [`Arch`] is f32, and
@@ -67,6 +72,30 @@ pub(crate) trait Element: Copy + Send + Sync {
     /// `sums += left^T right` of so many columns each: the weight gradient of a linear layer. On all threads.
     fn gemm_tn_accumulate(self, sides: [&[Self::Lane]; 2], columns: [usize; 2], sums: &mut [f32]);
 
+    /// Channels of the rows that [`Self::gemm_taps`] reads are padded to a multiple of.
+    const TAP_CHANNELS: usize;
+
+    /// Packs the right side of a 3x3 convolution with a weight `[O, C, 3, 3]`.
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> Self::Packed;
+
+    /// Packs the right side of its input gradient.
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> Self::Packed;
+
+    /// The rows of maps, `[R, channels]`, as [`Self::gemm_taps`] reads them, unless they are so. On all threads.
+    fn pack_tap_rows(self, rows: &[f32], channels: usize) -> Option<Buffer>;
+
+    /// [`Self::gemm`] of sites with their neighbours.
+    fn gemm_taps(
+        self,
+        kernel: Kernel,
+        left: TapRows<'_, Self::Lane>,
+        right: &Self::Packed,
+        epilogue: &mut impl Epilogue<Self::Lane>,
+    );
+
+    /// The weight gradient of a convolution, `[O, C, 3, 3]`. On all threads.
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer;
+
     /// Runs a kernel.
     fn run(self, work: impl WithStorage<Self::Lane>);
 }
@@ -116,6 +145,34 @@ impl Element for Arch {
         let rows = left.len() / columns[0].max(1);
         let (left, right) = (Matrix::new(left, rows, columns[0]), Matrix::new(right, rows, columns[1]));
         weight_gradient::gemm_tn_accumulate(self, left, right, sums);
+    }
+
+    const TAP_CHANNELS: usize = 1;
+
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> Packed {
+        pack_forward(weight, outputs)
+    }
+
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> Packed {
+        pack_rotated(weight, outputs)
+    }
+
+    fn pack_tap_rows(self, _: &[f32], _: usize) -> Option<Buffer> {
+        None
+    }
+
+    fn gemm_taps(
+        self,
+        kernel: Kernel,
+        left: TapRows<'_, f32>,
+        right: &Packed,
+        epilogue: &mut impl Epilogue<f32>,
+    ) {
+        gemm::gemm(self, kernel, left, right, epilogue);
+    }
+
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer {
+        tap_weight_gradient(self, maps, rows, dout)
     }
 
     fn run(self, work: impl WithStorage<f32>) {
@@ -179,6 +236,39 @@ impl Element for Bf16 {
 
     fn gemm_tn_accumulate(self, sides: [&[u32]; 2], columns: [usize; 2], sums: &mut [f32]) {
         bf16_gemm::gemm_tn_accumulate(self, sides, columns, sums);
+    }
+
+    const TAP_CHANNELS: usize = INTERLEAVE;
+
+    fn pack_taps(self, weight: &[f32], outputs: usize) -> PackedBf16 {
+        let channels = (weight.len() / outputs / TAPS).next_multiple_of(INTERLEAVE);
+        let matrix = by_output(weight, outputs, channels);
+        self.pack(Matrix::new(&matrix, outputs, TAPS * channels).transposed())
+    }
+
+    fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> PackedBf16 {
+        let (inputs, channels) = (weight.len() / outputs / TAPS, outputs.next_multiple_of(INTERLEAVE));
+        let matrix = by_rotated_tap(weight, outputs, channels);
+        self.pack(Matrix::new(&matrix, TAPS * channels, inputs))
+    }
+
+    fn pack_tap_rows(self, rows: &[f32], channels: usize) -> Option<Buffer> {
+        Some(pack_padded_columns(self, rows, channels))
+    }
+
+    fn gemm_taps(
+        self,
+        kernel: Kernel,
+        left: TapRows<'_, u32>,
+        right: &PackedBf16,
+        epilogue: &mut impl Epilogue<u32>,
+    ) {
+        let rows = 0..left.sites.len();
+        bf16_gemm::gemm(self, kernel, left, rows, &bf16_gemm::Right::Packed(right), epilogue);
+    }
+
+    fn tap_weight_gradient(self, maps: &DenseMaps, rows: Matrix<'_>, dout: Matrix<'_>) -> Buffer {
+        tap_weight_gradient_bf16(self, maps, rows, dout)
     }
 
     fn run(self, work: impl WithStorage<u32>) {

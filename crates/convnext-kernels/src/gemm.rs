@@ -1,4 +1,5 @@
-//! Single-threaded f32 GEMM on row-major matrices: `left right`, given to an [`Epilogue`].
+//! Single-threaded f32 GEMM: `left right`, given to an [`Epilogue`]. The left side is a row-major matrix, or the
+//! neighbours of each row of a map ([`Left`]).
 //!
 //! The right side is packed once, and all threads read the same panels, each for its own rows of the left
 //! side. A micro-tile of the output, MR rows by one panel, stays in registers while it is accumulated over a
@@ -9,21 +10,27 @@
 //! number of threads.
 
 pub(crate) mod epilogue;
-mod micro_tiles;
+pub(crate) mod left;
+pub(crate) mod micro_tiles;
+pub(crate) mod transposed_micro_tiles;
 pub(crate) mod weight_gradient;
+
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::gemm::epilogue::{Epilogue, Output};
+use crate::gemm::left::{Left, Part, parts};
 use crate::gemm::micro_tiles::MicroTiles;
+use crate::lanes::{load, store};
 use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
 use crate::profile::{Kernel, timed};
-use crate::split::scaled;
 use crate::storage::{OnExact, Storage, WithStorage};
 
-/// Rows of a strip, at most: enough that a panel, which is read once for each strip, is read seldom.
-const STRIP_ROWS: usize = 48;
+/// Lanes of a register from which on a panel is so wide that few of them read a strip: a scattered left side is then read
+/// where it lies, and else copied once for all panels.
+const WIDE_LANES: usize = 16;
 
 /// Rows that are given to an epilogue at a time: few enough to stay in the L1 cache, enough to amortise its loads of
 /// per-column values.
@@ -33,20 +40,19 @@ const EPILOGUE_ROWS: usize = 4;
 ///
 /// # Panics
 /// When the shapes do not fit each other.
-pub(crate) fn gemm<F: Epilogue<f32>>(
+pub(crate) fn gemm<L: Left, F: Epilogue<f32>>(
     arch: Arch,
     kernel: Kernel,
-    left: Matrix<'_>,
+    left: L,
     right: &Packed,
     epilogue: &mut F,
 ) {
-    assert!(!left.transposed, "the left side is row-major");
-    assert_eq!(left.columns, right.inner, "the inner dimensions are equal");
+    assert_eq!(left.inner(), right.inner, "the inner dimensions are equal");
     let (columns, stride) = (right.columns, right.columns.next_multiple_of(NR_MULTIPLE));
-    let strips = left.rows.div_ceil(STRIP_ROWS);
-    let mut sums = Buffer::take(left.rows.min(STRIP_ROWS) * stride);
-    for rows in (0..strips).map(|strip| strip * left.rows / strips..(strip + 1) * left.rows / strips) {
-        let strip = Matrix::new(&left.values[scaled(&rows, left.columns)], rows.len(), left.columns);
+    let strips = left.rows().div_ceil(L::STRIP_ROWS);
+    let mut sums = Buffer::take(left.rows().min(L::STRIP_ROWS) * stride);
+    for rows in (0..strips).map(|strip| strip * left.rows() / strips..(strip + 1) * left.rows() / strips) {
+        let strip = left.strip(rows.clone());
         let sums = &mut sums[..rows.len() * stride];
         timed(kernel, || arch.dispatch(Products { left: strip, right, sums }));
         let apply =
@@ -56,14 +62,14 @@ pub(crate) fn gemm<F: Epilogue<f32>>(
 }
 
 /// The products of a strip.
-struct Products<'a> {
-    left: Matrix<'a>,
+struct Products<'a, L> {
+    left: L,
     right: &'a Packed,
     /// `[rows, padded columns]`.
     sums: &'a mut [f32],
 }
 
-impl WithSimd for Products<'_> {
+impl<L: Left> WithSimd for Products<'_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -72,23 +78,66 @@ impl WithSimd for Products<'_> {
         if right.inner == 0 {
             sums.fill(0.0);
         }
+        let copies = L::SCATTERED && S::F32_LANES < WIDE_LANES;
+        let mut copy = Buffer::take(if copies { left.rows() * KC } else { 0 });
         for begin in (0..right.inner).step_by(KC) {
             let k_range = begin..right.inner.min(begin + KC);
-            for panel in Panel::all(right.columns) {
-                let micro_tiles = MicroTiles {
-                    left,
-                    k_range: k_range.clone(),
-                    panel: right.panel(&k_range, &panel),
-                    columns: panel.columns.clone(),
-                    stride: right.columns.next_multiple_of(NR_MULTIPLE),
-                    add: begin > 0,
-                };
-                match panel.padded().len() {
-                    16 => micro_tiles.run::<S, 16>(simd, sums),
-                    32 => micro_tiles.run::<S, 32>(simd, sums),
-                    48 => micro_tiles.run::<S, 48>(simd, sums),
-                    _ => micro_tiles.run::<S, 64>(simd, sums),
-                }
+            let parts = parts(left, &k_range);
+            if copies {
+                let copy = &mut copy[..left.rows() * k_range.len()];
+                copy_parts(simd, left, &parts, copy);
+                let left = Matrix::new(copy, left.rows(), k_range.len());
+                let part = [Part { slice: 0, columns: 0..k_range.len() }];
+                KcBlock { left, parts: &part, right, k_range }.multiply(simd, sums);
+            } else {
+                KcBlock { left, parts: &parts, right, k_range }.multiply(simd, sums);
+            }
+        }
+    }
+}
+
+/// Copies parts of the rows of a left side: `[rows, values of all parts]`.
+#[inline(always)]
+fn copy_parts<S: Simd>(simd: S, left: impl Left, parts: &[Part], copy: &mut [f32]) {
+    for (row, mut copy) in copy.chunks_exact_mut(copy.len() / left.rows().max(1)).enumerate() {
+        for part in parts {
+            let (to, rest) = copy.split_at_mut(part.columns.len());
+            let from = left.part(row, part);
+            for at in (0..from.len()).step_by(S::F32_LANES) {
+                store(simd, to, at, load(simd, from, at));
+            }
+            copy = rest;
+        }
+    }
+}
+
+/// A KC block of both sides.
+struct KcBlock<'a, L> {
+    left: L,
+    parts: &'a [Part],
+    right: &'a Packed,
+    k_range: Range<usize>,
+}
+
+impl<L: Left> KcBlock<'_, L> {
+    /// The products of all panels, which the first KC block stores, and the others add.
+    #[inline(always)]
+    fn multiply<S: Simd>(&self, simd: S, sums: &mut [f32]) {
+        let Self { left, parts, right, ref k_range } = *self;
+        for panel in Panel::all(right.columns) {
+            let micro_tiles = MicroTiles {
+                left,
+                parts,
+                panel: right.panel(k_range, &panel),
+                columns: panel.columns.clone(),
+                stride: right.columns.next_multiple_of(NR_MULTIPLE),
+                add: k_range.start > 0,
+            };
+            match panel.padded().len() {
+                16 => micro_tiles.run::<S, 16>(simd, sums),
+                32 => micro_tiles.run::<S, 32>(simd, sums),
+                48 => micro_tiles.run::<S, 48>(simd, sums),
+                _ => micro_tiles.run::<S, 64>(simd, sums),
             }
         }
     }

@@ -30,6 +30,13 @@ pub(crate) fn add<S: Simd>(simd: S, values: &mut [f32], at: usize, lanes: S::f32
     store(simd, values, at, sum);
 }
 
+/// `max(0, x)`; NaN stays NaN, as in PyTorch.
+#[inline(always)]
+pub(crate) fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
+}
+
 /// [`load`] of bf16x2 lanes.
 #[inline(always)]
 pub(crate) fn load_bf16x2<S: Simd>(simd: S, bf16x2: &[u32], at: usize) -> S::u32s {

@@ -11,6 +11,7 @@
 mod adamw;
 mod allocator;
 mod bands;
+mod batch_norm;
 mod bf16;
 mod block;
 mod block_backward;
@@ -19,6 +20,8 @@ mod block_sums;
 mod block_tests;
 mod blocking;
 mod buffer;
+mod convolution;
+mod dense_maps;
 mod depthwise;
 mod element;
 mod epsilon;
@@ -39,7 +42,9 @@ mod pixel_loss;
 mod precision;
 mod profile;
 mod registers;
+mod resample;
 mod residual;
+mod row_blocks;
 mod segment_ends;
 mod sites;
 mod split;
@@ -50,6 +55,7 @@ mod testing;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::disable_memory_purging;
+pub use batch_norm::{BatchNormWeights, BatchStatistics, batch_norm_relu_backward, batch_norm_relu_forward};
 pub use bf16::implementation::bf16_in_use;
 pub use block::block_forward;
 pub use block::input::BlockInput;
@@ -58,6 +64,11 @@ pub use block::saved::{Save, SavedActivations};
 pub use block::weights::BlockWeights;
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
+pub use convolution::{
+    ConvolutionEpilogue, ConvolutionGradients, ConvolutionWeight, PackedConvolution, convolution_backward,
+    convolution_forward,
+};
+pub use dense_maps::DenseMaps;
 pub use gather::{gather_rows, gather_rows_backward};
 pub use isa::{ISA_VARIABLE, isa_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
@@ -67,4 +78,6 @@ pub use peak::peak_flops;
 pub use pixel_loss::{IGNORED_LABEL, LogitMaps, PixelLabels, pixel_cross_entropy};
 pub use precision::Precision;
 pub use profile::{end_profile, start_profile};
+pub use resample::{AxisWeights, SiteOrder, resample};
+pub use row_blocks::column_sums;
 pub use sites::{Sites, SitesError};

@@ -14,12 +14,8 @@ use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::precision::Precision;
 use crate::profile::Kernel;
-use crate::split::add_to;
+use crate::row_blocks::{column_sums, row_block_rows};
 use crate::target::{Target, target};
-
-/// Row blocks of a call, so that all cores have work, and the rows of one: minimum and maximum.
-const ROW_BLOCKS: usize = 8;
-const BLOCK_ROWS: [usize; 2] = [32, 256];
 
 /// The gradients of a linear layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +49,13 @@ impl PackedLinear {
             Precision::F32 => PackedLayer::F32(Packed::new(matrix)),
             Precision::Bf16 => PackedLayer::Bf16(PackedBf16::new(bf16(), matrix)),
         })
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        match &self.0 {
+            PackedLayer::F32(packed) => packed.columns,
+            PackedLayer::Bf16(packed) => packed.columns,
+        }
     }
 }
 
@@ -107,28 +110,39 @@ pub fn linear_backward(
 }
 
 fn forward(
-    Target { arch, bf16 }: Target,
+    target @ Target { bf16, .. }: Target,
     rows: &[f32],
-    PackedLinear(layer): &PackedLinear,
+    packed: &PackedLinear,
     bias: &[f32],
     save: bool,
 ) -> (Buffer, Option<SavedLinear>) {
+    assert_eq!(bias.len(), packed.outputs(), "there is a bias for each output");
+    let saved = match &packed.0 {
+        PackedLayer::F32(_) => None,
+        PackedLayer::Bf16(right) => save.then(|| SavedLinear(pack_rows(bf16, rows, right.inner))),
+    };
+    (linear_forward_onto(target, rows, packed, Onto::Bias(bias)), saved)
+}
+
+/// `rows weight^T` onto something.
+pub(crate) fn linear_forward_onto(
+    Target { arch, bf16 }: Target,
+    rows: &[f32],
+    PackedLinear(layer): &PackedLinear,
+    onto: Onto<'_>,
+) -> Buffer {
     match layer {
-        PackedLayer::F32(right) => (forward_in(arch, rows, right, bias), None),
-        PackedLayer::Bf16(right) => {
-            let saved = save.then(|| SavedLinear(pack_rows(bf16, rows, right.inner)));
-            (forward_in(bf16, rows, right, bias), saved)
-        }
+        PackedLayer::F32(right) => forward_in(arch, rows, right, onto),
+        PackedLayer::Bf16(right) => forward_in(bf16, rows, right, onto),
     }
 }
 
-/// [`forward`] in an element type.
-fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, bias: &[f32]) -> Buffer {
+/// [`linear_forward_onto`] in an element type.
+fn forward_in<E: Element>(element: E, rows: &[f32], right: &E::Packed, onto: Onto<'_>) -> Buffer {
     let [inputs, outputs] = E::shape(right);
-    assert_eq!(bias.len(), outputs, "there is a bias for each output");
     let mut out = Buffer::take(count_rows(rows, inputs) * outputs);
     by_row_block(rows, &mut out, [inputs, outputs], |rows, out| {
-        let mut epilogue = Store { out, columns: outputs, onto: Onto::Bias(bias) };
+        let mut epilogue = Store { out, columns: outputs, onto };
         multiply(element, Kernel::GemmForward, rows, right, &mut epilogue);
     });
     out
@@ -151,7 +165,23 @@ fn backward(
     }
 }
 
-/// [`backward`] in an element type, from the input as a side of the weight gradient.
+/// The gradients of rows, if requested, and weight, from the rows of the input in either precision.
+pub(crate) fn linear_backward_of_rows(
+    Target { arch, bf16 }: Target,
+    rows: &[f32],
+    (weight, precision): (Matrix<'_>, Precision),
+    dout: &[f32],
+    wants_rows: bool,
+) -> (Option<Buffer>, Vec<f32>) {
+    match precision {
+        Precision::F32 => gradients_in(arch, rows, weight, dout, wants_rows),
+        Precision::Bf16 => {
+            gradients_in(bf16, &pack_rows(bf16, rows, weight.columns), weight, dout, wants_rows)
+        }
+    }
+}
+
+/// [`backward`] in an element type.
 fn backward_in<E: Element>(
     element: E,
     input: &[f32],
@@ -159,6 +189,19 @@ fn backward_in<E: Element>(
     dout: &[f32],
     wants_rows: bool,
 ) -> LinearGradients {
+    let outputs = weight.rows;
+    let (rows, weight) = gradients_in(element, input, weight, dout, wants_rows);
+    LinearGradients { rows, weight, bias: column_sums(dout, outputs) }
+}
+
+/// The gradients of rows and weight in an element type, from the input as a side of the weight gradient.
+fn gradients_in<E: Element>(
+    element: E,
+    input: &[f32],
+    weight: Matrix<'_>,
+    dout: &[f32],
+    wants_rows: bool,
+) -> (Option<Buffer>, Vec<f32>) {
     let (outputs, inputs) = (weight.rows, weight.columns);
     let count = count_rows(dout, outputs);
     let drows = wants_rows.then(|| {
@@ -174,7 +217,7 @@ fn backward_in<E: Element>(
     let sides = [cast_slice(packed.as_deref().unwrap_or(dout)), cast_slice(input)];
     let mut dweight = vec![0.0; outputs * inputs];
     element.gemm_tn_accumulate(sides, [outputs, inputs], &mut dweight);
-    LinearGradients { rows: drows, weight: dweight, bias: column_sums(dout, outputs) }
+    (drows, dweight)
 }
 
 /// Runs `work` on row blocks of an input and an output, of so many columns each.
@@ -184,7 +227,7 @@ fn by_row_block(
     [inputs, outputs]: [usize; 2],
     work: impl Fn(&[f32], &mut [f32]) + Sync,
 ) {
-    let mc = (input.len() / inputs).div_ceil(ROW_BLOCKS).clamp(BLOCK_ROWS[0], BLOCK_ROWS[1]);
+    let mc = row_block_rows(input.len() / inputs);
     let row_blocks = input.chunks(mc * inputs).zip(out.chunks_mut(mc * outputs));
     parallel::for_each(row_blocks, |(input, out)| work(input, out));
 }
@@ -212,72 +255,5 @@ fn count_rows(rows: &[f32], inputs: usize) -> usize {
     rows.len() / inputs
 }
 
-/// Column sums of `[R, columns]`: partial sums of row blocks, added in order.
-fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let partial = parallel::map(values.chunks(BLOCK_ROWS[1] * columns), |values| {
-        let mut sums = vec![0.0; columns];
-        values.chunks_exact(columns).for_each(|row| add_to(&mut sums, row));
-        sums
-    });
-    let mut sums = vec![0.0; columns];
-    partial.iter().for_each(|partial| add_to(&mut sums, partial));
-    sums
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::target::targets;
-    use crate::testing::noise;
-
-    #[test]
-    fn forward_and_gradients_match_the_reference() {
-        for (count, inputs, outputs) in [(1, 1, 1), (3, 5, 7), (300, 48, 40), (70, 160, 33), (0, 4, 2)] {
-            let [rows, dout] = [noise(count * inputs, 1), noise(count * outputs, 2)];
-            let [weight, bias] = [noise(inputs * outputs, 3), noise(outputs, 4)];
-            let x = |row: usize, input: usize| f64::from(rows[row * inputs + input]);
-            let d = |row: usize, output: usize| f64::from(dout[row * outputs + output]);
-            let w = |output: usize, input: usize| f64::from(weight[output * inputs + input]);
-            let table = |rows: usize, columns: usize, value: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
-                (0..rows * columns).map(|place| value(place / columns, place % columns)).collect()
-            };
-            let out = table(count, outputs, &|row, output| {
-                f64::from(bias[output])
-                    + (0..inputs).map(|input| x(row, input) * w(output, input)).sum::<f64>()
-            });
-            let drows = table(count, inputs, &|row, input| {
-                (0..outputs).map(|output| d(row, output) * w(output, input)).sum()
-            });
-            let dweight = table(outputs, inputs, &|output, input| {
-                (0..count).map(|row| d(row, output) * x(row, input)).sum()
-            });
-            let dbias = table(1, outputs, &|_, output| (0..count).map(|row| d(row, output)).sum());
-            for (name, target) in targets() {
-                for (precision, bound) in [(Precision::F32, 1e-4), (Precision::Bf16, 5e-3)] {
-                    let check = |what: &str, found: &[f32], expected: &[f64]| {
-                        assert_eq!(found.len(), expected.len(), "{what}");
-                        let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt().max(1.0);
-                        for (found, expected) in found.iter().zip(expected) {
-                            let error = (f64::from(*found) - expected).abs() / norm;
-                            assert!(
-                                error < bound,
-                                "{name}, {count} x {inputs} to {outputs}, {what}: {error}"
-                            );
-                        }
-                    };
-                    let packed = PackedLinear::new(&weight, outputs, precision);
-                    let (found, saved) = forward(target, &rows, &packed, &bias, true);
-                    check("out", &found, &out);
-                    assert_eq!(saved.is_some(), precision == Precision::Bf16);
-                    let input = saved.as_ref().map_or(LinearInput::Rows(&rows), LinearInput::Bf16);
-                    let matrix = Matrix::new(&weight, outputs, inputs);
-                    let found = backward(target, input, matrix, &dout, true);
-                    check("rows", &found.rows.unwrap(), &drows);
-                    check("weight", &found.weight, &dweight);
-                    check("bias", &found.bias, &dbias);
-                    assert_eq!(backward(target, input, matrix, &dout, false).rows, None);
-                }
-            }
-        }
-    }
-}
+mod tests;

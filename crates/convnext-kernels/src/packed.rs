@@ -50,7 +50,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// A packed right side.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Packed {
     /// By KC blocks of the inner dimension, then by panels: `[kc, width]`, zero-padded after the last column.
     values: Buffer,
@@ -82,10 +82,49 @@ impl Packed {
         Self { values: packed, inner, columns }
     }
 
+    /// Lets `pack` write each panel, zeros after its last column included, on all threads.
+    pub(crate) fn by_panel(
+        inner: usize,
+        columns: usize,
+        pack: impl Fn(&Panel, &mut PanelRows<'_>) + Sync,
+    ) -> Self {
+        let padded = columns.next_multiple_of(NR_MULTIPLE);
+        let mut packed = Buffer::take(inner * padded);
+        let mut panels: Vec<(Panel, PanelRows<'_>)> = Panel::all(columns)
+            .map(|panel| {
+                let rows = PanelRows { blocks: Vec::new(), width: panel.padded().len() };
+                (panel, rows)
+            })
+            .collect();
+        for block in packed.chunks_mut((KC * padded).max(1)) {
+            let kc = block.len() / padded;
+            let ranges: Vec<_> = panels.iter().map(|(panel, _)| scaled(&panel.padded(), kc)).collect();
+            for ((_, rows), part) in panels.iter_mut().zip(split_at_ranges(block, ranges)) {
+                rows.blocks.push(part);
+            }
+        }
+        parallel::for_each(panels, |(panel, mut rows)| timed(Kernel::Packing, || pack(&panel, &mut rows)));
+        Self { values: packed, inner, columns }
+    }
+
     /// The rows of a panel, `[kc, width]`, for the range of one KC block.
     pub(crate) fn panel(&self, k_range: &Range<usize>, panel: &Panel) -> &[f32] {
         let begin = k_range.start * self.columns.next_multiple_of(NR_MULTIPLE);
         &self.values[begin..][scaled(&panel.padded(), k_range.len())]
+    }
+}
+
+/// The rows of a panel, for packing.
+pub(crate) struct PanelRows<'a> {
+    /// By KC blocks: `[kc, width]`.
+    blocks: Vec<&'a mut [f32]>,
+    width: usize,
+}
+
+impl PanelRows<'_> {
+    /// A row of the right side, padded.
+    pub(crate) fn row(&mut self, k: usize) -> &mut [f32] {
+        &mut self.blocks[k / KC][k % KC * self.width..][..self.width]
     }
 }
 

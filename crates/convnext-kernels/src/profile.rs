@@ -19,6 +19,12 @@ pub(crate) enum Kernel {
     GemmForward,
     GemmInputGradient,
     GemmWeightGradient,
+    ConvolutionForward,
+    ConvolutionInputGradient,
+    ConvolutionWeightGradient,
+    BatchNorm,
+    BatchNormGradient,
+    Resampling,
     Expansion,
     ExpansionGradient,
     Residual,
@@ -27,7 +33,7 @@ pub(crate) enum Kernel {
     Optimizer,
 }
 
-const KERNELS: [(Kernel, &str); 16] = [
+const KERNELS: [(Kernel, &str); 22] = [
     (Kernel::DepthwiseForward, "depthwise forward"),
     (Kernel::DepthwiseInputGradient, "depthwise input gradient"),
     (Kernel::DepthwiseWeightGradient, "depthwise weight gradient"),
@@ -38,6 +44,12 @@ const KERNELS: [(Kernel, &str); 16] = [
     (Kernel::GemmForward, "linear layers forward"),
     (Kernel::GemmInputGradient, "linear layers input gradient"),
     (Kernel::GemmWeightGradient, "linear layers weight gradient"),
+    (Kernel::ConvolutionForward, "convolution forward"),
+    (Kernel::ConvolutionInputGradient, "convolution input gradient"),
+    (Kernel::ConvolutionWeightGradient, "convolution weight gradient"),
+    (Kernel::BatchNorm, "batch norm forward"),
+    (Kernel::BatchNormGradient, "batch norm gradient"),
+    (Kernel::Resampling, "resampling of maps"),
     (Kernel::Expansion, "GELU and GRN forward"),
     (Kernel::ExpansionGradient, "GELU and GRN gradient"),
     (Kernel::Residual, "residual and drop path"),

@@ -11,6 +11,7 @@ use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::batch_norm::batch_norm_relu;
 use crate::ops::convolution_plan::Epilogue;
+use crate::ops::dense_reference::BATCH_NORM_EPSILON;
 use crate::parameters::Scope;
 use crate::state::ModelState;
 
@@ -76,6 +77,18 @@ impl BatchNorm {
             mean: self.running_mean.get().val().into_dispatch(),
             variance: self.running_var.get().val().into_dispatch(),
         }
+    }
+
+    /// The layer by its running statistics in the convolution before it: its weight with the scale, and a bias.
+    ///
+    /// # Shapes
+    /// - weight: `[C, ...]`
+    /// - output: the same, and `[C]`
+    pub(crate) fn fold_into(&self, weight: Tensor<4>) -> (Tensor<4>, Tensor<1>) {
+        let deviation = (self.running_var.get().val() + BATCH_NORM_EPSILON).sqrt();
+        let scale = self.weight.val() / deviation;
+        let shift = self.bias.val() - self.running_mean.get().val() * scale.clone();
+        (weight * scale.reshape([-1, 1, 1, 1]), shift)
     }
 
     /// The layer by the statistics of this batch (biased variance), and these statistics.

@@ -8,7 +8,9 @@ use convnext_kernels::Precision;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::convolution::convolution;
 use crate::ops::convolution_plan::{ConvolutionPlan, Epilogue};
+use crate::ops::linear_plan::LinearPlan;
 use crate::ops::packing::PackingCache;
+use crate::pyramid_convolution::PyramidConvolution;
 
 /// A convolution over dense maps, with PyTorch's weight. Patchify convolutions are a [`crate::Convolution`].
 #[derive(Module, Debug)]
@@ -72,19 +74,43 @@ impl Conv2d {
 
     /// The convolution's sums after an epilogue, in place of the bias.
     pub(crate) fn forward_with(&self, maps: &FeatureMaps, epilogue: Epilogue<Dispatch>) -> FeatureMaps {
-        let shape = self.weight.lazy_shape();
-        let Settings { padding, stride, precision, packing } = self.settings.clone();
+        self.convolve(maps, self.weight.val(), epilogue, self.settings.packing.clone())
+    }
+
+    /// The same for maps side by side, those behind the first resized bilinearly to its size, with another weight in place
+    /// of its own. The kernel is 3x3 and keeps the size of the maps.
+    pub(crate) fn forward_pyramid_with(
+        &self,
+        weight: Tensor<4>,
+        levels: &PyramidConvolution<'_>,
+        epilogue: Epilogue<Dispatch>,
+    ) -> FeatureMaps {
+        let convolve = |maps: &FeatureMaps, weight: Tensor<4>| {
+            self.convolve(maps, weight, epilogue, PackingCache::default())
+        };
+        levels.sums(weight, &LinearPlan::new(self.settings.precision), convolve)
+    }
+
+    fn convolve(
+        &self,
+        maps: &FeatureMaps,
+        weight: Tensor<4>,
+        epilogue: Epilogue<Dispatch>,
+        packing: PackingCache,
+    ) -> FeatureMaps {
+        let [.., kernel_height, kernel_width] = self.weight.lazy_shape().dims::<4>();
+        let &Settings { padding, stride, precision, .. } = &self.settings;
         let plan = ConvolutionPlan {
             images: maps.images,
             input: maps.size(),
-            kernel: [shape[2], shape[3]],
+            kernel: [kernel_height, kernel_width],
             padding,
             stride,
             precision,
             packing,
         };
         let [height, width] = plan.output();
-        let rows = convolution(maps.rows.clone(), self.weight.val(), epilogue, plan);
+        let rows = convolution(maps.rows.clone(), weight, epilogue, plan);
         FeatureMaps { rows, height, width, ..*maps }
     }
 }

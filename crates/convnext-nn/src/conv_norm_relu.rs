@@ -1,13 +1,16 @@
 //! A convolution without bias, batch norm and ReLU: mmcv's `ConvModule`, of which decode heads are made.
 
 use burn::prelude::*;
+use burn::tensor::activation::relu;
 use convnext_kernels::Precision;
 
-use crate::batch_norm::{BatchNorm, NormStatistics};
+use crate::batch_norm::{BatchNorm, BatchStatistics, NormStatistics};
 use crate::conv2d::Conv2d;
 use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
+use crate::ops::convolution_plan::Epilogue;
 use crate::parameters::Scope;
+use crate::pyramid_convolution::PyramidConvolution;
 
 /// A convolution without bias, batch norm and ReLU, under mmcv's names `conv` and `bn`.
 #[derive(Module, Debug)]
@@ -46,11 +49,48 @@ impl ConvNormRelu {
     ) -> Result<FeatureMaps, ModelError> {
         match statistics {
             NormStatistics::Running => Ok(self.conv.forward_with(maps, self.bn.epilogue())),
+            NormStatistics::Batch(gathered) => self.normalise(&self.conv.forward(maps), gathered),
+        }
+    }
+
+    /// The layer on maps side by side, those behind the first resized bilinearly to its size; its kernel is 3x3.
+    ///
+    /// # Shapes
+    /// - finest: rows `[R, C_0]`
+    /// - coarser: rows of any number, with so many channels that all together have `in`
+    /// - output: rows `[R, out]`
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_pyramid(
+        &self,
+        finest: &FeatureMaps,
+        coarser: &[FeatureMaps],
+        statistics: &mut NormStatistics,
+    ) -> Result<FeatureMaps, ModelError> {
+        let levels = PyramidConvolution { finest, coarser };
+        match statistics {
+            NormStatistics::Running => {
+                let (weight, shift) = self.bn.fold_into(self.conv.weight.val());
+                let epilogue = Epilogue::Bias { bias: shift.into_dispatch() };
+                let sums = self.conv.forward_pyramid_with(weight, &levels, epilogue);
+                Ok(sums.with_rows(relu(sums.rows.clone())))
+            }
             NormStatistics::Batch(gathered) => {
-                let (maps, found) = self.bn.forward_training(&self.conv.forward(maps))?;
-                gathered.push(found);
-                Ok(maps)
+                let weight = self.conv.weight.val();
+                self.normalise(&self.conv.forward_pyramid_with(weight, &levels, Epilogue::Plain), gathered)
             }
         }
+    }
+
+    /// The batch norm by the batch's statistics, which are added to the others.
+    fn normalise(
+        &self,
+        sums: &FeatureMaps,
+        gathered: &mut Vec<BatchStatistics>,
+    ) -> Result<FeatureMaps, ModelError> {
+        let (maps, found) = self.bn.forward_training(sums)?;
+        gathered.push(found);
+        Ok(maps)
     }
 }

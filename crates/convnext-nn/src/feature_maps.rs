@@ -33,12 +33,6 @@ impl FeatureMaps {
         Self { rows, ..*self }
     }
 
-    /// These channels and then those of other maps of the same size.
-    pub fn concatenate(&self, others: &[Self]) -> Self {
-        let rows = [self].into_iter().chain(others).map(|maps| maps.rows.clone());
-        self.with_rows(Tensor::cat(rows.collect(), 1))
-    }
-
     /// Each channel of each image multiplied by a factor, as dropout of whole channels does.
     ///
     /// # Shapes

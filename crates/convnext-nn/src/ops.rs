@@ -31,15 +31,18 @@ pub mod reference_kernels;
 pub mod resample;
 pub mod resample_plan;
 
+mod batch_norm_flex;
 mod block_flex;
 #[cfg(test)]
 mod block_tests;
+mod convolution_flex;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
-mod dense_reference;
+pub(crate) mod dense_reference;
 mod flex;
 mod flex_slices;
 mod graph;
 mod linear_flex;
 pub(crate) mod reference;
+mod resample_flex;
 pub(crate) mod saved_bytes;

@@ -12,6 +12,18 @@ pub fn resize_bilinear(maps: FeatureMaps, height: usize, width: usize) -> Featur
     resized(maps, [height, width], Resampling::Bilinear)
 }
 
+/// Bilinear interpolation to the size of other maps, as [`resize_bilinear`], added to them.
+///
+/// # Shapes
+/// - maps: rows of as many channels
+/// - onto, output: `[images * height * width, channels]`
+pub fn add_resized(onto: FeatureMaps, maps: FeatureMaps) -> FeatureMaps {
+    let FeatureMaps { rows, images, height, width } = onto;
+    let rule = Resampling::Bilinear;
+    let plan = ResamplePlan { images, input: maps.size(), output: [height, width], rule };
+    FeatureMaps { rows: resample(maps.rows, Some(rows), plan), images, height, width }
+}
+
 /// Nearest neighbours in this size, by PyTorch's rule `nearest` in f32.
 ///
 /// # Shapes
@@ -35,5 +47,5 @@ fn resized(maps: FeatureMaps, [height, width]: [usize; 2], rule: Resampling) -> 
     }
     let FeatureMaps { images, .. } = maps;
     let plan = ResamplePlan { images, input: maps.size(), output: [height, width], rule };
-    FeatureMaps { rows: resample(maps.rows, plan), images, height, width }
+    FeatureMaps { rows: resample(maps.rows, None, plan), images, height, width }
 }

@@ -268,3 +268,6 @@ fn softmax(scores: &mut [f32], classes: usize) {
         scores.iter_mut().for_each(|score| *score /= sum);
     });
 }
+
+#[cfg(test)]
+mod tests;

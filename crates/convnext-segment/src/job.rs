@@ -78,6 +78,9 @@ pub struct Segmented {
     pub weights: PathBuf,
     /// Summary of the run, with the finished network's results on the validation images.
     pub summary: Summary,
+    /// `true` if the validation images were held out of the training part: to measure on the same ones again, `evaluate`
+    /// needs the same fraction and seed.
+    pub held_out: bool,
 }
 
 /// Trains a segmentation network and writes it to `weights.safetensors` in the run folder.
@@ -90,8 +93,9 @@ pub fn train_segmentation(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Segmented, TrainError> {
+    let held_out = data.held_out;
     let Trained { weights, summary } = run_training(OnMasks::new(job, data), device, observer)?;
-    Ok(Segmented { weights, summary })
+    Ok(Segmented { weights, summary, held_out })
 }
 
 /// Plans a segmentation training and times a few of its steps; writes nothing.
@@ -269,8 +273,11 @@ impl Job for OnMasks {
 
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
+        let decisions: String =
+            self.data.decisions.iter().map(|decision| format!("\n  masks: {decision}")).collect();
         format!(
-            "training {} with UperNet of {} channels {} to segment {} of {} ({} for validation), crops of {}: {steps}",
+            "training {} with UperNet of {} channels {} to segment {} of {} ({} for validation), crops of {}: \
+             {steps}{decisions}",
             self.job.model.name,
             self.job.head.head_width,
             if self.is_from_weights() { "from weights" } else { "from scratch" },

@@ -189,6 +189,10 @@ impl<'a> View<'a> {
     fn window(&self, top: usize, left: usize) -> Vec<f32> {
         let Preprocessing { mean, std, .. } = self.preprocessing;
         let (window, image) = (self.grid.window, self.input_size());
+        let mut padded = vec![0.0; self.image.channels() * window.pixels()];
+        if top >= image.height || left >= image.width {
+            return padded;
+        }
         let inner = ImageSize {
             height: window.height.min(image.height - top),
             width: window.width.min(image.width - left),
@@ -197,7 +201,6 @@ impl<'a> View<'a> {
         if inner == window {
             return values;
         }
-        let mut padded = vec![0.0; self.image.channels() * window.pixels()];
         let channels = values.chunks_exact(inner.pixels()).zip(padded.chunks_exact_mut(window.pixels()));
         for (old, new) in channels {
             for (old, new) in old.chunks_exact(inner.width).zip(new.chunks_exact_mut(window.width)) {

@@ -99,15 +99,14 @@ pub fn load_backbone(path: &Path, device: &Device) -> Result<(ConvNext, WeightMe
     Ok((start_from(model, path, &|_| false)?, metadata))
 }
 
-/// Reads the network of a weight file of any kind: with its head where it tells classes apart, else the backbone.
+/// Reads the network of a weight file of any kind: with its head where it tells classes of images apart, else the backbone.
 ///
 /// # Errors
 /// Those of [`load_backbone`].
 pub fn load_network(path: &Path, device: &Device) -> Result<(ConvNext, WeightMetadata), TrainError> {
-    match read_metadata(path)?.class_count() {
-        0 => load_backbone(path, device),
-        _ => with_head(read_weights(path)?, path, device),
-    }
+    // A segmentation network tells classes apart as well, but has no head on its pooled features.
+    let has_head = read_header(path)?.tensors.iter().any(|tensor| tensor.name == HEAD);
+    if has_head { with_head(read_weights(path)?, path, device) } else { load_backbone(path, device) }
 }
 
 /// Reads a masked autoencoder, and what it was trained for.
@@ -183,6 +182,9 @@ pub fn are_same_classes(of_weights: &ClassNames, of_data: &ClassNames) -> bool {
         |(name, folder): (&String, &String)| name == folder || imagenet_1k_name(folder) == Some(name);
     of_weights.len() == of_data.len() && of_weights.0.iter().zip(&of_data.0).all(is_called)
 }
+
+/// The weight of the head of a classifier.
+const HEAD: &str = "head.weight";
 
 /// Prefixes of the names of a backbone's tensors.
 const BACKBONE_PARTS: [&str; 2] = ["downsample_layers.", "stages."];

@@ -13,7 +13,7 @@
 //!
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
-//! - [`Classifier`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
+//! - [`Classifier`], [`Segmenter`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
 //! - [`most_similar`]: a search among the embeddings of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
 //! - [`TASKS`]: the tasks whose weights the program can describe;
@@ -28,6 +28,7 @@ mod quickstart;
 mod reconstructor;
 mod report;
 mod samples;
+mod segmenter;
 mod similar;
 mod tasks;
 
@@ -40,10 +41,11 @@ pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
-    compare_runs, write_contact_sheet, write_evaluation, write_neighbours, write_report,
+    compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours, write_report,
     write_run_comparison,
 };
 pub use samples::{SamplesError, write_samples};
+pub use segmenter::{ClassArea, Segmentation, Segmenter};
 pub use similar::{Similar, most_similar};
 pub use tasks::TASKS;
 

@@ -9,6 +9,7 @@ pub(crate) mod error;
 mod evaluation_page;
 mod head;
 mod kinds;
+mod mask_sheet;
 mod metrics;
 mod multi_label;
 mod neighbours;
@@ -25,7 +26,7 @@ mod whole_page;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use convnext_data::{Image, Survey};
+use convnext_data::{Image, SegmentationSurvey, Survey};
 use convnext_io::replace_file;
 
 pub use differences::SettingDifference;
@@ -62,6 +63,21 @@ pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
 /// [`ReportError::Write`] with the path.
 pub fn write_contact_sheet(path: &Path, data: &str, survey: &Survey) -> Result<(), ReportError> {
     write(path, &contact_sheet::render(data, survey))
+}
+
+/// Writes a page about images with masks, which `data` names: what surveys of both found, and some images of each part, at
+/// most `shown`, under the colours of their classes.
+///
+/// # Errors
+/// [`ReportError::Write`] with the path.
+pub fn write_mask_sheet(
+    path: &Path,
+    data: &str,
+    survey: &Survey,
+    masks: &SegmentationSurvey,
+    shown: usize,
+) -> Result<(), ReportError> {
+    write(path, &mask_sheet::render(data, survey, masks, shown))
 }
 
 /// Writes a page about an image called `name` and those that are most similar to it, the most similar first.

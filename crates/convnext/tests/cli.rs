@@ -19,6 +19,7 @@ mod cli {
     mod budgets_checked;
     mod catalogue;
     mod channels;
+    mod checking_masks;
     mod class_names;
     mod classifying;
     mod converting;
@@ -53,6 +54,8 @@ mod cli {
     mod repeating_otherwise;
     mod reports;
     mod resuming;
+    mod segmentation_of_others;
+    mod segmenting;
     mod shapes;
     mod shard_parts;
     mod sorting;

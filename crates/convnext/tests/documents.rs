@@ -1,7 +1,7 @@
 //! Console examples and links of README and guide: what a page shows is what the program prints.
 //!
 //! The examples of a page are run in order, in a folder with the samples: `digits/` (train and test), `photos/` (one
-//! folder for each digit) and `photographs/`. Their output is compared line by line; decimal numbers and times match
+//! folder for each digit) and `photographs/`, and with `streets/`, drawn images with masks. Their output is compared line by line; decimal numbers and times match
 //! any others, a line of `...` any lines, and in blocks marked `learned`, which show what a training brought, all
 //! numbers match any others. With `CONVNEXT_UPDATE_DOCUMENTS=1` the pages are rewritten with what was printed.
 
@@ -63,7 +63,43 @@ fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     convnext::write_samples(folder.path()).unwrap();
     std::os::unix::fs::symlink("digits/train", folder.path().join("photos")).unwrap();
+    draw_streets(&folder.path().join("streets"));
     folder
+}
+
+/// Red houses on a blue sky above a grey road: images, and masks that say 0 for the sky, 1 for houses, 2 for the road, and
+/// 255 along the edge of the road.
+fn draw_streets(folder: &Path) {
+    for (part, count) in [("train", 8), ("val", 3)] {
+        for number in 0..count {
+            let (road, left, right) = (44 + number % 5, 8 + 3 * number, 40 + 2 * number);
+            let class = |x: u32, y: u32| match y {
+                _ if y == road => 255,
+                _ if y > road => 2,
+                _ => u8::from(y > 20 && (left..right).contains(&x)),
+            };
+            let image = image::RgbImage::from_fn(80, 64, |x, y| {
+                let noise = ((x * 7 + y * 13 + number * 5) % 40) as u8;
+                image::Rgb(match class(x, y) {
+                    0 => [60, 90, 190 + noise],
+                    1 => [180 + noise, 50, 40],
+                    _ => [100 + noise; 3],
+                })
+            });
+            let mask = image::GrayImage::from_fn(80, 64, |x, y| image::Luma([class(x, y)]));
+            let name = |kind: &str| folder.join(kind).join(part).join(format!("{number:02}.png"));
+            for kind in ["images", "masks"] {
+                fs::create_dir_all(name(kind).parent().unwrap()).unwrap();
+            }
+            image.save(name("images")).unwrap();
+            mask.save(name("masks")).unwrap();
+        }
+    }
+    fs::write(
+        folder.join("classes.csv"),
+        "id,name,r,g,b\n0,sky,60,90,200\n1,house,190,50,40\n2,road,110,110,110\n",
+    )
+    .unwrap();
 }
 
 fn run(example: &Example, folder: &Path) -> Vec<String> {

@@ -154,17 +154,12 @@ impl Wishes {
             decisions.push(format!("{} of the model", counted(model.len(), "class", "classes")));
             return Ok(of_model(model, &ids, first));
         }
-        let of =
-            |name: &str, id| TableClass { name: name.to_owned(), ids: vec![id], ..TableClass::default() };
         if ids == [0, BORDER] && first == 0 {
             decisions.push(format!(
                 "masks of 0 and 255: two classes, of which 255 ({:.2} % of the pixels) is the second",
                 seen.percent(MaskValue::Id(BORDER))
             ));
-            return Ok(ClassTable {
-                classes: vec![of("background", 0), of("foreground", BORDER)],
-                ignored: Vec::new(),
-            });
+            return Ok(of_numbers([("background".to_owned(), 0), ("foreground".to_owned(), BORDER)]));
         }
         let classes: Vec<u16> = ids.into_iter().filter(|&id| id != BORDER && id >= first).collect();
         let Some(&last) = classes.last() else {
@@ -183,8 +178,7 @@ impl Wishes {
             let hint = if absent == [0] { "; if classes begin at 1, say --reduce-zero-label" } else { "" };
             decisions.push(format!("no pixel has the number {}{hint}", refusal::listed(&absent)));
         }
-        let classes = all.into_iter().map(|id| of(&format!("class_{id}"), id)).collect();
-        Ok(ClassTable { classes, ignored: Vec::new() })
+        Ok(of_numbers(all.into_iter().map(|id| (format!("class_{id}"), id))))
     }
 
     /// The labels of all values, with those that are ignored.
@@ -229,6 +223,12 @@ impl Wishes {
     }
 }
 
+/// Classes by name and number.
+fn of_numbers(classes: impl IntoIterator<Item = (String, u16)>) -> ClassTable {
+    let class = |(name, id)| TableClass { name, ids: vec![id], ..TableClass::default() };
+    ClassTable { classes: classes.into_iter().map(class).collect(), ignored: Vec::new() }
+}
+
 /// The classes of a model by their numbers, which the names of classes without a name tell.
 fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
     let is_black_and_white =
@@ -237,12 +237,7 @@ fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
         let told = name.strip_prefix("class_").and_then(|number| number.parse().ok());
         if is_black_and_white { at * BORDER } else { told.unwrap_or(at + first) }
     };
-    let classes = (0..).zip(&model.0).map(|(at, name)| TableClass {
-        name: name.clone(),
-        ids: vec![number((at, name))],
-        ..TableClass::default()
-    });
-    ClassTable { classes: classes.collect(), ignored: Vec::new() }
+    of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
 }
 
 /// The table without classes that have nothing but ignored numbers.

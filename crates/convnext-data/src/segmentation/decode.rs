@@ -24,13 +24,8 @@ const ADVICE: &str = "save label maps as PNG with one channel, a palette, or col
 /// [`DataError::Unsupported`] for a JPEG file, whose compression invents values, and other formats;
 /// [`DataError::Decode`] for a damaged file; [`DataError::TooLarge`] above 512 MiB.
 pub(crate) fn decode_mask(bytes: &[u8], name: &str) -> Result<Mask, DataError> {
-    let unsupported = |what: String| {
-        Err(DataError::Unsupported {
-            name: name.to_owned(),
-            what: format!("{what} as a mask"),
-            advice: ADVICE,
-        })
-    };
+    let unsupported =
+        |what: String| Err(DataError::Unsupported { name: name.to_owned(), what, advice: ADVICE });
     let read = caught(|| match Format::of(bytes) {
         Some(Format::Png) => match read_png(bytes, name) {
             Err(error @ DataError::Decode { .. }) => match png_end::with_end(bytes) {
@@ -42,9 +37,9 @@ pub(crate) fn decode_mask(bytes: &[u8], name: &str) -> Result<Mask, DataError> {
         Some(Format::Bmp) => through_image(bytes, name, ImageFormat::Bmp),
         Some(Format::Tiff) => through_image(bytes, name, ImageFormat::Tiff),
         Some(Format::Jpeg) => {
-            unsupported("a JPEG file, whose compression invents values near the borders of regions,".into())
+            unsupported("a mask in JPEG, whose compression invents values near the borders of regions".into())
         }
-        Some(other) => unsupported(format!("a {} file", other.name())),
+        Some(other) => unsupported(format!("a mask in {}", other.name())),
         None => Err(DataError::decode(name, "it is in no format that masks are read from")),
     });
     read.unwrap_or_else(|| Err(DataError::decode(name, "the decoder failed on damaged data")))
@@ -174,7 +169,7 @@ mod tests {
     #[test]
     fn jpeg_and_damaged_masks_are_refused_by_name() {
         let message = decode_mask(&[0xFF, 0xD8, 0xFF, 0xE0], "m.jpg").unwrap_err().to_string();
-        assert!(message.contains("m.jpg is a JPEG file, whose compression invents values"), "{message}");
+        assert!(message.contains("m.jpg is a mask in JPEG, whose compression invents values"), "{message}");
         let whole = png(ColorType::Grayscale, BitDepth::Eight, (8, 8), &[3; 64]);
         let message = decode_mask(&whole[..whole.len() / 2], "m.png").unwrap_err().to_string();
         assert!(message.contains("m.png is not a readable image"), "{message}");

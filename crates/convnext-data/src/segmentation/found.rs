@@ -1,5 +1,6 @@
 //! The images and masks of a data set, before their values are looked at.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use crate::error::DataError;
 use crate::pixels::orientation::Orientation;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::ClassTable;
+use crate::segmentation::coco::open::CocoData;
 use crate::segmentation::data::SegmentationLayout;
 use crate::segmentation::decide::Wishes;
 use crate::segmentation::error::MaskError;
 use crate::segmentation::lists;
-use crate::segmentation::masks::Masks;
-use crate::segmentation::pairs::{known_data, pair};
+use crate::segmentation::masks::{MaskSource, Masks};
+use crate::segmentation::pairs::{Pairs, known_data, pair};
 use crate::segmentation::place::stem;
 use crate::segmentation::seen::{MaskCounts, in_parallel};
 use crate::segmentation::side_files::{SideFiles, side_files};
@@ -46,20 +48,35 @@ pub(crate) struct Found {
 const TABLES: [&str; 5] = ["class_dict.csv", "classes.csv", "classes.toml", "classes.txt", "class_names.txt"];
 
 impl Found {
-    /// Finds images and masks as [`pair`] does, with the lists and tables beside them.
+    /// Finds images and masks as [`pair`] does, with the lists and tables beside them, or images with COCO's annotations.
     pub(crate) fn of(path: &Path, layout: &SegmentationLayout) -> Result<Self, DataError> {
         let listing = list_images(path)?.with_images()?;
+        let no_masks = match pair(&listing) {
+            Ok(pairs) => return Self::of_masks(path, listing, pairs, layout),
+            Err(no_masks) => no_masks,
+        };
+        let is_json = |file: &str| file.to_lowercase().ends_with(".json");
+        let mut annotations = side_files(path, &listing, is_json)?;
+        annotations.retain(|_, bytes| is_coco(bytes));
+        match annotations.is_empty() {
+            true => Err(no_masks),
+            false => Self::of_annotations(listing, &annotations, layout),
+        }
+    }
+
+    /// Images with masks.
+    fn of_masks(
+        path: &Path,
+        listing: Listing,
+        mut pairs: Pairs,
+        layout: &SegmentationLayout,
+    ) -> Result<Self, DataError> {
         let wanted = |file: &str| lists::is_list(file) || TABLES.contains(&last(file));
         let beside = side_files(path, &listing, wanted)?;
-        let mut pairs = pair(&listing)?;
         let mut remarks = Vec::new();
         if let Some(left_out) = lists::divide(&mut pairs, &listing, &beside).filter(|&count| count > 0) {
             remarks.push(format!("{left_out} images with masks are in no list of a part and left out"));
         }
-        let is_full_ade = |mask: usize| {
-            let path = listing.images.get(mask);
-            stem(path).starts_with("ADE_") && stem(path).ends_with("_seg")
-        };
         let known = known_data(&listing, &pairs).filter(|_| layout.classes.is_none());
         let wishes = Wishes {
             table: table(layout, &listing, &beside, known.is_some())?,
@@ -67,20 +84,63 @@ impl Found {
             model: layout.model.clone(),
             ignored: layout.ignored.clone(),
             reduce_zero_label: layout.reduce_zero_label,
-            full_ade: pairs.pairs.first().is_some_and(|pair| is_full_ade(pair.mask)),
+            full_ade: pairs.pairs.first().is_some_and(|pair| is_full_ade(listing.images.get(pair.mask))),
         };
         let names =
             |files: &[usize]| files.iter().map(|&file| listing.name(listing.images.get(file))).collect();
         let (images_alone, masks_alone) = (names(&pairs.images_alone), names(&pairs.masks_alone));
         let root = listing.name("");
         let files = Dataset::new(Files::Listed(Arc::new(listing)));
-        let masks = Masks::Files {
-            root: root.clone(),
-            files: files.subset(&pairs.pairs.iter().map(|pair| pair.mask).collect::<Vec<_>>()),
-            images: pairs.pairs.iter().map(|pair| pair.image).collect(),
-        };
+        let masks = files.subset(&pairs.pairs.iter().map(|pair| pair.mask).collect::<Vec<_>>());
+        let images = pairs.pairs.iter().map(|pair| pair.image).collect();
+        let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images) };
         let splits = pairs.pairs.iter().map(|pair| pair.split).collect();
         Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks })
+    }
+
+    /// Images with COCO's annotations.
+    fn of_annotations(
+        listing: Listing,
+        annotations: &SideFiles,
+        layout: &SegmentationLayout,
+    ) -> Result<Self, DataError> {
+        let data = CocoData::read(&listing, annotations)?;
+        if layout.classes.is_some() {
+            let (path, found) =
+                (listing.name(""), "its classes are the categories of COCO's annotations".to_owned());
+            return Err(MaskError::Masks { path, found, advice: "leave out --classes".into() }.into());
+        }
+        let table = Some((data.table(!layout.reduce_zero_label), "COCO's categories".to_owned()));
+        let wishes = Wishes { table, ignored: layout.ignored.clone(), ..Wishes::default() };
+        let mut has_mask = vec![false; listing.images.len()];
+        data.images.iter().for_each(|image| has_mask[image.image] = true);
+        let alone = listing.images.iter().zip(has_mask).filter(|(_, has_mask)| !has_mask);
+        Ok(Self {
+            images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
+            masks_alone: Vec::new(),
+            root: listing.name(""),
+            masks: Masks { root: listing.name(""), source: MaskSource::Coco(data.images) },
+            files: Dataset::new(Files::Listed(Arc::new(listing))),
+            splits: data.splits,
+            wishes,
+            remarks: data.remarks,
+        })
+    }
+
+    /// Keeps some of the masks.
+    pub(crate) fn retain(&mut self, kept: &[bool]) {
+        self.masks.retain(kept);
+        let mut flags = kept.iter();
+        self.splits.retain(|_| flags.next().copied().unwrap_or(true));
+    }
+
+    /// The beginning of an image, which has its size; all of a JPEG file, whose size may stand anywhere.
+    fn header(&self, image: usize) -> Result<Vec<u8>, DataError> {
+        const HEADER: u64 = 1 << 16;
+        let mut bytes = Vec::new();
+        let read = self.files.open(image).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
+        read.map_err(|source| DataError::io("read", self.files.name(image), source))?;
+        if bytes.starts_with(&[0xFF, 0xD8]) { self.files.read(image) } else { Ok(bytes) }
     }
 
     /// Counts the values of every mask, and compares its size with that of its image. Results are in the order of masks.
@@ -89,7 +149,7 @@ impl Found {
         let look = |at: usize| {
             let mask = self.masks.read(at)?;
             let image = self.masks.image(at);
-            let bytes = self.files.read(image)?;
+            let bytes = self.header(image)?;
             match stored_size(&bytes, Orientation::Honour) {
                 Some(size) if size != mask.size => {
                     let turned = stored_size(&bytes, Orientation::Ignore) == Some(mask.size);
@@ -101,6 +161,17 @@ impl Found {
         };
         in_parallel(self.masks.len(), look, progress)
     }
+}
+
+/// `true` for a mask of full ADE20K, whose colours hold thousands of classes.
+fn is_full_ade(path: &str) -> bool {
+    stem(path).starts_with("ADE_") && stem(path).ends_with("_seg")
+}
+
+/// `true` for JSON that may be COCO's: others lie beside images as well.
+fn is_coco(bytes: &[u8]) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+    has(b"\"images\"") && has(b"\"annotations\"")
 }
 
 /// The table of classes that was asked for, or one that lies beside the images of data that are not known.

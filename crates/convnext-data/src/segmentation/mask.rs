@@ -16,7 +16,7 @@ pub(crate) struct Mask {
 /// Pixels of a mask, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum MaskPixels {
-    /// Greyscale of so many bits, as it is stored: 1 bit gives 0 and 1.
+    /// Greyscale of so many bits, as it is stored: 1 bit gives 0 and 1. Of no bits where it was drawn of annotations.
     Ids(Vec<u16>, u8),
     /// Indices of colours, which are told beside them.
     Palette(Vec<u16>, Vec<[u8; 3]>),
@@ -30,7 +30,7 @@ impl Mask {
         let mut counts = BTreeMap::new();
         match &self.pixels {
             MaskPixels::Colours(colours) => {
-                count_runs(colours, |colour| MaskValue::Colour(*colour), &mut counts)
+                count_runs(colours, |colour| MaskValue::Colour(*colour), &mut counts);
             }
             MaskPixels::Palette(indices, palette) if by_colour => {
                 count_runs(indices, |&index| MaskValue::Colour(colour(palette, index)), &mut counts);

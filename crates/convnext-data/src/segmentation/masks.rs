@@ -2,58 +2,75 @@
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
+use crate::segmentation::coco::maps::AnnotatedImage;
 use crate::segmentation::decode::decode_mask;
 use crate::segmentation::mask::Mask;
 
 /// The masks of a data set, each with its image.
 #[derive(Debug)]
-pub(crate) enum Masks {
-    /// Image files.
-    Files {
-        /// Folder or archive of the data.
-        root: String,
-        /// One mask each.
-        files: Dataset,
-        /// The position of the image of each among all files.
-        images: Vec<usize>,
-    },
+pub(crate) struct Masks {
+    /// Folder or archive of the data.
+    pub(crate) root: String,
+    pub(crate) source: MaskSource,
+}
+
+/// Kind of masks.
+#[derive(Debug)]
+pub(crate) enum MaskSource {
+    /// Image files, and the position of the image of each among all files.
+    Files(Dataset, Vec<usize>),
+    /// Annotations that are drawn.
+    Coco(Vec<AnnotatedImage>),
 }
 
 impl Masks {
     /// Number of masks.
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Files { images, .. } => images.len(),
+        match &self.source {
+            MaskSource::Files(_, images) => images.len(),
+            MaskSource::Coco(images) => images.len(),
         }
     }
 
     /// Position of the image of a mask among all files.
     pub(crate) fn image(&self, at: usize) -> usize {
-        match self {
-            Self::Files { images, .. } => images[at],
-        }
-    }
-
-    /// Folder or archive of the data.
-    pub(crate) fn root(&self) -> String {
-        match self {
-            Self::Files { root, .. } => root.clone(),
+        match &self.source {
+            MaskSource::Files(_, images) => images[at],
+            MaskSource::Coco(images) => images[at].image,
         }
     }
 
     /// The name of a mask in messages.
     pub(crate) fn name(&self, at: usize) -> String {
-        match self {
-            Self::Files { files, .. } => files.name(at),
+        match &self.source {
+            MaskSource::Files(files, _) => files.name(at),
+            MaskSource::Coco(images) => images[at].name.clone(),
         }
     }
 
-    /// Reads a mask.
+    /// Reads or draws a mask.
     pub(crate) fn read(&self, at: usize) -> Result<Mask, DataError> {
-        match self {
-            Self::Files { files, .. } => {
+        match &self.source {
+            MaskSource::Files(files, _) => {
                 decode_mask(&files.read(at)?, "").map_err(|error| error.named(files.name(at)))
             }
+            MaskSource::Coco(images) => {
+                images[at].mask().map_err(|why| DataError::decode(&images[at].name, why))
+            }
+        }
+    }
+
+    /// Keeps some of the masks.
+    pub(crate) fn retain(&mut self, kept: &[bool]) {
+        let mut flags = kept.iter();
+        let mut is_kept = || flags.next().copied().unwrap_or(true);
+        match &mut self.source {
+            MaskSource::Files(files, images) => {
+                let indices: Vec<usize> = (0..kept.len()).filter(|&at| kept[at]).collect();
+                *files = files.subset(&indices);
+                images.retain(|_| is_kept());
+            }
+            MaskSource::Coco(images) => images.retain(|_| is_kept()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use convnext_core::Seed;
+use convnext_core::{ClassNames, Seed};
 
 use crate::datasets::parts::{HOW_TO_NAME, Split};
 use crate::datasets::split::{check_fraction, split_class};
@@ -13,16 +13,20 @@ use crate::segmentation::data::{SegmentationData, SegmentationLayout, Segmentati
 use crate::segmentation::decide::Decided;
 use crate::segmentation::error::MaskError;
 use crate::segmentation::found::Found;
+use crate::segmentation::mask::{Mask, MaskPixels};
+use crate::segmentation::masks::Masks;
 use crate::segmentation::rule::LabelRule;
 use crate::segmentation::seen::{MaskCounts, SeenValues};
 use crate::segmentation::set::{ClassCounts, SegmentationSet, Shared};
+use crate::segmentation::value::MaskValue;
 
 /// Opens images with a mask each: a folder, a `.tar` or a `.tar.gz`.
 ///
 /// Images lie in `images/` and masks in `masks/`, `annotations/` or `labels/` (or folders whose names have such a word,
 /// such as `train_labels`), with the same names but for the extension and a suffix such as `_mask`, `_label`, `_gt` or
 /// `_L`; parts are folders above or below, by the words of [`crate::open_labelled`]. The folders of ADE20K
-/// (SceneParsing), Pascal VOC with its lists, Cityscapes and CamVid are such. Without a part for validation that for a
+/// (SceneParsing), Pascal VOC with its lists, Cityscapes and CamVid are such. Without masks, COCO's JSON files of
+/// annotations are drawn as label maps. Without a part for validation that for a
 /// test is taken, and without that a share is held out by the seed.
 ///
 /// All masks are read once. Their values are numbers of classes, or colours where a table names these. Without a table
@@ -37,35 +41,23 @@ pub fn open_segmentation(
     layout: &SegmentationLayout,
     seed: Seed,
 ) -> Result<SegmentationData, DataError> {
-    let opened = Opened::of(path, layout)?;
-    let members = |split| opened.members(split);
+    data_of(opened(path, layout)?, layout, seed)
+}
+
+/// The parts of understood data that are trained and measured on.
+pub(crate) fn data_of(
+    opened: Opened,
+    layout: &SegmentationLayout,
+    seed: Seed,
+) -> Result<SegmentationData, DataError> {
+    let Divided { train, validation, validation_split, test } = opened.divided(layout, seed)?;
     let train_source = opened.source(Some(Split::Train));
-    let (train, validation, validation_split, test) = if opened.has_parts() {
-        let train = members(Split::Train);
-        if train.is_empty() {
-            return Err(opened.wrong("it has no part to train on", HOW_TO_NAME));
-        }
-        match (members(Split::Validation), members(Split::Test)) {
-            (validation, test) if !validation.is_empty() => {
-                (train, validation, Some(Split::Validation), Some(test).filter(|test| !test.is_empty()))
-            }
-            (_, test) if !test.is_empty() => (train, test, Some(Split::Test), None),
-            _ => {
-                let [train, validation] = held_out(&train, layout, seed)?;
-                (train, validation, None, None)
-            }
-        }
-    } else {
-        let all: Vec<usize> = (0..opened.splits.len()).collect();
-        let [train, validation] = held_out(&all, layout, seed)?;
-        (train, validation, None, None)
-    };
     let validation_source = validation_split.map_or(train_source.clone(), |split| opened.source(Some(split)));
     let set = |members: &[usize]| SegmentationSet::new(&opened.shared, members);
     Ok(SegmentationData {
         train: set(&train),
         validation: set(&validation),
-        test: test.as_deref().map(set),
+        test: Some(set(&test)).filter(|test| !test.is_empty()),
         classes: (*opened.shared.classes).clone(),
         palette: opened.palette.clone(),
         held_out: validation_split.is_none(),
@@ -87,7 +79,7 @@ pub fn open_segmentation_part(
     layout: &SegmentationLayout,
     asked: Option<Split>,
 ) -> Result<SegmentationPart, DataError> {
-    let opened = Opened::of(path, layout)?;
+    let opened = opened(path, layout)?;
     let has = |split: &Split| !opened.members(*split).is_empty();
     let split = match asked {
         Some(split) if !has(&split) => {
@@ -109,14 +101,26 @@ pub fn open_segmentation_part(
     })
 }
 
-/// Training and validation images of data without a part for validation.
-fn held_out(all: &[usize], layout: &SegmentationLayout, seed: Seed) -> Result<[Vec<usize>; 2], DataError> {
-    check_fraction(layout.validation_fraction)?;
-    Ok(split_class("", all, layout.validation_fraction, seed))
+/// Positions of the masks of each part.
+struct Divided {
+    train: Vec<usize>,
+    validation: Vec<usize>,
+    /// `None` when validation was held out.
+    validation_split: Option<Split>,
+    /// None where validation uses them.
+    test: Vec<usize>,
+}
+
+/// Data all of whose masks can be read.
+fn opened(path: &Path, layout: &SegmentationLayout) -> Result<Opened, DataError> {
+    let found = Found::of(path, layout)?;
+    say_what_is_alone(&found);
+    let counts = readable(&found)?;
+    Opened::of(found, &counts)
 }
 
 /// A data set whose masks are understood.
-struct Opened {
+pub(crate) struct Opened {
     root: String,
     shared: Shared,
     splits: Vec<Option<Split>>,
@@ -125,13 +129,17 @@ struct Opened {
 }
 
 impl Opened {
-    fn of(path: &Path, layout: &SegmentationLayout) -> Result<Self, DataError> {
-        let found = Found::of(path, layout)?;
-        say_what_is_alone(&found);
-        let counts = readable(&found)?;
-        let decided = decide(&found, &counts)?;
-        let Decided { rule, classes, unnamed, palette, mut decisions } = decided;
+    /// Decides what the values mean, by the counts of each mask.
+    ///
+    /// # Errors
+    /// [`MaskError::Masks`] when they do not fit classes.
+    pub(crate) fn of(found: Found, counts: &[MaskCounts]) -> Result<Self, DataError> {
+        let decided = decide(&found, counts)?;
+        let Decided { rule, classes, unnamed, mut palette, mut decisions } = decided;
         decisions.splice(0..0, found.remarks);
+        if palette.is_empty() {
+            palette = palette_of_masks(&found.masks, &rule, classes.len());
+        }
         let per_mask = counts.iter().map(|counts| class_counts(counts, &rule));
         let shared = Shared {
             files: found.files,
@@ -144,8 +152,38 @@ impl Opened {
         Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
     }
 
+    /// The names of the classes.
+    pub(crate) fn classes(&self) -> &ClassNames {
+        &self.shared.classes
+    }
+
+    /// The label of a value.
+    pub(crate) fn label(&self, value: MaskValue) -> Option<u16> {
+        self.shared.rule.label(value)
+    }
+
     fn has_parts(&self) -> bool {
         self.splits.iter().any(Option::is_some)
+    }
+
+    /// Divides by parts, and by the seed where there is none to measure on.
+    fn divided(&self, layout: &SegmentationLayout, seed: Seed) -> Result<Divided, DataError> {
+        let all = || (0..self.splits.len()).collect();
+        let train: Vec<usize> = if self.has_parts() { self.members(Split::Train) } else { all() };
+        if train.is_empty() {
+            return Err(self.wrong("it has no part to train on", HOW_TO_NAME));
+        }
+        let [validation, test] = [Split::Validation, Split::Test].map(|split| self.members(split));
+        if !validation.is_empty() {
+            return Ok(Divided { train, validation, validation_split: Some(Split::Validation), test });
+        }
+        if !test.is_empty() {
+            let (validation, validation_split) = (test, Some(Split::Test));
+            return Ok(Divided { train, validation, validation_split, test: Vec::new() });
+        }
+        check_fraction(layout.validation_fraction)?;
+        let [train, validation] = split_class("", &train, layout.validation_fraction, seed);
+        Ok(Divided { train, validation, validation_split: None, test })
     }
 
     fn members(&self, split: Split) -> Vec<usize> {
@@ -194,12 +232,29 @@ fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
 }
 
 /// Decides what the values mean.
-pub(crate) fn decide(found: &Found, counts: &[MaskCounts]) -> Result<Decided, DataError> {
+fn decide(found: &Found, counts: &[MaskCounts]) -> Result<Decided, DataError> {
     let seen = SeenValues::of(counts.iter().enumerate());
     found.wishes.decide(&seen).map_err(|refusal| {
         let path = refusal.example.map_or_else(|| found.root.clone(), |at| found.masks.name(at));
         MaskError::Masks { path, found: refusal.found, advice: refusal.advice }.into()
     })
+}
+
+/// The colours of the classes in the palette of the first mask, where it has one for each.
+fn palette_of_masks(masks: &Masks, rule: &LabelRule, classes: usize) -> Vec<[u8; 3]> {
+    let Some(Ok(Mask { pixels: MaskPixels::Palette(_, colours), .. })) =
+        (masks.len() > 0).then(|| masks.read(0))
+    else {
+        return Vec::new();
+    };
+    let mut palette = vec![None; classes];
+    for (id, colour) in (0..).zip(colours) {
+        let label = rule.label(MaskValue::Id(id)).map(usize::from);
+        if let Some(place) = label.and_then(|label| palette.get_mut(label)) {
+            place.get_or_insert(colour);
+        }
+    }
+    palette.into_iter().collect::<Option<_>>().unwrap_or_default()
 }
 
 /// The pixels of each label of a mask.

@@ -10,8 +10,6 @@ use crate::segmentation::value::MaskValue;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct LabelRule {
     labels: HashMap<MaskValue, u16>,
-    /// The same for numbers, which are most.
-    by_id: Vec<u16>,
     /// A palette means its colours and not its indices.
     pub(crate) by_colour: bool,
     /// Colours of equal channels mean numbers.
@@ -19,9 +17,6 @@ pub(crate) struct LabelRule {
 }
 
 impl LabelRule {
-    /// The label of numbers without one.
-    const UNKNOWN: u16 = LabelMap::IGNORED - 1;
-
     /// A rule with a label for each value, `None` for what is ignored.
     pub(crate) fn new(
         labels: impl IntoIterator<Item = (MaskValue, Option<u16>)>,
@@ -30,18 +25,7 @@ impl LabelRule {
     ) -> Self {
         let labels = labels.into_iter().map(|(value, label)| (value, label.unwrap_or(LabelMap::IGNORED)));
         let labels: HashMap<MaskValue, u16> = labels.collect();
-        let ids = labels.iter().filter_map(|(value, &label)| match value {
-            MaskValue::Id(id) => Some((usize::from(*id), label)),
-            MaskValue::Colour(_) => None,
-        });
-        let mut by_id = Vec::new();
-        for (id, label) in ids {
-            if by_id.len() <= id {
-                by_id.resize(id + 1, Self::UNKNOWN);
-            }
-            by_id[id] = label;
-        }
-        Self { labels, by_id, by_colour, greys }
+        Self { labels, by_colour, greys }
     }
 
     /// The label of a value; `None` for one that is not known.
@@ -59,30 +43,43 @@ impl LabelRule {
         Self::new(labels, self.by_colour, self.greys)
     }
 
-    /// The labels of a mask.
+    /// The labels of a mask, in the place of its numbers.
     ///
     /// # Errors
     /// The first value that has no label.
-    pub(crate) fn label_map(&self, mask: &Mask) -> Result<LabelMap, MaskValue> {
-        let of_id = |&id: &u16| match self.by_id.get(usize::from(id)) {
-            Some(&label) if label != Self::UNKNOWN => Ok(label),
-            _ => Err(MaskValue::Id(id)),
-        };
-        let labels: Result<Vec<u16>, MaskValue> = match &mask.pixels {
-            MaskPixels::Ids(ids, _) => ids.iter().map(of_id).collect(),
-            MaskPixels::Palette(ids, palette) if self.by_colour => {
-                let of_index = |index| self.label(MaskValue::Colour(colour(palette, index)));
-                let table: Vec<Option<u16>> = (0..=u16::from(u8::MAX)).map(of_index).collect();
-                let label = |&index: &u16| {
-                    let label = table.get(usize::from(index)).copied().flatten();
-                    label.ok_or_else(|| MaskValue::Colour(colour(palette, index)))
-                };
-                ids.iter().map(label).collect()
+    pub(crate) fn label_map(&self, mask: Mask) -> Result<LabelMap, MaskValue> {
+        let labels = match mask.pixels {
+            MaskPixels::Palette(indices, palette) if self.by_colour => {
+                self.of_indices(indices, |index| MaskValue::Colour(colour(&palette, index)))?
             }
-            MaskPixels::Palette(ids, _) => ids.iter().map(of_id).collect(),
-            MaskPixels::Colours(colours) => self.of_colours(colours),
+            MaskPixels::Ids(ids, _) | MaskPixels::Palette(ids, _) => self.of_indices(ids, MaskValue::Id)?,
+            MaskPixels::Colours(colours) => self.of_colours(&colours)?,
         };
-        Ok(LabelMap { width: mask.size.width, height: mask.size.height, labels: labels? })
+        Ok(LabelMap { width: mask.size.width, height: mask.size.height, labels })
+    }
+
+    /// The labels of numbers that stand for values.
+    fn of_indices(
+        &self,
+        mut indices: Vec<u16>,
+        value: impl Fn(u16) -> MaskValue,
+    ) -> Result<Vec<u16>, MaskValue> {
+        let mut known: Vec<Option<u16>> = Vec::new();
+        for place in &mut indices {
+            let index = usize::from(*place);
+            if known.len() <= index {
+                known.resize(index + 1, None);
+            }
+            *place = match known[index] {
+                Some(label) => label,
+                None => {
+                    let label = self.label(value(*place)).ok_or(value(*place))?;
+                    known[index] = Some(label);
+                    label
+                }
+            };
+        }
+        Ok(indices)
     }
 
     /// Run by run, because a look into the table takes longer than a comparison.

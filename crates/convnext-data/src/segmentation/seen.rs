@@ -28,6 +28,7 @@ pub(crate) struct MaskCounts {
 impl MaskCounts {
     pub(crate) fn of(mask: &Mask, by_colour: bool) -> Self {
         let kind = match &mask.pixels {
+            MaskPixels::Ids(_, 0) => "annotations",
             MaskPixels::Ids(_, 16) => "greyscale of 16 bit",
             MaskPixels::Ids(_, 1) => "greyscale of 1 bit",
             MaskPixels::Ids(..) => "greyscale",

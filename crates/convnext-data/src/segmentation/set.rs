@@ -94,7 +94,7 @@ impl SegmentationSet {
         let member = self.members[index] as usize;
         let mask = self.masks.read(member)?;
         self.rule
-            .label_map(&mask)
+            .label_map(mask)
             .map_err(|value| MaskError::Value { name: self.masks.name(member), value }.into())
     }
 
@@ -181,7 +181,7 @@ impl SegmentationSet {
         let by_number = self.unnamed && self.classes.len() <= model.len();
         let new = self.classes.0.iter().enumerate().map(|(label, name)| {
             let found = if by_number { Some(label) } else { model.index(name) };
-            let unknown = || DataError::unknown_class(name.clone(), self.masks.root(), model);
+            let unknown = || DataError::unknown_class(name.clone(), self.masks.root.clone(), model);
             Ok(found.ok_or_else(unknown)? as u16)
         });
         let new: Vec<u16> = new.collect::<Result<_, DataError>>()?;

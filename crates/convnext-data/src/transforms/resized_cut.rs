@@ -116,6 +116,30 @@ mod tests {
         assert_eq!(resized(3), [17, 150, 67]);
     }
 
+    /// Values of OpenCV, made by `tests/goldens/masks/make.py`.
+    #[test]
+    fn sizes_are_those_of_opencv() {
+        #[derive(serde::Deserialize)]
+        struct Case {
+            size: [usize; 2],
+            pixels: Vec<u8>,
+            resized: [usize; 2],
+            bilinear: Vec<u8>,
+            nearest: Vec<u16>,
+        }
+        let text = include_str!("../../tests/goldens/masks/resized.json");
+        for Case { size: [height, width], pixels, resized, bilinear, nearest } in
+            serde_json::from_str::<Vec<Case>>(text).unwrap()
+        {
+            let labels = pixels.iter().map(|&level| u16::from(level)).collect();
+            let image = Image::new(width, height, 1, pixels).unwrap();
+            let found = whole(resized.into()).of(&image);
+            assert!(found.bytes().iter().zip(&bilinear).all(|(a, b)| a.abs_diff(*b) <= 1), "{resized:?}");
+            let map = LabelMap { width, height, labels };
+            assert_eq!(whole(resized.into()).of_labels(&map).labels, nearest);
+        }
+    }
+
     #[test]
     fn a_part_is_that_of_the_whole() {
         let image = ramp(23, 17);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
+use super::class_table::{self, ClassTable};
 use super::flatten::flatten;
 use super::pickle::Pickle;
 use super::values::{Node, RawStorage, RawTensor, Value};
@@ -73,6 +74,8 @@ pub(super) struct Contents {
     pub(super) tensors: BTreeMap<String, StateTensor>,
     /// By name: what stands where a tensor or a dictionary might, and what it was made from.
     pub(super) objects: BTreeMap<String, String>,
+    /// Names and colours of the classes.
+    pub(super) classes: ClassTable,
 }
 
 /// Finds the tensors of a checkpoint and checks each against its storage, whose bytes `size` tells by its key.
@@ -104,7 +107,7 @@ pub(super) fn find(
         }
         tensors.insert(name, tensor);
     }
-    Ok(Contents { tensors, objects: flat.objects })
+    Ok(Contents { tensors, objects: flat.objects, classes: class_table::find(pickle) })
 }
 
 fn no_state_dict(path: &Path, keys: &[&str]) -> IoError {

@@ -83,6 +83,29 @@ pub(crate) fn pack_columns(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
     bf16x2
 }
 
+/// [`pack_columns`] of rows that are zero-padded to whole interleave groups.
+pub(crate) fn pack_padded_columns(bf16: Bf16, rows: &[f32], columns: usize) -> Buffer {
+    let padded = columns.next_multiple_of(INTERLEAVE);
+    if padded == columns {
+        return pack_columns(bf16, rows, columns);
+    }
+    let mut bf16x2 = Buffer::take(rows.len() / columns * bf16x2_count(padded));
+    let work = (bf16x2.bf16x2_mut().chunks_mut(TASK_ROWS * bf16x2_count(padded)))
+        .zip(rows.chunks(TASK_ROWS * columns));
+    parallel::for_each(work, |(bf16x2, rows)| {
+        timed(Kernel::Rounding, || {
+            let mut padded_rows = Buffer::take(rows.len() / columns * padded);
+            for (to, row) in padded_rows.chunks_exact_mut(padded).zip(rows.chunks_exact(columns)) {
+                let (to, padding) = to.split_at_mut(columns);
+                to.copy_from_slice(row);
+                padding.fill(0.0);
+            }
+            bf16.dispatch(PackColumns { rows: &padded_rows, columns: padded, bf16x2 });
+        });
+    });
+    bf16x2
+}
+
 /// The inverse of [`pack_columns`], up to rounding.
 pub(crate) fn unpack_columns(bf16: Bf16, bf16x2: &Buffer, columns: usize) -> Buffer {
     let mut rows = Buffer::take(bf16x2.len() / bf16x2_count(columns) * columns);

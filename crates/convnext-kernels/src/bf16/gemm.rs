@@ -9,7 +9,7 @@ pub(crate) mod micro_tiles;
 use std::ops::Range;
 
 use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
-use crate::bf16::gemm::micro_tiles::{Left, MAX_MR, MicroTiles};
+use crate::bf16::gemm::micro_tiles::{Left, LeftSide, MAX_MR, MicroTiles};
 use crate::bf16::implementation::Bf16;
 use crate::bf16::packed::{PackedBf16, panels};
 use crate::bf16::rows::padded;
@@ -36,7 +36,7 @@ pub(crate) enum Right<'a> {
 pub(crate) fn gemm(
     bf16: Bf16,
     kernel: Kernel,
-    left: Left<'_>,
+    left: impl LeftSide,
     rows: Range<usize>,
     right: &Right<'_>,
     epilogue: &mut impl Epilogue<u32>,
@@ -71,14 +71,14 @@ pub(crate) fn gemm_tn_accumulate(
     });
 }
 
-struct Gemm<'a, F> {
-    left: Left<'a>,
+struct Gemm<'a, L, F> {
+    left: L,
     rows: Range<usize>,
     right: &'a Right<'a>,
     epilogue: &'a mut F,
 }
 
-impl<F: Epilogue<u32>> WithBf16x2 for Gemm<'_, F> {
+impl<L: LeftSide, F: Epilogue<u32>> WithBf16x2 for Gemm<'_, L, F> {
     type Output = ();
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use crate::lanes::{load, store};
+use crate::lanes::{load, relu, store};
 use crate::profile::Kernel;
 use crate::storage::{Lane, Storage};
 
@@ -50,6 +50,8 @@ pub(crate) enum Onto<'a> {
     Nothing,
     /// `[columns]`.
     Bias(&'a [f32]),
+    /// `[columns]`, and then ReLU.
+    BiasRelu(&'a [f32]),
     /// What is stored already.
     Stored,
 }
@@ -66,6 +68,9 @@ impl<L: Lane> Epilogue<L> for Store<'_> {
                 let value = match self.onto {
                     Onto::Nothing => value,
                     Onto::Bias(bias) => simd.add_f32s(value, load(simd, &bias[columns.clone()], place)),
+                    Onto::BiasRelu(bias) => {
+                        relu(simd, simd.add_f32s(value, load(simd, &bias[columns.clone()], place)))
+                    }
                     Onto::Stored => simd.add_f32s(load(simd, out, place), value),
                 };
                 store(simd, out, place, value);

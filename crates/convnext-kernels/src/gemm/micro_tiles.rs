@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use crate::gemm::left::{Left, Part};
 use crate::lanes::{load, store};
-use crate::packed::Matrix;
 
 /// Rows of a micro-tile, at most.
 pub(crate) const MR: usize = 6;
@@ -22,9 +22,10 @@ pub(crate) fn micro_tile_rows(rows: usize) -> impl Iterator<Item = Range<usize>>
 }
 
 /// The micro-tiles of one panel.
-pub(crate) struct MicroTiles<'a> {
-    pub(crate) left: Matrix<'a>,
-    pub(crate) k_range: Range<usize>,
+pub(crate) struct MicroTiles<'a, L> {
+    pub(crate) left: L,
+    /// The parts of the KC block.
+    pub(crate) parts: &'a [Part],
     /// The rows of the KC block, each of the panel's padded columns.
     pub(crate) panel: &'a [f32],
     /// Columns of the output.
@@ -35,7 +36,7 @@ pub(crate) struct MicroTiles<'a> {
     pub(crate) add: bool,
 }
 
-impl MicroTiles<'_> {
+impl<L: Left> MicroTiles<'_, L> {
     /// A panel of W columns, as many registers at a time as the instruction set has room for.
     #[inline(always)]
     pub(crate) fn run<S: Simd, const W: usize>(&self, simd: S, out: &mut [f32]) {
@@ -65,7 +66,7 @@ impl MicroTiles<'_> {
     /// All rows of a panel's V registers of columns.
     #[inline(always)]
     fn panel_columns<S: Simd, const V: usize, const W: usize>(&self, simd: S, at: usize, out: &mut [f32]) {
-        for rows in micro_tile_rows(self.left.rows) {
+        for rows in micro_tile_rows(self.left.rows()) {
             match rows.len() {
                 6 => self.micro_kernel::<S, 6, V, W>(simd, rows.start, at, out),
                 5 => self.micro_kernel::<S, 5, V, W>(simd, rows.start, at, out),
@@ -87,22 +88,12 @@ impl MicroTiles<'_> {
         out: &mut [f32],
     ) {
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
-        let depth = self.k_range.len();
-        let rows: [&[f32]; M] = std::array::from_fn(|m| {
-            &self.left.values[(row + m) * self.left.columns + self.k_range.start..][..depth]
-        });
-        // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
-        let panel = self.panel.as_chunks::<W>().0;
-        let (panel_steps, panel_rest) = panel.as_chunks::<STEP>();
-        let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
-        for (step, panel) in panel_steps.iter().enumerate() {
-            let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
-            for (inner, panel) in panel.iter().enumerate() {
-                multiply_add(simd, &mut sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
-            }
-        }
-        for (inner, panel) in (depth / STEP * STEP..).zip(panel_rest) {
-            multiply_add(simd, &mut sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
+        let mut panel = self.panel.as_chunks::<W>().0;
+        for part in self.parts {
+            let rows: [&[f32]; M] = std::array::from_fn(|m| self.left.part(row + m, part));
+            let (of_part, rest) = panel.split_at(part.columns.len());
+            accumulate(simd, &mut sums, rows, of_part, at);
+            panel = rest;
         }
         for (m, sums) in sums.into_iter().enumerate() {
             let out = &mut out[(row + m) * self.stride + self.columns.start..][..W];
@@ -112,6 +103,29 @@ impl MicroTiles<'_> {
                 store(simd, out, at, value);
             }
         }
+    }
+}
+
+/// Adds the products of M rows of the left side and V registers of the panel's rows, from column `at` on.
+#[inline(always)]
+fn accumulate<S: Simd, const M: usize, const V: usize, const W: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; M],
+    rows: [&[f32]; M],
+    panel: &[[f32; W]],
+    at: usize,
+) {
+    // Steps of a fixed length: within them the compiler knows all offsets, and checks nothing.
+    let (panel_steps, panel_rest) = panel.as_chunks::<STEP>();
+    let steps: [&[[f32; STEP]]; M] = rows.map(|row| row.as_chunks::<STEP>().0);
+    for (step, panel) in panel_steps.iter().enumerate() {
+        let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
+        for (inner, panel) in panel.iter().enumerate() {
+            multiply_add(simd, sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
+        }
+    }
+    for (inner, panel) in (panel.len() / STEP * STEP..).zip(panel_rest) {
+        multiply_add(simd, sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
     }
 }
 

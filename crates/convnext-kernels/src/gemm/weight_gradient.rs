@@ -12,7 +12,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::gemm::micro_tiles::{MR, micro_tile_rows};
-use crate::lanes::{add, load};
+use crate::gemm::transposed_micro_tiles::{
+    Columns, MAX_NR, Output, copy_columns, copy_panel, first_columns, first_registers, micro_kernel, panels,
+};
 use crate::packed::{KC, Matrix};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
@@ -21,9 +23,6 @@ use crate::profile::{Kernel, timed};
 /// the time.
 const ROW_BLOCKS: usize = 8;
 const MIN_BLOCK_ROWS: usize = 48;
-
-/// NR, the columns of a panel, at most.
-const MAX_NR: usize = 64;
 
 /// Lanes of a register from which on a panel is as wide as several cache lines.
 const WIDE_LANES: usize = 16;
@@ -47,22 +46,6 @@ pub(crate) fn gemm_tn_accumulate(arch: Arch, left: Matrix<'_>, right: Matrix<'_>
         let left = Columns { matrix: left, columns: rows };
         timed(Kernel::GemmWeightGradient, || arch.dispatch(WeightGradient { left, right, sums }));
     });
-}
-
-/// Columns of a matrix.
-#[derive(Clone)]
-struct Columns<'a> {
-    matrix: Matrix<'a>,
-    columns: Range<usize>,
-}
-
-impl<'a> Columns<'a> {
-    /// The rows from `row` on, each from the column of this index on.
-    #[inline(always)]
-    fn rows_from(&self, row: usize, column: usize) -> Chunks<'a, f32> {
-        let stride = self.matrix.columns;
-        self.matrix.values[row * stride + self.columns.start + column..].chunks(stride)
-    }
 }
 
 /// A row block of the output.
@@ -99,15 +82,6 @@ impl WithSimd for WeightGradient<'_> {
             }
         }
     }
-}
-
-/// The columns of each panel: as few panels as possible, and then as equal as possible, of whole registers, at most
-/// four, and two of eight lanes, which is what fits into the register file.
-#[inline(always)]
-fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = Range<usize>> {
-    let max = if lanes == 8 { 2 * lanes } else { 4 * lanes };
-    let width = columns.div_ceil(columns.div_ceil(max).max(1)).next_multiple_of(lanes).max(lanes);
-    (0..columns).step_by(width).map(move |begin| begin..columns.min(begin + width))
 }
 
 /// A panel of the right side.
@@ -150,12 +124,7 @@ impl WeightGradient<'_> {
         let right = Columns { matrix: self.right, columns: columns.clone() };
         let (copy, _) = S::as_mut_simd_f32s(copy).0.as_chunks_mut::<V>();
         let copy = &mut copy[..if reads_in_place { 0 } else { k_range.len() }];
-        for (registers, row) in copy.iter_mut().zip(right.rows_from(k_range.start, 0)) {
-            let row = &row[..columns.len()];
-            for (v, register) in registers.iter_mut().enumerate() {
-                *register = load(simd, row, (v * S::F32_LANES).min(row.len()));
-            }
-        }
+        copy_panel(simd, right.rows_from(k_range.start, 0), columns.len(), copy);
         let mut copied = 0;
         for rows in micro_tile_rows(self.left.columns.len()) {
             let sums = &mut self.sums[rows.start * self.right.columns + columns.start..];
@@ -201,59 +170,6 @@ impl<S: Simd, const V: usize> Sides<'_, S, V> {
             }
             ([], right) => micro_kernel::<S, M, V>(simd, left, right.iter(), out),
             (left, right) => micro_kernel::<S, M, V>(simd, left.as_chunks().0.iter(), right.iter(), out),
-        }
-    }
-}
-
-/// The first V registers of a row.
-#[inline(always)]
-fn first_registers<S: Simd, const V: usize>(row: &[f32]) -> &[S::f32s; V] {
-    S::as_simd_f32s(row).0.first_chunk().unwrap_or_else(|| unreachable!("the panel has whole registers"))
-}
-
-/// The first M columns of a row.
-#[inline(always)]
-fn first_columns<const M: usize>(row: &[f32]) -> &[f32; M] {
-    row.first_chunk().unwrap_or_else(|| unreachable!("the left side has M columns"))
-}
-
-/// Copies the first M columns of each row.
-#[inline(always)]
-fn copy_columns<const M: usize>(from: Chunks<'_, f32>, copy: &mut [f32]) {
-    for (copy, row) in copy.as_chunks_mut::<M>().0.iter_mut().zip(from) {
-        *copy = *first_columns(row);
-    }
-}
-
-/// The output from a micro-tile's first value on.
-struct Output<'a> {
-    sums: &'a mut [f32],
-    stride: usize,
-    /// Columns of the panel.
-    columns: usize,
-}
-
-/// The micro-kernel: M columns of the left side by V registers, accumulated over the panel's rows.
-#[inline(always)]
-fn micro_kernel<'a, S: Simd, const M: usize, const V: usize>(
-    simd: S,
-    left: impl Iterator<Item = &'a [f32; M]>,
-    right: impl Iterator<Item = &'a [S::f32s; V]>,
-    out: Output<'_>,
-) {
-    let mut sums = [[simd.splat_f32s(0.0); V]; M];
-    for (lanes, factors) in right.zip(left) {
-        for (sums, factor) in sums.iter_mut().zip(factors) {
-            let factor = simd.splat_f32s(*factor);
-            for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                *sum = simd.mul_add_e_f32s(factor, *lanes, *sum);
-            }
-        }
-    }
-    for (sums, out_row) in sums.into_iter().zip(out.sums.chunks_mut(out.stride)) {
-        let out_row = &mut out_row[..out.columns];
-        for (at, sum) in (0..out.columns).step_by(S::F32_LANES).zip(sums) {
-            add(simd, out_row, at, sum);
         }
     }
 }

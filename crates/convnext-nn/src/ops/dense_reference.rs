@@ -12,7 +12,7 @@ use crate::ops::graph::{leaf, vjp};
 use crate::ops::kernels::{BatchNormKernels, ConvolutionKernels, ResampleKernels};
 use crate::ops::reference::weight_matrix;
 use crate::ops::reference_kernels::Reference;
-use crate::ops::resample_plan::ResamplePlan;
+use crate::ops::resample_plan::{ResamplePlan, Resampling, TAPS};
 
 /// Added to the variance of a batch norm (docs/facts.md, "F. Segmentation").
 pub(crate) const BATCH_NORM_EPSILON: f64 = 1e-5;
@@ -164,15 +164,48 @@ impl<B: Backend> ResampleKernels<B> for Reference {
         true
     }
 
-    fn forward(rows: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B> {
+    fn forward(rows: FloatTensor<B>, onto: Option<FloatTensor<B>>, plan: &ResamplePlan) -> FloatTensor<B> {
         let matrices = axis_matrices::<B>(&rows, plan);
-        along_axes::<B>(rows, plan.images, plan.input, matrices)
+        let rows = match plan.rule {
+            Resampling::BilinearTaps => exchange_sides::<B>(rows, plan, Sides::OfLines),
+            _ => rows,
+        };
+        let resampled = along_axes::<B>(rows, plan.images, plan.input, matrices);
+        match onto {
+            None => resampled,
+            Some(onto) => B::float_add(onto, resampled),
+        }
     }
 
     fn backward(dout: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B> {
         let matrices = axis_matrices::<B>(&dout, plan).map(|matrix| B::float_swap_dims(matrix, 1, 2));
-        along_axes::<B>(dout, plan.images, plan.output, matrices)
+        let rows = along_axes::<B>(dout, plan.images, plan.output, matrices);
+        match plan.rule {
+            Resampling::BilinearTaps => exchange_sides::<B>(rows, plan, Sides::OfCells),
+            _ => rows,
+        }
     }
+}
+
+/// The order of the rows of maps with 3 x 3 sites to a cell.
+#[derive(Clone, Copy)]
+enum Sides {
+    /// (image, y, x).
+    OfLines,
+    /// (image, cell, y, x).
+    OfCells,
+}
+
+/// The rows of a plan's input maps in the wanted order, from the other one.
+fn exchange_sides<B: Backend>(rows: FloatTensor<B>, plan: &ResamplePlan, wanted: Sides) -> FloatTensor<B> {
+    let (shape, [height, width]) = (rows.shape(), plan.input.map(|side| side / TAPS));
+    // The columns of cells, and the lines within a cell, change places.
+    let sides = match wanted {
+        Sides::OfLines => [width, TAPS],
+        Sides::OfCells => [TAPS, width],
+    };
+    let parts = Shape::new([plan.images * height, sides[0], sides[1], TAPS * shape[1]]);
+    B::float_reshape(B::float_swap_dims(B::float_reshape(rows, parts), 1, 2), shape)
 }
 
 /// The matrix of each axis, `[1, output, input]`, in the element type and on the device of a tensor.

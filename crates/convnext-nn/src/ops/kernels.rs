@@ -195,8 +195,8 @@ pub trait ResampleKernels<B: Backend>: Debug + Send + 'static {
     /// `true` if these kernels run this plan on rows of this element type.
     fn supports(plan: &ResamplePlan, dtype: DType) -> bool;
 
-    /// The resampled maps.
-    fn forward(rows: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B>;
+    /// The resampled maps, added to others of their size if there are any.
+    fn forward(rows: FloatTensor<B>, onto: Option<FloatTensor<B>>, plan: &ResamplePlan) -> FloatTensor<B>;
 
     /// The gradient of the rows for an output gradient: the transpose of the forward.
     fn backward(output_gradient: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B>;

@@ -12,7 +12,14 @@ pub enum Resampling {
     Nearest,
     /// The mean over the cells of a bin; bins overlap or repeat where the output does not divide the input.
     AdaptiveAverage,
+    /// A kernel of three taps over bilinearly interpolated cells, with zeros beyond their ends. The input has three values in
+    /// place of each cell, its products with the taps. Of maps, its rows are in the order (image, cell, y, x): the 3 x 3
+    /// products of a cell lie together.
+    BilinearTaps,
 }
+
+/// Taps of the kernel of [`Resampling::BilinearTaps`].
+pub(crate) const TAPS: usize = 3;
 
 /// The settings of a resampling of rows of dense maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +35,7 @@ pub struct ResamplePlan {
 }
 
 impl Resampling {
-    /// The input cells of one output cell of an axis, with their weights, which sum up to 1.
+    /// The input cells of one output cell of an axis, with their weights, which sum up to 1, or to 1 for each tap.
     pub(crate) fn weights(self, cell: usize, input: usize, output: usize) -> Vec<(usize, f32)> {
         match self {
             Self::Bilinear => {
@@ -40,6 +47,14 @@ impl Resampling {
                 let bin = adaptive_bin(cell, input, output);
                 let weight = 1.0 / bin.len() as f32;
                 bin.map(|index| (index, weight)).collect()
+            }
+            Self::BilinearTaps => {
+                let of_tap = |tap: usize| {
+                    let neighbour = (cell + tap).checked_sub(1).filter(|&neighbour| neighbour < output);
+                    let cells = neighbour.map(|at| Self::Bilinear.weights(at, input / TAPS, output));
+                    cells.into_iter().flatten().map(move |(index, weight)| (TAPS * index + tap, weight))
+                };
+                (0..TAPS).flat_map(of_tap).collect()
             }
         }
     }
@@ -93,6 +108,25 @@ mod tests {
         assert_eq!(cells, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12]);
         // In integers 41 * 2 / 82 is 1; in f32 PyTorch finds the same as here.
         assert_eq!(nearest(41, 2, 82), (41.0_f32 * (2.0_f32 / 82.0)) as usize);
+    }
+
+    /// The products of each cell with three taps, interpolated, are what the taps make of the interpolated cells.
+    #[test]
+    fn taps_after_interpolation_are_taps_before_it() {
+        let (taps, cells, output) = ([0.5_f32, -2.0, 3.0], [1.0_f32, 4.0, -2.0], 7);
+        let of_matrix = |rule: Resampling, values: &[f32]| -> Vec<f32> {
+            let matrix = rule.matrix(values.len(), output);
+            let row = |row: &[f32]| row.iter().zip(values).map(|(weight, value)| weight * value).sum();
+            matrix.chunks_exact(values.len()).map(row).collect()
+        };
+        let resized = of_matrix(Resampling::Bilinear, &cells);
+        let products: Vec<f32> = cells.iter().flat_map(|cell| taps.map(|tap| cell * tap)).collect();
+        for (at, found) in of_matrix(Resampling::BilinearTaps, &products).into_iter().enumerate() {
+            let neighbour = |tap: usize| (at + tap).checked_sub(1).and_then(|at| resized.get(at));
+            let expected: f32 =
+                (0..TAPS).map(|tap| neighbour(tap).map_or(0.0, |cell| cell * taps[tap])).sum();
+            assert!((found - expected).abs() < 1e-5, "{at}: {found}, {expected}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use burn::prelude::*;
 use convnext_core::{ModelConfig, POOL_SCALES, STAGES};
 use convnext_nn::{
-    Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope, resize_bilinear,
+    Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope, add_resized,
 };
 
 use crate::upernet::classifier::{classifier, with_dropout};
@@ -90,12 +90,11 @@ impl DecodeHead {
         for (lateral, maps) in self.lateral_convs.iter().zip(stages) {
             levels.push(lateral.forward(maps, statistics)?);
         }
-        let pooled = pool_pyramid(&stages[STAGES - 1], &self.psp_modules, statistics)?;
-        levels.push(self.bottleneck.forward(&pooled, statistics)?);
+        let last = &stages[STAGES - 1];
+        let pooled = pool_pyramid(last, &self.psp_modules, statistics)?;
+        levels.push(self.bottleneck.forward_pyramid(last, &pooled, statistics)?);
         for level in (1..STAGES).rev() {
-            let finer = &levels[level - 1];
-            let above = resize_bilinear(levels[level].clone(), finer.height, finer.width);
-            levels[level - 1] = finer.with_rows(finer.rows.clone() + above.rows);
+            levels[level - 1] = add_resized(levels[level - 1].clone(), levels[level].clone());
         }
         Ok(levels)
     }
@@ -114,8 +113,6 @@ impl DecodeHead {
             });
         }
         let finest = outputs.remove(0);
-        let [height, width] = finest.size();
-        let coarser: Vec<_> = outputs.into_iter().map(|maps| resize_bilinear(maps, height, width)).collect();
-        self.fpn_bottleneck.forward(&finest.concatenate(&coarser), statistics)
+        self.fpn_bottleneck.forward_pyramid(&finest, &outputs, statistics)
     }
 }

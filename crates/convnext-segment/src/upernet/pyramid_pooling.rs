@@ -1,12 +1,10 @@
-//! The pyramid pooling module: the last stage's map pooled to a few cells, projected, and stretched again beside it (PSPNet;
-//! mmsegmentation's `PPM`).
+//! The pyramid pooling module: the last stage's map pooled to a few cells and projected (PSPNet; mmsegmentation's `PPM`).
+//! The bottleneck behind it resizes the cells to the map beside which they stand.
 
 use convnext_core::POOL_SCALES;
-use convnext_nn::{
-    ConvNormRelu, FeatureMaps, ModelError, NormStatistics, adaptive_average_pool, resize_bilinear,
-};
+use convnext_nn::{ConvNormRelu, FeatureMaps, ModelError, NormStatistics, adaptive_average_pool};
 
-/// The map with its pooled copies behind it: `[rows, C]` to `[rows, C + 4 * head width]`.
+/// The pooled and projected maps: of 1, 2, 3 and 6 cells along each side, with the head's width of channels.
 ///
 /// # Errors
 /// [`ModelError::OneValue`] when a single image trains: its map of one cell has no variance.
@@ -14,12 +12,9 @@ pub(crate) fn pool_pyramid(
     maps: &FeatureMaps,
     projections: &[ConvNormRelu],
     statistics: &mut NormStatistics,
-) -> Result<FeatureMaps, ModelError> {
-    let mut pooled = Vec::with_capacity(POOL_SCALES.len());
-    for (scale, projection) in POOL_SCALES.into_iter().zip(projections) {
-        let cells = adaptive_average_pool(maps.clone(), scale, scale);
-        let projected = projection.forward(&cells, statistics)?;
-        pooled.push(resize_bilinear(projected, maps.height, maps.width));
-    }
-    Ok(maps.concatenate(&pooled))
+) -> Result<Vec<FeatureMaps>, ModelError> {
+    let pool = |(scale, projection): (usize, &ConvNormRelu)| {
+        projection.forward(&adaptive_average_pool(maps.clone(), scale, scale), statistics)
+    };
+    POOL_SCALES.into_iter().zip(projections).map(pool).collect()
 }

@@ -1,12 +1,13 @@
 //! `convnext data`
 
+mod masks;
 mod pack;
 mod split;
 
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use convnext::core::{Limits, Seed, counted, format_limits};
 use convnext::data::{
     ChannelValues, DataError, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions,
@@ -19,6 +20,7 @@ use self::pack::PackArguments;
 use self::split::SplitArguments;
 use super::output::{counted_in_thousands, print_json, print_text, table, thousands};
 use super::progress::image_bar;
+use super::segmentation_data::SegmentationDataArguments;
 use super::values;
 
 /// Look at a set of images, divide it, or pack it for fast reading
@@ -45,16 +47,23 @@ Images without class folders are looked at as unlabelled ones; --unlabelled does
 Of images with more than 8 bit it says which values they use, and how many of 256 levels each --range leaves of them.
 Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
 Ends with code 1 when images cannot be read.
+With --task segment it looks at masks as well: the values that they hold and the classes that these mean, pixels and images
+of each class, images and masks without a partner, and images under the colours of their classes on the page. Code 1 says
+that a training would refuse them.
 
 Examples:
   convnext data check labelled
   convnext data check photos.tar --unlabelled --out photos.html
-  convnext data check labelled --json"
+  convnext data check labelled --json
+  convnext data check camvid --task segment --ignore-index 11"
 )]
 struct CheckArguments {
     /// Images: a folder, a .tar, a .tar.gz or a folder of shards
     #[arg(value_name = "PATH")]
     data: PathBuf,
+    /// Task that the data is for
+    #[arg(long, value_name = "TASK", default_value = "classification")]
+    task: CheckedTask,
     /// Folders are no classes
     #[arg(long, conflicts_with = "labels")]
     unlabelled: bool,
@@ -64,7 +73,9 @@ struct CheckArguments {
     /// Page with what was found and a contact sheet
     #[arg(long, value_name = "FILE.html", value_parser = values::page, default_value = "check.html")]
     out: PathBuf,
-    /// Most images of a class on the page
+    #[command(flatten)]
+    masks: SegmentationDataArguments,
+    /// Most images of a class on the page; with --task segment of a part
     #[arg(long, value_name = "N", default_value_t = 24)]
     images: usize,
     /// Channels of the images, as for `pretrain`; more than 3 are those of TIFF files [default: 3]
@@ -78,6 +89,15 @@ struct CheckArguments {
     json: bool,
 }
 
+/// Task that data is looked at for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CheckedTask {
+    /// Classes of images, or none
+    Classification,
+    /// Masks: a class for every pixel
+    Segment,
+}
+
 pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> {
     match &arguments.command {
         DataCommand::Check(arguments) => run_check(arguments, quiet),
@@ -87,6 +107,15 @@ pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> 
 }
 
 fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
+    if arguments.task == CheckedTask::Segment {
+        if arguments.unlabelled || arguments.labels.is_some() {
+            bail!("--unlabelled and --labels are not for --task segment, whose labels are masks");
+        }
+        return masks::run(arguments, HELD_OUT, quiet);
+    }
+    if arguments.masks.are_given() {
+        bail!("--classes, --ignore-index and --reduce-zero-label are for --task segment");
+    }
     let data = &arguments.data;
     let checked = checked_parts(arguments)?;
     let parts: Vec<(&str, &Dataset)> = checked.iter().map(|part| (part.name, &part.images)).collect();

@@ -24,7 +24,7 @@ pub(super) fn render(data: &str, survey: &Survey) -> String {
     whole("Images", &head, &body)
 }
 
-fn facts(survey: &Survey) -> Markup {
+pub(super) fn facts(survey: &Survey) -> Markup {
     const MEBIBYTE: f64 = (1 << 20) as f64;
     let readable = survey.images - survey.corrupt.len();
     let list = |counts: Vec<String>| counts.join(", ");
@@ -81,7 +81,7 @@ fn classes(survey: &Survey) -> Markup {
     }
 }
 
-fn sizes(survey: &Survey) -> Markup {
+pub(super) fn sizes(survey: &Survey) -> Markup {
     let Some(sizes) = &survey.sizes else { return html! {} };
     let most = sizes.short_sides.iter().map(|range| range.images).max().unwrap_or(1).max(1);
     html! {
@@ -116,7 +116,7 @@ fn sizes(survey: &Survey) -> Markup {
     }
 }
 
-fn corrupt(survey: &Survey) -> Markup {
+pub(super) fn corrupt(survey: &Survey) -> Markup {
     html! {
         @if !survey.corrupt.is_empty() {
             h2 { (counted(survey.corrupt.len(), "image", "images")) " cannot be read" }
@@ -128,7 +128,7 @@ fn corrupt(survey: &Survey) -> Markup {
     }
 }
 
-fn duplicates(survey: &Survey) -> Markup {
+pub(super) fn duplicates(survey: &Survey) -> Markup {
     let described = |group: &DuplicateGroup| match (group.crosses_parts, group.crosses_classes) {
         (true, true) => "in different parts, under different classes: ",
         (true, false) => "in different parts: ",

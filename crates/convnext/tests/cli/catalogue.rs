@@ -78,6 +78,7 @@ fn every_command_has_help_with_examples() {
         "finetune",
         "evaluate",
         "classify",
+        "segment",
         "embed",
         "nearest",
         "reconstruct",

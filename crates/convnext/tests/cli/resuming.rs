@@ -72,15 +72,14 @@ fn kill_until_it_ends(bench: &Bench, line: &str, random: &mut u64) -> usize {
 }
 
 /// A run that is killed again and again, with all threads, ends like one left alone, with one.
-fn check_killed(line: &str) {
-    let bench = photos();
+pub(super) fn check_killed(bench: &Bench, line: &str) {
     bench.succeed(&format!("{line} --threads 1 --out alone"));
     let (mut kills, mut round, mut random) = (0, 0, 7);
     // A fast machine may end a round before it was killed often enough.
     while kills < KILLS {
         let out = format!("killed-{round}");
         kills += kill_until_it_ends(
-            &bench,
+            bench,
             &format!("{line} --resume --checkpoint-every 0 --out {out}"),
             &mut random,
         );
@@ -90,7 +89,7 @@ fn check_killed(line: &str) {
                 "{weights} after {kills} kills"
             );
         }
-        let [alone, killed] = ["alone", out.as_str()].map(|run| reports(&bench, run));
+        let [alone, killed] = ["alone", out.as_str()].map(|run| reports(bench, run));
         assert_eq!(alone, killed, "metrics after {kills} kills");
         round += 1;
         assert!(round < 50, "{kills} kills only");
@@ -106,18 +105,18 @@ pub(super) fn reports(bench: &Bench, run: &str) -> Vec<String> {
 
 #[test]
 fn a_pretraining_killed_at_random_moments_ends_with_the_same_bits() {
-    check_killed(PRETRAIN);
+    check_killed(&photos(), PRETRAIN);
 }
 
 #[test]
 fn a_finetuning_killed_at_random_moments_ends_with_the_same_bits() {
     // Four steps an epoch, so that most validations come within one.
-    check_killed(&format!("{FINETUNE} --set training.validate_every.steps=3"));
+    check_killed(&photos(), &format!("{FINETUNE} --set training.validate_every.steps=3"));
 }
 
 #[test]
 fn a_training_with_several_labels_killed_at_random_moments_ends_with_the_same_bits() {
-    check_killed(&format!("{FINETUNE} --task multi-label --labels labels.csv"));
+    check_killed(&photos(), &format!("{FINETUNE} --task multi-label --labels labels.csv"));
 }
 
 #[test]

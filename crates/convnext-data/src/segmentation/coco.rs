@@ -1,0 +1,7 @@
+//! COCO's annotations as label maps.
+
+mod json;
+pub(crate) mod maps;
+pub(crate) mod open;
+mod polygon;
+mod runs;

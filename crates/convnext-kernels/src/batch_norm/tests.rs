@@ -1,0 +1,87 @@
+//! Batch norm against f64.
+
+use super::*;
+use crate::testing::noise;
+
+fn check(what: &str, found: &[f32], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let norm = expected.iter().map(|value| value.abs()).fold(1.0, f64::max);
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs() / norm;
+        assert!(error < 2e-5, "{what} {index}: {found}, {expected}");
+    }
+}
+
+/// Rows whose mean is far from 0, several row blocks, and channels that do not divide the registers.
+#[test]
+fn forward_and_every_gradient_match_the_reference() {
+    for (count, channels) in [(1, 1), (7, 5), (3000, 33), (700, 128)] {
+        let rows: Vec<f32> = (noise(count * channels, 1).iter().enumerate())
+            .map(|(place, value)| value + (place % channels) as f32)
+            .collect();
+        let [weight, bias] = [2, 3].map(|seed| noise(channels, seed));
+        let dout = noise(count * channels, 4);
+        let mut expected = [(); 3].map(|()| vec![0.0; count * channels]);
+        let mut of_channels = [(); 4].map(|()| vec![0.0; channels]);
+        for channel in 0..channels {
+            let column = |values: &[f32]| -> Vec<f64> {
+                (0..count).map(|row| f64::from(values[row * channels + channel])).collect()
+            };
+            let (x, d) = (column(&rows), column(&dout));
+            let mean = x.iter().sum::<f64>() / count as f64;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count as f64;
+            let inverse = 1.0 / (variance + EPSILON).sqrt();
+            let (w, b) = (f64::from(weight[channel]), f64::from(bias[channel]));
+            let normal: Vec<f64> = x.iter().map(|x| (x - mean) * inverse).collect();
+            let d: Vec<f64> =
+                d.iter().zip(&normal).map(|(d, x)| if x * w + b > 0.0 { *d } else { 0.0 }).collect();
+            let dbias = d.iter().sum::<f64>();
+            let dweight = d.iter().zip(&normal).map(|(d, x)| d * x).sum::<f64>();
+            for row in 0..count {
+                let place = row * channels + channel;
+                expected[0][place] = (normal[row] * w + b).max(0.0);
+                expected[1][place] = w * inverse * (d[row] - (dbias + normal[row] * dweight) / count as f64);
+            }
+            for (values, value) in of_channels.iter_mut().zip([mean, variance, dweight, dbias]) {
+                values[channel] = value;
+            }
+        }
+        let weights = BatchNormWeights { weight: &weight, bias: &bias };
+        let (out, statistics) = batch_norm_relu_forward(&rows, &weights);
+        check("out", &out, &expected[0]);
+        check("mean", &statistics.mean, &of_channels[0]);
+        check("variance", &statistics.variance, &of_channels[1]);
+        let (drows, [dweight, dbias]) = batch_norm_relu_backward(&rows, &weights, &statistics, &dout);
+        check("rows", &drows, &expected[1]);
+        check("weight", &dweight, &of_channels[2]);
+        check("bias", &dbias, &of_channels[3]);
+    }
+}
+
+/// A sum of squares would lose every digit here.
+#[test]
+fn a_large_mean_does_not_hide_the_variance() {
+    let rows: Vec<f32> = noise(5000, 1).iter().map(|value| 10_000.0 + value).collect();
+    let weights = BatchNormWeights { weight: &[1.0], bias: &[0.0] };
+    let (_, statistics) = batch_norm_relu_forward(&rows, &weights);
+    let mean = rows.iter().map(|x| f64::from(*x)).sum::<f64>() / 5000.0;
+    let variance = rows.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / 5000.0;
+    assert!((f64::from(statistics.variance[0]) / variance - 1.0).abs() < 1e-4, "{statistics:?}, {variance}");
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let (rows, dout) = (noise(5000 * 24, 1), noise(5000 * 24, 2));
+    let weights = BatchNormWeights { weight: &rows[..24], bias: &rows[24..48] };
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (out, statistics) = batch_norm_relu_forward(&rows, &weights);
+            let gradients = batch_norm_relu_backward(&rows, &weights, &statistics, &dout);
+            (out, statistics, gradients)
+        })
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}

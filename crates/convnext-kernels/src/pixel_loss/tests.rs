@@ -1,0 +1,79 @@
+//! The loss of pixels against f64.
+
+use super::*;
+use crate::testing::noise;
+
+/// Loss and gradient in f64, pixel by pixel.
+fn reference(logits: &[f32], maps: LogitMaps, labels: PixelLabels<'_>) -> (f64, Vec<f64>) {
+    let LogitMaps { images, height, width, classes } = maps;
+    let (rows, columns) = (axis(height, labels.height), axis(width, labels.width));
+    let (mut loss, mut gradient) = (0.0, vec![0.0; logits.len()]);
+    for image in 0..images {
+        for (y, of_row) in rows.iter().enumerate() {
+            for (x, of_column) in columns.iter().enumerate() {
+                let label = labels.labels[(image * labels.height + y) * labels.width + x];
+                if label == IGNORED_LABEL {
+                    continue;
+                }
+                let (label, weight) =
+                    (usize::from(label), f64::from(labels.class_weights[usize::from(label)]));
+                let place = |row, column| ((image * height + row) * width + column) * classes;
+                let (v, u) = (f64::from(of_row.share), f64::from(of_column.share));
+                let corners = [
+                    (place(of_row.first, of_column.first), (1.0 - v) * (1.0 - u)),
+                    (place(of_row.first, of_column.second), (1.0 - v) * u),
+                    (place(of_row.second, of_column.first), v * (1.0 - u)),
+                    (place(of_row.second, of_column.second), v * u),
+                ];
+                let value = |class: usize| -> f64 {
+                    corners.iter().map(|(at, share)| share * f64::from(logits[at + class])).sum()
+                };
+                let sum: f64 = (0..classes).map(|class| value(class).exp()).sum();
+                loss += weight * (sum.ln() - value(label));
+                for class in 0..classes {
+                    let target = if class == label { 1.0 } else { 0.0 };
+                    let error = weight * (value(class).exp() / sum - target);
+                    corners.iter().for_each(|(at, share)| gradient[at + class] += share * error);
+                }
+            }
+        }
+    }
+    (loss, gradient)
+}
+
+fn labels_of(count: usize, classes: usize) -> Vec<u16> {
+    let label = |value: f32| match (value + 1.0) / 2.0 * (classes as f32 + 1.0) {
+        label if label as usize >= classes => IGNORED_LABEL,
+        label => label as u16,
+    };
+    noise(count, 7).into_iter().map(label).collect()
+}
+
+#[test]
+fn loss_and_gradient_are_those_of_f64() {
+    for (classes, [height, width], [tall, wide]) in
+        [(1, [1, 1], [3, 2]), (11, [3, 5], [12, 20]), (16, [4, 3], [13, 11]), (150, [5, 4], [3, 7])]
+    {
+        let maps = LogitMaps { images: 2, height, width, classes };
+        let logits: Vec<f32> =
+            noise(2 * height * width * classes, 3).into_iter().map(|value| 5.0 * value).collect();
+        let labels = labels_of(2 * tall * wide, classes);
+        let class_weights: Vec<f32> = (0..classes).map(|class| 0.5 + class as f32 / 10.0).collect();
+        let labels =
+            PixelLabels { labels: &labels, height: tall, width: wide, class_weights: &class_weights };
+        let (loss, gradient) = pixel_cross_entropy(&logits, maps, labels);
+        let (expected, of_sites) = reference(&logits, maps, labels);
+        assert!((loss - expected).abs() < 1e-5 * expected.abs().max(1.0), "{loss} {expected}");
+        for (found, expected) in gradient.iter().zip(&of_sites) {
+            assert!((f64::from(*found) - expected).abs() < 2e-5, "{classes}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn pixels_without_a_label_are_no_loss() {
+    let maps = LogitMaps { images: 1, height: 2, width: 2, classes: 3 };
+    let labels = PixelLabels { labels: &[IGNORED_LABEL; 9], height: 3, width: 3, class_weights: &[1.0; 3] };
+    let (loss, gradient) = pixel_cross_entropy(&noise(12, 1), maps, labels);
+    assert_eq!((loss, &gradient[..]), (0.0, &[0.0; 12][..]));
+}

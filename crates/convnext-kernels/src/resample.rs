@@ -1,0 +1,380 @@
+//! Resampling of rows of dense maps, axis by axis: bilinear, nearest or an adaptive average, by what the weights of an axis
+//! say. The gradient is the same with transposed weights.
+//!
+//! A row of the output map is made of rows of the input map, and its sites of sites of that one row, which stays in a
+//! cache.
+//!
+//! Notation: H x W the input maps, C channels.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::buffer::Buffer;
+use crate::dense_maps::DenseMaps;
+use crate::isa::isa;
+use crate::lanes::{load, store};
+use crate::parallel;
+use crate::profile::{Kernel, timed};
+
+/// Values of a task, about.
+const TASK_VALUES: usize = 1 << 14;
+
+/// Registers that are accumulated at a time.
+const REGISTERS: usize = 4;
+
+/// The weights of one axis of a resampling: for each output cell a few input cells, a sparse matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AxisWeights {
+    /// Cells of the input.
+    input: usize,
+    /// Begin of each output cell's weights, and the end of the last one's.
+    begins: Vec<usize>,
+    /// Input cell and weight.
+    cells: Vec<(usize, f32)>,
+}
+
+impl AxisWeights {
+    /// The weights of each output cell, with the indices of its input cells. Those of 0 are left out.
+    ///
+    /// # Panics
+    /// When an index is out of range.
+    pub fn new(input: usize, outputs: impl IntoIterator<Item = Vec<(usize, f32)>>) -> Self {
+        let mut found = Self { input, begins: vec![0], cells: Vec::new() };
+        for output in outputs {
+            found.cells.extend(output.into_iter().filter(|(_, weight)| *weight != 0.0));
+            found.begins.push(found.cells.len());
+        }
+        assert!(found.cells.iter().all(|(cell, _)| *cell < input), "the weights are those of input cells");
+        found
+    }
+
+    /// The weights of the gradient.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let mut outputs = vec![Vec::new(); self.input];
+        for output in 0..self.outputs() {
+            for (cell, weight) in self.of(output) {
+                outputs[*cell].push((output, *weight));
+            }
+        }
+        Self::new(self.outputs(), outputs)
+    }
+
+    /// Cells of the output.
+    fn outputs(&self) -> usize {
+        self.begins.len() - 1
+    }
+
+    fn of(&self, output: usize) -> &[(usize, f32)] {
+        &self.cells[self.begins[output]..self.begins[output + 1]]
+    }
+}
+
+/// The order in which the sites of maps are rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SiteOrder {
+    /// Line by line.
+    Lines,
+    /// Cells of 3 x 3 sites line by line, and the sites of each cell line by line.
+    Cells,
+}
+
+/// Side of a cell of [`SiteOrder::Cells`].
+const CELL: usize = 3;
+
+impl SiteOrder {
+    /// Lines that lie together.
+    fn lines(self) -> usize {
+        match self {
+            Self::Lines => 1,
+            Self::Cells => CELL,
+        }
+    }
+
+    /// The places of a line of maps with so many values to a line: the first, the number of parts that lie together, and from
+    /// one part to the next.
+    fn parts(self, line: usize, values: usize, channels: usize) -> (usize, usize, usize) {
+        match self {
+            Self::Lines => (line * values, values, values),
+            Self::Cells => {
+                let part = CELL * channels;
+                (line / CELL * CELL * values + line % CELL * part, part, CELL * part)
+            }
+        }
+    }
+}
+
+/// Rows `[images * H * W, C]` by the weights along height and width: `[images * H' * W', C]`, both in their order, added to
+/// others of the output's size if there are any.
+///
+/// # Panics
+/// When the sizes do not fit each other, or those of maps in cells are no multiples of 3; when maps in cells are added to.
+pub fn resample(
+    rows: &[f32],
+    maps: &DenseMaps,
+    axes: [&AxisWeights; 2],
+    orders: [SiteOrder; 2],
+    onto: Option<&[f32]>,
+) -> Buffer {
+    resample_on(isa(), (rows, maps), axes, orders, onto)
+}
+
+fn resample_on(
+    arch: Arch,
+    (rows, maps): (&[f32], &DenseMaps),
+    [vertical, horizontal]: [&AxisWeights; 2],
+    orders: [SiteOrder; 2],
+    onto: Option<&[f32]>,
+) -> Buffer {
+    assert_eq!(
+        [vertical.input, horizontal.input],
+        [maps.height, maps.width],
+        "the weights are those of the maps"
+    );
+    let channels = rows.len() / maps.rows().max(1);
+    assert_eq!(rows.len(), maps.rows() * channels, "the rows are [R, C]");
+    let sides = [[maps.height, maps.width], [vertical.outputs(), horizontal.outputs()]];
+    for (order, sides) in orders.into_iter().zip(sides) {
+        assert!(sides.iter().all(|side| side % order.lines() == 0), "maps in cells have whole cells");
+    }
+    let (height, line) = (vertical.outputs(), horizontal.outputs() * channels);
+    let mut out = Buffer::take(maps.images * height * line);
+    assert!(onto.is_none_or(|onto| onto.len() == out.len()), "the output is added to maps of its size");
+    assert!(onto.is_none() || orders[1] == SiteOrder::Lines, "maps in lines are added to");
+    if out.is_empty() {
+        return out;
+    }
+    let lines = (TASK_VALUES / line).max(1).next_multiple_of(orders[1].lines());
+    parallel::for_each(out.chunks_mut(lines * line).enumerate(), |(task, out)| {
+        let first = task * lines;
+        let lines = first..first + out.len() / line;
+        let of = Maps { rows, maps, axes: [vertical, horizontal], orders, channels };
+        let onto = onto.map(|onto| &onto[first * line..][..out.len()]);
+        let work = Resample { of, lines, onto, out };
+        timed(Kernel::Resampling, || arch.dispatch(work));
+    });
+    out
+}
+
+/// Maps, and their resampling.
+#[derive(Clone, Copy)]
+struct Maps<'a> {
+    rows: &'a [f32],
+    maps: &'a DenseMaps,
+    /// Along height and width.
+    axes: [&'a AxisWeights; 2],
+    /// Of the input and the output.
+    orders: [SiteOrder; 2],
+    channels: usize,
+}
+
+/// Some lines of the output maps.
+struct Resample<'a> {
+    of: Maps<'a>,
+    /// Lines of all output maps.
+    lines: Range<usize>,
+    /// Added to the output.
+    onto: Option<&'a [f32]>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Resample<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { of, lines, onto, out } = self;
+        let (channels, of_line) = (of.channels, of.axes[1].outputs() * of.channels);
+        let mut sum = Buffer::take(of.maps.width * channels);
+        let mut made = Buffer::take(of_line);
+        for (place, line) in lines.enumerate() {
+            of.sum_lines(simd, line, &mut sum);
+            let (first, length, step) = of.orders[1].parts(place, of_line, channels);
+            if length == of_line {
+                let onto = onto.map(|onto| &onto[first..][..of_line]);
+                of.sum_sites(simd, &sum, onto, &mut out[first..][..of_line]);
+                continue;
+            }
+            of.sum_sites(simd, &sum, None, &mut made);
+            for (part, values) in made.chunks_exact(length).enumerate() {
+                out[first + part * step..][..length].copy_from_slice(values);
+            }
+        }
+    }
+}
+
+impl Maps<'_> {
+    /// The weighted sum of lines of the input for a line of the output.
+    #[inline(always)]
+    fn sum_lines<S: Simd>(&self, simd: S, line: usize, sum: &mut [f32]) {
+        let ([vertical, _], [order, _]) = (self.axes, self.orders);
+        let values = self.maps.width * self.channels;
+        let image = &self.rows[line / vertical.outputs() * self.maps.height * values..];
+        let weights = vertical.of(line % vertical.outputs());
+        let mut parts = Vec::with_capacity(weights.len());
+        let (_, length, step) = order.parts(0, values, self.channels);
+        for (part, sum) in sum.chunks_exact_mut(length.max(1)).enumerate() {
+            parts.clear();
+            for (y, weight) in weights {
+                let (first, ..) = order.parts(*y, values, self.channels);
+                parts.push((&image[first + part * step..][..length], *weight));
+            }
+            weighted_sum(simd, &parts, sum);
+        }
+    }
+
+    /// The weighted sums of sites of a line, added to another: a line of the output.
+    #[inline(always)]
+    fn sum_sites<S: Simd>(&self, simd: S, line: &[f32], onto: Option<&[f32]>, out: &mut [f32]) {
+        let mut sites = Vec::new();
+        for (x, out) in out.chunks_exact_mut(self.channels).enumerate() {
+            sites.clear();
+            if let Some(onto) = onto {
+                sites.push((&onto[x * self.channels..][..self.channels], 1.0));
+            }
+            for (cell, weight) in self.axes[1].of(x) {
+                sites.push((&line[cell * self.channels..][..self.channels], *weight));
+            }
+            weighted_sum(simd, &sites, out);
+        }
+    }
+}
+
+/// The sum of parts of the same length, each times its weight.
+#[inline(always)]
+fn weighted_sum<S: Simd>(simd: S, parts: &[(&[f32], f32)], out: &mut [f32]) {
+    let begin = out.len() / (REGISTERS * S::F32_LANES) * REGISTERS * S::F32_LANES;
+    let (blocks, _) = S::as_mut_simd_f32s(out).0.as_chunks_mut::<REGISTERS>();
+    for (block, out) in blocks.iter_mut().enumerate() {
+        let mut sums = [simd.splat_f32s(0.0); REGISTERS];
+        for (part, weight) in parts {
+            let weight = simd.splat_f32s(*weight);
+            let values = &S::as_simd_f32s(part).0.as_chunks::<REGISTERS>().0[block];
+            for (sum, values) in sums.iter_mut().zip(values) {
+                *sum = simd.mul_add_e_f32s(*values, weight, *sum);
+            }
+        }
+        *out = sums;
+    }
+    for at in (begin..out.len()).step_by(S::F32_LANES) {
+        let mut sum = simd.splat_f32s(0.0);
+        for (part, weight) in parts {
+            sum = simd.mul_add_e_f32s(load(simd, part, at), simd.splat_f32s(*weight), sum);
+        }
+        store(simd, out, at, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::isa_levels;
+    use crate::testing::noise;
+
+    /// Bilinear, as PyTorch's without aligned corners.
+    fn bilinear(input: usize, output: usize) -> AxisWeights {
+        let cell = |cell: usize| {
+            let place = ((cell as f32 + 0.5) * (input as f32 / output as f32) - 0.5).max(0.0);
+            let near = place as usize;
+            let fraction = place - near as f32;
+            vec![(near, 1.0 - fraction), ((near + 1).min(input - 1), fraction)]
+        };
+        AxisWeights::new(input, (0..output).map(cell))
+    }
+
+    /// The mean of all cells, and nothing.
+    fn mean_and_nothing(input: usize) -> AxisWeights {
+        AxisWeights::new(input, [(0..input).map(|cell| (cell, 1.0 / input as f32)).collect(), vec![]])
+    }
+
+    fn dense(axis: &AxisWeights) -> Vec<Vec<f64>> {
+        let row = |output: usize| {
+            let mut row = vec![0.0; axis.input];
+            axis.of(output).iter().for_each(|(cell, weight)| row[*cell] += f64::from(*weight));
+            row
+        };
+        (0..axis.outputs()).map(row).collect()
+    }
+
+    #[test]
+    fn both_directions_match_the_dense_matrices() {
+        let sizes =
+            [([1, 1], [4, 3]), ([5, 3], [5, 3]), ([5, 3], [10, 7]), ([16, 9], [33, 50]), ([7, 8], [2, 3])];
+        let mut cases: Vec<_> = sizes.map(|([h, w], [v, u])| [bilinear(h, v), bilinear(w, u)]).into();
+        cases.push([mean_and_nothing(9), mean_and_nothing(5)]);
+        for ([vertical, horizontal], channels) in
+            cases.into_iter().flat_map(|c| [(c.clone(), 1), (c.clone(), 70)])
+        {
+            let maps = DenseMaps { images: 2, height: vertical.input, width: horizontal.input };
+            let out = DenseMaps { height: vertical.outputs(), width: horizontal.outputs(), ..maps };
+            let (rows, dout) = (noise(maps.rows() * channels, 1), noise(out.rows() * channels, 2));
+            let [mut expected, mut gradient] = [&dout, &rows].map(|values| vec![0.0; values.len()]);
+            let (v, h) = (dense(&vertical), dense(&horizontal));
+            for place in 0..out.rows() * maps.sites() {
+                let (row, site) = (place / maps.sites(), place % maps.sites());
+                let weight = v[row / out.width % out.height][site / maps.width]
+                    * h[row % out.width][site % maps.width];
+                let source = row / out.sites() * maps.sites() + site;
+                for channel in 0..channels {
+                    let (to, from) = (row * channels + channel, source * channels + channel);
+                    expected[to] += weight * f64::from(rows[from]);
+                    gradient[from] += weight * f64::from(dout[to]);
+                }
+            }
+            let check = |name: &str, found: &[f32], expected: &[f64]| {
+                assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!(
+                        (f64::from(*found) - expected).abs() < 1e-5,
+                        "{name}, {maps:?}: {found}, {expected}"
+                    );
+                }
+            };
+            for (name, arch) in isa_levels() {
+                let lines = [SiteOrder::Lines; 2];
+                check(
+                    name,
+                    &resample_on(arch, (&rows, &maps), [&vertical, &horizontal], lines, None),
+                    &expected,
+                );
+                let transposed = [vertical.transposed(), horizontal.transposed()];
+                let found = resample_on(arch, (&dout, &out), [&transposed[0], &transposed[1]], lines, None);
+                check(name, &found, &gradient);
+            }
+        }
+    }
+
+    /// Rows in the order of lines, in that of cells.
+    fn in_cells(rows: &[f32], maps: &DenseMaps, channels: usize) -> Vec<f32> {
+        let mut found = Vec::new();
+        for cell in 0..maps.images * maps.sites() / (CELL * CELL) {
+            let across = maps.width / CELL;
+            let (cell_line, x) = (cell / across, cell % across);
+            for site in 0..CELL * CELL {
+                let line = cell_line * CELL + site / CELL;
+                let row = line * maps.width + x * CELL + site % CELL;
+                found.extend_from_slice(&rows[row * channels..][..channels]);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn cells_are_another_order_of_the_same_maps() {
+        let (maps, channels) = (DenseMaps { images: 2, height: 6, width: 9 }, 21);
+        let axes = [bilinear(6, 13), bilinear(9, 5)];
+        let rows = noise(maps.rows() * channels, 1);
+        let cells = in_cells(&rows, &maps, channels);
+        let (lines, both) = (SiteOrder::Lines, [&axes[0], &axes[1]]);
+        let expected = resample(&rows, &maps, both, [lines; 2], None);
+        assert_eq!(resample(&cells, &maps, both, [SiteOrder::Cells, lines], None), expected);
+        let sum = resample(&cells, &maps, both, [SiteOrder::Cells, lines], Some(&expected));
+        assert!(sum.iter().zip(&expected[..]).all(|(sum, one)| (sum - 2.0 * one).abs() < 1e-5));
+        let transposed = axes.each_ref().map(AxisWeights::transposed);
+        let (out, both) = (DenseMaps { images: 2, height: 13, width: 5 }, [&transposed[0], &transposed[1]]);
+        let gradient = resample(&expected, &out, both, [lines; 2], None);
+        let found = resample(&expected, &out, both, [lines, SiteOrder::Cells], None);
+        assert_eq!(found[..], in_cells(&gradient, &maps, channels));
+    }
+}

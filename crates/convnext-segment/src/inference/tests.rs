@@ -1,0 +1,195 @@
+//! Inference against a plain reference, which makes every map whole.
+
+use convnext_core::{ModelConfig, Seed, UperNetConfig, find_model};
+use convnext_data::normalize;
+use convnext_nn::{FeatureMaps, resize_bilinear, tensor_values};
+
+use super::*;
+
+const CLASSES: usize = 3;
+
+fn network() -> UperNet {
+    let backbone = ModelConfig { classes: CLASSES, ..find_model("micro").unwrap().config() };
+    let head = UperNetConfig { head_width: 8, auxiliary_width: None };
+    UperNet::new(&backbone, &head, Seed(3), &Device::flex()).unwrap()
+}
+
+fn image(height: usize, width: usize) -> Image {
+    let bytes = (0..3 * height * width).map(|place| (place * 37 % 251 + place / 97 % 5) as u8).collect();
+    Image::new(width, height, 3, bytes).unwrap()
+}
+
+fn preprocessing(geometry: Geometry) -> Preprocessing {
+    Preprocessing { geometry, ..Preprocessing::for_size(64, 3) }
+}
+
+/// Maps `[height, width, classes]` in another size, by the operation of the network's layers.
+fn resized(values: Vec<f32>, from: ImageSize, to: ImageSize) -> Vec<f32> {
+    let rows = Tensor::<2>::from_data(TensorData::new(values, [from.pixels(), CLASSES]), &Device::flex());
+    let maps = FeatureMaps { rows, images: 1, height: from.height, width: from.width };
+    tensor_values(resize_bilinear(maps, to.height, to.width).rows)
+}
+
+/// The logits of a whole image at the size of the network's input: of windows that `starts` names along both sides.
+fn input_logits(
+    model: &UperNet,
+    image: &Image,
+    [tops, lefts]: [&[usize]; 2],
+    window: ImageSize,
+    preprocessing: &Preprocessing,
+) -> Vec<f32> {
+    let size = image.size();
+    let pixels = normalize(image, &preprocessing.mean, &preprocessing.std);
+    let (mut sums, mut counts) = (vec![0.0; size.pixels() * CLASSES], vec![0.0; size.pixels()]);
+    for &top in tops {
+        for &left in lefts {
+            let part: Vec<f32> = (0..3 * window.pixels())
+                .map(|place| {
+                    let (channel, y) = (place / window.pixels(), place / window.width % window.height);
+                    let x = place % window.width;
+                    pixels[(channel * size.height + top + y) * size.width + left + x]
+                })
+                .collect();
+            let shape = [1, 3, window.height, window.width];
+            let maps =
+                model.forward(Tensor::from_data(TensorData::new(part, shape), &Device::flex())).unwrap();
+            let small = ImageSize { height: maps.height, width: maps.width };
+            let logits = resized(tensor_values(maps.rows), small, window);
+            for (place, logits) in logits.chunks(CLASSES).enumerate() {
+                let at = (top + place / window.width) * size.width + left + place % window.width;
+                counts[at] += 1.0;
+                sums[at * CLASSES..][..CLASSES].iter_mut().zip(logits).for_each(|(sum, logit)| *sum += logit);
+            }
+        }
+    }
+    sums.iter().enumerate().map(|(place, sum)| sum / counts[place / CLASSES]).collect()
+}
+
+fn scores(image: &Image, preprocessing: &Preprocessing, options: &InferenceOptions) -> Vec<f32> {
+    let (model, mut all) = (network(), Vec::new());
+    for_each_score_band((&model, &Device::flex()), image, preprocessing, options, |band| {
+        assert_eq!(band.first_row * image.width() * CLASSES, all.len());
+        all.extend(band.scores);
+        Ok::<(), TrainError>(())
+    })
+    .unwrap();
+    all
+}
+
+fn check(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let largest = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest < 1e-5, "{largest}");
+}
+
+#[test]
+fn windows_are_averaged_as_a_plain_reference_does() {
+    let (image, preprocessing) = (image(75, 110), preprocessing(Geometry::None { pad: 1 }));
+    let window = SlidingWindow { crop: 48, stride: 32 };
+    let slide = InferenceOptions { mode: InferenceMode::Slide(window), batch_size: 2, ..Default::default() };
+    let found = scores(&image, &preprocessing, &slide);
+    let starts: [&[usize]; 2] = [&[0, 27], &[0, 32, 62]];
+    check(&found, &input_logits(&network(), &image, starts, ImageSize::square(48), &preprocessing));
+    let whole = scores(&image, &preprocessing, &InferenceOptions::default());
+    check(&whole, &input_logits(&network(), &image, [&[0], &[0]], image.size(), &preprocessing));
+}
+
+#[test]
+fn logits_are_resized_to_the_image() {
+    let (image, preprocessing) =
+        (image(75, 110), preprocessing(Geometry::Fit(Fit { long: 100, short: 64, pad: 1 })));
+    let input = ImageSize { height: 64, width: 94 };
+    let small = resize_with(preprocessing.interpolation, &image, Region::whole(&image), 94, 64);
+    let logits = input_logits(&network(), &small, [&[0], &[0]], input, &preprocessing);
+    let found = scores(&image, &preprocessing, &InferenceOptions::default());
+    check(&found, &resized(logits, input, image.size()));
+}
+
+#[test]
+fn several_looks_are_the_mean_of_probabilities() {
+    let (image, preprocessing) = (image(64, 70), preprocessing(Geometry::None { pad: 1 }));
+    let options = InferenceOptions { scales: vec![1.0, 1.25], flip: true, ..InferenceOptions::default() };
+    let mut expected = vec![0.0; image.size().pixels() * CLASSES];
+    for (height, width) in [(64, 70), (80, 88)] {
+        let input = ImageSize { height, width };
+        let scaled = match input == image.size() {
+            true => image.clone(),
+            false => resize_with(preprocessing.interpolation, &image, Region::whole(&image), width, height),
+        };
+        for mirrored in [false, true] {
+            let mirror = |values: Vec<f32>, channels: usize| -> Vec<f32> {
+                let rows = values.chunks(width * channels);
+                rows.flat_map(|row| row.chunks(channels).rev().flatten().copied().collect::<Vec<_>>())
+                    .collect()
+            };
+            let seen = match mirrored {
+                false => scaled.clone(),
+                true => {
+                    let values = scaled.bytes().iter().map(|&byte| f32::from(byte)).collect();
+                    let bytes = mirror(values, 3).into_iter().map(|value| value as u8).collect();
+                    Image::new(width, height, 3, bytes).unwrap()
+                }
+            };
+            let logits = input_logits(&network(), &seen, [&[0], &[0]], input, &preprocessing);
+            let logits = if mirrored { mirror(logits, CLASSES) } else { logits };
+            let logits = resized(logits, input, image.size());
+            for (sums, logits) in expected.chunks_mut(CLASSES).zip(logits.chunks(CLASSES)) {
+                let all: f32 = logits.iter().map(|logit| logit.exp()).sum();
+                sums.iter_mut().zip(logits).for_each(|(sum, logit)| *sum += logit.exp() / all / 4.0);
+            }
+        }
+    }
+    check(&scores(&image, &preprocessing, &options), &expected);
+}
+
+#[test]
+fn padding_is_cut_off() {
+    let (image, plain) = (image(60, 50), preprocessing(Geometry::None { pad: 1 }));
+    let padded = preprocessing(Geometry::None { pad: 64 });
+    let options = InferenceOptions::default();
+    let found = scores(&image, &padded, &options);
+    assert_eq!(found.len(), scores(&image, &plain, &options).len());
+    // Of the padded image, the logits at the upper left are those of an image with 0 below and at the right.
+    let small = segment((&network(), &Device::flex()), &image, &padded, &options).unwrap();
+    assert_eq!((small.width, small.height), (50, 60));
+}
+
+#[test]
+fn an_image_smaller_than_a_window_is_taken_as_it_is() {
+    let (image, preprocessing) = (image(40, 36), preprocessing(Geometry::None { pad: 1 }));
+    let window = InferenceMode::Slide(SlidingWindow { crop: 64, stride: 42 });
+    let slide = InferenceOptions { mode: window, ..InferenceOptions::default() };
+    let whole = scores(&image, &preprocessing, &InferenceOptions::default());
+    assert_eq!(scores(&image, &preprocessing, &slide), whole);
+}
+
+#[test]
+fn bands_do_not_change_the_classes() {
+    // 700 x 2100 pixels of three classes are more than one band.
+    let (image, preprocessing) = (image(700, 2100), preprocessing(Geometry::None { pad: 1 }));
+    let window = InferenceMode::Slide(SlidingWindow { crop: 350, stride: 350 });
+    let options = InferenceOptions { mode: window, ..InferenceOptions::default() };
+    let scores = scores(&image, &preprocessing, &options);
+    let labels = segment((&network(), &Device::flex()), &image, &preprocessing, &options).unwrap();
+    assert_eq!(labels.labels, highest(&scores, CLASSES));
+    let starts: [&[usize]; 2] = [&[0, 350], &[0, 350, 700, 1050, 1400, 1750]];
+    check(&scores, &input_logits(&network(), &image, starts, ImageSize::square(350), &preprocessing));
+}
+
+#[test]
+fn what_leaves_pixels_out_is_refused() {
+    let preprocessing = Preprocessing::for_size(64, 3);
+    let crop = Preprocessing {
+        geometry: Geometry::CentreCrop { size: ImageSize::square(64), crop: 0.875 },
+        ..preprocessing
+    };
+    let error = segment((&network(), &Device::flex()), &image(70, 70), &crop, &InferenceOptions::default());
+    assert!(error.unwrap_err().to_string().contains("keeps the whole image"));
+    for bad in [
+        InferenceOptions { scales: vec![], ..InferenceOptions::default() },
+        InferenceOptions { scales: vec![f64::NAN], ..InferenceOptions::default() },
+        InferenceOptions { batch_size: 0, ..InferenceOptions::default() },
+    ] {
+        assert!(bad.validate().is_err(), "{bad:?}");
+    }
+}

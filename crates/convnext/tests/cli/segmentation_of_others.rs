@@ -1,0 +1,142 @@
+//! Segmentation networks of transformers and mmsegmentation (`convnext-io/tests/fixtures/make_upernet.py`): segmented with,
+//! inspected, converted and exported.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use serde_json::json;
+
+use super::bench::Bench;
+
+/// Sizes of the images whose logits are known, of which every [`STEP`]th value is there.
+const SIZES: [[usize; 2]; 4] = [[75, 67], [33, 70], [45, 61], [97, 38]];
+const STEP: usize = 7;
+
+/// Largest difference of logits, as a share of their range.
+const TOLERANCE: f32 = 1e-4;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../convnext-io/tests/fixtures/upernet").join(name)
+}
+
+/// The folder `hf` of transformers, `mmseg.pth`, and the images of the script as `HEIGHTxWIDTH.png`.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    for name in ["config.json", "preprocessor_config.json", "model.safetensors"] {
+        bench.write(&format!("hf/{name}"), fs::read(fixture(name)).unwrap());
+    }
+    bench.write("mmseg.pth", fs::read(fixture("mmsegmentation.pth")).unwrap());
+    for [height, width] in SIZES {
+        let level = |x: u32, y: u32, channel: u32| (7 * y + 13 * x + 31 * channel + y * x / 17) % 256;
+        let pixel = |x, y| image::Rgb([0, 1, 2].map(|channel| level(x, y, channel) as u8));
+        let image = image::RgbImage::from_fn(width as u32, height as u32, pixel);
+        image.save(bench.path(&format!("{height}x{width}.png"))).unwrap();
+    }
+    bench
+}
+
+/// A tensor of a file: its shape and its values.
+fn tensor(bytes: &[u8], name: &str) -> (Vec<usize>, Vec<f32>) {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let view = file.tensor(name).unwrap();
+    let values = view.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    (view.shape().to_vec(), values.collect())
+}
+
+/// Names, types, shapes and elements of all tensors.
+fn tensors(bytes: &[u8]) -> Vec<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)> {
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let mut tensors: Vec<_> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .collect();
+    tensors.sort_by(|one, other| one.0.cmp(&other.0));
+    tensors
+}
+
+#[test]
+fn logits_are_those_of_transformers_whatever_the_names() {
+    let bench = bench();
+    let known = fs::read(fixture("logits.safetensors")).unwrap();
+    for (weights, out) in [("hf", "of-hf"), ("mmseg.pth", "of-mmseg")] {
+        for [height, width] in SIZES {
+            let name = format!("{height}x{width}");
+            bench.succeed(&format!(
+                "segment {name}.png --weights {weights} --out {out}-{name} --resize none --logits -q"
+            ));
+            let (shape, found) = tensor(&bench.read(&format!("{out}-{name}/{name}.safetensors")), "logits");
+            assert_eq!(shape, [3, height, width]);
+            let (_, expected) = tensor(&known, &name);
+            let [low, high] =
+                [f32::min, f32::max].map(|choose| expected.iter().copied().reduce(choose).unwrap());
+            let found: Vec<f32> = found.into_iter().step_by(STEP).collect();
+            assert_eq!(found.len(), expected.len());
+            let distances = found.iter().zip(&expected).map(|(found, expected)| (found - expected).abs());
+            let distance = distances.fold(0.0, f32::max);
+            assert!(distance < TOLERANCE * (high - low), "{weights} {name}: {distance:e} of {low} to {high}");
+        }
+    }
+}
+
+#[test]
+fn they_are_described_and_converted_with_every_tensor() {
+    let bench = bench();
+    let described = bench.succeed("inspect hf");
+    for words in [
+        "with the names of transformers under backbone",
+        "segmentation network custom of 3 classes, UperNet of 6 channels",
+        "images of 512 px, warped, bilinear filter",
+        "classes: sky, road, car",
+        "decode_head.bottleneck.bn.num_batches_tracked",
+    ] {
+        assert!(described.contains(words), "'{words}' is not in: {described}");
+    }
+    let contents = bench.json("inspect mmseg.pth --json");
+    assert_eq!(contents["metadata"]["preprocessing"]["fit"], json!({ "long": 2048, "short": 512, "pad": 1 }));
+    assert_eq!(contents["origin"]["left_out"], json!([]));
+
+    let written = "again/model.safetensors\nagain/config.json\nagain/preprocessor_config.json\n";
+    assert_eq!(bench.succeed("convert mmseg.pth again --to hf"), written);
+    assert_eq!(tensors(&bench.read("again/model.safetensors")), tensors(&bench.read("hf/model.safetensors")));
+    bench.succeed("convert hf official.pth --to official");
+    bench.succeed("convert official.pth third.safetensors --to hf");
+    assert_eq!(tensors(&bench.read("third.safetensors")), tensors(&bench.read("hf/model.safetensors")));
+    bench.succeed("export --weights hf --out model.onnx --image-size 64x96");
+    assert!(bench.exists("model.onnx"));
+    bench.succeed("export --weights mmseg.pth --out maps.onnx --image-size 64 --features");
+}
+
+#[test]
+fn a_backbone_is_taken_out_of_them() {
+    let bench = bench();
+    bench.draw_classes("labelled", 8);
+    bench.succeed(
+        "finetune --data labelled --init mmseg.pth --image-size 32 --steps 2 --batch-size 6 --out run",
+    );
+    bench.succeed("embed 75x67.png --weights hf --out embeddings.safetensors --image-size 64");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_by_name() {
+    let bench = bench();
+    bench.refuse(
+        1,
+        &[
+            ("convert hf timm --to timm", &["timm has no segmentation networks", "--to hf"]),
+            ("convert hf folder --to official", &[".pt"]),
+            ("export --weights mmseg.pth --out model.onnx", &["--image-size"]),
+            ("classify 75x67.png --weights hf", &["segmentation", "a classifier"]),
+        ],
+    );
+    let whole = bench.read("hf/model.safetensors");
+    let file = SafeTensors::deserialize(&whole).unwrap();
+    let kept = file
+        .tensors()
+        .into_iter()
+        .filter(|(name, _)| name != "decode_head.bottleneck.batch_norm.running_var");
+    bench.write("partly/model.safetensors", safetensors::serialize(kept, None).unwrap());
+    let words: &[&str] = &["missing: decode_head.bottleneck.bn.running_var [6]"];
+    bench.refuse(1, &[("segment 75x67.png --weights partly --out out", words)]);
+}

@@ -1,0 +1,155 @@
+//! `convnext finetune --task segment`, `evaluate` and `segment`: masks, from a folder to a report.
+
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use predicates::str::contains;
+use safetensors::SafeTensors;
+
+use super::bench::{Bench, Refusal};
+
+const TRAIN: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 64 --set \
+                     training.warmup_steps=0 --set from_scratch.warmup_steps=0";
+
+/// Images of a red part on blue, whose masks say 0 and 1, with a line of 255 between; of odd sizes.
+fn streets() -> Bench {
+    let bench = Bench::new();
+    for (part, count) in [("train", 6), ("val", 2)] {
+        for number in 0..count {
+            let (width, height, border) = (70 + number, 66, 20 + 5 * number);
+            let image = RgbImage::from_fn(width, height, |x, y| {
+                let noise = ((x * 7 + y * 13 + number * 5) % 40) as u8;
+                if x < border { Rgb([180 + noise, 40, 40]) } else { Rgb([30, 50, 170 + noise]) }
+            });
+            let mask = GrayImage::from_fn(width, height, |x, _| {
+                Luma([if x == border { 255 } else { u8::from(x > border) }])
+            });
+            let name = |folder: &str| format!("streets/{folder}/{part}/{number:02}.png");
+            bench.write(&name("images"), png(&image.into()));
+            bench.write(&name("annotations"), png(&mask.into()));
+        }
+    }
+    bench
+}
+
+fn png(image: &image::DynamicImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn a_network_is_trained_measured_and_used() {
+    let bench = streets();
+    bench
+        .run(&format!("{TRAIN} --steps 30 --batch-size 4 --out run"))
+        .success()
+        .stdout(contains("validation mIoU"))
+        .stdout(contains("convnext segment IMAGE --weights run/"));
+    let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+    assert_eq!(config["task"].as_str(), Some("segmentation"), "{config}");
+    let report = bench.read_text("run/report.html");
+    assert!(report.contains("Worst images") && report.contains("semantic segmentation"));
+
+    let evaluate = "evaluate --data streets --weights run/weights.safetensors";
+    let result = bench.json(&format!("{evaluate} --json"));
+    assert_eq!((&result["kind"], &result["images"]), (&"segmentation".into(), &2.into()));
+    assert!(result["miou"].as_f64().unwrap() > 0.8, "{result}");
+    let classes = result["classes"].as_array().unwrap();
+    assert_eq!(
+        classes.iter().map(|class| class["pixels"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2970, 6204]
+    );
+    assert!(classes.iter().all(|class| class["iou"].is_f64() && class["accuracy"].is_f64()));
+    for mode in ["--mode slide --crop 64 --stride 40", "--scales 0.75,1 --flip", "--resize short:64"] {
+        let other = bench.json(&format!("{evaluate} {mode} --json"));
+        assert!(other["miou"].as_f64().unwrap() > 0.5, "{mode}: {other}");
+    }
+    bench.succeed(&format!("{evaluate} --html page.html"));
+    assert!(bench.read_text("page.html").contains("Confusion"));
+
+    let image = "streets/images/val/01.png";
+    let answers = bench.json(&format!(
+        "segment {image} --weights run/weights.safetensors --out out --overlay --logits --json --polygons"
+    ));
+    assert_eq!((&answers[0]["image"], &answers[0]["size"]), (&image.into(), &serde_json::json!([66, 71])));
+    let pixels =
+        answers[0]["classes"].as_array().unwrap().iter().map(|class| class["pixels"].as_u64().unwrap());
+    assert_eq!(pixels.sum::<u64>(), 66 * 71);
+    assert!(answers[0]["classes"][0]["polygons"][0].as_array().unwrap().len() >= 4);
+    let labels = image::load_from_memory(&bench.read("out/01.png")).unwrap();
+    assert_eq!((labels.width(), labels.height()), (71, 66));
+    assert!(bench.exists("out/01-overlay.png"));
+    let file = bench.read("out/01.safetensors");
+    let logits = SafeTensors::deserialize(&file).unwrap();
+    assert_eq!(logits.tensor("logits").unwrap().shape(), [2, 66, 71]);
+}
+
+#[test]
+fn any_threads_and_a_repeated_run_give_the_same_bytes() {
+    let bench = streets();
+    let weights = |out: &str, settings: &str| {
+        bench.succeed(&format!("{TRAIN} --batch-size 3 --out {out} {settings}"));
+        bench.read(&format!("{out}/weights.safetensors"))
+    };
+    let whole = weights("a", "--steps 4 --threads 1");
+    assert!(whole == weights("b", "--steps 4 --threads 3"), "threads change the weights");
+    // Another class weighting changes them.
+    assert!(whole != weights("c", "--steps 4 --class-weights balanced"));
+    let again = bench.succeed("finetune --config a --out d");
+    assert!(again.contains("validation mIoU") && whole == bench.read("d/weights.safetensors"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
+    let settings = "--batch-size 3 --steps 12 --set training.ema=0.9 --set training.validate_every.steps=5";
+    super::resuming::check_killed(&streets(), &format!("{TRAIN} {settings}"));
+}
+
+#[test]
+fn weights_of_other_tasks_are_a_start() {
+    let bench = streets();
+    bench.write("start.safetensors", super::weights::autoencoder());
+    bench.succeed(
+        "finetune --task segment --data streets --init start.safetensors --head-width 8 --image-size 64 --steps 1 \
+         --batch-size 2 --labelled-images 3 --freeze encoder --out run --set training.warmup_steps=0",
+    );
+    let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+    assert_eq!(config["labelled_images"].as_integer(), Some(3), "{config}");
+}
+
+#[test]
+fn what_does_not_fit_masks_is_refused() {
+    let bench = streets();
+    bench.write("classifier.safetensors", super::weights::classifier());
+    let finetune = "finetune --task segment --data streets --model micro --out run";
+    let with = |rest: &str| format!("{finetune} {rest}");
+    let lines = [
+        (with("--labels x.csv"), "--classes FILE"),
+        (with("--labels-per-class 2"), "--labelled-images"),
+        (with("--batch-size 1"), "batch size of a segmentation is 1"),
+        (with("--labelled-images 90"), "number of labelled images"),
+        (with("--set loss.dices=1"), "unknown field"),
+        (with("--recipe paper"), "base, large, huge"),
+        ("finetune --data streets --model micro --ignore-index 3 --out run".to_owned(), "--task segment"),
+        (
+            "evaluate --data streets --weights classifier.safetensors --flip".to_owned(),
+            "no segmentation network",
+        ),
+        (
+            "segment streets --weights classifier.safetensors --out out".to_owned(),
+            "a segmentation network is needed",
+        ),
+    ];
+    let refusals: Vec<(&str, [&str; 1])> =
+        lines.iter().map(|(line, word)| (line.as_str(), [*word])).collect();
+    let refusals: Vec<Refusal> = refusals.iter().map(|(line, words)| (*line, &words[..])).collect();
+    bench.refuse(1, &refusals);
+    bench.refuse(
+        2,
+        &[
+            ("segment a.png --weights w --out out --resize long:3", &["short:N"]),
+            ("segment a.png --weights w --out out --scales 1,0", &["above 0"]),
+            ("segment a.png --weights w --out out --polygons", &["--json"]),
+        ],
+    );
+}
