@@ -1,7 +1,7 @@
 //! The layers on dense maps in a row, each with something that a gradient must get right: a stride that drops a row, batch norm
 //! and ReLU, bins that overlap and repeat, cells that are copied.
 
-use burn::module::{Param, ParamId};
+use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::Seed;
 use convnext_nn::{
@@ -24,9 +24,8 @@ impl Layers {
         let scope = Scope::root(Seed(0), device);
         let weight = |name: &str, shape| scope.at(name).weight("weight", shape);
         let bias = |channels| Some(scope.constant([channels], 0.0));
-        let maps = Tensor::<4>::zeros([2, 3, 6, 7], device).require_grad();
         Self {
-            maps: Param::initialized(ParamId::new(), maps),
+            maps: scope.weight("maps", [2, 3, 6, 7]),
             strided: Conv2d::new(weight("strided", [4, 3, 3, 3]), bias(4)).with_stride([2, 2]),
             layer: ConvNormRelu::new([5, 4, 3, 3], &scope.at("layer")),
             pointwise: ConvNormRelu::new([3, 5, 1, 1], &scope.at("pointwise")),
