@@ -8,7 +8,7 @@ use convnext::data::{SegmentationSurvey, Survey, SurveyOptions, SurveyedLabels, 
 use convnext::write_mask_sheet;
 use serde::Serialize;
 
-use super::CheckArguments;
+use super::arguments::CheckArguments;
 use crate::cli::output::{counted_in_thousands, print_json, print_text, table};
 use crate::cli::progress::image_bar;
 
