@@ -104,8 +104,11 @@ def check_conversion(program, model, folder, size):
     assert not any(report.values()), report
     assert again.config.id2label == model.config.id2label
     images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(2))
+    found, expected = again.eval().state_dict(), model.state_dict()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
     with torch.inference_mode():
-        assert torch.equal(again.eval()(images).logits, model(images).logits)
+        # Not bit by bit: PyTorch's convolutions round by where their inputs lie in memory.
+        assert distance(again(images).logits.numpy(), model(images).logits.numpy()) < 1e-5
     pixels = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
     prepared = [AutoImageProcessor.from_pretrained(path)(pixels, return_tensors="pt") for path in [folder / "hf", out]]
     assert torch.equal(prepared[0].pixel_values, prepared[1].pixel_values)
