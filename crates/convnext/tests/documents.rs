@@ -70,9 +70,9 @@ fn folder() -> TempDir {
 /// Red houses on a blue sky above a grey road: images, and masks that say 0 for the sky, 1 for houses, 2 for the road, and
 /// 255 along the edge of the road.
 fn draw_streets(folder: &Path) {
-    for (part, count) in [("train", 8), ("val", 3)] {
-        for number in 0..count {
-            let (road, left, right) = (44 + number % 5, 8 + 3 * number, 40 + 2 * number);
+    for (part, numbers) in [("train", 0..8), ("val", 8..11)] {
+        for number in numbers {
+            let (road, left, right) = (44 + number % 5, 5 + 3 * number, 38 + 2 * number);
             let class = |x: u32, y: u32| match y {
                 _ if y == road => 255,
                 _ if y > road => 2,
