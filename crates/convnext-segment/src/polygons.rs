@@ -46,7 +46,8 @@ impl Direction {
         self.right().right().right()
     }
 
-    fn from(self, [x, y]: [usize; 2]) -> [usize; 2] {
+    /// The next corner along a border.
+    fn step(self, [x, y]: [usize; 2]) -> [usize; 2] {
         match self {
             Self::East => [x + 1, y],
             Self::South => [x, y + 1],
@@ -80,7 +81,7 @@ fn trace(
         if direction == Direction::East {
             visit(corner[0], corner[1]);
         }
-        corner = direction.from(corner);
+        corner = direction.step(corner);
         let [left, right] = direction.ahead(corner).map(|[x, y]| is_inside(x, y));
         let next = match (left, right) {
             (_, false) => direction.right(),
