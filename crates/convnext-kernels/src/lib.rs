@@ -78,6 +78,7 @@ pub use peak::peak_flops;
 pub use pixel_loss::{IGNORED_LABEL, LogitMaps, PixelLabels, pixel_cross_entropy};
 pub use precision::Precision;
 pub use profile::{end_profile, start_profile};
-pub use resample::{AxisWeights, SiteOrder, resample};
+pub use resample::axis_weights::AxisWeights;
+pub use resample::{SiteOrder, resample};
 pub use row_blocks::column_sums;
 pub use sites::{Sites, SitesError};

@@ -29,6 +29,7 @@ mod pictures;
 mod polygons;
 mod recipe;
 mod resize_rule;
+mod segment_job;
 mod sliding_window;
 mod source;
 mod task;
@@ -46,7 +47,7 @@ pub use head_dropout::HeadDropout;
 pub use inference::{
     InferenceMode, InferenceOptions, ScoreBand, for_each_input_band, for_each_score_band, segment,
 };
-pub use job::{MaskSubset, SegmentJob, Segmented, plan_segmentation, train_segmentation};
+pub use job::{Segmented, plan_segmentation, train_segmentation};
 pub use label_png::label_png;
 pub use logits_file::write_logits;
 pub use loss::{BatchLabels, SegmentationLoss};
@@ -60,6 +61,7 @@ pub use recipe::sections::{
 };
 pub use recipe::segment_recipe::SegmentRecipe;
 pub use resize_rule::ResizeRule;
+pub use segment_job::{MaskSubset, SegmentJob};
 pub use sliding_window::SlidingWindow;
 pub use source::SegmentationSource;
 pub use task::SegmentTask;

@@ -3,7 +3,7 @@
 use convnext_core::{ConfigError, POOL_SCALES, STAGES};
 use convnext_train::{BesideBackbone, MemoryEstimate};
 
-use crate::job::SegmentJob;
+use crate::segment_job::SegmentJob;
 
 /// Arrays of a convolution with batch norm and ReLU that wait for the gradient: what the convolution puts out, and what comes
 /// out in the end.
