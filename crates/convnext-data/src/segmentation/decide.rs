@@ -168,7 +168,7 @@ impl Wishes {
         let all: Vec<u16> = (first..=last).filter(|id| !self.ignored.contains(id)).collect();
         let absent: Vec<u16> = all.iter().copied().filter(|id| !classes.contains(id)).collect();
         if absent.len() > classes.len() {
-            return Err(refusal::gaps(&classes));
+            return Err(refusal::gaps(&classes, seen));
         }
         decisions.push(format!(
             "{} by the numbers that the masks hold, {first} to {last}",

@@ -113,6 +113,20 @@ fn numbers_without_order_are_refused() {
 }
 
 #[test]
+fn smoothed_black_and_white_masks_are_told() {
+    let mut smoothed = ids(&[0, 90, 180, 255]);
+    for value in [0, 255].map(MaskValue::Id) {
+        smoothed.values.get_mut(&value).unwrap().pixels = 200;
+    }
+    smoothed.pixels = 420;
+    let refused = Wishes::default().decide(&smoothed).unwrap_err();
+    assert!(
+        refused.found.contains("black and white") && refused.advice.contains("0 and 255 alone"),
+        "{refused:?}"
+    );
+}
+
+#[test]
 fn known_data_have_their_classes() {
     let of = |known| Wishes { known: Some(known), ..Wishes::default() };
     let ade = of(KnownData::Ade20k).decide(&ids(&[0, 1, 150])).unwrap();
