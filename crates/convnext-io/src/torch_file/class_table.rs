@@ -63,3 +63,58 @@ fn colour(pickle: &Pickle, value: Value) -> Option<[u8; 3]> {
     let levels = items(pickle, value).iter().map(level).collect::<Option<Vec<u8>>>()?;
     levels.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Vec<u8> {
+        [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    fn dictionary(key: &str, entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let entries: Vec<u8> =
+            entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
+        [b"}(".to_vec(), text(key), b"}(".to_vec(), entries, b"uu".to_vec()].concat()
+    }
+
+    fn list(items: &[Vec<u8>]) -> Vec<u8> {
+        [b"](".to_vec(), items.concat(), b"e".to_vec()].concat()
+    }
+
+    fn colour(levels: &[u8]) -> Vec<u8> {
+        list(&levels.iter().map(|&level| vec![b'K', level]).collect::<Vec<_>>())
+    }
+
+    fn found(object: &[u8]) -> ClassTable {
+        find(&Pickle::read(&[b"\x80\x02", object, b"."].concat()).unwrap())
+    }
+
+    #[test]
+    fn both_places_are_known() {
+        let names = list(&[text("sky"), text("road")]);
+        let palette = list(&[colour(&[1, 2, 3]), colour(&[4, 5, 255])]);
+        let table =
+            ClassTable { names: vec!["sky".into(), "road".into()], palette: vec![[1, 2, 3], [4, 5, 255]] };
+        let old = dictionary("meta", &[("CLASSES", names.clone()), ("PALETTE", palette.clone())]);
+        assert_eq!(found(&old), table);
+        let inner = [("classes", names), ("palette", palette)];
+        let inner: Vec<u8> =
+            inner.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
+        let inner = [b"}(".to_vec(), inner, b"u".to_vec()].concat();
+        assert_eq!(found(&dictionary("meta", &[("dataset_meta", inner)])), table);
+    }
+
+    #[test]
+    fn what_is_no_list_of_names_or_colours_is_none() {
+        assert_eq!(found(&dictionary("other", &[])), ClassTable::default());
+        let names = list(&[text("sky"), colour(&[1])]);
+        let palettes = [list(&[colour(&[1, 2])]), list(&[text("red")]), text("red"), b"N".to_vec()];
+        for palette in palettes {
+            let table = found(&dictionary("meta", &[("CLASSES", names.clone()), ("PALETTE", palette)]));
+            assert_eq!(table, ClassTable::default());
+        }
+        let long = list(&[text(&"x".repeat(MAX_NAME_LENGTH + 1))]);
+        assert_eq!(found(&dictionary("meta", &[("CLASSES", long)])), ClassTable::default());
+    }
+}
