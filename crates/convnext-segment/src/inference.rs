@@ -32,11 +32,16 @@ pub enum InferenceMode {
     Slide(SlidingWindow),
 }
 
+/// Pixels of a network's input from which on windows take the place of the whole: more needs many gigabytes at once.
+const MAX_WHOLE: usize = 2048 * 2048;
+
 /// Looks of a network at an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InferenceOptions {
     /// What goes through the network at once.
     pub mode: InferenceMode,
+    /// Windows over inputs of more than 4 megapixels, in place of the whole; `None` takes the whole of any size.
+    pub large_inputs: Option<SlidingWindow>,
     /// Factors on the size of the image, each above 0; at least one.
     pub scales: Vec<f64>,
     /// Look at the mirror image as well.
@@ -46,9 +51,10 @@ pub struct InferenceOptions {
 }
 
 impl Default for InferenceOptions {
-    /// One look at the whole image.
+    /// One look at the whole image, or at windows of it where it is large.
     fn default() -> Self {
-        Self { mode: InferenceMode::Whole, scales: vec![1.0], flip: false, batch_size: 1 }
+        let large_inputs = Some(SlidingWindow::default());
+        Self { mode: InferenceMode::Whole, large_inputs, scales: vec![1.0], flip: false, batch_size: 1 }
     }
 }
 
@@ -75,6 +81,7 @@ impl InferenceOptions {
         if let InferenceMode::Slide(window) = self.mode {
             window.validate()?;
         }
+        self.large_inputs.map_or(Ok(()), |window| window.validate())?;
         if self.scales.is_empty() {
             return bad("number of scales", "0".to_owned(), "at least 1");
         }
@@ -85,6 +92,15 @@ impl InferenceOptions {
         match self.batch_size {
             0 => bad("batch size", "0".to_owned(), "at least 1"),
             _ => Ok(()),
+        }
+    }
+
+    /// The windows over an input of this size.
+    fn grid(&self, input: ImageSize) -> WindowGrid {
+        match (self.mode, self.large_inputs) {
+            (InferenceMode::Slide(window), _) => window.grid(input),
+            (InferenceMode::Whole, Some(window)) if input.pixels() > MAX_WHOLE => window.grid(input),
+            (InferenceMode::Whole, _) => WindowGrid::whole(input),
         }
     }
 
@@ -116,7 +132,7 @@ pub fn for_each_score_band<E: From<TrainError>>(
     let looks = options.looks();
     let mut views = Vec::with_capacity(looks.len());
     for (scale, mirrored) in looks {
-        views.push(view(engine, image, preprocessing, (options.mode, scale, mirrored))?);
+        views.push(view(engine, image, preprocessing, (options, scale, mirrored))?);
     }
     let (size, classes) = (image.size(), model.config().classes);
     for first_row in (0..size.height).step_by(band_rows(size, classes)) {
@@ -160,7 +176,7 @@ pub fn for_each_input_band<E: From<TrainError>>(
 ) -> Result<(), E> {
     options.validate().map_err(TrainError::from)?;
     let engine = Engine { model, device, batch_size: options.batch_size };
-    let mut view = view(engine, image, preprocessing, (options.mode, options.scales[0], false))?;
+    let mut view = view(engine, image, preprocessing, (options, options.scales[0], false))?;
     let (size, classes) = (view.input_size(), model.config().classes);
     for first_row in (0..size.height).step_by(band_rows(size, classes)) {
         let rows = band_rows(size, classes).min(size.height - first_row);
@@ -193,7 +209,7 @@ fn view<'a>(
     engine: Engine<'a>,
     image: &'a Image,
     preprocessing: &'a Preprocessing,
-    (mode, scale, mirrored): (InferenceMode, f64, bool),
+    (options, scale, mirrored): (&InferenceOptions, f64, bool),
 ) -> Result<View<'a>, TrainError> {
     let input = input_size(preprocessing.geometry, image.size(), scale)?;
     let interpolation = preprocessing.interpolation;
@@ -204,11 +220,7 @@ fn view<'a>(
             Cow::Owned(resize_with(interpolation, image, whole, input.width, input.height))
         }
     };
-    let padded = preprocessing.geometry.padded(input);
-    let grid = match mode {
-        InferenceMode::Whole => WindowGrid::whole(padded),
-        InferenceMode::Slide(window) => window.grid(padded),
-    };
+    let grid = options.grid(preprocessing.geometry.padded(input));
     Ok(View::new(engine, resized, preprocessing, grid, mirrored))
 }
 

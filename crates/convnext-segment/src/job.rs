@@ -16,7 +16,6 @@ use convnext_train::{
 use serde::Serialize;
 
 use crate::evaluation_source::EvaluationSource;
-use crate::inference::InferenceOptions;
 use crate::loss::SegmentationLoss;
 use crate::memory::memory;
 use crate::palette::class_colours;
@@ -177,7 +176,7 @@ impl Job for OnMasks {
         memory(&self.job)
     }
 
-    /// Images of their own size or fitted, in the proportions that they have, resized as in training.
+    /// Images of their own size or fitted, in the proportions that they have, bilinearly.
     fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
         let geometry: Geometry = self.job.recipe.inference.resize.geometry();
         Preprocessing { geometry, interpolation: Interpolation::Bilinear, ..found }
@@ -209,7 +208,6 @@ impl Job for OnMasks {
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<SegmentTask, TrainError> {
         let SegmentJob { run, model, recipe, head, .. } = &self.job;
-        let inference = InferenceOptions { mode: recipe.inference.mode, ..InferenceOptions::default() };
         Ok(SegmentTask {
             loss: SegmentationLoss::new(recipe.loss, &self.data.train.pixels_per_class()),
             head: *head,
@@ -218,7 +216,7 @@ impl Job for OnMasks {
             seed: run.seed,
             device: device.clone(),
             validation: self.validation_loader(&preprocessing)?,
-            inference,
+            inference: recipe.inference_options(),
             metadata: WeightMetadata::new(model, &self.metadata(), preprocessing)
                 .with_recipe(in_toml(recipe)?),
             colours: class_colours(&self.data.palette, model.classes),

@@ -68,4 +68,4 @@ pub use task::SegmentTask;
 pub use upernet::auxiliary_head::AuxiliaryHead;
 pub use upernet::decode_head::DecodeHead;
 pub use upernet::{TrainingLogits, UperNet};
-pub use weights::load_segmentation;
+pub use weights::{inference_of, load_segmentation};

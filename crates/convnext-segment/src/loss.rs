@@ -13,7 +13,7 @@ use crate::class_weights::class_weights;
 use crate::recipe::sections::{LossRecipe, MeanOver};
 use crate::upernet::TrainingLogits;
 
-/// Added to the denominator of Dice, as in mmsegmentation.
+/// Added to the denominator of Dice, so that a class that is hardly there does not divide by nothing.
 const DICE_EPSILON: f64 = 1e-3;
 
 /// The loss of a training.

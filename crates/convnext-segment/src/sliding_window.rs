@@ -27,6 +27,16 @@ pub(crate) struct WindowGrid {
     pub(crate) window: ImageSize,
 }
 
+/// Side of windows where nothing says it.
+const USUAL_CROP: usize = 512;
+
+impl Default for SlidingWindow {
+    /// Windows of 512 pixels, as in the paper's comparison.
+    fn default() -> Self {
+        Self::of_crop(USUAL_CROP)
+    }
+}
+
 impl SlidingWindow {
     /// Windows that overlap by a third, as in the paper's comparison (512 by 341, 640 by 426).
     pub fn of_crop(crop: usize) -> Self {

@@ -7,7 +7,7 @@ use convnext_core::{ClassNames, Preprocessing, SegmentationTask};
 use convnext_data::{Image, LabelMap};
 use convnext_nn::Precision;
 use convnext_segment::{
-    InferenceOptions, ResizeRule, UperNet, class_colours, load_segmentation, overlay, segment,
+    InferenceOptions, ResizeRule, UperNet, class_colours, inference_of, load_segmentation, overlay, segment,
 };
 use convnext_train::TrainError;
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl Segmenter {
         let (model, metadata) = load_segmentation(path, device)?;
         let SegmentationTask { classes, palette, .. } = metadata.task_as()?;
         let palette = class_colours(&palette, model.config().classes);
-        let (preprocessing, options) = (metadata.preprocessing, InferenceOptions::default());
+        let (options, preprocessing) = (inference_of(&metadata), metadata.preprocessing);
         Ok(Self { model, preprocessing, classes, palette, options, device: device.clone() })
     }
 

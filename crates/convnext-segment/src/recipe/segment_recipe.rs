@@ -14,6 +14,8 @@ use super::sections::{
     SegmentRegularization,
 };
 use super::{auto, paper};
+use crate::inference::InferenceOptions;
+use crate::sliding_window::SlidingWindow;
 
 /// A recipe of training or fine-tuning a segmentation network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +64,12 @@ macro_rules! recipes {
 impl SegmentRecipe {
     /// The key of the class weights, which a flag of the program's sets.
     pub const CLASS_WEIGHTS: &'static str = "loss.class_weights";
+
+    /// The looks at images in validation, and later with the weights: over large inputs by windows as large as the crops.
+    pub fn inference_options(&self) -> InferenceOptions {
+        let large_inputs = Some(SlidingWindow::of_crop(self.input.image_size.short_side()));
+        InferenceOptions { mode: self.inference.mode, large_inputs, ..InferenceOptions::default() }
+    }
 
     /// Layer-wise decay of the learning rate, if there is any; from scratch there is none.
     pub fn layer_decay(&self, from_weights: bool) -> Option<LayerDecayRecipe> {

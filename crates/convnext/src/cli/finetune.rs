@@ -1,6 +1,7 @@
 //! `convnext finetune`
 
 mod arguments;
+mod finished;
 pub(super) mod images;
 pub(super) mod masks;
 pub(super) mod share;

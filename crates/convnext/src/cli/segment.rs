@@ -5,15 +5,15 @@ mod files;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
 use convnext::core::{Preprocessing, SegmentationTask, WeightMetadata};
 use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
-use convnext::segment::{UperNet, class_colours, load_segmentation, segment};
+use convnext::segment::{InferenceOptions, UperNet, class_colours, load_segmentation, segment};
 
 use self::answer::Answer;
-use self::files::OutFiles;
+use self::files::{OutFiles, Place};
 use super::class_names::ClassNameArguments;
 use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     check_apart(out, &arguments.images)?;
     let segmenter = load(arguments, device)?;
     let segmenter = Segmenter { model: segmenter.model.with_precision(precision), ..segmenter };
-    inference.options(&segmenter.metadata, None)?;
+    let options = inference.options(&segmenter.metadata)?;
     arguments.overwrite.make(out, "--out")?;
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
@@ -107,7 +107,10 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
         match images.image(sample, &decoding) {
             Ok(image) => {
                 let file_name = images.file_name(sample);
-                let answer = segmenter.answer(&image, (&name, &file_name), arguments, &mut files)?;
+                let place = files.next(&file_name, arguments.overlay);
+                let answer = segmenter
+                    .answer(&image, (&name, &place), arguments, &options)
+                    .with_context(|| format!("{name} cannot be segmented"))?;
                 if !json {
                     bar.suspend(|| print_text(&answer.in_words()))?;
                 }
@@ -148,20 +151,18 @@ impl Segmenter {
     fn answer(
         &self,
         image: &Image,
-        (name, file_name): (&str, &str),
+        (name, place): (&str, &Place),
         arguments: &SegmentArguments,
-        files: &mut OutFiles,
+        options: &InferenceOptions,
     ) -> anyhow::Result<Answer> {
-        let options = arguments.inference.options(&self.metadata, Some(image.size()))?;
         let network = (&self.model, &self.device);
-        let labels = segment(network, image, &self.preprocessing, &options)?;
-        let place = files.next(file_name);
-        files::write_labels(&place, &labels, &self.colours)?;
+        let labels = segment(network, image, &self.preprocessing, options)?;
+        place.write_labels(&labels, &self.colours)?;
         if arguments.overlay {
-            files::write_overlay(&place, image, &labels, &self.colours)?;
+            place.write_overlay(image, &labels, &self.colours)?;
         }
         if arguments.logits {
-            files::write_logits(&place, network, image, (&self.preprocessing, &options))?;
+            place.write_logits(network, image, (&self.preprocessing, options))?;
         }
         Ok(Answer::new(name, &labels, &self.task.classes, arguments.polygons))
     }

@@ -2,21 +2,15 @@
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{ImageSize, Preprocessing, WeightMetadata};
-use convnext::segment::{InferenceMode, InferenceOptions, ResizeRule, SegmentRecipe, SlidingWindow};
+use convnext::core::{Preprocessing, WeightMetadata};
+use convnext::segment::{InferenceMode, InferenceOptions, ResizeRule, SlidingWindow, inference_of};
 
 use super::values::{count, positive};
-
-/// Pixels of an image from which on windows are the default: more would need many gigabytes at once.
-const MAX_WHOLE: usize = 2048 * 2048;
-
-/// Side of windows where nothing says it.
-const USUAL_CROP: usize = 512;
 
 /// How a segmentation network looks at images.
 #[derive(Debug, Args)]
 pub(crate) struct InferenceArguments {
-    /// What goes through the network at once [default: whole; slide for images of more than 4 megapixels]
+    /// What goes through the network at once [default: that of the weights' recipe, whole for most; slide where the network's input has more than 4 megapixels]
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<ModeName>,
     /// Side of the windows of --mode slide, in pixels [default: that of the crops in training]
@@ -69,41 +63,34 @@ impl InferenceArguments {
         }
     }
 
-    /// The options for images of this size, where it is known.
+    /// The options.
     ///
     /// # Errors
     /// When values do not fit each other.
-    pub(crate) fn options(
-        &self,
-        weights: &WeightMetadata,
-        image: Option<ImageSize>,
-    ) -> anyhow::Result<InferenceOptions> {
-        let is_large = image.is_some_and(|image| image.pixels() > MAX_WHOLE);
+    pub(crate) fn options(&self, weights: &WeightMetadata) -> anyhow::Result<InferenceOptions> {
         let has_window = self.crop.is_some() || self.stride.is_some();
-        let mode = match self.mode {
+        let of_weights = inference_of(weights);
+        let (mode, large_inputs) = match self.mode {
             Some(ModeName::Whole) if has_window => {
                 bail!("--crop and --stride are about windows; leave them out, or give --mode slide")
             }
-            Some(ModeName::Whole) => InferenceMode::Whole,
-            Some(ModeName::Slide) => InferenceMode::Slide(self.window(weights)),
-            None if has_window || is_large => InferenceMode::Slide(self.window(weights)),
-            None => InferenceMode::Whole,
+            Some(ModeName::Whole) => (InferenceMode::Whole, None),
+            None if !has_window => (of_weights.mode, of_weights.large_inputs),
+            _ => (InferenceMode::Slide(self.window(&of_weights)), None),
         };
         let scales = if self.scales.is_empty() { vec![1.0] } else { self.scales.clone() };
-        let options = InferenceOptions { mode, scales, flip: self.flip, ..InferenceOptions::default() };
+        let options = InferenceOptions { mode, large_inputs, scales, flip: self.flip, ..of_weights };
         options.validate()?;
         Ok(options)
     }
 
-    fn window(&self, weights: &WeightMetadata) -> SlidingWindow {
-        let crop = self.crop.or_else(|| crop_of(weights)).unwrap_or(USUAL_CROP);
-        let usual = SlidingWindow::of_crop(crop);
+    /// The windows that are asked for, otherwise those of the weights.
+    fn window(&self, of_weights: &InferenceOptions) -> SlidingWindow {
+        let usual = match (self.crop, of_weights.mode) {
+            (Some(crop), _) => SlidingWindow::of_crop(crop),
+            (None, InferenceMode::Slide(window)) => window,
+            (None, InferenceMode::Whole) => of_weights.large_inputs.unwrap_or_default(),
+        };
         SlidingWindow { stride: self.stride.unwrap_or(usual.stride), ..usual }
     }
-}
-
-/// Side of the crops that weights were trained on, as their recipe says.
-fn crop_of(weights: &WeightMetadata) -> Option<usize> {
-    let recipe: SegmentRecipe = toml::from_str(&weights.recipe).ok()?;
-    Some(recipe.input.image_size.short_side())
 }

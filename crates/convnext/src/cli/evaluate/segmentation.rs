@@ -26,7 +26,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Re
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
-    let options = arguments.inference.options(&metadata, None)?;
+    let options = arguments.inference.options(&metadata)?;
     let task = named(arguments, &metadata)?;
     let colours = class_colours(&task.palette, metadata.class_count());
     let (part, set) = images(arguments, &task, metadata.class_count())?;

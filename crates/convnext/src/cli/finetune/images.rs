@@ -7,15 +7,14 @@ use convnext::core::{Seed, WeightMetadata};
 use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
 use convnext::multilabel::MultiLabel;
 use convnext::train::{
-    BEST_WEIGHTS_FILE, Classification, FinetuneJob, FinetuneRecipe, Finetuned, InitFrom, LabelSubset, Metric,
-    RecipeContext, finetune, plan_finetuning, read_metadata,
+    Classification, FinetuneJob, FinetuneRecipe, Finetuned, InitFrom, LabelSubset, RecipeContext, finetune,
+    plan_finetuning, read_metadata,
 };
-use convnext::write_report;
 
 use super::arguments::{FinetuneArguments, FreezeName, TaskName};
+use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
 use crate::cli::machine::Machine;
-use crate::cli::output::{print_text, stopped_in_words};
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::progress::TrainingProgress;
@@ -44,46 +43,14 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
         TaskName::MultiLabel => finetune::<MultiLabel>(&job, data, device, progress)?,
         _ => finetune::<Classification>(&job, data, device, progress)?,
     };
-    let report = write_report(&job.run.out)?;
-    if let Some(metric) = finetuned.summary.monitored() {
-        let unread = match finetuned.summary.last.left_out() {
-            0 => String::new(),
-            count => format!(" ({count} of them could not be read)"),
-        };
-        let stopped = stopped_in_words(&finetuned.summary);
-        print_text(&format!("validation {metric} on {}{unread}{stopped}", measured_on.in_words()))?;
-    }
-    print_what_next(&job, &finetuned, &report)
-}
-
-/// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
-fn print_what_next(job: &FinetuneJob, finetuned: &Finetuned, report: &Path) -> anyhow::Result<()> {
-    let Finetuned { weights, summary, held_out } = finetuned;
-    // Without these two, `evaluate` would look at training images as well.
-    let same_part = match held_out {
-        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
-        false => String::new(),
-    };
-    let same_part = match &job.labels.file {
+    let Finetuned { weights, summary, held_out } = &finetuned;
+    let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
+    let same_images = match &job.labels.file {
         Some(file) => format!(" --labels {}{same_part}", file.display()),
         None => same_part,
     };
-    let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
-        let metric = Metric { value: Some(best.value), ..metric };
-        (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
-    });
-    let best = best.filter(|(file, _)| file.is_file());
-    let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
-    let recommended = best.as_ref().map_or(weights, |(file, _)| file);
-    print_text(&format!(
-        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{same_part} --weights {weights}\n      \
-         convnext classify IMAGE --weights {weights}",
-        last = weights.display(),
-        also = also.unwrap_or_default(),
-        weights = recommended.display(),
-        report = report.display(),
-        data = job.run.data.display(),
-    ))
+    let classify = |weights: &Path| format!("classify IMAGE --weights {}", weights.display());
+    FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, classify)
 }
 
 /// Opens the images; with `dry_run` nothing is written beside them.

@@ -8,13 +8,12 @@ use convnext::data::{SegmentationData, open_segmentation};
 use convnext::segment::{
     MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
 };
-use convnext::train::{BEST_WEIGHTS_FILE, InitFrom, Metric, RecipeContext, SupervisedRecipe, read_metadata};
-use convnext::write_report;
+use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
 
 use super::arguments::FinetuneArguments;
+use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
 use crate::cli::machine::Machine;
-use crate::cli::output::{print_text, stopped_in_words};
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::progress::TrainingProgress;
@@ -38,39 +37,11 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
     }
     let progress = &mut TrainingProgress::new(quiet)?;
     let segmented = train_segmentation(&job, data, &machine.device, progress)?;
-    let report = write_report(&job.run.out)?;
-    if let Some(metric) = segmented.summary.monitored() {
-        let stopped = stopped_in_words(&segmented.summary);
-        print_text(&format!("validation {metric} on {}{stopped}", measured_on.in_words()))?;
-    }
-    print_what_next(&job, &segmented, &report)
-}
-
-/// Prints what was written, and commands that use the best weights, or the last ones where nothing was measured.
-fn print_what_next(job: &SegmentJob, segmented: &Segmented, report: &Path) -> anyhow::Result<()> {
-    let Segmented { weights, summary, held_out } = segmented;
-    // Without these two, `evaluate` would look at training images as well.
-    let same_part = match held_out {
-        true => format!(" --val-fraction {} --seed {}", job.labels.validation_fraction, job.run.seed.0),
-        false => String::new(),
-    };
-    let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
-        let metric = Metric { value: Some(best.value), ..metric };
-        (job.run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
-    });
-    let best = best.filter(|(file, _)| file.is_file());
-    let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
-    let recommended = best.as_ref().map_or(weights, |(file, _)| file);
-    print_text(&format!(
-        "wrote {last}{also} and {report}\nnext: convnext evaluate --data {data}{masks}{same_part} --weights {weights}\n      \
-         convnext segment IMAGE --weights {weights} --out segmented",
-        last = weights.display(),
-        also = also.unwrap_or_default(),
-        weights = recommended.display(),
-        report = report.display(),
-        data = job.run.data.display(),
-        masks = of_masks(&job.labels),
-    ))
+    let Segmented { weights, summary, held_out } = &segmented;
+    let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
+    let same_images = format!("{}{same_part}", of_masks(&job.labels));
+    let segment = |weights: &Path| format!("segment IMAGE --weights {} --out segmented", weights.display());
+    FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, segment)
 }
 
 /// The flags by which a command reads the masks as the training did.

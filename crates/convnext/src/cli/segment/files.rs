@@ -21,40 +21,50 @@ impl OutFiles {
         Self { folder: folder.to_owned(), names: FreeNames::default() }
     }
 
-    /// The label map of the next image, which has this file name.
-    pub(super) fn next(&mut self, file_name: &str) -> PathBuf {
+    /// The files of the next image, which has this file name; with an overlay, one of them is that.
+    pub(super) fn next(&mut self, file_name: &str, with_overlay: bool) -> Place {
         let stem = match file_name.rsplit_once('.') {
             Some((stem, _)) if !stem.is_empty() => stem,
             _ => file_name,
         };
-        self.names.path(&self.folder, &format!("{stem}.png"))
+        let labels = self.names.path(&self.folder, &format!("{stem}.png"));
+        let stem = labels.file_stem().unwrap_or_default().to_string_lossy();
+        let overlay = format!("{stem}-overlay.png");
+        let overlay = with_overlay.then(|| self.names.path(&self.folder, &overlay));
+        Place { overlay: overlay.unwrap_or_default(), labels }
     }
 }
 
-pub(super) fn write_labels(place: &Path, labels: &LabelMap, colours: &[[u8; 3]]) -> anyhow::Result<()> {
-    write(place, &label_png(labels, colours))
+/// The files of an image.
+pub(super) struct Place {
+    labels: PathBuf,
+    overlay: PathBuf,
 }
 
-/// Writes the overlay beside a label map.
-pub(super) fn write_overlay(
-    place: &Path,
-    image: &Image,
-    labels: &LabelMap,
-    colours: &[[u8; 3]],
-) -> anyhow::Result<()> {
-    let stem = place.file_stem().unwrap_or_default().to_string_lossy();
-    write(&place.with_file_name(format!("{stem}-overlay.png")), &overlay(image, labels, colours).png())
-}
+impl Place {
+    pub(super) fn write_labels(&self, labels: &LabelMap, colours: &[[u8; 3]]) -> anyhow::Result<()> {
+        write(&self.labels, &label_png(labels, colours))
+    }
 
-/// Writes the logits beside a label map.
-pub(super) fn write_logits(
-    place: &Path,
-    network: (&UperNet, &Device),
-    image: &Image,
-    (preprocessing, options): (&Preprocessing, &InferenceOptions),
-) -> anyhow::Result<()> {
-    let place = place.with_extension("safetensors");
-    Ok(convnext::segment::write_logits(&place, network, image, preprocessing, options)?)
+    pub(super) fn write_overlay(
+        &self,
+        image: &Image,
+        labels: &LabelMap,
+        colours: &[[u8; 3]],
+    ) -> anyhow::Result<()> {
+        write(&self.overlay, &overlay(image, labels, colours).png())
+    }
+
+    /// Writes the logits beside the label map.
+    pub(super) fn write_logits(
+        &self,
+        network: (&UperNet, &Device),
+        image: &Image,
+        (preprocessing, options): (&Preprocessing, &InferenceOptions),
+    ) -> anyhow::Result<()> {
+        let place = self.labels.with_extension("safetensors");
+        Ok(convnext::segment::write_logits(&place, network, image, preprocessing, options)?)
+    }
 }
 
 fn write(place: &Path, bytes: &[u8]) -> anyhow::Result<()> {
