@@ -57,15 +57,18 @@ impl SegmentationLoss {
         Loss { observed, ..Loss::sum(parts) }
     }
 
+    /// The labels, and the sum of the weights of the pixels that the mean is over, by which PyTorch and mmsegmentation divide.
     fn targets(&self, labels: &BatchLabels) -> PixelTargets {
         let BatchLabels { labels, height, width } = labels.clone();
-        let labelled = labels.iter().filter(|&&label| label != LabelMap::IGNORED).count();
-        let pixels = match self.recipe.mean_over {
-            MeanOver::All => labels.len(),
-            MeanOver::Labelled => labelled,
+        let weight_of = |&label: &u16| match (label, self.recipe.mean_over) {
+            (LabelMap::IGNORED, MeanOver::All) => 1.0,
+            (LabelMap::IGNORED, MeanOver::Labelled) => 0.0,
+            _ => f64::from(self.class_weights[usize::from(label)]),
         };
+        let sum: f64 = labels.iter().map(weight_of).sum();
+        let divisor = if sum > 0.0 { sum } else { 1.0 };
         let class_weights = Arc::clone(&self.class_weights);
-        PixelTargets { labels, height, width, class_weights, divisor: pixels.max(1) as f64 }
+        PixelTargets { labels, height, width, class_weights, divisor }
     }
 }
 
@@ -157,6 +160,18 @@ mod tests {
             assert!((found[1].1 - 0.4 * sum / pixels).abs() < 1e-6, "{found:?}");
         }
         assert_eq!(parts(LossRecipe { auxiliary: 0.0, ..recipe() }).len(), 1);
+    }
+
+    /// As PyTorch's `cross_entropy` with weights.
+    #[test]
+    fn the_mean_is_over_the_weights_of_the_pixels() {
+        let recipe = LossRecipe { auxiliary: 0.0, class_weights: ClassWeights::Balanced, ..recipe() };
+        let pixels = [90, 9, 1];
+        let weights = class_weights(ClassWeights::Balanced, &pixels);
+        let found = SegmentationLoss::new(recipe, &pixels).of(logits(), &labels()).total.into_scalar::<f32>();
+        let of_pixels = [0, 1, 1].map(|label: usize| weights[label]);
+        let sum: f32 = of_pixels.iter().zip(surprises()).map(|(weight, surprise)| weight * surprise).sum();
+        assert!((found - sum / of_pixels.iter().sum::<f32>()).abs() < 1e-6, "{found}");
     }
 
     #[test]
