@@ -14,6 +14,9 @@ const SAVED: usize = 2;
 /// from which estimates are between 10 % below and 15 % above.
 const WORKING: usize = 3 * STAGES;
 
+/// Arrays of all classes at the size of the labels while the Dice loss and its gradient are made.
+const OF_DICE: usize = 8;
+
 /// The need of a training: the backbone's, and the decode head's, whose maps have the size of the first stage.
 ///
 /// # Errors
@@ -35,10 +38,11 @@ pub(crate) fn memory(job: &SegmentJob) -> Result<MemoryEstimate, ConfigError> {
     let third = sites[STAGES - 2];
     let auxiliary = head.auxiliary_width.map_or(0, |width| (SAVED * width + 2 * model.classes) * third);
     let working = WORKING * width * finest;
+    let dice = if recipe.loss.dice > 0.0 { OF_DICE * model.classes * batch * size.pixels() } else { 0 };
     let tensors = head.tensors(model).into_iter().map(|(_, shape)| shape.iter().product::<usize>());
     let beside = BesideBackbone {
         parameters: tensors.sum::<usize>() as u64,
-        values: (pyramid + levels + fusion + auxiliary + working) as u64,
+        values: (pyramid + levels + fusion + auxiliary + working + dice) as u64,
     };
     MemoryEstimate::of_network(model, size, &recipe.training, (run.activations, run.precision), beside)
 }

@@ -40,6 +40,8 @@ impl<J: Job> Prepared<J> {
         let of_batch = |batch| with_batch(&job, batch).memory();
         if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
             job = with_batch(&job, batch);
+            // A task may refuse as few as there is room for.
+            job.check()?;
         }
         let (image_size, channels) = job.input();
         let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
