@@ -145,8 +145,10 @@ impl Job for OnMasks {
     }
 
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
+        // As `evaluate` does: by name, or by number where nothing names the classes of the data.
+        let by_number = self.data.train.is_unnamed() && of_weights.class_count() == self.data.classes.len();
         let task = of_weights.task_as::<SegmentationTask>();
-        task.is_ok_and(|task| are_same_classes(&task.classes, &self.data.classes))
+        task.is_ok_and(|task| by_number || are_same_classes(&task.classes, &self.data.classes))
     }
 
     /// Of weights with other classes all but the layers that tell classes apart goes on learning.
