@@ -142,16 +142,33 @@ fn several_looks_are_the_mean_of_probabilities() {
     check(&scores(&image, &preprocessing, &options), &expected);
 }
 
+/// The logits are those of the image with 0 below and at the right.
 #[test]
 fn padding_is_cut_off() {
-    let (image, plain) = (image(60, 50), preprocessing(Geometry::None { pad: 1 }));
-    let padded = preprocessing(Geometry::None { pad: 64 });
+    let image = image(60, 50);
+    // Black pixels are 0 then.
+    let padded = Preprocessing { mean: vec![0.0; 3], ..preprocessing(Geometry::None { pad: 64 }) };
+    let mut bytes = vec![0; 3 * 64 * 64];
+    for (line, of_image) in bytes.chunks_exact_mut(3 * 64).zip(image.bytes().chunks_exact(3 * 50)) {
+        line[..3 * 50].copy_from_slice(of_image);
+    }
+    let whole = Image::new(64, 64, 3, bytes).unwrap();
+    let logits = input_logits(&network(), &whole, [&[0], &[0]], whole.size(), &padded);
+    let expected: Vec<f32> =
+        logits.chunks_exact(64 * CLASSES).take(60).flat_map(|line| &line[..50 * CLASSES]).copied().collect();
+    check(&scores(&image, &padded, &InferenceOptions::default()), &expected);
+}
+
+#[test]
+fn large_inputs_are_taken_by_windows_unless_the_whole_is_asked_for() {
     let options = InferenceOptions::default();
-    let found = scores(&image, &padded, &options);
-    assert_eq!(found.len(), scores(&image, &plain, &options).len());
-    // Of the padded image, the logits at the upper left are those of an image with 0 below and at the right.
-    let small = segment((&network(), &Device::flex()), &image, &padded, &options).unwrap();
-    assert_eq!((small.width, small.height), (50, 60));
+    let count = |options: &InferenceOptions, height| {
+        let grid = options.grid(ImageSize { height, width: 2048 });
+        grid.tops.len() * grid.lefts.len()
+    };
+    assert_eq!((count(&options, 2048), count(&options, 2049)), (1, 36));
+    let whole = InferenceOptions { large_inputs: None, ..options };
+    assert_eq!(count(&whole, 10_000), 1);
 }
 
 #[test]
