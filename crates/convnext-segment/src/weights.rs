@@ -29,3 +29,30 @@ pub fn inference_of(weights: &WeightMetadata) -> InferenceOptions {
     let recipe: Option<SegmentRecipe> = toml::from_str(&weights.recipe).ok();
     recipe.map_or_else(InferenceOptions::default, |recipe| recipe.inference_options())
 }
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{ClassNames, Preprocessing, UperNetConfig, find_model};
+
+    use super::*;
+    use crate::inference::InferenceMode;
+    use crate::sliding_window::SlidingWindow;
+
+    #[test]
+    fn looks_are_those_that_the_recipe_validates_with() {
+        let head = UperNetConfig { head_width: 8, auxiliary_width: None };
+        let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+        let model = find_model("micro").unwrap().config();
+        let bare = WeightMetadata::new(&model, &task, Preprocessing::for_size(64, 3));
+        assert_eq!(inference_of(&bare), InferenceOptions::default());
+        let recipe = include_str!("../recipes/plain.toml");
+        let slide = recipe.replace("mode = \"whole\"", "mode = { slide = { crop = 96, stride = 64 } }");
+        let found = inference_of(&bare.clone().with_recipe(slide));
+        assert_eq!(found.mode, InferenceMode::Slide(SlidingWindow { crop: 96, stride: 64 }));
+        let found = inference_of(&bare.with_recipe(recipe.into()));
+        assert_eq!(
+            (found.mode, found.large_inputs),
+            (InferenceMode::Whole, Some(SlidingWindow::of_crop(256)))
+        );
+    }
+}
