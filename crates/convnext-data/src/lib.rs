@@ -79,6 +79,7 @@ pub use transforms::crop::TrainCrop;
 pub use transforms::distortion::Distortion;
 pub use transforms::drawn::DrawnTransform;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};
+pub use transforms::mirror::{mirror, mirror_row};
 pub use transforms::resized_cut::ResizedCut;
 pub use transforms::segmentation::{LabelledImage, SegmentationTransform};
 pub use transforms::step::Step;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use burn::prelude::*;
 use convnext_core::{ImageSize, Preprocessing};
-use convnext_data::{Image, normalize};
+use convnext_data::{Image, mirror, mirror_row, normalize};
 use convnext_nn::tensor_values;
 use convnext_train::TrainError;
 use rayon::prelude::*;
@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         grid: WindowGrid,
         mirrored: bool,
     ) -> Self {
-        let image = if mirrored { Cow::Owned(mirror(&image)) } else { image };
+        let image = if mirrored { Cow::Owned(mirror(image.into_owned())) } else { image };
         let (columns, computed) = (Vec::new(), VecDeque::new());
         Self { engine, image, preprocessing, grid, mirrored, columns, computed, next: 0 }
     }
@@ -243,29 +243,4 @@ fn cut(image: &Image, top: usize, left: usize, size: ImageSize) -> Image {
         }
     };
     cut.unwrap_or_else(|error| unreachable!("the part has the size that it was cut to: {error}"))
-}
-
-/// The image with left and right exchanged.
-fn mirror(image: &Image) -> Image {
-    let ImageSize { height, width } = image.size();
-    let channels = image.channels();
-    let mirrored = match image.deep_levels() {
-        Some(levels) => {
-            let mut levels = levels.to_vec();
-            levels.chunks_exact_mut(width * channels).for_each(|row| mirror_row(row, channels));
-            Image::deep(width, height, channels, levels)
-        }
-        None => {
-            let mut bytes = image.bytes().to_vec();
-            bytes.chunks_exact_mut(width * channels).for_each(|row| mirror_row(row, channels));
-            Image::new(width, height, channels, bytes)
-        }
-    };
-    mirrored.unwrap_or_else(|error| unreachable!("it has as many pixels as before: {error}"))
-}
-
-/// Exchanges left and right in a row of pixels of so many values.
-fn mirror_row<T: Copy>(row: &mut [T], values: usize) {
-    row.reverse();
-    row.chunks_exact_mut(values).for_each(<[T]>::reverse);
 }

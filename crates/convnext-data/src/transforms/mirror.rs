@@ -4,7 +4,7 @@ use crate::pixels::image::Image;
 use crate::pixels::levels::Levels;
 
 /// The image with left and right exchanged.
-pub(crate) fn mirror(image: Image) -> Image {
+pub fn mirror(image: Image) -> Image {
     let (width, height, channels) = (image.width(), image.height(), image.channels());
     let mut levels = image.into_levels();
     match &mut levels {
@@ -18,9 +18,12 @@ pub(crate) fn mirror(image: Image) -> Image {
 }
 
 fn mirror_rows<T>(levels: &mut [T], width: usize, channels: usize) {
-    for row in levels.chunks_exact_mut(width * channels) {
-        // All values change places, then those of each pixel back.
-        row.reverse();
-        row.chunks_exact_mut(channels).for_each(<[T]>::reverse);
-    }
+    levels.chunks_exact_mut(width * channels).for_each(|row| mirror_row(row, channels));
+}
+
+/// Exchanges left and right in a row of pixels of so many values.
+pub fn mirror_row<T>(row: &mut [T], values: usize) {
+    // All values change places, then those of each pixel back.
+    row.reverse();
+    row.chunks_exact_mut(values).for_each(<[T]>::reverse);
 }
