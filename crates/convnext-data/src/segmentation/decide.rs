@@ -9,6 +9,7 @@ use crate::segmentation::known::KnownData;
 use crate::segmentation::refusal::{self, Refusal};
 use crate::segmentation::rule::LabelRule;
 use crate::segmentation::seen::SeenValues;
+use crate::segmentation::table_numbers::with_numbers;
 use crate::segmentation::value::MaskValue;
 
 /// Value that borders of objects have by convention, and no class.
@@ -105,13 +106,19 @@ impl Wishes {
                 decisions.push(format!("{classes} by their numbers, from {source}"));
                 return Ok(table.clone());
             }
-            decisions.push(format!("{classes} from {source}, in its order from {first} on"));
-            return Ok(table.clone().numbered(first));
+            let (table, order) = with_numbers(table, &self.without_ignored(seen), first);
+            decisions.push(format!("{classes} from {source}, {order}"));
+            return Ok(table);
         }
         match self.known {
             Some(known) => self.known_table(known, seen, decisions),
             None => self.made_table(seen, first, decisions),
         }
+    }
+
+    /// The numbers that are not to be ignored, sorted.
+    fn without_ignored(&self, seen: &SeenValues) -> Vec<u16> {
+        seen.ids().into_iter().filter(|id| !self.ignored.contains(id)).collect()
     }
 
     fn known_table(
@@ -149,7 +156,7 @@ impl Wishes {
         first: u16,
         decisions: &mut Vec<String>,
     ) -> Result<ClassTable, Refusal> {
-        let ids: Vec<u16> = seen.ids().into_iter().filter(|id| !self.ignored.contains(id)).collect();
+        let ids = self.without_ignored(seen);
         if let Some(model) = &self.model {
             decisions.push(format!("{} of the model", counted(model.len(), "class", "classes")));
             return Ok(of_model(model, &ids, first));

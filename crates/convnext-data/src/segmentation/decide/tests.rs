@@ -58,6 +58,24 @@ fn black_and_white_masks_have_two_classes() {
 }
 
 #[test]
+fn tables_without_numbers_fit_black_and_white_masks() {
+    for (text, expected) in [
+        ("name\nbackground\nroad\n", [Some(0), Some(1)]),
+        ("name,r,g,b\nroad,255,255,255\nbackground,0,0,0\n", [Some(1), Some(0)]),
+        ("name,r,g,b\nbackground,0,0,0\nroad,255,0,0\n", [Some(0), Some(1)]),
+    ] {
+        let decided = Wishes { table: table(text), ..Wishes::default() }.decide(&ids(&[0, 255])).unwrap();
+        assert_eq!(labels(&decided, &[0, 255]), expected, "{:?}", decided.decisions);
+    }
+    let levels = "name,r,g,b\nsky,0,0,0\ncar,128,128,128\nvoid,64,64,64\n";
+    let decided = Wishes { table: table(levels), ..Wishes::default() }.decide(&ids(&[0, 64, 128])).unwrap();
+    assert_eq!(labels(&decided, &[0, 64, 128, 255]), [Some(0), None, Some(1), None]);
+    // Masks whose numbers are positions have grey levels for people to look at.
+    let wishes = Wishes { table: table("name,r,g,b\nsky,0,0,0\ncar,255,255,255\n"), ..Wishes::default() };
+    assert_eq!(labels(&wishes.decide(&ids(&[0, 1, 255])).unwrap(), &[0, 1, 255]), [Some(0), Some(1), None]);
+}
+
+#[test]
 fn colours_need_a_table_unless_they_are_greys() {
     let [red, black, odd] = [[128, 0, 0], [0; 3], [64, 0, 0]].map(MaskValue::Colour);
     let refused = Wishes::default().decide(&seen(&[black, red])).unwrap_err();
