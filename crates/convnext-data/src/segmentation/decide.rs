@@ -15,6 +15,9 @@ use crate::segmentation::value::MaskValue;
 /// Value that borders of objects have by convention, and no class.
 const BORDER: u16 = 255;
 
+/// Numbers without gaps up to this one are levels rather than classes where most pixels are 0 or 255.
+const SMOOTHED: u16 = 192;
+
 /// Everything that decides besides the masks.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
@@ -174,9 +177,7 @@ impl Wishes {
         };
         let all: Vec<u16> = (first..=last).filter(|id| !self.ignored.contains(id)).collect();
         let absent: Vec<u16> = all.iter().copied().filter(|id| !classes.contains(id)).collect();
-        if absent.len() > classes.len() {
-            return Err(refusal::gaps(&classes, seen));
-        }
+        check_order(&classes, absent.len(), seen)?;
         decisions.push(format!(
             "{} by the numbers that the masks hold, {first} to {last}",
             counted(all.len(), "class", "classes")
@@ -227,6 +228,17 @@ impl Wishes {
             return Err(refusal::unknown(&unknown, seen, table.classes.len()));
         }
         Ok(LabelRule::new(labels, by_colour, greys))
+    }
+}
+
+/// Refuses numbers that are no classes in order: levels between black and white, or with most of them absent.
+fn check_order(ids: &[u16], absent: usize, seen: &SeenValues) -> Result<(), Refusal> {
+    let has_gaps = absent > ids.len();
+    let are_high = ids.last().is_some_and(|&last| last >= SMOOTHED);
+    match (seen.is_smoothed() && (has_gaps || are_high), has_gaps) {
+        (true, _) => Err(refusal::smoothed(ids)),
+        (false, true) => Err(refusal::gaps(ids)),
+        (false, false) => Ok(()),
     }
 }
 

@@ -87,20 +87,18 @@ pub(super) fn too_many(classes: usize) -> Refusal {
     refusal(format!("{classes} classes are more than 65533"), "are these numbers of instances?", None)
 }
 
+/// Masks that were black and white.
+pub(super) fn smoothed(ids: &[u16]) -> Refusal {
+    let levels = listed(ids);
+    refusal(
+        format!("they are black and white with values between, as smoothing and JPEG leave them: {levels}"),
+        "save masks of 0 and 255 alone",
+        None,
+    )
+}
+
 /// Numbers far apart.
-pub(super) fn gaps(ids: &[u16], seen: &SeenValues) -> Refusal {
-    const MOST: f64 = 80.0;
-    let black_and_white = [0, 255].map(|id| seen.percent(MaskValue::Id(id)));
-    if black_and_white.iter().all(|&share| share > 0.0) && black_and_white.iter().sum::<f64>() > MOST {
-        return refusal(
-            format!(
-                "they are black and white with values between, as smoothing and JPEG leave them: {}",
-                listed(ids)
-            ),
-            "save masks of 0 and 255 alone",
-            None,
-        );
-    }
+pub(super) fn gaps(ids: &[u16]) -> Refusal {
     let words = match ids.last() {
         Some(&last) if last > 1000 => "; numbers as high as these count instances",
         _ => "",

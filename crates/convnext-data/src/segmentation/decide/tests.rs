@@ -130,18 +130,28 @@ fn numbers_without_order_are_refused() {
     );
 }
 
+/// The same with most pixels black or white.
+fn mostly_black_and_white(mut seen: SeenValues) -> SeenValues {
+    for value in [0, 255].map(MaskValue::Id) {
+        seen.values.get_mut(&value).unwrap().pixels = 10_000;
+    }
+    seen.pixels = seen.values.values().map(|seen| seen.pixels).sum();
+    seen
+}
+
 #[test]
 fn smoothed_black_and_white_masks_are_told() {
-    let mut smoothed = ids(&[0, 90, 180, 255]);
-    for value in [0, 255].map(MaskValue::Id) {
-        smoothed.values.get_mut(&value).unwrap().pixels = 200;
+    let every_level: Vec<u16> = (0..256).collect();
+    for levels in [&[0, 90, 180, 255][..], &every_level] {
+        let refused = Wishes::default().decide(&mostly_black_and_white(ids(levels))).unwrap_err();
+        assert!(
+            refused.found.contains("black and white") && refused.advice.contains("0 and 255 alone"),
+            "{refused:?}"
+        );
     }
-    smoothed.pixels = 420;
-    let refused = Wishes::default().decide(&smoothed).unwrap_err();
-    assert!(
-        refused.found.contains("black and white") && refused.advice.contains("0 and 255 alone"),
-        "{refused:?}"
-    );
+    // Sparse labels: mostly background, and the rest not annotated.
+    let sparse = mostly_black_and_white(ids(&[0, 1, 2, 255]));
+    assert_eq!(Wishes::default().decide(&sparse).unwrap().classes.len(), 3);
 }
 
 #[test]
