@@ -245,7 +245,7 @@ fn check_order(ids: &[u16], absent: usize, seen: &SeenValues) -> Result<(), Refu
 /// Classes by name and number.
 fn of_numbers(classes: impl IntoIterator<Item = (String, u16)>) -> ClassTable {
     let class = |(name, id)| TableClass { name, ids: vec![id], ..TableClass::default() };
-    ClassTable { classes: classes.into_iter().map(class).collect(), ignored: Vec::new() }
+    ClassTable { classes: classes.into_iter().map(class).collect(), ..ClassTable::default() }
 }
 
 /// The classes of a model by their numbers, which the names of classes without a name tell.

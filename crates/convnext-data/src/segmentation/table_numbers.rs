@@ -28,6 +28,7 @@ pub(crate) fn with_numbers(table: &ClassTable, ids: &[u16], first: u16) -> (Clas
             return (numbered, format!("in its order for {black} and {white}, as the masks hold no others"));
         }
     }
+    let first = by_position.classes.iter().flat_map(|class| &class.ids).min().copied().unwrap_or(first);
     (by_position, format!("in its order from {first} on"))
 }
 

@@ -106,6 +106,13 @@ fn tables_say_which_number_is_which_class() {
     assert!(refused.found.contains("none of the 2 classes: 10") && refused.example == Some(2), "{refused:?}");
     let refused = Wishes { reduce_zero_label: true, ..wishes }.decide(&ids(&[7])).unwrap_err();
     assert!(refused.advice.contains("leave out --reduce-zero-label"));
+    // Rows without numbers keep their positions.
+    let voids = Wishes { table: table("name\nvoid\nroad\nignore\ncar\n"), ..Wishes::default() };
+    let reduced = Wishes { reduce_zero_label: true, table: voids.table.clone(), ..Wishes::default() };
+    for wishes in [voids, reduced] {
+        let decided = wishes.decide(&ids(&[0, 1, 2, 3])).unwrap();
+        assert_eq!(labels(&decided, &[0, 1, 2, 3]), [None, Some(0), None, Some(1)]);
+    }
     let named = || table("name\nroad\ncar\n");
     let in_order = Wishes { table: named(), ..Wishes::default() }.decide(&ids(&[0, 1])).unwrap();
     assert_eq!(labels(&in_order, &[0, 1]), [Some(0), Some(1)]);
