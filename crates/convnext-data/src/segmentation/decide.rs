@@ -250,11 +250,13 @@ fn of_numbers(classes: impl IntoIterator<Item = (String, u16)>) -> ClassTable {
 
 /// The classes of a model by their numbers, which the names of classes without a name tell.
 fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
-    let is_black_and_white =
-        model.len() == 2 && ids.contains(&BORDER) && ids.iter().all(|id| [0, BORDER].contains(id));
+    let told = |name: &String| name.strip_prefix("class_").and_then(|number| number.parse::<u16>().ok());
+    let is_black_and_white = model.len() == 2
+        && ids.contains(&BORDER)
+        && ids.iter().all(|id| [0, BORDER].contains(id))
+        && !model.0.iter().any(|name| told(name).is_some());
     let number = |(at, name): (u16, &String)| {
-        let told = name.strip_prefix("class_").and_then(|number| number.parse().ok());
-        if is_black_and_white { at * BORDER } else { told.unwrap_or(at + first) }
+        if is_black_and_white { at * BORDER } else { told(name).unwrap_or(at + first) }
     };
     of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
 }

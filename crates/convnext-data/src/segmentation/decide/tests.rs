@@ -195,5 +195,8 @@ fn a_model_tells_what_numbers_mean() {
     assert_eq!(labels(&gap, &[0, 2]), [Some(0), Some(1)]);
     let masks = of(&["background", "foreground"]).decide(&ids(&[0, 255])).unwrap();
     assert_eq!(labels(&masks, &[0, 255]), [Some(0), Some(1)]);
+    // Names made of numbers tell that 255 was ignored.
+    let border = of(&["class_0", "class_1"]).decide(&ids(&[0, 255])).unwrap();
+    assert_eq!(labels(&border, &[0, 1, 255]), [Some(0), Some(1), None]);
     assert!(of(&["sky", "road"]).decide(&ids(&[0, 3])).is_err());
 }
