@@ -238,6 +238,24 @@ fn images_of_annotations_must_be_there() {
 }
 
 #[test]
+fn images_of_annotations_are_listed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.png", &grey(&[9]));
+    let annotated = |ids: &[usize]| {
+        let image = |id: &usize| format!(r#"{{"id":{id},"file_name":"a.png","width":8,"height":8}}"#);
+        let images = ids.iter().map(image).collect::<Vec<_>>().join(",");
+        format!(r#"{{"images":[{images}],"annotations":[],"categories":[{{"id":1,"name":"ball"}}]}}"#)
+    };
+    write(folder.path(), "instances.json", annotated(&[1, 2]).as_bytes());
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(message.contains("image 2, a.png, is image 1 of instances.json"), "{message}");
+    write(folder.path(), "instances.json", annotated(&[1]).as_bytes());
+    write(folder.path(), "stuff.json", annotated(&[5]).as_bytes());
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(message.contains("stuff.json") && message.contains("image 1 of instances.json"), "{message}");
+}
+
+#[test]
 fn a_survey_finds_what_is_wrong_and_goes_on() {
     let odd = Image::new(SIDE, SIDE / 2, 1, vec![0; SIDE * SIDE / 2]).unwrap().png();
     let folder = folder(&[

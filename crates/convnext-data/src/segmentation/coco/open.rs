@@ -22,6 +22,8 @@ pub(crate) struct CocoData {
     pub(crate) splits: Vec<Option<Split>>,
     pub(crate) remarks: Vec<String>,
     classes: ClassTable,
+    /// Where each image of the data set is listed, in words.
+    places: HashMap<usize, String>,
 }
 
 /// The name of what no region covers.
@@ -83,9 +85,12 @@ impl CocoData {
                 missing.push(file_name);
                 continue;
             };
+            let name = format!("{}, image {file_name}", listing.name(path));
+            if let Some(other) = self.places.insert(image, format!("image {id} of {path}")) {
+                return Err(format!("its image {id}, {file_name}, is {other} as well; keep one of them"));
+            }
             positions.insert(id, (self.images.len(), file_name.clone()));
             self.splits.push(split.or_else(|| split_of(listing.images.get(image))));
-            let name = format!("{}, image {file_name}", listing.name(path));
             let size = Some(ImageSize { height, width });
             self.images.push(AnnotatedImage { image, name, size, regions: Vec::new() });
         }
