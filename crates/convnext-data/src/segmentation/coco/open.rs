@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use convnext_core::ImageSize;
-
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::datasets::relative::{last, parent};
@@ -74,7 +72,9 @@ impl CocoData {
         let split = split_of(path);
         let mut positions: HashMap<i64, (usize, String)> = HashMap::new();
         let mut missing = Vec::new();
-        for CocoImage { id, file_name, width, height } in json.images {
+        for listed_image in json.images {
+            let size = Some(listed_image.size()?);
+            let CocoImage { id, file_name, .. } = listed_image;
             if let Some((_, other)) = positions.get(&id) {
                 if *other != file_name {
                     return Err(format!("image {id} is {other} as well as {file_name}"));
@@ -91,7 +91,6 @@ impl CocoData {
             }
             positions.insert(id, (self.images.len(), file_name.clone()));
             self.splits.push(split.or_else(|| split_of(listing.images.get(image))));
-            let size = Some(ImageSize { height, width });
             self.images.push(AnnotatedImage { image, name, size, regions: Vec::new() });
         }
         if !missing.is_empty() {
