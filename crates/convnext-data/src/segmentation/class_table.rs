@@ -95,6 +95,23 @@ impl ClassTable {
         labels
     }
 
+    /// The first colour of two classes, or of one and what is ignored, and their names.
+    pub(crate) fn repeated_colour(&self) -> Option<([u8; 3], [&str; 2])> {
+        let ignored = self.ignored.iter().filter_map(|value| match value {
+            MaskValue::Colour(colour) => Some((*colour, Self::IGNORED[0])),
+            MaskValue::Id(_) => None,
+        });
+        let named = self
+            .classes
+            .iter()
+            .flat_map(|class| class.colours.iter().map(move |&colour| (colour, class.name.as_str())));
+        let mut seen: HashMap<[u8; 3], &str> = HashMap::new();
+        named.chain(ignored).find_map(|(colour, name)| {
+            let other = seen.insert(colour, name).filter(|&other| other != name)?;
+            Some((colour, [other, name]))
+        })
+    }
+
     /// The first value that two classes have.
     pub(crate) fn repeated(&self) -> Option<(MaskValue, [&str; 2])> {
         let mut seen: HashMap<MaskValue, &str> = HashMap::new();

@@ -99,6 +99,7 @@ impl Wishes {
         if let Some((table, source)) = &self.table {
             let classes = counted(table.classes.len(), "class", "classes");
             if by_colour {
+                self.check_colours(table, source)?;
                 decisions.push(format!("{classes} by their colours, from {source}"));
                 return Ok(table.clone());
             }
@@ -116,6 +117,18 @@ impl Wishes {
         match self.known {
             Some(known) => self.known_table(known, seen, decisions),
             None => self.made_table(seen, first, decisions),
+        }
+    }
+
+    /// Refuses what makes no sense where colours are the classes.
+    fn check_colours(&self, table: &ClassTable, source: &str) -> Result<(), Refusal> {
+        if let Some((colour, names)) = table.repeated_colour() {
+            return Err(refusal::repeated_colour(source, MaskValue::Colour(colour), names));
+        }
+        match (self.ignored.is_empty(), self.reduce_zero_label) {
+            (false, _) => Err(refusal::colours_without_numbers("--ignore-index")),
+            (true, true) => Err(refusal::colours_without_numbers("--reduce-zero-label")),
+            (true, false) => Ok(()),
         }
     }
 

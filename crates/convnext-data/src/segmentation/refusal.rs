@@ -56,6 +56,19 @@ pub(super) fn mixed(seen: &SeenValues) -> Refusal {
     refusal("some hold numbers and some colours".into(), "save all of them one way", example)
 }
 
+/// A colour of two classes.
+pub(super) fn repeated_colour(source: &str, colour: MaskValue, [one, other]: [&str; 2]) -> Refusal {
+    let found = format!("they have colours, and in {source} {colour} is '{one}' as well as '{other}'");
+    refusal(found, "give each class a colour of its own, or those that are one class the same name", None)
+}
+
+/// An option about numbers for masks of colours.
+pub(super) fn colours_without_numbers(option: &str) -> Refusal {
+    let found = format!("they have colours and no numbers, of which {option} speaks");
+    let advice = format!("leave out {option}; colours under the name void are ignored");
+    refusal(found, &advice, None)
+}
+
 /// A table whose numbers are those of the files already.
 pub(super) fn reduced_table(source: &str) -> Refusal {
     let advice = "leave out --reduce-zero-label; a number that is no class needs no row but --ignore-index";

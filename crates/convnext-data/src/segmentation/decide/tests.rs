@@ -98,6 +98,28 @@ fn colours_need_a_table_unless_they_are_greys() {
 }
 
 #[test]
+fn colours_are_those_of_one_class() {
+    let red = seen(&[[128, 0, 0], [0; 3]].map(MaskValue::Colour));
+    let of = |text| Wishes { table: table(text), ..Wishes::default() };
+    for (text, other) in [
+        ("id,name,colour\n1,car,#800000\n2,bus,#800000\n", "'car' as well as 'bus'"),
+        ("id,name,colour\n1,car,#800000\n2,bus,#000000\n3,void,#800000\n", "'car' as well as 'void'"),
+        ("name,colour\ncar,#800000\nbus,#000000\nvoid,#800000\n", "'car' as well as 'void'"),
+    ] {
+        let refused = of(text).decide(&red).unwrap_err();
+        assert!(refused.found.contains(other) && refused.found.contains("#800000"), "{refused:?}");
+    }
+    let fine = || of("name,colour\ncar,#800000\nbus,#000000\n");
+    for (wishes, option) in [
+        (Wishes { ignored: vec![1], ..fine() }, "--ignore-index"),
+        (Wishes { reduce_zero_label: true, ..fine() }, "--reduce-zero-label"),
+    ] {
+        let refused = wishes.decide(&red).unwrap_err();
+        assert!(refused.found.contains(option), "{refused:?}");
+    }
+}
+
+#[test]
 fn tables_say_which_number_is_which_class() {
     let wishes = Wishes { table: table("id,name\n7,road\n8,car\n9,car\n0,void\n"), ..Wishes::default() };
     let decided = wishes.decide(&ids(&[0, 7, 9, 255])).unwrap();
