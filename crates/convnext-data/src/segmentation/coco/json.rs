@@ -55,7 +55,7 @@ pub(crate) enum Region {
     #[default]
     None,
     /// Rings `x, y, x, y, ...`, of which the region is the union.
-    Rings(Vec<Vec<f32>>),
+    Rings(Vec<Vec<f64>>),
     /// Run lengths of an image of this height and width.
     Counts { size: [usize; 2], counts: Vec<u32> },
     /// The same as a compressed string.
@@ -83,12 +83,12 @@ enum StoredRegion {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
-    Float(f32),
+    Float(f64),
     Text(String),
 }
 
 impl Number {
-    fn value(self) -> Result<f32, String> {
+    fn value(self) -> Result<f64, String> {
         match self {
             Self::Float(value) => Ok(value),
             Self::Text(text) => text.parse().map_err(|_| format!("'{text}' is no coordinate")),
@@ -98,7 +98,7 @@ impl Number {
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = |ring: Vec<Number>| -> Result<Vec<f32>, D::Error> {
+        let values = |ring: Vec<Number>| -> Result<Vec<f64>, D::Error> {
             ring.into_iter().map(|number| number.value().map_err(de::Error::custom)).collect()
         };
         Ok(match StoredRegion::deserialize(deserializer)? {
