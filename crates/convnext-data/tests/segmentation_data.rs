@@ -109,7 +109,13 @@ fn lists_divide_pascal_voc() {
     let folder = folder(&pairs);
     write(folder.path(), "JPEGImages/2007_000009.png", &grey(&[1]));
     write(folder.path(), "ImageSets/Segmentation/train.txt", b"2007_000001\n");
-    write(folder.path(), "ImageSets/Segmentation/val.txt", b"2007_000003\n");
+    write(folder.path(), "ImageSets/Segmentation/val.txt", b"JPEGImages/2007_3.tif\n");
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(
+        message.contains("val.txt has the wrong layout: none of its lines") && message.contains("2007_3.tif"),
+        "{message}"
+    );
+    write(folder.path(), "ImageSets/Segmentation/val.txt", b"JPEGImages/2007_000003.tif\n");
     write(folder.path(), "ImageSets/Segmentation/trainval.txt", b"2007_000001\n2007_000003\n");
     let data = open(&folder);
     assert_eq!((data.train.len(), data.validation.len(), data.classes.len()), (1, 1, 21));
