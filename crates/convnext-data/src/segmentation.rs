@@ -22,4 +22,5 @@ pub(crate) mod set;
 pub(crate) mod side_files;
 pub(crate) mod stored_size;
 pub(crate) mod survey;
+pub(crate) mod table_numbers;
 pub(crate) mod value;

@@ -54,6 +54,7 @@ fn camvid() -> TempDir {
         ("c/images/train/a.png", "c/annotations/train/a.png", grey(&[0, 1, 2, 11])),
         ("c/images/train/b.png", "c/annotations/train/b.png", grey(&[3, 4, 5, 6, 7, 8, 9, 10])),
         ("c/images/val/c.png", "c/annotations/val/c.png", grey(&[0, 11])),
+        ("c/images/extra/d.png", "c/annotations/extra/d.png", grey(&[0])),
     ])
 }
 
@@ -77,7 +78,9 @@ fn folders_and_archives_hold_the_same() {
         assert_eq!(data.train.pixels_per_class()[..3], [quarter; 3]);
         assert_eq!(data.train.images_per_class(), [1; 11]);
         assert_eq!((data.train.ignored_pixels(), data.validation.ignored_pixels()), (quarter, 2 * quarter));
-        assert!(data.decisions.iter().any(|said| said.contains("ignored: 11")), "{:?}", data.decisions);
+        for expected in ["ignored: 11", "1 image with a mask lies outside of the parts"] {
+            assert!(data.decisions.iter().any(|said| said.contains(expected)), "{:?}", data.decisions);
+        }
     }
     assert!(of_folder.train_source.ends_with("c/images/train"), "{}", of_folder.train_source);
 }
@@ -106,7 +109,13 @@ fn lists_divide_pascal_voc() {
     let folder = folder(&pairs);
     write(folder.path(), "JPEGImages/2007_000009.png", &grey(&[1]));
     write(folder.path(), "ImageSets/Segmentation/train.txt", b"2007_000001\n");
-    write(folder.path(), "ImageSets/Segmentation/val.txt", b"2007_000003\n");
+    write(folder.path(), "ImageSets/Segmentation/val.txt", b"JPEGImages/2007_3.tif\n");
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(
+        message.contains("val.txt has the wrong layout: none of its lines") && message.contains("2007_3.tif"),
+        "{message}"
+    );
+    write(folder.path(), "ImageSets/Segmentation/val.txt", b"JPEGImages/2007_000003.tif\n");
     write(folder.path(), "ImageSets/Segmentation/trainval.txt", b"2007_000001\n2007_000003\n");
     let data = open(&folder);
     assert_eq!((data.train.len(), data.validation.len(), data.classes.len()), (1, 1, 21));
@@ -235,6 +244,24 @@ fn images_of_annotations_must_be_there() {
     write(folder.path(), "instances.json", text.as_bytes());
     let message = refused(&folder, &SegmentationLayout::default());
     assert!(message.contains("1 of its images are not there") && message.contains("c.png"), "{message}");
+}
+
+#[test]
+fn images_of_annotations_are_listed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.png", &grey(&[9]));
+    let annotated = |ids: &[usize]| {
+        let image = |id: &usize| format!(r#"{{"id":{id},"file_name":"a.png","width":8,"height":8}}"#);
+        let images = ids.iter().map(image).collect::<Vec<_>>().join(",");
+        format!(r#"{{"images":[{images}],"annotations":[],"categories":[{{"id":1,"name":"ball"}}]}}"#)
+    };
+    write(folder.path(), "instances.json", annotated(&[1, 2]).as_bytes());
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(message.contains("image 2, a.png, is image 1 of instances.json"), "{message}");
+    write(folder.path(), "instances.json", annotated(&[1]).as_bytes());
+    write(folder.path(), "stuff.json", annotated(&[5]).as_bytes());
+    let message = refused(&folder, &SegmentationLayout::default());
+    assert!(message.contains("stuff.json") && message.contains("image 1 of instances.json"), "{message}");
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Source of images with their label maps, as they are measured on: whole and unchanged.
 
-use convnext_core::{Preprocessing, Seed};
+use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
     Batch, BatchContext, Cache, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, Loader,
     LoaderConfig, SampleContext, SegmentationSet, Source,
 };
 use convnext_train::{EvalLoaderConfig, TrainError};
 
-use crate::source::SegmentationSource;
+use crate::source::labels_of;
 
 /// Images that are read ahead: each may be large.
 const QUEUE: usize = 2;
@@ -15,7 +15,8 @@ const QUEUE: usize = 2;
 /// Images with their label maps, one at a time, decoded and not yet resized: inference does that, once for each look.
 #[derive(Debug, Clone)]
 pub struct EvaluationSource {
-    source: SegmentationSource,
+    set: SegmentationSet,
+    decoding: Decoding,
     preprocessing: Preprocessing,
 }
 
@@ -42,7 +43,8 @@ impl EvaluationSource {
         preprocessing: Preprocessing,
         reading: &EvalLoaderConfig,
     ) -> Result<Loader<Self>, TrainError> {
-        let source = SegmentationSource::evaluation(set, preprocessing.clone(), reading.orientation)?;
+        check(&preprocessing)?;
+        let decoding = Decoding::of(&preprocessing, reading.orientation);
         let config = LoaderConfig {
             batch_size: 1,
             threads: reading.threads,
@@ -53,17 +55,30 @@ impl EvaluationSource {
             cache: Cache::Off,
             seed: Seed::default(),
         };
-        Ok(Loader::new(Self { source, preprocessing }, config)?)
+        Ok(Loader::new(Self { set, decoding, preprocessing }, config)?)
     }
 
     /// The images and their label maps.
     pub fn set(&self) -> &SegmentationSet {
-        self.source.set()
+        &self.set
     }
 
     /// What the network wants of an image.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
+    }
+}
+
+/// Refuses settings that make no sense, such as a geometry that cuts a part out, because all labels are compared.
+fn check(preprocessing: &Preprocessing) -> Result<(), DataError> {
+    preprocessing.validate()?;
+    match preprocessing.geometry {
+        Geometry::CentreCrop { .. } => {
+            let (what, found) = ("geometry of the images", preprocessing.geometry.to_string());
+            let expected = "one that keeps the whole image: fit, warp or none".to_owned();
+            Err(DataError::OutOfRange { what, found, expected })
+        }
+        Geometry::Warp { .. } | Geometry::Fit(_) | Geometry::None { .. } => Ok(()),
     }
 }
 
@@ -73,11 +88,11 @@ impl Source for EvaluationSource {
     type Batch = WholeImage;
 
     fn dataset(&self) -> &Dataset {
-        self.source.dataset()
+        self.set.images()
     }
 
     fn decoding(&self) -> &Decoding {
-        self.source.decoding()
+        &self.decoding
     }
 
     fn largest_batch(&self) -> Option<usize> {
@@ -92,7 +107,9 @@ impl Source for EvaluationSource {
         (): &(),
         _reader: &ImageReader,
     ) -> Result<(Image, LabelMap), DataError> {
-        self.source.seen(visit.sample)
+        let image = self.set.images().image(visit.sample, &self.decoding)?;
+        let labels = labels_of(&self.set, visit.sample, image.size())?;
+        Ok((image, labels))
     }
 
     fn collate(&self, _place: BatchContext, (): (), samples: Vec<(usize, (Image, LabelMap))>) -> WholeImage {

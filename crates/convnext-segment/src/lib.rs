@@ -2,7 +2,7 @@
 //!
 //! - [`UperNet`]: the network, its logits, and what training gets of it;
 //! - [`segment`]: from an image of any size to the classes of its pixels, by windows, scales and mirror images;
-//! - [`SegmentationSource`]: images with label maps, for training and evaluation;
+//! - [`SegmentationSource`]: images with label maps, for training;
 //! - [`train_segmentation`]: a whole training, by a [`SegmentRecipe`];
 //! - [`evaluate_segmentation`]: how good a network is, as a [`SegmentationEvaluation`];
 //! - [`write_segmentation_onnx`]: the network as ONNX, for other runtimes.

@@ -47,7 +47,7 @@ impl Task for SegmentTask {
     type Source = SegmentationSource;
 
     fn loss(&self, model: &UperNet, batch: SegmentationBatch) -> Result<Loss, TrainError> {
-        let SegmentationBatch { images, channels, height, width, labels, samples, epoch, .. } = batch;
+        let SegmentationBatch { images, channels, height, width, labels, samples, epoch } = batch;
         let drop_path = DropPath::draw(&self.drop_path, self.seed, epoch, &samples);
         let dropout = HeadDropout::draw(self.head_dropout, &self.head, self.seed, epoch, &samples);
         let shape = [samples.len(), channels, height, width];

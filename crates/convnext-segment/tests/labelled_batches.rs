@@ -4,12 +4,13 @@
 
 use std::fs;
 
-use convnext_core::{Fit, Geometry, ImageSize, Preprocessing, Seed};
+use convnext_core::{Geometry, ImageSize, Preprocessing, Seed};
 use convnext_data::{
-    Cache, Image, LabelMap, Loader, LoaderConfig, OnCorrupt, Orientation, SegmentationLayout,
-    SegmentationSet, SegmentationTransform, open_segmentation,
+    Cache, Image, Loader, LoaderConfig, OnCorrupt, Orientation, SegmentationLayout, SegmentationSet,
+    SegmentationTransform, open_segmentation,
 };
-use convnext_segment::{SegmentationBatch, SegmentationSource};
+use convnext_segment::{EvaluationSource, SegmentationBatch, SegmentationSource};
+use convnext_train::EvalLoaderConfig;
 
 /// Ten images, wider from one to the next, whose left half is class 0 and black, and the right one class 1 and white.
 fn set() -> (tempfile::TempDir, SegmentationSet) {
@@ -70,10 +71,7 @@ fn training_batches_are_the_same_for_any_number_of_threads() {
     assert_eq!(one.iter().map(|batch| batch.samples.len()).collect::<Vec<_>>(), [4, 4, 1]);
     for batch in &one {
         assert_eq!(batch.images.len(), batch.samples.len() * 3 * 24 * 48);
-        assert_eq!(
-            (batch.labels.len(), batch.labels_size),
-            (batch.samples.len() * 24 * 48, ImageSize::from([24, 48]))
-        );
+        assert_eq!(batch.labels.len(), batch.samples.len() * 24 * 48);
     }
 }
 
@@ -94,29 +92,16 @@ fn labels_belong_to_their_pixels() {
 }
 
 #[test]
-fn evaluation_keeps_the_size_of_label_maps() {
+fn whole_images_are_measured_on() {
     let (_folder, set) = set();
-    let source = |geometry| {
-        let preprocessing = Preprocessing { geometry, ..plain() };
-        SegmentationSource::evaluation(set.clone(), preprocessing, Orientation::Honour)
+    let geometry = Geometry::CentreCrop { size: ImageSize::square(16), crop: 0.9 };
+    let reading = EvalLoaderConfig {
+        batch_size: 1,
+        threads: 1,
+        orientation: Orientation::Honour,
+        on_corrupt: OnCorrupt::Fail,
     };
-    for batch in batches(source(Geometry::None { pad: 32 }).unwrap(), 1, 2) {
-        let width = set.label_map(batch.samples[0]).unwrap().width;
-        assert_eq!((batch.height, batch.width), (32, 64));
-        assert_eq!(
-            (batch.content, batch.labels_size),
-            (ImageSize::from([32, width]), ImageSize::from([32, width]))
-        );
-        assert!(!batch.labels.contains(&LabelMap::IGNORED));
-    }
-    let fit = Geometry::Fit(Fit { long: 64, short: 16, pad: 1 });
-    for batch in batches(source(fit).unwrap(), 1, 2) {
-        assert_eq!(
-            (batch.height, batch.content),
-            (16, ImageSize { height: batch.height, width: batch.width })
-        );
-        assert_eq!(batch.labels.len(), batch.labels_size.pixels());
-    }
-    let crop = Geometry::CentreCrop { size: ImageSize::square(16), crop: 0.9 };
-    assert!(source(crop).unwrap_err().to_string().contains("keeps the whole image"));
+    let cut = Preprocessing { geometry, ..plain() };
+    let refused = EvaluationSource::loader(set, cut, &reading).err().unwrap();
+    assert!(refused.to_string().contains("keeps the whole image"), "{refused}");
 }

@@ -12,6 +12,8 @@ pub(crate) struct ClassTable {
     pub(crate) classes: Vec<TableClass>,
     /// Values of rows that are called like what is ignored.
     pub(crate) ignored: Vec<MaskValue>,
+    /// The name of the class of each row that was added; `None` for what is ignored.
+    pub(crate) rows: Vec<Option<String>>,
 }
 
 /// A class of a table.
@@ -33,8 +35,10 @@ impl ClassTable {
         if Self::IGNORED.contains(&lower.as_str()) {
             self.ignored.extend(row.ids.into_iter().map(MaskValue::Id));
             self.ignored.extend(row.colours.into_iter().map(MaskValue::Colour));
+            self.rows.push(None);
             return;
         }
+        self.rows.push(Some(row.name.clone()));
         match self.classes.iter_mut().find(|class| class.name == row.name) {
             Some(class) => {
                 class.ids.extend(row.ids);
@@ -66,10 +70,16 @@ impl ClassTable {
         colours.unwrap_or_default()
     }
 
-    /// Numbers for classes that have none: their positions, from `first` on.
+    /// Numbers in the place of those of the classes: the positions of their rows, from `first` on. Rows of what is ignored
+    /// have theirs, and one of these at the top has 0.
     pub(crate) fn numbered(mut self, first: u16) -> Self {
-        for (id, class) in (first..).zip(&mut self.classes) {
-            class.ids = vec![id];
+        let first = if self.rows.first() == Some(&None) { 0 } else { first };
+        self.classes.iter_mut().for_each(|class| class.ids.clear());
+        for (id, row) in (first..).zip(&self.rows) {
+            match self.classes.iter_mut().find(|class| Some(&class.name) == row.as_ref()) {
+                Some(class) => class.ids.push(id),
+                None => self.ignored.push(MaskValue::Id(id)),
+            }
         }
         self
     }
@@ -83,6 +93,23 @@ impl ClassTable {
             labels.extend(class.colours.iter().map(|&colour| (MaskValue::Colour(colour), Some(label))));
         }
         labels
+    }
+
+    /// The first colour of two classes, or of one and what is ignored, and their names.
+    pub(crate) fn repeated_colour(&self) -> Option<([u8; 3], [&str; 2])> {
+        let ignored = self.ignored.iter().filter_map(|value| match value {
+            MaskValue::Colour(colour) => Some((*colour, Self::IGNORED[0])),
+            MaskValue::Id(_) => None,
+        });
+        let named = self
+            .classes
+            .iter()
+            .flat_map(|class| class.colours.iter().map(move |&colour| (colour, class.name.as_str())));
+        let mut seen: HashMap<[u8; 3], &str> = HashMap::new();
+        named.chain(ignored).find_map(|(colour, name)| {
+            let other = seen.insert(colour, name).filter(|&other| other != name)?;
+            Some((colour, [other, name]))
+        })
     }
 
     /// The first value that two classes have.

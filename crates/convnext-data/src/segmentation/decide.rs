@@ -9,10 +9,14 @@ use crate::segmentation::known::KnownData;
 use crate::segmentation::refusal::{self, Refusal};
 use crate::segmentation::rule::LabelRule;
 use crate::segmentation::seen::SeenValues;
+use crate::segmentation::table_numbers::with_numbers;
 use crate::segmentation::value::MaskValue;
 
 /// Value that borders of objects have by convention, and no class.
 const BORDER: u16 = 255;
+
+/// Numbers without gaps up to this one are levels rather than classes where most pixels are 0 or 255.
+const SMOOTHED: u16 = 192;
 
 /// Everything that decides besides the masks.
 #[derive(Debug, Default)]
@@ -95,6 +99,7 @@ impl Wishes {
         if let Some((table, source)) = &self.table {
             let classes = counted(table.classes.len(), "class", "classes");
             if by_colour {
+                self.check_colours(table, source)?;
                 decisions.push(format!("{classes} by their colours, from {source}"));
                 return Ok(table.clone());
             }
@@ -105,13 +110,31 @@ impl Wishes {
                 decisions.push(format!("{classes} by their numbers, from {source}"));
                 return Ok(table.clone());
             }
-            decisions.push(format!("{classes} from {source}, in its order from {first} on"));
-            return Ok(table.clone().numbered(first));
+            let (table, order) = with_numbers(table, &self.without_ignored(seen), first);
+            decisions.push(format!("{classes} from {source}, {order}"));
+            return Ok(table);
         }
         match self.known {
             Some(known) => self.known_table(known, seen, decisions),
             None => self.made_table(seen, first, decisions),
         }
+    }
+
+    /// Refuses what makes no sense where colours are the classes.
+    fn check_colours(&self, table: &ClassTable, source: &str) -> Result<(), Refusal> {
+        if let Some((colour, names)) = table.repeated_colour() {
+            return Err(refusal::repeated_colour(source, MaskValue::Colour(colour), names));
+        }
+        match (self.ignored.is_empty(), self.reduce_zero_label) {
+            (false, _) => Err(refusal::colours_without_numbers("--ignore-index")),
+            (true, true) => Err(refusal::colours_without_numbers("--reduce-zero-label")),
+            (true, false) => Ok(()),
+        }
+    }
+
+    /// The numbers that are not to be ignored, sorted.
+    fn without_ignored(&self, seen: &SeenValues) -> Vec<u16> {
+        seen.ids().into_iter().filter(|id| !self.ignored.contains(id)).collect()
     }
 
     fn known_table(
@@ -149,7 +172,7 @@ impl Wishes {
         first: u16,
         decisions: &mut Vec<String>,
     ) -> Result<ClassTable, Refusal> {
-        let ids: Vec<u16> = seen.ids().into_iter().filter(|id| !self.ignored.contains(id)).collect();
+        let ids = self.without_ignored(seen);
         if let Some(model) = &self.model {
             decisions.push(format!("{} of the model", counted(model.len(), "class", "classes")));
             return Ok(of_model(model, &ids, first));
@@ -167,9 +190,7 @@ impl Wishes {
         };
         let all: Vec<u16> = (first..=last).filter(|id| !self.ignored.contains(id)).collect();
         let absent: Vec<u16> = all.iter().copied().filter(|id| !classes.contains(id)).collect();
-        if absent.len() > classes.len() {
-            return Err(refusal::gaps(&classes, seen));
-        }
+        check_order(&classes, absent.len(), seen)?;
         decisions.push(format!(
             "{} by the numbers that the masks hold, {first} to {last}",
             counted(all.len(), "class", "classes")
@@ -223,19 +244,32 @@ impl Wishes {
     }
 }
 
+/// Refuses numbers that are no classes in order: levels between black and white, or with most of them absent.
+fn check_order(ids: &[u16], absent: usize, seen: &SeenValues) -> Result<(), Refusal> {
+    let has_gaps = absent > ids.len();
+    let are_high = ids.last().is_some_and(|&last| last >= SMOOTHED);
+    match (seen.is_smoothed() && (has_gaps || are_high), has_gaps) {
+        (true, _) => Err(refusal::smoothed(ids)),
+        (false, true) => Err(refusal::gaps(ids)),
+        (false, false) => Ok(()),
+    }
+}
+
 /// Classes by name and number.
 fn of_numbers(classes: impl IntoIterator<Item = (String, u16)>) -> ClassTable {
     let class = |(name, id)| TableClass { name, ids: vec![id], ..TableClass::default() };
-    ClassTable { classes: classes.into_iter().map(class).collect(), ignored: Vec::new() }
+    ClassTable { classes: classes.into_iter().map(class).collect(), ..ClassTable::default() }
 }
 
 /// The classes of a model by their numbers, which the names of classes without a name tell.
 fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
-    let is_black_and_white =
-        model.len() == 2 && ids.contains(&BORDER) && ids.iter().all(|id| [0, BORDER].contains(id));
+    let told = |name: &String| name.strip_prefix("class_").and_then(|number| number.parse::<u16>().ok());
+    let is_black_and_white = model.len() == 2
+        && ids.contains(&BORDER)
+        && ids.iter().all(|id| [0, BORDER].contains(id))
+        && !model.0.iter().any(|name| told(name).is_some());
     let number = |(at, name): (u16, &String)| {
-        let told = name.strip_prefix("class_").and_then(|number| number.parse().ok());
-        if is_black_and_white { at * BORDER } else { told.unwrap_or(at + first) }
+        if is_black_and_white { at * BORDER } else { told(name).unwrap_or(at + first) }
     };
     of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
 }

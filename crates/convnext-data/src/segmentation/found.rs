@@ -4,6 +4,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use convnext_core::ImageSize;
+
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
 use crate::datasets::list_images::list_images;
@@ -74,7 +76,7 @@ impl Found {
         let wanted = |file: &str| lists::is_list(file) || TABLES.contains(&last(file));
         let beside = side_files(path, &listing, wanted)?;
         let mut remarks = Vec::new();
-        if let Some(left_out) = lists::divide(&mut pairs, &listing, &beside).filter(|&count| count > 0) {
+        if let Some(left_out) = lists::divide(&mut pairs, &listing, &beside)?.filter(|&count| count > 0) {
             remarks.push(format!("{left_out} images with masks are in no list of a part and left out"));
         }
         let known = known_data(&listing, &pairs).filter(|_| layout.classes.is_none());
@@ -143,21 +145,31 @@ impl Found {
         if bytes.starts_with(&[0xFF, 0xD8]) { self.files.read(image) } else { Ok(bytes) }
     }
 
+    /// Compares the size of a mask with that of its image.
+    fn check_mask(&self, at: usize, found: ImageSize) -> Result<(), DataError> {
+        let image = self.masks.image(at);
+        let bytes = self.header(image)?;
+        match stored_size(&bytes, Orientation::Honour) {
+            Some(expected) if expected != found => {
+                let turned = stored_size(&bytes, Orientation::Ignore) == Some(found);
+                let (image, name) = (self.files.name(image), self.masks.name(at));
+                Err(MaskError::Size { name, found, image, expected, turned }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Counts the values of every mask, and compares its size with that of its image. Results are in the order of masks.
     pub(crate) fn count(&self, progress: impl FnMut(usize)) -> Vec<Result<MaskCounts, DataError>> {
         let by_colour = self.wishes.by_colour();
         let look = |at: usize| {
+            let drawn = self.masks.drawn_size(at);
+            drawn.map_or(Ok(()), |size| self.check_mask(at, size))?;
             let mask = self.masks.read(at)?;
-            let image = self.masks.image(at);
-            let bytes = self.header(image)?;
-            match stored_size(&bytes, Orientation::Honour) {
-                Some(size) if size != mask.size => {
-                    let turned = stored_size(&bytes, Orientation::Ignore) == Some(mask.size);
-                    let (image, name) = (self.files.name(image), self.masks.name(at));
-                    Err(MaskError::Size { name, found: mask.size, image, expected: size, turned }.into())
-                }
-                _ => Ok(MaskCounts::of(&mask, by_colour)),
+            if drawn.is_none() {
+                self.check_mask(at, mask.size)?;
             }
+            Ok(MaskCounts::of(&mask, by_colour))
         };
         in_parallel(self.masks.len(), look, progress)
     }

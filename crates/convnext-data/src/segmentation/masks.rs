@@ -1,5 +1,7 @@
 //! Where the masks of a data set come from.
 
+use convnext_core::ImageSize;
+
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::segmentation::coco::maps::AnnotatedImage;
@@ -45,6 +47,14 @@ impl Masks {
         match &self.source {
             MaskSource::Files(files, _) => files.name(at),
             MaskSource::Coco(images) => images[at].name.clone(),
+        }
+    }
+
+    /// The size of a mask that is drawn, which is known before that.
+    pub(crate) fn drawn_size(&self, at: usize) -> Option<ImageSize> {
+        match &self.source {
+            MaskSource::Files(..) => None,
+            MaskSource::Coco(images) => images[at].size,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use convnext_core::{ClassNames, Seed};
+use convnext_core::{ClassNames, Seed, counted};
 
 use crate::datasets::parts::{HOW_TO_NAME, Split};
 use crate::datasets::split::{check_fraction, split_class};
@@ -137,6 +137,7 @@ impl Opened {
         let decided = decide(&found, counts)?;
         let Decided { rule, classes, unnamed, mut palette, mut decisions } = decided;
         decisions.splice(0..0, found.remarks);
+        decisions.extend(outside_of_parts(&found.splits));
         if palette.is_empty() {
             palette = palette_of_masks(&found.masks, &rule, classes.len());
         }
@@ -212,6 +213,14 @@ fn say_what_is_alone(found: &Found) {
             log::warn!("{}: {} {what} are left out, the first {}", found.root, names.len(), first(names));
         }
     }
+}
+
+/// What is said of images that lie in no part where others do.
+fn outside_of_parts(splits: &[Option<Split>]) -> Option<String> {
+    let outside = splits.iter().filter(|split| split.is_none()).count();
+    let images = counted(outside, "image with a mask lies", "images with masks lie");
+    (outside > 0 && outside < splits.len())
+        .then(|| format!("{images} outside of the parts for training, validation and test: left out"))
 }
 
 /// The counts of all masks, or the error that names those that cannot be used.

@@ -38,11 +38,12 @@ pub(crate) fn pair(listing: &Listing) -> Result<Pairs, DataError> {
     if places.iter().all(|place| place.role == Role::Image) {
         take_masks_beside(listing, &mut places);
     }
-    let images = Images::of(listing, &places)?;
+    let splits = splits(&places);
+    let images = Images::of(listing, &places, &splits)?;
     let mut masks: HashMap<usize, usize> = HashMap::new();
     let mut found = Pairs::default();
     for (mask, place) in places.iter().enumerate().filter(|(_, place)| place.role == Role::Mask) {
-        let Some(image) = images.of_mask(place) else {
+        let Some(image) = images.of_mask(place, splits[mask]) else {
             found.masks_alone.push(mask);
             continue;
         };
@@ -55,7 +56,6 @@ pub(crate) fn pair(listing: &Listing) -> Result<Pairs, DataError> {
             }
         }
     }
-    let splits = splits(&places);
     for image in (0..places.len()).filter(|&at| places[at].role == Role::Image) {
         match masks.get(&image) {
             Some(&mask) => found.pairs.push(Pair { image, mask, split: splits[image] }),
@@ -85,10 +85,12 @@ struct Images<'a> {
     by_key: HashMap<&'a str, usize>,
     /// By the stem alone, where it is that of one image: for masks in one folder, of images in several.
     by_stem: HashMap<&'a str, Option<usize>>,
+    /// The part of each file.
+    splits: &'a [Option<Split>],
 }
 
 impl<'a> Images<'a> {
-    fn of(listing: &Listing, places: &'a [Place]) -> Result<Self, DataError> {
+    fn of(listing: &Listing, places: &'a [Place], splits: &'a [Option<Split>]) -> Result<Self, DataError> {
         let (mut by_key, mut by_stem) = (HashMap::new(), HashMap::new());
         let images = || places.iter().enumerate().filter(|(_, place)| place.role == Role::Image);
         for (image, place) in images() {
@@ -103,13 +105,17 @@ impl<'a> Images<'a> {
         for (image, place) in images() {
             by_key.entry(place.bare.as_str()).or_insert(image);
         }
-        Ok(Self { by_key, by_stem })
+        Ok(Self { by_key, by_stem, splits })
     }
 
-    fn of_mask(&self, mask: &Place) -> Option<usize> {
+    fn of_mask(&self, mask: &Place, split: Option<Split>) -> Option<usize> {
         let keys = [mask.key.as_str(), mask.bare.as_str()];
         let found = keys.iter().find_map(|key| self.by_key.get(key).copied());
-        found.or_else(|| keys.iter().find_map(|key| self.by_stem.get(stem_of(key)).copied().flatten()))
+        // Parts may have images of their own under the same names.
+        let may_be =
+            |&image: &usize| split.is_none_or(|split| self.splits[image].is_none_or(|own| own == split));
+        let by_stem = |key: &&str| self.by_stem.get(stem_of(key)).copied().flatten().filter(may_be);
+        found.or_else(|| keys.iter().find_map(by_stem))
     }
 }
 

@@ -56,6 +56,19 @@ pub(super) fn mixed(seen: &SeenValues) -> Refusal {
     refusal("some hold numbers and some colours".into(), "save all of them one way", example)
 }
 
+/// A colour of two classes.
+pub(super) fn repeated_colour(source: &str, colour: MaskValue, [one, other]: [&str; 2]) -> Refusal {
+    let found = format!("they have colours, and in {source} {colour} is '{one}' as well as '{other}'");
+    refusal(found, "give each class a colour of its own, or those that are one class the same name", None)
+}
+
+/// An option about numbers for masks of colours.
+pub(super) fn colours_without_numbers(option: &str) -> Refusal {
+    let found = format!("they have colours and no numbers, of which {option} speaks");
+    let advice = format!("leave out {option}; colours under the name void are ignored");
+    refusal(found, &advice, None)
+}
+
 /// A table whose numbers are those of the files already.
 pub(super) fn reduced_table(source: &str) -> Refusal {
     let advice = "leave out --reduce-zero-label; a number that is no class needs no row but --ignore-index";
@@ -87,20 +100,18 @@ pub(super) fn too_many(classes: usize) -> Refusal {
     refusal(format!("{classes} classes are more than 65533"), "are these numbers of instances?", None)
 }
 
+/// Masks that were black and white.
+pub(super) fn smoothed(ids: &[u16]) -> Refusal {
+    let levels = listed(ids);
+    refusal(
+        format!("they are black and white with values between, as smoothing and JPEG leave them: {levels}"),
+        "save masks of 0 and 255 alone",
+        None,
+    )
+}
+
 /// Numbers far apart.
-pub(super) fn gaps(ids: &[u16], seen: &SeenValues) -> Refusal {
-    const MOST: f64 = 80.0;
-    let black_and_white = [0, 255].map(|id| seen.percent(MaskValue::Id(id)));
-    if black_and_white.iter().all(|&share| share > 0.0) && black_and_white.iter().sum::<f64>() > MOST {
-        return refusal(
-            format!(
-                "they are black and white with values between, as smoothing and JPEG leave them: {}",
-                listed(ids)
-            ),
-            "save masks of 0 and 255 alone",
-            None,
-        );
-    }
+pub(super) fn gaps(ids: &[u16]) -> Refusal {
     let words = match ids.last() {
         Some(&last) if last > 1000 => "; numbers as high as these count instances",
         _ => "",

@@ -109,6 +109,13 @@ impl SeenValues {
         let pixels = self.values.get(&value).map_or(0, |seen| seen.pixels);
         100.0 * pixels as f64 / self.pixels.max(1) as f64
     }
+
+    /// `true` if there is 0 as well as 255, and most pixels are one of them.
+    pub(crate) fn is_smoothed(&self) -> bool {
+        const MOST: f64 = 80.0;
+        let shares = [0, 255].map(|id| self.percent(MaskValue::Id(id)));
+        shares.iter().all(|&share| share > 0.0) && shares.iter().sum::<f64>() > MOST
+    }
 }
 
 /// Calls `look` with every number below `count`, in parallel; the results are in order.

@@ -63,6 +63,14 @@ pub struct SurveyedLabels {
     pub ignored_pixels: u64,
 }
 
+impl SurveyedLabels {
+    /// A number of pixels as a share of all of the part, in words such as `12.50 %`.
+    pub fn share(&self, pixels: u64) -> String {
+        let all = self.pixels_per_class.iter().sum::<u64>() + self.ignored_pixels;
+        format!("{:.2} %", 100.0 * pixels as f64 / all.max(1) as f64)
+    }
+}
+
 /// A value of the masks.
 #[derive(Debug, Clone, Serialize)]
 pub struct SurveyedValue {

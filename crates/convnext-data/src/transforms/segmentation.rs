@@ -47,9 +47,7 @@ pub struct LabelledImage {
     pub values: Vec<f32>,
     /// Height and width of `values` in pixels.
     pub size: ImageSize,
-    /// Height and width of what is no padding, at the top and at the left.
-    pub content: ImageSize,
-    /// In training of the size of `values`, ignored in the padding; in evaluation of the size of the image file.
+    /// Of the size of `values`, ignored in the padding.
     pub labels: LabelMap,
 }
 
@@ -140,9 +138,9 @@ impl SegmentationTransform {
         let drawn = self.draw(&labels, rng);
         let image = drawn.apply(image);
         let labels = drawn.apply_to_labels(labels);
-        let (content, size) = (image.size(), self.crop_size);
+        let size = self.crop_size;
         let values = normalize(&image, &preprocessing.mean, &preprocessing.std);
-        LabelledImage { values: pad(values, content, size), size, content, labels: padded(&labels, size) }
+        LabelledImage { values: pad(values, image.size(), size), size, labels: padded(&labels, size) }
     }
 
     /// A random size of an image.

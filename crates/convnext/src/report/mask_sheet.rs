@@ -3,9 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
-use convnext_data::{
-    CorruptFile, Decoding, Image, Orientation, SegmentationSet, SegmentationSurvey, Survey, SurveyedLabels,
-};
+use convnext_data::{CorruptFile, Decoding, Image, Orientation, SegmentationSet, SegmentationSurvey, Survey};
 use convnext_segment::{class_colours, overlay};
 use maud::{Markup, html};
 
@@ -65,13 +63,13 @@ fn classes(masks: &SegmentationSurvey, colours: &[[u8; 3]]) -> Markup {
                         tr {
                             td { (swatch(colours[class])) } td.text { (name) }
                             @for part in &masks.parts {
-                                td { (share(part, part.pixels_per_class[class])) } td { (part.images_per_class[class]) }
+                                td { (part.share(part.pixels_per_class[class])) } td { (part.images_per_class[class]) }
                             }
                         }
                     }
                     tr.total {
                         td { "" } td.text { "ignored" }
-                        @for part in &masks.parts { td { (share(part, part.ignored_pixels)) } td { (part.images) " in all" } }
+                        @for part in &masks.parts { td { (part.share(part.ignored_pixels)) } td { (part.images) " in all" } }
                     }
                 }
             } }
@@ -82,12 +80,6 @@ fn classes(masks: &SegmentationSurvey, colours: &[[u8; 3]]) -> Markup {
 fn swatch([red, green, blue]: [u8; 3]) -> Markup {
     let style = format!("display:inline-block;width:1em;height:1em;background:rgb({red},{green},{blue})");
     html! { span style=(style) {} }
-}
-
-/// A number of pixels as a share of all of a part.
-fn share(part: &SurveyedLabels, pixels: u64) -> String {
-    let all = part.pixels_per_class.iter().sum::<u64>() + part.ignored_pixels;
-    format!("{:.2} %", 100.0 * pixels as f64 / all.max(1) as f64)
 }
 
 fn values(masks: &SegmentationSurvey) -> Markup {

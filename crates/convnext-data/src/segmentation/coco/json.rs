@@ -1,7 +1,10 @@
 //! The parts of COCO's JSON that label maps need.
 
+use convnext_core::ImageSize;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
+
+use crate::reading::size_limit::check_size;
 
 /// A file of annotations.
 #[derive(Debug, Deserialize)]
@@ -52,7 +55,7 @@ pub(crate) enum Region {
     #[default]
     None,
     /// Rings `x, y, x, y, ...`, of which the region is the union.
-    Rings(Vec<Vec<f32>>),
+    Rings(Vec<Vec<f64>>),
     /// Run lengths of an image of this height and width.
     Counts { size: [usize; 2], counts: Vec<u32> },
     /// The same as a compressed string.
@@ -80,12 +83,12 @@ enum StoredRegion {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
-    Float(f32),
+    Float(f64),
     Text(String),
 }
 
 impl Number {
-    fn value(self) -> Result<f32, String> {
+    fn value(self) -> Result<f64, String> {
         match self {
             Self::Float(value) => Ok(value),
             Self::Text(text) => text.parse().map_err(|_| format!("'{text}' is no coordinate")),
@@ -95,7 +98,7 @@ impl Number {
 
 impl<'de> Deserialize<'de> for Region {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values = |ring: Vec<Number>| -> Result<Vec<f32>, D::Error> {
+        let values = |ring: Vec<Number>| -> Result<Vec<f64>, D::Error> {
             ring.into_iter().map(|number| number.value().map_err(de::Error::custom)).collect()
         };
         Ok(match StoredRegion::deserialize(deserializer)? {
@@ -107,6 +110,24 @@ impl<'de> Deserialize<'de> for Region {
             StoredRegion::Counts { size, counts } => Self::Counts { size, counts },
             StoredRegion::Text { size, counts } => Self::Text { size, counts },
         })
+    }
+}
+
+impl CocoImage {
+    /// Height and width of the image, for which a label map can be drawn.
+    ///
+    /// # Errors
+    /// In words, when a side is 0 or the map too large.
+    pub(crate) fn size(&self) -> Result<ImageSize, String> {
+        let Self { file_name, width, height, .. } = self;
+        let size = ImageSize { height: *height, width: *width };
+        if *width == 0 || *height == 0 {
+            return Err(format!("its image {file_name} is of {}", size.with_unit()));
+        }
+        let [width, height] = [*width, *height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        let bytes = (u64::from(width) * u64::from(height)).saturating_mul(size_of::<u16>() as u64);
+        check_size(file_name, width, height, bytes).map_err(|error| format!("of its images {error}"))?;
+        Ok(size)
     }
 }
 
@@ -155,6 +176,15 @@ mod tests {
             ("null", Region::None),
         ] {
             assert_eq!(serde_json::from_str::<Region>(text).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn images_have_pixels_and_not_too_many() {
+        let size = |width, height| CocoImage { id: 1, file_name: "a.png".into(), width, height }.size();
+        assert_eq!(size(3, 2), Ok(ImageSize { height: 2, width: 3 }));
+        for (width, height) in [(0, 8), (8, 0), (1_000_000, 1_000_000), (usize::MAX, usize::MAX)] {
+            assert!(size(width, height).unwrap_err().contains("a.png"));
         }
     }
 

@@ -91,7 +91,7 @@ fn runs(region: &Region, size: ImageSize) -> Result<Runs, String> {
 mod tests {
     use super::*;
 
-    fn square(from: f32, to: f32) -> Region {
+    fn square(from: f64, to: f64) -> Region {
         Region::Rings(vec![vec![from, from, to, from, to, to, from, to]])
     }
 

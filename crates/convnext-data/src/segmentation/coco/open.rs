@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use convnext_core::ImageSize;
-
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::datasets::relative::{last, parent};
@@ -22,6 +20,8 @@ pub(crate) struct CocoData {
     pub(crate) splits: Vec<Option<Split>>,
     pub(crate) remarks: Vec<String>,
     classes: ClassTable,
+    /// Where each image of the data set is listed, in words.
+    places: HashMap<usize, String>,
 }
 
 /// The name of what no region covers.
@@ -72,7 +72,9 @@ impl CocoData {
         let split = split_of(path);
         let mut positions: HashMap<i64, (usize, String)> = HashMap::new();
         let mut missing = Vec::new();
-        for CocoImage { id, file_name, width, height } in json.images {
+        for listed_image in json.images {
+            let size = Some(listed_image.size()?);
+            let CocoImage { id, file_name, .. } = listed_image;
             if let Some((_, other)) = positions.get(&id) {
                 if *other != file_name {
                     return Err(format!("image {id} is {other} as well as {file_name}"));
@@ -83,10 +85,12 @@ impl CocoData {
                 missing.push(file_name);
                 continue;
             };
+            let name = format!("{}, image {file_name}", listing.name(path));
+            if let Some(other) = self.places.insert(image, format!("image {id} of {path}")) {
+                return Err(format!("its image {id}, {file_name}, is {other} as well; keep one of them"));
+            }
             positions.insert(id, (self.images.len(), file_name.clone()));
             self.splits.push(split.or_else(|| split_of(listing.images.get(image))));
-            let name = format!("{}, image {file_name}", listing.name(path));
-            let size = Some(ImageSize { height, width });
             self.images.push(AnnotatedImage { image, name, size, regions: Vec::new() });
         }
         if !missing.is_empty() {

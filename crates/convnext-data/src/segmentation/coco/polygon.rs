@@ -13,7 +13,7 @@ pub(crate) type Runs = Vec<(usize, usize)>;
 const SCALE: f64 = 5.0;
 
 /// The ranges inside one ring `x, y, x, y, ...` in pixels, sorted.
-pub(crate) fn ring_runs(ring: &[f32], size: ImageSize) -> Runs {
+pub(crate) fn ring_runs(ring: &[f64], size: ImageSize) -> Runs {
     let corners: Vec<[i64; 2]> = ring.as_chunks::<2>().0.iter().map(|point| point.map(steps)).collect();
     let mut path: Vec<[i64; 2]> = Vec::new();
     for (at, &start) in corners.iter().enumerate() {
@@ -28,9 +28,9 @@ pub(crate) fn ring_runs(ring: &[f32], size: ImageSize) -> Runs {
 }
 
 /// A coordinate in steps. Beyond these bounds no image has pixels, and arithmetic stays exact.
-fn steps(coordinate: f32) -> i64 {
+fn steps(coordinate: f64) -> i64 {
     const MOST: f64 = 1e6;
-    (SCALE * f64::from(coordinate).clamp(-MOST, MOST) + 0.5) as i64
+    (SCALE * coordinate.clamp(-MOST, MOST) + 0.5) as i64
 }
 
 /// Adds the points of an edge, one a step along its longer side, both ends included.
@@ -84,6 +84,13 @@ mod tests {
         assert_eq!(ring_runs(&[3.0, 3.0, 3.0, 3.0, 3.0, 3.0], size), []);
     }
 
+    /// As pycocotools counts: coordinates in single precision would have 13228 pixels.
+    #[test]
+    fn corners_are_of_double_precision() {
+        let ring = [40.3, 254.2, 229.1, 76.5, 148.6, 134.8, 195.5, 236.6, 28.2, 8.5, 250.7, 129.8];
+        assert_eq!(area(&ring_runs(&ring, ImageSize::square(300))), 13247);
+    }
+
     /// Rings and run lengths of pycocotools 2.0.11, made by `tests/goldens/masks/make.py`.
     #[test]
     fn random_polygons_have_the_pixels_of_pycocotools() {
@@ -91,7 +98,7 @@ mod tests {
         struct Case {
             height: usize,
             width: usize,
-            ring: Vec<f32>,
+            ring: Vec<f64>,
             counts: Vec<usize>,
         }
         let text = include_str!("../../../tests/goldens/masks/polygons.json");

@@ -58,6 +58,24 @@ fn black_and_white_masks_have_two_classes() {
 }
 
 #[test]
+fn tables_without_numbers_fit_black_and_white_masks() {
+    for (text, expected) in [
+        ("name\nbackground\nroad\n", [Some(0), Some(1)]),
+        ("name,r,g,b\nroad,255,255,255\nbackground,0,0,0\n", [Some(1), Some(0)]),
+        ("name,r,g,b\nbackground,0,0,0\nroad,255,0,0\n", [Some(0), Some(1)]),
+    ] {
+        let decided = Wishes { table: table(text), ..Wishes::default() }.decide(&ids(&[0, 255])).unwrap();
+        assert_eq!(labels(&decided, &[0, 255]), expected, "{:?}", decided.decisions);
+    }
+    let levels = "name,r,g,b\nsky,0,0,0\ncar,128,128,128\nvoid,64,64,64\n";
+    let decided = Wishes { table: table(levels), ..Wishes::default() }.decide(&ids(&[0, 64, 128])).unwrap();
+    assert_eq!(labels(&decided, &[0, 64, 128, 255]), [Some(0), None, Some(1), None]);
+    // Masks whose numbers are positions have grey levels for people to look at.
+    let wishes = Wishes { table: table("name,r,g,b\nsky,0,0,0\ncar,255,255,255\n"), ..Wishes::default() };
+    assert_eq!(labels(&wishes.decide(&ids(&[0, 1, 255])).unwrap(), &[0, 1, 255]), [Some(0), Some(1), None]);
+}
+
+#[test]
 fn colours_need_a_table_unless_they_are_greys() {
     let [red, black, odd] = [[128, 0, 0], [0; 3], [64, 0, 0]].map(MaskValue::Colour);
     let refused = Wishes::default().decide(&seen(&[black, red])).unwrap_err();
@@ -80,6 +98,28 @@ fn colours_need_a_table_unless_they_are_greys() {
 }
 
 #[test]
+fn colours_are_those_of_one_class() {
+    let red = seen(&[[128, 0, 0], [0; 3]].map(MaskValue::Colour));
+    let of = |text| Wishes { table: table(text), ..Wishes::default() };
+    for (text, other) in [
+        ("id,name,colour\n1,car,#800000\n2,bus,#800000\n", "'car' as well as 'bus'"),
+        ("id,name,colour\n1,car,#800000\n2,bus,#000000\n3,void,#800000\n", "'car' as well as 'void'"),
+        ("name,colour\ncar,#800000\nbus,#000000\nvoid,#800000\n", "'car' as well as 'void'"),
+    ] {
+        let refused = of(text).decide(&red).unwrap_err();
+        assert!(refused.found.contains(other) && refused.found.contains("#800000"), "{refused:?}");
+    }
+    let fine = || of("name,colour\ncar,#800000\nbus,#000000\n");
+    for (wishes, option) in [
+        (Wishes { ignored: vec![1], ..fine() }, "--ignore-index"),
+        (Wishes { reduce_zero_label: true, ..fine() }, "--reduce-zero-label"),
+    ] {
+        let refused = wishes.decide(&red).unwrap_err();
+        assert!(refused.found.contains(option), "{refused:?}");
+    }
+}
+
+#[test]
 fn tables_say_which_number_is_which_class() {
     let wishes = Wishes { table: table("id,name\n7,road\n8,car\n9,car\n0,void\n"), ..Wishes::default() };
     let decided = wishes.decide(&ids(&[0, 7, 9, 255])).unwrap();
@@ -88,6 +128,13 @@ fn tables_say_which_number_is_which_class() {
     assert!(refused.found.contains("none of the 2 classes: 10") && refused.example == Some(2), "{refused:?}");
     let refused = Wishes { reduce_zero_label: true, ..wishes }.decide(&ids(&[7])).unwrap_err();
     assert!(refused.advice.contains("leave out --reduce-zero-label"));
+    // Rows without numbers keep their positions.
+    let voids = Wishes { table: table("name\nvoid\nroad\nignore\ncar\n"), ..Wishes::default() };
+    let reduced = Wishes { reduce_zero_label: true, table: voids.table.clone(), ..Wishes::default() };
+    for wishes in [voids, reduced] {
+        let decided = wishes.decide(&ids(&[0, 1, 2, 3])).unwrap();
+        assert_eq!(labels(&decided, &[0, 1, 2, 3]), [None, Some(0), None, Some(1)]);
+    }
     let named = || table("name\nroad\ncar\n");
     let in_order = Wishes { table: named(), ..Wishes::default() }.decide(&ids(&[0, 1])).unwrap();
     assert_eq!(labels(&in_order, &[0, 1]), [Some(0), Some(1)]);
@@ -112,18 +159,28 @@ fn numbers_without_order_are_refused() {
     );
 }
 
+/// The same with most pixels black or white.
+fn mostly_black_and_white(mut seen: SeenValues) -> SeenValues {
+    for value in [0, 255].map(MaskValue::Id) {
+        seen.values.get_mut(&value).unwrap().pixels = 10_000;
+    }
+    seen.pixels = seen.values.values().map(|seen| seen.pixels).sum();
+    seen
+}
+
 #[test]
 fn smoothed_black_and_white_masks_are_told() {
-    let mut smoothed = ids(&[0, 90, 180, 255]);
-    for value in [0, 255].map(MaskValue::Id) {
-        smoothed.values.get_mut(&value).unwrap().pixels = 200;
+    let every_level: Vec<u16> = (0..256).collect();
+    for levels in [&[0, 90, 180, 255][..], &every_level] {
+        let refused = Wishes::default().decide(&mostly_black_and_white(ids(levels))).unwrap_err();
+        assert!(
+            refused.found.contains("black and white") && refused.advice.contains("0 and 255 alone"),
+            "{refused:?}"
+        );
     }
-    smoothed.pixels = 420;
-    let refused = Wishes::default().decide(&smoothed).unwrap_err();
-    assert!(
-        refused.found.contains("black and white") && refused.advice.contains("0 and 255 alone"),
-        "{refused:?}"
-    );
+    // Sparse labels: mostly background, and the rest not annotated.
+    let sparse = mostly_black_and_white(ids(&[0, 1, 2, 255]));
+    assert_eq!(Wishes::default().decide(&sparse).unwrap().classes.len(), 3);
 }
 
 #[test]
@@ -160,5 +217,8 @@ fn a_model_tells_what_numbers_mean() {
     assert_eq!(labels(&gap, &[0, 2]), [Some(0), Some(1)]);
     let masks = of(&["background", "foreground"]).decide(&ids(&[0, 255])).unwrap();
     assert_eq!(labels(&masks, &[0, 255]), [Some(0), Some(1)]);
+    // Names made of numbers tell that 255 was ignored.
+    let border = of(&["class_0", "class_1"]).decide(&ids(&[0, 255])).unwrap();
+    assert_eq!(labels(&border, &[0, 1, 255]), [Some(0), Some(1), None]);
     assert!(of(&["sky", "road"]).decide(&ids(&[0, 3])).is_err());
 }

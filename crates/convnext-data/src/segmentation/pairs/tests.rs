@@ -74,6 +74,11 @@ fn what_has_no_partner_is_told() {
         (names(&found.images_alone), names(&found.masks_alone)),
         (vec!["images/b.jpg".into()], vec!["masks/c.png".into()])
     );
+    // The image of another part is none of a mask, whatever its name.
+    let (_folder, parts) =
+        listing(&["images/train/1.jpg", "images/train/2.jpg", "masks/train/2.png", "masks/val/1.png"]);
+    let found = pair(&parts).unwrap();
+    assert_eq!((found.pairs.len(), found.images_alone.len(), found.masks_alone.len()), (1, 1, 1));
     for (files, expected) in [
         (&["images/a.jpg", "images/b.jpg"][..], "no folder of masks"),
         (&["images/a.jpg", "masks/b.png"], "none of 1 images has the name of one of 1 masks"),

@@ -28,9 +28,8 @@ fn labels_lie_on_their_pixels_and_padding_is_ignored() {
         let made = transform.apply(&image, map.clone(), &levels(), &mut rng);
         assert_eq!((made.values.len(), made.labels.size()), (3 * 48 * 64, ImageSize::from([48, 64])));
         for (at, &label) in made.labels.labels.iter().enumerate() {
-            let (x, y) = (at % 64, at / 64);
-            if x >= made.content.width || y >= made.content.height {
-                assert_eq!((label, made.values[at]), (LabelMap::IGNORED, 0.0));
+            if label == LabelMap::IGNORED {
+                assert_eq!(made.values[at], 0.0);
                 padded += 1;
             } else {
                 wrong += usize::from((made.values[at] - 20.0 * f32::from(label)).abs() > 10.5);

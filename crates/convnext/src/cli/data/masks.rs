@@ -72,7 +72,7 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
         let head: Vec<String> = ["class".to_owned()].into_iter().chain(parts).collect();
         let rows = masks.classes.iter().enumerate().map(|(class, name)| {
             let counts = masks.parts.iter().flat_map(|part| {
-                [share(part, part.pixels_per_class[class]), part.images_per_class[class].to_string()]
+                [part.share(part.pixels_per_class[class]), part.images_per_class[class].to_string()]
             });
             [name.clone()].into_iter().chain(counts).collect()
         });
@@ -81,7 +81,7 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
     for part in &masks.parts {
         let images = counted_in_thousands(part.images, "image", "images");
         let source = if part.source.is_empty() { String::new() } else { format!(" from {}", part.source) };
-        let ignored = share(part, part.ignored_pixels);
+        let ignored = part.share(part.ignored_pixels);
         lines.push(format!("{}: {images}{source}, {ignored} of the pixels ignored", part.name));
     }
     lines.extend(masks.decisions.clone());
@@ -98,11 +98,6 @@ fn absent(part: &SurveyedLabels, classes: &[String]) -> Option<String> {
     let names = part.pixels_per_class.iter().zip(classes).filter(|(pixels, _)| **pixels == 0);
     let names: Vec<String> = names.map(|(_, name)| name.clone()).collect();
     (!names.is_empty()).then(|| format!("{} has no pixel of {}", part.name, first(&names)))
-}
-
-fn share(part: &SurveyedLabels, pixels: u64) -> String {
-    let all = part.pixels_per_class.iter().sum::<u64>() + part.ignored_pixels;
-    format!("{:.2} %", 100.0 * pixels as f64 / all.max(1) as f64)
 }
 
 /// Kinds, sizes, values, and what is wrong.
