@@ -149,3 +149,17 @@ fn maps_do_not_see_each_other() {
     let (first, second) = both.rows.split_at(one.rows() * both.inputs);
     assert_eq!(found[..], [&run(first, &one)[..], &run(second, &one)[..]].concat());
 }
+
+/// Precisions pad channels differently, and a 1x1 convolution has no use for its maps.
+#[test]
+fn rows_of_other_channels_or_maps_are_refused() {
+    for (side, channels) in [(3, 17), (1, 17), (3, 40), (1, 40)] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let weight = Case::new([1, 4, 5], [20, 8], side);
+            let packed = PackedConvolution::new(&weight.weight(), precision);
+            let rows = noise(weight.maps.rows() * channels, 1);
+            let run = || convolution_forward(&rows, &weight.maps, &packed, ConvolutionEpilogue::Plain);
+            assert!(std::panic::catch_unwind(run).is_err(), "{side}, {channels}, {precision:?}");
+        }
+    }
+}
