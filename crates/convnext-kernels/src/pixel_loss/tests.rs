@@ -1,6 +1,7 @@
 //! The loss of pixels against f64.
 
 use super::*;
+use crate::isa::isa_levels;
 use crate::testing::noise;
 
 /// Loss and gradient in f64, pixel by pixel.
@@ -76,4 +77,22 @@ fn pixels_without_a_label_are_no_loss() {
     let labels = PixelLabels { labels: &[IGNORED_LABEL; 9], height: 3, width: 3, class_weights: &[1.0; 3] };
     let (loss, gradient) = pixel_cross_entropy(&noise(12, 1), maps, labels);
     assert_eq!((loss, &gradient[..]), (0.0, &[0.0; 12][..]));
+}
+
+#[test]
+fn nan_of_any_class_reaches_the_loss_and_the_gradient() {
+    let maps = LogitMaps { images: 1, height: 1, width: 2, classes: 19 };
+    let labels = PixelLabels { labels: &[0, 1, 2], height: 1, width: 3, class_weights: &[1.0; 19] };
+    for place in [0, 18, 19 + 7] {
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut logits = noise(2 * 19, 1);
+            logits[place] = value;
+            for (name, arch) in isa_levels() {
+                let (loss, gradient) = pixel_cross_entropy_on(arch, &logits, maps, labels);
+                let site = place / 19 * 19;
+                let all_nan = gradient[site..][..19].iter().all(|value| value.is_nan());
+                assert!(loss.is_nan() && all_nan, "{name}, {place}, {value}: {loss}");
+            }
+        }
+    }
 }
