@@ -1,7 +1,8 @@
 //! Convolution of dense maps, 3x3 with padding 1 or 1x1, forward and backward.
 //!
 //! A 3x3 convolution is a product of the nine neighbours of each site and the weight, `[9 C, O]`. The neighbours are read
-//! where they lie, and nothing is copied for it (no im2col). A 1x1 convolution is a linear layer.
+//! where they lie, never copied nine-fold (no im2col). Parts are copied where registers are narrower than a cache line, by
+//! the weight gradient, and by bf16, which packs the rows. A 1x1 convolution is a linear layer.
 //!
 //! Notation: R rows, the sites of all maps, C input and O output channels.
 //!
