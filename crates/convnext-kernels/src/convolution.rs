@@ -231,7 +231,17 @@ fn backward_in<E: Element>(
         let kernel = Kernel::ConvolutionInputGradient;
         forward_in(element, kernel, (dout, maps), &right, ConvolutionEpilogue::Plain)
     });
-    ConvolutionGradients { rows: drows, weight: element.tap_weight_gradient(maps, rows, dout) }
+    let weight = match maps.rows() {
+        0 => zeros(values.len()),
+        _ => element.tap_weight_gradient(maps, rows, dout),
+    };
+    ConvolutionGradients { rows: drows, weight }
+}
+
+fn zeros(count: usize) -> Buffer {
+    let mut values = Buffer::take(count);
+    values.fill(0.0);
+    values
 }
 
 #[cfg(test)]

@@ -163,3 +163,17 @@ fn rows_of_other_channels_or_maps_are_refused() {
         }
     }
 }
+
+#[test]
+fn empty_maps_have_no_rows_and_a_gradient_of_zeros() {
+    for (maps, side) in [([0, 4, 5], 3), ([2, 0, 5], 3), ([2, 4, 0], 3), ([2, 0, 5], 1)] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let case = Case::new(maps, [6, 8], side);
+            let packed = PackedConvolution::new(&case.weight(), precision);
+            let out = convolution_forward(&[], &case.maps, &packed, ConvolutionEpilogue::Plain);
+            let found = convolution_backward((&[], &case.maps), &case.weight(), precision, &[], true);
+            assert_eq!((out.len(), found.rows.unwrap().len()), (0, 0));
+            assert!(found.weight.len() == case.weight.len() && found.weight.iter().all(|value| *value == 0.0));
+        }
+    }
+}
