@@ -148,6 +148,15 @@ fn maps_do_not_see_each_other() {
     let found = run(&both.rows, &both.maps);
     let (first, second) = both.rows.split_at(one.rows() * both.inputs);
     assert_eq!(found[..], [&run(first, &one)[..], &run(second, &one)[..]].concat());
+    let gradient = |input: (&[f32], &DenseMaps), dout: &[f32]| {
+        convolution_backward(input, &both.weight(), Precision::F32, dout, true)
+    };
+    let found = gradient((&both.rows, &both.maps), &both.dout);
+    let (of_first, of_second) = both.dout.split_at(one.rows() * both.outputs);
+    let [a, b] = [gradient((first, &one), of_first), gradient((second, &one), of_second)];
+    assert_eq!(found.rows.unwrap()[..], [&a.rows.unwrap()[..], &b.rows.unwrap()[..]].concat());
+    let sums: Vec<f64> = a.weight.iter().zip(&b.weight[..]).map(|(a, b)| f64::from(a + b)).collect();
+    check("weight", 2e-6, &found.weight, &sums);
 }
 
 /// Precisions pad channels differently, and a 1x1 convolution has no use for its maps.
