@@ -8,7 +8,7 @@ use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
 use crate::limits::STAGES;
-use crate::upernet::{POOL_SCALES, UperNetConfig};
+use crate::upernet::{POOL_SCALES, UperNetConfig, is_trained};
 
 /// Operations of mmcv's count for each value behind a batch norm and a ReLU.
 const NORM_AND_RELU: u64 = 3;
@@ -74,11 +74,6 @@ impl UperNetConfig {
         let outputs = layers.iter().map(|[_, positions]| width * positions).sum::<u64>();
         [macs, NORM_AND_RELU * outputs + classes * finest + pools * last * coarsest]
     }
-}
-
-/// `false` for running statistics and counters.
-fn is_trained(name: &str) -> bool {
-    !["running_mean", "running_var", "num_batches_tracked"].iter().any(|leaf| name.ends_with(leaf))
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ pub const POOL_SCALES: [usize; 4] = [1, 2, 3, 6];
 /// Last part of the name of a batch norm's counter, the one tensor of the network that holds an integer.
 pub const BATCH_COUNTER: &str = "num_batches_tracked";
 
+/// Last parts of the names of a batch norm's running statistics.
+const RUNNING_STATISTICS: [&str; 2] = ["running_mean", "running_var"];
+
 /// UperNet around a backbone: pyramid pooling of the last stage, a feature pyramid over all four, and an auxiliary
 /// head that only training uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +86,16 @@ impl UperNetConfig {
     }
 }
 
+/// `false` for running statistics and counters.
+pub(crate) fn is_trained(name: &str) -> bool {
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    leaf != BATCH_COUNTER && !RUNNING_STATISTICS.contains(&leaf)
+}
+
 /// A convolution without bias and its batch norm.
 fn conv_norm(name: &str, shape: [usize; 4]) -> Vec<TensorShape> {
     let mut tensors = vec![(format!("{name}.conv.weight"), shape.to_vec())];
-    let vectors = ["weight", "bias", "running_mean", "running_var"];
+    let vectors = ["weight", "bias"].into_iter().chain(RUNNING_STATISTICS);
     tensors.extend(vectors.map(|leaf| (format!("{name}.bn.{leaf}"), vec![shape[0]])));
     tensors.push((format!("{name}.bn.{BATCH_COUNTER}"), Vec::new()));
     tensors
@@ -111,11 +120,10 @@ mod tests {
     fn parameters_are_those_of_the_paper() {
         for (name, millions) in [("tiny", 60.29), ("base", 122.23), ("large", 235.18), ("huge", 706.81)] {
             let model = ModelConfig { classes: 150, ..find_model(name).unwrap().config() };
-            let is_learned = |name: &str| !name.contains("running") && !name.contains("num_batches");
             let tensors =
                 backbone_tensors("", &model).into_iter().chain(UperNetConfig::PAPER.tensors(&model));
             let values: usize = tensors
-                .filter(|(name, _)| is_learned(name))
+                .filter(|(name, _)| is_trained(name))
                 .map(|(_, shape)| shape.iter().product::<usize>())
                 .sum();
             assert_eq!((values as f64 / 1e4).round() / 100.0, millions, "{name}");

@@ -1,7 +1,8 @@
 //! Convolution of dense maps, 3x3 with padding 1 or 1x1, forward and backward.
 //!
 //! A 3x3 convolution is a product of the nine neighbours of each site and the weight, `[9 C, O]`. The neighbours are read
-//! where they lie, and nothing is copied for it (no im2col). A 1x1 convolution is a linear layer.
+//! where they lie, never copied nine-fold (no im2col). Parts are copied where registers are narrower than a cache line, by
+//! the weight gradient, and by bf16, which packs the rows. A 1x1 convolution is a linear layer.
 //!
 //! Notation: R rows, the sites of all maps, C input and O output channels.
 //!
@@ -31,7 +32,11 @@ use crate::target::{Target, target};
 
 /// The packed weight of a convolution, for [`convolution_forward`].
 #[derive(Debug)]
-pub struct PackedConvolution(PackedLayer);
+pub struct PackedConvolution {
+    /// C; bf16 pads the channels of a packed weight.
+    inputs: usize,
+    layer: PackedLayer,
+}
 
 #[derive(Debug)]
 enum PackedLayer {
@@ -103,11 +108,12 @@ impl PackedConvolution {
     }
 
     fn on(Target { arch, bf16 }: Target, weight: &ConvolutionWeight<'_>, precision: Precision) -> Self {
-        Self(match (weight.is_pointwise(), precision) {
+        let layer = match (weight.is_pointwise(), precision) {
             (true, _) => PackedLayer::Pointwise(PackedLinear::new(weight.values, weight.outputs, precision)),
             (false, Precision::F32) => PackedLayer::F32(arch.pack_taps(weight.values, weight.outputs)),
             (false, Precision::Bf16) => PackedLayer::Bf16(bf16.pack_taps(weight.values, weight.outputs)),
-        })
+        };
+        Self { inputs: weight.inputs, layer }
     }
 }
 
@@ -143,39 +149,39 @@ fn forward(
     Target { arch, bf16 }: Target,
     rows: &[f32],
     maps: &DenseMaps,
-    PackedConvolution(layer): &PackedConvolution,
+    PackedConvolution { inputs, layer }: &PackedConvolution,
     epilogue: ConvolutionEpilogue<'_>,
 ) -> Buffer {
+    assert_eq!(rows.len(), maps.rows() * inputs, "the rows are [R, C]");
     match layer {
         PackedLayer::Pointwise(packed) => {
             linear_forward_onto(Target { arch, bf16 }, rows, packed, epilogue.onto(packed.outputs()))
         }
         PackedLayer::F32(right) => {
+            let rows = Matrix::new(rows, maps.rows(), *inputs);
             forward_in(arch, Kernel::ConvolutionForward, (rows, maps), right, epilogue)
         }
         PackedLayer::Bf16(right) => {
+            let rows = Matrix::new(rows, maps.rows(), *inputs);
             forward_in(bf16, Kernel::ConvolutionForward, (rows, maps), right, epilogue)
         }
     }
 }
 
-/// A 3x3 convolution in an element type.
+/// A 3x3 convolution in an element type, which may pad the channels of rows and weight.
 fn forward_in<E: Element>(
     element: E,
     kernel: Kernel,
-    (rows, maps): (&[f32], &DenseMaps),
+    (rows, maps): (Matrix<'_>, &DenseMaps),
     right: &E::Packed,
     epilogue: ConvolutionEpilogue<'_>,
 ) -> Buffer {
     let [inner, outputs] = E::shape(right);
-    let inputs = rows.len() / maps.rows().max(1);
     let channels = inner / TAPS;
-    assert_eq!(rows.len(), maps.rows() * inputs, "the rows are [R, C]");
-    assert_eq!(channels, inputs.next_multiple_of(E::TAP_CHANNELS), "the weight has C input channels");
     let onto = epilogue.onto(outputs);
     let mut out = Buffer::take(maps.rows() * outputs);
-    let packed = element.pack_tap_rows(rows, inputs);
-    let lanes: &[E::Lane] = cast_slice(packed.as_deref().unwrap_or(rows));
+    let packed = element.pack_tap_rows(rows.values, rows.columns);
+    let lanes: &[E::Lane] = cast_slice(packed.as_deref().unwrap_or(rows.values));
     let zeros = vec![bytemuck::Zeroable::zeroed(); E::Lane::count(channels)];
     let (steps, mc) = (steps(maps), row_block_rows(maps.rows()));
     parallel::for_each(out.chunks_mut(mc * outputs).enumerate(), |(block, out)| {
@@ -218,14 +224,24 @@ fn backward_in<E: Element>(
     wants_rows: bool,
 ) -> ConvolutionGradients {
     let ConvolutionWeight { values, outputs, inputs } = *weight;
+    let [rows, dout] =
+        [(rows, inputs), (dout, outputs)].map(|(v, columns)| Matrix::new(v, maps.rows(), columns));
     let drows = wants_rows.then(|| {
         let right = element.pack_rotated_taps(values, outputs);
         let kernel = Kernel::ConvolutionInputGradient;
         forward_in(element, kernel, (dout, maps), &right, ConvolutionEpilogue::Plain)
     });
-    let [rows, dout] =
-        [(rows, inputs), (dout, outputs)].map(|(v, columns)| Matrix::new(v, maps.rows(), columns));
-    ConvolutionGradients { rows: drows, weight: element.tap_weight_gradient(maps, rows, dout) }
+    let weight = match maps.rows() {
+        0 => zeros(values.len()),
+        _ => element.tap_weight_gradient(maps, rows, dout),
+    };
+    ConvolutionGradients { rows: drows, weight }
+}
+
+fn zeros(count: usize) -> Buffer {
+    let mut values = Buffer::take(count);
+    values.fill(0.0);
+    values
 }
 
 #[cfg(test)]

@@ -72,9 +72,6 @@ pub(crate) trait Element: Copy + Send + Sync {
     /// `sums += left^T right` of so many columns each: the weight gradient of a linear layer. On all threads.
     fn gemm_tn_accumulate(self, sides: [&[Self::Lane]; 2], columns: [usize; 2], sums: &mut [f32]);
 
-    /// Channels of the rows that [`Self::gemm_taps`] reads are padded to a multiple of.
-    const TAP_CHANNELS: usize;
-
     /// Packs the right side of a 3x3 convolution with a weight `[O, C, 3, 3]`.
     fn pack_taps(self, weight: &[f32], outputs: usize) -> Self::Packed;
 
@@ -146,8 +143,6 @@ impl Element for Arch {
         let (left, right) = (Matrix::new(left, rows, columns[0]), Matrix::new(right, rows, columns[1]));
         weight_gradient::gemm_tn_accumulate(self, left, right, sums);
     }
-
-    const TAP_CHANNELS: usize = 1;
 
     fn pack_taps(self, weight: &[f32], outputs: usize) -> Packed {
         pack_forward(weight, outputs)
@@ -237,8 +232,6 @@ impl Element for Bf16 {
     fn gemm_tn_accumulate(self, sides: [&[u32]; 2], columns: [usize; 2], sums: &mut [f32]) {
         bf16_gemm::gemm_tn_accumulate(self, sides, columns, sums);
     }
-
-    const TAP_CHANNELS: usize = INTERLEAVE;
 
     fn pack_taps(self, weight: &[f32], outputs: usize) -> PackedBf16 {
         let channels = (weight.len() / outputs / TAPS).next_multiple_of(INTERLEAVE);

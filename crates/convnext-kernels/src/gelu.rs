@@ -62,7 +62,8 @@ fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     (cdf, bell)
 }
 
-/// exp(x) for x <= 0: 2^n times a polynomial on half an octave around 0 (Cephes' coefficients).
+/// exp(x) for x <= 0: 2^n times a polynomial on half an octave around 0 (Cephes' coefficients). That of NaN depends on the
+/// instruction set.
 #[inline(always)]
 pub(crate) fn exp_of_negative<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let splat = |value: f32| simd.splat_f32s(value);

@@ -5,7 +5,7 @@
 //! `interpolate` with `align_corners=False`. A task is the pixels whose upper neighbour is one row of sites; its gradient
 //! reaches that row and the next one, and the gradients of all tasks are added in order.
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::gelu::exp_of_negative;
@@ -50,11 +50,21 @@ pub struct PixelLabels<'a> {
     pub class_weights: &'a [f32],
 }
 
-/// The sum over all pixels of weight times cross-entropy, and its gradient, `[N * h * w, K]`.
+/// The sum over all pixels of weight times cross-entropy, and its gradient, `[N * h * w, K]`. Both are NaN where a pixel's
+/// interpolated logits hold NaN or positive infinity.
 ///
 /// # Panics
 /// When the sizes do not fit each other, or a label is no class.
 pub fn pixel_cross_entropy(logits: &[f32], maps: LogitMaps, labels: PixelLabels<'_>) -> (f64, Buffer) {
+    pixel_cross_entropy_on(isa(), logits, maps, labels)
+}
+
+fn pixel_cross_entropy_on(
+    arch: Arch,
+    logits: &[f32],
+    maps: LogitMaps,
+    labels: PixelLabels<'_>,
+) -> (f64, Buffer) {
     check(logits, maps, labels);
     let LogitMaps { images, height, width, classes } = maps;
     let [line, pixels] = [width * classes, labels.height * labels.width];
@@ -72,7 +82,7 @@ pub fn pixel_cross_entropy(logits: &[f32], maps: LogitMaps, labels: PixelLabels<
             labels: &labels.labels[image * pixels..][..pixels],
             class_weights: labels.class_weights,
         };
-        timed(Kernel::Loss, || isa().dispatch(task))
+        timed(Kernel::Loss, || arch.dispatch(task))
     });
     let mut gradient = Buffer::take(logits.len());
     gradient.fill(0.0);
@@ -221,7 +231,8 @@ impl SiteRow<'_> {
             let sites = [between.first * padded, between.second * padded];
             let highest = interpolate(simd, blended, sites, between.share, pixel);
             let of_label = pixel[label];
-            let sum = exponentials(simd, highest, pixel);
+            // As PyTorch's; the exponentials of NaN need not be NaN.
+            let sum = if highest.is_finite() { exponentials(simd, highest, pixel) } else { f32::NAN };
             loss += f64::from(weight) * (f64::from(sum).ln() + f64::from(highest) - f64::from(of_label));
             pixel[label] -= sum;
             let factor = weight / sum;
@@ -232,18 +243,22 @@ impl SiteRow<'_> {
     }
 }
 
-/// Interpolates between two sites. Returns the highest value.
+/// Interpolates between two sites. Returns the highest value, or NaN if there is one.
 #[inline(always)]
 fn interpolate<S: Simd>(simd: S, blended: &[f32], sites: [usize; 2], share: f32, out: &mut [f32]) -> f32 {
     let [of_first, of_second] = [simd.splat_f32s(1.0 - share), simd.splat_f32s(share)];
     let mut highest = simd.splat_f32s(NEVER);
+    // A maximum drops NaN on some instruction sets; these lanes keep it.
+    let mut not_a_number = simd.splat_f32s(0.0);
     for at in (0..out.len()).step_by(S::F32_LANES) {
         let first = simd.mul_f32s(of_first, load(simd, blended, sites[0] + at));
         let value = simd.mul_add_e_f32s(of_second, load(simd, blended, sites[1] + at), first);
         highest = simd.max_f32s(highest, value);
+        not_a_number = simd.select_f32s(simd.equal_f32s(value, value), not_a_number, value);
         store(simd, out, at, value);
     }
-    simd.reduce_max_f32s(highest)
+    // NaN, or a zero that is added.
+    simd.reduce_max_f32s(highest) + simd.reduce_sum_f32s(not_a_number)
 }
 
 /// Replaces logits by `exp(logit - highest)`. Returns their sum.

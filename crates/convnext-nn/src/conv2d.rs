@@ -8,7 +8,6 @@ use convnext_kernels::Precision;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::convolution::convolution;
 use crate::ops::convolution_plan::{ConvolutionPlan, Epilogue};
-use crate::ops::linear_plan::LinearPlan;
 use crate::ops::packing::PackingCache;
 use crate::pyramid_convolution::PyramidConvolution;
 
@@ -88,7 +87,7 @@ impl Conv2d {
         let convolve = |maps: &FeatureMaps, weight: Tensor<4>| {
             self.convolve(maps, weight, epilogue, PackingCache::default())
         };
-        levels.sums(weight, &LinearPlan::new(self.settings.precision), convolve)
+        levels.sums(weight, self.settings.precision, convolve)
     }
 
     fn convolve(

@@ -57,6 +57,7 @@ pub use feature_maps::FeatureMaps;
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
 pub use ops::block_plan::Activations;
+pub use ops::dense_reference::BATCH_NORM_EPSILON;
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};

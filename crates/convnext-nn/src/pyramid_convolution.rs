@@ -7,10 +7,12 @@
 //! Notation: C and O input and output channels.
 
 use burn::prelude::*;
+use convnext_kernels::Precision;
 
 use crate::feature_maps::FeatureMaps;
-use crate::ops::linear::linear;
-use crate::ops::linear_plan::LinearPlan;
+use crate::ops::convolution::convolution;
+use crate::ops::convolution_plan::{ConvolutionPlan, Epilogue};
+use crate::ops::packing::PackingCache;
 use crate::ops::resample::resample;
 use crate::ops::resample_plan::{ResamplePlan, Resampling, TAPS};
 
@@ -33,7 +35,7 @@ impl PyramidConvolution<'_> {
     pub(crate) fn sums(
         &self,
         weight: Tensor<4>,
-        plan: &LinearPlan,
+        precision: Precision,
         convolve: impl FnOnce(&FeatureMaps, Tensor<4>) -> FeatureMaps,
     ) -> FeatureMaps {
         let mut first = self.finest.channels();
@@ -42,7 +44,7 @@ impl PyramidConvolution<'_> {
         for maps in self.coarser {
             let channels = first..first + maps.channels();
             first = channels.end;
-            sums = add_convolved(sums, maps, of_level(channels), plan);
+            sums = add_convolved(sums, maps, of_level(channels), precision);
         }
         sums
     }
@@ -55,12 +57,26 @@ impl PyramidConvolution<'_> {
 /// - maps: rows `[images * height * width, C]`
 /// - weight: `[O, C, 3, 3]`
 /// - onto, output: rows `[images * new height * new width, O]`
-fn add_convolved(onto: FeatureMaps, maps: &FeatureMaps, weight: Tensor<4>, plan: &LinearPlan) -> FeatureMaps {
+fn add_convolved(
+    onto: FeatureMaps,
+    maps: &FeatureMaps,
+    weight: Tensor<4>,
+    precision: Precision,
+) -> FeatureMaps {
     let [outputs, inputs, ..] = weight.dims();
     let products = TAPS * TAPS * outputs;
-    let weight = weight.permute([2, 3, 0, 1]).reshape([products, inputs]);
-    let bias = Tensor::zeros([products], &maps.rows.device());
-    let products = linear(maps.rows.clone(), weight, bias, plan).reshape([-1, outputs as i32]);
+    let weight = weight.permute([2, 3, 0, 1]).reshape([products, inputs, 1, 1]);
+    let plan = ConvolutionPlan {
+        images: maps.images,
+        input: maps.size(),
+        kernel: [1; 2],
+        padding: [0; 2],
+        stride: [1; 2],
+        precision,
+        packing: PackingCache::default(),
+    };
+    let products = convolution(maps.rows.clone(), weight, Epilogue::Plain, plan);
+    let products = products.reshape([-1, outputs as i32]);
     let FeatureMaps { rows, images, height, width } = onto;
     let input = maps.size().map(|side| TAPS * side);
     let plan = ResamplePlan { images, input, output: [height, width], rule: Resampling::BilinearTaps };
@@ -94,9 +110,7 @@ mod tests {
         };
         let (finest, coarser) = levels.split_first().unwrap();
         let sums = match resizes_first {
-            false => {
-                PyramidConvolution { finest, coarser }.sums(weight.clone(), &LinearPlan::default(), convolve)
-            }
+            false => PyramidConvolution { finest, coarser }.sums(weight.clone(), Precision::F32, convolve),
             true => {
                 let [height, width] = finest.size();
                 let all = levels.iter().map(|maps| resize_bilinear(maps.clone(), height, width).rows);

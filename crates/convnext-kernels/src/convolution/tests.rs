@@ -148,4 +148,41 @@ fn maps_do_not_see_each_other() {
     let found = run(&both.rows, &both.maps);
     let (first, second) = both.rows.split_at(one.rows() * both.inputs);
     assert_eq!(found[..], [&run(first, &one)[..], &run(second, &one)[..]].concat());
+    let gradient = |input: (&[f32], &DenseMaps), dout: &[f32]| {
+        convolution_backward(input, &both.weight(), Precision::F32, dout, true)
+    };
+    let found = gradient((&both.rows, &both.maps), &both.dout);
+    let (of_first, of_second) = both.dout.split_at(one.rows() * both.outputs);
+    let [a, b] = [gradient((first, &one), of_first), gradient((second, &one), of_second)];
+    assert_eq!(found.rows.unwrap()[..], [&a.rows.unwrap()[..], &b.rows.unwrap()[..]].concat());
+    let sums: Vec<f64> = a.weight.iter().zip(&b.weight[..]).map(|(a, b)| f64::from(a + b)).collect();
+    check("weight", 2e-6, &found.weight, &sums);
+}
+
+/// Precisions pad channels differently, and a 1x1 convolution has no use for its maps.
+#[test]
+fn rows_of_other_channels_or_maps_are_refused() {
+    for (side, channels) in [(3, 17), (1, 17), (3, 40), (1, 40)] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let weight = Case::new([1, 4, 5], [20, 8], side);
+            let packed = PackedConvolution::new(&weight.weight(), precision);
+            let rows = noise(weight.maps.rows() * channels, 1);
+            let run = || convolution_forward(&rows, &weight.maps, &packed, ConvolutionEpilogue::Plain);
+            assert!(std::panic::catch_unwind(run).is_err(), "{side}, {channels}, {precision:?}");
+        }
+    }
+}
+
+#[test]
+fn empty_maps_have_no_rows_and_a_gradient_of_zeros() {
+    for (maps, side) in [([0, 4, 5], 3), ([2, 0, 5], 3), ([2, 4, 0], 3), ([2, 0, 5], 1)] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let case = Case::new(maps, [6, 8], side);
+            let packed = PackedConvolution::new(&case.weight(), precision);
+            let out = convolution_forward(&[], &case.maps, &packed, ConvolutionEpilogue::Plain);
+            let found = convolution_backward((&[], &case.maps), &case.weight(), precision, &[], true);
+            assert_eq!((out.len(), found.rows.unwrap().len()), (0, 0));
+            assert!(found.weight.len() == case.weight.len() && found.weight.iter().all(|value| *value == 0.0));
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::convolution::weights::taps_last;
 use crate::dense_maps::DenseMaps;
 use crate::gemm::micro_tiles::{MR, micro_tile_rows};
 use crate::gemm::transposed_micro_tiles::{
-    Columns, MAX_NR, Output, copy_columns, copy_panel, first_registers, micro_kernel, panels,
+    Columns, MAX_NR, Output, copied_panel, copy_micro_tile, first_registers, micro_kernel, panels,
 };
 use crate::packed::{KC, Matrix};
 use crate::parallel;
@@ -30,9 +30,6 @@ const MIN_BLOCK_CHANNELS: usize = 2 * MR;
 
 /// Sums of a block of channels, about: few enough to stay in the L2 cache.
 const BLOCK_SUMS: usize = 1 << 17;
-
-/// Lanes of a register from which on a panel is as wide as several cache lines, and read where it lies.
-const WIDE_LANES: usize = 16;
 
 /// The weight gradient `[O, C, 3, 3]` for an input `[R, C]` and an output gradient `[R, O]`.
 pub(crate) fn tap_weight_gradient(
@@ -176,15 +173,7 @@ impl WeightGradient<'_> {
             let (copy, after) = rest.split_at_mut(rows * channels.len());
             rest = after;
             let copy = &mut copy[first * channels.len()..][..(end - begin) * channels.len()];
-            let from = self.input.rows_from(begin, channels.start);
-            match channels.len() {
-                6 => copy_columns::<6>(from, copy),
-                5 => copy_columns::<5>(from, copy),
-                4 => copy_columns::<4>(from, copy),
-                3 => copy_columns::<3>(from, copy),
-                2 => copy_columns::<2>(from, copy),
-                _ => copy_columns::<1>(from, copy),
-            }
+            copy_micro_tile(self.input.rows_from(begin, channels.start), channels.len(), copy);
         }
     }
 
@@ -198,16 +187,13 @@ impl WeightGradient<'_> {
         copy: &mut [f32],
     ) {
         let Panel { k_range, columns, .. } = panel;
-        let reads_in_place = S::F32_LANES >= WIDE_LANES && columns.len() == V * S::F32_LANES;
         let dout = Columns { matrix: self.dout, columns: columns.clone() };
-        let (copy, _) = S::as_mut_simd_f32s(copy).0.as_chunks_mut::<V>();
-        let copy = &mut copy[..if reads_in_place { 0 } else { k_range.len() }];
-        copy_panel(simd, dout.rows_from(k_range.start, 0), columns.len(), copy);
+        let dout_copy = copied_panel::<S, V>(simd, &dout, k_range, copy);
         let mut rest = input_copy;
         for channels in micro_tile_rows(self.input.columns.len()) {
             let (copied, after) = rest.split_at((self.neighbours.zeros() + 1) * channels.len());
             rest = after;
-            let sides = Sides { panel, channels: channels.clone(), copied, dout: &dout, dout_copy: copy };
+            let sides = Sides { panel, channels: channels.clone(), copied, dout: &dout, dout_copy };
             match channels.len() {
                 6 => self.taps::<S, 6, V>(simd, &sides),
                 5 => self.taps::<S, 5, V>(simd, &sides),

@@ -11,6 +11,9 @@ use crate::packed::Matrix;
 /// NR, the columns of a panel, at most.
 pub(crate) const MAX_NR: usize = 64;
 
+/// Lanes of a register from which on a panel is as wide as several cache lines, and read where it lies.
+pub(crate) const WIDE_LANES: usize = 16;
+
 /// Columns of a matrix.
 #[derive(Clone)]
 pub(crate) struct Columns<'a> {
@@ -48,17 +51,46 @@ pub(crate) fn first_columns<const M: usize>(row: &[f32]) -> &[f32; M] {
     row.first_chunk().unwrap_or_else(|| unreachable!("the left side has M columns"))
 }
 
+/// Copies the first columns of each row, as many as a micro-tile has.
+#[inline(always)]
+pub(crate) fn copy_micro_tile(from: Chunks<'_, f32>, columns: usize, copy: &mut [f32]) {
+    match columns {
+        6 => copy_columns::<6>(from, copy),
+        5 => copy_columns::<5>(from, copy),
+        4 => copy_columns::<4>(from, copy),
+        3 => copy_columns::<3>(from, copy),
+        2 => copy_columns::<2>(from, copy),
+        _ => copy_columns::<1>(from, copy),
+    }
+}
+
 /// Copies the first M columns of each row.
 #[inline(always)]
-pub(crate) fn copy_columns<const M: usize>(from: Chunks<'_, f32>, copy: &mut [f32]) {
+fn copy_columns<const M: usize>(from: Chunks<'_, f32>, copy: &mut [f32]) {
     for (copy, row) in copy.as_chunks_mut::<M>().0.iter_mut().zip(from) {
         *copy = *first_columns(row);
     }
 }
 
+/// A copy of a range of rows of a panel of V registers; empty for one that is read where it lies.
+#[inline(always)]
+pub(crate) fn copied_panel<'a, S: Simd, const V: usize>(
+    simd: S,
+    panel: &Columns<'_>,
+    k_range: &Range<usize>,
+    copy: &'a mut [f32],
+) -> &'a [[S::f32s; V]] {
+    let columns = panel.columns.len();
+    let reads_in_place = S::F32_LANES >= WIDE_LANES && columns == V * S::F32_LANES;
+    let (copy, _) = S::as_mut_simd_f32s(copy).0.as_chunks_mut::<V>();
+    let copy = &mut copy[..if reads_in_place { 0 } else { k_range.len() }];
+    copy_panel(simd, panel.rows_from(k_range.start, 0), columns, copy);
+    copy
+}
+
 /// Copies a panel of V registers a row.
 #[inline(always)]
-pub(crate) fn copy_panel<S: Simd, const V: usize>(
+fn copy_panel<S: Simd, const V: usize>(
     simd: S,
     from: Chunks<'_, f32>,
     columns: usize,

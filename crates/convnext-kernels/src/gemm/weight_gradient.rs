@@ -13,7 +13,8 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::gemm::micro_tiles::{MR, micro_tile_rows};
 use crate::gemm::transposed_micro_tiles::{
-    Columns, MAX_NR, Output, copy_columns, copy_panel, first_columns, first_registers, micro_kernel, panels,
+    Columns, MAX_NR, Output, WIDE_LANES, copied_panel, copy_micro_tile, first_columns, first_registers,
+    micro_kernel, panels,
 };
 use crate::packed::{KC, Matrix};
 use crate::parallel;
@@ -23,9 +24,6 @@ use crate::profile::{Kernel, timed};
 /// the time.
 const ROW_BLOCKS: usize = 8;
 const MIN_BLOCK_ROWS: usize = 48;
-
-/// Lanes of a register from which on a panel is as wide as several cache lines.
-const WIDE_LANES: usize = 16;
 
 /// Columns of the right side from which on the left side is copied, too, if the right side is.
 const MANY_COLUMNS: usize = 128;
@@ -98,15 +96,7 @@ impl WeightGradient<'_> {
         for rows in micro_tile_rows(self.left.columns.len()) {
             let (copy, after) = rest.split_at_mut(k_range.len() * rows.len());
             rest = after;
-            let from = self.left.rows_from(k_range.start, rows.start);
-            match rows.len() {
-                6 => copy_columns::<6>(from, copy),
-                5 => copy_columns::<5>(from, copy),
-                4 => copy_columns::<4>(from, copy),
-                3 => copy_columns::<3>(from, copy),
-                2 => copy_columns::<2>(from, copy),
-                _ => copy_columns::<1>(from, copy),
-            }
+            copy_micro_tile(self.left.rows_from(k_range.start, rows.start), rows.len(), copy);
         }
     }
 
@@ -120,11 +110,8 @@ impl WeightGradient<'_> {
         copy: &mut [f32],
     ) {
         let Panel { k_range, columns } = panel;
-        let reads_in_place = S::F32_LANES >= WIDE_LANES && columns.len() == V * S::F32_LANES;
         let right = Columns { matrix: self.right, columns: columns.clone() };
-        let (copy, _) = S::as_mut_simd_f32s(copy).0.as_chunks_mut::<V>();
-        let copy = &mut copy[..if reads_in_place { 0 } else { k_range.len() }];
-        copy_panel(simd, right.rows_from(k_range.start, 0), columns.len(), copy);
+        let right_copy = copied_panel::<S, V>(simd, &right, k_range, copy);
         let mut copied = 0;
         for rows in micro_tile_rows(self.left.columns.len()) {
             let sums = &mut self.sums[rows.start * self.right.columns + columns.start..];
@@ -133,7 +120,7 @@ impl WeightGradient<'_> {
                 left: self.left.rows_from(k_range.start, rows.start),
                 left_copy: left_copy.get(copied..).unwrap_or_default(),
                 right: right.rows_from(k_range.start, 0),
-                right_copy: copy,
+                right_copy,
             };
             copied += k_range.len() * rows.len();
             let out = Output { sums, stride: self.right.columns, columns: columns.len() };

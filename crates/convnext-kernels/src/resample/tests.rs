@@ -102,3 +102,16 @@ fn cells_are_another_order_of_the_same_maps() {
     let found = resample(&expected, &out, both, [lines, SiteOrder::Cells], None);
     assert_eq!(found[..], in_cells(&gradient, &maps, channels));
 }
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let (maps, channels) = (DenseMaps { images: 3, height: 17, width: 19 }, 70);
+    let (rows, axes) = (noise(maps.rows() * channels, 1), [bilinear(17, 40), bilinear(19, 33)]);
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| resample(&rows, &maps, [&axes[0], &axes[1]], [SiteOrder::Lines; 2], None))
+    };
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}

@@ -15,7 +15,7 @@ use crate::ops::reference_kernels::Reference;
 use crate::ops::resample_plan::{ResamplePlan, Resampling, TAPS};
 
 /// Added to the variance of a batch norm (docs/facts.md, "F. Segmentation").
-pub(crate) const BATCH_NORM_EPSILON: f64 = 1e-5;
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 impl<B: Backend> ConvolutionKernels<B> for Reference {
     type Saved = FloatTensor<B>;

@@ -15,6 +15,7 @@ use convnext_kernels::{IGNORED_LABEL, LogitMaps, PixelLabels};
 
 use crate::ops::flex_slices::{buffer_tensor, contiguous, tensor};
 use crate::ops::graph::register;
+use crate::ops::resample_plan::Resampling;
 
 /// The label maps of a batch, and how much their pixels count.
 #[derive(Debug, Clone)]
@@ -67,12 +68,13 @@ fn pixel_loss_reference<B: Backend>(
     [height, width]: [usize; 2],
     targets: &PixelTargets,
 ) -> [FloatTensor<B>; 2] {
-    let device = logits.device();
+    let (device, dtype) = (logits.device(), logits.dtype());
     let (classes, images) = (logits.shape()[1], targets.images());
-    let upload =
-        |values: Vec<f32>, shape: Vec<usize>| B::float_from_data(TensorData::new(values, shape), &device);
+    let upload = |values: Vec<f32>, shape: Vec<usize>| {
+        B::float_from_data(TensorData::new(values, shape).convert_dtype(dtype), &device)
+    };
     let expanded = |source: usize, target: usize, batch: usize| {
-        let matrix = upload(interpolation_matrix(source, target), vec![1, target, source]);
+        let matrix = upload(Resampling::Bilinear.matrix(source, target), vec![1, target, source]);
         B::float_expand(matrix, Shape::new([batch, target, source]))
     };
     let of_rows = expanded(height, targets.height, images);
@@ -110,20 +112,6 @@ fn weighted_targets(targets: &PixelTargets, classes: usize) -> (Vec<f32>, Vec<f3
         wanted[pixel * classes + usize::from(label)] = weights[pixel];
     }
     (wanted, weights)
-}
-
-/// Bilinear resizing along one axis as a matrix `[target, source]`: PyTorch's `interpolate`, `align_corners=False`.
-fn interpolation_matrix(source: usize, target: usize) -> Vec<f32> {
-    let scale = source as f32 / target as f32;
-    let mut matrix = vec![0.0; target * source];
-    for (place, row) in matrix.chunks_mut(source).enumerate() {
-        let at = ((place as f32 + 0.5) * scale - 0.5).max(0.0);
-        let first = (at as usize).min(source - 1);
-        let share = at - first as f32;
-        row[first] += 1.0 - share;
-        row[(first + 1).min(source - 1)] += share;
-    }
-    matrix
 }
 
 /// The CPU backend runs the kernel on f32, and the reference implementation on other types.
@@ -204,6 +192,8 @@ pub fn pixel_loss(logits: Tensor<2>, sites: [usize; 2], targets: PixelTargets) -
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{DType, FloatDType};
+
     use super::*;
     use crate::ops::flex_slices::values_close;
 
@@ -230,6 +220,16 @@ mod tests {
         let maps = || tensor(logits(), Shape::new([12, 4]));
         let found = Flex::pixel_loss_and_gradient(maps(), [2, 3], targets());
         let expected = pixel_loss_reference::<Flex>(maps(), [2, 3], &targets());
+        assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn the_reference_takes_logits_in_f64() {
+        let data = TensorData::new(logits(), [12, 4]).convert_dtype(DType::F64);
+        let maps = Flex::float_from_data(data, &Default::default());
+        let found = Flex::pixel_loss_and_gradient(maps, [2, 3], targets());
+        let found = found.map(|tensor| Flex::float_cast(tensor, FloatDType::F32));
+        let expected = Flex::pixel_loss_and_gradient(tensor(logits(), Shape::new([12, 4])), [2, 3], targets());
         assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
     }
 

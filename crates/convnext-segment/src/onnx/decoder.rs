@@ -5,6 +5,7 @@
 //! with a constant matrix on each side. The sizes of a `Resize` are those of all axes: the batch is taken from the input.
 
 use convnext_core::{POOL_SCALES, STAGES};
+use convnext_nn::ops::resample_plan::Resampling;
 use convnext_onnx::{Attribute, GraphBuilder, StageMaps};
 
 /// The name of the output.
@@ -99,8 +100,9 @@ impl<'a> Decoder<'a> {
     fn pool(&mut self, name: &str, map: &Map, cells: usize) -> Map {
         let [rows, columns] = ["rows", "columns"].map(|axis| format!("{name}.0.{axis}"));
         let [height, width] = map.size;
-        self.graph.floats(&rows, &[cells, height], &cell_weights(height, cells));
-        let transposed = transposed(&cell_weights(width, cells), width);
+        let weights = |side: usize| Resampling::AdaptiveAverage.matrix(side, cells);
+        self.graph.floats(&rows, &[cells, height], &weights(height));
+        let transposed = transposed(&weights(width), width);
         self.graph.floats(&columns, &[width, cells], &transposed);
         let high = self.graph.node(format!("{name}.0.of_rows"), "MatMul", &[&rows, &map.name], vec![]);
         let pooled = self.graph.node(format!("{name}.0"), "MatMul", &[&high, &columns], vec![]);
@@ -152,17 +154,6 @@ fn kernel(side: usize) -> Vec<Attribute> {
     vec![Attribute::ints("kernel_shape", &[side; 2]), Attribute::ints("pads", &[side / 2; 4])]
 }
 
-/// Weights of the pixels of a side in the average of each cell, `[cells, side]`. Cells overlap where they do not divide the
-/// side, as in PyTorch's adaptive pooling.
-fn cell_weights(side: usize, cells: usize) -> Vec<f32> {
-    let mut weights = vec![0.0; cells * side];
-    for (cell, row) in weights.chunks_mut(side).enumerate() {
-        let (start, end) = (cell * side / cells, ((cell + 1) * side).div_ceil(cells));
-        row[start..end].fill(1.0 / (end - start) as f32);
-    }
-    weights
-}
-
 /// A matrix with rows of so many columns, turned around.
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns).copied()).collect()
@@ -173,10 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_overlap_where_they_do_not_divide_the_side() {
-        assert_eq!(cell_weights(4, 2), [0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5]);
-        assert_eq!(cell_weights(3, 2), [0.5, 0.5, 0.0, 0.0, 0.5, 0.5]);
-        assert_eq!(cell_weights(1, 3), [1.0; 3]);
-        assert_eq!(transposed(&cell_weights(3, 2), 3), [0.5, 0.0, 0.5, 0.5, 0.0, 0.5]);
+    fn rows_become_columns() {
+        assert_eq!(transposed(&[0.5, 0.25, 0.0, 0.0, 0.5, 1.0], 3), [0.5, 0.0, 0.25, 0.5, 0.0, 1.0]);
     }
 }

@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 
 use convnext_core::TensorShape;
 use convnext_io::{IoError, NamedArray};
+use convnext_nn::BATCH_NORM_EPSILON;
 
 /// Prefix of the names of the auxiliary head, which only training needs.
 pub(super) const AUXILIARY: &str = "auxiliary_head.";
-
-/// Epsilon of every batch norm, PyTorch's.
-const EPSILON: f64 = 1e-5;
 
 /// Ends of the names of a convolution's weight and of the tensors of the batch norm behind it.
 const WEIGHT: &str = ".conv.weight";
@@ -71,7 +69,8 @@ fn convolution(
     };
     let [gamma, beta, mean, variance] =
         [vector("weight")?, vector("bias")?, vector("running_mean")?, vector("running_var")?];
-    let scale: Vec<f64> = gamma.iter().zip(variance).map(|(gamma, v)| gamma / (v + EPSILON).sqrt()).collect();
+    let deviations = variance.into_iter().map(|variance| (variance + BATCH_NORM_EPSILON).sqrt());
+    let scale: Vec<f64> = gamma.iter().zip(deviations).map(|(gamma, deviation)| gamma / deviation).collect();
     let shifts = beta.iter().zip(mean.iter().zip(&scale));
     let bias: Vec<f32> = shifts.map(|(beta, (mean, scale))| (beta - mean * scale) as f32).collect();
     let values = weight.to_f32()?;
