@@ -40,7 +40,7 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 ///
 /// `task` is that of the weights, as [`WeightMetadata::task_of`] reads it. Of an autoencoder the encoder is written, as the
 /// released `fcmae` files hold it. A segmentation network is written whole, counters included, for transformers or under the
-/// names of mmsegmentation (official); timm has none. Other tasks that do not tell classes apart have no place in these
+/// names and with the shapes of mmsegmentation 1.x (official); timm has none. Other tasks that do not tell classes apart have no place in these
 /// programs. For timm and transformers, whose classifiers always end with a norm, an encoder gets one that changes nothing.
 ///
 /// # Errors

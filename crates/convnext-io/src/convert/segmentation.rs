@@ -1,8 +1,9 @@
 //! Segmentation networks for other programs: names of transformers' `UperNetForSemanticSegmentation` with the files that it
-//! looks for, or those of mmsegmentation.
+//! looks for, or those of mmsegmentation with mmpretrain's in the blocks.
 
 use convnext_core::{
-    Fit, Geometry, ImageSize, MAX_IMAGE_SIDE, ModelConfig, POOL_SCALES, SegmentationTask, WeightMetadata,
+    BlockParameter, Fit, Geometry, ImageSize, MAX_IMAGE_SIDE, ModelConfig, POOL_SCALES, SegmentationTask,
+    WeightMetadata,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ const AUXILIARY_LOSS_WEIGHT: f64 = 0.4;
 /// Channels of the auxiliary head in transformers, where a network has none.
 const USUAL_AUXILIARY_WIDTH: usize = 256;
 
-/// All tensors under their names in another program.
+/// All tensors under their names and with their shapes in another program.
 ///
 /// # Errors
 /// [`IoError::NotConvertible`] for timm, and for a tensor that no segmentation network has.
@@ -38,7 +39,18 @@ pub(super) fn tensors(weights: &WeightFile, naming: Naming) -> Result<Vec<NamedA
         };
         let unknown =
             || refuse(format!("no segmentation network of transformers has a tensor such as '{name}'"));
-        Ok(NamedArray { name: other.ok_or_else(unknown)?, ..array.clone() })
+        let shape = match (naming, BlockParameter::of_name(name), array.shape.as_slice()) {
+            // mmpretrain keeps no axes of length 1 for them.
+            (
+                Naming::Official,
+                Some(BlockParameter::GrnGamma | BlockParameter::GrnBeta),
+                [1, 1, 1, count],
+            ) => {
+                vec![*count]
+            }
+            (.., shape) => shape.to_vec(),
+        };
+        Ok(NamedArray { name: other.ok_or_else(unknown)?, shape, ..array.clone() })
     };
     weights.arrays.iter().map(renamed).collect()
 }
@@ -118,6 +130,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::open_file::OpenFile;
     use crate::test_files::{arrays_of, by_name, foreign_file, segmentation};
     use crate::{PackageConfig, read_header, read_weights, write_converted};
 
@@ -153,6 +166,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// `fixtures/make_upernet.py` made it with mmpretrain's blocks.
+    #[test]
+    fn names_and_shapes_are_those_of_mmsegmentation() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/upernet/mmsegmentation.pth");
+        let folder = TempDir::new().unwrap();
+        let out = folder.path().join("weights.pth");
+        convert(&out, &read_weights(&fixture).unwrap(), Naming::Official).unwrap();
+        let [ours, theirs] = [out, fixture].map(|path| OpenFile::new(&path).unwrap().tensors());
+        assert_eq!(ours, theirs);
     }
 
     /// Of the folder alone, without our metadata: the palette and the name of the size stay here.
