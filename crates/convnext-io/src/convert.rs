@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 use self::config_files::{PackageFiles, refuse};
+pub(crate) use self::config_files::{SHORTEST_EDGE, TRANSFORMERS_WARP_FROM};
 
 use convnext_core::{
     BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, SegmentationTask, TaskMetadata,

@@ -7,7 +7,9 @@ use convnext_core::{
 };
 use serde_json::{Value, json};
 
-use super::config_files::{PackageFiles, label, merged, refuse, statistics, transformers_backbone};
+use super::config_files::{
+    PackageFiles, SHORTEST_EDGE, label, merged, refuse, statistics, transformers_backbone,
+};
 use crate::array::NamedArray;
 use crate::error::IoError;
 use crate::naming::Naming;
@@ -97,6 +99,9 @@ fn image_processor(metadata: &WeightMetadata) -> Result<Value, IoError> {
     };
     if pad > 1 {
         log::warn!("transformers does not pad images to multiples of {pad} px, as these weights expect");
+    }
+    if let Geometry::Fit(_) = preprocessing.geometry {
+        log::warn!("images are {}: {SHORTEST_EDGE}", preprocessing.geometry);
     }
     let others = match preprocessing.geometry {
         Geometry::Warp { size: ImageSize { height, width } } => {
@@ -209,8 +214,10 @@ mod tests {
             assert_eq!(read.metadata.task_as(), Ok(task));
             assert_eq!(read.metadata.preprocessing, original.metadata.preprocessing);
             assert_eq!(read.arrays, original.arrays);
-            let config = PackageConfig::read(&out.join("config.json"), None).unwrap();
-            assert_eq!((config.classes, config.remarks), (Some(3), Vec::new()));
+            let processor = out.join("preprocessor_config.json");
+            let config = PackageConfig::read(&out.join("config.json"), Some(&processor)).unwrap();
+            let remarked = matches!(geometry, Geometry::Fit(_));
+            assert_eq!((config.classes, !config.remarks.is_empty()), (Some(3), remarked));
         }
     }
 
