@@ -143,6 +143,16 @@ impl Segmenter {
         &self.model
     }
 
+    /// The device on which it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Windows, scales and mirror images: those of the weights, unless others were set.
+    pub fn options(&self) -> &InferenceOptions {
+        &self.options
+    }
+
     /// Preprocessing of the images.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing

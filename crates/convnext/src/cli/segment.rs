@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
-use convnext::core::{Preprocessing, SegmentationTask, WeightMetadata};
+use convnext::Segmenter;
 use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
-use convnext::segment::{InferenceOptions, UperNet, class_colours, load_segmentation, segment};
 
 use self::answer::Answer;
 use self::files::{OutFiles, Place};
@@ -77,16 +76,6 @@ pub(crate) struct SegmentArguments {
     decoding: DecodeArguments,
 }
 
-/// A network with what it needs to know about images.
-struct Segmenter {
-    model: UperNet,
-    device: Device,
-    metadata: WeightMetadata,
-    task: SegmentationTask,
-    preprocessing: Preprocessing,
-    colours: Vec<[u8; 3]>,
-}
-
 pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<()> {
     let SegmentArguments { inference, out, json, .. } = arguments;
     if arguments.logits && inference.has_several_looks() {
@@ -94,13 +83,11 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     }
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
     check_apart(out, &arguments.images)?;
-    let segmenter = load(arguments, device)?;
-    let segmenter = Segmenter { model: segmenter.model.with_precision(precision), ..segmenter };
-    let options = inference.options(&segmenter.metadata)?;
+    let segmenter = load(arguments, &device)?.with_precision(precision);
     arguments.overwrite.make(out, "--out")?;
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
-    let decoding = Decoding::of(&segmenter.preprocessing, reading.orientation);
+    let decoding = Decoding::of(segmenter.preprocessing(), reading.orientation);
     let (bar, mut files, mut answers) = (image_bar(quiet, images.len()), OutFiles::new(out), Vec::new());
     for sample in 0..images.len() {
         let name = images.name(sample);
@@ -108,8 +95,7 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
             Ok(image) => {
                 let file_name = images.file_name(sample);
                 let place = files.next(&file_name, arguments.overlay);
-                let answer = segmenter
-                    .answer(&image, (&name, &place), arguments, &options)
+                let answer = answer(&segmenter, &image, (&name, &place), arguments)
                     .with_context(|| format!("{name} cannot be segmented"))?;
                 if !json {
                     bar.suspend(|| print_text(&answer.in_words()))?;
@@ -136,34 +122,33 @@ fn leave_out(name: &str, error: DataError, on_corrupt: OnCorrupt) -> anyhow::Res
     Ok(())
 }
 
-fn load(arguments: &SegmentArguments, device: Device) -> anyhow::Result<Segmenter> {
-    let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
-    let task: SegmentationTask = metadata.task_as()?;
-    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
-    let colours = class_colours(&task.palette, metadata.class_count());
-    let preprocessing = arguments.inference.preprocessing(metadata.preprocessing.clone());
-    let task = SegmentationTask { classes, palette: colours.clone(), ..task };
-    Ok(Segmenter { model, device, metadata, task, preprocessing, colours })
+/// The network, with what the arguments say in place of what the weights say.
+fn load(arguments: &SegmentArguments, device: &Device) -> anyhow::Result<Segmenter> {
+    let mut segmenter = Segmenter::load_on(&arguments.weights.file()?, device)?;
+    if let Some(classes) = arguments.class_names.read(segmenter.model().config().classes)? {
+        segmenter = segmenter.with_classes(classes)?;
+    }
+    if let Some(rule) = arguments.inference.resize {
+        segmenter = segmenter.with_resize(rule)?;
+    }
+    let options = arguments.inference.options(segmenter.options().clone())?;
+    Ok(segmenter.with_options(options)?)
 }
 
-impl Segmenter {
-    /// Segments an image and writes what was asked for.
-    fn answer(
-        &self,
-        image: &Image,
-        (name, place): (&str, &Place),
-        arguments: &SegmentArguments,
-        options: &InferenceOptions,
-    ) -> anyhow::Result<Answer> {
-        let network = (&self.model, &self.device);
-        let labels = segment(network, image, &self.preprocessing, options)?;
-        place.write_labels(&labels, &self.colours)?;
-        if arguments.overlay {
-            place.write_overlay(image, &labels, &self.colours)?;
-        }
-        if arguments.logits {
-            place.write_logits(network, image, (&self.preprocessing, options))?;
-        }
-        Ok(Answer::new(name, &labels, &self.task.classes, arguments.polygons))
+/// Segments an image and writes what was asked for.
+fn answer(
+    segmenter: &Segmenter,
+    image: &Image,
+    (name, place): (&str, &Place),
+    arguments: &SegmentArguments,
+) -> anyhow::Result<Answer> {
+    let segmentation = segmenter.segment(image)?;
+    place.write_labels(&segmentation.labels, segmenter.palette())?;
+    if arguments.overlay {
+        place.write_overlay(&segmenter.overlay(image, &segmentation)?)?;
     }
+    if arguments.logits {
+        place.write_logits(segmenter, image)?;
+    }
+    Ok(Answer::new(name, segmentation, arguments.polygons))
 }

@@ -7,7 +7,7 @@ use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
 use convnext::data::{SegmentationSet, Split, open_segmentation, open_segmentation_part};
 use convnext::segment::{
     Comparisons, EvaluationSource, SegmentationClass, SegmentationEvaluation, class_colours,
-    evaluate_segmentation, load_segmentation,
+    evaluate_segmentation, inference_of, load_segmentation,
 };
 use convnext::train::Metric;
 
@@ -26,7 +26,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Re
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
-    let options = arguments.inference.options(&metadata)?;
+    let options = arguments.inference.options(inference_of(&metadata))?;
     let task = named(arguments, &metadata)?;
     let colours = class_colours(&task.palette, metadata.class_count());
     let (part, set) = images(arguments, &task, metadata.class_count())?;
