@@ -5,11 +5,14 @@ mod files;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 use convnext::Segmenter;
+use convnext::core::ConfigError;
 use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
+use convnext::nn::ModelError;
+use convnext::train::TrainError;
 
 use self::answer::Answer;
 use self::files::{OutFiles, Place};
@@ -28,8 +31,8 @@ use super::weights::Weights;
     allow_negative_numbers = true,
     after_help = "\
 For each image NAME the folder of --out gets NAME.png: a number for each pixel, with a palette of colours. The classes
-and their colours are those of the weights. In folders and archives, images that cannot be read are left out with a
-warning (not with --strict).
+and their colours are those of the weights. In folders and archives, images that cannot be read or are too
+small for the network are left out with a warning (not with --strict).
 
 Examples:
   convnext segment street.jpg --weights runs/streets/weights.safetensors --out segmented
@@ -61,7 +64,7 @@ pub(crate) struct SegmentArguments {
     /// Write NAME.safetensors as well: the logits [classes, height, width] at the size of the network's input
     #[arg(long)]
     logits: bool,
-    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    /// Fail at the first image of a folder or archive that cannot be read or is too small, instead of leaving it out
     #[arg(long)]
     strict: bool,
     /// Print JSON: of each image its size, and the pixels of each class
@@ -91,12 +94,12 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     let (bar, mut files, mut answers) = (image_bar(quiet, images.len()), OutFiles::new(out), Vec::new());
     for sample in 0..images.len() {
         let name = images.name(sample);
-        match images.image(sample, &decoding) {
-            Ok(image) => {
-                let file_name = images.file_name(sample);
-                let place = files.next(&file_name, arguments.overlay);
-                let answer = answer(&segmenter, &image, (&name, &place), arguments)
-                    .with_context(|| format!("{name} cannot be segmented"))?;
+        let answered = images.image(sample, &decoding).map_err(anyhow::Error::from).and_then(|image| {
+            let place = files.next(&images.file_name(sample), arguments.overlay);
+            answer(&segmenter, &image, (&name, &place), arguments)
+        });
+        match answered {
+            Ok(answer) => {
                 if !json {
                     bar.suspend(|| print_text(&answer.in_words()))?;
                 }
@@ -113,13 +116,24 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     if *json { print_json(&answers) } else { Ok(()) }
 }
 
-/// Warns of an image that is left out, or ends the command with its error.
-fn leave_out(name: &str, error: DataError, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
-    if on_corrupt == OnCorrupt::Fail {
-        return Err(error.into());
+/// Warns of an image that is left out, because it cannot be read or is too small, or ends the command with its error.
+fn leave_out(name: &str, error: anyhow::Error, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
+    let is_unreadable = error.is::<DataError>();
+    let is_of_image = is_unreadable || error.downcast_ref().is_some_and(is_too_small);
+    if is_of_image && on_corrupt == OnCorrupt::Skip {
+        log::warn!("{name} is left out: {error}");
+        return Ok(());
     }
-    log::warn!("{name} is left out: {error}");
-    Ok(())
+    Err(if is_unreadable { error } else { error.context(format!("{name} cannot be segmented")) })
+}
+
+fn is_too_small(error: &TrainError) -> bool {
+    use ConfigError::ImageTooSmall;
+    matches!(
+        error,
+        TrainError::Config(ImageTooSmall { .. })
+            | TrainError::Model(ModelError::Config(ImageTooSmall { .. }))
+    )
 }
 
 /// The network, with what the arguments say in place of what the weights say.

@@ -143,3 +143,15 @@ fn what_cannot_be_done_is_refused_by_name() {
     let words: &[&str] = &["missing: decode_head.bottleneck.bn.running_var [6]"];
     bench.refuse(1, &[("segment 75x67.png --weights partly --out out", words)]);
 }
+
+#[test]
+fn an_image_that_is_too_small_is_left_out_of_a_folder() {
+    let bench = bench();
+    bench.write("photos/a.png", bench.read("45x61.png"));
+    image::RgbImage::new(16, 16).save(bench.path("photos/small.png")).unwrap();
+    let left_out = predicates::str::contains("small.png is left out: image size 16x16 is too small");
+    bench.run("segment photos --weights hf --out out --resize none").success().stderr(left_out);
+    assert!(bench.exists("out/a.png") && !bench.exists("out/small.png"));
+    let words = ["small.png cannot be segmented", "16x16 is too small"];
+    bench.refuse(1, &[("segment photos --weights hf --out strict --resize none --strict", &words)]);
+}
