@@ -155,3 +155,14 @@ fn an_image_that_is_too_small_is_left_out_of_a_folder() {
     let words = ["small.png cannot be segmented", "16x16 is too small"];
     bench.refuse(1, &[("segment photos --weights hf --out strict --resize none --strict", &words)]);
 }
+
+#[test]
+fn an_image_that_is_called_like_an_overlay_gets_its_own_files() {
+    let bench = bench();
+    bench.write("photos/a.png", bench.read("45x61.png"));
+    bench.write("photos/a-overlay.png", bench.read("33x70.png"));
+    bench.succeed("segment photos --weights hf --out out --resize none --overlay");
+    let files =
+        fs::read_dir(bench.path("out")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    assert_eq!(files.collect::<std::collections::HashSet<_>>().len(), 4);
+}
