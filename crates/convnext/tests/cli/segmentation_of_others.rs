@@ -166,3 +166,20 @@ fn an_image_that_is_called_like_an_overlay_gets_its_own_files() {
         fs::read_dir(bench.path("out")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
     assert_eq!(files.collect::<std::collections::HashSet<_>>().len(), 4);
 }
+
+#[test]
+fn windows_go_through_in_batches_and_neighbours_take_no_flags_of_masks() {
+    let bench = bench();
+    for size in ["45x61", "97x38"] {
+        bench.write(&format!("data/images/val/{size}.png"), bench.read(&format!("{size}.png")));
+        let mask = image::open(bench.path(&format!("{size}.png"))).unwrap().to_luma8();
+        let mask =
+            image::GrayImage::from_fn(mask.width(), mask.height(), |x, y| image::Luma([((x + y) % 3) as u8]));
+        bench.make_folder("data/annotations/val");
+        mask.save(bench.path(&format!("data/annotations/val/{size}.png"))).unwrap();
+    }
+    let line = "evaluate --data data --weights hf --resize none --mode slide --crop 32 --stride 16 --json";
+    let [one, four] = [1, 4].map(|size| bench.json(&format!("{line} --batch-size {size}"))["miou"].clone());
+    assert!(one.as_f64().unwrap() > 0.0 && (one.as_f64().unwrap() - four.as_f64().unwrap()).abs() < 1e-3);
+    bench.refuse(1, &[("evaluate --data data --weights hf --knn --flip", &["--knn", "mirror images out"])]);
+}
