@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::config_files::TRANSFORMERS_WARP_FROM;
 use self::config_files::{PackageFiles, refuse};
+pub(crate) use self::config_files::{SHORTEST_EDGE, TRANSFORMERS_WARP_FROM};
 
 use convnext_core::{
     BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, SegmentationTask, TaskMetadata,
@@ -40,7 +40,7 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 ///
 /// `task` is that of the weights, as [`WeightMetadata::task_of`] reads it. Of an autoencoder the encoder is written, as the
 /// released `fcmae` files hold it. A segmentation network is written whole, counters included, for transformers or under the
-/// names of mmsegmentation (official); timm has none. Other tasks that do not tell classes apart have no place in these
+/// names and with the shapes of mmsegmentation 1.x (official); timm has none. Other tasks that do not tell classes apart have no place in these
 /// programs. For timm and transformers, whose classifiers always end with a norm, an encoder gets one that changes nothing.
 ///
 /// # Errors

@@ -52,7 +52,7 @@ pub(crate) struct Foreign {
     pub(crate) origin: Origin,
     /// By the name in the file.
     tensors: BTreeMap<String, Remapped>,
-    /// Settings of the files beside it that are not followed here.
+    /// Settings of the files beside it that are not followed here, and what in the file does not fit.
     remarks: Vec<String>,
 }
 
@@ -108,16 +108,31 @@ impl Foreign {
     }
 
     /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network
-    /// of which none are known yet.
+    /// of which none are known yet; a remark says which of the two do not fit.
     pub(crate) fn with_classes(self, table: Option<&ClassTable>) -> Self {
         let (Ok(task), Some(table)) = (self.metadata.task.read::<SegmentationTask>(), table) else {
             return self;
         };
-        let classes = if task.classes.is_empty() { ClassNames(table.names.clone()) } else { task.classes };
-        let of_table = SegmentationTask { classes, palette: table.palette.clone(), ..task };
-        let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata.clone() };
-        // Those of another number of classes are of another head.
-        if metadata.validate().is_ok() { Self { metadata, ..self } } else { self }
+        let (outputs, mut remarks) = (self.metadata.class_count(), self.remarks);
+        // Those of another number of classes are of another head; names and colours may be of different origin.
+        let names = ClassNames(table.names.clone());
+        let classes = match names.check(outputs) {
+            _ if !task.classes.is_empty() => task.classes,
+            Ok(()) => names,
+            Err(why) => {
+                remarks.push(format!("the names of classes in the file are not used: {why}"));
+                task.classes
+            }
+        };
+        let colours = table.palette.len();
+        let palette = if colours == outputs { table.palette.clone() } else { task.palette };
+        if colours != outputs && colours > 0 {
+            remarks
+                .push(format!("the palette in the file is not used: {colours} colours, {outputs} classes"));
+        }
+        let of_table = SegmentationTask { classes, palette, ..task };
+        let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata };
+        Self { metadata, remarks, ..self }
     }
 
     /// `true` if a tensor of this name in the file belongs to the model.

@@ -44,6 +44,10 @@ const fn in_block(parameter: BlockParameter) -> [&'static str; 3] {
     }
 }
 
+/// Parts of the names in blocks: official, and in OpenMMLab (mmpretrain's ConvNeXt, on which mmsegmentation builds).
+pub(crate) const PARTS_OF_OPENMMLAB: [[&str; 2]; 3] =
+    [["dwconv", "depthwise_conv"], ["pwconv1", "pointwise_conv1"], ["pwconv2", "pointwise_conv2"]];
+
 /// All names.
 static NAMES: LazyLock<Vec<[String; 3]>> = LazyLock::new(|| {
     let of_block = |parameter| {
@@ -92,6 +96,12 @@ impl Naming {
             Self::HuggingFace => 2,
         }
     }
+}
+
+/// The name with each part that stands in column `from` of a table exchanged for that in column `to`.
+pub(crate) fn exchange(name: &str, table: &[[&str; 2]], from: usize, to: usize) -> String {
+    let part = |part| table.iter().find(|row| row[from] == part).map_or(part, |row| row[to]);
+    name.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
 /// The official name of a backbone's tensor without what stands in front of it in an autoencoder.

@@ -1,6 +1,7 @@
 //! Names of the tensors of UperNet besides the backbone's, here and in transformers.
 //!
-//! Here they are mmsegmentation's, whose norms on the outputs of the stages stand under `backbone.`:
+//! Here they are mmsegmentation's, whose norms on the outputs of the stages stand under `backbone.`, with mmpretrain's names
+//! in the blocks:
 //!
 //! | here | transformers |
 //! |---|---|
@@ -11,7 +12,7 @@
 
 use convnext_core::STAGES;
 
-use crate::naming::Naming;
+use crate::naming::{Naming, PARTS_OF_OPENMMLAB, exchange};
 
 /// Prefixes of the names of the decode head and of the auxiliary head, in every program.
 pub(crate) const HEADS: [&str; 2] = ["decode_head.", "auxiliary_head."];
@@ -39,13 +40,13 @@ pub(crate) fn norm_of_transformers(name: &str) -> Option<String> {
 
 /// Our name of a tensor of a head that transformers calls so.
 pub(crate) fn head_of_transformers(name: &str) -> String {
-    exchange(name, 1, 0)
+    exchange(name, &PARTS, 1, 0)
 }
 
 /// Name in transformers of any tensor of a segmentation network; `None` for what is none.
 pub(crate) fn in_transformers(name: &str) -> Option<String> {
     if HEADS.iter().any(|head| name.starts_with(head)) {
-        return Some(exchange(name, 0, 1));
+        return Some(exchange(name, &PARTS, 0, 1));
     }
     let bare = match stage_of_norm(name) {
         Some((stage, leaf)) => format!("{NORMS_OF_TRANSFORMERS}{}.{leaf}", stage + 1),
@@ -54,21 +55,19 @@ pub(crate) fn in_transformers(name: &str) -> Option<String> {
     Some(format!("{BACKBONE}{bare}"))
 }
 
-/// Name in mmsegmentation, with the names of the official code in the blocks.
+/// Name in mmsegmentation, with mmpretrain's names in the blocks.
 pub(crate) fn in_mmsegmentation(name: &str) -> String {
     let is_of_head = HEADS.iter().any(|head| name.starts_with(head));
-    if is_of_head { name.to_owned() } else { format!("{BACKBONE}{name}") }
+    if is_of_head {
+        return name.to_owned();
+    }
+    format!("{BACKBONE}{}", exchange(name, &PARTS_OF_OPENMMLAB, 0, 1))
 }
 
 /// Stage of a norm on an output, and the last part of its name.
 fn stage_of_norm(name: &str) -> Option<(usize, &str)> {
     let (stage, leaf) = name.strip_prefix("norm")?.split_once('.')?;
     Some(((0..STAGES).find(|index| stage == index.to_string())?, leaf))
-}
-
-fn exchange(name: &str, from: usize, to: usize) -> String {
-    let part = |part| PARTS.iter().find(|row| row[from] == part).map_or(part, |row| row[to]);
-    name.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]

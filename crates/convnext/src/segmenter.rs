@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, Preprocessing, SegmentationTask};
+use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, SegmentationTask};
 use convnext_data::{Image, LabelMap};
 use convnext_nn::Precision;
 use convnext_segment::{
@@ -33,13 +33,20 @@ use crate::classifier::open_image;
 /// # convnext::train::save_weights(&path, &network, &metadata)?;
 ///
 /// // Images of their own size; without this, of the size that the weights say.
-/// let segmenter = Segmenter::load(&path)?.with_resize(ResizeRule::None);
+/// let segmenter = Segmenter::load(&path)?.with_resize(ResizeRule::None)?;
 /// let image = Image::new(96, 48, 3, vec![128; 96 * 48 * 3])?;
 /// let segmentation = segmenter.segment(&image)?;
 /// assert_eq!((segmentation.labels.width, segmentation.labels.height), (96, 48));
 /// for area in &segmentation.areas {
 ///     println!("{}: {} pixels", area.label, area.pixels);
 /// }
+/// # let overlay = segmenter.overlay(&image, &segmentation)?;
+/// # assert_eq!((overlay.width(), overlay.height()), (96, 48));
+/// # let other = Image::new(97, 48, 3, vec![128; 97 * 48 * 3])?;
+/// # assert!(segmenter.overlay(&other, &segmentation).unwrap_err().to_string().contains("48x96"));
+/// # for rule in [ResizeRule::Short(0), ResizeRule::Fit { long: 1 << 40, short: 64 }] {
+/// #     assert!(Segmenter::load(&path)?.with_resize(rule).is_err());
+/// # }
 /// # assert_eq!(segmentation.areas.iter().map(|area| area.pixels).sum::<usize>(), 96 * 48);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -113,10 +120,13 @@ impl Segmenter {
     }
 
     /// Sets the size that images are given for the network, in place of that of the weights.
-    #[must_use]
-    pub fn with_resize(self, rule: ResizeRule) -> Self {
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for sides out of their range.
+    pub fn with_resize(self, rule: ResizeRule) -> Result<Self, TrainError> {
+        rule.validate()?;
         let preprocessing = Preprocessing { geometry: rule.geometry(), ..self.preprocessing };
-        Self { preprocessing, ..self }
+        Ok(Self { preprocessing, ..self })
     }
 
     /// Replaces the class names, given in the order of the logits.
@@ -131,6 +141,16 @@ impl Segmenter {
     /// The network.
     pub fn model(&self) -> &UperNet {
         &self.model
+    }
+
+    /// The device on which it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Windows, scales and mirror images: those of the weights, unless others were set.
+    pub fn options(&self) -> &InferenceOptions {
+        &self.options
     }
 
     /// Preprocessing of the images.
@@ -169,8 +189,17 @@ impl Segmenter {
     }
 
     /// The image, half of each pixel, and the colour of its class, the other half.
-    pub fn overlay(&self, image: &Image, segmentation: &Segmentation) -> Image {
-        overlay(image, &segmentation.labels, &self.palette)
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for the segmentation of an image of another size.
+    pub fn overlay(&self, image: &Image, segmentation: &Segmentation) -> Result<Image, TrainError> {
+        let LabelMap { width, height, .. } = segmentation.labels;
+        let size = ImageSize { height, width };
+        if size != image.size() {
+            let (what, expected) = ("size of the segmentation", "that of the image");
+            return Err(ConfigError::OutOfRange { what, found: size.to_string(), expected }.into());
+        }
+        Ok(overlay(image, &segmentation.labels, &self.palette))
     }
 
     fn areas(&self, labels: &LabelMap) -> Vec<ClassArea> {

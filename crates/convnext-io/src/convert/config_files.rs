@@ -15,6 +15,10 @@ use crate::naming::Naming;
 /// Images from this size on are warped by `ConvNextImageProcessor`, smaller ones cropped.
 pub(crate) const TRANSFORMERS_WARP_FROM: usize = 384;
 
+/// Difference between this program and transformers in resizing by a shortest edge.
+pub(crate) const SHORTEST_EDGE: &str = "transformers 4 refuses to segment by a shortest edge, and later versions round the other \
+                                        side down, where it is rounded to the nearest pixel here";
+
 /// The sizes whose pointwise layers are 1x1 convolutions in timm (docs/facts.md, "timm names").
 const CONVOLUTIONS_IN_TIMM: [&str; 4] = ["atto", "femto", "pico", "nano"];
 

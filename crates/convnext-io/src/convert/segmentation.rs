@@ -1,12 +1,15 @@
 //! Segmentation networks for other programs: names of transformers' `UperNetForSemanticSegmentation` with the files that it
-//! looks for, or those of mmsegmentation.
+//! looks for, or those of mmsegmentation with mmpretrain's in the blocks.
 
 use convnext_core::{
-    Fit, Geometry, ImageSize, MAX_IMAGE_SIDE, ModelConfig, POOL_SCALES, SegmentationTask, WeightMetadata,
+    BlockParameter, Fit, Geometry, ImageSize, MAX_IMAGE_SIDE, ModelConfig, POOL_SCALES, SegmentationTask,
+    WeightMetadata,
 };
 use serde_json::{Value, json};
 
-use super::config_files::{PackageFiles, label, merged, refuse, statistics, transformers_backbone};
+use super::config_files::{
+    PackageFiles, SHORTEST_EDGE, label, merged, refuse, statistics, transformers_backbone,
+};
 use crate::array::NamedArray;
 use crate::error::IoError;
 use crate::naming::Naming;
@@ -19,7 +22,7 @@ const AUXILIARY_LOSS_WEIGHT: f64 = 0.4;
 /// Channels of the auxiliary head in transformers, where a network has none.
 const USUAL_AUXILIARY_WIDTH: usize = 256;
 
-/// All tensors under their names in another program.
+/// All tensors under their names and with their shapes in another program.
 ///
 /// # Errors
 /// [`IoError::NotConvertible`] for timm, and for a tensor that no segmentation network has.
@@ -38,7 +41,18 @@ pub(super) fn tensors(weights: &WeightFile, naming: Naming) -> Result<Vec<NamedA
         };
         let unknown =
             || refuse(format!("no segmentation network of transformers has a tensor such as '{name}'"));
-        Ok(NamedArray { name: other.ok_or_else(unknown)?, ..array.clone() })
+        let shape = match (naming, BlockParameter::of_name(name), array.shape.as_slice()) {
+            // mmpretrain keeps no axes of length 1 for them.
+            (
+                Naming::Official,
+                Some(BlockParameter::GrnGamma | BlockParameter::GrnBeta),
+                [1, 1, 1, count],
+            ) => {
+                vec![*count]
+            }
+            (.., shape) => shape.to_vec(),
+        };
+        Ok(NamedArray { name: other.ok_or_else(unknown)?, shape, ..array.clone() })
     };
     weights.arrays.iter().map(renamed).collect()
 }
@@ -86,6 +100,9 @@ fn image_processor(metadata: &WeightMetadata) -> Result<Value, IoError> {
     if pad > 1 {
         log::warn!("transformers does not pad images to multiples of {pad} px, as these weights expect");
     }
+    if let Geometry::Fit(_) = preprocessing.geometry {
+        log::warn!("images are {}: {SHORTEST_EDGE}", preprocessing.geometry);
+    }
     let others = match preprocessing.geometry {
         Geometry::Warp { size: ImageSize { height, width } } => {
             json!({ "size": { "height": height, "width": width } })
@@ -118,6 +135,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::open_file::OpenFile;
     use crate::test_files::{arrays_of, by_name, foreign_file, segmentation};
     use crate::{PackageConfig, read_header, read_weights, write_converted};
 
@@ -155,6 +173,17 @@ mod tests {
         }
     }
 
+    /// `fixtures/make_upernet.py` made it with mmpretrain's blocks.
+    #[test]
+    fn names_and_shapes_are_those_of_mmsegmentation() {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/upernet/mmsegmentation.pth");
+        let folder = TempDir::new().unwrap();
+        let out = folder.path().join("weights.pth");
+        convert(&out, &read_weights(&fixture).unwrap(), Naming::Official).unwrap();
+        let [ours, theirs] = [out, fixture].map(|path| OpenFile::new(&path).unwrap().tensors());
+        assert_eq!(ours, theirs);
+    }
+
     /// Of the folder alone, without our metadata: the palette and the name of the size stay here.
     #[test]
     fn the_folder_of_transformers_tells_all_that_it_can() {
@@ -185,8 +214,10 @@ mod tests {
             assert_eq!(read.metadata.task_as(), Ok(task));
             assert_eq!(read.metadata.preprocessing, original.metadata.preprocessing);
             assert_eq!(read.arrays, original.arrays);
-            let config = PackageConfig::read(&out.join("config.json"), None).unwrap();
-            assert_eq!((config.classes, config.remarks), (Some(3), Vec::new()));
+            let processor = out.join("preprocessor_config.json");
+            let config = PackageConfig::read(&out.join("config.json"), Some(&processor)).unwrap();
+            let remarked = matches!(geometry, Geometry::Fit(_));
+            assert_eq!((config.classes, !config.remarks.is_empty()), (Some(3), remarked));
         }
     }
 

@@ -8,7 +8,7 @@
 //! | torchvision | `features.1.0.block.0.weight`, `classifier.2.weight` | official |
 //! | timm with `features_only` | `stem_0.weight`, `stages_0.blocks.0.conv_dw.weight` | timm |
 
-use crate::naming::Naming;
+use crate::naming::{Naming, PARTS_OF_OPENMMLAB, exchange};
 
 /// Prefixes that wrappers of PyTorch put before any part of a name: `torch.compile`, FSDP, activation
 /// checkpointing.
@@ -94,15 +94,9 @@ impl Dialect {
 
 /// OpenMMLab's and SparK's spellings as the official ones.
 fn usual(name: &str) -> String {
-    let part = |part| match part {
-        "depthwise_conv" => "dwconv",
-        "pointwise_conv1" => "pwconv1",
-        "pointwise_conv2" => "pwconv2",
-        part => part,
-    };
     match name.strip_prefix("fc.") {
         Some(leaf) => format!("head.{leaf}"),
-        None => name.split('.').map(part).collect::<Vec<_>>().join("."),
+        None => exchange(name, &PARTS_OF_OPENMMLAB, 1, 0),
     }
 }
 

@@ -46,10 +46,16 @@ pub(super) fn heads<'n>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
     use convnext_core::{Fit, Geometry, SegmentationTask, WeightMetadata};
 
     use crate::array::NamedArray;
+    use crate::foreign::Foreign;
+    use crate::tensor_info::TensorInfo;
     use crate::test_files::{arrays_of, by_name, foreign_file, segmentation};
+    use crate::torch_file::ClassTable;
     use crate::{ElementType, read_header, read_weights};
 
     fn arrays() -> Vec<NamedArray> {
@@ -117,6 +123,31 @@ mod tests {
 
     fn geometry(metadata: &WeightMetadata) -> Geometry {
         metadata.preprocessing.geometry
+    }
+
+    #[test]
+    fn names_and_colours_are_taken_one_by_one() {
+        let to_info = |array: &NamedArray| TensorInfo {
+            name: array.name.clone(),
+            dtype: array.element_type.to_string(),
+            shape: array.shape.clone(),
+        };
+        let tensors: Vec<TensorInfo> = arrays().iter().map(to_info).collect();
+        let palette = vec![[1, 2, 3]; 3];
+        for (names, colours, expected, remark) in [
+            (vec!["sky", "road", "car"], vec![[1, 2, 3]; 4], (3, 0), "4 colours, 3 classes"),
+            (vec!["sky", "road"], palette.clone(), (0, 3), "the names of classes in the file are not used"),
+            (vec![], palette, (0, 3), ""),
+        ] {
+            let names = names.into_iter().map(str::to_owned).collect();
+            let table = ClassTable { names, palette: colours };
+            let found = Foreign::recognise(Path::new("x.pth"), &tensors, &BTreeMap::new()).unwrap();
+            let found = found.with_classes(Some(&table));
+            let task: SegmentationTask = found.metadata.task_as().unwrap();
+            assert_eq!((task.classes.len(), task.palette.len()), expected);
+            assert!(found.remarks.concat().contains(remark), "{:?}", found.remarks);
+            assert_eq!(found.remarks.is_empty(), remark.is_empty());
+        }
     }
 
     #[test]

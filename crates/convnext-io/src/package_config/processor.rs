@@ -95,7 +95,7 @@ impl ImageProcessor {
         remarks: &mut Vec<String>,
     ) -> Option<(Option<ImageSize>, Option<PackageCrop>)> {
         if self.is_of_segmentation() {
-            return Some(segmentation::input(self.size, self.do_resize));
+            return Some(segmentation::input(self.size, self.do_resize, remarks));
         }
         let size = self.size.map(Size::sides);
         let is_warped = matches!(self.size, Some(Size::Box { .. }));

@@ -1,5 +1,6 @@
 //! Names and colours of classes that checkpoints of OpenMMLab keep beside their tensors: `classes` and `palette` in
-//! `meta.dataset_meta`, in files of mmsegmentation before version 1 `CLASSES` and `PALETTE` in `meta`.
+//! `meta.dataset_meta`, in files of mmsegmentation before version 1 `CLASSES` and `PALETTE` in `meta`. Converted files mix
+//! the two, so that both spellings are looked for in both places.
 
 use super::pickle::Pickle;
 use super::values::{Node, Value};
@@ -20,12 +21,13 @@ pub(crate) struct ClassTable {
 /// The classes in a pickle.
 pub(super) fn find(pickle: &Pickle) -> ClassTable {
     let Some(meta) = entry(pickle, pickle.root(), "meta") else { return ClassTable::default() };
-    let (place, keys) = match entry(pickle, meta, "dataset_meta") {
-        Some(place) => (place, ["classes", "palette"]),
-        None => (meta, ["CLASSES", "PALETTE"]),
+    let places = [entry(pickle, meta, "dataset_meta"), Some(meta)];
+    let list = |spellings: [&str; 2]| {
+        let in_place = |place| spellings.map(|key| entry(pickle, place, key));
+        let found = places.into_iter().flatten().flat_map(in_place).flatten();
+        found.map(|list| items(pickle, list)).find(|items| !items.is_empty()).unwrap_or_default()
     };
-    let [names, colours] =
-        keys.map(|key| entry(pickle, place, key).map_or(&[][..], |list| items(pickle, list)));
+    let (names, colours) = (list(["classes", "CLASSES"]), list(["palette", "PALETTE"]));
     if names.len().max(colours.len()) > MAX_CLASSES {
         return ClassTable::default();
     }
@@ -91,18 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn both_places_are_known() {
+    fn both_spellings_are_known_in_both_places() {
         let names = list(&[text("sky"), text("road")]);
         let palette = list(&[colour(&[1, 2, 3]), colour(&[4, 5, 255])]);
         let table =
             ClassTable { names: vec!["sky".into(), "road".into()], palette: vec![[1, 2, 3], [4, 5, 255]] };
-        let old = dictionary("meta", &[("CLASSES", names.clone()), ("PALETTE", palette.clone())]);
-        assert_eq!(found(&old), table);
-        let inner = [("classes", names), ("palette", palette)];
-        let inner: Vec<u8> =
-            inner.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
-        let inner = [b"}(".to_vec(), inner, b"u".to_vec()].concat();
-        assert_eq!(found(&dictionary("meta", &[("dataset_meta", inner)])), table);
+        for [classes, colours] in [["CLASSES", "PALETTE"], ["classes", "palette"], ["classes", "PALETTE"]] {
+            let entries = [(classes, names.clone()), (colours, palette.clone())];
+            assert_eq!(found(&dictionary("meta", &entries)), table, "{classes}");
+            let inner: Vec<u8> =
+                entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
+            let inner = [b"}(".to_vec(), inner, b"u".to_vec()].concat();
+            assert_eq!(found(&dictionary("meta", &[("dataset_meta", inner)])), table, "{classes}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ OUT decides the form: .safetensors, or .pt, .pth and .bin as torch.save writes t
 timm (timm.create_model(\"local-dir:OUT\", pretrained=True)) or transformers
 (AutoModelForImageClassification.from_pretrained(\"OUT\")) opens by itself. Of an autoencoder the encoder is written. A
 segmentation network is written for transformers (AutoModelForSemanticSegmentation), or to a file under the names of
-mmsegmentation (--to official).
+mmsegmentation and mmpretrain (--to official).
 
 Examples:
   convnext convert runs/classifier/weights.safetensors classifier-timm --to timm

@@ -114,6 +114,11 @@ fn classified(
 
 /// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
 fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
+    if arguments.has_mask_flags() {
+        bail!(
+            "--knn is about the classes of whole images; leave flags about masks, windows, scales and mirror images out"
+        );
+    }
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);

@@ -5,12 +5,14 @@ mod files;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
-use convnext::core::{Preprocessing, SegmentationTask, WeightMetadata};
+use convnext::Segmenter;
+use convnext::core::ConfigError;
 use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
-use convnext::segment::{InferenceOptions, UperNet, class_colours, load_segmentation, segment};
+use convnext::nn::ModelError;
+use convnext::train::TrainError;
 
 use self::answer::Answer;
 use self::files::{OutFiles, Place};
@@ -29,8 +31,8 @@ use super::weights::Weights;
     allow_negative_numbers = true,
     after_help = "\
 For each image NAME the folder of --out gets NAME.png: a number for each pixel, with a palette of colours. The classes
-and their colours are those of the weights. In folders and archives, images that cannot be read are left out with a
-warning (not with --strict).
+and their colours are those of the weights. In folders and archives, images that cannot be read or are too
+small for the network are left out with a warning (not with --strict).
 
 Examples:
   convnext segment street.jpg --weights runs/streets/weights.safetensors --out segmented
@@ -62,7 +64,7 @@ pub(crate) struct SegmentArguments {
     /// Write NAME.safetensors as well: the logits [classes, height, width] at the size of the network's input
     #[arg(long)]
     logits: bool,
-    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    /// Fail at the first image of a folder or archive that cannot be read or is too small, instead of leaving it out
     #[arg(long)]
     strict: bool,
     /// Print JSON: of each image its size, and the pixels of each class
@@ -77,16 +79,6 @@ pub(crate) struct SegmentArguments {
     decoding: DecodeArguments,
 }
 
-/// A network with what it needs to know about images.
-struct Segmenter {
-    model: UperNet,
-    device: Device,
-    metadata: WeightMetadata,
-    task: SegmentationTask,
-    preprocessing: Preprocessing,
-    colours: Vec<[u8; 3]>,
-}
-
 pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<()> {
     let SegmentArguments { inference, out, json, .. } = arguments;
     if arguments.logits && inference.has_several_looks() {
@@ -94,23 +86,20 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     }
     let Machine { device, precision, .. } = set_up(&arguments.machine)?;
     check_apart(out, &arguments.images)?;
-    let segmenter = load(arguments, device)?;
-    let segmenter = Segmenter { model: segmenter.model.with_precision(precision), ..segmenter };
-    let options = inference.options(&segmenter.metadata)?;
+    let segmenter = load(arguments, &device)?.with_precision(precision);
     arguments.overwrite.make(out, "--out")?;
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
-    let decoding = Decoding::of(&segmenter.preprocessing, reading.orientation);
+    let decoding = Decoding::of(segmenter.preprocessing(), reading.orientation);
     let (bar, mut files, mut answers) = (image_bar(quiet, images.len()), OutFiles::new(out), Vec::new());
     for sample in 0..images.len() {
         let name = images.name(sample);
-        match images.image(sample, &decoding) {
-            Ok(image) => {
-                let file_name = images.file_name(sample);
-                let place = files.next(&file_name, arguments.overlay);
-                let answer = segmenter
-                    .answer(&image, (&name, &place), arguments, &options)
-                    .with_context(|| format!("{name} cannot be segmented"))?;
+        let answered = images.image(sample, &decoding).map_err(anyhow::Error::from).and_then(|image| {
+            let place = files.next(&images.file_name(sample), arguments.overlay);
+            answer(&segmenter, &image, (&name, &place), arguments)
+        });
+        match answered {
+            Ok(answer) => {
                 if !json {
                     bar.suspend(|| print_text(&answer.in_words()))?;
                 }
@@ -127,43 +116,53 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     if *json { print_json(&answers) } else { Ok(()) }
 }
 
-/// Warns of an image that is left out, or ends the command with its error.
-fn leave_out(name: &str, error: DataError, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
-    if on_corrupt == OnCorrupt::Fail {
-        return Err(error.into());
+/// Warns of an image that is left out, because it cannot be read or is too small, or ends the command with its error.
+fn leave_out(name: &str, error: anyhow::Error, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
+    let is_unreadable = error.is::<DataError>();
+    let is_of_image = is_unreadable || error.downcast_ref().is_some_and(is_too_small);
+    if is_of_image && on_corrupt == OnCorrupt::Skip {
+        log::warn!("{name} is left out: {error}");
+        return Ok(());
     }
-    log::warn!("{name} is left out: {error}");
-    Ok(())
+    Err(if is_unreadable { error } else { error.context(format!("{name} cannot be segmented")) })
 }
 
-fn load(arguments: &SegmentArguments, device: Device) -> anyhow::Result<Segmenter> {
-    let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
-    let task: SegmentationTask = metadata.task_as()?;
-    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
-    let colours = class_colours(&task.palette, metadata.class_count());
-    let preprocessing = arguments.inference.preprocessing(metadata.preprocessing.clone());
-    let task = SegmentationTask { classes, palette: colours.clone(), ..task };
-    Ok(Segmenter { model, device, metadata, task, preprocessing, colours })
+fn is_too_small(error: &TrainError) -> bool {
+    use ConfigError::ImageTooSmall;
+    matches!(
+        error,
+        TrainError::Config(ImageTooSmall { .. })
+            | TrainError::Model(ModelError::Config(ImageTooSmall { .. }))
+    )
 }
 
-impl Segmenter {
-    /// Segments an image and writes what was asked for.
-    fn answer(
-        &self,
-        image: &Image,
-        (name, place): (&str, &Place),
-        arguments: &SegmentArguments,
-        options: &InferenceOptions,
-    ) -> anyhow::Result<Answer> {
-        let network = (&self.model, &self.device);
-        let labels = segment(network, image, &self.preprocessing, options)?;
-        place.write_labels(&labels, &self.colours)?;
-        if arguments.overlay {
-            place.write_overlay(image, &labels, &self.colours)?;
-        }
-        if arguments.logits {
-            place.write_logits(network, image, (&self.preprocessing, options))?;
-        }
-        Ok(Answer::new(name, &labels, &self.task.classes, arguments.polygons))
+/// The network, with what the arguments say in place of what the weights say.
+fn load(arguments: &SegmentArguments, device: &Device) -> anyhow::Result<Segmenter> {
+    let mut segmenter = Segmenter::load_on(&arguments.weights.file()?, device)?;
+    if let Some(classes) = arguments.class_names.read(segmenter.model().config().classes)? {
+        segmenter = segmenter.with_classes(classes)?;
     }
+    if let Some(rule) = arguments.inference.resize {
+        segmenter = segmenter.with_resize(rule)?;
+    }
+    let options = arguments.inference.options(segmenter.options().clone())?;
+    Ok(segmenter.with_options(options)?)
+}
+
+/// Segments an image and writes what was asked for.
+fn answer(
+    segmenter: &Segmenter,
+    image: &Image,
+    (name, place): (&str, &Place),
+    arguments: &SegmentArguments,
+) -> anyhow::Result<Answer> {
+    let segmentation = segmenter.segment(image)?;
+    place.write_labels(&segmentation.labels, segmenter.palette())?;
+    if arguments.overlay {
+        place.write_overlay(&segmenter.overlay(image, &segmentation)?)?;
+    }
+    if arguments.logits {
+        place.write_logits(segmenter, image)?;
+    }
+    Ok(Answer::new(name, segmentation, arguments.polygons))
 }

@@ -2,8 +2,8 @@
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use convnext::core::{Preprocessing, WeightMetadata};
-use convnext::segment::{InferenceMode, InferenceOptions, ResizeRule, SlidingWindow, inference_of};
+use convnext::core::Preprocessing;
+use convnext::segment::{InferenceMode, InferenceOptions, ResizeRule, SlidingWindow};
 
 use super::values::{count, positive};
 
@@ -63,13 +63,12 @@ impl InferenceArguments {
         }
     }
 
-    /// The options.
+    /// The options: those asked for, and for the rest those of the weights.
     ///
     /// # Errors
     /// When values do not fit each other.
-    pub(crate) fn options(&self, weights: &WeightMetadata) -> anyhow::Result<InferenceOptions> {
+    pub(crate) fn options(&self, of_weights: InferenceOptions) -> anyhow::Result<InferenceOptions> {
         let has_window = self.crop.is_some() || self.stride.is_some();
-        let of_weights = inference_of(weights);
         let (mode, large_inputs) = match self.mode {
             Some(ModeName::Whole) if has_window => {
                 bail!("--crop and --stride are about windows; leave them out, or give --mode slide")

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use predicates::prelude::PredicateBooleanExt;
 use safetensors::SafeTensors;
 use serde_json::json;
 
@@ -98,7 +99,9 @@ fn they_are_described_and_converted_with_every_tensor() {
     assert_eq!(contents["origin"]["left_out"], json!([]));
 
     let written = "again/model.safetensors\nagain/config.json\nagain/preprocessor_config.json\n";
-    assert_eq!(bench.succeed("convert mmseg.pth again --to hf"), written);
+    let rule = predicates::str::contains("at most 2048 px at the long and 512 px at the short side")
+        .and(predicates::str::contains("transformers 4 refuses"));
+    bench.run("convert mmseg.pth again --to hf").success().stdout(written).stderr(rule);
     assert_eq!(tensors(&bench.read("again/model.safetensors")), tensors(&bench.read("hf/model.safetensors")));
     bench.succeed("convert hf official.pth --to official");
     bench.succeed("convert official.pth third.safetensors --to hf");
@@ -139,4 +142,44 @@ fn what_cannot_be_done_is_refused_by_name() {
     bench.write("partly/model.safetensors", safetensors::serialize(kept, None).unwrap());
     let words: &[&str] = &["missing: decode_head.bottleneck.bn.running_var [6]"];
     bench.refuse(1, &[("segment 75x67.png --weights partly --out out", words)]);
+}
+
+#[test]
+fn an_image_that_is_too_small_is_left_out_of_a_folder() {
+    let bench = bench();
+    bench.write("photos/a.png", bench.read("45x61.png"));
+    image::RgbImage::new(16, 16).save(bench.path("photos/small.png")).unwrap();
+    let left_out = predicates::str::contains("small.png is left out: image size 16x16 is too small");
+    bench.run("segment photos --weights hf --out out --resize none").success().stderr(left_out);
+    assert!(bench.exists("out/a.png") && !bench.exists("out/small.png"));
+    let words = ["small.png cannot be segmented", "16x16 is too small"];
+    bench.refuse(1, &[("segment photos --weights hf --out strict --resize none --strict", &words)]);
+}
+
+#[test]
+fn an_image_that_is_called_like_an_overlay_gets_its_own_files() {
+    let bench = bench();
+    bench.write("photos/a.png", bench.read("45x61.png"));
+    bench.write("photos/a-overlay.png", bench.read("33x70.png"));
+    bench.succeed("segment photos --weights hf --out out --resize none --overlay");
+    let files =
+        fs::read_dir(bench.path("out")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    assert_eq!(files.collect::<std::collections::HashSet<_>>().len(), 4);
+}
+
+#[test]
+fn windows_go_through_in_batches_and_neighbours_take_no_flags_of_masks() {
+    let bench = bench();
+    for size in ["45x61", "97x38"] {
+        bench.write(&format!("data/images/val/{size}.png"), bench.read(&format!("{size}.png")));
+        let mask = image::open(bench.path(&format!("{size}.png"))).unwrap().to_luma8();
+        let mask =
+            image::GrayImage::from_fn(mask.width(), mask.height(), |x, y| image::Luma([((x + y) % 3) as u8]));
+        bench.make_folder("data/annotations/val");
+        mask.save(bench.path(&format!("data/annotations/val/{size}.png"))).unwrap();
+    }
+    let line = "evaluate --data data --weights hf --resize none --mode slide --crop 32 --stride 16 --json";
+    let [one, four] = [1, 4].map(|size| bench.json(&format!("{line} --batch-size {size}"))["miou"].clone());
+    assert!(one.as_f64().unwrap() > 0.0 && (one.as_f64().unwrap() - four.as_f64().unwrap()).abs() < 1e-3);
+    bench.refuse(1, &[("evaluate --data data --weights hf --knn --flip", &["--knn", "mirror images out"])]);
 }

@@ -71,16 +71,40 @@ fn a_network_is_trained_measured_and_used() {
         "segment {image} --weights run/weights.safetensors --out out --overlay --logits --json --polygons"
     ));
     assert_eq!((&answers[0]["image"], &answers[0]["size"]), (&image.into(), &serde_json::json!([66, 71])));
-    let pixels =
-        answers[0]["classes"].as_array().unwrap().iter().map(|class| class["pixels"].as_u64().unwrap());
-    assert_eq!(pixels.sum::<u64>(), 66 * 71);
     assert!(answers[0]["classes"][0]["polygons"][0].as_array().unwrap().len() >= 4);
-    let labels = image::load_from_memory(&bench.read("out/01.png")).unwrap();
-    assert_eq!((labels.width(), labels.height()), (71, 66));
     assert!(bench.exists("out/01-overlay.png"));
+    // The input has the size of the image, so that its logits are those of the pixels.
     let file = bench.read("out/01.safetensors");
     let logits = SafeTensors::deserialize(&file).unwrap();
-    assert_eq!(logits.tensor("logits").unwrap().shape(), [2, 66, 71]);
+    let logits = logits.tensor("logits").unwrap();
+    assert_eq!(logits.shape(), [2, 66, 71]);
+    let values: Vec<f32> =
+        logits.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    let (first, second) = values.split_at(66 * 71);
+    let highest: Vec<u8> = first.iter().zip(second).map(|(first, second)| u8::from(second > first)).collect();
+    let (labels, palette) = indexed(&bench.read("out/01.png"));
+    assert!(labels == highest, "the label map is not the argmax of the logits");
+    // Pascal VOC's second and third.
+    assert_eq!(palette, [128, 0, 0, 0, 128, 0]);
+    for class in answers[0]["classes"].as_array().unwrap() {
+        let index: u8 = class["name"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches(|letter: char| !letter.is_ascii_digit())
+            .parse()
+            .unwrap();
+        let count = labels.iter().filter(|&&label| label == index).count();
+        assert_eq!(class["pixels"].as_u64(), Some(count as u64), "{class}");
+    }
+}
+
+/// Indices and palette of a PNG file.
+fn indexed(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+    assert_eq!(reader.info().color_type, png::ColorType::Indexed);
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    reader.next_frame(&mut pixels).unwrap();
+    (pixels, reader.info().palette.as_ref().unwrap().to_vec())
 }
 
 #[test]

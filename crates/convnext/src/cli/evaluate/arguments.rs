@@ -16,6 +16,9 @@ use crate::cli::segmentation_inference::InferenceArguments;
 use crate::cli::values::{self, DecodeArguments, MachineArguments};
 use crate::cli::weights::Weights;
 
+/// Images that go through the model together.
+const BATCH_SIZE: usize = 32;
+
 /// Measure a network on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision; of masks mean intersection over union
 #[derive(Debug, Args)]
 #[command(
@@ -66,9 +69,9 @@ pub(crate) struct EvaluateArguments {
     /// Size of the images in pixels: a side, or height and width as in 224x320, if not as trained [default: that of the weights]
     #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
     pub(super) image_size: Option<ImageSize>,
-    /// Images that go through the model together, where they are of one size
-    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 32)]
-    pub(super) batch_size: usize,
+    /// Images that go through the model together, where they are of one size; of masks windows of an image [default: 32; of windows 1]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) batch_size: Option<usize>,
     #[command(flatten)]
     pub(super) masks: SegmentationDataArguments,
     #[command(flatten)]
@@ -96,7 +99,7 @@ impl EvaluateArguments {
     /// When flags of one are given for other weights.
     pub(super) fn is_segmentation(&self) -> anyhow::Result<bool> {
         let is_segmentation = read_metadata(&self.weights.file()?)?.task.is::<SegmentationTask>();
-        if !is_segmentation && (self.masks.are_given() || self.inference.are_given()) {
+        if !is_segmentation && self.has_mask_flags() {
             bail!(
                 "{} is no segmentation network, and flags about masks, windows, scales and mirror images are for those; leave \
                  them out",
@@ -104,6 +107,11 @@ impl EvaluateArguments {
             );
         }
         Ok(is_segmentation)
+    }
+
+    /// `true` if a flag is given that is about masks.
+    pub(super) fn has_mask_flags(&self) -> bool {
+        self.masks.are_given() || self.inference.are_given()
     }
 
     pub(super) fn choice(&self, validation_fraction: f64) -> LabelSubset {
@@ -120,7 +128,7 @@ impl EvaluateArguments {
 
     pub(super) fn reading(&self, threads: usize) -> EvalLoaderConfig {
         EvalLoaderConfig {
-            batch_size: self.batch_size,
+            batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
             threads,
             orientation: self.decoding.orientation(),
             on_corrupt: OnCorrupt::Fail,

@@ -6,8 +6,8 @@ use anyhow::bail;
 use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
 use convnext::data::{SegmentationSet, Split, open_segmentation, open_segmentation_part};
 use convnext::segment::{
-    Comparisons, EvaluationSource, SegmentationClass, SegmentationEvaluation, class_colours,
-    evaluate_segmentation, load_segmentation,
+    Comparisons, EvaluationSource, InferenceOptions, SegmentationClass, SegmentationEvaluation,
+    class_colours, evaluate_segmentation, inference_of, load_segmentation,
 };
 use convnext::train::Metric;
 
@@ -26,7 +26,9 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Re
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
     let model = model.with_precision(precision);
-    let options = arguments.inference.options(&metadata)?;
+    let of_weights = inference_of(&metadata);
+    let batch_size = arguments.batch_size.unwrap_or(of_weights.batch_size);
+    let options = arguments.inference.options(InferenceOptions { batch_size, ..of_weights })?;
     let task = named(arguments, &metadata)?;
     let colours = class_colours(&task.palette, metadata.class_count());
     let (part, set) = images(arguments, &task, metadata.class_count())?;

@@ -1,8 +1,7 @@
 //! Answer of a segmentation network about one image.
 
-use convnext::core::ClassNames;
-use convnext::data::LabelMap;
 use convnext::segment::{Ring, outlines};
+use convnext::{ClassArea, Segmentation};
 use serde::Serialize;
 
 /// The answer about one image.
@@ -12,12 +11,12 @@ pub(super) struct Answer {
     /// Height and width in pixels.
     pub(super) size: [usize; 2],
     /// The classes that are in the image, the one with the most pixels first.
-    pub(super) classes: Vec<ClassArea>,
+    pub(super) classes: Vec<ClassAnswer>,
 }
 
-/// Area of a class.
+/// Answer about a class.
 #[derive(Debug, Serialize)]
-pub(super) struct ClassArea {
+pub(super) struct ClassAnswer {
     pub(super) name: String,
     pub(super) pixels: usize,
     /// Outlines of its areas; `None` unless they were asked for.
@@ -26,30 +25,20 @@ pub(super) struct ClassArea {
 }
 
 impl Answer {
-    pub(super) fn new(image: &str, labels: &LabelMap, names: &ClassNames, with_polygons: bool) -> Self {
-        let mut pixels = Vec::new();
-        for &label in &labels.labels {
-            let class = usize::from(label);
-            if pixels.len() <= class {
-                pixels.resize(class + 1, 0);
-            }
-            pixels[class] += 1;
-        }
-        let present = pixels.into_iter().enumerate().filter(|(_, pixels)| *pixels > 0);
-        let mut classes: Vec<ClassArea> = present
-            .map(|(class, pixels)| ClassArea {
-                name: names.name(class),
-                pixels,
-                polygons: with_polygons.then(|| outlines(labels, class as u16)),
-            })
-            .collect();
-        classes.sort_by_key(|class| std::cmp::Reverse(class.pixels));
+    pub(super) fn new(image: &str, segmentation: Segmentation, with_polygons: bool) -> Self {
+        let Segmentation { labels, areas } = segmentation;
+        let of_area = |ClassArea { label, index, pixels, .. }| ClassAnswer {
+            name: label,
+            pixels,
+            polygons: with_polygons.then(|| outlines(&labels, index as u16)),
+        };
+        let classes = areas.into_iter().map(of_area).collect();
         Self { image: image.to_owned(), size: [labels.height, labels.width], classes }
     }
 
     pub(super) fn in_words(&self) -> String {
         let [height, width] = self.size;
-        let line = |class: &ClassArea| {
+        let line = |class: &ClassAnswer| {
             let share = 100.0 * class.pixels as f64 / (height * width) as f64;
             format!("\n  {share:6.2} %  {}", class.name)
         };
@@ -60,19 +49,24 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use convnext::data::LabelMap;
+
     use super::*;
 
     #[test]
     fn classes_stand_in_the_order_of_their_areas() {
         let labels = LabelMap { width: 3, height: 2, labels: vec![0, 2, 2, 2, 2, 2] };
-        let names = ClassNames(["sky", "road", "car"].map(str::to_owned).into());
-        let answer = Answer::new("a.png", &labels, &names, false);
+        let area =
+            |label: &str, index, pixels| ClassArea { label: label.into(), index, colour: [0; 3], pixels };
+        let areas = vec![area("car", 2, 5), area("sky", 0, 1)];
+        let segmentation = Segmentation { labels, areas };
+        let answer = Answer::new("a.png", segmentation.clone(), false);
         assert_eq!(
             serde_json::to_string(&answer).unwrap(),
             r#"{"image":"a.png","size":[2,3],"classes":[{"name":"car","pixels":5},{"name":"sky","pixels":1}]}"#
         );
         assert_eq!(answer.in_words(), "a.png\n   83.33 %  car\n   16.67 %  sky");
-        let with = Answer::new("a.png", &labels, &names, true);
+        let with = Answer::new("a.png", segmentation, true);
         assert_eq!(with.classes[1].polygons.as_ref().unwrap()[0], [[0, 0], [1, 0], [1, 1], [0, 1]]);
     }
 }

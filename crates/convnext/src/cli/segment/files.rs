@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use burn::tensor::Device;
-use convnext::core::Preprocessing;
+use convnext::Segmenter;
 use convnext::data::{FreeNames, Image, LabelMap};
 use convnext::io::replace_file;
-use convnext::segment::{InferenceOptions, UperNet, label_png, overlay};
+use convnext::segment::{label_png, write_logits};
 
 /// Places of the files in the folder, each of another name.
 pub(super) struct OutFiles {
@@ -46,24 +45,15 @@ impl Place {
         write(&self.labels, &label_png(labels, colours))
     }
 
-    pub(super) fn write_overlay(
-        &self,
-        image: &Image,
-        labels: &LabelMap,
-        colours: &[[u8; 3]],
-    ) -> anyhow::Result<()> {
-        write(&self.overlay, &overlay(image, labels, colours).png())
+    pub(super) fn write_overlay(&self, overlay: &Image) -> anyhow::Result<()> {
+        write(&self.overlay, &overlay.png())
     }
 
     /// Writes the logits beside the label map.
-    pub(super) fn write_logits(
-        &self,
-        network: (&UperNet, &Device),
-        image: &Image,
-        (preprocessing, options): (&Preprocessing, &InferenceOptions),
-    ) -> anyhow::Result<()> {
+    pub(super) fn write_logits(&self, segmenter: &Segmenter, image: &Image) -> anyhow::Result<()> {
         let place = self.labels.with_extension("safetensors");
-        Ok(convnext::segment::write_logits(&place, network, image, preprocessing, options)?)
+        let network = (segmenter.model(), segmenter.device());
+        Ok(write_logits(&place, network, image, segmenter.preprocessing(), segmenter.options())?)
     }
 }
 
