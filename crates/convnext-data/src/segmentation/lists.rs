@@ -51,7 +51,7 @@ pub(crate) fn divide(
     }
     let has_any = matching.values().any(|(matches, _)| *matches);
     let useless =
-        matching.iter().find(|(split, (matches, _))| !matches && !(has_any && **split == Split::Test));
+        matching.iter().find(|(split, (matches, _))| !(*matches || has_any && **split == Split::Test));
     if let Some((_, (_, path))) = useless {
         return Err(without_images(listing, path, &lists[*path]));
     }

@@ -182,7 +182,9 @@ fn empty_maps_have_no_rows_and_a_gradient_of_zeros() {
             let out = convolution_forward(&[], &case.maps, &packed, ConvolutionEpilogue::Plain);
             let found = convolution_backward((&[], &case.maps), &case.weight(), precision, &[], true);
             assert_eq!((out.len(), found.rows.unwrap().len()), (0, 0));
-            assert!(found.weight.len() == case.weight.len() && found.weight.iter().all(|value| *value == 0.0));
+            assert!(
+                found.weight.len() == case.weight.len() && found.weight.iter().all(|value| *value == 0.0)
+            );
         }
     }
 }

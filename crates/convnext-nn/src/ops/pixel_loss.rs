@@ -192,6 +192,7 @@ pub fn pixel_loss(logits: Tensor<2>, sites: [usize; 2], targets: PixelTargets) -
 
 #[cfg(test)]
 mod tests {
+    use burn::backend::ops::FloatTensorOps;
     use burn::tensor::{DType, FloatDType};
 
     use super::*;
@@ -229,7 +230,8 @@ mod tests {
         let maps = Flex::float_from_data(data, &Default::default());
         let found = Flex::pixel_loss_and_gradient(maps, [2, 3], targets());
         let found = found.map(|tensor| Flex::float_cast(tensor, FloatDType::F32));
-        let expected = Flex::pixel_loss_and_gradient(tensor(logits(), Shape::new([12, 4])), [2, 3], targets());
+        let expected =
+            Flex::pixel_loss_and_gradient(tensor(logits(), Shape::new([12, 4])), [2, 3], targets());
         assert!(found.iter().zip(&expected).all(|(a, b)| values_close(a, b)), "{found:?} {expected:?}");
     }
 
