@@ -16,6 +16,7 @@
 
 mod block_layout;
 mod block_parameters;
+mod bounding_box;
 mod class_names;
 mod classification_task;
 mod config;
@@ -50,6 +51,7 @@ pub use block_parameters::{
     BLOCK_PARAMETERS, BlockAxis, BlockParameter, BlockParameterLayout, DEPTHWISE_KERNEL_SIZE, InitialValue,
     LAYER_SCALE_INIT, MLP_RATIO, Presence, SiteCost, WeightDecay,
 };
+pub use bounding_box::BoundingBox;
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, ModelConfig};

@@ -20,6 +20,7 @@
 mod checks;
 mod datasets;
 mod error;
+mod instances;
 mod loading;
 mod pixels;
 mod reading;
@@ -46,6 +47,8 @@ pub use datasets::parts::Split;
 pub use datasets::read_only::{open_labelled_read_only, open_unlabelled_read_only};
 pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
 pub use error::DataError;
+pub use instances::instance::{Instance, InstanceMask};
+pub use instances::run_lengths::RunLengths;
 pub use loading::cache::Cache;
 pub use loading::corrupt::OnCorrupt;
 pub use loading::corrupt_file::CorruptFile;

@@ -22,7 +22,7 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
     Row { name, uses, tests_also_use: &[] }
 }
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     row("convnext-core", &[]),
     row("convnext-kernels", &[]),
     row("convnext-nn", &["convnext-core", "convnext-kernels"]),
@@ -34,6 +34,10 @@ const ROWS: [Row; 11] = [
     row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
     row(
         "convnext-segment",
+        &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"],
+    ),
+    row(
+        "convnext-detect",
         &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"],
     ),
     row(
@@ -49,13 +53,24 @@ const ROWS: [Row; 11] = [
             "convnext-train",
             "convnext-multilabel",
             "convnext-segment",
+            "convnext-detect",
         ],
     ),
 ];
 
 /// Packages from outside, with all whose names go on after a `-` or `_`, and the crates that may use them.
 const RESERVED: [(&str, &[&str]); 4] = [
-    ("burn", &["convnext-nn", "convnext-train", "convnext-multilabel", "convnext-segment", "convnext"]),
+    (
+        "burn",
+        &[
+            "convnext-nn",
+            "convnext-train",
+            "convnext-multilabel",
+            "convnext-segment",
+            "convnext-detect",
+            "convnext",
+        ],
+    ),
     ("anyhow", &["convnext"]),
     ("clap", &["convnext"]),
     ("indicatif", &["convnext"]),

@@ -3,5 +3,3 @@
 mod json;
 pub(crate) mod maps;
 pub(crate) mod open;
-mod polygon;
-mod runs;

@@ -2,9 +2,8 @@
 
 use convnext_core::ImageSize;
 
+use crate::instances::run_lengths::RunLengths;
 use crate::segmentation::coco::json::Region;
-use crate::segmentation::coco::polygon::{Runs, ring_runs};
-use crate::segmentation::coco::runs::{counts_of_string, runs_of_counts};
 use crate::segmentation::mask::{Mask, MaskPixels};
 
 /// An image with its annotations.
@@ -35,15 +34,14 @@ impl AnnotatedImage {
         let size = self.size.unwrap_or(ImageSize::square(1));
         let mut drawn = Vec::with_capacity(self.regions.len());
         for LabelledRegion { id, region, is_crowd } in &self.regions {
-            let runs = runs(region, size)?;
-            let area: usize = runs.iter().map(|(start, end)| end - start).sum();
-            drawn.push((!is_crowd, area, *id, runs));
+            let Some(pixels) = pixels(region, size)? else { continue };
+            drawn.push((!is_crowd, pixels.area(), *id, pixels));
         }
         // Larger regions first; the sort is stable.
         drawn.sort_by_key(|&(is_object, area, ..)| (is_object, std::cmp::Reverse(area)));
         let mut by_columns = vec![0; size.pixels()];
-        for (_, _, id, runs) in drawn {
-            for (start, end) in runs {
+        for (_, _, id, pixels) in drawn {
+            for (start, end) in pixels.ranges() {
                 by_columns[start..end].fill(id);
             }
         }
@@ -55,36 +53,24 @@ impl AnnotatedImage {
     }
 }
 
-/// The same pixels in ranges that do not overlap, sorted.
-fn merged(mut runs: Runs) -> Runs {
-    runs.sort_unstable();
-    let mut merged = Runs::with_capacity(runs.len());
-    for (start, end) in runs {
-        match merged.last_mut() {
-            Some(last) if start <= last.1 => last.1 = end.max(last.1),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
-}
-
-/// The ranges of a region, the union of its rings. Rings of fewer than three corners have none.
-fn runs(region: &Region, size: ImageSize) -> Result<Runs, String> {
+/// The pixels of a region, the union of its rings; `None` for boxes.
+fn pixels(region: &Region, size: ImageSize) -> Result<Option<RunLengths>, String> {
     let fits = |[height, width]: [usize; 2]| match (ImageSize { height, width }) == size {
         true => Ok(()),
         false => Err(format!("a region is of {height} x {width} px, but the image of {}", size.with_unit())),
     };
-    match region {
-        Region::None => Ok(Runs::new()),
-        Region::Rings(rings) => {
-            let rings = rings.iter().filter(|ring| ring.len() >= 6);
-            Ok(merged(rings.flat_map(|ring| ring_runs(ring, size)).collect()))
+    Ok(Some(match region {
+        Region::None => return Ok(None),
+        Region::Rings(rings) => RunLengths::of_rings(rings, size),
+        Region::Counts { size: own, counts } => {
+            fits(*own)?;
+            RunLengths::of_counts(counts, size)?
         }
-        Region::Counts { size: own, counts } => fits(*own).and_then(|()| runs_of_counts(counts, size)),
         Region::Text { size: own, counts } => {
-            fits(*own).and_then(|()| runs_of_counts(&counts_of_string(counts)?, size))
+            fits(*own)?;
+            RunLengths::of_text(counts, size)?
         }
-    }
+    }))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 use convnext_core::ImageSize;
 
 /// Ranges of pixels of an image, counted down its columns one after the other.
-pub(crate) type Runs = Vec<(usize, usize)>;
+pub(crate) type Ranges = Vec<(usize, usize)>;
 
 /// Steps of a pixel.
 const SCALE: f64 = 5.0;
 
 /// The ranges inside one ring `x, y, x, y, ...` in pixels, sorted.
-pub(crate) fn ring_runs(ring: &[f64], size: ImageSize) -> Runs {
+pub(crate) fn ring_ranges(ring: &[f64], size: ImageSize) -> Ranges {
     let corners: Vec<[i64; 2]> = ring.as_chunks::<2>().0.iter().map(|point| point.map(steps)).collect();
     let mut path: Vec<[i64; 2]> = Vec::new();
     for (at, &start) in corners.iter().enumerate() {
@@ -69,8 +69,8 @@ fn crossing(before: [i64; 2], after: [i64; 2], size: ImageSize) -> Option<usize>
 mod tests {
     use super::*;
 
-    fn area(runs: &[(usize, usize)]) -> usize {
-        runs.iter().map(|(start, end)| end - start).sum()
+    fn area(ranges: &[(usize, usize)]) -> usize {
+        ranges.iter().map(|(start, end)| end - start).sum()
     }
 
     #[test]
@@ -78,17 +78,17 @@ mod tests {
         let size = ImageSize::square(10);
         // Columns 2 to 4, rows 1 to 3: the right and lower borders are outside.
         let expected = vec![(21, 24), (31, 34), (41, 44)];
-        assert_eq!(ring_runs(&[2.0, 1.0, 5.0, 1.0, 5.0, 4.0, 2.0, 4.0], size), expected);
-        assert_eq!(area(&ring_runs(&[0.0, 0.0, 10.0, 10.0, 10.0, 0.0, 0.0, 10.0], size)), 50);
-        assert_eq!(area(&ring_runs(&[-5.0, -5.0, 30.0, -5.0, 30.0, 30.0, -5.0, 30.0], size)), 100);
-        assert_eq!(ring_runs(&[3.0, 3.0, 3.0, 3.0, 3.0, 3.0], size), []);
+        assert_eq!(ring_ranges(&[2.0, 1.0, 5.0, 1.0, 5.0, 4.0, 2.0, 4.0], size), expected);
+        assert_eq!(area(&ring_ranges(&[0.0, 0.0, 10.0, 10.0, 10.0, 0.0, 0.0, 10.0], size)), 50);
+        assert_eq!(area(&ring_ranges(&[-5.0, -5.0, 30.0, -5.0, 30.0, 30.0, -5.0, 30.0], size)), 100);
+        assert_eq!(ring_ranges(&[3.0, 3.0, 3.0, 3.0, 3.0, 3.0], size), []);
     }
 
     /// As pycocotools counts: coordinates in single precision would have 13228 pixels.
     #[test]
     fn corners_are_of_double_precision() {
         let ring = [40.3, 254.2, 229.1, 76.5, 148.6, 134.8, 195.5, 236.6, 28.2, 8.5, 250.7, 129.8];
-        assert_eq!(area(&ring_runs(&ring, ImageSize::square(300))), 13247);
+        assert_eq!(area(&ring_ranges(&ring, ImageSize::square(300))), 13247);
     }
 
     /// Rings and run lengths of pycocotools 2.0.11, made by `tests/goldens/masks/make.py`.
@@ -101,11 +101,11 @@ mod tests {
             ring: Vec<f64>,
             counts: Vec<usize>,
         }
-        let text = include_str!("../../../tests/goldens/masks/polygons.json");
+        let text = include_str!("../../tests/goldens/masks/polygons.json");
         let cases: Vec<Case> = serde_json::from_str(text).unwrap();
         for Case { height, width, ring, counts } in cases {
             let mut at = 0;
-            let mut expected = Runs::new();
+            let mut expected = Ranges::new();
             for pair in counts.chunks(2) {
                 let start = at + pair[0];
                 at = start + pair.get(1).copied().unwrap_or(0);
@@ -113,15 +113,15 @@ mod tests {
                     expected.push((start, at));
                 }
             }
-            let found = ring_runs(&ring, ImageSize { height, width });
+            let found = ring_ranges(&ring, ImageSize { height, width });
             assert_eq!(joined(&found), joined(&expected), "{ring:?}");
         }
     }
 
     /// Ranges without gaps between them as one.
-    fn joined(runs: &[(usize, usize)]) -> Runs {
-        let mut joined = Runs::new();
-        for &(start, end) in runs {
+    fn joined(ranges: &[(usize, usize)]) -> Ranges {
+        let mut joined = Ranges::new();
+        for &(start, end) in ranges {
             match joined.last_mut() {
                 Some(last) if last.1 == start => last.1 = end,
                 _ => joined.push((start, end)),

@@ -1,0 +1,5 @@
+//! Objects in images, one by one: boxes, and masks as polygons or run lengths.
+
+pub(crate) mod instance;
+pub(crate) mod polygon;
+pub(crate) mod run_lengths;

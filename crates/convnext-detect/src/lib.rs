@@ -1,0 +1,4 @@
+//! Object detection and instance segmentation: boxes and masks of the objects in an image, by Mask R-CNN on a ConvNeXt (paper
+//! Table 6, appendix A.3).
+//!
+//! **Invariant:** no arguments, no printing.
