@@ -209,8 +209,9 @@ impl Job for OnMasks {
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<SegmentTask, TrainError> {
-        let SegmentJob { run, model, recipe, head, .. } = &self.job;
+        let SegmentJob { run, model, recipe, head, freeze, .. } = &self.job;
         Ok(SegmentTask {
+            freeze: *freeze,
             loss: SegmentationLoss::new(recipe.loss, &self.data.train.pixels_per_class()),
             head: *head,
             drop_path: model.drop_path_rates(recipe.regularization.drop_path),

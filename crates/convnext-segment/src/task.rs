@@ -7,7 +7,7 @@ use burn::prelude::*;
 use convnext_core::{ImageSize, Preprocessing, Seed, UperNetConfig, WeightMetadata};
 use convnext_data::{Image, LabelMap, Loader};
 use convnext_nn::DropPath;
-use convnext_train::{Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
+use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
 
 use crate::batch::SegmentationBatch;
 use crate::evaluate::evaluate_segmentation;
@@ -28,6 +28,7 @@ const SHOWN_SIDE: usize = 160;
 pub struct SegmentTask {
     pub(crate) loss: SegmentationLoss,
     pub(crate) head: UperNetConfig,
+    pub(crate) freeze: Freeze,
     /// Drop path rate of each block.
     pub(crate) drop_path: Vec<f64>,
     /// Share of dropped channels in front of the classifiers.
@@ -52,7 +53,10 @@ impl Task for SegmentTask {
         let dropout = HeadDropout::draw(self.head_dropout, &self.head, self.seed, epoch, &samples);
         let shape = [samples.len(), channels, height, width];
         let images = Tensor::from_data(TensorData::new(images, shape), &self.device);
-        let logits = model.forward_training(images, &drop_path, &dropout)?;
+        let logits = match self.freeze {
+            Freeze::Nothing => model.forward_training(images, &drop_path, &dropout)?,
+            Freeze::Encoder => model.forward_training_frozen(images, &dropout)?,
+        };
         Ok(self.loss.of(logits, &BatchLabels { labels: Arc::from(labels), height, width }))
     }
 

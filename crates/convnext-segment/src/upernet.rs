@@ -129,7 +129,8 @@ impl UperNet {
     /// # Errors
     /// [`ModelError`] when the images are too small or have other channels than the model.
     pub fn forward(&self, images: Tensor<4>) -> Result<FeatureMaps, ModelError> {
-        let stages = self.stages(images, &DropPath::none())?;
+        let maps = self.backbone.forward_maps(&self.config, images, &DropPath::none())?;
+        let stages = self.normalized(maps);
         self.decode_head.forward(&stages, None, &mut NormStatistics::Running)
     }
 
@@ -147,7 +148,29 @@ impl UperNet {
         drop_path: &DropPath,
         dropout: &HeadDropout,
     ) -> Result<TrainingLogits, ModelError> {
-        let stages = self.stages(images, drop_path)?;
+        self.forward_heads(self.backbone.forward_maps(&self.config, images, drop_path)?, dropout)
+    }
+
+    /// As [`Self::forward_training`] with a backbone that does not learn: it runs without a graph and drops nothing.
+    ///
+    /// # Errors
+    /// As [`Self::forward_training`].
+    pub fn forward_training_frozen(
+        &self,
+        images: Tensor<4>,
+        dropout: &HeadDropout,
+    ) -> Result<TrainingLogits, ModelError> {
+        let maps = self.backbone.valid().forward_maps(&self.config, images, &DropPath::none())?;
+        self.forward_heads(maps.map(|maps| maps.with_rows(Tensor::from_inner(maps.rows.clone()))), dropout)
+    }
+
+    /// The logits of both heads by the statistics of this batch, from the maps of the backbone.
+    fn forward_heads(
+        &self,
+        maps: [FeatureMaps; STAGES],
+        dropout: &HeadDropout,
+    ) -> Result<TrainingLogits, ModelError> {
+        let stages = self.normalized(maps);
         let mut statistics = NormStatistics::Batch(Vec::new());
         let logits = self.decode_head.forward(&stages, dropout.of_decode_head(), &mut statistics)?;
         let auxiliary = match &self.auxiliary_head {
@@ -164,18 +187,13 @@ impl UperNet {
         Ok(TrainingLogits { logits, auxiliary, observed })
     }
 
-    /// The normalised maps of the four stages.
-    ///
-    /// # Shapes
-    /// - images: `[N, input channels, height, width]`
-    /// - output: rows `[N H_i W_i, C_i]` for i = 0 to 3
-    fn stages(&self, images: Tensor<4>, drop_path: &DropPath) -> Result<[FeatureMaps; STAGES], ModelError> {
+    /// The maps of the four stages, each normalised.
+    fn normalized(&self, maps: [FeatureMaps; STAGES]) -> [FeatureMaps; STAGES] {
         let mut norms = self.stage_norms.iter();
-        let maps = self.backbone.forward_maps(&self.config, images, drop_path)?;
-        Ok(maps.map(|maps| match norms.next() {
+        maps.map(|maps| match norms.next() {
             None => maps,
             Some(norm) => maps.with_rows(norm.forward(maps.rows.clone())),
-        }))
+        })
     }
 }
 

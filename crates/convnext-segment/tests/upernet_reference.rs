@@ -6,9 +6,12 @@
 
 mod network;
 
+use std::collections::BTreeMap;
+
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IntDType};
-use convnext_nn::{for_each_parameter, tensor_values};
+use convnext_nn::{DropPath, for_each_parameter, tensor_values};
+use convnext_segment::{HeadDropout, TrainingLogits};
 use network::{LogitsGolden, TrainingGolden, read};
 
 /// Weights of resizing are computed in f32 on every device; the rest agrees to 13 digits.
@@ -60,4 +63,31 @@ fn losses_and_gradients_are_those_of_pytorch() {
         }
     });
     assert_eq!(checked, case.gradients.len());
+}
+
+#[test]
+fn heads_learn_the_same_on_a_frozen_backbone() {
+    choose_f64();
+    let case: TrainingGolden = read("training-64x107.json");
+    let device = Device::flex().autodiff();
+    let model = network::network(&case.config, &device);
+    let images = network::images([case.batch, 3, case.height, case.width], &device);
+    let gradients = |logits: TrainingLogits| {
+        let gradients =
+            (logits.logits.rows.sin().sum() + logits.auxiliary.unwrap().rows.cos().sum()).backward();
+        let mut found = BTreeMap::new();
+        for_each_parameter(&model, |parameter| {
+            let gradient = parameter.gradient(&gradients).map(|gradient| tensor_values(gradient));
+            found.insert(parameter.name(), gradient);
+        });
+        found
+    };
+    let dropout = HeadDropout::none();
+    let all = gradients(model.forward_training(images.clone(), &DropPath::none(), &dropout).unwrap());
+    let frozen = gradients(model.forward_training_frozen(images, &dropout).unwrap());
+    for (name, gradient) in frozen {
+        let of_backbone = ["downsample_layers.", "stages."].iter().any(|part| name.starts_with(part));
+        assert_eq!(&gradient, if of_backbone { &None } else { &all[&name] }, "{name}");
+    }
+    assert!(all["stages.0.0.dwconv.weight"].is_some());
 }
