@@ -26,7 +26,7 @@ Examples:
   convnext recipes show auto --data photos --model atto
   convnext recipes show auto --data photos --init runs/pretrained
   convnext recipes show auto --data photos --model atto --task pretraining
-  convnext recipes show auto --data camvid --model atto --task segment
+  convnext recipes show auto --data camvid --model atto --task segment --ignore-index 11
   convnext recipes show paper-ade20k-base
   convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml"
 )]

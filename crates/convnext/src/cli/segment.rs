@@ -113,7 +113,12 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     if answers.is_empty() {
         bail!("none of the {} images could be read; the warnings above say why", images.len());
     }
-    if *json { print_json(&answers) } else { Ok(()) }
+    match (json, arguments.polygons) {
+        (false, _) => Ok(()),
+        (true, false) => print_json(&answers),
+        // Indented, an outline would take three lines for each corner.
+        (true, true) => print_text(&serde_json::to_string(&answers)?),
+    }
 }
 
 /// Warns of an image that is left out, because it cannot be read or is too small, or ends the command with its error.

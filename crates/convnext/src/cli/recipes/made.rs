@@ -25,6 +25,15 @@ pub(super) struct MadeForArguments {
     /// CSV file with the labels of the images
     #[arg(long, value_name = "FILE", requires = "data")]
     labels: Option<OsString>,
+    /// File of the classes of masks
+    #[arg(long, value_name = "FILE", requires = "data")]
+    classes: Option<OsString>,
+    /// Number in masks whose pixels are ignored; may be given several times
+    #[arg(long, value_name = "N", requires = "data")]
+    ignore_index: Vec<OsString>,
+    /// 0 in masks is ignored, and classes begin at 1
+    #[arg(long, requires = "data")]
+    reduce_zero_label: bool,
     /// Size of the images in pixels
     #[arg(long, value_name = "N|HxW", requires = "data")]
     image_size: Option<OsString>,
@@ -98,9 +107,12 @@ impl MadeForArguments {
             ("--model", &self.model),
             ("--init", &self.init),
             ("--labels", &self.labels),
+            ("--classes", &self.classes),
             ("--image-size", &self.image_size),
         ];
         let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.into(), value.clone()?]));
+        let ignored = self.ignore_index.iter().map(|number| ["--ignore-index".into(), number.clone()]);
+        let reduced = self.reduce_zero_label.then(|| OsString::from("--reduce-zero-label"));
         let task = match self.task {
             TaskName::MultiLabel => Some("multi-label"),
             TaskName::Segment => Some("segment"),
@@ -108,6 +120,7 @@ impl MadeForArguments {
         };
         let task = task.map(|name| ["--task", name].map(OsString::from));
         let fixed = ["convnext", "--out", "not-used", "--recipe", recipe].map(OsString::from);
-        fixed.into_iter().chain(given.flatten()).chain(task.into_iter().flatten()).collect()
+        let given = given.chain(ignored).chain(task).flatten();
+        fixed.into_iter().chain(given).chain(reduced).collect()
     }
 }
