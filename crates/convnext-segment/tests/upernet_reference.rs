@@ -77,7 +77,7 @@ fn heads_learn_the_same_on_a_frozen_backbone() {
             (logits.logits.rows.sin().sum() + logits.auxiliary.unwrap().rows.cos().sum()).backward();
         let mut found = BTreeMap::new();
         for_each_parameter(&model, |parameter| {
-            let gradient = parameter.gradient(&gradients).map(|gradient| tensor_values(gradient));
+            let gradient = parameter.gradient(&gradients).map(tensor_values);
             found.insert(parameter.name(), gradient);
         });
         found
