@@ -285,8 +285,7 @@ fn a_survey_finds_what_is_wrong_and_goes_on() {
     let found = survey(&SegmentationLayout::default());
     assert_eq!((found.pairs, found.unusable.len(), found.images_alone.len()), (3, 1, 1));
     assert_eq!(found.classes, ["class_0", "class_1"]);
-    let values: Vec<_> =
-        found.values.iter().map(|found| (found.value, found.pixels, found.ignored)).collect();
+    let values: Vec<_> = found.values.iter().map(|seen| (seen.value, seen.pixels, seen.ignored)).collect();
     assert_eq!(
         values,
         [(MaskValue::Id(0), 16, false), (MaskValue::Id(1), 80, false), (MaskValue::Id(255), 32, true)]

@@ -22,6 +22,10 @@ const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
     Row { name, uses, tests_also_use: &[] }
 }
 
+/// What the crates of dense tasks use.
+const DENSE_TASK: &[&str] =
+    &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"];
+
 const ROWS: [Row; 12] = [
     row("convnext-core", &[]),
     row("convnext-kernels", &[]),
@@ -32,14 +36,8 @@ const ROWS: [Row; 12] = [
     row("convnext-onnx", &["convnext-core", "convnext-io"]),
     row("convnext-train", &["convnext-core", "convnext-nn", "convnext-data", "convnext-io"]),
     row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
-    row(
-        "convnext-segment",
-        &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"],
-    ),
-    row(
-        "convnext-detect",
-        &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"],
-    ),
+    row("convnext-segment", DENSE_TASK),
+    row("convnext-detect", DENSE_TASK),
     row(
         "convnext",
         &[
