@@ -49,11 +49,14 @@ pub use recipe::input::InputRecipe;
 pub use recipe::length::Length;
 pub use recipe::masking::MaskingRecipe;
 pub use recipe::pretrain_recipe::PretrainRecipe;
+pub use recipe::ranges::check_range;
 pub use recipe::reading::BuiltIn;
 pub use recipe::recipe_context::RecipeContext;
 pub use recipe::regularization::{ClassWeights, RegularizationRecipe};
 pub use recipe::rule::Rule;
-pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
+pub use recipe::start::{
+    FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, TransferFromScratch, TransferFromWeights,
+};
 pub use recipe::supervised_recipe::SupervisedRecipe;
 pub use recipe::training::TrainingRecipe;
 pub use recipe::writing::in_toml;

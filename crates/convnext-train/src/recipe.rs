@@ -14,7 +14,7 @@ pub(crate) mod length;
 pub(crate) mod masking;
 mod paper;
 pub(crate) mod pretrain_recipe;
-mod ranges;
+pub(crate) mod ranges;
 pub(crate) mod reading;
 pub(crate) mod recipe_context;
 mod recorded_reasons;
