@@ -54,11 +54,10 @@ pub use recipe::reading::BuiltIn;
 pub use recipe::recipe_context::RecipeContext;
 pub use recipe::regularization::{ClassWeights, RegularizationRecipe};
 pub use recipe::rule::Rule;
-pub use recipe::start::{
-    FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe, TransferFromScratch, TransferFromWeights,
-};
+pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 pub use recipe::supervised_recipe::SupervisedRecipe;
 pub use recipe::training::TrainingRecipe;
+pub use recipe::transfer::{KnownTransfer, TransferFromScratch, TransferFromWeights};
 pub use recipe::writing::in_toml;
 pub use run::checkpoint::Best;
 pub use run::old_runs::in_current_form;

@@ -23,6 +23,7 @@ pub(crate) mod rule;
 pub(crate) mod start;
 pub(crate) mod supervised_recipe;
 pub(crate) mod training;
+pub(crate) mod transfer;
 pub(crate) mod writing;
 
 #[cfg(test)]

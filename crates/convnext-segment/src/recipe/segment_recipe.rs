@@ -118,7 +118,7 @@ impl SupervisedRecipe for SegmentRecipe {
     }
 
     fn auto_rules(context: &RecipeContext<'_>, asked: AskedBatch) -> Result<Vec<Rule>, TrainError> {
-        auto::rules(context, asked)
+        auto::KNOWN.rules(context, asked)
     }
 
     fn paper_row(context: &RecipeContext<'_>, _given: &Given) -> Result<String, TrainError> {

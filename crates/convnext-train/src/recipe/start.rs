@@ -48,33 +48,6 @@ pub struct LayerDecayRecipe {
     pub count: LayerCount,
 }
 
-/// Settings of a transfer to dense tasks that starts from weights.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TransferFromWeights {
-    /// Layer-wise decay of the learning rate; `None` lets all layers learn alike.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer_decay: Option<LayerDecayRecipe>,
-}
-
-/// Settings of a transfer to dense tasks that starts from scratch, in place of those in `training`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TransferFromScratch {
-    /// As [`crate::TrainingRecipe::learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-    /// As [`crate::TrainingRecipe::base_learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_learning_rate: Option<f64>,
-    /// As [`crate::TrainingRecipe::warmup_epochs`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_epochs: Option<f64>,
-    /// As [`crate::TrainingRecipe::warmup_steps`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_steps: Option<f64>,
-}
-
 impl FromScratchRecipe {
     /// Refuses two warm-ups, of which one would be passed over.
     ///
@@ -85,17 +58,12 @@ impl FromScratchRecipe {
     }
 }
 
-impl TransferFromScratch {
-    /// Refuses two warm-ups, of which one would be passed over; `choice` names the recipe.
-    ///
-    /// # Errors
-    /// [`TrainError::Recipe`] with their keys.
-    pub fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check_warm_ups(self.warmup_epochs, self.warmup_steps, choice)
-    }
-}
-
-fn check_warm_ups(epochs: Option<f64>, steps: Option<f64>, choice: &str) -> Result<(), TrainError> {
+/// Refuses two warm-ups, of which one would be passed over.
+pub(super) fn check_warm_ups(
+    epochs: Option<f64>,
+    steps: Option<f64>,
+    choice: &str,
+) -> Result<(), TrainError> {
     match (epochs, steps) {
         (Some(_), Some(_)) => {
             let why = "[from_scratch] has warmup_epochs and warmup_steps; leave one of them out";
