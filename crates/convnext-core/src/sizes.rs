@@ -36,6 +36,17 @@ impl ModelSize {
             stem_stride: 4,
         }
     }
+
+    /// The size of the paper that a configuration has the shape of, whatever it is called.
+    pub fn of_paper(model: &ModelConfig) -> Option<&'static Self> {
+        let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn);
+        MODELS.iter().find(|size| size.in_paper && shape(&size.config()) == shape(model))
+    }
+
+    /// The name without that of its family, such as `base` for V1's.
+    pub fn name_in_family(&self) -> &'static str {
+        self.name.trim_start_matches("v1-")
+    }
 }
 
 /// Looks a model up by its name.

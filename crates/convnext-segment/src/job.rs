@@ -180,7 +180,7 @@ impl Job for OnMasks {
 
     /// Images of their own size or fitted, in the proportions that they have, bilinearly.
     fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
-        let geometry: Geometry = self.job.recipe.inference.resize.geometry();
+        let geometry: Geometry = self.job.recipe.inference.resize.geometry(1);
         Preprocessing { geometry, interpolation: Interpolation::Bilinear, ..found }
     }
 

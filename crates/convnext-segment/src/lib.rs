@@ -28,7 +28,6 @@ mod palette;
 mod pictures;
 mod polygons;
 mod recipe;
-mod resize_rule;
 mod segment_job;
 mod sliding_window;
 mod source;
@@ -56,11 +55,9 @@ pub use palette::{IGNORED_COLOUR, class_colours};
 pub use pictures::overlay;
 pub use polygons::{Ring, outlines};
 pub use recipe::sections::{
-    InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentFromScratch, SegmentFromWeights,
-    SegmentRegularization,
+    InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentRegularization,
 };
 pub use recipe::segment_recipe::SegmentRecipe;
-pub use resize_rule::ResizeRule;
 pub use segment_job::{MaskSubset, SegmentJob};
 pub use sliding_window::SlidingWindow;
 pub use source::SegmentationSource;

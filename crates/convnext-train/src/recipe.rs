@@ -14,7 +14,7 @@ pub(crate) mod length;
 pub(crate) mod masking;
 mod paper;
 pub(crate) mod pretrain_recipe;
-mod ranges;
+pub(crate) mod ranges;
 pub(crate) mod reading;
 pub(crate) mod recipe_context;
 mod recorded_reasons;
@@ -23,6 +23,7 @@ pub(crate) mod rule;
 pub(crate) mod start;
 pub(crate) mod supervised_recipe;
 pub(crate) mod training;
+pub(crate) mod transfer;
 pub(crate) mod writing;
 
 #[cfg(test)]

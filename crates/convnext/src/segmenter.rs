@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, SegmentationTask};
+use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, ResizeRule, SegmentationTask};
 use convnext_data::{Image, LabelMap};
 use convnext_nn::Precision;
 use convnext_segment::{
-    InferenceOptions, ResizeRule, UperNet, class_colours, inference_of, load_segmentation, overlay, segment,
+    InferenceOptions, UperNet, class_colours, inference_of, load_segmentation, overlay, segment,
 };
 use convnext_train::TrainError;
 use serde::Serialize;
@@ -20,7 +20,8 @@ use crate::classifier::open_image;
 /// use convnext::Segmenter;
 /// use convnext::data::Image;
 /// # use convnext::core::{ClassNames, ModelConfig, Seed, SegmentationTask, UperNetConfig, WeightMetadata, find_model};
-/// # use convnext::segment::{ResizeRule, UperNet};
+/// # use convnext::core::ResizeRule;
+/// # use convnext::segment::UperNet;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("weights.safetensors");
 /// # let model = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
@@ -125,7 +126,7 @@ impl Segmenter {
     /// [`TrainError::Config`] for sides out of their range.
     pub fn with_resize(self, rule: ResizeRule) -> Result<Self, TrainError> {
         rule.validate()?;
-        let preprocessing = Preprocessing { geometry: rule.geometry(), ..self.preprocessing };
+        let preprocessing = Preprocessing { geometry: rule.geometry(1), ..self.preprocessing };
         Ok(Self { preprocessing, ..self })
     }
 

@@ -1,12 +1,11 @@
 //! The tables of a recipe of segmentation that others do not have.
 
-use convnext_core::{ConfigError, ImageSize};
+use convnext_core::{ImageSize, ResizeRule};
 use convnext_data::SegmentationTransform;
-use convnext_train::{ClassWeights, LayerDecayRecipe};
+use convnext_train::{ClassWeights, TrainError, check_range};
 use serde::{Deserialize, Serialize};
 
 use crate::inference::InferenceMode;
-use crate::resize_rule::ResizeRule;
 
 /// The loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,43 +78,6 @@ pub struct InferenceRecipe {
     pub mode: InferenceMode,
 }
 
-/// Settings for a start from weights.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentFromWeights {
-    /// Layer-wise decay of the learning rate; `None` lets all layers learn alike.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer_decay: Option<LayerDecayRecipe>,
-}
-
-/// Settings for a start from scratch, in place of those in `training`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentFromScratch {
-    /// As [`convnext_train::TrainingRecipe::learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-    /// As [`convnext_train::TrainingRecipe::base_learning_rate`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_learning_rate: Option<f64>,
-    /// As [`convnext_train::TrainingRecipe::warmup_epochs`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_epochs: Option<f64>,
-    /// As [`convnext_train::TrainingRecipe::warmup_steps`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup_steps: Option<f64>,
-}
-
-/// Refuses a value outside of its range.
-pub(super) fn check(
-    ok: bool,
-    what: &'static str,
-    found: f64,
-    expected: &'static str,
-) -> Result<(), ConfigError> {
-    if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found: found.to_string(), expected }) }
-}
-
 impl SegmentAugmentation {
     /// The transform to crops of a size.
     pub fn transform(&self, crop_size: ImageSize) -> SegmentationTransform {
@@ -131,46 +93,46 @@ impl SegmentAugmentation {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
         let [least, most] = self.resize_ratio;
-        check(
+        check_range(
             least > 0.0 && least <= most,
             "smallest resize ratio",
             least,
             "above 0 and at most the largest",
         )?;
-        check(most <= 100.0, "largest resize ratio", most, "at most 100")?;
+        check_range(most <= 100.0, "largest resize ratio", most, "at most 100")?;
         if let Some([long, short]) = self.resize_base {
             ResizeRule::Fit { long, short }.validate()?;
         }
         let share = self.cat_max_ratio;
-        check(share > 0.0 && share <= 1.0, "cat_max_ratio", share, "above 0 and at most 1")?;
-        check((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")
+        check_range(share > 0.0 && share <= 1.0, "cat_max_ratio", share, "above 0 and at most 1")?;
+        check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")
     }
 }
 
 impl LossRecipe {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
         let is_weight = |value: f64| value >= 0.0 && value.is_finite();
-        check(is_weight(self.auxiliary), "weight of the auxiliary loss", self.auxiliary, "0 or above")?;
-        check(is_weight(self.dice), "weight of the Dice loss", self.dice, "0 or above")
+        check_range(is_weight(self.auxiliary), "weight of the auxiliary loss", self.auxiliary, "0 or above")?;
+        check_range(is_weight(self.dice), "weight of the Dice loss", self.dice, "0 or above")
     }
 }
 
 impl SegmentRegularization {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
         let Self { drop_path, head_dropout } = *self;
-        check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
-        check((0.0..1.0).contains(&head_dropout), "head dropout", head_dropout, "in [0, 1)")
+        check_range((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
+        check_range((0.0..1.0).contains(&head_dropout), "head dropout", head_dropout, "in [0, 1)")
     }
 }
 
 impl InferenceRecipe {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
         self.resize.validate()?;
         match self.mode {
             InferenceMode::Whole => Ok(()),
-            InferenceMode::Slide(window) => window.validate(),
+            InferenceMode::Slide(window) => Ok(window.validate()?),
         }
     }
 }

@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use convnext_core::{ConfigError, ImageSize};
 use convnext_train::{
     AskedBatch, BuiltIn, Deviation, Given, InputRecipe, LayerDecayRecipe, RecipeContext, Rule,
-    SupervisedRecipe, TrainError, TrainingRecipe,
+    SupervisedRecipe, TrainError, TrainingRecipe, TransferFromScratch, TransferFromWeights,
 };
 use serde::{Deserialize, Serialize};
 
-use super::sections::{
-    InferenceRecipe, LossRecipe, SegmentAugmentation, SegmentFromScratch, SegmentFromWeights,
-    SegmentRegularization,
-};
+use super::sections::{InferenceRecipe, LossRecipe, SegmentAugmentation, SegmentRegularization};
 use super::{auto, paper};
 use crate::inference::InferenceOptions;
 use crate::sliding_window::SlidingWindow;
@@ -39,10 +36,10 @@ pub struct SegmentRecipe {
     pub inference: InferenceRecipe,
     /// Settings for a start from weights.
     #[serde(default)]
-    pub from_weights: SegmentFromWeights,
+    pub from_weights: TransferFromWeights,
     /// Settings for a start from scratch.
     #[serde(default)]
-    pub from_scratch: SegmentFromScratch,
+    pub from_scratch: TransferFromScratch,
     /// Values among which the paper chose, by key of the recipe, without saying which.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sweep: BTreeMap<String, Vec<f64>>,
@@ -115,16 +112,13 @@ impl SupervisedRecipe for SegmentRecipe {
     }
 
     fn validate(&self, choice: &str, _from_weights: bool) -> Result<(), TrainError> {
-        if self.from_scratch.warmup_epochs.is_some() && self.from_scratch.warmup_steps.is_some() {
-            let why = "[from_scratch] has warmup_epochs and warmup_steps; leave one of them out".to_owned();
-            return Err(TrainError::Recipe { name: choice.to_owned(), why });
-        }
+        self.from_scratch.validate(choice)?;
         self.training.validate(choice)?;
         self.validate_ranges()
     }
 
     fn auto_rules(context: &RecipeContext<'_>, asked: AskedBatch) -> Result<Vec<Rule>, TrainError> {
-        auto::rules(context, asked)
+        auto::KNOWN.rules(context, asked)
     }
 
     fn paper_row(context: &RecipeContext<'_>, _given: &Given) -> Result<String, TrainError> {

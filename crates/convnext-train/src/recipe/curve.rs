@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::length::{Length, Rescaling};
-use super::ranges::check;
+use super::ranges::check_range;
 use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::schedule::RateCurve;
@@ -64,7 +64,7 @@ impl CurveRecipe {
         let positive = |value: f64| value > 0.0 && value.is_finite();
         match self {
             Self::Cosine => Ok(()),
-            Self::Poly { power } => check(positive(*power), "power of poly", *power, "above 0"),
+            Self::Poly { power } => check_range(positive(*power), "power of poly", *power, "above 0"),
             Self::Milestones(milestones) => {
                 let points = match (&milestones.epochs, &milestones.steps) {
                     (Some(points), None) | (None, Some(points)) => points,
@@ -76,10 +76,15 @@ impl CurveRecipe {
                 for (place, &point) in points.iter().enumerate() {
                     let before = if place == 0 { 0.0 } else { points[place - 1] };
                     let rises = point > before && point.is_finite();
-                    check(rises, "milestone", point, "above 0 and above the one before")?;
+                    check_range(rises, "milestone", point, "above 0 and above the one before")?;
                 }
                 let factor = milestones.factor;
-                check(positive(factor) && factor < 1.0, "factor of milestones", factor, "between 0 and 1")
+                check_range(
+                    positive(factor) && factor < 1.0,
+                    "factor of milestones",
+                    factor,
+                    "between 0 and 1",
+                )
             }
         }
     }
@@ -93,11 +98,11 @@ impl CurveRecipe {
         let last = |points: &Option<Vec<f64>>| points.as_ref().and_then(|points| points.last().copied());
         if let Some(epoch) = last(epochs) {
             let fits = epoch < length.in_epochs(steps_per_epoch);
-            check(fits, "milestone in epochs", epoch, "before the end of the training")?;
+            check_range(fits, "milestone in epochs", epoch, "before the end of the training")?;
         }
         if let Some(step) = last(steps) {
             let fits = step < length.in_steps(steps_per_epoch);
-            check(fits, "milestone in steps", step, "before the end of the training")?;
+            check_range(fits, "milestone in steps", step, "before the end of the training")?;
         }
         Ok(())
     }

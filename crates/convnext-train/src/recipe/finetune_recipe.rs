@@ -10,7 +10,7 @@ use super::given::Given;
 use super::init_from::InitFrom;
 use super::input::InputRecipe;
 use super::paper;
-use super::ranges::check;
+use super::ranges::check_range;
 use super::reading::{BuiltIn, FINETUNING};
 use super::recipe_context::RecipeContext;
 use super::regularization::RegularizationRecipe;
@@ -79,11 +79,11 @@ impl FinetuneRecipe {
     /// [`TrainError::Config`] with the first value that does not fit.
     pub(crate) fn validate_ranges(&self, from_weights: bool) -> Result<(), TrainError> {
         let RegularizationRecipe { label_smoothing, drop_path, .. } = self.regularization;
-        check((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
-        check((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
+        check_range((0.0..1.0).contains(&label_smoothing), "label smoothing", label_smoothing, "in [0, 1)")?;
+        check_range((0.0..1.0).contains(&drop_path), "drop path", drop_path, "in [0, 1)")?;
         let head_init = self.head_init(from_weights);
         let head_fits = head_init >= 0.0 && head_init.is_finite();
-        check(head_fits, "head initialisation", head_init, "finite and not negative")?;
+        check_range(head_fits, "head initialisation", head_init, "finite and not negative")?;
         self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
     }
 

@@ -1,6 +1,6 @@
 //! Choice of the paper's row for a training.
 
-use convnext_core::{Family, ImageSize, MODELS, ModelConfig, ModelSize};
+use convnext_core::{Family, ImageSize, ModelSize};
 
 use super::init_from::InitFrom;
 use super::input::USUAL_SIZE;
@@ -24,11 +24,11 @@ pub(super) fn finetuning_row(
     image_size: Option<ImageSize>,
 ) -> Result<String, TrainError> {
     let size = image_size.unwrap_or(USUAL_SIZE);
-    let Some(model) = size_of(context.model) else {
+    let Some(model) = ModelSize::of_paper(context.model) else {
         let why = format!("'{}' is no model of the paper; {ADVICE}", context.model.name);
         return Err(recipe_error(PAPER, why));
     };
-    let name = row_name(model);
+    let name = model.name_in_family();
     let many = context.class_sizes.len() >= CLASSES_OF_22K;
     let of_22k = matches!(context.init_from, InitFrom::Classifier { classes } if classes >= CLASSES_OF_22K);
     let at_224 = |row: String| if size == USUAL_SIZE { row } else { format!("{row}-{size}") };
@@ -54,7 +54,7 @@ const ADVICE: &str = "name one of them, or leave --recipe out: the default suits
 
 /// The refusal of a training that the paper has no row for, with the rows that it has for the model.
 fn no_row(context: &RecipeContext<'_>, model: &ModelSize, size: ImageSize) -> TrainError {
-    let name = row_name(model);
+    let name = model.name_in_family();
     let of_model = |row: &&str| match model.family {
         Family::V1 => row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
         Family::V2 => !row.starts_with("paper-v1-") && row.split('-').any(|part| part == name),
@@ -73,11 +73,6 @@ fn no_row(context: &RecipeContext<'_>, model: &ModelSize, size: ImageSize) -> Tr
     )
 }
 
-/// The name of a model in the names of rows, without its family.
-fn row_name(model: &ModelSize) -> &'static str {
-    model.name.trim_start_matches("v1-")
-}
-
 /// The name of the recipe for pre-training at this size (Table 8).
 ///
 /// # Errors
@@ -89,12 +84,6 @@ pub(super) fn pretraining_row(image_size: Option<ImageSize>) -> Result<String, T
         true => Ok(row),
         false => Err(recipe_error(PAPER, format!("the paper pre-trains at 224 and 384 px, not at {size}"))),
     }
-}
-
-/// The row of the table of sizes that a configuration has the shape of.
-fn size_of(model: &ModelConfig) -> Option<&'static ModelSize> {
-    let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn);
-    MODELS.iter().find(|size| size.in_paper && shape(&size.config()) == shape(model))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::error::TrainError;
 ///
 /// # Errors
 /// [`TrainError::Config`] with the value and what was expected.
-pub(super) fn check(
+pub fn check_range(
     ok: bool,
     what: &'static str,
     found: f64,

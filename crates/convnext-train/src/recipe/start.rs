@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ranges::check;
+use super::ranges::check_range;
 use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::layer_decay::LayerCount;
@@ -54,11 +54,22 @@ impl FromScratchRecipe {
     /// # Errors
     /// [`TrainError::Recipe`] with their keys.
     pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        if self.warmup_epochs.is_some() && self.warmup_steps.is_some() {
+        check_warm_ups(self.warmup_epochs, self.warmup_steps, choice)
+    }
+}
+
+/// Refuses two warm-ups, of which one would be passed over.
+pub(super) fn check_warm_ups(
+    epochs: Option<f64>,
+    steps: Option<f64>,
+    choice: &str,
+) -> Result<(), TrainError> {
+    match (epochs, steps) {
+        (Some(_), Some(_)) => {
             let why = "[from_scratch] has warmup_epochs and warmup_steps; leave one of them out";
-            return Err(recipe_error(choice, why.to_owned()));
+            Err(recipe_error(choice, why.to_owned()))
         }
-        Ok(())
+        _ => Ok(()),
     }
 }
 
@@ -69,12 +80,12 @@ impl LayerDecayRecipe {
     /// [`TrainError::Config`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), TrainError> {
         let Self { rate, count } = *self;
-        check(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
+        check_range(rate > 0.0 && rate <= 1.0, "layer decay rate", rate, "above 0 and at most 1")?;
         match count {
             LayerCount::Single | LayerCount::Group => Ok(()),
             LayerCount::LayerWise(layers) | LayerCount::StageWise(layers) => {
                 let fits = layers >= LayerCount::FEWEST;
-                check(fits, "layers of layer decay", layers as f64, "at least one for each stage")
+                check_range(fits, "layers of layer decay", layers as f64, "at least one for each stage")
             }
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::curve::CurveRecipe;
 use super::length::{Length, Rescaling};
-use super::ranges::{check, is_on};
+use super::ranges::{check_range, is_on};
 use super::reading::recipe_error;
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
@@ -97,18 +97,18 @@ impl TrainingRecipe {
     /// [`TrainError::Config`] with the first value that does not fit, [`TrainError::Recipe`] when there is
     /// no learning rate, length or warm-up, or two.
     pub fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
-        check(self.accumulate > 0, "accumulate", self.accumulate as f64, "at least 1")?;
+        check_range(self.batch_size > 0, "batch size", self.batch_size as f64, "at least 1")?;
+        check_range(self.accumulate > 0, "accumulate", self.accumulate as f64, "at least 1")?;
         self.validate_schedule(choice)?;
         let not_negative = |value: f64| value >= 0.0 && value.is_finite();
-        check(not_negative(self.weight_decay), "weight decay", self.weight_decay, "0 or above")?;
+        check_range(not_negative(self.weight_decay), "weight decay", self.weight_decay, "0 or above")?;
         for beta in self.betas {
-            check((0.0..1.0).contains(&beta), "beta", beta, "in [0, 1)")?;
+            check_range((0.0..1.0).contains(&beta), "beta", beta, "in [0, 1)")?;
         }
         let clip_norm = self.clip_norm.unwrap_or(1.0);
-        check(clip_norm > 0.0 && clip_norm.is_finite(), "clip norm", clip_norm, "above 0")?;
+        check_range(clip_norm > 0.0 && clip_norm.is_finite(), "clip norm", clip_norm, "above 0")?;
         let ema = self.ema.unwrap_or(0.0);
-        check((0.0..1.0).contains(&ema), "ema", ema, "in [0, 1)")
+        check_range((0.0..1.0).contains(&ema), "ema", ema, "in [0, 1)")
     }
 
     /// Checks what makes the learning rate of each step, and when to validate.
@@ -118,20 +118,20 @@ impl TrainingRecipe {
         let (epochs, steps) = (self.epochs, self.steps.map(|steps| steps as f64));
         let (length, what) =
             one_of(epochs, "epochs", steps, "steps").ok_or_else(|| either("epochs or steps"))?;
-        check(self.length().is_positive(), what, length, "above 0")?;
+        check_range(self.length().is_positive(), what, length, "above 0")?;
         one_of(self.warmup_epochs, "", self.warmup_steps, "")
             .ok_or_else(|| either("warmup_epochs or warmup_steps"))?;
         let (rate, what) =
             one_of(self.learning_rate, "learning rate", self.base_learning_rate, "base learning rate")
                 .ok_or_else(|| either("learning_rate or base_learning_rate"))?;
-        check(rate > 0.0 && rate.is_finite(), what, rate, "above 0")?;
+        check_range(rate > 0.0 && rate.is_finite(), what, rate, "above 0")?;
         let minimum = self.minimum_learning_rate;
-        check(minimum >= 0.0 && minimum.is_finite(), "minimum learning rate", minimum, "0 or above")?;
+        check_range(minimum >= 0.0 && minimum.is_finite(), "minimum learning rate", minimum, "0 or above")?;
         let start = self.warmup_start;
-        check((0.0..=1.0).contains(&start), "warm-up start", start, "from 0 to 1")?;
+        check_range((0.0..=1.0).contains(&start), "warm-up start", start, "from 0 to 1")?;
         self.curve.validate(choice)?;
         if let Some(every) = self.validate_every {
-            check(every.is_positive(), "validate_every", every.in_epochs(1), "above 0")?;
+            check_range(every.is_positive(), "validate_every", every.in_epochs(1), "above 0")?;
         }
         // Where there are both units, this needs the data.
         if self.mixes_units() { Ok(()) } else { self.check_length(1) }
@@ -145,11 +145,11 @@ impl TrainingRecipe {
         let length = self.length();
         if let Some(epochs) = self.warmup_epochs {
             let fits = (0.0..=length.in_epochs(steps_per_epoch)).contains(&epochs);
-            check(fits, "warm-up epochs", epochs, "from 0 to the epochs")?;
+            check_range(fits, "warm-up epochs", epochs, "from 0 to the epochs")?;
         }
         if let Some(steps) = self.warmup_steps {
             let fits = (0.0..=length.in_steps(steps_per_epoch)).contains(&steps);
-            check(fits, "warm-up steps", steps, "from 0 to the steps of the training")?;
+            check_range(fits, "warm-up steps", steps, "from 0 to the steps of the training")?;
         }
         self.curve.check_points(length, steps_per_epoch)
     }

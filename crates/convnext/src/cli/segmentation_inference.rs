@@ -3,7 +3,8 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::Preprocessing;
-use convnext::segment::{InferenceMode, InferenceOptions, ResizeRule, SlidingWindow};
+use convnext::core::ResizeRule;
+use convnext::segment::{InferenceMode, InferenceOptions, SlidingWindow};
 
 use super::values::{count, positive};
 
@@ -58,7 +59,7 @@ impl InferenceArguments {
     /// Preprocessing with the rule of resizing that is asked for, or that of the weights.
     pub(crate) fn preprocessing(&self, of_weights: Preprocessing) -> Preprocessing {
         match self.resize {
-            Some(rule) => Preprocessing { geometry: rule.geometry(), ..of_weights },
+            Some(rule) => Preprocessing { geometry: rule.geometry(1), ..of_weights },
             None => of_weights,
         }
     }

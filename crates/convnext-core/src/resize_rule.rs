@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use convnext_core::{ConfigError, Fit, Geometry, ImageSize, MAX_IMAGE_SIDE};
 use serde::{Deserialize, Serialize};
+
+use crate::error::ConfigError;
+use crate::geometry::{Fit, Geometry};
+use crate::image_size::{ImageSize, MAX_IMAGE_SIDE};
 
 /// Size of the network's input, as a user writes it: `none`, `short:512` or `fit:2048x512`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,12 +28,12 @@ pub enum ResizeRule {
 }
 
 impl ResizeRule {
-    /// The rule as a geometry of preprocessing, without padding.
-    pub fn geometry(self) -> Geometry {
+    /// The rule as a geometry of preprocessing, both sides padded to a multiple of `pad` pixels.
+    pub fn geometry(self, pad: usize) -> Geometry {
         match self {
-            Self::None => Geometry::None { pad: 1 },
-            Self::Short(short) => Geometry::Fit(Fit { long: MAX_IMAGE_SIDE, short, pad: 1 }),
-            Self::Fit { long, short } => Geometry::Fit(Fit { long, short, pad: 1 }),
+            Self::None => Geometry::None { pad },
+            Self::Short(short) => Geometry::Fit(Fit { long: MAX_IMAGE_SIDE, short, pad }),
+            Self::Fit { long, short } => Geometry::Fit(Fit { long, short, pad }),
         }
     }
 
@@ -39,7 +42,7 @@ impl ResizeRule {
     /// # Errors
     /// [`ConfigError::OutOfRange`] with the one that does not fit.
     pub fn validate(self) -> Result<(), ConfigError> {
-        self.geometry().validate()
+        self.geometry(1).validate()
     }
 }
 
@@ -107,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_rule_is_a_geometry() {
-        let fit = ResizeRule::Fit { long: 2048, short: 512 }.geometry();
+        let fit = ResizeRule::Fit { long: 2048, short: 512 }.geometry(1);
         assert_eq!(fit, Geometry::Fit(Fit { long: 2048, short: 512, pad: 1 }));
-        let Geometry::Fit(short) = ResizeRule::Short(100).geometry() else { panic!("a fit") };
+        let Geometry::Fit(short) = ResizeRule::Short(100).geometry(32) else { panic!("a fit") };
         assert_eq!(short.resized([200, 500].into()), [100, 250].into());
     }
 }

@@ -1,0 +1,14 @@
+//! The default: a recipe made for a backbone, what it starts from, and the images at hand.
+
+use convnext_train::KnownTransfer;
+
+/// What it goes by: Atto on some hundred images. Rate and steps are first guesses, which no search has seen.
+pub(super) const KNOWN: KnownTransfer = KnownTransfer {
+    batch: (4, "the heads see hundreds of regions of each image"),
+    parameters: 3.4e6,
+    rate: 5e-4,
+    images: 400.0,
+    steps: 5000.0,
+    bounds: [1000.0, 80_000.0],
+    drop_path: [0.0, 0.1, 0.3, 0.4],
+};

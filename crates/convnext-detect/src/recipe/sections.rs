@@ -1,0 +1,107 @@
+//! The tables of a recipe of detection that others do not have.
+
+use convnext_core::{MAX_IMAGE_SIDE, ResizeRule};
+use convnext_train::{TrainError, check_range};
+use serde::{Deserialize, Serialize};
+
+use crate::suppression::Suppression;
+
+/// Data augmentation of an image and its objects, in this order: copied objects, resizing, a crop of the input's size, a
+/// mirror image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectAugmentation {
+    /// Random resizing.
+    pub resize: TrainingResize,
+    /// Probability of a horizontal flip.
+    pub flip: f64,
+    /// Probability that objects of another image are copied into an image (copy-paste); for data with masks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copy_paste: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// Random resizing of the images of a training, in their proportions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrainingResize {
+    /// Large-scale jittering: an image fits into the input's size times a factor between these two, and then a crop of the
+    /// input's size is taken.
+    Jitter([f64; 2]),
+    /// The shorter side becomes one of these, in pixels, while the longer one stays within the input's longer side.
+    ShortSides(Vec<usize>),
+}
+
+/// Regions that the heads learn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionRecipe {
+    /// Proposals of an image that the box head learns from, at most; a quarter of them show objects.
+    pub sampled: usize,
+    /// Proposals of an image that the region proposal network hands on, at most.
+    pub proposals: usize,
+}
+
+/// Regularisation, against overfitting.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectRegularization {
+    /// Drop path rate of the last block.
+    pub drop_path: f64,
+}
+
+/// Images in validation, and later in evaluation and inference.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectInferenceRecipe {
+    /// Size of the network's input; `None` fits images into the input's size of the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize: Option<ResizeRule>,
+    /// What becomes of boxes that lie on better ones.
+    #[serde(default)]
+    pub suppression: Suppression,
+}
+
+impl DetectAugmentation {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        match &self.resize {
+            TrainingResize::Jitter([least, most]) => {
+                let expected = "above 0 and at most the largest";
+                check_range(*least > 0.0 && least <= most, "smallest factor of jitter", *least, expected)?;
+                check_range(*most <= 100.0, "largest factor of jitter", *most, "at most 100")?;
+            }
+            TrainingResize::ShortSides(sides) => {
+                check_range(!sides.is_empty(), "number of short sides", 0.0, "at least 1")?;
+                for &side in sides {
+                    let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
+                    check_range(
+                        fits,
+                        "short side",
+                        side as f64,
+                        "at least 1 pixel, and no more than an image has",
+                    )?;
+                }
+            }
+        }
+        check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")?;
+        check_range((0.0..=1.0).contains(&self.copy_paste), "copy_paste", self.copy_paste, "in [0, 1]")
+    }
+}
+
+impl RegionRecipe {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        let Self { sampled, proposals } = *self;
+        let most = 10_000;
+        check_range((4..=most).contains(&sampled), "sampled regions", sampled as f64, "from 4 to 10000")?;
+        check_range((1..=most).contains(&proposals), "proposals", proposals as f64, "from 1 to 10000")
+    }
+}
+
+impl DetectRegularization {
+    pub(super) fn validate(&self) -> Result<(), TrainError> {
+        check_range((0.0..1.0).contains(&self.drop_path), "drop path", self.drop_path, "in [0, 1)")
+    }
+}

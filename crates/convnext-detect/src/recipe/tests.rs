@@ -1,0 +1,92 @@
+//! Recipes, built in and made.
+
+use convnext_core::{ResizeRule, find_model};
+use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, SupervisedRecipe};
+
+use super::detect_recipe::DetectRecipe;
+use super::sections::TrainingResize;
+use crate::suppression::Suppression;
+
+#[test]
+fn the_built_in_recipes_parse() {
+    for name in DetectRecipe::names() {
+        for start in [InitFrom::Scratch, InitFrom::Pretrained] {
+            let recipe = DetectRecipe::load(name, &[], start).unwrap();
+            let written = convnext_train::in_toml(&recipe).unwrap();
+            assert!(!written.is_empty(), "{name}");
+        }
+    }
+}
+
+/// Appendix A.3, and mmdetection's configuration.
+#[test]
+fn rows_have_the_numbers_of_the_paper() {
+    for (name, count) in [
+        ("paper-coco-base", LayerCount::LayerWise(12)),
+        ("paper-coco-v1-large", LayerCount::StageWise(12)),
+        ("coco-tiny", LayerCount::LayerWise(6)),
+    ] {
+        let recipe = DetectRecipe::load(name, &[], InitFrom::Pretrained).unwrap();
+        let training = &recipe.training;
+        assert_eq!(recipe.input.image_size, 1024.into(), "{name}");
+        assert_eq!((training.batch_size * training.accumulate, training.epochs), (32, Some(36.0)));
+        assert_eq!(training.peak_learning_rate(), 1e-4, "{name}");
+        let RateCurve::Milestones { .. } = training.schedule(100).curve else { panic!("{name}") };
+        assert_eq!(recipe.augmentation.resize, TrainingResize::Jitter([0.1, 2.0]));
+        assert_eq!((recipe.regions.sampled, recipe.regions.proposals), (512, 1000));
+        assert_eq!(recipe.inference.suppression, Suppression::SoftLinear);
+        assert_eq!(recipe.resize(), ResizeRule::Fit { long: 1333, short: 800 });
+        let layers = recipe.layer_decay(true).unwrap();
+        assert_eq!((layers.rate, layers.count), (0.95, count), "{name}");
+        let sweep: Vec<usize> = recipe.sweep.values().map(Vec::len).collect();
+        assert_eq!(sweep.iter().product::<usize>(), 2 * 4, "{name}: {:?}", recipe.sweep);
+    }
+}
+
+#[test]
+fn the_default_suits_the_images() {
+    let model = find_model("atto").unwrap().config();
+    let made = |images| {
+        let init_from = InitFrom::Scratch;
+        let context = RecipeContext { model: &model, init_from, head_only: false, images, class_sizes: &[] };
+        DetectRecipe::choose("auto", &Given::default(), &context).unwrap()
+    };
+    let steps = [10, 400, 1600, 200_000].map(|images| made(images).training.steps);
+    assert_eq!(steps, [Some(1000), Some(5000), Some(10_000), Some(80_000)]);
+    let recipe = made(400);
+    assert_eq!(recipe.resize(), ResizeRule::Fit { long: 512, short: 512 });
+    assert!(recipe.reasons.len() == 5 && recipe.reasons.iter().all(|reason| reason.contains(": ")));
+}
+
+#[test]
+fn the_paper_has_a_row_for_five_sizes_and_two_starts() {
+    let row = |model: &str, init_from| {
+        let model = find_model(model).unwrap().config();
+        let context =
+            RecipeContext { model: &model, init_from, head_only: false, images: 9, class_sizes: &[] };
+        DetectRecipe::paper_row(&context, &Given::default()).map_err(|error| error.to_string())
+    };
+    let supervised = InitFrom::Classifier { classes: 1000 };
+    assert_eq!(row("base", InitFrom::Pretrained).as_deref(), Ok("paper-coco-base"));
+    assert_eq!(row("base", supervised).as_deref(), Ok("paper-coco-v2-supervised-base"));
+    assert_eq!(row("v1-large", supervised).as_deref(), Ok("paper-coco-v1-large"));
+    assert!(row("huge", supervised).unwrap_err().contains("not with huge"));
+    assert!(row("atto", InitFrom::Pretrained).unwrap_err().contains("not with atto"));
+}
+
+#[test]
+fn values_without_sense_are_refused() {
+    for (setting, what) in [
+        ("augmentation.resize={ jitter = [2.0, 1.0] }", "factor of jitter"),
+        ("augmentation.resize={ short_sides = [] }", "short sides"),
+        ("augmentation.copy_paste=1.5", "copy_paste"),
+        ("regions.sampled=2", "sampled regions"),
+        ("inference.resize=\"long:9\"", "give none, short:N or fit:LONGxSHORT"),
+        ("inference.suppression=\"soft\"", "soft-linear"),
+        ("regularization.drop_path=1.0", "drop path"),
+        ("regions.count=9", "unknown field"),
+    ] {
+        let error = DetectRecipe::load("plain", &[setting.to_owned()], InitFrom::Scratch).unwrap_err();
+        assert!(error.to_string().contains(what), "{setting}: {error}");
+    }
+}
