@@ -46,7 +46,7 @@ impl MaskRcnnConfig {
     pub const PAPER: Self = Self { head_width: 256, box_width: 1024, masks: true };
 
     /// The default for a backbone: the paper's from Tiny on. Below, those widths would cost many times what the backbone
-    /// does, 15 times for Atto, so there is a quarter of each, as of UperNet's: at 1280 x 800 pixels 13 billion
+    /// does, 15 times for Atto, so there is a quarter of each, as of UperNet's: at 1280 x 800 pixels 11 billion
     /// multiply-adds beside Atto's 11.
     pub fn of_backbone(backbone: &ModelConfig) -> Self {
         match backbone.last_width() {
