@@ -1,8 +1,11 @@
 //! Dense maps of a batch as rows: what a stage of the backbone puts out for whole images, and a decode head takes in.
 
 use burn::prelude::*;
+use burn::tensor::activation::relu;
 
 use crate::error::ModelError;
+use crate::ops::gather::gather;
+use crate::site_map::index_tensor;
 
 /// The maps of a batch as rows, one for each place, in the order (image, y, x).
 #[derive(Debug, Clone)]
@@ -49,6 +52,33 @@ impl FeatureMaps {
         let factors = Tensor::<3>::from_data(data.convert_dtype(self.rows.dtype()), &self.rows.device());
         let scaled = self.rows.clone().reshape([self.images, self.height * self.width, channels]) * factors;
         Ok(self.with_rows(scaled.reshape([rows, channels])))
+    }
+
+    /// The maps with the ReLU of every value.
+    pub fn relu(&self) -> Self {
+        self.with_rows(relu(self.rows.clone()))
+    }
+
+    /// Maps of one size and one number of channels behind each other, as of one batch; `None` without any.
+    pub fn concatenate(parts: Vec<Self>) -> Option<Self> {
+        let Self { height, width, .. } = *parts.first()?;
+        let images = parts.iter().map(|part| part.images).sum();
+        let mut rows: Vec<Tensor<2>> = parts.into_iter().map(|part| part.rows).collect();
+        let rows = if rows.len() == 1 { rows.remove(0) } else { Tensor::cat(rows, 0) };
+        Some(Self { rows, images, height, width })
+    }
+
+    /// The maps of these images of the batch, in this order.
+    ///
+    /// # Shapes
+    /// - output: `[indices * height * width, channels]`
+    pub fn select_images(&self, indices: &[usize]) -> Self {
+        let Self { images, height, width, .. } = *self;
+        let values = height * width * self.channels();
+        let indices_on_device = index_tensor(indices, &self.rows.device());
+        let maps = gather(self.rows.clone().reshape([images, values]), indices_on_device);
+        let rows = maps.reshape([indices.len() * height * width, self.channels()]);
+        Self { rows, images: indices.len(), height, width }
     }
 
     /// The maps in PyTorch's layout, `[images, channels, height, width]`.

@@ -61,7 +61,7 @@ pub use ops::dense_reference::BATCH_NORM_EPSILON;
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
-pub use resize::{adaptive_average_pool, add_resized, resize_bilinear, resize_nearest};
+pub use resize::{adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest};
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
 pub use values::tensor_values;

@@ -1,7 +1,7 @@
 //! The official PyTorch names of parameters ("B. Checkpoint formats" in `docs/facts.md`).
 //!
-//! Parameters already have PyTorch's shapes; only stem, downsampling layers, and two layers of a decode head have
-//! other names in PyTorch.
+//! Parameters already have PyTorch's shapes; only stem, downsampling layers, two layers of a decode head, and some of a
+//! detector have other names in PyTorch.
 
 use crate::state::STATE_CONTAINER;
 
@@ -29,6 +29,11 @@ fn official_name(path: &[String]) -> String {
         ["decode_head", "psp_modules", index, rest @ ..] => {
             format!("decode_head.psp_modules.{index}.1.{}", rest.join("."))
         }
+        // mmcv's `ConvModule`s.
+        ["neck", layers, index, leaf] => format!("neck.{layers}.{index}.conv.{leaf}"),
+        ["mask_head", "convs", index, leaf] => format!("roi_head.mask_head.convs.{index}.conv.{leaf}"),
+        ["mask_head", rest @ ..] => format!("roi_head.mask_head.{}", rest.join(".")),
+        ["box_head", rest @ ..] => format!("roi_head.bbox_head.{}", rest.join(".")),
         other => other.join("."),
     };
     format!("{prefix}{name}")

@@ -18,10 +18,16 @@ pub fn resize_bilinear(maps: FeatureMaps, height: usize, width: usize) -> Featur
 /// - maps: rows of as many channels
 /// - onto, output: `[images * height * width, channels]`
 pub fn add_resized(onto: FeatureMaps, maps: FeatureMaps) -> FeatureMaps {
-    let FeatureMaps { rows, images, height, width } = onto;
-    let rule = Resampling::Bilinear;
-    let plan = ResamplePlan { images, input: maps.size(), output: [height, width], rule };
-    FeatureMaps { rows: resample(maps.rows, Some(rows), plan), images, height, width }
+    added(onto, maps, Resampling::Bilinear)
+}
+
+/// Nearest neighbours in the size of other maps, as [`resize_nearest`], added to them.
+///
+/// # Shapes
+/// - maps: rows of as many channels
+/// - onto, output: `[images * height * width, channels]`
+pub fn add_resized_nearest(onto: FeatureMaps, maps: FeatureMaps) -> FeatureMaps {
+    added(onto, maps, Resampling::Nearest)
 }
 
 /// Nearest neighbours in this size, by PyTorch's rule `nearest` in f32.
@@ -38,6 +44,13 @@ pub fn resize_nearest(maps: FeatureMaps, height: usize, width: usize) -> Feature
 /// - output: `[images * height * width, channels]`
 pub fn adaptive_average_pool(maps: FeatureMaps, height: usize, width: usize) -> FeatureMaps {
     resized(maps, [height, width], Resampling::AdaptiveAverage)
+}
+
+/// The maps in the size of others by a rule, added to them.
+fn added(onto: FeatureMaps, maps: FeatureMaps, rule: Resampling) -> FeatureMaps {
+    let FeatureMaps { rows, images, height, width } = onto;
+    let plan = ResamplePlan { images, input: maps.size(), output: [height, width], rule };
+    FeatureMaps { rows: resample(maps.rows, Some(rows), plan), images, height, width }
 }
 
 /// The maps in this size by a rule, each of which keeps maps that have it already.
