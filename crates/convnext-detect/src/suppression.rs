@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::post_processing::SuppressionRule;
+
 /// Non-maximum suppression: what becomes of the score of a box that lies on a box of its class with a higher score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -19,6 +21,15 @@ pub enum Suppression {
 }
 
 impl Suppression {
+    /// The rule with its numbers.
+    pub(crate) fn rule(self) -> SuppressionRule {
+        match self {
+            Self::Hard => SuppressionRule::HARD,
+            Self::SoftLinear => SuppressionRule::SOFT_LINEAR,
+            Self::SoftGaussian => SuppressionRule::SOFT_GAUSSIAN,
+        }
+    }
+
     const NAMES: [(&'static str, Self); 3] =
         [("hard", Self::Hard), ("soft-linear", Self::SoftLinear), ("soft-gaussian", Self::SoftGaussian)];
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::{DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe};
 use super::{auto, paper};
+use crate::inference::DetectOptions;
 
 /// A recipe of training or fine-tuning a detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,12 @@ macro_rules! recipes {
 impl DetectRecipe {
     /// The key of the regions that the box head learns from, which a flag of the program's sets.
     pub const REGIONS: &'static str = "regions.sampled";
+
+    /// How objects are looked for in validation, and later with the weights.
+    pub fn options(&self) -> DetectOptions {
+        let (proposals, suppression) = (self.regions.proposals, self.inference.suppression);
+        DetectOptions { proposals, suppression, ..DetectOptions::default() }
+    }
 
     /// The size of images in validation, and later with the weights.
     pub fn resize(&self) -> ResizeRule {

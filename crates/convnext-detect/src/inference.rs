@@ -1,0 +1,166 @@
+//! From an image of any size to the objects in it.
+
+use burn::prelude::*;
+use burn::tensor::activation::sigmoid;
+use convnext_core::{BOX_MAP_SIDE, BoundingBox, ConfigError, ImageSize, MASK_MAP_SIDE, Preprocessing};
+use convnext_data::{Image, normalize, resize_for_evaluation};
+use convnext_nn::{FeatureMaps, Region, tensor_values};
+use convnext_train::TrainError;
+use rayon::prelude::*;
+
+use crate::detection::Detection;
+use crate::mask_rcnn::MaskRcnn;
+use crate::object_bitmap::MASK_SIDE;
+use crate::padding::{padded, stacked};
+use crate::paste_mask::paste_mask;
+use crate::post_processing::{DetectionRule, FoundBox, RegionOutputs, detections};
+use crate::proposals::ProposalRule;
+use crate::suppression::Suppression;
+use crate::tiles::Tiles;
+use crate::training_loss::{anchor_grid, batch_proposals, place};
+
+/// How objects are looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DetectOptions {
+    /// Proposals that the box head looks at, at most.
+    pub proposals: usize,
+    /// Boxes must have a higher score, in 0 to 1.
+    pub score: f64,
+    /// What becomes of boxes that lie on better ones.
+    pub suppression: Suppression,
+    /// Objects of an image at most.
+    pub at_most: usize,
+    /// Parts of the image that are looked at one by one, besides the whole; `None` looks at the whole alone.
+    pub tiles: Option<Tiles>,
+}
+
+impl Default for DetectOptions {
+    /// As evaluation looks at images: a score of 0.05, 100 objects, hard suppression, the whole image.
+    fn default() -> Self {
+        let DetectionRule { score, at_most, .. } = DetectionRule::EVALUATION;
+        let proposals = ProposalRule::INFERENCE.at_most;
+        Self { proposals, score, suppression: Suppression::Hard, at_most, tiles: None }
+    }
+}
+
+impl DetectOptions {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] with the first value that does not fit.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |ok: bool, what, found: String, expected| match ok {
+            true => Ok(()),
+            false => Err(ConfigError::OutOfRange { what, found, expected }),
+        };
+        check((1..=10_000).contains(&self.proposals), "proposals", self.proposals.to_string(), "from 1 to 10000")?;
+        check((0.0..1.0).contains(&self.score), "score", self.score.to_string(), "in [0, 1)")?;
+        check(self.at_most > 0, "number of objects", "0".to_owned(), "at least 1")?;
+        self.tiles.map_or(Ok(()), |tiles| tiles.validate())
+    }
+
+    pub(crate) fn rule(&self) -> DetectionRule {
+        DetectionRule { score: self.score, suppression: self.suppression.rule(), at_most: self.at_most }
+    }
+}
+
+/// The objects in an image by descending score, in its own pixels.
+///
+/// # Errors
+/// [`TrainError::Config`] for options out of their range and for preprocessing that leaves parts of an image out,
+/// [`TrainError::Model`] when the image does not fit the network, [`TrainError::NotFinite`] when its weights are damaged.
+pub fn detect(
+    network: (&MaskRcnn, &Device),
+    image: &Image,
+    preprocessing: &Preprocessing,
+    options: &DetectOptions,
+) -> Result<Vec<Detection>, TrainError> {
+    options.validate()?;
+    match options.tiles {
+        None => detect_whole(network, image, preprocessing, options),
+        Some(tiles) => tiles.merged(image, options, |part| {
+            detect_whole(network, part, preprocessing, options)
+        }),
+    }
+}
+
+/// The objects of an image by one pass over the whole of it.
+fn detect_whole(
+    (model, device): (&MaskRcnn, &Device),
+    image: &Image,
+    preprocessing: &Preprocessing,
+    options: &DetectOptions,
+) -> Result<Vec<Detection>, TrainError> {
+    let resized = resize_for_evaluation(image, preprocessing);
+    let (size, channels) = (resized.size(), preprocessing.channels());
+    let values = normalize(&resized, &preprocessing.mean, &preprocessing.std);
+    let input = padded(size);
+    let values = stacked([(&*values, size)].into_iter(), channels, input);
+    let shape = [1, channels, input.height, input.width];
+    let images = Tensor::from_data(TensorData::new(values, shape), device);
+    let pyramid = model.pyramid(images)?;
+    let found = found_boxes(model, &pyramid, size, options)?;
+    let scale = [
+        size.width as f64 / image.size().width as f64,
+        size.height as f64 / image.size().height as f64,
+    ];
+    let in_image: Vec<BoundingBox> =
+        found.iter().map(|found| found.in_image(scale).clipped(image.size())).collect();
+    let masks = match model.mask_head {
+        None => vec![None; found.len()],
+        Some(_) => masks(model, &pyramid, &found, (&in_image, image.size())),
+    };
+    let detection = |((found, bounds), mask): ((&FoundBox, BoundingBox), _)| Detection {
+        class: found.class,
+        score: found.score,
+        bounds,
+        mask,
+    };
+    Ok(found.iter().zip(in_image).zip(masks).map(detection).collect())
+}
+
+/// The boxes of the objects, in pixels of the network's input, whose image has this size without padding.
+fn found_boxes(
+    model: &MaskRcnn,
+    pyramid: &[FeatureMaps],
+    size: ImageSize,
+    options: &DetectOptions,
+) -> Result<Vec<FoundBox>, TrainError> {
+    let outputs: Vec<_> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
+    let grid = anchor_grid(pyramid, &MaskRcnn::STRIDES);
+    let rule = ProposalRule { at_most: options.proposals, ..ProposalRule::INFERENCE };
+    let proposed = batch_proposals(&outputs, &grid, &[size], rule)?.pop().unwrap_or_default();
+    if proposed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<Region> = proposed.iter().map(|bounds| place(0, bounds)).collect();
+    let outputs = model.box_head.forward(&model.extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
+    let [logits, deltas] = [outputs.scores, outputs.deltas].map(tensor_values);
+    if logits.iter().chain(&deltas).any(|value| !value.is_finite()) {
+        return Err(TrainError::NotFinite { what: "an output of the box head".to_owned() });
+    }
+    let outputs = RegionOutputs { regions: &proposed, logits: &logits, deltas: &deltas };
+    Ok(detections(&outputs, model.config().classes, size, options.rule()))
+}
+
+/// The pixels of found objects, at the size of the image.
+fn masks(
+    model: &MaskRcnn,
+    pyramid: &[FeatureMaps],
+    found: &[FoundBox],
+    (bounds, size): (&[BoundingBox], ImageSize),
+) -> Vec<Option<convnext_data::RunLengths>> {
+    let Some(head) = model.mask_head.as_ref().filter(|_| !found.is_empty()) else {
+        return vec![None; found.len()];
+    };
+    let places: Vec<Region> = found.iter().map(|found| place(0, &found.bounds)).collect();
+    let maps = head.forward(&model.extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
+    let (classes, pixels) = (maps.channels(), MASK_SIDE * MASK_SIDE);
+    let probabilities = tensor_values(sigmoid(maps.rows));
+    let mask = |(at, (found, bounds)): (usize, (&FoundBox, &BoundingBox))| {
+        let rows = probabilities[at * pixels * classes..][..pixels * classes].iter();
+        let of_class: Vec<f32> = rows.skip(found.class).step_by(classes).copied().collect();
+        Some(paste_mask(&of_class, bounds, size))
+    };
+    found.par_iter().zip(bounds).enumerate().map(mask).collect()
+}

@@ -1,0 +1,247 @@
+//! A detection training and its data.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use convnext_core::{
+    ConfigError, DetectionTask, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig, ModelConfig,
+    Preprocessing, WeightMetadata, counted,
+};
+use convnext_data::{Dataset, DetectionData, Loader, OnCorrupt};
+use convnext_train::{
+    EvalLoaderConfig, Freeze, Job, LayerDecay, MemoryEstimate, Observer, ParameterRule, ParameterRules,
+    RunSettings, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
+    plan_training, run_training,
+};
+use serde::Serialize;
+
+use crate::detect_job::DetectJob;
+use crate::evaluation_source::DetectionEvaluationSource;
+use crate::mask_rcnn::MaskRcnn;
+use crate::memory::memory;
+use crate::padding::SIDE_MULTIPLE;
+use crate::source::DetectionSource;
+use crate::task::DetectTask;
+use crate::training_loss::RegionChoice;
+
+/// Result of a detection training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainedDetector {
+    /// The weight file.
+    pub weights: PathBuf,
+    /// Summary of the run, with the finished network's results on the validation images.
+    pub summary: Summary,
+    /// `true` if the validation images were held out of the training part: to measure on the same ones again, `evaluate`
+    /// needs the same fraction and seed.
+    pub held_out: bool,
+}
+
+/// Trains a detector and writes it to `weights.safetensors` in the run folder.
+///
+/// # Errors
+/// Any [`TrainError`]; settings, folders and weights are checked before the first step.
+pub fn train_detection(
+    job: &DetectJob,
+    data: DetectionData,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<TrainedDetector, TrainError> {
+    let held_out = data.held_out;
+    let Trained { weights, summary } = run_training(OnObjects::new(job, data), device, observer)?;
+    Ok(TrainedDetector { weights, summary, held_out })
+}
+
+/// Plans a detection training and times a few of its steps; writes nothing.
+///
+/// # Errors
+/// As [`plan_training`].
+pub fn plan_detection(
+    job: &DetectJob,
+    data: DetectionData,
+    device: &Device,
+) -> Result<TrainingPlan, TrainError> {
+    plan_training(OnObjects::new(job, data), device)
+}
+
+/// A detection training and its images.
+#[derive(Debug, Clone, Serialize)]
+struct OnObjects {
+    /// The kind of task.
+    task: &'static str,
+    /// With as many classes as the data has, and masks only if the data has them.
+    #[serde(flatten)]
+    job: DetectJob,
+    /// Of the training images with their objects.
+    objects_checksum: u32,
+    #[serde(skip)]
+    data: DetectionData,
+}
+
+impl OnObjects {
+    fn new(job: &DetectJob, data: DetectionData) -> Self {
+        let model = ModelConfig { classes: data.classes.len(), ..job.model.clone() };
+        let head = MaskRcnnConfig { masks: job.head.masks && data.train.has_masks(), ..job.head };
+        let objects_checksum = data.train.fingerprint();
+        let job = DetectJob { model, head, ..job.clone() };
+        Self { task: DetectionTask::KIND, job, objects_checksum, data }
+    }
+
+    fn is_from_weights(&self) -> bool {
+        self.job.run.is_from_weights()
+    }
+
+    /// The validation images, one for all epochs.
+    fn validation_loader(
+        &self,
+        preprocessing: &Preprocessing,
+    ) -> Result<Option<Loader<DetectionEvaluationSource>>, TrainError> {
+        let run = &self.job.run;
+        let reading = EvalLoaderConfig {
+            batch_size: 1,
+            threads: run.threads,
+            orientation: run.orientation,
+            on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+        };
+        let validation = &self.data.validation;
+        match validation.is_empty() {
+            true => Ok(None),
+            false => {
+                let preprocessing = preprocessing.clone();
+                DetectionEvaluationSource::loader(validation.clone(), preprocessing, &reading).map(Some)
+            }
+        }
+    }
+}
+
+impl Job for OnObjects {
+    type Task = DetectTask;
+
+    fn settings(&self) -> &RunSettings {
+        &self.job.run
+    }
+
+    fn training(&self) -> &TrainingRecipe {
+        &self.job.recipe.training
+    }
+
+    fn training_mut(&mut self) -> &mut TrainingRecipe {
+        &mut self.job.recipe.training
+    }
+
+    fn reasons(&self) -> &[String] {
+        &self.job.recipe.reasons
+    }
+
+    fn images(&self) -> &Dataset {
+        self.data.train.images()
+    }
+
+    fn validation(&self) -> Option<&Dataset> {
+        Some(self.data.validation.images())
+    }
+
+    fn input(&self) -> (ImageSize, usize) {
+        (self.job.recipe.input.image_size, self.job.model.input_channels)
+    }
+
+    fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
+        let task = of_weights.task_as::<DetectionTask>();
+        task.is_ok_and(|task| are_same_classes(&task.classes, &self.data.classes))
+    }
+
+    /// Of weights with other classes all but the layers that tell classes apart goes on learning.
+    fn head_parts(&self) -> &[&str] {
+        &[
+            "head.",
+            "norm.",
+            "roi_head.bbox_head.fc_cls.",
+            "roi_head.bbox_head.fc_reg.",
+            "roi_head.mask_head.conv_logits.",
+        ]
+    }
+
+    fn fresh_parts(&self) -> &[&str] {
+        &["norm0.", "norm1.", "norm2.", "norm3.", "neck.", "rpn_head.", "roi_head."]
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let (size, _) = self.input();
+        size.validate()?;
+        self.job.model.stage_sizes(size.height, size.width)?;
+        self.job.head.validate_with(&self.job.model)?;
+        self.job.recipe.validate_ranges()
+    }
+
+    fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
+        memory(&self.job)
+    }
+
+    /// Images fitted in the proportions that they have, bilinearly, and padded.
+    fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
+        let geometry: Geometry = self.job.recipe.resize().geometry(SIDE_MULTIPLE);
+        Preprocessing { geometry, interpolation: Interpolation::Bilinear, ..found }
+    }
+
+    fn source(&self, preprocessing: &Preprocessing) -> Result<DetectionSource, TrainError> {
+        let transform = self.job.recipe.augmentation.transform(self.input().0);
+        let (train, orientation) = (self.data.train.clone(), self.job.run.orientation);
+        Ok(DetectionSource::training(train, transform, preprocessing.clone(), orientation)?)
+    }
+
+    fn model(&self, device: &Device) -> Result<MaskRcnn, TrainError> {
+        let DetectJob { run, model, head, .. } = &self.job;
+        let model = MaskRcnn::new(model, head, run.seed, device)?;
+        Ok(model.with_activations(run.activations).with_precision(run.precision))
+    }
+
+    fn rules(&self) -> ParameterRules {
+        let DetectJob { model, recipe, freeze, .. } = &self.job;
+        let layers = recipe.layer_decay(self.is_from_weights());
+        let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
+        let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers);
+        let is_frozen = *freeze == Freeze::Encoder;
+        rules.changed(move |name, rule| {
+            let of_backbone = ["downsample_layers.", "stages."].iter().any(|part| name.starts_with(part));
+            ParameterRule { frozen: rule.frozen || (is_frozen && of_backbone), ..rule }
+        })
+    }
+
+    fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<DetectTask, TrainError> {
+        let DetectJob { run, model, recipe, head, freeze, .. } = &self.job;
+        let classes = self.data.classes.clone();
+        let of_weights = DetectionTask { classes, head: *head };
+        Ok(DetectTask {
+            regions: RegionChoice {
+                sampled: recipe.regions.sampled,
+                proposals: recipe.regions.proposals,
+                seed: run.seed,
+            },
+            freeze: *freeze,
+            drop_path: model.drop_path_rates(recipe.regularization.drop_path),
+            device: device.clone(),
+            validation: self.validation_loader(&preprocessing)?,
+            options: recipe.options(),
+            metadata: WeightMetadata::new(model, &of_weights, preprocessing).with_recipe(in_toml(recipe)?),
+        })
+    }
+
+    fn announcement(&self, steps: &str) -> String {
+        let (size, _) = self.input();
+        let DetectJob { model, head, .. } = &self.job;
+        let decisions: String =
+            self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}")).collect();
+        format!(
+            "training {} with {} of {} channels {} to find {} of {} in {} ({} for validation), images of at most {}: \
+             {steps}{decisions}",
+            model.name,
+            if head.masks { "Mask R-CNN" } else { "Faster R-CNN" },
+            head.head_width,
+            if self.is_from_weights() { "from weights" } else { "from scratch" },
+            counted(self.data.train.objects(), "object", "objects"),
+            counted(model.classes, "class", "classes"),
+            counted(self.data.train.len(), "image", "images"),
+            self.data.validation.len(),
+            size.with_unit(),
+        )
+    }
+}

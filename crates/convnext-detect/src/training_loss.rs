@@ -1,0 +1,185 @@
+//! The losses of a batch: from images and their objects to what is differentiated.
+//!
+//! The network's own proposals decide what its heads learn from, so a part of the forward pass reads values back: the
+//! outputs of the region proposal network become proposals, and a sample of those becomes the regions of the heads.
+
+use burn::prelude::*;
+use convnext_core::{BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, Purpose, Seed};
+use convnext_nn::{FeatureMaps, Region, tensor_values};
+use convnext_train::{Loss, TrainError};
+
+use crate::anchor_targets::{AnchorTargets, anchor_targets};
+use crate::anchors::{AnchorGrid, MapLevel};
+use crate::batch::DetectionBatch;
+use crate::losses::box_loss::box_loss;
+use crate::losses::mask_loss::{MaskTargets, mask_loss};
+use crate::losses::rpn_loss::rpn_loss;
+use crate::mask_rcnn::{MaskRcnn, RpnOutput};
+use crate::mask_targets::mask_target;
+use crate::object_bitmap::ObjectBitmap;
+use crate::padding::padded;
+use crate::proposals::{LevelOutputs, ProposalRule, proposals};
+use crate::region_targets::{SampledRegion, sample_regions};
+use crate::sampler::SamplingRule;
+use crate::training_objects::{TrainingObject, training_objects};
+
+/// How the regions of a training are chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RegionChoice {
+    /// Regions of an image that the box head learns from.
+    pub sampled: usize,
+    /// Proposals of an image at most.
+    pub proposals: usize,
+    /// Seed of the run: a sample's choices depend on it, the epoch and the sample.
+    pub seed: Seed,
+}
+
+/// The regions of a batch, in the order of the images.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BatchRegions {
+    /// Image of each region.
+    pub images: Vec<usize>,
+    /// The regions.
+    pub regions: Vec<SampledRegion>,
+}
+
+impl BatchRegions {
+    /// Where to look in the pyramid, for all of them.
+    fn places(&self) -> Vec<Region> {
+        self.images.iter().zip(&self.regions).map(|(&image, region)| place(image, &region.bounds)).collect()
+    }
+}
+
+/// A region of an image as RoIAlign takes it.
+pub(crate) fn place(image: usize, bounds: &BoundingBox) -> Region {
+    Region { image, bounds: bounds.edges().map(|edge| edge as f32) }
+}
+
+/// The anchors of a pyramid.
+pub(crate) fn anchor_grid(pyramid: &[FeatureMaps], strides: &[usize]) -> AnchorGrid {
+    let level = |(maps, &stride): (&FeatureMaps, &usize)| MapLevel {
+        stride,
+        height: maps.height,
+        width: maps.width,
+    };
+    AnchorGrid::new(pyramid.iter().zip(strides).map(level).collect())
+}
+
+/// The loss of a batch by its pyramid, with its parts: `rpn_class`, `rpn_box`, `class`, `box` and, with a mask head, `mask`.
+///
+/// # Errors
+/// [`TrainError::NotFinite`] when the network's outputs are not finite.
+pub fn detection_loss(
+    model: &MaskRcnn,
+    pyramid: &[FeatureMaps],
+    batch: &DetectionBatch,
+    choice: RegionChoice,
+) -> Result<Loss, TrainError> {
+    let objects: Vec<Vec<TrainingObject>> =
+        batch.instances.iter().map(|instances| training_objects(instances)).collect();
+    let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
+    let grid = anchor_grid(pyramid, &MaskRcnn::STRIDES);
+    let targets: Vec<AnchorTargets> = (0..batch.samples.len())
+        .map(|image| {
+            let mut stream =
+                choice.seed.stream(Purpose::AnchorSample, batch.epoch, batch.samples[image] as u64);
+            anchor_targets(&grid, padded(batch.sizes[image]), &objects[image], &mut stream)
+        })
+        .collect();
+    let of_rpn = rpn_loss(&outputs, &targets);
+    let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING };
+    let proposed = batch_proposals(&outputs, &grid, &batch.sizes, rule)?;
+    let regions = choose_regions(&proposed, &objects, batch, choice);
+
+    let maps = model.extract(pyramid, &regions.places(), [BOX_MAP_SIDE; 2]);
+    let found = model.box_head.forward(&maps);
+    let of_boxes = box_loss(found.scores, found.deltas, &regions.regions);
+    let mut parts = vec![
+        ("rpn_class", of_rpn.objectness),
+        ("rpn_box", of_rpn.boxes),
+        ("class", of_boxes.classes),
+        ("box", of_boxes.boxes),
+    ];
+    if let Some(head) = &model.mask_head {
+        let (places, targets) = masks_to_learn(&regions, batch);
+        let maps = model.extract(pyramid, &places, [MASK_MAP_SIDE; 2]);
+        parts.push(("mask", mask_loss(head.forward(&maps).rows, &targets)));
+    }
+    Ok(Loss::sum(parts))
+}
+
+/// The proposals of each image, without a gradient.
+///
+/// # Errors
+/// [`TrainError::NotFinite`] when an output is not finite.
+pub(crate) fn batch_proposals(
+    outputs: &[RpnOutput],
+    grid: &AnchorGrid,
+    sizes: &[ImageSize],
+    rule: ProposalRule,
+) -> Result<Vec<Vec<BoundingBox>>, TrainError> {
+    let values: Vec<[Vec<f32>; 2]> = outputs
+        .iter()
+        .map(|output| [&output.objectness, &output.deltas].map(|tensor| values_without_graph(tensor)))
+        .collect();
+    if values.iter().flatten().flatten().any(|value| !value.is_finite()) {
+        return Err(TrainError::NotFinite { what: "an output of the region proposal network".to_owned() });
+    }
+    let of_image = |image: usize| {
+        let levels = values.iter().zip(grid.levels()).map(|([objectness, deltas], &level)| {
+            let (anchors, first) = (level.anchors(), image * level.anchors());
+            LevelOutputs {
+                level,
+                objectness: &objectness[first..][..anchors],
+                deltas: &deltas[4 * first..][..4 * anchors],
+            }
+        });
+        let found = proposals(&levels.collect::<Vec<_>>(), sizes[image], rule);
+        found.into_iter().map(|proposal| proposal.bounds).collect()
+    };
+    Ok((0..sizes.len()).map(of_image).collect())
+}
+
+/// The values of a tensor, which goes on being part of its graph.
+pub(crate) fn values_without_graph(tensor: &Tensor<2>) -> Vec<f32> {
+    let tensor = tensor.clone();
+    tensor_values(if tensor.device().is_autodiff() { tensor.inner() } else { tensor })
+}
+
+/// The regions that the heads learn from.
+fn choose_regions(
+    proposed: &[Vec<BoundingBox>],
+    objects: &[Vec<TrainingObject>],
+    batch: &DetectionBatch,
+    choice: RegionChoice,
+) -> BatchRegions {
+    let rule = SamplingRule { count: choice.sampled, ..SamplingRule::REGIONS };
+    let mut all = BatchRegions::default();
+    for (image, (proposed, objects)) in proposed.iter().zip(objects).enumerate() {
+        let mut stream =
+            choice.seed.stream(Purpose::RegionSample, batch.epoch, batch.samples[image] as u64);
+        let regions = sample_regions(proposed, objects, rule, &mut stream);
+        all.images.extend(vec![image; regions.len()]);
+        all.regions.extend(regions);
+    }
+    all
+}
+
+/// Regions with an object that has a mask, and the pixels that the mask head is to find in them.
+fn masks_to_learn(regions: &BatchRegions, batch: &DetectionBatch) -> (Vec<Region>, MaskTargets) {
+    let (mut places, mut targets) = (Vec::new(), MaskTargets::default());
+    // Several regions have the same object.
+    let mut bitmaps: Vec<Vec<Option<ObjectBitmap>>> =
+        batch.instances.iter().map(|instances| vec![None; instances.len()]).collect();
+    for (&image, region) in regions.images.iter().zip(&regions.regions) {
+        let Some(target) = region.target else { continue };
+        let at = target.object.instance;
+        let Some(mask) = &batch.instances[image][at].mask else { continue };
+        let bitmap = bitmaps[image][at].get_or_insert_with(|| {
+            ObjectBitmap::new(&mask.run_lengths(batch.sizes[image]), batch.size)
+        });
+        targets.push(target.object.class, &mask_target(bitmap, &region.bounds));
+        places.push(place(image, &region.bounds));
+    }
+    (places, targets)
+}
