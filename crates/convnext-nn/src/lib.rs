@@ -7,6 +7,7 @@
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
 //! - [`FeatureMaps`], [`ConvNormRelu`], [`resize_bilinear`] and others: the layers of a decode head, on dense maps;
+//! - [`Region`], [`roi_align`], [`TransposedConv2d`]: those of heads on regions of the maps;
 //! - [`Scope`], [`ModelState`] and [`Counter`]: parameters and buffers of layers, for other crates as well;
 //! - [`DeviceName`]: the devices;
 //! - [`ops`]: the operations with kernels, an extension of Burn's backends;
@@ -35,9 +36,11 @@ mod names;
 mod parameters;
 mod patches;
 mod pyramid_convolution;
+mod regions;
 mod resize;
 mod site_map;
 mod state;
+mod transposed_conv2d;
 mod values;
 mod visits;
 
@@ -58,12 +61,17 @@ pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
 pub use ops::block_plan::Activations;
 pub use ops::dense_reference::BATCH_NORM_EPSILON;
+pub use ops::roi_align_plan::Region;
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
-pub use resize::{adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest};
+pub use regions::roi_align;
+pub use resize::{
+    adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest, subsample,
+};
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
+pub use transposed_conv2d::TransposedConv2d;
 pub use values::tensor_values;
 pub use visits::{ParameterView, for_each_parameter, replace_parameters, tensor_shapes};
 

@@ -6,7 +6,7 @@
 //! - [`block`]: the ConvNeXt block, on the inputs of [`block_plan`];
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
-//! - [`convolution`], [`batch_norm`], [`resample`]: the operations on dense maps, as in a decode head;
+//! - [`convolution`], [`batch_norm`], [`resample`], [`roi_align`]: the operations on dense maps, as in a decode head;
 //! - [`patch_loss`]: FCMAE's loss; [`pixel_loss`]: that of segmentation;
 //! - [`adamw`]: a step of the optimiser.
 //!
@@ -30,6 +30,8 @@ pub mod pixel_loss;
 pub mod reference_kernels;
 pub mod resample;
 pub mod resample_plan;
+pub mod roi_align;
+pub mod roi_align_plan;
 
 mod batch_norm_flex;
 mod block_flex;
@@ -45,4 +47,5 @@ mod graph;
 mod linear_flex;
 pub(crate) mod reference;
 mod resample_flex;
+mod roi_align_reference;
 pub(crate) mod saved_bytes;

@@ -1,8 +1,10 @@
 //! Dense maps in another size: PyTorch's `interpolate` and `adaptive_avg_pool2d` (docs/facts.md, "F. Segmentation").
 
 use crate::feature_maps::FeatureMaps;
+use crate::ops::gather::gather;
 use crate::ops::resample::resample;
 use crate::ops::resample_plan::{ResamplePlan, Resampling};
+use crate::site_map::index_tensor;
 
 /// Bilinear interpolation to this size, `align_corners=False`, without antialiasing.
 ///
@@ -44,6 +46,19 @@ pub fn resize_nearest(maps: FeatureMaps, height: usize, width: usize) -> Feature
 /// - output: `[images * height * width, channels]`
 pub fn adaptive_average_pool(maps: FeatureMaps, height: usize, width: usize) -> FeatureMaps {
     resized(maps, [height, width], Resampling::AdaptiveAverage)
+}
+
+/// Every even row and column: PyTorch's `max_pool2d` with a kernel of 1 and a stride of 2, as a feature pyramid's last level.
+///
+/// # Shapes
+/// - output: `[images * ceil(height / 2) * ceil(width / 2), channels]`
+pub fn subsample(maps: &FeatureMaps) -> FeatureMaps {
+    let &FeatureMaps { images, height, width, .. } = maps;
+    let even = |line: usize| (0..width).step_by(2).map(move |x| line * width + x);
+    let of_image = |image: usize| (0..height).step_by(2).flat_map(move |y| even(image * height + y));
+    let kept: Vec<usize> = (0..images).flat_map(of_image).collect();
+    let rows = gather(maps.rows.clone(), index_tensor(&kept, &maps.rows.device()));
+    FeatureMaps { rows, images, height: height.div_ceil(2), width: width.div_ceil(2) }
 }
 
 /// The maps in the size of others by a rule, added to them.

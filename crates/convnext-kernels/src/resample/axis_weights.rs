@@ -16,7 +16,10 @@ impl AxisWeights {
     ///
     /// # Panics
     /// When an index is out of range.
-    pub fn new(input: usize, outputs: impl IntoIterator<Item = Vec<(usize, f32)>>) -> Self {
+    pub fn new(
+        input: usize,
+        outputs: impl IntoIterator<Item = impl IntoIterator<Item = (usize, f32)>>,
+    ) -> Self {
         let mut found = Self { input, begins: vec![0], cells: Vec::new() };
         for output in outputs {
             found.cells.extend(output.into_iter().filter(|(_, weight)| *weight != 0.0));
@@ -39,12 +42,12 @@ impl AxisWeights {
     }
 
     /// Cells of the output.
-    pub(crate) fn outputs(&self) -> usize {
+    pub fn outputs(&self) -> usize {
         self.begins.len() - 1
     }
 
     /// Input cells and weights of an output cell.
-    pub(crate) fn of(&self, output: usize) -> &[(usize, f32)] {
+    pub fn of(&self, output: usize) -> &[(usize, f32)] {
         &self.cells[self.begins[output]..self.begins[output + 1]]
     }
 }

@@ -16,6 +16,7 @@ impl BackendKernels for Cube {
     type Convolution = Reference;
     type BatchNorm = Reference;
     type Resample = Reference;
+    type RoiAlign = Reference;
 }
 
 impl AdamWBackend for Cube {}

@@ -8,6 +8,7 @@ use crate::ops::block_flex::FlexBlock;
 use crate::ops::convolution_flex::FlexConvolution;
 use crate::ops::kernels::BackendKernels;
 use crate::ops::linear_flex::FlexLinear;
+use crate::ops::reference_kernels::Reference;
 use crate::ops::resample_flex::FlexResample;
 
 impl BackendKernels for Flex {
@@ -16,4 +17,5 @@ impl BackendKernels for Flex {
     type Convolution = FlexConvolution;
     type BatchNorm = FlexBatchNorm;
     type Resample = FlexResample;
+    type RoiAlign = Reference;
 }

@@ -14,6 +14,7 @@ use crate::ops::block_plan::{BlockGradients, BlockParameters, BlockPlan, Placeme
 use crate::ops::convolution_plan::{ConvolutionGradients, ConvolutionPlan, Epilogue, WantedGradients};
 use crate::ops::linear_plan::LinearPlan;
 use crate::ops::resample_plan::ResamplePlan;
+use crate::ops::roi_align_plan::RoiAlignPlan;
 
 /// The kernels of a backend, [`Reference`](crate::ops::reference_kernels::Reference) where it has none.
 pub trait BackendKernels: Backend {
@@ -27,6 +28,8 @@ pub trait BackendKernels: Backend {
     type BatchNorm: BatchNormKernels<Self>;
     /// Kernels that resample dense maps.
     type Resample: ResampleKernels<Self>;
+    /// Kernels of RoIAlign.
+    type RoiAlign: RoiAlignKernels<Self>;
 }
 
 /// Kernels of the block: depthwise 7x7, LayerNorm, linear to 4C, GELU, GRN, linear to C, LayerScale, drop
@@ -200,4 +203,22 @@ pub trait ResampleKernels<B: Backend>: Debug + Send + 'static {
 
     /// The gradient of the rows for an output gradient: the transpose of the forward.
     fn backward(output_gradient: FloatTensor<B>, plan: &ResamplePlan) -> FloatTensor<B>;
+}
+
+/// Kernels of RoIAlign on rows of dense maps, in the order (image, y, x).
+///
+/// `forward` and `backward` may assume that `supports` was true.
+///
+/// # Shapes
+/// - rows: `[images * input height * input width, C]`
+/// - output, output gradient: `[regions * output height * output width, C]`
+pub trait RoiAlignKernels<B: Backend>: Debug + Send + 'static {
+    /// `true` if these kernels run this plan on rows of this element type.
+    fn supports(plan: &RoiAlignPlan, dtype: DType) -> bool;
+
+    /// The bins of all regions.
+    fn forward(rows: FloatTensor<B>, plan: &RoiAlignPlan) -> FloatTensor<B>;
+
+    /// The gradient of the rows for an output gradient: the transpose of the forward.
+    fn backward(output_gradient: FloatTensor<B>, plan: &RoiAlignPlan) -> FloatTensor<B>;
 }
