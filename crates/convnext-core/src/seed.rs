@@ -35,6 +35,10 @@ pub enum Purpose {
     Shown = 11,
     /// The channels that the heads of a segmentation network drop in one image.
     HeadDropout = 12,
+    /// The anchors of one image that the loss of a region proposal network is over.
+    AnchorSample = 13,
+    /// The regions of one image that the heads of a detector are trained on.
+    RegionSample = 14,
 }
 
 /// The seed of a run.

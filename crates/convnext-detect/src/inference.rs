@@ -2,14 +2,17 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
-use convnext_core::{BOX_MAP_SIDE, BoundingBox, ConfigError, ImageSize, MASK_MAP_SIDE, Preprocessing};
+use convnext_core::{
+    BOX_MAP_SIDE, BoundingBox, ConfigError, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing,
+};
 use convnext_data::{Image, normalize, resize_for_evaluation};
-use convnext_nn::{FeatureMaps, Region, tensor_values};
+use convnext_nn::{DropPath, FeatureMaps, Region, tensor_values};
 use convnext_train::TrainError;
 use rayon::prelude::*;
 
 use crate::detection::Detection;
 use crate::mask_rcnn::MaskRcnn;
+use crate::mask_rcnn::regions::extract;
 use crate::object_bitmap::MASK_SIDE;
 use crate::padding::{padded, stacked};
 use crate::paste_mask::paste_mask;
@@ -53,7 +56,12 @@ impl DetectOptions {
             true => Ok(()),
             false => Err(ConfigError::OutOfRange { what, found, expected }),
         };
-        check((1..=10_000).contains(&self.proposals), "proposals", self.proposals.to_string(), "from 1 to 10000")?;
+        check(
+            (1..=10_000).contains(&self.proposals),
+            "proposals",
+            self.proposals.to_string(),
+            "from 1 to 10000",
+        )?;
         check((0.0..1.0).contains(&self.score), "score", self.score.to_string(), "in [0, 1)")?;
         check(self.at_most > 0, "number of objects", "0".to_owned(), "at least 1")?;
         self.tiles.map_or(Ok(()), |tiles| tiles.validate())
@@ -78,9 +86,9 @@ pub fn detect(
     options.validate()?;
     match options.tiles {
         None => detect_whole(network, image, preprocessing, options),
-        Some(tiles) => tiles.merged(image, options, |part| {
-            detect_whole(network, part, preprocessing, options)
-        }),
+        Some(tiles) => {
+            tiles.merged(image, options, |part| detect_whole(network, part, preprocessing, options))
+        }
     }
 }
 
@@ -98,12 +106,10 @@ fn detect_whole(
     let values = stacked([(&*values, size)].into_iter(), channels, input);
     let shape = [1, channels, input.height, input.width];
     let images = Tensor::from_data(TensorData::new(values, shape), device);
-    let pyramid = model.pyramid(images)?;
+    let pyramid = model.pyramid(images, &DropPath::none())?;
     let found = found_boxes(model, &pyramid, size, options)?;
-    let scale = [
-        size.width as f64 / image.size().width as f64,
-        size.height as f64 / image.size().height as f64,
-    ];
+    let scale =
+        [size.width as f64 / image.size().width as f64, size.height as f64 / image.size().height as f64];
     let in_image: Vec<BoundingBox> =
         found.iter().map(|found| found.in_image(scale).clipped(image.size())).collect();
     let masks = match model.mask_head {
@@ -122,19 +128,19 @@ fn detect_whole(
 /// The boxes of the objects, in pixels of the network's input, whose image has this size without padding.
 fn found_boxes(
     model: &MaskRcnn,
-    pyramid: &[FeatureMaps],
+    pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     size: ImageSize,
     options: &DetectOptions,
 ) -> Result<Vec<FoundBox>, TrainError> {
     let outputs: Vec<_> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let grid = anchor_grid(pyramid, &MaskRcnn::STRIDES);
+    let grid = anchor_grid(pyramid);
     let rule = ProposalRule { at_most: options.proposals, ..ProposalRule::INFERENCE };
     let proposed = batch_proposals(&outputs, &grid, &[size], rule)?.pop().unwrap_or_default();
     if proposed.is_empty() {
         return Ok(Vec::new());
     }
     let places: Vec<Region> = proposed.iter().map(|bounds| place(0, bounds)).collect();
-    let outputs = model.box_head.forward(&model.extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
+    let outputs = model.box_head.forward(&extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
     let [logits, deltas] = [outputs.scores, outputs.deltas].map(tensor_values);
     if logits.iter().chain(&deltas).any(|value| !value.is_finite()) {
         return Err(TrainError::NotFinite { what: "an output of the box head".to_owned() });
@@ -146,7 +152,7 @@ fn found_boxes(
 /// The pixels of found objects, at the size of the image.
 fn masks(
     model: &MaskRcnn,
-    pyramid: &[FeatureMaps],
+    pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     found: &[FoundBox],
     (bounds, size): (&[BoundingBox], ImageSize),
 ) -> Vec<Option<convnext_data::RunLengths>> {
@@ -154,7 +160,7 @@ fn masks(
         return vec![None; found.len()];
     };
     let places: Vec<Region> = found.iter().map(|found| place(0, &found.bounds)).collect();
-    let maps = head.forward(&model.extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
+    let maps = head.forward(&extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
     let (classes, pixels) = (maps.channels(), MASK_SIDE * MASK_SIDE);
     let probabilities = tensor_values(sigmoid(maps.rows));
     let mask = |(at, (found, bounds)): (usize, (&FoundBox, &BoundingBox))| {

@@ -3,25 +3,72 @@
 //!
 //! - [`MaskRcnn`]: the network, from images to the pyramid and from regions to boxes and masks;
 //! - [`extract`]: the maps of regions;
+//! - [`detection_loss`]: what is learned of a batch of images with their objects;
+//! - [`detect`]: from an image of any size to the objects in it, by the whole or by tiles;
 //! - [`load_detector`]: a network from its weights.
 //!
 //! **Invariant:** no arguments, no printing.
 
-mod recipe;
-mod suppression;
-
-pub use recipe::detect_recipe::DetectRecipe;
-pub use recipe::sections::{
-    DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,
-};
-pub use suppression::Suppression;
+mod anchor_targets;
+mod anchors;
+mod assigner;
+mod batch;
+mod box_coder;
+mod detect_job;
+mod detection;
+mod inference;
+mod losses;
 mod mask_rcnn;
+mod mask_targets;
+mod memory;
+mod non_maximum_suppression;
+mod object_bitmap;
+mod padding;
+mod paste_mask;
+mod post_processing;
+mod proposals;
+mod recipe;
+mod region_targets;
+mod sampler;
+mod soft_suppression;
+mod suppression;
+mod tiles;
+mod training_loss;
+mod training_objects;
 mod weights;
 
+pub use anchor_targets::{AnchorTargets, anchor_targets};
+pub use anchors::{ANCHOR_RATIOS, ANCHOR_SCALE, AnchorGrid, MapLevel};
+pub use assigner::{AssignmentRule, Match, assign};
+pub use batch::DetectionBatch;
+pub use box_coder::BoxCoder;
+pub use detect_job::{DetectJob, ObjectSubset};
+pub use detection::Detection;
+pub use inference::{DetectOptions, detect};
+pub use losses::box_loss::{BoxLoss, box_loss};
+pub use losses::mask_loss::{MaskTargets, mask_loss};
+pub use losses::rpn_loss::{RpnLoss, rpn_loss};
 pub use mask_rcnn::MaskRcnn;
 pub use mask_rcnn::box_head::{BoxHead, BoxOutput};
 pub use mask_rcnn::feature_pyramid::FeaturePyramid;
 pub use mask_rcnn::mask_head::MaskHead;
 pub use mask_rcnn::regions::{extract, region_level};
 pub use mask_rcnn::rpn_head::{RpnHead, RpnOutput};
+pub use mask_targets::mask_target;
+pub use non_maximum_suppression::GroupedBoxes;
+pub use object_bitmap::{MASK_SIDE, ObjectBitmap};
+pub use paste_mask::paste_mask;
+pub use post_processing::{DetectionRule, FoundBox, RegionOutputs, SuppressionRule, detections};
+pub use proposals::{LevelOutputs, Proposal, ProposalRule, proposals};
+pub use recipe::detect_recipe::DetectRecipe;
+pub use recipe::sections::{
+    DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,
+};
+pub use region_targets::{RegionTarget, SampledRegion, sample_regions};
+pub use sampler::{Sample, SamplingRule, sample};
+pub use soft_suppression::{Decay, suppress_softly};
+pub use suppression::Suppression;
+pub use tiles::Tiles;
+pub use training_loss::{RegionChoice, detection_loss};
+pub use training_objects::{TrainingObject, training_objects};
 pub use weights::load_detector;

@@ -133,12 +133,25 @@ impl MaskRcnn {
         images: Tensor<4>,
         drop_path: &DropPath,
     ) -> Result<[FeatureMaps; PYRAMID_LEVELS], ModelError> {
+        Ok(self.levels(self.backbone.forward_maps(&self.config, images, drop_path)?))
+    }
+
+    /// As [`Self::pyramid`] with a backbone that does not learn: it runs without a graph and drops nothing.
+    ///
+    /// # Errors
+    /// As [`Self::pyramid`].
+    pub fn pyramid_frozen(&self, images: Tensor<4>) -> Result<[FeatureMaps; PYRAMID_LEVELS], ModelError> {
+        let maps = self.backbone.valid().forward_maps(&self.config, images, &DropPath::none())?;
+        Ok(self.levels(maps.map(|maps| maps.with_rows(Tensor::from_inner(maps.rows.clone())))))
+    }
+
+    /// The levels of the pyramid from the maps of the four stages.
+    fn levels(&self, maps: [FeatureMaps; STAGES]) -> [FeatureMaps; PYRAMID_LEVELS] {
         let mut norms = self.stage_norms.iter();
-        let maps = self.backbone.forward_maps(&self.config, images, drop_path)?;
         let stages = maps.map(|maps| match norms.next() {
             None => maps,
             Some(norm) => maps.with_rows(norm.forward(maps.rows.clone())),
         });
-        Ok(self.neck.forward(&stages))
+        self.neck.forward(&stages)
     }
 }

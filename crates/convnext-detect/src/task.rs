@@ -47,9 +47,9 @@ impl Task for DetectTask {
             Freeze::Nothing => {
                 let drop_path =
                     DropPath::draw(&self.drop_path, self.regions.seed, batch.epoch, &batch.samples);
-                model.training_pyramid(images, &drop_path)?
+                model.pyramid(images, &drop_path)?
             }
-            Freeze::Encoder => model.training_pyramid_frozen(images)?,
+            Freeze::Encoder => model.pyramid_frozen(images)?,
         };
         detection_loss(model, &pyramid, &batch, self.regions)
     }

@@ -4,7 +4,9 @@
 //! outputs of the region proposal network become proposals, and a sample of those becomes the regions of the heads.
 
 use burn::prelude::*;
-use convnext_core::{BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, Purpose, Seed};
+use convnext_core::{
+    BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, PYRAMID_STRIDES, Purpose, Seed,
+};
 use convnext_nn::{FeatureMaps, Region, tensor_values};
 use convnext_train::{Loss, TrainError};
 
@@ -14,7 +16,9 @@ use crate::batch::DetectionBatch;
 use crate::losses::box_loss::box_loss;
 use crate::losses::mask_loss::{MaskTargets, mask_loss};
 use crate::losses::rpn_loss::rpn_loss;
-use crate::mask_rcnn::{MaskRcnn, RpnOutput};
+use crate::mask_rcnn::MaskRcnn;
+use crate::mask_rcnn::regions::extract;
+use crate::mask_rcnn::rpn_head::RpnOutput;
 use crate::mask_targets::mask_target;
 use crate::object_bitmap::ObjectBitmap;
 use crate::padding::padded;
@@ -56,13 +60,10 @@ pub(crate) fn place(image: usize, bounds: &BoundingBox) -> Region {
 }
 
 /// The anchors of a pyramid.
-pub(crate) fn anchor_grid(pyramid: &[FeatureMaps], strides: &[usize]) -> AnchorGrid {
-    let level = |(maps, &stride): (&FeatureMaps, &usize)| MapLevel {
-        stride,
-        height: maps.height,
-        width: maps.width,
-    };
-    AnchorGrid::new(pyramid.iter().zip(strides).map(level).collect())
+pub(crate) fn anchor_grid(pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> AnchorGrid {
+    let level =
+        |(maps, &stride): (&FeatureMaps, &usize)| MapLevel { stride, height: maps.height, width: maps.width };
+    AnchorGrid::new(pyramid.iter().zip(&PYRAMID_STRIDES).map(level).collect())
 }
 
 /// The loss of a batch by its pyramid, with its parts: `rpn_class`, `rpn_box`, `class`, `box` and, with a mask head, `mask`.
@@ -71,14 +72,14 @@ pub(crate) fn anchor_grid(pyramid: &[FeatureMaps], strides: &[usize]) -> AnchorG
 /// [`TrainError::NotFinite`] when the network's outputs are not finite.
 pub fn detection_loss(
     model: &MaskRcnn,
-    pyramid: &[FeatureMaps],
+    pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     batch: &DetectionBatch,
     choice: RegionChoice,
 ) -> Result<Loss, TrainError> {
     let objects: Vec<Vec<TrainingObject>> =
         batch.instances.iter().map(|instances| training_objects(instances)).collect();
     let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let grid = anchor_grid(pyramid, &MaskRcnn::STRIDES);
+    let grid = anchor_grid(pyramid);
     let targets: Vec<AnchorTargets> = (0..batch.samples.len())
         .map(|image| {
             let mut stream =
@@ -91,7 +92,7 @@ pub fn detection_loss(
     let proposed = batch_proposals(&outputs, &grid, &batch.sizes, rule)?;
     let regions = choose_regions(&proposed, &objects, batch, choice);
 
-    let maps = model.extract(pyramid, &regions.places(), [BOX_MAP_SIDE; 2]);
+    let maps = extract(pyramid, &regions.places(), [BOX_MAP_SIDE; 2]);
     let found = model.box_head.forward(&maps);
     let of_boxes = box_loss(found.scores, found.deltas, &regions.regions);
     let mut parts = vec![
@@ -102,7 +103,7 @@ pub fn detection_loss(
     ];
     if let Some(head) = &model.mask_head {
         let (places, targets) = masks_to_learn(&regions, batch);
-        let maps = model.extract(pyramid, &places, [MASK_MAP_SIDE; 2]);
+        let maps = extract(pyramid, &places, [MASK_MAP_SIDE; 2]);
         parts.push(("mask", mask_loss(head.forward(&maps).rows, &targets)));
     }
     Ok(Loss::sum(parts))
@@ -156,8 +157,7 @@ fn choose_regions(
     let rule = SamplingRule { count: choice.sampled, ..SamplingRule::REGIONS };
     let mut all = BatchRegions::default();
     for (image, (proposed, objects)) in proposed.iter().zip(objects).enumerate() {
-        let mut stream =
-            choice.seed.stream(Purpose::RegionSample, batch.epoch, batch.samples[image] as u64);
+        let mut stream = choice.seed.stream(Purpose::RegionSample, batch.epoch, batch.samples[image] as u64);
         let regions = sample_regions(proposed, objects, rule, &mut stream);
         all.images.extend(vec![image; regions.len()]);
         all.regions.extend(regions);
@@ -175,9 +175,8 @@ fn masks_to_learn(regions: &BatchRegions, batch: &DetectionBatch) -> (Vec<Region
         let Some(target) = region.target else { continue };
         let at = target.object.instance;
         let Some(mask) = &batch.instances[image][at].mask else { continue };
-        let bitmap = bitmaps[image][at].get_or_insert_with(|| {
-            ObjectBitmap::new(&mask.run_lengths(batch.sizes[image]), batch.size)
-        });
+        let bitmap = bitmaps[image][at]
+            .get_or_insert_with(|| ObjectBitmap::new(&mask.run_lengths(batch.sizes[image]), batch.size));
         targets.push(target.object.class, &mask_target(bitmap, &region.bounds));
         places.push(place(image, &region.bounds));
     }
