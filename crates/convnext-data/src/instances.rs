@@ -2,4 +2,5 @@
 
 pub(crate) mod instance;
 pub(crate) mod polygon;
+pub(crate) mod run_length_text;
 pub(crate) mod run_lengths;
