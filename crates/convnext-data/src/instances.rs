@@ -1,6 +1,7 @@
 //! Objects in images, one by one: boxes, and masks as polygons or run lengths.
 
 pub(crate) mod instance;
+mod moved_pixels;
 pub(crate) mod polygon;
 pub(crate) mod run_length_text;
 pub(crate) mod run_lengths;

@@ -25,7 +25,7 @@ use crate::padding::padded;
 use crate::proposals::{LevelOutputs, ProposalRule, proposals};
 use crate::region_targets::{SampledRegion, sample_regions};
 use crate::sampler::SamplingRule;
-use crate::training_objects::{TrainingObject, training_objects};
+use crate::training_objects::training_objects;
 
 /// How the regions of a training are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,20 +38,13 @@ pub struct RegionChoice {
     pub seed: Seed,
 }
 
-/// The regions of a batch, in the order of the images.
+/// What a batch is to teach: the sampled anchors and regions of its images.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct BatchRegions {
-    /// Image of each region.
-    pub images: Vec<usize>,
-    /// The regions.
-    pub regions: Vec<SampledRegion>,
-}
-
-impl BatchRegions {
-    /// Where to look in the pyramid, for all of them.
-    fn places(&self) -> Vec<Region> {
-        self.images.iter().zip(&self.regions).map(|(&image, region)| place(image, &region.bounds)).collect()
-    }
+pub struct BatchTargets {
+    /// The sampled anchors of each image.
+    pub anchors: Vec<AnchorTargets>,
+    /// The sampled regions, each with the position of its image in the batch.
+    pub regions: Vec<(usize, SampledRegion)>,
 }
 
 /// A region of an image as RoIAlign takes it.
@@ -76,25 +69,27 @@ pub fn detection_loss(
     batch: &DetectionBatch,
     choice: RegionChoice,
 ) -> Result<Loss, TrainError> {
-    let objects: Vec<Vec<TrainingObject>> =
-        batch.instances.iter().map(|instances| training_objects(instances)).collect();
     let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
     let grid = anchor_grid(pyramid);
-    let targets: Vec<AnchorTargets> = (0..batch.samples.len())
-        .map(|image| {
-            let mut stream =
-                choice.seed.stream(Purpose::AnchorSample, batch.epoch, batch.samples[image] as u64);
-            anchor_targets(&grid, padded(batch.sizes[image]), &objects[image], &mut stream)
-        })
-        .collect();
-    let of_rpn = rpn_loss(&outputs, &targets);
     let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING };
     let proposed = batch_proposals(&outputs, &grid, &batch.sizes, rule)?;
-    let regions = choose_regions(&proposed, &objects, batch, choice);
+    let targets = draw_targets(&grid, &proposed, batch, choice);
+    Ok(loss_of_targets(model, (pyramid, &outputs), batch, &targets))
+}
 
-    let maps = extract(pyramid, &regions.places(), [BOX_MAP_SIDE; 2]);
-    let found = model.box_head.forward(&maps);
-    let of_boxes = box_loss(found.scores, found.deltas, &regions.regions);
+/// The loss of a batch by its pyramid and the outputs of the region proposal network, for these anchors and regions.
+pub fn loss_of_targets(
+    model: &MaskRcnn,
+    (pyramid, outputs): (&[FeatureMaps; PYRAMID_LEVELS], &[RpnOutput]),
+    batch: &DetectionBatch,
+    targets: &BatchTargets,
+) -> Loss {
+    let of_rpn = rpn_loss(outputs, &targets.anchors);
+    let places: Vec<Region> =
+        targets.regions.iter().map(|(image, region)| place(*image, &region.bounds)).collect();
+    let regions: Vec<SampledRegion> = targets.regions.iter().map(|(_, region)| *region).collect();
+    let found = model.box_head.forward(&extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
+    let of_boxes = box_loss(found.scores, found.deltas, &regions);
     let mut parts = vec![
         ("rpn_class", of_rpn.objectness),
         ("rpn_box", of_rpn.boxes),
@@ -102,11 +97,11 @@ pub fn detection_loss(
         ("box", of_boxes.boxes),
     ];
     if let Some(head) = &model.mask_head {
-        let (places, targets) = masks_to_learn(&regions, batch);
+        let (places, masks) = masks_to_learn(&targets.regions, batch);
         let maps = extract(pyramid, &places, [MASK_MAP_SIDE; 2]);
-        parts.push(("mask", mask_loss(head.forward(&maps).rows, &targets)));
+        parts.push(("mask", mask_loss(head.forward(&maps).rows, &masks)));
     }
-    Ok(Loss::sum(parts))
+    Loss::sum(parts)
 }
 
 /// The proposals of each image, without a gradient.
@@ -147,31 +142,34 @@ pub(crate) fn values_without_graph(tensor: &Tensor<2>) -> Vec<f32> {
     tensor_values(if tensor.device().is_autodiff() { tensor.inner() } else { tensor })
 }
 
-/// The regions that the heads learn from.
-fn choose_regions(
+/// The anchors and regions that a batch is learned by, drawn for each image by its index in the data set and the epoch.
+fn draw_targets(
+    grid: &AnchorGrid,
     proposed: &[Vec<BoundingBox>],
-    objects: &[Vec<TrainingObject>],
     batch: &DetectionBatch,
     choice: RegionChoice,
-) -> BatchRegions {
+) -> BatchTargets {
     let rule = SamplingRule { count: choice.sampled, ..SamplingRule::REGIONS };
-    let mut all = BatchRegions::default();
-    for (image, (proposed, objects)) in proposed.iter().zip(objects).enumerate() {
-        let mut stream = choice.seed.stream(Purpose::RegionSample, batch.epoch, batch.samples[image] as u64);
-        let regions = sample_regions(proposed, objects, rule, &mut stream);
-        all.images.extend(vec![image; regions.len()]);
-        all.regions.extend(regions);
+    let mut targets = BatchTargets::default();
+    for (image, (&sample, proposed)) in batch.samples.iter().zip(proposed).enumerate() {
+        let objects = training_objects(&batch.instances[image]);
+        let stream = |purpose| choice.seed.stream(purpose, batch.epoch, sample as u64);
+        let of_image = padded(batch.sizes[image]);
+        let anchors = anchor_targets(grid, of_image, &objects, &mut stream(Purpose::AnchorSample));
+        let regions = sample_regions(proposed, &objects, rule, &mut stream(Purpose::RegionSample));
+        targets.anchors.push(anchors);
+        targets.regions.extend(regions.into_iter().map(|region| (image, region)));
     }
-    all
+    targets
 }
 
 /// Regions with an object that has a mask, and the pixels that the mask head is to find in them.
-fn masks_to_learn(regions: &BatchRegions, batch: &DetectionBatch) -> (Vec<Region>, MaskTargets) {
+fn masks_to_learn(regions: &[(usize, SampledRegion)], batch: &DetectionBatch) -> (Vec<Region>, MaskTargets) {
     let (mut places, mut targets) = (Vec::new(), MaskTargets::default());
     // Several regions have the same object.
     let mut bitmaps: Vec<Vec<Option<ObjectBitmap>>> =
         batch.instances.iter().map(|instances| vec![None; instances.len()]).collect();
-    for (&image, region) in regions.images.iter().zip(&regions.regions) {
+    for &(image, region) in regions {
         let Some(target) = region.target else { continue };
         let at = target.object.instance;
         let Some(mask) = &batch.instances[image][at].mask else { continue };
