@@ -38,7 +38,9 @@ impl<'a> Lookup<'a> {
             let path = |image: usize| self.listing.images.get(image);
             let beside = |&&image: &&usize| match folder {
                 "" => path(image) == name,
-                folder => path(image).strip_prefix(folder).is_some_and(|rest| rest.strip_prefix('/') == Some(name)),
+                folder => {
+                    path(image).strip_prefix(folder).is_some_and(|rest| rest.strip_prefix('/') == Some(name))
+                }
             };
             if let Some(&image) = same_name.iter().find(beside) {
                 return Some(image);

@@ -113,8 +113,7 @@ fn in_folders(
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             if !is_hidden(&name) && wanted(&path) && entry.path().is_file() {
                 let opened = File::open(entry.path());
-                let mut file =
-                    opened.map_err(|source| DataError::io("read", listing.name(&path), source))?;
+                let mut file = opened.map_err(|source| DataError::io("read", listing.name(&path), source))?;
                 visit(&path, &mut file)?;
             }
         }

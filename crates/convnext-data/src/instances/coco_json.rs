@@ -148,8 +148,7 @@ impl CocoJson {
             let names = |other: &CocoCategory| other.supercategory.as_deref() == Some(&category.name);
             category.id == 0 && self.categories.iter().any(names)
         };
-        let is_used =
-            |id: i64| self.annotations.iter().any(|annotation| annotation.category_id == Some(id));
+        let is_used = |id: i64| self.annotations.iter().any(|annotation| annotation.category_id == Some(id));
         let groups = self.categories.iter().filter(is_group).map(|category| category.id);
         groups.filter(|&id| !is_used(id)).collect()
     }

@@ -62,7 +62,7 @@ impl RunLengths {
     }
 
     /// The pixels of ranges that are sorted by their start, overlap or not.
-    fn of_ranges(ranges: &[(usize, usize)], size: ImageSize) -> Self {
+    pub(crate) fn of_ranges(ranges: &[(usize, usize)], size: ImageSize) -> Self {
         let mut merged = Ranges::new();
         for &(start, end) in ranges {
             match merged.last_mut() {
