@@ -5,6 +5,7 @@ use std::io;
 use convnext_core::{ClassNames, ConfigError, did_you_mean};
 use thiserror::Error;
 
+use crate::detection::error::AnnotationError;
 use crate::loading::corrupt_file::{Allowed, CorruptFile, listed};
 use crate::segmentation::error::MaskError;
 
@@ -246,6 +247,9 @@ pub enum DataError {
     /// Masks that cannot be used.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// Annotations of objects that cannot be used.
+    #[error(transparent)]
+    Annotation(#[from] AnnotationError),
     /// A data set with too few images to make one batch.
     #[error("the data set has {samples} images, fewer than one batch of {batch_size}; {advice}")]
     TooFewSamples {

@@ -1,5 +1,8 @@
 //! Objects in images, one by one: boxes, and masks as polygons or run lengths.
 
+pub(crate) mod coco_files;
+pub(crate) mod coco_json;
+pub(crate) mod coco_region;
 pub(crate) mod instance;
 mod moved_pixels;
 pub(crate) mod polygon;

@@ -9,6 +9,8 @@
 //! - [`open_labelled`], [`open_unlabelled`], [`open_part`] and [`open_images`] find the images of a
 //!   folder, a `.tar`, a `.tar.gz` or a folder of shards as a [`Dataset`]; [`open_segmentation`] finds images with a
 //!   mask each, whose labels are a [`LabelMap`];
+//! - [`open_detection`] finds images with annotations of objects, [`Instance`]s with boxes and perhaps masks, and
+//!   [`DetectionTransform`] prepares them for training;
 //! - [`pack()`] writes a data set as shards, [`split_into_folders`] as folders for training, validation and test;
 //! - [`survey()`] looks at every image of a data set and says what is in it and what is wrong with it;
 //! - [`Loader`] has the samples of a [`Source`] prepared and batched in background threads; [`ImageSource`]
@@ -19,6 +21,7 @@
 
 mod checks;
 mod datasets;
+mod detection;
 mod error;
 mod instances;
 mod loading;
@@ -46,6 +49,11 @@ pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
 pub use datasets::read_only::{open_labelled_read_only, open_unlabelled_read_only};
 pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
+pub use detection::data::{DetectionData, DetectionLayout, DetectionPart};
+pub use detection::error::AnnotationError;
+pub use detection::open::{open_detection, open_detection_part};
+pub use detection::quirks::AnnotationRemark;
+pub use detection::set::DetectionSet;
 pub use error::DataError;
 pub use instances::instance::{Instance, InstanceMask};
 pub use instances::run_lengths::RunLengths;
@@ -79,6 +87,7 @@ pub use segmentation::value::MaskValue;
 pub use transforms::augment::{ColorJitter, Operation, RandAugment, RandomErasing};
 pub use transforms::bordered::Bordered;
 pub use transforms::crop::TrainCrop;
+pub use transforms::detection::{AnnotatedImage, DetectionResize, DetectionTransform};
 pub use transforms::distortion::Distortion;
 pub use transforms::drawn::DrawnTransform;
 pub use transforms::evaluation::{PreparedImage, prepare_for_evaluation, resize_for_evaluation};

@@ -13,4 +13,5 @@ pub(crate) mod png_end;
 pub(crate) mod sample_type;
 pub(crate) mod samples;
 pub(crate) mod size_limit;
+pub(crate) mod stored_size;
 pub(crate) mod tiff_file;

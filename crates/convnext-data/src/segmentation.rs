@@ -19,8 +19,6 @@ pub(crate) mod refusal;
 pub(crate) mod rule;
 pub(crate) mod seen;
 pub(crate) mod set;
-pub(crate) mod side_files;
-pub(crate) mod stored_size;
 pub(crate) mod survey;
 pub(crate) mod table_numbers;
 pub(crate) mod value;

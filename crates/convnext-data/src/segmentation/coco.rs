@@ -1,5 +1,4 @@
 //! COCO's annotations as label maps.
 
-mod json;
 pub(crate) mod maps;
 pub(crate) mod open;

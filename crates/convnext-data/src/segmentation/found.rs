@@ -8,12 +8,16 @@ use convnext_core::ImageSize;
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
+use crate::datasets::in_parallel::in_parallel;
 use crate::datasets::list_images::list_images;
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
 use crate::datasets::relative::{last, parent};
+use crate::datasets::side_files::{SideFiles, side_files};
 use crate::error::DataError;
+use crate::instances::coco_files::{CocoFile, coco_files};
 use crate::pixels::orientation::Orientation;
+use crate::reading::stored_size::stored_size;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::ClassTable;
 use crate::segmentation::coco::open::CocoData;
@@ -24,9 +28,7 @@ use crate::segmentation::lists;
 use crate::segmentation::masks::{MaskSource, Masks};
 use crate::segmentation::pairs::{Pairs, known_data, pair};
 use crate::segmentation::place::stem;
-use crate::segmentation::seen::{MaskCounts, in_parallel};
-use crate::segmentation::side_files::{SideFiles, side_files};
-use crate::segmentation::stored_size::stored_size;
+use crate::segmentation::seen::MaskCounts;
 
 /// Images and masks of a data set.
 pub(crate) struct Found {
@@ -57,12 +59,10 @@ impl Found {
             Ok(pairs) => return Self::of_masks(path, listing, pairs, layout),
             Err(no_masks) => no_masks,
         };
-        let is_json = |file: &str| file.to_lowercase().ends_with(".json");
-        let mut annotations = side_files(path, &listing, is_json)?;
-        annotations.retain(|_, bytes| is_coco(bytes));
+        let annotations = coco_files(path, &listing)?;
         match annotations.is_empty() {
             true => Err(no_masks),
-            false => Self::of_annotations(listing, &annotations, layout),
+            false => Self::of_annotations(listing, annotations, layout),
         }
     }
 
@@ -103,7 +103,7 @@ impl Found {
     /// Images with COCO's annotations.
     fn of_annotations(
         listing: Listing,
-        annotations: &SideFiles,
+        annotations: Vec<CocoFile>,
         layout: &SegmentationLayout,
     ) -> Result<Self, DataError> {
         let data = CocoData::read(&listing, annotations)?;
@@ -178,12 +178,6 @@ impl Found {
 /// `true` for a mask of full ADE20K, whose colours hold thousands of classes.
 fn is_full_ade(path: &str) -> bool {
     stem(path).starts_with("ADE_") && stem(path).ends_with("_seg")
-}
-
-/// `true` for JSON that may be COCO's: others lie beside images as well.
-fn is_coco(bytes: &[u8]) -> bool {
-    let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
-    has(b"\"images\"") && has(b"\"annotations\"")
 }
 
 /// The table of classes that was asked for, or one that lies beside the images of data that are not known.

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::datasets::relative::{last, parent};
+use crate::datasets::side_files::SideFiles;
 use crate::error::DataError;
 use crate::segmentation::pairs::Pairs;
 use crate::segmentation::place::stem;
-use crate::segmentation::side_files::SideFiles;
 
 /// `true` for a list of a part: `train.txt`, `val.txt` or `test.txt` in `ImageSets/Segmentation`, in `splits`, or at the
 /// top.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use convnext_core::{BoundingBox, ImageSize};
+
 use crate::pixels::image::Image;
 use crate::pixels::label_map::LabelMap;
 use crate::transforms::step::Step;
@@ -32,6 +34,21 @@ impl DrawnTransform {
             image = Cow::Owned(step.apply(image));
         }
         image.into_owned()
+    }
+
+    /// The size of an image of this size after all steps.
+    pub fn size_after(&self, size: ImageSize) -> ImageSize {
+        self.steps.iter().fold(size, |size, step| step.size_after(size))
+    }
+
+    /// A box of an image of this size after all steps, as far as it lies inside the image: without width or height where
+    /// nothing is left.
+    pub fn apply_to_box(&self, bounds: BoundingBox, size: ImageSize) -> BoundingBox {
+        let moved = |(bounds, size): (BoundingBox, ImageSize), step: &Step| {
+            (step.apply_to_box(bounds, size), step.size_after(size))
+        };
+        let (bounds, size) = self.steps.iter().fold((bounds, size), moved);
+        bounds.clipped(size)
     }
 
     /// The label map of the image after all steps.

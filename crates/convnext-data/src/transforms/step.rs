@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use convnext_core::{COLOURS, ImageSize, Interpolation};
+use convnext_core::{BoundingBox, COLOURS, ImageSize, Interpolation};
 
 use crate::pixels::image::Image;
 use crate::pixels::label_map::LabelMap;
@@ -71,6 +71,43 @@ impl Step {
         }
     }
 
+    /// The size of the changed image of one of this size.
+    pub fn size_after(&self, size: ImageSize) -> ImageSize {
+        match *self {
+            Self::Crop { size, .. } => size,
+            Self::ResizedCut(cut) => cut.size,
+            Self::Border(_) | Self::Mirror | Self::Operation { .. } | Self::Distortion(_) => size,
+        }
+    }
+
+    /// A box of an image of this size in the changed image, where it may reach beyond the borders. One that is turned
+    /// becomes the box around it.
+    pub fn apply_to_box(&self, bounds: BoundingBox, size: ImageSize) -> BoundingBox {
+        match *self {
+            Self::Crop { region, size: target, .. } => {
+                let factors = [target.width as f64 / region.width, target.height as f64 / region.height];
+                bounds.moved([-region.left, -region.top]).scaled(factors)
+            }
+            Self::Border(Bordered { padding, left, top }) => {
+                bounds.moved([left, top].map(|start| padding as f64 - start as f64))
+            }
+            Self::Mirror => {
+                let width = size.width as f64;
+                BoundingBox { left: width - bounds.right, right: width - bounds.left, ..bounds }
+            }
+            Self::Operation { operation, .. } => match operation.matrix(size) {
+                Some(matrix) => turned(bounds, matrix),
+                None => bounds,
+            },
+            Self::ResizedCut(ResizedCut { resized, left, top, .. }) => {
+                let factors =
+                    [resized.width as f64 / size.width as f64, resized.height as f64 / size.height as f64];
+                bounds.scaled(factors).moved([-(left as f64), -(top as f64)])
+            }
+            Self::Distortion(_) => bounds,
+        }
+    }
+
     /// The label map of the changed image; a photometric step leaves it as it is.
     pub fn apply_to_labels(&self, map: LabelMap) -> LabelMap {
         match *self {
@@ -81,6 +118,25 @@ impl Step {
             Self::ResizedCut(cut) => cut.of_labels(&map),
             Self::Distortion(_) => map,
         }
+    }
+}
+
+/// The box around one whose points (x, y) are moved to where (ax + by + c, dx + ey + f) is the old point.
+fn turned(bounds: BoundingBox, [a, b, c, d, e, f]: [f64; 6]) -> BoundingBox {
+    let determinant = a * e - b * d;
+    let [left, top, right, bottom] = bounds.edges();
+    let corners = [[left, top], [right, top], [left, bottom], [right, bottom]].map(|[x, y]| {
+        let (x, y) = (x - c, y - f);
+        [(e * x - b * y) / determinant, (a * y - d * x) / determinant]
+    });
+    let along = |side: usize, of: fn(f64, f64) -> f64| {
+        corners[1..].iter().map(|corner| corner[side]).fold(corners[0][side], of)
+    };
+    BoundingBox {
+        left: along(0, f64::min),
+        top: along(1, f64::min),
+        right: along(0, f64::max),
+        bottom: along(1, f64::max),
     }
 }
 

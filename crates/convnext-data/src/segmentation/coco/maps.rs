@@ -2,8 +2,7 @@
 
 use convnext_core::ImageSize;
 
-use crate::instances::run_lengths::RunLengths;
-use crate::segmentation::coco::json::Region;
+use crate::instances::coco_region::Region;
 use crate::segmentation::mask::{Mask, MaskPixels};
 
 /// An image with its annotations.
@@ -34,7 +33,7 @@ impl AnnotatedImage {
         let size = self.size.unwrap_or(ImageSize::square(1));
         let mut drawn = Vec::with_capacity(self.regions.len());
         for LabelledRegion { id, region, is_crowd } in &self.regions {
-            let Some(pixels) = pixels(region, size)? else { continue };
+            let Some(pixels) = region.pixels(size)? else { continue };
             drawn.push((!is_crowd, pixels.area(), *id, pixels));
         }
         // Larger regions first; the sort is stable.
@@ -51,26 +50,6 @@ impl AnnotatedImage {
         }
         Ok(Mask { size, pixels: MaskPixels::Ids(ids, 0) })
     }
-}
-
-/// The pixels of a region, the union of its rings; `None` for boxes.
-fn pixels(region: &Region, size: ImageSize) -> Result<Option<RunLengths>, String> {
-    let fits = |[height, width]: [usize; 2]| match (ImageSize { height, width }) == size {
-        true => Ok(()),
-        false => Err(format!("a region is of {height} x {width} px, but the image of {}", size.with_unit())),
-    };
-    Ok(Some(match region {
-        Region::None => return Ok(None),
-        Region::Rings(rings) => RunLengths::of_rings(rings, size),
-        Region::Counts { size: own, counts } => {
-            fits(*own)?;
-            RunLengths::of_counts(counts, size)?
-        }
-        Region::Text { size: own, counts } => {
-            fits(*own)?;
-            RunLengths::of_text(counts, size)?
-        }
-    }))
 }
 
 #[cfg(test)]

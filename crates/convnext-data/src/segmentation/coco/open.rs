@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::datasets::image_lookup::{Lookup, split_of};
 use crate::datasets::listing::Listing;
-use crate::datasets::parts::{Named, Split};
-use crate::datasets::relative::{last, parent};
+use crate::datasets::parts::Split;
+use crate::datasets::relative::parent;
+use crate::instances::coco_files::CocoFile;
+use crate::instances::coco_json::{CocoAnnotation, CocoCategory, CocoImage, CocoJson};
+use crate::instances::coco_region::Region;
 use crate::segmentation::class_table::{ClassTable, TableClass};
-use crate::segmentation::coco::json::{CocoAnnotation, CocoCategory, CocoImage, CocoJson, Region};
 use crate::segmentation::coco::maps::{AnnotatedImage, LabelledRegion};
 use crate::segmentation::error::MaskError;
 use crate::segmentation::refusal::listed;
-use crate::segmentation::side_files::SideFiles;
 use crate::segmentation::value::MaskValue;
 
 /// Images with annotations of all files.
@@ -32,21 +34,22 @@ impl CocoData {
     ///
     /// # Errors
     /// [`MaskError::Masks`] for another kind of file, and for images that are not there.
-    pub(crate) fn read(listing: &Listing, files: &SideFiles) -> Result<Self, MaskError> {
+    pub(crate) fn read(listing: &Listing, files: Vec<CocoFile>) -> Result<Self, MaskError> {
         let mut data = Self::default();
         data.classes.classes.push(TableClass {
             name: BACKGROUND.into(),
             ids: vec![0],
             ..TableClass::default()
         });
-        for (path, bytes) in files {
+        for (path, read) in files {
             let wrong = |found: String| MaskError::Masks {
-                path: listing.name(path),
+                path: listing.name(&path),
                 found,
                 advice: "take COCO's JSON with the regions of instances, as in instances_train.json".into(),
             };
-            let json = CocoJson::read(bytes).map_err(wrong)?;
-            data.add(listing, path, json).map_err(wrong)?;
+            let json = read.map_err(wrong)?;
+            json.check_regions().map_err(wrong)?;
+            data.add(listing, &path, json).map_err(wrong)?;
         }
         data.remarks.push(
             "regions of COCO's annotations: smaller ones lie above larger ones, later ones above equal ones, and what none \
@@ -81,7 +84,7 @@ impl CocoData {
                 }
                 continue;
             }
-            let Some(image) = lookup.find(&file_name, split) else {
+            let Some(image) = lookup.find(&file_name, parent(path), split) else {
                 missing.push(file_name);
                 continue;
             };
@@ -107,20 +110,12 @@ impl CocoData {
     /// The number of each category of a file. A category without annotations that is the group of others, as Roboflow
     /// writes first, is none.
     fn categories(&mut self, path: &str, json: &CocoJson) -> HashMap<i64, u16> {
-        let groups = |category: &CocoCategory| {
-            let is_group = json
-                .categories
-                .iter()
-                .any(|other| other.supercategory.as_deref() == Some(category.name.as_str()));
-            let is_used =
-                json.annotations.iter().any(|annotation| annotation.category_id == Some(category.id));
-            category.id == 0 && is_group && !is_used
-        };
+        let groups = json.groups();
         let sorted: BTreeMap<i64, &CocoCategory> =
             json.categories.iter().map(|category| (category.id, category)).collect();
         let mut ids = HashMap::new();
         for (id, category) in sorted {
-            if groups(category) {
+            if groups.contains(&id) {
                 let name = &category.name;
                 self.remarks.push(format!("{path}: the category '{name}' is a group of others and no class"));
                 continue;
@@ -157,7 +152,7 @@ impl CocoData {
                 empty += 1;
                 continue;
             }
-            let region = LabelledRegion { id, region: segmentation, is_crowd: iscrowd != 0 };
+            let region = LabelledRegion { id, region: segmentation, is_crowd: iscrowd };
             self.images[at].regions.push(region);
         }
         for (count, what) in [
@@ -179,69 +174,4 @@ fn has_pixels(region: &Region) -> bool {
         Region::Rings(rings) => rings.iter().any(|ring| ring.len() >= 6),
         Region::Counts { .. } | Region::Text { .. } => true,
     }
-}
-
-/// The part that the name of a file or, nearer before farther, of one of its folders says.
-fn split_of(path: &str) -> Option<Split> {
-    let stem = last(path).rsplit_once('.').map_or(last(path), |(stem, _)| stem);
-    Named::of(stem).split().or_else(|| parent(path).rsplit('/').find_map(|folder| Named::of(folder).split()))
-}
-
-/// Images by the last part of their path.
-struct Lookup<'a> {
-    listing: &'a Listing,
-    by_name: HashMap<&'a str, Vec<usize>>,
-}
-
-impl<'a> Lookup<'a> {
-    fn of(listing: &'a Listing) -> Self {
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (image, path) in listing.images.iter().enumerate() {
-            by_name.entry(last(path)).or_default().push(image);
-        }
-        Self { listing, by_name }
-    }
-
-    /// The only file with this path at its end, or with this name; of several that in folders of the same part.
-    fn find(&self, file_name: &str, split: Option<Split>) -> Option<usize> {
-        let plain = file_name.replace('\\', "/");
-        let names = [plain.clone(), decoded(&plain)];
-        names.iter().find_map(|name| {
-            let name = name.trim_start_matches('/');
-            let same_name = self.by_name.get(last(name))?;
-            let path = |image: usize| self.listing.images.get(image);
-            let whole = |&image: &usize| path(image) == name || path(image).ends_with(&format!("/{name}"));
-            let mut found: Vec<usize> = same_name.iter().copied().filter(whole).collect();
-            if found.is_empty() {
-                found.clone_from(same_name);
-            }
-            if found.len() > 1 {
-                found.retain(|&image| split_of(path(image)) == split);
-            }
-            match found[..] {
-                [image] => Some(image),
-                _ => None,
-            }
-        })
-    }
-}
-
-/// A name with `%20` and the like replaced by what they stand for.
-fn decoded(name: &str) -> String {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match digits.filter(|_| first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

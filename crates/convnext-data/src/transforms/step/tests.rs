@@ -70,3 +70,48 @@ fn a_quarter_turn_of_labels_is_exact() {
         }
     }
 }
+
+/// The box around the pixels of a label map that have labels.
+fn bounds_of(map: &LabelMap) -> BoundingBox {
+    let inside = |&(x, y): &(usize, usize)| map.get(x, y) == 1;
+    let places: Vec<(usize, usize)> =
+        (0..map.height).flat_map(|y| (0..map.width).map(move |x| (x, y))).filter(inside).collect();
+    let along = |of: fn(&(usize, usize)) -> usize| {
+        let found = places.iter().map(of);
+        (found.clone().min().unwrap() as f64, (found.max().unwrap() + 1) as f64)
+    };
+    let ((left, right), (top, bottom)) = (along(|place| place.0), along(|place| place.1));
+    BoundingBox { left, top, right, bottom }
+}
+
+#[test]
+fn boxes_follow_every_geometric_step() {
+    let bounds = BoundingBox { left: 20.0, top: 10.0, right: 44.0, bottom: 30.0 };
+    let size = ImageSize { height: 48, width: 64 };
+    let label = |at: usize| {
+        let (x, y) = (at % size.width, at / size.width);
+        u16::from((20..44).contains(&x) && (10..30).contains(&y))
+    };
+    let map = LabelMap { width: 64, height: 48, labels: (0..size.pixels()).map(label).collect() };
+    let region = Region { left: 8.0, top: 3.0, width: 40.0, height: 30.0 };
+    let operation = |operation| Step::Operation { operation, fill: [0; COLOURS] };
+    let resized = ImageSize { height: 96, width: 32 };
+    let cut = ResizedCut { resized, left: 5, top: 9, size: ImageSize { height: 70, width: 20 } };
+    for (step, within) in [
+        (Step::Crop { region, size: resized, interpolation: Interpolation::Nearest }, 1.0),
+        (Step::Border(Bordered { padding: 9, left: 2, top: 15 }), 0.0),
+        (Step::Mirror, 0.0),
+        (Step::ResizedCut(cut), 0.0),
+        (operation(Operation::TranslateX(0.25)), 0.0),
+        (operation(Operation::ShearX(-0.27)), 1.0),
+        (operation(Operation::Rotate(12.0)), 1.5),
+        (operation(Operation::Invert), 0.0),
+    ] {
+        let (found, labels) = (step.apply_to_box(bounds, size), step.apply_to_labels(map.clone()));
+        assert_eq!(step.size_after(size), labels.size(), "{step:?}");
+        let expected = bounds_of(&labels).edges();
+        let far =
+            found.clipped(labels.size()).edges().iter().zip(expected).any(|(a, b)| (a - b).abs() > within);
+        assert!(!far, "{step:?}: {found:?} {expected:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! The images that files of annotations name.
+
+use std::collections::HashMap;
+
+use crate::datasets::listing::Listing;
+use crate::datasets::parts::{Named, Split};
+use crate::datasets::relative::{last, parent};
+
+/// The part that the name of a file or, nearer before farther, of one of its folders says.
+pub(crate) fn split_of(path: &str) -> Option<Split> {
+    let stem = last(path).rsplit_once('.').map_or(last(path), |(stem, _)| stem);
+    Named::of(stem).split().or_else(|| parent(path).rsplit('/').find_map(|folder| Named::of(folder).split()))
+}
+
+/// Images by the last part of their path.
+pub(crate) struct Lookup<'a> {
+    listing: &'a Listing,
+    by_name: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(crate) fn of(listing: &'a Listing) -> Self {
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (image, path) in listing.images.iter().enumerate() {
+            by_name.entry(last(path)).or_default().push(image);
+        }
+        Self { listing, by_name }
+    }
+
+    /// The file with this path from a folder on, or else the only one with this path at its end, or with this name; of
+    /// several that in folders of the same part.
+    pub(crate) fn find(&self, file_name: &str, folder: &str, split: Option<Split>) -> Option<usize> {
+        let plain = file_name.replace('\\', "/");
+        let names = [plain.clone(), decoded(&plain)];
+        names.iter().find_map(|name| {
+            let name = name.trim_start_matches('/').trim_start_matches("./");
+            let same_name = self.by_name.get(last(name))?;
+            let path = |image: usize| self.listing.images.get(image);
+            let beside = |&&image: &&usize| match folder {
+                "" => path(image) == name,
+                folder => {
+                    path(image).strip_prefix(folder).is_some_and(|rest| rest.strip_prefix('/') == Some(name))
+                }
+            };
+            if let Some(&image) = same_name.iter().find(beside) {
+                return Some(image);
+            }
+            let whole = |&image: &usize| path(image) == name || path(image).ends_with(&format!("/{name}"));
+            let mut found: Vec<usize> = same_name.iter().copied().filter(whole).collect();
+            if found.is_empty() {
+                found.clone_from(same_name);
+            }
+            if found.len() > 1 {
+                found.retain(|&image| split_of(path(image)) == split);
+            }
+            match found[..] {
+                [image] => Some(image),
+                _ => None,
+            }
+        })
+    }
+}
+
+/// A name with `%20` and the like replaced by what they stand for.
+fn decoded(name: &str) -> String {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match digits.filter(|_| first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,19 @@
+//! Data for detection: images with objects, their boxes and masks.
+
+pub(crate) mod annotated;
+pub(crate) mod checked;
+pub(crate) mod coco;
+pub(crate) mod data;
+pub(crate) mod doubts;
+pub(crate) mod error;
+pub(crate) mod fingerprint;
+pub(crate) mod found;
+pub(crate) mod gathered;
+pub(crate) mod labelme;
+pub(crate) mod mend;
+pub(crate) mod open;
+pub(crate) mod quirks;
+pub(crate) mod set;
+pub(crate) mod sizes;
+pub(crate) mod voc;
+pub(crate) mod yolo;

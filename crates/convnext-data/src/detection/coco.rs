@@ -1,0 +1,255 @@
+//! COCO's annotations as objects.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use convnext_core::{BoundingBox, ClassNames, ImageSize, counted};
+
+use crate::datasets::class_name::canonical_name;
+use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::listing::Listing;
+use crate::datasets::parts::Split;
+use crate::datasets::relative::{last, parent};
+use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
+use crate::detection::data::DetectionLayout;
+use crate::detection::error::AnnotationError;
+use crate::detection::gathered::Gathered;
+use crate::detection::quirks::Quirk;
+use crate::error::DataError;
+use crate::instances::coco_files::CocoFile;
+use crate::instances::coco_json::{CocoAnnotation, CocoCategory, CocoImage, CocoJson};
+
+/// Reads files of annotations. Classes of different files are the same when their names are; those of the part that is
+/// trained on, sorted by their ids, are the classes.
+///
+/// `is_named` says that the user named the file, whose name then says nothing of a part.
+///
+/// # Errors
+/// [`AnnotationError`] for another kind of file and for images that are not there, and [`DataError::UnknownClass`] for a
+/// category of another part.
+pub(crate) fn gather(
+    listing: &Listing,
+    files: Vec<CocoFile>,
+    layout: &DetectionLayout,
+    is_named: bool,
+) -> Result<Gathered, DataError> {
+    let mut read = Vec::new();
+    for (path, file) in files {
+        let json = file.map_err(|found| wrong(listing, &path, found))?;
+        let split = if is_named { None } else { split_of(&path) };
+        read.push((place_of(split), path, split, json));
+    }
+    read.sort_by(|(place, path, ..), (other, other_path, ..)| (place, path).cmp(&(other, other_path)));
+    let first = read.first().map(|(place, ..)| *place);
+    let mut data = Coco {
+        listing,
+        lookup: Lookup::of(listing),
+        layout,
+        gathered: Gathered::default(),
+        places: HashMap::new(),
+    };
+    for (place, path, split, json) in read {
+        data.add(&path, split, json, Some(place) == first)?;
+    }
+    Ok(data.gathered)
+}
+
+/// The training part comes first, as it has the classes.
+fn place_of(split: Option<Split>) -> usize {
+    match split {
+        Some(Split::Train) => 0,
+        None => 1,
+        Some(Split::Validation) => 2,
+        Some(Split::Test) => 3,
+    }
+}
+
+fn wrong(listing: &Listing, path: &str, found: String) -> DataError {
+    let advice = "take COCO's JSON of instances, as in instances_train.json, or name one with --annotations"
+        .to_owned();
+    AnnotationError::File { path: listing.name(path), found, advice }.into()
+}
+
+struct Coco<'a> {
+    listing: &'a Listing,
+    lookup: Lookup<'a>,
+    layout: &'a DetectionLayout,
+    gathered: Gathered,
+    /// Where each image of the data set is listed, in words.
+    places: HashMap<usize, String>,
+}
+
+impl Coco<'_> {
+    fn add(
+        &mut self,
+        path: &str,
+        split: Option<Split>,
+        json: CocoJson,
+        has_classes: bool,
+    ) -> Result<(), DataError> {
+        let all = json.images.len();
+        let keypoints = json.has_keypoints();
+        let classes = self.categories(path, &json, has_classes)?;
+        let source = self.gathered.sources.len();
+        let first = self.gathered.images.len();
+        let (positions, missing) = self.images(path, split, source, json.images)?;
+        if positions.is_empty() && !missing.is_empty() {
+            self.say(path, &format!("none of its {} is there: left out", counted(all, "image", "images")));
+            return Ok(());
+        }
+        match missing.len() {
+            0 => {}
+            count if self.layout.allow_missing => {
+                let images = counted(count, "image that is not there is", "images that are not there are");
+                self.say(path, &format!("{images} left out"));
+            }
+            count => {
+                let (path, names) = (self.listing.name(path), missing);
+                return Err(AnnotationError::Missing { path, count, total: all, names }.into());
+            }
+        }
+        if keypoints {
+            self.say(path, "keypoints are not used");
+        }
+        let mut category_ids = vec![None; self.gathered.classes.len()];
+        for (&id, &class) in &classes {
+            category_ids[class] = category_ids[class].or(Some(id));
+        }
+        self.gathered.sources.push(AnnotationSource { name: path.to_owned(), category_ids });
+        self.objects(path, json.annotations, &classes, &positions);
+        let empty = self.gathered.images[first..].iter().filter(|image| image.objects.is_empty()).count();
+        if empty > 0 {
+            let images = counted(empty, "image has", "images have");
+            self.say(path, &format!("{images} no objects, and are learned from as such"));
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, path: &str, what: &str) {
+        self.gathered.decisions.push(format!("{path}: {what}"));
+    }
+
+    /// The images that are there, by their ids, and the names of the others.
+    fn images(
+        &mut self,
+        path: &str,
+        split: Option<Split>,
+        source: usize,
+        images: Vec<CocoImage>,
+    ) -> Result<(HashMap<i64, Option<usize>>, Vec<String>), DataError> {
+        let mut names: HashMap<i64, String> = HashMap::new();
+        let mut positions = HashMap::new();
+        let mut missing = Vec::new();
+        for CocoImage { id, file_name, width, height } in images {
+            match names.get(&id) {
+                Some(other) if *other == file_name => continue,
+                Some(other) => {
+                    let found = format!("image {id} is {other} as well as {file_name}");
+                    return Err(wrong(self.listing, path, found));
+                }
+                None => {}
+            }
+            names.insert(id, file_name.clone());
+            let Some(file) = self.lookup.find(&file_name, parent(path), split) else {
+                missing.push(file_name);
+                // Annotations of it are not those of an image that is not listed.
+                positions.insert(id, None);
+                continue;
+            };
+            let place = format!("image {id} of {}", last(path));
+            if let Some(other) = self.places.insert(file, place) {
+                let found = format!("its image {id}, {file_name}, is {other} as well; keep one of them");
+                return Err(wrong(self.listing, path, found));
+            }
+            let stated = (width > 0 && height > 0).then_some(ImageSize { height, width });
+            let split = split.or_else(|| split_of(self.listing.images.get(file)));
+            positions.insert(id, Some(self.gathered.images.len()));
+            self.gathered.images.push(AnnotatedFile {
+                file,
+                id,
+                stated,
+                source,
+                split,
+                ..AnnotatedFile::default()
+            });
+        }
+        if positions.values().all(Option::is_none) {
+            positions.clear();
+        }
+        Ok((positions, missing))
+    }
+
+    /// The class of each category.
+    fn categories(
+        &mut self,
+        path: &str,
+        json: &CocoJson,
+        has_classes: bool,
+    ) -> Result<BTreeMap<i64, usize>, DataError> {
+        let groups = json.groups();
+        let sorted: BTreeMap<i64, &CocoCategory> =
+            json.categories.iter().map(|category| (category.id, category)).collect();
+        let mut classes: BTreeMap<i64, usize> = BTreeMap::new();
+        for (id, category) in sorted {
+            let name = canonical_name(&category.name);
+            if groups.contains(&id) {
+                self.say(path, &format!("the category '{name}' is a group of others and no class"));
+                continue;
+            }
+            if let Some(other) = classes.values().find(|&&class| self.gathered.classes[class] == name) {
+                let other = self.gathered.classes[*other].clone();
+                self.say(path, &format!("several categories are called '{other}' and taken as one class"));
+            }
+            if has_classes {
+                classes.insert(id, self.gathered.class(&name));
+            } else if let Some(class) = self.gathered.classes.iter().position(|known| *known == name) {
+                classes.insert(id, class);
+            } else if json.annotations.iter().any(|annotation| annotation.category_id == Some(id)) {
+                let known = ClassNames(self.gathered.classes.clone());
+                return Err(DataError::unknown_class(name, self.listing.name(path), &known));
+            } else {
+                self.say(path, &format!("the category '{name}' is none of the training part, and unused"));
+            }
+        }
+        Ok(classes)
+    }
+
+    fn objects(
+        &mut self,
+        path: &str,
+        annotations: Vec<CocoAnnotation>,
+        classes: &BTreeMap<i64, usize>,
+        positions: &HashMap<i64, Option<usize>>,
+    ) {
+        let mut ids = HashSet::new();
+        let quirks = &mut self.gathered.quirks;
+        for (at, annotation) in (0..).zip(annotations) {
+            let CocoAnnotation {
+                id, image_id, category_id, segmentation, bbox, area, iscrowd, ignore, ..
+            } = annotation;
+            let place = || format!("annotation {} of {path}", id.unwrap_or(at));
+            if id.is_some_and(|id| !ids.insert(id)) {
+                quirks.add(Quirk::RepeatedId, place);
+            }
+            let Some(&position) = positions.get(&image_id) else {
+                quirks.add(Quirk::Elsewhere, place);
+                continue;
+            };
+            let Some(position) = position else { continue };
+            let Some(&class) = category_id.and_then(|category| classes.get(&category)) else {
+                quirks.add(Quirk::Nameless, place);
+                continue;
+            };
+            if ignore && !iscrowd {
+                quirks.add(Quirk::Ignored, place);
+            }
+            self.gathered.images[position].objects.push(AnnotatedObject {
+                id: id.unwrap_or(at),
+                class,
+                bounds: bbox.map(BoundingBox::of_corner_and_size),
+                region: segmentation,
+                area,
+                is_crowd: iscrowd || ignore,
+            });
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The images and annotations of a data set, before they are compared.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::datasets::dataset::Dataset;
+use crate::datasets::files::Files;
+use crate::datasets::list_images::list_images;
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::last;
+use crate::datasets::side_files::{SideFiles, side_files};
+use crate::detection::coco;
+use crate::detection::data::DetectionLayout;
+use crate::detection::error::AnnotationError;
+use crate::detection::gathered::Gathered;
+use crate::detection::yolo::data_file::DataFile;
+use crate::detection::yolo::gather::{YoloFiles, gather as yolo_gather, has_labels};
+use crate::detection::{labelme, voc};
+use crate::error::DataError;
+use crate::instances::coco_files::{coco_files, read_coco};
+
+/// Images and annotations of a data set.
+pub(crate) struct Found {
+    /// Folder or archive.
+    pub(crate) root: String,
+    /// All files.
+    pub(crate) files: Dataset,
+    /// Names of images that no file of annotations lists.
+    pub(crate) images_alone: Vec<String>,
+    pub(crate) gathered: Gathered,
+}
+
+impl Found {
+    /// Finds the annotations of a folder or an archive, or reads those of a file that is named.
+    pub(crate) fn of(path: &Path, layout: &DetectionLayout) -> Result<Self, DataError> {
+        let listing = list_images(path)?.with_images()?;
+        let gathered = gather(path, &listing, layout)?;
+        if gathered.images.is_empty() && gathered.unusable.is_empty() {
+            return Err(none(&listing));
+        }
+        let mut is_listed = vec![false; listing.images.len()];
+        gathered.images.iter().for_each(|image| is_listed[image.file] = true);
+        let alone = listing.images.iter().zip(is_listed).filter(|(_, is_listed)| !is_listed);
+        Ok(Self {
+            root: listing.name(""),
+            images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
+            files: Dataset::new(Files::Listed(Arc::new(listing))),
+            gathered,
+        })
+    }
+}
+
+/// The annotations of the first kind that is there: COCO's, YOLO's with `data.yaml`, LabelMe's, VOC's, YOLO's without it.
+fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Gathered, DataError> {
+    if let Some(file) = &layout.annotations {
+        return of_file(path, file, listing, layout);
+    }
+    let files = coco_files(path, listing)?;
+    if !files.is_empty() {
+        return coco::gather(listing, files, layout, false);
+    }
+    let has_extension = |file: &str, extensions: &[&str]| {
+        let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+        extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
+    };
+    let texts = side_files(path, listing, |file| has_extension(file, &["txt", "yaml", "yml"]))?;
+    if let Some(data) = data_file(listing, &texts)? {
+        return yolo(listing, &texts, Some(data), layout);
+    }
+    let mut files = side_files(path, listing, |file| has_extension(file, &["json"]))?;
+    files.retain(|_, bytes| labelme::is_labelme(bytes));
+    if !files.is_empty() {
+        return Ok(labelme::gather(listing, &files));
+    }
+    let mut files = side_files(path, listing, |file| has_extension(file, &["xml"]))?;
+    files.retain(|_, bytes| voc::is_voc(bytes));
+    if !files.is_empty() {
+        return Ok(voc::gather(listing, &files, &texts));
+    }
+    match has_labels(listing, &texts) {
+        true => yolo(listing, &texts, None, layout),
+        false => Err(none(listing)),
+    }
+}
+
+fn yolo(
+    listing: &Listing,
+    texts: &SideFiles,
+    data: Option<(String, DataFile)>,
+    layout: &DetectionLayout,
+) -> Result<Gathered, DataError> {
+    yolo_gather(listing, &YoloFiles { texts, data }, layout)
+}
+
+/// The `data.yaml` nearest to the top, under whatever name.
+fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<(String, DataFile)>, DataError> {
+    let mut files: Vec<&String> = texts.keys().filter(|path| !path.ends_with(".txt")).collect();
+    files.sort_by_key(|path| (path.matches('/').count(), path.len()));
+    for path in files {
+        match DataFile::read(&texts[path]) {
+            Ok(Some(data)) => return Ok(Some((listing.name(path), data))),
+            Ok(None) => {}
+            // Others lie beside images as well.
+            Err(found) if last(path).starts_with("data.") => return Err(wrong(listing.name(path), found)),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a file of annotations that was named.
+fn of_file(
+    path: &Path,
+    file: &Path,
+    listing: &Listing,
+    layout: &DetectionLayout,
+) -> Result<Gathered, DataError> {
+    let name = file.display().to_string();
+    let opened = File::open(file).map_err(|source| DataError::io("open", &name, source))?;
+    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        let bytes = fs::read(file).map_err(|source| DataError::io("read", &name, source))?;
+        let data = DataFile::read(&bytes).map_err(|found| wrong(name.clone(), found))?;
+        let data = data.ok_or_else(|| wrong(name.clone(), "it has no names of classes".into()))?;
+        let texts = side_files(path, listing, |file| file.to_lowercase().ends_with(".txt"))?;
+        return yolo(listing, &texts, Some((name, data)), layout);
+    }
+    let read = match read_coco(opened) {
+        Some(read) => read,
+        None => Err("it is no JSON with COCO's images, annotations and categories".to_owned()),
+    };
+    let json = read.map_err(|found| wrong(name.clone(), found))?;
+    coco::gather(listing, vec![(name, Ok(json))], layout, true)
+}
+
+fn wrong(path: String, found: String) -> DataError {
+    let advice = "take COCO's JSON of instances, or YOLO's data.yaml".to_owned();
+    AnnotationError::File { path, found, advice }.into()
+}
+
+fn none(listing: &Listing) -> DataError {
+    DataError::Layout {
+        path: listing.name(""),
+        found: format!("it holds {} images and no annotations of objects", listing.images.len()),
+        advice: "put COCO's JSON beside the images or into annotations/, YOLO's labels/ with data.yaml, LabelMe's JSON or \
+                 VOC's XML beside each image; or name a file with --annotations"
+            .into(),
+    }
+}

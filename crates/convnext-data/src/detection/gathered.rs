@@ -1,0 +1,43 @@
+//! What files of annotations of any layout say, before it is looked at closely.
+
+use crate::detection::annotated::{AnnotatedFile, AnnotationSource};
+use crate::detection::quirks::Quirks;
+use crate::loading::corrupt_file::CorruptFile;
+
+/// Images with their objects, and the classes.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// One for each image, in the order of the files of annotations.
+    pub(crate) images: Vec<AnnotatedFile>,
+    pub(crate) classes: Vec<String>,
+    /// `true` if nothing names the classes, so that their names are made of their numbers.
+    pub(crate) unnamed: bool,
+    pub(crate) sources: Vec<AnnotationSource>,
+    pub(crate) quirks: Quirks,
+    /// What was decided, in words.
+    pub(crate) decisions: Vec<String>,
+    /// Files of annotations of one image each that cannot be read.
+    pub(crate) unusable: Vec<CorruptFile>,
+}
+
+impl Gathered {
+    /// The class of this name, added where it is new.
+    pub(crate) fn class(&mut self, name: &str) -> usize {
+        self.classes.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.classes.push(name.to_owned());
+            self.classes.len() - 1
+        })
+    }
+
+    /// Sorts the classes by their names, for layouts that list none.
+    pub(crate) fn sort_classes(&mut self) {
+        let mut order: Vec<usize> = (0..self.classes.len()).collect();
+        order.sort_by(|&one, &other| self.classes[one].cmp(&self.classes[other]));
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &class)| places[class] = place);
+        self.classes.sort();
+        for object in self.images.iter_mut().flat_map(|image| &mut image.objects) {
+            object.class = places[object.class];
+        }
+    }
+}

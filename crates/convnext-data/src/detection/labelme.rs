@@ -1,0 +1,185 @@
+//! LabelMe's JSON file for each image (facts, "Others").
+
+use std::collections::HashMap;
+use std::f64::consts::TAU;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use convnext_core::{BoundingBox, ImageSize};
+use serde::Deserialize;
+
+use crate::datasets::class_name::canonical_name;
+use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::{last, parent};
+use crate::datasets::side_files::SideFiles;
+use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
+use crate::detection::gathered::Gathered;
+use crate::detection::quirks::Quirk;
+use crate::instances::coco_region::Region;
+use crate::instances::run_lengths::RunLengths;
+use crate::loading::corrupt_file::CorruptFile;
+use crate::segmentation::decode::decode_mask;
+use crate::segmentation::mask::MaskPixels;
+
+/// A file about one image.
+#[derive(Deserialize)]
+struct LabelMe {
+    shapes: Vec<Shape>,
+    #[serde(default, rename = "imagePath")]
+    image_path: Option<String>,
+    #[serde(default, rename = "imageHeight")]
+    height: Option<usize>,
+    #[serde(default, rename = "imageWidth")]
+    width: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    label: String,
+    #[serde(default)]
+    points: Vec<[f64; 2]>,
+    #[serde(default)]
+    shape_type: Option<String>,
+    #[serde(default)]
+    group_id: Option<i64>,
+    /// A PNG in base64.
+    #[serde(default)]
+    mask: Option<String>,
+}
+
+/// `true` for a file of LabelMe.
+pub(crate) fn is_labelme(bytes: &[u8]) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+    has(b"\"shapes\"") && (has(b"\"imagePath\"") || has(b"\"shape_type\""))
+}
+
+/// Reads the files of all images. Classes are the labels, sorted.
+pub(crate) fn gather(listing: &Listing, files: &SideFiles) -> Gathered {
+    let lookup = Lookup::of(listing);
+    let mut gathered = Gathered::default();
+    for (path, bytes) in files {
+        let read = read(listing, &lookup, path, bytes, &mut gathered);
+        if let Err(why) = read {
+            gathered.unusable.push(CorruptFile { name: listing.name(path), why });
+        }
+    }
+    gathered.sort_classes();
+    let category_ids = vec![None; gathered.classes.len()];
+    gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
+    gathered.decisions.push(format!("LabelMe's JSON files: {}", gathered.images.len()));
+    gathered
+}
+
+fn read(
+    listing: &Listing,
+    lookup: &Lookup<'_>,
+    path: &str,
+    bytes: &[u8],
+    gathered: &mut Gathered,
+) -> Result<(), String> {
+    let file: LabelMe =
+        serde_json::from_slice(bytes).map_err(|error| format!("it is no JSON of LabelMe: {error}"))?;
+    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    let folder = parent(path);
+    let named = file.image_path.as_ref().and_then(|name| lookup.find(name, folder, None));
+    let beside = || {
+        let images = listing.images.iter().enumerate();
+        let mut found =
+            images.filter(|(_, image)| image.rsplit_once('.').is_some_and(|(own, _)| own == stem));
+        found.next().map(|(image, _)| image)
+    };
+    let name = file.image_path.unwrap_or_default();
+    let image = named.or_else(beside).ok_or_else(|| format!("its image {} is not there", last(&name)))?;
+    let stated = file.height.zip(file.width).map(|(height, width)| ImageSize { height, width });
+    let mut objects: Vec<AnnotatedObject> = Vec::new();
+    let mut groups: HashMap<(i64, String), usize> = HashMap::new();
+    for (id, shape) in (1..).zip(file.shapes) {
+        let label = canonical_name(&shape.label);
+        let group = shape.group_id.map(|group| (group, label.clone()));
+        let Some((bounds, region)) = region(shape, stated)? else {
+            gathered.quirks.add(Quirk::NoShape, || format!("shape {id} of {path}"));
+            continue;
+        };
+        if let Some(first) = group.as_ref().and_then(|group| groups.get(group))
+            && let (Region::Rings(rings), Region::Rings(more)) = (&mut objects[*first].region, &region)
+        {
+            rings.extend(more.clone());
+            continue;
+        }
+        groups.extend(group.map(|group| (group, objects.len())));
+        let class = gathered.class(&label);
+        objects.push(AnnotatedObject { id, class, bounds, region, ..AnnotatedObject::default() });
+    }
+    let split = split_of(listing.images.get(image));
+    let id = gathered.images.len() as i64 + 1;
+    gathered.images.push(AnnotatedFile {
+        file: image,
+        id,
+        stated,
+        split,
+        objects,
+        ..AnnotatedFile::default()
+    });
+    Ok(())
+}
+
+/// The box and the region of a shape; `None` for what is no region.
+fn region(shape: Shape, size: Option<ImageSize>) -> Result<Option<(Option<BoundingBox>, Region)>, String> {
+    let points = &shape.points;
+    let rings = |ring: Vec<f64>| Ok(Some((None, Region::Rings(vec![ring]))));
+    match shape.shape_type.as_deref().unwrap_or("polygon") {
+        "polygon" => rings(points.as_flattened().to_vec()),
+        "rectangle" if points.len() >= 2 => Ok(Some((Some(around(points)), Region::None))),
+        "circle" if points.len() == 2 => rings(circle(points[0], points[1])),
+        "mask" => {
+            let size = size.ok_or("it has a mask, but no imageHeight and imageWidth")?;
+            let corner = points.first().ok_or("a mask has no points")?;
+            Ok(Some((None, pasted(shape.mask.as_deref().unwrap_or_default(), *corner, size)?)))
+        }
+        kind @ ("rectangle" | "circle") => Err(format!("a {kind} has {} points", points.len())),
+        "point" | "points" | "line" | "linestrip" => Ok(None),
+        kind => Err(format!("it has a shape of the unknown type '{kind}'")),
+    }
+}
+
+fn around(points: &[[f64; 2]]) -> BoundingBox {
+    let [x, y] = points[0];
+    points.iter().fold(BoundingBox { left: x, top: y, right: x, bottom: y }, |bounds, &[x, y]| BoundingBox {
+        left: bounds.left.min(x),
+        top: bounds.top.min(y),
+        right: bounds.right.max(x),
+        bottom: bounds.bottom.max(y),
+    })
+}
+
+/// A circle by its centre and a point of its rim, as a ring.
+fn circle([x, y]: [f64; 2], rim: [f64; 2]) -> Vec<f64> {
+    const CORNERS: usize = 64;
+    let radius = (rim[0] - x).hypot(rim[1] - y);
+    let corner = |at: usize| {
+        let (sin, cos) = (TAU * at as f64 / CORNERS as f64).sin_cos();
+        [x + radius * cos, y + radius * sin]
+    };
+    (0..CORNERS).flat_map(corner).collect()
+}
+
+/// The pixels of a PNG that are not 0, with its corner at a point of an image of this size.
+fn pasted(mask: &str, corner: [f64; 2], size: ImageSize) -> Result<Region, String> {
+    let bytes = STANDARD.decode(mask).map_err(|error| format!("its mask is no base64: {error}"))?;
+    let mask = decode_mask(&bytes, "its mask").map_err(|error| error.to_string())?;
+    let inside: Vec<bool> = match mask.pixels {
+        MaskPixels::Ids(ids, _) | MaskPixels::Palette(ids, _) => ids.into_iter().map(|id| id > 0).collect(),
+        MaskPixels::Colours(colours) => colours.into_iter().map(|colour| colour != [0; 3]).collect(),
+    };
+    let [left, top] = corner.map(|place| place.max(0.0) as usize);
+    let mut rows = vec![false; size.pixels()];
+    for (at, _) in inside.iter().enumerate().filter(|(_, inside)| **inside) {
+        let (x, y) = (left + at % mask.size.width, top + at / mask.size.width);
+        if x < size.width && y < size.height {
+            rows[y * size.width + x] = true;
+        }
+    }
+    let counts = RunLengths::of_rows(&rows, size).counts().to_vec();
+    Ok(Region::Counts { size: [size.height, size.width], counts })
+}

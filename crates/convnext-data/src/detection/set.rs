@@ -1,0 +1,307 @@
+//! Images with their objects.
+
+use std::fmt;
+use std::sync::Arc;
+
+use convnext_core::{ClassNames, ImageSize, Seed};
+
+use crate::datasets::dataset::Dataset;
+use crate::datasets::split::choose;
+use crate::detection::fingerprint::add_instance;
+use crate::error::DataError;
+use crate::instances::instance::Instance;
+use crate::pixels::image::Image;
+use crate::pixels::orientation::Orientation;
+use crate::transforms::resized_cut::ResizedCut;
+
+/// Images of a data set for detection. Copies and subsets share files and annotations; images are read when they are asked
+/// for.
+#[derive(Clone)]
+pub struct DetectionSet {
+    images: Dataset,
+    /// The entry of each image.
+    members: Arc<[u32]>,
+    shared: Arc<SharedEntries>,
+}
+
+/// What all subsets share.
+#[derive(Clone)]
+pub(crate) struct SharedEntries {
+    /// All files of the data set.
+    pub(crate) files: Dataset,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) classes: ClassNames,
+    /// `true` if nothing names the classes.
+    pub(crate) unnamed: bool,
+    /// The numbers of the classes in files of annotations, each with the numbers of one file.
+    pub(crate) category_ids: Vec<Vec<Option<i64>>>,
+    pub(crate) orientation: Orientation,
+    /// Folder or archive of the data.
+    pub(crate) root: String,
+}
+
+/// An image, or a tile of one, with its objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Position among all files.
+    pub(crate) file: usize,
+    /// Number in the file of annotations.
+    pub(crate) id: i64,
+    /// Position of the file of annotations.
+    pub(crate) source: usize,
+    pub(crate) size: ImageSize,
+    /// The part of the image that it is; `None` for all of it.
+    pub(crate) tile: Option<ResizedCut>,
+    pub(crate) instances: Box<[Instance]>,
+}
+
+impl DetectionSet {
+    /// Some entries, by their positions.
+    pub(crate) fn new(shared: &Arc<SharedEntries>, members: &[usize]) -> Self {
+        let files: Vec<usize> = members.iter().map(|&member| shared.entries[member].file).collect();
+        Self {
+            images: shared.files.subset(&files),
+            members: members.iter().map(|&member| member as u32).collect(),
+            shared: Arc::clone(shared),
+        }
+    }
+
+    /// The files of the images: whole ones, also where [`Self::cut`] takes a tile of them.
+    pub fn images(&self) -> &Dataset {
+        &self.images
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// `true` when there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// The names of the classes, in the order of their indices.
+    pub fn classes(&self) -> &ClassNames {
+        &self.shared.classes
+    }
+
+    /// What to do with the orientation that a camera wrote into a file, so that annotations fit.
+    pub fn orientation(&self) -> Orientation {
+        self.shared.orientation
+    }
+
+    /// The objects of an image, crowds included.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn instances(&self, index: usize) -> &[Instance] {
+        &self.entry(index).instances
+    }
+
+    /// Height and width of an image that the objects lie in: that of the tile where it is one.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn image_size(&self, index: usize) -> ImageSize {
+        self.entry(index).size
+    }
+
+    /// The tile of a whole image that the objects of `index` are about; the image itself where it is no tile.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`], or the image is smaller than the tile.
+    pub fn cut(&self, index: usize, image: Image) -> Image {
+        match self.entry(index).tile {
+            None => image,
+            Some(tile) => tile.of(&image),
+        }
+    }
+
+    /// Left and upper side in pixels of the tile that an image is; `None` for a whole image.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn tile_corner(&self, index: usize) -> Option<[usize; 2]> {
+        self.entry(index).tile.map(|tile| [tile.left, tile.top])
+    }
+
+    /// The number of an image in its file of annotations; its position from 1 on where there is none.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn image_id(&self, index: usize) -> i64 {
+        self.entry(index).id
+    }
+
+    /// The number of a class in the file of annotations of the first image; its index from 1 on where it has none there.
+    ///
+    /// # Panics
+    /// When `class` is not below the number of classes.
+    pub fn category_id(&self, class: usize) -> i64 {
+        assert!(class < self.shared.classes.len(), "a class of the set");
+        let source = self.members.first().map_or(0, |&member| self.shared.entries[member as usize].source);
+        let own = self.shared.category_ids.get(source).and_then(|ids| ids.get(class).copied().flatten());
+        own.unwrap_or(class as i64 + 1)
+    }
+
+    /// The number of objects of each class, without crowds.
+    pub fn objects_per_class(&self) -> Vec<u64> {
+        self.sums(|counts, instance| counts[instance.class] += 1)
+    }
+
+    /// The number of images that have objects of each class, without crowds.
+    pub fn images_per_class(&self) -> Vec<u64> {
+        let mut sums = vec![0; self.classes().len()];
+        for index in 0..self.len() {
+            let mut has = vec![false; sums.len()];
+            self.objects(index).for_each(|instance| has[instance.class] = true);
+            sums.iter_mut().zip(has).for_each(|(sum, has)| *sum += u64::from(has));
+        }
+        sums
+    }
+
+    /// `true` if there are objects and each has a mask, crowds aside.
+    pub fn has_masks(&self) -> bool {
+        let mut objects = (0..self.len()).flat_map(|index| self.objects(index)).peekable();
+        objects.peek().is_some() && objects.all(|instance| instance.mask.is_some())
+    }
+
+    /// The objects of an image that are learned.
+    fn objects(&self, index: usize) -> impl Iterator<Item = &Instance> {
+        self.instances(index).iter().filter(|instance| !instance.is_crowd)
+    }
+
+    fn sums(&self, add: impl Fn(&mut [u64], &Instance)) -> Vec<u64> {
+        let mut sums = vec![0; self.classes().len()];
+        for index in 0..self.len() {
+            self.objects(index).for_each(|instance| add(&mut sums, instance));
+        }
+        sums
+    }
+
+    fn entry(&self, index: usize) -> &Entry {
+        &self.shared.entries[self.members[index] as usize]
+    }
+
+    /// Everything that subsets share.
+    pub(crate) fn shared(&self) -> &Arc<SharedEntries> {
+        &self.shared
+    }
+
+    /// The positions of the entries of the images.
+    pub(crate) fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        self.members.iter().map(|&member| member as usize)
+    }
+
+    /// The images at these positions, in this order.
+    ///
+    /// # Panics
+    /// When an index is not below [`Self::len`].
+    #[must_use]
+    pub fn subset(&self, indices: &[usize]) -> Self {
+        let members = indices.iter().map(|&index| self.members[index]).collect();
+        Self { images: self.images.subset(indices), members, ..self.clone() }
+    }
+
+    /// The images that a detector of the paper learns from: with annotations, be it of crowds, and of at least 32 pixels
+    /// on either side (mmdet's `filter_empty_gt` and `min_size`).
+    #[must_use]
+    pub fn with_objects(&self) -> Self {
+        const SMALLEST: usize = 32;
+        let kept = |&index: &usize| {
+            !self.instances(index).is_empty() && self.image_size(index).short_side() >= SMALLEST
+        };
+        self.subset(&(0..self.len()).filter(kept).collect::<Vec<_>>())
+    }
+
+    /// `count` images that the seed draws, in their order. A smaller choice with the same seed is part of a larger one.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] when there are fewer, or `count` is 0.
+    pub fn choose(&self, count: usize, seed: Seed) -> Result<Self, DataError> {
+        let expected = format!("between 1 and the {} that there are", self.len());
+        DataError::check((1..=self.len()).contains(&count), "number of labelled images", count, &expected)?;
+        let all: Vec<usize> = (0..self.len()).collect();
+        Ok(self.subset(&choose("", &all, count, seed)))
+    }
+
+    /// A fraction of the images, rounded, at least one; chosen as [`Self::choose`] does.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no images.
+    pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
+        let fits = fraction > 0.0 && fraction <= 1.0;
+        DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
+        self.choose(((self.len() as f64 * fraction).round() as usize).max(1), seed)
+    }
+
+    /// The same images with the classes of a model in the places of their own: by name, or by number where nothing names
+    /// those of the data.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownClass`] for a class that the model lacks and objects have.
+    pub fn for_classes(&self, model: &ClassNames) -> Result<Self, DataError> {
+        let SharedEntries { classes, unnamed, root, .. } = &*self.shared;
+        if classes == model {
+            return Ok(self.clone());
+        }
+        let by_number = *unnamed && classes.len() <= model.len();
+        let used = self.sums(|counts, instance| counts[instance.class] += 1);
+        let new = classes.0.iter().enumerate().map(|(class, name)| {
+            let found = if by_number { Some(class) } else { model.index(name) };
+            match found {
+                None if used[class] > 0 => Err(DataError::unknown_class(name.clone(), root.clone(), model)),
+                found => Ok(found),
+            }
+        });
+        let new: Vec<Option<usize>> = new.collect::<Result<_, DataError>>()?;
+        let mut shared = (*self.shared).clone();
+        for entry in &mut shared.entries {
+            let mut instances = std::mem::take(&mut entry.instances).into_vec();
+            // What has no class is a crowd, or an object of another subset.
+            instances.retain(|instance| new[instance.class].is_some());
+            instances
+                .iter_mut()
+                .for_each(|instance| instance.class = new[instance.class].unwrap_or_default());
+            entry.instances = instances.into();
+        }
+        for ids in &mut shared.category_ids {
+            let mut renumbered = vec![None; model.len()];
+            for (class, id) in new.iter().zip(&*ids) {
+                if let Some(class) = class {
+                    renumbered[*class] = *id;
+                }
+            }
+            *ids = renumbered;
+        }
+        (shared.classes, shared.unnamed) = (model.clone(), false);
+        Ok(Self { shared: Arc::new(shared), ..self.clone() })
+    }
+
+    /// A checksum of the names of the classes, of every image, and of its objects, in order. A resumed run notices by it
+    /// that its data is another.
+    pub fn fingerprint(&self) -> u32 {
+        let mut hash = crc32fast::Hasher::new();
+        hash.update(&self.images.fingerprint().to_le_bytes());
+        for class in &self.classes().0 {
+            hash.update(class.as_bytes());
+            hash.update(&[0]);
+        }
+        for index in 0..self.len() {
+            let Entry { size, tile, instances, .. } = self.entry(index);
+            let corner = tile.map_or([usize::MAX; 2], |tile| [tile.left, tile.top]);
+            for number in [size.height, size.width, corner[0], corner[1], instances.len()] {
+                hash.update(&(number as u64).to_le_bytes());
+            }
+            instances.iter().for_each(|instance| add_instance(&mut hash, instance));
+        }
+        hash.finalize()
+    }
+}
+
+impl fmt::Debug for DetectionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DetectionSet({} images, {} classes)", self.len(), self.classes().len())
+    }
+}

@@ -1,0 +1,157 @@
+//! Pascal VOC's XML file for each image (facts, "Others").
+
+use std::collections::HashMap;
+
+use convnext_core::{BoundingBox, ImageSize};
+use roxmltree::{Document, Node};
+
+use crate::datasets::class_name::canonical_name;
+use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::listing::Listing;
+use crate::datasets::parts::{Named, Split};
+use crate::datasets::relative::{last, parent};
+use crate::datasets::side_files::SideFiles;
+use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
+use crate::detection::gathered::Gathered;
+use crate::detection::quirks::Quirk;
+use crate::loading::corrupt_file::CorruptFile;
+
+/// `true` for a file of VOC.
+pub(crate) fn is_voc(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"<annotation").is_some()
+}
+
+/// Reads the files of all images. Classes are the names, sorted. `lists` may hold VOC's lists of parts.
+pub(crate) fn gather(listing: &Listing, files: &SideFiles, lists: &SideFiles) -> Gathered {
+    let images = Images { lookup: Lookup::of(listing), by_stem: by_stem(listing), splits: splits(lists) };
+    let mut gathered = Gathered::default();
+    for (path, bytes) in files {
+        if let Err(why) = read(listing, &images, path, bytes, &mut gathered) {
+            gathered.unusable.push(CorruptFile { name: listing.name(path), why });
+        }
+    }
+    gathered.sort_classes();
+    let category_ids = vec![None; gathered.classes.len()];
+    gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
+    gathered.decisions.push(format!("VOC's XML files: {}", gathered.images.len()));
+    gathered
+}
+
+struct Images<'a> {
+    lookup: Lookup<'a>,
+    /// Images by their names without extension, where there is one.
+    by_stem: HashMap<&'a str, Option<usize>>,
+    /// Parts of lists, by names without extension; none without lists.
+    splits: HashMap<String, Split>,
+}
+
+fn by_stem(listing: &Listing) -> HashMap<&str, Option<usize>> {
+    let mut found: HashMap<&str, Option<usize>> = HashMap::new();
+    for (image, path) in listing.images.iter().enumerate() {
+        found.entry(stem(path)).and_modify(|image| *image = None).or_insert(Some(image));
+    }
+    found
+}
+
+fn stem(path: &str) -> &str {
+    let name = last(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// `true` for a list of a part.
+pub(crate) fn is_list(path: &str) -> bool {
+    parent(path).ends_with("ImageSets/Main")
+        && path.ends_with(".txt")
+        && matches!(Named::of(stem(path)), Named::Wholly(_))
+}
+
+fn splits(lists: &SideFiles) -> HashMap<String, Split> {
+    let mut splits = HashMap::new();
+    for (path, text) in lists.iter().filter(|(path, _)| is_list(path)) {
+        let Some(split) = Named::of(stem(path)).split() else { continue };
+        let text = String::from_utf8_lossy(text);
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        splits.extend(names.map(|name| (name.to_owned(), split)));
+    }
+    splits
+}
+
+fn read(
+    listing: &Listing,
+    images: &Images<'_>,
+    path: &str,
+    bytes: &[u8],
+    gathered: &mut Gathered,
+) -> Result<(), String> {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_start_matches('\u{feff}');
+    let document = Document::parse(text).map_err(|error| format!("it is no XML: {error}"))?;
+    let root = document.root_element();
+    let name = text_of(root, "filename").unwrap_or_default();
+    // The name in the file is often that of another folder or extension.
+    let named = images.lookup.find(name, parent(path), split_of(path));
+    let of_stem = |name: &str| images.by_stem.get(name).copied().flatten();
+    let image = named.or_else(|| of_stem(stem(path))).or_else(|| of_stem(stem(name)));
+    let image =
+        image.ok_or_else(|| format!("its image {name} is not there, nor one called {}", stem(path)))?;
+    let mut objects = Vec::new();
+    for (id, object) in (1..).zip(root.children().filter(|child| child.has_tag_name("object"))) {
+        let class = text_of(object, "name").ok_or(format!("object {id} has no name"))?;
+        let bounds = bounds(object).ok_or(format!("object {id} has no bndbox of four numbers"))?;
+        let is_crowd = text_of(object, "difficult") == Some("1");
+        if is_crowd {
+            gathered.quirks.add(Quirk::Difficult, || format!("object {id} of {path}"));
+        }
+        let class = gathered.class(&canonical_name(class));
+        objects.push(AnnotatedObject {
+            id,
+            class,
+            bounds: Some(bounds),
+            is_crowd,
+            ..AnnotatedObject::default()
+        });
+    }
+    let split = match images.splits.is_empty() {
+        true => split_of(path).or_else(|| split_of(listing.images.get(image))),
+        false => images.splits.get(stem(path)).copied(),
+    };
+    let (stated, id) = (size(root), gathered.images.len() as i64 + 1);
+    gathered.images.push(AnnotatedFile {
+        file: image,
+        id,
+        stated,
+        split,
+        objects,
+        ..AnnotatedFile::default()
+    });
+    Ok(())
+}
+
+/// The text of a child.
+fn text_of<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    let child = node.children().find(|child| child.has_tag_name(name))?;
+    child.text().map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn number_of(node: Node<'_, '_>, name: &str) -> Option<f64> {
+    text_of(node, name)?.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// The stated size; some programs write 0.
+fn size(root: Node<'_, '_>) -> Option<ImageSize> {
+    let size = root.children().find(|child| child.has_tag_name("size"))?;
+    let [height, width] = ["height", "width"].map(|side| number_of(size, side).unwrap_or_default() as usize);
+    (height > 0 && width > 0).then_some(ImageSize { height, width })
+}
+
+/// A box, whose numbers are those of its first and last pixels from 1 on.
+fn bounds(object: Node<'_, '_>) -> Option<BoundingBox> {
+    let bounds = object.children().find(|child| child.has_tag_name("bndbox"))?;
+    let side = |name: &str| number_of(bounds, name).map(f64::trunc);
+    Some(BoundingBox {
+        left: side("xmin")? - 1.0,
+        top: side("ymin")? - 1.0,
+        right: side("xmax")?,
+        bottom: side("ymax")?,
+    })
+}

@@ -1,0 +1,223 @@
+//! YOLO's labels as objects.
+
+use std::collections::{BTreeMap, HashMap};
+
+use convnext_core::counted;
+
+use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::listing::Listing;
+use crate::datasets::parts::Split;
+use crate::datasets::relative::{last, parent};
+use crate::datasets::side_files::SideFiles;
+use crate::detection::annotated::{AnnotatedFile, AnnotationSource};
+use crate::detection::data::DetectionLayout;
+use crate::detection::error::AnnotationError;
+use crate::detection::gathered::Gathered;
+use crate::detection::quirks::Quirk;
+use crate::detection::yolo::data_file::DataFile;
+use crate::detection::yolo::rows::read_rows;
+use crate::error::DataError;
+use crate::loading::corrupt_file::CorruptFile;
+
+/// The label files and lists beside images, with the names of the classes where a file has them.
+pub(crate) struct YoloFiles<'a> {
+    /// All text files.
+    pub(crate) texts: &'a SideFiles,
+    /// The `data.yaml` with its name.
+    pub(crate) data: Option<(String, DataFile)>,
+}
+
+/// `true` if an image has a label file whose first row is one, for data without `data.yaml`.
+pub(crate) fn has_labels(listing: &Listing, texts: &SideFiles) -> bool {
+    let labels = listing.images.iter().filter_map(|image| texts.get(&label_path(image)));
+    let first =
+        labels.flat_map(|text| text.split(|byte| *byte == b'\n')).find(|row| !row.trim_ascii().is_empty());
+    first.is_some_and(|row| read_rows(row).is_ok())
+}
+
+/// Reads labels. Images without a label file have no objects.
+///
+/// # Errors
+/// [`AnnotationError::File`] when a place of a part has no images, or a class has no name.
+pub(crate) fn gather(
+    listing: &Listing,
+    files: &YoloFiles<'_>,
+    layout: &DetectionLayout,
+) -> Result<Gathered, DataError> {
+    let splits = splits(listing, files)?;
+    let mut gathered = Gathered::default();
+    let mut used = 0;
+    let mut largest: Option<(usize, String)> = None;
+    for (file, path) in listing.images.iter().enumerate() {
+        let split = match &splits {
+            // Images outside of the places that are named are left out.
+            Some(splits) if !splits.contains_key(&file) => continue,
+            Some(splits) => splits.get(&file).copied(),
+            None => split_of(path),
+        };
+        let label = label_path(path);
+        let mut objects = Vec::new();
+        if let Some(text) = files.texts.get(&label) {
+            used += 1;
+            match read_rows(text) {
+                Ok((found, repeated)) => {
+                    (0..repeated).for_each(|_| gathered.quirks.add(Quirk::Repeated, || label.clone()));
+                    objects = found;
+                }
+                Err(why) => {
+                    gathered.unusable.push(CorruptFile { name: listing.name(&label), why });
+                    continue;
+                }
+            }
+        }
+        if let Some(class) = objects.iter().map(|object| object.class).max()
+            && largest.as_ref().is_none_or(|(known, _)| class > *known)
+        {
+            largest = Some((class, label));
+        }
+        let id = gathered.images.len() as i64 + 1;
+        let (is_relative, stated, source) = (true, None, 0);
+        gathered.images.push(AnnotatedFile { file, id, stated, source, split, is_relative, objects });
+    }
+    say_labels(&mut gathered, used);
+    name_classes(&mut gathered, listing, files, layout, largest)?;
+    Ok(gathered)
+}
+
+fn say_labels(gathered: &mut Gathered, used: usize) {
+    let empty = gathered.images.iter().filter(|image| image.objects.is_empty()).count();
+    let labels = counted(used, "label file", "label files");
+    gathered.decisions.push(format!("YOLO's labels: {labels}"));
+    if empty > 0 {
+        let images = counted(empty, "image has", "images have");
+        gathered.decisions.push(format!("{images} no objects, and are learned from as such"));
+    }
+}
+
+/// The names of `data.yaml`, or of `classes.txt`, or of a model, or numbers.
+fn name_classes(
+    gathered: &mut Gathered,
+    listing: &Listing,
+    files: &YoloFiles<'_>,
+    layout: &DetectionLayout,
+    largest: Option<(usize, String)>,
+) -> Result<(), DataError> {
+    let count = largest.as_ref().map_or(0, |(class, _)| class + 1);
+    let list = || files.texts.iter().find(|(path, _)| last(path) == "classes.txt");
+    let (source, names) = match (&files.data, list()) {
+        (Some((name, data)), _) if !data.names.is_empty() => (name.clone(), data.names.clone()),
+        (_, Some((path, text))) => {
+            let text = String::from_utf8_lossy(text);
+            let names = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+            (listing.name(path), names.collect())
+        }
+        _ => match layout.model.as_ref().filter(|model| model.len() >= count) {
+            Some(model) => ("the model".to_owned(), model.0.clone()),
+            None => {
+                gathered.unnamed = true;
+                let names = (0..count).map(|class| format!("class_{class}"));
+                ("the numbers of the labels".to_owned(), names.collect())
+            }
+        },
+    };
+    if let Some((class, label)) = largest.filter(|(class, _)| *class >= names.len()) {
+        let (path, found) =
+            (listing.name(&label), format!("it has the class {class}, but {source} names {}", names.len()));
+        let advice = "name every class from 0 on in data.yaml".to_owned();
+        return Err(AnnotationError::File { path, found, advice }.into());
+    }
+    gathered.decisions.push(format!("{} from {source}", counted(names.len(), "class", "classes")));
+    let category_ids = vec![None; names.len()];
+    gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
+    gathered.classes = names;
+    Ok(())
+}
+
+/// The label file of an image: in `labels/` for the last `images/` of its path, or beside it.
+pub(crate) fn label_path(image: &str) -> String {
+    let stem = image.rsplit_once('.').map_or(image, |(stem, _)| stem);
+    let rooted = format!("/{stem}");
+    let place = match rooted.rsplit_once("/images/") {
+        Some((before, after)) => format!("{before}/labels/{after}"),
+        None => rooted,
+    };
+    format!("{}.txt", place.trim_start_matches('/'))
+}
+
+/// The part of each image that `data.yaml` names; `None` where it names none.
+fn splits(listing: &Listing, files: &YoloFiles<'_>) -> Result<Option<HashMap<usize, Split>>, DataError> {
+    let Some((name, data)) = files.data.as_ref().filter(|(_, data)| !data.places.is_empty()) else {
+        return Ok(None);
+    };
+    let lookup = Lookup::of(listing);
+    let mut splits = HashMap::new();
+    let mut empty = BTreeMap::new();
+    for (split, place) in &data.places {
+        let images = images_of(listing, files.texts, &lookup, place);
+        if images.is_empty() {
+            empty.insert(*split, place.clone());
+        }
+        for image in images {
+            // The first place counts: some name one folder for training and for validation.
+            splits.entry(image).or_insert(*split);
+        }
+    }
+    match empty.remove(&Split::Train).or_else(|| empty.remove(&Split::Validation)) {
+        Some(place) if splits.is_empty() || !has(&splits, &data.places) => {
+            let (path, found) = (name.clone(), format!("there are no images in {place}"));
+            let advice = "give the path of the folder that its paths begin at".to_owned();
+            Err(AnnotationError::File { path, found, advice }.into())
+        }
+        _ => Ok(Some(splits)),
+    }
+}
+
+/// `true` if each part that is named, but for a test, has images or shares its place with another.
+fn has(splits: &HashMap<usize, Split>, places: &[(Split, String)]) -> bool {
+    let shared = |place: &String| places.iter().filter(|(_, other)| other == place).count() > 1;
+    let needed = places.iter().filter(|(split, place)| *split != Split::Test && !shared(place));
+    needed.into_iter().all(|(split, _)| splits.values().any(|found| found == split))
+}
+
+/// The images in a folder, or of a list, that `data.yaml` names by a path of any machine.
+fn images_of(listing: &Listing, texts: &SideFiles, lookup: &Lookup<'_>, place: &str) -> Vec<usize> {
+    let plain = place.replace('\\', "/");
+    let parts: Vec<&str> = plain.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
+    for first in 0..parts.len() {
+        let end = parts[first..].join("/");
+        let ends = |path: &str| path == end || path.ends_with(&format!("/{end}"));
+        if let Some((path, list)) = texts.iter().find(|(path, _)| ends(path)) {
+            let text = String::from_utf8_lossy(list);
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            return lines.filter_map(|line| lookup.find(line, parent(path), None)).collect();
+        }
+        if let Some(folder) =
+            listing.folders.iter().filter(|folder| ends(folder)).min_by_key(|folder| folder.len())
+        {
+            let inside = format!("{folder}/");
+            let images = listing.images.iter().enumerate();
+            return images.filter(|(_, path)| path.starts_with(&inside)).map(|(image, _)| image).collect();
+        }
+    }
+    // The path is that of the data itself.
+    let is_all = parts.is_empty();
+    (0..listing.images.len()).filter(|_| is_all).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_lie_where_yolo_has_them() {
+        for (image, label) in [
+            ("images/train/a.b.jpg", "labels/train/a.b.txt"),
+            ("images/x/images/a.jpg", "images/x/labels/a.txt"),
+            ("train/images/a.jpg", "train/labels/a.txt"),
+            ("a.jpg", "a.txt"),
+            ("my_images/a.jpg", "my_images/a.txt"),
+        ] {
+            assert_eq!(label_path(image), label);
+        }
+    }
+}
