@@ -2,3 +2,15 @@
 //! Table 6, appendix A.3).
 //!
 //! **Invariant:** no arguments, no printing.
+
+mod detection;
+mod evaluation;
+
+pub use detection::Detection;
+pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
+pub use evaluation::detection_evaluation::{
+    DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation,
+};
+pub use evaluation::image_errors::ImageErrors;
+pub use evaluation::measured_image::{DetectionMeasures, MeasuredImage};
+pub use evaluation::scorer::DetectionScorer;
