@@ -62,7 +62,7 @@ impl Source for DetectionSource {
     fn draw(&self, _place: BatchContext) {}
 
     fn load(&self, visit: SampleContext, (): &(), reader: &ImageReader) -> Result<PreparedObjects, DataError> {
-        let image = reader.image(visit.sample)?;
+        let image = self.set.cut(visit.sample, reader.image(visit.sample)?);
         let instances = self.set.instances(visit.sample);
         let mut rng = visit.stream(Purpose::Augmentation);
         let annotated = self.transform.apply(&image, instances, &mut rng);

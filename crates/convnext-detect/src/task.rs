@@ -4,17 +4,17 @@ use std::path::Path;
 
 use burn::prelude::*;
 use convnext_core::{Preprocessing, WeightMetadata};
-use convnext_data::{Image, Loader};
+use convnext_data::{Image, Loader, class_colours};
 use convnext_nn::DropPath;
 use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
 
 use crate::batch::DetectionBatch;
 use crate::evaluate::evaluate_detection;
-use crate::evaluation::DetectionEvaluation;
+use crate::evaluation::detection_evaluation::DetectionEvaluation;
 use crate::evaluation_source::DetectionEvaluationSource;
 use crate::inference::DetectOptions;
 use crate::mask_rcnn::MaskRcnn;
-use crate::pictures::with_instances;
+use crate::pictures::{DrawnObject, detection_overlay};
 use crate::source::DetectionSource;
 use crate::training_loss::{RegionChoice, detection_loss};
 
@@ -57,11 +57,13 @@ impl Task for DetectTask {
     /// Writes the first images with their objects, as `batch-01.png` and so on.
     fn show_batch(&self, batch: &DetectionBatch, image_folder: &Path) -> Result<(), TrainError> {
         let Preprocessing { mean, std, .. } = &self.metadata.preprocessing;
+        let colours = class_colours(&[], self.metadata.class_count());
         let images = batch.images.chunks_exact(batch.channels * batch.size.pixels());
         for (number, (values, instances)) in (1..=SHOWN).zip(images.zip(&batch.instances)) {
             let bytes = denormalized(values, batch.size.pixels(), mean, std);
             let image = Image::new(batch.size.width, batch.size.height, batch.channels, bytes)?;
-            let shown = with_instances(&image, instances);
+            let objects = DrawnObject::of_instances(instances, batch.sizes[number - 1], &colours);
+            let shown = detection_overlay(&image, &objects);
             shown.shrunk(SHOWN_SIDE).save_png(&image_folder.join(format!("batch-{number:02}.png")))?;
         }
         Ok(())
@@ -86,6 +88,6 @@ impl Task for DetectTask {
     }
 
     fn monitored_metric(&self) -> MonitoredMetric {
-        MonitoredMetric::Named(DetectionEvaluation::MONITORED)
+        MonitoredMetric::Named(DetectionEvaluation::AP)
     }
 }

@@ -1,6 +1,7 @@
 //! The tables of a recipe of detection that others do not have.
 
-use convnext_core::{MAX_IMAGE_SIDE, ResizeRule};
+use convnext_core::{ImageSize, MAX_IMAGE_SIDE, ResizeRule};
+use convnext_data::{DetectionResize, DetectionTransform};
 use convnext_train::{TrainError, check_range};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,17 @@ pub struct DetectInferenceRecipe {
 }
 
 impl DetectAugmentation {
+    /// The transform to images of at most this size.
+    pub fn transform(&self, size: ImageSize) -> DetectionTransform {
+        let resize = match &self.resize {
+            TrainingResize::Jitter(ratio) => DetectionResize::Jitter { size, ratio: *ratio },
+            TrainingResize::ShortSides(short) => {
+                DetectionResize::MultiScale { short: short.clone(), long: size.long_side() }
+            }
+        };
+        DetectionTransform { resize, flip_probability: self.flip }
+    }
+
     pub(super) fn validate(&self) -> Result<(), TrainError> {
         match &self.resize {
             TrainingResize::Jitter([least, most]) => {
