@@ -228,6 +228,7 @@ impl Job for OnObjects {
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
         let DetectJob { model, head, .. } = &self.job;
+        let objects: u64 = self.data.train.objects_per_class().iter().sum();
         let decisions: String =
             self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}")).collect();
         format!(
@@ -237,7 +238,7 @@ impl Job for OnObjects {
             if head.masks { "Mask R-CNN" } else { "Faster R-CNN" },
             head.head_width,
             if self.is_from_weights() { "from weights" } else { "from scratch" },
-            counted(self.data.train.objects(), "object", "objects"),
+            counted(objects as usize, "object", "objects"),
             counted(model.classes, "class", "classes"),
             counted(self.data.train.len(), "image", "images"),
             self.data.validation.len(),

@@ -29,10 +29,12 @@ mod non_maximum_suppression;
 mod object_bitmap;
 mod padding;
 mod paste_mask;
+mod pictures;
 mod post_processing;
 mod proposals;
 mod recipe;
 mod region_targets;
+mod results_json;
 mod sampler;
 mod soft_suppression;
 mod source;
@@ -50,9 +52,11 @@ pub use batch::DetectionBatch;
 pub use box_coder::BoxCoder;
 pub use detect_job::{DetectJob, ObjectSubset};
 pub use detection::Detection;
-pub use evaluate::{DetectionComparisons, evaluate_detection};
+pub use evaluate::{DetectionComparisons, SHOWN_SCORE, evaluate_detection};
 pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
-pub use evaluation::detection_evaluation::{ DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation, };
+pub use evaluation::detection_evaluation::{
+    DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation,
+};
 pub use evaluation::image_errors::ImageErrors;
 pub use evaluation::measured_image::{DetectionMeasures, MeasuredImage};
 pub use evaluation::scorer::DetectionScorer;
@@ -72,11 +76,15 @@ pub use mask_targets::mask_target;
 pub use non_maximum_suppression::GroupedBoxes;
 pub use object_bitmap::{MASK_SIDE, ObjectBitmap};
 pub use paste_mask::paste_mask;
+pub use pictures::{DrawnObject, detection_comparison, detection_overlay};
 pub use post_processing::{DetectionRule, FoundBox, RegionOutputs, SuppressionRule, detections};
 pub use proposals::{LevelOutputs, Proposal, ProposalRule, proposals};
 pub use recipe::detect_recipe::DetectRecipe;
-pub use recipe::sections::{ DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize, };
+pub use recipe::sections::{
+    DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,
+};
 pub use region_targets::{RegionTarget, SampledRegion, sample_regions};
+pub use results_json::{CocoMask, CocoResult, ResultsWriter, read_results};
 pub use sampler::{Sample, SamplingRule, sample};
 pub use soft_suppression::{Decay, suppress_softly};
 pub use source::DetectionSource;

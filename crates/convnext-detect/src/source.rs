@@ -1,5 +1,7 @@
 //! Images with their objects: the source of training for detection.
 
+use std::sync::Arc;
+
 use convnext_core::{ImageSize, Preprocessing, Purpose};
 use convnext_data::{
     BatchContext, DataError, Dataset, Decoding, DetectionSet, DetectionTransform, ImageReader, Instance,
@@ -61,8 +63,13 @@ impl Source for DetectionSource {
 
     fn draw(&self, _place: BatchContext) {}
 
-    fn load(&self, visit: SampleContext, (): &(), reader: &ImageReader) -> Result<PreparedObjects, DataError> {
-        let image = self.set.cut(visit.sample, reader.image(visit.sample)?);
+    fn load(
+        &self,
+        visit: SampleContext,
+        (): &(),
+        reader: &ImageReader,
+    ) -> Result<PreparedObjects, DataError> {
+        let image = self.set.cut(visit.sample, Arc::unwrap_or_clone(reader.image(visit.sample)?));
         let instances = self.set.instances(visit.sample);
         let mut rng = visit.stream(Purpose::Augmentation);
         let annotated = self.transform.apply(&image, instances, &mut rng);
@@ -71,12 +78,7 @@ impl Source for DetectionSource {
         Ok(PreparedObjects { values, size: annotated.image.size(), instances: annotated.instances })
     }
 
-    fn collate(
-        &self,
-        place: BatchContext,
-        (): (),
-        samples: Vec<(usize, PreparedObjects)>,
-    ) -> DetectionBatch {
+    fn collate(&self, place: BatchContext, (): (), samples: Vec<(usize, PreparedObjects)>) -> DetectionBatch {
         let channels = self.preprocessing.channels();
         let largest = |side: fn(&ImageSize) -> usize| {
             samples.iter().map(|(_, sample)| side(&sample.size)).max().unwrap_or_default()

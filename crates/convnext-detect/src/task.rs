@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use burn::prelude::*;
-use convnext_core::{Preprocessing, WeightMetadata};
-use convnext_data::{Image, Loader, class_colours};
+use convnext_core::{Interpolation, Preprocessing, WeightMetadata};
+use convnext_data::{Image, Loader, Region, class_colours, resize_with};
 use convnext_nn::DropPath;
 use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
 
@@ -62,7 +62,11 @@ impl Task for DetectTask {
         for (number, (values, instances)) in (1..=SHOWN).zip(images.zip(&batch.instances)) {
             let bytes = denormalized(values, batch.size.pixels(), mean, std);
             let image = Image::new(batch.size.width, batch.size.height, batch.channels, bytes)?;
-            let objects = DrawnObject::of_instances(instances, batch.sizes[number - 1], &colours);
+            let size = batch.sizes[number - 1];
+            let whole = Region { left: 0.0, top: 0.0, width: size.width as f64, height: size.height as f64 };
+            // Without its padding; at its own size each pixel stays what it is.
+            let image = resize_with(Interpolation::Bilinear, &image, whole, size.width, size.height);
+            let objects = DrawnObject::of_instances(instances, size, &colours);
             let shown = detection_overlay(&image, &objects);
             shown.shrunk(SHOWN_SIDE).save_png(&image_folder.join(format!("batch-{number:02}.png")))?;
         }
@@ -77,7 +81,11 @@ impl Task for DetectTask {
         self.validation.as_ref().map_or(0, Loader::samples)
     }
 
-    fn validate(&self, model: &MaskRcnn, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
+    fn validate(
+        &self,
+        model: &MaskRcnn,
+        image_folder: Option<&Path>,
+    ) -> Result<ValidationResult, TrainError> {
         let Some(images) = &self.validation else { return Ok(ValidationResult::default()) };
         let (mut result, comparisons) =
             evaluate_detection((model, &self.device), images, &self.options, |_, _| Ok(()))?;

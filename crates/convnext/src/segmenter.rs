@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, ResizeRule, SegmentationTask};
-use convnext_data::{Image, LabelMap};
+use convnext_data::{Image, LabelMap, class_colours};
 use convnext_nn::Precision;
-use convnext_segment::{
-    InferenceOptions, UperNet, class_colours, inference_of, load_segmentation, overlay, segment,
-};
+use convnext_segment::{InferenceOptions, UperNet, inference_of, load_segmentation, overlay, segment};
 use convnext_train::TrainError;
 use serde::Serialize;
 
