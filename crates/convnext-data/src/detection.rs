@@ -3,6 +3,7 @@
 pub(crate) mod annotated;
 pub(crate) mod checked;
 pub(crate) mod coco;
+pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod doubts;
 pub(crate) mod error;
@@ -15,5 +16,9 @@ pub(crate) mod open;
 pub(crate) mod quirks;
 pub(crate) mod set;
 pub(crate) mod sizes;
+pub(crate) mod survey;
+pub(crate) mod tiles;
 pub(crate) mod voc;
+pub(crate) mod write_coco;
+pub(crate) mod write_yolo;
 pub(crate) mod yolo;

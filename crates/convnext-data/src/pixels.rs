@@ -5,5 +5,6 @@ pub(crate) mod image;
 pub(crate) mod label_map;
 pub(crate) mod levels;
 pub(crate) mod orientation;
+pub(crate) mod outlines;
 pub(crate) mod resample;
 pub(crate) mod shrink;

@@ -26,7 +26,6 @@ mod memory;
 mod onnx;
 mod palette;
 mod pictures;
-mod polygons;
 mod recipe;
 mod resize_rule;
 mod segment_job;
@@ -54,7 +53,6 @@ pub use loss::{BatchLabels, SegmentationLoss};
 pub use onnx::write_segmentation_onnx;
 pub use palette::{IGNORED_COLOUR, class_colours};
 pub use pictures::overlay;
-pub use polygons::{Ring, outlines};
 pub use recipe::sections::{
     InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentFromScratch, SegmentFromWeights,
     SegmentRegularization,

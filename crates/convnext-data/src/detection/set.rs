@@ -55,6 +55,20 @@ pub(crate) struct Entry {
     pub(crate) instances: Box<[Instance]>,
 }
 
+impl SharedEntries {
+    /// The same for other images.
+    pub(crate) fn with_entries(&self, entries: Vec<Entry>) -> Self {
+        Self {
+            entries,
+            files: self.files.clone(),
+            classes: self.classes.clone(),
+            category_ids: self.category_ids.clone(),
+            root: self.root.clone(),
+            ..*self
+        }
+    }
+}
+
 impl DetectionSet {
     /// Some entries, by their positions.
     pub(crate) fn new(shared: &Arc<SharedEntries>, members: &[usize]) -> Self {
