@@ -5,6 +5,8 @@
 
 mod detection;
 mod evaluation;
+mod pictures;
+mod results_json;
 
 pub use detection::Detection;
 pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
@@ -14,3 +16,5 @@ pub use evaluation::detection_evaluation::{
 pub use evaluation::image_errors::ImageErrors;
 pub use evaluation::measured_image::{DetectionMeasures, MeasuredImage};
 pub use evaluation::scorer::DetectionScorer;
+pub use pictures::{DrawnObject, detection_comparison, detection_overlay};
+pub use results_json::{CocoMask, CocoResult, ResultsWriter, read_results};
