@@ -10,6 +10,7 @@ mod results_json;
 
 pub use detection::Detection;
 pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
+pub use evaluation::best_and_worst::{BestAndWorst, DetectionComparisons};
 pub use evaluation::detection_evaluation::{
     DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation,
 };
