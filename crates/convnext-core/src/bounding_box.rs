@@ -66,6 +66,13 @@ impl BoundingBox {
         if union > 0.0 { shared / union } else { 0.0 }
     }
 
+    /// The share of its area that lies in another box, in 0 to 1; 0 where it has none. For a detection and a crowd this is what
+    /// COCO has instead of intersection over union.
+    pub fn share_inside(&self, other: &Self) -> f64 {
+        let (shared, area) = (self.shared_area(other), self.area());
+        if area > 0.0 { shared / area } else { 0.0 }
+    }
+
     /// The part of the box inside an image of this size; without width or height when there is none.
     #[must_use]
     pub fn clipped(&self, size: ImageSize) -> Self {
@@ -101,6 +108,7 @@ mod tests {
         let other = BoundingBox { left: 4.0, top: -1.0, right: 8.0, bottom: 2.0 };
         assert_eq!((one.area(), other.area(), one.shared_area(&other)), (12.0, 12.0, 2.0));
         assert_eq!(one.intersection_over_union(&other), 2.0 / 22.0);
+        assert_eq!((one.share_inside(&other), BoundingBox::default().share_inside(&one)), (2.0 / 12.0, 0.0));
         assert_eq!(one.corner_and_size(), [2.0, 1.0, 4.0, 3.0]);
         let size = ImageSize { height: 3, width: 5 };
         assert_eq!(other.clipped(size).edges(), [4.0, 0.0, 5.0, 2.0]);

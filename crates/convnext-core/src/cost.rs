@@ -16,8 +16,9 @@ pub struct Cost {
     pub parameters: u64,
     /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
     pub macs: u64,
-    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out; of a segmentation network
-    /// by the other rule of its Table 7 ([`crate::UperNetConfig::cost`]).
+    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out; of networks for
+    /// segmentation and detection by the other rule of its Tables 7 and 6 ([`crate::UperNetConfig::cost`],
+    /// [`crate::MaskRcnnConfig::cost`]).
     pub flops: u64,
 }
 

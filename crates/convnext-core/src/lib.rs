@@ -22,6 +22,8 @@ mod classification_task;
 mod config;
 mod cost;
 mod counted;
+mod detection_cost;
+mod detection_task;
 mod error;
 mod fcmae_task;
 mod geometry;
@@ -30,7 +32,9 @@ mod imagenet;
 mod interpolation;
 mod limits;
 mod mask;
+mod mask_rcnn;
 mod metadata;
+mod mmcv_cost;
 mod nearest_name;
 mod preprocessing;
 mod seed;
@@ -57,6 +61,7 @@ pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, ModelConfig};
 pub use cost::{Cost, pretraining_macs};
 pub use counted::counted;
+pub use detection_task::DetectionTask;
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
@@ -65,6 +70,10 @@ pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
 pub use interpolation::Interpolation;
 pub use limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};
+pub use mask_rcnn::{
+    BOX_DELTAS, BOX_MAP_SIDE, MASK_CONVOLUTIONS, MASK_MAP_SIDE, MaskRcnnConfig, PLACE_ANCHORS,
+    PYRAMID_LEVELS, PYRAMID_STRIDES,
+};
 pub use metadata::{CORE_TASKS, WeightMetadata};
 pub use nearest_name::{did_you_mean, did_you_mean_of_serde};
 pub use preprocessing::{COLOURS, IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};

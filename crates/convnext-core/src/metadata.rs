@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::class_names::ClassNames;
 use crate::classification_task::ClassificationTask;
 use crate::config::{FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::detection_task::DetectionTask;
 use crate::error::ConfigError;
 use crate::fcmae_task::FcmaeTask;
 use crate::image_size::ImageSize;
@@ -16,8 +17,12 @@ use crate::task_metadata::{TaskKind, TaskMetadata};
 use crate::tensors::TensorShape;
 
 /// The tasks whose networks are this crate's own.
-pub const CORE_TASKS: [TaskKind; 3] =
-    [TaskKind::of::<ClassificationTask>(), TaskKind::of::<FcmaeTask>(), TaskKind::of::<SegmentationTask>()];
+pub const CORE_TASKS: [TaskKind; 4] = [
+    TaskKind::of::<ClassificationTask>(),
+    TaskKind::of::<FcmaeTask>(),
+    TaskKind::of::<SegmentationTask>(),
+    TaskKind::of::<DetectionTask>(),
+];
 
 /// Everything that one needs to use a weight file, apart from the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,25 +127,26 @@ impl WeightMetadata {
         self.backbone.read::<ModelConfig>().map_or(0, |model| model.classes)
     }
 
-    /// The same classifier or segmentation network with other names for its classes; an autoencoder has none.
+    /// The same classifier, segmentation network or detector with other names for its classes; an autoencoder has none.
     #[must_use]
     pub fn with_class_names(self, classes: ClassNames) -> Self {
-        if self.task.is::<ClassificationTask>() {
-            return Self { task: Tagged::new(&ClassificationTask { classes }), ..self };
-        }
-        match self.task.read::<SegmentationTask>() {
-            Ok(task) => Self { task: Tagged::new(&SegmentationTask { classes, ..task }), ..self },
-            Err(_) => self,
-        }
+        let task = if self.task.is::<ClassificationTask>() {
+            Tagged::new(&ClassificationTask { classes })
+        } else if let Ok(task) = self.task.read::<SegmentationTask>() {
+            Tagged::new(&SegmentationTask { classes, ..task })
+        } else if let Ok(task) = self.task.read::<DetectionTask>() {
+            Tagged::new(&DetectionTask { classes, ..task })
+        } else {
+            return self;
+        };
+        Self { task, ..self }
     }
 
-    /// The names of the classes of a classifier or a segmentation network; empty for other tasks, and where none is
-    /// known.
+    /// The names of the classes of a classifier, a segmentation network or a detector; empty for other tasks, and where
+    /// none is known.
     pub fn class_names(&self) -> ClassNames {
-        match self.task.read::<SegmentationTask>() {
-            Ok(task) => task.classes,
-            Err(_) => self.task.read::<ClassificationTask>().map(|task| task.classes).unwrap_or_default(),
-        }
+        let task = TaskKind::read(&CORE_TASKS, &self.task);
+        task.map(|task| task.class_names()).unwrap_or_default()
     }
 
     /// Checks every value against its range and the parts against each other. Whoever reads metadata
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_classes_of_classifiers_and_segmentation_networks_have_names() {
+    fn the_classes_of_classifiers_segmentation_networks_and_detectors_have_names() {
         let head = crate::upernet::UperNetConfig::of_backbone(&micro());
         let segmentation =
             SegmentationTask { classes: ClassNames::default(), palette: vec![[1, 2, 3]; 2], head };
@@ -205,6 +211,12 @@ mod tests {
         let renamed =
             WeightMetadata::new(&micro(), &segmentation, preprocessing()).with_class_names(names.clone());
         let expected = SegmentationTask { classes: names.clone(), ..segmentation };
+        assert_eq!((renamed.class_names(), renamed.task_as()), (names.clone(), Ok(expected)));
+        let head = crate::mask_rcnn::MaskRcnnConfig::of_backbone(&micro());
+        let detection = DetectionTask { classes: ClassNames::default(), head };
+        let renamed =
+            WeightMetadata::new(&micro(), &detection, preprocessing()).with_class_names(names.clone());
+        let expected = DetectionTask { classes: names.clone(), head };
         assert_eq!((renamed.class_names(), renamed.task_as()), (names.clone(), Ok(expected)));
         let classifier = WeightMetadata::of_classifier(&micro(), ClassNames::default(), preprocessing());
         assert_eq!(classifier.with_class_names(names.clone()).class_names(), names);

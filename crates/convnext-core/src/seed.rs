@@ -1,6 +1,6 @@
 //! Every random choice comes from the run's seed, by what it is for, the epoch and the sample.
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,12 @@ impl Seed {
         (0..count).map(|_| (std * draw()) as f32).collect()
     }
 
+    /// The same, uniform between `-bound` and `bound`.
+    pub fn initial_uniform(self, name: &str, count: usize, bound: f64) -> Vec<f32> {
+        let mut stream = self.stream(Purpose::Initialization, 0, Self::name_index(name));
+        (0..count).map(|_| (bound * (2.0 * stream.random::<f64>() - 1.0)) as f32).collect()
+    }
+
     /// A number for a name (FNV-1a, 64 bits), to be used as the `sample` of a stream.
     pub fn name_index(name: &str) -> u64 {
         name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -73,8 +79,6 @@ impl Seed {
 
 #[cfg(test)]
 mod tests {
-    use rand::RngExt;
-
     use super::*;
 
     #[test]

@@ -1,13 +1,11 @@
-//! Exact cost of a segmentation network, by formula (docs/facts.md, "F. Segmentation").
-//!
-//! The paper's Table 7 counts with mmcv 1's tool: a multiply-add is 1, and so are a bias of a convolution, a ReLU and an input
-//! of a pool; batch norm is 2 for each value. The biases of linear layers, LayerNorm, GRN, GELU, sums and resizing do not count.
+//! Exact cost of a segmentation network, by formula (docs/facts.md, "F. Segmentation"; the rule is that of `mmcv_cost.rs`).
 
 use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
 use crate::limits::STAGES;
+use crate::mmcv_cost::BackboneCost;
 use crate::upernet::{POOL_SCALES, UperNetConfig, is_trained};
 
 /// Operations of mmcv's count for each value behind a batch norm and a ReLU.
@@ -20,19 +18,12 @@ impl UperNetConfig {
     /// # Errors
     /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
     pub fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
-        let features = ModelConfig { classes: 0, ..backbone.clone() };
-        let trunk = Cost::of(&features, size.height, size.width)?;
-        let sites = backbone.stage_sizes(size.height, size.width)?;
-        let sites = sites.map(|[rows, columns]| (rows * columns) as u64);
-        // Stem or downsampling, and the depthwise convolution of each block.
-        let biases =
-            |stage: usize| sites[stage] * (backbone.widths[stage] * (1 + backbone.depths[stage])) as u64;
-        let biases: u64 = (0..STAGES).map(biases).sum();
-        let [macs, rest] = self.head_operations(backbone, sites);
+        let trunk = BackboneCost::of(backbone, size)?;
+        let [macs, rest] = self.head_operations(backbone, trunk.sites());
         Ok(Cost {
-            parameters: trunk.parameters + self.parameters(backbone),
-            macs: trunk.macs + macs,
-            flops: trunk.macs + biases + macs + rest,
+            parameters: trunk.cost.parameters + self.parameters(backbone),
+            macs: trunk.cost.macs + macs,
+            flops: trunk.cost.flops + macs + rest,
         })
     }
 

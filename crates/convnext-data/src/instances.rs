@@ -5,4 +5,5 @@ pub(crate) mod coco_json;
 pub(crate) mod coco_region;
 pub(crate) mod instance;
 pub(crate) mod polygon;
+pub(crate) mod run_length_text;
 pub(crate) mod run_lengths;

@@ -75,6 +75,7 @@ pub use pixels::image::Image;
 pub use pixels::label_map::LabelMap;
 pub use pixels::orientation::Orientation;
 pub use pixels::outlines::{Ring, outlines};
+pub use pixels::palette::{IGNORED_COLOUR, class_colours};
 pub use pixels::resample::{Region, resize, resize_with};
 pub use reading::caught::panic_is_caught;
 pub use reading::decode::{decode, decode_as};

@@ -6,5 +6,7 @@ pub(crate) mod label_map;
 pub(crate) mod levels;
 pub(crate) mod orientation;
 pub(crate) mod outlines;
+pub(crate) mod palette;
 pub(crate) mod resample;
+pub(crate) mod shown_pixel;
 pub(crate) mod shrink;

@@ -63,6 +63,15 @@ impl<'a> Scope<'a> {
         self.normal_weight(leaf, shape, (2.0 / (outputs * height * width) as f64).sqrt())
     }
 
+    /// A weight `[out, in, ...]` by Xavier's rule: uniform, variance 2 / (inputs + outputs), where both count the places of a
+    /// kernel (mmcv's `xavier_init`).
+    pub fn xavier_weight<const D: usize>(&self, leaf: &str, shape: [usize; D]) -> Param<Tensor<D>> {
+        let kernel: usize = shape[2..].iter().product();
+        let bound = (6.0 / ((shape[0] + shape[1]) * kernel) as f64).sqrt();
+        let (seed, name) = (self.seed, self.name(leaf));
+        self.parameter(shape, move |count| seed.initial_uniform(&name, count, bound))
+    }
+
     /// A weight: normal, mean 0, with this standard deviation.
     pub fn normal_weight<const D: usize>(&self, leaf: &str, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         let (seed, name) = (self.seed, self.name(leaf));

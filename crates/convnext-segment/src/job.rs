@@ -7,7 +7,7 @@ use convnext_core::{
     ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, SegmentationTask,
     WeightMetadata, counted,
 };
-use convnext_data::{Dataset, Loader, OnCorrupt, SegmentationData};
+use convnext_data::{Dataset, Loader, OnCorrupt, SegmentationData, class_colours};
 use convnext_train::{
     EvalLoaderConfig, Freeze, Job, LayerDecay, MemoryEstimate, Observer, ParameterRule, ParameterRules,
     RunSettings, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
@@ -18,7 +18,6 @@ use serde::Serialize;
 use crate::evaluation_source::EvaluationSource;
 use crate::loss::SegmentationLoss;
 use crate::memory::memory;
-use crate::palette::class_colours;
 use crate::segment_job::SegmentJob;
 use crate::source::SegmentationSource;
 use crate::task::SegmentTask;

@@ -24,7 +24,6 @@ mod logits_file;
 mod loss;
 mod memory;
 mod onnx;
-mod palette;
 mod pictures;
 mod recipe;
 mod resize_rule;
@@ -51,7 +50,6 @@ pub use label_png::label_png;
 pub use logits_file::write_logits;
 pub use loss::{BatchLabels, SegmentationLoss};
 pub use onnx::write_segmentation_onnx;
-pub use palette::{IGNORED_COLOUR, class_colours};
 pub use pictures::overlay;
 pub use recipe::sections::{
     InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentFromScratch, SegmentFromWeights,

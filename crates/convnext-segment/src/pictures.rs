@@ -1,9 +1,7 @@
 //! Images with the classes of their pixels in colour, for people to look at.
 
 use convnext_core::ImageSize;
-use convnext_data::{Image, LabelMap};
-
-use crate::palette::IGNORED_COLOUR;
+use convnext_data::{IGNORED_COLOUR, Image, LabelMap};
 
 /// Longer side of each part of a comparison, in pixels.
 const SIDE: usize = 240;
@@ -22,7 +20,7 @@ pub fn overlay(image: &Image, labels: &LabelMap, colours: &[[u8; 3]]) -> Image {
     let size = image.size();
     let pixels = (0..size.pixels()).map(|pixel| {
         let (x, y) = (pixel % size.width, pixel / size.width);
-        let (shown, label) = (rgb(image, x, y), labels.get(x, y));
+        let (shown, label) = (image.shown_pixel(x, y), labels.get(x, y));
         match colours.get(usize::from(label)) {
             Some(colour) => std::array::from_fn(|channel| shown[channel].midpoint(colour[channel])),
             None => shown,
@@ -54,7 +52,7 @@ pub(crate) fn comparison(
         }
         let (truth, predicted) = (at(truth, x, y), at(predicted, x, y));
         match part {
-            0 => rgb(&shrunk, x, y),
+            0 => shrunk.shown_pixel(x, y),
             1 => colour(truth),
             2 => colour(predicted),
             _ if truth == LabelMap::IGNORED => IGNORED_COLOUR,
@@ -63,15 +61,6 @@ pub(crate) fn comparison(
         }
     });
     of_pixels(size, pixels)
-}
-
-/// What of a pixel can be shown: of one or two channels the first as grey, of more the first three.
-fn rgb(image: &Image, x: usize, y: usize) -> [u8; 3] {
-    match image.pixel(x, y) {
-        [red, green, blue, ..] => [*red, *green, *blue],
-        [grey, ..] => [*grey; 3],
-        [] => IGNORED_COLOUR,
-    }
 }
 
 fn of_pixels(size: ImageSize, pixels: impl Iterator<Item = [u8; 3]>) -> Image {

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{ClassNames, ConfigError, ImageSize, Preprocessing, SegmentationTask};
-use convnext_data::{Image, LabelMap};
+use convnext_data::{Image, LabelMap, class_colours};
 use convnext_nn::Precision;
 use convnext_segment::{
-    InferenceOptions, ResizeRule, UperNet, class_colours, inference_of, load_segmentation, overlay, segment,
+    InferenceOptions, ResizeRule, UperNet, inference_of, load_segmentation, overlay, segment,
 };
 use convnext_train::TrainError;
 use serde::Serialize;

@@ -3,6 +3,7 @@
 use convnext_core::{BoundingBox, ImageSize};
 
 use crate::instances::polygon::{Ranges, ring_ranges};
+use crate::instances::run_length_text::{counts_of_text, text_of_counts};
 
 /// Pixels of an image, as lengths of runs that go down its columns one after the other: outside, inside, outside and so on.
 /// Only the first may be 0, so equal pixels are equal values. They sum up to the pixels of the image.
@@ -92,23 +93,9 @@ impl RunLengths {
         &self.counts
     }
 
-    /// COCO's compressed string (`rleToString` of the COCO API).
+    /// COCO's compressed string.
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for (index, &count) in self.counts.iter().enumerate() {
-            let before = if index > 2 { self.counts[index - 2] } else { 0 };
-            let mut value = i64::from(count) - i64::from(before);
-            loop {
-                let bits = (value & 31) as u8;
-                value >>= 5;
-                let is_last = value == if bits & 16 != 0 { -1 } else { 0 };
-                text.push(char::from(FIRST_CHARACTER + if is_last { bits } else { bits | 32 }));
-                if is_last {
-                    break;
-                }
-            }
-        }
-        text
+        text_of_counts(&self.counts)
     }
 
     /// The ranges of pixels inside, counted down the columns one after the other, in their order.
@@ -164,6 +151,24 @@ impl RunLengths {
         shared
     }
 
+    /// The pixels inside both over those inside any, in 0 to 1; 0 where neither has one.
+    ///
+    /// # Panics
+    /// When the images have different sizes.
+    pub fn intersection_over_union(&self, other: &Self) -> f64 {
+        let shared = self.shared_area(other);
+        share(shared, self.area() + other.area() - shared)
+    }
+
+    /// The share of its pixels that are inside the other one too, in 0 to 1; 0 where there is none. For a detection and a crowd
+    /// this is what COCO has instead of intersection over union.
+    ///
+    /// # Panics
+    /// When the images have different sizes.
+    pub fn share_inside(&self, other: &Self) -> f64 {
+        share(self.shared_area(other), self.area())
+    }
+
     /// The smallest box around the pixels; of no size at the corner when there is none.
     pub fn bounds(&self) -> BoundingBox {
         let height = self.size.height;
@@ -195,38 +200,8 @@ impl RunLengths {
     }
 }
 
-/// The character of a group of five bits that are 0.
-const FIRST_CHARACTER: u8 = 48;
-
-/// The numbers of a compressed string (`rleFrString` of the COCO API): five bits in each character, the lowest first, and
-/// from the fourth number on the difference to the last but one.
-fn counts_of_text(text: &str) -> Result<Vec<u32>, String> {
-    let mut counts: Vec<u32> = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(mut byte) = bytes.next() {
-        let (mut value, mut shift) = (0_i64, 0);
-        loop {
-            let bits = byte
-                .checked_sub(FIRST_CHARACTER)
-                .filter(|&bits| bits < 64)
-                .ok_or("its run lengths are damaged")?;
-            value |= i64::from(bits & 31) << shift;
-            shift += 5;
-            if bits & 32 == 0 {
-                // The highest bit of the last five is the sign.
-                if bits & 16 != 0 {
-                    value |= -1 << shift;
-                }
-                break;
-            }
-            byte = bytes.next().filter(|_| shift < 40).ok_or("its run lengths are damaged")?;
-        }
-        if counts.len() > 2 {
-            value += i64::from(counts[counts.len() - 2]);
-        }
-        counts.push(u32::try_from(value).map_err(|_| "its run lengths are damaged")?);
-    }
-    Ok(counts)
+fn share(part: u64, whole: u64) -> f64 {
+    if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -263,6 +238,8 @@ mod tests {
             (found.shared_area(&column), found.shared_area(&found), none.shared_area(&found)),
             (1, 3, 0)
         );
+        assert_eq!((found.intersection_over_union(&column), column.share_inside(&found)), (0.25, 0.5));
+        assert_eq!((none.intersection_over_union(&none), none.share_inside(&found)), (0.0, 0.0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `convnext models`
 
+mod detection;
 mod segmentation;
 
 use anyhow::bail;
@@ -8,7 +9,6 @@ use convnext::core::{Cost, Family, ImageSize, MODELS, ModelSize, did_you_mean, f
 use convnext::hub::{RELEASED, Released, find_released};
 use serde::Serialize;
 
-use self::segmentation::list;
 use super::output::{print_json, print_text, table, thousands};
 use super::values;
 
@@ -24,13 +24,16 @@ All counts are for 1,000 classes, 3 input channels and stem stride 4.
 With --task segment they are for UperNet with ADE20K's 150 classes, and FLOPs are counted as in the paper's
 Table 7: multiply-adds, a bias of a convolution and a ReLU 1 each, batch norm 2. Parameters include the
 auxiliary head, operations do not.
+With --task detect they are for Mask R-CNN with COCO's 80 classes, by the same rule as in the paper's Table 6, with
+1000 proposals through the box head and 100 through the mask head.
 
 Examples:
   convnext models
   convnext models atto --json
   convnext models --released
   convnext models --task segment
-  convnext models atto --task segment --head-width 256 --json"
+  convnext models atto --task segment --head-width 256 --json
+  convnext models tiny --task detect"
 )]
 pub(crate) struct ModelsArguments {
     /// Show this model or, with --released, this checkpoint alone
@@ -45,9 +48,13 @@ pub(crate) struct ModelsArguments {
     /// Networks for this task
     #[arg(long, value_name = "TASK", default_value = "classify", conflicts_with = "released")]
     task: Task,
-    /// Channels of the decode head of --task segment (default: the paper's 512, and 128 below tiny)
+    /// Channels of the decode head of --task segment (default: the paper's 512, and 128 below tiny), or of the pyramid and the
+    /// heads of --task detect (default: the paper's 256, and 64 below tiny)
     #[arg(long, value_name = "N", value_parser = values::count)]
     head_width: Option<usize>,
+    /// Hidden features of the box head of --task detect (default: the paper's 1024, and 256 below tiny)
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    box_width: Option<usize>,
 }
 
 /// A task whose networks are listed.
@@ -57,6 +64,8 @@ enum Task {
     Classify,
     /// A class for every pixel
     Segment,
+    /// Boxes and masks of objects
+    Detect,
 }
 
 /// A checkpoint that can be downloaded.
@@ -88,8 +97,11 @@ struct SizeCost {
 }
 
 pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
-    if arguments.head_width.is_some() && arguments.task != Task::Segment {
-        bail!("--head-width is for --task segment; leave it out");
+    if arguments.head_width.is_some() && arguments.task == Task::Classify {
+        bail!("--head-width is for --task segment and --task detect; leave it out");
+    }
+    if arguments.box_width.is_some() && arguments.task != Task::Detect {
+        bail!("--box-width is for --task detect; leave it out");
     }
     if arguments.released {
         return list_released(&released(arguments.name.as_deref())?, arguments.json);
@@ -98,11 +110,16 @@ pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
         Some(name) => vec![*find_model(name)?],
         None => MODELS.to_vec(),
     };
-    if arguments.task == Task::Segment {
-        return list(&models, arguments.head_width, arguments.json);
+    match arguments.task {
+        Task::Segment => segmentation::list(&models, arguments.head_width, arguments.json),
+        Task::Detect => detection::list(&models, [arguments.head_width, arguments.box_width], arguments.json),
+        Task::Classify => list_classifiers(&models, arguments.json),
     }
+}
+
+fn list_classifiers(models: &[ModelSize], json: bool) -> anyhow::Result<()> {
     let rows = models.iter().map(row).collect::<anyhow::Result<Vec<Row>>>()?;
-    if arguments.json {
+    if json {
         return print_json(&rows);
     }
     let head = [

@@ -3,8 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
-use convnext_data::{CorruptFile, Decoding, Image, Orientation, SegmentationSet, SegmentationSurvey, Survey};
-use convnext_segment::{class_colours, overlay};
+use convnext_data::{
+    CorruptFile, Decoding, Image, Orientation, SegmentationSet, SegmentationSurvey, Survey, class_colours,
+};
+use convnext_segment::overlay;
 use maud::{Markup, html};
 
 use super::contact_sheet::{corrupt, duplicates, facts, sizes};

@@ -3,8 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{BoundingBox, COLOURS, ImageSize, counted};
-use convnext_data::{Decoding, DetectionSet, DetectionSurvey, Image, Instance, Survey};
-use convnext_segment::class_colours;
+use convnext_data::{Decoding, DetectionSet, DetectionSurvey, Image, Instance, Survey, class_colours};
 use maud::{Markup, html};
 
 use super::contact_sheet::{corrupt, duplicates, facts, sizes};

@@ -53,6 +53,35 @@ fn segmentation_networks_are_listed_as_in_the_paper() {
     bench.refuse(1, &[("models atto --head-width 64", &["--task segment"])]);
 }
 
+/// Table 6 of the paper, and of ConvNeXt's for V1: parameters, and FLOPs at 1280x800.
+#[test]
+fn detectors_are_listed_as_in_the_paper() {
+    let bench = Bench::new();
+    let rows = bench.json("models --task detect --json");
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 19);
+    let find = |name| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    let rounded = |value: &serde_json::Value, unit: f64| (value.as_f64().unwrap() / unit).round();
+    for (name, parameters) in [("tiny", 4814.0), ("base", 10809.0), ("large", 21707.0), ("huge", 67873.0)] {
+        assert_eq!(rounded(&find(name)["parameters"], 1e4), parameters, "{name}");
+    }
+    for (name, flops) in [("v1-tiny", 262.0), ("base", 486.0), ("large", 875.0), ("huge", 2525.0)] {
+        assert_eq!(rounded(&find(name)["costs"][0]["flops"], 1e9), flops, "{name}");
+    }
+    assert_eq!(find("tiny")["costs"][0]["image_size"], serde_json::json!([1280, 800]));
+    let widths = |row: &serde_json::Value| ["head_width", "box_width"].map(|key| row[key].as_u64());
+    assert_eq!(widths(find("tiny")), [Some(256), Some(1024)]);
+    assert_eq!(widths(find("nano")), [Some(64), Some(256)]);
+    let narrow = bench.json("models tiny --task detect --head-width 32 --box-width 48 --json");
+    assert_eq!(widths(&narrow[0]), [Some(32), Some(48)]);
+    assert!(narrow[0]["parameters"].as_u64() < find("tiny")["parameters"].as_u64());
+    bench.run("models v1-tiny --task detect").success().stdout(contains("262.11 G"));
+    for command in ["models atto --box-width 64", "models atto --task segment --box-width 64"] {
+        bench.refuse(1, &[(command, &["--task detect"])]);
+    }
+    bench.refuse(1, &[("models atto --task detect --head-width 70000", &["head width", "65536"])]);
+}
+
 #[test]
 fn released_checkpoints_are_listed_with_their_licence() {
     let bench = Bench::new();

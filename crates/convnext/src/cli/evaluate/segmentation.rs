@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
-use convnext::data::{SegmentationSet, Split, open_segmentation, open_segmentation_part};
+use convnext::data::{SegmentationSet, Split, class_colours, open_segmentation, open_segmentation_part};
 use convnext::segment::{
     Comparisons, EvaluationSource, InferenceOptions, SegmentationClass, SegmentationEvaluation,
-    class_colours, evaluate_segmentation, inference_of, load_segmentation,
+    evaluate_segmentation, inference_of, load_segmentation,
 };
 use convnext::train::Metric;
 

@@ -1,0 +1,188 @@
+//! Detections as a file of COCO results, which pycocotools reads (`COCO.loadRes`).
+
+use std::fmt;
+use std::io::{self, Read, Write};
+
+use convnext_core::{BoundingBox, ImageSize};
+use convnext_data::RunLengths;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::detection::Detection;
+
+/// One detection, as it stands in a file of COCO results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CocoResult {
+    /// Number of the image in the file of annotations.
+    pub image_id: i64,
+    /// Number of the class there.
+    pub category_id: i64,
+    /// Left, top, width and height in pixels.
+    pub bbox: [f64; 4],
+    /// Confidence in 0 to 1.
+    pub score: f64,
+    /// Pixels; `None` for detectors of boxes alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<CocoMask>,
+}
+
+/// Pixels as COCO's compressed run lengths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CocoMask {
+    /// Height and width of the image.
+    pub size: [usize; 2],
+    /// The string.
+    pub counts: String,
+}
+
+impl CocoResult {
+    /// A detection in an image, with the numbers that image and class have in the file of annotations.
+    pub fn new(detection: &Detection, image_id: i64, category_id: i64) -> Self {
+        let mask = |mask: &RunLengths| CocoMask {
+            size: [mask.size().height, mask.size().width],
+            counts: mask.text(),
+        };
+        Self {
+            image_id,
+            category_id,
+            bbox: detection.bounds.corner_and_size(),
+            score: detection.score,
+            segmentation: detection.mask.as_ref().map(mask),
+        }
+    }
+
+    /// The detection, of the class that has this category.
+    ///
+    /// # Errors
+    /// In words, when its mask is damaged.
+    pub fn detection(&self, class: usize) -> Result<Detection, String> {
+        let mask = |CocoMask { size: [height, width], counts }: &CocoMask| {
+            // More pixels than run lengths can count are in no file that a program wrote.
+            let pixels = height.checked_mul(*width).filter(|&pixels| u32::try_from(pixels).is_ok());
+            pixels.ok_or_else(|| format!("its mask cannot be {height} x {width} pixels"))?;
+            RunLengths::of_text(counts, ImageSize { height: *height, width: *width })
+        };
+        let mask = self.segmentation.as_ref().map(mask).transpose()?;
+        let bounds = BoundingBox::of_corner_and_size(self.bbox);
+        Ok(Detection { class, score: self.score, bounds, mask })
+    }
+}
+
+/// Writer of a file of COCO results, one detection after the other.
+#[derive(Debug)]
+pub struct ResultsWriter<W> {
+    output: W,
+    is_empty: bool,
+}
+
+impl<W: Write> ResultsWriter<W> {
+    /// The beginning of the file. The output should be buffered.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn new(mut output: W) -> io::Result<Self> {
+        output.write_all(b"[")?;
+        Ok(Self { output, is_empty: true })
+    }
+
+    /// One more detection, on a line of its own.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn write(&mut self, result: &CocoResult) -> io::Result<()> {
+        self.output.write_all(if self.is_empty { b"\n" } else { b",\n" })?;
+        self.is_empty = false;
+        Ok(serde_json::to_writer(&mut self.output, result)?)
+    }
+
+    /// The end of the file.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.output.write_all(b"\n]\n")?;
+        self.output.flush()
+    }
+}
+
+/// Reads a file of COCO results, one detection after the other. The input should be buffered.
+///
+/// # Errors
+/// Those of the input, with the line where it is no file of results.
+pub fn read_results(input: impl Read, each: impl FnMut(CocoResult)) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_reader(input);
+    reader.deserialize_seq(EachResult(each))?;
+    reader.end()
+}
+
+struct EachResult<F>(F);
+
+impl<'de, F: FnMut(CocoResult)> Visitor<'de> for EachResult<F> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of detections")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut results: A) -> Result<(), A::Error> {
+        while let Some(result) = results.next_element()? {
+            (self.0)(result);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(results: &[CocoResult]) -> String {
+        let mut bytes = Vec::new();
+        let mut writer = ResultsWriter::new(&mut bytes).unwrap();
+        results.iter().for_each(|result| writer.write(result).unwrap());
+        writer.finish().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn read(text: &str) -> Result<Vec<CocoResult>, serde_json::Error> {
+        let mut found = Vec::new();
+        read_results(text.as_bytes(), |result| found.push(result)).map(|()| found)
+    }
+
+    #[test]
+    fn detections_come_back_from_their_file() {
+        let size = ImageSize { height: 2, width: 3 };
+        let bounds = BoundingBox { left: 0.5, top: 0.0, right: 2.75, bottom: 1.5 };
+        let mask = Some(RunLengths::of_counts(&[1, 2], size).unwrap());
+        let with_mask = Detection { class: 1, score: 0.1, bounds, mask };
+        let alone = Detection { mask: None, ..with_mask.clone() };
+        let results = [CocoResult::new(&with_mask, 139, 62), CocoResult::new(&alone, 7, 90)];
+        let text = written(&results);
+        assert_eq!(
+            text,
+            "[\n{\"image_id\":139,\"category_id\":62,\"bbox\":[0.5,0.0,2.25,1.5],\"score\":0.1,\
+             \"segmentation\":{\"size\":[2,3],\"counts\":\"123\"}},\n\
+             {\"image_id\":7,\"category_id\":90,\"bbox\":[0.5,0.0,2.25,1.5],\"score\":0.1}\n]\n"
+        );
+        let found = read(&text).unwrap();
+        assert_eq!(found, results);
+        assert_eq!([0, 1].map(|place| found[place].detection(1).unwrap()), [with_mask, alone]);
+        assert_eq!(read(&written(&[])).unwrap(), []);
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        for damaged in ["", "{}", "[{\"image_id\": 1}]", "[", "[] []"] {
+            assert!(read(damaged).is_err(), "{damaged}");
+        }
+        let mask = |size, counts: &str| CocoResult {
+            image_id: 1,
+            category_id: 1,
+            bbox: [0.0; 4],
+            score: 0.5,
+            segmentation: Some(CocoMask { size, counts: counts.to_owned() }),
+        };
+        assert!(mask([1, 2], "oooooooooooo").detection(0).unwrap_err().contains("damaged"));
+        assert!(mask([usize::MAX, 2], "1").detection(0).unwrap_err().contains("cannot be"));
+    }
+}
