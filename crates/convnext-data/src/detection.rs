@@ -8,6 +8,7 @@ pub(crate) mod data;
 pub(crate) mod doubts;
 pub(crate) mod error;
 pub(crate) mod fingerprint;
+pub(crate) mod for_classes;
 pub(crate) mod found;
 pub(crate) mod gathered;
 pub(crate) mod labelme;

@@ -2,8 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use convnext_core::{BoundingBox, COLOURS, ImageSize, counted};
-use convnext_data::{Decoding, DetectionSet, DetectionSurvey, Image, Instance, Survey, class_colours};
+use convnext_core::{COLOURS, counted};
+use convnext_data::{Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours};
+use convnext_detect::{DrawnObject, detection_overlay};
 use maud::{Markup, html};
 
 use super::contact_sheet::{corrupt, duplicates, facts, sizes};
@@ -123,69 +124,10 @@ fn show(set: &DetectionSet, at: usize, colours: &[[u8; 3]]) -> Option<(String, I
     if image.size() != set.image_size(at) {
         return None;
     }
-    let small = image.shrunk(SIDE);
-    let factors =
-        [small.width() as f64 / image.width() as f64, small.height() as f64 / image.height() as f64];
-    let (width, height) = (small.width(), small.height());
-    let mut bytes = small.into_bytes();
-    let mut canvas = Canvas { bytes: &mut bytes, width, height, factors };
-    for instance in set.instances(at) {
-        let colour = if instance.is_crowd { [128; 3] } else { colours[instance.class] };
-        canvas.tint(instance, image.size(), colour);
-        canvas.frame(instance.bounds, colour);
-    }
-    let image = Image::new(width, height, COLOURS, bytes).ok()?;
+    let drawn = DrawnObject::of_instances(set.instances(at), image.size(), colours);
+    let image = detection_overlay(&image, &drawn).shrunk(SIDE);
     Some((
         format!("{}: {}", set.images().name(at), counted(set.instances(at).len(), "object", "objects")),
         image,
     ))
-}
-
-/// Pixels of a small image, and how much smaller it is.
-struct Canvas<'a> {
-    bytes: &'a mut [u8],
-    width: usize,
-    height: usize,
-    factors: [f64; 2],
-}
-
-impl Canvas<'_> {
-    /// Mixes the pixels of a mask with a colour.
-    fn tint(&mut self, instance: &Instance, size: ImageSize, colour: [u8; 3]) {
-        let Some(mask) = &instance.mask else { return };
-        let rows = mask.run_lengths(size).rows();
-        let along =
-            |at: usize, factor: f64, side: usize| (((at as f64 + 0.5) / factor) as usize).min(side - 1);
-        for y in 0..self.height {
-            let row = along(y, self.factors[1], size.height) * size.width;
-            for x in 0..self.width {
-                if rows[row + along(x, self.factors[0], size.width)] {
-                    let pixel = &mut self.bytes[(y * self.width + x) * COLOURS..][..COLOURS];
-                    for (level, colour) in pixel.iter_mut().zip(colour) {
-                        *level = ((u16::from(*level) + u16::from(colour)) / 2) as u8;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Draws the frame of a box.
-    fn frame(&mut self, bounds: BoundingBox, colour: [u8; 3]) {
-        let [left, top, right, bottom] = bounds.scaled(self.factors).edges();
-        let pixel = |edge: f64, side: usize| (edge.round().max(0.0) as usize).min(side - 1);
-        let (left, right) = (pixel(left, self.width), pixel(right - 1.0, self.width));
-        let (top, bottom) = (pixel(top, self.height), pixel(bottom - 1.0, self.height));
-        for x in left..=right.max(left) {
-            self.put(x, top, colour);
-            self.put(x, bottom, colour);
-        }
-        for y in top..=bottom.max(top) {
-            self.put(left, y, colour);
-            self.put(right, y, colour);
-        }
-    }
-
-    fn put(&mut self, x: usize, y: usize, colour: [u8; 3]) {
-        self.bytes[(y * self.width + x) * COLOURS..][..COLOURS].copy_from_slice(&colour);
-    }
 }
