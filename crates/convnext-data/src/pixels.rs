@@ -5,6 +5,7 @@ pub(crate) mod image;
 pub(crate) mod label_map;
 pub(crate) mod levels;
 pub(crate) mod orientation;
+pub(crate) mod outlines;
 pub(crate) mod palette;
 pub(crate) mod resample;
 pub(crate) mod shown_pixel;

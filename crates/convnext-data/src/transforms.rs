@@ -2,6 +2,7 @@
 
 pub(crate) mod augment;
 pub(crate) mod bordered;
+pub(crate) mod copy_paste;
 pub(crate) mod crop;
 pub(crate) mod detection;
 pub(crate) mod distortion;

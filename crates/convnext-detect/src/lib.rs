@@ -52,8 +52,9 @@ pub use batch::DetectionBatch;
 pub use box_coder::BoxCoder;
 pub use detect_job::{DetectJob, ObjectSubset};
 pub use detection::Detection;
-pub use evaluate::{DetectionComparisons, SHOWN_SCORE, evaluate_detection};
+pub use evaluate::{SHOWN_SCORE, evaluate_detection};
 pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
+pub use evaluation::best_and_worst::{BestAndWorst, DetectionComparisons};
 pub use evaluation::detection_evaluation::{
     DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation,
 };

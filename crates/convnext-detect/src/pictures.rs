@@ -1,7 +1,7 @@
 //! Images with the boxes and masks of objects, for people to look at.
 
 use convnext_core::{BoundingBox, COLOURS, ImageSize};
-use convnext_data::{Image, Instance, RunLengths, class_colours};
+use convnext_data::{Image, Instance, RunLengths};
 
 use crate::detection::Detection;
 
@@ -32,11 +32,10 @@ impl DrawnObject {
     /// Annotated objects of an image of this size, in the colours of their classes; with one class each in its own. Crowds are
     /// grey.
     pub fn of_instances(objects: &[Instance], size: ImageSize, colours: &[[u8; COLOURS]]) -> Vec<Self> {
-        let own = own_colours(objects.len(), colours);
         let drawn = |(place, object): (usize, &Instance)| Self {
             bounds: object.bounds,
             mask: object.mask.as_ref().map(|mask| mask.run_lengths(size)),
-            colour: if object.is_crowd { CROWD } else { colour(object.class, place, &own) },
+            colour: if object.is_crowd { CROWD } else { colour(object.class, place, colours) },
         };
         objects.iter().enumerate().map(drawn).collect()
     }
@@ -44,36 +43,34 @@ impl DrawnObject {
     /// Detections, in the colours of their classes; with one class each in its own. Those of the highest scores come last, and
     /// so lie on top.
     pub fn of_detections(detections: &[Detection], colours: &[[u8; COLOURS]]) -> Vec<Self> {
-        let own = own_colours(detections.len(), colours);
         let mut order: Vec<&Detection> = detections.iter().collect();
         order.sort_by(|one, other| one.score.total_cmp(&other.score));
         let drawn = |(place, found): (usize, &Detection)| Self {
             bounds: found.bounds,
             mask: found.mask.clone(),
-            colour: colour(found.class, place, &own),
+            colour: colour(found.class, place, colours),
         };
         order.into_iter().enumerate().map(drawn).collect()
     }
 }
 
-/// Colours of objects: by class where there are several classes.
-enum Colours<'a> {
-    OfClasses(&'a [[u8; COLOURS]]),
-    OfObjects(Vec<[u8; COLOURS]>),
-}
-
-fn own_colours(objects: usize, colours: &[[u8; COLOURS]]) -> Colours<'_> {
+/// The colour of an object: that of its class, or where there are no several classes one of its own.
+fn colour(class: usize, place: usize, colours: &[[u8; COLOURS]]) -> [u8; COLOURS] {
     match colours.len() {
-        0 | 1 => Colours::OfObjects(class_colours(&[], objects)),
-        _ => Colours::OfClasses(colours),
+        0 | 1 => vivid(place),
+        _ => colours.get(class).copied().unwrap_or(CROWD),
     }
 }
 
-fn colour(class: usize, place: usize, colours: &Colours<'_>) -> [u8; COLOURS] {
-    match colours {
-        Colours::OfClasses(colours) => colours.get(class).copied().unwrap_or(CROWD),
-        Colours::OfObjects(colours) => colours[place],
-    }
+/// A bright colour for each number, those of neighbours far apart: hues in steps of the golden ratio.
+fn vivid(place: usize) -> [u8; COLOURS] {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    let hue = 6.0 * (place as f64 * GOLDEN).fract();
+    // Red is strongest at 0, green at 2 and blue at 4, each weak from a distance of two on.
+    [0.0, 2.0, 4.0].map(|strongest: f64| {
+        let distance = (hue - strongest).abs();
+        (255.0 * (2.0 - distance.min(6.0 - distance)).clamp(0.0, 1.0)) as u8
+    })
 }
 
 /// The image with the objects on it: masks half of each pixel, boxes as lines, of which large images have thicker ones.
@@ -195,7 +192,7 @@ mod tests {
     fn objects_of_one_class_have_colours_of_their_own() {
         let found = |score| Detection { class: 0, score, bounds: BoundingBox::default(), mask: None };
         let drawn = DrawnObject::of_detections(&[found(0.9), found(0.1)], &[[1; 3]]);
-        assert_ne!(drawn[0].colour, drawn[1].colour);
+        assert_eq!((drawn[0].colour, drawn[1].colour), ([255, 0, 0], [0, 74, 255]));
         let crowd =
             Instance { class: 0, bounds: BoundingBox::default(), mask: None, area: 0.0, is_crowd: true };
         assert_eq!(DrawnObject::of_instances(&[crowd], ImageSize::square(2), &[[1; 3]])[0].colour, CROWD);

@@ -25,7 +25,6 @@ mod loss;
 mod memory;
 mod onnx;
 mod pictures;
-mod polygons;
 mod recipe;
 mod segment_job;
 mod sliding_window;
@@ -51,7 +50,6 @@ pub use logits_file::write_logits;
 pub use loss::{BatchLabels, SegmentationLoss};
 pub use onnx::write_segmentation_onnx;
 pub use pictures::overlay;
-pub use polygons::{Ring, outlines};
 pub use recipe::sections::{
     InferenceRecipe, LossRecipe, MeanOver, SegmentAugmentation, SegmentRegularization,
 };

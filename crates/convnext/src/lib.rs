@@ -41,8 +41,8 @@ pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
-    compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours, write_report,
-    write_run_comparison,
+    compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours,
+    write_object_sheet, write_report, write_run_comparison,
 };
 pub use samples::{SamplesError, write_samples};
 pub use segmenter::{ClassArea, Segmentation, Segmenter};

@@ -13,6 +13,7 @@ mod mask_sheet;
 mod metrics;
 mod multi_label;
 mod neighbours;
+mod object_sheet;
 mod page;
 mod reconstructions;
 mod run_comparison;
@@ -26,7 +27,7 @@ mod whole_page;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use convnext_data::{Image, SegmentationSurvey, Survey};
+use convnext_data::{DetectionSurvey, Image, SegmentationSurvey, Survey};
 use convnext_io::replace_file;
 
 pub use differences::SettingDifference;
@@ -78,6 +79,21 @@ pub fn write_mask_sheet(
     shown: usize,
 ) -> Result<(), ReportError> {
     write(path, &mask_sheet::render(data, survey, masks, shown))
+}
+
+/// Writes a page about images with objects, which `data` names: what surveys of both found, and some images of each part, at
+/// most `shown`, with boxes and masks.
+///
+/// # Errors
+/// [`ReportError::Write`] with the path.
+pub fn write_object_sheet(
+    path: &Path,
+    data: &str,
+    survey: &Survey,
+    objects: &DetectionSurvey,
+    shown: usize,
+) -> Result<(), ReportError> {
+    write(path, &object_sheet::render(data, survey, objects, shown))
 }
 
 /// Writes a page about an image called `name` and those that are most similar to it, the most similar first.

@@ -20,6 +20,7 @@ mod cli {
     mod catalogue;
     mod channels;
     mod checking_masks;
+    mod checking_objects;
     mod class_names;
     mod classifying;
     mod converting;

@@ -80,7 +80,8 @@ pub fn split_into_folders(
     Ok(summary(images, &grouped, &parts, options))
 }
 
-fn place(images: &Dataset, index: usize, target: &Path, link: bool) -> Result<(), DataError> {
+/// Copies an image file, or makes a hard link to it.
+pub(crate) fn place(images: &Dataset, index: usize, target: &Path, link: bool) -> Result<(), DataError> {
     if !link {
         return fs::write(target, images.read(index)?).map_err(|source| failed("write", target, source));
     }
@@ -136,7 +137,8 @@ fn check_folders(images: &Dataset) -> Result<(), DataError> {
     Ok(())
 }
 
-fn check_empty(out: &Path) -> Result<(), DataError> {
+/// Refuses a folder that holds something.
+pub(crate) fn check_empty(out: &Path) -> Result<(), DataError> {
     match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
         Ok(true) => Err(DataError::Layout {
             path: out.display().to_string(),
@@ -148,6 +150,7 @@ fn check_empty(out: &Path) -> Result<(), DataError> {
     }
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
+/// The error of the operating system about a path.
+pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
     DataError::io(action, path.display().to_string(), source)
 }

@@ -18,7 +18,7 @@ pub(crate) struct BoxDoubts {
     with_rings: usize,
     /// Boxes around their rings.
     around: usize,
-    /// Boxes whose four numbers are the corners of their rings.
+    /// Boxes that are not, and whose four numbers are the corners of their rings.
     corners_of_rings: usize,
     /// Boxes of numbers up to 1.
     fractions: usize,
@@ -39,9 +39,10 @@ impl BoxDoubts {
             self.corners += usize::from(as_corners.has_area() && beyond(as_corners, size) <= 1.0);
             self.fractions += usize::from([left, top, width, height].iter().all(|side| *side <= 1.0));
             if let Some(rings) = rings_bounds(object) {
+                let is_around = are_near(bounds, rings);
                 self.with_rings += 1;
-                self.around += usize::from(are_near(bounds, rings));
-                self.corners_of_rings += usize::from(are_near(as_corners, rings));
+                self.around += usize::from(is_around);
+                self.corners_of_rings += usize::from(!is_around && are_near(as_corners, rings));
             }
         }
     }
@@ -71,7 +72,7 @@ impl BoxDoubts {
 fn rings_bounds(object: &AnnotatedObject) -> Option<BoundingBox> {
     let Region::Rings(rings) = &object.region else { return None };
     let mut bounds: Option<BoundingBox> = None;
-    for &[x, y] in rings.iter().flat_map(|ring| ring.as_chunks::<2>().0) {
+    for &[x, y] in rings.iter().filter(|ring| ring.len() >= 6).flat_map(|ring| ring.as_chunks::<2>().0) {
         let BoundingBox { left, top, right, bottom } =
             bounds.unwrap_or(BoundingBox { left: x, top: y, right: x, bottom: y });
         bounds = Some(BoundingBox {

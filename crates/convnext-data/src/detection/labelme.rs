@@ -101,10 +101,11 @@ fn read(
             gathered.quirks.add(Quirk::NoShape, || format!("shape {id} of {path}"));
             continue;
         };
-        if let Some(first) = group.as_ref().and_then(|group| groups.get(group))
-            && let (Region::Rings(rings), Region::Rings(more)) = (&mut objects[*first].region, &region)
+        if let Some(&first) = group.as_ref().and_then(|group| groups.get(group))
+            && let (Region::Rings(rings), Region::Rings(more)) = (&mut objects[first].region, &region)
         {
             rings.extend(more.clone());
+            objects[first].bounds = Some(around(rings.iter().flat_map(|ring| ring.as_chunks().0)));
             continue;
         }
         groups.extend(group.map(|group| (group, objects.len())));
@@ -127,7 +128,10 @@ fn read(
 /// The box and the region of a shape; `None` for what is no region.
 fn region(shape: Shape, size: Option<ImageSize>) -> Result<Option<(Option<BoundingBox>, Region)>, String> {
     let points = &shape.points;
-    let rings = |ring: Vec<f64>| Ok(Some((None, Region::Rings(vec![ring]))));
+    let rings = |ring: Vec<f64>| {
+        let bounds = (!ring.is_empty()).then(|| around(ring.as_chunks().0));
+        Ok(Some((bounds, Region::Rings(vec![ring]))))
+    };
     match shape.shape_type.as_deref().unwrap_or("polygon") {
         "polygon" => rings(points.as_flattened().to_vec()),
         "rectangle" if points.len() >= 2 => Ok(Some((Some(around(points)), Region::None))),
@@ -143,9 +147,15 @@ fn region(shape: Shape, size: Option<ImageSize>) -> Result<Option<(Option<Boundi
     }
 }
 
-fn around(points: &[[f64; 2]]) -> BoundingBox {
-    let [x, y] = points[0];
-    points.iter().fold(BoundingBox { left: x, top: y, right: x, bottom: y }, |bounds, &[x, y]| BoundingBox {
+/// The box around some points.
+fn around<'a>(points: impl IntoIterator<Item = &'a [f64; 2]>) -> BoundingBox {
+    let nothing = BoundingBox {
+        left: f64::INFINITY,
+        top: f64::INFINITY,
+        right: f64::NEG_INFINITY,
+        bottom: f64::NEG_INFINITY,
+    };
+    points.into_iter().fold(nothing, |bounds, &[x, y]| BoundingBox {
         left: bounds.left.min(x),
         top: bounds.top.min(y),
         right: bounds.right.max(x),

@@ -7,7 +7,6 @@ use convnext_core::{ClassNames, ImageSize, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::split::choose;
-use crate::detection::fingerprint::add_instance;
 use crate::error::DataError;
 use crate::instances::instance::Instance;
 use crate::pixels::image::Image;
@@ -53,6 +52,20 @@ pub(crate) struct Entry {
     /// The part of the image that it is; `None` for all of it.
     pub(crate) tile: Option<ResizedCut>,
     pub(crate) instances: Box<[Instance]>,
+}
+
+impl SharedEntries {
+    /// The same for other images.
+    pub(crate) fn with_entries(&self, entries: Vec<Entry>) -> Self {
+        Self {
+            entries,
+            files: self.files.clone(),
+            classes: self.classes.clone(),
+            category_ids: self.category_ids.clone(),
+            root: self.root.clone(),
+            ..*self
+        }
+    }
 }
 
 impl DetectionSet {
@@ -172,7 +185,8 @@ impl DetectionSet {
         self.instances(index).iter().filter(|instance| !instance.is_crowd)
     }
 
-    fn sums(&self, add: impl Fn(&mut [u64], &Instance)) -> Vec<u64> {
+    /// Sums over the objects that are learned, a number for each class.
+    pub(crate) fn sums(&self, add: impl Fn(&mut [u64], &Instance)) -> Vec<u64> {
         let mut sums = vec![0; self.classes().len()];
         for index in 0..self.len() {
             self.objects(index).for_each(|instance| add(&mut sums, instance));
@@ -180,8 +194,14 @@ impl DetectionSet {
         sums
     }
 
-    fn entry(&self, index: usize) -> &Entry {
+    /// The entry of an image.
+    pub(crate) fn entry(&self, index: usize) -> &Entry {
         &self.shared.entries[self.members[index] as usize]
+    }
+
+    /// The same images with other entries in the places of theirs.
+    pub(crate) fn with_shared(&self, shared: SharedEntries) -> Self {
+        Self { shared: Arc::new(shared), ..self.clone() }
     }
 
     /// Everything that subsets share.
@@ -234,69 +254,6 @@ impl DetectionSet {
         let fits = fraction > 0.0 && fraction <= 1.0;
         DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
         self.choose(((self.len() as f64 * fraction).round() as usize).max(1), seed)
-    }
-
-    /// The same images with the classes of a model in the places of their own: by name, or by number where nothing names
-    /// those of the data.
-    ///
-    /// # Errors
-    /// [`DataError::UnknownClass`] for a class that the model lacks and objects have.
-    pub fn for_classes(&self, model: &ClassNames) -> Result<Self, DataError> {
-        let SharedEntries { classes, unnamed, root, .. } = &*self.shared;
-        if classes == model {
-            return Ok(self.clone());
-        }
-        let by_number = *unnamed && classes.len() <= model.len();
-        let used = self.sums(|counts, instance| counts[instance.class] += 1);
-        let new = classes.0.iter().enumerate().map(|(class, name)| {
-            let found = if by_number { Some(class) } else { model.index(name) };
-            match found {
-                None if used[class] > 0 => Err(DataError::unknown_class(name.clone(), root.clone(), model)),
-                found => Ok(found),
-            }
-        });
-        let new: Vec<Option<usize>> = new.collect::<Result<_, DataError>>()?;
-        let mut shared = (*self.shared).clone();
-        for entry in &mut shared.entries {
-            let mut instances = std::mem::take(&mut entry.instances).into_vec();
-            // What has no class is a crowd, or an object of another subset.
-            instances.retain(|instance| new[instance.class].is_some());
-            instances
-                .iter_mut()
-                .for_each(|instance| instance.class = new[instance.class].unwrap_or_default());
-            entry.instances = instances.into();
-        }
-        for ids in &mut shared.category_ids {
-            let mut renumbered = vec![None; model.len()];
-            for (class, id) in new.iter().zip(&*ids) {
-                if let Some(class) = class {
-                    renumbered[*class] = *id;
-                }
-            }
-            *ids = renumbered;
-        }
-        (shared.classes, shared.unnamed) = (model.clone(), false);
-        Ok(Self { shared: Arc::new(shared), ..self.clone() })
-    }
-
-    /// A checksum of the names of the classes, of every image, and of its objects, in order. A resumed run notices by it
-    /// that its data is another.
-    pub fn fingerprint(&self) -> u32 {
-        let mut hash = crc32fast::Hasher::new();
-        hash.update(&self.images.fingerprint().to_le_bytes());
-        for class in &self.classes().0 {
-            hash.update(class.as_bytes());
-            hash.update(&[0]);
-        }
-        for index in 0..self.len() {
-            let Entry { size, tile, instances, .. } = self.entry(index);
-            let corner = tile.map_or([usize::MAX; 2], |tile| [tile.left, tile.top]);
-            for number in [size.height, size.width, corner[0], corner[1], instances.len()] {
-                hash.update(&(number as u64).to_le_bytes());
-            }
-            instances.iter().for_each(|instance| add_instance(&mut hash, instance));
-        }
-        hash.finalize()
     }
 }
 

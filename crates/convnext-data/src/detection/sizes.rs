@@ -21,10 +21,6 @@ pub(crate) struct FileSizes {
 }
 
 impl FileSizes {
-    fn of_one(size: ImageSize) -> Self {
-        Self { upright: size, stored: size }
-    }
-
     /// The size with this orientation.
     pub(crate) fn with(self, orientation: Orientation) -> ImageSize {
         match orientation {
@@ -102,7 +98,7 @@ mod tests {
     #[test]
     fn annotations_are_of_the_pixels_that_they_fit() {
         let turned = Some(FileSizes { upright: HIGH, stored: WIDE });
-        let plain = Some(FileSizes::of_one(WIDE));
+        let plain = Some(FileSizes { upright: WIDE, stored: WIDE });
         let of = |stated: [ImageSize; 2]| orientation(&stated.map(image), &[turned, plain]);
         assert_eq!(of([HIGH, WIDE]), Orientation::Honour);
         assert_eq!(of([WIDE, WIDE]), Orientation::Ignore);

@@ -108,6 +108,25 @@ impl RunLengths {
         })
     }
 
+    /// The pixels inside a window of an image of `size`, whose corner is at (left, top) and which may reach beyond.
+    pub fn part(&self, [left, top]: [usize; 2], size: ImageSize) -> Self {
+        let height = self.size.height;
+        let mut ranges = Ranges::new();
+        for (start, end) in self.ranges() {
+            let (first, last) = (start / height, (end - 1) / height);
+            for column in first.max(left)..=last.min(left + size.width - 1) {
+                let above = if column == first { start % height } else { 0 };
+                let below = if column == last { (end - 1) % height + 1 } else { height };
+                let (above, below) = (above.max(top) - top, below.min(top + size.height).saturating_sub(top));
+                if above < below {
+                    let column = (column - left) * size.height;
+                    ranges.push((column + above, column + below));
+                }
+            }
+        }
+        Self::of_ranges(&ranges, size)
+    }
+
     /// Number of pixels inside.
     pub fn area(&self) -> u64 {
         self.counts.iter().skip(1).step_by(2).map(|&length| u64::from(length)).sum()
@@ -232,6 +251,23 @@ mod tests {
         assert_eq!(found.area(), 7);
         // A ring within another is no hole.
         assert_eq!(RunLengths::of_rings(&[square(0.0, 4.0), square(1.0, 2.0)], size).area(), 16);
+    }
+
+    #[test]
+    fn a_window_has_its_part() {
+        let size = ImageSize { height: 5, width: 7 };
+        let rows: Vec<bool> = (0..35).map(|at| at * 7 % 11 < 6).collect();
+        let found = RunLengths::of_rows(&rows, size);
+        for ([left, top], window) in
+            [([0, 0], size), ([2, 1], ImageSize::square(3)), ([5, 3], ImageSize { height: 4, width: 6 })]
+        {
+            let part = found.part([left, top], window);
+            let inside = |at: usize| {
+                let (x, y) = (left + at % window.width, top + at / window.width);
+                x < 7 && y < 5 && rows[y * 7 + x]
+            };
+            assert_eq!(part.rows(), (0..window.pixels()).map(inside).collect::<Vec<_>>());
+        }
     }
 
     /// Strings and lists of pycocotools 2.0.11, made by `tests/goldens/masks/make.py`.

@@ -1,7 +1,9 @@
 //! `convnext data`
 
 mod arguments;
+mod convert;
 mod masks;
+mod objects;
 mod pack;
 mod split;
 
@@ -16,6 +18,7 @@ use convnext::write_contact_sheet;
 use serde::Serialize;
 
 use self::arguments::{CheckArguments, CheckedTask};
+use self::convert::ConvertArguments;
 use self::pack::PackArguments;
 use self::split::SplitArguments;
 use super::output::{counted_in_thousands, print_json, print_text, table, thousands};
@@ -33,6 +36,7 @@ enum DataCommand {
     Check(CheckArguments),
     Split(SplitArguments),
     Pack(PackArguments),
+    Convert(ConvertArguments),
 }
 
 pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> {
@@ -40,18 +44,30 @@ pub(crate) fn run(arguments: &DataArguments, quiet: bool) -> anyhow::Result<()> 
         DataCommand::Check(arguments) => run_check(arguments, quiet),
         DataCommand::Split(arguments) => split::run(arguments, quiet),
         DataCommand::Pack(arguments) => pack::run(arguments, quiet),
+        DataCommand::Convert(arguments) => convert::run(arguments, quiet),
     }
 }
 
 fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
-    if arguments.task == CheckedTask::Segment {
-        if arguments.unlabelled || arguments.labels.is_some() {
+    let is_labelled = arguments.unlabelled || arguments.labels.is_some();
+    if arguments.masks.are_given() && arguments.task != CheckedTask::Segment {
+        bail!("--classes, --ignore-index and --reduce-zero-label are for --task segment");
+    }
+    if arguments.objects.are_given() && arguments.task != CheckedTask::Detect {
+        bail!("--annotations, --crowd-as-object and --allow-missing are for --task detect");
+    }
+    match arguments.task {
+        CheckedTask::Segment if is_labelled => {
             bail!("--unlabelled and --labels are not for --task segment, whose labels are masks");
         }
-        return masks::run(arguments, HELD_OUT, quiet);
-    }
-    if arguments.masks.are_given() {
-        bail!("--classes, --ignore-index and --reduce-zero-label are for --task segment");
+        CheckedTask::Detect if is_labelled => {
+            bail!(
+                "--unlabelled and --labels are not for --task detect, whose labels are annotations of objects"
+            );
+        }
+        CheckedTask::Segment => return masks::run(arguments, HELD_OUT, quiet),
+        CheckedTask::Detect => return objects::run(arguments, HELD_OUT, quiet),
+        CheckedTask::Classification => {}
     }
     let data = &arguments.data;
     let checked = checked_parts(arguments)?;

@@ -6,6 +6,7 @@ mod classify;
 mod compare;
 mod convert;
 mod data;
+mod detection_data;
 mod embed;
 mod evaluate;
 mod export;

@@ -79,7 +79,8 @@ fn classes(masks: &SegmentationSurvey, colours: &[[u8; 3]]) -> Markup {
     }
 }
 
-fn swatch([red, green, blue]: [u8; 3]) -> Markup {
+/// A square of a colour.
+pub(super) fn swatch([red, green, blue]: [u8; 3]) -> Markup {
     let style = format!("display:inline-block;width:1em;height:1em;background:rgb({red},{green},{blue})");
     html! { span style=(style) {} }
 }
@@ -112,11 +113,13 @@ fn values(masks: &SegmentationSurvey) -> Markup {
     }
 }
 
-fn files(what: &str, files: &[CorruptFile]) -> Markup {
+/// A list of files and what is wrong with them.
+pub(super) fn files(what: &str, files: &[CorruptFile]) -> Markup {
     names(what, &files.iter().map(|file| format!("{}: {}", file.name, file.why)).collect::<Vec<_>>())
 }
 
-fn names(what: &str, names: &[String]) -> Markup {
+/// A list of names.
+pub(super) fn names(what: &str, names: &[String]) -> Markup {
     html! {
         @if !names.is_empty() {
             h2 { (names.len()) " " (what) }

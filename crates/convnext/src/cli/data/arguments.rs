@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::detection_data::DetectionDataArguments;
 use crate::cli::segmentation_data::SegmentationDataArguments;
 use crate::cli::values;
 
@@ -20,12 +21,15 @@ Ends with code 1 when images cannot be read.
 With --task segment it looks at masks as well: the values that they hold and the classes that these mean, pixels and images
 of each class, images and masks without a partner, and images under the colours of their classes on the page. Code 1 says
 that a training would refuse them.
+With --task detect it looks at annotations of objects: objects of each class and size, what is unusual in them and what is
+done about it, and images with boxes and masks on the page. Code 1 says that a training would refuse them.
 
 Examples:
   convnext data check labelled
   convnext data check photos.tar --unlabelled --out photos.html
   convnext data check labelled --json
-  convnext data check camvid --task segment --ignore-index 11"
+  convnext data check camvid --task segment --ignore-index 11
+  convnext data check nuclei --task detect"
 )]
 pub(super) struct CheckArguments {
     /// Images: a folder, a .tar, a .tar.gz or a folder of shards
@@ -45,7 +49,9 @@ pub(super) struct CheckArguments {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) masks: SegmentationDataArguments,
-    /// Most images of a class on the page; with --task segment of a part
+    #[command(flatten)]
+    pub(super) objects: DetectionDataArguments,
+    /// Most images of a class on the page; with --task segment or detect of a part
     #[arg(long, value_name = "N", default_value_t = 24)]
     pub(super) images: usize,
     /// Channels of the images, as for `pretrain`; more than 3 are those of TIFF files [default: 3]
@@ -66,4 +72,6 @@ pub(super) enum CheckedTask {
     Classification,
     /// Masks: a class for every pixel
     Segment,
+    /// Objects: boxes and perhaps masks
+    Detect,
 }

@@ -132,7 +132,8 @@ fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
     lines
 }
 
-fn first(names: &[String]) -> String {
+/// The first of some names.
+pub(super) fn first(names: &[String]) -> String {
     let mut shown = names[..names.len().min(PRINTED)].join(", ");
     if names.len() > PRINTED {
         shown.push_str(", ...");
@@ -140,7 +141,8 @@ fn first(names: &[String]) -> String {
     shown
 }
 
-fn image_lines(found: &Survey) -> Vec<String> {
+/// What is wrong with images.
+pub(super) fn image_lines(found: &Survey) -> Vec<String> {
     let across = found.duplicates.iter().filter(|group| group.crosses_parts).count();
     let mut lines = vec![format!(
         "{}, {across} of them across parts",

@@ -1,6 +1,6 @@
 //! Answer of a segmentation network about one image.
 
-use convnext::segment::{Ring, outlines};
+use convnext::data::{Ring, outlines};
 use convnext::{ClassArea, Segmentation};
 use serde::Serialize;
 

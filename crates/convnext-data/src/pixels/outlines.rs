@@ -1,6 +1,6 @@
 //! Outlines of the areas of a class, as polygons along the borders of pixels.
 
-use convnext_data::LabelMap;
+use crate::pixels::label_map::LabelMap;
 
 /// Corners of a closed outline, `[x, y]` in pixels from the upper left corner of the image, without the first one again at
 /// the end. Those of an area run clockwise as it is seen; those of a hole run the other way.
