@@ -4,6 +4,7 @@ mod arguments;
 mod finished;
 pub(super) mod images;
 pub(super) mod masks;
+pub(super) mod objects;
 pub(super) mod share;
 
 pub(crate) use self::arguments::FinetuneArguments;
@@ -15,5 +16,6 @@ pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<(
     match arguments.task {
         TaskName::Classification | TaskName::MultiLabel => images::run(arguments, &machine, quiet),
         TaskName::Segment => masks::run(arguments, &machine, quiet),
+        TaskName::Detect => objects::run(arguments, &machine, quiet),
     }
 }

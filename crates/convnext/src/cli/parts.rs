@@ -1,7 +1,9 @@
 //! Part of the data that a result was measured on, in words.
 
 use clap::ValueEnum;
-use convnext::data::{LabelledData, Part, SegmentationData, SegmentationPart, Split};
+use convnext::data::{
+    DetectionData, DetectionPart, LabelledData, Part, SegmentationData, SegmentationPart, Split,
+};
 use serde::Serialize;
 
 /// A part of the data, as typed.
@@ -52,6 +54,16 @@ impl MeasuredPart {
 
     /// The validation part of a segmentation training.
     pub(crate) fn of_segmentation(data: &SegmentationData) -> Self {
+        Self::of_split(data.validation_split, "held out", &data.validation_source)
+    }
+
+    /// One part of images with objects, or everything.
+    pub(crate) fn of_objects(part: &DetectionPart) -> Self {
+        Self::of_split(part.split, "all", &part.source)
+    }
+
+    /// The validation part of a detection training.
+    pub(crate) fn of_detection(data: &DetectionData) -> Self {
         Self::of_split(data.validation_split, "held out", &data.validation_source)
     }
 

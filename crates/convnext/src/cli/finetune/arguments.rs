@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::train::{Freeze, Setting};
 
+use crate::cli::detection_data::DetectionDataArguments;
 use crate::cli::segmentation_data::SegmentationDataArguments;
 use crate::cli::training::TrainingArguments;
 use crate::cli::values;
 use crate::cli::weights::Weights;
 
-/// Train a classifier or a segmentation network, from pre-trained weights or from scratch
+/// Train a classifier, a segmentation network or a detector, from pre-trained weights or from scratch
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -19,6 +21,8 @@ The data is train/CLASS/* and val/CLASS/* (or test where there is no val), or CL
 and --seed. Parts are told by their names in any case: Training, seg_train, dev, val2017, Test, ...
 With --task segment each image of images/ has a mask of the same name in masks/, annotations/ or labels/, with or without
 folders for the parts, as ADE20K, Pascal VOC, Cityscapes and CamVid have them.
+With --task detect images have boxes, and perhaps masks, of objects: COCO's JSON (Roboflow's too), YOLO, LabelMe or
+Pascal VOC's XML.
 
 Examples:
   convnext finetune --data labelled --init runs/pretrained/weights.safetensors --out runs/classifier
@@ -27,6 +31,7 @@ Examples:
   convnext finetune --data labelled --init pretrained.safetensors --freeze encoder --out runs/probe
   convnext finetune --task multi-label --data photos --labels tags.csv --init pretrained.safetensors --out runs/tags
   convnext finetune --task segment --data camvid --init pretrained.safetensors --ignore-index 11 --out runs/streets
+  convnext finetune --task detect --data nuclei --init pretrained.safetensors --out runs/nuclei
   convnext finetune --data imagenet --init base.safetensors --recipe paper --batch-size 16 --accumulate 64 \\
       --out runs/base
   convnext finetune --data labelled --init pretrained.safetensors --set training.ema=0.999 \\
@@ -50,7 +55,7 @@ pub(crate) struct FinetuneArguments {
     /// Use only so many labelled images of each class, chosen by the seed
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) labels_per_class: Option<usize>,
-    /// For --task segment: use only so many labelled images, chosen by the seed
+    /// For --task segment and detect: use only so many labelled images, chosen by the seed
     #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "label_fraction")]
     pub(super) labelled_images: Option<usize>,
     /// Use only this share of the labelled images (of each class), chosen by the seed
@@ -59,19 +64,41 @@ pub(crate) struct FinetuneArguments {
     /// Share of each class held out for validation, of data that has no such part [default: 0.2]
     #[arg(long, value_name = "F", value_parser = values::share)]
     pub(super) val_fraction: Option<f64>,
-    /// What does not learn: with `encoder` a linear probe is trained, for --task segment the heads alone
+    /// What does not learn: with `encoder` a linear probe is trained, for --task segment and detect the heads alone
     #[arg(long, value_name = "PART", default_value = "nothing")]
     pub(super) freeze: FreezeName,
     /// How much the images of each class count [default: that of the recipe]
     #[arg(long, value_name = "WEIGHTS")]
     pub(super) class_weights: Option<ClassWeightsName>,
-    /// For --task segment: channels of the decode head [default: 512 from Tiny on, as in the paper, and 128 below]
+    /// For --task segment and detect: channels of the decode head, or of the pyramid [default: as in the paper from Tiny on, 512
+    /// and 256; a quarter of that below]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     pub(super) head_width: Option<usize>,
+    /// For --task detect: features of the box head [default: 1024 from Tiny on, as in the paper, and 256 below]
+    #[arg(long, value_name = "N", value_parser = values::decoder_width)]
+    pub(super) box_width: Option<usize>,
+    /// For --task detect: regions of an image that the heads learn from [default: that of the recipe]
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) regions: Option<usize>,
+    #[command(flatten)]
+    pub(super) objects: DetectionDataArguments,
     #[command(flatten)]
     pub(super) masks: SegmentationDataArguments,
     #[command(flatten)]
     pub(super) training: TrainingArguments,
+}
+
+impl FinetuneArguments {
+    /// Refuses flags that are about detection.
+    pub(super) fn refuse_about_objects(&self) -> anyhow::Result<()> {
+        if self.objects.are_given() || self.box_width.is_some() || self.regions.is_some() {
+            bail!(
+                "--annotations, --crowd-as-object, --allow-missing, --box-width and --regions are about detection; give \
+                 --task detect, or leave them out"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,6 +109,8 @@ pub(super) enum TaskName {
     MultiLabel,
     /// A class for every pixel, in masks
     Segment,
+    /// Boxes and masks of objects
+    Detect,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

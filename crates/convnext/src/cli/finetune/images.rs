@@ -142,8 +142,9 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
     }
     if arguments.head_width.is_some() || arguments.labelled_images.is_some() {
         bail!(
-            "--head-width and --labelled-images are about segmentation; give --task segment, or leave them out"
+            "--head-width and --labelled-images are about segmentation and detection; give --task segment or detect, or \
+             leave them out"
         );
     }
-    Ok(())
+    arguments.refuse_about_objects()
 }

@@ -137,5 +137,5 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
              them, or --label-fraction F"
         );
     }
-    Ok(())
+    arguments.refuse_about_objects()
 }
