@@ -8,7 +8,8 @@ use convnext_core::BoundingBox;
 /// Indices in descending order of their scores, equal scores in their own order.
 pub(crate) fn rank(scores: &[f64]) -> Vec<usize> {
     let mut ranked: Vec<usize> = (0..scores.len()).collect();
-    ranked.sort_by(|&one, &other| scores[other].total_cmp(&scores[one]));
+    // Zero is added because -0 and 0 are equal scores, but no equal floats to `total_cmp`.
+    ranked.sort_by(|&one, &other| (scores[other] + 0.0).total_cmp(&(scores[one] + 0.0)));
     ranked
 }
 

@@ -33,8 +33,15 @@ impl ObjectBitmap {
         let width = right - left;
         let mut inside = vec![false; width * (bottom - top)];
         let rows = mask.size().height;
-        for at in mask.ranges().flat_map(|(start, end)| start..end) {
-            inside[(at % rows - top) * width + at / rows - left] = true;
+        for (start, end) in mask.ranges() {
+            let [mut x, mut y] = [start / rows, start % rows];
+            for _ in start..end {
+                inside[(y - top) * width + x - left] = true;
+                y += 1;
+                if y == rows {
+                    [x, y] = [x + 1, 0];
+                }
+            }
         }
         Self { size: padded, left, top, width, inside }
     }
