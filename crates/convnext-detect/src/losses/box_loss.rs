@@ -5,7 +5,7 @@
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
-use crate::losses::parts::{absolute_difference, indices, nothing, sum};
+use crate::losses::parts::{absolute_difference, divide, indices, nothing, sum};
 use crate::region_targets::{RegionTarget, SampledRegion};
 
 /// The losses of a batch, each `[1]`.
@@ -30,10 +30,10 @@ pub fn box_loss(logits: Tensor<2>, deltas: Tensor<2>, regions: &[SampledRegion])
     let label = |region: &SampledRegion| region.target.map_or(classes, |target| target.object.class);
     let labels = indices(regions.iter().map(label).collect(), &logits.device());
     let log_probabilities = log_softmax(logits, 1).gather(1, labels.reshape([regions.len(), 1]));
-    let count = regions.len() as f64;
+    let differences = differences(deltas, classes, regions).unwrap_or_else(nothing);
     BoxLoss {
-        classes: sum(log_probabilities) / -count,
-        boxes: differences(deltas, classes, regions).unwrap_or_else(nothing) / count,
+        classes: divide(sum(log_probabilities).neg(), regions.len()),
+        boxes: divide(differences, regions.len()),
     }
 }
 

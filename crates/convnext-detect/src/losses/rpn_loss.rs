@@ -7,7 +7,7 @@ use burn::prelude::*;
 
 use crate::anchor_targets::AnchorTargets;
 use crate::anchors::ANCHOR_RATIOS;
-use crate::losses::parts::{absolute_difference, binary_cross_entropy, indices, nothing};
+use crate::losses::parts::{absolute_difference, binary_cross_entropy, divide, indices, nothing};
 
 /// Anchors at a place.
 const ANCHORS: usize = ANCHOR_RATIOS.len();
@@ -47,7 +47,7 @@ pub fn rpn_loss(levels: &[RpnMaps], targets: &[AnchorTargets]) -> RpnLoss {
     }
     let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnMaps) -> &Tensor<2>| {
         let sum = parts.into_iter().reduce(|sum, part| sum + part);
-        sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| sum / divisor as f64)
+        sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| divide(sum, divisor))
     };
     RpnLoss { objectness: mean(objectness, |maps| &maps.objectness), boxes: mean(boxes, |maps| &maps.deltas) }
 }
