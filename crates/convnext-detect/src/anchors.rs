@@ -30,10 +30,15 @@ impl MapLevel {
 
     /// The anchors of the level in the order (y, x, ratio), in pixels of the input.
     pub fn boxes(&self) -> Vec<BoundingBox> {
-        let cells = (0..self.height).flat_map(|y| (0..self.width).map(move |x| [x, y]));
         let shapes = ANCHOR_RATIOS.map(|ratio| self.shape(ratio));
-        let at = |[x, y]: [usize; 2]| [(x * self.stride) as f64, (y * self.stride) as f64];
-        cells.map(at).flat_map(|corner| shapes.map(|shape| shape.moved(corner))).collect()
+        let mut boxes = Vec::with_capacity(self.anchors());
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let corner = [(x * self.stride) as f64, (y * self.stride) as f64];
+                boxes.extend(shapes.map(|shape| shape.moved(corner)));
+            }
+        }
+        boxes
     }
 
     /// One of them.

@@ -46,7 +46,9 @@ impl GroupedBoxes {
             let area = bounds.area();
             let overlaps = |(other, other_area): &(BoundingBox, f64)| {
                 let shared = bounds.shared_area(other);
-                shared > 0.0 && shared / (area + other_area - shared) > threshold
+                let union = area + other_area - shared;
+                // Most pairs are far from the threshold, and need no division.
+                shared > (threshold - 1e-9) * union && shared / union > threshold
             };
             if !of_group.iter().any(overlaps) {
                 of_group.push((bounds, area));
