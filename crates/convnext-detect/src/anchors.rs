@@ -1,7 +1,7 @@
 //! Anchors: boxes of fixed sizes and shapes at every place of the pyramid's maps.
 //!
-//! As `AnchorGenerator` of mmdet 3.3 (Apache-2.0) makes them for its Mask R-CNN: around the upper left corner of each cell,
-//! at coordinates that are not rounded.
+//! As `AnchorGenerator` of mmdet 3.3 (Apache-2.0) makes them for its Mask R-CNN: around the upper left corner
+//! of each cell, at coordinates that are not rounded.
 
 use convnext_core::{BoundingBox, ImageSize};
 
@@ -83,8 +83,8 @@ impl AnchorGrid {
         &self.boxes
     }
 
-    /// Indices of the anchors that an image is trained on: those of the cells that begin within its own padded size, which
-    /// may be less than that of its batch. Anchors may reach out of the image.
+    /// Indices of the anchors that an image is trained on: those of the cells that begin within its own
+    /// padded size, which may be less than that of its batch. Anchors may reach out of the image.
     pub fn valid(&self, padded: ImageSize) -> Vec<usize> {
         let mut valid = Vec::with_capacity(self.boxes.len());
         let mut first = 0;

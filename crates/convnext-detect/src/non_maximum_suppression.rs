@@ -1,7 +1,7 @@
 //! Suppression of boxes that overlap a better one.
 //!
-//! The result is torchvision's `nms` and, group by group, what mmcv's `batched_nms` stands for. mmcv moves the groups apart
-//! in space, which rounds the coordinates; here each group is by itself.
+//! The result is torchvision's `nms` and, group by group, what mmcv's `batched_nms` stands for. mmcv moves
+//! the groups apart in space, which rounds the coordinates; here each group is by itself.
 
 use convnext_core::BoundingBox;
 
@@ -32,8 +32,9 @@ impl GroupedBoxes {
         self.groups.push(group);
     }
 
-    /// The best boxes that overlap no better one of their group by more than `threshold` (an intersection over union equal to
-    /// it is kept), at most `at_most` of them, by descending score; equal scores in their own order.
+    /// The best boxes that overlap no better one of their group by more than `threshold` (an intersection
+    /// over union equal to it is kept), at most `at_most` of them, by descending score; equal scores in their
+    /// own order.
     pub fn suppress(&self, threshold: f64, at_most: usize) -> Vec<usize> {
         let groups = self.groups.iter().max().map_or(0, |last| last + 1);
         let mut kept_boxes: Vec<Vec<(BoundingBox, f64)>> = vec![Vec::new(); groups];

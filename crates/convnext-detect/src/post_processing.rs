@@ -1,6 +1,7 @@
 //! From the box head's outputs for the regions of an image to found objects.
 //!
-//! As `BBoxHead.predict_by_feat` and `multiclass_nms` of mmdet 3.3 (Apache-2.0); each class is suppressed by itself.
+//! As `BBoxHead.predict_by_feat` and `multiclass_nms` of mmdet 3.3 (Apache-2.0); each class is suppressed by
+//! itself.
 
 use convnext_core::{BoundingBox, ImageSize};
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use crate::soft_suppression::{Decay, suppress_softly};
 
 /// What happens to a box beside a better one of its class.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Suppression {
+pub enum SuppressionRule {
     /// It is dropped when their intersection over union is above the threshold.
     Hard {
         /// The threshold.
@@ -26,7 +27,7 @@ pub enum Suppression {
     },
 }
 
-impl Suppression {
+impl SuppressionRule {
     /// Dropped at an overlap above 0.5.
     pub const HARD: Self = Self::Hard { threshold: 0.5 };
 
@@ -43,14 +44,14 @@ pub struct DetectionRule {
     /// Boxes must have a higher score, before suppression; soft suppression leaves some with less.
     pub score: f64,
     /// Suppression among the boxes of a class.
-    pub suppression: Suppression,
+    pub suppression: SuppressionRule,
     /// Objects of an image at most.
     pub at_most: usize,
 }
 
 impl DetectionRule {
     /// The rule of mmdet's evaluation with hard suppression.
-    pub const EVALUATION: Self = Self { score: 0.05, suppression: Suppression::HARD, at_most: 100 };
+    pub const EVALUATION: Self = Self { score: 0.05, suppression: SuppressionRule::HARD, at_most: 100 };
 }
 
 /// The box head's outputs for the regions of an image.
@@ -76,14 +77,15 @@ pub struct FoundBox {
 }
 
 impl FoundBox {
-    /// Its box in the image's own pixels. `scale` is by how much the input is wider and higher than the image.
+    /// Its box in the image's own pixels. `scale` is by how much the input is wider and higher than the
+    /// image.
     pub fn in_image(&self, scale: [f64; 2]) -> BoundingBox {
         self.bounds.scaled(scale.map(|factor| 1.0 / factor))
     }
 }
 
-/// The objects of an image by descending score; equal ones in the order (region, class) of the outputs. `image` is its size
-/// in the input, before padding.
+/// The objects of an image by descending score; equal ones in the order (region, class) of the outputs.
+/// `image` is its size in the input, before padding.
 pub fn detections(
     outputs: &RegionOutputs<'_>,
     classes: usize,
@@ -92,11 +94,11 @@ pub fn detections(
 ) -> Vec<FoundBox> {
     let candidates = confident(outputs, classes, image, rule.score);
     let kept: Vec<(usize, f64)> = match rule.suppression {
-        Suppression::Hard { threshold } => {
+        SuppressionRule::Hard { threshold } => {
             let kept = candidates.suppress(threshold, rule.at_most).into_iter();
             kept.map(|at| (at, candidates.scores[at])).collect()
         }
-        Suppression::Soft { decay, min_score } => {
+        SuppressionRule::Soft { decay, min_score } => {
             let mut kept = softly(&candidates, classes, decay, min_score);
             kept.truncate(rule.at_most);
             kept

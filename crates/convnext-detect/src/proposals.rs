@@ -48,8 +48,8 @@ pub struct Proposal {
     pub score: f64,
 }
 
-/// The proposals of an image by descending score. `image` is its size before padding: what lies in the padding is dropped.
-/// Anchors are ranked by their logits, so that they stay apart where the sigmoid is 1.
+/// The proposals of an image by descending score. `image` is its size before padding: what lies in the
+/// padding is dropped. Anchors are ranked by their logits, so that they stay apart where the sigmoid is 1.
 pub fn proposals(levels: &[LevelOutputs<'_>], image: ImageSize, rule: ProposalRule) -> Vec<Proposal> {
     let of_level = |outputs: &LevelOutputs<'_>| level_candidates(outputs, image, rule.best_of_level);
     let found: Vec<Vec<Candidate>> = levels.par_iter().map(of_level).collect();

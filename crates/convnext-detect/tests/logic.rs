@@ -1,5 +1,5 @@
-//! Anchors, assignment, suppression, proposals, detections and masks against mmdet's formulas in numpy, torch and
-//! torchvision. `goldens/logic.py` made the numbers.
+//! Anchors, assignment, suppression, proposals, detections and masks against mmdet's formulas in numpy, torch
+//! and torchvision. `goldens/logic.py` made the numbers.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "logic/masks.rs"]

@@ -5,7 +5,7 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use convnext_core::BoundingBox;
 use convnext_detect::{
-    AnchorTargets, MaskTargets, RegionTarget, RpnMaps, SampledRegion, TrainingObject, box_loss, mask_loss,
+    AnchorTargets, MaskTargets, RegionTarget, RpnOutput, SampledRegion, TrainingObject, box_loss, mask_loss,
     rpn_loss,
 };
 use serde::Deserialize;
@@ -87,11 +87,11 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
 fn the_losses_of_anchors_are_those_of_mmdet() {
     for (dtype, tolerance) in TYPES {
         for case in golden().rpn {
-            let levels: Vec<RpnMaps> = case
+            let levels: Vec<RpnOutput> = case
                 .objectness
                 .iter()
                 .zip(&case.deltas)
-                .map(|(objectness, deltas)| RpnMaps {
+                .map(|(objectness, deltas)| RpnOutput {
                     objectness: leaf(objectness, 3, dtype),
                     deltas: leaf(deltas, 12, dtype),
                 })
@@ -183,7 +183,7 @@ fn losses_of_nothing_are_zero_and_connected() {
 
     // A batch without objects has a gradient of its boxes, too.
     let maps =
-        RpnMaps { objectness: leaf(&[0.5; 6], 3, DType::F32), deltas: leaf(&[0.5; 24], 12, DType::F32) };
+        RpnOutput { objectness: leaf(&[0.5; 6], 3, DType::F32), deltas: leaf(&[0.5; 24], 12, DType::F32) };
     let targets = AnchorTargets { positives: Vec::new(), negatives: vec![0, 4] };
     let loss = rpn_loss(std::slice::from_ref(&maps), &[targets]);
     let gradients = (loss.objectness + loss.boxes.clone()).backward();

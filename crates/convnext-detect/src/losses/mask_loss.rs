@@ -1,7 +1,7 @@
 //! The loss of the mask head.
 //!
-//! As `FCNMaskHead` with `CrossEntropyLoss(use_mask=True)` of mmdet 3.3 (Apache-2.0): the mean over all pixels of the regions
-//! with an object, each by the channel of the object's class.
+//! As `FCNMaskHead` with `CrossEntropyLoss(use_mask=True)` of mmdet 3.3 (Apache-2.0): the mean over all
+//! pixels of the regions with an object, each by the channel of the object's class.
 
 use burn::prelude::*;
 

@@ -1,7 +1,7 @@
 //! The losses of the region proposal network.
 //!
-//! As `AnchorHead.loss_by_feat` of mmdet 3.3 (Apache-2.0): both are sums over the sampled anchors of the batch, divided by
-//! their number.
+//! As `AnchorHead.loss_by_feat` of mmdet 3.3 (Apache-2.0): both are sums over the sampled anchors of the
+//! batch, divided by their number.
 
 use burn::prelude::*;
 
@@ -14,7 +14,7 @@ const ANCHORS: usize = ANCHOR_RATIOS.len();
 
 /// The outputs for a batch on one level, rows in the order (image, y, x).
 #[derive(Debug, Clone)]
-pub struct RpnMaps {
+pub struct RpnOutput {
     /// Logits of the anchors, `[N * H * W, 3]`.
     pub objectness: Tensor<2>,
     /// Their differences, `[N * H * W, 12]`, four for each anchor.
@@ -34,7 +34,7 @@ pub struct RpnLoss {
 ///
 /// # Panics
 /// Without a level, or when targets are beyond the anchors.
-pub fn rpn_loss(levels: &[RpnMaps], targets: &[AnchorTargets]) -> RpnLoss {
+pub fn rpn_loss(levels: &[RpnOutput], targets: &[AnchorTargets]) -> RpnLoss {
     let divisor: usize = targets.iter().map(AnchorTargets::average_factor).sum();
     let mut objectness = Vec::new();
     let mut boxes = Vec::new();
@@ -45,7 +45,7 @@ pub fn rpn_loss(levels: &[RpnMaps], targets: &[AnchorTargets]) -> RpnLoss {
         objectness.extend(sampled.objectness(level));
         boxes.extend(sampled.boxes(level));
     }
-    let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnMaps) -> &Tensor<2>| {
+    let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnOutput) -> &Tensor<2>| {
         let sum = parts.into_iter().reduce(|sum, part| sum + part);
         sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| divide(sum, divisor))
     };
@@ -63,7 +63,7 @@ struct LevelSample {
 
 impl LevelSample {
     /// Those from the anchor `first` of an image on.
-    fn new(level: &RpnMaps, first: usize, targets: &[AnchorTargets]) -> Self {
+    fn new(level: &RpnOutput, first: usize, targets: &[AnchorTargets]) -> Self {
         let anchors = level.objectness.dims()[0] * ANCHORS / targets.len().max(1);
         let mut found = Self { anchors, positives: Vec::new(), negatives: Vec::new() };
         for (image, targets) in targets.iter().enumerate() {
@@ -78,7 +78,7 @@ impl LevelSample {
     }
 
     /// The summed cross-entropy of the level, if any anchor of it was sampled.
-    fn objectness(&self, level: &RpnMaps) -> Option<Tensor<1>> {
+    fn objectness(&self, level: &RpnOutput) -> Option<Tensor<1>> {
         let positives = self.positives.iter().map(|&(row, _)| row);
         let rows: Vec<usize> = positives.chain(self.negatives.iter().copied()).collect();
         let count = rows.len();
@@ -87,7 +87,7 @@ impl LevelSample {
     }
 
     /// The summed differences of the level, if any anchor on an object was sampled.
-    fn boxes(&self, level: &RpnMaps) -> Option<Tensor<1>> {
+    fn boxes(&self, level: &RpnOutput) -> Option<Tensor<1>> {
         let (rows, targets) = self.positives.iter().copied().unzip();
         Some(absolute_difference(select(&level.deltas, 4, rows)?, targets))
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use convnext_detect::{
-    Decay, DetectionRule, GroupedBoxes, LevelOutputs, ProposalRule, RegionOutputs, Suppression, detections,
-    proposals, suppress_softly,
+    Decay, DetectionRule, GroupedBoxes, LevelOutputs, ProposalRule, RegionOutputs, SuppressionRule,
+    detections, proposals, suppress_softly,
 };
 use serde::Deserialize;
 
@@ -140,9 +140,9 @@ fn detections_are_those_of_mmdet() {
         let outputs = RegionOutputs { regions: &regions, logits: &case.logits, deltas: &case.deltas };
         for Detected { method, score, at_most, boxes, scores, classes } in case.results {
             let suppression = match method.as_str() {
-                "hard" => Suppression::HARD,
-                "linear" => Suppression::SOFT_LINEAR,
-                _ => Suppression::SOFT_GAUSSIAN,
+                "hard" => SuppressionRule::HARD,
+                "linear" => SuppressionRule::SOFT_LINEAR,
+                _ => SuppressionRule::SOFT_GAUSSIAN,
             };
             let rule = DetectionRule { score, suppression, at_most };
             let found = detections(&outputs, case.classes, size(case.image), rule);
