@@ -19,8 +19,8 @@ pub struct AnchorTargets {
 }
 
 impl AnchorTargets {
-    /// What the image adds to the number that the losses of its batch are divided by. mmdet counts either kind as at least
-    /// one, so an image without objects counts 257.
+    /// What the image adds to the number that the losses of its batch are divided by. mmdet counts either
+    /// kind as at least one, so an image without objects counts 257.
     pub fn average_factor(&self) -> usize {
         self.positives.len().max(1) + self.negatives.len().max(1)
     }

@@ -1,7 +1,7 @@
 //! Anchors: boxes of fixed sizes and shapes at every place of the pyramid's maps.
 //!
-//! As `AnchorGenerator` of mmdet 3.3 (Apache-2.0) makes them for its Mask R-CNN: around the upper left corner of each cell,
-//! at coordinates that are not rounded.
+//! As `AnchorGenerator` of mmdet 3.3 (Apache-2.0) makes them for its Mask R-CNN: around the upper left corner
+//! of each cell, at coordinates that are not rounded.
 
 use convnext_core::{BoundingBox, ImageSize};
 
@@ -30,10 +30,15 @@ impl MapLevel {
 
     /// The anchors of the level in the order (y, x, ratio), in pixels of the input.
     pub fn boxes(&self) -> Vec<BoundingBox> {
-        let cells = (0..self.height).flat_map(|y| (0..self.width).map(move |x| [x, y]));
         let shapes = ANCHOR_RATIOS.map(|ratio| self.shape(ratio));
-        let at = |[x, y]: [usize; 2]| [(x * self.stride) as f64, (y * self.stride) as f64];
-        cells.map(at).flat_map(|corner| shapes.map(|shape| shape.moved(corner))).collect()
+        let mut boxes = Vec::with_capacity(self.anchors());
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let corner = [(x * self.stride) as f64, (y * self.stride) as f64];
+                boxes.extend(shapes.map(|shape| shape.moved(corner)));
+            }
+        }
+        boxes
     }
 
     /// One of them.
@@ -78,8 +83,8 @@ impl AnchorGrid {
         &self.boxes
     }
 
-    /// Indices of the anchors that an image is trained on: those of the cells that begin within its own padded size, which
-    /// may be less than that of its batch. Anchors may reach out of the image.
+    /// Indices of the anchors that an image is trained on: those of the cells that begin within its own
+    /// padded size, which may be less than that of its batch. Anchors may reach out of the image.
     pub fn valid(&self, padded: ImageSize) -> Vec<usize> {
         let mut valid = Vec::with_capacity(self.boxes.len());
         let mut first = 0;

@@ -1,7 +1,8 @@
 //! Objects for boxes: each anchor or region learns the object that it overlaps most.
 //!
-//! As `MaxIoUAssigner` of mmdet 3.3 (Apache-2.0) with `match_low_quality`. Here no matrix of all overlaps is held: boxes are
-//! gone through in chunks, and objects that lie apart from all boxes of a chunk are passed over, as they overlap by 0.
+//! As `MaxIoUAssigner` of mmdet 3.3 (Apache-2.0) with `match_low_quality`. Here no matrix of all overlaps is
+//! held: boxes are gone through in chunks, and objects that lie apart from all boxes of a chunk are passed
+//! over, as they overlap by 0.
 
 use convnext_core::BoundingBox;
 use rayon::prelude::*;
@@ -24,8 +25,8 @@ pub struct AssignmentRule {
     pub positive: f64,
     /// Below, it is background.
     pub negative: f64,
-    /// From here on, and above 0, the boxes that overlap an object the most, all that are equally near, stand for it even
-    /// below `positive`.
+    /// From here on, and above 0, the boxes that overlap an object the most, all that are equally near, stand
+    /// for it even below `positive`.
     pub low_quality: f64,
 }
 
@@ -43,8 +44,8 @@ const CHUNK: usize = 512;
 /// Two boxes of hardly any area have a union of at least this.
 const MIN_UNION: f64 = 1e-6;
 
-/// The object of each box. Where two overlap it equally, it is the first one; where two objects are both nearest to it by
-/// the rule of low quality, the last one.
+/// The object of each box. Where two overlap it equally, it is the first one; where two objects are both
+/// nearest to it by the rule of low quality, the last one.
 pub fn assign(boxes: &[BoundingBox], objects: &[BoundingBox], rule: AssignmentRule) -> Vec<Match> {
     let mut matches = vec![Match::Background; boxes.len()];
     if objects.is_empty() {

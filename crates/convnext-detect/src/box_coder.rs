@@ -21,8 +21,8 @@ impl BoxCoder {
     /// The coder of the box head's regions.
     pub const REGIONS: Self = Self { deviations: [0.1, 0.1, 0.2, 0.2] };
 
-    /// The differences of `target` from `base`: of the centres in sides of `base`, and the logarithms of the ratios of the
-    /// sides. Both boxes must have an area.
+    /// The differences of `target` from `base`: of the centres in sides of `base`, and the logarithms of the
+    /// ratios of the sides. Both boxes must have an area.
     pub fn encode(&self, base: &BoundingBox, target: &BoundingBox) -> [f64; 4] {
         let ([x, y], [target_x, target_y]) = (centre(base), centre(target));
         let deltas = [

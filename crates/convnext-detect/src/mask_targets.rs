@@ -1,8 +1,9 @@
 //! What the mask head learns of a region: the pixels of its object, as a map of fixed size.
 //!
-//! As `BitmapMasks.crop_and_resize` of mmdet 3.3 (Apache-2.0): RoIAlign of the object's bitmap (aligned, with as many samples
-//! in a cell as it has pixels, He et al. 2017), inside from a half on. Samples lie on a grid and are interpolated
-//! bilinearly, so here the average of a cell is a product of weights of rows and of columns.
+//! As `BitmapMasks.crop_and_resize` of mmdet 3.3 (Apache-2.0): RoIAlign of the object's bitmap (aligned, with
+//! as many samples in a cell as it has pixels, He et al. 2017), inside from a half on. Samples lie on a grid
+//! and are interpolated bilinearly, so here the average of a cell is a product of weights of rows and of
+//! columns.
 
 use convnext_core::BoundingBox;
 
@@ -58,8 +59,8 @@ fn axis_weights(start: f64, end: f64, pixels: usize) -> Vec<CellWeights> {
     (0..MASK_SIDE).map(weights).collect()
 }
 
-/// The weights of a cell with samples at ascending positions, each of which counts for `share`. One outside the map counts
-/// as a sample of value 0.
+/// The weights of a cell with samples at ascending positions, each of which counts for `share`. One outside
+/// the map counts as a sample of value 0.
 fn cell_weights(positions: impl Iterator<Item = f64>, pixels: usize, share: f64) -> CellWeights {
     let mut cell = CellWeights { first: 0, weights: Vec::new() };
     let mut add = |pixel: usize, weight: f64| {

@@ -1,14 +1,15 @@
 //! Suppression of boxes that overlap a better one.
 //!
-//! The result is torchvision's `nms` and, group by group, what mmcv's `batched_nms` stands for. mmcv moves the groups apart
-//! in space, which rounds the coordinates; here each group is by itself.
+//! The result is torchvision's `nms` and, group by group, what mmcv's `batched_nms` stands for. mmcv moves
+//! the groups apart in space, which rounds the coordinates; here each group is by itself.
 
 use convnext_core::BoundingBox;
 
 /// Indices in descending order of their scores, equal scores in their own order.
 pub(crate) fn rank(scores: &[f64]) -> Vec<usize> {
     let mut ranked: Vec<usize> = (0..scores.len()).collect();
-    ranked.sort_by(|&one, &other| scores[other].total_cmp(&scores[one]));
+    // Zero is added because -0 and 0 are equal scores, but no equal floats to `total_cmp`.
+    ranked.sort_by(|&one, &other| (scores[other] + 0.0).total_cmp(&(scores[one] + 0.0)));
     ranked
 }
 
@@ -31,8 +32,9 @@ impl GroupedBoxes {
         self.groups.push(group);
     }
 
-    /// The best boxes that overlap no better one of their group by more than `threshold` (an intersection over union equal to
-    /// it is kept), at most `at_most` of them, by descending score; equal scores in their own order.
+    /// The best boxes that overlap no better one of their group by more than `threshold` (an intersection
+    /// over union equal to it is kept), at most `at_most` of them, by descending score; equal scores in their
+    /// own order.
     pub fn suppress(&self, threshold: f64, at_most: usize) -> Vec<usize> {
         let groups = self.groups.iter().max().map_or(0, |last| last + 1);
         let mut kept_boxes: Vec<Vec<(BoundingBox, f64)>> = vec![Vec::new(); groups];
@@ -45,7 +47,9 @@ impl GroupedBoxes {
             let area = bounds.area();
             let overlaps = |(other, other_area): &(BoundingBox, f64)| {
                 let shared = bounds.shared_area(other);
-                shared > 0.0 && shared / (area + other_area - shared) > threshold
+                let union = area + other_area - shared;
+                // Most pairs are far from the threshold, and need no division.
+                shared > (threshold - 1e-9) * union && shared / union > threshold
             };
             if !of_group.iter().any(overlaps) {
                 of_group.push((bounds, area));

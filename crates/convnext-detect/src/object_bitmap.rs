@@ -6,8 +6,8 @@ use convnext_data::RunLengths;
 /// Side of the masks that the mask head learns and finds.
 pub const MASK_SIDE: usize = 28;
 
-/// The least value of a pixel inside an object: a half, to within rounding, so that no order of additions decides about
-/// what is a half exactly, as where an object fills half of a cell.
+/// The least value of a pixel inside an object: a half, to within rounding, so that no order of additions
+/// decides about what is a half exactly, as where an object fills half of a cell.
 pub(crate) const INSIDE: f64 = 0.5 - 1e-9;
 
 /// The pixels of an object in an input, as a map of those within its box; all others are outside.
@@ -26,15 +26,23 @@ pub struct ObjectBitmap {
 }
 
 impl ObjectBitmap {
-    /// The pixels of a mask in an input that is padded at the right and at the bottom to `padded`, which is not smaller.
+    /// The pixels of a mask in an input that is padded at the right and at the bottom to `padded`, which is
+    /// not smaller.
     pub fn new(mask: &RunLengths, padded: ImageSize) -> Self {
         let bounds = mask.bounds();
         let [left, top, right, bottom] = bounds.edges().map(|edge| edge as usize);
         let width = right - left;
         let mut inside = vec![false; width * (bottom - top)];
         let rows = mask.size().height;
-        for at in mask.ranges().flat_map(|(start, end)| start..end) {
-            inside[(at % rows - top) * width + at / rows - left] = true;
+        for (start, end) in mask.ranges() {
+            let [mut x, mut y] = [start / rows, start % rows];
+            for _ in start..end {
+                inside[(y - top) * width + x - left] = true;
+                y += 1;
+                if y == rows {
+                    [x, y] = [x + 1, 0];
+                }
+            }
         }
         Self { size: padded, left, top, width, inside }
     }

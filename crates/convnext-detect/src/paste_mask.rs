@@ -1,9 +1,9 @@
 //! Masks of fixed size in the pixels of their image.
 //!
-//! As `_do_paste_mask` of mmdet 3.3 (Apache-2.0): the mask is sampled at the middle of each pixel, bilinearly and with zeros
-//! around it (`grid_sample` without `align_corners`), and is inside from a half on. So a pixel outside the box never is.
-//! Along a column the samples between two values of the mask lie on a line; only where that crosses a half are they
-//! computed one by one.
+//! As `_do_paste_mask` of mmdet 3.3 (Apache-2.0): the mask is sampled at the middle of each pixel, bilinearly
+//! and with zeros around it (`grid_sample` without `align_corners`), and is inside from a half on. So a pixel
+//! outside the box never is. Along a column the samples between two values of the mask lie on a line; only
+//! where that crosses a half are they computed one by one.
 
 use convnext_core::{BoundingBox, ImageSize};
 use convnext_data::RunLengths;
@@ -13,8 +13,8 @@ use crate::object_bitmap::{INSIDE, MASK_SIDE};
 /// The values along a line of the mask, with a zero at either end.
 type Line = [f64; MASK_SIDE + 2];
 
-/// The pixels of a mask, rows of [`MASK_SIDE`] x [`MASK_SIDE`] probabilities, whose box lies at `bounds` in an image of
-/// this size. A box without an area has none (mmdet gives it up to three columns).
+/// The pixels of a mask, rows of [`MASK_SIDE`] x [`MASK_SIDE`] probabilities, whose box lies at `bounds` in
+/// an image of this size. A box without an area has none (mmdet gives it up to three columns).
 pub fn paste_mask(probabilities: &[f32], bounds: &BoundingBox, size: ImageSize) -> RunLengths {
     let mut ranges = Ranges { counts: Vec::new(), end: 0 };
     if bounds.has_area() {
@@ -51,7 +51,7 @@ fn samples(start: f64, end: f64, pixels: usize) -> Vec<Sample> {
         let position = ((place + 1.0) * MASK_SIDE as f64 - 1.0) / 2.0;
         let before = position.floor();
         let is_near = before >= -1.0 && before < MASK_SIDE as f64;
-        is_near.then(|| Sample { pixel, cell: (before + 1.0) as usize, fraction: position - before })
+        is_near.then_some(Sample { pixel, cell: (before + 1.0) as usize, fraction: position - before })
     };
     (first..last).filter_map(sample).collect()
 }

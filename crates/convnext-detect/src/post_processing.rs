@@ -1,6 +1,7 @@
 //! From the box head's outputs for the regions of an image to found objects.
 //!
-//! As `BBoxHead.predict_by_feat` and `multiclass_nms` of mmdet 3.3 (Apache-2.0); each class is suppressed by itself.
+//! As `BBoxHead.predict_by_feat` and `multiclass_nms` of mmdet 3.3 (Apache-2.0); each class is suppressed by
+//! itself.
 
 use convnext_core::{BoundingBox, ImageSize};
 use rayon::prelude::*;
@@ -76,14 +77,15 @@ pub struct FoundBox {
 }
 
 impl FoundBox {
-    /// Its box in the image's own pixels. `scale` is by how much the input is wider and higher than the image.
+    /// Its box in the image's own pixels. `scale` is by how much the input is wider and higher than the
+    /// image.
     pub fn in_image(&self, scale: [f64; 2]) -> BoundingBox {
         self.bounds.scaled(scale.map(|factor| 1.0 / factor))
     }
 }
 
-/// The objects of an image by descending score; equal ones in the order (region, class) of the outputs. `image` is its size
-/// in the input, before padding.
+/// The objects of an image by descending score; equal ones in the order (region, class) of the outputs.
+/// `image` is its size in the input, before padding.
 pub fn detections(
     outputs: &RegionOutputs<'_>,
     classes: usize,
@@ -145,4 +147,25 @@ fn softmax(logits: &[f32]) -> Vec<f64> {
     let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
     let sum: f64 = exponentials.iter().sum();
     exponentials.into_iter().map(|value| value / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_class_of_a_region_is_found_in_the_image() {
+        let region = BoundingBox { left: 10.0, top: 20.0, right: 30.0, bottom: 60.0 };
+        // Class 1 is moved to the right by a quarter of the region.
+        let deltas = [0.0, 0.0, 0.0, 0.0, 2.5, 0.0, 0.0, 0.0];
+        let outputs = RegionOutputs { regions: &[region], logits: &[-1.0, 4.0, 0.0], deltas: &deltas };
+        let image = ImageSize { height: 50, width: 100 };
+        let found = detections(&outputs, 2, image, DetectionRule::EVALUATION);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].class, found[0].bounds.edges()), (1, [15.0, 20.0, 35.0, 50.0]));
+        assert!((found[0].score - 1.0 / (1.0 + (-5.0_f64).exp() + (-4.0_f64).exp())).abs() < 1e-12);
+        assert_eq!(found[0].in_image([0.5, 2.0]).edges(), [30.0, 10.0, 70.0, 25.0]);
+        let all = DetectionRule { score: 0.0, ..DetectionRule::EVALUATION };
+        assert_eq!(detections(&outputs, 2, image, all).len(), 2);
+    }
 }

@@ -48,8 +48,8 @@ pub struct Proposal {
     pub score: f64,
 }
 
-/// The proposals of an image by descending score. `image` is its size before padding: what lies in the padding is dropped.
-/// Anchors are ranked by their logits, so that they stay apart where the sigmoid is 1.
+/// The proposals of an image by descending score. `image` is its size before padding: what lies in the
+/// padding is dropped. Anchors are ranked by their logits, so that they stay apart where the sigmoid is 1.
 pub fn proposals(levels: &[LevelOutputs<'_>], image: ImageSize, rule: ProposalRule) -> Vec<Proposal> {
     let of_level = |outputs: &LevelOutputs<'_>| level_candidates(outputs, image, rule.best_of_level);
     let found: Vec<Vec<Candidate>> = levels.par_iter().map(of_level).collect();
@@ -78,7 +78,9 @@ fn level_candidates(outputs: &LevelOutputs<'_>, image: ImageSize, count: usize) 
 
 /// Indices of the highest logits in descending order, equal ones in their own order.
 fn best(logits: &[f32], count: usize) -> Vec<usize> {
-    let order = |one: &usize, other: &usize| logits[*other].total_cmp(&logits[*one]).then(one.cmp(other));
+    // Zero is added because -0 and 0 are equal logits, but no equal floats to `total_cmp`.
+    let logit = |at: usize| logits[at] + 0.0;
+    let order = |one: &usize, other: &usize| logit(*other).total_cmp(&logit(*one)).then(one.cmp(other));
     let mut indices: Vec<usize> = (0..logits.len()).collect();
     if count < indices.len() {
         indices.select_nth_unstable_by(count, order);
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_best_are_in_order() {
-        let logits = [0.5, 2.0, -1.0, 2.0, 0.5, 3.0];
+        let logits = [-0.0, 2.0, -1.0, 2.0, 0.0, 3.0];
         assert_eq!(best(&logits, 4), [5, 1, 3, 0]);
         assert_eq!(best(&logits, 9), [5, 1, 3, 0, 4, 2]);
         assert_eq!(best(&logits, 0), [0; 0]);

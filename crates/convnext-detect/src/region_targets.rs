@@ -26,8 +26,8 @@ pub struct RegionTarget {
     pub deltas: [f64; 4],
 }
 
-/// Regions of an image, those with objects first. As in mmdet the boxes of the objects are regions too, in front of the
-/// proposals. All choices come from `stream` ([`convnext_core::Purpose::RegionSample`]).
+/// Regions of an image, those with objects first. As in mmdet the boxes of the objects are regions too, in
+/// front of the proposals. All choices come from `stream` ([`convnext_core::Purpose::RegionSample`]).
 pub fn sample_regions(
     proposals: &[BoundingBox],
     objects: &[TrainingObject],

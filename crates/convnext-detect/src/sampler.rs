@@ -1,4 +1,5 @@
-//! The boxes of an image that a loss is taken over: a fixed number at random, not more than a share of them on objects.
+//! The boxes of an image that a loss is taken over: a fixed number at random, not more than a share of them
+//! on objects.
 //!
 //! As `RandomSampler` of mmdet 3.3 (Apache-2.0) counts; the choice itself comes from the run's seed.
 

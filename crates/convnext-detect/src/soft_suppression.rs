@@ -1,7 +1,8 @@
-//! Soft suppression: a box that overlaps a better one loses score instead of being dropped (Bodla et al. 2017).
+//! Soft suppression: a box that overlaps a better one loses score instead of being dropped (Bodla et al.
+//! 2017).
 //!
-//! Follows `softnms_cpu` of mmcv (`mmcv/ops/csrc/pytorch/cpu/nms.cpp`, Apache-2.0) with offset 0, down to the exchanges that
-//! decide which of equal scores comes first.
+//! Follows `softnms_cpu` of mmcv (`mmcv/ops/csrc/pytorch/cpu/nms.cpp`, Apache-2.0) with offset 0, down to the
+//! exchanges that decide which of equal scores comes first.
 
 use convnext_core::BoundingBox;
 
@@ -39,8 +40,8 @@ struct Candidate {
     score: f64,
 }
 
-/// Indices of the boxes with what is left of their scores, by descending score. Boxes whose score falls below `min_score`
-/// beside a better box are dropped; the best box is kept whatever its score.
+/// Indices of the boxes with what is left of their scores, by descending score. Boxes whose score falls below
+/// `min_score` beside a better box are dropped; the best box is kept whatever its score.
 pub fn suppress_softly(
     boxes: &[BoundingBox],
     scores: &[f64],

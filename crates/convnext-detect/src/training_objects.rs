@@ -14,8 +14,8 @@ pub struct TrainingObject {
     pub bounds: BoundingBox,
 }
 
-/// The objects among the instances of an image. Crowds are none: as in mmdet's Mask R-CNN (`ignore_iof_thr=-1`) they are
-/// left out and not shielded, so boxes on them are background.
+/// The objects among the instances of an image. Crowds are none: as in mmdet's Mask R-CNN
+/// (`ignore_iof_thr=-1`) they are left out and not shielded, so boxes on them are background.
 pub fn training_objects(instances: &[Instance]) -> Vec<TrainingObject> {
     let learned = instances.iter().enumerate().filter(|(_, instance)| !instance.is_crowd);
     let learned = learned.filter(|(_, instance)| instance.bounds.has_area());

@@ -1,11 +1,12 @@
 //! The losses of the box head.
 //!
-//! As `BBoxHead.loss` of mmdet 3.3 (Apache-2.0): both are sums divided by the number of all sampled regions of the batch.
+//! As `BBoxHead.loss` of mmdet 3.3 (Apache-2.0): both are sums divided by the number of all sampled regions
+//! of the batch.
 
 use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
-use crate::losses::parts::{absolute_difference, indices, nothing, sum};
+use crate::losses::parts::{absolute_difference, divide, indices, nothing, sum};
 use crate::region_targets::{RegionTarget, SampledRegion};
 
 /// The losses of a batch, each `[1]`.
@@ -30,22 +31,21 @@ pub fn box_loss(logits: Tensor<2>, deltas: Tensor<2>, regions: &[SampledRegion])
     let label = |region: &SampledRegion| region.target.map_or(classes, |target| target.object.class);
     let labels = indices(regions.iter().map(label).collect(), &logits.device());
     let log_probabilities = log_softmax(logits, 1).gather(1, labels.reshape([regions.len(), 1]));
-    let count = regions.len() as f64;
     BoxLoss {
-        classes: sum(log_probabilities) / -count,
-        boxes: differences(deltas, classes, regions).unwrap_or_else(nothing) / count,
+        classes: divide(sum(log_probabilities).neg(), regions.len()),
+        boxes: divide(differences(deltas, classes, regions), regions.len()),
     }
 }
 
-/// The summed differences of regions with an object, or the deltas again when there is none.
-fn differences(deltas: Tensor<2>, classes: usize, regions: &[SampledRegion]) -> Result<Tensor<1>, Tensor<2>> {
+/// The summed differences of the regions with an object.
+fn differences(deltas: Tensor<2>, classes: usize, regions: &[SampledRegion]) -> Tensor<1> {
     let targets = regions.iter().enumerate().filter_map(|(at, region)| Some((at, region.target?)));
     let row = |(at, target): (usize, RegionTarget)| (at * classes + target.object.class, target.deltas);
     let (rows, targets): (Vec<usize>, Vec<[f64; 4]>) = targets.map(row).unzip();
     if rows.is_empty() {
-        return Err(deltas);
+        return nothing(deltas);
     }
     let rows = indices(rows, &deltas.device());
     let chosen = deltas.reshape([regions.len() * classes, 4]).select(0, rows);
-    Ok(absolute_difference(chosen, targets))
+    absolute_difference(chosen, targets)
 }

@@ -1,11 +1,11 @@
 //! The loss of the mask head.
 //!
-//! As `FCNMaskHead` with `CrossEntropyLoss(use_mask=True)` of mmdet 3.3 (Apache-2.0): the mean over all pixels of the regions
-//! with an object, each by the channel of the object's class.
+//! As `FCNMaskHead` with `CrossEntropyLoss(use_mask=True)` of mmdet 3.3 (Apache-2.0): the mean over all
+//! pixels of the regions with an object, each by the channel of the object's class.
 
 use burn::prelude::*;
 
-use crate::losses::parts::{binary_cross_entropy, indices, nothing};
+use crate::losses::parts::{binary_cross_entropy, divide, indices, nothing};
 
 /// What the mask head is to find in the regions with an object, all regions of a batch one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,5 +36,5 @@ pub fn mask_loss(logits: Tensor<2>, targets: &MaskTargets) -> Tensor<1> {
     let channels = targets.classes.iter().flat_map(|&class| vec![class; pixels / regions]).collect();
     let channels = indices(channels, &logits.device()).reshape([pixels, 1]);
     let chosen = logits.gather(1, channels).reshape([regions, pixels / regions]);
-    binary_cross_entropy(chosen, targets.inside.iter().copied()) / pixels as f64
+    divide(binary_cross_entropy(chosen, targets.inside.iter().copied()), pixels)
 }

@@ -4,15 +4,23 @@ use burn::prelude::*;
 use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{DType, Element};
 
-/// The sum of all values, `[1]`. Dimension by dimension, so that the order of additions never depends on threads.
+/// The sum of all values, `[1]`. Dimension by dimension, so that the order of additions never depends on
+/// threads.
 pub(crate) fn sum(values: Tensor<2>) -> Tensor<1> {
     values.sum_dim(1).sum_dim(0).reshape([1])
 }
 
 /// A loss of 0 that is still one of `outputs`, so that its gradient is 0 and not missing.
 pub(crate) fn nothing(outputs: Tensor<2>) -> Tensor<1> {
-    let rows = outputs.dims()[0].min(1);
-    sum(outputs.slice([0..rows])) * 0.0
+    // One row is enough; a part of nothing would have no gradient.
+    let outputs = if outputs.dims()[0] > 1 { outputs.narrow(0, 0, 1) } else { outputs };
+    sum(outputs) * 0.0
+}
+
+/// A sum divided by a number. Burn's gradient of a division by a number is rounded to f32, that of a product
+/// is not.
+pub(crate) fn divide(sum: Tensor<1>, divisor: usize) -> Tensor<1> {
+    sum * (1.0 / divisor as f64)
 }
 
 /// The sum of the binary cross-entropies of logits, `[1]`.

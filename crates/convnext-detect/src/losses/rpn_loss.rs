@@ -1,13 +1,13 @@
 //! The losses of the region proposal network.
 //!
-//! As `AnchorHead.loss_by_feat` of mmdet 3.3 (Apache-2.0): both are sums over the sampled anchors of the batch, divided by
-//! their number.
+//! As `AnchorHead.loss_by_feat` of mmdet 3.3 (Apache-2.0): both are sums over the sampled anchors of the
+//! batch, divided by their number.
 
 use burn::prelude::*;
 
 use crate::anchor_targets::AnchorTargets;
 use crate::anchors::ANCHOR_RATIOS;
-use crate::losses::parts::{absolute_difference, binary_cross_entropy, indices, nothing};
+use crate::losses::parts::{absolute_difference, binary_cross_entropy, divide, indices, nothing};
 use crate::mask_rcnn::rpn_head::RpnOutput;
 
 /// Anchors at a place.
@@ -39,7 +39,7 @@ pub fn rpn_loss(levels: &[RpnOutput], targets: &[AnchorTargets]) -> RpnLoss {
     }
     let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnOutput) -> &Tensor<2>| {
         let sum = parts.into_iter().reduce(|sum, part| sum + part);
-        sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| sum / divisor as f64)
+        sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| divide(sum, divisor))
     };
     RpnLoss { objectness: mean(objectness, |maps| &maps.objectness), boxes: mean(boxes, |maps| &maps.deltas) }
 }
