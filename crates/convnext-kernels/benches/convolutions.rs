@@ -1,5 +1,5 @@
-//! 3x3 convolutions of 64 to 512 channels on maps of 8x8 to 64x64 sites. A backward makes two gradients, and packs what it
-//! reads.
+//! 3x3 convolutions of 64 to 512 channels on maps of 7x7 to 64x64 sites, the smallest those of regions. A backward makes two
+//! gradients, and packs what it reads.
 //!
 //! `cargo bench -p convnext-kernels --features bench --bench convolutions` runs all; a part of a name chooses, such as
 //! `256 channels`.
@@ -12,7 +12,7 @@ use convnext_kernels::{
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const CHANNELS: [usize; 4] = [64, 128, 256, 512];
-const SIDES: [usize; 4] = [8, 16, 32, 64];
+const SIDES: [usize; 6] = [7, 8, 14, 16, 32, 64];
 /// Multiply-adds of a measured call, about.
 const WORK: usize = 1 << 28;
 

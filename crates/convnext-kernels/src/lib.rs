@@ -53,6 +53,7 @@ mod storage;
 mod target;
 #[cfg(test)]
 mod testing;
+mod weighted_sum;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::disable_memory_purging;
@@ -81,6 +82,7 @@ pub use precision::Precision;
 pub use profile::{end_profile, start_profile};
 pub use resample::axis_weights::AxisWeights;
 pub use resample::{SiteOrder, resample};
-pub use roi_align::RegionWeights;
+pub use roi_align::region_weights::RegionWeights;
+pub use roi_align::{roi_align, roi_align_backward};
 pub use row_blocks::column_sums;
 pub use sites::{Sites, SitesError};

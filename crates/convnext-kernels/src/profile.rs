@@ -25,6 +25,8 @@ pub(crate) enum Kernel {
     BatchNorm,
     BatchNormGradient,
     Resampling,
+    RoiAlign,
+    RoiAlignGradient,
     Expansion,
     ExpansionGradient,
     Residual,
@@ -33,7 +35,7 @@ pub(crate) enum Kernel {
     Optimizer,
 }
 
-const KERNELS: [(Kernel, &str); 22] = [
+const KERNELS: [(Kernel, &str); 24] = [
     (Kernel::DepthwiseForward, "depthwise forward"),
     (Kernel::DepthwiseInputGradient, "depthwise input gradient"),
     (Kernel::DepthwiseWeightGradient, "depthwise weight gradient"),
@@ -50,6 +52,8 @@ const KERNELS: [(Kernel, &str); 22] = [
     (Kernel::BatchNorm, "batch norm forward"),
     (Kernel::BatchNormGradient, "batch norm gradient"),
     (Kernel::Resampling, "resampling of maps"),
+    (Kernel::RoiAlign, "RoIAlign forward"),
+    (Kernel::RoiAlignGradient, "RoIAlign gradient"),
     (Kernel::Expansion, "GELU and GRN forward"),
     (Kernel::ExpansionGradient, "GELU and GRN gradient"),
     (Kernel::Residual, "residual and drop path"),

@@ -15,16 +15,13 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::dense_maps::DenseMaps;
 use crate::isa::isa;
-use crate::lanes::{load, store};
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::resample::axis_weights::AxisWeights;
+use crate::weighted_sum::weighted_sum;
 
 /// Values of a task, about.
 const TASK_VALUES: usize = 1 << 14;
-
-/// Registers that are accumulated at a time.
-const REGISTERS: usize = 4;
 
 /// The order in which the sites of maps are rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,31 +190,6 @@ impl Maps<'_> {
             }
             weighted_sum(simd, &sites, out);
         }
-    }
-}
-
-/// The sum of parts of the same length, each times its weight.
-#[inline(always)]
-fn weighted_sum<S: Simd>(simd: S, parts: &[(&[f32], f32)], out: &mut [f32]) {
-    let begin = out.len() / (REGISTERS * S::F32_LANES) * REGISTERS * S::F32_LANES;
-    let (blocks, _) = S::as_mut_simd_f32s(out).0.as_chunks_mut::<REGISTERS>();
-    for (block, out) in blocks.iter_mut().enumerate() {
-        let mut sums = [simd.splat_f32s(0.0); REGISTERS];
-        for (part, weight) in parts {
-            let weight = simd.splat_f32s(*weight);
-            let values = &S::as_simd_f32s(part).0.as_chunks::<REGISTERS>().0[block];
-            for (sum, values) in sums.iter_mut().zip(values) {
-                *sum = simd.mul_add_e_f32s(*values, weight, *sum);
-            }
-        }
-        *out = sums;
-    }
-    for at in (begin..out.len()).step_by(S::F32_LANES) {
-        let mut sum = simd.splat_f32s(0.0);
-        for (part, weight) in parts {
-            sum = simd.mul_add_e_f32s(load(simd, part, at), simd.splat_f32s(*weight), sum);
-        }
-        store(simd, out, at, sum);
     }
 }
 

@@ -47,5 +47,6 @@ mod graph;
 mod linear_flex;
 pub(crate) mod reference;
 mod resample_flex;
+mod roi_align_flex;
 mod roi_align_reference;
 pub(crate) mod saved_bytes;

@@ -13,8 +13,9 @@ use common::golden::{self, Sketch};
 use common::relative_error;
 use convnext_core::Seed;
 use convnext_nn::{
-    BatchNorm, Conv2d, FeatureMaps, ModelError, Scope, adaptive_average_pool, replace_parameters,
-    resize_bilinear, resize_nearest, tensor_values,
+    BatchNorm, Conv2d, FeatureMaps, ModelError, Precision, Region, Scope, TransposedConv2d,
+    adaptive_average_pool, replace_parameters, resize_bilinear, resize_nearest, roi_align, subsample,
+    tensor_values,
 };
 use serde::Deserialize;
 
@@ -23,6 +24,9 @@ use serde::Deserialize;
 struct Layers {
     convolutions: Vec<ConvolutionCase>,
     resizes: Vec<ResizeCase>,
+    regions: Vec<RegionCase>,
+    transposed_convolutions: Vec<TransposedCase>,
+    subsampled: Vec<SubsampledCase>,
     batch_norms: Vec<BatchNormCase>,
 }
 
@@ -43,6 +47,32 @@ struct ResizeCase {
     maps: [usize; 4],
     rule: String,
     size: [usize; 2],
+    results: BTreeMap<String, Sketch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegionCase {
+    maps: [usize; 4],
+    size: [usize; 2],
+    stride: f32,
+    /// Image, left, top, right, bottom.
+    regions: Vec<(usize, f32, f32, f32, f32)>,
+    results: BTreeMap<String, Sketch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TransposedCase {
+    maps: [usize; 4],
+    weight: [usize; 4],
+    results: BTreeMap<String, Sketch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubsampledCase {
+    maps: [usize; 4],
     results: BTreeMap<String, Sketch>,
 }
 
@@ -125,6 +155,71 @@ fn resizing_is_that_of_pytorch() {
         let gradients = backward(output);
         check(&what, &case.results, "maps", tensor_values(maps.grad(&gradients).unwrap()));
     }
+}
+
+#[test]
+fn regions_are_aligned_as_torchvision_aligns_them() {
+    for case in layers().regions {
+        let what = format!("regions of {:?}", case.maps);
+        let maps = leaf(golden::images(case.maps), case.maps);
+        let region =
+            |&(image, left, top, right, bottom): &_| Region { image, bounds: [left, top, right, bottom] };
+        let regions: Vec<Region> = case.regions.iter().map(region).collect();
+        let output = roi_align(&FeatureMaps::from(maps.clone()), &regions, case.size, 1.0 / case.stride);
+        let output = output.into_tensor();
+        check(&what, &case.results, "output", tensor_values(output.clone()));
+        let gradients = backward(output);
+        check(&what, &case.results, "maps", tensor_values(maps.grad(&gradients).unwrap()));
+    }
+}
+
+#[test]
+fn transposed_convolutions_are_those_of_pytorch() {
+    for case in layers().transposed_convolutions {
+        let what = format!("{:?} by a transposed {:?}", case.maps, case.weight);
+        let maps = leaf(golden::images(case.maps), case.maps);
+        let weight = parameter("upsample.weight", case.weight);
+        let layer = TransposedConv2d::new(weight, parameter("upsample.bias", [case.weight[1]]));
+        let output = layer.forward(&FeatureMaps::from(maps.clone())).into_tensor();
+        check(&what, &case.results, "output", tensor_values(output.clone()));
+        let rounded = layer.clone().with_precision(Precision::Bf16).forward(&FeatureMaps::from(maps.clone()));
+        let error = relative_error(&tensor_values(rounded.into_tensor()), &tensor_values(output.clone()));
+        assert!((1e-5..1e-2).contains(&error), "{what} in bf16: {error:.1e}");
+        let gradients = backward(output);
+        check(&what, &case.results, "maps", tensor_values(maps.grad(&gradients).unwrap()));
+        let found = layer.weight.val().grad(&gradients).unwrap();
+        check(&what, &case.results, "upsample.weight", tensor_values(found));
+        let found = layer.bias.val().grad(&gradients).unwrap();
+        check(&what, &case.results, "upsample.bias", tensor_values(found));
+    }
+}
+
+#[test]
+fn maps_are_subsampled_as_by_max_pooling() {
+    for case in layers().subsampled {
+        let what = format!("{:?} subsampled", case.maps);
+        let maps = leaf(golden::images(case.maps), case.maps);
+        let output = subsample(&FeatureMaps::from(maps.clone())).into_tensor();
+        check(&what, &case.results, "output", tensor_values(output.clone()));
+        let gradients = backward(output);
+        check(&what, &case.results, "maps", tensor_values(maps.grad(&gradients).unwrap()));
+    }
+}
+
+/// An image may have no object: heads on regions then run on nothing, and nothing changes.
+#[test]
+fn no_regions_give_zero_gradients() {
+    let maps = leaf(golden::images([2, 3, 4, 5]), [2, 3, 4, 5]);
+    let upsample = TransposedConv2d::new(parameter("a", [3, 4, 2, 2]), parameter("b", [4]));
+    let found = roi_align(&FeatureMaps::from(maps.clone()), &[], [3, 3], 0.25);
+    assert_eq!((found.images, found.rows.dims()), (0, [0, 3]));
+    let conv = Conv2d::new(parameter("c", [3, 3, 3, 3]), Some(parameter("d", [3])));
+    let output = upsample.forward(&conv.forward(&found));
+    assert_eq!((output.images, output.size(), output.rows.dims()), (0, [6, 6], [0, 4]));
+    let gradients = output.rows.sum().backward();
+    let zeros = |tensor: Option<Tensor<4>>| tensor_values(tensor.unwrap()).iter().all(|&value| value == 0.0);
+    assert!(zeros(maps.grad(&gradients)) && zeros(conv.weight.val().grad(&gradients)));
+    assert!(zeros(upsample.weight.val().grad(&gradients)));
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod common;
 #[path = "reference/layers.rs"]
 mod layers;
+#[path = "reference/regions.rs"]
+mod regions;
 
 use burn::prelude::*;
 use burn::tensor::{FloatDType, IntDType};
@@ -16,6 +18,7 @@ use convnext_core::{
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, for_each_parameter, replace_parameters};
 use layers::Layers;
+use regions::RegionLayers;
 
 const STEP: f64 = 1e-5;
 
@@ -86,6 +89,13 @@ fn gradients_of_layers_on_dense_maps_are_derivatives() {
     choose_f64();
     let checked = compare("layers", |device| ruled(Layers::new(device)), |layers, _| layers.loss());
     assert_eq!(checked, 22);
+}
+
+#[test]
+fn gradients_of_layers_on_regions_are_derivatives() {
+    choose_f64();
+    let checked = compare("regions", |device| ruled(RegionLayers::new(device)), |layers, _| layers.loss());
+    assert_eq!(checked, 6);
 }
 
 /// [`compare`] of a model with many parameters.

@@ -1,5 +1,7 @@
 //! The weights by which the cells of an axis are made of others.
 
+use std::ops::Range;
+
 /// The weights of one axis of a resampling: for each output cell a few input cells, a sparse matrix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AxisWeights {
@@ -9,6 +11,8 @@ pub struct AxisWeights {
     begins: Vec<usize>,
     /// Input cell and weight.
     cells: Vec<(usize, f32)>,
+    /// From the first input cell with a weight to the last.
+    used: Range<usize>,
 }
 
 impl AxisWeights {
@@ -20,30 +24,45 @@ impl AxisWeights {
         input: usize,
         outputs: impl IntoIterator<Item = impl IntoIterator<Item = (usize, f32)>>,
     ) -> Self {
-        let mut found = Self { input, begins: vec![0], cells: Vec::new() };
+        let mut found = Self { input, begins: vec![0], cells: Vec::new(), used: 0..0 };
         for output in outputs {
             found.cells.extend(output.into_iter().filter(|(_, weight)| *weight != 0.0));
             found.begins.push(found.cells.len());
         }
-        assert!(found.cells.iter().all(|(cell, _)| *cell < input), "the weights are those of input cells");
-        found
+        let cells = || found.cells.iter().map(|(cell, _)| *cell);
+        let [first, end] = [cells().min(), cells().max().map(|last| last + 1)].map(Option::unwrap_or_default);
+        assert!(end <= input, "the weights are those of input cells");
+        Self { used: first..end, ..found }
     }
 
     /// The weights of the gradient.
     #[must_use]
     pub fn transposed(&self) -> Self {
-        let mut outputs = vec![Vec::new(); self.input];
+        let mut begins = vec![0; self.input + 1];
+        self.cells.iter().for_each(|(cell, _)| begins[cell + 1] += 1);
+        for cell in 0..self.input {
+            begins[cell + 1] += begins[cell];
+        }
+        let (mut next, mut cells) = (begins.clone(), vec![(0, 0.0); self.cells.len()]);
+        let mut used = self.outputs()..0;
         for output in 0..self.outputs() {
             for (cell, weight) in self.of(output) {
-                outputs[*cell].push((output, *weight));
+                cells[next[*cell]] = (output, *weight);
+                next[*cell] += 1;
+                used = used.start.min(output)..output + 1;
             }
         }
-        Self::new(self.outputs(), outputs)
+        Self { input: self.outputs(), begins, cells, used }
     }
 
     /// Cells of the output.
     pub fn outputs(&self) -> usize {
         self.begins.len() - 1
+    }
+
+    /// From the first input cell with a weight to the last.
+    pub(crate) fn used(&self) -> Range<usize> {
+        self.used.clone()
     }
 
     /// Input cells and weights of an output cell.

@@ -8,8 +8,8 @@ use crate::ops::block_flex::FlexBlock;
 use crate::ops::convolution_flex::FlexConvolution;
 use crate::ops::kernels::BackendKernels;
 use crate::ops::linear_flex::FlexLinear;
-use crate::ops::reference_kernels::Reference;
 use crate::ops::resample_flex::FlexResample;
+use crate::ops::roi_align_flex::FlexRoiAlign;
 
 impl BackendKernels for Flex {
     type Block = FlexBlock;
@@ -17,5 +17,5 @@ impl BackendKernels for Flex {
     type Convolution = FlexConvolution;
     type BatchNorm = FlexBatchNorm;
     type Resample = FlexResample;
-    type RoiAlign = Reference;
+    type RoiAlign = FlexRoiAlign;
 }

@@ -4,6 +4,7 @@ import json
 
 import torch
 from torch.nn import functional
+from torchvision import ops
 
 import rule
 
@@ -33,6 +34,41 @@ RESIZES = [
     ("adaptive_average", (1, 2, 8, 6), (2, 1)),
     ("adaptive_average", (3, 4, 1, 1), (6, 2)),
 ]
+# Regions are an image, left, top, right and bottom.
+REGIONS = [
+    # Shape of the maps, size of the output, stride, regions: inside, across each edge, outside, without a size or with a
+    # negative one, larger than the maps, and all of one.
+    (
+        (2, 5, 13, 10),
+        (7, 7),
+        4,
+        [
+            (0, 3.25, 4.125, 30.75, 41.875),
+            (1, -20, -10, 25, 30.5),
+            (0, 20, 30, 80, 90),
+            (0, -200, -300, -100, -150),
+            (1, 10, 10, 10, 20),
+            (0, 10, 12, 10, 12),
+            (0, 20, 20, 10, 10),
+            (1, -500, -400, 700, 800),
+            (0, 0, 0, 40, 52),
+            (1, 39, 51, 41, 53),
+            (0, -2.5, 5, -1, 9),
+        ],
+    ),
+    ((1, 3, 1, 1), (2, 3), 32, [(0, 0, 0, 32, 32), (0, 5, 7, 90, 45), (0, -40, -2, 3, 70), (0, 64, 3, 70, 9)]),
+    ((3, 4, 5, 7), (14, 14), 8, [(2, 1.5, 2.5, 50, 30), (0, 10, 3, 12, 40), (2, 30, 20, 56, 40)]),
+    ((2, 70, 25, 38), (7, 7), 16, [(0, 100.5, 30.25, 420, 399.5), (1, 0, 0, 608, 400), (1, 500, 4, 650, 30)]),
+    ((2, 6, 8, 9), (3, 5), 1, [(1, 2, 1, 7, 7), (0, 0, 0, 9, 8), (0, 4, 4, 5, 5), (1, 3, 2, 13, 8)]),
+    ((1, 2, 6, 6), (1, 1), 2, [(0, 2, 2, 10, 6), (0, 2, 3, 3, 4)]),
+]
+TRANSPOSED_CONVOLUTIONS = [
+    # Shape of the weight.
+    ((3, 5, 4, 7), (5, 6, 2, 2)),
+    ((1, 3, 1, 1), (3, 4, 2, 2)),
+    ((2, 17, 5, 3), (17, 19, 2, 2)),
+]
+SUBSAMPLED = [(2, 3, 5, 8), (1, 2, 1, 1), (1, 4, 7, 3)]
 BATCH_NORMS = [(2, 5, 3, 4), (3, 4, 1, 1), (1, 7, 9, 11)]
 
 
@@ -79,6 +115,30 @@ def resize(kind, shape, size):
     return {"maps": shape, "rule": kind, "size": size, "results": results({"maps": shape}, function)}
 
 
+def regions(shape, size, stride, found):
+    def function(maps):
+        boxes = torch.tensor(found, dtype=maps.dtype)
+        return ops.roi_align(maps, boxes, size, 1 / stride, sampling_ratio=0, aligned=True)
+
+    settings = {"size": size, "stride": stride, "regions": found}
+    return {"maps": shape} | settings | {"results": results({"maps": shape}, function)}
+
+
+def transposed_convolution(shape, weight):
+    shapes = {"maps": shape, "upsample.weight": weight, "upsample.bias": weight[1:2]}
+
+    def function(**tensors):
+        return functional.conv_transpose2d(
+            tensors["maps"], tensors["upsample.weight"], tensors["upsample.bias"], stride=2
+        )
+
+    return {"maps": shape, "weight": weight, "results": results(shapes, function)}
+
+
+def subsampled(shape):
+    return {"maps": shape, "results": results({"maps": shape}, lambda maps: functional.max_pool2d(maps, 1, 2))}
+
+
 def batch_norm(shape):
     shapes = {"maps": shape, "bn.weight": shape[1:2], "bn.bias": shape[1:2]}
 
@@ -98,6 +158,9 @@ def main():
     golden = {
         "convolutions": [convolution(*case) for case in CONVOLUTIONS],
         "resizes": [resize(*case) for case in RESIZES],
+        "regions": [regions(*case) for case in REGIONS],
+        "transposed_convolutions": [transposed_convolution(*case) for case in TRANSPOSED_CONVOLUTIONS],
+        "subsampled": [subsampled(shape) for shape in SUBSAMPLED],
         "batch_norms": [batch_norm(case) for case in BATCH_NORMS],
     }
 
