@@ -125,12 +125,11 @@ fn first_weights_are_those_of_mmdetection() {
             let found = (squares / values.len() as f64).sqrt();
             assert!((found / std - 1.0).abs() < 0.1, "{name}: {found}, expected {std}");
             let largest = values.iter().fold(0.0, |most, &value| f64::from(value.abs()).max(most));
-            match bound {
-                Some(bound) => {
-                    assert!(largest <= bound * 1.0001 && largest > 0.98 * bound, "{name}: {largest}")
-                }
-                None => assert!(largest > 2.0 * std, "{name}: {largest}"),
-            }
+            let fits = match bound {
+                Some(bound) => largest <= bound * 1.0001 && largest > 0.98 * bound,
+                None => largest > 2.0 * std,
+            };
+            assert!(fits, "{name}: {largest}");
             checked += 1;
         } else if name.ends_with(".bias") {
             assert!(tensor_values(parameter.values()).iter().all(|&value| value == 0.0), "{name}");
