@@ -66,31 +66,19 @@ pub(crate) fn match_class(candidates: &[Candidate], targets: &[Target], overlaps
     };
     let mut detections: Vec<MatchedDetection> = candidates.iter().enumerate().map(detection).collect();
     let mut objects = [0; AREAS];
-    for (number, range) in AREA_RANGES.iter().enumerate() {
-        let outside = |area: f64| area < range[0] || area > range[1];
-        let is_ignored = |target: &Target| target.is_crowd || outside(target.area);
-        let (counted, ignored): (Vec<usize>, Vec<usize>) =
-            (0..targets.len()).partition(|&object| !is_ignored(&targets[object]));
-        objects[number] = counted.len() as u64;
+    for (area, range) in AREA_RANGES.iter().enumerate() {
+        let split = SplitTargets::new(targets, range);
+        objects[area] = split.counted.len() as u64;
         for (bit, threshold) in thresholds().into_iter().enumerate() {
             let mut taken = vec![false; targets.len()];
             for (place, found) in detections.iter_mut().enumerate() {
-                let mut best = Best { overlap: threshold.min(1.0 - 1e-10), object: None };
-                // What is ignored is matched only where nothing else is.
-                best.look_at(overlaps.row(place), &counted, |object| taken[object]);
-                let is_counted = best.object.is_some();
-                if !is_counted {
-                    best.look_at(overlaps.row(place), &ignored, |object| {
-                        taken[object] && !targets[object].is_crowd
-                    });
-                }
-                if let Some(object) = best.object {
+                let object = split.best(overlaps.row(place), threshold, &taken);
+                if let Some((object, _)) = object {
                     taken[object] = true;
-                    found.matched[number] |= 1 << bit;
+                    found.matched[area] |= 1 << bit;
                 }
-                let nothing = best.object.is_none() && outside(candidates[place].area);
-                if nothing || best.object.is_some() && !is_counted {
-                    found.ignored[number] |= 1 << bit;
+                if object.map_or(is_outside(candidates[place].area, range), |(_, is_ignored)| is_ignored) {
+                    found.ignored[area] |= 1 << bit;
                 }
             }
         }
@@ -98,20 +86,40 @@ pub(crate) fn match_class(candidates: &[Candidate], targets: &[Target], overlaps
     ClassMatches { detections, objects }
 }
 
-/// The object of the largest overlap so far.
-struct Best {
-    overlap: f64,
-    object: Option<usize>,
+fn is_outside(area: f64, range: &[f64; 2]) -> bool {
+    area < range[0] || area > range[1]
 }
 
-impl Best {
-    /// Takes the object of the largest overlap, of equal ones the last.
-    fn look_at(&mut self, overlaps: &[f64], objects: &[usize], is_taken: impl Fn(usize) -> bool) {
-        for &object in objects {
-            if overlaps[object] >= self.overlap && !is_taken(object) {
-                *self = Self { overlap: overlaps[object], object: Some(object) };
-            }
-        }
+/// Objects, split by a range of areas.
+struct SplitTargets<'a> {
+    targets: &'a [Target],
+    /// Places of those that are to be found.
+    counted: Vec<usize>,
+    /// Places of crowds and of objects outside the range.
+    ignored: Vec<usize>,
+}
+
+impl<'a> SplitTargets<'a> {
+    fn new(targets: &'a [Target], range: &[f64; 2]) -> Self {
+        let is_ignored = |target: &Target| target.is_crowd || is_outside(target.area, range);
+        let (ignored, counted) = (0..targets.len()).partition(|&object| is_ignored(&targets[object]));
+        Self { targets, counted, ignored }
+    }
+
+    /// The free object of the largest overlap that reaches the threshold, and whether it is ignored: such are looked at only
+    /// where no other one is found.
+    fn best(&self, overlaps: &[f64], threshold: f64, taken: &[bool]) -> Option<(usize, bool)> {
+        let threshold = threshold.min(1.0 - 1e-10);
+        let is_free = |object: usize| self.targets[object].is_crowd || !taken[object];
+        let best = |objects: &[usize]| {
+            let reached = objects.iter().copied().filter(|&object| overlaps[object] >= threshold);
+            // Of equal overlaps the last.
+            reached
+                .filter(|&object| is_free(object))
+                .max_by(|&one, &other| overlaps[one].total_cmp(&overlaps[other]))
+        };
+        let counted = best(&self.counted).map(|object| (object, false));
+        counted.or_else(|| best(&self.ignored).map(|object| (object, true)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The constants of COCO's evaluation.
 //!
-//! They are those of pycocotools 2.0.11, [`cocoeval.py`](https://github.com/ppwwyyxx/cocoapi/blob/master/PythonAPI/pycocotools/cocoeval.py)
-//! (Piotr Dollar and Tsung-Yi Lin, simplified BSD licence), made in the same steps, so that they are equal to the last bit.
+//! They are those of pycocotools 2.0.11 (`PythonAPI/pycocotools/cocoeval.py` of the COCO API, Piotr Dollar and Tsung-Yi Lin,
+//! simplified BSD licence), made in the same steps, so that they are equal to the last bit.
 
 /// Number of the overlaps from which a detection is right.
 pub(crate) const THRESHOLDS: usize = 10;
