@@ -7,8 +7,8 @@ use std::path::Path;
 
 use convnext_core::{ClassNames, Seed};
 use convnext_data::{
-    DetectionData, DetectionLayout, Image, InstanceMask, Orientation, Split, open_detection,
-    open_detection_part,
+    AnnotationRemark, DetectionData, DetectionLayout, Image, InstanceMask, Orientation, Split,
+    open_detection, open_detection_part,
 };
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ fn of_one(annotations: &[&str]) -> TempDir {
 }
 
 fn says(data: &DetectionData, expected: &str) -> bool {
-    let remarks: Vec<String> = data.remarks.iter().map(|remark| remark.sentence()).collect();
+    let remarks: Vec<String> = data.remarks.iter().map(AnnotationRemark::sentence).collect();
     let found = data.decisions.iter().chain(&remarks).any(|said| said.contains(expected));
     assert!(found, "'{expected}' is not said: {:?} {remarks:?}", data.decisions);
     found
@@ -180,6 +180,15 @@ fn a_file_may_be_named() {
     says(&data, "1 image has no objects");
     let part = open_detection_part(&images, &layout, None).unwrap();
     assert_eq!((part.split, part.images.len()), (None, 2));
+    // Of two images of one name that of the part that the file is called after.
+    let folders = coco_folder();
+    let named = folders.path().join("c/annotations/instances_val2017.json");
+    let layout = DetectionLayout { annotations: Some(named), ..DetectionLayout::default() };
+    let part = open_detection_part(folders.path(), &layout, None).unwrap();
+    assert_eq!((part.split, part.images.len()), (None, 1));
+    assert!(part.images.images().name(0).ends_with("val2017/a.png"));
+    assert_eq!(part.images.classes().len(), 3);
+    let layout = DetectionLayout { annotations: Some(json), ..DetectionLayout::default() };
     write(folder.path(), "train_labels.json", "{}");
     let message = open_detection(&images, &layout, Seed(1)).unwrap_err().to_string();
     assert!(message.contains("no JSON with COCO's images"), "{message}");

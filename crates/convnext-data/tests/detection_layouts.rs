@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{ClassNames, ImageSize, Seed};
 use convnext_data::{
-    AnnotationFormat, DetectionData, DetectionLayout, DetectionSet, Image, InstanceMask, Split, TileOptions,
-    convert_annotations, open_detection, survey_detection,
+    AnnotationFormat, AnnotationRemark, DetectionData, DetectionLayout, DetectionSet, Image, InstanceMask,
+    Split, TileOptions, convert_annotations, open_detection, survey_detection,
 };
 use tempfile::TempDir;
 
@@ -48,7 +48,7 @@ fn names(names: &[&str]) -> ClassNames {
 }
 
 fn says(data: &DetectionData, expected: &str) {
-    let remarks: Vec<String> = data.remarks.iter().map(|remark| remark.sentence()).collect();
+    let remarks: Vec<String> = data.remarks.iter().map(AnnotationRemark::sentence).collect();
     let found = data.decisions.iter().chain(&remarks).any(|said| said.contains(expected));
     assert!(found, "'{expected}' is not said: {:?} {remarks:?}", data.decisions);
 }
@@ -98,6 +98,17 @@ fn data_files_name_folders_and_lists_of_any_machine() {
     }
     write(folder.path(), "data.yaml", "train: images/train\nval: images/train\nnames: [cat, dog]\n");
     assert!(open(&folder).held_out);
+    // The file stands for the folder that it names, or else for its own.
+    write(folder.path(), "data.yaml", YOLO);
+    let of_file =
+        open_detection(&folder.path().join("data.yaml"), &DetectionLayout::default(), Seed(1)).unwrap();
+    assert_eq!((of_file.train.len(), of_file.validation.len()), (2, 1));
+    let elsewhere = YOLO.replace("../datasets/zoo", &folder.path().display().to_string());
+    write(folder.path(), "configs/zoo.yaml", elsewhere);
+    let of_file =
+        open_detection(&folder.path().join("configs/zoo.yaml"), &DetectionLayout::default(), Seed(1))
+            .unwrap();
+    assert_eq!((of_file.train.len(), of_file.validation.len()), (2, 1));
     // A file that was named counts in the place of the one that lies there.
     let other = tempfile::tempdir().unwrap();
     write(other.path(), "own.yaml", "names: [ape, bee]\n");

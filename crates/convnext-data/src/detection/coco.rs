@@ -35,8 +35,8 @@ pub(crate) fn gather(
     let mut read = Vec::new();
     for (path, file) in files {
         let json = file.map_err(|found| wrong(listing, &path, found))?;
-        let split = if is_named { None } else { split_of(&path) };
-        read.push((place_of(split), path, split, json));
+        let place = if is_named { 1 } else { place_of(split_of(&path)) };
+        read.push((place, path, json));
     }
     read.sort_by(|(place, path, ..), (other, other_path, ..)| (place, path).cmp(&(other, other_path)));
     let first = read.first().map(|(place, ..)| *place);
@@ -47,10 +47,21 @@ pub(crate) fn gather(
         gathered: Gathered::default(),
         places: HashMap::new(),
     };
-    for (place, path, split, json) in read {
-        data.add(&path, split, json, Some(place) == first)?;
+    for (place, path, json) in read {
+        data.add(&path, json, Some(place) == first)?;
+    }
+    if is_named {
+        without_only_part(&mut data.gathered);
     }
     Ok(data.gathered)
+}
+
+/// Images that are all of one part are data without parts: what was named is all that is wanted.
+fn without_only_part(gathered: &mut Gathered) {
+    let first = gathered.images.first().and_then(|image| image.split);
+    if gathered.images.iter().all(|image| image.split == first) {
+        gathered.images.iter_mut().for_each(|image| image.split = None);
+    }
 }
 
 /// The training part comes first, as it has the classes.
@@ -69,6 +80,14 @@ fn wrong(listing: &Listing, path: &str, found: String) -> DataError {
     AnnotationError::File { path: listing.name(path), found, advice }.into()
 }
 
+/// The images of a file.
+struct ListedImages {
+    /// Positions among all images by ids; `None` for those that are not there.
+    positions: HashMap<i64, Option<usize>>,
+    /// Names of those that are not there.
+    missing: Vec<String>,
+}
+
 struct Coco<'a> {
     listing: &'a Listing,
     lookup: Lookup<'a>,
@@ -79,19 +98,13 @@ struct Coco<'a> {
 }
 
 impl Coco<'_> {
-    fn add(
-        &mut self,
-        path: &str,
-        split: Option<Split>,
-        json: CocoJson,
-        has_classes: bool,
-    ) -> Result<(), DataError> {
+    fn add(&mut self, path: &str, json: CocoJson, has_classes: bool) -> Result<(), DataError> {
         let all = json.images.len();
         let keypoints = json.has_keypoints();
         let classes = self.categories(path, &json, has_classes)?;
         let source = self.gathered.sources.len();
         let first = self.gathered.images.len();
-        let (positions, missing) = self.images(path, split, source, json.images)?;
+        let ListedImages { positions, missing } = self.images(path, source, json.images)?;
         if positions.is_empty() && !missing.is_empty() {
             self.say(path, &format!("none of its {} is there: left out", counted(all, "image", "images")));
             return Ok(());
@@ -132,10 +145,10 @@ impl Coco<'_> {
     fn images(
         &mut self,
         path: &str,
-        split: Option<Split>,
         source: usize,
         images: Vec<CocoImage>,
-    ) -> Result<(HashMap<i64, Option<usize>>, Vec<String>), DataError> {
+    ) -> Result<ListedImages, DataError> {
+        let split = split_of(path);
         let mut names: HashMap<i64, String> = HashMap::new();
         let mut positions = HashMap::new();
         let mut missing = Vec::new();
@@ -175,7 +188,7 @@ impl Coco<'_> {
         if positions.values().all(Option::is_none) {
             positions.clear();
         }
-        Ok((positions, missing))
+        Ok(ListedImages { positions, missing })
     }
 
     /// The class of each category.

@@ -1,7 +1,7 @@
 //! The images and annotations of a data set, before they are compared.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::datasets::dataset::Dataset;
@@ -34,6 +34,11 @@ pub(crate) struct Found {
 impl Found {
     /// Finds the annotations of a folder or an archive, or reads those of a file that is named.
     pub(crate) fn of(path: &Path, layout: &DetectionLayout) -> Result<Self, DataError> {
+        if layout.annotations.is_none() && is_yaml(path) && path.is_file() {
+            let root = yaml_root(path)?;
+            let layout = DetectionLayout { annotations: Some(path.to_owned()), ..layout.clone() };
+            return Self::of(&root, &layout);
+        }
         let listing = list_images(path)?.with_images()?;
         let gathered = gather(path, &listing, layout)?;
         if gathered.images.is_empty() && gathered.unusable.is_empty() {
@@ -68,10 +73,9 @@ fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Ga
     if let Some(data) = data_file(listing, &texts)? {
         return yolo(listing, &texts, Some(data), layout);
     }
-    let mut files = side_files(path, listing, |file| has_extension(file, &["json"]))?;
-    files.retain(|_, bytes| labelme::is_labelme(bytes));
+    let files = labelme::labelme_files(path, listing)?;
     if !files.is_empty() {
-        return Ok(labelme::gather(listing, &files));
+        return Ok(labelme::gather(listing, files));
     }
     let mut files = side_files(path, listing, |file| has_extension(file, &["xml"]))?;
     files.retain(|_, bytes| voc::is_voc(bytes));
@@ -109,6 +113,23 @@ fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<(String, Dat
     Ok(None)
 }
 
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// The folder that the paths of a `data.yaml` begin at, or else that of the file.
+fn yaml_root(file: &Path) -> Result<PathBuf, DataError> {
+    let name = file.display().to_string();
+    let bytes = fs::read(file).map_err(|source| DataError::io("read", &name, source))?;
+    let data = DataFile::read(&bytes).map_err(|found| wrong(name, found))?;
+    let folder = match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => folder.to_owned(),
+        None => PathBuf::from("."),
+    };
+    let named = data.and_then(|data| data.root).map(|root| folder.join(root));
+    Ok(named.filter(|root| root.is_dir()).unwrap_or(folder))
+}
+
 /// Reads a file of annotations that was named.
 fn of_file(
     path: &Path,
@@ -118,7 +139,7 @@ fn of_file(
 ) -> Result<Gathered, DataError> {
     let name = file.display().to_string();
     let opened = File::open(file).map_err(|source| DataError::io("open", &name, source))?;
-    if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+    if is_yaml(file) {
         let bytes = fs::read(file).map_err(|source| DataError::io("read", &name, source))?;
         let data = DataFile::read(&bytes).map_err(|found| wrong(name.clone(), found))?;
         let data = data.ok_or_else(|| wrong(name.clone(), "it has no names of classes".into()))?;

@@ -1,7 +1,8 @@
 //! LabelMe's JSON file for each image (facts, "Others").
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::f64::consts::TAU;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,11 @@ use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of};
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent};
-use crate::datasets::side_files::SideFiles;
+use crate::datasets::side_files::visit_side_files;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
+use crate::error::DataError;
 use crate::instances::coco_region::Region;
 use crate::instances::run_lengths::RunLengths;
 use crate::loading::corrupt_file::CorruptFile;
@@ -24,7 +26,7 @@ use crate::segmentation::mask::MaskPixels;
 
 /// A file about one image.
 #[derive(Deserialize)]
-struct LabelMe {
+pub(crate) struct LabelMe {
     shapes: Vec<Shape>,
     #[serde(default, rename = "imagePath")]
     image_path: Option<String>,
@@ -48,20 +50,42 @@ struct Shape {
     mask: Option<String>,
 }
 
+/// Files by their relative paths, each read or the reason in words.
+pub(crate) type LabelMeFiles = BTreeMap<String, Result<LabelMe, String>>;
+
+/// Reads the files of all images, one after the other: they may hold the images themselves.
+///
+/// # Errors
+/// [`DataError::Io`] or [`DataError::Archive`] when the data cannot be read.
+pub(crate) fn labelme_files(path: &Path, listing: &Listing) -> Result<LabelMeFiles, DataError> {
+    let mut files = LabelMeFiles::new();
+    visit_side_files(path, listing, |file| file.to_lowercase().ends_with(".json"), &mut |file, content| {
+        let mut bytes = Vec::new();
+        let read = content.read_to_end(&mut bytes);
+        read.map_err(|source| DataError::io("read", listing.name(file), source))?;
+        if is_labelme(&bytes) {
+            let read = serde_json::from_slice(&bytes);
+            files.insert(file.to_owned(), read.map_err(|error| format!("it is no JSON of LabelMe: {error}")));
+        }
+        Ok(())
+    })?;
+    Ok(files)
+}
+
 /// `true` for a file of LabelMe.
-pub(crate) fn is_labelme(bytes: &[u8]) -> bool {
+fn is_labelme(bytes: &[u8]) -> bool {
     let has = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
     has(b"\"shapes\"") && (has(b"\"imagePath\"") || has(b"\"shape_type\""))
 }
 
-/// Reads the files of all images. Classes are the labels, sorted.
-pub(crate) fn gather(listing: &Listing, files: &SideFiles) -> Gathered {
+/// Gathers the objects of all images. Classes are the labels, sorted.
+pub(crate) fn gather(listing: &Listing, files: LabelMeFiles) -> Gathered {
     let lookup = Lookup::of(listing);
     let mut gathered = Gathered::default();
-    for (path, bytes) in files {
-        let read = read(listing, &lookup, path, bytes, &mut gathered);
-        if let Err(why) = read {
-            gathered.unusable.push(CorruptFile { name: listing.name(path), why });
+    for (path, file) in files {
+        let added = file.and_then(|file| add(listing, &lookup, &path, file, &mut gathered));
+        if let Err(why) = added {
+            gathered.unusable.push(CorruptFile { name: listing.name(&path), why });
         }
     }
     gathered.sort_classes();
@@ -71,15 +95,13 @@ pub(crate) fn gather(listing: &Listing, files: &SideFiles) -> Gathered {
     gathered
 }
 
-fn read(
+fn add(
     listing: &Listing,
     lookup: &Lookup<'_>,
     path: &str,
-    bytes: &[u8],
+    file: LabelMe,
     gathered: &mut Gathered,
 ) -> Result<(), String> {
-    let file: LabelMe =
-        serde_json::from_slice(bytes).map_err(|error| format!("it is no JSON of LabelMe: {error}"))?;
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let folder = parent(path);
     let named = file.image_path.as_ref().and_then(|name| lookup.find(name, folder, None));

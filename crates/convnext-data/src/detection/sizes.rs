@@ -97,18 +97,18 @@ mod tests {
 
     #[test]
     fn annotations_are_of_the_pixels_that_they_fit() {
-        let turned = Some(FileSizes { upright: HIGH, stored: WIDE });
-        let plain = Some(FileSizes { upright: WIDE, stored: WIDE });
-        let of = |stated: [ImageSize; 2]| orientation(&stated.map(image), &[turned, plain]);
+        let turned = FileSizes { upright: HIGH, stored: WIDE };
+        let plain = FileSizes { upright: WIDE, stored: WIDE };
+        let of = |stated: [ImageSize; 2]| orientation(&stated.map(image), &[Some(turned), Some(plain)]);
         assert_eq!(of([HIGH, WIDE]), Orientation::Honour);
         assert_eq!(of([WIDE, WIDE]), Orientation::Ignore);
         // One of them fits neither way with the other.
         assert_eq!(of([WIDE, HIGH]), Orientation::Honour);
-        let why = check_size(Some(WIDE), turned.unwrap(), Orientation::Honour).unwrap_err();
+        let why = check_size(Some(WIDE), turned, Orientation::Honour).unwrap_err();
         assert!(why.contains("2 x 3 px") && why.contains("EXIF"), "{why}");
-        let why = check_size(Some(HIGH), plain.unwrap(), Orientation::Honour).unwrap_err();
+        let why = check_size(Some(HIGH), plain, Orientation::Honour).unwrap_err();
         assert!(why.contains("3 x 2 px") && why.contains("scale them"), "{why}");
-        assert_eq!(check_size(Some(HIGH), turned.unwrap(), Orientation::Honour), Ok(()));
-        assert_eq!(check_size(None, plain.unwrap(), Orientation::Honour), Ok(()));
+        assert_eq!(check_size(Some(HIGH), turned, Orientation::Honour), Ok(()));
+        assert_eq!(check_size(None, plain, Orientation::Honour), Ok(()));
     }
 }

@@ -106,7 +106,7 @@ fn uncovered(instance: Instance, hidden: &[bool], size: ImageSize) -> Option<Ins
     let is_same =
         before.edges().iter().zip(bounds.edges()).all(|(one, other)| (one - other).abs() <= HIDDEN_BOX);
     let area = left.area();
-    (area > 0 && (is_same || area > HIDDEN_PIXELS)).then(|| Instance {
+    (area > 0 && (is_same || area > HIDDEN_PIXELS)).then_some(Instance {
         bounds,
         mask: Some(InstanceMask::RunLengths(left)),
         area: area as f64,

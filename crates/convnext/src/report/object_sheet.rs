@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
-use convnext_data::{Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours};
+use convnext_data::{
+    AnnotationRemark, Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours,
+};
 use convnext_detect::{DrawnObject, detection_overlay};
 use maud::{Markup, html};
 
@@ -19,7 +21,7 @@ pub(super) fn render(data: &str, survey: &Survey, objects: &DetectionSurvey, sho
     let colours = class_colours(&[], objects.classes.len());
     let head = html! { p.claim { (data) } (facts(survey)) };
     let said =
-        objects.decisions.iter().cloned().chain(objects.remarks.iter().map(|remark| remark.sentence()));
+        objects.decisions.iter().cloned().chain(objects.remarks.iter().map(AnnotationRemark::sentence));
     let said: Vec<String> = said.collect();
     let body = html! {
         @if let Some(refusal) = &objects.refusal { h2 { "The annotations cannot be used" } p { (refusal) } }

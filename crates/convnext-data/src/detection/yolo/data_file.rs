@@ -10,6 +10,8 @@ use crate::datasets::parts::Split;
 pub(crate) struct DataFile {
     /// The names of the classes; empty where it has none.
     pub(crate) names: Vec<String>,
+    /// The folder that paths begin at.
+    pub(crate) root: Option<String>,
     /// The folders of images and lists of images of each part.
     pub(crate) places: Vec<(Split, String)>,
 }
@@ -24,7 +26,7 @@ impl DataFile {
         let documents = Yaml::load_from_str(text).map_err(|error| format!("it is no YAML: {error}"))?;
         let Some(top) = documents.first() else { return Ok(None) };
         let has = |key: &str| top.as_mapping_get(key).is_some();
-        if !has("names") && !(has("nc") && has("train")) {
+        if !(has("names") || has("nc") && has("train")) {
             return Ok(None);
         }
         let names = top.as_mapping_get("names").map_or(Ok(Vec::new()), names)?;
@@ -44,7 +46,8 @@ impl DataFile {
                 places.extend(found.into_iter().map(|path| (split, path)));
             }
         }
-        Ok(Some(Self { names, places }))
+        let root = top.as_mapping_get("path").and_then(word).filter(|root| !root.is_empty());
+        Ok(Some(Self { names, root, places }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{Seed, counted};
-use convnext::data::{AnnotationFormat, AnnotationRemark, convert_annotations, open_detection};
+use convnext::data::{AnnotationFormat, AnnotationRemark, DetectionSet, convert_annotations, open_detection};
 
 use crate::cli::detection_data::DetectionDataArguments;
 use crate::cli::out_folder::check_apart;
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &ConvertArguments, quiet: bool) -> anyhow::Result<(
     check_apart(out, &[path])?;
     let data = open_detection(path, &objects.layout(None, Some(*val_fraction)), Seed(*seed))?;
     let parts = [Some(&data.train), Some(&data.validation), data.test.as_ref()];
-    let bar = image_bar(quiet, parts.into_iter().flatten().map(|set| set.len()).sum());
+    let bar = image_bar(quiet, parts.into_iter().flatten().map(DetectionSet::len).sum());
     let format = match to {
         Layout::Coco => AnnotationFormat::Coco,
         Layout::Yolo => AnnotationFormat::Yolo,
