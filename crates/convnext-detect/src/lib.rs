@@ -94,4 +94,4 @@ pub use task::DetectTask;
 pub use tiles::Tiles;
 pub use training_loss::{BatchTargets, RegionChoice, detection_loss, loss_of_targets};
 pub use training_objects::{TrainingObject, training_objects};
-pub use weights::load_detector;
+pub use weights::{detect_options_of, load_detector};

@@ -6,7 +6,9 @@ use burn::tensor::Device;
 use convnext_core::{DetectionTask, Seed, WeightMetadata};
 use convnext_train::{TrainError, load_model};
 
+use crate::inference::DetectOptions;
 use crate::mask_rcnn::MaskRcnn;
+use crate::recipe::detect_recipe::DetectRecipe;
 
 /// Reads a detector, and what its file says about it. [`convnext_train::save_weights`] writes one.
 ///
@@ -19,4 +21,10 @@ pub fn load_detector(path: &Path, device: &Device) -> Result<(MaskRcnn, WeightMe
         let task: DetectionTask = metadata.task_as()?;
         Ok(MaskRcnn::new(&metadata.convnext()?, &task.head, Seed::default(), device)?)
     })
+}
+
+/// How the recipe of weights looks for objects in evaluation; without a recipe as [`DetectOptions::default`] does.
+pub fn detect_options_of(weights: &WeightMetadata) -> DetectOptions {
+    let recipe: Option<DetectRecipe> = toml::from_str(&weights.recipe).ok();
+    recipe.map_or_else(DetectOptions::default, |recipe| recipe.options())
 }

@@ -22,6 +22,7 @@
 //! The folder `examples/` has a program for each: classify, extract features, fine-tune, mask and reconstruct.
 
 mod classifier;
+mod detector;
 mod embedder;
 mod mask_file;
 mod quickstart;
@@ -34,6 +35,7 @@ mod tasks;
 
 pub use classifier::{Classifier, Prediction};
 pub use convnext_train::Reconstruction;
+pub use detector::Detector;
 pub use embedder::Embedder;
 pub use mask_file::{MaskFileError, read_mask};
 pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult, Spread};

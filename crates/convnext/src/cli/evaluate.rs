@@ -1,6 +1,7 @@
 //! `convnext evaluate`
 
 mod arguments;
+mod detection;
 mod multi_label;
 mod page;
 mod percent;
@@ -32,6 +33,8 @@ const HELD_OUT: f64 = 0.2;
 pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
     let measured = if arguments.knn {
         by_neighbours(arguments, quiet)?
+    } else if arguments.is_detection()? {
+        detection::evaluate(arguments, quiet)?
     } else if arguments.is_segmentation()? {
         segmentation::evaluate(arguments, quiet)?
     } else if arguments.is_multi_label()? {
@@ -114,9 +117,9 @@ fn classified(
 
 /// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
 fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    if arguments.has_mask_flags() {
+    if arguments.has_mask_flags() || arguments.has_object_flags() {
         bail!(
-            "--knn is about the classes of whole images; leave flags about masks, windows, scales and mirror images out"
+            "--knn is about the classes of whole images; leave flags about masks, objects, windows, scales and mirror images out"
         );
     }
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;

@@ -6,12 +6,15 @@ mod classify;
 mod compare;
 mod convert;
 mod data;
+mod detect;
 mod detection_data;
+mod detection_inference;
 mod embed;
 mod evaluate;
 mod export;
 mod finetune;
 mod inspect;
+mod left_out;
 mod length;
 mod machine;
 mod manual;
@@ -75,6 +78,7 @@ enum Command {
     Evaluate(evaluate::EvaluateArguments),
     Classify(classify::ClassifyArguments),
     Segment(segment::SegmentArguments),
+    Detect(detect::DetectArguments),
     Embed(embed::EmbedArguments),
     Nearest(nearest::NearestArguments),
     Reconstruct(reconstruct::ReconstructArguments),
@@ -119,6 +123,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Evaluate(arguments) => evaluate::run(&arguments, quiet),
         Command::Classify(arguments) => classify::run(&arguments, quiet),
         Command::Segment(arguments) => segment::run(&arguments, quiet),
+        Command::Detect(arguments) => detect::run(&arguments, quiet),
         Command::Embed(arguments) => embed::run(&arguments, quiet),
         Command::Nearest(arguments) => nearest::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),

@@ -9,14 +9,12 @@ use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 use convnext::Segmenter;
-use convnext::core::ConfigError;
-use convnext::data::{DataError, Decoding, Image, OnCorrupt, open_images};
-use convnext::nn::ModelError;
-use convnext::train::TrainError;
+use convnext::data::{Decoding, Image, open_images};
 
 use self::answer::Answer;
 use self::files::{OutFiles, Place};
 use super::class_names::ClassNameArguments;
+use super::left_out::leave_out;
 use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::output::{print_json, print_text};
@@ -105,7 +103,7 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
                 }
                 answers.push(answer);
             }
-            Err(error) => leave_out(&name, error, reading.on_corrupt)?,
+            Err(error) => leave_out(&name, error, reading.on_corrupt, "segmented")?,
         }
         bar.set_position(sample as u64 + 1);
     }
@@ -119,26 +117,6 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
         // Indented, an outline would take three lines for each corner.
         (true, true) => print_text(&serde_json::to_string(&answers)?),
     }
-}
-
-/// Warns of an image that is left out, because it cannot be read or is too small, or ends the command with its error.
-fn leave_out(name: &str, error: anyhow::Error, on_corrupt: OnCorrupt) -> anyhow::Result<()> {
-    let is_unreadable = error.is::<DataError>();
-    let is_of_image = is_unreadable || error.downcast_ref().is_some_and(is_too_small);
-    if is_of_image && on_corrupt == OnCorrupt::Skip {
-        log::warn!("{name} is left out: {error}");
-        return Ok(());
-    }
-    Err(if is_unreadable { error } else { error.context(format!("{name} cannot be segmented")) })
-}
-
-fn is_too_small(error: &TrainError) -> bool {
-    use ConfigError::ImageTooSmall;
-    matches!(
-        error,
-        TrainError::Config(ImageTooSmall { .. })
-            | TrainError::Model(ModelError::Config(ImageTooSmall { .. }))
-    )
 }
 
 /// The network, with what the arguments say in place of what the weights say.

@@ -43,10 +43,14 @@ pub(crate) enum ModeName {
 impl InferenceArguments {
     /// `true` if any of them is given.
     pub(crate) fn are_given(&self) -> bool {
+        self.resize.is_some() || self.are_given_besides_resize()
+    }
+
+    /// `true` if any of them but the size of the network's input is given.
+    pub(crate) fn are_given_besides_resize(&self) -> bool {
         self.mode.is_some()
             || self.crop.is_some()
             || self.stride.is_some()
-            || self.resize.is_some()
             || !self.scales.is_empty()
             || self.flip
     }

@@ -93,6 +93,14 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A share that may be 0.
+pub(crate) fn share_or_zero(text: &str) -> Result<f64, String> {
+    match f64::from_str(text) {
+        Ok(value) if (0.0..1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1, 1 excluded".into()),
+    }
+}
+
 /// A positive, finite number.
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
     match f64::from_str(text) {

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use convnext::core::{ImageSize, Preprocessing, SegmentationTask};
+use convnext::core::{DetectionTask, ImageSize, Preprocessing, SegmentationTask};
 use convnext::data::OnCorrupt;
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
 
 use crate::cli::class_names::ClassNameArguments;
+use crate::cli::detection_data::DetectionDataArguments;
+use crate::cli::detection_inference::DetectionInferenceArguments;
 use crate::cli::parts::SplitName;
 use crate::cli::segmentation_data::SegmentationDataArguments;
 use crate::cli::segmentation_inference::InferenceArguments;
@@ -19,7 +21,7 @@ use crate::cli::weights::Weights;
 /// Images that go through the model together.
 const BATCH_SIZE: usize = 32;
 
-/// Measure a network on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision; of masks mean intersection over union
+/// Measure a network on labelled images: top-1, top-5, loss, and precision, recall and F1 of each class; of several labels mean average precision; of masks mean intersection over union; of objects average precision
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -35,6 +37,7 @@ Examples:
   convnext evaluate --data labelled --weights runs/pretrained/weights.safetensors --knn
   convnext evaluate --data camvid --weights runs/streets/weights.safetensors --ignore-index 11
   convnext evaluate --data camvid --weights weights.safetensors --mode slide --crop 256 --scales 0.75,1,1.25 --flip
+  convnext evaluate --data nuclei --weights runs/nuclei/weights.safetensors --write-predictions results.json
   convnext evaluate --data photos --weights model_best.pth.tar --class-names names.txt
   convnext evaluate --data flat --val-fraction 0.2 --seed 0 --weights weights.safetensors --json"
 )]
@@ -77,6 +80,13 @@ pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub(super) inference: InferenceArguments,
     #[command(flatten)]
+    pub(super) objects: DetectionDataArguments,
+    #[command(flatten)]
+    pub(super) detection: DetectionInferenceArguments,
+    /// Of a detector: write what it finds as COCO's results, which pycocotools reads
+    #[arg(long, value_name = "FILE")]
+    pub(super) write_predictions: Option<PathBuf>,
+    #[command(flatten)]
     pub(super) machine: MachineArguments,
     #[command(flatten)]
     pub(super) decoding: DecodeArguments,
@@ -91,6 +101,27 @@ pub(crate) struct EvaluateArguments {
 impl EvaluateArguments {
     pub(super) fn is_multi_label(&self) -> anyhow::Result<bool> {
         Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
+    }
+
+    /// `true` for weights of a detector.
+    ///
+    /// # Errors
+    /// When flags of one are given for other weights.
+    pub(super) fn is_detection(&self) -> anyhow::Result<bool> {
+        let is_detection = read_metadata(&self.weights.file()?)?.task.is::<DetectionTask>();
+        if !is_detection && self.has_object_flags() {
+            bail!(
+                "{} is no detector, and flags about annotations, suppression, tiles and predictions are for those; leave \
+                 them out",
+                self.weights.text()
+            );
+        }
+        Ok(is_detection)
+    }
+
+    /// `true` if a flag is given that is about objects.
+    pub(super) fn has_object_flags(&self) -> bool {
+        self.objects.are_given() || self.detection.are_given() || self.write_predictions.is_some()
     }
 
     /// `true` for weights of a segmentation network.

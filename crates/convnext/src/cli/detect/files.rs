@@ -1,0 +1,85 @@
+//! Files that `convnext detect` writes.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use convnext::data::{FreeNames, Image};
+use convnext::detect::{CocoResult, Detection, ResultsWriter};
+use convnext::io::replace_file;
+
+use super::answer::{Answer, FoundObject};
+
+/// The results of all images, and overlays, each of another name.
+pub(super) struct OutFiles {
+    folder: PathBuf,
+    names: FreeNames,
+    /// COCO's results, which get their name when they are whole.
+    results: ResultsWriter<BufWriter<File>>,
+    part: PathBuf,
+    table: Option<(PathBuf, csv::Writer<Vec<u8>>)>,
+}
+
+impl OutFiles {
+    /// Begins the files in a folder, and a table of all objects.
+    pub(super) fn new(folder: &Path, table: Option<&Path>) -> anyhow::Result<Self> {
+        let part = folder.join("results.json.part");
+        let file = File::create(&part).with_context(|| cannot_write(&part))?;
+        let results = ResultsWriter::new(BufWriter::new(file)).with_context(|| cannot_write(&part))?;
+        let table = table.map(|path| {
+            let mut table = csv::Writer::from_writer(Vec::new());
+            let head = ["image", "class", "score", "left", "top", "width", "height", "pixels"];
+            table.write_record(head).map(|()| (path.to_owned(), table))
+        });
+        Ok(Self {
+            folder: folder.to_owned(),
+            names: FreeNames::default(),
+            results,
+            part,
+            table: table.transpose()?,
+        })
+    }
+
+    /// Writes the image with its objects, beside which this file name stands.
+    pub(super) fn write_overlay(&mut self, file_name: &str, overlay: &Image) -> anyhow::Result<()> {
+        let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        let stem = if stem.is_empty() { file_name } else { stem };
+        let place = self.names.path(&self.folder, &format!("{stem}.png"));
+        // Never through a link into another file.
+        replace_file(&place, |mut file| file.write_all(&overlay.png())).with_context(|| cannot_write(&place))
+    }
+
+    /// Adds the objects of an image.
+    pub(super) fn write(&mut self, index: usize, answer: &Answer, found: &[Detection]) -> anyhow::Result<()> {
+        for found in found {
+            let result = CocoResult::new(found, index as i64 + 1, found.class as i64 + 1);
+            self.results.write(&result).with_context(|| cannot_write(&self.part))?;
+        }
+        if let Some((_, table)) = &mut self.table {
+            for FoundObject { class, score, bounds, pixels } in &answer.objects {
+                let numbers = [*score].into_iter().chain(*bounds).map(|number| number.to_string());
+                let row = [answer.image.clone(), class.clone()].into_iter().chain(numbers);
+                let pixels = pixels.map(|pixels| pixels.to_string()).unwrap_or_default();
+                table.write_record(row.chain([pixels]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the files.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        let place = self.folder.join("results.json");
+        self.results.finish().with_context(|| cannot_write(&self.part))?;
+        std::fs::rename(&self.part, &place).with_context(|| cannot_write(&place))?;
+        if let Some((path, table)) = self.table {
+            let bytes = table.into_inner()?;
+            replace_file(&path, |mut file| file.write_all(&bytes)).with_context(|| cannot_write(&path))?;
+        }
+        Ok(())
+    }
+}
+
+fn cannot_write(place: &Path) -> String {
+    format!("cannot write {}; check the space on the disk", place.display())
+}

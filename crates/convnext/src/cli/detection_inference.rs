@@ -1,0 +1,42 @@
+//! Arguments about how a detector looks for objects.
+
+use clap::Args;
+use convnext::detect::{DetectOptions, Suppression, Tiles};
+
+use super::values::{count, share};
+
+/// How a detector looks for objects.
+#[derive(Debug, Args)]
+pub(crate) struct DetectionInferenceArguments {
+    /// What becomes of boxes that lie on better ones: hard drops them, soft-linear and soft-gaussian lower their scores [default: that of the weights' recipe]
+    #[arg(long, value_name = "RULE")]
+    pub(crate) nms: Option<Suppression>,
+    /// Objects of an image at most [default: 100]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) max: Option<usize>,
+    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) tile: Option<usize>,
+    /// Share of a tile that the next one covers as well [default: 0.2]
+    #[arg(long, value_name = "R", value_parser = share, requires = "tile")]
+    pub(crate) overlap: Option<f64>,
+}
+
+impl DetectionInferenceArguments {
+    /// `true` if any of them is given.
+    pub(crate) fn are_given(&self) -> bool {
+        self.nms.is_some() || self.max.is_some() || self.tile.is_some() || self.overlap.is_some()
+    }
+
+    /// The options: those asked for, and for the rest those of the weights.
+    pub(crate) fn options(&self, of_weights: DetectOptions) -> DetectOptions {
+        let overlap = self.overlap.unwrap_or(Tiles::OVERLAP);
+        let tiles = self.tile.map(|side| Tiles { side, overlap });
+        DetectOptions {
+            suppression: self.nms.unwrap_or(of_weights.suppression),
+            at_most: self.max.unwrap_or(of_weights.at_most),
+            tiles: tiles.or(of_weights.tiles),
+            ..of_weights
+        }
+    }
+}

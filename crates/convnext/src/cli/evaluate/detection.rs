@@ -1,0 +1,170 @@
+//! `convnext evaluate` of a detector.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use convnext::core::{DetectionTask, Preprocessing, Seed, WeightMetadata, counted};
+use convnext::data::{DetectionSet, Split, open_detection, open_detection_part};
+use convnext::detect::{
+    CocoResult, Detection, DetectionClass, DetectionComparisons, DetectionEvaluation,
+    DetectionEvaluationSource, DetectionScores, ResultsWriter, detect_options_of, evaluate_detection,
+    load_detector,
+};
+
+use super::arguments::EvaluateArguments;
+use super::page::Measured;
+use super::percent::percent;
+use crate::cli::finetune::share::check_share_is_used;
+use crate::cli::machine::{Machine, set_up};
+use crate::cli::output::table;
+use crate::cli::parts::MeasuredPart;
+use crate::cli::progress::image_bar;
+
+/// Both sides of the network's input are multiples of so many pixels.
+const SIDE_MULTIPLE: usize = 32;
+
+/// Measures how well the objects of each class are found.
+pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
+    check_flags(arguments)?;
+    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
+    let (model, metadata) = load_detector(&arguments.weights.file()?, &device)?;
+    let model = model.with_precision(precision);
+    let options = arguments.detection.options(detect_options_of(&metadata));
+    let task = named(arguments, &metadata)?;
+    let (part, set) = images(arguments, &task, metadata.class_count())?;
+    let preprocessing = match arguments.inference.resize {
+        None => metadata.preprocessing,
+        Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
+    };
+    let bar = image_bar(quiet, set.len());
+    let mut predictions = arguments.write_predictions.as_deref().map(Predictions::new).transpose()?;
+    let loader =
+        DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(threads))?;
+    let mut written = Ok(());
+    let (result, comparisons) = evaluate_detection((&model, &device), &loader, &options, |index, found| {
+        if let (Ok(()), Some(predictions)) = (&written, &mut predictions) {
+            written = predictions.write(&set, index, found);
+        }
+        bar.inc(1);
+        Ok(())
+    })?;
+    written?;
+    predictions.map_or(Ok(()), Predictions::finish)?;
+    bar.finish_and_clear();
+    let images = shown(&result, &comparisons);
+    Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
+}
+
+/// The task of the weights, with the names of its classes as they are given.
+fn named(arguments: &EvaluateArguments, metadata: &WeightMetadata) -> anyhow::Result<DetectionTask> {
+    let task: DetectionTask = metadata.task_as()?;
+    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
+    Ok(DetectionTask { classes, ..task })
+}
+
+/// The images to measure on, with the classes of the weights; weights without names take the data's as they are.
+fn images(
+    arguments: &EvaluateArguments,
+    task: &DetectionTask,
+    outputs: usize,
+) -> anyhow::Result<(MeasuredPart, DetectionSet)> {
+    let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
+    let layout = arguments.objects.layout(model.clone(), arguments.val_fraction);
+    let (part, set) = match arguments.val_fraction {
+        None => {
+            let asked = arguments.split.map(Split::from);
+            let part = open_detection_part(&arguments.data, &layout, asked)?;
+            (MeasuredPart::of_objects(&part), part.images)
+        }
+        Some(fraction) => {
+            let data = open_detection(&arguments.data, &layout, Seed(arguments.seed))?;
+            let sources = [&*data.validation_source, &*data.train_source];
+            check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
+            (MeasuredPart::of_detection(&data), data.validation)
+        }
+    };
+    match model {
+        Some(classes) => Ok((part, set.for_classes(&classes)?)),
+        None if set.classes().len() == outputs => Ok((part, set)),
+        None => bail!(
+            "{} does not name its {outputs} classes, and {} has {}; name those of the weights with --class-names FILE",
+            arguments.weights.text(),
+            arguments.data.display(),
+            set.classes().len()
+        ),
+    }
+}
+
+/// Refuses flags that are about classifiers and segmentation networks.
+fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
+    if arguments.image_size.is_some() {
+        bail!("--image-size is about classifiers; a detector takes images by --resize, such as fit:1333x800");
+    }
+    if arguments.labels.is_some() {
+        bail!(
+            "--labels names a file with the classes of whole images; name annotations with --annotations FILE"
+        );
+    }
+    if arguments.batch_size.is_some() {
+        bail!("--batch-size is not for a detector, which looks at images one by one; leave it out");
+    }
+    if arguments.masks.are_given() || arguments.inference.are_given_besides_resize() {
+        bail!(
+            "flags about label maps, windows, scales and mirror images are for segmentation networks; leave them out"
+        );
+    }
+    Ok(())
+}
+
+/// A file of COCO results.
+struct Predictions<'a> {
+    path: &'a Path,
+    writer: ResultsWriter<BufWriter<File>>,
+}
+
+impl<'a> Predictions<'a> {
+    fn new(path: &'a Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, writer: ResultsWriter::new(BufWriter::new(file))? })
+    }
+
+    /// Adds what was found in an image, with the numbers of the annotations.
+    fn write(&mut self, set: &DetectionSet, index: usize, found: &[Detection]) -> anyhow::Result<()> {
+        for found in found {
+            let result = CocoResult::new(found, set.image_id(index), set.category_id(found.class));
+            self.writer.write(&result).with_context(|| format!("cannot write {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        self.writer.finish().with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// The comparisons of truth and prediction by the names of their images.
+fn shown(result: &DetectionEvaluation, comparisons: &DetectionComparisons) -> BTreeMap<String, Vec<u8>> {
+    let best = result.best.iter().zip(&comparisons.best);
+    let all = best.chain(result.worst.iter().zip(&comparisons.worst));
+    all.map(|(sample, image)| (sample.image.clone(), image.png())).collect()
+}
+
+fn describe(result: &DetectionEvaluation) -> String {
+    let row = |class: &DetectionClass| {
+        vec![class.name.clone(), class.objects.to_string(), percent(class.box_ap), percent(class.mask_ap)]
+    };
+    let rows: Vec<Vec<String>> = result.classes.iter().map(row).collect();
+    let classes = table(&["class", "objects", "box AP", "mask AP"], 1, rows);
+    let scores = |what: &str, scores: &DetectionScores| {
+        let DetectionScores { ap, ap50, ap75, ap_small, ap_medium, ap_large, ar1, ar10, ar100, .. } = *scores;
+        let values = [ap, ap50, ap75, ap_small, ap_medium, ap_large, ar1, ar10, ar100];
+        [what.to_owned()].into_iter().chain(values.map(percent)).collect::<Vec<_>>()
+    };
+    let head = ["", "AP", "AP50", "AP75", "small", "medium", "large", "AR1", "AR10", "AR100"];
+    let mut rows = vec![scores("box", &result.boxes)];
+    rows.extend(result.masks.as_ref().map(|masks| scores("mask", masks)));
+    format!("{classes}\n\n{}\n{}", table(&head, 1, rows), counted(result.images, "image", "images"))
+}

@@ -1,0 +1,32 @@
+//! Images that a command leaves out.
+
+use convnext::core::ConfigError;
+use convnext::data::{DataError, OnCorrupt};
+use convnext::nn::ModelError;
+use convnext::train::TrainError;
+
+/// Warns of an image that is left out, because it cannot be read or is too small, or ends the command with its error, which says
+/// what could not be done with it, such as `segmented`.
+pub(crate) fn leave_out(
+    name: &str,
+    error: anyhow::Error,
+    on_corrupt: OnCorrupt,
+    done: &str,
+) -> anyhow::Result<()> {
+    let is_unreadable = error.is::<DataError>();
+    let is_of_image = is_unreadable || error.downcast_ref().is_some_and(is_too_small);
+    if is_of_image && on_corrupt == OnCorrupt::Skip {
+        log::warn!("{name} is left out: {error}");
+        return Ok(());
+    }
+    Err(if is_unreadable { error } else { error.context(format!("{name} cannot be {done}")) })
+}
+
+fn is_too_small(error: &TrainError) -> bool {
+    use ConfigError::ImageTooSmall;
+    matches!(
+        error,
+        TrainError::Config(ImageTooSmall { .. })
+            | TrainError::Model(ModelError::Config(ImageTooSmall { .. }))
+    )
+}
