@@ -110,11 +110,12 @@ mod tests {
 
     #[test]
     fn a_bin_of_no_size_is_empty_and_one_of_any_size_ends() {
-        for size in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e30] {
+        for size in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(bin(0.0, size), [], "{size}");
-            assert_eq!(bin(-size / 2.0, size), [], "{size}");
         }
+        // Five samples are on the map, and 1e9 are counted.
         let sum: f32 = bin(-5e8, 1e9).iter().map(|(_, weight)| weight).sum();
-        assert!((sum * 1e9 - 6.0).abs() < 0.1, "{sum}");
+        assert!((sum * 1e9 - 5.0).abs() < 1e-3, "{sum}");
+        assert!(bin(-1e38, 2e38).len() <= 4);
     }
 }
