@@ -197,6 +197,14 @@ mod tests {
         assert_eq!(bits(&found), [[ALL, ALL & !0b111]]);
     }
 
+    /// The first detection overlaps both objects by 0.6, and what it leaves is there for the second one.
+    #[test]
+    fn of_equal_overlaps_the_last_object_is_taken() {
+        let objects = [([0.0, 0.0, 10.0, 20.0], false), ([0.0, 10.0, 10.0, 20.0], false)];
+        let found = matches(&objects, &[[0.0, 5.0, 10.0, 20.0], [0.0, 0.0, 10.0, 20.0]]);
+        assert_eq!(bits(&found), [[0b111, 0], [ALL, 0]]);
+    }
+
     #[test]
     fn equal_scores_keep_their_order_and_100_count() {
         assert_eq!(by_score([0.5, 0.9, 0.5].into_iter()), [1, 0, 2]);
