@@ -133,11 +133,12 @@ fn folders_and_archives_of_coco_hold_the_same() {
 
 #[test]
 fn subsets_keep_their_objects() {
-    let data = open(&coco_folder());
+    let folder = coco_folder();
+    let data = open(&folder);
     let subset = data.train.subset(&[1]);
     assert_eq!((subset.len(), subset.image_id(0), subset.instances(0).len()), (1, 4, 1));
     assert_ne!(subset.fingerprint(), data.train.fingerprint());
-    assert_eq!(data.train.fingerprint(), open(&coco_folder()).train.subset(&[0, 1]).fingerprint());
+    assert_eq!(data.train.fingerprint(), open(&folder).train.subset(&[0, 1]).fingerprint());
     assert_eq!(data.train.choose(1, Seed(3)).unwrap().len(), 1);
     assert!(data.train.choose(3, Seed(3)).is_err());
     let model = ClassNames(["emu", "dog", "cat"].map(str::to_owned).to_vec());

@@ -240,8 +240,11 @@ fn data_without_annotations_says_what_to_do() {
     );
 }
 
-/// Classes, boxes and masks of all images, by their names.
-fn content(set: &DetectionSet) -> Vec<(String, Vec<(usize, [f64; 4], Option<u64>)>)> {
+/// Class, box and pixels of an object.
+type Object = (usize, [f64; 4], Option<u64>);
+
+/// The objects of all images, by their names.
+fn content(set: &DetectionSet) -> Vec<(String, Vec<Object>)> {
     let objects = |index: usize| {
         let size = set.image_size(index);
         let instances = set.instances(index).iter();
