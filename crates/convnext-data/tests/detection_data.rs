@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
 
+#[path = "detection_data/images.rs"]
+mod images;
+
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -133,11 +136,12 @@ fn folders_and_archives_of_coco_hold_the_same() {
 
 #[test]
 fn subsets_keep_their_objects() {
-    let data = open(&coco_folder());
+    let folder = coco_folder();
+    let data = open(&folder);
     let subset = data.train.subset(&[1]);
     assert_eq!((subset.len(), subset.image_id(0), subset.instances(0).len()), (1, 4, 1));
     assert_ne!(subset.fingerprint(), data.train.fingerprint());
-    assert_eq!(data.train.fingerprint(), open(&coco_folder()).train.subset(&[0, 1]).fingerprint());
+    assert_eq!(data.train.fingerprint(), open(&folder).train.subset(&[0, 1]).fingerprint());
     assert_eq!(data.train.choose(1, Seed(3)).unwrap().len(), 1);
     assert!(data.train.choose(3, Seed(3)).is_err());
     let model = ClassNames(["emu", "dog", "cat"].map(str::to_owned).to_vec());
@@ -245,49 +249,4 @@ fn what_cannot_be_meant_is_refused() {
         let message = refused(&of_one(&[&annotation]), &DetectionLayout::default());
         assert!(message.contains(expected), "{message}");
     }
-}
-
-#[test]
-fn images_must_be_there_once_and_of_their_size() {
-    let refused = |images: &[(i64, &str)], expected: &str| {
-        let folder = folder(&["a.png", "sub dir/b.png"]);
-        write(folder.path(), "instances.json", coco(images, &[], CATEGORIES));
-        let message = refused(&folder, &DetectionLayout::default());
-        assert!(message.contains(expected), "{message}");
-    };
-    refused(&[(1, "a.png"), (1, "b.png")], "image 1 is a.png as well as b.png");
-    refused(&[(1, "a.png"), (2, "./a.png")], "image 2, ./a.png, is image 1 of instances.json as well");
-    refused(&[(1, "a.png"), (2, "gone.png")], "1 of the 2 images that");
-    // Paths of other machines are found by their names.
-    let folder = folder(&["a.png", "sub dir/b.png"]);
-    let names = [(1, "C:\\\\data\\\\a.png"), (2, "/home/me/sub%20dir/b.png"), (3, "gone.png")];
-    write(folder.path(), "instances.json", coco(&names, &[], CATEGORIES));
-    let layout = DetectionLayout { allow_missing: true, ..DetectionLayout::default() };
-    let data = open_with(&folder, &layout);
-    assert_eq!(data.train.len() + data.validation.len(), 2);
-    says(&data, "1 image that is not there is left out");
-    let turned =
-        coco(&names, &[], CATEGORIES).replace(r#""width":20,"height":10"#, r#""width":10,"height":20"#);
-    write(folder.path(), "instances.json", turned);
-    let message = refused_with(&folder, &layout);
-    assert!(message.contains("its annotations are of 20 x 10 px, but it is 10 x 20 px"), "{message}");
-    assert_eq!(data.train.orientation(), Orientation::Honour);
-}
-
-fn refused_with(folder: &TempDir, layout: &DetectionLayout) -> String {
-    refused(folder, layout)
-}
-
-#[test]
-fn a_class_of_another_part_is_refused() {
-    let folder = folder(&["train/a.png", "val/b.png"]);
-    let object = annotation(1, 1, 3, BOX);
-    write(
-        folder.path(),
-        "instances_train.json",
-        coco(&[(1, "a.png")], &[&object], r#"{"id":3,"name":"cat"}"#),
-    );
-    write(folder.path(), "instances_val.json", coco(&[(1, "b.png")], &[&object], r#"{"id":3,"name":"Cat"}"#));
-    let message = refused(&folder, &DetectionLayout::default());
-    assert!(message.contains("class 'Cat'") && message.contains("another case"), "{message}");
 }

@@ -2,8 +2,10 @@
 
 use convnext_core::{ClassNames, counted};
 
+use crate::datasets::dataset::Dataset;
 use crate::datasets::in_parallel::in_parallel;
 use crate::datasets::parts::Split;
+use crate::detection::annotated::AnnotatedFile;
 use crate::detection::data::DetectionLayout;
 use crate::detection::doubts::BoxDoubts;
 use crate::detection::error::AnnotationError;
@@ -45,30 +47,13 @@ impl Checked {
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let Found { root, files, images_alone, gathered } = found;
-        let images = gathered.images.len();
-        let total = images + gathered.unusable.len();
-        let look = |at: usize| file_sizes(&files, gathered.images[at].file);
-        let results = in_parallel(images, look, |done| progress(done, images));
+        let total = gathered.images.len() + gathered.unusable.len();
         let mut unusable = gathered.unusable.clone();
-        let sizes: Vec<Option<FileSizes>> = results
-            .into_iter()
-            .enumerate()
-            .map(|(at, result)| {
-                let unread = |error: DataError| {
-                    let name = files.name(gathered.images[at].file);
-                    unusable.push(CorruptFile { name, why: error.reason() });
-                };
-                result.map_err(unread).ok()
-            })
-            .collect();
+        let sizes = sizes(&files, &gathered.images, &mut progress, &mut unusable);
         let orientation = orientation(&gathered.images, &sizes);
         check_boxes(&gathered, &sizes, orientation)?;
         let Gathered { images, classes, unnamed, sources, mut quirks, mut decisions, .. } = gathered;
-        if orientation == Orientation::Ignore {
-            decisions.push(
-                "annotations are of images without the turn in their EXIF data, which is ignored".into(),
-            );
-        }
+        decisions.extend(said_of(orientation));
         decisions.extend(alone(&images_alone));
         let (mut entries, mut splits) = (Vec::with_capacity(total), Vec::with_capacity(total));
         for (image, sizes) in images.into_iter().zip(sizes) {
@@ -86,18 +71,35 @@ impl Checked {
         }
         decisions.extend(crowds(&entries, &classes));
         decisions.extend(outside_of_parts(&splits));
-        let shared = SharedEntries {
-            files,
-            entries,
-            classes: ClassNames(classes),
-            unnamed,
-            category_ids: sources.into_iter().map(|source| source.category_ids).collect(),
-            orientation,
-            root: root.clone(),
-        };
-        let remarks = quirks.remarks();
+        let (classes, remarks) = (ClassNames(classes), quirks.remarks());
+        let category_ids = sources.into_iter().map(|source| source.category_ids).collect();
+        let shared =
+            SharedEntries { files, entries, classes, unnamed, category_ids, orientation, root: root.clone() };
         Ok(Self { root, total, shared, splits, decisions, remarks, unusable, images_alone })
     }
+}
+
+/// The sizes of images; those that cannot be read are added to what is unusable.
+fn sizes(
+    files: &Dataset,
+    images: &[AnnotatedFile],
+    progress: &mut impl FnMut(usize, usize),
+    unusable: &mut Vec<CorruptFile>,
+) -> Vec<Option<FileSizes>> {
+    let look = |at: usize| file_sizes(files, images[at].file);
+    let results = in_parallel(images.len(), look, |done| progress(done, images.len()));
+    let mut read = |(result, image): (Result<FileSizes, DataError>, &AnnotatedFile)| {
+        let unread = |error: DataError| {
+            unusable.push(CorruptFile { name: files.name(image.file), why: error.reason() });
+        };
+        result.map_err(unread).ok()
+    };
+    results.into_iter().zip(images).map(&mut read).collect()
+}
+
+fn said_of(orientation: Orientation) -> Option<String> {
+    (orientation == Orientation::Ignore)
+        .then(|| "annotations are of images without the turn in their EXIF data, which is ignored".to_owned())
 }
 
 /// Refuses a file whose boxes are corners or fractions.

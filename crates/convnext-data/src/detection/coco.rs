@@ -64,6 +64,17 @@ fn without_only_part(gathered: &mut Gathered) {
     }
 }
 
+/// `true` for an id that was not listed before.
+///
+/// # Errors
+/// In words, for one that is that of another image.
+fn is_new(names: &mut HashMap<i64, String>, id: i64, file_name: &str) -> Result<bool, String> {
+    match names.insert(id, file_name.to_owned()) {
+        Some(other) if other != file_name => Err(format!("image {id} is {other} as well as {file_name}")),
+        known => Ok(known.is_none()),
+    }
+}
+
 /// The training part comes first, as it has the classes.
 fn place_of(split: Option<Split>) -> usize {
     match split {
@@ -153,15 +164,9 @@ impl Coco<'_> {
         let mut positions = HashMap::new();
         let mut missing = Vec::new();
         for CocoImage { id, file_name, width, height } in images {
-            match names.get(&id) {
-                Some(other) if *other == file_name => continue,
-                Some(other) => {
-                    let found = format!("image {id} is {other} as well as {file_name}");
-                    return Err(wrong(self.listing, path, found));
-                }
-                None => {}
+            if !is_new(&mut names, id, &file_name).map_err(|found| wrong(self.listing, path, found))? {
+                continue;
             }
-            names.insert(id, file_name.clone());
             let Some(file) = self.lookup.find(&file_name, parent(path), split) else {
                 missing.push(file_name);
                 // Annotations of it are not those of an image that is not listed.
@@ -176,14 +181,8 @@ impl Coco<'_> {
             let stated = (width > 0 && height > 0).then_some(ImageSize { height, width });
             let split = split.or_else(|| split_of(self.listing.images.get(file)));
             positions.insert(id, Some(self.gathered.images.len()));
-            self.gathered.images.push(AnnotatedFile {
-                file,
-                id,
-                stated,
-                source,
-                split,
-                ..AnnotatedFile::default()
-            });
+            let image = AnnotatedFile { file, id, stated, source, split, ..AnnotatedFile::default() };
+            self.gathered.images.push(image);
         }
         if positions.values().all(Option::is_none) {
             positions.clear();

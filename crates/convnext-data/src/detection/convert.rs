@@ -75,18 +75,24 @@ pub fn convert_annotations(
             AnnotationFormat::Coco => write_coco(set, &names, &out.join("annotations"), name)?,
             AnnotationFormat::Yolo => write_labels(set, &names, &out.join("labels").join(name))?,
         }
-        let objects = (0..set.len()).flat_map(|index| set.instances(index));
-        let crowds = objects.clone().filter(|instance| instance.is_crowd).count();
-        let lost = if format == AnnotationFormat::Yolo { crowds } else { 0 };
-        if lost > 0 {
-            summary.lost.push(format!("{name}: {} left out", counted(lost, "crowd is", "crowds are")));
-        }
-        summary.parts.push((name, set.len(), objects.count() - lost));
+        summary.add(name, set, format);
     }
     if format == AnnotationFormat::Yolo {
         write_data_file(data, out)?;
     }
     Ok(summary)
+}
+
+impl ConvertSummary {
+    fn add(&mut self, name: &'static str, set: &DetectionSet, format: AnnotationFormat) {
+        let objects = || (0..set.len()).flat_map(|index| set.instances(index));
+        let crowds = objects().filter(|instance| instance.is_crowd).count();
+        let lost = if format == AnnotationFormat::Yolo { crowds } else { 0 };
+        if lost > 0 {
+            self.lost.push(format!("{name}: {} left out", counted(lost, "crowd is", "crowds are")));
+        }
+        self.parts.push((name, set.len(), objects().count() - lost));
+    }
 }
 
 /// Copies or links the images of a part; returns their new names.

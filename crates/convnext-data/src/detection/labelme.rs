@@ -99,52 +99,49 @@ fn add(
     listing: &Listing,
     lookup: &Lookup<'_>,
     path: &str,
-    file: LabelMe,
+    labelled: LabelMe,
     gathered: &mut Gathered,
 ) -> Result<(), String> {
-    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-    let folder = parent(path);
-    let named = file.image_path.as_ref().and_then(|name| lookup.find(name, folder, None));
-    let beside = || {
-        let images = listing.images.iter().enumerate();
-        let mut found =
-            images.filter(|(_, image)| image.rsplit_once('.').is_some_and(|(own, _)| own == stem));
-        found.next().map(|(image, _)| image)
-    };
-    let name = file.image_path.unwrap_or_default();
-    let image = named.or_else(beside).ok_or_else(|| format!("its image {} is not there", last(&name)))?;
-    let stated = file.height.zip(file.width).map(|(height, width)| ImageSize { height, width });
+    let file = image_of(listing, lookup, path, labelled.image_path.as_deref().unwrap_or_default())?;
+    let stated = labelled.height.zip(labelled.width).map(|(height, width)| ImageSize { height, width });
     let mut objects: Vec<AnnotatedObject> = Vec::new();
     let mut groups: HashMap<(i64, String), usize> = HashMap::new();
-    for (id, shape) in (1..).zip(file.shapes) {
+    for (id, shape) in (1..).zip(labelled.shapes) {
         let label = canonical_name(&shape.label);
         let group = shape.group_id.map(|group| (group, label.clone()));
         let Some((bounds, region)) = region(shape, stated)? else {
             gathered.quirks.add(Quirk::NoShape, || format!("shape {id} of {path}"));
             continue;
         };
-        if let Some(&first) = group.as_ref().and_then(|group| groups.get(group))
-            && let (Region::Rings(rings), Region::Rings(more)) = (&mut objects[first].region, &region)
-        {
-            rings.extend(more.clone());
-            objects[first].bounds = Some(around(rings.iter().flat_map(|ring| ring.as_chunks().0)));
+        let first = group.as_ref().and_then(|group| groups.get(group)).copied();
+        if first.is_some_and(|first| is_joined(&mut objects[first], &region)) {
             continue;
         }
         groups.extend(group.map(|group| (group, objects.len())));
         let class = gathered.class(&label);
         objects.push(AnnotatedObject { id, class, bounds, region, ..AnnotatedObject::default() });
     }
-    let split = split_of(listing.images.get(image));
+    let split = split_of(listing.images.get(file));
     let id = gathered.images.len() as i64 + 1;
-    gathered.images.push(AnnotatedFile {
-        file: image,
-        id,
-        stated,
-        split,
-        objects,
-        ..AnnotatedFile::default()
-    });
+    gathered.images.push(AnnotatedFile { file, id, stated, split, objects, ..AnnotatedFile::default() });
     Ok(())
+}
+
+/// The image that a file names, or the one beside it.
+fn image_of(listing: &Listing, lookup: &Lookup<'_>, path: &str, named: &str) -> Result<usize, String> {
+    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    let is_beside = |image: &str| image.rsplit_once('.').is_some_and(|(own, _)| own == stem);
+    let found = lookup.find(named, parent(path), None);
+    let found = found.or_else(|| listing.images.iter().position(is_beside));
+    found.ok_or_else(|| format!("its image {} is not there", last(named)))
+}
+
+/// Adds rings to the object that they are a part of; `false` where one of both has none.
+fn is_joined(object: &mut AnnotatedObject, part: &Region) -> bool {
+    let (Region::Rings(rings), Region::Rings(more)) = (&mut object.region, part) else { return false };
+    rings.extend(more.iter().cloned());
+    object.bounds = Some(around(rings.iter().flat_map(|ring| ring.as_chunks().0)));
+    true
 }
 
 /// The box and the region of a shape; `None` for what is no region.

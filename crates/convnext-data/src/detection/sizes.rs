@@ -47,9 +47,17 @@ pub(crate) fn file_sizes(files: &Dataset, file: usize) -> Result<FileSizes, Data
     {
         return Ok(sizes);
     }
-    let size = |orientation| Ok(files.image(file, &Decoding::new(COLOURS, orientation))?.size());
-    let stored: Result<ImageSize, DataError> = size(Orientation::Ignore);
-    Ok(FileSizes { upright: size(Orientation::Honour)?, stored: stored? })
+    let upright = decoded_size(files, file, Orientation::Honour)?;
+    Ok(FileSizes { upright, stored: decoded_size(files, file, Orientation::Ignore)? })
+}
+
+/// The size of an image of whatever channels, by decoding it.
+fn decoded_size(files: &Dataset, file: usize, orientation: Orientation) -> Result<ImageSize, DataError> {
+    let image = match files.image(file, &Decoding::new(COLOURS, orientation)) {
+        Err(DataError::Channels { found, .. }) => files.image(file, &Decoding::new(found, orientation))?,
+        image => image?,
+    };
+    Ok(image.size())
 }
 
 fn sizes_of(bytes: &[u8]) -> Option<FileSizes> {

@@ -88,12 +88,29 @@ fn read(
     let document = Document::parse(text).map_err(|error| format!("it is no XML: {error}"))?;
     let root = document.root_element();
     let name = text_of(root, "filename").unwrap_or_default();
-    // The name in the file is often that of another folder or extension.
-    let named = images.lookup.find(name, parent(path), split_of(path));
-    let of_stem = |name: &str| images.by_stem.get(name).copied().flatten();
-    let image = named.or_else(|| of_stem(stem(path))).or_else(|| of_stem(stem(name)));
-    let image =
-        image.ok_or_else(|| format!("its image {name} is not there, nor one called {}", stem(path)))?;
+    let file = images.find(path, name)?;
+    let objects = objects(root, path, gathered)?;
+    let split = match images.splits.is_empty() {
+        true => split_of(path).or_else(|| split_of(listing.images.get(file))),
+        false => images.splits.get(stem(path)).copied(),
+    };
+    let (stated, id) = (size(root), gathered.images.len() as i64 + 1);
+    gathered.images.push(AnnotatedFile { file, id, stated, split, objects, ..AnnotatedFile::default() });
+    Ok(())
+}
+
+impl Images<'_> {
+    /// The image of a file of annotations. The name in it is often that of another folder or extension.
+    fn find(&self, path: &str, name: &str) -> Result<usize, String> {
+        let named = self.lookup.find(name, parent(path), split_of(path));
+        let of_stem = |name: &str| self.by_stem.get(name).copied().flatten();
+        let found = named.or_else(|| of_stem(stem(path))).or_else(|| of_stem(stem(name)));
+        found.ok_or_else(|| format!("its image {name} is not there, nor one called {}", stem(path)))
+    }
+}
+
+/// The objects of a file.
+fn objects(root: Node<'_, '_>, path: &str, gathered: &mut Gathered) -> Result<Vec<AnnotatedObject>, String> {
     let mut objects = Vec::new();
     for (id, object) in (1..).zip(root.children().filter(|child| child.has_tag_name("object"))) {
         let class = text_of(object, "name").ok_or(format!("object {id} has no name"))?;
@@ -102,29 +119,10 @@ fn read(
         if is_crowd {
             gathered.quirks.add(Quirk::Difficult, || format!("object {id} of {path}"));
         }
-        let class = gathered.class(&canonical_name(class));
-        objects.push(AnnotatedObject {
-            id,
-            class,
-            bounds: Some(bounds),
-            is_crowd,
-            ..AnnotatedObject::default()
-        });
+        let (class, bounds) = (gathered.class(&canonical_name(class)), Some(bounds));
+        objects.push(AnnotatedObject { id, class, bounds, is_crowd, ..AnnotatedObject::default() });
     }
-    let split = match images.splits.is_empty() {
-        true => split_of(path).or_else(|| split_of(listing.images.get(image))),
-        false => images.splits.get(stem(path)).copied(),
-    };
-    let (stated, id) = (size(root), gathered.images.len() as i64 + 1);
-    gathered.images.push(AnnotatedFile {
-        file: image,
-        id,
-        stated,
-        split,
-        objects,
-        ..AnnotatedFile::default()
-    });
-    Ok(())
+    Ok(objects)
 }
 
 /// The text of a child.

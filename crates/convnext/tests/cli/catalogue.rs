@@ -103,6 +103,7 @@ fn every_command_has_help_with_examples() {
         "recipes",
         "data check",
         "data pack",
+        "data convert",
         "pretrain",
         "finetune",
         "evaluate",

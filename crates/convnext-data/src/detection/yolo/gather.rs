@@ -56,20 +56,18 @@ pub(crate) fn gather(
             None => split_of(path),
         };
         let label = label_path(path);
-        let mut objects = Vec::new();
-        if let Some(text) = files.texts.get(&label) {
-            used += 1;
-            match read_rows(text) {
-                Ok((found, repeated)) => {
-                    (0..repeated).for_each(|_| gathered.quirks.add(Quirk::Repeated, || label.clone()));
-                    objects = found;
-                }
-                Err(why) => {
-                    gathered.unusable.push(CorruptFile { name: listing.name(&label), why });
-                    continue;
-                }
+        used += usize::from(files.texts.contains_key(&label));
+        let text = files.texts.get(&label).map_or(&[][..], Vec::as_slice);
+        let objects = match read_rows(text) {
+            Ok((objects, repeated)) => {
+                (0..repeated).for_each(|_| gathered.quirks.add(Quirk::Repeated, || label.clone()));
+                objects
             }
-        }
+            Err(why) => {
+                gathered.unusable.push(CorruptFile { name: listing.name(&label), why });
+                continue;
+            }
+        };
         if let Some(class) = objects.iter().map(|object| object.class).max()
             && largest.as_ref().is_none_or(|(known, _)| class > *known)
         {

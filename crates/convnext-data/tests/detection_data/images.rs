@@ -1,0 +1,61 @@
+//! Images that annotations name.
+
+use super::*;
+
+#[test]
+fn images_must_be_there_once_and_of_their_size() {
+    let refused = |images: &[(i64, &str)], expected: &str| {
+        let folder = folder(&["a.png", "sub dir/b.png"]);
+        write(folder.path(), "instances.json", coco(images, &[], CATEGORIES));
+        let message = refused(&folder, &DetectionLayout::default());
+        assert!(message.contains(expected), "{message}");
+    };
+    refused(&[(1, "a.png"), (1, "b.png")], "image 1 is a.png as well as b.png");
+    refused(&[(1, "a.png"), (2, "./a.png")], "image 2, ./a.png, is image 1 of instances.json as well");
+    refused(&[(1, "a.png"), (2, "gone.png")], "1 of the 2 images that");
+    // Paths of other machines are found by their names.
+    let folder = folder(&["a.png", "sub dir/b.png"]);
+    let names = [(1, "C:\\\\data\\\\a.png"), (2, "/home/me/sub%20dir/b.png"), (3, "gone.png")];
+    write(folder.path(), "instances.json", coco(&names, &[], CATEGORIES));
+    let layout = DetectionLayout { allow_missing: true, ..DetectionLayout::default() };
+    let data = open_with(&folder, &layout);
+    assert_eq!(data.train.len() + data.validation.len(), 2);
+    says(&data, "1 image that is not there is left out");
+    let turned =
+        coco(&names, &[], CATEGORIES).replace(r#""width":20,"height":10"#, r#""width":10,"height":20"#);
+    write(folder.path(), "instances.json", turned);
+    let message = super::refused(&folder, &layout);
+    assert!(message.contains("its annotations are of 20 x 10 px, but it is 10 x 20 px"), "{message}");
+    assert_eq!(data.train.orientation(), Orientation::Honour);
+}
+
+#[test]
+fn a_class_of_another_part_is_refused() {
+    let folder = folder(&["train/a.png", "val/b.png"]);
+    let object = annotation(1, 1, 3, BOX);
+    write(
+        folder.path(),
+        "instances_train.json",
+        coco(&[(1, "a.png")], &[&object], r#"{"id":3,"name":"cat"}"#),
+    );
+    write(folder.path(), "instances_val.json", coco(&[(1, "b.png")], &[&object], r#"{"id":3,"name":"Cat"}"#));
+    let message = refused(&folder, &DetectionLayout::default());
+    assert!(message.contains("class 'Cat'") && message.contains("another case"), "{message}");
+}
+
+#[test]
+fn images_of_many_channels_and_other_formats_have_their_sizes() {
+    use tiff::encoder::{TiffEncoder, colortype::CMYK8};
+    let folder = folder(&["b.png"]);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let pixels = vec![7; WIDTH * HEIGHT * 4];
+    TiffEncoder::new(&mut bytes).unwrap().write_image::<CMYK8>(WIDTH as u32, HEIGHT as u32, &pixels).unwrap();
+    write(folder.path(), "a.tif", bytes.into_inner());
+    write(folder.path(), "instances.json", coco(&[(1, "a.tif"), (2, "b.png")], &[], CATEGORIES));
+    let data = open(&folder);
+    assert_eq!(data.train.len() + data.validation.len(), 2);
+    let wrong =
+        coco(&[(1, "a.tif"), (2, "b.png")], &[], CATEGORIES).replace(r#""width":20"#, r#""width":21"#);
+    write(folder.path(), "instances.json", wrong);
+    assert!(refused(&folder, &DetectionLayout::default()).contains("2 of the 2 images"));
+}

@@ -1,0 +1,80 @@
+//! Data that is read, written in another layout, cut into tiles, and surveyed.
+
+use super::*;
+
+/// Class, box and pixels of an object.
+type Object = (usize, [f64; 4], Option<u64>);
+
+/// The objects of all images, by their names.
+fn content(set: &DetectionSet) -> Vec<(String, Vec<Object>)> {
+    let objects = |index: usize| {
+        let size = set.image_size(index);
+        let instances = set.instances(index).iter();
+        let mask = |mask: &InstanceMask| mask.run_lengths(size).area();
+        instances.map(|found| (found.class, found.bounds.edges(), found.mask.as_ref().map(mask))).collect()
+    };
+    let mut all: Vec<_> =
+        (0..set.len()).map(|index| (set.images().file_name(index), objects(index))).collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+#[test]
+fn layouts_are_converted_there_and_back() {
+    let folder = yolo();
+    let data = open(&folder);
+    let out = tempfile::tempdir().unwrap();
+    let [coco, back] = ["coco", "yolo"].map(|name| out.path().join(name));
+    let summary = convert_annotations(&data, &coco, AnnotationFormat::Coco, true, |_| ()).unwrap();
+    assert_eq!(summary.parts, [("train", 2, 2), ("val", 1, 1)]);
+    let layout = DetectionLayout::default();
+    let of_coco = open_detection(&coco, &layout, Seed(1)).unwrap();
+    let summary = convert_annotations(&of_coco, &back, AnnotationFormat::Yolo, false, |_| ()).unwrap();
+    assert!(summary.lost.is_empty() && back.join("labels/train/b.txt").exists());
+    let of_yolo = open_detection(&back, &layout, Seed(1)).unwrap();
+    for other in [&of_coco, &of_yolo] {
+        assert_eq!(other.classes, data.classes);
+        assert_eq!(content(&other.train), content(&data.train));
+        assert_eq!(content(&other.validation), content(&data.validation));
+    }
+    let message =
+        convert_annotations(&data, &back, AnnotationFormat::Yolo, true, |_| ()).unwrap_err().to_string();
+    assert!(message.contains("it holds files already"), "{message}");
+}
+
+#[test]
+fn huge_images_become_tiles_with_their_objects() {
+    let data = open(&yolo());
+    let options = TileOptions { overlap: 0.0, limit: 30, ..TileOptions::of_size(20) };
+    let tiles = data.train.tiled(options).unwrap();
+    assert_eq!((tiles.len(), tiles.image_size(1)), (4, ImageSize::square(20)));
+    assert_eq!([0, 1].map(|tile| tiles.tile_corner(tile)), [Some([0, 0]), Some([20, 0])]);
+    assert_eq!(tiles.instances(1)[0].bounds.edges(), [0.0, 5.0, 5.0, 15.0]);
+    let image =
+        Image::new(WIDTH, HEIGHT, 1, (0..WIDTH * HEIGHT).map(|at| (at % WIDTH) as u8).collect()).unwrap();
+    let tile = tiles.cut(1, image.clone());
+    assert_eq!((tile.size(), tile.pixel(3, 7)), (ImageSize::square(20), &[23][..]));
+    assert_eq!(data.train.cut(0, image.clone()), image);
+    assert_ne!(tiles.fingerprint(), data.train.fingerprint());
+    assert!(data.train.tiled(TileOptions { overlap: 1.0, ..options }).is_err());
+}
+
+#[test]
+fn a_survey_counts_objects_by_class_and_size() {
+    let survey = survey_detection(yolo().path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
+    let train = &survey.parts[0];
+    assert_eq!((train.images, train.empty_images, train.masks), (2, 1, 1));
+    assert_eq!(
+        (train.objects_per_class.clone(), train.sizes_per_class.clone()),
+        (vec![1, 1], vec![[1, 0, 0]; 2])
+    );
+    assert_eq!(
+        (train.objects_per_image, survey.sizes),
+        ([0, 2, 2], Some([ImageSize { height: 20, width: 40 }; 2]))
+    );
+    assert_eq!((survey.images, survey.images_alone.len()), (3, 1));
+    let folder = yolo();
+    write(folder.path(), "labels/train/b.txt", "7 0.5 0.5 0.1 0.1\n");
+    let survey = survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
+    assert!(survey.refusal.unwrap().contains("class 7") && survey.data.is_none());
+}
