@@ -25,6 +25,7 @@ mod cli {
     mod classifying;
     mod converting;
     mod data;
+    mod detecting;
     mod devices;
     mod dividing;
     mod downloading;

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::{Args, Parser, ValueEnum};
+use convnext::detect::DetectRecipe;
 use convnext::segment::SegmentRecipe;
 use convnext::train::{FinetuneRecipe, PretrainRecipe};
 
-use crate::cli::finetune::{FinetuneArguments, images, masks};
+use crate::cli::finetune::{FinetuneArguments, images, masks, objects};
 use crate::cli::pretrain::{self, PretrainArguments};
 
 /// Model and images that `auto` or `paper` is shown for. The values are those of the flags of the trainings, which check
@@ -52,6 +53,8 @@ enum TaskName {
     MultiLabel,
     /// A class for every pixel
     Segment,
+    /// Boxes and masks of objects
+    Detect,
 }
 
 /// A recipe that was made, with the command that it is for.
@@ -62,6 +65,8 @@ pub(super) enum Made {
     Finetune(FinetuneRecipe),
     /// Of `convnext finetune --task segment`.
     Segment(SegmentRecipe),
+    /// Of `convnext finetune --task detect`.
+    Detect(DetectRecipe),
 }
 
 #[derive(Parser)]
@@ -97,6 +102,10 @@ impl MadeForArguments {
                 let (job, _) = masks::plan(Finetune::parse_from(line).arguments, THREADS)?;
                 Made::Segment(job.recipe)
             }
+            TaskName::Detect => {
+                let (job, _) = objects::plan(Finetune::parse_from(line).arguments, THREADS)?;
+                Made::Detect(job.recipe)
+            }
         })
     }
 
@@ -116,6 +125,7 @@ impl MadeForArguments {
         let task = match self.task {
             TaskName::MultiLabel => Some("multi-label"),
             TaskName::Segment => Some("segment"),
+            TaskName::Detect => Some("detect"),
             TaskName::Pretraining | TaskName::Classification => None,
         };
         let task = task.map(|name| ["--task", name].map(OsString::from));

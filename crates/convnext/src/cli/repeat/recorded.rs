@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use anyhow::{Context, bail};
-use convnext::core::{Kind, ModelConfig, SegmentationTask, find_model};
+use convnext::core::{DetectionTask, Kind, ModelConfig, SegmentationTask, find_model};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
@@ -51,12 +51,13 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
         let name = match task {
             MultiLabelTask::KIND => "multi-label",
             SegmentationTask::KIND => "segment",
+            DetectionTask::KIND => "detect",
             _ => {
                 bail!("it is the run of another program for the task '{task}', which cannot be repeated here")
             }
         };
         found.push(("--task", name.into()));
-        found.extend(mask_arguments(settings));
+        found.extend(dense_arguments(settings));
     }
     // The default share suits data with and without a part for validation, another one only that without.
     let share = settings.get("validation_fraction").and_then(Value::as_float);
@@ -70,14 +71,18 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
     Ok(found)
 }
 
-/// Arguments about the masks and the head of a segmentation.
-fn mask_arguments(settings: &Table) -> Vec<Argument> {
-    let width = nested(settings, &["head", "head_width"]).map(|width| ("--head-width", text(width)));
+/// Arguments about the labels and the heads of a segmentation or a detection.
+fn dense_arguments(settings: &Table) -> Vec<Argument> {
+    let widths = [("--head-width", "head_width"), ("--box-width", "box_width")];
+    let widths = widths.map(|(flag, key)| Some((flag, text(nested(settings, &["head", key])?))));
+    let file = settings.get("annotations").map(|file| ("--annotations", text(file)));
+    let is_on = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
+    let switches = [("--reduce-zero-label", "reduce_zero_label"), ("--crowd-as-object", "crowd_as_object")];
+    let switches =
+        switches.into_iter().filter(|(_, key)| is_on(key)).map(|(flag, _)| (flag, OsString::new()));
     let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
     let ignored = ignored.map(|number| ("--ignore-index", text(number)));
-    let reduced = settings.get("reduce_zero_label").and_then(Value::as_bool) == Some(true);
-    let reduced = reduced.then(|| ("--reduce-zero-label", OsString::new()));
-    width.into_iter().chain(ignored).chain(reduced).collect()
+    widths.into_iter().flatten().chain(file).chain(ignored).chain(switches).collect()
 }
 
 /// Arguments that make the recorded backbone: its name where it does not come from weights, and its channels.

@@ -1,0 +1,180 @@
+//! `convnext finetune --task detect`, `evaluate` and `detect`: objects, from annotations to a report.
+
+use image::{Rgb, RgbImage};
+use predicates::str::contains;
+use serde_json::{Value, json};
+
+use super::bench::{Bench, Refusal};
+
+const TRAIN: &str = "finetune --task detect --data cells --model micro --head-width 16 --box-width 32 --image-size 64 \
+                     --regions 32 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0";
+
+/// Images of red and green squares on blue, some of them over each other; of odd sizes. The last image of each part has none.
+fn cells() -> Bench {
+    let bench = Bench::new();
+    for (part, count) in [("train", 6), ("val", 3)] {
+        let (mut images, mut annotations) = (Vec::new(), Vec::new());
+        for number in 0..count {
+            let (width, height) = (70 + number, 66);
+            let mut image = RgbImage::from_fn(width, height, |x, y| {
+                Rgb([30, 30, 150 + ((x * 7 + y * 13 + number * 5) % 40) as u8])
+            });
+            let name = format!("{number:02}.png");
+            images.push(json!({"id": number, "file_name": name, "width": width, "height": height}));
+            let squares = if number + 1 == count { 0 } else { 3 };
+            for square in 0..squares {
+                let side = 12 + 3 * square;
+                let [x, y] = [
+                    (11 * number + 23 * square) % (width - side),
+                    (7 * number + 17 * square) % (height - side),
+                ];
+                let colour = if square == 1 { Rgb([30, 200, 30]) } else { Rgb([220, 40, 40]) };
+                for (right, down) in (0..side).flat_map(|right| (0..side).map(move |down| (right, down))) {
+                    image.put_pixel(x + right, y + down, colour);
+                }
+                let (right, bottom) = (x + side, y + side);
+                annotations.push(json!({
+                    "id": annotations.len(), "image_id": number, "category_id": 1 + square % 2,
+                    "bbox": [x, y, side, side], "area": side * side, "iscrowd": 0,
+                    "segmentation": [[x, y, right, y, right, bottom, x, bottom]],
+                }));
+            }
+            bench.write(&format!("cells/{part}/{name}"), png(image));
+        }
+        let categories = json!([{"id": 1, "name": "red"}, {"id": 2, "name": "green"}]);
+        let file = json!({"images": images, "annotations": annotations, "categories": categories});
+        bench.write(&format!("cells/annotations/instances_{part}.json"), file.to_string());
+    }
+    bench
+}
+
+fn png(image: RgbImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::DynamicImage::from(image).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn a_detector_is_trained_measured_and_used() {
+    let bench = cells();
+    bench
+        .run(&format!("{TRAIN} --steps 60 --batch-size 3 --lr 3e-3 --out run"))
+        .success()
+        .stdout(contains("validation box AP"))
+        .stdout(contains("convnext detect IMAGE --weights run/"));
+    let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
+    assert_eq!(config["task"].as_str(), Some("detection"), "{config}");
+    assert!(bench.read_text("run/report.html").contains("Worst images"));
+
+    let evaluate = "evaluate --data cells --weights run/weights.safetensors";
+    let result = bench.json(&format!("{evaluate} --json --write-predictions found.json"));
+    assert_eq!((&result["kind"], &result["images"]), (&"detection".into(), &3.into()));
+    for part in ["box", "mask"] {
+        assert!(result[part]["AP50"].as_f64().unwrap() > 0.2, "{result}");
+        assert!(result[part]["APl"].is_null(), "{result}");
+    }
+    let objects: Vec<&Value> =
+        result["classes"].as_array().unwrap().iter().map(|class| &class["objects"]).collect();
+    assert_eq!(objects, [4, 2]);
+    let found: Value = serde_json::from_str(&bench.read_text("found.json")).unwrap();
+    let found = found.as_array().unwrap();
+    assert!(!found.is_empty() && found.iter().all(|found| found["category_id"].as_u64().unwrap() <= 2));
+    for other in ["--nms soft-linear", "--tile 48", "--resize short:64 --max 5"] {
+        let other_result = bench.json(&format!("{evaluate} {other} --json"));
+        assert!(other_result["box"]["AP50"].as_f64().unwrap() > 0.1, "{other}: {other_result}");
+    }
+    bench.succeed(&format!("{evaluate} --html page.html"));
+
+    let line = "detect cells/val --weights run/weights.safetensors --out out --score 0.2 --overlay --csv objects.csv --json";
+    let answers = bench.json(line);
+    assert_eq!((&answers[0]["image"], &answers[0]["size"]), (&"cells/val/00.png".into(), &json!([66, 70])));
+    let results: Value = serde_json::from_str(&bench.read_text("out/results.json")).unwrap();
+    let count = answers.as_array().unwrap().iter().map(|answer| answer["objects"].as_array().unwrap().len());
+    let count: usize = count.sum();
+    assert_eq!(
+        (results.as_array().unwrap().len(), bench.read_text("objects.csv").lines().count()),
+        (count, count + 1)
+    );
+    assert_eq!(results[0]["segmentation"]["size"], json!([66, 70]));
+    assert!(
+        bench.exists("out/00.png") && bench.exists("out/02.png") && !bench.exists("out/results.json.part")
+    );
+}
+
+#[test]
+fn any_threads_and_a_repeated_run_give_the_same_bytes() {
+    let bench = cells();
+    let weights = |out: &str, settings: &str| {
+        bench.succeed(&format!("{TRAIN} --steps 3 --batch-size 2 --out {out} {settings}"));
+        bench.read(&format!("{out}/weights.safetensors"))
+    };
+    let whole = weights("a", "--threads 1");
+    assert!(whole == weights("b", "--threads 3"), "threads change the weights");
+    assert!(whole == weights("c", "--threads 2"), "threads change the weights");
+    assert!(whole != weights("d", "--seed 1"));
+    let again = bench.succeed("finetune --config a --out e");
+    assert!(again.contains("validation box AP") && whole == bench.read("e/weights.safetensors"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_killed_at_random_moments_ends_with_the_same_bits() {
+    let settings = "--batch-size 3 --steps 8 --set training.ema=0.9 --set training.validate_every.steps=5";
+    super::resuming::check_killed(&cells(), &format!("{TRAIN} {settings}"));
+}
+
+#[test]
+fn weights_of_other_tasks_are_a_start_and_boxes_alone_are_enough() {
+    let bench = cells();
+    bench.write("start.safetensors", super::weights::autoencoder());
+    for part in ["train", "val"] {
+        let file = format!("cells/annotations/instances_{part}.json");
+        let mut annotations: Value = serde_json::from_str(&bench.read_text(&file)).unwrap();
+        for annotation in annotations["annotations"].as_array_mut().unwrap() {
+            annotation.as_object_mut().unwrap().remove("segmentation");
+        }
+        bench.write(&file, annotations.to_string());
+    }
+    let said = bench.succeed(
+        "finetune --task detect --data cells --init start.safetensors --head-width 8 --box-width 16 --image-size 64 \
+         --steps 1 --batch-size 2 --labelled-images 3 --freeze encoder --out run --set training.warmup_steps=0",
+    );
+    assert!(said.contains("validation box AP") && !said.contains("mask AP"), "{said}");
+    assert!(bench.succeed("inspect run/weights.safetensors").contains("Faster R-CNN"));
+    let shown = "recipes show auto --data cells --model micro --task detect";
+    assert!(bench.succeed(shown).contains("[regions]"));
+}
+
+#[test]
+fn what_does_not_fit_objects_is_refused() {
+    let bench = cells();
+    bench.write("classifier.safetensors", super::weights::classifier());
+    let finetune = "finetune --task detect --data cells --model micro --out run";
+    let with = |rest: &str| format!("{finetune} {rest}");
+    let lines = [
+        (with("--labels x.csv"), "--annotations FILE"),
+        (with("--labels-per-class 2"), "--labelled-images"),
+        (with("--ignore-index 3"), "--task segment"),
+        (with("--labelled-images 90"), "number of labelled images"),
+        (with("--regions 2"), "sampled regions"),
+        (with("--set regions.count=1"), "unknown field"),
+        (with("--recipe paper"), "base, large, huge"),
+        (with("--stem-stride 2"), "stem stride of a detector"),
+        (with("--annotations gone.json"), "gone.json"),
+        ("finetune --data cells --model micro --regions 3 --out run".to_owned(), "--task detect"),
+        ("evaluate --data cells --weights classifier.safetensors --nms hard".to_owned(), "no detector"),
+        ("detect cells --weights classifier.safetensors --out out".to_owned(), "a detector is needed"),
+    ];
+    let refusals: Vec<(&str, [&str; 1])> =
+        lines.iter().map(|(line, word)| (line.as_str(), [*word])).collect();
+    let refusals: Vec<Refusal> = refusals.iter().map(|(line, words)| (*line, &words[..])).collect();
+    bench.refuse(1, &refusals);
+    bench.refuse(
+        2,
+        &[
+            ("detect a.png --weights w --out out --score 1.5", &["from 0 to 1"]),
+            ("detect a.png --weights w --out out --nms gentle", &["soft-linear"]),
+            ("detect a.png --weights w --out out --overlap 0.3", &["--tile"]),
+        ],
+    );
+}
