@@ -4,6 +4,7 @@ mod made;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use convnext::detect::DetectRecipe;
 use convnext::segment::SegmentRecipe;
 use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, SupervisedRecipe, TrainingRecipe};
 use serde::Serialize;
@@ -27,6 +28,7 @@ Examples:
   convnext recipes show auto --data photos --init runs/pretrained
   convnext recipes show auto --data photos --model atto --task pretraining
   convnext recipes show auto --data camvid --model atto --task segment --ignore-index 11
+  convnext recipes show auto --data nuclei --model atto --task detect
   convnext recipes show paper-ade20k-base
   convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml"
 )]
@@ -89,9 +91,12 @@ const MADE: [(&str, &str); 2] = [
 /// The command of recipes for segmentation.
 const SEGMENT: &str = "finetune --task segment";
 
+/// The command of recipes for detection.
+const DETECT: &str = "finetune --task detect";
+
 fn rows() -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for command in ["pretrain", "finetune", SEGMENT] {
+    for command in ["pretrain", "finetune", SEGMENT, DETECT] {
         let rule =
             |(name, claim): &(&str, &str)| Row { command, name: (*name).into(), claim: (*claim).into() };
         rows.extend(MADE.iter().map(rule));
@@ -108,6 +113,10 @@ fn rows() -> anyhow::Result<Vec<Row>> {
         let claim = SegmentRecipe::load(name, &[], InitFrom::Pretrained)?.claim;
         rows.push(Row { command: SEGMENT, name: name.to_owned(), claim });
     }
+    for name in DetectRecipe::names() {
+        let claim = DetectRecipe::load(name, &[], InitFrom::Pretrained)?.claim;
+        rows.push(Row { command: DETECT, name: name.to_owned(), claim });
+    }
     Ok(rows)
 }
 
@@ -123,7 +132,8 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
         );
     }
     let of_images = PretrainRecipe::names().chain(FinetuneRecipe::names());
-    let is_built_in = of_images.chain(SegmentRecipe::names()).any(|known| known == name);
+    let of_maps = SegmentRecipe::names().chain(DetectRecipe::names());
+    let is_built_in = of_images.chain(of_maps).any(|known| known == name);
     let mut texts = Vec::new();
     let pretrain = PretrainRecipe::load(name, &[]);
     let finetune = FinetuneRecipe::load(name, &[], InitFrom::Pretrained);
@@ -133,6 +143,10 @@ fn shown(show: &ShowArguments) -> anyhow::Result<String> {
     }
     if let Ok(mut recipe) = SegmentRecipe::load(name, &[], InitFrom::Pretrained) {
         let head = head(SEGMENT, &mut recipe.training, show);
+        texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
+    }
+    if let Ok(mut recipe) = DetectRecipe::load(name, &[], InitFrom::Pretrained) {
+        let head = head(DETECT, &mut recipe.training, show);
         texts.push(format!("{head}\n{}", toml::to_string(&recipe)?));
     }
     match finetune {
@@ -161,6 +175,10 @@ fn shown_for(show: &ShowArguments) -> anyhow::Result<String> {
         Made::Segment(mut recipe) => {
             let reasons = std::mem::take(&mut recipe.reasons);
             (head(SEGMENT, &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
+        }
+        Made::Detect(mut recipe) => {
+            let reasons = std::mem::take(&mut recipe.reasons);
+            (head(DETECT, &mut recipe.training, show), reasons, toml::to_string(&recipe)?)
         }
     };
     let reasons: String = reasons.iter().map(|reason| format!("#   {reason}\n")).collect();
