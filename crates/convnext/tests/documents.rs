@@ -1,8 +1,8 @@
 //! Console examples and links of README and guide: what a page shows is what the program prints.
 //!
 //! The examples of a page are run in order, in a folder with the samples: `digits/` (train and test), `photos/` (one
-//! folder for each digit) and `photographs/`, and with `streets/`, drawn images with masks. Their output is compared line by line; decimal numbers and times match
-//! any others, a line of `...` any lines, and in blocks marked `learned`, which show what a training brought, all
+//! folder for each digit) and `photographs/`, and with `streets/`, drawn images with masks, and `cells/`, drawn images with
+//! objects. Their output is compared line by line; decimal numbers and times match any others, a line of `...` any lines, and in blocks marked `learned`, which show what a training brought, all
 //! numbers match any others. With `CONVNEXT_UPDATE_DOCUMENTS=1` the pages are rewritten with what was printed.
 
 #![cfg(unix)]
@@ -13,6 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+
+mod documents {
+    pub(super) mod drawings;
+}
+
+use documents::drawings::{draw_cells, draw_streets};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
@@ -64,42 +70,8 @@ fn folder() -> TempDir {
     convnext::write_samples(folder.path()).unwrap();
     std::os::unix::fs::symlink("digits/train", folder.path().join("photos")).unwrap();
     draw_streets(&folder.path().join("streets"));
+    draw_cells(&folder.path().join("cells"));
     folder
-}
-
-/// Red houses on a blue sky above a grey road: images, and masks that say 0 for the sky, 1 for houses, 2 for the road, and
-/// 255 along the edge of the road.
-fn draw_streets(folder: &Path) {
-    for (part, numbers) in [("train", 0..8), ("val", 8..11)] {
-        for number in numbers {
-            let (road, left, right) = (44 + number % 5, 5 + 3 * number, 38 + 2 * number);
-            let class = |x: u32, y: u32| match y {
-                _ if y == road => 255,
-                _ if y > road => 2,
-                _ => u8::from(y > 20 && (left..right).contains(&x)),
-            };
-            let image = image::RgbImage::from_fn(80, 64, |x, y| {
-                let noise = ((x * 7 + y * 13 + number * 5) % 40) as u8;
-                image::Rgb(match class(x, y) {
-                    0 => [60, 90, 190 + noise],
-                    1 => [180 + noise, 50, 40],
-                    _ => [100 + noise; 3],
-                })
-            });
-            let mask = image::GrayImage::from_fn(80, 64, |x, y| image::Luma([class(x, y)]));
-            let name = |kind: &str| folder.join(kind).join(part).join(format!("{number:02}.png"));
-            for kind in ["images", "masks"] {
-                fs::create_dir_all(name(kind).parent().unwrap()).unwrap();
-            }
-            image.save(name("images")).unwrap();
-            mask.save(name("masks")).unwrap();
-        }
-    }
-    fs::write(
-        folder.join("classes.csv"),
-        "id,name,r,g,b\n0,sky,60,90,200\n1,house,190,50,40\n2,road,110,110,110\n",
-    )
-    .unwrap();
 }
 
 fn run(example: &Example, folder: &Path) -> Vec<String> {
@@ -234,6 +206,7 @@ pages_with_examples! {
     weights: "docs/guide/weights.md",
     recipes: "docs/guide/recipes.md",
     runs: "docs/guide/runs.md",
+    detection: "docs/guide/detection.md",
     segmentation: "docs/guide/segmentation.md",
 }
 
