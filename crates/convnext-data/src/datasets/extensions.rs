@@ -46,6 +46,12 @@ impl OtherFiles {
         }
     }
 
+    /// The same without files of these extensions.
+    pub(crate) fn without(&self, extensions: &[&str]) -> Self {
+        let others = self.0.iter().filter(|(extension, _)| !extensions.contains(&extension.as_str()));
+        Self(others.map(|(extension, &count)| (extension.clone(), count)).collect())
+    }
+
     /// Number of files that were left out, with the most frequent extensions.
     pub(crate) fn summary(&self) -> Option<String> {
         const SHOWN: usize = 8;
@@ -95,6 +101,9 @@ mod tests {
             others.add(Path::new(name));
         }
         assert_eq!(others.summary(), None);
+        others.add(Path::new("a.txt"));
+        assert!(others.summary().is_some() && others.without(&["txt"]).summary().is_none());
+        let mut others = OtherFiles::default();
         for name in ["a.heic", "b.HEIC", "c.psd", "d"] {
             others.add(Path::new(name));
         }

@@ -6,8 +6,13 @@ use crate::datasets::listing::Listing;
 use crate::datasets::{archive, folder};
 use crate::error::DataError;
 
-/// Lists a folder, a `.tar` or a compressed `.tar`.
+/// Lists a folder, a `.tar` or a compressed `.tar`, and warns of files that are no images and have no other use.
 pub(crate) fn list_images(path: &Path) -> Result<Listing, DataError> {
+    list_images_beside(path, &[])
+}
+
+/// As [`list_images`] of images beside which files of these extensions have their use.
+pub(crate) fn list_images_beside(path: &Path, useful: &[&str]) -> Result<Listing, DataError> {
     let root = path.display().to_string();
     let metadata = fs::metadata(path).map_err(|source| DataError::io("open", &root, source))?;
     let mut listing = if metadata.is_dir() { folder::list(path, root)? } else { archive::list(path, root)? };
@@ -17,7 +22,7 @@ pub(crate) fn list_images(path: &Path) -> Result<Listing, DataError> {
     listing.images.shrink();
     listing.check_not_mixed()?;
     if listing.images.len() > 0
-        && let Some(others) = listing.others.summary()
+        && let Some(others) = listing.others.without(useful).summary()
     {
         log::warn!("{}: {others}", listing.root);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
-use crate::datasets::list_images::list_images;
+use crate::datasets::list_images::list_images_beside;
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::last;
 use crate::datasets::side_files::{SideFiles, side_files};
@@ -31,6 +31,9 @@ pub(crate) struct Found {
     pub(crate) gathered: Gathered,
 }
 
+/// Extensions of files with annotations of images, besides COCO's.
+const ANNOTATIONS: [&str; 4] = ["txt", "yaml", "yml", "xml"];
+
 impl Found {
     /// Finds the annotations of a folder or an archive, or reads those of a file that is named.
     pub(crate) fn of(path: &Path, layout: &DetectionLayout) -> Result<Self, DataError> {
@@ -39,7 +42,7 @@ impl Found {
             let layout = DetectionLayout { annotations: Some(path.to_owned()), ..layout.clone() };
             return Self::of(&root, &layout);
         }
-        let listing = list_images(path)?.with_images()?;
+        let listing = list_images_beside(path, &ANNOTATIONS)?.with_images()?;
         let gathered = gather(path, &listing, layout)?;
         if gathered.images.is_empty() && gathered.unusable.is_empty() {
             return Err(none(&listing));

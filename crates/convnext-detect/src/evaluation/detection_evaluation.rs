@@ -83,7 +83,7 @@ impl DetectionEvaluation {
     /// The name of the metric by which detectors are compared: average precision by boxes.
     pub const AP: &'static str = "AP";
 
-    /// The metrics, the one by which detectors are compared first. Those by masks begin with `mask_`.
+    /// The metrics that trainings follow, the one by which detectors are compared first. Those by masks begin with `mask_`.
     pub fn metrics(&self) -> Vec<Metric> {
         let mut metrics = metrics("", "box ", &self.boxes);
         metrics.extend(self.masks.iter().flat_map(|masks| self::metrics("mask_", "mask ", masks)));
@@ -92,8 +92,8 @@ impl DetectionEvaluation {
 }
 
 fn metrics(prefix: &str, label: &str, scores: &DetectionScores) -> Vec<Metric> {
-    let DetectionScores { ap, ap50, ap75, ar100, .. } = *scores;
-    [(DetectionEvaluation::AP, ap), ("AP50", ap50), ("AP75", ap75), ("AR100", ar100)]
+    let DetectionScores { ap, ap50, .. } = *scores;
+    [(DetectionEvaluation::AP, ap), ("AP50", ap50)]
         .map(|(name, value)| {
             Metric::new(format!("{prefix}{name}"), value, Direction::HigherIsBetter)
                 .fraction()
