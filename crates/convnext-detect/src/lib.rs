@@ -69,6 +69,6 @@ pub use sampler::{Sample, SamplingRule, sample};
 pub use soft_suppression::{Decay, suppress_softly};
 pub use suppression::Suppression;
 pub use tiles::Tiles;
-pub use training_loss::{BatchTargets, RegionChoice, detection_loss, loss_of_targets};
+pub use training_loss::{BatchTargets, RegionChoice, batch_proposals, detection_loss, loss_of_targets};
 pub use training_objects::{TrainingObject, training_objects};
 pub use weights::load_detector;

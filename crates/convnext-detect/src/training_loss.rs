@@ -110,11 +110,12 @@ fn some(regions: Vec<Region>) -> Vec<Region> {
     if regions.is_empty() { vec![Region { image: 0, bounds: [0.0; 4] }] } else { regions }
 }
 
-/// The proposals of each image, without a gradient.
+/// The proposals of each image in pixels of the input, by descending score, without a gradient. `sizes` are those of the images
+/// before padding.
 ///
 /// # Errors
 /// [`TrainError::NotFinite`] when an output is not finite.
-pub(crate) fn batch_proposals(
+pub fn batch_proposals(
     outputs: &[RpnOutput],
     grid: &AnchorGrid,
     sizes: &[ImageSize],
