@@ -92,6 +92,6 @@ pub use source::DetectionSource;
 pub use suppression::Suppression;
 pub use task::DetectTask;
 pub use tiles::Tiles;
-pub use training_loss::{BatchTargets, RegionChoice, detection_loss, loss_of_targets};
+pub use training_loss::{BatchTargets, RegionChoice, batch_proposals, detection_loss, loss_of_targets};
 pub use training_objects::{TrainingObject, training_objects};
 pub use weights::{detect_options_of, load_detector};

@@ -88,7 +88,7 @@ pub fn loss_of_targets(
     let places: Vec<Region> =
         targets.regions.iter().map(|(image, region)| place(*image, &region.bounds)).collect();
     let regions: Vec<SampledRegion> = targets.regions.iter().map(|(_, region)| *region).collect();
-    let found = model.box_head.forward(&extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
+    let found = model.box_head.forward(&extract(pyramid, &some(places), [BOX_MAP_SIDE; 2]));
     let of_boxes = box_loss(found.scores, found.deltas, &regions);
     let mut parts = vec![
         ("rpn_class", of_rpn.objectness),
@@ -98,17 +98,24 @@ pub fn loss_of_targets(
     ];
     if let Some(head) = &model.mask_head {
         let (places, masks) = masks_to_learn(&targets.regions, batch);
-        let maps = extract(pyramid, &places, [MASK_MAP_SIDE; 2]);
+        let maps = extract(pyramid, &some(places), [MASK_MAP_SIDE; 2]);
         parts.push(("mask", mask_loss(head.forward(&maps).rows, &masks)));
     }
     Loss::sum(parts)
 }
 
-/// The proposals of each image, without a gradient.
+/// These regions, or one without an area where there are none: so that a head with nothing to learn has a gradient of 0 and
+/// not none. As in PyTorch, the optimiser then goes on with its moments and its decay.
+fn some(regions: Vec<Region>) -> Vec<Region> {
+    if regions.is_empty() { vec![Region { image: 0, bounds: [0.0; 4] }] } else { regions }
+}
+
+/// The proposals of each image in pixels of the input, by descending score, without a gradient. `sizes` are those of the images
+/// before padding.
 ///
 /// # Errors
 /// [`TrainError::NotFinite`] when an output is not finite.
-pub(crate) fn batch_proposals(
+pub fn batch_proposals(
     outputs: &[RpnOutput],
     grid: &AnchorGrid,
     sizes: &[ImageSize],

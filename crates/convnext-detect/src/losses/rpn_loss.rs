@@ -34,7 +34,7 @@ pub fn rpn_loss(levels: &[RpnOutput], targets: &[AnchorTargets]) -> RpnLoss {
     for level in levels {
         let sampled = LevelSample::new(level, first, targets);
         first += sampled.anchors;
-        objectness.extend(sampled.objectness(level));
+        objectness.push(sampled.objectness(level));
         boxes.extend(sampled.boxes(level));
     }
     let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnOutput) -> &Tensor<2>| {
@@ -69,13 +69,15 @@ impl LevelSample {
         found
     }
 
-    /// The summed cross-entropy of the level, if any anchor of it was sampled.
-    fn objectness(&self, level: &RpnOutput) -> Option<Tensor<1>> {
+    /// The summed cross-entropy of the level. Where no anchor of it was sampled, its maps have a gradient of 0 and not none.
+    fn objectness(&self, level: &RpnOutput) -> Tensor<1> {
         let positives = self.positives.iter().map(|&(row, _)| row);
         let rows: Vec<usize> = positives.chain(self.negatives.iter().copied()).collect();
         let count = rows.len();
-        let logits = select(&level.objectness, 1, rows)?;
-        Some(binary_cross_entropy(logits, (0..count).map(|at| at < self.positives.len())))
+        match select(&level.objectness, 1, rows) {
+            None => nothing(level.objectness.clone()),
+            Some(logits) => binary_cross_entropy(logits, (0..count).map(|at| at < self.positives.len())),
+        }
     }
 
     /// The summed differences of the level, if any anchor on an object was sampled.

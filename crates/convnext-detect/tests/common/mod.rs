@@ -18,6 +18,7 @@ use convnext_detect::{MaskRcnn, extract};
 use convnext_nn::{DropPath, FeatureMaps, Region, replace_parameters};
 use golden::Sketch;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,14 +55,19 @@ pub struct NetworkGolden {
 pub const GOLDENS: [&str; 2] = ["96x160", "v1-100x75"];
 
 pub fn read(name: &str) -> NetworkGolden {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/network-{name}.json"));
+    read_golden(&format!("network-{name}"))
+}
+
+/// The file `goldens/NAME.json`.
+pub fn read_golden<T: DeserializeOwned>(name: &str) -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-impl NetworkGolden {
+impl NetworkConfig {
     /// The network with its weights by rule.
     pub fn network(&self, device: &Device) -> MaskRcnn {
-        let NetworkConfig { depths, widths, grn, classes, head_width, box_width, masks } = self.config;
+        let Self { depths, widths, grn, classes, head_width, box_width, masks } = *self;
         let size = find_model(if grn { "micro" } else { "v1-micro" }).unwrap();
         let config = ModelConfig { depths, widths, classes, ..size.config() };
         let head = MaskRcnnConfig { head_width, box_width, masks };
@@ -71,6 +77,12 @@ impl NetworkGolden {
             let count = values.len();
             Some(Tensor::from_data(TensorData::new(values, [count]), &parameter.device.inner()))
         })
+    }
+}
+
+impl NetworkGolden {
+    pub fn network(&self, device: &Device) -> MaskRcnn {
+        self.config.network(device)
     }
 
     pub fn images(&self, device: &Device) -> Tensor<4> {
