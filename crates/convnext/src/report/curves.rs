@@ -1,6 +1,9 @@
 //! Curves as SVG.
 
+use std::ops::Range;
+
 use maud::{Markup, PreEscaped, html};
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::error::ReportError;
@@ -37,6 +40,26 @@ pub(super) struct Curve {
 impl Curve {
     pub(super) fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
         Self { name: name.into(), points, is_faint: false }
+    }
+}
+
+/// The y axis of a plot.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scale {
+    /// As far as there are values, and a little more.
+    Values,
+    /// From one number to another.
+    Between(f64, f64),
+    /// Equal ratios are equal lengths; numbers above 0 are shown.
+    Logarithmic,
+}
+
+impl Scale {
+    fn shown(self, mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+        if let Self::Logarithmic = self {
+            points.retain(|point| point.1 > 0.0);
+        }
+        points
     }
 }
 
@@ -78,16 +101,30 @@ impl Stroke {
 
 /// Draws curves over a common axis, with a legend where there are several; `None` when there is nothing to draw.
 pub(super) fn plot(x_label: &str, y_label: &str, curves: &[Curve]) -> Result<Option<Markup>, ReportError> {
+    plot_scaled([x_label, y_label], curves, Scale::Values)
+}
+
+/// Draws curves as [`plot`] does, with this y axis; points that it cannot show are left out.
+pub(super) fn plot_scaled(
+    [x_label, y_label]: [&str; 2],
+    curves: &[Curve],
+    scale: Scale,
+) -> Result<Option<Markup>, ReportError> {
     let drawn: Vec<Drawn> = (curves.iter().zip(Stroke::of(curves)))
-        .map(|(curve, stroke)| Drawn { name: &curve.name, points: thin(&curve.points), stroke })
+        .map(|(curve, stroke)| Drawn { name: &curve.name, points: scale.shown(thin(&curve.points)), stroke })
         .filter(|curve| !curve.points.is_empty())
         .collect();
     let points = || drawn.iter().flat_map(|curve| &curve.points);
     let Some(x) = range(points().map(|point| point.0)) else { return Ok(None) };
     let Some(y) = range(points().map(|point| point.1)) else { return Ok(None) };
     let mut svg = String::new();
-    draw(&mut svg, [x_label, y_label], &drawn, x, widen(y))
-        .map_err(|error| ReportError::Draw { what: y_label.to_owned(), why: error.to_string() })?;
+    let labels = [x_label, y_label];
+    let done = match scale {
+        Scale::Values => draw(&mut svg, labels, &drawn, x, widen(y)),
+        Scale::Between(low, high) => draw(&mut svg, labels, &drawn, x, low..high),
+        Scale::Logarithmic => draw(&mut svg, labels, &drawn, x, (0.8 * y.0..1.25 * y.1).log_scale()),
+    };
+    done.map_err(|error| ReportError::Draw { what: y_label.to_owned(), why: error.to_string() })?;
     Ok(Some(html! {
         (PreEscaped(svg))
         @if curves.len() > 1 {
@@ -103,19 +140,23 @@ struct Drawn<'a> {
     stroke: Stroke,
 }
 
-fn draw(
+fn draw<Y>(
     svg: &mut String,
     [x_label, y_label]: [&str; 2],
     curves: &[Drawn],
     x: (f64, f64),
-    y: (f64, f64),
-) -> Result<(), Box<dyn std::error::Error>> {
+    y: Y,
+) -> Result<(), Box<dyn std::error::Error>>
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = (ChartBuilder::on(&area).margin(10).margin_right(20))
         .x_label_area_size(42)
         .y_label_area_size(68)
-        .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
+        .build_cartesian_2d(x.0..x.1, y)?;
     (chart.configure_mesh().x_labels(7).y_labels(6).x_desc(x_label).y_desc(y_label))
         .label_style(("sans-serif", 14))
         .axis_desc_style(("sans-serif", 15))
@@ -163,10 +204,10 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 }
 
 /// Some air above and below.
-fn widen((low, high): (f64, f64)) -> (f64, f64) {
+fn widen((low, high): (f64, f64)) -> Range<f64> {
     let air = 0.05 * (high - low);
     let bottom = if low >= 0.0 { (low - air).max(0.0) } else { low - air };
-    (bottom, high + air)
+    bottom..high + air
 }
 
 /// A number as short as it can be said.

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use convnext_core::{Kind as _, SegmentationTask};
+use convnext_core::{DetectionTask, Kind as _, SegmentationTask};
+use convnext_detect::DetectionEvaluation;
 use convnext_multilabel::MultiLabelTask;
 use convnext_segment::SegmentationEvaluation;
 use convnext_train::{Evaluation, Reconstruction, ValidationResult};
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::error::ReportError;
 use super::run_data::{EVALUATION_FILE, RunData, damaged};
 use super::samples::Thumbnails;
-use super::{classification, metrics, multi_label, reconstructions, segmentation};
+use super::{classification, detection, metrics, multi_label, reconstructions, segmentation};
 
 /// Kind of task that a run was trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(super) enum Kind {
     Classification,
     MultiLabel,
     Segmentation,
+    Detection,
     Fcmae,
     /// A task that the report has no page for: its metrics say enough.
     Other,
@@ -34,6 +36,7 @@ impl Kind {
             None => match run.setting("task").as_deref() {
                 Some(MultiLabelTask::KIND) => Self::MultiLabel,
                 Some(SegmentationTask::KIND) => Self::Segmentation,
+                Some(DetectionTask::KIND) => Self::Detection,
                 _ => Self::Classification,
             },
         }
@@ -44,6 +47,7 @@ impl Kind {
             Evaluation::KIND => Self::Classification,
             MultiLabelTask::KIND => Self::MultiLabel,
             SegmentationTask::KIND => Self::Segmentation,
+            DetectionTask::KIND => Self::Detection,
             Reconstruction::KIND => Self::Fcmae,
             _ => Self::Other,
         }
@@ -54,8 +58,8 @@ impl Kind {
         match (self, run.setting("init").is_some()) {
             (Self::Fcmae, _) => "Pre-training",
             (_, true) => "Fine-tuning",
-            (Self::Classification | Self::MultiLabel | Self::Segmentation, false) => "Supervised training",
             (Self::Other, false) => "Training",
+            (_, false) => "Supervised training",
         }
     }
 
@@ -65,6 +69,10 @@ impl Kind {
             Self::Classification => "classification".to_owned(),
             Self::MultiLabel => "multi-label classification".to_owned(),
             Self::Segmentation => "semantic segmentation".to_owned(),
+            Self::Detection if run.setting("head.masks").as_deref() == Some("true") => {
+                "object detection and instance segmentation".to_owned()
+            }
+            Self::Detection => "object detection".to_owned(),
             Self::Fcmae => "masked autoencoder (FCMAE)".to_owned(),
             Self::Other => run.evaluation.as_ref().map_or_else(String::new, |measured| measured.kind.clone()),
         }
@@ -93,6 +101,7 @@ pub(super) fn section_of(
         Kind::Segmentation => {
             segmentation::section(&details::<SegmentationEvaluation>(measured, file)?, thumbnails)
         }
+        Kind::Detection => detection::section(&details::<DetectionEvaluation>(measured, file)?, thumbnails),
         Kind::Fcmae | Kind::Other => Ok(html! { h2 { "Scores" } (metrics::table(&measured.metrics)) }),
     }
 }

@@ -10,7 +10,7 @@ use super::error::ReportError;
 use super::kinds::Kind;
 use super::run_data::RunData;
 use super::whole_page::{figure, image, whole};
-use super::{head, metrics};
+use super::{head, loss_parts, metrics};
 
 /// The page of a run.
 pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
@@ -42,6 +42,7 @@ fn curves(run: &RunData) -> Result<Markup, ReportError> {
         }
         div.charts {
             (metrics::loss(run)?)
+            (loss_parts::section(run)?)
             (metrics::figures(run)?)
             (figure("Learning rate", rate))
             (figure("Speed", speed))

@@ -1,4 +1,4 @@
-//! Grids of images with what was predicted for them.
+//! Images with what was predicted for them, in grids or one below the other.
 
 use maud::{Markup, html};
 
@@ -40,6 +40,33 @@ pub(super) fn grid(
             h2 { (heading) }
             p.quiet { (remark) }
             div.grid.small { @for figure in figures { (figure) } }
+        }
+    })
+}
+
+/// Images that show several parts side by side, in the whole width, or nothing where none was kept. The words are a heading, a
+/// remark, and what the parts are.
+pub(super) fn comparisons(
+    [heading, remark, parts]: [&str; 3],
+    shown: &[Shown],
+    thumbnails: &Thumbnails,
+) -> Result<Markup, ReportError> {
+    let mut figures = Vec::new();
+    for Shown { image: name, thumbnail, caption, .. } in shown {
+        if let Some(bytes) = thumbnails(name, *thumbnail)? {
+            figures.push(html! {
+                figure {
+                    (image(&bytes, &format!("{name}: {parts}")))
+                    figcaption { (caption) "; " span.quiet { (name) } }
+                }
+            });
+        }
+    }
+    Ok(html! {
+        @if !figures.is_empty() {
+            h2 { (heading) }
+            p.quiet { (remark) }
+            div.wide { @for figure in figures { (figure) } }
         }
     })
 }

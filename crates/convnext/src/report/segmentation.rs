@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::error::ReportError;
 use super::metrics;
-use super::samples::Thumbnails;
-use super::whole_page::{image, percent, percent_or_dash};
+use super::samples::{Shown, Thumbnails, comparisons};
+use super::whole_page::{percent, percent_or_dash};
 
 /// Shares of a row below this are not shown: they would hide the others.
 const LEAST_SHARE: f64 = 0.005;
@@ -17,8 +17,8 @@ pub(super) fn section(
     evaluation: &SegmentationEvaluation,
     thumbnails: &Thumbnails,
 ) -> Result<Markup, ReportError> {
-    let best = comparisons("Best images", &evaluation.best, thumbnails)?;
-    let worst = comparisons("Worst images", &evaluation.worst, thumbnails)?;
+    let best = images("Best images", &evaluation.best, thumbnails)?;
+    let worst = images("Worst images", &evaluation.worst, thumbnails)?;
     Ok(html! {
         h2 { "Scores" }
         (metrics::table(&evaluation.metrics()))
@@ -79,30 +79,19 @@ fn confusion(evaluation: &SegmentationEvaluation) -> Markup {
     }
 }
 
-/// Comparisons of truth and prediction below a heading, or nothing where there are none.
-fn comparisons(
+/// Images with their truth and prediction below a heading, or nothing where there are none.
+fn images(
     heading: &str,
     samples: &[SegmentedSample],
     thumbnails: &Thumbnails,
 ) -> Result<Markup, ReportError> {
-    let mut figures = Vec::new();
-    for SegmentedSample { image: name, miou, thumbnail } in samples {
-        if let Some(bytes) = thumbnails(name, thumbnail.as_deref())? {
-            figures.push(html! {
-                figure {
-                    (image(&bytes, &format!("{name}: image, truth, prediction and errors")))
-                    figcaption { "mIoU " (percent(*miou)) "; " span.quiet { (name) } }
-                }
-            });
-        }
-    }
-    Ok(html! {
-        @if !figures.is_empty() {
-            h2 { (heading) }
-            p.quiet {
-                "Image, truth, prediction and errors, side by side: wrong pixels are red, those without a class are black."
-            }
-            div.wide { @for figure in figures { (figure) } }
-        }
-    })
+    let remark = "Image, truth, prediction and errors, side by side: wrong pixels are red, those without a class are black.";
+    let shown: Vec<Shown> = samples.iter().map(shown).collect();
+    comparisons([heading, remark, "image, truth, prediction and errors"], &shown, thumbnails)
+}
+
+fn shown(sample: &SegmentedSample) -> Shown<'_> {
+    let SegmentedSample { image, miou, thumbnail } = sample;
+    let caption = html! { "mIoU " (percent(*miou)) };
+    Shown { image, thumbnail: thumbnail.as_deref(), caption, is_right: None }
 }
