@@ -4,13 +4,14 @@ use burn::prelude::*;
 use convnext_data::{Loader, class_colours};
 use convnext_train::TrainError;
 
+use crate::detect_options::DetectOptions;
 use crate::detection::Detection;
 use crate::evaluation::best_and_worst::{BestAndWorst, DetectionComparisons};
 use crate::evaluation::detection_evaluation::DetectionEvaluation;
 use crate::evaluation::measured_image::{DetectionMeasures, MeasuredImage};
 use crate::evaluation::scorer::DetectionScorer;
 use crate::evaluation_source::DetectionEvaluationSource;
-use crate::inference::{DetectOptions, detect};
+use crate::inference::detect;
 use crate::mask_rcnn::MaskRcnn;
 use crate::pictures::{DrawnObject, detection_comparison};
 

@@ -2,75 +2,22 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
-use convnext_core::{
-    BOX_MAP_SIDE, BoundingBox, ConfigError, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing,
-};
+use convnext_core::{BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing};
 use convnext_data::{Image, normalize, resize_for_evaluation};
 use convnext_nn::{DropPath, FeatureMaps, Region, tensor_values};
 use convnext_train::TrainError;
 use rayon::prelude::*;
 
+use crate::detect_options::DetectOptions;
 use crate::detection::Detection;
 use crate::mask_rcnn::MaskRcnn;
 use crate::mask_rcnn::regions::extract;
-use crate::object_bitmap::MASK_SIDE;
 use crate::padding::{padded, stacked};
-use crate::paste_mask::paste_mask;
-use crate::post_processing::{DetectionRule, FoundBox, RegionOutputs, detections};
-use crate::proposals::ProposalRule;
-use crate::suppression::Suppression;
-use crate::tiles::Tiles;
+use crate::regions::object_bitmap::MASK_SIDE;
+use crate::regions::paste_mask::paste_mask;
+use crate::regions::post_processing::{FoundBox, RegionOutputs, detections};
+use crate::regions::proposals::ProposalRule;
 use crate::training_loss::{anchor_grid, batch_proposals, place};
-
-/// How objects are looked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DetectOptions {
-    /// Proposals that the box head looks at, at most.
-    pub proposals: usize,
-    /// Boxes must have a higher score, in 0 to 1.
-    pub score: f64,
-    /// What becomes of boxes that lie on better ones.
-    pub suppression: Suppression,
-    /// Objects of an image at most.
-    pub at_most: usize,
-    /// Parts of the image that are looked at one by one, besides the whole; `None` looks at the whole alone.
-    pub tiles: Option<Tiles>,
-}
-
-impl Default for DetectOptions {
-    /// As evaluation looks at images: a score of 0.05, 100 objects, hard suppression, the whole image.
-    fn default() -> Self {
-        let DetectionRule { score, at_most, .. } = DetectionRule::EVALUATION;
-        let proposals = ProposalRule::INFERENCE.at_most;
-        Self { proposals, score, suppression: Suppression::Hard, at_most, tiles: None }
-    }
-}
-
-impl DetectOptions {
-    /// Checks every value against its range.
-    ///
-    /// # Errors
-    /// [`ConfigError::OutOfRange`] with the first value that does not fit.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let check = |ok: bool, what, found: String, expected| match ok {
-            true => Ok(()),
-            false => Err(ConfigError::OutOfRange { what, found, expected }),
-        };
-        check(
-            (1..=10_000).contains(&self.proposals),
-            "proposals",
-            self.proposals.to_string(),
-            "from 1 to 10000",
-        )?;
-        check((0.0..1.0).contains(&self.score), "score", self.score.to_string(), "in [0, 1)")?;
-        check(self.at_most > 0, "number of objects", "0".to_owned(), "at least 1")?;
-        self.tiles.map_or(Ok(()), |tiles| tiles.validate())
-    }
-
-    pub(crate) fn rule(&self) -> DetectionRule {
-        DetectionRule { score: self.score, suppression: self.suppression.rule(), at_most: self.at_most }
-    }
-}
 
 /// The objects in an image by descending score, in its own pixels.
 ///
@@ -87,7 +34,7 @@ pub fn detect(
     match options.tiles {
         None => detect_whole(network, image, preprocessing, options),
         Some(tiles) => {
-            tiles.merged(image, options, |part| detect_whole(network, part, preprocessing, options))
+            tiles.merged(image, options.at_most, |part| detect_whole(network, part, preprocessing, options))
         }
     }
 }

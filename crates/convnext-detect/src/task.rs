@@ -9,10 +9,10 @@ use convnext_nn::DropPath;
 use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
 
 use crate::batch::DetectionBatch;
+use crate::detect_options::DetectOptions;
 use crate::evaluate::evaluate_detection;
 use crate::evaluation::detection_evaluation::DetectionEvaluation;
 use crate::evaluation_source::DetectionEvaluationSource;
-use crate::inference::DetectOptions;
 use crate::mask_rcnn::MaskRcnn;
 use crate::pictures::{DrawnObject, detection_overlay};
 use crate::source::DetectionSource;

@@ -5,7 +5,6 @@ use convnext_data::{Image, Region, RunLengths, resize_with};
 use convnext_train::TrainError;
 
 use crate::detection::Detection;
-use crate::inference::DetectOptions;
 
 /// Shared area over the area of the smaller box from which on two objects of a class are one.
 const SAME: f64 = 0.5;
@@ -52,14 +51,14 @@ impl Tiles {
         rows.flat_map(|top| columns.iter().map(move |&left| ([left, top], size))).collect()
     }
 
-    /// The objects that `detect` finds in the tiles of an image and in the whole of it, each once.
+    /// The objects that `detect` finds in the tiles of an image and in the whole of it, each once; the best `at_most`.
     ///
     /// # Errors
     /// Those of `detect`.
     pub(crate) fn merged(
         &self,
         image: &Image,
-        options: &DetectOptions,
+        at_most: usize,
         detect: impl Fn(&Image) -> Result<Vec<Detection>, TrainError>,
     ) -> Result<Vec<Detection>, TrainError> {
         let mut found = detect(image)?;
@@ -70,7 +69,7 @@ impl Tiles {
             found.extend(found_there.into_iter().map(|one| moved(one, *corner, image.size())));
         }
         let mut merged = merge(found);
-        merged.truncate(options.at_most);
+        merged.truncate(at_most);
         Ok(merged)
     }
 }

@@ -10,8 +10,6 @@ use convnext_core::{
 use convnext_nn::{FeatureMaps, Region, tensor_values};
 use convnext_train::{Loss, TrainError};
 
-use crate::anchor_targets::{AnchorTargets, anchor_targets};
-use crate::anchors::{AnchorGrid, MapLevel};
 use crate::batch::DetectionBatch;
 use crate::losses::box_loss::box_loss;
 use crate::losses::mask_loss::{MaskTargets, mask_loss};
@@ -19,13 +17,15 @@ use crate::losses::rpn_loss::rpn_loss;
 use crate::mask_rcnn::MaskRcnn;
 use crate::mask_rcnn::regions::extract;
 use crate::mask_rcnn::rpn_head::RpnOutput;
-use crate::mask_targets::mask_target;
-use crate::object_bitmap::ObjectBitmap;
 use crate::padding::padded;
-use crate::proposals::{LevelOutputs, ProposalRule, proposals};
-use crate::region_targets::{SampledRegion, sample_regions};
-use crate::sampler::SamplingRule;
-use crate::training_objects::training_objects;
+use crate::regions::anchor_targets::{AnchorTargets, anchor_targets};
+use crate::regions::anchors::{AnchorGrid, MapLevel};
+use crate::regions::mask_targets::mask_target;
+use crate::regions::object_bitmap::ObjectBitmap;
+use crate::regions::proposals::{LevelOutputs, ProposalRule, proposals};
+use crate::regions::region_targets::{SampledRegion, sample_regions};
+use crate::regions::sampler::SamplingRule;
+use crate::regions::training_objects::training_objects;
 
 /// How the regions of a training are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]

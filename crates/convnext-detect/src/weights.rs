@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use convnext_core::{DetectionTask, Seed, WeightMetadata};
 use convnext_train::{TrainError, load_model};
 
-use crate::inference::DetectOptions;
+use crate::detect_options::DetectOptions;
 use crate::mask_rcnn::MaskRcnn;
 use crate::recipe::detect_recipe::DetectRecipe;
 

@@ -7,7 +7,7 @@ use burn::prelude::*;
 use burn::tensor::activation::log_softmax;
 
 use crate::losses::parts::{absolute_difference, divide, indices, nothing, sum};
-use crate::region_targets::{RegionTarget, SampledRegion};
+use crate::regions::region_targets::{RegionTarget, SampledRegion};
 
 /// The losses of a batch, each `[1]`.
 #[derive(Debug, Clone)]

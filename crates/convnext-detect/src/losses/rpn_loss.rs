@@ -5,10 +5,10 @@
 
 use burn::prelude::*;
 
-use crate::anchor_targets::AnchorTargets;
-use crate::anchors::ANCHOR_RATIOS;
 use crate::losses::parts::{absolute_difference, binary_cross_entropy, divide, indices, nothing};
 use crate::mask_rcnn::rpn_head::RpnOutput;
+use crate::regions::anchor_targets::AnchorTargets;
+use crate::regions::anchors::ANCHOR_RATIOS;
 
 /// Anchors at a place.
 const ANCHORS: usize = ANCHOR_RATIOS.len();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::{DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe};
 use super::{auto, paper};
-use crate::inference::DetectOptions;
+use crate::detect_options::DetectOptions;
 
 /// A recipe of training or fine-tuning a detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

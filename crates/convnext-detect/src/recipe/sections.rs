@@ -5,7 +5,7 @@ use convnext_data::{DetectionResize, DetectionTransform};
 use convnext_train::{TrainError, check_range};
 use serde::{Deserialize, Serialize};
 
-use crate::suppression::Suppression;
+use crate::regions::suppression::Suppression;
 
 /// Data augmentation of an image and its objects, in this order: copied objects, resizing, a crop of the input's size, a
 /// mirror image.

@@ -5,7 +5,7 @@ use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, Supe
 
 use super::detect_recipe::DetectRecipe;
 use super::sections::TrainingResize;
-use crate::suppression::Suppression;
+use crate::regions::suppression::Suppression;
 
 #[test]
 fn the_built_in_recipes_parse() {

@@ -50,7 +50,7 @@ pub(super) enum Scale {
     Values,
     /// From one number to another.
     Between(f64, f64),
-    /// Equal ratios are equal lengths; numbers above 0 are shown.
+    /// Equal ratios are equal lengths, with marks at powers of two; numbers above 0 are shown.
     Logarithmic,
 }
 
@@ -122,7 +122,9 @@ pub(super) fn plot_scaled(
     let done = match scale {
         Scale::Values => draw(&mut svg, labels, &drawn, x, widen(y)),
         Scale::Between(low, high) => draw(&mut svg, labels, &drawn, x, low..high),
-        Scale::Logarithmic => draw(&mut svg, labels, &drawn, x, (0.8 * y.0..1.25 * y.1).log_scale()),
+        Scale::Logarithmic => {
+            draw(&mut svg, labels, &drawn, x, (0.8 * y.0..1.25 * y.1).log_scale().base(2.0))
+        }
     };
     done.map_err(|error| ReportError::Draw { what: y_label.to_owned(), why: error.to_string() })?;
     Ok(Some(html! {

@@ -68,7 +68,7 @@ fn scores(evaluation: &DetectionEvaluation) -> Markup {
             ". IoU is intersection over union: the area that a detection and an object share, over the one that they cover \
              together. Of all numbers higher is better; a dash stands where there are no such objects."
         }
-        div.scroll { table {
+        div.scroll { table.short {
             thead {
                 tr {
                     th scope="col" { "score" } th scope="col" { "boxes" }
@@ -124,8 +124,8 @@ fn curves(evaluation: &DetectionEvaluation) -> Result<Markup, ReportError> {
         @if boxes.is_some() {
             h2 { "Precision and recall" }
             p.quiet {
-                "The precision that is reached where so many of the objects are found, the mean over classes; 0 where \
-                 so many are not found."
+                "The precision at each recall, which is the share of the objects that are found: the mean over classes, 0 from \
+                 where no more are found."
             }
             div.charts { (figure("By boxes", boxes)) (figure("By masks", masks)) }
         }

@@ -3,7 +3,7 @@
 use convnext_detect::{DetectionEvaluation, ImageErrors, SHOWN_SCORE};
 use maud::{Markup, html};
 
-use super::whole_page::percent;
+use super::whole_page::{percent, percent_or_dash};
 
 /// Classes that a table of confusion can have and still be read.
 const MAX_CLASSES: usize = 30;
@@ -19,14 +19,17 @@ pub(super) fn section(evaluation: &DetectionEvaluation) -> Markup {
     html! {
         h2 { "Confusion" }
         p.quiet {
-            "Objects in rows by the class as which they were found in columns, by boxes at an IoU of 0.5 and a score of "
-            (SHOWN_SCORE) ": their count and share of the row. In the column of the background are missed objects, in its row \
-             detections that found no object of their own."
+            "Rows are the true classes, columns those as which objects were found, by boxes at an IoU of 0.5 and a score of "
+            (SHOWN_SCORE) "; each cell has the count and its share of the row. The column of the background holds missed \
+             objects, its row detections of no object, badly placed ones and duplicates included."
         }
         @if evaluation.classes.len() <= MAX_CLASSES { (confusion_table(evaluation)) }
         @else { (confusion_list(evaluation)) }
         h2 { "Kinds of errors" }
-        p.quiet { "By boxes at an IoU of 0.5 and a score of " (SHOWN_SCORE) ", as the confusion." }
+        p.quiet {
+            "By boxes at an IoU of 0.5 and a score of " (SHOWN_SCORE) ", as the confusion. Shares are those of all detections, \
+             of missed objects that of all objects."
+        }
         (kinds(&evaluation.errors))
     }
 }
@@ -53,7 +56,7 @@ fn confusion_table(evaluation: &DetectionEvaluation) -> Markup {
                         @for &count in row {
                             @let share = count as f64 / all as f64;
                             td style=(format!("background: rgba(var(--mark), {:.2})", 0.6 * share)) {
-                                @if count > 0 { (count) br; span.quiet { (format!("{:.0} %", 100.0 * share)) } }
+                                @if count > 0 { (count) br; (format!("{:.0} %", 100.0 * share)) }
                             }
                         }
                     }
@@ -89,41 +92,47 @@ fn confusion_list(evaluation: &DetectionEvaluation) -> Markup {
     }
 }
 
-/// A kind of detection or of missed object: its name, its count, and the words about it.
-type Counted = (&'static str, u64, &'static str);
+/// A kind of detection, or missed objects.
+struct ErrorKind {
+    name: &'static str,
+    count: u64,
+    /// All detections; of missed objects all objects.
+    all: u64,
+    meaning: &'static str,
+}
 
-/// All but the last are detections.
-fn counted_kinds(errors: &ImageErrors) -> [Counted; 6] {
+fn error_kinds(errors: &ImageErrors) -> [ErrorKind; 6] {
     let ImageErrors { right, wrong_class, badly_placed, duplicates, background, missed } = *errors;
+    let detections = right + wrong_class + badly_placed + duplicates + background;
+    let objects = right + wrong_class + missed;
+    let kind = |name, count, meaning| ErrorKind { name, count, all: detections, meaning };
     [
-        ("right", right, "An object, found as its class."),
-        ("wrong class", wrong_class, "An object, found as another class."),
-        ("badly placed", badly_placed, "Near an object of the class, at an IoU of 0.1 to 0.5."),
-        ("duplicates", duplicates, "An object that a detection of a higher score has found already."),
-        (BACKGROUND, background, "Nothing of the class is there."),
-        ("missed", missed, "An object without a detection, or with a badly placed one only."),
+        kind("right", right, "An object, found as its class."),
+        kind("wrong class", wrong_class, "An object, found as another class."),
+        kind("badly placed", badly_placed, "Near an object of the class, at an IoU of 0.1 to 0.5."),
+        kind("duplicates", duplicates, "An object that a detection of a higher score has found already."),
+        kind(BACKGROUND, background, "Nothing of the class is there."),
+        ErrorKind {
+            all: objects,
+            ..kind("missed", missed, "An object without a detection, or with a badly placed one only.")
+        },
     ]
 }
 
 fn kinds(errors: &ImageErrors) -> Markup {
-    let kinds = counted_kinds(errors);
-    let detections: u64 = kinds[..5].iter().map(|&(_, count, _)| count).sum();
-    let objects = errors.right + errors.wrong_class + errors.missed;
-    let share = |count: u64, all: u64| percent(count as f64 / all.max(1) as f64);
     html! {
-        div.scroll { table {
+        div.scroll { table.short {
             thead {
                 tr {
-                    th scope="col" { "kind" } th scope="col" { "count" } th scope="col" { "share" }
+                    @for name in ["kind", "count", "share"] { th scope="col" { (name) } }
                     th.text scope="col" { "meaning" }
                 }
             }
             tbody {
-                @for (place, (name, count, meaning)) in kinds.into_iter().enumerate() {
-                    @let (all, of) = if place < 5 { (detections, "detections") } else { (objects, "objects") };
+                @for ErrorKind { name, count, all, meaning } in error_kinds(errors) {
                     tr {
-                        th scope="row" { (name) } td { (count) } td { (share(count, all)) " of " (of) }
-                        td.wrap { (meaning) }
+                        th scope="row" { (name) } td { (count) }
+                        td { (percent_or_dash((all > 0).then(|| count as f64 / all as f64))) } td.wrap { (meaning) }
                     }
                 }
             }
@@ -133,6 +142,6 @@ fn kinds(errors: &ImageErrors) -> Markup {
 
 /// The counts that are not 0, in words.
 pub(super) fn counts(errors: &ImageErrors) -> String {
-    let kinds = counted_kinds(errors).into_iter().filter(|&(_, count, _)| count > 0);
-    kinds.map(|(name, count, _)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    let kinds = error_kinds(errors).into_iter().filter(|kind| kind.count > 0);
+    kinds.map(|kind| format!("{} {}", kind.count, kind.name)).collect::<Vec<_>>().join(", ")
 }

@@ -1,3 +1,5 @@
+mod detection;
+
 use std::fs;
 
 use convnext_train::ValidationResult;

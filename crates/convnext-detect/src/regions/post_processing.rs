@@ -6,9 +6,9 @@
 use convnext_core::{BoundingBox, ImageSize};
 use rayon::prelude::*;
 
-use crate::box_coder::BoxCoder;
-use crate::non_maximum_suppression::{GroupedBoxes, rank};
-use crate::soft_suppression::{Decay, suppress_softly};
+use crate::regions::box_coder::BoxCoder;
+use crate::regions::non_maximum_suppression::{GroupedBoxes, rank};
+use crate::regions::soft_suppression::{Decay, suppress_softly};
 
 /// What happens to a box beside a better one of its class.
 #[derive(Debug, Clone, Copy, PartialEq)]

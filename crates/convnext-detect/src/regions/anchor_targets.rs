@@ -3,11 +3,11 @@
 use convnext_core::{BoundingBox, ImageSize};
 use rand::Rng;
 
-use crate::anchors::AnchorGrid;
-use crate::assigner::{AssignmentRule, Match, assign};
-use crate::box_coder::BoxCoder;
-use crate::sampler::{Sample, SamplingRule, sample};
-use crate::training_objects::TrainingObject;
+use crate::regions::anchors::AnchorGrid;
+use crate::regions::assigner::{AssignmentRule, Match, assign};
+use crate::regions::box_coder::BoxCoder;
+use crate::regions::sampler::{Sample, SamplingRule, sample};
+use crate::regions::training_objects::TrainingObject;
 
 /// The anchors of an image that the loss is over, by their indices in the [`AnchorGrid`].
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,7 +62,7 @@ mod tests {
     use convnext_core::{Purpose, Seed};
 
     use super::*;
-    use crate::anchors::MapLevel;
+    use crate::regions::anchors::MapLevel;
 
     #[test]
     fn anchors_beyond_the_image_are_not_sampled() {

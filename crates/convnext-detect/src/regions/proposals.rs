@@ -5,9 +5,9 @@
 use convnext_core::{BoundingBox, ImageSize};
 use rayon::prelude::*;
 
-use crate::anchors::MapLevel;
-use crate::box_coder::BoxCoder;
-use crate::non_maximum_suppression::GroupedBoxes;
+use crate::regions::anchors::MapLevel;
+use crate::regions::box_coder::BoxCoder;
+use crate::regions::non_maximum_suppression::GroupedBoxes;
 
 /// The outputs for one image on one level.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@
 use convnext_core::{BoundingBox, ImageSize};
 use convnext_data::RunLengths;
 
-use crate::object_bitmap::{INSIDE, MASK_SIDE};
+use crate::regions::object_bitmap::{INSIDE, MASK_SIDE};
 
 /// The values along a line of the mask, with a zero at either end.
 type Line = [f64; MASK_SIDE + 2];

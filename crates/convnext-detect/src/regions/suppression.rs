@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::post_processing::SuppressionRule;
+use crate::regions::post_processing::SuppressionRule;
 
 /// Non-maximum suppression: what becomes of the score of a box that lies on a box of its class with a higher score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

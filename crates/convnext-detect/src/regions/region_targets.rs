@@ -3,10 +3,10 @@
 use convnext_core::BoundingBox;
 use rand::Rng;
 
-use crate::assigner::{AssignmentRule, Match, assign};
-use crate::box_coder::BoxCoder;
-use crate::sampler::{Sample, SamplingRule, sample};
-use crate::training_objects::TrainingObject;
+use crate::regions::assigner::{AssignmentRule, Match, assign};
+use crate::regions::box_coder::BoxCoder;
+use crate::regions::sampler::{Sample, SamplingRule, sample};
+use crate::regions::training_objects::TrainingObject;
 
 /// A region that the heads are trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]

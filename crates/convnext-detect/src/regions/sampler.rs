@@ -6,7 +6,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::assigner::Match;
+use crate::regions::assigner::Match;
 
 /// Number of boxes of an image, and the share of those on objects.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@
 
 use convnext_core::BoundingBox;
 
-use crate::object_bitmap::{INSIDE, MASK_SIDE, ObjectBitmap};
+use crate::regions::object_bitmap::{INSIDE, MASK_SIDE, ObjectBitmap};
 
 /// The target of a region: rows of [`MASK_SIDE`] x [`MASK_SIDE`], `true` inside the object.
 pub fn mask_target(bitmap: &ObjectBitmap, region: &BoundingBox) -> Vec<bool> {
