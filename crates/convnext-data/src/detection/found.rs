@@ -129,7 +129,7 @@ fn yaml_root(file: &Path) -> Result<PathBuf, DataError> {
         Some(folder) => folder.to_owned(),
         None => PathBuf::from("."),
     };
-    let named = data.and_then(|data| data.root).map(|root| folder.join(root));
+    let named = data.and_then(|data| data.root).filter(|root| root != ".").map(|root| folder.join(root));
     Ok(named.filter(|root| root.is_dir()).unwrap_or(folder))
 }
 
