@@ -47,7 +47,7 @@ impl DetectionEvaluationSource {
             let expected = "one that keeps the whole image: fit, warp or none".to_owned();
             return Err(DataError::OutOfRange { what, found, expected }.into());
         }
-        let decoding = Decoding::of(&preprocessing, reading.orientation);
+        let decoding = Decoding::of(&preprocessing, set.orientation());
         let config = LoaderConfig {
             batch_size: 1,
             threads: reading.threads,

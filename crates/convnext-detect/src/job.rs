@@ -183,9 +183,9 @@ impl Job for OnObjects {
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<DetectionSource, TrainError> {
-        let transform = self.job.recipe.augmentation.transform(self.input().0);
-        let (train, orientation) = (self.data.train.clone(), self.job.run.orientation);
-        Ok(DetectionSource::training(train, transform, preprocessing.clone(), orientation)?)
+        let augmentation = &self.job.recipe.augmentation;
+        let transforms = (augmentation.transform(self.input().0), augmentation.copy_paste());
+        Ok(DetectionSource::training(self.data.train.clone(), transforms, preprocessing.clone())?)
     }
 
     fn model(&self, device: &Device) -> Result<MaskRcnn, TrainError> {

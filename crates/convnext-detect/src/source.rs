@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use convnext_core::{ImageSize, Preprocessing, Purpose};
 use convnext_data::{
-    BatchContext, DataError, Dataset, Decoding, DetectionSet, DetectionTransform, ImageReader, Instance,
-    Orientation, SampleContext, Source, normalize,
+    AnnotatedImage, BatchContext, CopyPaste, DataError, Dataset, Decoding, DetectionSet, DetectionTransform,
+    Image, ImageReader, Instance, SampleContext, Source, copy_paste, normalize,
 };
 
 use crate::batch::DetectionBatch;
@@ -17,6 +17,7 @@ pub struct DetectionSource {
     set: DetectionSet,
     preprocessing: Preprocessing,
     transform: DetectionTransform,
+    copy_paste: CopyPaste,
     decoding: Decoding,
 }
 
@@ -31,20 +32,26 @@ pub struct PreparedObjects {
 
 impl DetectionSource {
     /// Images to train on. Mean, standard deviation, channels and value range are those of `preprocessing`, everything
-    /// else is the transform's; `orientation` says what to do with what a camera wrote into a file.
+    /// else is the transform's. Images are turned as the camera says where their annotations are about that.
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] or [`DataError::Config`] for a setting that makes no sense.
     pub fn training(
         set: DetectionSet,
-        transform: DetectionTransform,
+        (transform, copy_paste): (DetectionTransform, CopyPaste),
         preprocessing: Preprocessing,
-        orientation: Orientation,
     ) -> Result<Self, DataError> {
         preprocessing.validate()?;
         transform.validate()?;
-        let decoding = Decoding::of(&preprocessing, orientation);
-        Ok(Self { set, preprocessing, transform, decoding })
+        copy_paste.validate()?;
+        let decoding = Decoding::of(&preprocessing, set.orientation());
+        Ok(Self { set, preprocessing, transform, copy_paste, decoding })
+    }
+
+    /// An image of the set with its objects, transformed.
+    fn transformed(&self, sample: usize, image: Image, rng: &mut impl rand::Rng) -> AnnotatedImage {
+        let image = self.set.cut(sample, image);
+        self.transform.apply(&image, self.set.instances(sample), rng)
     }
 }
 
@@ -69,10 +76,15 @@ impl Source for DetectionSource {
         (): &(),
         reader: &ImageReader,
     ) -> Result<PreparedObjects, DataError> {
-        let image = self.set.cut(visit.sample, Arc::unwrap_or_clone(reader.image(visit.sample)?));
-        let instances = self.set.instances(visit.sample);
+        let image = Arc::unwrap_or_clone(reader.image(visit.sample)?);
         let mut rng = visit.stream(Purpose::Augmentation);
-        let annotated = self.transform.apply(&image, instances, &mut rng);
+        let other = self.copy_paste.draw(self.set.len(), &mut rng);
+        let mut annotated = self.transformed(visit.sample, image, &mut rng);
+        if let Some(other) = other {
+            let image = self.set.images().image(other, &self.decoding)?;
+            let from = self.transformed(other, image, &mut rng);
+            annotated = copy_paste(annotated, &from, &mut rng);
+        }
         let Preprocessing { mean, std, .. } = &self.preprocessing;
         let values = normalize(&annotated.image, mean, std);
         Ok(PreparedObjects { values, size: annotated.image.size(), instances: annotated.instances })

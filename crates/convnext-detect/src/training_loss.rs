@@ -121,10 +121,8 @@ pub fn batch_proposals(
     sizes: &[ImageSize],
     rule: ProposalRule,
 ) -> Result<Vec<Vec<BoundingBox>>, TrainError> {
-    let values: Vec<[Vec<f32>; 2]> = outputs
-        .iter()
-        .map(|output| [&output.objectness, &output.deltas].map(|tensor| values_without_graph(tensor)))
-        .collect();
+    let values: Vec<[Vec<f32>; 2]> =
+        outputs.iter().map(|output| [&output.objectness, &output.deltas].map(values_without_graph)).collect();
     if values.iter().flatten().flatten().any(|value| !value.is_finite()) {
         return Err(TrainError::NotFinite { what: "an output of the region proposal network".to_owned() });
     }

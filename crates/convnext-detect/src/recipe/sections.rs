@@ -1,7 +1,7 @@
 //! The tables of a recipe of detection that others do not have.
 
 use convnext_core::{ImageSize, MAX_IMAGE_SIDE, ResizeRule};
-use convnext_data::{DetectionResize, DetectionTransform};
+use convnext_data::{CopyPaste, DetectionResize, DetectionTransform};
 use convnext_train::{TrainError, check_range};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,11 @@ impl DetectAugmentation {
             }
         };
         DetectionTransform { resize, flip_probability: self.flip }
+    }
+
+    /// Objects of other images that are pasted.
+    pub fn copy_paste(&self) -> CopyPaste {
+        CopyPaste { probability: self.copy_paste }
     }
 
     pub(super) fn validate(&self) -> Result<(), TrainError> {

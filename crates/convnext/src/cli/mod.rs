@@ -75,7 +75,7 @@ enum Command {
     Data(data::DataArguments),
     Pretrain(Box<pretrain::PretrainArguments>),
     Finetune(Box<finetune::FinetuneArguments>),
-    Evaluate(evaluate::EvaluateArguments),
+    Evaluate(Box<evaluate::EvaluateArguments>),
     Classify(classify::ClassifyArguments),
     Segment(segment::SegmentArguments),
     Detect(detect::DetectArguments),

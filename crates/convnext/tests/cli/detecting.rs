@@ -112,6 +112,7 @@ fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     assert!(whole == weights("b", "--threads 3"), "threads change the weights");
     assert!(whole == weights("c", "--threads 2"), "threads change the weights");
     assert!(whole != weights("d", "--seed 1"));
+    assert!(whole != weights("f", "--set augmentation.copy_paste=1.0"));
     let again = bench.succeed("finetune --config a --out e");
     assert!(again.contains("validation box AP") && whole == bench.read("e/weights.safetensors"));
 }

@@ -1,6 +1,7 @@
 //! Answer of a detector about one image.
 
 use convnext::core::{ImageSize, counted};
+use convnext::data::RunLengths;
 use convnext::detect::Detection;
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ impl FoundObject {
             class: class.to_owned(),
             score: (found.score * 1e4).round() / 1e4,
             bounds: found.bounds.corner_and_size().map(rounded),
-            pixels: found.mask.as_ref().map(|mask| mask.area()),
+            pixels: found.mask.as_ref().map(RunLengths::area),
         }
     }
 }
