@@ -139,8 +139,7 @@ fn weights_of_other_tasks_are_a_start() {
     );
     let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
     assert_eq!(config["labelled_images"].as_integer(), Some(3), "{config}");
-    let shown =
-        "recipes show auto --data streets --model micro --task segment --ignore-index 2 --reduce-zero-label";
+    let shown = "recipes show auto --data streets --model micro --task segment --ignore-index 2";
     assert!(bench.succeed(shown).contains("[from_scratch]"));
 }
 
