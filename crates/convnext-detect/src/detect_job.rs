@@ -41,6 +41,9 @@ pub struct ObjectSubset {
     /// Crowds are learned as objects.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub crowd_as_object: bool,
+    /// Images that are listed and not there are left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_missing: bool,
     /// Share of the images that becomes validation when the data has no such part.
     pub validation_fraction: f64,
     /// Use only so many labelled images.

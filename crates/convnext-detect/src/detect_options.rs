@@ -12,7 +12,7 @@ use crate::tiles::Tiles;
 pub struct DetectOptions {
     /// Proposals that the box head looks at, at most.
     pub proposals: usize,
-    /// Boxes must have a higher score, in 0 to 1.
+    /// Boxes must have a higher score, in 0 to 1, before suppression: soft ones lower some below it.
     pub score: f64,
     /// What becomes of boxes that lie on better ones.
     pub suppression: Suppression,
@@ -49,6 +49,12 @@ impl DetectOptions {
         )?;
         check((0.0..1.0).contains(&self.score), "score", self.score.to_string(), "in [0, 1)")?;
         check(self.at_most > 0, "number of objects", "0".to_owned(), "at least 1")?;
+        check(
+            self.tiles.is_none() || self.suppression == Suppression::Hard,
+            "suppression with tiles",
+            self.suppression.to_string(),
+            "hard, because what is found twice in tiles is merged",
+        )?;
         self.tiles.map_or(Ok(()), |tiles| tiles.validate())
     }
 

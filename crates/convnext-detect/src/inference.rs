@@ -2,8 +2,10 @@
 
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
-use convnext_core::{BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing};
-use convnext_data::{Image, normalize, resize_for_evaluation};
+use convnext_core::{
+    BOX_MAP_SIDE, BoundingBox, ConfigError, Geometry, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing,
+};
+use convnext_data::{Image, RunLengths, normalize, resize_for_evaluation};
 use convnext_nn::{DropPath, FeatureMaps, Region, tensor_values};
 use convnext_train::TrainError;
 use rayon::prelude::*;
@@ -17,7 +19,7 @@ use crate::regions::object_bitmap::MASK_SIDE;
 use crate::regions::paste_mask::paste_mask;
 use crate::regions::post_processing::{FoundBox, RegionOutputs, detections};
 use crate::regions::proposals::ProposalRule;
-use crate::training_loss::{anchor_grid, batch_proposals, place};
+use crate::training_loss::{batch_proposals, map_levels, place};
 
 /// The objects in an image by descending score, in its own pixels.
 ///
@@ -31,6 +33,12 @@ pub fn detect(
     options: &DetectOptions,
 ) -> Result<Vec<Detection>, TrainError> {
     options.validate()?;
+    if let Geometry::CentreCrop { .. } = preprocessing.geometry {
+        let (what, found) = ("geometry of the images", preprocessing.geometry.to_string());
+        return Err(
+            ConfigError::OutOfRange { what, found, expected: "one that keeps the whole image" }.into()
+        );
+    }
     match options.tiles {
         None => detect_whole(network, image, preprocessing, options),
         Some(tiles) => {
@@ -61,7 +69,7 @@ fn detect_whole(
         found.iter().map(|found| found.in_image(scale).clipped(image.size())).collect();
     let masks = match model.mask_head {
         None => vec![None; found.len()],
-        Some(_) => masks(model, &pyramid, &found, (&in_image, image.size())),
+        Some(_) => masks(model, &pyramid, &found, (&in_image, image.size()))?,
     };
     let detection = |((found, bounds), mask): ((&FoundBox, BoundingBox), _)| Detection {
         class: found.class,
@@ -80,9 +88,9 @@ fn found_boxes(
     options: &DetectOptions,
 ) -> Result<Vec<FoundBox>, TrainError> {
     let outputs: Vec<_> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let grid = anchor_grid(pyramid);
+    let levels = map_levels(pyramid);
     let rule = ProposalRule { at_most: options.proposals, ..ProposalRule::INFERENCE };
-    let proposed = batch_proposals(&outputs, &grid, &[size], rule)?.pop().unwrap_or_default();
+    let proposed = batch_proposals(&outputs, &levels, &[size], rule)?.pop().unwrap_or_default();
     if proposed.is_empty() {
         return Ok(Vec::new());
     }
@@ -102,18 +110,21 @@ fn masks(
     pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     found: &[FoundBox],
     (bounds, size): (&[BoundingBox], ImageSize),
-) -> Vec<Option<convnext_data::RunLengths>> {
+) -> Result<Vec<Option<RunLengths>>, TrainError> {
     let Some(head) = model.mask_head.as_ref().filter(|_| !found.is_empty()) else {
-        return vec![None; found.len()];
+        return Ok(vec![None; found.len()]);
     };
     let places: Vec<Region> = found.iter().map(|found| place(0, &found.bounds)).collect();
     let maps = head.forward(&extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
     let (classes, pixels) = (maps.channels(), MASK_SIDE * MASK_SIDE);
     let probabilities = tensor_values(sigmoid(maps.rows));
+    if probabilities.iter().any(|value| !value.is_finite()) {
+        return Err(TrainError::NotFinite { what: "an output of the mask head".to_owned() });
+    }
     let mask = |(at, (found, bounds)): (usize, (&FoundBox, &BoundingBox))| {
         let rows = probabilities[at * pixels * classes..][..pixels * classes].iter();
         let of_class: Vec<f32> = rows.skip(found.class).step_by(classes).copied().collect();
         Some(paste_mask(&of_class, bounds, size))
     };
-    found.par_iter().zip(bounds).enumerate().map(mask).collect()
+    Ok(found.par_iter().zip(bounds).enumerate().map(mask).collect())
 }

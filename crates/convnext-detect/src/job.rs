@@ -169,6 +169,11 @@ impl Job for OnObjects {
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
         self.job.head.validate_with(&self.job.model)?;
+        let copy_paste = self.job.recipe.augmentation.copy_paste;
+        if copy_paste > 0.0 && !self.job.head.masks {
+            let (what, found, expected) = ("copy_paste", copy_paste.to_string(), "0 for data without masks");
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+        }
         self.job.recipe.validate_ranges()
     }
 
@@ -229,11 +234,16 @@ impl Job for OnObjects {
         let (size, _) = self.input();
         let DetectJob { model, head, .. } = &self.job;
         let objects: u64 = self.data.train.objects_per_class().iter().sum();
+        let without = objects as usize - self.data.train.objects_with_masks();
+        let without = match head.masks && without > 0 {
+            true => format!("\n  objects: {without} have no mask and are learned by their boxes alone"),
+            false => String::new(),
+        };
         let decisions: String =
             self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}")).collect();
         format!(
             "training {} with {} of {} channels {} to find {} of {} in {} ({} for validation), images of at most {}: \
-             {steps}{decisions}",
+             {steps}{decisions}{without}",
             model.name,
             if head.masks { "Mask R-CNN" } else { "Faster R-CNN" },
             head.head_width,

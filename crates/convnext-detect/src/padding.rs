@@ -4,7 +4,7 @@ use convnext_core::ImageSize;
 
 /// Both sides of the network's input are multiples of so many pixels, so that each level of the pyramid has half of the
 /// places of the one before.
-pub(crate) const SIDE_MULTIPLE: usize = 32;
+pub const SIDE_MULTIPLE: usize = 32;
 
 /// The size of an image with its padding.
 pub(crate) fn padded(size: ImageSize) -> ImageSize {

@@ -81,7 +81,7 @@ impl Source for DetectionSource {
         let other = self.copy_paste.draw(self.set.len(), &mut rng);
         let mut annotated = self.transformed(visit.sample, image, &mut rng);
         if let Some(other) = other {
-            let image = self.set.images().image(other, &self.decoding)?;
+            let image = Arc::unwrap_or_clone(reader.image(other)?);
             let from = self.transformed(other, image, &mut rng);
             annotated = copy_paste(annotated, &from, &mut rng);
         }

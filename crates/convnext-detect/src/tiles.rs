@@ -9,12 +9,19 @@ use crate::detection::Detection;
 /// Shared area over the area of the smaller box from which on two objects of a class are one.
 const SAME: f64 = 0.5;
 
+/// Share of the score of the best box from which on another one that lies on it makes it larger; less sure ones are dropped, so
+/// that what evaluation finds at low scores leaves sure boxes as they are.
+const AS_SURE: f64 = 0.5;
+
+/// Largest overlap: beyond it an image has too many tiles.
+const MOST_OVERLAP: f64 = 0.9;
+
 /// Tiles of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tiles {
     /// Side of a tile in pixels of the image.
     pub side: usize,
-    /// Share of a tile that the next one covers as well, in [0, 1).
+    /// Share of a tile that the next one covers as well, in [0, 0.9].
     pub overlap: f64,
 }
 
@@ -31,8 +38,8 @@ impl Tiles {
         if self.side < 32 {
             return bad("side of tiles", self.side.to_string(), "at least 32 pixels");
         }
-        if !(0.0..1.0).contains(&self.overlap) {
-            return bad("overlap of tiles", self.overlap.to_string(), "in [0, 1)");
+        if !(0.0..=MOST_OVERLAP).contains(&self.overlap) {
+            return bad("overlap of tiles", self.overlap.to_string(), "in [0, 0.9]");
         }
         Ok(())
     }
@@ -89,7 +96,8 @@ fn moved(found: Detection, corner: [usize; 2], size: ImageSize) -> Detection {
 }
 
 /// Objects of the same class that share enough of the smaller one become one, with the score of the best and all of their
-/// pixels (SAHI's `GREEDYNMM` on the intersection over the smaller area): the best first takes up what lies on it.
+/// pixels (SAHI's `GREEDYNMM` on the intersection over the smaller area): the best first takes up what lies on it, as far as that is half
+/// as sure.
 fn merge(mut found: Vec<Detection>) -> Vec<Detection> {
     found.sort_by(|one, other| other.score.total_cmp(&one.score));
     let mut merged: Vec<Detection> = Vec::new();
@@ -104,6 +112,9 @@ fn merge(mut found: Vec<Detection>) -> Vec<Detection> {
             let candidate = &found[other];
             if !is_taken[other] && candidate.class == one.class && are_same(&own, &candidate.bounds) {
                 is_taken[other] = true;
+                if candidate.score < AS_SURE * one.score {
+                    continue;
+                }
                 one.bounds = around(&one.bounds, &candidate.bounds);
                 one.mask = united(one.mask, candidate.mask.as_ref());
             }
@@ -165,6 +176,7 @@ mod tests {
             found(0, 0.9, [0.0, 10.0]),
             found(1, 0.7, [0.0, 10.0]),
             found(0, 0.5, [30.0, 40.0]),
+            found(0, 0.4, [-20.0, 9.0]),
         ]);
         let seen: Vec<_> = merged.iter().map(|one| (one.class, one.score, one.bounds.right)).collect();
         assert_eq!(seen, [(0, 0.9, 15.0), (1, 0.7, 10.0), (0, 0.5, 40.0)]);

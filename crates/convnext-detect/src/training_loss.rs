@@ -52,11 +52,11 @@ pub(crate) fn place(image: usize, bounds: &BoundingBox) -> Region {
     Region { image, bounds: bounds.edges().map(|edge| edge as f32) }
 }
 
-/// The anchors of a pyramid.
-pub(crate) fn anchor_grid(pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> AnchorGrid {
+/// The maps of a pyramid, with their strides.
+pub(crate) fn map_levels(pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> Vec<MapLevel> {
     let level =
         |(maps, &stride): (&FeatureMaps, &usize)| MapLevel { stride, height: maps.height, width: maps.width };
-    AnchorGrid::new(pyramid.iter().zip(&PYRAMID_STRIDES).map(level).collect())
+    pyramid.iter().zip(&PYRAMID_STRIDES).map(level).collect()
 }
 
 /// The loss of a batch by its pyramid, with its parts: `rpn_class`, `rpn_box`, `class`, `box` and, with a mask head, `mask`.
@@ -70,9 +70,9 @@ pub fn detection_loss(
     choice: RegionChoice,
 ) -> Result<Loss, TrainError> {
     let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let grid = anchor_grid(pyramid);
+    let grid = AnchorGrid::new(map_levels(pyramid));
     let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING };
-    let proposed = batch_proposals(&outputs, &grid, &batch.sizes, rule)?;
+    let proposed = batch_proposals(&outputs, grid.levels(), &batch.sizes, rule)?;
     let targets = draw_targets(&grid, &proposed, batch, choice);
     Ok(loss_of_targets(model, (pyramid, &outputs), batch, &targets))
 }
@@ -117,7 +117,7 @@ fn some(regions: Vec<Region>) -> Vec<Region> {
 /// [`TrainError::NotFinite`] when an output is not finite.
 pub fn batch_proposals(
     outputs: &[RpnOutput],
-    grid: &AnchorGrid,
+    levels: &[MapLevel],
     sizes: &[ImageSize],
     rule: ProposalRule,
 ) -> Result<Vec<Vec<BoundingBox>>, TrainError> {
@@ -127,7 +127,7 @@ pub fn batch_proposals(
         return Err(TrainError::NotFinite { what: "an output of the region proposal network".to_owned() });
     }
     let of_image = |image: usize| {
-        let levels = values.iter().zip(grid.levels()).map(|([objectness, deltas], &level)| {
+        let levels = values.iter().zip(levels).map(|([objectness, deltas], &level)| {
             let (anchors, first) = (level.anchors(), image * level.anchors());
             LevelOutputs {
                 level,

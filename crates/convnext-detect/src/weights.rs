@@ -25,6 +25,15 @@ pub fn load_detector(path: &Path, device: &Device) -> Result<(MaskRcnn, WeightMe
 
 /// How the recipe of weights looks for objects in evaluation; without a recipe as [`DetectOptions::default`] does.
 pub fn detect_options_of(weights: &WeightMetadata) -> DetectOptions {
-    let recipe: Option<DetectRecipe> = toml::from_str(&weights.recipe).ok();
-    recipe.map_or_else(DetectOptions::default, |recipe| recipe.options())
+    match toml::from_str::<DetectRecipe>(&weights.recipe) {
+        Ok(recipe) => recipe.options(),
+        Err(_) if weights.recipe.is_empty() => DetectOptions::default(),
+        Err(error) => {
+            let why = error.message();
+            log::warn!(
+                "the recipe in the weights is not used, so objects are looked for by the defaults: {why}"
+            );
+            DetectOptions::default()
+        }
+    }
 }

@@ -72,7 +72,8 @@ fn proposals_are_those_of_pytorch() {
     let batch = read(&golden.batch).batch(&golden.batch);
     let pyramid = pyramid(&model, &batch, &device);
     let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let found = batch_proposals(&outputs, &grid(&pyramid), &batch.sizes, ProposalRule::TRAINING).unwrap();
+    let found =
+        batch_proposals(&outputs, grid(&pyramid).levels(), &batch.sizes, ProposalRule::TRAINING).unwrap();
     assert_eq!(found.len(), golden.proposals.len());
     for (image, (found, expected)) in found.iter().zip(&golden.proposals).enumerate() {
         assert_eq!(found.len(), expected.len(), "image {image}");

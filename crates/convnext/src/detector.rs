@@ -6,21 +6,19 @@ use burn::tensor::Device;
 use convnext_core::{ClassNames, DetectionTask, Preprocessing, ResizeRule};
 use convnext_data::{Image, class_colours};
 use convnext_detect::{
-    DetectOptions, Detection, DrawnObject, MaskRcnn, detect, detect_options_of, detection_overlay,
-    load_detector,
+    DetectOptions, Detection, DrawnObject, MaskRcnn, SIDE_MULTIPLE, detect, detect_options_of,
+    detection_overlay, load_detector,
 };
 use convnext_nn::Precision;
 use convnext_train::TrainError;
 
 use crate::classifier::open_image;
 
-/// Both sides of the network's input are multiples of so many pixels.
-const SIDE_MULTIPLE: usize = 32;
-
 /// A detector with its preprocessing and the names of its classes, ready for images.
 ///
 /// ```
 /// use convnext::Detector;
+/// use convnext::core::ResizeRule;
 /// use convnext::data::Image;
 /// use convnext::detect::DetectOptions;
 /// # use convnext::core::{ClassNames, DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata, find_model};
@@ -34,7 +32,8 @@ const SIDE_MULTIPLE: usize = 32;
 /// # let network = MaskRcnn::new(&model, &head, Seed(0), &burn::tensor::Device::flex())?;
 /// # convnext::train::save_weights(&path, &network, &metadata)?;
 ///
-/// let detector = Detector::load(&path)?;
+/// // Images of their own size; without this, of the size that the weights say.
+/// let detector = Detector::load(&path)?.with_resize(ResizeRule::None)?;
 /// let detector = detector.with_options(DetectOptions { score: 0.1, at_most: 5, ..DetectOptions::default() })?;
 /// let image = Image::new(96, 48, 3, vec![128; 96 * 48 * 3])?;
 /// for found in detector.detect(&image)? {

@@ -147,7 +147,8 @@ impl DetectionSet {
         self.entry(index).id
     }
 
-    /// The number of a class in the file of annotations of the first image; its index from 1 on where it has none there.
+    /// The number of a class in the file of annotations of the first image; its index from 1 on where it has none there, or a number
+    /// beyond all where that is another class's.
     ///
     /// # Panics
     /// When `class` is not below the number of classes.
@@ -155,7 +156,11 @@ impl DetectionSet {
         assert!(class < self.shared.classes.len(), "a class of the set");
         let source = self.members.first().map_or(0, |&member| self.shared.entries[member as usize].source);
         let own = self.shared.category_ids.get(source).and_then(|ids| ids.get(class).copied().flatten());
-        own.unwrap_or(class as i64 + 1)
+        let ids = self.shared.category_ids.get(source).map_or(&[][..], Vec::as_slice);
+        let is_used = |id: i64| ids.contains(&Some(id));
+        // Never the number of another class.
+        let beyond = ids.iter().flatten().max().map_or(0, |most| most + 1);
+        own.unwrap_or(if is_used(class as i64 + 1) { beyond + class as i64 } else { class as i64 + 1 })
     }
 
     /// The number of objects of each class, without crowds.
@@ -174,10 +179,15 @@ impl DetectionSet {
         sums
     }
 
-    /// `true` if there are objects and each has a mask, crowds aside.
+    /// `true` if an object has a mask, crowds aside.
     pub fn has_masks(&self) -> bool {
-        let mut objects = (0..self.len()).flat_map(|index| self.objects(index)).peekable();
-        objects.peek().is_some() && objects.all(|instance| instance.mask.is_some())
+        self.objects_with_masks() > 0
+    }
+
+    /// The number of objects that have a mask, without crowds.
+    pub fn objects_with_masks(&self) -> usize {
+        let objects = (0..self.len()).flat_map(|index| self.objects(index));
+        objects.filter(|instance| instance.mask.is_some()).count()
     }
 
     /// The objects of an image that are learned.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::regions::suppression::Suppression;
 
-/// Data augmentation of an image and its objects, in this order: copied objects, resizing, a crop of the input's size, a
-/// mirror image.
+/// Data augmentation of an image and its objects, in this order: resizing, a crop of the input's size, a mirror image,
+/// objects pasted from another image that went through the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetectAugmentation {

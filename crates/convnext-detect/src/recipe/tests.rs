@@ -23,7 +23,7 @@ fn the_built_in_recipes_parse() {
 fn rows_have_the_numbers_of_the_paper() {
     for (name, count) in [
         ("paper-coco-base", LayerCount::LayerWise(12)),
-        ("paper-coco-v1-large", LayerCount::StageWise(12)),
+        ("paper-coco-v1-large", LayerCount::LayerWise(12)),
         ("coco-tiny", LayerCount::LayerWise(6)),
     ] {
         let recipe = DetectRecipe::load(name, &[], InitFrom::Pretrained).unwrap();

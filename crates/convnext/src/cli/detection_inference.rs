@@ -3,7 +3,7 @@
 use clap::Args;
 use convnext::detect::{DetectOptions, Suppression, Tiles};
 
-use super::values::{count, share};
+use super::values::{count, share_or_zero};
 
 /// How a detector looks for objects.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(crate) struct DetectionInferenceArguments {
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) tile: Option<usize>,
     /// Share of a tile that the next one covers as well [default: 0.2]
-    #[arg(long, value_name = "R", value_parser = share, requires = "tile")]
+    #[arg(long, value_name = "R", value_parser = share_or_zero, requires = "tile")]
     pub(crate) overlap: Option<f64>,
 }
 

@@ -1,5 +1,6 @@
 //! Images that a command leaves out.
 
+use anyhow::anyhow;
 use convnext::core::ConfigError;
 use convnext::data::{DataError, OnCorrupt};
 use convnext::nn::ModelError;
@@ -19,7 +20,7 @@ pub(crate) fn leave_out(
         log::warn!("{name} is left out: {error}");
         return Ok(());
     }
-    Err(if is_unreadable { error } else { error.context(format!("{name} cannot be {done}")) })
+    Err(if is_unreadable { error } else { anyhow!("{name} cannot be {done}: {error}") })
 }
 
 fn is_too_small(error: &TrainError) -> bool {

@@ -30,7 +30,10 @@ impl OutFiles {
         let table = table.map(|path| {
             let mut table = csv::Writer::from_writer(Vec::new());
             let head = ["image", "class", "score", "left", "top", "width", "height", "pixels"];
-            table.write_record(head).map(|()| (path.to_owned(), table))
+            table.write_record(head)?;
+            // Now, and not after all images, it shows whether the table can be written.
+            replace_file(path, |mut file| file.write_all(b"")).with_context(|| cannot_write(path))?;
+            anyhow::Ok((path.to_owned(), table))
         });
         Ok(Self {
             folder: folder.to_owned(),

@@ -10,8 +10,8 @@ use convnext::core::{DetectionTask, Preprocessing, Seed, WeightMetadata, counted
 use convnext::data::{DetectionSet, Split, open_detection, open_detection_part};
 use convnext::detect::{
     CocoResult, Detection, DetectionClass, DetectionComparisons, DetectionEvaluation,
-    DetectionEvaluationSource, DetectionScores, ResultsWriter, detect_options_of, evaluate_detection,
-    load_detector,
+    DetectionEvaluationSource, DetectionScores, ResultsWriter, SIDE_MULTIPLE, detect_options_of,
+    evaluate_detection, load_detector,
 };
 
 use super::arguments::EvaluateArguments;
@@ -22,9 +22,6 @@ use crate::cli::machine::{Machine, set_up};
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
-
-/// Both sides of the network's input are multiples of so many pixels.
-const SIDE_MULTIPLE: usize = 32;
 
 /// Measures how well the objects of each class are found.
 pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
@@ -77,12 +74,14 @@ fn images(
         None => {
             let asked = arguments.split.map(Split::from);
             let part = open_detection_part(&arguments.data, &layout, asked)?;
+            part.remarks.iter().for_each(|remark| log::warn!("{}", remark.sentence()));
             (MeasuredPart::of_objects(&part), part.images)
         }
         Some(fraction) => {
             let data = open_detection(&arguments.data, &layout, Seed(arguments.seed))?;
             let sources = [&*data.validation_source, &*data.train_source];
             check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
+            data.remarks.iter().for_each(|remark| log::warn!("{}", remark.sentence()));
             (MeasuredPart::of_detection(&data), data.validation)
         }
     };
@@ -106,6 +105,11 @@ fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     if arguments.labels.is_some() {
         bail!(
             "--labels names a file with the classes of whole images; name annotations with --annotations FILE"
+        );
+    }
+    if arguments.decoding.ignore_orientation {
+        bail!(
+            "--ignore-orientation is not for a detector: images are turned as their annotations say; leave it out"
         );
     }
     if arguments.batch_size.is_some() {

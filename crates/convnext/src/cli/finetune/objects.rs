@@ -49,7 +49,8 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
 fn of_annotations(labels: &ObjectSubset) -> String {
     let file = labels.annotations.as_ref().map(|file| format!(" --annotations {}", file.display()));
     let crowds = labels.crowd_as_object.then(|| " --crowd-as-object".to_owned());
-    file.into_iter().chain(crowds).collect()
+    let missing = labels.allow_missing.then(|| " --allow-missing".to_owned());
+    file.into_iter().chain(crowds).chain(missing).collect()
 }
 
 /// From what was typed to what will be run, and on what.
@@ -108,6 +109,7 @@ fn labels(arguments: &FinetuneArguments) -> ObjectSubset {
     ObjectSubset {
         annotations: objects.annotations.clone(),
         crowd_as_object: objects.crowd_as_object,
+        allow_missing: objects.allow_missing,
         validation_fraction: objects.layout(None, arguments.val_fraction).validation_fraction,
         count: arguments.labelled_images,
         fraction: arguments.label_fraction,
@@ -147,6 +149,14 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
     if arguments.masks.are_given() {
         bail!(
             "--classes, --ignore-index and --reduce-zero-label are about the masks of --task segment; leave them out"
+        );
+    }
+    if arguments.training.fast_decode {
+        bail!("--fast-decode is about classifiers; leave it out");
+    }
+    if arguments.training.decoding.ignore_orientation {
+        bail!(
+            "--ignore-orientation is not for detection: images are turned as their annotations say; leave it out"
         );
     }
     if arguments.class_weights.is_some() {

@@ -77,7 +77,11 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
     let widths = widths.map(|(flag, key)| Some((flag, text(nested(settings, &["head", key])?))));
     let file = settings.get("annotations").map(|file| ("--annotations", text(file)));
     let is_on = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
-    let switches = [("--reduce-zero-label", "reduce_zero_label"), ("--crowd-as-object", "crowd_as_object")];
+    let switches = [
+        ("--reduce-zero-label", "reduce_zero_label"),
+        ("--crowd-as-object", "crowd_as_object"),
+        ("--allow-missing", "allow_missing"),
+    ];
     let switches =
         switches.into_iter().filter(|(_, key)| is_on(key)).map(|(flag, _)| (flag, OsString::new()));
     let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
