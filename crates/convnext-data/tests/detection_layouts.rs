@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
 
+#[path = "detection_layouts/places.rs"]
+mod places;
 #[path = "detection_layouts/written.rs"]
 mod written;
 

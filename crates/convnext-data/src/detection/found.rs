@@ -8,13 +8,13 @@ use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
 use crate::datasets::list_images::list_images_beside;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::last;
+use crate::datasets::relative::{last, parent};
 use crate::datasets::side_files::{SideFiles, side_files};
 use crate::detection::coco;
 use crate::detection::data::DetectionLayout;
 use crate::detection::error::AnnotationError;
 use crate::detection::gathered::Gathered;
-use crate::detection::yolo::data_file::DataFile;
+use crate::detection::yolo::data_file::{DataFile, PlacedDataFile};
 use crate::detection::yolo::gather::{YoloFiles, gather as yolo_gather, has_labels};
 use crate::detection::{labelme, voc};
 use crate::error::DataError;
@@ -94,19 +94,22 @@ fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Ga
 fn yolo(
     listing: &Listing,
     texts: &SideFiles,
-    data: Option<(String, DataFile)>,
+    data: Option<PlacedDataFile>,
     layout: &DetectionLayout,
 ) -> Result<Gathered, DataError> {
     yolo_gather(listing, &YoloFiles { texts, data }, layout)
 }
 
 /// The `data.yaml` nearest to the top, under whatever name.
-fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<(String, DataFile)>, DataError> {
+fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<PlacedDataFile>, DataError> {
     let mut files: Vec<&String> = texts.keys().filter(|path| !path.ends_with(".txt")).collect();
     files.sort_by_key(|path| (path.matches('/').count(), path.len()));
     for path in files {
         match DataFile::read(&texts[path]) {
-            Ok(Some(data)) => return Ok(Some((listing.name(path), data))),
+            Ok(Some(data)) => {
+                let (name, folder) = (listing.name(path), parent(path).to_owned());
+                return Ok(Some(PlacedDataFile { name, folder, data }));
+            }
             Ok(None) => {}
             // Others lie beside images as well.
             Err(found) if last(path).starts_with("data.") => return Err(wrong(listing.name(path), found)),
@@ -147,7 +150,7 @@ fn of_file(
         let data = DataFile::read(&bytes).map_err(|found| wrong(name.clone(), found))?;
         let data = data.ok_or_else(|| wrong(name.clone(), "it has no names of classes".into()))?;
         let texts = side_files(path, listing, |file| file.to_lowercase().ends_with(".txt"))?;
-        return yolo(listing, &texts, Some((name, data)), layout);
+        return yolo(listing, &texts, Some(PlacedDataFile { name, folder: String::new(), data }), layout);
     }
     let read = match read_coco(opened) {
         Some(read) => read,

@@ -3,4 +3,5 @@
 
 pub(crate) mod data_file;
 pub(crate) mod gather;
+pub(crate) mod places;
 pub(crate) mod rows;

@@ -16,6 +16,15 @@ pub(crate) struct DataFile {
     pub(crate) places: Vec<(Split, String)>,
 }
 
+/// A `data.yaml` and where it lies.
+pub(crate) struct PlacedDataFile {
+    /// Its name in messages.
+    pub(crate) name: String,
+    /// Its folder below the root of the data; that root for a file from elsewhere.
+    pub(crate) folder: String,
+    pub(crate) data: DataFile,
+}
+
 impl DataFile {
     /// Reads a file; `None` for YAML without names or parts, which is something else.
     ///

@@ -1,20 +1,18 @@
 //! YOLO's labels as objects.
 
-use std::collections::{BTreeMap, HashMap};
-
 use convnext_core::counted;
 
-use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::image_lookup::split_of;
 use crate::datasets::listing::Listing;
-use crate::datasets::parts::Split;
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::last;
 use crate::datasets::side_files::SideFiles;
 use crate::detection::annotated::{AnnotatedFile, AnnotationSource};
 use crate::detection::data::DetectionLayout;
 use crate::detection::error::AnnotationError;
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
-use crate::detection::yolo::data_file::DataFile;
+use crate::detection::yolo::data_file::PlacedDataFile;
+use crate::detection::yolo::places::Places;
 use crate::detection::yolo::rows::read_rows;
 use crate::error::DataError;
 use crate::loading::corrupt_file::CorruptFile;
@@ -23,8 +21,8 @@ use crate::loading::corrupt_file::CorruptFile;
 pub(crate) struct YoloFiles<'a> {
     /// All text files.
     pub(crate) texts: &'a SideFiles,
-    /// The `data.yaml` with its name.
-    pub(crate) data: Option<(String, DataFile)>,
+    /// The `data.yaml`.
+    pub(crate) data: Option<PlacedDataFile>,
 }
 
 /// `true` if an image has a label file whose first row is one, for data without `data.yaml`.
@@ -44,8 +42,15 @@ pub(crate) fn gather(
     files: &YoloFiles<'_>,
     layout: &DetectionLayout,
 ) -> Result<Gathered, DataError> {
-    let splits = splits(listing, files)?;
     let mut gathered = Gathered::default();
+    let places = files.data.as_ref().filter(|file| !file.data.places.is_empty()).map(|file| {
+        let PlacedDataFile { name, folder, data } = file;
+        Places { listing, texts: files.texts, name, folder, data }.splits()
+    });
+    let splits = places.transpose()?.map(|(splits, said)| {
+        gathered.decisions.extend(said);
+        splits
+    });
     let mut used = 0;
     let mut largest: Option<(usize, String)> = None;
     for (file, path) in listing.images.iter().enumerate() {
@@ -103,7 +108,9 @@ fn name_classes(
     let count = largest.as_ref().map_or(0, |(class, _)| class + 1);
     let list = || files.texts.iter().find(|(path, _)| last(path) == "classes.txt");
     let (source, names) = match (&files.data, list()) {
-        (Some((name, data)), _) if !data.names.is_empty() => (name.clone(), data.names.clone()),
+        (Some(PlacedDataFile { name, data, .. }), _) if !data.names.is_empty() => {
+            (name.clone(), data.names.clone())
+        }
         (_, Some((path, text))) => {
             let text = String::from_utf8_lossy(text);
             let names = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
@@ -140,66 +147,6 @@ pub(crate) fn label_path(image: &str) -> String {
         None => rooted,
     };
     format!("{}.txt", place.trim_start_matches('/'))
-}
-
-/// The part of each image that `data.yaml` names; `None` where it names none.
-fn splits(listing: &Listing, files: &YoloFiles<'_>) -> Result<Option<HashMap<usize, Split>>, DataError> {
-    let Some((name, data)) = files.data.as_ref().filter(|(_, data)| !data.places.is_empty()) else {
-        return Ok(None);
-    };
-    let lookup = Lookup::of(listing);
-    let mut splits = HashMap::new();
-    let mut empty = BTreeMap::new();
-    for (split, place) in &data.places {
-        let images = images_of(listing, files.texts, &lookup, place);
-        if images.is_empty() {
-            empty.insert(*split, place.clone());
-        }
-        for image in images {
-            // The first place counts: some name one folder for training and for validation.
-            splits.entry(image).or_insert(*split);
-        }
-    }
-    match empty.remove(&Split::Train).or_else(|| empty.remove(&Split::Validation)) {
-        Some(place) if splits.is_empty() || !has(&splits, &data.places) => {
-            let (path, found) = (name.clone(), format!("there are no images in {place}"));
-            let advice = "give the path of the folder that its paths begin at".to_owned();
-            Err(AnnotationError::File { path, found, advice }.into())
-        }
-        _ => Ok(Some(splits)),
-    }
-}
-
-/// `true` if each part that is named, but for a test, has images or shares its place with another.
-fn has(splits: &HashMap<usize, Split>, places: &[(Split, String)]) -> bool {
-    let shared = |place: &String| places.iter().filter(|(_, other)| other == place).count() > 1;
-    let needed = places.iter().filter(|(split, place)| *split != Split::Test && !shared(place));
-    needed.into_iter().all(|(split, _)| splits.values().any(|found| found == split))
-}
-
-/// The images in a folder, or of a list, that `data.yaml` names by a path of any machine.
-fn images_of(listing: &Listing, texts: &SideFiles, lookup: &Lookup<'_>, place: &str) -> Vec<usize> {
-    let plain = place.replace('\\', "/");
-    let parts: Vec<&str> = plain.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
-    for first in 0..parts.len() {
-        let end = parts[first..].join("/");
-        let ends = |path: &str| path == end || path.ends_with(&format!("/{end}"));
-        if let Some((path, list)) = texts.iter().find(|(path, _)| ends(path)) {
-            let text = String::from_utf8_lossy(list);
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            return lines.filter_map(|line| lookup.find(line, parent(path), None)).collect();
-        }
-        if let Some(folder) =
-            listing.folders.iter().filter(|folder| ends(folder)).min_by_key(|folder| folder.len())
-        {
-            let inside = format!("{folder}/");
-            let images = listing.images.iter().enumerate();
-            return images.filter(|(_, path)| path.starts_with(&inside)).map(|(image, _)| image).collect();
-        }
-    }
-    // The path is that of the data itself.
-    let is_all = parts.is_empty();
-    (0..listing.images.len()).filter(|_| is_all).collect()
 }
 
 #[cfg(test)]

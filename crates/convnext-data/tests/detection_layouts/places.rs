@@ -1,0 +1,67 @@
+//! The places that `data.yaml` names, and those that are not there.
+
+use super::*;
+
+const ROW: &str = "0 0.5 0.5 0.5 0.5\n";
+
+/// Images with a label each, and a `data.yaml`.
+fn of_places(images: &[&str], places: &str) -> TempDir {
+    let folder = folder(images);
+    for image in images {
+        let label = image.replace("images", "labels").replace(".png", ".txt");
+        write(folder.path(), &label, ROW);
+    }
+    write(folder.path(), "data.yaml", format!("{places}\nnames: [cat]\n"));
+    folder
+}
+
+#[test]
+fn a_place_that_is_not_there_is_no_other_one() {
+    for (images, places, expected) in [
+        (
+            ["valid/images/a.png", "test/images/b.png"],
+            "train: ../train/images\nval: ../valid/images",
+            "no images in ../train/images",
+        ),
+        (
+            ["train/images/a.png", "test/images/b.png"],
+            "train: ../train/images\nval: ../valid/images",
+            "no images in ../valid/images",
+        ),
+        (
+            ["x/zoo/images/a.png", "y/zoo/images/b.png"],
+            "train: /me/zoo/images\nval: x/zoo/images",
+            "may be x/zoo/images as well as y/zoo/images",
+        ),
+        (["images/a.png", "other/b.png"], "train: zoo/images\nval: images", "no images in zoo/images"),
+    ] {
+        let message = refused(&of_places(&images, places));
+        assert!(message.contains("data.yaml") && message.contains(expected), "{message}");
+    }
+    let folder = of_places(
+        &["train/images/a.png", "valid/images/b.png"],
+        "train: ../train/images\nval: ../valid/images\ntest: ../test/images",
+    );
+    let data = open(&folder);
+    assert_eq!((data.train.len(), data.validation.len(), data.test.is_none()), (1, 1, true));
+    says(&data, "no images in ../test/images");
+}
+
+#[test]
+fn a_place_begins_at_its_file_or_at_the_data() {
+    for (yaml, train) in [("zoo/data.yaml", "images/train"), ("data.yaml", "zoo/images/train")] {
+        for place in [train, &format!("../{train}"), &format!("./{train}/")] {
+            let folder = of_places(&["zoo/images/train/a.png", "zoo/images/val/b.png"], "");
+            fs::remove_file(folder.path().join("data.yaml")).unwrap();
+            let val = place.replace("train", "val");
+            write(folder.path(), yaml, format!("train: {place}\nval: {val}\nnames: [cat]\n"));
+            let data = open(&folder);
+            assert_eq!((data.train.len(), data.validation.len()), (1, 1), "{place}");
+        }
+    }
+    let folder = of_places(&["a.png", "b.png"], "train: .\nval: .");
+    assert!(open(&folder).held_out);
+    let root = folder.path().display().to_string();
+    write(folder.path(), "data.yaml", format!("train: {root}\nval: {root}/\nnames: [cat]\n"));
+    assert!(open(&folder).held_out);
+}
