@@ -250,3 +250,16 @@ fn what_cannot_be_meant_is_refused() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+#[test]
+fn the_names_of_images_are_no_parts() {
+    let images: Vec<String> =
+        ["train_1", "bus_1", "test_1", "bus_2", "val_1"].map(|name| format!("images/{name}.png")).to_vec();
+    let paths: Vec<&str> = images.iter().map(String::as_str).collect();
+    let folder = folder(&paths);
+    let listed: Vec<(i64, &str)> = (1..).zip(paths.iter().copied()).collect();
+    let object = annotation(1, 1, 3, BOX);
+    write(folder.path(), "annotations.json", coco(&listed, &[&object], CATEGORIES));
+    let data = open(&folder);
+    assert_eq!((data.held_out, data.train.len() + data.validation.len()), (true, 5));
+}

@@ -6,10 +6,15 @@ use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::datasets::relative::{last, parent};
 
-/// The part that the name of a file or, nearer before farther, of one of its folders says.
+/// The part that the name of a file of annotations or, nearer before farther, of one of its folders says.
 pub(crate) fn split_of(path: &str) -> Option<Split> {
     let stem = last(path).rsplit_once('.').map_or(last(path), |(stem, _)| stem);
-    Named::of(stem).split().or_else(|| parent(path).rsplit('/').find_map(|folder| Named::of(folder).split()))
+    Named::of(stem).split().or_else(|| split_of_image(path))
+}
+
+/// The part that the folders of an image say. Its own name is that of what is seen, as in `test_1.png` or `train_001.png`.
+pub(crate) fn split_of_image(path: &str) -> Option<Split> {
+    parent(path).rsplit('/').find_map(|folder| Named::of(folder).split())
 }
 
 /// Images by the last part of their path.
@@ -51,7 +56,7 @@ impl<'a> Lookup<'a> {
                 found.clone_from(same_name);
             }
             if found.len() > 1 {
-                found.retain(|&image| split_of(path(image)) == split);
+                found.retain(|&image| split_of_image(path(image)) == split);
             }
             match found[..] {
                 [image] => Some(image),
@@ -79,4 +84,21 @@ fn decoded(name: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_image_says_nothing_of_its_part() {
+        for (path, annotations, image) in [
+            ("images/train_001.png", Some(Split::Train), None),
+            ("train/images/test_1.png", Some(Split::Test), Some(Split::Train)),
+            ("v1.val/a.png", Some(Split::Validation), Some(Split::Validation)),
+            ("a.png", None, None),
+        ] {
+            assert_eq!((split_of(path), split_of_image(path)), (annotations, image), "{path}");
+        }
+    }
 }

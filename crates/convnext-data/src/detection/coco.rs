@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use convnext_core::{BoundingBox, ClassNames, ImageSize, counted};
 
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
 use crate::datasets::relative::{last, parent};
@@ -179,7 +179,7 @@ impl Coco<'_> {
                 return Err(wrong(self.listing, path, found));
             }
             let stated = (width > 0 && height > 0).then_some(ImageSize { height, width });
-            let split = split.or_else(|| split_of(self.listing.images.get(file)));
+            let split = split.or_else(|| split_of_image(self.listing.images.get(file)));
             positions.insert(id, Some(self.gathered.images.len()));
             let image = AnnotatedFile { file, id, stated, source, split, ..AnnotatedFile::default() };
             self.gathered.images.push(image);

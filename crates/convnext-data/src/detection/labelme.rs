@@ -10,7 +10,7 @@ use convnext_core::{BoundingBox, ImageSize};
 use serde::Deserialize;
 
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::image_lookup::{Lookup, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent};
 use crate::datasets::side_files::visit_side_files;
@@ -121,7 +121,7 @@ fn add(
         let class = gathered.class(&label);
         objects.push(AnnotatedObject { id, class, bounds, region, ..AnnotatedObject::default() });
     }
-    let split = split_of(listing.images.get(file));
+    let split = split_of_image(listing.images.get(file));
     let id = gathered.images.len() as i64 + 1;
     gathered.images.push(AnnotatedFile { file, id, stated, split, objects, ..AnnotatedFile::default() });
     Ok(())

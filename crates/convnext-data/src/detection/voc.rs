@@ -6,7 +6,7 @@ use convnext_core::{BoundingBox, ImageSize};
 use roxmltree::{Document, Node};
 
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
 use crate::datasets::relative::{last, parent};
@@ -91,7 +91,7 @@ fn read(
     let file = images.find(path, name)?;
     let objects = objects(root, path, gathered)?;
     let split = match images.splits.is_empty() {
-        true => split_of(path).or_else(|| split_of(listing.images.get(file))),
+        true => split_of(path).or_else(|| split_of_image(listing.images.get(file))),
         false => images.splits.get(stem(path)).copied(),
     };
     let (stated, id) = (size(root), gathered.images.len() as i64 + 1);

@@ -2,7 +2,7 @@
 
 use convnext_core::counted;
 
-use crate::datasets::image_lookup::split_of;
+use crate::datasets::image_lookup::split_of_image;
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::last;
 use crate::datasets::side_files::SideFiles;
@@ -58,7 +58,7 @@ pub(crate) fn gather(
             // Images outside of the places that are named are left out.
             Some(splits) if !splits.contains_key(&file) => continue,
             Some(splits) => splits.get(&file).copied(),
-            None => split_of(path),
+            None => split_of_image(path),
         };
         let label = label_path(path);
         used += usize::from(files.texts.contains_key(&label));

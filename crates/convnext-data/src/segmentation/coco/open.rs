@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::datasets::image_lookup::{Lookup, split_of};
+use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
 use crate::datasets::relative::parent;
@@ -93,7 +93,7 @@ impl CocoData {
                 return Err(format!("its image {id}, {file_name}, is {other} as well; keep one of them"));
             }
             positions.insert(id, (self.images.len(), file_name.clone()));
-            self.splits.push(split.or_else(|| split_of(listing.images.get(image))));
+            self.splits.push(split.or_else(|| split_of_image(listing.images.get(image))));
             self.images.push(AnnotatedImage { image, name, size, regions: Vec::new() });
         }
         if !missing.is_empty() {
