@@ -244,3 +244,21 @@ fn data_without_annotations_says_what_to_do() {
         "{message}"
     );
 }
+
+#[test]
+fn an_image_has_one_file_of_labelme_or_voc() {
+    let labelme = |image: &str| {
+        format!(r#"{{"shapes":[{{"label":"x","points":[[1,1],[9,1],[9,9]]}}],"imagePath":"{image}"}}"#)
+    };
+    let voc = |image: &str| voc("").replace("<filename>a<", &format!("<filename>{image}<"));
+    for (extension, text) in [("json", &labelme as &dyn Fn(&str) -> String), ("xml", &voc)] {
+        // Copied files name the image of the first, but are called as their own.
+        let folder = folder(&["a.png", "b.png", "c.png"]);
+        ["a", "b", "c"].map(|stem| write(folder.path(), &format!("{stem}.{extension}"), text("a.png")));
+        let data = open(&folder);
+        assert_eq!(data.train.len() + data.validation.len(), 3);
+        write(folder.path(), &format!("d.{extension}"), text("a.png"));
+        let message = refused(&folder);
+        assert!(message.contains(&format!("d.{extension}: its image is that of a.{extension}")), "{message}");
+    }
+}

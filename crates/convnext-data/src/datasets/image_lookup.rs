@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::{last, parent, stem};
 
 /// The part that the name of a file of annotations or, nearer before farther, of one of its folders says.
 pub(crate) fn split_of(path: &str) -> Option<Split> {
-    let stem = last(path).rsplit_once('.').map_or(last(path), |(stem, _)| stem);
-    Named::of(stem).split().or_else(|| split_of_image(path))
+    Named::of(stem(path)).split().or_else(|| split_of_image(path))
 }
 
 /// The part that the folders of an image say. Its own name is that of what is seen, as in `test_1.png` or `train_001.png`.

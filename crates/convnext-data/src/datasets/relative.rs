@@ -39,6 +39,12 @@ pub(crate) fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
+/// The last part of a path without its extension.
+pub(crate) fn stem(path: &str) -> &str {
+    let name = last(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 /// The last parts of some paths, the first few of many.
 pub(crate) fn quoted<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 5;

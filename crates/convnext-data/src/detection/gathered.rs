@@ -1,5 +1,7 @@
 //! What files of annotations of any layout say, before it is looked at closely.
 
+use std::collections::HashMap;
+
 use crate::detection::annotated::{AnnotatedFile, AnnotationSource};
 use crate::detection::quirks::Quirks;
 use crate::loading::corrupt_file::CorruptFile;
@@ -18,9 +20,22 @@ pub(crate) struct Gathered {
     pub(crate) decisions: Vec<String>,
     /// Files of annotations of one image each that cannot be read.
     pub(crate) unusable: Vec<CorruptFile>,
+    /// The file of annotations of each image, for layouts that have one for each.
+    claims: HashMap<usize, String>,
 }
 
 impl Gathered {
+    /// Notes that an image is that of a file of annotations.
+    ///
+    /// # Errors
+    /// In words, when it is that of another one.
+    pub(crate) fn claim(&mut self, image: usize, file: &str) -> Result<(), String> {
+        match self.claims.insert(image, file.to_owned()) {
+            Some(other) => Err(format!("its image is that of {other} as well; keep one of them")),
+            None => Ok(()),
+        }
+    }
+
     /// The class of this name, added where it is new.
     pub(crate) fn class(&mut self, name: &str) -> usize {
         self.classes.iter().position(|known| known == name).unwrap_or_else(|| {

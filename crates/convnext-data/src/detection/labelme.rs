@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of_image};
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::visit_side_files;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
 use crate::detection::gathered::Gathered;
@@ -103,6 +103,7 @@ fn add(
     gathered: &mut Gathered,
 ) -> Result<(), String> {
     let file = image_of(listing, lookup, path, labelled.image_path.as_deref().unwrap_or_default())?;
+    gathered.claim(file, path)?;
     let stated = labelled.height.zip(labelled.width).map(|(height, width)| ImageSize { height, width });
     let mut objects: Vec<AnnotatedObject> = Vec::new();
     let mut groups: HashMap<(i64, String), usize> = HashMap::new();
@@ -127,13 +128,14 @@ fn add(
     Ok(())
 }
 
-/// The image that a file names, or the one beside it.
+/// The image that a file names, unless another one beside it is called as itself: copies of files name the image of the
+/// first.
 fn image_of(listing: &Listing, lookup: &Lookup<'_>, path: &str, named: &str) -> Result<usize, String> {
-    let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
-    let is_beside = |image: &str| image.rsplit_once('.').is_some_and(|(own, _)| own == stem);
+    let is_beside = |image: &str| parent(image) == parent(path) && stem(image) == stem(path);
     let found = lookup.find(named, parent(path), None);
-    let found = found.or_else(|| listing.images.iter().position(is_beside));
-    found.ok_or_else(|| format!("its image {} is not there", last(named)))
+    let own = found.filter(|&image| stem(listing.images.get(image)) == stem(path));
+    let own = own.or_else(|| listing.images.iter().position(is_beside));
+    own.or(found).ok_or_else(|| format!("its image {} is not there", last(named)))
 }
 
 /// Adds rings to the object that they are a part of; `false` where one of both has none.

@@ -9,7 +9,7 @@ use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::{parent, stem};
 use crate::datasets::side_files::SideFiles;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
 use crate::detection::gathered::Gathered;
@@ -53,11 +53,6 @@ fn by_stem(listing: &Listing) -> HashMap<&str, Option<usize>> {
     found
 }
 
-fn stem(path: &str) -> &str {
-    let name = last(path);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
 /// `true` for a list of a part.
 pub(crate) fn is_list(path: &str) -> bool {
     parent(path).ends_with("ImageSets/Main")
@@ -88,7 +83,8 @@ fn read(
     let document = Document::parse(text).map_err(|error| format!("it is no XML: {error}"))?;
     let root = document.root_element();
     let name = text_of(root, "filename").unwrap_or_default();
-    let file = images.find(path, name)?;
+    let file = images.find(listing, path, name)?;
+    gathered.claim(file, path)?;
     let objects = objects(root, path, gathered)?;
     let split = match images.splits.is_empty() {
         true => split_of(path).or_else(|| split_of_image(listing.images.get(file))),
@@ -100,11 +96,13 @@ fn read(
 }
 
 impl Images<'_> {
-    /// The image of a file of annotations. The name in it is often that of another folder or extension.
-    fn find(&self, path: &str, name: &str) -> Result<usize, String> {
+    /// The image of a file of annotations. The name in it is often that of another folder or extension, or of the file that
+    /// it was copied from, so that the image that is called as the file comes first.
+    fn find(&self, listing: &Listing, path: &str, name: &str) -> Result<usize, String> {
         let named = self.lookup.find(name, parent(path), split_of(path));
         let of_stem = |name: &str| self.by_stem.get(name).copied().flatten();
-        let found = named.or_else(|| of_stem(stem(path))).or_else(|| of_stem(stem(name)));
+        let own = named.filter(|&image| stem(listing.images.get(image)) == stem(path));
+        let found = own.or_else(|| of_stem(stem(path))).or(named).or_else(|| of_stem(stem(name)));
         found.ok_or_else(|| format!("its image {name} is not there, nor one called {}", stem(path)))
     }
 }
