@@ -263,3 +263,17 @@ fn the_names_of_images_are_no_parts() {
     let data = open(&folder);
     assert_eq!((data.held_out, data.train.len() + data.validation.len()), (true, 5));
 }
+
+#[test]
+fn the_folder_of_a_named_file_is_no_part() {
+    let folder = folder(&["data/train/a.png", "data/train/b.png", "data/val/c.png"]);
+    let listed = [(1, "a.png"), (2, "b.png"), (3, "c.png")];
+    let object = annotation(1, 1, 3, BOX);
+    for path in ["test/all.json", "other/train.json"] {
+        write(folder.path(), path, coco(&listed, &[&object], CATEGORIES));
+        let annotations = Some(folder.path().join(path));
+        let layout = DetectionLayout { annotations, ..DetectionLayout::default() };
+        let data = open_detection(&folder.path().join("data"), &layout, Seed(1)).unwrap();
+        assert_eq!((data.train.len(), data.validation.len(), data.held_out), (2, 1, false), "{path}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::instances::coco_json::{CocoAnnotation, CocoCategory, CocoImage, CocoJ
 /// Reads files of annotations. Classes of different files are the same when their names are; those of the part that is
 /// trained on, sorted by their ids, are the classes.
 ///
-/// `is_named` says that the user named the file, whose name then says nothing of a part.
+/// `is_named` says that the user named the file: its path then says nothing of a part, but the folders of images do.
 ///
 /// # Errors
 /// [`AnnotationError`] for another kind of file and for images that are not there, and [`DataError::UnknownClass`] for a
@@ -44,6 +44,7 @@ pub(crate) fn gather(
         listing,
         lookup: Lookup::of(listing),
         layout,
+        is_named,
         gathered: Gathered::default(),
         places: HashMap::new(),
     };
@@ -103,6 +104,7 @@ struct Coco<'a> {
     listing: &'a Listing,
     lookup: Lookup<'a>,
     layout: &'a DetectionLayout,
+    is_named: bool,
     gathered: Gathered,
     /// Where each image of the data set is listed, in words.
     places: HashMap<usize, String>,
@@ -159,7 +161,8 @@ impl Coco<'_> {
         source: usize,
         images: Vec<CocoImage>,
     ) -> Result<ListedImages, DataError> {
-        let split = split_of(path);
+        // The folder of a file that was named is anywhere; its name tells images of one name apart.
+        let split = split_of(if self.is_named { last(path) } else { path });
         let mut names: HashMap<i64, String> = HashMap::new();
         let mut positions = HashMap::new();
         let mut missing = Vec::new();
@@ -179,7 +182,8 @@ impl Coco<'_> {
                 return Err(wrong(self.listing, path, found));
             }
             let stated = (width > 0 && height > 0).then_some(ImageSize { height, width });
-            let split = split.or_else(|| split_of_image(self.listing.images.get(file)));
+            let split =
+                split.filter(|_| !self.is_named).or_else(|| split_of_image(self.listing.images.get(file)));
             positions.insert(id, Some(self.gathered.images.len()));
             let image = AnnotatedFile { file, id, stated, source, split, ..AnnotatedFile::default() };
             self.gathered.images.push(image);
