@@ -86,6 +86,11 @@ impl OnObjects {
         Self { task: DetectionTask::KIND, job, objects_checksum, data }
     }
 
+    /// Number of objects to learn from.
+    fn objects(&self) -> u64 {
+        self.data.train.objects_per_class().iter().sum()
+    }
+
     fn is_from_weights(&self) -> bool {
         self.job.run.is_from_weights()
     }
@@ -169,6 +174,10 @@ impl Job for OnObjects {
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
         self.job.head.validate_with(&self.job.model)?;
+        if self.objects() == 0 {
+            let (what, found, expected) = ("number of objects to train on", "0".to_owned(), "at least 1");
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+        }
         let copy_paste = self.job.recipe.augmentation.copy_paste;
         if copy_paste > 0.0 && !self.job.head.masks {
             let (what, found, expected) = ("copy_paste", copy_paste.to_string(), "0 for data without masks");
@@ -233,7 +242,7 @@ impl Job for OnObjects {
     fn announcement(&self, steps: &str) -> String {
         let (size, _) = self.input();
         let DetectJob { model, head, .. } = &self.job;
-        let objects: u64 = self.data.train.objects_per_class().iter().sum();
+        let objects = self.objects();
         let without = objects as usize - self.data.train.objects_with_masks();
         let without = match head.masks && without > 0 {
             true => format!("\n  objects: {without} have no mask and are learned by their boxes alone"),

@@ -65,3 +65,12 @@ fn a_place_begins_at_its_file_or_at_the_data() {
     write(folder.path(), "data.yaml", format!("train: {root}\nval: {root}/\nnames: [cat]\n"));
     assert!(open(&folder).held_out);
 }
+
+#[test]
+fn images_that_all_lack_labels_are_refused() {
+    let folder =
+        of_places(&["images/train/a.png", "images/val/b.png"], "train: images/train\nval: images/val");
+    fs::rename(folder.path().join("labels"), folder.path().join("label")).unwrap();
+    let message = refused(&folder);
+    assert!(message.contains("no image has a label file, as labels/train/a.txt"), "{message}");
+}

@@ -104,6 +104,19 @@ fn a_detector_is_trained_measured_and_used() {
 }
 
 #[test]
+fn training_needs_objects() {
+    let bench = cells();
+    let path = "cells/annotations/instances_train.json";
+    let mut file: Value = serde_json::from_slice(&bench.read(path)).unwrap();
+    file["annotations"] = json!([]);
+    bench.write(path, file.to_string());
+    bench.refuse(
+        1,
+        &[(&format!("{TRAIN} --steps 1 --out a"), &["number of objects to train on", "at least 1"])],
+    );
+}
+
+#[test]
 fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     let bench = cells();
     let weights = |out: &str, settings: &str| {

@@ -36,7 +36,7 @@ pub(crate) fn has_labels(listing: &Listing, texts: &SideFiles) -> bool {
 /// Reads labels. Images without a label file have no objects.
 ///
 /// # Errors
-/// [`AnnotationError::File`] when a place of a part has no images, or a class has no name.
+/// [`AnnotationError::File`] when a place of a part has no images, no image has a label file, or a class has no name.
 pub(crate) fn gather(
     listing: &Listing,
     files: &YoloFiles<'_>,
@@ -52,6 +52,7 @@ pub(crate) fn gather(
         splits
     });
     let mut used = 0;
+    let mut expected: Option<String> = None;
     let mut largest: Option<(usize, String)> = None;
     for (file, path) in listing.images.iter().enumerate() {
         let split = match &splits {
@@ -62,6 +63,7 @@ pub(crate) fn gather(
         };
         let label = label_path(path);
         used += usize::from(files.texts.contains_key(&label));
+        expected.get_or_insert_with(|| label.clone());
         let text = files.texts.get(&label).map_or(&[][..], Vec::as_slice);
         let objects = match read_rows(text) {
             Ok((objects, repeated)) => {
@@ -81,6 +83,12 @@ pub(crate) fn gather(
         let id = gathered.images.len() as i64 + 1;
         let (is_relative, stated, source) = (true, None, 0);
         gathered.images.push(AnnotatedFile { file, id, stated, source, split, is_relative, objects });
+    }
+    if let Some(label) = expected.filter(|_| used == 0) {
+        let (path, found) =
+            (listing.name(""), format!("no image has a label file, as {label} for the first"));
+        let advice = "put labels/ beside images/, or each file beside its image".to_owned();
+        return Err(AnnotationError::File { path, found, advice }.into());
     }
     say_labels(&mut gathered, used);
     name_classes(&mut gathered, listing, files, layout, largest)?;
