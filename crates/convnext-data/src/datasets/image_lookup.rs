@@ -31,7 +31,7 @@ impl<'a> Lookup<'a> {
         Self { listing, by_name }
     }
 
-    /// The file with this path from a folder on, or else the only one with this path at its end, or with this name; of
+    /// The file with this path from a folder on, or else the only one with as much of the end of this path as any has; of
     /// several that in folders of the same part.
     pub(crate) fn find(&self, file_name: &str, folder: &str, split: Option<Split>) -> Option<usize> {
         let plain = file_name.replace('\\', "/");
@@ -49,11 +49,11 @@ impl<'a> Lookup<'a> {
             if let Some(&image) = same_name.iter().find(beside) {
                 return Some(image);
             }
-            let whole = |&image: &usize| path(image) == name || path(image).ends_with(&format!("/{name}"));
-            let mut found: Vec<usize> = same_name.iter().copied().filter(whole).collect();
-            if found.is_empty() {
-                found.clone_from(same_name);
-            }
+            // Of a path of another machine the last parts are those that are here.
+            let ends = std::iter::successors(Some(name), |end| end.split_once('/').map(|(_, rest)| rest));
+            let mut found = ends
+                .map(|end| same_name.iter().copied().filter(|&image| is_end(path(image), end)).collect())
+                .find(|found: &Vec<usize>| !found.is_empty())?;
             if found.len() > 1 {
                 found.retain(|&image| split_of_image(path(image)) == split);
             }
@@ -63,6 +63,11 @@ impl<'a> Lookup<'a> {
             }
         })
     }
+}
+
+/// `true` if a path has these last parts.
+fn is_end(path: &str, end: &str) -> bool {
+    path.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 /// A name with `%20` and the like replaced by what they stand for.

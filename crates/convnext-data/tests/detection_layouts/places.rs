@@ -74,3 +74,32 @@ fn images_that_all_lack_labels_are_refused() {
     let message = refused(&folder);
     assert!(message.contains("no image has a label file, as labels/train/a.txt"), "{message}");
 }
+
+#[test]
+fn lists_of_another_machine_tell_images_of_one_name_apart() {
+    let images = [
+        "images/train/a.png",
+        "images/train/b.png",
+        "images/val/a.png",
+        "images/val/b.png",
+        "images/val/c.png",
+    ];
+    let folder = of_places(&images, "train: train.txt\nval: val.txt");
+    write(folder.path(), "train.txt", "/me/zoo/images/train/a.png\n/me/zoo/images/train/b.png\n");
+    write(folder.path(), "val.txt", "a.png\r\n/me/zoo/images/val/c.png\n");
+    let data = open(&folder);
+    let paths = |set: &DetectionSet| -> Vec<String> {
+        let name = |index: usize| set.images().name(index).rsplit_once("images/").unwrap().1.to_owned();
+        (0..set.len()).map(name).collect()
+    };
+    assert_eq!(paths(&data.train), ["train/a.png", "train/b.png"]);
+    assert_eq!(paths(&data.validation), ["val/a.png", "val/c.png"]);
+    write(folder.path(), "val.txt", "/me/zoo/images/val/c.png\n/me/zoo/images/val/gone.png\n");
+    let message = refused(&folder);
+    assert!(message.contains("1 of the 2 images that") && message.contains("val.txt lists"), "{message}");
+    assert!(message.contains("/me/zoo/images/val/gone.png"), "{message}");
+    let layout = DetectionLayout { allow_missing: true, ..DetectionLayout::default() };
+    let data = open_with(&folder, &layout);
+    assert_eq!(data.validation.len(), 1);
+    says(&data, "val.txt: 1 image that is not there is left out");
+}

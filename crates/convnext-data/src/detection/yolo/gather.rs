@@ -45,7 +45,8 @@ pub(crate) fn gather(
     let mut gathered = Gathered::default();
     let places = files.data.as_ref().filter(|file| !file.data.places.is_empty()).map(|file| {
         let PlacedDataFile { name, folder, data } = file;
-        Places { listing, texts: files.texts, name, folder, data }.splits()
+        let (texts, allow_missing) = (files.texts, layout.allow_missing);
+        Places { listing, texts, name, folder, data, allow_missing }.splits()
     });
     let splits = places.transpose()?.map(|(splits, said)| {
         gathered.decisions.extend(said);

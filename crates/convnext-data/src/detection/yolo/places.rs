@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use convnext_core::counted;
+
 use crate::datasets::image_lookup::Lookup;
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
@@ -21,18 +23,30 @@ pub(crate) struct Places<'a> {
     /// The folder that it lies in, below the root of the data.
     pub(crate) folder: &'a str,
     pub(crate) data: &'a DataFile,
+    /// Images that are listed and not there are left out.
+    pub(crate) allow_missing: bool,
+}
+
+/// The images of a place.
+#[derive(Default)]
+struct PlacedImages {
+    images: Vec<usize>,
+    /// What is said of those that are not there.
+    missing: Option<String>,
 }
 
 impl Places<'_> {
     /// The part of each image that is in a place, and what is to be said of them.
     ///
     /// # Errors
-    /// [`AnnotationError::File`] when a place to train on or to validate on has no images, or may be several ones.
+    /// [`AnnotationError::File`] when a place to train on or to validate on has no images, or may be several ones, and
+    /// [`AnnotationError::Missing`] for images of a list that are not there.
     pub(crate) fn splits(&self) -> Result<(HashMap<usize, Split>, Vec<String>), DataError> {
         let lookup = Lookup::of(self.listing);
         let (mut splits, mut said) = (HashMap::new(), Vec::new());
         for (split, place) in &self.data.places {
-            let images = self.images(&lookup, place).map_err(|found| self.wrong(found))?;
+            let PlacedImages { images, missing } = self.images(&lookup, *split, place)?;
+            said.extend(missing);
             if images.is_empty() {
                 let found = format!("there are no images in {place}");
                 // Many name a part for a test that others keep to themselves.
@@ -55,21 +69,42 @@ impl Places<'_> {
     }
 
     /// The images in a folder or of a list.
-    fn images(&self, lookup: &Lookup<'_>, place: &str) -> Result<Vec<usize>, String> {
+    fn images(&self, lookup: &Lookup<'_>, split: Split, place: &str) -> Result<PlacedImages, DataError> {
         let texts: Vec<&str> = self.texts.keys().map(String::as_str).collect();
-        if let Some(path) = self.resolved(place, &texts)? {
-            let text = String::from_utf8_lossy(&self.texts[&path]);
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            return Ok(lines.filter_map(|line| lookup.find(line, parent(&path), None)).collect());
+        if let Some(path) = self.resolved(place, &texts).map_err(|found| self.wrong(found))? {
+            return self.listed(lookup, split, &path);
         }
         let folders: Vec<&str> =
             std::iter::once("").chain(self.listing.folders.iter().map(String::as_str)).collect();
-        let Some(folder) = self.resolved(place, &folders)? else { return Ok(Vec::new()) };
+        let folder = self.resolved(place, &folders).map_err(|found| self.wrong(found))?;
+        let Some(folder) = folder else { return Ok(PlacedImages::default()) };
         let is_inside = |path: &str| {
             folder.is_empty() || path.strip_prefix(&folder).is_some_and(|rest| rest.starts_with('/'))
         };
         let images = self.listing.images.iter().enumerate();
-        Ok(images.filter(|(_, path)| is_inside(path)).map(|(image, _)| image).collect())
+        let images = images.filter(|(_, path)| is_inside(path)).map(|(image, _)| image).collect();
+        Ok(PlacedImages { images, missing: None })
+    }
+
+    /// The images of a list, one in a line.
+    fn listed(&self, lookup: &Lookup<'_>, split: Split, path: &str) -> Result<PlacedImages, DataError> {
+        let text = String::from_utf8_lossy(&self.texts[path]);
+        let lines =
+            text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
+        let (mut images, mut names) = (Vec::new(), Vec::new());
+        for line in lines {
+            match lookup.find(line, parent(path), Some(split)) {
+                Some(image) => images.push(image),
+                None => names.push(line.to_owned()),
+            }
+        }
+        let (count, total) = (names.len(), names.len() + images.len());
+        if count > 0 && !self.allow_missing {
+            let path = self.listing.name(path);
+            return Err(AnnotationError::Missing { path, count, total, names }.into());
+        }
+        let lines = counted(count, "image that is not there is", "images that are not there are");
+        Ok(PlacedImages { images, missing: (count > 0).then(|| format!("{path}: {lines} left out")) })
     }
 
     /// The one of the paths below the root that a place means: that which it names from the root on, or else the only one
