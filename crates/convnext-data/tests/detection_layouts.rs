@@ -262,3 +262,18 @@ fn an_image_has_one_file_of_labelme_or_voc() {
         assert!(message.contains(&format!("d.{extension}: its image is that of a.{extension}")), "{message}");
     }
 }
+
+#[test]
+fn stated_sizes_take_no_memory() {
+    let mask = STANDARD.encode(Image::new(2, 2, 1, vec![255; 4]).unwrap().png());
+    for side in [1_000_000_usize, 1 << 33] {
+        let folder = folder(&["a.png", "b.png"]);
+        let json = format!(
+            r#"{{"shapes":[{{"label":"x","points":[[5,6],[7,8]],"shape_type":"mask","mask":"{mask}"}}],
+            "imagePath":"a.png","imageHeight":{side},"imageWidth":{side}}}"#
+        );
+        write(folder.path(), "a.json", json);
+        let message = refused(&folder);
+        assert!(message.contains("a.json") && message.contains("512"), "{message}");
+    }
+}

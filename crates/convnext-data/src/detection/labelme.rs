@@ -19,8 +19,10 @@ use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
 use crate::error::DataError;
 use crate::instances::coco_region::Region;
+use crate::instances::polygon::Ranges;
 use crate::instances::run_lengths::RunLengths;
 use crate::loading::corrupt_file::CorruptFile;
+use crate::reading::size_limit::check_pixels;
 use crate::segmentation::decode::decode_mask;
 use crate::segmentation::mask::MaskPixels;
 
@@ -105,6 +107,7 @@ fn add(
     let file = image_of(listing, lookup, path, labelled.image_path.as_deref().unwrap_or_default())?;
     gathered.claim(file, path)?;
     let stated = labelled.height.zip(labelled.width).map(|(height, width)| ImageSize { height, width });
+    stated.map_or(Ok(()), |size| check_pixels(path, size))?;
     let mut objects: Vec<AnnotatedObject> = Vec::new();
     let mut groups: HashMap<(i64, String), usize> = HashMap::new();
     for (id, shape) in (1..).zip(labelled.shapes) {
@@ -204,13 +207,13 @@ fn pasted(mask: &str, corner: [f64; 2], size: ImageSize) -> Result<Region, Strin
         MaskPixels::Colours(colours) => colours.into_iter().map(|colour| colour != [0; 3]).collect(),
     };
     let [left, top] = corner.map(|place| place.max(0.0) as usize);
-    let mut rows = vec![false; size.pixels()];
-    for (at, _) in inside.iter().enumerate().filter(|(_, inside)| **inside) {
-        let (x, y) = (left + at % mask.size.width, top + at / mask.size.width);
-        if x < size.width && y < size.height {
-            rows[y * size.width + x] = true;
-        }
-    }
-    let counts = RunLengths::of_rows(&rows, size).counts().to_vec();
+    // Down the columns of the mask alone: the image may be large.
+    let columns = (0..mask.size.width).flat_map(|x| (0..mask.size.height).map(move |y| (x, y)));
+    let placed = columns
+        .filter(|(x, y)| inside[y * mask.size.width + x])
+        .map(|(x, y)| (left.saturating_add(x), top.saturating_add(y)))
+        .filter(|&(x, y)| x < size.width && y < size.height);
+    let ranges: Ranges = placed.map(|(x, y)| x * size.height + y).map(|at| (at, at + 1)).collect();
+    let counts = RunLengths::of_ranges(&ranges, size).counts().to_vec();
     Ok(Region::Counts { size: [size.height, size.width], counts })
 }

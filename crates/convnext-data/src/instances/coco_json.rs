@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use crate::instances::coco_region::Region;
-use crate::reading::size_limit::check_size;
+use crate::reading::size_limit::check_pixels;
 
 /// A file of annotations.
 #[derive(Debug)]
@@ -86,9 +86,7 @@ impl CocoImage {
         if *width == 0 || *height == 0 {
             return Err(format!("its image {file_name} is of {}", size.with_unit()));
         }
-        let [width, height] = [*width, *height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        let bytes = (u64::from(width) * u64::from(height)).saturating_mul(size_of::<u16>() as u64);
-        check_size(file_name, width, height, bytes).map_err(|error| format!("of its images {error}"))?;
+        check_pixels(file_name, size).map_err(|error| format!("of its images {error}"))?;
         Ok(size)
     }
 }
