@@ -12,15 +12,16 @@ pub(crate) type Ranges = Vec<(usize, usize)>;
 /// Steps of a pixel.
 const SCALE: f64 = 5.0;
 
+/// Steps beyond the borders of an image that are looked at, for rounding.
+const MARGIN: f64 = 2.0 * SCALE;
+
 /// The ranges inside one ring `x, y, x, y, ...` in pixels, sorted.
 pub(crate) fn ring_ranges(ring: &[f64], size: ImageSize) -> Ranges {
     let corners: Vec<[i64; 2]> = ring.as_chunks::<2>().0.iter().map(|point| point.map(steps)).collect();
-    let mut path: Vec<[i64; 2]> = Vec::new();
+    let mut crossings: Vec<usize> = Vec::new();
     for (at, &start) in corners.iter().enumerate() {
-        walk(start, corners[(at + 1) % corners.len()], &mut path);
+        add_crossings(start, corners[(at + 1) % corners.len()], size, &mut crossings);
     }
-    let mut crossings: Vec<usize> =
-        path.windows(2).filter_map(|pair| crossing(pair[0], pair[1], size)).collect();
     crossings.push(size.pixels());
     crossings.sort_unstable();
     let ranges = crossings.chunks_exact(2).map(|pair| (pair[0], pair[1]));
@@ -33,22 +34,30 @@ fn steps(coordinate: f64) -> i64 {
     (SCALE * coordinate.clamp(-MOST, MOST) + 0.5) as i64
 }
 
-/// Adds the points of an edge, one a step along its longer side, both ends included.
-fn walk(start: [i64; 2], end: [i64; 2], path: &mut Vec<[i64; 2]>) {
+/// Adds the pixels at which an edge enters or leaves a column. It has a point at each step along its longer side, both ends
+/// included; those outside of the columns are passed over, as corners may lie far away.
+fn add_crossings(start: [i64; 2], end: [i64; 2], size: ImageSize, crossings: &mut Vec<usize>) {
     let [dx, dy] = [0, 1].map(|side| (start[side] - end[side]).abs());
+    if dx == 0 {
+        return;
+    }
     let (long, short) = if dx >= dy { (0, 1) } else { (1, 0) };
     // Slopes are those from the lower end of the longer side, so that both directions make the same points.
-    let flipped = start[long] > end[long];
-    let (low, high) = if flipped { (end, start) } else { (start, end) };
+    let (low, high) = if start[long] > end[long] { (end, start) } else { (start, end) };
     let length = dx.max(dy);
-    let slope = if length == 0 { 0.0 } else { (high[short] - low[short]) as f64 / length as f64 };
-    for step in 0..=length {
-        let along = if flipped { length - step } else { step };
+    let slope = (high[short] - low[short]) as f64 / length as f64;
+    let point = |along: i64| {
         let mut point = [0; 2];
         point[long] = low[long] + along;
         point[short] = (low[short] as f64 + slope * along as f64 + 0.5) as i64;
-        path.push(point);
-    }
+        point
+    };
+    // The steps at the left and the right border.
+    let per_step = if long == 0 { 1.0 } else { slope };
+    let borders = [-MARGIN, SCALE * size.width as f64 + MARGIN].map(|x| (x - low[0] as f64) / per_step);
+    let [first, last] = [borders[0].min(borders[1]).floor(), borders[0].max(borders[1]).ceil()];
+    let (first, last) = ((first as i64).max(0), (last as i64).min(length));
+    crossings.extend((first..last).filter_map(|along| crossing(point(along), point(along + 1), size)));
 }
 
 /// The pixel at which a path enters or leaves a column, where its steps cross the middle of one.
@@ -82,6 +91,23 @@ mod tests {
         assert_eq!(area(&ring_ranges(&[0.0, 0.0, 10.0, 10.0, 10.0, 0.0, 0.0, 10.0], size)), 50);
         assert_eq!(area(&ring_ranges(&[-5.0, -5.0, 30.0, -5.0, 30.0, 30.0, -5.0, 30.0], size)), 100);
         assert_eq!(ring_ranges(&[3.0, 3.0, 3.0, 3.0, 3.0, 3.0], size), []);
+    }
+
+    #[test]
+    fn far_corners_are_passed_over() {
+        let size = ImageSize { height: 4, width: 6 };
+        let far = 9e5;
+        for (ring, pixels) in [
+            ([-far, -far, far, -far, far, far, -far, far], 24),
+            ([-far, 1.0, far, 1.0, far, 3.0, -far, 3.0], 12),
+            ([2.0, -far, 4.0, -far, 4.0, far, 2.0, far], 8),
+            ([2.0, -far, far, far, far, 2.0 * far, 2.0, far], 16),
+        ] {
+            let mut crossings = Vec::new();
+            add_crossings([5 * ring[0] as i64, 0], [5 * ring[2] as i64, 0], size, &mut crossings);
+            assert!(crossings.len() <= size.width);
+            assert_eq!(area(&ring_ranges(&ring, size)), pixels, "{ring:?}");
+        }
     }
 
     /// As pycocotools counts: coordinates in single precision would have 13228 pixels.
