@@ -80,7 +80,8 @@ fn labels_of_yolo_are_read_by_their_data_file() {
     assert_eq!((dog.class, dog.bounds.edges(), dog.area), (1, [15.0, 5.0, 25.0, 15.0], 100.0));
     assert_eq!((cat.bounds.edges(), dog.mask.is_none()), ([4.0, 2.0, 24.0, 18.0], true));
     assert!(matches!(cat.mask, Some(InstanceMask::Rings(_))));
-    assert!(data.train.instances(1).is_empty() && !data.train.has_masks() && !data.validation.has_masks());
+    assert!(data.train.instances(1).is_empty() && !data.validation.has_masks());
+    assert_eq!((data.train.objects_with_masks(), data.train.has_masks()), (1, true));
     assert_eq!((data.train.image_id(1), data.train.category_id(1)), (2, 2));
     says(&data, "1 object occurs twice");
     says(&data, "1 image has no objects");

@@ -113,7 +113,7 @@ impl Places<'_> {
         let place = place.replace('\\', "/");
         let own_root = self.data.root.as_deref().unwrap_or_default().replace('\\', "/");
         let bases = [joined(self.folder, &own_root), Some(self.folder.to_owned()), Some(String::new())];
-        let here = self.from_root(&place);
+        let here = self.inside_root(&place);
         let direct = bases.into_iter().flatten().filter_map(|base| joined(&base, &here));
         if let Some(path) = direct.into_iter().find(|path| known.contains(&path.as_str())) {
             return Ok(Some(path));
@@ -125,7 +125,7 @@ impl Places<'_> {
             let beside = joined(self.folder, &end);
             let nearest = [beside.as_deref().unwrap_or(&end), &end];
             match (nearest.into_iter().find(|path| found.contains(path)), &found[..]) {
-                (Some(path), _) | (None, [path]) => return Ok(Some((*path).to_owned())),
+                (Some(path), _) | (None, &[path]) => return Ok(Some(path.to_owned())),
                 (None, []) => {}
                 (None, [one, other, ..]) => {
                     return Err(format!("its {place} may be {one} as well as {other}"));
@@ -136,7 +136,7 @@ impl Places<'_> {
     }
 
     /// An absolute path inside of the data, from its root on; others as they are.
-    fn from_root(&self, place: &str) -> String {
+    fn inside_root(&self, place: &str) -> String {
         let root = std::path::absolute(&self.listing.root).unwrap_or_default();
         let root = root.to_string_lossy().replace('\\', "/");
         let rest = place.strip_prefix(root.trim_end_matches('/'));
