@@ -143,7 +143,10 @@ impl CocoJson {
     /// The ids of categories without annotations that are groups of others, as Roboflow writes one first.
     pub(crate) fn groups(&self) -> Vec<i64> {
         let is_group = |category: &&CocoCategory| {
-            let names = |other: &CocoCategory| other.supercategory.as_deref() == Some(&category.name);
+            // Many programs write a category's own name as its group.
+            let names = |other: &CocoCategory| {
+                other.id != category.id && other.supercategory.as_deref() == Some(&category.name)
+            };
             category.id == 0 && self.categories.iter().any(names)
         };
         let is_used = |id: i64| self.annotations.iter().any(|annotation| annotation.category_id == Some(id));
@@ -258,5 +261,9 @@ mod tests {
         assert_eq!(CocoJson::read(text.as_bytes()).unwrap().unwrap().groups(), [0]);
         let used = text.replace(r#""category_id":1"#, r#""category_id":0"#);
         assert!(CocoJson::read(used.as_bytes()).unwrap().unwrap().groups().is_empty());
+        let own = text.replace(r#""supercategory":"none""#, r#""supercategory":"things""#);
+        let own =
+            own.replace(r#""name":"cat","supercategory":"things""#, r#""name":"cat","supercategory":"cat""#);
+        assert!(CocoJson::read(own.as_bytes()).unwrap().unwrap().groups().is_empty());
     }
 }
