@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use convnext_core::{ClassNames, ImageSize, Seed};
 use convnext_data::{
     AnnotationFormat, AnnotationRemark, DetectionData, DetectionLayout, DetectionSet, Image, InstanceMask,
-    Split, TileOptions, convert_annotations, open_detection, survey_detection,
+    Split, TileOptions, convert_annotations, open_detection, open_detection_part, survey_detection,
 };
 use tempfile::TempDir;
 

@@ -119,7 +119,8 @@ fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<PlacedDataFi
     Ok(None)
 }
 
-fn is_yaml(path: &Path) -> bool {
+/// `true` for a `data.yaml`, whatever its name.
+pub(crate) fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 

@@ -103,3 +103,13 @@ fn lists_of_another_machine_tell_images_of_one_name_apart() {
     assert_eq!(data.validation.len(), 1);
     says(&data, "val.txt: 1 image that is not there is left out");
 }
+
+#[test]
+fn a_named_data_file_is_measured_by_its_part() {
+    let folder =
+        of_places(&["images/train/a.png", "images/val/b.png"], "train: images/train\nval: images/val");
+    let annotations = Some(folder.path().join("data.yaml"));
+    let layout = DetectionLayout { annotations, ..DetectionLayout::default() };
+    let part = open_detection_part(folder.path(), &layout, None).unwrap();
+    assert_eq!((part.split, part.images.len()), (Some(Split::Validation), 1));
+}
