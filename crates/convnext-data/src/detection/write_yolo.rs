@@ -56,10 +56,11 @@ fn row(instance: &Instance, size: ImageSize) -> String {
     let [width, height] = [size.width as f64, size.height as f64];
     let ring = match &instance.mask {
         None => None,
-        Some(InstanceMask::Rings(rings)) => {
+        Some(InstanceMask::Rings(rings)) if rings.len() == 1 => {
             joined(rings.iter().map(|ring| ring.as_chunks().0.to_vec()).collect())
         }
-        Some(InstanceMask::RunLengths(pixels)) => joined(rings_of(pixels)),
+        // Where rings overlap, one ring along both would have a hole.
+        Some(mask) => joined(rings_of(&mask.run_lengths(size))),
     };
     let numbers = match ring {
         Some(ring) => ring.iter().flat_map(|[x, y]| [x / width, y / height]).collect(),
@@ -128,6 +129,32 @@ mod tests {
         let ring = joined(rings_of(&pixels)).unwrap();
         assert_eq!(RunLengths::of_rings(&[ring.as_flattened().to_vec()], size), pixels);
         assert_eq!(joined(Vec::new()), None);
+    }
+
+    fn object(rings: Vec<Vec<f64>>) -> Instance {
+        let bounds = BoundingBox { left: 0.0, top: 0.0, right: 16.0, bottom: 12.0 };
+        Instance { class: 0, bounds, mask: Some(InstanceMask::Rings(rings)), area: 1.0, is_crowd: false }
+    }
+
+    fn square(from: f64, to: f64) -> Vec<f64> {
+        vec![from, from, to, from, to, to, from, to]
+    }
+
+    /// The pixels of a row that was written.
+    fn pixels(instance: &Instance, size: ImageSize) -> RunLengths {
+        let row = row(instance, size);
+        let numbers: Vec<f64> = row.split_whitespace().skip(1).map(|word| word.parse().unwrap()).collect();
+        let sides = [size.width as f64, size.height as f64];
+        let ring = numbers.iter().zip(sides.iter().cycle()).map(|(number, side)| number * side).collect();
+        RunLengths::of_rings(&[ring], size)
+    }
+
+    #[test]
+    fn rings_that_overlap_have_no_hole() {
+        let size = ImageSize { height: 12, width: 16 };
+        let rings = vec![square(1.0, 7.0), square(4.0, 10.0)];
+        let expected = RunLengths::of_rings(&rings, size);
+        assert_eq!((expected.area(), pixels(&object(rings), size)), (63, expected));
     }
 
     #[test]
