@@ -54,12 +54,16 @@ pub(crate) fn write_data_file(data: &DetectionData, out: &Path) -> Result<(), Da
 /// The row of an object, with its line end.
 fn row(instance: &Instance, size: ImageSize) -> String {
     let [width, height] = [size.width as f64, size.height as f64];
+    let is_inside = |ring: &Vec<f64>| {
+        let [x_max, y_max] = [width, height].map(|side| side + 1e-6);
+        ring.as_chunks().0.iter().all(|[x, y]| (-1e-6..=x_max).contains(x) && (-1e-6..=y_max).contains(y))
+    };
     let ring = match &instance.mask {
         None => None,
-        Some(InstanceMask::Rings(rings)) if rings.len() == 1 => {
+        Some(InstanceMask::Rings(rings)) if rings.len() == 1 && rings.iter().all(is_inside) => {
             joined(rings.iter().map(|ring| ring.as_chunks().0.to_vec()).collect())
         }
-        // Where rings overlap, one ring along both would have a hole.
+        // Where rings overlap, one ring along both would have a hole; a corner moved to the border would bend its sides.
         Some(mask) => joined(rings_of(&mask.run_lengths(size))),
     };
     let numbers = match ring {
@@ -155,6 +159,14 @@ mod tests {
         let rings = vec![square(1.0, 7.0), square(4.0, 10.0)];
         let expected = RunLengths::of_rings(&rings, size);
         assert_eq!((expected.area(), pixels(&object(rings), size)), (63, expected));
+    }
+
+    #[test]
+    fn rings_are_cut_off_at_the_border() {
+        let size = ImageSize { height: 12, width: 16 };
+        let ring = vec![8.0, 2.0, 40.0, 6.0, 8.0, 10.0];
+        let expected = RunLengths::of_rings(std::slice::from_ref(&ring), size);
+        assert_eq!(pixels(&object(vec![ring]), size), expected);
     }
 
     #[test]
