@@ -1,6 +1,7 @@
 //! Data for detection: images with objects, their boxes and masks.
 
 pub(crate) mod annotated;
+pub(crate) mod bounds;
 pub(crate) mod checked;
 pub(crate) mod coco;
 pub(crate) mod convert;

@@ -3,7 +3,7 @@
 use convnext_core::{BoundingBox, ImageSize};
 
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject};
-use crate::detection::mend::beyond;
+use crate::detection::bounds::{are_near, around, beyond};
 use crate::instances::coco_region::Region;
 
 /// Boxes of one file of annotations, counted.
@@ -20,7 +20,8 @@ pub(crate) struct BoxDoubts {
     around: usize,
     /// Boxes that are not, and whose four numbers are the corners of their rings.
     corners_of_rings: usize,
-    /// Boxes of numbers up to 1.
+    with_area: usize,
+    /// Boxes with an area, of numbers up to 1.
     fractions: usize,
 }
 
@@ -37,7 +38,10 @@ impl BoxDoubts {
             self.boxes += 1;
             self.beyond += usize::from(beyond(bounds, size) > 1.0);
             self.corners += usize::from(as_corners.has_area() && beyond(as_corners, size) <= 1.0);
-            self.fractions += usize::from([left, top, width, height].iter().all(|side| *side <= 1.0));
+            // Boxes of nothing but 0 stand for none.
+            self.with_area += usize::from(bounds.has_area());
+            let is_small = [left, top, width, height].iter().all(|side| *side <= 1.0);
+            self.fractions += usize::from(bounds.has_area() && is_small);
             if let Some(rings) = rings_bounds(object) {
                 let is_around = are_near(bounds, rings);
                 self.with_rings += 1;
@@ -50,7 +54,7 @@ impl BoxDoubts {
     /// What the boxes must be instead, in words.
     pub(crate) fn guess(&self) -> Option<&'static str> {
         let most = |count: usize, all: usize| 2 * count > all;
-        if most(self.fractions, self.boxes) {
+        if most(self.fractions, self.with_area) {
             return Some(
                 "most of its boxes have no number above 1, as fractions of the sides of images have",
             );
@@ -71,24 +75,7 @@ impl BoxDoubts {
 /// The box around the corners of rings.
 fn rings_bounds(object: &AnnotatedObject) -> Option<BoundingBox> {
     let Region::Rings(rings) = &object.region else { return None };
-    let mut bounds: Option<BoundingBox> = None;
-    for &[x, y] in rings.iter().filter(|ring| ring.len() >= 6).flat_map(|ring| ring.as_chunks::<2>().0) {
-        let BoundingBox { left, top, right, bottom } =
-            bounds.unwrap_or(BoundingBox { left: x, top: y, right: x, bottom: y });
-        bounds = Some(BoundingBox {
-            left: left.min(x),
-            top: top.min(y),
-            right: right.max(x),
-            bottom: bottom.max(y),
-        });
-    }
-    bounds
-}
-
-/// `true` if all sides are within 2 pixels, or a tenth of the larger side.
-fn are_near(one: BoundingBox, other: BoundingBox) -> bool {
-    let within = (0.1 * other.width().max(other.height())).max(2.0);
-    one.edges().iter().zip(other.edges()).all(|(one, other)| (one - other).abs() <= within)
+    around(rings.iter().filter(|ring| ring.len() >= 6).flat_map(|ring| ring.as_chunks::<2>().0))
 }
 
 #[cfg(test)]
@@ -119,6 +106,6 @@ mod tests {
         assert!(guess(&[([10.0, 10.0, 30.0, 40.0], ring.clone())]).unwrap().contains("regions"));
         assert_eq!(guess(&[([10.0, 10.0, 20.0, 30.0], ring)]), None);
         assert!(guess(&[([0.1, 0.2, 0.3, 0.4], none())]).unwrap().contains("fractions"));
-        assert_eq!(guess(&[]), None);
+        assert_eq!((guess(&[]), guess(&[([0.0; 4], none()), ([0.0; 4], none())])), (None, None));
     }
 }

@@ -15,6 +15,7 @@ use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::visit_side_files;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
+use crate::detection::bounds::{around, around_rings};
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
 use crate::error::DataError;
@@ -145,7 +146,7 @@ fn image_of(listing: &Listing, lookup: &Lookup<'_>, path: &str, named: &str) -> 
 fn is_joined(object: &mut AnnotatedObject, part: &Region) -> bool {
     let (Region::Rings(rings), Region::Rings(more)) = (&mut object.region, part) else { return false };
     rings.extend(more.iter().cloned());
-    object.bounds = Some(around(rings.iter().flat_map(|ring| ring.as_chunks().0)));
+    object.bounds = around_rings(rings);
     true
 }
 
@@ -153,12 +154,12 @@ fn is_joined(object: &mut AnnotatedObject, part: &Region) -> bool {
 fn region(shape: Shape, size: Option<ImageSize>) -> Result<Option<(Option<BoundingBox>, Region)>, String> {
     let points = &shape.points;
     let rings = |ring: Vec<f64>| {
-        let bounds = (!ring.is_empty()).then(|| around(ring.as_chunks().0));
+        let bounds = around(ring.as_chunks().0);
         Ok(Some((bounds, Region::Rings(vec![ring]))))
     };
     match shape.shape_type.as_deref().unwrap_or("polygon") {
         "polygon" => rings(points.as_flattened().to_vec()),
-        "rectangle" if points.len() >= 2 => Ok(Some((Some(around(points)), Region::None))),
+        "rectangle" if points.len() >= 2 => Ok(Some((around(points), Region::None))),
         "circle" if points.len() == 2 => rings(circle(points[0], points[1])),
         "mask" => {
             let size = size.ok_or("it has a mask, but no imageHeight and imageWidth")?;
@@ -169,22 +170,6 @@ fn region(shape: Shape, size: Option<ImageSize>) -> Result<Option<(Option<Boundi
         "point" | "points" | "line" | "linestrip" => Ok(None),
         kind => Err(format!("it has a shape of the unknown type '{kind}'")),
     }
-}
-
-/// The box around some points.
-fn around<'a>(points: impl IntoIterator<Item = &'a [f64; 2]>) -> BoundingBox {
-    let nothing = BoundingBox {
-        left: f64::INFINITY,
-        top: f64::INFINITY,
-        right: f64::NEG_INFINITY,
-        bottom: f64::NEG_INFINITY,
-    };
-    points.into_iter().fold(nothing, |bounds, &[x, y]| BoundingBox {
-        left: bounds.left.min(x),
-        top: bounds.top.min(y),
-        right: bounds.right.max(x),
-        bottom: bounds.bottom.max(y),
-    })
 }
 
 /// A circle by its centre and a point of its rim, as a ring.

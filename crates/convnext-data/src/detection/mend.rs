@@ -3,6 +3,7 @@
 use convnext_core::{BoundingBox, ImageSize};
 
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject};
+use crate::detection::bounds::{are_near, around_rings, beyond};
 use crate::detection::quirks::{Quirk, Quirks};
 use crate::instances::coco_region::Region;
 use crate::instances::instance::{Instance, InstanceMask};
@@ -82,10 +83,19 @@ impl Mender<'_> {
 
     /// The box inside of the image; `None` for one without area there.
     fn bounds(&mut self, bounds: Option<BoundingBox>, mask: Option<&InstanceMask>) -> Option<BoundingBox> {
-        let bounds = bounds.unwrap_or_else(|| {
-            self.count(Quirk::NoBox);
-            mask.map(|mask| mask.run_lengths(self.size).bounds()).unwrap_or_default()
-        });
+        let size = self.size;
+        let of_region = || mask.map(|mask| mask.run_lengths(size).bounds()).unwrap_or_default();
+        let bounds = match bounds {
+            None => {
+                self.count(Quirk::NoBox);
+                of_region()
+            }
+            Some(bounds) if mask.is_some_and(|mask| self.is_off(bounds, mask)) => {
+                self.count(Quirk::OffBox);
+                of_region()
+            }
+            Some(bounds) => bounds,
+        };
         let clipped = bounds.clipped(self.size);
         if !clipped.has_area() {
             self.count(Quirk::Outside);
@@ -97,15 +107,20 @@ impl Mender<'_> {
         Some(clipped)
     }
 
+    /// `true` if a box is not the one of a region that has pixels in the image.
+    fn is_off(&self, bounds: BoundingBox, mask: &InstanceMask) -> bool {
+        let region = match mask {
+            InstanceMask::Rings(rings) => around_rings(rings).unwrap_or_default(),
+            InstanceMask::RunLengths(pixels) => pixels.bounds(),
+        };
+        let [bounds, region] = [bounds, region].map(|bounds| bounds.clipped(self.size));
+        let is_near = bounds.has_area() && are_near(bounds, region);
+        !is_near && mask.run_lengths(self.size).area() > 0
+    }
+
     fn area(&self, mask: Option<&InstanceMask>, bounds: BoundingBox) -> f64 {
         mask.map_or_else(|| bounds.area(), |mask| mask.run_lengths(self.size).area() as f64)
     }
-}
-
-/// How far a box reaches beyond an image, in pixels.
-pub(crate) fn beyond(bounds: BoundingBox, size: ImageSize) -> f64 {
-    let (right, bottom) = (bounds.right - size.width as f64, bounds.bottom - size.height as f64);
-    (-bounds.left).max(-bounds.top).max(right).max(bottom).max(0.0)
 }
 
 /// An object whose coordinates are fractions, in pixels.
@@ -158,6 +173,17 @@ mod tests {
         assert!(said[1].contains("has no region and keeps its box"), "{said:?}");
         let (found, said) = mend(object(None, Region::Rings(vec![short])));
         assert!(found.is_none() && said[1].contains("neither box nor region"), "{said:?}");
+    }
+
+    #[test]
+    fn boxes_away_from_their_regions_are_made_from_them() {
+        for bounds in [[10.0, 5.0, 4.0, 3.0], [0.0; 4], [2.0, 1.0, 4.0, 0.0], [30.0, 1.0, 4.0, 3.0]] {
+            let (found, said) = mend(object(Some(bounds), Region::Rings(vec![square()])));
+            assert_eq!(found.unwrap().bounds.edges(), [2.0, 1.0, 6.0, 4.0], "{bounds:?}");
+            assert!(said[0].contains("not around its region"), "{said:?}");
+        }
+        let (found, said) = mend(object(Some([1.5, 0.0, 5.0, 4.0]), Region::Rings(vec![square()])));
+        assert_eq!((found.unwrap().bounds.left, said), (1.5, Vec::new()));
     }
 
     #[test]

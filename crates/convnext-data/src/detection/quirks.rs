@@ -21,6 +21,8 @@ pub(crate) enum Quirk {
     Empty,
     /// A box that was made from the region.
     NoBox,
+    /// A box that lies elsewhere than its region.
+    OffBox,
     /// A box that reaches beyond its image.
     Clipped,
     /// A box without area inside of its image.
@@ -66,6 +68,10 @@ impl Quirk {
             Self::NoBox => {
                 ["object gets its box from its region", "objects get their boxes from their regions"]
             }
+            Self::OffBox => [
+                "box is not around its region and is made from it",
+                "boxes are not around their regions and are made from them",
+            ],
             Self::Clipped => [
                 "box reaches beyond its image and is cut off there",
                 "boxes reach beyond their images and are cut off there",

@@ -3,6 +3,7 @@
 use convnext_core::BoundingBox;
 
 use crate::detection::annotated::AnnotatedObject;
+use crate::detection::bounds::around;
 use crate::instances::coco_region::Region;
 
 /// How far a fraction may lie outside of 0 to 1: rounding of other programs.
@@ -50,27 +51,13 @@ fn read_row(row: &str, line: i64) -> Result<AnnotatedObject, String> {
             Ok(AnnotatedObject { bounds: Some(bounds), ..object })
         }
         _ if numbers.len() >= 6 && numbers.len().is_multiple_of(2) => {
-            let bounds = Some(around(&numbers));
+            let bounds = around(numbers.as_chunks().0);
             Ok(AnnotatedObject { bounds, region: Region::Rings(vec![numbers]), ..object })
         }
         _ => Err(format!(
             "it has {} numbers after the class; a box has 4, and an outline 2 for each of at least 3 corners",
             numbers.len()
         )),
-    }
-}
-
-/// The box around the corners of a ring.
-fn around(ring: &[f64]) -> BoundingBox {
-    let corners = || ring.as_chunks::<2>().0.iter();
-    let along = |side: usize, of: fn(f64, f64) -> f64, first: f64| {
-        corners().map(|corner| corner[side]).fold(first, of)
-    };
-    BoundingBox {
-        left: along(0, f64::min, f64::INFINITY),
-        top: along(1, f64::min, f64::INFINITY),
-        right: along(0, f64::max, f64::NEG_INFINITY),
-        bottom: along(1, f64::max, f64::NEG_INFINITY),
     }
 }
 
