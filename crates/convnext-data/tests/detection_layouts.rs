@@ -133,6 +133,9 @@ fn labels_without_a_data_file_are_named_or_numbered() {
     assert_eq!(open_with(&folder, &layout).classes, names(&["x", "y", "z"]));
     write(folder.path(), "classes.txt", "cat\ndog\n");
     assert_eq!(open(&folder).classes, names(&["cat", "dog"]));
+    // A line that is empty has its number.
+    write(folder.path(), "classes.txt", "\u{feff}cat \r\n\r\ncafe\u{301}\r\n\r\n");
+    assert_eq!(open(&folder).classes, names(&["cat", "class_1", "caf\u{e9}"]));
 }
 
 #[test]
@@ -152,9 +155,12 @@ fn labels_that_are_none_are_refused() {
     write(folder.path(), "data.yaml", "train: nowhere\nval: images/val\nnames: [cat, dog]\n");
     let message = refused(&folder);
     assert!(message.contains("data.yaml") && message.contains("no images in nowhere"), "{message}");
-    write(folder.path(), "data.yaml", "names: [cat\n");
-    let message = refused(&folder);
-    assert!(message.contains("data.yaml") && message.contains("no YAML"), "{message}");
+    for (file, text) in [("data.yaml", "names: [cat\n"), ("zoo.yaml", "train: images/train\nnames: [cat\n")] {
+        let _ = fs::remove_file(folder.path().join("data.yaml"));
+        write(folder.path(), file, text);
+        let message = refused(&folder);
+        assert!(message.contains(file) && message.contains("no YAML"), "{message}");
+    }
 }
 
 #[test]
@@ -255,7 +261,9 @@ fn an_image_has_one_file_of_labelme_or_voc() {
     for (extension, text) in [("json", &labelme as &dyn Fn(&str) -> String), ("xml", &voc)] {
         // Copied files name the image of the first, but are called as their own.
         let folder = folder(&["a.png", "b.png", "c.png"]);
-        ["a", "b", "c"].map(|stem| write(folder.path(), &format!("{stem}.{extension}"), text("a.png")));
+        for stem in ["a", "b", "c"] {
+            write(folder.path(), &format!("{stem}.{extension}"), text("a.png"));
+        }
         let data = open(&folder);
         assert_eq!(data.train.len() + data.validation.len(), 3);
         write(folder.path(), &format!("d.{extension}"), text("a.png"));

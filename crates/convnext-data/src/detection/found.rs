@@ -112,11 +112,19 @@ fn data_file(listing: &Listing, texts: &SideFiles) -> Result<Option<PlacedDataFi
             }
             Ok(None) => {}
             // Others lie beside images as well.
-            Err(found) if last(path).starts_with("data.") => return Err(wrong(listing.name(path), found)),
+            Err(found) if last(path).starts_with("data.") || is_meant(&texts[path]) => {
+                return Err(wrong(listing.name(path), found));
+            }
             Err(_) => {}
         }
     }
     Ok(None)
+}
+
+/// `true` for text with the names of classes and a part to train on, be it damaged.
+fn is_meant(text: &[u8]) -> bool {
+    let has = |key: &str| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(key.as_bytes()));
+    has("names:") && has("train:")
 }
 
 /// `true` for a `data.yaml`, whatever its name.

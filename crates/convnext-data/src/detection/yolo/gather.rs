@@ -2,6 +2,7 @@
 
 use convnext_core::counted;
 
+use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::split_of_image;
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::last;
@@ -120,11 +121,7 @@ fn name_classes(
         (Some(PlacedDataFile { name, data, .. }), _) if !data.names.is_empty() => {
             (name.clone(), data.names.clone())
         }
-        (_, Some((path, text))) => {
-            let text = String::from_utf8_lossy(text);
-            let names = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
-            (listing.name(path), names.collect())
-        }
+        (_, Some((path, text))) => (listing.name(path), names_of_lines(&String::from_utf8_lossy(text))),
         _ => match layout.model.as_ref().filter(|model| model.len() >= count) {
             Some(model) => ("the model".to_owned(), model.0.clone()),
             None => {
@@ -145,6 +142,16 @@ fn name_classes(
     gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
     gathered.classes = names;
     Ok(())
+}
+
+/// The names of `classes.txt`, one in a line. Each line has its number, an empty one within them as well.
+fn names_of_lines(text: &str) -> Vec<String> {
+    let text = text.trim_start_matches('\u{feff}').trim_end();
+    let name = |(class, line): (usize, &str)| match canonical_name(line) {
+        name if name.is_empty() => format!("class_{class}"),
+        name => name,
+    };
+    text.lines().enumerate().map(name).collect()
 }
 
 /// The label file of an image: in `labels/` for the last `images/` of its path, or beside it.
