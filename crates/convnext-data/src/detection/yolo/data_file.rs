@@ -14,6 +14,8 @@ pub(crate) struct DataFile {
     pub(crate) root: Option<String>,
     /// The folders of images and lists of images of each part.
     pub(crate) places: Vec<(Split, String)>,
+    /// How many numbers of keypoints follow the box in each row; `None` for rows without.
+    pub(crate) keypoints: Option<usize>,
 }
 
 /// A `data.yaml` and where it lies.
@@ -56,7 +58,8 @@ impl DataFile {
             }
         }
         let root = top.as_mapping_get("path").and_then(word).filter(|root| !root.is_empty());
-        Ok(Some(Self { names, root, places }))
+        let keypoints = top.as_mapping_get("kpt_shape").map(keypoints).transpose()?;
+        Ok(Some(Self { names, root, places, keypoints }))
     }
 }
 
@@ -76,6 +79,16 @@ fn names(value: &Yaml<'_>) -> Result<Vec<String>, String> {
         *place = Some(word(name).ok_or("one of its names is no text")?);
     }
     names.into_iter().collect::<Option<_>>().ok_or_else(|| "two of its names have one number".into())
+}
+
+/// The numbers of keypoints in a row, of their number and that of numbers for each.
+fn keypoints(shape: &Yaml<'_>) -> Result<usize, String> {
+    let side = |side: &Yaml<'_>| side.as_integer().and_then(|side| usize::try_from(side).ok());
+    let sides: Option<Vec<usize>> = shape.as_sequence().and_then(|sides| sides.iter().map(side).collect());
+    match sides.as_deref() {
+        Some(&[points, numbers]) => Ok(points.saturating_mul(numbers)),
+        _ => Err("its kpt_shape is no list of two numbers".into()),
+    }
 }
 
 /// Paths: one, or a list; none for nothing.
@@ -119,6 +132,7 @@ mod tests {
             assert_eq!(read.places, places.map(|(split, path)| (split, path.to_owned())));
         }
         assert_eq!(read("nc: 2\ntrain: a").names, ["class_0", "class_1"]);
+        assert_eq!(read("names: [a]\nkpt_shape: [17, 3]").keypoints, Some(51));
     }
 
     #[test]
@@ -132,6 +146,7 @@ mod tests {
             ("names: [a, [b]]\n", "no text"),
             ("names: [a\n", "no YAML"),
             ("names: [a]\ntrain: {x: y}\n", "its train is neither"),
+            ("names: [a]\nkpt_shape: 3\n", "its kpt_shape is no list"),
         ] {
             let why = DataFile::read(text.as_bytes()).unwrap_err();
             assert!(why.contains(expected), "{why}");

@@ -31,7 +31,7 @@ pub(crate) fn has_labels(listing: &Listing, texts: &SideFiles) -> bool {
     let labels = listing.images.iter().filter_map(|image| texts.get(&label_path(image)));
     let first =
         labels.flat_map(|text| text.split(|byte| *byte == b'\n')).find(|row| !row.trim_ascii().is_empty());
-    first.is_some_and(|row| read_rows(row).is_ok())
+    first.is_some_and(|row| read_rows(row, None).is_ok())
 }
 
 /// Reads labels. Images without a label file have no objects.
@@ -53,6 +53,8 @@ pub(crate) fn gather(
         gathered.decisions.extend(said);
         splits
     });
+    let keypoints = files.data.as_ref().and_then(|file| file.data.keypoints);
+    gathered.decisions.extend(keypoints.map(|_| "keypoints are not used".to_owned()));
     let mut used = 0;
     let mut expected: Option<String> = None;
     let mut largest: Option<(usize, String)> = None;
@@ -67,7 +69,7 @@ pub(crate) fn gather(
         used += usize::from(files.texts.contains_key(&label));
         expected.get_or_insert_with(|| label.clone());
         let text = files.texts.get(&label).map_or(&[][..], Vec::as_slice);
-        let objects = match read_rows(text) {
+        let objects = match read_rows(text, keypoints) {
             Ok((objects, repeated)) => {
                 (0..repeated).for_each(|_| gathered.quirks.add(Quirk::Repeated, || label.clone()));
                 objects
