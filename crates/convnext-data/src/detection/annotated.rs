@@ -33,7 +33,10 @@ pub(crate) struct AnnotatedObject {
     pub(crate) bounds: Option<BoundingBox>,
     pub(crate) region: Region,
     pub(crate) area: Option<f64>,
+    /// A region of many objects.
     pub(crate) is_crowd: bool,
+    /// An object that is neither learned nor counted as wrong, whatever is said of crowds.
+    pub(crate) is_ignored: bool,
 }
 
 /// A file of annotations, or all small ones of a layout with one for each image.

@@ -264,7 +264,8 @@ impl Coco<'_> {
                 bounds: bbox.map(BoundingBox::of_corner_and_size),
                 region: segmentation,
                 area,
-                is_crowd: iscrowd || ignore,
+                is_crowd: iscrowd,
+                is_ignored: ignore,
             });
         }
     }

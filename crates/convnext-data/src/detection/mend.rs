@@ -46,7 +46,7 @@ impl Mender<'_> {
         object: AnnotatedObject,
         crowd_as_object: bool,
     ) -> Result<Option<Instance>, String> {
-        let AnnotatedObject { class, bounds, region, area, is_crowd, .. } = object;
+        let AnnotatedObject { class, bounds, region, area, is_crowd, is_ignored, .. } = object;
         let had_region = region != Region::None;
         let mask = self.mask(region)?;
         if mask.is_none() && bounds.is_none() {
@@ -58,10 +58,11 @@ impl Mender<'_> {
         }
         let Some(bounds) = self.bounds(bounds, mask.as_ref()) else { return Ok(None) };
         let area = area.filter(|&area| area > 0.0).unwrap_or_else(|| self.area(mask.as_ref(), bounds));
-        if is_crowd && crowd_as_object {
+        if is_crowd && crowd_as_object && !is_ignored {
             self.count(Quirk::Crowd);
         }
-        Ok(Some(Instance { class, bounds, mask, area, is_crowd: is_crowd && !crowd_as_object }))
+        let is_crowd = is_ignored || is_crowd && !crowd_as_object;
+        Ok(Some(Instance { class, bounds, mask, area, is_crowd }))
     }
 
     /// The region without what is none.
@@ -207,6 +208,11 @@ mod tests {
         let mut quirks = Quirks::default();
         let found = mended(image, SIZE, true, (&mut quirks, &|| String::new())).unwrap();
         assert!(!found[0].is_crowd && quirks.remarks()[0].what.contains("taken as one object"));
+        let ignored = AnnotatedObject { is_ignored: true, ..crowd() };
+        let image = AnnotatedFile { objects: vec![ignored], ..AnnotatedFile::default() };
+        let mut quirks = Quirks::default();
+        let found = mended(image, SIZE, true, (&mut quirks, &|| String::new())).unwrap();
+        assert!(found[0].is_crowd && quirks.remarks().is_empty());
     }
 
     #[test]

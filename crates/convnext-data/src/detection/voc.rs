@@ -113,12 +113,12 @@ fn objects(root: Node<'_, '_>, path: &str, gathered: &mut Gathered) -> Result<Ve
     for (id, object) in (1..).zip(root.children().filter(|child| child.has_tag_name("object"))) {
         let class = text_of(object, "name").ok_or(format!("object {id} has no name"))?;
         let bounds = bounds(object).ok_or(format!("object {id} has no bndbox of four numbers"))?;
-        let is_crowd = text_of(object, "difficult") == Some("1");
-        if is_crowd {
+        let is_ignored = text_of(object, "difficult") == Some("1");
+        if is_ignored {
             gathered.quirks.add(Quirk::Difficult, || format!("object {id} of {path}"));
         }
         let (class, bounds) = (gathered.class(&canonical_name(class)), Some(bounds));
-        objects.push(AnnotatedObject { id, class, bounds, is_crowd, ..AnnotatedObject::default() });
+        objects.push(AnnotatedObject { id, class, bounds, is_ignored, ..AnnotatedObject::default() });
     }
     Ok(objects)
 }
