@@ -231,11 +231,11 @@ mod tests {
         let ring = vec![0.0, 0.0, 0.5, 0.0, 0.5, 0.5];
         let image = AnnotatedFile {
             is_relative: true,
-            objects: vec![object(Some([0.25, 0.5, 0.5, 0.25]), Region::Rings(vec![ring]))],
+            objects: vec![object(Some([0.0, 0.0, 0.5, 0.5]), Region::Rings(vec![ring]))],
             ..AnnotatedFile::default()
         };
         let found = mended(image, SIZE, false, (&mut Quirks::default(), &|| String::new())).unwrap();
-        assert_eq!(found[0].bounds.corner_and_size(), [5.0, 5.0, 10.0, 2.5]);
+        assert_eq!(found[0].bounds.corner_and_size(), [0.0, 0.0, 10.0, 5.0]);
         let Some(InstanceMask::Rings(rings)) = &found[0].mask else { panic!("no rings") };
         assert_eq!(rings[0], [0.0, 0.0, 10.0, 0.0, 10.0, 5.0]);
     }
