@@ -113,3 +113,16 @@ fn a_named_data_file_is_measured_by_its_part() {
     let part = open_detection_part(folder.path(), &layout, None).unwrap();
     assert_eq!((part.split, part.images.len()), (Some(Split::Validation), 1));
 }
+
+#[test]
+fn the_narrower_of_two_places_has_an_image() {
+    let images = ["images/a.png", "images/b.png", "images/val/c.png"];
+    let data = open(&of_places(&images, "train: images\nval: images/val"));
+    assert_eq!((data.train.len(), data.validation.len(), data.held_out), (2, 1, false));
+    let folder = of_places(&images, "train: train.txt\nval: val.txt");
+    write(folder.path(), "train.txt", "images/a.png\nimages/b.png\n");
+    write(folder.path(), "val.txt", "images/b.png\nimages/val/c.png\n");
+    let data = open(&folder);
+    assert_eq!((data.train.len(), data.validation.len()), (2, 1));
+    says(&data, "1 image is in lists of several parts, of which the first counts");
+}

@@ -27,10 +27,15 @@ pub(crate) struct Places<'a> {
     pub(crate) allow_missing: bool,
 }
 
+/// The depth of a list, which is narrower than any folder.
+const LIST: usize = usize::MAX;
+
 /// The images of a place.
 #[derive(Default)]
 struct PlacedImages {
     images: Vec<usize>,
+    /// How narrow the place is: the length of the path of its folder.
+    depth: usize,
     /// What is said of those that are not there.
     missing: Option<String>,
 }
@@ -43,9 +48,10 @@ impl Places<'_> {
     /// [`AnnotationError::Missing`] for images of a list that are not there.
     pub(crate) fn splits(&self) -> Result<(HashMap<usize, Split>, Vec<String>), DataError> {
         let lookup = Lookup::of(self.listing);
-        let (mut splits, mut said) = (HashMap::new(), Vec::new());
+        let (mut taken, mut said) = (HashMap::new(), Vec::new());
+        let mut shared = 0;
         for (split, place) in &self.data.places {
-            let PlacedImages { images, missing } = self.images(&lookup, *split, place)?;
+            let PlacedImages { images, depth, missing } = self.images(&lookup, *split, place)?;
             said.extend(missing);
             if images.is_empty() {
                 let found = format!("there are no images in {place}");
@@ -56,11 +62,22 @@ impl Places<'_> {
                 said.push(format!("{}: {found}", self.name));
             }
             for image in images {
-                // The first place counts: some name one folder for training and for validation.
-                splits.entry(image).or_insert(*split);
+                let (known, of_depth) = *taken.entry(image).or_insert((*split, depth));
+                shared += usize::from(known != *split && depth == LIST && of_depth == LIST);
+                // The narrower place counts, and of equal ones the first: some name one folder twice.
+                if depth > of_depth {
+                    taken.insert(image, (*split, depth));
+                }
             }
         }
-        Ok((splits, said))
+        if shared > 0 {
+            let images = counted(shared, "image is", "images are");
+            said.push(format!(
+                "{}: {images} in lists of several parts, of which the first counts",
+                self.name
+            ));
+        }
+        Ok((taken.into_iter().map(|(image, (split, _))| (image, split)).collect(), said))
     }
 
     fn wrong(&self, found: String) -> DataError {
@@ -83,7 +100,7 @@ impl Places<'_> {
         };
         let images = self.listing.images.iter().enumerate();
         let images = images.filter(|(_, path)| is_inside(path)).map(|(image, _)| image).collect();
-        Ok(PlacedImages { images, missing: None })
+        Ok(PlacedImages { images, depth: folder.len(), missing: None })
     }
 
     /// The images of a list, one in a line.
@@ -104,7 +121,11 @@ impl Places<'_> {
             return Err(AnnotationError::Missing { path, count, total, names }.into());
         }
         let lines = counted(count, "image that is not there is", "images that are not there are");
-        Ok(PlacedImages { images, missing: (count > 0).then(|| format!("{path}: {lines} left out")) })
+        Ok(PlacedImages {
+            images,
+            depth: LIST,
+            missing: (count > 0).then(|| format!("{path}: {lines} left out")),
+        })
     }
 
     /// The one of the paths below the root that a place means: that which it names from the root on, or else the only one
