@@ -133,6 +133,10 @@ fn labels_without_a_data_file_are_named_or_numbered() {
     assert_eq!(open_with(&folder, &layout).classes, names(&["x", "y", "z"]));
     write(folder.path(), "classes.txt", "cat\ndog\n");
     assert_eq!(open(&folder).classes, names(&["cat", "dog"]));
+    fs::remove_file(folder.path().join("classes.txt")).unwrap();
+    write(folder.path(), "b.txt", "999999 0.5 0.5 0.25 0.5\n");
+    assert!(refused(&folder).contains("2 objects, and one of class 999999; name the classes"));
+    fs::remove_file(folder.path().join("b.txt")).unwrap();
     // A line that is empty has its number.
     write(folder.path(), "classes.txt", "\u{feff}cat \r\n\r\ncafe\u{301}\r\n\r\n");
     assert_eq!(open(&folder).classes, names(&["cat", "class_1", "caf\u{e9}"]));

@@ -117,13 +117,24 @@ fn name_classes(
     layout: &DetectionLayout,
     largest: Option<(usize, String)>,
 ) -> Result<(), DataError> {
+    /// The largest number of classes without names that few objects may have.
+    const MAX_UNNAMED: usize = 1000;
     let count = largest.as_ref().map_or(0, |(class, _)| class + 1);
+    let objects: usize = gathered.images.iter().map(|image| image.objects.len()).sum();
     let list = || files.texts.iter().find(|(path, _)| last(path) == "classes.txt");
     let (source, names) = match (&files.data, list()) {
         (Some(PlacedDataFile { name, data, .. }), _) if !data.names.is_empty() => {
             (name.clone(), data.names.clone())
         }
         (_, Some((path, text))) => (listing.name(path), names_of_lines(&String::from_utf8_lossy(text))),
+        _ if layout.model.as_ref().is_none_or(|model| model.len() < count)
+            && count > MAX_UNNAMED.max(objects) =>
+        {
+            let (path, found) =
+                (listing.name(""), format!("there are {objects} objects, and one of class {}", count - 1));
+            let advice = "name the classes in data.yaml".to_owned();
+            return Err(AnnotationError::File { path, found, advice }.into());
+        }
         _ => match layout.model.as_ref().filter(|model| model.len() >= count) {
             Some(model) => ("the model".to_owned(), model.0.clone()),
             None => {

@@ -1,5 +1,7 @@
 //! Rows of one of YOLO's label files.
 
+use std::collections::HashSet;
+
 use convnext_core::BoundingBox;
 
 use crate::detection::annotated::AnnotatedObject;
@@ -24,14 +26,14 @@ pub(crate) fn read_rows(
     let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut objects: Vec<AnnotatedObject> = Vec::new();
+    let mut rows = HashSet::new();
     let mut repeated = 0;
     for (line, row) in (1..).zip(text.lines()).filter(|(_, row)| !row.trim().is_empty()) {
         let object = read_row(row, line, keypoints).map_err(|why| format!("line {line}: {why}"))?;
-        let is_same = |other: &AnnotatedObject| AnnotatedObject { id: line, ..other.clone() } == object;
-        if objects.iter().any(is_same) {
-            repeated += 1;
-        } else {
+        if rows.insert(row.trim()) {
             objects.push(object);
+        } else {
+            repeated += 1;
         }
     }
     Ok((objects, repeated))
