@@ -290,3 +290,30 @@ fn stated_sizes_take_no_memory() {
         assert!(message.contains("a.json") && message.contains("512"), "{message}");
     }
 }
+
+#[test]
+fn shapes_of_one_group_are_one_object_and_masks_are_cut_off() {
+    let folder = folder(&["a.png", "b.png"]);
+    let mask = STANDARD.encode(Image::new(4, 4, 1, vec![255; 16]).unwrap().png());
+    let shapes = [
+        r#"{"label":"x","points":[[1,1],[5,5]],"shape_type":"rectangle","group_id":1}"#.to_owned(),
+        r#"{"label":"x","points":[[9,2],[12,8]],"shape_type":"rectangle","group_id":1}"#.into(),
+        format!(
+            r#"{{"label":"x","points":[[-2,-1],[2,3]],"shape_type":"mask","group_id":2,"mask":"{mask}"}}"#
+        ),
+        format!(
+            r#"{{"label":"x","points":[[10,10],[14,14]],"shape_type":"mask","group_id":2,"mask":"{mask}"}}"#
+        ),
+    ]
+    .join(",");
+    for image in ["a", "b"] {
+        let json = format!(
+            r#"{{"shapes":[{shapes}],"imagePath":"{image}.png","imageHeight":{HEIGHT},"imageWidth":{WIDTH}}}"#
+        );
+        write(folder.path(), &format!("{image}.json"), json);
+    }
+    let data = open(&folder);
+    let [boxes, masks] = data.train.instances(0) else { panic!("two objects") };
+    assert_eq!((boxes.bounds.edges(), boxes.mask.is_none()), ([1.0, 1.0, 12.0, 8.0], true));
+    assert_eq!((masks.bounds.edges(), masks.area), ([0.0, 0.0, 14.0, 14.0], 22.0));
+}

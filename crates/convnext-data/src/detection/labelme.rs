@@ -15,7 +15,7 @@ use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::visit_side_files;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
-use crate::detection::bounds::{around, around_rings};
+use crate::detection::bounds::{around, around_rings, united};
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
 use crate::error::DataError;
@@ -119,7 +119,9 @@ fn add(
             continue;
         };
         let first = group.as_ref().and_then(|group| groups.get(group)).copied();
-        if first.is_some_and(|first| is_joined(&mut objects[first], &region)) {
+        if let Some(first) = first
+            && is_joined(&mut objects[first], (bounds, &region), stated)?
+        {
             continue;
         }
         groups.extend(group.map(|group| (group, objects.len())));
@@ -142,12 +144,40 @@ fn image_of(listing: &Listing, lookup: &Lookup<'_>, path: &str, named: &str) -> 
     own.or(found).ok_or_else(|| format!("its image {} is not there", last(named)))
 }
 
-/// Adds rings to the object that they are a part of; `false` where one of both has none.
-fn is_joined(object: &mut AnnotatedObject, part: &Region) -> bool {
-    let (Region::Rings(rings), Region::Rings(more)) = (&mut object.region, part) else { return false };
-    rings.extend(more.iter().cloned());
-    object.bounds = around_rings(rings);
-    true
+/// Adds a shape to the object that it is a part of: boxes to a box, rings to rings, and else by their pixels; `false` for
+/// masks of an image whose size is not told.
+fn is_joined(
+    object: &mut AnnotatedObject,
+    (bounds, region): (Option<BoundingBox>, &Region),
+    size: Option<ImageSize>,
+) -> Result<bool, String> {
+    if let (Region::None, Region::None, Some(own), Some(other)) =
+        (&object.region, region, object.bounds, bounds)
+    {
+        object.bounds = Some(united(own, other));
+        return Ok(true);
+    }
+    let [own, other] = [(&object.region, object.bounds), (region, bounds)].map(|(region, bounds)| {
+        let ring = |bounds: BoundingBox| {
+            let [left, top, right, bottom] = bounds.edges();
+            Region::Rings(vec![vec![left, top, right, top, right, bottom, left, bottom]])
+        };
+        if *region == Region::None { bounds.map(ring).unwrap_or_default() } else { region.clone() }
+    });
+    if let (Region::Rings(rings), Region::Rings(more)) = (&own, &other) {
+        let rings = [&rings[..], more].concat();
+        (object.bounds, object.region) = (around_rings(&rings), Region::Rings(rings));
+        return Ok(true);
+    }
+    let Some(size) = size else { return Ok(false) };
+    let mut ranges = Ranges::new();
+    for pixels in [own.pixels(size)?, other.pixels(size)?].iter().flatten() {
+        ranges.extend(pixels.ranges());
+    }
+    ranges.sort_unstable();
+    let counts = RunLengths::of_ranges(&ranges, size).counts().to_vec();
+    (object.bounds, object.region) = (None, Region::Counts { size: [size.height, size.width], counts });
+    Ok(true)
 }
 
 /// The box and the region of a shape; `None` for what is no region.
@@ -191,12 +221,15 @@ fn pasted(mask: &str, corner: [f64; 2], size: ImageSize) -> Result<Region, Strin
         MaskPixels::Ids(ids, _) | MaskPixels::Palette(ids, _) => ids.into_iter().map(|id| id > 0).collect(),
         MaskPixels::Colours(colours) => colours.into_iter().map(|colour| colour != [0; 3]).collect(),
     };
-    let [left, top] = corner.map(|place| place.max(0.0) as usize);
+    let [left, top] = corner.map(|place| place as i64);
     // Down the columns of the mask alone: the image may be large.
     let columns = (0..mask.size.width).flat_map(|x| (0..mask.size.height).map(move |y| (x, y)));
     let placed = columns
         .filter(|(x, y)| inside[y * mask.size.width + x])
-        .map(|(x, y)| (left.saturating_add(x), top.saturating_add(y)))
+        .filter_map(|(x, y)| {
+            let place = |from: i64, step: usize| usize::try_from(from.saturating_add(step as i64)).ok();
+            Some((place(left, x)?, place(top, y)?))
+        })
         .filter(|&(x, y)| x < size.width && y < size.height);
     let ranges: Ranges = placed.map(|(x, y)| x * size.height + y).map(|at| (at, at + 1)).collect();
     let counts = RunLengths::of_ranges(&ranges, size).counts().to_vec();
