@@ -16,9 +16,11 @@ use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
 use crate::loading::corrupt_file::CorruptFile;
 
-/// `true` for a file of VOC.
+/// `true` for a file of VOC. CVAT's of many images begins with `<annotations>`.
 pub(crate) fn is_voc(bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, b"<annotation").is_some()
+    const TAG: &[u8] = b"<annotation";
+    let after = memchr::memmem::find(bytes, TAG).and_then(|at| bytes.get(at + TAG.len()));
+    after.is_some_and(|byte| *byte == b'>' || byte.is_ascii_whitespace())
 }
 
 /// Reads the files of all images. Classes are the names, sorted. `lists` may hold VOC's lists of parts.
@@ -150,4 +152,15 @@ fn bounds(object: Node<'_, '_>) -> Option<BoundingBox> {
         right: side("xmax")?,
         bottom: side("ymax")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_cvat_are_others() {
+        assert!(is_voc(b"<annotation>") && is_voc(b"<?xml?><annotation verified='yes'>"));
+        assert!(!is_voc(b"<annotations><image/></annotations>") && !is_voc(b"<annotation"));
+    }
 }

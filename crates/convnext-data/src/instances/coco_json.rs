@@ -34,9 +34,9 @@ pub(crate) struct CocoImage {
     pub(crate) id: i64,
     pub(crate) file_name: String,
     /// 0 where it is not told, as is the height.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "side")]
     pub(crate) width: usize,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "side")]
     pub(crate) height: usize,
 }
 
@@ -155,6 +155,15 @@ impl CocoJson {
     }
 }
 
+/// A whole number, be it written as `64.0`; 0 for `null`.
+fn side<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let side = Option::<f64>::deserialize(deserializer)?.unwrap_or_default();
+    match side >= 0.0 && side.fract() == 0.0 {
+        true => Ok(side as usize),
+        false => Err(de::Error::custom(format!("{side} is no side of an image"))),
+    }
+}
+
 /// 0 or 1, as a number or a truth value.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     struct Flag;
@@ -252,6 +261,16 @@ mod tests {
         let found = &read.annotations[0];
         assert_eq!((found.id, found.bbox, found.area), (Some(0), None, Some(2.5)));
         assert!(found.iscrowd && !found.ignore && found.segmentation == Region::None);
+    }
+
+    #[test]
+    fn sides_are_whole_numbers() {
+        let image = |width: &str| {
+            let text = format!(r#"{{"id":1,"file_name":"a","width":{width},"height":8}}"#);
+            serde_json::from_str::<CocoImage>(&text).map(|image| [image.width, image.height])
+        };
+        assert_eq!((image("64.0").unwrap(), image("null").unwrap()), ([64, 8], [0, 8]));
+        assert!(image("6.5").is_err() && image("-1").is_err());
     }
 
     #[test]

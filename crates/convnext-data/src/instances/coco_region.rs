@@ -96,6 +96,9 @@ impl<'de> Visitor<'de> for AnyRegion {
                 }
             }
         }
+        if size.is_none() && counts.is_none() {
+            return Ok(Region::None);
+        }
         let size = size.ok_or_else(|| de::Error::missing_field("size"))?;
         match counts.ok_or_else(|| de::Error::missing_field("counts"))? {
             Counts::List(counts) => Ok(Region::Counts { size, counts }),
@@ -182,6 +185,7 @@ mod tests {
             (r#"{"counts":"06","size":[2,3]}"#, Region::Text { size: [2, 3], counts: "06".into() }),
             ("[]", Region::Rings(vec![])),
             ("null", Region::None),
+            ("{}", Region::None),
         ] {
             assert_eq!(serde_json::from_str::<Region>(text).unwrap(), expected);
         }

@@ -1,5 +1,7 @@
 //! YOLO's `data.yaml`: the names of the classes, and where the images of the parts are.
 
+use std::collections::HashSet;
+
 use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::datasets::class_name::canonical_name;
@@ -41,6 +43,7 @@ impl DataFile {
             return Ok(None);
         }
         let names = top.as_mapping_get("names").map_or(Ok(Vec::new()), names)?;
+        check_names(&names)?;
         let count = top.as_mapping_get("nc").and_then(Yaml::as_integer);
         let wanted = count.and_then(|count| usize::try_from(count).ok());
         if let Some(wanted) = wanted.filter(|&wanted| !names.is_empty() && wanted != names.len()) {
@@ -60,6 +63,16 @@ impl DataFile {
         let root = top.as_mapping_get("path").and_then(word).filter(|root| !root.is_empty());
         let keypoints = top.as_mapping_get("kpt_shape").map(keypoints).transpose()?;
         Ok(Some(Self { names, root, places, keypoints }))
+    }
+}
+
+/// Refuses names that tell no classes apart.
+fn check_names(names: &[String]) -> Result<(), String> {
+    let mut known = HashSet::new();
+    match names.iter().find(|name| name.is_empty() || !known.insert(name.as_str())) {
+        Some(name) if name.is_empty() => Err("one of its names is empty".into()),
+        Some(name) => Err(format!("two of its names are '{name}'")),
+        None => Ok(()),
     }
 }
 
@@ -144,6 +157,8 @@ mod tests {
             ("names: {1: a, 2: b}\n", "not 0, 1, 2"),
             ("names: 3\n", "neither a list nor a map"),
             ("names: [a, [b]]\n", "no text"),
+            ("names: [a, b, a]\n", "two of its names are 'a'"),
+            ("names: [a, '']\n", "one of its names is empty"),
             ("names: [a\n", "no YAML"),
             ("names: [a]\ntrain: {x: y}\n", "its train is neither"),
             ("names: [a]\nkpt_shape: 3\n", "its kpt_shape is no list"),

@@ -77,7 +77,8 @@ pub(super) fn run(arguments: &ConvertArguments, quiet: bool) -> anyhow::Result<(
     }
     lines.extend(summary.parts.iter().map(|(name, images, objects)| {
         let images = counted(*images, "image", "images");
-        format!("{name}: {images} with {} objects", thousands(*objects as u64))
+        let word = if *objects == 1 { "object" } else { "objects" };
+        format!("{name}: {images} with {} {word}", thousands(*objects as u64))
     }));
     lines.push(format!("wrote {}", out.display()));
     print_text(&lines.join("\n"))
