@@ -156,6 +156,8 @@ fn labels_that_are_none_are_refused() {
     assert!(message.contains("b.txt: line 2: 12 is no fraction"), "{message}");
     let survey = survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
     assert_eq!((survey.unusable.len(), survey.parts[0].images, survey.refusal), (1, 1, None));
+    // The image of the damaged file is not said to be in no annotations.
+    assert_eq!(survey.images_alone.len(), 1);
     write(folder.path(), "data.yaml", "train: nowhere\nval: images/val\nnames: [cat, dog]\n");
     let message = refused(&folder);
     assert!(message.contains("data.yaml") && message.contains("no images in nowhere"), "{message}");

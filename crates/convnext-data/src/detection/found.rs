@@ -48,7 +48,12 @@ impl Found {
             return Err(none(&listing));
         }
         let mut is_listed = vec![false; listing.images.len()];
-        gathered.images.iter().for_each(|image| is_listed[image.file] = true);
+        gathered
+            .images
+            .iter()
+            .map(|image| image.file)
+            .chain(gathered.claimed())
+            .for_each(|file| is_listed[file] = true);
         let alone = listing.images.iter().zip(is_listed).filter(|(_, is_listed)| !is_listed);
         Ok(Self {
             root: listing.name(""),

@@ -25,6 +25,11 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// The images that have a file of annotations, readable or not.
+    pub(crate) fn claimed(&self) -> impl Iterator<Item = usize> + '_ {
+        self.claims.keys().copied()
+    }
+
     /// Notes that an image is that of a file of annotations.
     ///
     /// # Errors

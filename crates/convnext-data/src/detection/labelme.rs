@@ -10,7 +10,7 @@ use convnext_core::{BoundingBox, ImageSize};
 use serde::Deserialize;
 
 use crate::datasets::class_name::canonical_name;
-use crate::datasets::image_lookup::{Lookup, split_of_image};
+use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::visit_side_files;
@@ -86,6 +86,12 @@ pub(crate) fn gather(listing: &Listing, files: LabelMeFiles) -> Gathered {
     let lookup = Lookup::of(listing);
     let mut gathered = Gathered::default();
     for (path, file) in files {
+        if file.is_err()
+            && let Ok(image) = image_of(listing, &lookup, &path, "")
+        {
+            // A second claim is said where the other file is read.
+            let _ = gathered.claim(image, &path);
+        }
         let added = file.and_then(|file| add(listing, &lookup, &path, file, &mut gathered));
         if let Err(why) = added {
             gathered.unusable.push(CorruptFile { name: listing.name(&path), why });
@@ -138,7 +144,7 @@ fn add(
 /// first.
 fn image_of(listing: &Listing, lookup: &Lookup<'_>, path: &str, named: &str) -> Result<usize, String> {
     let is_beside = |image: &str| parent(image) == parent(path) && stem(image) == stem(path);
-    let found = lookup.find(named, parent(path), None);
+    let found = lookup.find(named, parent(path), split_of(path));
     let own = found.filter(|&image| stem(listing.images.get(image)) == stem(path));
     let own = own.or_else(|| listing.images.iter().position(is_beside));
     own.or(found).ok_or_else(|| format!("its image {} is not there", last(named)))

@@ -75,7 +75,10 @@ pub(crate) fn gather(
                 objects
             }
             Err(why) => {
-                gathered.unusable.push(CorruptFile { name: listing.name(&label), why });
+                let name = listing.name(&label);
+                // It has a file, which cannot be read.
+                let _ = gathered.claim(file, &label);
+                gathered.unusable.push(CorruptFile { name, why });
                 continue;
             }
         };
