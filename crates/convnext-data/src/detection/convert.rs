@@ -11,7 +11,7 @@ use crate::detection::data::DetectionData;
 use crate::detection::error::AnnotationError;
 use crate::detection::set::DetectionSet;
 use crate::detection::write_coco::write_coco;
-use crate::detection::write_yolo::{write_data_file, write_labels};
+use crate::detection::write_yolo::{is_outlined, write_data_file, write_labels};
 use crate::error::DataError;
 use crate::pixels::orientation::Orientation;
 
@@ -90,6 +90,20 @@ impl ConvertSummary {
         let lost = if format == AnnotationFormat::Yolo { crowds } else { 0 };
         if lost > 0 {
             self.lost.push(format!("{name}: {} left out", counted(lost, "crowd is", "crowds are")));
+        }
+        let boxes = |index: usize| {
+            let objects = set.instances(index).iter().filter(|instance| !instance.is_crowd);
+            objects.filter(|instance| instance.mask.is_none()).count()
+        };
+        let boxes: usize = match format {
+            AnnotationFormat::Coco => 0,
+            AnnotationFormat::Yolo => {
+                (0..set.len()).filter(|&index| is_outlined(set, index)).map(boxes).sum()
+            }
+        };
+        if boxes > 0 {
+            let said = counted(boxes, "box is written as an outline", "boxes are written as outlines");
+            self.lost.push(format!("{name}: {said}, as images with masks have"));
         }
         self.parts.push((name, set.len(), objects().count() - lost));
     }

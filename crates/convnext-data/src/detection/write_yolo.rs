@@ -24,12 +24,19 @@ pub(crate) fn write_labels(set: &DetectionSet, names: &[String], folder: &Path) 
     for (index, name) in names.iter().enumerate() {
         let size = set.image_size(index);
         let objects = set.instances(index).iter().filter(|instance| !instance.is_crowd);
-        let rows: String = objects.map(|instance| row(instance, size)).collect();
+        // Its programs read the rows of an image as boxes or as outlines.
+        let outlined = is_outlined(set, index);
+        let rows: String = objects.map(|instance| row(instance, size, outlined)).collect();
         let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
         let path = folder.join(format!("{stem}.txt"));
         fs::write(&path, rows).map_err(|source| failed("write", &path, source))?;
     }
     Ok(())
+}
+
+/// `true` for an image with a mask, whose boxes are written as outlines as well.
+pub(crate) fn is_outlined(set: &DetectionSet, index: usize) -> bool {
+    set.instances(index).iter().any(|instance| !instance.is_crowd && instance.mask.is_some())
 }
 
 /// Writes `data.yaml`.
@@ -52,7 +59,7 @@ pub(crate) fn write_data_file(data: &DetectionData, out: &Path) -> Result<(), Da
 }
 
 /// The row of an object, with its line end.
-fn row(instance: &Instance, size: ImageSize) -> String {
+fn row(instance: &Instance, size: ImageSize, outlined: bool) -> String {
     let [width, height] = [size.width as f64, size.height as f64];
     let is_inside = |ring: &Vec<f64>| {
         let [x_max, y_max] = [width, height].map(|side| side + 1e-6);
@@ -66,6 +73,8 @@ fn row(instance: &Instance, size: ImageSize) -> String {
         // Where rings overlap, one ring along both would have a hole; a corner moved to the border would bend its sides.
         Some(mask) => joined(rings_of(&mask.run_lengths(size))),
     };
+    let [x, y, right, bottom] = instance.bounds.edges();
+    let ring = ring.or_else(|| outlined.then(|| vec![[x, y], [right, y], [right, bottom], [x, bottom]]));
     let numbers = match ring {
         Some(ring) => ring.iter().flat_map(|[x, y]| [x / width, y / height]).collect(),
         None => {
@@ -146,7 +155,7 @@ mod tests {
 
     /// The pixels of a row that was written.
     fn pixels(instance: &Instance, size: ImageSize) -> RunLengths {
-        let row = row(instance, size);
+        let row = row(instance, size, true);
         let numbers: Vec<f64> = row.split_whitespace().skip(1).map(|word| word.parse().unwrap()).collect();
         let sides = [size.width as f64, size.height as f64];
         let ring = numbers.iter().zip(sides.iter().cycle()).map(|(number, side)| number * side).collect();
@@ -173,6 +182,9 @@ mod tests {
     fn boxes_are_fractions_of_their_image() {
         let bounds = BoundingBox { left: 2.0, top: 3.0, right: 6.0, bottom: 9.0 };
         let object = Instance { class: 4, bounds, mask: None, area: 24.0, is_crowd: false };
-        assert_eq!(row(&object, ImageSize { height: 12, width: 16 }), "4 0.25 0.5 0.25 0.5\n");
+        let size = ImageSize { height: 12, width: 16 };
+        assert_eq!(row(&object, size, false), "4 0.25 0.5 0.25 0.5\n");
+        // Beside masks as an outline.
+        assert_eq!(row(&object, size, true), "4 0.125 0.25 0.375 0.25 0.375 0.75 0.125 0.75\n");
     }
 }
