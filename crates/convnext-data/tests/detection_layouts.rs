@@ -255,7 +255,9 @@ fn an_image_has_one_file_of_labelme_or_voc() {
     for (extension, text) in [("json", &labelme as &dyn Fn(&str) -> String), ("xml", &voc)] {
         // Copied files name the image of the first, but are called as their own.
         let folder = folder(&["a.png", "b.png", "c.png"]);
-        ["a", "b", "c"].map(|stem| write(folder.path(), &format!("{stem}.{extension}"), text("a.png")));
+        for stem in ["a", "b", "c"] {
+            write(folder.path(), &format!("{stem}.{extension}"), text("a.png"));
+        }
         let data = open(&folder);
         assert_eq!(data.train.len() + data.validation.len(), 3);
         write(folder.path(), &format!("d.{extension}"), text("a.png"));
