@@ -13,13 +13,17 @@ use rayon::prelude::*;
 use crate::detect_options::DetectOptions;
 use crate::detection::Detection;
 use crate::mask_rcnn::MaskRcnn;
-use crate::mask_rcnn::regions::extract;
+use crate::mask_rcnn::mask_head::MaskHead;
+use crate::mask_rcnn::roi_extractor::extract;
 use crate::padding::{padded, stacked};
 use crate::regions::object_bitmap::MASK_SIDE;
 use crate::regions::paste_mask::paste_mask;
 use crate::regions::post_processing::{FoundBox, RegionOutputs, detections};
 use crate::regions::proposals::ProposalRule;
 use crate::training_loss::{batch_proposals, map_levels, place};
+
+/// Regions that go through the mask head together: more would need gigabytes at the paper's widths.
+const REGIONS_AT_ONCE: usize = 128;
 
 /// The objects in an image by descending score, in its own pixels.
 ///
@@ -114,6 +118,20 @@ fn masks(
     let Some(head) = model.mask_head.as_ref().filter(|_| !found.is_empty()) else {
         return Ok(vec![None; found.len()]);
     };
+    let mut masks = Vec::with_capacity(found.len());
+    for (found, bounds) in found.chunks(REGIONS_AT_ONCE).zip(bounds.chunks(REGIONS_AT_ONCE)) {
+        masks.extend(some_masks(head, pyramid, found, (bounds, size))?);
+    }
+    Ok(masks)
+}
+
+/// The pixels of some found objects, which go through the head together.
+fn some_masks(
+    head: &MaskHead,
+    pyramid: &[FeatureMaps; PYRAMID_LEVELS],
+    found: &[FoundBox],
+    (bounds, size): (&[BoundingBox], ImageSize),
+) -> Result<Vec<Option<RunLengths>>, TrainError> {
     let places: Vec<Region> = found.iter().map(|found| place(0, &found.bounds)).collect();
     let maps = head.forward(&extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
     let (classes, pixels) = (maps.channels(), MASK_SIDE * MASK_SIDE);

@@ -55,7 +55,7 @@ pub use mask_rcnn::MaskRcnn;
 pub use mask_rcnn::box_head::{BoxHead, BoxOutput};
 pub use mask_rcnn::feature_pyramid::FeaturePyramid;
 pub use mask_rcnn::mask_head::MaskHead;
-pub use mask_rcnn::regions::{extract, region_level};
+pub use mask_rcnn::roi_extractor::{extract, region_level};
 pub use mask_rcnn::rpn_head::{RpnHead, RpnOutput};
 pub use padding::SIDE_MULTIPLE;
 pub use pictures::{DrawnObject, detection_comparison, detection_overlay};

@@ -9,7 +9,7 @@ pub(crate) mod box_head;
 pub(crate) mod feature_pyramid;
 pub(crate) mod initialisation;
 pub(crate) mod mask_head;
-pub(crate) mod regions;
+pub(crate) mod roi_extractor;
 pub(crate) mod rpn_head;
 
 use burn::prelude::*;

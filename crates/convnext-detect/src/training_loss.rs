@@ -15,7 +15,7 @@ use crate::losses::box_loss::box_loss;
 use crate::losses::mask_loss::{MaskTargets, mask_loss};
 use crate::losses::rpn_loss::rpn_loss;
 use crate::mask_rcnn::MaskRcnn;
-use crate::mask_rcnn::regions::extract;
+use crate::mask_rcnn::roi_extractor::extract;
 use crate::mask_rcnn::rpn_head::RpnOutput;
 use crate::padding::padded;
 use crate::regions::anchor_targets::{AnchorTargets, anchor_targets};
