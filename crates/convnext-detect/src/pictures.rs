@@ -138,11 +138,14 @@ impl Canvas {
         let clipped = bounds.clipped(self.size);
         let [left, top, right, bottom] = clipped.edges().map(|edge| edge.round() as usize);
         for y in top..bottom {
-            for x in left..right {
-                let inside = [x - left, y - top, right - 1 - x, bottom - 1 - y];
-                if inside.into_iter().any(|distance| distance < thickness) {
-                    self.pixels[y * self.size.width + x] = colour;
-                }
+            let row = &mut self.pixels[y * self.size.width..][left..right];
+            let of_side = thickness.min(row.len());
+            if y - top < thickness || bottom - y <= thickness {
+                row.fill(colour);
+            } else {
+                row[..of_side].fill(colour);
+                let start = row.len() - of_side;
+                row[start..].fill(colour);
             }
         }
     }
