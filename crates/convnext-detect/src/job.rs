@@ -7,7 +7,7 @@ use convnext_core::{
     ConfigError, DetectionTask, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig, ModelConfig,
     Preprocessing, WeightMetadata, counted,
 };
-use convnext_data::{Dataset, DetectionData, Loader, OnCorrupt};
+use convnext_data::{Dataset, DetectionData, Loader, OnCorrupt, TileOptions};
 use convnext_train::{
     EvalLoaderConfig, Freeze, Job, LayerDecay, MemoryEstimate, Observer, ParameterRule, ParameterRules,
     RunSettings, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
@@ -47,7 +47,7 @@ pub fn train_detection(
     observer: &mut dyn Observer,
 ) -> Result<TrainedDetector, TrainError> {
     let held_out = data.held_out;
-    let Trained { weights, summary } = run_training(OnObjects::new(job, data), device, observer)?;
+    let Trained { weights, summary } = run_training(OnObjects::new(job, data)?, device, observer)?;
     Ok(TrainedDetector { weights, summary, held_out })
 }
 
@@ -60,7 +60,7 @@ pub fn plan_detection(
     data: DetectionData,
     device: &Device,
 ) -> Result<TrainingPlan, TrainError> {
-    plan_training(OnObjects::new(job, data), device)
+    plan_training(OnObjects::new(job, data)?, device)
 }
 
 /// A detection training and its images.
@@ -73,17 +73,23 @@ struct OnObjects {
     job: DetectJob,
     /// Of the training images with their objects.
     objects_checksum: u32,
+    /// Of the validation images with theirs.
+    validation_objects_checksum: u32,
     #[serde(skip)]
     data: DetectionData,
 }
 
 impl OnObjects {
-    fn new(job: &DetectJob, data: DetectionData) -> Self {
+    fn new(job: &DetectJob, mut data: DetectionData) -> Result<Self, TrainError> {
+        if let Some(side) = job.recipe.augmentation.tile {
+            data.train = data.train.tiled(TileOptions::of_size(side))?;
+        }
         let model = ModelConfig { classes: data.classes.len(), ..job.model.clone() };
         let head = MaskRcnnConfig { masks: job.head.masks && data.train.has_masks(), ..job.head };
         let objects_checksum = data.train.fingerprint();
+        let validation_objects_checksum = data.validation.fingerprint();
         let job = DetectJob { model, head, ..job.clone() };
-        Self { task: DetectionTask::KIND, job, objects_checksum, data }
+        Ok(Self { task: DetectionTask::KIND, job, objects_checksum, validation_objects_checksum, data })
     }
 
     /// Number of objects to learn from.

@@ -1,7 +1,7 @@
 //! Detection in large images: tiles that overlap, each looked at by itself, and the whole image, merged as SAHI does.
 
 use convnext_core::{BoundingBox, ConfigError, ImageSize, Interpolation};
-use convnext_data::{Image, Region, RunLengths, resize_with};
+use convnext_data::{Image, Region, RunLengths, TileOptions, resize_with};
 use convnext_train::TrainError;
 
 use crate::detection::Detection;
@@ -47,15 +47,9 @@ impl Tiles {
     /// Upper left corners and sizes of the tiles over an image, row by row; the last ones of a row or column are shifted back
     /// into the image.
     fn places(&self, image: ImageSize) -> Vec<([usize; 2], ImageSize)> {
-        let step = ((self.side as f64 * (1.0 - self.overlap)) as usize).max(1);
-        let starts = |length: usize| -> Vec<usize> {
-            let last = length.saturating_sub(self.side);
-            (0..last).step_by(step).chain([last]).collect()
-        };
         let size = ImageSize { height: self.side.min(image.height), width: self.side.min(image.width) };
-        let columns = starts(image.width);
-        let rows = starts(image.height).into_iter();
-        rows.flat_map(|top| columns.iter().map(move |&left| ([left, top], size))).collect()
+        let tiles = TileOptions { overlap: self.overlap, ..TileOptions::of_size(self.side) };
+        tiles.corners(image).into_iter().map(|corner| (corner, size)).collect()
     }
 
     /// The objects that `detect` finds in the tiles of an image and in the whole of it, each once; the best `at_most`.

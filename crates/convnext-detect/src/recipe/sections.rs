@@ -19,6 +19,9 @@ pub struct DetectAugmentation {
     /// Probability that objects of another image are copied into an image (copy-paste); for data with masks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy_paste: f64,
+    /// Side in pixels of the tiles that larger images are learned from, one tile after the other; `None` takes the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile: Option<usize>,
 }
 
 fn is_zero(value: &f64) -> bool {
@@ -102,6 +105,14 @@ impl DetectAugmentation {
                     )?;
                 }
             }
+        }
+        if let Some(tile) = self.tile {
+            check_range(
+                (32..=MAX_IMAGE_SIDE).contains(&tile),
+                "side of tiles",
+                tile as f64,
+                "at least 32 pixels",
+            )?;
         }
         check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")?;
         check_range((0.0..=1.0).contains(&self.copy_paste), "copy_paste", self.copy_paste, "in [0, 1]")

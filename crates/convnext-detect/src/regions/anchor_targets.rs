@@ -12,7 +12,7 @@ use crate::regions::training_objects::TrainingObject;
 /// The anchors of an image that the loss is over, by their indices in the [`AnchorGrid`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AnchorTargets {
-    /// Anchors on objects, with the differences of the object's box.
+    /// Anchors on objects, with the deltas to the object's box.
     pub positives: Vec<(usize, [f64; 4])>,
     /// Anchors on background.
     pub negatives: Vec<usize>,

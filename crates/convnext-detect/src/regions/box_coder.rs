@@ -1,4 +1,4 @@
-//! A box as its differences from another one, which is what the heads learn (Girshick et al. 2014).
+//! A box as its deltas from another one, which is what the heads learn (Girshick et al. 2014).
 //!
 //! As `DeltaXYWHBBoxCoder` of mmdet 3.3 (Apache-2.0).
 
@@ -7,7 +7,7 @@ use convnext_core::BoundingBox;
 /// Side of an object over that of its anchor at the least; the most is its inverse.
 const MIN_SIDE_RATIO: f64 = 16.0 / 1000.0;
 
-/// The standard deviations that differences are divided by.
+/// The standard deviations that deltas are divided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxCoder {
     /// Of x, y, the logarithms of width and height.
@@ -21,7 +21,7 @@ impl BoxCoder {
     /// The coder of the box head's regions.
     pub const REGIONS: Self = Self { deviations: [0.1, 0.1, 0.2, 0.2] };
 
-    /// The differences of `target` from `base`: of the centres in sides of `base`, and the logarithms of the
+    /// The deltas from `base` to `target`: of the centres in sides of `base`, and the logarithms of the
     /// ratios of the sides. Both boxes must have an area.
     pub fn encode(&self, base: &BoundingBox, target: &BoundingBox) -> [f64; 4] {
         let ([x, y], [target_x, target_y]) = (centre(base), centre(target));
@@ -34,7 +34,7 @@ impl BoxCoder {
         std::array::from_fn(|at| deltas[at] / self.deviations[at])
     }
 
-    /// The box at these differences from `base`. Sides change by no more than a factor of 62.5.
+    /// The box at these deltas from `base`. Sides change by no more than a factor of 62.5.
     pub fn decode(&self, base: &BoundingBox, deltas: [f64; 4]) -> BoundingBox {
         let limit = MIN_SIDE_RATIO.ln().abs();
         let [x, y, width, height]: [f64; 4] = std::array::from_fn(|at| deltas[at] * self.deviations[at]);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_comes_back_from_its_differences() {
+    fn a_box_comes_back_from_its_deltas() {
         let base = BoundingBox { left: 2.0, top: -3.0, right: 10.0, bottom: 7.0 };
         let target = BoundingBox { left: 4.5, top: 1.0, right: 5.5, bottom: 21.0 };
         for coder in [BoxCoder::ANCHORS, BoxCoder::REGIONS] {

@@ -61,7 +61,7 @@ pub struct RegionOutputs<'a> {
     pub regions: &'a [BoundingBox],
     /// Logits, `[regions, classes + 1]`, background last.
     pub logits: &'a [f32],
-    /// Differences, `[regions, classes, 4]`.
+    /// Deltas, `[regions, classes, 4]`.
     pub deltas: &'a [f32],
 }
 

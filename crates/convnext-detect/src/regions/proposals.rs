@@ -16,7 +16,7 @@ pub struct LevelOutputs<'a> {
     pub level: MapLevel,
     /// Logits of the anchors, in their order.
     pub objectness: &'a [f32],
-    /// Four differences of each anchor, in their order.
+    /// Four deltas of each anchor, in their order.
     pub deltas: &'a [f32],
 }
 

@@ -22,7 +22,7 @@ pub struct SampledRegion {
 pub struct RegionTarget {
     /// The object.
     pub object: TrainingObject,
-    /// The differences of its box from the region.
+    /// The deltas from the region to its box.
     pub deltas: [f64; 4],
 }
 
