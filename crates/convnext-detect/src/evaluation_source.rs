@@ -1,14 +1,11 @@
 //! Source of images with their objects, as they are measured on: whole and unchanged.
 
-use convnext_core::{Geometry, Preprocessing, Seed};
+use convnext_core::Preprocessing;
 use convnext_data::{
-    Batch, BatchContext, Cache, DataError, Dataset, Decoding, DetectionSet, Image, ImageReader, Loader,
-    LoaderConfig, SampleContext, Source,
+    Batch, BatchContext, DataError, Dataset, Decoding, DetectionSet, Image, ImageReader, Loader,
+    SampleContext, Source,
 };
 use convnext_train::{EvalLoaderConfig, TrainError};
-
-/// Images that are read ahead: each may be large.
-const QUEUE: usize = 2;
 
 /// Images one at a time, decoded and not yet resized: inference does that.
 #[derive(Debug, Clone)]
@@ -41,23 +38,8 @@ impl DetectionEvaluationSource {
         preprocessing: Preprocessing,
         reading: &EvalLoaderConfig,
     ) -> Result<Loader<Self>, TrainError> {
-        preprocessing.validate()?;
-        if let Geometry::CentreCrop { .. } = preprocessing.geometry {
-            let (what, found) = ("geometry of the images", preprocessing.geometry.to_string());
-            let expected = "one that keeps the whole image: fit, warp or none".to_owned();
-            return Err(DataError::OutOfRange { what, found, expected }.into());
-        }
+        let config = reading.of_whole_images(&preprocessing)?;
         let decoding = Decoding::of(&preprocessing, set.orientation());
-        let config = LoaderConfig {
-            batch_size: 1,
-            threads: reading.threads,
-            queue: QUEUE,
-            shuffle: false,
-            drop_last: false,
-            on_corrupt: reading.on_corrupt,
-            cache: Cache::Off,
-            seed: Seed::default(),
-        };
         Ok(Loader::new(Self { set, decoding, preprocessing }, config)?)
     }
 

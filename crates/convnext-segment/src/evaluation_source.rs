@@ -1,16 +1,13 @@
 //! Source of images with their label maps, as they are measured on: whole and unchanged.
 
-use convnext_core::{Geometry, Preprocessing, Seed};
+use convnext_core::Preprocessing;
 use convnext_data::{
-    Batch, BatchContext, Cache, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, Loader,
-    LoaderConfig, SampleContext, SegmentationSet, Source,
+    Batch, BatchContext, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, Loader, SampleContext,
+    SegmentationSet, Source,
 };
 use convnext_train::{EvalLoaderConfig, TrainError};
 
 use crate::source::labels_of;
-
-/// Images that are read ahead: each may be large.
-const QUEUE: usize = 2;
 
 /// Images with their label maps, one at a time, decoded and not yet resized: inference does that, once for each look.
 #[derive(Debug, Clone)]
@@ -43,18 +40,8 @@ impl EvaluationSource {
         preprocessing: Preprocessing,
         reading: &EvalLoaderConfig,
     ) -> Result<Loader<Self>, TrainError> {
-        check(&preprocessing)?;
+        let config = reading.of_whole_images(&preprocessing)?;
         let decoding = Decoding::of(&preprocessing, reading.orientation);
-        let config = LoaderConfig {
-            batch_size: 1,
-            threads: reading.threads,
-            queue: QUEUE,
-            shuffle: false,
-            drop_last: false,
-            on_corrupt: reading.on_corrupt,
-            cache: Cache::Off,
-            seed: Seed::default(),
-        };
         Ok(Loader::new(Self { set, decoding, preprocessing }, config)?)
     }
 
@@ -66,19 +53,6 @@ impl EvaluationSource {
     /// What the network wants of an image.
     pub fn preprocessing(&self) -> &Preprocessing {
         &self.preprocessing
-    }
-}
-
-/// Refuses settings that make no sense, such as a geometry that cuts a part out, because all labels are compared.
-fn check(preprocessing: &Preprocessing) -> Result<(), DataError> {
-    preprocessing.validate()?;
-    match preprocessing.geometry {
-        Geometry::CentreCrop { .. } => {
-            let (what, found) = ("geometry of the images", preprocessing.geometry.to_string());
-            let expected = "one that keeps the whole image: fit, warp or none".to_owned();
-            Err(DataError::OutOfRange { what, found, expected })
-        }
-        Geometry::Warp { .. } | Geometry::Fit(_) | Geometry::None { .. } => Ok(()),
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, SegmentationTask,
-    WeightMetadata, counted,
+    ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, STAGES,
+    SegmentationTask, WeightMetadata, counted,
 };
-use convnext_data::{Dataset, Loader, OnCorrupt, SegmentationData, class_colours};
+use convnext_data::{Dataset, Loader, SegmentationData, class_colours};
 use convnext_train::{
-    EvalLoaderConfig, Freeze, Job, LayerDecay, MemoryEstimate, Observer, ParameterRule, ParameterRules,
-    RunSettings, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
-    plan_training, run_training,
+    Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings, Summary,
+    TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml, plan_training,
+    run_training,
 };
 use serde::Serialize;
 
@@ -97,13 +97,7 @@ impl OnMasks {
         &self,
         preprocessing: &Preprocessing,
     ) -> Result<Option<Loader<EvaluationSource>>, TrainError> {
-        let run = &self.job.run;
-        let reading = EvalLoaderConfig {
-            batch_size: 1,
-            threads: run.threads,
-            orientation: run.orientation,
-            on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
-        };
+        let reading = self.job.run.validation_reading(1);
         let validation = &self.data.validation;
         match validation.is_empty() {
             true => Ok(None),
@@ -200,11 +194,8 @@ impl Job for OnMasks {
         let layers = recipe.layer_decay(self.is_from_weights());
         let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
         let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers);
-        let is_frozen = *freeze == Freeze::Encoder;
-        rules.changed(move |name, rule| {
-            let of_backbone = ["downsample_layers.", "stages."].iter().any(|part| name.starts_with(part));
-            ParameterRule { frozen: rule.frozen || (is_frozen && of_backbone), ..rule }
-        })
+        let frozen = if *freeze == Freeze::Encoder { STAGES } else { 0 };
+        rules.with_frozen(FrozenStages(frozen))
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<SegmentTask, TrainError> {

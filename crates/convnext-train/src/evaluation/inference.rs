@@ -1,9 +1,10 @@
 //! Every image of a data set once through a network, while the next ones are read.
 
 use burn::prelude::*;
-use convnext_core::{Preprocessing, Seed};
+use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
-    Batch, Cache, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation, Transform,
+    Batch, Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation,
+    Transform,
 };
 
 use crate::error::TrainError;
@@ -11,6 +12,9 @@ use crate::training::task::batch_images;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
+
+/// Whole images that are read ahead.
+const FEW: usize = 2;
 
 /// Configuration of a data loader for evaluation and inference.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +89,21 @@ impl EvalLoaderConfig {
         let one_size = preprocessing.image_size().is_some();
         let batch_size = if one_size { self.batch_size } else { 1 };
         Ok(Loader::new(images, LoaderConfig { batch_size, seed, ..self.config() })?)
+    }
+
+    /// Configuration of a loader of whole images one by one, in their order: decoded and not yet resized, each may be large,
+    /// so few are read ahead.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] for preprocessing that leaves parts of an image out, where labels are about all of it.
+    pub fn of_whole_images(&self, preprocessing: &Preprocessing) -> Result<LoaderConfig, DataError> {
+        preprocessing.validate()?;
+        if let Geometry::CentreCrop { .. } = preprocessing.geometry {
+            let (what, found) = ("geometry of the images", preprocessing.geometry.to_string());
+            let expected = "one that keeps the whole image: fit, warp or none".to_owned();
+            return Err(DataError::OutOfRange { what, found, expected });
+        }
+        Ok(LoaderConfig { batch_size: 1, queue: FEW, ..self.config() })
     }
 
     /// Loader configuration for one pass over all images, in their order.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use burn::tensor::Device;
 use convnext_core::{ConfigError, ImageSize, Preprocessing, Seed, ValueRange};
 use convnext_data::{
-    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, Orientation, RangeChoice,
-    TrainTransform, Transform, check_headers, find_range,
+    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, OnCorrupt, Orientation,
+    RangeChoice, TrainTransform, Transform, check_headers, find_range,
 };
 use convnext_nn::{Activations, Precision};
 use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
+use crate::evaluation::inference::EvalLoaderConfig;
 use crate::memory::MemoryEstimate;
 use crate::recipe::length::Length;
 use crate::run::recorded::{recorded_batch, recorded_config, recorded_range};
@@ -139,6 +140,16 @@ impl<J> Resolved<J> {
 }
 
 impl RunSettings {
+    /// Reading of the images of a validation, so many at once: broken ones are left out, as long as they are few.
+    pub fn validation_reading(&self, batch_size: usize) -> EvalLoaderConfig {
+        EvalLoaderConfig {
+            batch_size,
+            threads: self.threads,
+            orientation: self.orientation,
+            on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+        }
+    }
+
     /// A new run from fresh weights on all cores, with seed 0 and checkpoints every
     /// [`CHECKPOINT_EVERY`]; its length is that of the recipe.
     pub fn new(data: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {

@@ -7,12 +7,11 @@ use convnext_core::{
     ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
     WeightMetadata, counted,
 };
-use convnext_data::{Dataset, ImageSource, LabelledData, OnCorrupt, open_labelled, open_labelled_read_only};
+use convnext_data::{Dataset, ImageSource, LabelledData, open_labelled, open_labelled_read_only};
 use convnext_nn::ConvNext;
 use serde::Serialize;
 
 use crate::error::TrainError;
-use crate::evaluation::inference::EvalLoaderConfig;
 use crate::memory::MemoryEstimate;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::optimization::parameter_rules::ParameterRules;
@@ -235,12 +234,7 @@ impl<S: Supervision> Job for OnImages<S> {
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Supervised<S>, TrainError> {
         let FinetuneJob { run, model, recipe, freeze, .. } = &self.job;
         let validation = &self.data.validation;
-        let reading = EvalLoaderConfig {
-            batch_size: recipe.training.batch_size,
-            threads: run.threads,
-            orientation: run.orientation,
-            on_corrupt: if run.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
-        };
+        let reading = run.validation_reading(recipe.training.batch_size);
         Ok(Supervised {
             supervision: self.supervision.clone(),
             freeze: *freeze,

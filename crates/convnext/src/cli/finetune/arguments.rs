@@ -89,6 +89,17 @@ pub(crate) struct FinetuneArguments {
 }
 
 impl FinetuneArguments {
+    /// Refuses a choice of images by their one class, where each has many.
+    pub(super) fn refuse_labels_per_class(&self) -> anyhow::Result<()> {
+        if self.labels_per_class.is_some() {
+            bail!(
+                "--labels-per-class chooses images by their one class, and here each has many; choose --labelled-images N \
+                 of them, or --label-fraction F"
+            );
+        }
+        Ok(())
+    }
+
     /// Refuses flags that are about detection.
     pub(super) fn refuse_about_objects(&self) -> anyhow::Result<()> {
         if self.objects.are_given() || self.box_width.is_some() || self.regions.is_some() {

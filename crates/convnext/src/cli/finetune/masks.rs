@@ -131,11 +131,6 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
              masks with --classes FILE"
         );
     }
-    if arguments.labels_per_class.is_some() {
-        bail!(
-            "--labels-per-class chooses images by their one class, and here each has many; choose --labelled-images N of \
-             them, or --label-fraction F"
-        );
-    }
+    arguments.refuse_labels_per_class()?;
     arguments.refuse_about_objects()
 }

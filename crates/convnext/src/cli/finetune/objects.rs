@@ -140,12 +140,7 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
              --annotations FILE"
         );
     }
-    if arguments.labels_per_class.is_some() {
-        bail!(
-            "--labels-per-class chooses images by their one class, and here each has many; choose --labelled-images N of \
-             them, or --label-fraction F"
-        );
-    }
+    arguments.refuse_labels_per_class()?;
     if arguments.masks.are_given() {
         bail!(
             "--classes, --ignore-index and --reduce-zero-label are about the masks of --task segment; leave them out"
