@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod logs;
 pub(crate) mod old_runs;
 pub(crate) mod recorded;
+pub(crate) mod resolved;
 pub(crate) mod run_changes;
 pub(crate) mod run_folder;
 pub(crate) mod run_record;

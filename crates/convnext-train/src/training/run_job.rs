@@ -7,9 +7,9 @@ use convnext_core::{WeightMetadata, counted};
 use convnext_data::{Cache, Dataset};
 
 use crate::error::TrainError;
+use crate::run::resolved::Resolved;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
 use crate::run::run_record::RunRecord;
-use crate::run::run_settings::Resolved;
 use crate::run::summary::Summary;
 use crate::training::job::{Job, ModelOf};
 use crate::training::learner::Learner;
