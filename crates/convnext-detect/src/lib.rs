@@ -50,7 +50,7 @@ pub use inference::detect;
 pub use job::{TrainedDetector, plan_detection, train_detection};
 pub use losses::box_loss::{BoxLoss, box_loss};
 pub use losses::mask_loss::{MaskTargets, mask_loss};
-pub use losses::rpn_loss::{RpnLoss, rpn_loss};
+pub use losses::rpn_loss::{RpnLoss, SampledAnchors};
 pub use mask_rcnn::MaskRcnn;
 pub use mask_rcnn::box_head::{BoxHead, BoxOutput};
 pub use mask_rcnn::feature_pyramid::FeaturePyramid;

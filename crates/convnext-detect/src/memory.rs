@@ -9,9 +9,9 @@ use crate::padding::padded;
 /// Arrays of a convolution with ReLU that wait for the gradient: what it puts out, before and after.
 const SAVED: usize = 2;
 
-/// Arrays at each place of the pyramid: lateral and output convolutions, the sum of the path from the top, the convolution of
-/// the region proposal network with its ReLU, and the gradients of the pyramid from both of its users.
-const OF_PLACE: usize = 3 + SAVED + 3;
+/// Arrays at each place of the pyramid: lateral and output convolutions, the sum of the path from the top, and the gradients of
+/// the pyramid from both of its users and their sum. The region proposal network learns from a few places alone.
+const OF_PLACE: usize = 3 + 3;
 
 /// The need of a training: the backbone's, the pyramid's, and that of the regions that the heads learn from.
 ///

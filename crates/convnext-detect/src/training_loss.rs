@@ -13,7 +13,7 @@ use convnext_train::{Loss, TrainError};
 use crate::batch::DetectionBatch;
 use crate::losses::box_loss::box_loss;
 use crate::losses::mask_loss::{MaskTargets, mask_loss};
-use crate::losses::rpn_loss::rpn_loss;
+use crate::losses::rpn_loss::SampledAnchors;
 use crate::mask_rcnn::MaskRcnn;
 use crate::mask_rcnn::roi_extractor::extract;
 use crate::mask_rcnn::rpn_head::RpnOutput;
@@ -69,22 +69,29 @@ pub fn detection_loss(
     batch: &DetectionBatch,
     choice: RegionChoice,
 ) -> Result<Loss, TrainError> {
-    let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
+    let outputs = outputs_without_graph(model, pyramid);
     let grid = AnchorGrid::new(map_levels(pyramid));
     let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING };
     let proposed = batch_proposals(&outputs, grid.levels(), &batch.sizes, rule)?;
     let targets = draw_targets(&grid, &proposed, batch, choice);
-    Ok(loss_of_targets(model, (pyramid, &outputs), batch, &targets))
+    Ok(loss_of_targets(model, pyramid, batch, &targets))
 }
 
-/// The loss of a batch by its pyramid and the outputs of the region proposal network, for these anchors and regions.
+/// The outputs of the region proposal network on all levels, for proposals: nothing is learned through these.
+fn outputs_without_graph(model: &MaskRcnn, pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> Vec<RpnOutput> {
+    let head = model.rpn_head.valid();
+    pyramid.iter().map(|maps| head.forward(&maps.with_rows(maps.rows.clone().inner()))).collect()
+}
+
+/// The loss of a batch by its pyramid, for these anchors and regions.
 pub fn loss_of_targets(
     model: &MaskRcnn,
-    (pyramid, outputs): (&[FeatureMaps; PYRAMID_LEVELS], &[RpnOutput]),
+    pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     batch: &DetectionBatch,
     targets: &BatchTargets,
 ) -> Loss {
-    let of_rpn = rpn_loss(outputs, &targets.anchors);
+    let anchors = SampledAnchors::new(&map_levels(pyramid), &targets.anchors);
+    let of_rpn = anchors.loss(&model.rpn_head.forward_at(pyramid, &anchors.places));
     let places: Vec<Region> =
         targets.regions.iter().map(|(image, region)| place(*image, &region.bounds)).collect();
     let regions: Vec<SampledRegion> = targets.regions.iter().map(|(_, region)| *region).collect();
@@ -110,7 +117,7 @@ fn some(regions: Vec<Region>) -> Vec<Region> {
     if regions.is_empty() { vec![Region { image: 0, bounds: [0.0; 4] }] } else { regions }
 }
 
-/// The proposals of each image in pixels of the input, by descending score, without a gradient. `sizes` are those of the images
+/// The proposals of each image in pixels of the input, by descending score, from outputs of all levels without a gradient. `sizes` are those of the images
 /// before padding.
 ///
 /// # Errors
@@ -121,8 +128,10 @@ pub fn batch_proposals(
     sizes: &[ImageSize],
     rule: ProposalRule,
 ) -> Result<Vec<Vec<BoundingBox>>, TrainError> {
-    let values: Vec<[Vec<f32>; 2]> =
-        outputs.iter().map(|output| [&output.objectness, &output.deltas].map(values_without_graph)).collect();
+    let values: Vec<[Vec<f32>; 2]> = outputs
+        .iter()
+        .map(|output| [&output.objectness, &output.deltas].map(|values| tensor_values(values.clone())))
+        .collect();
     if values.iter().flatten().flatten().any(|value| !value.is_finite()) {
         return Err(TrainError::NotFinite { what: "an output of the region proposal network".to_owned() });
     }
@@ -139,12 +148,6 @@ pub fn batch_proposals(
         found.into_iter().map(|proposal| proposal.bounds).collect()
     };
     Ok((0..sizes.len()).map(of_image).collect())
-}
-
-/// The values of a tensor, which goes on being part of its graph.
-pub(crate) fn values_without_graph(tensor: &Tensor<2>) -> Vec<f32> {
-    let tensor = tensor.clone();
-    tensor_values(if tensor.device().is_autodiff() { tensor.inner() } else { tensor })
 }
 
 /// The anchors and regions that a batch is learned by, drawn for each image by its index in the data set and the epoch.

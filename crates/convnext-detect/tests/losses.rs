@@ -5,8 +5,8 @@ use burn::prelude::*;
 use burn::tensor::DType;
 use convnext_core::BoundingBox;
 use convnext_detect::{
-    AnchorTargets, MaskTargets, RegionTarget, RpnOutput, SampledRegion, TrainingObject, box_loss, mask_loss,
-    rpn_loss,
+    AnchorTargets, MapLevel, MaskTargets, RegionTarget, RpnOutput, SampledAnchors, SampledRegion,
+    TrainingObject, box_loss, mask_loss,
 };
 use serde::Deserialize;
 
@@ -87,36 +87,47 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64) {
 fn the_losses_of_anchors_are_those_of_mmdet() {
     for (dtype, tolerance) in TYPES {
         for case in golden().rpn {
-            let levels: Vec<RpnOutput> = case
-                .objectness
-                .iter()
-                .zip(&case.deltas)
-                .map(|(objectness, deltas)| RpnOutput {
-                    objectness: leaf(objectness, 3, dtype),
-                    deltas: leaf(deltas, 12, dtype),
-                })
+            let maps: Vec<[Tensor<2>; 2]> = (case.objectness.iter().zip(&case.deltas))
+                .map(|(objectness, deltas)| [leaf(objectness, 3, dtype), leaf(deltas, 12, dtype)])
                 .collect();
             let targets = case.targets.into_iter();
             let targets: Vec<AnchorTargets> = targets
                 .map(|Anchors { positives, negatives }| AnchorTargets { positives, negatives })
                 .collect();
             assert_eq!(targets.len(), case.images);
-            let loss = rpn_loss(&levels, &targets);
+            // The width of a level does not matter.
+            let level = |maps: &[Tensor<2>; 2]| MapLevel {
+                stride: 4,
+                height: maps[0].dims()[0] / case.images,
+                width: 1,
+            };
+            let sampled = SampledAnchors::new(&maps.iter().map(level).collect::<Vec<_>>(), &targets);
+            let loss = sampled.loss(&outputs_at(&maps, &sampled.places));
             let gradients = (loss.objectness.clone() + loss.boxes.clone()).backward();
             assert_near(&values(loss.objectness, dtype), &case.losses[..1], tolerance);
             assert_near(&values(loss.boxes, dtype), &case.losses[1..], tolerance);
-            for (level, maps) in levels.iter().enumerate() {
+            for (level, maps) in maps.iter().enumerate() {
                 let expected = [&case.objectness_gradients[level], &case.deltas_gradients[level]];
-                for (outputs, expected) in [&maps.objectness, &maps.deltas].into_iter().zip(expected) {
-                    match outputs.grad(&gradients) {
-                        Some(gradient) => assert_near(&values(gradient, dtype), expected, tolerance),
-                        // Nothing of this level was sampled; the weights have their gradient from another.
-                        None => assert!(level > 0 && expected.iter().all(|&value| value == 0.0)),
-                    }
+                for (outputs, expected) in maps.iter().zip(expected) {
+                    assert_near(&values(outputs.grad(&gradients).unwrap(), dtype), expected, tolerance);
                 }
             }
         }
     }
+}
+
+/// The rows of the outputs of each level at some of its places.
+fn outputs_at(maps: &[[Tensor<2>; 2]], places: &[Vec<usize>]) -> RpnOutput {
+    let [objectness, deltas] = [0, 1].map(|of| {
+        let rows = |(maps, places): (&[Tensor<2>; 2], &Vec<usize>)| {
+            let places: Vec<i64> = places.iter().map(|&place| place as i64).collect();
+            let places =
+                Tensor::from_data(TensorData::new(places.clone(), [places.len()]), &maps[of].device());
+            maps[of].clone().select(0, places)
+        };
+        Tensor::cat(maps.iter().zip(places).map(rows).collect(), 0)
+    });
+    RpnOutput { objectness, deltas }
 }
 
 /// Regions of these labels; those of the last label are background.
@@ -182,11 +193,16 @@ fn losses_of_nothing_are_zero_and_connected() {
     assert_eq!(masks.0.grad(&gradients).unwrap().dims(), [0, 3]);
 
     // A batch without objects has a gradient of its boxes, too.
-    let maps =
-        RpnOutput { objectness: leaf(&[0.5; 6], 3, DType::F32), deltas: leaf(&[0.5; 24], 12, DType::F32) };
-    let targets = AnchorTargets { positives: Vec::new(), negatives: vec![0, 4] };
-    let loss = rpn_loss(std::slice::from_ref(&maps), &[targets]);
-    let gradients = (loss.objectness + loss.boxes.clone()).backward();
-    assert_eq!(values(loss.boxes, DType::F32), [0.0]);
-    assert_eq!(values(maps.deltas.grad(&gradients).unwrap(), DType::F32), [0.0; 24]);
+    let maps = [leaf(&[0.5; 6], 3, DType::F32), leaf(&[0.5; 24], 12, DType::F32)];
+    let level = MapLevel { stride: 4, height: 1, width: 2 };
+    for (negatives, is_learned) in [(vec![0, 4], true), (vec![], false)] {
+        let targets = AnchorTargets { positives: Vec::new(), negatives };
+        let sampled = SampledAnchors::new(&[level], &[targets]);
+        let loss = sampled.loss(&outputs_at(std::slice::from_ref(&maps), &sampled.places));
+        let gradients = (loss.objectness + loss.boxes.clone()).backward();
+        let of = |maps: &Tensor<2>| values(maps.grad(&gradients).unwrap(), DType::F32);
+        assert_eq!(values(loss.boxes, DType::F32), [0.0]);
+        assert_eq!(of(&maps[1]), [0.0; 24]);
+        assert_eq!(of(&maps[0]).iter().any(|&value| value != 0.0), is_learned);
+    }
 }

@@ -5,9 +5,12 @@ use burn::module::Param;
 use burn::prelude::*;
 use convnext_kernels::Precision;
 
+use crate::convolution_at::neighbourhoods;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::convolution::convolution;
 use crate::ops::convolution_plan::{ConvolutionPlan, Epilogue};
+use crate::ops::linear::linear;
+use crate::ops::linear_plan::LinearPlan;
 use crate::ops::packing::PackingCache;
 use crate::pyramid_convolution::PyramidConvolution;
 
@@ -88,6 +91,24 @@ impl Conv2d {
             self.convolve(maps, weight, epilogue, PackingCache::default())
         };
         levels.sums(weight, self.settings.precision, convolve)
+    }
+
+    /// The outputs at some places alone, with a gradient that costs no more than they do. The layer has a stride of 1 and
+    /// keeps the size of the maps.
+    ///
+    /// # Shapes
+    /// - maps: pairs of maps, rows `[images * height * width, in]`, and places, rows of their output
+    /// - output: `[all places, out]`, the places of the first maps first
+    ///
+    /// # Panics
+    /// When a place is not on its maps, or without a place.
+    pub fn forward_at(&self, maps: &[(&FeatureMaps, &[usize])]) -> Tensor<2> {
+        let [outputs, inputs, height, width] = self.weight.lazy_shape().dims::<4>();
+        let found = maps.iter().filter(|(_, places)| !places.is_empty());
+        let rows = found.map(|(maps, places)| neighbourhoods(maps, places, [height, width])).collect();
+        let weight = self.weight.val().permute([0, 2, 3, 1]).reshape([outputs, height * width * inputs]);
+        let bias = self.bias.as_ref().map_or_else(|| Tensor::zeros([outputs], &weight.device()), Param::val);
+        linear(Tensor::cat(rows, 0), weight, bias, &LinearPlan::new(self.settings.precision))
     }
 
     fn convolve(

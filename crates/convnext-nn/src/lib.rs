@@ -23,6 +23,7 @@ mod block;
 mod classifier;
 mod conv2d;
 mod conv_norm_relu;
+mod convolution_at;
 mod counter;
 mod device;
 mod device_name;

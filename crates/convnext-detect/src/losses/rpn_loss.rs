@@ -4,14 +4,12 @@
 //! batch, divided by their number.
 
 use burn::prelude::*;
+use convnext_core::PLACE_ANCHORS;
 
 use crate::losses::parts::{absolute_difference, binary_cross_entropy, divide, indices, nothing};
 use crate::mask_rcnn::rpn_head::RpnOutput;
 use crate::regions::anchor_targets::AnchorTargets;
-use crate::regions::anchors::ANCHOR_RATIOS;
-
-/// Anchors at a place.
-const ANCHORS: usize = ANCHOR_RATIOS.len();
+use crate::regions::anchors::MapLevel;
 
 /// The losses of a batch, each `[1]`.
 #[derive(Debug, Clone)]
@@ -22,77 +20,95 @@ pub struct RpnLoss {
     pub boxes: Tensor<1>,
 }
 
-/// The losses of a batch from its outputs on all levels, the finest first, and the targets of each image.
-///
-/// # Panics
-/// Without a level, or when targets are beyond the anchors.
-pub fn rpn_loss(levels: &[RpnOutput], targets: &[AnchorTargets]) -> RpnLoss {
-    let divisor: usize = targets.iter().map(AnchorTargets::average_factor).sum();
-    let mut objectness = Vec::new();
-    let mut boxes = Vec::new();
-    let mut first = 0;
-    for level in levels {
-        let sampled = LevelSample::new(level, first, targets);
-        first += sampled.anchors;
-        objectness.push(sampled.objectness(level));
-        boxes.extend(sampled.boxes(level));
-    }
-    let mean = |parts: Vec<Tensor<1>>, outputs: fn(&RpnOutput) -> &Tensor<2>| {
-        let sum = parts.into_iter().reduce(|sum, part| sum + part);
-        sum.map_or_else(|| nothing(outputs(&levels[0]).clone()), |sum| divide(sum, divisor))
-    };
-    RpnLoss { objectness: mean(objectness, |maps| &maps.objectness), boxes: mean(boxes, |maps| &maps.deltas) }
-}
-
-/// The sampled anchors of a level, by their place in the rows of the batch.
-struct LevelSample {
-    /// Anchors of the level in an image.
-    anchors: usize,
-    /// Those on objects, with their targets.
+/// The sampled anchors of a batch, by the places of the maps that they stand at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampledAnchors {
+    /// Of each level the rows of its maps `[N H W, C]`, one for each sampled anchor, so some of them several times. A level
+    /// without any has its first row, so that its maps have a gradient of 0 and not none.
+    pub places: Vec<Vec<usize>>,
+    /// Those on objects, with their targets, and those on background, by their place among the anchors of all places.
     positives: Vec<(usize, [f64; 4])>,
     negatives: Vec<usize>,
+    /// The number that the losses are divided by.
+    divisor: usize,
 }
 
-impl LevelSample {
-    /// Those from the anchor `first` of an image on.
-    fn new(level: &RpnOutput, first: usize, targets: &[AnchorTargets]) -> Self {
-        let anchors = level.objectness.dims()[0] * ANCHORS / targets.len().max(1);
-        let mut found = Self { anchors, positives: Vec::new(), negatives: Vec::new() };
-        for (image, targets) in targets.iter().enumerate() {
-            let row =
-                |at: usize| at.checked_sub(first).filter(|at| *at < anchors).map(|at| image * anchors + at);
-            found
-                .positives
-                .extend(targets.positives.iter().filter_map(|&(at, deltas)| Some((row(at)?, deltas))));
-            found.negatives.extend(targets.negatives.iter().filter_map(|&at| row(at)));
+impl SampledAnchors {
+    /// The anchors of these levels, the finest first, that each image of a batch is learned by.
+    ///
+    /// # Panics
+    /// When targets are beyond the anchors.
+    pub fn new(levels: &[MapLevel], targets: &[AnchorTargets]) -> Self {
+        let mut found = Self {
+            places: vec![Vec::new(); levels.len()],
+            positives: Vec::new(),
+            negatives: Vec::new(),
+            divisor: targets.iter().map(AnchorTargets::average_factor).sum(),
+        };
+        let (mut first, mut rows) = (0, 0);
+        for (at, level) in levels.iter().enumerate() {
+            let anchors = first..first + level.anchors();
+            let places = &mut found.places[at];
+            let mut sample = |image: usize, anchor: usize| {
+                let anchor = image * level.anchors() + anchor - anchors.start;
+                places.push(anchor / PLACE_ANCHORS);
+                (rows + places.len() - 1) * PLACE_ANCHORS + anchor % PLACE_ANCHORS
+            };
+            for (image, targets) in targets.iter().enumerate() {
+                for (anchor, deltas) in
+                    targets.positives.iter().filter(|(anchor, _)| anchors.contains(anchor))
+                {
+                    found.positives.push((sample(image, *anchor), *deltas));
+                }
+                for anchor in targets.negatives.iter().filter(|anchor| anchors.contains(anchor)) {
+                    found.negatives.push(sample(image, *anchor));
+                }
+            }
+            if places.is_empty() {
+                places.push(0);
+            }
+            rows += places.len();
+            first = anchors.end;
         }
         found
     }
 
-    /// The summed cross-entropy of the level. Where no anchor of it was sampled, its maps have a gradient of 0 and not none.
-    fn objectness(&self, level: &RpnOutput) -> Tensor<1> {
-        let positives = self.positives.iter().map(|&(row, _)| row);
-        let rows: Vec<usize> = positives.chain(self.negatives.iter().copied()).collect();
-        let count = rows.len();
-        match select(&level.objectness, 1, rows) {
-            None => nothing(level.objectness.clone()),
-            Some(logits) => binary_cross_entropy(logits, (0..count).map(|at| at < self.positives.len())),
+    /// The losses of the outputs at [`Self::places`]. Without an anchor they are 0, and so are their gradients.
+    ///
+    /// # Shapes
+    /// - outputs: rows of all places, those of the finest level first
+    pub fn loss(&self, outputs: &RpnOutput) -> RpnLoss {
+        RpnLoss { objectness: self.objectness(&outputs.objectness), boxes: self.boxes(&outputs.deltas) }
+    }
+
+    fn objectness(&self, logits: &Tensor<2>) -> Tensor<1> {
+        let positives = self.positives.iter().map(|&(anchor, _)| anchor);
+        let anchors: Vec<usize> = positives.chain(self.negatives.iter().copied()).collect();
+        let count = anchors.len();
+        match select(logits, 1, anchors) {
+            None => nothing(logits.clone()),
+            Some(logits) => {
+                let wanted = (0..count).map(|at| at < self.positives.len());
+                divide(binary_cross_entropy(logits, wanted), self.divisor)
+            }
         }
     }
 
-    /// The summed differences of the level, if any anchor on an object was sampled.
-    fn boxes(&self, level: &RpnOutput) -> Option<Tensor<1>> {
-        let (rows, targets) = self.positives.iter().copied().unzip();
-        Some(absolute_difference(select(&level.deltas, 4, rows)?, targets))
+    fn boxes(&self, deltas: &Tensor<2>) -> Tensor<1> {
+        let (anchors, targets) = self.positives.iter().copied().unzip();
+        match select(deltas, 4, anchors) {
+            None => nothing(deltas.clone()),
+            Some(deltas) => divide(absolute_difference(deltas, targets), self.divisor),
+        }
     }
 }
 
-/// The values of anchors, `width` of each.
-fn select(outputs: &Tensor<2>, width: usize, rows: Vec<usize>) -> Option<Tensor<2>> {
-    if rows.is_empty() {
+/// The values of anchors, `width` of each; `None` without any.
+fn select(outputs: &Tensor<2>, width: usize, anchors: Vec<usize>) -> Option<Tensor<2>> {
+    if anchors.is_empty() {
         return None;
     }
-    let rows = indices(rows, &outputs.device());
-    let anchors = outputs.dims()[0] * ANCHORS;
-    Some(outputs.clone().reshape([anchors, width]).select(0, rows))
+    let anchors = indices(anchors, &outputs.device());
+    let all = outputs.dims()[0] * PLACE_ANCHORS;
+    Some(outputs.clone().reshape([all, width]).select(0, anchors))
 }

@@ -4,6 +4,7 @@
 //! Notation: N images, H x W the maps of a level.
 
 use burn::prelude::*;
+use burn::tensor::activation::relu;
 use convnext_core::{BOX_DELTAS, PLACE_ANCHORS};
 use convnext_nn::{Conv2d, FeatureMaps, Precision, Scope};
 
@@ -23,12 +24,12 @@ pub struct RpnHead {
     pub rpn_reg: Conv2d,
 }
 
-/// What the region proposal network says of the anchors of a level.
+/// What the region proposal network says of the anchors of some places: those of all of a level, or some of every level.
 #[derive(Debug, Clone)]
 pub struct RpnOutput {
-    /// Logits of an object, `[N H W, 3]`: the anchors of a place in a row.
+    /// Logits of an object, `[places, 3]`: the anchors of a place in a row.
     pub objectness: Tensor<2>,
-    /// Deltas of the boxes, `[N H W, 12]`: of each anchor dx, dy, dw, dh.
+    /// Deltas of the boxes, `[places, 12]`: of each anchor dx, dy, dw, dh.
     pub deltas: Tensor<2>,
 }
 
@@ -58,6 +59,26 @@ impl RpnHead {
     /// - maps: rows `[N H W, width]`
     pub fn forward(&self, maps: &FeatureMaps) -> RpnOutput {
         let hidden = self.rpn_conv.forward(maps).relu();
+        RpnOutput {
+            objectness: self.rpn_cls.forward(&hidden).rows,
+            deltas: self.rpn_reg.forward(&hidden).rows,
+        }
+    }
+
+    /// Scores and deltas at some places of the levels, with gradients: what is learned of a few hundred anchors need not
+    /// go back through all places.
+    ///
+    /// # Shapes
+    /// - pyramid: rows `[N H W, width]`
+    /// - places: of each level, any number of rows of its maps
+    /// - output: rows of all places, those of the finest level first
+    ///
+    /// # Panics
+    /// When a place is not on its maps, or without a place.
+    pub fn forward_at(&self, pyramid: &[FeatureMaps], places: &[Vec<usize>]) -> RpnOutput {
+        let of_levels: Vec<_> = pyramid.iter().zip(places.iter().map(Vec::as_slice)).collect();
+        let rows = relu(self.rpn_conv.forward_at(&of_levels));
+        let hidden = FeatureMaps { images: rows.dims()[0], rows, height: 1, width: 1 };
         RpnOutput {
             objectness: self.rpn_cls.forward(&hidden).rows,
             deltas: self.rpn_reg.forward(&hidden).rows,

@@ -19,7 +19,7 @@ use convnext_core::{BoundingBox, ImageSize, PYRAMID_LEVELS, PYRAMID_STRIDES};
 use convnext_data::{Instance, InstanceMask, RunLengths};
 use convnext_detect::{
     AnchorGrid, AnchorTargets, BatchTargets, BoxCoder, DetectionBatch, MapLevel, MaskRcnn, RegionTarget,
-    RpnOutput, SampledRegion, TrainingObject, loss_of_targets, training_objects,
+    SampledRegion, TrainingObject, loss_of_targets, training_objects,
 };
 use convnext_nn::{DropPath, FeatureMaps, for_each_parameter, tensor_values};
 use convnext_train::Loss;
@@ -167,9 +167,8 @@ impl TrainingGolden {
     /// The loss of the samples of a batch.
     pub fn loss(&self, model: &MaskRcnn, batch: &DetectionBatch, device: &Device) -> Loss {
         let pyramid = pyramid(model, batch, device);
-        let outputs: Vec<RpnOutput> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
         let targets = self.targets(batch, &grid(&pyramid));
-        loss_of_targets(model, (&pyramid, &outputs), batch, &targets)
+        loss_of_targets(model, &pyramid, batch, &targets)
     }
 
     /// Asserts that the parts of a loss and its gradients are PyTorch's, to this relative error.

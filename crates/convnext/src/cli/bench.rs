@@ -1,6 +1,7 @@
 //! `convnext bench`
 
 mod arguments;
+mod detection;
 mod measurement;
 mod process;
 mod segmentation;

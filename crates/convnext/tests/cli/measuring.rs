@@ -54,6 +54,20 @@ fn segmentation_networks_are_measured() {
 }
 
 #[test]
+fn detection_networks_are_measured() {
+    let size = "--model micro --batch-size 1 --image-size 64 --steps 1 --box-width 16";
+    let measure =
+        |mode: &str, flags: &str| Bench::new().json(&format!("bench --json --mode {mode} {size} {flags}"));
+    let [narrow, wide] = ["8", "16"].map(|width| measure("detect-infer", &format!("--head-width {width}")));
+    let work = |found: &Value| number(found, "gflops") / number(found, "images_per_second");
+    assert!(work(&narrow) < 0.9 * work(&wide), "{narrow} {wide}");
+    let training = measure("detect-train", "--head-width 8 --regions 16");
+    assert!(number(&training, "images_per_second") > 0.0 && training["gflops"].is_null(), "{training}");
+    let lines = format!("bench --mode detect-train {size} --head-width 8 --regions 16");
+    Bench::new().run(&lines).stdout(contains("an unknown part of the GFLOP/s of"));
+}
+
+#[test]
 fn steps_neither_gather_memory_nor_ask_the_system_for_it() {
     for mode in ["infer", "train", "pretrain", "pretrain --activations recompute"] {
         let flags =
@@ -119,8 +133,21 @@ fn combinations_that_mean_nothing_are_refused() {
             ("bench --mode pretrain --model micro --batch-size 1 --image-size 65", &["65"]),
             (
                 "bench --mode train --model micro --batch-size 1 --head-width 8",
-                &["--head-width", "segment-train"],
+                &["--head-width", "segment-*"],
             ),
+            (
+                "bench --mode segment-train --model micro --batch-size 2 --box-width 8",
+                &["--box-width", "detect-train"],
+            ),
+            (
+                "bench --mode detect-infer --model micro --batch-size 1 --regions 8",
+                &["--regions", "detect-train"],
+            ),
+            (
+                "bench --mode detect-train --model micro --batch-size 1 --image-size 100",
+                &["100", "multiples of 32"],
+            ),
+            ("bench --mode detect-train --model micro --batch-size 1 --stem-stride 2", &["stem stride", "4"]),
             (
                 "bench --mode segment-train --model micro --batch-size 1 --image-size 64",
                 &["at least 2 images"],

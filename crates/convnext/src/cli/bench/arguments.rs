@@ -19,7 +19,8 @@ Examples:
   convnext bench --mode infer --model atto --batch-size 8
   convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
   convnext bench --mode train --model atto --batch-size 8 --profile
-  convnext bench --mode segment-train --model atto --head-width 128 --image-size 256 --batch-size 8"
+  convnext bench --mode segment-train --model atto --head-width 128 --image-size 256 --batch-size 8
+  convnext bench --mode detect-train --model atto --image-size 512 --batch-size 2 --regions 64"
 )]
 pub(crate) struct BenchArguments {
     /// What a step is
@@ -43,9 +44,16 @@ pub(crate) struct BenchArguments {
     /// The whole step, or the encoder alone, forward and backward
     #[arg(long, value_name = "SCOPE", default_value = "step")]
     pub(super) scope: Scope,
-    /// Channels of the decode head of segment-infer and segment-train (default: 512, and 128 below tiny)
+    /// Channels of the heads of segment-* (default: 512, and 128 below tiny) and detect-* (default: 256, and 64
+    /// below tiny)
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) head_width: Option<usize>,
+    /// Features of the box head's hidden layers of detect-* (default: 1024, and 256 below tiny)
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) box_width: Option<usize>,
+    /// Regions of an image that the heads of detect-train learn from (default: 512)
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(super) regions: Option<usize>,
     /// Steps that are timed
     #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
     pub(super) steps: usize,
@@ -75,6 +83,27 @@ pub(super) enum Mode {
     SegmentInfer,
     /// UperNet of 150 classes: forward, backward, optimiser
     SegmentTrain,
+    /// Mask R-CNN of one class: from an image to the masks of its objects
+    DetectInfer,
+    /// Mask R-CNN of one class and 25 objects an image: forward, backward, optimiser
+    DetectTrain,
+}
+
+impl Mode {
+    /// `true` for the modes of Mask R-CNN.
+    pub(super) fn is_detection(self) -> bool {
+        matches!(self, Self::DetectInfer | Self::DetectTrain)
+    }
+
+    /// `true` for the modes of UperNet.
+    pub(super) fn is_segmentation(self) -> bool {
+        matches!(self, Self::SegmentInfer | Self::SegmentTrain)
+    }
+
+    /// `true` where nothing is learned.
+    pub(super) fn is_inference(self) -> bool {
+        matches!(self, Self::Infer | Self::SegmentInfer | Self::DetectInfer)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -50,8 +50,9 @@ pub(super) struct Measurement {
     live_bytes: [u64; 2],
     /// Of the steps that are timed, on average; unknown outside of Linux.
     page_faults_a_step: Option<f64>,
-    /// Of the median step, counting multiply-adds of convolutions and linear layers as two.
-    gflops: f64,
+    /// Of the median step, counting multiply-adds of convolutions and linear layers as two; unknown where their number
+    /// depends on what is found.
+    gflops: Option<f64>,
     /// Of all threads together.
     peak_gflops: Option<f64>,
     share_of_peak: Option<f64>,
@@ -70,11 +71,16 @@ pub(super) struct KernelTime {
 
 impl Measurement {
     /// Results of steps of so many multiply-adds for each image.
-    pub(super) fn new(arguments: &BenchArguments, machine: &Machine, macs: f64, timed: Timed) -> Self {
+    pub(super) fn new(
+        arguments: &BenchArguments,
+        machine: &Machine,
+        macs: Option<f64>,
+        timed: Timed,
+    ) -> Self {
         let Timed { seconds, live_bytes, page_faults_a_step, peak, profile } = timed;
         let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
         let median = quantile(0.5);
-        let gflops = 2e-9 * macs * arguments.batch_size as f64 / median;
+        let gflops = macs.map(|macs| 2e-9 * macs * arguments.batch_size as f64 / median);
         Self {
             mode: arguments.mode,
             model: arguments.model.name,
@@ -95,7 +101,7 @@ impl Measurement {
             page_faults_a_step,
             gflops,
             peak_gflops: peak.map(|peak| 1e-9 * peak),
-            share_of_peak: peak.map(|peak| 1e9 * gflops / peak),
+            share_of_peak: peak.zip(gflops).map(|(peak, gflops)| 1e9 * gflops / peak),
             profile,
         }
     }
@@ -108,15 +114,20 @@ fn instructions(precision: Precision) -> String {
     }
 }
 
-/// Share of the processor's peak in words, or the device where that peak is unknown.
-fn describe_share(found: &Measurement) -> String {
-    let Measurement { share_of_peak, peak_gflops, instructions, threads, device, .. } = found;
-    match (share_of_peak, peak_gflops, instructions) {
-        (Some(share), Some(peak), Some(instructions)) => {
-            let share = 100.0 * share;
-            format!(", {share:.1} % of the {peak:.1} that {threads} threads reach with {instructions}")
+/// Speed in words, as a share of the processor's peak where that is known.
+fn describe_speed(found: &Measurement) -> String {
+    let Measurement { gflops, share_of_peak, peak_gflops, instructions, threads, device, .. } = found;
+    let peak = peak_gflops.zip(instructions.as_deref());
+    let reached = |(peak, instructions): (f64, &str)| {
+        format!("{peak:.1} that {threads} threads reach with {instructions}")
+    };
+    match (gflops, peak, share_of_peak) {
+        (Some(gflops), Some(peak), Some(share)) => {
+            format!("{gflops:.1} GFLOP/s, {:.1} % of the {}", 100.0 * share, reached(peak))
         }
-        _ => format!(" on {device}"),
+        (Some(gflops), ..) => format!("{gflops:.1} GFLOP/s on {device}"),
+        (None, Some(peak), _) => format!("an unknown part of the GFLOP/s of {}", reached(peak)),
+        (None, None, _) => format!("on {device}"),
     }
 }
 
@@ -126,15 +137,14 @@ pub(super) fn describe(found: &Measurement) -> String {
     let [.., first, median, third, _] = found.step_seconds;
     let mut text = format!(
         "{:.2} images a second ({:.1} ms a step, quartiles {:.1} and {:.1})\n\
-         {:.1} GFLOP/s{}\n\
+         {}\n\
          {} of memory at most, {} held for the backward\n\
          {} in use before the steps, {} after; {} page faults a step",
         found.images_per_second,
         1e3 * median,
         1e3 * first,
         1e3 * third,
-        found.gflops,
-        describe_share(found),
+        describe_speed(found),
         found.peak_memory_bytes.map_or_else(|| "an unknown amount".to_owned(), mib),
         mib(found.activation_bytes),
         mib(found.live_bytes[0]),

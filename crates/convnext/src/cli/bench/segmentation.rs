@@ -24,7 +24,7 @@ pub(super) fn segmentation_inference(parts: Parts) -> anyhow::Result<Subject> {
         resize_bilinear(model.forward(images.clone())?, size.height, size.width);
         Ok(())
     };
-    Ok(Subject { step: Box::new(step), macs })
+    Ok(Subject { step: Box::new(step), macs: Some(macs) })
 }
 
 /// Forward, backward and the optimiser. As in other modes nothing is dropped.
@@ -50,7 +50,7 @@ pub(super) fn segmentation_training(parts: Parts) -> anyhow::Result<Subject> {
         })?;
         Ok(())
     };
-    Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs as f64 })
+    Ok(Subject { step: Box::new(step), macs: Some(FORWARD_AND_BACKWARD * macs as f64) })
 }
 
 /// UperNet with ADE20K's classes.

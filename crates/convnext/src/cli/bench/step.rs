@@ -9,10 +9,12 @@ use convnext::core::{
     Seed, pretraining_macs,
 };
 use convnext::data::ImageBatch;
+use convnext::detect::SIDE_MULTIPLE;
 use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
 use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::arguments::{BenchArguments, Mode, Scope, Sites};
+use super::detection::{detection_inference, detection_training};
 use super::segmentation::{segmentation_inference, segmentation_training};
 use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
 use crate::cli::values::ActivationsName;
@@ -37,16 +39,28 @@ impl Subject {
             (Mode::Pretrain, Scope::Step) => parts.pretraining(),
             (Mode::SegmentInfer, _) => segmentation_inference(parts),
             (Mode::SegmentTrain, _) => segmentation_training(parts),
+            (Mode::DetectInfer, _) => detection_inference(parts),
+            (Mode::DetectTrain, _) => detection_training(parts),
         }
     }
 }
 
 /// Refuses what the mode has not.
 fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let BenchArguments { mode, encoder, scope, activations, head_width, .. } = *arguments;
-    if head_width.is_some() && !matches!(mode, Mode::SegmentInfer | Mode::SegmentTrain) {
+    let BenchArguments { mode, encoder, scope, activations, head_width, image_size, .. } = *arguments;
+    if head_width.is_some() && !mode.is_segmentation() && !mode.is_detection() {
+        bail!("--head-width is for --mode segment-* and detect-*; the other modes have no such heads");
+    }
+    if arguments.box_width.is_some() && !mode.is_detection() {
+        bail!("--box-width is for --mode detect-infer and detect-train; the other modes have no box head");
+    }
+    if arguments.regions.is_some() && mode != Mode::DetectTrain {
+        bail!("--regions is for --mode detect-train; the other modes sample none");
+    }
+    if mode.is_detection() && (image_size.height % SIDE_MULTIPLE, image_size.width % SIDE_MULTIPLE) != (0, 0)
+    {
         bail!(
-            "--head-width is for --mode segment-infer and segment-train; the other modes have no decode head"
+            "--image-size is {image_size}, but sides in --mode detect-* must be multiples of {SIDE_MULTIPLE}"
         );
     }
     if scope == Scope::Encoder && mode != Mode::Pretrain {
@@ -55,8 +69,10 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
     if encoder == Sites::Dense && mode != Mode::Pretrain {
         bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
     }
-    if activations != ActivationsName::Save && matches!(mode, Mode::Infer | Mode::SegmentInfer) {
-        bail!("--activations is for --mode train, pretrain and segment-train; inference saves nothing");
+    if activations != ActivationsName::Save && mode.is_inference() {
+        bail!(
+            "--activations is for --mode train, pretrain, segment-train and detect-train; inference saves nothing"
+        );
     }
     Ok(())
 }
@@ -77,7 +93,7 @@ impl Parts<'_> {
             model.forward(self.images.clone(), &DropPath::none())?;
             Ok(())
         };
-        Ok(Subject { step: Box::new(step), macs })
+        Ok(Subject { step: Box::new(step), macs: Some(macs) })
     }
 
     fn supervised(self) -> anyhow::Result<Subject> {
@@ -93,7 +109,7 @@ impl Parts<'_> {
             })?;
             Ok(())
         };
-        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * macs })
+        Ok(Subject { step: Box::new(step), macs: Some(FORWARD_AND_BACKWARD * macs) })
     }
 
     fn encoder(self) -> anyhow::Result<Subject> {
@@ -103,7 +119,7 @@ impl Parts<'_> {
             model.encode(images.clone(), &masks.draw()?)?.sum().backward();
             Ok(())
         };
-        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * of_encoder })
+        Ok(Subject { step: Box::new(step), macs: Some(FORWARD_AND_BACKWARD * of_encoder) })
     }
 
     fn pretraining(self) -> anyhow::Result<Subject> {
@@ -118,7 +134,7 @@ impl Parts<'_> {
             })?;
             Ok(())
         };
-        Ok(Subject { step: Box::new(step), macs: FORWARD_AND_BACKWARD * (of_encoder + of_decoder) })
+        Ok(Subject { step: Box::new(step), macs: Some(FORWARD_AND_BACKWARD * (of_encoder + of_decoder)) })
     }
 
     fn autoencoder(&self) -> Result<Autoencoder, TrainError> {

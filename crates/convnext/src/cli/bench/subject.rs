@@ -21,8 +21,8 @@ pub(super) type Step = Box<dyn FnMut() -> anyhow::Result<()>>;
 pub(super) struct Subject {
     /// Does it once.
     pub(super) step: Step,
-    /// Of all that the step does.
-    pub(super) macs: f64,
+    /// Of all that the step does; unknown where that depends on what is found.
+    pub(super) macs: Option<f64>,
 }
 
 /// Parts of the steps of all modes.
