@@ -85,6 +85,17 @@ impl BoundingBox {
         }
     }
 
+    /// The smallest box with both in it.
+    #[must_use]
+    pub fn around(&self, other: &Self) -> Self {
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+
     /// The box of an image that was made larger by these factors in x and y.
     #[must_use]
     pub fn scaled(&self, [x, y]: [f64; 2]) -> Self {
@@ -107,6 +118,7 @@ mod tests {
         let one = BoundingBox::of_corner_and_size([2.0, 1.0, 4.0, 3.0]);
         let other = BoundingBox { left: 4.0, top: -1.0, right: 8.0, bottom: 2.0 };
         assert_eq!((one.area(), other.area(), one.shared_area(&other)), (12.0, 12.0, 2.0));
+        assert_eq!(one.around(&other).edges(), [2.0, -1.0, 8.0, 4.0]);
         assert_eq!(one.intersection_over_union(&other), 2.0 / 22.0);
         assert_eq!((one.share_inside(&other), BoundingBox::default().share_inside(&one)), (2.0 / 12.0, 0.0));
         assert_eq!(one.corner_and_size(), [2.0, 1.0, 4.0, 3.0]);

@@ -134,11 +134,22 @@ impl fmt::Display for Geometry {
         match *self {
             Self::CentreCrop { size, crop } => write!(f, "of {}, centre crop {crop}", size.with_unit()),
             Self::Warp { size } => write!(f, "of {}, warped", size.with_unit()),
-            Self::Fit(Fit { long, short, pad }) => write!(
-                f,
-                "of at most {long} px at the long and {short} px at the short side, padded to multiples of {pad} px"
-            ),
-            Self::None { pad } => write!(f, "of their own size, padded to multiples of {pad} px"),
+            Self::Fit(Fit { long, short, pad }) => {
+                write!(f, "of at most {long} px at the long and {short} px at the short side{}", Padding(pad))
+            }
+            Self::None { pad } => write!(f, "of their own size{}", Padding(pad)),
+        }
+    }
+}
+
+/// Padding to multiples of so many pixels; no words for none.
+struct Padding(usize);
+
+impl fmt::Display for Padding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => Ok(()),
+            pad => write!(f, ", padded to multiples of {pad} px"),
         }
     }
 }

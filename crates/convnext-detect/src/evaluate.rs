@@ -23,12 +23,12 @@ pub const SHOWN_SCORE: f64 = 0.5;
 ///
 /// # Errors
 /// What reading the images reports, those of [`detect`], and what `each` returns.
-pub fn evaluate_detection(
+pub fn evaluate_detection<E: From<TrainError>>(
     network: (&MaskRcnn, &Device),
     loader: &Loader<DetectionEvaluationSource>,
     options: &DetectOptions,
-    mut each: impl FnMut(usize, &[Detection]) -> Result<(), TrainError>,
-) -> Result<(DetectionEvaluation, DetectionComparisons), TrainError> {
+    mut each: impl FnMut(usize, &[Detection]) -> Result<(), E>,
+) -> Result<(DetectionEvaluation, DetectionComparisons), E> {
     let (set, preprocessing) = (loader.source().set(), loader.source().preprocessing());
     let masks = network.0.mask_head.is_some() && set.has_masks();
     let measures = DetectionMeasures { masks, min_score: SHOWN_SCORE };

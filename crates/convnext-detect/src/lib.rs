@@ -58,7 +58,7 @@ pub use mask_rcnn::mask_head::MaskHead;
 pub use mask_rcnn::roi_extractor::{extract, region_level};
 pub use mask_rcnn::rpn_head::{RpnHead, RpnOutput};
 pub use padding::SIDE_MULTIPLE;
-pub use pictures::{DrawnObject, detection_comparison, detection_overlay};
+pub use pictures::{DrawnObject, detection_comparison, detection_overlay, small_detection_overlay};
 pub use recipe::detect_recipe::DetectRecipe;
 pub use recipe::sections::{
     DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,

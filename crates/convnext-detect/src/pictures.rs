@@ -78,16 +78,30 @@ fn vivid(place: usize) -> [u8; COLOURS] {
 /// # Panics
 /// When a mask is of another size than the image.
 pub fn detection_overlay(image: &Image, objects: &[DrawnObject]) -> Image {
-    let size = image.size();
-    let mut canvas = Canvas::new(image);
+    overlay_on(image, image.size(), objects)
+}
+
+/// The same on an image that is at most `side` pixels wide and high, which takes no more memory than that.
+///
+/// # Panics
+/// As [`detection_overlay`].
+pub fn small_detection_overlay(image: &Image, objects: &[DrawnObject], side: usize) -> Image {
+    overlay_on(&image.shrunk(side), image.size(), objects)
+}
+
+/// Objects in pixels of an image of this size on the image as it is shown, which may be smaller.
+fn overlay_on(shown: &Image, size: ImageSize, objects: &[DrawnObject]) -> Image {
+    let mut canvas = Canvas::new(shown);
     for object in objects {
         if let Some(mask) = &object.mask {
             assert_eq!(mask.size(), size, "a mask of another size");
             canvas.blend(mask, object.colour);
         }
     }
+    let ImageSize { height, width } = canvas.size;
+    let scale = [width as f64 / size.width as f64, height as f64 / size.height as f64];
     for object in objects {
-        canvas.outline(&object.bounds, object.colour, 1 + size.height.max(size.width) / SIDE_PER_LINE);
+        canvas.outline(&object.bounds.scaled(scale), object.colour, 1 + height.max(width) / SIDE_PER_LINE);
     }
     canvas.into_image()
 }
@@ -97,8 +111,9 @@ pub fn detection_overlay(image: &Image, objects: &[DrawnObject]) -> Image {
 /// # Panics
 /// As [`detection_overlay`].
 pub fn detection_comparison(image: &Image, truth: &[DrawnObject], found: &[DrawnObject]) -> Image {
-    let parts = [image, &detection_overlay(image, truth), &detection_overlay(image, found)];
-    let parts = parts.map(|part| part.shrunk(SIDE));
+    let small = image.shrunk(SIDE);
+    let [truth, found] = [truth, found].map(|objects| overlay_on(&small, image.size(), objects));
+    let parts = [&small, &truth, &found];
     let ImageSize { height, width } = parts[0].size();
     let whole = ImageSize { height, width: parts.len() * width + (parts.len() - 1) * GAP };
     let mut canvas = Canvas { size: whole, pixels: vec![[255; COLOURS]; whole.pixels()] };
@@ -125,10 +140,16 @@ impl Canvas {
         Self { size, pixels: (0..size.pixels()).map(pixel).collect() }
     }
 
+    /// Colours the pixels of a mask, which may be of a larger image: those of which it has a part.
     fn blend(&mut self, mask: &RunLengths, colour: [u8; COLOURS]) {
-        let ImageSize { height, width } = self.size;
+        let (ImageSize { height, width }, of_mask) = (self.size, mask.size());
+        let mut is_inside = vec![false; self.pixels.len()];
         for at in mask.ranges().flat_map(|(start, end)| start..end) {
-            let pixel = &mut self.pixels[at % height * width + at / height];
+            let [x, y] =
+                [at / of_mask.height * width / of_mask.width, at % of_mask.height * height / of_mask.height];
+            is_inside[y * width + x] = true;
+        }
+        for (pixel, _) in self.pixels.iter_mut().zip(is_inside).filter(|(_, is_inside)| *is_inside) {
             *pixel = std::array::from_fn(|channel| pixel[channel].midpoint(colour[channel]));
         }
     }
@@ -175,6 +196,18 @@ mod tests {
         // The part of the box inside of the image is drawn with all its sides.
         assert_eq!([at(1, 1), at(1, 4), at(5, 1), at(5, 4), at(1, 2)], [COLOUR; 5]);
         assert_eq!(at(2, 3), [150, 50, 100]);
+    }
+
+    #[test]
+    fn large_images_are_shrunk_before_they_are_drawn_on() {
+        let image = Image::new(8, 4, 1, vec![100; 32]).unwrap();
+        let bounds = BoundingBox { left: 0.0, top: 0.0, right: 4.0, bottom: 4.0 };
+        // The last column.
+        let mask = Some(RunLengths::of_counts(&[28, 4], image.size()).unwrap());
+        let shown = small_detection_overlay(&image, &[DrawnObject { bounds, mask, colour: COLOUR }], 4);
+        assert_eq!(shown.size(), [2, 4].into());
+        let row = |y| [0, 1, 2, 3].map(|x| shown.shown_pixel(x, y));
+        assert_eq!([row(0), row(1)], [[COLOUR, COLOUR, [100; 3], [150, 50, 100]]; 2]);
     }
 
     #[test]

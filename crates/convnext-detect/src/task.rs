@@ -14,7 +14,7 @@ use crate::evaluate::evaluate_detection;
 use crate::evaluation::detection_evaluation::DetectionEvaluation;
 use crate::evaluation_source::DetectionEvaluationSource;
 use crate::mask_rcnn::MaskRcnn;
-use crate::pictures::{DrawnObject, detection_overlay};
+use crate::pictures::{DrawnObject, small_detection_overlay};
 use crate::source::DetectionSource;
 use crate::training_loss::{RegionChoice, detection_loss};
 
@@ -67,8 +67,8 @@ impl Task for DetectTask {
             // Without its padding; at its own size each pixel stays what it is.
             let image = resize_with(Interpolation::Bilinear, &image, whole, size.width, size.height);
             let objects = DrawnObject::of_instances(instances, size, &colours);
-            let shown = detection_overlay(&image, &objects);
-            shown.shrunk(SHOWN_SIDE).save_png(&image_folder.join(format!("batch-{number:02}.png")))?;
+            let shown = small_detection_overlay(&image, &objects, SHOWN_SIDE);
+            shown.save_png(&image_folder.join(format!("batch-{number:02}.png")))?;
         }
         Ok(())
     }
@@ -87,8 +87,12 @@ impl Task for DetectTask {
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let Some(images) = &self.validation else { return Ok(ValidationResult::default()) };
-        let (mut result, comparisons) =
-            evaluate_detection((model, &self.device), images, &self.options, |_, _| Ok(()))?;
+        let (mut result, comparisons) = evaluate_detection(
+            (model, &self.device),
+            images,
+            &self.options,
+            |_, _| Ok::<(), TrainError>(()),
+        )?;
         if let Some(folder) = image_folder {
             comparisons.save(folder, &mut result)?;
         }

@@ -109,7 +109,7 @@ fn merge(mut found: Vec<Detection>) -> Vec<Detection> {
                 if candidate.score < AS_SURE * one.score {
                     continue;
                 }
-                one.bounds = around(&one.bounds, &candidate.bounds);
+                one.bounds = one.bounds.around(&candidate.bounds);
                 one.mask = united(one.mask, candidate.mask.as_ref());
             }
         }
@@ -121,16 +121,6 @@ fn merge(mut found: Vec<Detection>) -> Vec<Detection> {
 fn are_same(one: &BoundingBox, other: &BoundingBox) -> bool {
     let smaller = one.area().min(other.area());
     smaller > 0.0 && one.shared_area(other) / smaller >= SAME
-}
-
-/// The smallest box around two.
-fn around(one: &BoundingBox, other: &BoundingBox) -> BoundingBox {
-    BoundingBox {
-        left: one.left.min(other.left),
-        top: one.top.min(other.top),
-        right: one.right.max(other.right),
-        bottom: one.bottom.max(other.bottom),
-    }
 }
 
 fn united(one: Option<RunLengths>, other: Option<&RunLengths>) -> Option<RunLengths> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use convnext_core::{DetectionTask, Seed, WeightMetadata};
-use convnext_train::{TrainError, load_model};
+use convnext_train::{TrainError, load_model, recipe_of};
 
 use crate::detect_options::DetectOptions;
 use crate::mask_rcnn::MaskRcnn;
@@ -25,15 +25,5 @@ pub fn load_detector(path: &Path, device: &Device) -> Result<(MaskRcnn, WeightMe
 
 /// How the recipe of weights looks for objects in evaluation; without a recipe as [`DetectOptions::default`] does.
 pub fn detect_options_of(weights: &WeightMetadata) -> DetectOptions {
-    match toml::from_str::<DetectRecipe>(&weights.recipe) {
-        Ok(recipe) => recipe.options(),
-        Err(_) if weights.recipe.is_empty() => DetectOptions::default(),
-        Err(error) => {
-            let why = error.message();
-            log::warn!(
-                "the recipe in the weights is not used, so objects are looked for by the defaults: {why}"
-            );
-            DetectOptions::default()
-        }
-    }
+    recipe_of(weights).map_or_else(DetectOptions::default, |recipe: DetectRecipe| recipe.options())
 }

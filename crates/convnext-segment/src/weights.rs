@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use convnext_core::{Seed, SegmentationTask, WeightMetadata};
-use convnext_train::{TrainError, load_model};
+use convnext_train::{TrainError, load_model, recipe_of};
 
 use crate::inference::InferenceOptions;
 use crate::recipe::segment_recipe::SegmentRecipe;
@@ -26,8 +26,8 @@ pub fn load_segmentation(path: &Path, device: &Device) -> Result<(UperNet, Weigh
 /// The looks that the recipe of weights asks for in evaluation, with windows of the size of its crops over large inputs;
 /// without a recipe one look, and windows of 512 pixels.
 pub fn inference_of(weights: &WeightMetadata) -> InferenceOptions {
-    let recipe: Option<SegmentRecipe> = toml::from_str(&weights.recipe).ok();
-    recipe.map_or_else(InferenceOptions::default, |recipe| recipe.inference_options())
+    recipe_of(weights)
+        .map_or_else(InferenceOptions::default, |recipe: SegmentRecipe| recipe.inference_options())
 }
 
 #[cfg(test)]

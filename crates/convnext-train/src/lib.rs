@@ -58,7 +58,7 @@ pub use recipe::start::{FromScratchRecipe, FromWeightsRecipe, LayerDecayRecipe};
 pub use recipe::supervised_recipe::SupervisedRecipe;
 pub use recipe::training::TrainingRecipe;
 pub use recipe::transfer::{KnownTransfer, TransferFromScratch, TransferFromWeights};
-pub use recipe::writing::in_toml;
+pub use recipe::writing::{in_toml, recipe_of};
 pub use run::checkpoint::Best;
 pub use run::old_runs::in_current_form;
 pub use run::recorded::{config_file, read_config};

@@ -96,7 +96,7 @@ fn assign_chunk(
     rule: AssignmentRule,
     matches: &mut [Match],
 ) -> Vec<Nearest> {
-    let hull = boxes.iter().copied().reduce(|hull, next| around(&hull, &next)).unwrap_or_default();
+    let hull = boxes.iter().copied().reduce(|hull, next| hull.around(&next)).unwrap_or_default();
     let mut best = vec![(0.0, 0); boxes.len()];
     let mut nearest = Vec::new();
     for (object, bounds) in objects.iter().enumerate().filter(|(_, bounds)| hull.shared_area(bounds) > 0.0) {
@@ -129,16 +129,6 @@ fn assign_chunk(
         };
     }
     nearest
-}
-
-/// The smallest box around two.
-fn around(one: &BoundingBox, other: &BoundingBox) -> BoundingBox {
-    BoundingBox {
-        left: one.left.min(other.left),
-        top: one.top.min(other.top),
-        right: one.right.max(other.right),
-        bottom: one.bottom.max(other.bottom),
-    }
 }
 
 #[cfg(test)]

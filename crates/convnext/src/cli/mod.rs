@@ -32,6 +32,7 @@ mod recipes;
 mod reconstruct;
 mod repeat;
 mod report;
+mod results_file;
 mod segment;
 mod segmentation_data;
 mod segmentation_inference;

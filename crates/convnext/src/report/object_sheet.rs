@@ -6,7 +6,7 @@ use convnext_core::{COLOURS, counted};
 use convnext_data::{
     AnnotationRemark, Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours,
 };
-use convnext_detect::{DrawnObject, detection_overlay};
+use convnext_detect::{DrawnObject, small_detection_overlay};
 use maud::{Markup, html};
 
 use super::contact_sheet::{corrupt, duplicates, facts, sizes};
@@ -127,7 +127,7 @@ fn show(set: &DetectionSet, at: usize, colours: &[[u8; 3]]) -> Option<(String, I
         return None;
     }
     let drawn = DrawnObject::of_instances(set.instances(at), image.size(), colours);
-    let image = detection_overlay(&image, &drawn).shrunk(SIDE);
+    let image = small_detection_overlay(&image, &drawn, SIDE);
     Some((
         format!("{}: {}", set.images().name(at), counted(set.instances(at).len(), "object", "objects")),
         image,

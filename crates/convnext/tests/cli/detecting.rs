@@ -76,6 +76,7 @@ fn a_detector_is_trained_measured_and_used() {
     let objects: Vec<&Value> =
         result["classes"].as_array().unwrap().iter().map(|class| &class["objects"]).collect();
     assert_eq!(objects, [4, 2]);
+    assert!(!bench.exists("found.json.part"));
     let found: Value = serde_json::from_str(&bench.read_text("found.json")).unwrap();
     let found = found.as_array().unwrap();
     assert!(!found.is_empty() && found.iter().all(|found| found["category_id"].as_u64().unwrap() <= 2));

@@ -1,32 +1,28 @@
 //! Files that `convnext detect` writes.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use convnext::data::{FreeNames, Image};
-use convnext::detect::{CocoResult, Detection, ResultsWriter};
+use convnext::detect::{CocoResult, Detection};
 use convnext::io::replace_file;
 
 use super::answer::{Answer, FoundObject};
+use crate::cli::results_file::{ResultsFile, cannot_write};
 
 /// The results of all images, and overlays, each of another name.
 pub(super) struct OutFiles {
     folder: PathBuf,
     names: FreeNames,
-    /// COCO's results, which get their name when they are whole.
-    results: ResultsWriter<BufWriter<File>>,
-    part: PathBuf,
+    results: ResultsFile,
     table: Option<(PathBuf, csv::Writer<Vec<u8>>)>,
 }
 
 impl OutFiles {
     /// Begins the files in a folder, and a table of all objects.
     pub(super) fn new(folder: &Path, table: Option<&Path>) -> anyhow::Result<Self> {
-        let part = folder.join("results.json.part");
-        let file = File::create(&part).with_context(|| cannot_write(&part))?;
-        let results = ResultsWriter::new(BufWriter::new(file)).with_context(|| cannot_write(&part))?;
+        let results = ResultsFile::new(&folder.join("results.json"))?;
         let table = table.map(|path| {
             let mut table = csv::Writer::from_writer(Vec::new());
             let head = ["image", "class", "score", "left", "top", "width", "height", "pixels"];
@@ -39,7 +35,6 @@ impl OutFiles {
             folder: folder.to_owned(),
             names: FreeNames::default(),
             results,
-            part,
             table: table.transpose()?,
         })
     }
@@ -57,7 +52,7 @@ impl OutFiles {
     pub(super) fn write(&mut self, index: usize, answer: &Answer, found: &[Detection]) -> anyhow::Result<()> {
         for found in found {
             let result = CocoResult::new(found, index as i64 + 1, found.class as i64 + 1);
-            self.results.write(&result).with_context(|| cannot_write(&self.part))?;
+            self.results.write(&result)?;
         }
         if let Some((_, table)) = &mut self.table {
             for FoundObject { class, score, bounds, pixels } in &answer.objects {
@@ -72,17 +67,11 @@ impl OutFiles {
 
     /// Ends the files.
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        let place = self.folder.join("results.json");
-        self.results.finish().with_context(|| cannot_write(&self.part))?;
-        std::fs::rename(&self.part, &place).with_context(|| cannot_write(&place))?;
+        self.results.finish()?;
         if let Some((path, table)) = self.table {
             let bytes = table.into_inner()?;
             replace_file(&path, |mut file| file.write_all(&bytes)).with_context(|| cannot_write(&path))?;
         }
         Ok(())
     }
-}
-
-fn cannot_write(place: &Path) -> String {
-    format!("cannot write {}; check the space on the disk", place.display())
 }

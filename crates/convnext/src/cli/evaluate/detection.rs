@@ -1,17 +1,14 @@
 //! `convnext evaluate` of a detector.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use convnext::core::{DetectionTask, Preprocessing, Seed, WeightMetadata, counted};
 use convnext::data::{DetectionSet, Split, open_detection, open_detection_part};
 use convnext::detect::{
     CocoResult, Detection, DetectionClass, DetectionComparisons, DetectionEvaluation,
-    DetectionEvaluationSource, DetectionScores, ResultsWriter, SIDE_MULTIPLE, detect_options_of,
-    evaluate_detection, load_detector,
+    DetectionEvaluationSource, DetectionScores, SIDE_MULTIPLE, detect_options_of, evaluate_detection,
+    load_detector,
 };
 
 use super::arguments::EvaluateArguments;
@@ -22,6 +19,7 @@ use crate::cli::machine::{Machine, set_up};
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
+use crate::cli::results_file::ResultsFile;
 
 /// Measures how well the objects of each class are found.
 pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
@@ -37,19 +35,22 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Re
         Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
     };
     let bar = image_bar(quiet, set.len());
-    let mut predictions = arguments.write_predictions.as_deref().map(Predictions::new).transpose()?;
+    let mut predictions = arguments.write_predictions.as_deref().map(ResultsFile::new).transpose()?;
     let loader =
         DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(threads))?;
-    let mut written = Ok(());
-    let (result, comparisons) = evaluate_detection((&model, &device), &loader, &options, |index, found| {
-        if let (Ok(()), Some(predictions)) = (&written, &mut predictions) {
-            written = predictions.write(&set, index, found);
+    let write = |index: usize, found: &[Detection]| -> anyhow::Result<()> {
+        for found in found {
+            if let Some(predictions) = &mut predictions {
+                // With the numbers of the annotations.
+                let numbers = (set.image_id(index), set.category_id(found.class));
+                predictions.write(&CocoResult::new(found, numbers.0, numbers.1))?;
+            }
         }
         bar.inc(1);
         Ok(())
-    })?;
-    written?;
-    predictions.map_or(Ok(()), Predictions::finish)?;
+    };
+    let (result, comparisons) = evaluate_detection((&model, &device), &loader, &options, write)?;
+    predictions.map_or(Ok(()), ResultsFile::finish)?;
     bar.finish_and_clear();
     let images = shown(&result, &comparisons);
     Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
@@ -121,32 +122,6 @@ fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// A file of COCO results.
-struct Predictions<'a> {
-    path: &'a Path,
-    writer: ResultsWriter<BufWriter<File>>,
-}
-
-impl<'a> Predictions<'a> {
-    fn new(path: &'a Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path, writer: ResultsWriter::new(BufWriter::new(file))? })
-    }
-
-    /// Adds what was found in an image, with the numbers of the annotations.
-    fn write(&mut self, set: &DetectionSet, index: usize, found: &[Detection]) -> anyhow::Result<()> {
-        for found in found {
-            let result = CocoResult::new(found, set.image_id(index), set.category_id(found.class));
-            self.writer.write(&result).with_context(|| format!("cannot write {}", self.path.display()))?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        self.writer.finish().with_context(|| format!("cannot write {}", self.path.display()))
-    }
 }
 
 /// The comparisons of truth and prediction by the names of their images.
