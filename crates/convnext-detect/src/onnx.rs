@@ -163,3 +163,6 @@ impl OnnxPart for DetectorPart {
         names.into_iter().chain([score, at_most]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

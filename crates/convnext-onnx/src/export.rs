@@ -141,8 +141,7 @@ fn model_file<'a>(
         OnnxBatch::Fixed(images) => Dimension::fixed(images),
     };
     let mut builder = GraphBuilder::default();
-    let images =
-        network::padding(&mut builder, [padded.height - size.height, padded.width - size.width]);
+    let images = network::padding(&mut builder, [padded.height - size.height, padded.width - size.width]);
     let names = network::backbone(&mut builder, images, prefix, &model);
     part.append(&mut builder, &StageMaps { names, sizes: maps, image: size });
     let mut graph = builder.graph;

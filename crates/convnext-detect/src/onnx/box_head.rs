@@ -71,10 +71,11 @@ fn probabilities(graph: &mut GraphBuilder, classes: usize, logits: &str) -> Stri
     let all = graph.node(name("probabilities"), "Softmax", &[logits], vec![Attribute::int("axis", -1)]);
     let by_class = vec![Attribute::ints("perm", &[1, 0])];
     let all = graph.node(name("all_by_class"), "Transpose", &[&all], by_class);
-    let [first, background] = [name("first_class"), name("background")];
+    let [first, background, axis] = ["first_class", "background", "axis_of_classes"].map(name);
     graph.integers(&first, &[0]);
     graph.integers(&background, &[classes as i64]);
-    graph.node(name("scores_by_class"), "Slice", &[&all, &first, &background], vec![])
+    graph.integers(&axis, &[0]);
+    graph.node(name("scores_by_class"), "Slice", &[&all, &first, &background, &axis], vec![])
 }
 
 /// The outputs [`BOXES`] `[n, 4]`, [`SCORES`] `[n]` and [`LABELS`] `[n]`, by descending score: equal scores in the order

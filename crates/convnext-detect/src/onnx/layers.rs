@@ -11,7 +11,8 @@ pub(super) fn convolution(
     side: usize,
 ) -> String {
     let side = side as i64;
-    let attributes = vec![Attribute::ints("kernel_shape", &[side; 2]), Attribute::ints("pads", &[side / 2; 4])];
+    let attributes =
+        vec![Attribute::ints("kernel_shape", &[side; 2]), Attribute::ints("pads", &[side / 2; 4])];
     let weights = ["weight", "bias"].map(|leaf| format!("{layer}.{leaf}"));
     graph.node(name, "Conv", &[map, &weights[0], &weights[1]], attributes)
 }
@@ -43,12 +44,6 @@ pub(super) fn reshape(graph: &mut GraphBuilder, name: String, value: &str, shape
 }
 
 /// Entries of a value along an axis, those of `places`, which is a value or a constant.
-pub(super) fn gather(
-    graph: &mut GraphBuilder,
-    name: String,
-    value: &str,
-    places: &str,
-    axis: i64,
-) -> String {
+pub(super) fn gather(graph: &mut GraphBuilder, name: String, value: &str, places: &str, axis: i64) -> String {
     graph.node(name, "Gather", &[value, places], vec![Attribute::int("axis", axis)])
 }

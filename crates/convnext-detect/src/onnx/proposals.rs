@@ -98,7 +98,7 @@ pub(super) fn choose(graph: &mut GraphBuilder, candidates: &Candidates, rule: Pr
 
 /// The logits for each level as a class, `[1, levels, T]`: that of a box of another level, or without an area, is below all
 /// others. Without an area a box would suppress nothing, but count.
-fn scores(graph: &mut GraphBuilder, candidates: &Candidates) -> String {
+pub(super) fn scores(graph: &mut GraphBuilder, candidates: &Candidates) -> String {
     let name = |end: &str| format!("proposals.{end}");
     let sizes = boxes::sizes(graph, &name("candidates"), &candidates.boxes);
     let last = vec![Attribute::ints("axes", &[-1]), Attribute::int("keepdims", 0)];

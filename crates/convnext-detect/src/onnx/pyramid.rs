@@ -20,7 +20,8 @@ pub(super) struct PyramidLevel {
 /// P2 to P6.
 pub(super) fn append(graph: &mut GraphBuilder, stages: &StageMaps) -> [PyramidLevel; PYRAMID_LEVELS] {
     graph.floats(DOUBLED, &[4], &[1.0, 1.0, 2.0, 2.0]);
-    let mut sums: Vec<String> = (0..STAGES).map(|stage| lateral(graph, stage, &stages.names[stage])).collect();
+    let mut sums: Vec<String> =
+        (0..STAGES).map(|stage| lateral(graph, stage, &stages.names[stage])).collect();
     for stage in (0..STAGES - 1).rev() {
         let name = format!("neck.top_down.{stage}");
         let attributes = vec![

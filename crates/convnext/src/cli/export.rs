@@ -84,7 +84,10 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     let weights = read_weights(&arguments.weights.file()?)?;
     let is_detector = weights.metadata.task.is::<DetectionTask>();
     if !is_detector && (arguments.score.is_some() || arguments.nms.is_some() || arguments.max.is_some()) {
-        bail!("--score, --nms and --max are for detectors, but the weights are for the task '{}'", weights.metadata.task.kind());
+        bail!(
+            "--score, --nms and --max are for detectors, but the weights are for the task '{}'",
+            weights.metadata.task.kind()
+        );
     }
     let options = OnnxOptions {
         image_size: arguments.image_size,
