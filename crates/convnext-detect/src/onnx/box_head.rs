@@ -7,7 +7,7 @@ use convnext_onnx::{Attribute, GraphBuilder};
 
 use crate::onnx::boxes::{self, CentredBoxes};
 use crate::onnx::layers::{gather, linear, relu, reshape};
-use crate::onnx::proposals::best;
+use crate::onnx::proposals::{best, limit};
 use crate::regions::box_coder::BoxCoder;
 
 /// Names of outputs of the file.
@@ -86,7 +86,7 @@ pub(super) fn choose(graph: &mut GraphBuilder, found: &ClassBoxes, rule: HardRul
     let name = |end: &str| format!("detections.{end}");
     let scores = reshape(graph, name("class_scores"), &found.scores, &[classes as i64, 1, -1]);
     let [most, overlap, score] = [name("most"), name("overlap"), name("score")];
-    graph.integer(&most, rule.at_most as i64);
+    graph.integer(&most, limit(rule.at_most));
     graph.scalar(&overlap, rule.overlap as f32);
     graph.scalar(&score, rule.score as f32);
     let inputs = [&*found.boxes, &scores, &most, &overlap, &score];

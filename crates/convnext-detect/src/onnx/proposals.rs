@@ -83,7 +83,7 @@ pub(super) fn choose(graph: &mut GraphBuilder, candidates: &Candidates, rule: Pr
     let scores = scores(graph, candidates);
     let boxes = reshape(graph, name("boxes"), &candidates.boxes, &[1, -1, 4]);
     let [most, threshold, lowest] = [name("most"), name("threshold"), name("lowest")];
-    graph.integer(&most, rule.at_most as i64);
+    graph.integer(&most, limit(rule.at_most));
     graph.scalar(&threshold, rule.threshold as f32);
     graph.scalar(&lowest, LOWEST);
     graph.integer(&name("box_column"), 2);
@@ -120,11 +120,16 @@ pub(super) fn scores(graph: &mut GraphBuilder, candidates: &Candidates) -> Strin
     graph.node(name("scores"), "Add", &[&logits, &name("levels_apart")], vec![])
 }
 
+/// A number of things at most, as the format has it.
+pub(super) fn limit(at_most: usize) -> i64 {
+    i64::try_from(at_most).unwrap_or(i64::MAX)
+}
+
 /// The highest of some scores, at most so many of them, by descending score, and where they stand: of equal ones the first
 /// comes first.
 pub(super) fn best(graph: &mut GraphBuilder, name: &str, scores: &str, at_most: usize) -> [String; 2] {
     let of = |end: &str| format!("{name}.{end}");
-    graph.integers(&of("at_most"), &[at_most as i64]);
+    graph.integers(&of("at_most"), &[limit(at_most)]);
     let found = graph.node(of("found"), "Shape", &[scores], vec![]);
     let count = graph.node(of("count"), "Min", &[&of("at_most"), &found], vec![]);
     graph.nodes_to([of("best_scores"), of("best_places")], of("ranked"), "TopK", &[scores, &count], vec![])

@@ -31,7 +31,7 @@ Examples:
   convnext export --weights tiny.fcmae_ft_in1k --out tiny.onnx --image-size 288 --batch 1
   convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features
   convnext export --weights runs/segmentation --out segmentation.onnx --image-size 512x1024
-  convnext export --weights runs/nuclei --out detector.onnx --image-size 256 --nms hard --score 0.3 --max 500")]
+  convnext export --weights runs/nuclei --out detector.onnx --image-size 256 --score 0.3")]
 pub(crate) struct ExportArguments {
     /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
@@ -42,7 +42,7 @@ pub(crate) struct ExportArguments {
     /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of the weights]
     #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
     image_size: Option<ImageSize>,
-    /// Images that the network takes at once
+    /// Images that the network takes at once; a detector takes one
     #[arg(long, value_name = "dynamic|N", value_parser = batch, default_value = "dynamic")]
     batch: OnnxBatch,
     /// Put out the feature maps of the four stages and not logits
