@@ -5,18 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, STAGES,
-    TensorShape, WeightMetadata, backbone_tensors,
+    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, TensorShape,
+    WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
 use crate::error::OnnxError;
 use crate::file::ModelFile;
 use crate::graph_builder::GraphBuilder;
-use crate::messages::{Dimension, Entry, Model, OperatorSet, ValueInfo};
+use crate::messages::{Dimension, Entry, Model, OperatorSet};
 use crate::network;
 use crate::options::{OnnxBatch, OnnxOptions, OnnxOutput};
 use crate::part::{Features, Logits, OnnxPart, StageMaps};
+use crate::part_output::PartOutput;
 use crate::properties;
 
 /// End of the name of the second file, which holds the weights of a model that is too large for one.
@@ -129,7 +130,9 @@ fn model_file<'a>(
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
     let model = metadata.convnext().map_err(cannot)?;
-    let (size, maps) = check_options(metadata, &model, options).map_err(cannot)?;
+    let size = check_options(metadata, options).map_err(cannot)?;
+    let padded = part.padded(size);
+    let maps = model.stage_sizes(padded.height, padded.width).map_err(cannot)?;
     let prefix = weights.arrays.keys().find_map(|name| name.strip_suffix(STEM)).unwrap_or_default();
     let arrays = arrays(weights, prefix, &model, part)?;
 
@@ -137,17 +140,15 @@ fn model_file<'a>(
         OnnxBatch::Dynamic => Dimension::named("batch"),
         OnnxBatch::Fixed(images) => Dimension::fixed(images),
     };
-    let value = |name: &str, sides: &[usize]| {
-        let sides = sides.iter().copied().map(Dimension::fixed);
-        ValueInfo::tensor(name, [batch.clone()].into_iter().chain(sides).collect())
-    };
     let mut builder = GraphBuilder::default();
-    let names = network::backbone(&mut builder, prefix, &model);
+    let images = network::padding(&mut builder, [padded.height - size.height, padded.width - size.width]);
+    let names = network::backbone(&mut builder, images, prefix, &model);
     part.append(&mut builder, &StageMaps { names, sizes: maps, image: size });
     let mut graph = builder.graph;
     graph.name = model.name.clone();
-    graph.input = vec![value(network::IMAGES, &[model.input_channels, size.height, size.width])];
-    graph.output = part.outputs(&model, maps).iter().map(|(name, sides)| value(name, sides)).collect();
+    let input = PartOutput::of_images(network::IMAGES, &[model.input_channels, size.height, size.width]);
+    graph.input = vec![input.value(&batch)];
+    graph.output = part.outputs(&model, maps).iter().map(|output| output.value(&batch)).collect();
     let preprocessing = properties::preprocessing(metadata, options);
     let properties = properties::properties(&model, &preprocessing, part).map_err(cannot_write)?;
     Ok(ModelFile { model: header(part.description(), properties), graph, weights: arrays })
@@ -175,12 +176,8 @@ fn check_classifier(metadata: &WeightMetadata) -> Result<ClassificationTask, Onn
     }
 }
 
-/// The sizes of the images and of the feature maps, if everything is in its range.
-fn check_options(
-    metadata: &WeightMetadata,
-    model: &ModelConfig,
-    options: &OnnxOptions,
-) -> Result<(ImageSize, [[usize; 2]; STAGES]), ConfigError> {
+/// The size of the images, if everything is in its range.
+fn check_options(metadata: &WeightMetadata, options: &OnnxOptions) -> Result<ImageSize, ConfigError> {
     metadata.validate()?;
     let preprocessing = properties::preprocessing(metadata, options);
     preprocessing.validate()?;
@@ -191,7 +188,7 @@ fn check_options(
             found: images.to_string(),
             expected: "from 1 to 1000000, or dynamic",
         }),
-        _ => Ok((size, model.stage_sizes(size.height, size.width)?)),
+        _ => Ok(size),
     }
 }
 

@@ -28,11 +28,19 @@ impl GraphBuilder {
         self.graph.initializer.push(tensor);
     }
 
+    /// Adds a constant whole number.
+    pub fn integer(&mut self, name: &str, value: i64) {
+        self.whole_numbers(name, vec![], &[value]);
+    }
+
     /// Adds a constant list of whole numbers, such as axes or a shape.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
+        self.whole_numbers(name, vec![values.len() as i64], values);
+    }
+
+    fn whole_numbers(&mut self, name: &str, dims: Vec<i64>, values: &[i64]) {
         let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let (dims, name) = (vec![values.len() as i64], name.to_owned());
-        let tensor = Tensor { dims, data_type: INT64, name, raw_data, ..Tensor::default() };
+        let tensor = Tensor { dims, data_type: INT64, name: name.to_owned(), raw_data, ..Tensor::default() };
         self.graph.initializer.push(tensor);
     }
 
@@ -54,16 +62,29 @@ impl GraphBuilder {
         name: String,
         operator: &str,
         inputs: &[&str],
-        attribute: Vec<Attribute>,
+        attributes: Vec<Attribute>,
     ) -> String {
+        let [output] = self.nodes_to([output], name, operator, inputs, attributes);
+        output
+    }
+
+    /// Adds a node with several outputs, and returns their names.
+    pub fn nodes_to<const N: usize>(
+        &mut self,
+        outputs: [String; N],
+        name: String,
+        operator: &str,
+        inputs: &[&str],
+        attribute: Vec<Attribute>,
+    ) -> [String; N] {
         self.graph.node.push(Node {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.clone()],
+            output: outputs.to_vec(),
             name,
             op_type: operator.to_owned(),
             attribute,
         });
-        output
+        outputs
     }
 
     /// LayerNorm over the last axis, with the weights `WEIGHTS.weight` and `WEIGHTS.bias`.

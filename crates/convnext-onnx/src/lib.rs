@@ -15,6 +15,7 @@ mod messages;
 mod network;
 mod options;
 mod part;
+mod part_output;
 mod properties;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use graph_builder::GraphBuilder;
 pub use messages::Attribute;
 pub use options::{OnnxBatch, OnnxOptions, OnnxOutput};
 pub use part::{Features, Logits, OnnxPart, StageMaps};
+pub use part_output::PartOutput;
 
 /// The example of the README is compiled as a test.
 #[cfg(doctest)]

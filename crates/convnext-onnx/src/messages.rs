@@ -169,9 +169,9 @@ impl Dimension {
 }
 
 impl ValueInfo {
-    /// A tensor of `f32`.
-    pub(crate) fn tensor(name: &str, dim: Vec<Dimension>) -> Self {
-        let tensor_type = Some(TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) });
+    /// A tensor of this type of elements.
+    pub(crate) fn tensor(name: &str, elem_type: i32, dim: Vec<Dimension>) -> Self {
+        let tensor_type = Some(TensorType { elem_type, shape: Some(Shape { dim }) });
         Self { name: name.to_owned(), r#type: Some(Type { tensor_type }) }
     }
 }

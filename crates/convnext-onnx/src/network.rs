@@ -14,6 +14,10 @@ use crate::messages::Attribute;
 /// The name of the input.
 pub(crate) const IMAGES: &str = "images";
 
+/// The input with its padding, and how much there is of that.
+const PADDED: &str = "padded_images";
+const PADS: &str = "padded_images.pads";
+
 /// Of the mean in GRN (docs/facts.md, "GRN").
 const EPSILON: f32 = 1e-6;
 
@@ -29,12 +33,26 @@ pub(crate) fn stage_output(stage: usize) -> String {
     format!("stage{}", stage + 1)
 }
 
-/// Adds the nodes and constants of a backbone, from the input to the map of each stage, whose names are returned. Weights
-/// are called by `prefix` and official name.
-pub(crate) fn backbone(graph: &mut GraphBuilder, prefix: &str, model: &ModelConfig) -> [String; STAGES] {
+/// Adds zeros at the right and at the bottom of the input, so many rows and columns, and returns the value's name.
+pub(crate) fn padding(graph: &mut GraphBuilder, [rows, columns]: [usize; 2]) -> String {
+    if [rows, columns] == [0; 2] {
+        return IMAGES.to_owned();
+    }
+    graph.integers(PADS, &[0, 0, 0, 0, 0, 0, rows as i64, columns as i64]);
+    graph.node(PADDED.into(), "Pad", &[IMAGES, PADS], vec![])
+}
+
+/// Adds the nodes and constants of a backbone, from a value with images to the map of each stage, whose names are returned.
+/// Weights are called by `prefix` and official name.
+pub(crate) fn backbone(
+    graph: &mut GraphBuilder,
+    images: String,
+    prefix: &str,
+    model: &ModelConfig,
+) -> [String; STAGES] {
     let mut network = Network { prefix, graph };
     network.constants(model);
-    let mut map = IMAGES.to_owned();
+    let mut map = images;
     for stage in 0..STAGES {
         map =
             if stage == 0 { network.stem(map, model.stem_stride) } else { network.downsampling(map, stage) };

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::graph_builder::GraphBuilder;
 use crate::messages::Attribute;
 use crate::network::stage_output;
+use crate::part_output::PartOutput;
 
 /// The name of the output of a classifier.
 pub(crate) const LOGITS: &str = "logits";
@@ -24,8 +25,14 @@ pub trait OnnxPart {
     /// needed.
     fn ignores(&self, name: &str) -> bool;
 
-    /// Name and shape of each output, without the batch, for these heights and widths of the maps of the stages.
-    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)>;
+    /// The size that images of this size get by zeros at the right and at the bottom before they enter the backbone; not
+    /// smaller.
+    fn padded(&self, image: ImageSize) -> ImageSize {
+        image
+    }
+
+    /// Each output, for these heights and widths of the maps of the stages.
+    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<PartOutput>;
 
     /// Adds the nodes that lead from the maps of the stages to the outputs.
     fn append(&self, graph: &mut GraphBuilder, stages: &StageMaps);
@@ -44,7 +51,7 @@ pub struct StageMaps {
     pub names: [String; STAGES],
     /// Height and width of each.
     pub sizes: [[usize; 2]; STAGES],
-    /// Those of the images.
+    /// Those of the images, without padding.
     pub image: ImageSize,
 }
 
@@ -71,10 +78,12 @@ impl OnnxPart for Features {
         true
     }
 
-    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
+    fn outputs(&self, backbone: &ModelConfig, maps: [[usize; 2]; STAGES]) -> Vec<PartOutput> {
         let stages = backbone.widths.iter().zip(maps).enumerate();
         stages
-            .map(|(stage, (&width, [rows, across]))| (stage_output(stage), vec![width, rows, across]))
+            .map(|(stage, (&width, [rows, across]))| {
+                PartOutput::of_images(&stage_output(stage), &[width, rows, across])
+            })
             .collect()
     }
 
@@ -100,8 +109,8 @@ impl OnnxPart for Logits {
         false
     }
 
-    fn outputs(&self, backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
-        vec![(LOGITS.into(), vec![backbone.classes])]
+    fn outputs(&self, backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<PartOutput> {
+        vec![PartOutput::of_images(LOGITS, &[backbone.classes])]
     }
 
     /// Mean over the sites, LayerNorm, linear layer.

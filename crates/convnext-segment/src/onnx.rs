@@ -9,7 +9,7 @@ use convnext_core::{
     ConfigError, Geometry, ImageSize, ModelConfig, STAGES, SegmentationTask, TaskMetadata, TensorShape,
 };
 use convnext_io::{WeightFile, check_names};
-use convnext_onnx::{GraphBuilder, OnnxError, OnnxOptions, OnnxPart, StageMaps, write_part};
+use convnext_onnx::{GraphBuilder, OnnxError, OnnxOptions, OnnxPart, PartOutput, StageMaps, write_part};
 use serde_json::Value;
 
 use decoder::{Decoder, LOGITS};
@@ -60,8 +60,8 @@ impl OnnxPart for UperNetPart {
         name.starts_with(AUXILIARY)
     }
 
-    fn outputs(&self, _backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<(String, Vec<usize>)> {
-        vec![(LOGITS.into(), vec![self.classes, self.image.height, self.image.width])]
+    fn outputs(&self, _backbone: &ModelConfig, _maps: [[usize; 2]; STAGES]) -> Vec<PartOutput> {
+        vec![PartOutput::of_images(LOGITS, &[self.classes, self.image.height, self.image.width])]
     }
 
     fn append(&self, graph: &mut GraphBuilder, stages: &StageMaps) {

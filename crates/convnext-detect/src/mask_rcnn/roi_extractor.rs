@@ -4,10 +4,13 @@ use convnext_core::{PYRAMID_LEVELS, PYRAMID_STRIDES, STAGES};
 use convnext_nn::{FeatureMaps, Region, roi_align};
 
 /// Side in pixels that the sizes of regions are measured by: from twice this side on, a square is of the second level.
-const FINEST_SCALE: f64 = 56.0;
+pub(crate) const FINEST_SCALE: f64 = 56.0;
+
+/// Keeps a region of a level's first size in it in spite of rounding.
+pub(crate) const LEVEL_MARGIN: f64 = 1e-6;
 
 /// Levels that regions are cut out of: all but the last.
-const REGION_LEVELS: usize = STAGES;
+pub(crate) const REGION_LEVELS: usize = STAGES;
 
 /// The level of a region, 0 for P2 to 3 for P5: one more each time that its sides double.
 ///
@@ -15,8 +18,7 @@ const REGION_LEVELS: usize = STAGES;
 pub fn region_level([left, top, right, bottom]: [f32; 4]) -> usize {
     let [width, height] = [[left, right], [top, bottom]].map(|[low, high]| f64::from(high) - f64::from(low));
     let side = (width * height).max(0.0).sqrt();
-    // The last summand keeps a region of a level's first size in it in spite of rounding.
-    let level = (side / FINEST_SCALE + 1e-6).log2().floor();
+    let level = (side / FINEST_SCALE + LEVEL_MARGIN).log2().floor();
     // Without an area the logarithm is far below 0.
     (level.max(0.0) as usize).min(REGION_LEVELS - 1)
 }

@@ -5,7 +5,7 @@
 use convnext_core::BoundingBox;
 
 /// Side of an object over that of its anchor at the least; the most is its inverse.
-const MIN_SIDE_RATIO: f64 = 16.0 / 1000.0;
+pub(crate) const MIN_SIDE_RATIO: f64 = 16.0 / 1000.0;
 
 /// The standard deviations that deltas are divided by.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use anyhow::bail;
 use clap::Args;
 use convnext::TASKS;
-use convnext::core::{ImageSize, SegmentationTask};
+use convnext::core::{DetectionTask, ImageSize, SegmentationTask};
+use convnext::detect::{DetectOptions, Suppression, detect_options_of, write_detection_onnx};
 use convnext::io::read_weights;
 use convnext::onnx::{Logits, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
 use convnext::segment::write_segmentation_onnx;
@@ -20,14 +21,17 @@ use super::weights::Weights;
 #[command(after_help = "\
 Input: images [batch, channels, height, width], normalised as the file's metadata says (mean, std, image_size, crop), which
 also names the classes. Output: logits [batch, classes], of a segmentation network [batch, classes, height, width], or with
---features the maps stage1 to stage4. Of an autoencoder the encoder is exported. Models above 2 GB keep their weights in a
-second file, OUT.data.
+--features the maps stage1 to stage4. A detector takes one image and puts out what it finds, best first: boxes [n, 4] (left,
+top, right, bottom in pixels of the input), scores [n], labels [n] and, if it has masks, masks [n, 28, 28], each the
+probabilities within its box. Of an autoencoder the encoder is exported. Models above 2 GB keep their weights in a second
+file, OUT.data.
 
 Examples:
   convnext export --weights runs/classifier/weights.safetensors --out classifier.onnx
   convnext export --weights tiny.fcmae_ft_in1k --out tiny.onnx --image-size 288 --batch 1
   convnext export --weights runs/pretrained/weights.safetensors --out backbone.onnx --features
-  convnext export --weights runs/segmentation --out segmentation.onnx --image-size 512x1024")]
+  convnext export --weights runs/segmentation --out segmentation.onnx --image-size 512x1024
+  convnext export --weights runs/nuclei --out detector.onnx --image-size 256 --score 0.3")]
 pub(crate) struct ExportArguments {
     /// Weights of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
@@ -38,12 +42,33 @@ pub(crate) struct ExportArguments {
     /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of the weights]
     #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
     image_size: Option<ImageSize>,
-    /// Images that the network takes at once
+    /// Images that the network takes at once; a detector takes one
     #[arg(long, value_name = "dynamic|N", value_parser = batch, default_value = "dynamic")]
     batch: OnnxBatch,
     /// Put out the feature maps of the four stages and not logits
     #[arg(long)]
     features: bool,
+    /// Of a detector: put out objects with a higher score than this, in 0 to 1 [default: that of the weights' recipe]
+    #[arg(long, value_name = "S", value_parser = values::share_or_zero, conflicts_with = "features")]
+    score: Option<f64>,
+    /// Of a detector: what becomes of boxes that lie on better ones; ONNX has only hard [default: that of the weights' recipe]
+    #[arg(long, value_name = "RULE", conflicts_with = "features")]
+    nms: Option<Suppression>,
+    /// Of a detector: objects at most [default: 100]
+    #[arg(long, value_name = "N", value_parser = values::count, conflicts_with = "features")]
+    max: Option<usize>,
+}
+
+impl ExportArguments {
+    /// How a detector looks for objects: as asked for, and for the rest as its weights say.
+    fn detect_options(&self, of_weights: DetectOptions) -> DetectOptions {
+        DetectOptions {
+            score: self.score.unwrap_or(of_weights.score),
+            suppression: self.nms.unwrap_or(of_weights.suppression),
+            at_most: self.max.unwrap_or(of_weights.at_most),
+            ..of_weights
+        }
+    }
 }
 
 fn batch(text: &str) -> Result<OnnxBatch, String> {
@@ -57,6 +82,13 @@ fn batch(text: &str) -> Result<OnnxBatch, String> {
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     check_extension(&arguments.out)?;
     let weights = read_weights(&arguments.weights.file()?)?;
+    let is_detector = weights.metadata.task.is::<DetectionTask>();
+    if !is_detector && (arguments.score.is_some() || arguments.nms.is_some() || arguments.max.is_some()) {
+        bail!(
+            "--score, --nms and --max are for detectors, but the weights are for the task '{}'",
+            weights.metadata.task.kind()
+        );
+    }
     let options = OnnxOptions {
         image_size: arguments.image_size,
         batch: arguments.batch,
@@ -66,6 +98,10 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
         (OnnxOutput::Features, _) | (_, 0) => write_onnx(&arguments.out, &weights, &options)?,
         (OnnxOutput::Logits, _) if weights.metadata.task.is::<SegmentationTask>() => {
             write_segmentation_onnx(&arguments.out, weights, &options)?
+        }
+        (OnnxOutput::Logits, _) if is_detector => {
+            let detect = arguments.detect_options(detect_options_of(&weights.metadata));
+            write_detection_onnx(&arguments.out, weights, &options, &detect)?
         }
         (OnnxOutput::Logits, _) => {
             let task = weights.metadata.task_of(TASKS)?;

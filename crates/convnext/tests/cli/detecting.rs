@@ -102,6 +102,25 @@ fn a_detector_is_trained_measured_and_used() {
     assert!(
         bench.exists("out/00.png") && bench.exists("out/02.png") && !bench.exists("out/results.json.part")
     );
+    export(&bench);
+}
+
+/// What files compute is tested in `convnext-detect`.
+fn export(bench: &Bench) {
+    let line = "export --weights run --out model.onnx --image-size 66x70";
+    assert_eq!(bench.succeed(&format!("{line} --nms hard --score 0.125 --max 9")), "model.onnx\n");
+    let file = bench.read("model.onnx");
+    for word in ["RoiAlign", "NonMaxSuppression", "masks", "0.125", r#"["red","green"]"#] {
+        assert!(file.windows(word.len()).any(|part| part == word.as_bytes()), "no {word}");
+    }
+    bench.refuse(
+        1,
+        &[
+            (&format!("{line} --nms soft-linear"), &["suppression is soft-linear", "--nms hard"]),
+            (&format!("{line} --batch 2"), &["one image at a time"]),
+            ("export --weights run --out model.onnx", &["--image-size"]),
+        ],
+    );
 }
 
 #[test]

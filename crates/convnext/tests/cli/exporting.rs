@@ -30,6 +30,8 @@ fn bad_requests_are_refused() {
     let line = "export --weights pretrained.safetensors --out model.onnx";
     bench.run(line).code(1).stderr(contains("feature maps"));
     bench.run(&format!("{line} --features --image-size 4")).code(1).stderr(contains("pixels"));
+    bench.run(&format!("{line} --score 0.3")).code(1).stderr(contains("for detectors"));
+    bench.run(&format!("{line} --max 3 --features")).code(2).stderr(contains("--features"));
     bench.run(&format!("{line} --batch 0")).code(2).stderr(contains("dynamic"));
     assert!(!bench.exists("model.onnx"));
 }
