@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::class_names::ClassNames;
 use crate::config::ModelConfig;
 use crate::cost::Cost;
+use crate::detector_rules::DetectorRules;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
 use crate::mask_rcnn::MaskRcnnConfig;
@@ -36,10 +37,14 @@ impl TaskMetadata for DetectionTask {
     }
 
     fn describe(&self, backbone: &ModelConfig) -> String {
-        let MaskRcnnConfig { head_width, masks, .. } = self.head;
+        let MaskRcnnConfig { head_width, masks, rules, .. } = self.head;
         let network = if masks { "Mask R-CNN" } else { "Faster R-CNN" };
         let ModelConfig { name, classes, .. } = backbone;
-        format!("detector {name} of {classes} classes, {network} of {head_width} channels")
+        let rules = match rules {
+            DetectorRules::MmDetection => "",
+            DetectorRules::Torchvision => " by torchvision's rules",
+        };
+        format!("detector {name} of {classes} classes, {network} of {head_width} channels{rules}")
     }
 
     fn class_names(&self) -> ClassNames {

@@ -24,6 +24,7 @@ mod cost;
 mod counted;
 mod detection_cost;
 mod detection_task;
+mod detector_rules;
 mod error;
 mod fcmae_task;
 mod geometry;
@@ -63,6 +64,7 @@ pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective
 pub use cost::{Cost, pretraining_macs};
 pub use counted::counted;
 pub use detection_task::DetectionTask;
+pub use detector_rules::DetectorRules;
 pub use error::ConfigError;
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};

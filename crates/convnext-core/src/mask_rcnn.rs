@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
+use crate::detector_rules::DetectorRules;
 use crate::error::ConfigError;
 use crate::limits::{MAX_CHANNELS, STAGES};
 use crate::tensors::TensorShape;
@@ -39,11 +40,33 @@ pub struct MaskRcnnConfig {
     pub box_width: usize,
     /// `true` with a mask head; without one the network is Faster R-CNN and finds boxes alone.
     pub masks: bool,
+    /// `true` with a LayerNorm on the output of each stage, as in MMDetection; torchvision has none.
+    #[serde(default = "has_stage_norms", skip_serializing_if = "has_usual_norms")]
+    pub stage_norms: bool,
+    /// What it does beside its weights.
+    #[serde(default, skip_serializing_if = "DetectorRules::are_usual")]
+    pub rules: DetectorRules,
+}
+
+/// The value where files say none.
+const fn has_stage_norms() -> bool {
+    true
+}
+
+/// `true` for the value that files need not say.
+fn has_usual_norms(stage_norms: &bool) -> bool {
+    *stage_norms == has_stage_norms()
 }
 
 impl MaskRcnnConfig {
     /// The paper's, for every size of the backbone.
-    pub const PAPER: Self = Self { head_width: 256, box_width: 1024, masks: true };
+    pub const PAPER: Self = Self {
+        head_width: 256,
+        box_width: 1024,
+        masks: true,
+        stage_norms: has_stage_norms(),
+        rules: DetectorRules::MmDetection,
+    };
 
     /// The default for a backbone: the paper's from Tiny on. Below, those widths would cost many times what the backbone
     /// does, 15 times for Atto, so there is a quarter of each, as of UperNet's: at 1280 x 800 pixels 11 billion
@@ -96,8 +119,10 @@ impl MaskRcnnConfig {
     pub fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
         let (width, hidden, classes) = (self.head_width, self.box_width, backbone.classes);
         let mut tensors = Vec::new();
-        for (stage, &channels) in backbone.widths.iter().enumerate() {
-            tensors.extend(layer(format!("norm{stage}"), vec![channels], channels));
+        if self.stage_norms {
+            for (stage, &channels) in backbone.widths.iter().enumerate() {
+                tensors.extend(layer(format!("norm{stage}"), vec![channels], channels));
+            }
         }
         for (stage, &channels) in backbone.widths.iter().enumerate() {
             tensors.extend(convolution(&format!("neck.lateral_convs.{stage}.conv"), [width, channels, 1]));
@@ -175,6 +200,20 @@ mod tests {
         assert_eq!(head.tensors(&model).len() - of_norms, 42);
         let boxes_alone = MaskRcnnConfig { masks: false, ..head };
         assert_eq!(boxes_alone.tensors(&model).len() - of_norms, 42 - 12);
+        assert_eq!(MaskRcnnConfig { stage_norms: false, ..head }.tensors(&model).len(), 42);
+    }
+
+    /// Files that were written before there were other rules, and all with the usual ones, are the same.
+    #[test]
+    fn files_say_only_what_is_not_usual() {
+        let usual = r#"{"head_width":256,"box_width":1024,"masks":true}"#;
+        assert_eq!(serde_json::to_string(&MaskRcnnConfig::PAPER).unwrap(), usual);
+        assert_eq!(serde_json::from_str::<MaskRcnnConfig>(usual).unwrap(), MaskRcnnConfig::PAPER);
+        let rules = DetectorRules::Torchvision;
+        let other = MaskRcnnConfig { stage_norms: false, rules, ..MaskRcnnConfig::PAPER };
+        let text = serde_json::to_string(&other).unwrap();
+        assert!(text.ends_with(r#""stage_norms":false,"rules":"torchvision"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<MaskRcnnConfig>(&text).unwrap(), other);
     }
 
     #[test]

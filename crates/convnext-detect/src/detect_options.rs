@@ -59,6 +59,7 @@ impl DetectOptions {
     }
 
     pub(crate) fn rule(&self) -> DetectionRule {
-        DetectionRule { score: self.score, suppression: self.suppression.rule(), at_most: self.at_most }
+        let (score, suppression, at_most) = (self.score, self.suppression.rule(), self.at_most);
+        DetectionRule { score, suppression, at_most, ..DetectionRule::EVALUATION }
     }
 }

@@ -3,7 +3,8 @@
 use burn::prelude::*;
 use burn::tensor::activation::sigmoid;
 use convnext_core::{
-    BOX_MAP_SIDE, BoundingBox, ConfigError, Geometry, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, Preprocessing,
+    BOX_MAP_SIDE, BoundingBox, ConfigError, DetectorRules, Geometry, ImageSize, MASK_MAP_SIDE,
+    PYRAMID_LEVELS, Preprocessing,
 };
 use convnext_data::{Image, RunLengths, normalize, resize_for_evaluation};
 use convnext_nn::{DropPath, FeatureMaps, Region, tensor_values};
@@ -92,20 +93,21 @@ fn found_boxes(
     options: &DetectOptions,
 ) -> Result<Vec<FoundBox>, TrainError> {
     let outputs: Vec<_> = pyramid.iter().map(|maps| model.rpn_head.forward(maps)).collect();
-    let levels = map_levels(pyramid);
-    let rule = ProposalRule { at_most: options.proposals, ..ProposalRule::INFERENCE };
+    let rules = model.head().rules;
+    let levels = map_levels(pyramid, rules);
+    let rule = ProposalRule { at_most: options.proposals, ..ProposalRule::INFERENCE }.by(rules);
     let proposed = batch_proposals(&outputs, &levels, &[size], rule)?.pop().unwrap_or_default();
     if proposed.is_empty() {
         return Ok(Vec::new());
     }
     let places: Vec<Region> = proposed.iter().map(|bounds| place(0, bounds)).collect();
-    let outputs = model.box_head.forward(&extract(pyramid, &places, [BOX_MAP_SIDE; 2]));
+    let outputs = model.box_head.forward(&extract(pyramid, &places, [BOX_MAP_SIDE; 2], rules));
     let [logits, deltas] = [outputs.scores, outputs.deltas].map(tensor_values);
     if logits.iter().chain(&deltas).any(|value| !value.is_finite()) {
         return Err(TrainError::NotFinite { what: "an output of the box head".to_owned() });
     }
     let outputs = RegionOutputs { regions: &proposed, logits: &logits, deltas: &deltas };
-    Ok(detections(&outputs, model.config().classes, size, options.rule()))
+    Ok(detections(&outputs, model.config().classes, size, options.rule().by(rules)))
 }
 
 /// The pixels of found objects, at the size of the image.
@@ -120,20 +122,20 @@ fn masks(
     };
     let mut masks = Vec::with_capacity(found.len());
     for (found, bounds) in found.chunks(REGIONS_AT_ONCE).zip(bounds.chunks(REGIONS_AT_ONCE)) {
-        masks.extend(some_masks(head, pyramid, found, (bounds, size))?);
+        masks.extend(some_masks((head, model.head().rules), pyramid, found, (bounds, size))?);
     }
     Ok(masks)
 }
 
 /// The pixels of some found objects, which go through the head together.
 fn some_masks(
-    head: &MaskHead,
+    (head, rules): (&MaskHead, DetectorRules),
     pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     found: &[FoundBox],
     (bounds, size): (&[BoundingBox], ImageSize),
 ) -> Result<Vec<Option<RunLengths>>, TrainError> {
     let places: Vec<Region> = found.iter().map(|found| place(0, &found.bounds)).collect();
-    let maps = head.forward(&extract(pyramid, &places, [MASK_MAP_SIDE; 2]));
+    let maps = head.forward(&extract(pyramid, &places, [MASK_MAP_SIDE; 2], rules));
     let (classes, pixels) = (maps.channels(), MASK_SIDE * MASK_SIDE);
     let probabilities = tensor_values(sigmoid(maps.rows));
     if probabilities.iter().any(|value| !value.is_finite()) {
@@ -142,7 +144,7 @@ fn some_masks(
     let mask = |(at, (found, bounds)): (usize, (&FoundBox, &BoundingBox))| {
         let rows = probabilities[at * pixels * classes..][..pixels * classes].iter();
         let of_class: Vec<f32> = rows.skip(found.class).step_by(classes).copied().collect();
-        Some(paste_mask(&of_class, bounds, size))
+        Some(paste_mask(&of_class, bounds, size, rules))
     };
     Ok(found.par_iter().zip(bounds).enumerate().map(mask).collect())
 }

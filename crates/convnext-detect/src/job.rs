@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, DetectionTask, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig, ModelConfig,
-    Preprocessing, STAGES, WeightMetadata, counted,
+    ConfigError, DetectionTask, DetectorRules, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig,
+    ModelConfig, Preprocessing, STAGES, WeightMetadata, counted,
 };
 use convnext_data::{Dataset, DetectionData, Loader, TileOptions};
 use convnext_train::{
@@ -23,6 +23,7 @@ use crate::padding::SIDE_MULTIPLE;
 use crate::source::DetectionSource;
 use crate::task::DetectTask;
 use crate::training_loss::RegionChoice;
+use crate::weights::refuse_other_detector;
 
 /// Result of a detection training.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +171,7 @@ impl Job for OnObjects {
     }
 
     fn check(&self) -> Result<(), TrainError> {
+        self.job.run.init.as_deref().map_or(Ok(()), refuse_other_detector)?;
         let (size, _) = self.input();
         size.validate()?;
         self.job.model.stage_sizes(size.height, size.width)?;
@@ -240,6 +242,13 @@ impl Job for OnObjects {
         let (size, _) = self.input();
         let DetectJob { model, head, .. } = &self.job;
         let objects = self.objects();
+        let rules = match head.rules {
+            DetectorRules::MmDetection => "",
+            DetectorRules::Torchvision => {
+                "\n  rules: anchors, regions and masks are torchvision's as in the weights to start from; targets and losses are \
+                 MMDetection's"
+            }
+        };
         let without = objects as usize - self.data.train.objects_with_masks();
         let without = match head.masks && without > 0 {
             true => format!("\n  objects: {without} have no mask and are learned by their boxes alone"),
@@ -249,7 +258,7 @@ impl Job for OnObjects {
             self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}")).collect();
         format!(
             "training {} with {} of {} channels {} to find {} of {} in {} ({} for validation), images of at most {}: \
-             {steps}{decisions}{without}",
+             {steps}{decisions}{without}{rules}",
             model.name,
             if head.masks { "Mask R-CNN" } else { "Faster R-CNN" },
             head.head_width,

@@ -31,12 +31,12 @@ use crate::mask_rcnn::rpn_head::RpnHead;
 ///
 /// let device = Device::flex();
 /// let backbone = ModelConfig { classes: 3, ..find_model("micro")?.config() };
-/// let head = MaskRcnnConfig { head_width: 8, box_width: 16, masks: true };
+/// let head = MaskRcnnConfig { head_width: 8, box_width: 16, ..MaskRcnnConfig::PAPER };
 /// let model = MaskRcnn::new(&backbone, &head, Seed(0), &device)?;
 /// let pyramid = model.pyramid(Tensor::zeros([1, 3, 64, 96], &device), &DropPath::none())?;
 /// assert_eq!(model.rpn_head.forward(&pyramid[0]).objectness.dims(), [16 * 24, 3]);
 /// let regions = [Region { image: 0, bounds: [8.0, 8.0, 40.0, 60.0] }];
-/// let found = model.box_head.forward(&extract(&pyramid, &regions, [BOX_MAP_SIDE; 2]));
+/// let found = model.box_head.forward(&extract(&pyramid, &regions, [BOX_MAP_SIDE; 2], head.rules));
 /// assert_eq!((found.scores.dims(), found.deltas.dims()), ([1, 4], [1, 12]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -44,7 +44,7 @@ use crate::mask_rcnn::rpn_head::RpnHead;
 pub struct MaskRcnn {
     /// Stem and stages.
     pub backbone: Backbone,
-    /// LayerNorm of the output of each stage, `norm0` to `norm3`.
+    /// LayerNorm of the output of each stage, `norm0` to `norm3`; none where the configuration has none.
     pub stage_norms: Vec<LayerNorm>,
     /// From the four stages to the five levels of the pyramid.
     pub neck: FeaturePyramid,
@@ -74,12 +74,13 @@ impl MaskRcnn {
         config.validate()?;
         head.validate_with(config)?;
         let scope = Scope::root(seed, device);
+        let norms = if head.stage_norms { STAGES } else { 0 };
         let norm = |stage: usize| LayerNorm::new(config.widths[stage], &scope.at(format!("norm{stage}")));
         let heads = scope.at("roi_head");
         let mask_head = || MaskHead::new(head.head_width, config.classes, &heads.at("mask_head"));
         Ok(Self {
             backbone: Backbone::new(config, &scope),
-            stage_norms: (0..STAGES).map(norm).collect(),
+            stage_norms: (0..norms).map(norm).collect(),
             neck: FeaturePyramid::new(&config.widths, head.head_width, &scope.at("neck")),
             rpn_head: RpnHead::new(head.head_width, &scope.at("rpn_head")),
             box_head: BoxHead::new(head, config.classes, &heads.at("bbox_head")),

@@ -11,8 +11,8 @@ mod region_maps;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    BOX_MAP_SIDE, ConfigError, DetectionTask, Geometry, ImageSize, MASK_MAP_SIDE, ModelConfig, STAGES,
-    TensorShape,
+    BOX_MAP_SIDE, ConfigError, DetectionTask, DetectorRules, Geometry, ImageSize, MASK_MAP_SIDE,
+    MaskRcnnConfig, ModelConfig, STAGES, TensorShape,
 };
 use convnext_io::WeightFile;
 use convnext_onnx::{
@@ -44,7 +44,7 @@ const FOUND: &str = "detections";
 ///
 /// # Errors
 /// [`OnnxError::CannotExport`] for weights of another task, for options that do not fit, where neither they nor the weights
-/// state one size, and for a suppression that is not hard, tiles, or a batch of several images, which the file cannot have;
+/// state one size, for torchvision's detectors, and for a suppression that is not hard, tiles, or a batch of several images, which the file cannot have;
 /// [`OnnxError::Io`] for tensors that do not fit and for a file that cannot be written.
 pub fn write_detection_onnx(
     path: &Path,
@@ -55,6 +55,7 @@ pub fn write_detection_onnx(
     let cannot = |source: ConfigError| OnnxError::CannotExport { source };
     let rule = check_options(options, detect).map_err(cannot)?;
     let task: DetectionTask = weights.metadata.task_as().map_err(cannot)?;
+    check_rules(&task.head).map_err(cannot)?;
     let classes = weights.metadata.convnext().map_err(cannot)?.classes;
     // An image is resized as a whole: objects are looked for in all of it.
     let image = match options.image_size {
@@ -64,6 +65,16 @@ pub fn write_detection_onnx(
     weights.metadata.preprocessing.geometry = Geometry::Warp { size: image };
     let part = DetectorPart { task, classes, image, proposals: detect.proposals, rule };
     write_part(path, &weights, &part, &OnnxOptions { batch: OnnxBatch::Fixed(1), ..*options })
+}
+
+/// Refuses torchvision's detectors, whose anchors, regions and masks the file does not have.
+fn check_rules(head: &MaskRcnnConfig) -> Result<(), ConfigError> {
+    if head.rules == DetectorRules::MmDetection && head.stage_norms {
+        return Ok(());
+    }
+    let (what, found) = ("detector", "torchvision's".to_owned());
+    let expected = "one by MMDetection's rules; export torchvision's from torchvision itself";
+    Err(ConfigError::OutOfRange { what, found, expected })
 }
 
 /// The rule for objects, if the options have one that the file can have.

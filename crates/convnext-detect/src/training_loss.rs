@@ -5,7 +5,8 @@
 
 use burn::prelude::*;
 use convnext_core::{
-    BOX_MAP_SIDE, BoundingBox, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, PYRAMID_STRIDES, Purpose, Seed,
+    BOX_MAP_SIDE, BoundingBox, DetectorRules, ImageSize, MASK_MAP_SIDE, PYRAMID_LEVELS, PYRAMID_STRIDES,
+    Purpose, Seed,
 };
 use convnext_nn::{FeatureMaps, Region, tensor_values};
 use convnext_train::{Loss, TrainError};
@@ -52,10 +53,13 @@ pub(crate) fn place(image: usize, bounds: &BoundingBox) -> Region {
     Region { image, bounds: bounds.edges().map(|edge| edge as f32) }
 }
 
-/// The maps of a pyramid, with their strides.
-pub(crate) fn map_levels(pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> Vec<MapLevel> {
-    let level =
-        |(maps, &stride): (&FeatureMaps, &usize)| MapLevel { stride, height: maps.height, width: maps.width };
+/// The maps of a pyramid, with their strides. The sides of its input are multiples of those of its finest map.
+pub(crate) fn map_levels(pyramid: &[FeatureMaps; PYRAMID_LEVELS], rules: DetectorRules) -> Vec<MapLevel> {
+    let input = pyramid[0].size().map(|side| side * PYRAMID_STRIDES[0]);
+    let level = |(maps, &stride): (&FeatureMaps, &usize)| match rules {
+        DetectorRules::MmDetection => MapLevel::new(stride, maps.size()),
+        DetectorRules::Torchvision => MapLevel::of_torchvision(stride, maps.size(), input),
+    };
     pyramid.iter().zip(&PYRAMID_STRIDES).map(level).collect()
 }
 
@@ -70,8 +74,9 @@ pub fn detection_loss(
     choice: RegionChoice,
 ) -> Result<Loss, TrainError> {
     let outputs = outputs_without_graph(model, pyramid);
-    let grid = AnchorGrid::new(map_levels(pyramid));
-    let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING };
+    let rules = model.head().rules;
+    let grid = AnchorGrid::new(map_levels(pyramid, rules));
+    let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING }.by(rules);
     let proposed = batch_proposals(&outputs, grid.levels(), &batch.sizes, rule)?;
     let targets = draw_targets(&grid, &proposed, batch, choice);
     Ok(loss_of_targets(model, pyramid, batch, &targets))
@@ -90,12 +95,13 @@ pub fn loss_of_targets(
     batch: &DetectionBatch,
     targets: &BatchTargets,
 ) -> Loss {
-    let anchors = SampledAnchors::new(&map_levels(pyramid), &targets.anchors);
+    let rules = model.head().rules;
+    let anchors = SampledAnchors::new(&map_levels(pyramid, rules), &targets.anchors);
     let of_rpn = anchors.loss(&model.rpn_head.forward_at(pyramid, &anchors.places));
     let places: Vec<Region> =
         targets.regions.iter().map(|(image, region)| place(*image, &region.bounds)).collect();
     let regions: Vec<SampledRegion> = targets.regions.iter().map(|(_, region)| *region).collect();
-    let found = model.box_head.forward(&extract(pyramid, &some(places), [BOX_MAP_SIDE; 2]));
+    let found = model.box_head.forward(&extract(pyramid, &some(places), [BOX_MAP_SIDE; 2], rules));
     let of_boxes = box_loss(found.scores, found.deltas, &regions);
     let mut parts = vec![
         ("rpn_class", of_rpn.objectness),
@@ -105,7 +111,7 @@ pub fn loss_of_targets(
     ];
     if let Some(head) = &model.mask_head {
         let (places, masks) = masks_to_learn(&targets.regions, batch);
-        let maps = extract(pyramid, &some(places), [MASK_MAP_SIDE; 2]);
+        let maps = extract(pyramid, &some(places), [MASK_MAP_SIDE; 2], rules);
         parts.push(("mask", mask_loss(head.forward(&maps).rows, &masks)));
     }
     Loss::sum(parts)

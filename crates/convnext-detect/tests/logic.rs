@@ -24,7 +24,7 @@ fn size([height, width]: [usize; 2]) -> ImageSize {
 }
 
 fn levels(of: &[[usize; 3]]) -> Vec<MapLevel> {
-    of.iter().map(|&[stride, height, width]| MapLevel { stride, height, width }).collect()
+    of.iter().map(|&[stride, height, width]| MapLevel::new(stride, [height, width])).collect()
 }
 
 fn assert_near(found: &[f64], expected: &[f64], of: &str) {

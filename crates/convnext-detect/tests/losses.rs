@@ -96,11 +96,7 @@ fn the_losses_of_anchors_are_those_of_mmdet() {
                 .collect();
             assert_eq!(targets.len(), case.images);
             // The width of a level does not matter.
-            let level = |maps: &[Tensor<2>; 2]| MapLevel {
-                stride: 4,
-                height: maps[0].dims()[0] / case.images,
-                width: 1,
-            };
+            let level = |maps: &[Tensor<2>; 2]| MapLevel::new(4, [maps[0].dims()[0] / case.images, 1]);
             let sampled = SampledAnchors::new(&maps.iter().map(level).collect::<Vec<_>>(), &targets);
             let loss = sampled.loss(&outputs_at(&maps, &sampled.places));
             let gradients = (loss.objectness.clone() + loss.boxes.clone()).backward();
@@ -194,7 +190,7 @@ fn losses_of_nothing_are_zero_and_connected() {
 
     // A batch without objects has a gradient of its boxes, too.
     let maps = [leaf(&[0.5; 6], 3, DType::F32), leaf(&[0.5; 24], 12, DType::F32)];
-    let level = MapLevel { stride: 4, height: 1, width: 2 };
+    let level = MapLevel::new(4, [1, 2]);
     for (negatives, is_learned) in [(vec![0, 4], true), (vec![], false)] {
         let targets = AnchorTargets { positives: Vec::new(), negatives };
         let sampled = SampledAnchors::new(&[level], &[targets]);

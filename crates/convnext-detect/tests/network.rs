@@ -64,7 +64,7 @@ fn inference_gives_the_same_outputs() {
 
 fn small(masks: bool) -> (ModelConfig, MaskRcnnConfig) {
     let config = ModelConfig { classes: 3, ..find_model("micro").unwrap().config() };
-    (config, MaskRcnnConfig { head_width: 8, box_width: 12, masks })
+    (config, MaskRcnnConfig { head_width: 8, box_width: 12, masks, ..MaskRcnnConfig::PAPER })
 }
 
 /// An image without positives, and an evaluation without proposals.
@@ -74,9 +74,10 @@ fn no_regions_give_no_rows() {
     let device = Device::flex();
     let model = MaskRcnn::new(&config, &head, Seed(0), &device).unwrap();
     let pyramid = model.pyramid(Tensor::zeros([1, 3, 32, 64], &device), &DropPath::none()).unwrap();
-    let boxes = model.box_head.forward(&extract(&pyramid, &[], [BOX_MAP_SIDE; 2]));
+    let boxes = model.box_head.forward(&extract(&pyramid, &[], [BOX_MAP_SIDE; 2], head.rules));
     assert_eq!((boxes.scores.dims(), boxes.deltas.dims()), ([0, 4], [0, 12]));
-    let masks = model.mask_head.as_ref().unwrap().forward(&extract(&pyramid, &[], [MASK_MAP_SIDE; 2]));
+    let masks =
+        model.mask_head.as_ref().unwrap().forward(&extract(&pyramid, &[], [MASK_MAP_SIDE; 2], head.rules));
     assert_eq!((masks.rows.dims(), masks.size()), ([0, 3], [28, 28]));
 }
 
@@ -98,7 +99,7 @@ fn tensors_are_those_that_weights_of_the_task_have() {
 #[test]
 fn first_weights_are_those_of_mmdetection() {
     let config = ModelConfig { classes: 40, ..find_model("micro").unwrap().config() };
-    let head = MaskRcnnConfig { head_width: 48, box_width: 64, masks: true };
+    let head = MaskRcnnConfig { head_width: 48, box_width: 64, ..MaskRcnnConfig::PAPER };
     let model = MaskRcnn::new(&config, &head, Seed(1), &Device::flex()).unwrap();
     let convolution = 9.0 * 48.0_f64;
     let uniform = |fans: f64| ((2.0 / fans).sqrt(), Some((6.0 / fans).sqrt()));

@@ -1,6 +1,7 @@
 //! Weights for other programs: their names, their shapes, and the files that they look for.
 
 mod config_files;
+mod detection;
 mod segmentation;
 
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ use self::config_files::{PackageFiles, refuse};
 pub(crate) use self::config_files::{SHORTEST_EDGE, TRANSFORMERS_WARP_FROM};
 
 use convnext_core::{
-    BlockParameter as P, ClassNames, ConfigError, FcmaeTask, ModelConfig, SegmentationTask, TaskMetadata,
-    WeightMetadata,
+    BlockParameter as P, ClassNames, ConfigError, DetectionTask, FcmaeTask, ModelConfig, SegmentationTask,
+    TaskMetadata, WeightMetadata,
 };
 use serde_json::Value;
 
@@ -33,14 +34,15 @@ const WEIGHTS_IN_FOLDER: &str = "model.safetensors";
 /// `out` decides the form:
 /// - `.safetensors`: the tensors, with our metadata, so that class names and preprocessing come back with them;
 /// - `.pt`, `.pth` or `.bin`: as `torch.save` writes them, under the key `model` with official names, of a segmentation
-///   network `state_dict`, else bare;
+///   network or a detector `state_dict`, else bare;
 /// - any other name is a folder for timm (`timm.create_model("local-dir:FOLDER", pretrained=True)`) or transformers
 ///   (`AutoModelForImageClassification.from_pretrained("FOLDER")`, `AutoModelForSemanticSegmentation` for UperNet), with
 ///   configuration and preprocessing.
 ///
 /// `task` is that of the weights, as [`WeightMetadata::task_of`] reads it. Of an autoencoder the encoder is written, as the
 /// released `fcmae` files hold it. A segmentation network is written whole, counters included, for transformers or under the
-/// names and with the shapes of mmsegmentation 1.x (official); timm has none. Other tasks that do not tell classes apart have no place in these
+/// names and with the shapes of mmsegmentation 1.x (official), and a detector under those of MMDetection 3.x (official); timm
+/// has none. Other tasks that do not tell classes apart have no place in these
 /// programs. For timm and transformers, whose classifiers always end with a norm, an encoder gets one that changes nothing.
 ///
 /// # Errors
@@ -62,15 +64,17 @@ pub fn write_converted(
     }
     check_shape(&model, naming)?;
     let is_segmentation = weights.metadata.task.is::<SegmentationTask>();
-    let (arrays, metadata) = match is_segmentation {
-        true => (segmentation::tensors(weights, naming)?, weights.metadata.clone()),
-        false => (tensors(weights, &model, naming), metadata_for(weights, task, &model)?),
+    let is_detection = weights.metadata.task.is::<DetectionTask>();
+    let (arrays, metadata) = match (is_segmentation, is_detection) {
+        (true, _) => (segmentation::tensors(weights, naming)?, weights.metadata.clone()),
+        (_, true) => (detection::tensors(weights, naming)?, weights.metadata.clone()),
+        _ => (tensors(weights, &model, naming), metadata_for(weights, task, &model)?),
     };
     arrays.iter().try_for_each(NamedArray::check_kind)?;
     match extension {
         Some("safetensors") => write_weights(out, &arrays, &metadata)?,
         Some("pt" | "pth" | "bin") => {
-            let key = if is_segmentation { "state_dict" } else { "model" };
+            let key = if is_segmentation || is_detection { "state_dict" } else { "model" };
             write_torch_file(out, &arrays, (naming == Naming::Official).then_some(key))?;
         }
         _ => {

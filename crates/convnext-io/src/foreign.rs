@@ -12,6 +12,7 @@
 //! `lone_shard` says so where a file is one of several.
 
 mod description;
+mod detector;
 mod dialect;
 mod infer;
 mod locate;
@@ -24,7 +25,10 @@ mod upernet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::{ClassNames, SegmentationTask, Tagged, WeightMetadata, imagenet_1k_classes};
+use convnext_core::{
+    ClassNames, ConfigError, DetectionTask, DetectorRules, SegmentationTask, Tagged, WeightMetadata,
+    imagenet_1k_classes,
+};
 
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
@@ -91,9 +95,11 @@ impl Foreign {
         let parts = Parts::of(chosen, &names, &shape);
         let used = parts.used.iter().map(|&(name, _)| name).collect();
         let Some(origin) = Origin::of(&candidates, &names, &used, objects) else { return Err(foreign(path)) };
+        let origin = Origin { other_detector: parts.other_detector.clone(), ..origin };
+        let rules = parts.rules;
         let remapped = remap(path, parts, &by_name)?;
         let shapes = remapped.values().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
-        let inferred = infer::infer(path, &shapes).map_err(|error| {
+        let inferred = infer::infer(path, &shapes, rules).map_err(|error| {
             // Perhaps a tensor is missing because something else stands in its place.
             let in_place = |name: &str| {
                 let name = dialect::without_wrappers(name);
@@ -107,12 +113,14 @@ impl Foreign {
         Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
     }
 
-    /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network
-    /// of which none are known yet; a remark says which of the two do not fit.
+    /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network or
+    /// a detector, which has no colours, of which none are known yet; a remark says which of the two do not fit.
     pub(crate) fn with_classes(self, table: Option<&ClassTable>) -> Self {
-        let (Ok(task), Some(table)) = (self.metadata.task.read::<SegmentationTask>(), table) else {
-            return self;
-        };
+        let Some(table) = table else { return self };
+        if self.metadata.task.is::<DetectionTask>() {
+            return self.with_class_names(table);
+        }
+        let Ok(task) = self.metadata.task.read::<SegmentationTask>() else { return self };
         let (outputs, mut remarks) = (self.metadata.class_count(), self.remarks);
         // Those of another number of classes are of another head; names and colours may be of different origin.
         let names = ClassNames(table.names.clone());
@@ -120,7 +128,7 @@ impl Foreign {
             _ if !task.classes.is_empty() => task.classes,
             Ok(()) => names,
             Err(why) => {
-                remarks.push(format!("the names of classes in the file are not used: {why}"));
+                remarks.push(unused_names(&why));
                 task.classes
             }
         };
@@ -133,6 +141,19 @@ impl Foreign {
         let of_table = SegmentationTask { classes, palette, ..task };
         let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata };
         Self { metadata, remarks, ..self }
+    }
+
+    /// The same with the names of classes of a table, where none are known yet.
+    fn with_class_names(mut self, table: &ClassTable) -> Self {
+        let names = ClassNames(table.names.clone());
+        if !self.metadata.class_names().is_empty() || names.is_empty() {
+            return self;
+        }
+        match names.check(self.metadata.class_count()) {
+            Ok(()) => self.metadata = self.metadata.with_class_names(names),
+            Err(why) => self.remarks.push(unused_names(&why)),
+        }
+        self
     }
 
     /// `true` if a tensor of this name in the file belongs to the model.
@@ -175,8 +196,12 @@ fn remap(
     let mut taken = BTreeSet::new();
     for (name, official) in parts.used {
         let Some(tensor) = by_name.get(name) else { continue };
-        let new =
-            Remapped::new(&official, &tensor.shape).map_err(|why| bad_tensor(path, &tensor.name, why))?;
+        let new = Remapped::new(&official, &tensor.shape);
+        let new = match parts.rules {
+            DetectorRules::MmDetection => new,
+            DetectorRules::Torchvision => new.and_then(Remapped::without_first_background),
+        };
+        let new = new.map_err(|why| bad_tensor(path, &tensor.name, why))?;
         if !taken.insert(new.name.clone()) {
             let why = format!("would be called {}, as another tensor; remove one of them", new.name);
             return Err(bad_tensor(path, &tensor.name, why));
@@ -228,6 +253,11 @@ fn named(metadata: WeightMetadata) -> WeightMetadata {
     }
     let is_imagenet = description::is_of_imagenet(&metadata);
     metadata.with_class_names(if is_imagenet { imagenet_1k_classes() } else { ClassNames::default() })
+}
+
+/// Remark on names of other classes than the model's.
+fn unused_names(why: &ConfigError) -> String {
+    format!("the names of classes in the file are not used: {why}")
 }
 
 fn foreign(path: &Path) -> IoError {

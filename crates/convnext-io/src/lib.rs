@@ -15,6 +15,7 @@
 mod array;
 mod class_names;
 mod convert;
+mod detector_names;
 mod element_type;
 mod embeddings;
 mod error;

@@ -109,6 +109,11 @@ pub(crate) fn without_encoder(name: &str) -> &str {
     name.strip_prefix(ENCODER_PREFIX).unwrap_or(name)
 }
 
+/// The name by the first row of a table, from and to, that it fits. `#` stands for a number, `*` for the rest of the name.
+pub(crate) fn translate_by(table: &[[&str; 2]], name: &str) -> Option<String> {
+    table.iter().find_map(|[from, to]| Some(fill(to, &wildcards(name, from)?)))
+}
+
 fn translate(name: &str, from: usize, to: usize) -> Option<String> {
     NAMES.iter().find_map(|row| Some(fill(&row[to], &wildcards(name, &row[from])?)))
 }

@@ -43,7 +43,7 @@ fn pyramid([height, width]: [usize; 2]) -> Vec<Level> {
         let place = ((w * h).sqrt() / 224.0).log2().floor().clamp(-2.0, 1.0) as isize + 2;
         let level = &mut levels[place as usize];
         let edges = [left, top, left + w, top + h].map(|edge| edge / STRIDES[place as usize] as f64 - 0.5);
-        level.regions.push(RegionWeights::new(&level.maps, 0, edges, BINS));
+        level.regions.push(RegionWeights::new(&level.maps, 0, edges, BINS, None));
     }
     levels.into()
 }

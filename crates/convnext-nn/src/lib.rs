@@ -7,7 +7,7 @@
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder;
 //! - [`FeatureMaps`], [`ConvNormRelu`], [`resize_bilinear`] and others: the layers of a decode head, on dense maps;
-//! - [`Region`], [`roi_align`], [`TransposedConv2d`]: those of heads on regions of the maps;
+//! - [`Region`], [`RoiSampling`], [`roi_align`], [`TransposedConv2d`]: those of heads on regions of the maps;
 //! - [`Scope`], [`ModelState`] and [`Counter`]: parameters and buffers of layers, for other crates as well;
 //! - [`DeviceName`]: the devices;
 //! - [`ops`]: the operations with kernels, an extension of Burn's backends;
@@ -62,7 +62,7 @@ pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
 pub use ops::block_plan::Activations;
 pub use ops::dense_reference::BATCH_NORM_EPSILON;
-pub use ops::roi_align_plan::Region;
+pub use ops::roi_align_plan::{Region, RoiSampling};
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
 pub use patches::{PatchStatistics, images_to_patches, patches_to_images};

@@ -13,7 +13,7 @@ use common::golden::{self, Sketch};
 use common::relative_error;
 use convnext_core::Seed;
 use convnext_nn::{
-    BatchNorm, Conv2d, FeatureMaps, ModelError, Precision, Region, Scope, TransposedConv2d,
+    BatchNorm, Conv2d, FeatureMaps, ModelError, Precision, Region, RoiSampling, Scope, TransposedConv2d,
     adaptive_average_pool, replace_parameters, resize_bilinear, resize_nearest, roi_align, subsample,
     tensor_values,
 };
@@ -165,7 +165,13 @@ fn regions_are_aligned_as_torchvision_aligns_them() {
         let region =
             |&(image, left, top, right, bottom): &_| Region { image, bounds: [left, top, right, bottom] };
         let regions: Vec<Region> = case.regions.iter().map(region).collect();
-        let output = roi_align(&FeatureMaps::from(maps.clone()), &regions, case.size, 1.0 / case.stride);
+        let output = roi_align(
+            &FeatureMaps::from(maps.clone()),
+            &regions,
+            case.size,
+            1.0 / case.stride,
+            RoiSampling::Aligned,
+        );
         let output = output.into_tensor();
         check(&what, &case.results, "output", tensor_values(output.clone()));
         let gradients = backward(output);
@@ -211,7 +217,7 @@ fn maps_are_subsampled_as_by_max_pooling() {
 fn no_regions_give_zero_gradients() {
     let maps = leaf(golden::images([2, 3, 4, 5]), [2, 3, 4, 5]);
     let upsample = TransposedConv2d::new(parameter("a", [3, 4, 2, 2]), parameter("b", [4]));
-    let found = roi_align(&FeatureMaps::from(maps.clone()), &[], [3, 3], 0.25);
+    let found = roi_align(&FeatureMaps::from(maps.clone()), &[], [3, 3], 0.25, RoiSampling::Aligned);
     assert_eq!((found.images, found.rows.dims()), (0, [0, 3]));
     let conv = Conv2d::new(parameter("c", [3, 3, 3, 3]), Some(parameter("d", [3])));
     let output = upsample.forward(&conv.forward(&found));

@@ -26,7 +26,7 @@ use crate::classifier::open_image;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("weights.safetensors");
 /// # let model = ModelConfig { classes: 1, ..find_model("micro").unwrap().config() };
-/// # let head = MaskRcnnConfig { head_width: 8, box_width: 16, masks: true };
+/// # let head = MaskRcnnConfig { head_width: 8, box_width: 16, ..MaskRcnnConfig::PAPER };
 /// # let task = DetectionTask { classes: ClassNames(vec!["cell".into()]), head };
 /// # let metadata = WeightMetadata::new(&model, &task, convnext::core::Preprocessing::for_size(64, 3));
 /// # let network = MaskRcnn::new(&model, &head, Seed(0), &burn::tensor::Device::flex())?;

@@ -1,7 +1,7 @@
 //! Maps of regions, each cut out of the level of the pyramid that suits its size (MMDetection's `SingleRoIExtractor`).
 
-use convnext_core::{PYRAMID_LEVELS, PYRAMID_STRIDES, STAGES};
-use convnext_nn::{FeatureMaps, Region, roi_align};
+use convnext_core::{DetectorRules, PYRAMID_LEVELS, PYRAMID_STRIDES, STAGES};
+use convnext_nn::{FeatureMaps, Region, RoiSampling, roi_align};
 
 /// Side in pixels that the sizes of regions are measured by: from twice this side on, a square is of the second level.
 pub(crate) const FINEST_SCALE: f64 = 56.0;
@@ -23,7 +23,7 @@ pub fn region_level([left, top, right, bottom]: [f32; 4]) -> usize {
     (level.max(0.0) as usize).min(REGION_LEVELS - 1)
 }
 
-/// A map of this size for each region, in their order, by RoIAlign.
+/// A map of this size for each region, in their order, by RoIAlign as the rules have it.
 ///
 /// # Shapes
 /// - pyramid: P2 to P6, rows `[N H_l W_l, W]`
@@ -36,7 +36,12 @@ pub fn extract(
     pyramid: &[FeatureMaps; PYRAMID_LEVELS],
     regions: &[Region],
     output: [usize; 2],
+    rules: DetectorRules,
 ) -> FeatureMaps {
+    let sampling = match rules {
+        DetectorRules::MmDetection => RoiSampling::Aligned,
+        DetectorRules::Torchvision => RoiSampling::Shifted,
+    };
     let of_level = |level: usize| -> Vec<usize> {
         let indices = 0..regions.len();
         indices.filter(|&index| region_level(regions[index].bounds) == level).collect()
@@ -46,12 +51,13 @@ pub fn extract(
         let indices = of_level(level);
         if !indices.is_empty() {
             let chosen: Vec<Region> = indices.iter().map(|&index| regions[index]).collect();
-            parts.push(roi_align(&pyramid[level], &chosen, output, 1.0 / PYRAMID_STRIDES[level] as f32));
+            let scale = 1.0 / PYRAMID_STRIDES[level] as f32;
+            parts.push(roi_align(&pyramid[level], &chosen, output, scale, sampling));
             order.extend(indices);
         }
     }
     match FeatureMaps::concatenate(parts) {
-        None => roi_align(&pyramid[0], &[], output, 1.0),
+        None => roi_align(&pyramid[0], &[], output, 1.0, sampling),
         Some(maps) if order.is_sorted() => maps,
         Some(maps) => maps.select_images(&inverse(&order)),
     }
@@ -101,7 +107,7 @@ mod tests {
         });
         let check = |sides: &[f32], levels: &[f32]| {
             let regions: Vec<Region> = sides.iter().map(|&side| square(side)).collect();
-            let maps = extract(&pyramid, &regions, [2, 3]);
+            let maps = extract(&pyramid, &regions, [2, 3], DetectorRules::MmDetection);
             assert_eq!((maps.images, maps.size(), maps.channels()), (sides.len(), [2, 3], 3));
             let expected: Vec<f32> = levels.iter().flat_map(|&level| [level; 18]).collect();
             let found: Vec<f32> = tensor_values(maps.rows).into_iter().map(f32::round).collect();

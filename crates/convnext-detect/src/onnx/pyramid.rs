@@ -45,7 +45,7 @@ pub(super) fn append(graph: &mut GraphBuilder, stages: &StageMaps) -> [PyramidLe
             STAGES => stages.sizes[STAGES - 1].map(|side| side.div_ceil(2)),
             stage => stages.sizes[stage],
         };
-        let level_of = MapLevel { stride: PYRAMID_STRIDES[level], height, width };
+        let level_of = MapLevel::new(PYRAMID_STRIDES[level], [height, width]);
         PyramidLevel { map: maps[level].clone(), level: level_of }
     })
 }

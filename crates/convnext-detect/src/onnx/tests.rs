@@ -39,7 +39,7 @@ fn detector(masks: bool) -> Detector {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let model = ModelConfig { classes: CLASSES, ..find_model("micro").unwrap().config() };
-    let head = MaskRcnnConfig { head_width: 8, box_width: 12, masks };
+    let head = MaskRcnnConfig { head_width: 8, box_width: 12, masks, ..MaskRcnnConfig::PAPER };
     let classes = ClassNames(["round", "square", "other"].map(String::from).to_vec());
     let task = DetectionTask { classes, head };
     let array = |(seed, (name, shape)): (usize, (String, Vec<usize>))| {
@@ -116,6 +116,15 @@ fn what_no_file_can_have_is_refused() {
     assert!(refused(weights.clone(), two, usual).contains("one image at a time"));
     let unsized_images = OnnxOptions { image_size: None, ..options() };
     assert!(refused(weights.clone(), unsized_images, usual).contains("--image-size"));
+    let mut of_torchvision = weights.clone();
+    let mut task: DetectionTask = of_torchvision.metadata.task_as().unwrap();
+    task.head.rules = DetectorRules::Torchvision;
+    of_torchvision.metadata = WeightMetadata::new(
+        &of_torchvision.metadata.convnext().unwrap(),
+        &task,
+        Preprocessing::for_size(64, 3),
+    );
+    assert!(refused(of_torchvision, options(), usual).contains("torchvision itself"));
     let mut damaged = weights.clone();
     damaged.arrays.remove("neck.fpn_convs.3.conv.bias");
     assert!(refused(damaged, options(), usual).contains("missing: neck.fpn_convs.3.conv.bias [8]"));

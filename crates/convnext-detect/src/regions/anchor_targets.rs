@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn anchors_beyond_the_image_are_not_sampled() {
-        let level = |stride| MapLevel { stride, height: 64 / stride, width: 64 / stride };
+        let level = |stride| MapLevel::new(stride, [64 / stride; 2]);
         let grid = AnchorGrid::new(vec![level(4), level(8)]);
         let bounds = BoundingBox { left: 3.0, top: 5.0, right: 30.0, bottom: 31.0 };
         let objects = [TrainingObject { instance: 0, class: 0, bounds }];

@@ -4,8 +4,11 @@
 //! and with zeros around it (`grid_sample` without `align_corners`), and is inside from a half on. So a pixel
 //! outside the box never is. Along a column the samples between two values of the mask lie on a line; only
 //! where that crosses a half are they computed one by one.
+//!
+//! torchvision 0.29 (BSD-3-Clause, `paste_masks_in_image`) resizes the mask with a border of zeros to a box of whole pixels, whose
+//! edges are cut off, and which is a pixel longer than they are apart.
 
-use convnext_core::{BoundingBox, ImageSize};
+use convnext_core::{BoundingBox, DetectorRules, ImageSize};
 use convnext_data::RunLengths;
 
 use crate::regions::object_bitmap::{INSIDE, MASK_SIDE};
@@ -15,7 +18,16 @@ type Line = [f64; MASK_SIDE + 2];
 
 /// The pixels of a mask, rows of [`MASK_SIDE`] x [`MASK_SIDE`] probabilities, whose box lies at `bounds` in
 /// an image of this size. A box without an area has none (mmdet gives it up to three columns).
-pub fn paste_mask(probabilities: &[f32], bounds: &BoundingBox, size: ImageSize) -> RunLengths {
+pub fn paste_mask(
+    probabilities: &[f32],
+    bounds: &BoundingBox,
+    size: ImageSize,
+    rules: DetectorRules,
+) -> RunLengths {
+    let samples = match rules {
+        DetectorRules::MmDetection => samples,
+        DetectorRules::Torchvision => samples_of_torchvision,
+    };
     let mut ranges = Ranges { counts: Vec::new(), end: 0 };
     if bounds.has_area() {
         let columns = samples(bounds.left, bounds.right, size.width);
@@ -54,6 +66,22 @@ fn samples(start: f64, end: f64, pixels: usize) -> Vec<Sample> {
         is_near.then_some(Sample { pixel, cell: (before + 1.0) as usize, fraction: position - before })
     };
     (first..last).filter_map(sample).collect()
+}
+
+/// The samples of the pixels of an axis in a box from `start` to `end` by torchvision's rules.
+fn samples_of_torchvision(start: f64, end: f64, pixels: usize) -> Vec<Sample> {
+    let values = (MASK_SIDE + 2) as f64;
+    let (middle, half) = ((start + end) * 0.5, (end - start) * 0.5 * (values / MASK_SIDE as f64));
+    let [first, last] = [middle - half, middle + half].map(|edge| edge as i64);
+    let length = (last - first + 1).max(1) as f64;
+    let sample = |pixel: i64| {
+        let place = ((pixel - first) as f64 + 0.5) * (values / length) - 0.5;
+        let place = place.clamp(0.0, values - 1.0);
+        // The last value is its own neighbour.
+        let cell = (place as usize).min(MASK_SIDE);
+        Sample { pixel: pixel as usize, cell, fraction: place - cell as f64 }
+    };
+    (first.max(0)..(last + 1).min(pixels as i64)).map(sample).collect()
 }
 
 /// The values of the mask along a column of the image.
@@ -109,7 +137,12 @@ mod tests {
 
     fn paste(value: f32, edges: [f64; 4], size: ImageSize) -> RunLengths {
         let [left, top, right, bottom] = edges;
-        paste_mask(&[value; MASK_SIDE * MASK_SIDE], &BoundingBox { left, top, right, bottom }, size)
+        paste_mask(
+            &[value; MASK_SIDE * MASK_SIDE],
+            &BoundingBox { left, top, right, bottom },
+            size,
+            DetectorRules::MmDetection,
+        )
     }
 
     #[test]
@@ -121,6 +154,16 @@ mod tests {
         let found = paste(0.9, [60.0, 60.0, 340.0, 340.0], ImageSize::square(400));
         assert_eq!(found.bounds().edges(), [61.0, 61.0, 339.0, 339.0]);
         assert_eq!(paste(1.0, [-20.0, -20.0, 90.0, 90.0], size).area(), 2000);
+    }
+
+    /// `paste_masks_in_image` of torchvision, a mask of ones: boxes of 28 pixels have a pixel more.
+    #[test]
+    fn torchvision_pastes_whole_pixels() {
+        let size = ImageSize { height: 40, width: 50 };
+        let bounds = BoundingBox { left: 6.0, top: 3.0, right: 34.0, bottom: 31.0 };
+        let ones = [1.0; MASK_SIDE * MASK_SIDE];
+        let found = paste_mask(&ones, &bounds, size, DetectorRules::Torchvision);
+        assert_eq!((found.area(), found.bounds().edges()), (841, [6.0, 3.0, 35.0, 32.0]));
     }
 
     #[test]

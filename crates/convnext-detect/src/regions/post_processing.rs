@@ -3,7 +3,7 @@
 //! As `BBoxHead.predict_by_feat` and `multiclass_nms` of mmdet 3.3 (Apache-2.0); each class is suppressed by
 //! itself.
 
-use convnext_core::{BoundingBox, ImageSize};
+use convnext_core::{BoundingBox, DetectorRules, ImageSize};
 use rayon::prelude::*;
 
 use crate::regions::box_coder::BoxCoder;
@@ -47,11 +47,22 @@ pub struct DetectionRule {
     pub suppression: SuppressionRule,
     /// Objects of an image at most.
     pub at_most: usize,
+    /// Pixels of the input that a box has at least in height and width.
+    pub min_side: f64,
 }
 
 impl DetectionRule {
     /// The rule of mmdet's evaluation with hard suppression.
-    pub const EVALUATION: Self = Self { score: 0.05, suppression: SuppressionRule::HARD, at_most: 100 };
+    pub const EVALUATION: Self =
+        Self { score: 0.05, suppression: SuppressionRule::HARD, at_most: 100, min_side: 0.0 };
+
+    /// The same for a network of these rules.
+    pub(crate) fn by(self, rules: DetectorRules) -> Self {
+        match rules {
+            DetectorRules::MmDetection => self,
+            DetectorRules::Torchvision => Self { min_side: 1e-2, ..self },
+        }
+    }
 }
 
 /// The box head's outputs for the regions of an image.
@@ -92,7 +103,7 @@ pub fn detections(
     image: ImageSize,
     rule: DetectionRule,
 ) -> Vec<FoundBox> {
-    let candidates = confident(outputs, classes, image, rule.score);
+    let candidates = confident(outputs, classes, image, rule);
     let kept: Vec<(usize, f64)> = match rule.suppression {
         SuppressionRule::Hard { threshold } => {
             let kept = candidates.suppress(threshold, rule.at_most).into_iter();
@@ -109,16 +120,24 @@ pub fn detections(
 }
 
 /// The box of each region and class with a score above the threshold, grouped by class.
-fn confident(outputs: &RegionOutputs<'_>, classes: usize, image: ImageSize, threshold: f64) -> GroupedBoxes {
+fn confident(
+    outputs: &RegionOutputs<'_>,
+    classes: usize,
+    image: ImageSize,
+    rule: DetectionRule,
+) -> GroupedBoxes {
     let deltas = outputs.deltas.as_chunks::<4>().0;
     let mut candidates = GroupedBoxes::default();
     for (at, (region, logits)) in
         outputs.regions.iter().zip(outputs.logits.chunks_exact(classes + 1)).enumerate()
     {
         for (class, score) in softmax(logits).into_iter().take(classes).enumerate() {
-            if score > threshold {
+            if score > rule.score {
                 let deltas = deltas[at * classes + class].map(f64::from);
-                candidates.push(BoxCoder::REGIONS.decode(region, deltas).clipped(image), score, class);
+                let bounds = BoxCoder::REGIONS.decode(region, deltas).clipped(image);
+                if bounds.width().min(bounds.height()) >= rule.min_side {
+                    candidates.push(bounds, score, class);
+                }
             }
         }
     }
@@ -167,5 +186,7 @@ mod tests {
         assert_eq!(found[0].in_image([0.5, 2.0]).edges(), [30.0, 10.0, 70.0, 25.0]);
         let all = DetectionRule { score: 0.0, ..DetectionRule::EVALUATION };
         assert_eq!(detections(&outputs, 2, image, all).len(), 2);
+        let wide = |min_side| detections(&outputs, 2, image, DetectionRule { min_side, ..all }).len();
+        assert_eq!([wide(20.0), wide(20.1)], [2, 0]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! As `RPNHead.predict_by_feat` of mmdet 3.3 (Apache-2.0).
 
-use convnext_core::{BoundingBox, ImageSize};
+use convnext_core::{BoundingBox, DetectorRules, ImageSize};
 use rayon::prelude::*;
 
 use crate::regions::anchors::MapLevel;
@@ -29,14 +29,24 @@ pub struct ProposalRule {
     pub threshold: f64,
     /// Proposals of an image at most.
     pub at_most: usize,
+    /// Pixels that a proposal has at least in height and width, which is above 0 in any case.
+    pub min_side: f64,
 }
 
 impl ProposalRule {
     /// The rule in training.
-    pub const TRAINING: Self = Self { best_of_level: 2000, threshold: 0.7, at_most: 1000 };
+    pub const TRAINING: Self = Self { best_of_level: 2000, threshold: 0.7, at_most: 1000, min_side: 0.0 };
 
     /// The rule in inference.
     pub const INFERENCE: Self = Self { best_of_level: 1000, ..Self::TRAINING };
+
+    /// The same for a network of these rules.
+    pub(crate) fn by(self, rules: DetectorRules) -> Self {
+        match rules {
+            DetectorRules::MmDetection => self,
+            DetectorRules::Torchvision => Self { min_side: 1e-3, ..self },
+        }
+    }
 }
 
 /// A region that may hold an object.
@@ -51,7 +61,7 @@ pub struct Proposal {
 /// The proposals of an image by descending score. `image` is its size before padding: what lies in the
 /// padding is dropped. Anchors are ranked by their logits, so that they stay apart where the sigmoid is 1.
 pub fn proposals(levels: &[LevelOutputs<'_>], image: ImageSize, rule: ProposalRule) -> Vec<Proposal> {
-    let of_level = |outputs: &LevelOutputs<'_>| level_candidates(outputs, image, rule.best_of_level);
+    let of_level = |outputs: &LevelOutputs<'_>| level_candidates(outputs, image, rule);
     let found: Vec<Vec<Candidate>> = levels.par_iter().map(of_level).collect();
     let mut candidates = GroupedBoxes::default();
     for (level, found) in found.into_iter().enumerate() {
@@ -65,15 +75,16 @@ pub fn proposals(levels: &[LevelOutputs<'_>], image: ImageSize, rule: ProposalRu
 type Candidate = (BoundingBox, f64);
 
 /// The boxes of the best anchors of a level, as far as they are within the image.
-fn level_candidates(outputs: &LevelOutputs<'_>, image: ImageSize, count: usize) -> Vec<Candidate> {
+fn level_candidates(outputs: &LevelOutputs<'_>, image: ImageSize, rule: ProposalRule) -> Vec<Candidate> {
     let logits = outputs.objectness;
     let deltas = outputs.deltas.as_chunks::<4>().0;
     let candidate = |at: usize| {
         let bounds =
             BoxCoder::ANCHORS.decode(&outputs.level.anchor(at), deltas[at].map(f64::from)).clipped(image);
-        bounds.has_area().then_some((bounds, f64::from(logits[at])))
+        let is_large = bounds.has_area() && bounds.width().min(bounds.height()) >= rule.min_side;
+        is_large.then_some((bounds, f64::from(logits[at])))
     };
-    best(logits, count).into_iter().filter_map(candidate).collect()
+    best(logits, rule.best_of_level).into_iter().filter_map(candidate).collect()
 }
 
 /// Indices of the highest logits in descending order, equal ones in their own order.
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_proposal_in_the_padding_is_dropped() {
-        let level = MapLevel { stride: 4, height: 1, width: 9 };
+        let level = MapLevel::new(4, [1, 9]);
         let deltas = [0.0, 0.0, -3.0, -3.0].repeat(level.anchors());
         let outputs = LevelOutputs { level, objectness: &[40.0; 27], deltas: &deltas };
         let image = ImageSize { height: 4, width: 8 };

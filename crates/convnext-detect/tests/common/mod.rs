@@ -70,7 +70,7 @@ impl NetworkConfig {
         let Self { depths, widths, grn, classes, head_width, box_width, masks } = *self;
         let size = find_model(if grn { "micro" } else { "v1-micro" }).unwrap();
         let config = ModelConfig { depths, widths, classes, ..size.config() };
-        let head = MaskRcnnConfig { head_width, box_width, masks };
+        let head = MaskRcnnConfig { head_width, box_width, masks, ..MaskRcnnConfig::PAPER };
         let model = MaskRcnn::new(&config, &head, Seed(0), device).unwrap();
         replace_parameters(model, |parameter| {
             let values = golden::parameter(&parameter.name(), &parameter.shape);
@@ -107,13 +107,13 @@ impl NetworkGolden {
             found.insert(format!("objectness.p{level}"), flat(maps.with_rows(output.objectness)));
             found.insert(format!("deltas.p{level}"), flat(maps.with_rows(output.deltas)));
         }
-        let regions = self.regions();
-        let boxes = model.box_head.forward(&extract(&pyramid, &regions, [BOX_MAP_SIDE; 2]));
+        let (regions, rules) = (self.regions(), model.head().rules);
+        let boxes = model.box_head.forward(&extract(&pyramid, &regions, [BOX_MAP_SIDE; 2], rules));
         found.insert("scores".into(), boxes.scores.reshape([-1]));
         found.insert("box_deltas".into(), boxes.deltas.reshape([-1]));
         if let Some(head) = &model.mask_head {
             let regions: Vec<Region> = self.masks.iter().map(|&index| regions[index]).collect();
-            let masks = head.forward(&extract(&pyramid, &regions, [MASK_MAP_SIDE; 2]));
+            let masks = head.forward(&extract(&pyramid, &regions, [MASK_MAP_SIDE; 2], rules));
             found.insert("mask_logits".into(), flat(masks));
         }
         found

@@ -1,5 +1,6 @@
 //! Targets of the mask head, and masks in the pixels of their image.
 
+use convnext_core::DetectorRules;
 use convnext_data::RunLengths;
 use convnext_detect::{ObjectBitmap, mask_target, paste_mask};
 use serde::Deserialize;
@@ -47,7 +48,12 @@ fn pasted_masks_are_those_of_mmdet() {
         let mask: Vec<f32> = case.mask.iter().map(|&value| f32::from(value) / 64.0).collect();
         for (bounds, counts) in boxes(&case.boxes).iter().zip(case.counts) {
             let expected = RunLengths::of_counts(&counts, size(case.size)).unwrap();
-            assert_eq!(paste_mask(&mask, bounds, size(case.size)), expected, "{:?} {bounds:?}", case.size);
+            assert_eq!(
+                paste_mask(&mask, bounds, size(case.size), DetectorRules::MmDetection),
+                expected,
+                "{:?} {bounds:?}",
+                case.size
+            );
         }
     }
 }

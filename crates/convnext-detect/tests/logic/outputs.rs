@@ -144,7 +144,7 @@ fn detections_are_those_of_mmdet() {
                 "linear" => SuppressionRule::SOFT_LINEAR,
                 _ => SuppressionRule::SOFT_GAUSSIAN,
             };
-            let rule = DetectionRule { score, suppression, at_most };
+            let rule = DetectionRule { score, suppression, at_most, ..DetectionRule::EVALUATION };
             let found = detections(&outputs, case.classes, size(case.image), rule);
             let name = format!("{method} {at_most} of {} classes", case.classes);
             assert_eq!(found.iter().map(|found| found.class).collect::<Vec<_>>(), classes, "{name}");

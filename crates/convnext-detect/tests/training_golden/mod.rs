@@ -120,9 +120,7 @@ impl SampledImage {
 /// The anchors of a pyramid.
 pub fn grid(pyramid: &[FeatureMaps; PYRAMID_LEVELS]) -> AnchorGrid {
     let levels = pyramid.iter().zip(PYRAMID_STRIDES);
-    AnchorGrid::new(
-        levels.map(|(maps, stride)| MapLevel { stride, height: maps.height, width: maps.width }).collect(),
-    )
+    AnchorGrid::new(levels.map(|(maps, stride)| MapLevel::new(stride, maps.size())).collect())
 }
 
 impl TrainingGolden {

@@ -41,20 +41,23 @@ pub(super) fn tensors(weights: &WeightFile, naming: Naming) -> Result<Vec<NamedA
         };
         let unknown =
             || refuse(format!("no segmentation network of transformers has a tensor such as '{name}'"));
-        let shape = match (naming, BlockParameter::of_name(name), array.shape.as_slice()) {
-            // mmpretrain keeps no axes of length 1 for them.
-            (
-                Naming::Official,
-                Some(BlockParameter::GrnGamma | BlockParameter::GrnBeta),
-                [1, 1, 1, count],
-            ) => {
-                vec![*count]
-            }
-            (.., shape) => shape.to_vec(),
-        };
-        Ok(NamedArray { name: other.ok_or_else(unknown)?, shape, ..array.clone() })
+        let other = other.ok_or_else(unknown)?;
+        Ok(match naming {
+            Naming::Official => in_openmmlab(other, name, array),
+            Naming::HuggingFace | Naming::Timm => NamedArray { name: other, ..array.clone() },
+        })
     };
     weights.arrays.iter().map(renamed).collect()
+}
+
+/// The array that is called `name` here, under its name and with its shape in mmpretrain, which keeps no axes of length 1
+/// for the parameters of GRN.
+pub(super) fn in_openmmlab(other: String, name: &str, array: &NamedArray) -> NamedArray {
+    let shape = match (BlockParameter::of_name(name), array.shape.as_slice()) {
+        (Some(BlockParameter::GrnGamma | BlockParameter::GrnBeta), [1, 1, 1, count]) => vec![*count],
+        (_, shape) => shape.to_vec(),
+    };
+    NamedArray { name: other, shape, ..array.clone() }
 }
 
 /// `config.json` and `preprocessor_config.json` of transformers.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use convnext_core::{
-    ClassificationTask, Fit, Geometry, IMAGENET_1K_CLASSES, Preprocessing, SegmentationTask, WeightMetadata,
-    imagenet_1k_classes,
+    ClassificationTask, DetectionTask, Fit, Geometry, IMAGENET_1K_CLASSES, Preprocessing, SegmentationTask,
+    WeightMetadata, imagenet_1k_classes,
 };
 
 use crate::error::IoError;
@@ -103,6 +103,9 @@ fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
             preprocessing.geometry = Geometry::Fit(fit);
         }
         return WeightMetadata { preprocessing, ..metadata };
+    }
+    if metadata.task.is::<DetectionTask>() {
+        return metadata;
     }
     let size = LARGER_SIZES.iter().find(|(part, _)| name.split('_').any(|found| found == *part));
     match size {

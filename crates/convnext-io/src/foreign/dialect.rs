@@ -6,6 +6,7 @@
 //! | OpenMMLab (mmpretrain, mmdet, mmseg) | `stages.0.0.depthwise_conv.weight`, `norm3.weight`, `head.fc.weight` | official |
 //! | SparK | `fc.weight` for the head | official |
 //! | torchvision | `features.1.0.block.0.weight`, `classifier.2.weight` | official |
+//! | torchvision's `BackboneWithFPN` | `body.1.0.block.0.weight` | official |
 //! | timm with `features_only` | `stem_0.weight`, `stages_0.blocks.0.conv_dw.weight` | timm |
 
 use crate::naming::{Naming, PARTS_OF_OPENMMLAB, exchange};
@@ -28,12 +29,13 @@ pub(super) enum Dialect {
 }
 
 /// The stem of each; the rest of a name before it is the prefix of the model.
-const STEMS: [(&str, Dialect); 5] = [
+const STEMS: [(&str, Dialect); 6] = [
     ("downsample_layers.0.0.weight", Dialect::Official),
     ("stem.0.weight", Dialect::Timm),
     ("stem_0.weight", Dialect::Timm),
     ("embeddings.patch_embeddings.weight", Dialect::Transformers),
     ("features.0.0.weight", Dialect::Torchvision),
+    ("body.0.0.weight", Dialect::Torchvision),
 ];
 
 /// The name without what wrappers put into it.
@@ -82,7 +84,7 @@ impl Dialect {
                 matches!(first.split('.').next(), Some("stem" | "stages" | "norm_pre"))
             }
             Self::Transformers => matches!(first, "embeddings" | "encoder"),
-            Self::Torchvision => first == "features",
+            Self::Torchvision => LISTS_OF_TORCHVISION.contains(&first),
         }
     }
 
@@ -110,11 +112,14 @@ fn nested(name: &str) -> String {
     rest.map_or(first.clone(), |rest| format!("{first}.{rest}"))
 }
 
+/// The list of a classifier, and the same in a detector.
+const LISTS_OF_TORCHVISION: [&str; 2] = ["features", "body"];
+
 /// torchvision counts stem, stages and downsampling layers in one list, and the layers of a block in another.
 fn of_torchvision(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
     match parts[..] {
-        ["features", layer, index, ref rest @ ..] => {
+        [list, layer, index, ref rest @ ..] if LISTS_OF_TORCHVISION.contains(&list) => {
             let layer: usize = layer.parse().ok()?;
             match (layer % 2, rest) {
                 (0, [leaf]) => Some(format!("downsample_layers.{}.{index}.{leaf}", layer / 2)),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    BlockParameter, ClassNames, DecoderConfig, ENCODER_PREFIX, EncoderKind, FcmaeConfig, FcmaeObjective, Fit,
-    Geometry, Interpolation, MODELS, ModelConfig, Preprocessing, STAGES, SegmentationTask, TensorShape,
-    UperNetConfig, WeightMetadata, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
-    final_norm_tensors, head_tensors,
+    BlockParameter, ClassNames, DecoderConfig, DetectionTask, DetectorRules, ENCODER_PREFIX, EncoderKind,
+    FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, MODELS, MaskRcnnConfig, ModelConfig,
+    Preprocessing, STAGES, SegmentationTask, TensorShape, UperNetConfig, WeightMetadata, backbone_tensors,
+    decoder_block_tensors, decoder_end_tensors, final_norm_tensors, head_tensors,
 };
 
 use crate::error::{IoError, bad_tensor};
@@ -18,19 +18,29 @@ use crate::upernet_names::HEADS;
 /// The name of a model that is no row of the table.
 const CUSTOM: &str = "custom";
 
+/// Prefix of the names of a detector's heads on regions.
+const REGION_HEADS: &str = "roi_head.";
+
 /// Metadata of tensors of these official names and dense shapes.
 ///
 /// What no shape can tell is as in the paper: mask ratio 0.6, normalised targets, sparse encoder; 224 pixels, or for smaller stems sides of the same 7 x 7 or of 4 x 4 patches.
-/// Images to be segmented have at most 512 pixels at the short and 2048 at the long side.
+/// Images to be segmented have at most 512 pixels at the short and 2048 at the long side, those of detectors 800 and 1333.
+/// `rules` are those of a detector.
 ///
 /// # Errors
 /// [`IoError::BadTensor`], [`IoError::ForeignMismatch`] and [`IoError::ImpossibleModel`].
-pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Result<WeightMetadata, IoError> {
+pub(crate) fn infer(
+    path: &Path,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    rules: DetectorRules,
+) -> Result<WeightMetadata, IoError> {
     let found = Found { path, shapes };
     let (model, expected) = if shapes.keys().any(|name| name.starts_with(ENCODER_PREFIX)) {
         found.autoencoder()?
     } else if shapes.keys().any(|name| name.starts_with(HEADS[0])) {
         found.segmentation()?
+    } else if shapes.keys().any(|name| name.starts_with(REGION_HEADS)) {
+        found.detection(rules)?
     } else {
         found.classifier()?
     };
@@ -49,6 +59,7 @@ pub(crate) fn infer(path: &Path, shapes: &BTreeMap<String, Vec<usize>>) -> Resul
         }
         Model::Fcmae(config) => WeightMetadata::of_fcmae(config, FcmaeObjective::default(), preprocessing),
         Model::Segmentation(model, head) => segmentation_metadata(model, *head),
+        Model::Detection(model, head) => detection_metadata(model, *head),
     };
     match metadata.validate() {
         Ok(()) => Ok(metadata),
@@ -68,17 +79,30 @@ fn segmentation_metadata(model: &ModelConfig, head: UperNetConfig) -> WeightMeta
     WeightMetadata::new(model, &task, preprocessing)
 }
 
+/// Metadata of a detector of which nothing but the tensors is known: images are resized as for COCO in the paper
+/// (docs/facts.md, "E. Detection"), and as torchvision does by default.
+fn detection_metadata(model: &ModelConfig, head: MaskRcnnConfig) -> WeightMetadata {
+    let task = DetectionTask { classes: ClassNames::default(), head };
+    let preprocessing = Preprocessing {
+        geometry: Geometry::Fit(Fit { long: 1333, short: 800, pad: 32 }),
+        interpolation: Interpolation::Bilinear,
+        ..Preprocessing::for_size(800, model.input_channels)
+    };
+    WeightMetadata::new(model, &task, preprocessing)
+}
+
 /// Model inferred from the tensors.
 enum Model {
     Classifier(ModelConfig),
     Fcmae(FcmaeConfig),
     Segmentation(ModelConfig, UperNetConfig),
+    Detection(ModelConfig, MaskRcnnConfig),
 }
 
 impl Model {
     fn backbone(&self) -> &ModelConfig {
         match self {
-            Self::Classifier(model) | Self::Segmentation(model, _) => model,
+            Self::Classifier(model) | Self::Segmentation(model, _) | Self::Detection(model, _) => model,
             Self::Fcmae(config) => &config.encoder,
         }
     }
@@ -118,6 +142,25 @@ impl Found<'_> {
             (ModelConfig { classes, ..backbone }, UperNetConfig { head_width, auxiliary_width });
         let expected = backbone_tensors("", &model).into_iter().chain(head.tensors(&model)).collect();
         Ok((Model::Segmentation(model, head), expected))
+    }
+
+    fn detection(&self, rules: DetectorRules) -> Result<ModelAndShapes, IoError> {
+        let backbone = self.backbone("")?;
+        let [with_background, box_width] = self.axes("roi_head.bbox_head.fc_cls.weight")?;
+        let [head_width, ..] = self.axes::<4>("rpn_head.rpn_conv.weight")?;
+        let any = |prefix: &str| self.shapes.keys().any(|name| name.starts_with(prefix));
+        let has_norms = (0..STAGES).any(|stage| any(&format!("norm{stage}.")));
+        let head = MaskRcnnConfig {
+            head_width,
+            box_width,
+            masks: any("roi_head.mask_head."),
+            // MMDetection's backbones always have them.
+            stage_norms: rules == DetectorRules::MmDetection || has_norms,
+            rules,
+        };
+        let model = ModelConfig { classes: with_background - 1, ..backbone };
+        let expected = backbone_tensors("", &model).into_iter().chain(head.tensors(&model)).collect();
+        Ok((Model::Detection(model, head), expected))
     }
 
     fn autoencoder(&self) -> Result<ModelAndShapes, IoError> {

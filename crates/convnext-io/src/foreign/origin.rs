@@ -27,6 +27,9 @@ pub struct Origin {
     /// The names of tensors beside the model, such as those of necks and decoders, which are not read. For what is no
     /// tensor but has the name of an average, what it is.
     pub left_out: Vec<String>,
+    /// The kind of detector around the backbone, if it is one that is not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_detector: Option<String>,
 }
 
 impl Origin {
@@ -61,6 +64,7 @@ impl Origin {
             average: chosen.role == Role::Average,
             other_models: others.iter().map(|other| other.prefix.clone()).collect(),
             left_out,
+            other_detector: None,
         })
     }
 
@@ -74,6 +78,9 @@ impl Origin {
                 shown(&self.prefix),
                 self.other_models.iter().map(|prefix| shown(prefix)).collect::<Vec<_>>().join(", ")
             );
+        }
+        if let Some(kind) = &self.other_detector {
+            log::warn!("{path} is {kind}, which is not known here: its backbone alone is read");
         }
         if !self.left_out.is_empty() {
             log::warn!("{path}: left out, because it is no part of a ConvNeXt: {}", list(&self.left_out));

@@ -1,12 +1,13 @@
-//! Parts of a model around a stem: backbone, final norm, head, decoder, the heads of a segmentation network, or something
-//! that no ConvNeXt needs.
+//! Parts of a model around a stem: backbone, final norm, head, decoder, the heads of a segmentation network or a detector, or
+//! something that no ConvNeXt needs.
 
 use std::collections::BTreeSet;
 
+use super::detector::{self, Heads};
 use super::dialect::Dialect;
 use super::locate::{Candidate, under};
 use super::upernet;
-use convnext_core::ENCODER_PREFIX;
+use convnext_core::{DetectorRules, ENCODER_PREFIX};
 
 /// Tensors that an autoencoder has beside its encoder.
 const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];
@@ -22,6 +23,10 @@ const HEADS: [&str; 4] = ["head.fc", "head", "classifier", "fc"];
 pub(super) struct Parts<'n> {
     /// The name in the file, without wrappers, and the official one; what does not belong in a backbone keeps its own.
     pub(super) used: Vec<(&'n str, String)>,
+    /// Whose rules a detector follows.
+    pub(super) rules: DetectorRules,
+    /// The kind of detector whose heads are left out.
+    pub(super) other_detector: Option<String>,
 }
 
 /// The shape of a tensor by its name in the file.
@@ -34,11 +39,18 @@ impl<'n> Parts<'n> {
         let outer = outer(prefix);
         let segmentation = upernet::heads(candidate, outer, names);
         if !segmentation.is_empty() {
-            return Self::of_segmentation(candidate, names, segmentation);
+            return Self::with_heads(candidate, names, segmentation);
         }
+        let other_detector = match detector::heads(candidate, names) {
+            Heads::MaskRcnn(rules, heads) => {
+                return Self { rules, ..Self::with_heads(candidate, names, heads) };
+            }
+            Heads::Other(kind) => Some(kind),
+            Heads::None => None,
+        };
         let decoder = outer.map_or_else(Vec::new, |outer| decoder(candidate, outer, names));
         let in_front = if decoder.is_empty() { "" } else { ENCODER_PREFIX };
-        let mut parts = Self::default();
+        let mut parts = Self { other_detector, ..Self::default() };
         let mut head = Vec::new();
         let mut is_plain_head = true;
         for (name, inner) in under(names, prefix) {
@@ -67,8 +79,8 @@ impl<'n> Parts<'n> {
         parts
     }
 
-    /// The backbone of a segmentation network with its heads.
-    fn of_segmentation(
+    /// The backbone of a segmentation network or a detector with its heads.
+    fn with_heads(
         Candidate { prefix, dialect, .. }: &'n Candidate,
         names: &'n BTreeSet<&'n str>,
         heads: Vec<(&'n str, String)>,
@@ -77,7 +89,8 @@ impl<'n> Parts<'n> {
             let is_there = dialect.is_of_backbone(inner);
             is_there.then(|| (name, dialect.official(inner).unwrap_or_else(|| name.to_owned())))
         };
-        Self { used: under(names, prefix).filter_map(of_backbone).chain(heads).collect() }
+        let used = under(names, prefix).filter_map(of_backbone).chain(heads).collect();
+        Self { used, ..Self::default() }
     }
 
     /// OpenMMLab calls the norm after the pooling `norm3`. With others before it, it is one of a feature map.

@@ -12,6 +12,8 @@
 //! | `P.grn.gamma`, `P.grn.beta` of any shape | [1, 1, 1, n] |
 //! | `P.pwconv1.weight`, `P.pwconv2.weight` [out, in, 1, 1] | [out, in] |
 //! | `P.gamma` [n, 1, 1] (LayerScale in torchvision) | [n] |
+//! | torchvision's `fc_cls` [K + 1, ...], background first | background last |
+//! | torchvision's `fc_reg` [4K + 4, ...], `conv_logits` [K + 1, ...] | without those of the background |
 //! | all others, so all of an official dense file | as they are |
 //!
 //! Minkowski numbers the places of a kernel with the first spatial coordinate, our row y, fastest.
@@ -19,7 +21,7 @@
 //! is brought to one shape from any, where the official code makes six axes out of four; pointwise weights
 //! may be those of 1x1 convolutions, as timm's small models have them.
 
-use convnext_core::BlockParameter as P;
+use convnext_core::{BOX_DELTAS, BlockParameter as P};
 
 use crate::array::NamedArray;
 
@@ -38,6 +40,8 @@ enum Order {
     Same,
     /// From [(x, y), in, out] to [out, in, y, x], where x and y run to `side`.
     Kernel { side: usize, inputs: usize, outputs: usize },
+    /// Without the first `count` rows, which follow behind the others if they are kept.
+    Background { count: usize, is_kept: bool },
 }
 
 impl Remapped {
@@ -74,10 +78,38 @@ impl Remapped {
         Ok(Self { name, shape: vec![outputs, inputs, side, side], order })
     }
 
+    /// The same for a tensor of torchvision's heads: the background, which is their first class, is the last one of the
+    /// classes, and neither box nor mask of it is needed. Or what is wrong with its shape.
+    pub(crate) fn without_first_background(self) -> Result<Self, String> {
+        let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        let (count, is_kept) = match layer {
+            "roi_head.bbox_head.fc_cls" => (1, true),
+            "roi_head.bbox_head.fc_reg" => (BOX_DELTAS, false),
+            "roi_head.mask_head.conv_logits" => (1, false),
+            _ => return Ok(self),
+        };
+        let mut shape = self.shape;
+        let Some(rows) = shape.first_mut().filter(|rows| **rows >= count) else {
+            return Err(format!("has shape {shape:?}, which leaves no room for the background"));
+        };
+        *rows -= if is_kept { 0 } else { count };
+        Ok(Self { shape, order: Order::Background { count, is_kept }, ..self })
+    }
+
     /// Moves an array there.
     pub(crate) fn convert(&self, array: NamedArray) -> NamedArray {
         let bytes = match self.order {
             Order::Same => array.bytes,
+            Order::Background { count, is_kept } => {
+                let rows = array.shape.first().copied().unwrap_or_default().max(1);
+                let mut moved = array.bytes;
+                let background = moved.len() / rows * count;
+                moved.rotate_left(background);
+                if !is_kept {
+                    moved.truncate(moved.len() - background);
+                }
+                moved
+            }
             Order::Kernel { side, inputs, outputs } => {
                 let size = array.element_type.size();
                 let mut moved = Vec::with_capacity(array.bytes.len());
@@ -179,6 +211,27 @@ mod tests {
                 assert_eq!(converted[index], value(2 * x + y, input, output), "{output} {input} {y} {x}");
                 index += 1;
             }
+        }
+    }
+
+    #[test]
+    fn the_background_of_torchvision_goes_to_the_end_or_away() {
+        let check = |layer: &str, shape: &[usize], expected: &[f32]| {
+            let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|value| value as f32).collect();
+            let name = format!("roi_head.{layer}");
+            let remapped = Remapped::new(&name, shape).unwrap().without_first_background().unwrap();
+            let found = remapped.convert(NamedArray::from_f32(&name, shape, &values));
+            assert_eq!(found.to_f32().unwrap(), expected, "{layer}");
+            assert_eq!(found.shape.iter().product::<usize>(), expected.len());
+        };
+        check("bbox_head.fc_cls.weight", &[3, 2], &[2.0, 3.0, 4.0, 5.0, 0.0, 1.0]);
+        check("bbox_head.fc_cls.bias", &[3], &[1.0, 2.0, 0.0]);
+        check("bbox_head.fc_reg.bias", &[8], &[4.0, 5.0, 6.0, 7.0]);
+        check("mask_head.conv_logits.weight", &[3, 1, 1, 1], &[1.0, 2.0]);
+        check("bbox_head.shared_fcs.0.bias", &[2], &[0.0, 1.0]);
+        for shape in [[3].as_slice(), &[]] {
+            let remapped = Remapped::new("roi_head.bbox_head.fc_reg.bias", shape).unwrap();
+            assert!(remapped.without_first_background().unwrap_err().contains("no room"));
         }
     }
 

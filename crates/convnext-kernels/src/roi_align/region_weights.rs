@@ -1,5 +1,5 @@
-//! The weights by which regions are made of maps (Mask R-CNN, section 3; `torchvision.ops.roi_align` with `aligned=True`
-//! and adaptive sampling).
+//! The weights by which regions are made of maps (Mask R-CNN, section 3; `torchvision.ops.roi_align`, whose `aligned` is a
+//! matter of the edges that it is given here).
 //!
 //! A bin of a region is the mean over a grid of bilinear samples. Their places, their weights and which of them are off the
 //! map are products of the two axes, so each axis has a sparse matrix of its own.
@@ -18,15 +18,22 @@ pub struct RegionWeights {
 
 impl RegionWeights {
     /// The weights of so many bins downwards and to the right between the left, top, right and bottom edge of a region, in
-    /// cells of the map from the centre of the first one. Without a size, or with one that is not finite, all are 0.
+    /// cells of the map from the centre of the first one. Without a size, or with one that is not finite, all are 0. A bin is
+    /// the mean of `samples` x `samples` samples; of as many as it has cells, rounded up, where there is no number.
     ///
     /// # Panics
     /// When there is no map of this index.
-    pub fn new(maps: &DenseMaps, image: usize, bounds: [f64; 4], bins: [usize; 2]) -> Self {
+    pub fn new(
+        maps: &DenseMaps,
+        image: usize,
+        bounds: [f64; 4],
+        bins: [usize; 2],
+        samples: Option<u32>,
+    ) -> Self {
         assert!(image < maps.images, "a region of map {image} of {}", maps.images);
         let [left, top, right, bottom] = bounds;
-        let vertical = axis_weights([top, bottom], maps.height, bins[0]);
-        let horizontal = axis_weights([left, right], maps.width, bins[1]);
+        let vertical = axis_weights([top, bottom], maps.height, bins[0], samples);
+        let horizontal = axis_weights([left, right], maps.width, bins[1], samples);
         Self { image, axes: [vertical, horizontal] }
     }
 
@@ -42,16 +49,18 @@ impl RegionWeights {
 }
 
 /// The weights of the bins between two edges.
-fn axis_weights([begin, end]: [f64; 2], input: usize, output: usize) -> AxisWeights {
+fn axis_weights([begin, end]: [f64; 2], input: usize, output: usize, samples: Option<u32>) -> AxisWeights {
     let size = (end - begin) / output as f64;
-    AxisWeights::new(input, (0..output).map(|bin| bin_weights(begin + bin as f64 * size, size, input)))
+    let bin = |bin: usize| bin_weights([begin + bin as f64 * size, size], input, samples);
+    AxisWeights::new(input, (0..output).map(bin))
 }
 
-/// The cells of a bin with their weights: the mean of as many bilinear samples as it has cells, rounded up. Samples that lie
+/// The cells of a bin, from its begin on and of its size, with their weights: the mean of bilinear samples. Samples that lie
 /// more than a cell off the map are zeros of this mean. A bin without a size has none.
-fn bin_weights(begin: f64, size: f64, input: usize) -> Vec<(usize, f32)> {
-    let samples = size.ceil();
-    if !(1.0..f64::INFINITY).contains(&samples) || input == 0 {
+fn bin_weights([begin, size]: [f64; 2], input: usize, samples: Option<u32>) -> Vec<(usize, f32)> {
+    let cells = size.ceil();
+    let samples = samples.map_or(cells, f64::from);
+    if !(1.0..f64::INFINITY).contains(&cells) || input == 0 {
         return Vec::new();
     }
     let step = size / samples;
@@ -85,7 +94,7 @@ mod tests {
 
     /// The cells of one bin from `begin` on, of 4 cells.
     fn bin(begin: f64, size: f64) -> Vec<(usize, f32)> {
-        axis_weights([begin, begin + size], 4, 1).of(0).to_vec()
+        axis_weights([begin, begin + size], 4, 1, None).of(0).to_vec()
     }
 
     #[test]
@@ -94,9 +103,15 @@ mod tests {
         assert_eq!(bin(1.0, 1.0), [(1, 0.5), (2, 0.5)]);
         // Two samples, at 0.375 and 1.125.
         assert_eq!(bin(0.0, 1.5), [(0, 0.3125), (1, 0.625), (2, 0.0625)]);
-        let halves = axis_weights([0.0, 3.0], 4, 2);
+        let halves = axis_weights([0.0, 3.0], 4, 2, None);
         assert_eq!(halves.of(0), bin(0.0, 1.5));
         assert_eq!(halves.of(1), bin(1.5, 1.5));
+        // Two samples whatever the size, at 0.25 and 0.75, and at 0.75 and 2.25.
+        for (end, expected) in
+            [(1.0, [(0, 0.5), (1, 0.5)].as_slice()), (3.0, &[(0, 0.125), (1, 0.375), (2, 0.375), (3, 0.125)])]
+        {
+            assert_eq!(axis_weights([0.0, end], 4, 1, Some(2)).of(0), expected);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn regions(maps: &DenseMaps, bins: [usize; 2]) -> Vec<(usize, [f64; 4], RegionWe
         (1, [-40.0, -30.0, width + 50.0, height + 20.0]),
     ];
     found.extend((0..9).map(|step| (1, [0.1 * f64::from(step), 0.0, 2.0 + 0.2 * f64::from(step), 1.9])));
-    let weights = |(image, bounds)| (image, bounds, RegionWeights::new(maps, image, bounds, bins));
+    let weights = |(image, bounds)| (image, bounds, RegionWeights::new(maps, image, bounds, bins, None));
     found.into_iter().map(weights).collect()
 }
 

@@ -41,10 +41,10 @@ mod tests {
     use super::*;
     use crate::ops::flex_slices::{tensor, values_close};
     use crate::ops::reference_kernels::Reference;
-    use crate::ops::roi_align_plan::Region;
+    use crate::ops::roi_align_plan::{Region, RoiSampling};
 
     fn check(input: [usize; 2], regions: &[Region]) {
-        let plan = RoiAlignPlan::new(2, input, regions, [3, 4], 0.5);
+        let plan = RoiAlignPlan::new(2, input, regions, [3, 4], (0.5, RoiSampling::Aligned));
         let make = |count: usize| {
             let values = (0..count * 5).map(|i| (i as f32 * 0.7).sin()).collect();
             tensor(values, Shape::new([count, 5]))

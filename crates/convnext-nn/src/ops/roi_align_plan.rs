@@ -13,6 +13,18 @@ pub struct Region {
     pub bounds: [f32; 4],
 }
 
+/// How a region is sampled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoiSampling {
+    /// `aligned=True`, `sampling_ratio=0` in torchvision's `roi_align`: between the centres of cells, by as many samples as a
+    /// bin has cells.
+    #[default]
+    Aligned,
+    /// `aligned=False`, `sampling_ratio=2`: half a cell further to the bottom and to the right, by 2 x 2 samples of a bin, from
+    /// a region that is a cell wide and high at least.
+    Shifted,
+}
+
 /// The regions of a RoIAlign and the maps that they are of.
 #[derive(Debug, Clone)]
 pub struct RoiAlignPlan {
@@ -36,13 +48,17 @@ impl RoiAlignPlan {
         input: [usize; 2],
         regions: &[Region],
         output: [usize; 2],
-        scale: f32,
+        (scale, sampling): (f32, RoiSampling),
     ) -> Self {
         let maps = DenseMaps { images, height: input[0], width: input[1] };
         let weights = |region: &Region| {
-            // Cells are counted between their centres: the first one's is half a cell from the edge.
-            let bounds = region.bounds.map(|edge| f64::from(edge) * f64::from(scale) - 0.5);
-            RegionWeights::new(&maps, region.image, bounds, output)
+            let bounds = region.bounds.map(|edge| f64::from(edge) * f64::from(scale));
+            let (bounds, samples) = match sampling {
+                // Cells are counted between their centres: the first one's is half a cell from the edge.
+                RoiSampling::Aligned => (bounds.map(|edge| edge - 0.5), None),
+                RoiSampling::Shifted => (a_cell_wide(bounds), Some(2)),
+            };
+            RegionWeights::new(&maps, region.image, bounds, output, samples)
         };
         Self { images, input, output, regions: regions.iter().map(weights).collect() }
     }
@@ -51,4 +67,9 @@ impl RoiAlignPlan {
     pub fn rows(&self) -> usize {
         self.regions.len() * self.output[0] * self.output[1]
     }
+}
+
+/// The edges, those at the right and at the bottom moved to a cell from the others where they are nearer.
+fn a_cell_wide([left, top, right, bottom]: [f64; 4]) -> [f64; 4] {
+    [left, top, right.max(left + 1.0), bottom.max(top + 1.0)]
 }

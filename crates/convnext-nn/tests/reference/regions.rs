@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::Seed;
-use convnext_nn::{FeatureMaps, Region, Scope, TransposedConv2d, roi_align, subsample};
+use convnext_nn::{FeatureMaps, Region, RoiSampling, Scope, TransposedConv2d, roi_align, subsample};
 
 /// The input maps are a parameter, too.
 #[derive(Module, Debug)]
@@ -28,7 +28,8 @@ impl RegionLayers {
             (0, [0.0, 0.0, 44.0, 36.0]),
         ];
         let regions = bounds.map(|(image, bounds)| Region { image, bounds });
-        let maps = roi_align(&FeatureMaps::from(self.maps.val()), &regions, [5, 3], 0.25);
+        let maps =
+            roi_align(&FeatureMaps::from(self.maps.val()), &regions, [5, 3], 0.25, RoiSampling::Aligned);
         let maps = self.upsample.forward(&subsample(&maps));
         assert_eq!((maps.images, maps.size()), (4, [6, 4]));
         maps.rows.square().sum()

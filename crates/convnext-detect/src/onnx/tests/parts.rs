@@ -121,11 +121,11 @@ fn candidates_are_those_of_inference() {
         proposals::scores(graph, &candidates);
     });
     let pyramid = pyramid(&detector.network);
-    let levels = map_levels(&pyramid);
+    let levels = map_levels(&pyramid, DetectorRules::MmDetection);
     let counts: Vec<usize> = levels.iter().map(|level| level.anchors().min(BEST)).collect();
     let all: usize = counts.iter().sum();
     assert!(counts[4] < BEST && found[1].len() == all && found[2].len() == PYRAMID_LEVELS * all);
-    let rule = ProposalRule { best_of_level: BEST, threshold: 1.0, at_most: usize::MAX };
+    let rule = ProposalRule { best_of_level: BEST, threshold: 1.0, at_most: usize::MAX, min_side: 0.0 };
     let (mut first, mut without_area) = (0, 0);
     for (index, (maps, &level)) in pyramid.iter().zip(&levels).enumerate() {
         let outputs = detector.network.rpn_head.forward(maps);
@@ -176,7 +176,7 @@ fn some_regions() -> Vec<BoundingBox> {
 /// Maps of regions as a constant `[R, W, side, side]`, with what the network has of them.
 fn maps_of_regions(network: &MaskRcnn, side: usize) -> (FeatureMaps, Vec<f32>) {
     let places: Vec<_> = some_regions().iter().map(|bounds| place(0, bounds)).collect();
-    let maps = extract(&pyramid(network), &places, [side; 2]);
+    let maps = extract(&pyramid(network), &places, [side; 2], DetectorRules::MmDetection);
     (maps.clone(), tensor_values(maps.into_tensor()))
 }
 
@@ -200,6 +200,7 @@ fn classes_and_boxes_are_those_of_inference() {
         score: 0.0,
         suppression: SuppressionRule::Hard { threshold: 1.0 },
         at_most: usize::MAX,
+        min_side: 0.0,
     };
     let mut expected = detections(&outputs, CLASSES, SIZE, rule);
     assert_eq!(expected.len(), CLASSES * regions.len());

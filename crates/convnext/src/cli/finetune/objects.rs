@@ -100,6 +100,7 @@ fn head(
         head_width: head_width.unwrap_or(head.head_width),
         box_width: box_width.unwrap_or(head.box_width),
         masks: true,
+        ..head
     }
 }
 
