@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// | a mask's place in the image | bilinear at the middle of each pixel | the same with a box of whole pixels |
 ///
 /// Sources: mmdet 3.3 and mmcv (Apache-2.0), torchvision 0.29 (BSD-3-Clause), `models/detection`. torchvision does not limit by how
-/// much a box becomes smaller than its region, which is at most 62.5 times here.
+/// much a box becomes smaller than its region, which is at most 62.5 times here, and guesses the scale of each level from
+/// the first image that it sees, which for images of fewer than 68 pixels may be another than that of its stride.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DetectorRules {

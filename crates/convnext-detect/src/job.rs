@@ -150,9 +150,13 @@ impl Job for OnObjects {
         (self.job.recipe.input.image_size, self.job.model.input_channels)
     }
 
+    /// Weights without names are taken to be of the data's classes if there are as many, as evaluation does.
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
-        let task = of_weights.task_as::<DetectionTask>();
-        task.is_ok_and(|task| are_same_classes(&task.classes, &self.data.classes))
+        let Ok(task) = of_weights.task_as::<DetectionTask>() else { return false };
+        match task.classes.is_empty() {
+            true => of_weights.class_count() == self.data.classes.len(),
+            false => are_same_classes(&task.classes, &self.data.classes),
+        }
     }
 
     /// Of weights with other classes all but the layers that tell classes apart goes on learning.
@@ -246,7 +250,7 @@ impl Job for OnObjects {
             DetectorRules::MmDetection => "",
             DetectorRules::Torchvision => {
                 "\n  rules: anchors, regions and masks are torchvision's as in the weights to start from; targets and losses are \
-                 MMDetection's"
+                 MMDetection's; neither ONNX nor files of other programs can hold what comes out"
             }
         };
         let without = objects as usize - self.data.train.objects_with_masks();

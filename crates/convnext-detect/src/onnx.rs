@@ -67,13 +67,13 @@ pub fn write_detection_onnx(
     write_part(path, &weights, &part, &OnnxOptions { batch: OnnxBatch::Fixed(1), ..*options })
 }
 
-/// Refuses torchvision's detectors, whose anchors, regions and masks the file does not have.
+/// Refuses detectors by torchvision's rules, whose anchors, regions and masks the file does not have.
 fn check_rules(head: &MaskRcnnConfig) -> Result<(), ConfigError> {
     if head.rules == DetectorRules::MmDetection && head.stage_norms {
         return Ok(());
     }
-    let (what, found) = ("detector", "torchvision's".to_owned());
-    let expected = "one by MMDetection's rules; export torchvision's from torchvision itself";
+    let (what, found) = ("detector", "one by torchvision's rules".to_owned());
+    let expected = "one by MMDetection's; what torchvision trained it can export itself";
     Err(ConfigError::OutOfRange { what, found, expected })
 }
 

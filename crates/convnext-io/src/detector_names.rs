@@ -4,8 +4,8 @@
 //! the blocks. torchvision's heads are laid out in the same way but for the background, which is its first class there
 //! (`foreign/remap.rs`).
 
-use crate::naming::{PARTS_OF_OPENMMLAB, exchange, translate_by};
-use crate::upernet_names::BACKBONE;
+use crate::naming::translate_by;
+use crate::upernet_names::openmmlab_name;
 
 /// Prefixes of the names of the pyramid and of the heads.
 pub(crate) const DETECTOR_PARTS: [&str; 3] = ["neck.", "rpn_head.", "roi_head."];
@@ -45,10 +45,7 @@ pub(crate) fn of_torchvision(name: &str) -> Option<String> {
 
 /// Name in MMDetection, with mmpretrain's names in the blocks.
 pub(crate) fn in_mmdetection(name: &str) -> String {
-    if DETECTOR_PARTS.iter().any(|part| name.starts_with(part)) {
-        return name.to_owned();
-    }
-    format!("{BACKBONE}{}", exchange(name, &PARTS_OF_OPENMMLAB, 0, 1))
+    openmmlab_name(name, &DETECTOR_PARTS)
 }
 
 #[cfg(test)]

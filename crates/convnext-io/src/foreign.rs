@@ -31,7 +31,7 @@ use convnext_core::{
 };
 
 use crate::array::NamedArray;
-use crate::error::{IoError, bad_tensor};
+use crate::error::{IoError, ShapeMismatch, bad_tensor};
 use crate::tensor_info::TensorInfo;
 use crate::torch_file::ClassTable;
 use description::Completed;
@@ -46,6 +46,26 @@ const MODEL_WORDS: [&str; 12] = [
     "model", "module", "net", "network", "state", "weights", "ema", "student", "teacher", "backbone",
     "encoder", "params",
 ];
+
+/// A file with the model that is chosen of those in it.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    path: &'a Path,
+    candidates: &'a [Candidate],
+    chosen: &'a Candidate,
+    /// By their names without wrappers.
+    tensors: &'a BTreeMap<String, &'a TensorInfo>,
+    objects: &'a BTreeMap<String, String>,
+}
+
+/// In words the detector whose tensors are all there but of other shapes, such as for other anchors: none of those that are
+/// known here. `None` for other errors.
+fn of_another_shape(error: &IoError) -> Option<String> {
+    let IoError::ForeignMismatch { source, .. } = error else { return None };
+    let IoError::Mismatch { missing, misshapen, .. } = &**source else { return None };
+    let ShapeMismatch { name, expected, found } = misshapen.first().filter(|_| missing.is_empty())?;
+    Some(format!("a detector whose {name} is {found:?} and not {expected:?}"))
+}
 
 /// Content of a foreign file, before its tensors are read.
 #[derive(Debug)]
@@ -93,11 +113,28 @@ impl Foreign {
         let chosen = choose(path, &candidates, objects)?;
         let shape = |name: &str| by_name.get(name).map_or(&[][..], |tensor| &tensor.shape);
         let parts = Parts::of(chosen, &names, &shape);
+        let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects };
+        let is_detector = parts.is_detector;
+        match Self::of_parts(&found, &names, parts) {
+            Err(error) if is_detector => match of_another_shape(&error) {
+                None => Err(error),
+                Some(kind) => {
+                    let parts = Parts::without_detector(chosen, &names, &shape, Some(kind));
+                    Self::of_parts(&found, &names, parts)
+                }
+            },
+            found => found,
+        }
+    }
+
+    /// The content by the parts that belong to the model.
+    fn of_parts(found: &Found<'_>, names: &BTreeSet<&str>, parts: Parts<'_>) -> Result<Self, IoError> {
+        let Found { path, candidates, chosen, tensors, objects } = *found;
         let used = parts.used.iter().map(|&(name, _)| name).collect();
-        let Some(origin) = Origin::of(&candidates, &names, &used, objects) else { return Err(foreign(path)) };
+        let Some(origin) = Origin::of(candidates, names, &used, objects) else { return Err(foreign(path)) };
         let origin = Origin { other_detector: parts.other_detector.clone(), ..origin };
         let rules = parts.rules;
-        let remapped = remap(path, parts, &by_name)?;
+        let remapped = remap(path, parts, tensors)?;
         let shapes = remapped.values().map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect();
         let inferred = infer::infer(path, &shapes, rules).map_err(|error| {
             // Perhaps a tensor is missing because something else stands in its place.
@@ -109,7 +146,15 @@ impl Foreign {
             let object = objects.iter().find(|(name, _)| in_place(name));
             object.map_or(error, |(_, class)| forbidden(path, class))
         })?;
-        let Completed { metadata, remarks } = description::complete(path, inferred);
+        let Completed { metadata, mut remarks } = description::complete(path, inferred);
+        if metadata.task.is::<DetectionTask>() {
+            remarks.push(format!(
+                "{}: what a detector does beside its weights is not read from the file: images of at most 1333 x 800 pixels, \
+                 ImageNet's mean and standard deviation, and the usual anchors of {} are taken; --resize says another size",
+                path.display(),
+                origin.program
+            ));
+        }
         Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
     }
 

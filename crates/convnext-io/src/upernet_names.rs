@@ -18,7 +18,7 @@ use crate::naming::{Naming, PARTS_OF_OPENMMLAB, exchange};
 pub(crate) const HEADS: [&str; 2] = ["decode_head.", "auxiliary_head."];
 
 /// Prefix of the names of a backbone in a network of mmsegmentation or transformers.
-pub(crate) const BACKBONE: &str = "backbone.";
+const BACKBONE: &str = "backbone.";
 
 /// Parts of the names in heads: here, and in transformers.
 const PARTS: [[&str; 2]; 2] = [["bn", "batch_norm"], ["conv_seg", "classifier"]];
@@ -55,10 +55,9 @@ pub(crate) fn in_transformers(name: &str) -> Option<String> {
     Some(format!("{BACKBONE}{bare}"))
 }
 
-/// Name in mmsegmentation, with mmpretrain's names in the blocks.
-pub(crate) fn in_mmsegmentation(name: &str) -> String {
-    let is_of_head = HEADS.iter().any(|head| name.starts_with(head));
-    if is_of_head {
+/// Name in OpenMMLab of a tensor of a network with these heads, with mmpretrain's names in the blocks.
+pub(crate) fn openmmlab_name(name: &str, heads: &[&str]) -> String {
+    if heads.iter().any(|head| name.starts_with(head)) {
         return name.to_owned();
     }
     format!("{BACKBONE}{}", exchange(name, &PARTS_OF_OPENMMLAB, 0, 1))

@@ -101,14 +101,17 @@ impl Conv2d {
     /// - output: `[all places, out]`, the places of the first maps first
     ///
     /// # Panics
-    /// When a place is not on its maps, or without a place.
+    /// When the layer has another stride or padding, a place is not on its maps, or without a place.
     pub fn forward_at(&self, maps: &[(&FeatureMaps, &[usize])]) -> Tensor<2> {
         let [outputs, inputs, height, width] = self.weight.lazy_shape().dims::<4>();
+        let Settings { padding, stride, precision, .. } = &self.settings;
+        assert_eq!((*stride, *padding), ([1; 2], [height / 2, width / 2]), "the layer keeps the size of the maps");
         let found = maps.iter().filter(|(_, places)| !places.is_empty());
         let rows = found.map(|(maps, places)| neighbourhoods(maps, places, [height, width])).collect();
         let weight = self.weight.val().permute([0, 2, 3, 1]).reshape([outputs, height * width * inputs]);
-        let bias = self.bias.as_ref().map_or_else(|| Tensor::zeros([outputs], &weight.device()), Param::val);
-        linear(Tensor::cat(rows, 0), weight, bias, &LinearPlan::new(self.settings.precision))
+        let zeros = || Tensor::zeros([outputs], (&weight.device(), weight.dtype()));
+        let bias = self.bias.as_ref().map_or_else(zeros, Param::val);
+        linear(Tensor::cat(rows, 0), weight, bias, &LinearPlan::new(*precision))
     }
 
     fn convolve(

@@ -58,6 +58,8 @@ struct RegionCase {
     stride: f32,
     /// Image, left, top, right, bottom.
     regions: Vec<(usize, f32, f32, f32, f32)>,
+    /// MMDetection's samples, or torchvision's.
+    aligned: bool,
     results: BTreeMap<String, Sketch>,
 }
 
@@ -170,7 +172,7 @@ fn regions_are_aligned_as_torchvision_aligns_them() {
             &regions,
             case.size,
             1.0 / case.stride,
-            RoiSampling::Aligned,
+            if case.aligned { RoiSampling::Aligned } else { RoiSampling::Shifted },
         );
         let output = output.into_tensor();
         check(&what, &case.results, "output", tensor_values(output.clone()));

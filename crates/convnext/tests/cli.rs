@@ -26,6 +26,7 @@ mod cli {
     mod converting;
     mod data;
     mod detecting;
+    mod detectors_of_others;
     mod devices;
     mod dividing;
     mod downloading;

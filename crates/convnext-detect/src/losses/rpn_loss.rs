@@ -70,6 +70,9 @@ impl SampledAnchors {
             rows += places.len();
             first = anchors.end;
         }
+        let count = |targets: &AnchorTargets| targets.positives.len() + targets.negatives.len();
+        let wanted: usize = targets.iter().map(count).sum();
+        assert_eq!(found.positives.len() + found.negatives.len(), wanted, "targets are among the anchors");
         found
     }
 

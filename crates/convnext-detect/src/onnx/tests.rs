@@ -124,7 +124,7 @@ fn what_no_file_can_have_is_refused() {
         &task,
         Preprocessing::for_size(64, 3),
     );
-    assert!(refused(of_torchvision, options(), usual).contains("torchvision itself"));
+    assert!(refused(of_torchvision, options(), usual).contains("by torchvision's rules"));
     let mut damaged = weights.clone();
     damaged.arrays.remove("neck.fpn_convs.3.conv.bias");
     assert!(refused(damaged, options(), usual).contains("missing: neck.fpn_convs.3.conv.bias [8]"));

@@ -4,13 +4,13 @@
 //! of each cell, at coordinates that are not rounded. That of torchvision 0.29 (BSD-3-Clause) rounds them, and may count
 //! other pixels from cell to cell.
 
-use convnext_core::{BoundingBox, ImageSize};
+use convnext_core::{BoundingBox, ImageSize, PLACE_ANCHORS};
 
 /// Side of the square anchor, in strides of its level.
 pub const ANCHOR_SCALE: f64 = 8.0;
 
 /// Height over width of the anchors at a place; all of a level have the same area.
-pub const ANCHOR_RATIOS: [f64; 3] = [0.5, 1.0, 2.0];
+pub const ANCHOR_RATIOS: [f64; PLACE_ANCHORS] = [0.5, 1.0, 2.0];
 
 /// One map of the pyramid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +105,14 @@ impl AnchorGrid {
     }
 
     /// Indices of the anchors that an image is trained on: those of the cells that begin within its own
-    /// padded size, which may be less than that of its batch. Anchors may reach out of the image.
+    /// padded size, which may be less than that of its batch. Anchors may reach out of the image. By torchvision's rules all
+    /// are.
     pub fn valid(&self, padded: ImageSize) -> Vec<usize> {
         let mut valid = Vec::with_capacity(self.boxes.len());
         let mut first = 0;
         for level in &self.levels {
-            let height = padded.height.div_ceil(level.stride).min(level.height);
-            let width = padded.width.div_ceil(level.stride).min(level.width);
+            let cells = |side: usize, all: usize| if level.rounded { all } else { side.div_ceil(level.stride).min(all) };
+            let [height, width] = [cells(padded.height, level.height), cells(padded.width, level.width)];
             for y in 0..height {
                 let row = first + y * level.width * ANCHOR_RATIOS.len();
                 valid.extend(row..row + width * ANCHOR_RATIOS.len());

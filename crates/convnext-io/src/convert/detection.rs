@@ -22,8 +22,8 @@ pub(super) fn tensors(weights: &WeightFile, naming: Naming) -> Result<Vec<NamedA
         return Err(refuse(why.to_owned()));
     }
     if task.head.rules != DetectorRules::MmDetection || !task.head.stage_norms {
-        let why = "these weights are of a detector of torchvision, whose anchors, regions and norms MMDetection does not have; \
-                   --weights and --init take the file as it is";
+        let why = "these weights are of a detector by torchvision's rules, whose anchors, regions and norms MMDetection does not have; \
+                   such detectors stay here, or in torchvision's own file";
         return Err(refuse(why.to_owned()));
     }
     let named = |(name, array): (&String, &NamedArray)| in_openmmlab(in_mmdetection(name), name, array);

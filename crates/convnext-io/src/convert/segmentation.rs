@@ -13,7 +13,7 @@ use super::config_files::{
 use crate::array::NamedArray;
 use crate::error::IoError;
 use crate::naming::Naming;
-use crate::upernet_names::{in_mmsegmentation, in_transformers};
+use crate::upernet_names::{HEADS, in_transformers, openmmlab_name};
 use crate::weight_file::WeightFile;
 
 /// Share of the auxiliary loss in the paper, for who trains on (docs/facts.md, "F. Segmentation").
@@ -29,7 +29,7 @@ const USUAL_AUXILIARY_WIDTH: usize = 256;
 pub(super) fn tensors(weights: &WeightFile, naming: Naming) -> Result<Vec<NamedArray>, IoError> {
     let renamed = |(name, array): (&String, &NamedArray)| {
         let other = match naming {
-            Naming::Official => Some(in_mmsegmentation(name)),
+            Naming::Official => Some(openmmlab_name(name, &HEADS)),
             Naming::HuggingFace => in_transformers(name),
             Naming::Timm => {
                 return Err(refuse(

@@ -10,7 +10,8 @@ use crate::detector_names::{DETECTOR_PARTS, of_torchvision};
 use crate::upernet_names::is_output_norm;
 
 /// Parts of other detectors of MMDetection and torchvision, and what they are, the most particular first.
-const OTHERS: [(&str, &str); 14] = [
+const OTHERS: [(&str, &str); 15] = [
+    ("rpn_head.init_proposal", "a Sparse R-CNN or another detector with learned proposals"),
     ("roi_head.semantic_head.", "a Hybrid Task Cascade (HTC)"),
     ("roi_head.mask_head.0.", "a Cascade Mask R-CNN"),
     ("roi_head.bbox_head.0.", "a Cascade R-CNN"),

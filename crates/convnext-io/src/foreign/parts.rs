@@ -23,7 +23,9 @@ const HEADS: [&str; 4] = ["head.fc", "head", "classifier", "fc"];
 pub(super) struct Parts<'n> {
     /// The name in the file, without wrappers, and the official one; what does not belong in a backbone keeps its own.
     pub(super) used: Vec<(&'n str, String)>,
-    /// Whose rules a detector follows.
+    /// `true` with the heads of a detector.
+    pub(super) is_detector: bool,
+    /// Whose rules that follows.
     pub(super) rules: DetectorRules,
     /// The kind of detector whose heads are left out.
     pub(super) other_detector: Option<String>,
@@ -35,19 +37,28 @@ pub(super) type ShapeOf<'a> = &'a dyn Fn(&str) -> &'a [usize];
 impl<'n> Parts<'n> {
     /// Sorts the tensors of a model.
     pub(super) fn of(candidate: &'n Candidate, names: &'n BTreeSet<&'n str>, shape: ShapeOf) -> Self {
-        let Candidate { prefix, dialect, .. } = candidate;
-        let outer = outer(prefix);
-        let segmentation = upernet::heads(candidate, outer, names);
+        let segmentation = upernet::heads(candidate, outer(&candidate.prefix), names);
         if !segmentation.is_empty() {
             return Self::with_heads(candidate, names, segmentation);
         }
-        let other_detector = match detector::heads(candidate, names) {
+        match detector::heads(candidate, names) {
             Heads::MaskRcnn(rules, heads) => {
-                return Self { rules, ..Self::with_heads(candidate, names, heads) };
+                Self { is_detector: true, rules, ..Self::with_heads(candidate, names, heads) }
             }
-            Heads::Other(kind) => Some(kind),
-            Heads::None => None,
-        };
+            Heads::Other(kind) => Self::without_detector(candidate, names, shape, Some(kind)),
+            Heads::None => Self::without_detector(candidate, names, shape, None),
+        }
+    }
+
+    /// A backbone, a classifier or an autoencoder; the heads of a detector, of this kind, are left out.
+    pub(super) fn without_detector(
+        candidate: &'n Candidate,
+        names: &'n BTreeSet<&'n str>,
+        shape: ShapeOf,
+        other_detector: Option<String>,
+    ) -> Self {
+        let Candidate { prefix, dialect, .. } = candidate;
+        let outer = outer(prefix);
         let decoder = outer.map_or_else(Vec::new, |outer| decoder(candidate, outer, names));
         let in_front = if decoder.is_empty() { "" } else { ENCODER_PREFIX };
         let mut parts = Self { other_detector, ..Self::default() };

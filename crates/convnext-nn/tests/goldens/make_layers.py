@@ -115,12 +115,12 @@ def resize(kind, shape, size):
     return {"maps": shape, "rule": kind, "size": size, "results": results({"maps": shape}, function)}
 
 
-def regions(shape, size, stride, found):
+def regions(shape, size, stride, found, aligned):
     def function(maps):
         boxes = torch.tensor(found, dtype=maps.dtype)
-        return ops.roi_align(maps, boxes, size, 1 / stride, sampling_ratio=0, aligned=True)
+        return ops.roi_align(maps, boxes, size, 1 / stride, sampling_ratio=0 if aligned else 2, aligned=aligned)
 
-    settings = {"size": size, "stride": stride, "regions": found}
+    settings = {"size": size, "stride": stride, "regions": found, "aligned": aligned}
     return {"maps": shape} | settings | {"results": results({"maps": shape}, function)}
 
 
@@ -158,7 +158,7 @@ def main():
     golden = {
         "convolutions": [convolution(*case) for case in CONVOLUTIONS],
         "resizes": [resize(*case) for case in RESIZES],
-        "regions": [regions(*case) for case in REGIONS],
+        "regions": [regions(*case, aligned) for aligned in (True, False) for case in REGIONS],
         "transposed_convolutions": [transposed_convolution(*case) for case in TRANSPOSED_CONVOLUTIONS],
         "subsampled": [subsampled(shape) for shape in SUBSAMPLED],
         "batch_norms": [batch_norm(case) for case in BATCH_NORMS],

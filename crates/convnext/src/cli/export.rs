@@ -48,7 +48,7 @@ pub(crate) struct ExportArguments {
     /// Put out the feature maps of the four stages and not logits
     #[arg(long)]
     features: bool,
-    /// Of a detector: put out objects with a higher score than this, in 0 to 1 [default: that of the weights' recipe]
+    /// Of a detector: put out objects with a higher score than this, in 0 to 1 [default: 0.05, as evaluation takes]
     #[arg(long, value_name = "S", value_parser = values::share_or_zero, conflicts_with = "features")]
     score: Option<f64>,
     /// Of a detector: what becomes of boxes that lie on better ones; ONNX has only hard [default: that of the weights' recipe]

@@ -125,6 +125,9 @@ fn describe_origin(origin: &Origin) -> String {
         let others: Vec<&str> = origin.other_models.iter().map(|name| name.trim_end_matches('.')).collect();
         text.push_str(&format!(", not those under {}", others.join(", ")));
     }
+    if let Some(kind) = &origin.other_detector {
+        text.push_str(&format!(", of {kind}, whose heads are not known here"));
+    }
     if !origin.left_out.is_empty() {
         text.push_str(&format!(", without {} tensors of other parts", origin.left_out.len()));
     }

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::bench::{Bench, Refusal};
 
-const TRAIN: &str = "finetune --task detect --data cells --model micro --head-width 16 --box-width 32 --image-size 64 \
+pub(super) const TRAIN: &str = "finetune --task detect --data cells --model micro --head-width 16 --box-width 32 --image-size 64 \
                      --regions 32 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0";
 
 /// Images of red and green squares on blue, some of them over each other; of odd sizes. The last image of each part has none.
-fn cells() -> Bench {
+pub(super) fn cells() -> Bench {
     let bench = Bench::new();
     for (part, count) in [("train", 6), ("val", 3)] {
         let (mut images, mut annotations) = (Vec::new(), Vec::new());
@@ -77,6 +77,7 @@ fn a_detector_is_trained_measured_and_used() {
         result["classes"].as_array().unwrap().iter().map(|class| &class["objects"]).collect();
     assert_eq!(objects, [4, 2]);
     assert!(!bench.exists("found.json.part"));
+    bench.refuse(1, &[(&format!("{evaluate} --write-predictions cells"), &["it is a folder"])]);
     let found: Value = serde_json::from_str(&bench.read_text("found.json")).unwrap();
     let found = found.as_array().unwrap();
     assert!(!found.is_empty() && found.iter().all(|found| found["category_id"].as_u64().unwrap() <= 2));

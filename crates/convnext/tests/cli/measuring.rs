@@ -58,11 +58,10 @@ fn detection_networks_are_measured() {
     let size = "--model micro --batch-size 1 --image-size 64 --steps 1 --box-width 16";
     let measure =
         |mode: &str, flags: &str| Bench::new().json(&format!("bench --json --mode {mode} {size} {flags}"));
-    let [narrow, wide] = ["8", "16"].map(|width| measure("detect-infer", &format!("--head-width {width}")));
-    let work = |found: &Value| number(found, "gflops") / number(found, "images_per_second");
-    assert!(work(&narrow) < 0.9 * work(&wide), "{narrow} {wide}");
-    let training = measure("detect-train", "--head-width 8 --regions 16");
-    assert!(number(&training, "images_per_second") > 0.0 && training["gflops"].is_null(), "{training}");
+    for (mode, flags) in [("detect-infer", "--head-width 8"), ("detect-train", "--head-width 8 --regions 16")] {
+        let found = measure(mode, flags);
+        assert!(number(&found, "images_per_second") > 0.0 && found["gflops"].is_null(), "{found}");
+    }
     let lines = format!("bench --mode detect-train {size} --head-width 8 --regions 16");
     Bench::new().run(&lines).stdout(contains("an unknown part of the GFLOP/s of"));
 }

@@ -63,6 +63,7 @@ fn with(name: &str) -> Vec<NamedArray> {
 fn other_detectors_are_named_and_their_backbone_is_read() {
     for (name, words) in [
         ("roi_head.bbox_head.0.fc_cls.weight", "a Cascade R-CNN"),
+        ("rpn_head.init_proposal_bboxes.weight", "a Sparse R-CNN"),
         ("roi_head.mask_head.0.conv_logits.weight", "a Cascade Mask R-CNN"),
         ("roi_head.semantic_head.convs.0.conv.weight", "a Hybrid Task Cascade"),
         ("bbox_head.retina_cls.weight", "a RetinaNet"),
@@ -93,17 +94,24 @@ fn what_is_no_whole_network_is_refused_by_tensor() {
         let message = read_weights(&path).unwrap_err().to_string();
         assert!(message.contains(words), "{part}: {message}");
     }
-    // One box for all classes; three sizes of anchors at each place.
+}
+
+/// One box for all classes; three sizes of anchors at each place.
+#[test]
+fn of_detectors_of_other_shapes_the_backbone_is_read() {
     for (name, shape, words) in [
-        ("roi_head.bbox_head.fc_reg.bias", 4, "(expected [8], found [4])"),
-        ("rpn_head.rpn_cls.bias", 9, "(expected [3], found [9])"),
+        ("roi_head.bbox_head.fc_reg.bias", 4, "is [4] and not [8]"),
+        ("rpn_head.rpn_cls.bias", 9, "is [9] and not [3]"),
     ] {
         let mut arrays = of_mmdetection(true);
         arrays.retain(|array| array.name != format!("state_dict.{name}"));
         arrays.push(NamedArray::from_f32(format!("state_dict.{name}"), [shape], &vec![0.0; shape]));
         let (_folder, path) = foreign_file(&arrays);
-        let message = read_weights(&path).unwrap_err().to_string();
-        assert!(message.contains(name) && message.contains(words), "{message}");
+        let header = read_header(&path).unwrap();
+        assert_eq!(header.metadata.unwrap().class_count(), 0, "{name}");
+        let other = header.origin.unwrap().other_detector.unwrap();
+        assert!(other.contains(name) && other.contains(words), "{other}");
+        assert!(read_weights(&path).unwrap().arrays.contains_key("stages.1.1.dwconv.weight"));
     }
 }
 

@@ -5,7 +5,9 @@ use std::iter::once;
 use burn::tensor::Device;
 use convnext::core::{BoundingBox, Geometry, ImageSize, MaskRcnnConfig, ModelConfig, Preprocessing, Seed};
 use convnext::data::{Image, Instance, InstanceMask};
-use convnext::detect::{DetectOptions, DetectionBatch, MaskRcnn, RegionChoice, detect, detection_loss};
+use convnext::detect::{
+    DetectOptions, DetectionBatch, MaskRcnn, ProposalRule, RegionChoice, SamplingRule, detect, detection_loss,
+};
 use convnext::nn::{DropPath, ModelError};
 use convnext::train::{Learner, ParameterRules};
 
@@ -15,16 +17,10 @@ use super::subject::{LEARNING_RATE, Parts, Subject};
 const OBJECTS: usize = 25;
 const ROW: usize = 5;
 
-/// Proposals of an image at most in training, as in MMDetection.
-const PROPOSALS: usize = 1000;
-
-/// Regions of an image that the box head learns from, unless it is told.
-const REGIONS: usize = 512;
-
-/// All objects of one image after the other, with pasted masks.
+/// All objects of one image after the other, with pasted masks. The multiply-adds depend on how many proposals and objects there
+/// are.
 pub(super) fn detection_inference(parts: Parts) -> anyhow::Result<Subject> {
     let (model, size) = (network(&parts, parts.device)?, parts.arguments.image_size);
-    let macs = model.head().cost(model.config(), size)?.macs as f64;
     let (count, device) = (parts.arguments.batch_size, parts.device.clone());
     let levels = (0..3 * size.pixels()).map(|value| (value * value / 7 % 256) as u8).collect();
     let image = Image::new(size.width, size.height, 3, levels)?;
@@ -36,7 +32,7 @@ pub(super) fn detection_inference(parts: Parts) -> anyhow::Result<Subject> {
         }
         Ok(())
     };
-    Ok(Subject { step: Box::new(step), macs: Some(macs) })
+    Ok(Subject { step: Box::new(step), macs: None })
 }
 
 /// Forward, backward and the optimiser. As in other modes nothing is dropped. The multiply-adds depend on how many of the
@@ -44,8 +40,8 @@ pub(super) fn detection_inference(parts: Parts) -> anyhow::Result<Subject> {
 pub(super) fn detection_training(parts: Parts) -> anyhow::Result<Subject> {
     let model = network(&parts, &parts.device.clone().autodiff())?;
     let size = parts.arguments.image_size;
-    let sampled = parts.arguments.regions.unwrap_or(REGIONS);
-    let choice = RegionChoice { sampled, proposals: PROPOSALS, seed: Seed(0) };
+    let sampled = parts.arguments.regions.unwrap_or(SamplingRule::REGIONS.count);
+    let choice = RegionChoice { sampled, proposals: ProposalRule::TRAINING.at_most, seed: Seed(0) };
     let Parts { recipe, batch, images, .. } = parts;
     let objects = objects(size, batch.samples.len());
     let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
