@@ -105,7 +105,11 @@ impl Conv2d {
     pub fn forward_at(&self, maps: &[(&FeatureMaps, &[usize])]) -> Tensor<2> {
         let [outputs, inputs, height, width] = self.weight.lazy_shape().dims::<4>();
         let Settings { padding, stride, precision, .. } = &self.settings;
-        assert_eq!((*stride, *padding), ([1; 2], [height / 2, width / 2]), "the layer keeps the size of the maps");
+        assert_eq!(
+            (*stride, *padding),
+            ([1; 2], [height / 2, width / 2]),
+            "the layer keeps the size of the maps"
+        );
         let found = maps.iter().filter(|(_, places)| !places.is_empty());
         let rows = found.map(|(maps, places)| neighbourhoods(maps, places, [height, width])).collect();
         let weight = self.weight.val().permute([0, 2, 3, 1]).reshape([outputs, height * width * inputs]);

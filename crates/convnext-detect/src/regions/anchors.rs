@@ -111,7 +111,9 @@ impl AnchorGrid {
         let mut valid = Vec::with_capacity(self.boxes.len());
         let mut first = 0;
         for level in &self.levels {
-            let cells = |side: usize, all: usize| if level.rounded { all } else { side.div_ceil(level.stride).min(all) };
+            let cells = |side: usize, all: usize| {
+                if level.rounded { all } else { side.div_ceil(level.stride).min(all) }
+            };
             let [height, width] = [cells(padded.height, level.height), cells(padded.width, level.width)];
             for y in 0..height {
                 let row = first + y * level.width * ANCHOR_RATIOS.len();

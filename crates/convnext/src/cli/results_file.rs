@@ -32,7 +32,9 @@ impl ResultsFile {
     /// Begins a file; what was there before stays until it ends.
     pub(super) fn new(path: &Path) -> anyhow::Result<Self> {
         let part = match fs::metadata(path) {
-            Ok(found) if found.is_dir() => bail!("cannot write {}: it is a folder; name a file", path.display()),
+            Ok(found) if found.is_dir() => {
+                bail!("cannot write {}: it is a folder; name a file", path.display())
+            }
             Ok(found) if !found.is_file() => Part { path: path.to_owned(), becomes: None },
             _ => {
                 let mut name = path.as_os_str().to_owned();

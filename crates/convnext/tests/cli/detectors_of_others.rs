@@ -22,16 +22,24 @@ fn torchvisions_rules_and_classes_are_kept_by_trainings() {
     bench.run(&format!("{train} --resume --extend --steps 3").replace("--steps 2 ", "")).success();
     let found = bench.json("inspect run/weights.safetensors --json");
     let head = &found["metadata"]["task"]["head"];
-    assert_eq!((&head["rules"], &head["stage_norms"]), (&Value::from("torchvision"), &Value::from(false)), "{found}");
+    assert_eq!(
+        (&head["rules"], &head["stage_norms"]),
+        (&Value::from("torchvision"), &Value::from(false)),
+        "{found}"
+    );
     // Hardly anything was learned: the classifier is still that of the file.
     let detect = |weights: &str| {
-        bench.json(&format!("detect cells/val --weights {weights} --out out --overwrite --score 0.05 --resize none --json"))
+        bench.json(&format!(
+            "detect cells/val --weights {weights} --out out --overwrite --score 0.05 --resize none --json"
+        ))
     };
     let scores = |answers: &Value| -> Vec<f64> {
-        let objects = answers.as_array().unwrap().iter().flat_map(|answer| answer["objects"].as_array().unwrap());
+        let objects =
+            answers.as_array().unwrap().iter().flat_map(|answer| answer["objects"].as_array().unwrap());
         objects.map(|object| object["score"].as_f64().unwrap()).collect()
     };
-    let [before, after] = ["faster_rcnn.pth", "run/weights.safetensors"].map(|weights| scores(&detect(weights)));
+    let [before, after] =
+        ["faster_rcnn.pth", "run/weights.safetensors"].map(|weights| scores(&detect(weights)));
     assert!(before.len() > 3 && before.len() == after.len(), "{before:?} {after:?}");
     assert!(before.iter().zip(&after).all(|(one, other)| (one - other).abs() < 0.01), "{before:?} {after:?}");
     bench.refuse(

@@ -58,7 +58,8 @@ fn detection_networks_are_measured() {
     let size = "--model micro --batch-size 1 --image-size 64 --steps 1 --box-width 16";
     let measure =
         |mode: &str, flags: &str| Bench::new().json(&format!("bench --json --mode {mode} {size} {flags}"));
-    for (mode, flags) in [("detect-infer", "--head-width 8"), ("detect-train", "--head-width 8 --regions 16")] {
+    for (mode, flags) in [("detect-infer", "--head-width 8"), ("detect-train", "--head-width 8 --regions 16")]
+    {
         let found = measure(mode, flags);
         assert!(number(&found, "images_per_second") > 0.0 && found["gflops"].is_null(), "{found}");
     }
