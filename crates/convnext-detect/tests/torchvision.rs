@@ -22,7 +22,8 @@ const AT_MOST: usize = 100;
 /// Pixels by which edges may differ, which are of single precision there.
 const EDGE_TOLERANCE: f64 = 2e-3;
 
-const SCORE_TOLERANCE: f64 = 1e-5;
+/// Of single precision on both sides.
+const SCORE_TOLERANCE: f64 = 5e-5;
 
 /// What torchvision finds, best first.
 #[derive(Deserialize)]

@@ -31,7 +31,7 @@ use convnext_core::{
 };
 
 use crate::array::NamedArray;
-use crate::error::{IoError, ShapeMismatch, bad_tensor};
+use crate::error::{IoError, bad_tensor};
 use crate::tensor_info::TensorInfo;
 use crate::torch_file::ClassTable;
 use description::Completed;
@@ -56,15 +56,6 @@ struct Found<'a> {
     /// By their names without wrappers.
     tensors: &'a BTreeMap<String, &'a TensorInfo>,
     objects: &'a BTreeMap<String, String>,
-}
-
-/// In words the detector whose tensors are all there but of other shapes, such as for other anchors: none of those that are
-/// known here. `None` for other errors.
-fn of_another_shape(error: &IoError) -> Option<String> {
-    let IoError::ForeignMismatch { source, .. } = error else { return None };
-    let IoError::Mismatch { missing, misshapen, .. } = &**source else { return None };
-    let ShapeMismatch { name, expected, found } = misshapen.first().filter(|_| missing.is_empty())?;
-    Some(format!("a detector whose {name} is {found:?} and not {expected:?}"))
 }
 
 /// Content of a foreign file, before its tensors are read.
@@ -115,16 +106,10 @@ impl Foreign {
         let parts = Parts::of(chosen, &names, &shape);
         let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects };
         let is_detector = parts.is_detector;
-        match Self::of_parts(&found, &names, parts) {
-            Err(error) if is_detector => match of_another_shape(&error) {
-                None => Err(error),
-                Some(kind) => {
-                    let parts = Parts::without_detector(chosen, &names, &shape, Some(kind));
-                    Self::of_parts(&found, &names, parts)
-                }
-            },
-            found => found,
-        }
+        Self::of_parts(&found, &names, parts).or_else(|error| {
+            let kind = detector::of_another_shape(&error).filter(|_| is_detector).ok_or(error)?;
+            Self::of_parts(&found, &names, Parts::without_detector(chosen, &names, &shape, Some(kind)))
+        })
     }
 
     /// The content by the parts that belong to the model.
@@ -147,14 +132,8 @@ impl Foreign {
             object.map_or(error, |(_, class)| forbidden(path, class))
         })?;
         let Completed { metadata, mut remarks } = description::complete(path, inferred);
-        if metadata.task.is::<DetectionTask>() {
-            remarks.push(format!(
-                "{}: what a detector does beside its weights is not read from the file: images of at most 1333 x 800 pixels, \
-                 ImageNet's mean and standard deviation, and the usual anchors of {} are taken; --resize says another size",
-                path.display(),
-                origin.program
-            ));
-        }
+        let is_detector = metadata.task.is::<DetectionTask>();
+        remarks.extend(is_detector.then(|| detector::unread(path, &origin.program)));
         Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
     }
 

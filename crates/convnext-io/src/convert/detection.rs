@@ -70,8 +70,8 @@ mod tests {
         for (head, naming, words) in [
             (HEAD, Naming::Timm, "--to official"),
             (HEAD, Naming::HuggingFace, "--to official"),
-            (MaskRcnnConfig { rules, ..HEAD }, Naming::Official, "of torchvision"),
-            (MaskRcnnConfig { stage_norms: false, ..HEAD }, Naming::Official, "of torchvision"),
+            (MaskRcnnConfig { rules, ..HEAD }, Naming::Official, "by torchvision's rules"),
+            (MaskRcnnConfig { stage_norms: false, ..HEAD }, Naming::Official, "by torchvision's rules"),
         ] {
             let (weights, task) = weights(head);
             let task: &dyn TaskMetadata = &task;

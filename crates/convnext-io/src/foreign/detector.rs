@@ -1,12 +1,14 @@
 //! Search for the pyramid and the heads of a detector, Mask R-CNN or Faster R-CNN, around a backbone.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use convnext_core::{DetectorRules, MODELS, MaskRcnnConfig};
 
 use super::dialect::Dialect;
 use super::locate::{Candidate, under};
 use crate::detector_names::{DETECTOR_PARTS, of_torchvision};
+use crate::error::{IoError, ShapeMismatch};
 use crate::upernet_names::is_output_norm;
 
 /// Parts of other detectors of MMDetection and torchvision, and what they are, the most particular first.
@@ -118,6 +120,24 @@ fn beside_body<'n>(
         }
     }
     Ok(found)
+}
+
+/// In words the detector whose tensors are all there but of other shapes, such as for other anchors: none of those that are
+/// known here. `None` for other errors.
+pub(super) fn of_another_shape(error: &IoError) -> Option<String> {
+    let IoError::ForeignMismatch { source, .. } = error else { return None };
+    let IoError::Mismatch { missing, misshapen, .. } = &**source else { return None };
+    let ShapeMismatch { name, expected, found } = misshapen.first().filter(|_| missing.is_empty())?;
+    Some(format!("a detector whose {name} is {found:?} and not {expected:?}"))
+}
+
+/// What is not read from the file of a detector.
+pub(super) fn unread(path: &Path, program: &str) -> String {
+    format!(
+        "{}: what a detector does beside its weights is not read from the file: images of at most 1333 x 800 pixels, ImageNet's \
+         mean and standard deviation, and the usual anchors of {program} are taken; --resize says another size",
+        path.display()
+    )
 }
 
 /// The names of all tensors that a Mask R-CNN has besides the backbone's.
