@@ -19,7 +19,7 @@ fn torchvisions_rules_and_classes_are_kept_by_trainings() {
     let widths = TRAIN.replace("--model micro --head-width 16 --box-width 32", "--init faster_rcnn.pth");
     let widths = widths.replace("--set from_scratch.warmup_steps=0", "");
     let train = format!("{widths} --steps 2 --batch-size 2 --lr 1e-9 --out run");
-    bench.run(&train).success().stdout(contains("masks are torchvision's"));
+    bench.run(&train).success().stderr(contains("masks are torchvision's"));
     bench.run(&format!("{train} --resume --extend --steps 3").replace("--steps 2 ", "")).success();
     let found = bench.json("inspect run/weights.safetensors --json");
     let head = &found["metadata"]["task"]["head"];
