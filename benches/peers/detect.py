@@ -12,9 +12,6 @@ AdamW on random images with 25 objects each. Prints the median over steps after 
 import argparse
 import collections
 import json
-import resource
-import statistics
-import time
 
 import timm
 import torch
@@ -24,6 +21,7 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+from timing import add_time_argument, timed
 
 OBJECTS, ROW = 25, 5
 
@@ -107,23 +105,14 @@ def main():
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to measure")
+    add_time_argument(parser, 5.0)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     size = arguments.image_size
     images = [torch.rand(3, size, size) for _ in range(arguments.batch_size)]
     step = (training if arguments.mode == "detect-train" else inference)(network(arguments), images)
-    for _ in range(2):
-        step()
-    times, end = [], time.perf_counter() + arguments.seconds
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    rate = arguments.batch_size / statistics.median(times)
-    print(json.dumps({"peer": "torchvision", "images_per_second": rate, "peak_memory_bytes": peak}))
+    print(json.dumps({"peer": "torchvision", **timed(step, arguments, warm_up=2)}))
 
 
 if __name__ == "__main__":

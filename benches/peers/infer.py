@@ -8,10 +8,9 @@ Prints the median over calls, on random images, after a warm-up; one line of JSO
 
 import argparse
 import json
-import statistics
 import tempfile
-import time
 from pathlib import Path
+from timing import add_time_argument, timed
 
 
 def export(model, images, path):
@@ -73,7 +72,7 @@ def main():
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32", help="bf16 not for onnxruntime")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
+    add_time_argument(parser)
     arguments = parser.parse_args()
     if arguments.peer == "onnxruntime" and arguments.precision == "bf16":
         parser.error("onnxruntime has no bf16 on CPUs")
@@ -85,15 +84,8 @@ def main():
         arguments.threads,
         arguments.precision,
     )
-    for _ in range(3):
-        call()
-    times, end = [], time.perf_counter() + arguments.seconds
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begin)
-    found = {"peer": arguments.peer, "images_per_second": arguments.batch_size / statistics.median(times)}
-    print(json.dumps(found))
+    # The memory would be that of the conversion as well.
+    print(json.dumps({"peer": arguments.peer, "images_per_second": timed(call, arguments)["images_per_second"]}))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,10 @@ steps after a warm-up; one line of JSON.
 
 import argparse
 import json
-import resource
-import statistics
-import time
 
 import torch
 from transformers import ConvNextV2Config, UperNetConfig, UperNetForSemanticSegmentation
+from timing import add_time_argument, timed
 
 SIZES = {
     "atto": ((2, 2, 6, 2), 40),
@@ -109,7 +107,7 @@ def main():
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
+    add_time_argument(parser)
     arguments = parser.parse_args()
     if arguments.mode == "segment-train" and not arguments.peer.startswith("torch"):
         parser.error(f"{arguments.peer} does not train")
@@ -117,16 +115,7 @@ def main():
     torch.manual_seed(0)
     images = torch.randn(arguments.batch_size, 3, arguments.image_size, arguments.image_size)
     step = (training if arguments.mode == "segment-train" else inference)(arguments, images)
-    for _ in range(2):
-        step()
-    times, end = [], time.perf_counter() + arguments.seconds
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    rate = arguments.batch_size / statistics.median(times)
-    print(json.dumps({"peer": arguments.peer, "images_per_second": rate, "peak_memory_bytes": peak}))
+    print(json.dumps({"peer": arguments.peer, **timed(step, arguments, warm_up=2)}))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ prediction layer runs on all patches. Prints the median over steps after a warm-
 
 import argparse
 import json
-import resource
-import statistics
-import time
 
 import timm
 import torch
 from timm.models.convnext import ConvNeXtBlock
 from torch import nn
 from torch.nn import functional as F
+from timing import add_time_argument, timed
 
 PATCH, RATIO, DECODER_WIDTH = 32, 0.6, 512
 
@@ -96,19 +94,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to measure")
+    add_time_argument(parser)
     arguments = parser.parse_args()
     step = build(arguments)
-    for _ in range(3):
-        step()
-    times, end = [], time.perf_counter() + arguments.seconds
-    while time.perf_counter() < end or len(times) < 3:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = {"images_per_second": arguments.batch_size / statistics.median(times), "peak_memory_bytes": peak}
-    print(json.dumps(found))
+    print(json.dumps(timed(step, arguments)))
 
 
 if __name__ == "__main__":

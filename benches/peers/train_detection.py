@@ -13,9 +13,6 @@ and the last step AP of boxes and masks on the validation images by pycocotools.
 import argparse
 import contextlib
 import io
-import json
-import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +23,10 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch.nn import functional as F
+from training import optimizer_of, run, take_step, train_epochs
 
 JITTER = (0.5, 2.0)
-WEIGHT_DECAY, CLIP_NORM = 0.05, 10.0
-# The share of the steps in which the rate rises.
-WARM_UP = 1 / 20
-VALIDATE_EVERY = 3
+CLIP_NORM = 10.0
 
 
 def annotations(data, part):
@@ -78,33 +73,6 @@ def boxes_of(masks):
     return torch.tensor(edges, dtype=torch.float32).reshape(-1, 4)
 
 
-def optimizer_of(model):
-    """AdamW that decays weights of two and more dimensions, but not GRN's."""
-    groups = {True: [], False: []}
-    for name, parameter in model.named_parameters():
-        groups[parameter.ndim > 1 and ".grn." not in name].append(parameter)
-    return torch.optim.AdamW(
-        [{"params": groups[True]}, {"params": groups[False], "weight_decay": 0.0}], weight_decay=WEIGHT_DECAY
-    )
-
-
-def learning_rate(step, arguments):
-    """Poly of power 1 to 0 from the first step on, times a linear warm-up."""
-    return arguments.lr * (1 - step / arguments.steps) * min(step / (WARM_UP * arguments.steps), 1.0)
-
-
-def step(model, optimizer, batch, rate):
-    """The loss before the step."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss = sum(model(*map(list, zip(*batch))).values())
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
-    optimizer.step()
-    return loss.item()
-
-
 @torch.inference_mode()
 def average_precision(model, validation, coco):
     """AP of boxes and of masks."""
@@ -134,26 +102,18 @@ def precision(coco, results, of):
 
 
 def train(arguments):
-    """Prints a line for each epoch, which leaves out what fills no batch."""
     rng = np.random.default_rng(arguments.seed)
     training, validation = (samples(arguments.data, part) for part in ("train", "val"))
     coco = annotations(arguments.data, "val")
     model = network(arguments)
     optimizer = optimizer_of(model)
-    size, of_epoch = arguments.batch_size, len(training) // arguments.batch_size
-    epochs = math.ceil(arguments.steps / of_epoch)
-    for epoch in range(epochs):
-        begin, losses, first = time.perf_counter(), [], epoch * of_epoch
-        order = rng.permutation(len(training))
+
+    def step(chosen, rate):
         model.train()
-        for number in range(min(of_epoch, arguments.steps - first)):
-            chosen = [training[index] for index in order[number * size :][:size]]
-            batch = [augmented(pixels, masks, arguments.image_size, rng) for _, pixels, masks in chosen]
-            losses.append(step(model, optimizer, batch, learning_rate(first + number, arguments)))
-        line = {"epoch": epoch, "loss": round(sum(losses) / len(losses), 5)}
-        if (epoch + 1) % VALIDATE_EVERY == 0 or epoch + 1 == epochs:
-            line |= average_precision(model, validation, coco)
-        print(json.dumps({**line, "seconds": round(time.perf_counter() - begin, 2)}), flush=True)
+        batch = [augmented(pixels, masks, arguments.image_size, rng) for _, pixels, masks in chosen]
+        return take_step(optimizer, rate, lambda: sum(model(*map(list, zip(*batch))).values()), CLIP_NORM)
+
+    train_epochs(training, rng, arguments, step, lambda: average_precision(model, validation, coco))
 
 
 def main():
@@ -164,15 +124,7 @@ def main():
     parser.add_argument("--head-width", type=int, default=64)
     parser.add_argument("--box-width", type=int, default=256)
     parser.add_argument("--regions", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=750)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    train(arguments)
+    run(parser, train, steps=750, batch_size=4)
 
 
 if __name__ == "__main__":

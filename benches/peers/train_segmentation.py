@@ -11,9 +11,6 @@ from 0, mean loss and seconds, and after every third epoch and the last step mIo
 """
 
 import argparse
-import json
-import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +18,16 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
+from training import optimizer_of, run, take_step, train_epochs
 from transformers import ConvNextV2Config, UperNetConfig, UperNetForSemanticSegmentation
 
 CLASSES = IGNORED = 11
 DEPTHS, WIDTHS = [2, 2, 6, 2], [40, 80, 160, 320]
 HEAD_WIDTH, AUXILIARY_WIDTH = 128, 256
 HEAD_DROPOUT = 0.1
-WEIGHT_DECAY = 0.05
-# The share of the steps in which the rate rises.
-WARM_UP = 1 / 20
 CROP = 128
 RESIZE_RATIO = (0.5, 2.0)
 CAT_MAX_RATIO, TRIES = 0.75, 10
-VALIDATE_EVERY = 3
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 
@@ -71,20 +65,6 @@ def network():
     for head in (model.decode_head, model.auxiliary_head):
         head.classifier = nn.Sequential(nn.Dropout2d(HEAD_DROPOUT), head.classifier)
     return model
-
-
-def optimizer_of(model):
-    """AdamW that decays weights of two and more dimensions, but not GRN's."""
-    groups = {True: [], False: []}
-    for name, parameter in model.named_parameters():
-        groups[parameter.ndim > 1 and ".grn." not in name].append(parameter)
-    decayed, others = groups[True], {"params": groups[False], "weight_decay": 0.0}
-    return torch.optim.AdamW([{"params": decayed}, others], betas=(0.9, 0.999), weight_decay=WEIGHT_DECAY)
-
-
-def learning_rate(step, arguments):
-    """Poly of power 1 to 0 from the first step on, times a linear warm-up."""
-    return arguments.lr * (1 - step / arguments.steps) * min(step / (WARM_UP * arguments.steps), 1.0)
 
 
 def samples(data, part):
@@ -186,18 +166,6 @@ def batch_of(chosen, rng):
     return images, torch.from_numpy(np.stack(labels)).long()
 
 
-def step(model, optimizer, batch, rate):
-    """The loss before the step."""
-    images, labels = batch
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss = model(images, labels=labels).loss
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
 @torch.inference_mode()
 def mean_iou(model, validation):
     """mIoU of whole images of their own size; classes that are in no label and in no prediction do not count."""
@@ -214,38 +182,23 @@ def mean_iou(model, validation):
 
 
 def train(arguments):
-    """Prints a line for each epoch, which leaves out what fills no batch."""
     rng = np.random.default_rng(arguments.seed)
     training, validation = (samples(arguments.data, part) for part in ("train", "val"))
     model = network()
     optimizer = optimizer_of(model)
-    size, of_epoch = arguments.batch_size, len(training) // arguments.batch_size
-    epochs = math.ceil(arguments.steps / of_epoch)
-    for epoch in range(epochs):
-        begin, losses, first = time.perf_counter(), [], epoch * of_epoch
-        order = rng.permutation(len(training))
+
+    def step(chosen, rate):
         model.train()
-        for number in range(min(of_epoch, arguments.steps - first)):
-            batch = batch_of([training[index] for index in order[number * size :][:size]], rng)
-            losses.append(step(model, optimizer, batch, learning_rate(first + number, arguments)))
-        line = {"epoch": epoch, "loss": round(sum(losses) / len(losses), 5)}
-        if (epoch + 1) % VALIDATE_EVERY == 0 or epoch + 1 == epochs:
-            line["miou"] = round(mean_iou(model, validation), 5)
-        print(json.dumps({**line, "seconds": round(time.perf_counter() - begin, 2)}), flush=True)
+        images, labels = batch_of(chosen, rng)
+        return take_step(optimizer, rate, lambda: model(images, labels=labels).loss)
+
+    train_epochs(training, rng, arguments, step, lambda: {"miou": round(mean_iou(model, validation), 5)})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=1e-3, help="the highest learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(arguments.seed)
-    train(arguments)
+    run(parser, train, steps=1200, batch_size=8)
 
 
 if __name__ == "__main__":
