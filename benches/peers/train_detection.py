@@ -61,7 +61,7 @@ def augmented(pixels, masks, size, rng):
         image, masks = image.flip(-1), masks.flip(-1)
     below, right = (size - side for side in image.shape[1:])
     image, masks = F.pad(image, (0, right, 0, below)), F.pad(masks, (0, right, 0, below))
-    masks = masks[masks.flatten(1).any(1)]
+    masks = masks[masks.flatten(1).any(1).bool()]
     return image, {"boxes": boxes_of(masks), "labels": torch.ones(len(masks), dtype=torch.long), "masks": masks}
 
 

@@ -1,9 +1,11 @@
 """What studies share: runs that go on where they stopped, a file of what those that have ended found, and its tables."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
@@ -91,6 +93,110 @@ class Runs:
         self.results.add({"run": run, "command": shown, "seconds": seconds, "epochs": epochs})
 
 
+class Transfer:
+    """A study of what pre-trainings are worth: one for each start but the first, which is from scratch, a search of the rate,
+    trainings with some labels and several seeds, and a peer's from scratch with all labels. A subclass says:
+
+    SEEDS, LABELLED (numbers of images, all of them first), RATES (those searched of a start), STEPS, BATCH, METRIC (by which
+    rates are chosen), SETTINGS (of all trainings), VALIDATE_EVERY (epochs, by the number of images), PEER (its name and
+    script) and PEER_SETTINGS, and `rates_of` (the start whose rates another takes)."""
+
+    SEARCH_SEED = 100
+
+    def __init__(self, runs, data, training):
+        self.runs, self.data, self.training = runs, data, training
+
+    @classmethod
+    def searching(cls, start):
+        """Names of the runs by their rates."""
+        return {rate: f"search-{start}-{rate:g}" for rate in cls.RATES[start]}
+
+    @classmethod
+    def finetuning(cls, start, labelled):
+        """Names of the runs by their seeds."""
+        return {seed: f"finetune-{start}-{labelled}-{seed}" for seed in cls.SEEDS}
+
+    @classmethod
+    def chosen_rate(cls, results, start):
+        return results.best(cls.searching(cls.rates_of(start)), cls.METRIC)
+
+    def init(self, start):
+        if start == "scratch":
+            return ["--model", "atto", "--init", "none"]
+        return ["--init", self.runs.folder / f"pretrain-{start}" / "weights.safetensors"]
+
+    def pretrain(self, start):
+        images = ["--data", self.images_of(start)]
+        self.runs.ours(f"pretrain-{start}", "pretrain", *images, "--model", "atto", *PRETRAINING)
+
+    def search(self, start, rate):
+        more = ["--lr", f"{rate:g}", "--steps", self.STEPS // 3, "--val-fraction", "0.2", "--seed", self.SEARCH_SEED]
+        self.train(self.searching(start)[rate], self.training, start, more)
+
+    def finetune(self, start, labelled, seed):
+        rate = self.chosen_rate(self.runs.results, start)
+        more = ["--lr", f"{rate:g}", "--steps", self.STEPS, "--labelled-images", labelled, "--seed", seed]
+        more += ["--set", f"training.validate_every={{ epochs = {self.VALIDATE_EVERY[labelled]} }}"]
+        self.train(self.finetuning(start, labelled)[seed], self.data, start, more)
+
+    def train(self, run, data, start, more):
+        self.runs.ours(run, "finetune", "--data", data, *self.init(start), *self.SETTINGS, *more)
+
+    def peer(self, seed):
+        name, script = self.PEER
+        rate = self.chosen_rate(self.runs.results, name)
+        more = ["--data", self.data, "--steps", self.STEPS, "--batch-size", self.BATCH, "--lr", f"{rate:g}", "--seed", seed]
+        self.runs.peer(self.finetuning(name, self.LABELLED[0])[seed], script, *self.PEER_SETTINGS, *more)
+
+    def run(self, with_peer):
+        starts = list(self.STARTS)
+        with ThreadPoolExecutor(2) as two:
+            list(two.map(self.pretrain, starts[1:]))
+            list(two.map(lambda cell: self.search(*cell), [(s, r) for s in self.RATES for r in self.RATES[s]]))
+            cells = [(start, count, seed) for count in self.LABELLED for seed in self.SEEDS for start in starts]
+            list(two.map(lambda cell: self.finetune(*cell), cells))
+            list(two.map(self.peer, self.SEEDS if with_peer else []))
+
+    @classmethod
+    def names(cls):
+        return {**cls.STARTS, cls.PEER[0]: cls.PEER_NAME}
+
+    @classmethod
+    def print_table(cls, results, metrics):
+        """Means and deviations, differences by seed, and the search. `metrics` are the names of those in the results."""
+        kinds = [(labelled, metric) for labelled in cls.LABELLED for metric in metrics]
+        of = lambda start, kind: results.of_seeds(cls.finetuning(start, kind[0]), kind[1])
+        heads = [f"{metrics[metric]}, {labelled} images" for labelled, metric in kinds]
+        print_row(["start", "rate", *heads], is_head=True)
+        for start, name in cls.names().items():
+            rate = cls.chosen_rate(results, start)
+            print_row([name, "-" if rate is None else f"{rate:g}", *(spread(of(start, kind).values()) for kind in kinds)])
+        print()
+        print_row(["difference, by seed", *heads], is_head=True)
+        for start in list(cls.STARTS)[1:]:
+            pairs = [(of(start, kind), of("scratch", kind)) for kind in kinds]
+            cells = [spread(one[seed] - other[seed] for seed in cls.SEEDS if seed in one and seed in other) for one, other in pairs]
+            print_row([f"{cls.STARTS[start]} - scratch", *cells])
+        print()
+        print_row([f"search, {metrics[cls.METRIC]} of the held-out fifth", "rate: %"], is_head=True)
+        for start in cls.RATES:
+            found = {rate: results.last(run, cls.METRIC) for rate, run in cls.searching(start).items()}
+            done = (f"{rate:g}: {value:.2f}" for rate, value in found.items() if value is not None)
+            print_row([cls.STARTS[start], ", ".join(done) or "-"])
+
+    @classmethod
+    def draw(cls, results, metrics, out):
+        def line(start, labelled, metric):
+            runs = [run for run in cls.finetuning(start, labelled).values() if run in results.runs]
+            return cls.names()[start], [results.curve(run, metric) for run in runs]
+
+        def part(labelled, metric):
+            label = f"{metrics[metric]} on the validation images, %"
+            return f"epoch, {labelled} labelled images", label, [line(start, labelled, metric) for start in cls.names()]
+
+        draw_curves([part(labelled, metric) for labelled in cls.LABELLED for metric in metrics], out)
+
+
 def spread(values):
     values = list(values)
     if not values:
@@ -132,3 +238,16 @@ def add_arguments(parser, study, results):
     parser.add_argument("--out", default="curves.svg")
     parser.add_argument("--program", default=PROGRAM)
     parser.add_argument("--without-peer", action="store_true", help="leave PyTorch's runs for later")
+
+
+def main(parser, study, metrics, make):
+    """Does what is asked for; `make` makes a study of arguments and results."""
+    arguments = parser.parse_args()
+    results = Results(arguments.results)
+    if arguments.what == "run":
+        os.nice(19)
+        make(arguments, results).run(not arguments.without_peer)
+    elif arguments.what == "table":
+        study.print_table(results, metrics)
+    else:
+        study.draw(results, metrics, arguments.out)
