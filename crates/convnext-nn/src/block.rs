@@ -6,8 +6,10 @@ use burn::prelude::*;
 use convnext_core::{BlockLayout, BlockParameter, InitialValue};
 use convnext_kernels::Precision;
 
+use crate::block_layers::BlockLayer;
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block;
+use crate::ops::block_layers::block_layers;
 use crate::ops::block_plan::{Activations, BlockParameters, GrnParameters, LayerScaleParameters};
 use crate::ops::packing::PackingCache;
 use crate::parameters::Scope;
@@ -76,6 +78,17 @@ impl Block {
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, drop_path_scales: Option<Vec<f32>>) -> Tensor<2> {
         let plan = (self.activations, self.precision);
         block::block(rows, self.parameters(), sites, drop_path_scales, plan, self.packing.clone())
+    }
+
+    /// The values of all layers that analyses look at, in the order of [`BlockLayer::ALL`].
+    pub(crate) fn forward_layers(
+        &self,
+        rows: Tensor<2>,
+        sites: &SiteMap,
+    ) -> [Tensor<2>; BlockLayer::ALL.len()] {
+        let [depthwise, expanded, normalised] = block_layers(rows.clone(), self.parameters(), sites);
+        let output = self.forward(rows.clone(), sites, None);
+        [rows, depthwise, expanded, normalised, output]
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {

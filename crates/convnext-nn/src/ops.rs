@@ -16,6 +16,7 @@
 pub mod adamw;
 pub mod batch_norm;
 pub mod block;
+pub(crate) mod block_layers;
 pub mod block_plan;
 pub mod convolution;
 pub mod convolution_plan;

@@ -64,7 +64,7 @@ pub(crate) fn block_reference<B: Backend>(
 }
 
 /// Depthwise 7x7 convolution at kept sites, `[S, C]` to `[S, C]`: scatter into maps, convolve, gather.
-fn depthwise<B: Backend>(
+pub(crate) fn depthwise<B: Backend>(
     rows: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
@@ -156,7 +156,7 @@ pub(crate) fn weight_matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B
 
 /// The exact GELU, with erf. Not Burn's own: its gradient is that of the tanh approximation unless a backend
 /// overrides it, which Burn's GPU backends do not, and gradients are off by 5e-4.
-fn gelu_reference<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+pub(crate) fn gelu_reference<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let erf = B::float_erf(B::float_div_scalar(x.clone(), SQRT_2.into()));
     B::float_mul(B::float_mul_scalar(x, 0.5_f64.into()), B::float_add_scalar(erf, 1.0_f64.into()))
 }
@@ -166,7 +166,7 @@ fn gelu_reference<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 ///
 /// `G` is the L2 norm of a channel over the kept sites of one image, never over the batch; `N`
 /// divides it by the mean over channels (the printed sum times the channel count, footnote 1).
-fn global_response_norm<B: Backend>(
+pub(crate) fn global_response_norm<B: Backend>(
     rows: FloatTensor<B>,
     gamma: FloatTensor<B>,
     beta: FloatTensor<B>,
@@ -187,7 +187,7 @@ fn global_response_norm<B: Backend>(
 }
 
 /// Multiplies the rows of each image by its factor: `[S, C]` to `[S, C]`.
-fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor<B> {
+pub(crate) fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor<B> {
     let shape = rows.shape();
     let images = scales.len();
     let data = TensorData::new(scales.to_vec(), [images, 1, 1]).convert_dtype(rows.dtype());
