@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
+mod block_change;
 mod error;
 mod evaluation;
 mod input_channels;

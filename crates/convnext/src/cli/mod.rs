@@ -1,6 +1,7 @@
 //! Arguments as typed, and the commands that run them.
 
 mod bench;
+mod blocks;
 mod class_names;
 mod classify;
 mod compare;
