@@ -9,6 +9,7 @@
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
 mod analysis;
+mod block_change;
 mod error;
 mod evaluation;
 mod input_channels;

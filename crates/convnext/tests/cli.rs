@@ -57,6 +57,7 @@ mod cli {
     mod repeating;
     mod repeating_otherwise;
     mod reports;
+    mod response_norms;
     mod resuming;
     mod segmentation_of_others;
     mod segmenting;

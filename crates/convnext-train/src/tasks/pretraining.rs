@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing, Seed,
+    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid, Preprocessing, Seed,
     WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
@@ -138,6 +138,10 @@ impl Job for OnImages {
         (self.job.recipe.input.image_size, self.job.model.encoder.input_channels)
     }
 
+    fn backbone(&self) -> Option<&ModelConfig> {
+        Some(&self.job.model.encoder)
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         self.job.model.validate()?;
         self.input().0.validate()?;
@@ -218,7 +222,8 @@ impl Task for Pretraining {
         let ratio = self.objective.mask_ratio;
         let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
-        Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss.into())
+        let output = model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?;
+        Ok(Loss::from(output.loss).with_statistics(model.take_statistics()))
     }
 
     fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod bench;
+mod blocks;
 mod class_names;
 mod classify;
 mod compare;

@@ -140,7 +140,14 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, &images);
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
-    let model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
+    let mut model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
+    // The decoder has the blocks of the encoder, unless weights say otherwise and nothing else was asked for.
+    if training.blocks.changes_response_norm() {
+        model.decoder.response_norm = model.encoder.response_norm;
+    }
+    if training.blocks.changes_layer_scale() {
+        model.decoder.layer_scale = model.encoder.layer_scale;
+    }
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     let run = training.settings(data, init, threads)?;
