@@ -65,13 +65,16 @@ fn cosine_distances_are_numpys() {
 }
 
 #[test]
-fn dead_and_saturated_channels_are_numpys() {
+fn dead_and_saturated_maps_are_numpys() {
     for layer in golden().1 {
         let mut activity = ChannelActivity::new(layer.channels);
         layer.images.iter().for_each(|rows| activity.add(rows));
-        let found = serde_json::to_value(activity.counts()).unwrap();
-        assert_eq!(found, layer.expected["counts"]);
-        assert_eq!((found["dead"].as_u64(), found["saturated"].as_u64()), (Some(1), Some(1)));
+        let (found, expected) = (activity.counts(), &layer.expected["counts"]);
+        let shares = ["dead_maps", "saturated_maps"].map(|name| expected[name].as_f64().unwrap());
+        assert_close(&[found.dead_maps, found.saturated_maps], &shares);
+        let counts = ["dead", "saturated"].map(|name| expected[name].as_u64().unwrap() as usize);
+        assert_eq!([found.dead, found.saturated], counts);
+        assert_eq!(counts, [1, 1]);
     }
 }
 

@@ -28,11 +28,16 @@ def cosine_distance(image):
 
 
 def counts(values):
-    flat = values.reshape(-1, values.shape[2])
-    layer = numpy.sqrt((flat**2).mean())
-    dead = numpy.sqrt((flat**2).mean(0)) <= 0.01 * layer
-    saturated = ~dead & (flat.std(0) < 0.1 * numpy.abs(flat.mean(0)))
-    return {"channels": values.shape[2], "dead": int(dead.sum()), "saturated": int(saturated.sum())}
+    layer = numpy.sqrt((values**2).mean((1, 2)))[:, None]
+    dead = numpy.sqrt((values**2).mean(1)) <= 0.1 * layer
+    saturated = ~dead & (values.std(1) < 0.1 * numpy.abs(values.mean(1)))
+    return {
+        "channels": values.shape[2],
+        "dead_maps": dead.mean(),
+        "saturated_maps": saturated.mean(),
+        "dead": int(dead.all(0).sum()),
+        "saturated": int(saturated.all(0).sum()),
+    }
 
 
 def selectivity(values, labels):

@@ -1,5 +1,6 @@
-//! What becomes of the features during a pre-training: their distance and their dead channels, on the same images each time.
+//! What becomes of the features during a pre-training: their distance, and dead and saturated maps, on the same images each time.
 
+use convnext_analysis::ChannelCounts;
 use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
 use convnext_data::{Dataset, OnCorrupt, Orientation};
 use convnext_nn::{Backbone, BlockLayer};
@@ -45,7 +46,7 @@ impl FeatureWatch {
     }
 
     /// Of the expanded activations after GRN, where a collapse shows (paper section 3.2): the cosine distance, mean over all
-    /// blocks and over those of each stage, and the share of dead channels.
+    /// blocks and over those of each stage, and the shares of dead and of saturated maps.
     pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
         let analysis =
             BackboneAnalysis::of(backbone, &self.images, &self.preprocessing, &self.reading, |_| ())?;
@@ -63,9 +64,12 @@ impl FeatureWatch {
             let label = format!("feature distance, stage {number}");
             distance(format!("feature_distance_stage{number}"), label, Some(stage))
         }));
-        let dead = mean(layers.iter().map(|layer| layer.dead_share()));
-        let dead = Metric::new("dead_channels", dead, Direction::LowerIsBetter);
-        metrics.push(dead.fraction().labelled("dead channels"));
+        let share = |name: &str, label: &str, of: fn(ChannelCounts) -> f64| {
+            let value = mean(layers.iter().map(|layer| of(layer.counts())));
+            Metric::new(name, value, Direction::LowerIsBetter).fraction().labelled(label)
+        };
+        metrics.push(share("dead_maps", "dead maps", |counts| counts.dead_maps));
+        metrics.push(share("saturated_maps", "saturated maps", |counts| counts.saturated_maps));
         Ok(metrics)
     }
 }

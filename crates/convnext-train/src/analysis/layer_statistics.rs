@@ -1,6 +1,8 @@
 //! Running measures of one layer, and what they say.
 
-use convnext_analysis::{ChannelActivity, ClassMeans, effective_rank, feature_cosine_distance};
+use convnext_analysis::{
+    ChannelActivity, ChannelCounts, ClassMeans, effective_rank, feature_cosine_distance,
+};
 use convnext_nn::{BlockLayer, LayerPlace};
 use serde::Serialize;
 
@@ -35,9 +37,13 @@ pub struct LayerMeasures {
     pub channels: usize,
     /// Feature cosine distance, mean over the images; `None` where all is 0.
     pub cosine_distance: Option<f64>,
-    /// Channels that are close to 0 everywhere.
+    /// Share of the maps that are close to 0, over all channels and images.
+    pub dead_maps: f64,
+    /// Share of the maps that have one value, other than 0, nearly everywhere.
+    pub saturated_maps: f64,
+    /// Channels whose maps are dead in every image.
     pub dead: usize,
-    /// Channels that have one value, other than 0, nearly everywhere.
+    /// Channels whose maps are saturated in every image.
     pub saturated: usize,
     /// Class selectivity of the channels; `None` without labels.
     pub selectivity: Option<Selectivity>,
@@ -105,10 +111,9 @@ impl LayerStatistics {
         (self.distance.1 > 0).then(|| self.distance.0 / self.distance.1 as f64)
     }
 
-    /// Share of the channels that are dead.
-    pub(crate) fn dead_share(&self) -> f64 {
-        let counts = self.activity.counts();
-        counts.dead as f64 / counts.channels as f64
+    /// Dead and saturated maps and channels.
+    pub(crate) fn counts(&self) -> ChannelCounts {
+        self.activity.counts()
     }
 
     /// Pooled features, `[images, channels]`; empty where they are not kept.
@@ -118,16 +123,18 @@ impl LayerStatistics {
 
     pub(crate) fn measures(&self) -> LayerMeasures {
         let LayerPlace { stage, block, layer } = self.place;
-        let counts = self.activity.counts();
+        let ChannelCounts { channels, dead_maps, saturated_maps, dead, saturated } = self.counts();
         LayerMeasures {
             layer: self.place.to_string(),
             stage,
             block,
             part: layer.name(),
-            channels: self.channels,
+            channels,
             cosine_distance: self.cosine_distance(),
-            dead: counts.dead,
-            saturated: counts.saturated,
+            dead_maps,
+            saturated_maps,
+            dead,
+            saturated,
             selectivity: Selectivity::of(self.class_means.selectivity()),
             effective_rank: (!self.pooled.is_empty()).then(|| effective_rank(&self.pooled, self.channels)),
         }

@@ -40,7 +40,7 @@ pub struct PretrainJob {
     pub model: FcmaeConfig,
     /// Training recipe, with the objective.
     pub recipe: PretrainRecipe,
-    /// Measure feature distance and dead channels at each validation. Recorded when on.
+    /// Measure feature distance, dead and saturated maps at each validation. Recorded when on.
     #[serde(skip_serializing_if = "is_off")]
     pub watch_features: bool,
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use convnext::core::{ImageSize, Seed, counted};
 use convnext::data::{Dataset, Decoding, is_collection, open_images, open_part};
+use convnext::train::LayerMeasures;
 use convnext::{Analysis, AnalyzedModel, Analyzer, LayerMaps, write_analysis};
 
 use super::machine::{Machine, set_up};
@@ -15,15 +16,15 @@ use super::progress::image_bar;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
-/// Look at what the layers of networks compute: feature distance, dead channels, class selectivity, similarity
+/// Look at what the layers of networks compute: feature distance, dead maps, class selectivity, similarity
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
     after_help = "\
 Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN) and output.
 - Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out.
-- A channel is dead when its root mean square is below 1 % of the layer's; saturated when it is not dead and its standard
-  deviation is below 10 % of its mean.
+- The map of a channel is dead when its root mean square is below 10 % of the layer's in the image; saturated when it is
+  not dead and its standard deviation over the positions is below 10 % of its mean.
 - Class selectivity, for labelled folders: (highest - others) / (highest + others) of a channel's mean activity per class,
   negative activations counted as 0.
 - Similarity of blocks: linear CKA of their pooled outputs. Effective rank of these: exponential of the entropy of their
@@ -100,7 +101,7 @@ pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<(
         return print_json(&analysis);
     }
     let rows = analysis.models.iter().map(in_short).collect();
-    let head = ["weights", "model", "feature distance", "least", "dead channels", "saturated"];
+    let head = ["weights", "model", "feature distance", "least", "dead maps", "saturated maps"];
     print_text(&format!(
         "{}\nexpanded activations after GRN, {}\npage: {}",
         table(&head, 2, rows),
@@ -169,15 +170,17 @@ fn in_short(model: &AnalyzedModel) -> Vec<String> {
     let distances: Vec<f64> = layers.iter().filter_map(|layer| layer.cosine_distance).collect();
     let mean = distances.iter().sum::<f64>() / distances.len().max(1) as f64;
     let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
-    let channels: usize = layers.iter().map(|layer| layer.channels).sum();
-    let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / channels.max(1) as f64);
+    let share = |of: fn(&LayerMeasures) -> f64| {
+        let sum: f64 = layers.iter().map(|layer| of(layer)).sum();
+        format!("{:.1} %", 100.0 * sum / layers.len().max(1) as f64)
+    };
     let number = |value: f64| if distances.is_empty() { "-".to_owned() } else { format!("{value:.4}") };
     vec![
         model.weights.clone(),
         model.model.clone(),
         number(mean),
         number(least),
-        share(layers.iter().map(|layer| layer.dead).sum()),
-        share(layers.iter().map(|layer| layer.saturated).sum()),
+        share(|layer| layer.dead_maps),
+        share(|layer| layer.saturated_maps),
     ]
 }

@@ -54,7 +54,7 @@ pub(crate) struct PretrainArguments {
     /// Channels of the decoder [default: that of the weights, or 512; 128 for the micro models]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
-    /// Measure feature distance and dead channels (after GRN, on 64 whole images) at each validation, for the report
+    /// Measure feature distance, dead and saturated maps (after GRN, on 64 whole images) at each validation, for the report
     #[arg(long)]
     watch_features: bool,
     #[command(flatten)]

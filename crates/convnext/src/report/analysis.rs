@@ -34,13 +34,13 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         h2 { "Feature cosine distance" }
         p.quiet { "Mean of (1 - cos) / 2 over all pairs of channels of an image. Near 0, all channels show the same." }
         (by_layer(analysis, &PARTS, "feature cosine distance", |layer| layer.cosine_distance)?)
-        h2 { "Dead and saturated channels" }
+        h2 { "Dead and saturated maps" }
         p.quiet {
-            "Dead: root mean square below 1 % of the layer's. Saturated: not dead, and a standard deviation below 10 % of "
-            "the mean."
+            "The map of a channel is dead when its root mean square is below 10 % of the layer's in the image, and "
+            "saturated when it is not dead and its standard deviation over the positions is below 10 % of its mean."
         }
-        (by_layer(analysis, &PARTS[2..4], "dead channels, %", |layer| share(layer.dead, layer))?)
-        (by_layer(analysis, &PARTS[2..4], "saturated channels, %", |layer| share(layer.saturated, layer))?)
+        (by_layer(analysis, &PARTS[2..4], "dead maps, %", |layer| Some(100.0 * layer.dead_maps))?)
+        (by_layer(analysis, &PARTS[2..4], "saturated maps, %", |layer| Some(100.0 * layer.saturated_maps))?)
         h2 { "Effective rank" }
         p.quiet { "Directions that the pooled outputs of a block use." }
         (by_layer(analysis, &PARTS[4..], "effective rank", |layer| layer.effective_rank)?)
@@ -53,10 +53,6 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         @for (name, maps) in names.iter().zip(maps) { h3 { (name) } (shown(maps)) }
     };
     Ok(whole("Analysis", &facts(&known), &body))
-}
-
-fn share(count: usize, layer: &LayerMeasures) -> Option<f64> {
-    Some(100.0 * count as f64 / layer.channels as f64)
 }
 
 /// A plot for each part, with a curve over the blocks for each network.
@@ -120,7 +116,7 @@ fn table(alignment: &ModelAlignment, names: &[String]) -> Markup {
                         @for value in values {
                             @match value {
                                 Some(value) => {
-                                    td style=(format!("background: rgba(var(--mark), {value:.2})")) { (format!("{value:.2}")) }
+                                    td style=(format!("background: rgba(var(--mark), {:.2})", 0.6 * value)) { (format!("{value:.2}")) }
                                 }
                                 None => { td { "-" } }
                             }

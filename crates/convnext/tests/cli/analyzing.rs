@@ -66,7 +66,7 @@ fn networks_are_measured_on_the_same_labelled_images() {
 #[test]
 fn images_without_classes_have_no_selectivity() {
     let bench = photos();
-    let images = "photos/checkers/00.png photos/vertical/01.png photos/horizontal/02.png";
+    let images = "photos/checkers/00.png photos/vertical/01.jpg photos/horizontal/02.png";
     let analysis =
         bench.json(&format!("analyze {images} --weights pretrained.safetensors --out plain --json"));
     assert_eq!((&analysis["images"], &analysis["classes"]), (&3.into(), &0.into()));
@@ -140,7 +140,7 @@ fn a_pretraining_says_what_becomes_of_its_features() {
     ));
     let text = bench.read_text("watched/metrics.jsonl");
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    for name in ["feature_distance", "feature_distance_stage1", "feature_distance_stage4", "dead_channels"] {
+    for name in ["feature_distance", "feature_distance_stage1", "feature_distance_stage4", "saturated_maps"] {
         let value = last[format!("validation_{name}")].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&value), "{name} {value}");
     }
