@@ -7,6 +7,7 @@ pub(super) const KNOWN: KnownTransfer = KnownTransfer {
     batch: (4, "the heads see hundreds of regions of each image"),
     parameters: 3.4e6,
     rate: 5e-4,
+    rate_from_pretrained: 5e-4,
     images: 400.0,
     steps: 5000.0,
     bounds: [1000.0, 80_000.0],

@@ -2,11 +2,13 @@
 
 use convnext_train::KnownTransfer;
 
-/// What it goes by: Atto on CamVid. Rate and steps are first guesses, which no search has seen.
+/// What it goes by: Atto on CamVid at half resolution, where both rates were best in a search
+/// (`benches/studies/camvid.py`). Steps are a first guess, which no search has seen.
 pub(super) const KNOWN: KnownTransfer = KnownTransfer {
     batch: (8, "batch norm needs several images, and memory has its limits"),
     parameters: 3.4e6,
     rate: 1e-3,
+    rate_from_pretrained: 4e-3,
     images: 367.0,
     steps: 4000.0,
     bounds: [1000.0, 40_000.0],

@@ -58,6 +58,8 @@ fn the_default_suits_the_images() {
     let small = made(&atto, InitFrom::Pretrained, 367);
     assert!(tiny.training.peak_learning_rate() < small.training.peak_learning_rate());
     assert_eq!((small.regularization.drop_path, tiny.regularization.drop_path), (0.0, 0.1));
+    assert_eq!(small.training.peak_learning_rate(), 4e-3);
+    assert_eq!(made(&atto, InitFrom::Scratch, 367).from_scratch.learning_rate, Some(1e-3));
     assert!(small.layer_decay(true).is_some());
     assert_eq!(made(&atto, InitFrom::Scratch, 367).layer_decay(false), None);
     // Every rule says why.

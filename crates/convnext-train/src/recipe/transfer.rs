@@ -54,8 +54,10 @@ pub struct KnownTransfer {
     pub batch: (usize, &'static str),
     /// Parameters of the backbone that the rate is for; a larger one learns more slowly.
     pub parameters: f64,
-    /// The highest rate for that backbone and batch.
+    /// The highest rate for that backbone and batch, from scratch and from a classifier.
     pub rate: f64,
+    /// The same from pre-trained weights.
+    pub rate_from_pretrained: f64,
     /// Training images that the steps are for.
     pub images: f64,
     /// Steps for so many images.
@@ -125,7 +127,11 @@ impl KnownTransfer {
         let (batch, _) = self.batch;
         let images = asked.images_per_step(batch) as f64;
         let of_model = (parameters / self.parameters).powf(-0.35);
-        let rate = self.rate * of_model * (images / batch as f64).sqrt();
+        let known = match context.init_from {
+            InitFrom::Pretrained => self.rate_from_pretrained,
+            InitFrom::Scratch | InitFrom::Classifier { .. } => self.rate,
+        };
+        let rate = known * of_model * (images / batch as f64).sqrt();
         let (million, batch, start) = (parameters / 1e6, asked.in_words(batch), context.init_from);
         let rate: f64 = format!("{rate:.1e}").parse().unwrap_or(rate);
         Rule::new(key, rate, format!("for {million:.1} M parameters and {batch}, {start}"))
