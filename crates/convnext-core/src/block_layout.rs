@@ -1,8 +1,7 @@
 //! The layout of one block: which rows of the table it has, and their sums.
 
-use crate::block_parameters::{
-    BLOCK_PARAMETERS, BlockParameterKind, BlockParameterLayout, Presence, SiteCost,
-};
+use crate::block_parameter_rules::{BlockParameterKind, Presence, SiteCost};
+use crate::block_parameters::{BLOCK_PARAMETERS, BlockParameterLayout};
 use crate::config::ModelConfig;
 use crate::fcmae_config::DecoderConfig;
 use crate::response_norm::ResponseNorm;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::block_parameters::LAYER_SCALE_INIT;
+use crate::block_parameter_rules::LAYER_SCALE_INIT;
 use crate::error::ConfigError;
 use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
 use crate::response_norm::ResponseNorm;

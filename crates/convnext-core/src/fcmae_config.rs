@@ -138,7 +138,7 @@ impl FcmaeConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block_parameters::LAYER_SCALE_INIT;
+    use crate::block_parameter_rules::LAYER_SCALE_INIT;
     use crate::sizes::find_model;
 
     #[test]

@@ -15,6 +15,7 @@
 //! except on values that its caller passed.
 
 mod block_layout;
+mod block_parameter_rules;
 mod block_parameters;
 mod bounding_box;
 mod class_names;
@@ -55,11 +56,11 @@ mod upernet;
 mod value_range;
 
 pub use block_layout::BlockLayout;
-pub use block_parameters::{
-    BLOCK_PARAMETERS, BlockAxis, BlockParameter, BlockParameterKind, BlockParameterLayout,
-    DEPTHWISE_KERNEL_SIZE, GATE_RATIO, InitialValue, LAYER_SCALE_INIT, MLP_RATIO, Presence, SiteCost,
-    WeightDecay,
+pub use block_parameter_rules::{
+    BlockAxis, BlockParameterKind, DEPTHWISE_KERNEL_SIZE, GATE_RATIO, InitialValue, LAYER_SCALE_INIT,
+    MLP_RATIO, Presence, SiteCost, WeightDecay,
 };
+pub use block_parameters::{BLOCK_PARAMETERS, BlockParameter, BlockParameterLayout};
 pub use bounding_box::BoundingBox;
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};

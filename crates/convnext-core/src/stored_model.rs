@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::block_parameters::LAYER_SCALE_INIT;
+use crate::block_parameter_rules::LAYER_SCALE_INIT;
 use crate::limits::STAGES;
 use crate::response_norm::ResponseNorm;
 

@@ -19,7 +19,7 @@ const IMAGES: usize = 2;
 const GRID: [usize; 2] = [2, 3];
 const TILE: usize = 2;
 
-/// Error in f64 that is accepted: Burn divides in f64 by the reciprocal in a lower precision on some paths.
+/// Error in f64 that is accepted: scalars of some of Burn's operations are rounded to f32.
 const TOLERANCE: f64 = 1e-7;
 
 /// The results of a block. Its loss is the sum of the output times the golden cotangent.

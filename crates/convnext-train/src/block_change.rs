@@ -61,9 +61,9 @@ pub(crate) fn blocks_in_words(of_weights: Option<&ModelConfig>, model: &ModelCon
         None => fresh_blocks_in_words(model),
     };
     if let Some(rival) = model.response_norm.filter(|_| !model.has_grn()) {
+        let words = rival.in_words();
         lines.push(format!(
-            "blocks with {} run without kernels: slower, in f32, and saving their input alone",
-            rival.in_words()
+            "blocks with {words} run without kernels: slower, and in f32, whatever --precision and --activations say"
         ));
     }
     lines

@@ -204,7 +204,7 @@ pub fn available_memory() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use convnext_core::find_model;
+    use convnext_core::{ResponseNorm, find_model};
 
     use super::*;
 
@@ -235,6 +235,32 @@ mod tests {
                     "{model}, {batch}, {memory:?}, {precision:?}: {found} MiB, not {peak}"
                 );
             }
+        }
+    }
+
+    /// Peaks as above with rivals of GRN: norm, model, batch, peak.
+    #[test]
+    fn estimates_know_what_blocks_without_kernels_need() {
+        use ResponseNorm::{Bn, Cbam, GrnL1, Se};
+        for (norm, model, batch, peak) in [
+            (GrnL1, "atto", 16, 449),
+            (GrnL1, "atto", 64, 1105),
+            (Cbam, "atto", 16, 483),
+            (Se, "tiny", 8, 1011),
+            (Bn, "atto", 16, 821),
+            (Bn, "atto", 64, 2859),
+            (Bn, "tiny", 8, 1561),
+        ] {
+            let recipe = PretrainRecipe::load("plain", &[format!("training.batch_size={batch}")]).unwrap();
+            let backbone = find_model(model).unwrap().config();
+            let config = FcmaeConfig::new(ModelConfig { response_norm: Some(norm), ..backbone });
+            let need =
+                MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32).unwrap();
+            let found = need.bytes >> 20;
+            assert!(
+                (peak..=peak * 6 / 5).contains(&found),
+                "{norm:?}, {model}, {batch}: {found} MiB, not {peak}"
+            );
         }
     }
 

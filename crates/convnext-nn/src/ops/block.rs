@@ -127,12 +127,12 @@ fn run<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
     input: BlockInput<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     // The number of a node's parents is part of its type.
-    match guards.len() {
-        FEWEST => record::<B, C, K, FEWEST>(guards, input),
-        10 => record::<B, C, K, 10>(guards, input),
-        11 => record::<B, C, K, 11>(guards, input),
-        12 => record::<B, C, K, 12>(guards, input),
-        13 => record::<B, C, K, 13>(guards, input),
+    match guards.len() - FEWEST {
+        0 => record::<B, C, K, FEWEST>(guards, input),
+        1 => record::<B, C, K, { FEWEST + 1 }>(guards, input),
+        2 => record::<B, C, K, { FEWEST + 2 }>(guards, input),
+        3 => record::<B, C, K, { FEWEST + 3 }>(guards, input),
+        4 => record::<B, C, K, { FEWEST + 4 }>(guards, input),
         _ => record::<B, C, K, { 1 + MOST_TENSORS }>(guards, input),
     }
 }

@@ -20,14 +20,14 @@ impl BlockMemory {
     /// Of blocks with this normalisation: kernels know GRN and none, the others run in ordinary operations.
     pub(super) const fn of(norm: Option<ResponseNorm>, memory: Activations, precision: Precision) -> Self {
         let (saved_halves, working) = match (norm, memory, precision) {
-            (Some(ResponseNorm::Bn), ..) => (2 * GRAPH_TENSORS, GRAPH_TENSORS),
+            (Some(ResponseNorm::Bn), ..) => (2 * GRAPH_TENSORS, WORKING_TENSORS),
             (None | Some(ResponseNorm::Grn), Activations::Save, Precision::F32) => {
                 (2 * SAVED_TENSORS, WORKING_TENSORS)
             }
             (None | Some(ResponseNorm::Grn), Activations::Save, Precision::Bf16)
             | (None | Some(ResponseNorm::Grn), Activations::SaveBf16, _) => (SAVED_TENSORS, WORKING_TENSORS),
             (None | Some(ResponseNorm::Grn), Activations::Recompute, _) => (2, WORKING_TENSORS),
-            _ => (2, 2 * GRAPH_TENSORS),
+            _ => (2, REFERENCE_WORKING_TENSORS),
         };
         Self { saved_halves, working }
     }
@@ -39,9 +39,11 @@ const DOWNSAMPLING_TENSORS: u64 = 3;
 /// Tensors of a block's width that stand in memory at once while its gradient is made; fitted to measured peaks.
 const WORKING_TENSORS: u64 = 10;
 
-/// Tensors of a block's width in the graph of a block that runs in ordinary operations: a batch norm saves them for its
-/// gradient, and the others make them anew, one block at a time; fitted to measured peaks.
-const GRAPH_TENSORS: u64 = 50;
+/// The same of a block without kernels, whose graph is made anew for its gradient; fitted to measured peaks.
+const REFERENCE_WORKING_TENSORS: u64 = 55;
+
+/// Tensors of a block's width that a block with a batch norm saves: those of its whole graph; fitted to measured peaks.
+const GRAPH_TENSORS: u64 = 38;
 
 /// Values that the layers save for the backward pass, and those of the largest block at work.
 pub(super) struct ActivationValues {

@@ -10,9 +10,9 @@ use convnext::train::TrainError;
 /// Arguments about the blocks of a model.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct BlockArguments {
-    /// Normalisation of the hidden channels of every block: grn, a variant of it (grn-average, grn-l1, grn-standardised,
-    /// grn-sum, grn-no-residual, grn-no-norm, grn-no-pool, identity), lrn, bn, ln, se, cbam, or none; other weights' starts
-    /// fresh [default: that of the weights, or of the model]
+    /// What stands after the GELU of every block: grn, a variant of it (grn-average, grn-l1, grn-standardised, grn-sum,
+    /// grn-no-residual, grn-no-norm, grn-no-pool, identity), lrn, bn, ln, se, cbam, or none; it starts fresh where the
+    /// weights have something else [default: that of the weights, or of the model]
     #[arg(long, value_name = "NAME")]
     response_norm: Option<ResponseNormName>,
     /// LayerScale at the end of every block: on starts at 1e-6, a number there [default: that of the weights, or of the

@@ -115,8 +115,11 @@ fn what_makes_no_sense_is_refused() {
                 &format!("{FINETUNE} --init {weights} --layer-scale 1 --out x"),
                 &["bn/weights", "--layer-scale on"],
             ),
-            (&format!("convert {weights} --to timm --out x"), &["batch norm (bn) in the place of GRN"]),
-            (&format!("export {weights} --features --out x.onnx"), &["batch norm (bn) in the place of GRN"]),
+            (&format!("convert {weights} x --to timm"), &["batch norm (bn) in the place of GRN"]),
+            (
+                &format!("export --weights {weights} --features --out x.onnx"),
+                &["batch norm (bn) in the place of GRN"],
+            ),
         ],
     );
 }
