@@ -61,7 +61,7 @@ impl Downsampling {
     /// - rows: `[S_{i-1}, C_{i-1}]`
     /// - children: `[4 S_i]`
     /// - output: `[S_i, C_i]`
-    fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
+    pub(crate) fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
         let [count] = children.dims();
         let gathered = gather(self.norm.forward(rows), children).reshape([count as i32 / 4, -1]);
         self.conv.forward_gathered(gathered)

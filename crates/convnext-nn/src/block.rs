@@ -8,9 +8,10 @@ use convnext_kernels::Precision;
 
 use crate::batch_norm::{BatchNorm, BatchStatistics};
 use crate::batch_statistics::LastStatistics;
+use crate::block_layers::BlockLayer;
 use crate::gates::{Cbam, Kernel, LinearWeight, SqueezeExcite};
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
-use crate::ops::block::{block, block_by_batch};
+use crate::ops::block::{block, block_by_batch, block_layers};
 use crate::ops::block_plan::{
     Activations, BlockParameters, BlockPlan, LayerScaleParameters, ResponseParameters,
 };
@@ -108,14 +109,7 @@ impl Block {
     /// # Shapes
     /// - rows, output: `[rows, C]`
     pub fn forward(&self, rows: Tensor<2>, sites: &SiteMap, drop_path_scales: Option<Vec<f32>>) -> Tensor<2> {
-        let plan = BlockPlan {
-            sites: sites.sites().clone(),
-            drop_path_scales,
-            response_norm: self.response_norm,
-            activations: self.activations,
-            precision: self.precision,
-            packing: Some(self.packing.clone()),
-        };
+        let plan = self.plan(sites, drop_path_scales);
         if self.bn.is_none() || !rows.device().is_autodiff() {
             return block(rows, self.parameters(), sites, plan);
         }
@@ -124,6 +118,30 @@ impl Block {
             self.statistics.keep(statistics);
         }
         output
+    }
+
+    /// The values of all layers that analyses look at, in the order of [`BlockLayer::ALL`]; no image is dropped, and a batch
+    /// norm is by its running statistics.
+    pub(crate) fn forward_layers(
+        &self,
+        rows: Tensor<2>,
+        sites: &SiteMap,
+    ) -> [Tensor<2>; BlockLayer::ALL.len()] {
+        let plan = self.plan(sites, None);
+        let [depthwise, expanded, normalised, output] =
+            block_layers(rows.clone(), self.parameters(), sites, &plan);
+        [rows, depthwise, expanded, normalised, output]
+    }
+
+    fn plan(&self, sites: &SiteMap, drop_path_scales: Option<Vec<f32>>) -> BlockPlan {
+        BlockPlan {
+            sites: sites.sites().clone(),
+            drop_path_scales,
+            response_norm: self.response_norm,
+            activations: self.activations,
+            precision: self.precision,
+            packing: Some(self.packing.clone()),
+        }
     }
 
     /// The normalisation of the hidden channels.

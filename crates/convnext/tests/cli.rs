@@ -9,6 +9,7 @@ mod cli {
     mod images;
     mod weights;
 
+    mod analyzing;
     mod bad_data;
     mod bad_masks;
     mod bad_outputs;

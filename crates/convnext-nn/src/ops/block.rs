@@ -12,7 +12,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extensi
 use burn::tensor::Tensor;
 
 use crate::ops::block_plan::{BlockParameters, BlockPlan, MOST_TENSORS, Placement};
-use crate::ops::block_reference::block_reference_by_batch;
+use crate::ops::block_reference::{block_layers_reference, block_reference_by_batch};
 use crate::ops::graph::register;
 use crate::ops::kernels::{BackendKernels, BlockKernels};
 use crate::ops::reference_kernels::Reference;
@@ -185,6 +185,18 @@ pub(crate) fn block_by_batch(
     let (output, statistics) = block_reference_by_batch::<Dispatch>(rows, parameters, placement, plan);
     let statistics = statistics.map(|both| both.map(|one| Tensor::from_dispatch(one).inner()));
     (Tensor::from_dispatch(output), statistics)
+}
+
+/// After the depthwise convolution `[rows, C]`, expanded after GELU and normalised `[rows, 4C]`, and the output `[rows, C]`, in
+/// ordinary operations; a batch norm is by its running statistics.
+pub(crate) fn block_layers(
+    rows: Tensor<2>,
+    parameters: BlockParameters<Dispatch>,
+    sites: &SiteMap,
+    plan: &BlockPlan,
+) -> [Tensor<2>; 4] {
+    let (rows, placement) = (rows.into_dispatch(), placement(sites));
+    block_layers_reference::<Dispatch>(rows, parameters, placement, plan).map(Tensor::from_dispatch)
 }
 
 fn placement(sites: &SiteMap) -> Placement<Dispatch> {

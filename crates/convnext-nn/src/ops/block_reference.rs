@@ -22,9 +22,24 @@ pub(crate) fn block_reference<B: Backend>(
     placement: Placement<B>,
     plan: &BlockPlan,
 ) -> FloatTensor<B> {
-    let hidden = hidden::<B>(rows.clone(), &parameters, placement.clone(), plan);
-    let hidden = response_reference::<B>(hidden, parameters.response.clone(), placement, plan);
-    output::<B>(rows, hidden, parameters, plan)
+    let [.., output] = block_layers_reference::<B>(rows, parameters, placement, plan);
+    output
+}
+
+/// The layers of one block: after the depthwise convolution `[S, C]`, expanded after GELU and normalised `[S, E]`, and the
+/// output `[S, C]`.
+pub(crate) fn block_layers_reference<B: Backend>(
+    rows: FloatTensor<B>,
+    parameters: BlockParameters<B>,
+    placement: Placement<B>,
+    plan: &BlockPlan,
+) -> [FloatTensor<B>; 4] {
+    let depthwise = depthwise::<B>(rows.clone(), &parameters, placement.clone(), plan);
+    let expanded = expanded::<B>(depthwise.clone(), &parameters);
+    let response = parameters.response.clone();
+    let normalised = response_reference::<B>(expanded.clone(), response, placement, plan);
+    let output = output::<B>(rows, normalised.clone(), parameters, plan);
+    [depthwise, expanded, normalised, output]
 }
 
 /// One block whose batch norm is by the statistics of this batch, and these: mean and unbiased variance, each `[E]`.
@@ -38,23 +53,28 @@ pub(crate) fn block_reference_by_batch<B: Backend>(
     let ResponseParameters::BatchNorm { weight, bias, .. } = parameters.response.clone() else {
         return (block_reference::<B>(rows, parameters, placement, plan), None);
     };
-    let hidden = hidden::<B>(rows.clone(), &parameters, placement, plan);
+    let depthwise = depthwise::<B>(rows.clone(), &parameters, placement, plan);
+    let hidden = expanded::<B>(depthwise, &parameters);
     let (hidden, statistics) = batch_norm_by_batch::<B>(hidden, weight, bias);
     (output::<B>(rows, hidden, parameters, plan), Some(statistics))
 }
 
-/// The hidden channels behind GELU, `[S, C]` to `[S, E]`.
-fn hidden<B: Backend>(
+/// The depthwise convolution, `[S, C]` to `[S, C]`.
+fn depthwise<B: Backend>(
     rows: FloatTensor<B>,
     parameters: &BlockParameters<B>,
     placement: Placement<B>,
     plan: &BlockPlan,
 ) -> FloatTensor<B> {
     let (p, channels) = (parameters.clone(), rows.shape()[1]);
-    let depthwise = (p.depthwise_weight, Some(p.depthwise_bias));
-    let branch = convolve_sites::<B>(rows, depthwise, channels, placement, &plan.sites);
-    let branch = layer_norm_reference::<B>(branch, p.norm_weight, p.norm_bias);
-    gelu_reference::<B>(linear_reference::<B>(branch, p.expand_weight, p.expand_bias))
+    convolve_sites::<B>(rows, (p.depthwise_weight, Some(p.depthwise_bias)), channels, placement, &plan.sites)
+}
+
+/// The hidden channels after GELU, of the depthwise convolution's output: `[S, C]` to `[S, E]`.
+fn expanded<B: Backend>(depthwise: FloatTensor<B>, parameters: &BlockParameters<B>) -> FloatTensor<B> {
+    let p = parameters.clone();
+    let normed = layer_norm_reference::<B>(depthwise, p.norm_weight, p.norm_bias);
+    gelu_reference::<B>(linear_reference::<B>(normed, p.expand_weight, p.expand_bias))
 }
 
 /// The block's output by its input `[S, C]` and the normalised hidden channels `[S, E]`.

@@ -43,7 +43,8 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
     let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
     let switches = [
         ("--ignore-orientation", is("orientation", "ignore")),
-        ("--fast-decode", settings.get("fast_decode").and_then(Value::as_bool) == Some(true)),
+        ("--fast-decode", is_on(settings, "fast_decode")),
+        ("--watch-features", is_on(settings, "watch_features")),
     ];
     found.extend(switches.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag, OsString::new())));
     if is("freeze", "encoder") {
@@ -78,14 +79,13 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
     let widths = [("--head-width", "head_width"), ("--box-width", "box_width")];
     let widths = widths.map(|(flag, key)| Some((flag, text(nested(settings, &["head", key])?))));
     let file = settings.get("annotations").map(|file| ("--annotations", text(file)));
-    let is_on = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
     let switches = [
         ("--reduce-zero-label", "reduce_zero_label"),
         ("--crowd-as-object", "crowd_as_object"),
         ("--allow-missing", "allow_missing"),
     ];
     let switches =
-        switches.into_iter().filter(|(_, key)| is_on(key)).map(|(flag, _)| (flag, OsString::new()));
+        switches.into_iter().filter(|(_, key)| is_on(settings, key)).map(|(flag, _)| (flag, OsString::new()));
     let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
     let ignored = ignored.map(|number| ("--ignore-index", text(number)));
     widths.into_iter().flatten().chain(file).chain(ignored).chain(switches).collect()
@@ -125,6 +125,10 @@ fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec
         found.extend(blocks);
     }
     Ok(found)
+}
+
+fn is_on(settings: &Table, key: &str) -> bool {
+    settings.get(key).and_then(Value::as_bool) == Some(true)
 }
 
 fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
