@@ -64,7 +64,7 @@ const MAX_BATCH: usize = 1_000_000;
 ///
 /// # Errors
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
-/// [`OnnxError::ResponseNorm`] for blocks with a rival of GRN, [`OnnxError::CannotExport`] when image size or batch do not
+/// [`OnnxError::ResponseNorm`] for blocks with an alternative to GRN, [`OnnxError::CannotExport`] when image size or batch do not
 /// fit, or images have no one size, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
 /// itself or holds integers. Then [`IoError::Write`].
