@@ -11,7 +11,7 @@ pub(crate) fn warn_of_f32<'a>(mut blocks: impl Iterator<Item = &'a Block>, preci
     let norm = blocks.find_map(Block::response_norm).filter(|&norm| norm != ResponseNorm::Grn);
     if let Some(norm) = norm.filter(|_| precision == Precision::Bf16) {
         log::warn!(
-            "blocks with {} compute in f32: bf16 is for blocks with GRN or without it",
+            "blocks with {} compute in f32: only those with GRN, or without a response norm, know bf16",
             norm.in_words()
         );
     }

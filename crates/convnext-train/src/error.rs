@@ -83,13 +83,13 @@ pub enum TrainError {
     },
     /// A batch norm in the place of GRN would see a single value of each channel in a batch.
     #[error(
-        "batch norm in the place of GRN goes by the variance over a batch, and the last stage has a single value of each channel \
-         in one; use a larger --batch-size or --image-size, or another --response-norm"
+        "batch norm in the place of GRN goes by the variance over a batch, but a batch has a single value of each channel of the \
+         last stage; use a larger --batch-size or --image-size, or another --response-norm"
     )]
     BatchNorm,
-    /// What blocks save for their backward was chosen for blocks that have no choice.
+    /// Activations to save were chosen for blocks that have no choice.
     #[error("--activations has no effect here: blocks with {norm} save {saved}; leave it out")]
-    NothingToSave {
+    FixedActivations {
         /// The alternative to GRN, in words.
         norm: &'static str,
         /// What such blocks save, in words.

@@ -20,11 +20,11 @@ pub fn check_batch_norm(model: &ModelConfig, images: usize, sites: usize) -> Res
     }
 }
 
-/// Refuses settings that have no effect on such blocks, or none that could be meant.
+/// Refuses a choice of activations for blocks that have none, and fresh parameters in blocks that learn nothing: the changes
+/// are those of a backbone that is frozen.
 ///
 /// # Errors
-/// [`TrainError::NothingToSave`] for other activations than all where no kernel runs, [`TrainError::FrozenBlocks`] where
-/// blocks that are frozen have something that starts fresh.
+/// [`TrainError::FixedActivations`] and [`TrainError::FrozenBlocks`].
 pub(crate) fn check_blocks(
     model: &ModelConfig,
     activations: Activations,
@@ -33,7 +33,7 @@ pub(crate) fn check_blocks(
     if let Some(norm) = model.alternative()
         && activations != Activations::Save
     {
-        return Err(TrainError::NothingToSave { norm: norm.in_words(), saved: saved_in_words(norm) });
+        return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
     }
     let additions = changes_of_frozen.map(BlockChanges::additions_in_words).unwrap_or_default();
     match additions.is_empty() {
@@ -53,12 +53,12 @@ pub(crate) fn blocks_in_words(
     let mut lines: Vec<String> = special.into_iter().collect();
     lines.extend(changes.map(BlockChanges::in_words).unwrap_or_default());
     let Some(norm) = model.alternative() else { return lines };
+    let name = norm.in_words();
     // Other devices have no kernels for any block.
     if is_cpu(device) {
-        let name = norm.in_words();
-        lines.push(format!("blocks with {name} run without kernels on the CPU: slower, and in f32"));
+        lines.push(format!("blocks with {name} run without kernels: slower, and in f32"));
     }
-    lines.push(format!("for the backward pass they save {}", saved_in_words(norm)));
+    lines.push(format!("blocks with {name} save {}", saved_in_words(norm)));
     lines
 }
 
@@ -66,8 +66,10 @@ pub(crate) fn blocks_in_words(
 fn saved_in_words(norm: ResponseNorm) -> &'static str {
     match norm {
         // Its statistics leave the block, so its graph is that of the whole model.
-        ResponseNorm::Bn => "every value between their operations, several times as much memory as others",
-        _ => "their input alone, and compute the rest again",
+        ResponseNorm::Bn => {
+            "every value between their operations for the backward pass, several times as much as others"
+        }
+        _ => "their input alone for the backward pass, and compute the rest again",
     }
 }
 

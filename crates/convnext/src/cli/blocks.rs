@@ -134,7 +134,7 @@ pub(crate) fn arguments_of_blocks(model: &ModelConfig) -> [BlockArgument; 2] {
     [norm_argument(model), scale_argument(model.layer_scale.map(|value| format!("{value:?}")))]
 }
 
-/// The arguments that make the blocks of `from`, and of other weights, those of a model as far as these are not alike.
+/// The arguments that change the blocks of other weights as those of `from` were changed into those of a model.
 pub(crate) fn arguments_of_changed_blocks(from: &ModelConfig, model: &ModelConfig) -> Vec<BlockArgument> {
     let norm = (from.response_norm != model.response_norm).then(|| norm_argument(model));
     // Other weights may have learned factors, which `on` lets go on.
