@@ -12,7 +12,7 @@ pub const DEPTHWISE_KERNEL_SIZE: usize = 7;
 /// Usual initial value of LayerScale (docs/facts.md, "Block").
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
 
-/// Hidden channels of a block over those in the middle of a gate: the ratio that gives the 109 million parameters of
+/// Hidden channels of a block over those in the bottleneck of a gate: the ratio that gives the 109 million parameters of
 /// Table 2e (docs/facts.md, "GRN ablations").
 pub const GATE_RATIO: usize = 16;
 

@@ -1,4 +1,4 @@
-//! GRN and its rivals in its place in the block (paper section 4, Tables 2 and 16; docs/facts.md, "GRN", "GRN
+//! GRN and its alternatives in the block (paper section 4, Tables 2 and 16; docs/facts.md, "GRN", "GRN
 //! ablations").
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,8 @@ pub enum ResponseNorm {
     GrnL1,
     /// GRN with N the standardisation: less the mean over the channels, over their standard deviation (Table 2b).
     GrnStandardised,
-    /// GRN with N the division by the sum over the channels, as equation 2 is printed (Table 2b).
+    /// GRN with N one over the sum over the channels: one factor for all channels of an image (Table 2b). As footnote 1 has it
+    /// of GRN's own, the sum is scaled by the channel count, so N is one over the mean.
     GrnSum,
     /// GRN without the residual: `gamma X N(G(X)) + beta` (Table 2c).
     GrnNoResidual,
@@ -95,7 +96,7 @@ impl ResponseNorm {
             Self::GrnAverage => "GRN by averages",
             Self::GrnL1 => "GRN by L1 norms",
             Self::GrnStandardised => "GRN by standardisation",
-            Self::GrnSum => "GRN by sums",
+            Self::GrnSum => "GRN by one over the sum",
             Self::GrnNoResidual => "GRN without its residual",
             Self::GrnNoNorm => "GRN without its normalisation",
             Self::GrnNoPool => "GRN without its aggregation",

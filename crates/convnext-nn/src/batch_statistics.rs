@@ -1,4 +1,4 @@
-//! Statistics of a batch that a layer in the midst of a model keeps until the training takes them.
+//! Statistics of a batch that a layer in the midst of a model holds until the training takes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +9,8 @@ use burn::prelude::*;
 pub(crate) struct LastStatistics(Arc<Mutex<Option<[Tensor<1>; 2]>>>);
 
 impl LastStatistics {
-    /// Keeps those of a batch in the place of those before.
-    pub(crate) fn keep(&self, statistics: [Tensor<1>; 2]) {
+    /// Stores those of a batch in the place of those before.
+    pub(crate) fn store(&self, statistics: [Tensor<1>; 2]) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(statistics);
     }
 

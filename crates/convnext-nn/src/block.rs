@@ -103,7 +103,7 @@ impl Block {
     /// Runs the block on the rows of a stage.
     ///
     /// `drop_path_scales` has drop path's factor of each image; `None` drops none. On a device that tracks gradients a
-    /// batch norm is by the statistics of the batch, which are kept for [`Self::take_statistics`], elsewhere by its
+    /// batch norm is by the statistics of the batch, which are stored for [`Self::take_statistics`], elsewhere by its
     /// running ones.
     ///
     /// # Shapes
@@ -115,7 +115,7 @@ impl Block {
         }
         let (output, statistics) = block_by_batch(rows, self.parameters(), sites, &plan);
         if let Some(statistics) = statistics {
-            self.statistics.keep(statistics);
+            self.statistics.store(statistics);
         }
         output
     }
@@ -155,9 +155,9 @@ impl Block {
         Some(BatchStatistics { name: norm.name().to_owned(), mean, variance })
     }
 
-    /// Keeps what the batch norm sees, for [`Self::take_statistics`].
-    pub(crate) fn keep_statistics(&self, statistics: [Tensor<1>; 2]) {
-        self.statistics.keep(statistics);
+    /// Stores what the batch norm sees, for [`Self::take_statistics`].
+    pub(crate) fn store_statistics(&self, statistics: [Tensor<1>; 2]) {
+        self.statistics.store(statistics);
     }
 
     fn parameters(&self) -> BlockParameters<Dispatch> {
@@ -179,7 +179,8 @@ impl Block {
     }
 
     fn response_parameters(&self) -> ResponseParameters<Dispatch> {
-        // Every field that may be there by name, so that none is forgotten here.
+        // A block has one of these fields at most. Nothing asks for the arm of a new one but the golden values of its
+        // gradients (`tests/response_norms.rs`).
         match self {
             Self { grn: Some(Grn { gamma, beta }), .. } => ResponseParameters::Grn {
                 gamma: gamma.val().into_dispatch(),

@@ -17,7 +17,7 @@ pub struct Kernel {
     pub weight: Param<Tensor<4>>,
 }
 
-/// Squeeze and excite over E channels, G of them in the middle.
+/// Squeeze and excite over E channels, with G in the bottleneck.
 #[derive(Module, Debug)]
 pub struct SqueezeExcite {
     /// `[G, E]`.
@@ -26,7 +26,7 @@ pub struct SqueezeExcite {
     pub fc2: LinearWeight,
 }
 
-/// Convolutional block attention over E channels, G of them in the middle.
+/// Convolutional block attention over E channels, with G in the bottleneck.
 #[derive(Module, Debug)]
 pub struct Cbam {
     /// The first layer of the channel gate, `[G, E]`.

@@ -1,4 +1,4 @@
-//! GRN and its rivals on ordinary maps `[N, E, H, W]` under a mask: the reference of `ops/response_reference.rs`, with
+//! GRN and its alternatives on ordinary maps `[N, E, H, W]` under a mask: the reference of `ops/response_reference.rs`, with
 //! which it shares nothing but the parameters.
 
 use burn::prelude::*;
@@ -29,8 +29,33 @@ pub(crate) fn masked_response_norm(block: &Block, map: Tensor<4>, keep: Option<&
             map.clone() * sigmoid(bottleneck(kept.mean(map), fc1, fc2))
         }
         Block { cbam: Some(cbam), .. } => attention(cbam, map, kept),
-        _ if block.response_norm() == Some(ResponseNorm::Lrn) => local_response_norm(map),
-        _ => map,
+        Block { grn: None, bn: None, ln: None, se: None, cbam: None, .. } => {
+            without_parameters(block.response_norm(), map)
+        }
+    }
+}
+
+/// The hidden channels of a block whose normalisation has no parameters.
+fn without_parameters(norm: Option<ResponseNorm>, map: Tensor<4>) -> Tensor<4> {
+    use ResponseNorm as R;
+    match norm {
+        None => map,
+        Some(R::Lrn) => local_response_norm(map),
+        Some(
+            R::Grn
+            | R::GrnAverage
+            | R::GrnL1
+            | R::GrnStandardised
+            | R::GrnSum
+            | R::GrnNoResidual
+            | R::GrnNoNorm
+            | R::GrnNoPool
+            | R::Identity
+            | R::Bn
+            | R::Ln
+            | R::Se
+            | R::Cbam,
+        ) => unreachable!("a block with this normalisation has its parameters"),
     }
 }
 
@@ -105,6 +130,7 @@ fn global_response_norm(norm: Option<ResponseNorm>, grn: &Grn, map: Tensor<4>, k
     let l2 = || (x.clone().square().sum_dims(&[2, 3]) + 1e-30).sqrt();
     let divided = |response: Tensor<4>| response.clone() / (response.mean_dim(1) + EPSILON);
     let factor = match norm {
+        Some(R::Grn | R::GrnNoResidual) => Some(divided(l2())),
         Some(R::Identity) => None,
         Some(R::GrnAverage) => {
             let response = kept.mean(map.clone());
@@ -115,10 +141,12 @@ fn global_response_norm(norm: Option<ResponseNorm>, grn: &Grn, map: Tensor<4>, k
             let centred = l2() - l2().mean_dim(1);
             Some(centred.clone() / (centred.square().mean_dim(1) + EPSILON).sqrt())
         }
-        Some(R::GrnSum) => Some(l2() / (l2().sum_dim(1) + EPSILON)),
+        Some(R::GrnSum) => Some((l2().mean_dim(1) + EPSILON).recip()),
         Some(R::GrnNoNorm) => Some(l2()),
         Some(R::GrnNoPool) => Some(divided(map.clone())),
-        _ => Some(divided(l2())),
+        None | Some(R::Lrn | R::Bn | R::Ln | R::Se | R::Cbam) => {
+            unreachable!("a block with this normalisation has no parameters of GRN")
+        }
     };
     let normalised = match factor {
         None => map.clone(),
@@ -136,7 +164,7 @@ fn batch_norm(block: &Block, norm: &BatchNorm, map: Tensor<4>, kept: Kept<'_>) -
         let variance = kept.mean_of_batch((map.clone() - mean.clone()).square());
         let count = kept.count(&map);
         let flat = |values: &Tensor<4>| values.clone().inner().flatten::<1>(0, 3);
-        block.keep_statistics([flat(&mean), flat(&variance) * (count / (count - 1.0))]);
+        block.store_statistics([flat(&mean), flat(&variance) * (count / (count - 1.0))]);
         (mean, variance)
     } else {
         let [mean, variance] =

@@ -1,4 +1,4 @@
-//! A block with GRN and each of its rivals (paper Tables 2 and 16) against PyTorch in f64: `goldens/response_norms.json`
+//! A block with GRN and each of its alternatives (paper Tables 2 and 16) against PyTorch in f64: `goldens/response_norms.json`
 //! and the script beside it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 

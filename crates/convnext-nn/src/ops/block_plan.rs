@@ -31,7 +31,7 @@ impl<B: Backend> Placement<B> {
     }
 }
 
-/// Parameters of the normalisation of the E = 4C hidden channels; G channels are in the middle of a gate.
+/// Parameters of the normalisation of the E = 4C hidden channels; G channels are in the bottleneck of a gate.
 #[derive(Debug, Clone, ExtensionType)]
 pub enum ResponseParameters<B: Backend> {
     /// The block has no normalisation (V1), or one without parameters.

@@ -1,4 +1,4 @@
-//! Which implementation runs a block on the CPU: rivals of GRN, which no kernel knows, run on the reference
+//! Which implementation runs a block on the CPU: alternatives to GRN, which no kernel knows, run on the reference
 //! implementation, and the plain block on the kernels.
 //!
 //! Notation: S rows, C channels, E = 4C.

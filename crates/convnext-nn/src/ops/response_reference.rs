@@ -1,11 +1,11 @@
-//! GRN and its rivals in tensor operations (paper section 4, Tables 2 and 16; "A3. GRN" and "A4. GRN ablations" in
+//! GRN and its alternatives in tensor operations (paper section 4, Tables 2 and 16; "A3. GRN" and "A4. GRN ablations" in
 //! `docs/facts.md`).
 //!
-//! The paper prints neither the constants nor the places of the rivals. Squeeze and excite (arXiv 1709.01507) and CBAM
+//! The paper prints neither the constants nor the places of the alternatives. Squeeze and excite (arXiv 1709.01507) and CBAM
 //! (arXiv 1807.06521) have no biases, and the latter no batch norm behind its convolution: with these and a ratio of 16
 //! Base has the 109 million parameters of Table 2e.
 //!
-//! Notation: N images, R rows of one image, S = N * R rows, E channels, G those in the middle of a gate.
+//! Notation: N images, R rows of one image, S = N * R rows, E channels, G those in the bottleneck of a gate.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
@@ -35,25 +35,48 @@ pub(crate) fn response_reference<B: Backend>(
     plan: &BlockPlan,
 ) -> FloatTensor<B> {
     let images = plan.sites.images();
-    match (plan.response_norm, parameters) {
-        (Some(ResponseNorm::Lrn), _) => local_response_norm::<B>(rows),
-        (Some(norm), ResponseParameters::Grn { gamma, beta }) => {
-            global_response_norm::<B>(norm, rows, gamma, beta, images)
+    match parameters {
+        ResponseParameters::Absent => without_parameters::<B>(plan.response_norm, rows),
+        ResponseParameters::Grn { gamma, beta } => {
+            global_response_norm::<B>(plan.response_norm, rows, gamma, beta, images)
         }
-        (_, ResponseParameters::LayerNorm { weight, bias }) => layer_norm_reference::<B>(rows, weight, bias),
-        (_, ResponseParameters::BatchNorm { weight, bias, mean, variance }) => {
+        ResponseParameters::LayerNorm { weight, bias } => layer_norm_reference::<B>(rows, weight, bias),
+        ResponseParameters::BatchNorm { weight, bias, mean, variance } => {
             batch_norm::<B>(rows, [mean, variance], weight, bias)
         }
-        (_, ResponseParameters::SqueezeExcite { reduce, expand }) => {
+        ResponseParameters::SqueezeExcite { reduce, expand } => {
             let pooled = pool::<B>(B::float_mean_dim(by_image::<B>(rows.clone(), images), 1));
             let gate = sigmoid::<B>(bottleneck::<B>(pooled, reduce, expand));
             gate_channels::<B>(rows, gate)
         }
-        (_, ResponseParameters::Cbam { reduce, expand, kernel }) => {
+        ResponseParameters::Cbam { reduce, expand, kernel } => {
             let rows = channel_attention::<B>(rows, reduce, expand, images);
             spatial_attention::<B>(rows, kernel, placement, plan)
         }
-        (_, ResponseParameters::Absent | ResponseParameters::Grn { .. }) => rows,
+    }
+}
+
+/// The hidden channels of a block whose normalisation has no parameters, `[S, E]` to `[S, E]`.
+fn without_parameters<B: Backend>(norm: Option<ResponseNorm>, rows: FloatTensor<B>) -> FloatTensor<B> {
+    use ResponseNorm as R;
+    match norm {
+        None => rows,
+        Some(R::Lrn) => local_response_norm::<B>(rows),
+        Some(
+            R::Grn
+            | R::GrnAverage
+            | R::GrnL1
+            | R::GrnStandardised
+            | R::GrnSum
+            | R::GrnNoResidual
+            | R::GrnNoNorm
+            | R::GrnNoPool
+            | R::Identity
+            | R::Bn
+            | R::Ln
+            | R::Se
+            | R::Cbam,
+        ) => unreachable!("a block with this normalisation has its parameters"),
     }
 }
 
@@ -93,9 +116,10 @@ fn batch_norm<B: Backend>(
 /// `gamma * X * N(G(X)) + beta + X`, `[S, E]` to `[S, E]`; gamma and beta have E values.
 ///
 /// `G` aggregates a channel over the kept sites of one image, never over the batch; `N` divides by the mean over
-/// channels (the printed sum times the channel count, footnote 1).
+/// channels, because footnote 1 scales the printed sum by the channel count. So does that of [`ResponseNorm::GrnSum`], which
+/// has one factor for all channels of an image.
 fn global_response_norm<B: Backend>(
-    norm: ResponseNorm,
+    norm: Option<ResponseNorm>,
     rows: FloatTensor<B>,
     gamma: FloatTensor<B>,
     beta: FloatTensor<B>,
@@ -109,41 +133,44 @@ fn global_response_norm<B: Backend>(
         None => gamma,
         Some(response) => B::float_mul(response, gamma),
     };
-    let scale = match norm {
-        ResponseNorm::GrnNoResidual => scaled,
-        _ => B::float_add_scalar(scaled, 1.0_f64.into()),
-    };
+    let is_residual = norm != Some(ResponseNorm::GrnNoResidual);
+    let scale = if is_residual { B::float_add_scalar(scaled, 1.0_f64.into()) } else { scaled };
     B::float_reshape(B::float_add(B::float_mul(x, scale), beta), shape)
 }
 
-/// `N(G(X))` of `[N, R, E]`, as `[N, 1, E]`, or `[N, R, E]` where nothing is aggregated; `None` stands for 1.
-fn normalised_response<B: Backend>(norm: ResponseNorm, x: FloatTensor<B>) -> Option<FloatTensor<B>> {
+/// `N(G(X))` of `[N, R, E]`, as `[N, 1, E]`; as `[N, R, E]` where nothing is aggregated, and as `[N, 1, 1]` where all channels
+/// have one factor. `None` stands for 1.
+fn normalised_response<B: Backend>(norm: Option<ResponseNorm>, x: FloatTensor<B>) -> Option<FloatTensor<B>> {
+    use ResponseNorm as R;
     let over = |values, divisor| B::float_div(values, B::float_add_scalar(divisor, EPSILON.into()));
     Some(match norm {
-        ResponseNorm::GrnAverage => {
+        Some(R::Grn | R::GrnNoResidual) => {
+            let response = l2_norm::<B>(x);
+            over(response.clone(), B::float_mean_dim(response, 2))
+        }
+        Some(R::GrnAverage) => {
             let response = B::float_mean_dim(x, 1);
             over(response.clone(), B::float_mean_dim(B::float_abs(response), 2))
         }
-        ResponseNorm::GrnL1 => {
+        Some(R::GrnL1) => {
             let response = B::float_sum_dim(B::float_abs(x), 1);
             over(response.clone(), B::float_mean_dim(response, 2))
         }
-        ResponseNorm::GrnStandardised => {
+        Some(R::GrnStandardised) => {
             let response = l2_norm::<B>(x);
             let centred = B::float_sub(response.clone(), B::float_mean_dim(response, 2));
             let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), 2);
             B::float_div(centred, B::float_sqrt(B::float_add_scalar(variance, EPSILON.into())))
         }
-        ResponseNorm::GrnSum => {
-            let response = l2_norm::<B>(x);
-            over(response.clone(), B::float_sum_dim(response, 2))
+        Some(R::GrnSum) => {
+            let mean = B::float_mean_dim(l2_norm::<B>(x), 2);
+            B::float_recip(B::float_add_scalar(mean, EPSILON.into()))
         }
-        ResponseNorm::GrnNoNorm => l2_norm::<B>(x),
-        ResponseNorm::GrnNoPool => over(x.clone(), B::float_mean_dim(x, 2)),
-        ResponseNorm::Identity => return None,
-        _ => {
-            let response = l2_norm::<B>(x);
-            over(response.clone(), B::float_mean_dim(response, 2))
+        Some(R::GrnNoNorm) => l2_norm::<B>(x),
+        Some(R::GrnNoPool) => over(x.clone(), B::float_mean_dim(x, 2)),
+        Some(R::Identity) => return None,
+        None | Some(R::Lrn | R::Bn | R::Ln | R::Se | R::Cbam) => {
+            unreachable!("a block with this normalisation has no parameters of GRN")
         }
     })
 }

@@ -1,4 +1,4 @@
-"""Golden values of a block with GRN and each of its rivals (paper Tables 2 and 16), computed with PyTorch. See README.md.
+"""Golden values of a block with GRN and each of its alternatives (paper Tables 2 and 16), computed with PyTorch. See README.md.
 
 Written from the paper and our facts (sections A2 to A4). Maps are [N, C, H, W]; `kept` is 1 at kept sites and 0 at
 removed ones, [N, 1, H, W]. Values of results are in the order of rows: image, kept tile, y, x.
@@ -28,7 +28,7 @@ SHAPES = {
     "pwconv2.bias": (CHANNELS,),
 }
 SCALE_AND_SHIFT = {"grn.gamma": (1, 1, 1, HIDDEN), "grn.beta": (1, 1, 1, HIDDEN)}
-RIVALS = {
+ALTERNATIVES = {
     "lrn": {},
     "bn": {"bn.weight": (HIDDEN,), "bn.bias": (HIDDEN,)},
     "ln": {"ln.weight": (HIDDEN,), "ln.bias": (HIDDEN,)},
@@ -69,7 +69,8 @@ def response(norm, x, kept):
         case "grn-standardised":
             return (l2 - l2.mean(1, keepdim=True)) / (l2.var(1, keepdim=True, unbiased=False) + 1e-6).sqrt()
         case "grn-sum":
-            return l2 / (l2.sum(1, keepdim=True) + 1e-6)
+            # One factor for all channels of an image; the sum is scaled by the channel count (footnote 1).
+            return 1 / (l2.mean(1, keepdim=True) + 1e-6)
         case "grn-no-norm":
             return l2
         case "grn-no-pool":
@@ -143,7 +144,7 @@ def tensor(name, shape, dtype):
 
 def run(norm, layer_scale, places, dtype):
     """Output, gradient of the rows, gradients of the parameters, statistics and the output by running ones."""
-    shapes = SHAPES | (SCALE_AND_SHIFT if norm in GRNS else RIVALS[norm])
+    shapes = SHAPES | (SCALE_AND_SHIFT if norm in GRNS else ALTERNATIVES[norm])
     if layer_scale:
         shapes = shapes | {"gamma": (CHANNELS,)}
     p = {name: tensor(name, shape, dtype).requires_grad_() for name, shape in shapes.items()}
@@ -184,7 +185,7 @@ def case(norm, layer_scale, kept_tiles):
 
 def main():
     deterministic()
-    norms = GRNS + list(RIVALS)
+    norms = GRNS + list(ALTERNATIVES)
     cases = [
         case(norm, layer_scale=number % 2 == 1, kept_tiles=kept)
         for number, norm in enumerate(norms)

@@ -1,9 +1,9 @@
-//! Rivals of GRN: sparse equals masked dense, and images are independent.
+//! Alternatives to GRN: sparse equals masked dense, and images are independent.
 
-use burn::prelude::*;
 use convnext_core::{EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, ResponseNorm, Seed};
 use convnext_nn::{Fcmae, ModelError, for_each_parameter, tensor_values};
 
+use crate::common::device::test_device;
 use crate::common::{assert_close, ruled};
 use crate::{fcmae, images, masks};
 
@@ -16,7 +16,7 @@ fn with_norm(norm: ResponseNorm, kind: EncoderKind) -> FcmaeConfig {
 
 #[test]
 fn sparse_equals_masked_dense_with_every_norm() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     let pixels = images([2, 3, 24, 24], &device);
     let masks = masks(PatchGrid { rows: 3, columns: 3 }, 2);
     for norm in ResponseNorm::ALL {
@@ -52,7 +52,7 @@ fn images_are_independent_but_for_batch_norm_in_training() {
     let masks = masks(PatchGrid { rows: 3, columns: 3 }, 2);
     let removed = masks[0].removed().len();
     for norm in ResponseNorm::ALL {
-        for device in [Device::flex(), Device::flex().autodiff()] {
+        for device in [test_device(), test_device().autodiff()] {
             let model = ruled(Fcmae::new(&with_norm(norm, EncoderKind::Sparse), Seed(0), &device).unwrap());
             let pixels = images([2, 3, 24, 24], &device);
             let predict = |count: usize| {
@@ -73,7 +73,7 @@ fn images_are_independent_but_for_batch_norm_in_training() {
 
 #[test]
 fn batch_norm_learns_from_two_sites_at_least() {
-    let device = Device::flex().autodiff();
+    let device = test_device().autodiff();
     for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense] {
         let model = Fcmae::new(&with_norm(ResponseNorm::Bn, kind), Seed(0), &device).unwrap();
         let masks = [Mask::from_kept(PatchGrid { rows: 1, columns: 2 }, vec![1]).unwrap()];

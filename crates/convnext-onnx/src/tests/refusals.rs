@@ -95,7 +95,7 @@ fn tensors_that_do_not_fit() {
 }
 
 #[test]
-fn rivals_of_grn() {
+fn alternatives_of_grn() {
     for norm in ResponseNorm::ALL.into_iter().filter(|&norm| norm != ResponseNorm::Grn) {
         let weights = classifier(ModelConfig { response_norm: Some(norm), ..small() });
         let error = refused(&weights, OnnxOptions::of(&weights.metadata)).to_string();
