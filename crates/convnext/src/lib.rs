@@ -38,13 +38,14 @@ pub use convnext_train::Reconstruction;
 pub use detector::Detector;
 pub use embedder::Embedder;
 pub use mask_file::{MaskFileError, read_mask};
-pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult, Spread};
+pub use convnext_study::Spread;
+pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult};
 pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
     compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours,
-    write_object_sheet, write_report, write_run_comparison,
+    write_object_sheet, write_report, write_run_comparison, write_study,
 };
 pub use samples::{SamplesError, write_samples};
 pub use segmenter::{ClassArea, Segmentation, Segmenter};
@@ -60,4 +61,5 @@ pub use convnext_multilabel as multilabel;
 pub use convnext_nn as nn;
 pub use convnext_onnx as onnx;
 pub use convnext_segment as segment;
+pub use convnext_study as study;
 pub use convnext_train as train;
