@@ -61,7 +61,9 @@ pub(crate) fn choose_steps(
     let time = PLANNED_SHARE * parallel as f64 * (seconds as f64 - spent);
     let factor = factor(study, &all, &costs, time).ok_or_else(|| StudyError::Budget {
         runs: all.len(),
-        least: duration_in_words(all.iter().filter_map(|run| costs.get(&key(run))).map(|cost| cost.fixed).sum()),
+        least: duration_in_words(
+            all.iter().filter_map(|run| costs.get(&key(run))).map(|cost| cost.fixed).sum(),
+        ),
         budget: duration_in_words(seconds as f64),
     })?;
     observer.message(&format!(
@@ -70,7 +72,8 @@ pub(crate) fn choose_steps(
         duration_in_words(seconds as f64)
     ));
     let length = |run: &PlannedRun| {
-        let steps = costs.get(&key(run)).map_or(0.0, |cost| factor * epochs(study, run) * cost.steps_per_epoch);
+        let steps =
+            costs.get(&key(run)).map_or(0.0, |cost| factor * epochs(study, run) * cost.steps_per_epoch);
         (key(run), (steps as usize).max(1))
     };
     Ok(all.iter().filter(|run| run.stage.is_training()).map(length).collect())

@@ -35,7 +35,8 @@ fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), St
 }
 
 fn check_run(study: &Study, run: &Run, earlier: &[Run]) -> Result<(), String> {
-    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || ".-".contains(letter);
+    let is_plain =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || ".-".contains(letter);
     if run.name.is_empty() || run.name.starts_with('.') || !run.name.chars().all(is_plain) {
         return Err("its name becomes that of a folder; use small letters, digits, dots and hyphens".into());
     }
@@ -54,7 +55,10 @@ fn check_run(study: &Study, run: &Run, earlier: &[Run]) -> Result<(), String> {
         _ => {}
     }
     if run.stage.is_training() && run.epochs.or(study.epochs.get(&run.stage).copied()).is_none() {
-        return Err(format!("it has no length; name `epochs`, or those of every {} in the study's `epochs`", run.stage));
+        return Err(format!(
+            "it has no length; name `epochs`, or those of every {} in the study's `epochs`",
+            run.stage
+        ));
     }
     if run.epochs == Some(0) || study.epochs.get(&run.stage) == Some(&0) {
         return Err("a training has one epoch at least".into());

@@ -36,7 +36,9 @@ pub enum StudyError {
     )]
     OutputUsed(PathBuf),
     /// The folder holds something else than a study.
-    #[error("output folder {0} holds files but no study.toml, so it is no study that could be resumed; choose another --out")]
+    #[error(
+        "output folder {0} holds files but no study.toml, so it is no study that could be resumed; choose another --out"
+    )]
     NoStudy(PathBuf),
     /// A study is resumed with other options.
     #[error("the study in {folder} was begun with other settings: {}; give those, or choose another --out", changes.join("; "))]
@@ -74,7 +76,9 @@ pub enum StudyError {
         source: io::Error,
     },
     /// The time does not suffice for the shortest runs.
-    #[error("{runs} runs take about {least} before their first epochs, and the budget is {budget}; give more time, or fewer seeds or rows")]
+    #[error(
+        "{runs} runs take about {least} before their first epochs, and the budget is {budget}; give more time, or fewer seeds or rows"
+    )]
     Budget {
         /// Number of runs.
         runs: usize,

@@ -39,10 +39,11 @@ pub(crate) enum SeedValue {
 impl StudyOutcome {
     /// Commands that failed otherwise than by divergence, with their messages.
     pub fn failures(&self) -> Vec<(&PlannedRun, &str)> {
-        let failed = self.plan.iter().zip(&self.results).filter_map(|(run, result)| match &result.as_ref()?.ending {
-            Ending::Failed { error } => Some((run, error.as_str())),
-            _ => None,
-        });
+        let failed =
+            self.plan.iter().zip(&self.results).filter_map(|(run, result)| match &result.as_ref()?.ending {
+                Ending::Failed { error } => Some((run, error.as_str())),
+                _ => None,
+            });
         failed.collect()
     }
 
@@ -55,7 +56,12 @@ impl StudyOutcome {
     }
 
     /// What a row has of a metric with so many labels, seed by seed; empty for a quoted row.
-    pub(crate) fn by_seed(&self, row: &Row, labels: Option<usize>, metric: &ShownMetric) -> BTreeMap<u64, SeedValue> {
+    pub(crate) fn by_seed(
+        &self,
+        row: &Row,
+        labels: Option<usize>,
+        metric: &ShownMetric,
+    ) -> BTreeMap<u64, SeedValue> {
         let Some(run) = row.run.as_deref() else { return BTreeMap::new() };
         let mut found: BTreeMap<u64, SeedValue> =
             (0..self.options.seeds).map(|seed| (seed, SeedValue::NotRun)).collect();
@@ -80,7 +86,9 @@ impl StudyOutcome {
         let Some(result) = &self.results[place] else {
             // It may wait for ever for the one that it needs.
             let needed = self.plan[place].needs.map(|needed| self.value(needed, metric));
-            return needed.filter(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed)).unwrap_or(SeedValue::NotRun);
+            return needed
+                .filter(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
+                .unwrap_or(SeedValue::NotRun);
         };
         match &result.ending {
             Ending::Diverged { .. } => SeedValue::Diverged,

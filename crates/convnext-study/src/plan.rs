@@ -83,7 +83,8 @@ impl Planner<'_> {
             }
         }
         if planned.is_empty() {
-            let why = "the study has nothing to run: its rows are quoted, or of models that --model leaves out";
+            let why =
+                "the study has nothing to run: its rows are quoted, or of models that --model leaves out";
             return Err(StudyError::Options(why.to_owned()));
         }
         Ok(planned)
@@ -136,7 +137,16 @@ impl Planner<'_> {
         });
         let weights = needs.map(|place| earlier[place].folder.join(WEIGHTS_FILE));
         let arguments = self.arguments(run, &RunValues { seed, labels, folder: &folder, weights })?;
-        Ok(PlannedRun { id, name: run.name.clone(), stage: run.stage, seed, labels, arguments, folder, needs })
+        Ok(PlannedRun {
+            id,
+            name: run.name.clone(),
+            stage: run.stage,
+            seed,
+            labels,
+            arguments,
+            folder,
+            needs,
+        })
     }
 
     fn arguments(&self, run: &Run, values: &RunValues<'_>) -> Result<Vec<String>, StudyError> {

@@ -41,10 +41,14 @@ impl StudyOutcome {
         let mut lines = Vec::new();
         for labels in self.labels() {
             for row in &self.study.rows {
-                let values: Vec<f64> = self.by_seed(row, labels, metric).into_values().filter_map(|value| match value {
-                    SeedValue::Value(value) => Some(value),
-                    _ => None,
-                }).collect();
+                let values: Vec<f64> = self
+                    .by_seed(row, labels, metric)
+                    .into_values()
+                    .filter_map(|value| match value {
+                        SeedValue::Value(value) => Some(value),
+                        _ => None,
+                    })
+                    .collect();
                 let (Some(x), false) = (row.x, values.is_empty()) else { continue };
                 let name = with_labels(row.group.as_deref().unwrap_or(&metric.label), labels);
                 let point = (x, Spread::of(values).mean);
@@ -64,9 +68,19 @@ impl StudyOutcome {
         let lines = self.lines(|place| {
             let ending = &self.results[place].as_ref()?.ending;
             let values = ending.values(&metric.name).filter(|values| values.len() > 1)?;
-            Some((1..).zip(values).map(|(number, value)| (f64::from(number), metric.scale() * value)).collect())
+            Some(
+                (1..)
+                    .zip(values)
+                    .map(|(number, value)| (f64::from(number), metric.scale() * value))
+                    .collect(),
+            )
         });
-        StudyPlot { title: format!("{} by layer", metric.label), x: "layer".to_owned(), y: title(metric), lines }
+        StudyPlot {
+            title: format!("{} by layer", metric.label),
+            x: "layer".to_owned(),
+            y: title(metric),
+            lines,
+        }
     }
 
     fn by_epoch(&self, metric: &ShownMetric) -> StudyPlot {
@@ -75,7 +89,12 @@ impl StudyOutcome {
             let value = |epoch: &EpochReport| Some((epoch.epochs, metric.scale() * epoch.value(&key)?));
             Some(self.epochs(place)?.iter().filter_map(value).collect())
         });
-        StudyPlot { title: format!("{} by epoch", metric.label), x: "epochs".to_owned(), y: title(metric), lines }
+        StudyPlot {
+            title: format!("{} by epoch", metric.label),
+            x: "epochs".to_owned(),
+            y: title(metric),
+            lines,
+        }
     }
 
     fn pretraining_losses(&self) -> StudyPlot {
@@ -124,6 +143,8 @@ fn mean(lines: Vec<Vec<(f64, f64)>>) -> Vec<(f64, f64)> {
         return first.clone();
     }
     let count = lines.len() as f64;
-    let sum = |place: usize| lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line[place].0, sum.1 + line[place].1));
+    let sum = |place: usize| {
+        lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line[place].0, sum.1 + line[place].1))
+    };
     (0..first.len()).map(sum).map(|(x, y)| (x / count, y / count)).collect()
 }

@@ -115,7 +115,9 @@ fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
     };
     let entries: Vec<&Value> = match (value, key) {
         (Value::Array(list), "*") => list.iter().collect(),
-        (Value::Array(list), place) => place.parse().ok().and_then(|place: usize| list.get(place)).into_iter().collect(),
+        (Value::Array(list), place) => {
+            place.parse().ok().and_then(|place: usize| list.get(place)).into_iter().collect()
+        }
         _ => value.get(key).into_iter().collect(),
     };
     let numbers = |entry: &&Value| match rest {
@@ -130,7 +132,8 @@ fn epochs(path: &Path) -> Result<Vec<EpochReport>, StudyError> {
     let mut found = Vec::new();
     for (number, line) in (1..).zip(text(path)?.unwrap_or_default().lines()) {
         if line.contains("\"train_loss\"") {
-            let report = serde_json::from_str(line).map_err(|error| damaged(path, format!("line {number}: {error}")))?;
+            let report = serde_json::from_str(line)
+                .map_err(|error| damaged(path, format!("line {number}: {error}")))?;
             found.push(report);
         }
     }

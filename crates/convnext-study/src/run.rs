@@ -39,6 +39,7 @@ pub fn run_study(
         StudyOutcome { study: folder.study().clone(), options: folder.options().clone(), plan, results };
     let path = folder.folder().join(TABLE_FILE);
     let table = outcome.markdown();
-    replace_file(&path, |mut file| file.write_all(table.as_bytes())).map_err(|source| unwritable(&path, source))?;
+    replace_file(&path, |mut file| file.write_all(table.as_bytes()))
+        .map_err(|source| unwritable(&path, source))?;
     Ok(outcome)
 }

@@ -48,7 +48,12 @@ impl StudyFolder {
     /// # Errors
     /// [`StudyError::OutputUsed`], [`StudyError::NoStudy`], [`StudyError::Changed`] with every change,
     /// [`StudyError::InUse`], and what reading and writing reports.
-    pub fn open(folder: &Path, study: &Study, options: &StudyOptions, resume: bool) -> Result<Self, StudyError> {
+    pub fn open(
+        folder: &Path,
+        study: &Study,
+        options: &StudyOptions,
+        resume: bool,
+    ) -> Result<Self, StudyError> {
         Self::open_with(folder, study, options, &Steps::new(), resume)
     }
 
@@ -177,7 +182,8 @@ fn open_results(folder: &Path) -> Result<(File, Vec<RunResult>), StudyError> {
 
 /// Study and options as a table, without what was chosen on the way.
 fn in_table(begun: &Begun) -> Result<Table, StudyError> {
-    let mut table = Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
+    let mut table =
+        Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
     table.remove("steps");
     Ok(table)
 }

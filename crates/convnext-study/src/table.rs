@@ -59,7 +59,9 @@ impl StudyOutcome {
             has.groups.then(|| row.group.clone().unwrap_or_default()).into_iter().collect();
         cells.push(row.name.clone());
         for labels in self.labels() {
-            cells.extend(self.study.metrics.iter().map(|metric| cell(metric, &self.by_seed(row, labels, metric))));
+            cells.extend(
+                self.study.metrics.iter().map(|metric| cell(metric, &self.by_seed(row, labels, metric))),
+            );
             cells.extend(has.comparisons.then(|| self.comparison(row, labels)));
         }
         let paper = |place| row.paper.get(place).map_or_else(|| NOTHING.to_owned(), PaperValue::in_words);
@@ -115,8 +117,9 @@ impl StudyOutcome {
     pub fn markdown(&self) -> String {
         let StudyTable { head, rows, numbers_from } = self.table();
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
-        let rule: Vec<String> =
-            (0..head.len()).map(|column| if column < numbers_from { "---" } else { "---:" }.to_owned()).collect();
+        let rule: Vec<String> = (0..head.len())
+            .map(|column| if column < numbers_from { "---" } else { "---:" }.to_owned())
+            .collect();
         let study = &self.study;
         let mut text = format!("# {}\n\n{}\n", study.title, study.question);
         if !study.paper.is_empty() {
@@ -134,7 +137,9 @@ impl StudyOutcome {
     /// What the numbers of the table are, in a sentence or two.
     pub fn legend(&self) -> String {
         let seeds = match self.options.seeds {
-            1 => "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned(),
+            1 => {
+                "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned()
+            }
             seeds => format!(
                 "Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed; the weights are the last \
                  ones."
@@ -162,10 +167,13 @@ pub(crate) fn title(metric: &ShownMetric) -> String {
 
 /// A metric over seeds in words.
 fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>) -> String {
-    let values: Vec<f64> = seeds.values().filter_map(|value| match value {
-        SeedValue::Value(value) => Some(*value),
-        _ => None,
-    }).collect();
+    let values: Vec<f64> = seeds
+        .values()
+        .filter_map(|value| match value {
+            SeedValue::Value(value) => Some(*value),
+            _ => None,
+        })
+        .collect();
     let others = [
         (SeedValue::Diverged, "diverged"),
         (SeedValue::Failed, "failed"),

@@ -34,11 +34,11 @@ mod similar;
 mod tasks;
 
 pub use classifier::{Classifier, Prediction};
+pub use convnext_study::Spread;
 pub use convnext_train::Reconstruction;
 pub use detector::Detector;
 pub use embedder::Embedder;
 pub use mask_file::{MaskFileError, read_mask};
-pub use convnext_study::Spread;
 pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult};
 pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;

@@ -159,8 +159,8 @@ impl RunArguments {
     }
 
     fn stages(&self) -> BTreeMap<Stage, StageOptions> {
-        let [all, downstream] = [self.image_size, self.downstream_image_size]
-            .map(|size| size.map(|size| size.to_string()));
+        let [all, downstream] =
+            [self.image_size, self.downstream_image_size].map(|size| size.map(|size| size.to_string()));
         let of = |data: &Option<PathBuf>, epochs| StageOptions {
             data: data.clone(),
             epochs,
@@ -175,7 +175,11 @@ impl RunArguments {
             (Stage::Finetuning, of(&self.data, self.finetuning_epochs)),
             (
                 Stage::Downstream,
-                StageOptions { image_size: downstream, batch_size: self.downstream_batch_size, ..of_downstream },
+                StageOptions {
+                    image_size: downstream,
+                    batch_size: self.downstream_batch_size,
+                    ..of_downstream
+                },
             ),
             (Stage::Bench, of(&None, None)),
         ]);

@@ -73,7 +73,10 @@ impl Processes {
             Err(_) => false,
         };
         if is_in_use() {
-            print_progress(&format!("waiting for another process that is training in {}", run.folder.display()));
+            print_progress(&format!(
+                "waiting for another process that is training in {}",
+                run.folder.display()
+            ));
         }
         while is_in_use() {
             if self.interrupted() {
@@ -98,7 +101,13 @@ impl Processes {
         }
     }
 
-    fn end(&self, run: &PlannedRun, status: ExitStatus, error: &str, printed: &Path) -> io::Result<CommandEnd> {
+    fn end(
+        &self,
+        run: &PlannedRun,
+        status: ExitStatus,
+        error: &str,
+        printed: &Path,
+    ) -> io::Result<CommandEnd> {
         let failure = |error: String, diverged| CommandEnd::Failure { error, diverged };
         Ok(match status.code() {
             Some(0) if run.stage.is_training() => CommandEnd::Success(None),
@@ -132,7 +141,8 @@ impl Runner for Processes {
 /// Asks a process to stop with a checkpoint. Elsewhere than on Unix, Ctrl-C reaches it by itself.
 fn ask_to_stop(child: &mut Child) -> io::Result<()> {
     if cfg!(unix) {
-        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+        let asked =
+            Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
         if !asked.is_ok_and(|status| status.success()) && child.try_wait()?.is_none() {
             child.kill()?;
         }
@@ -149,6 +159,8 @@ fn message(log: File) -> io::Result<String> {
     log.seek(SeekFrom::Start(from))?;
     log.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
-    let error = text.rsplit_once("error: ").map_or_else(|| text.lines().last().unwrap_or_default(), |(_, error)| error);
+    let error = text
+        .rsplit_once("error: ")
+        .map_or_else(|| text.lines().last().unwrap_or_default(), |(_, error)| error);
     Ok(error.split_whitespace().collect::<Vec<_>>().join(" "))
 }

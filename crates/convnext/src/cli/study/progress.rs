@@ -42,7 +42,9 @@ impl StudyObserver for StudyProgress {
     fn ended(&self, run: &PlannedRun, result: &RunResult) {
         let time = duration_in_words(result.seconds);
         match &result.ending {
-            ending @ Ending::Finished { .. } => self.line(&format!("  {}: {}{time}", run.id, self.result(ending))),
+            ending @ Ending::Finished { .. } => {
+                self.line(&format!("  {}: {}{time}", run.id, self.result(ending)))
+            }
             Ending::Diverged { error } => self.line(&format!("  {}: {error}", run.id)),
             Ending::Failed { error } => print_progress(&format!("  {} failed: {error}", run.id)),
         }
