@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::arguments::RunArguments;
 use super::output::{print_json, print_text, table};
 
-/// Run a table or figure of the paper, or a study of your own: trainings over seeds, and a table of their results
+/// Run a table or figure of the paper, or a study of your own, over several seeds
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A study is a list of commands of this program, each run for several seeds. `show` prints it, so that it can be changed.
