@@ -153,7 +153,9 @@ class Transfer:
         with ThreadPoolExecutor(2) as two:
             list(two.map(self.pretrain, starts[1:]))
             list(two.map(lambda cell: self.search(*cell), [(s, r) for s in self.RATES for r in self.RATES[s]]))
-            cells = [(start, count, seed) for count in self.LABELLED for seed in self.SEEDS for start in starts]
+            # Those from scratch last: they can be made on a machine that has not the pre-trained weights.
+            ordered = [*starts[1:], starts[0]]
+            cells = [(start, count, seed) for start in ordered for count in self.LABELLED for seed in self.SEEDS]
             list(two.map(lambda cell: self.finetune(*cell), cells))
             list(two.map(self.peer, self.SEEDS if with_peer else []))
 

@@ -5,14 +5,20 @@
 //! read it. Who adds a parameter adds a variant with its row here, a field in `Block` and in
 //! `BlockParameters` of `convnext-nn`, and what the compiler and the tests name from there on.
 
+use crate::response_norm::ResponseNorm;
+
 /// Width of a block's hidden layer over that of the block (paper Figure 5).
 pub const MLP_RATIO: usize = 4;
 
 /// Side of the depthwise convolution's kernel (paper Figure 5).
 pub const DEPTHWISE_KERNEL_SIZE: usize = 7;
 
-/// Initial value of LayerScale (docs/facts.md, "Block").
+/// Usual initial value of LayerScale (docs/facts.md, "Block").
 pub const LAYER_SCALE_INIT: f64 = 1e-6;
+
+/// Hidden channels of a block over those in the middle of a gate: the ratio that gives the 109 million parameters of
+/// Table 2e (docs/facts.md, "GRN ablations").
+pub const GATE_RATIO: usize = 16;
 
 /// A parameter of a block, in the order of lists of tensors and of the parents in a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,30 @@ pub enum BlockParameter {
     GrnGamma,
     /// GRN's shift.
     GrnBeta,
+    /// Scale of batch norm in the place of GRN.
+    BatchNormWeight,
+    /// Shift of batch norm.
+    BatchNormBias,
+    /// Running mean of batch norm.
+    RunningMean,
+    /// Running variance of batch norm.
+    RunningVariance,
+    /// Number of batches that batch norm has seen.
+    BatchCounter,
+    /// Scale of LayerNorm in the place of GRN.
+    LayerNormWeight,
+    /// Shift of LayerNorm in the place of GRN.
+    LayerNormBias,
+    /// Weight of squeeze and excite from 4C to the middle.
+    SqueezeWeight,
+    /// Weight of squeeze and excite from the middle to 4C.
+    ExciteWeight,
+    /// Weight of CBAM's channel gate from 4C to the middle.
+    ChannelGateReduce,
+    /// Weight of CBAM's channel gate from the middle to 4C.
+    ChannelGateExpand,
+    /// Kernel of CBAM's gate over sites, from mean and maximum over the channels.
+    SpatialGateWeight,
     /// LayerScale's factor on each channel of the branch.
     LayerScale,
 }
@@ -52,6 +82,8 @@ pub struct BlockParameterLayout {
     pub axes: &'static [BlockAxis],
     /// Initial values.
     pub initial: InitialValue,
+    /// Learned or not.
+    pub kind: BlockParameterKind,
     /// Weight decay.
     pub decay: WeightDecay,
     /// Blocks that have it.
@@ -67,6 +99,8 @@ pub enum BlockAxis {
     Channels,
     /// 4C.
     Hidden,
+    /// 4C over [`GATE_RATIO`], rounded up.
+    Gate,
     /// The same in every block.
     Fixed(usize),
 }
@@ -78,6 +112,19 @@ pub enum InitialValue {
     Normal,
     /// One value throughout.
     Constant(f64),
+    /// The value that the block's configuration says ([`crate::BlockLayout::layer_scale`]).
+    LayerScale,
+}
+
+/// The part that a parameter has in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockParameterKind {
+    /// It has a gradient.
+    Learned,
+    /// A running statistic, which follows the batches.
+    Statistic,
+    /// An integer, which counts batches.
+    Counter,
 }
 
 /// Weight decay of a parameter (docs/facts.md, "Defaults", "Param groups & layer decay").
@@ -96,8 +143,10 @@ pub enum WeightDecay {
 pub enum Presence {
     /// All of them.
     Always,
-    /// Those with Global Response Normalization (V2).
+    /// Those with Global Response Normalization (V2), or a variant of it with the same parameters.
     WithGrn,
+    /// Those with this normalisation in its place.
+    With(ResponseNorm),
     /// Those with LayerScale (V1).
     WithLayerScale,
 }
@@ -115,13 +164,15 @@ pub enum SiteCost {
 
 const C: BlockAxis = BlockAxis::Channels;
 const E: BlockAxis = BlockAxis::Hidden;
+const G: BlockAxis = BlockAxis::Gate;
 const K: BlockAxis = BlockAxis::Fixed(DEPTHWISE_KERNEL_SIZE);
 const ONE: BlockAxis = BlockAxis::Fixed(1);
+const TWO: BlockAxis = BlockAxis::Fixed(2);
 
 const NORMAL: InitialValue = InitialValue::Normal;
 const ZEROS: InitialValue = InitialValue::Constant(0.0);
 const ONES: InitialValue = InitialValue::Constant(1.0);
-const SCALE: InitialValue = InitialValue::Constant(LAYER_SCALE_INIT);
+const SCALE: InitialValue = InitialValue::LayerScale;
 
 /// A group of parameters with one rule of decay, presence and cost.
 type Role = (WeightDecay, Presence, SiteCost);
@@ -130,6 +181,12 @@ const WEIGHT: Role = (WeightDecay::Always, Presence::Always, SiteCost::MultiplyA
 const BIAS: Role = (WeightDecay::Never, Presence::Always, SiteCost::NotCounted);
 const NORM: Role = (WeightDecay::Never, Presence::Always, SiteCost::NormOutputs);
 const GRN: Role = (WeightDecay::ByRecipe, Presence::WithGrn, SiteCost::NotCounted);
+const BN: Role = (WeightDecay::Never, Presence::With(ResponseNorm::Bn), SiteCost::NotCounted);
+const LN: Role = (WeightDecay::Never, Presence::With(ResponseNorm::Ln), SiteCost::NormOutputs);
+const LN_BIAS: Role = (WeightDecay::Never, Presence::With(ResponseNorm::Ln), SiteCost::NotCounted);
+const SE: Role = (WeightDecay::Always, Presence::With(ResponseNorm::Se), SiteCost::NotCounted);
+const CBAM: Role = (WeightDecay::Always, Presence::With(ResponseNorm::Cbam), SiteCost::NotCounted);
+const CBAM_SITES: Role = (WeightDecay::Always, Presence::With(ResponseNorm::Cbam), SiteCost::MultiplyAdds);
 const LAYER_SCALE: Role = (WeightDecay::Never, Presence::WithLayerScale, SiteCost::NotCounted);
 
 const fn row(
@@ -139,23 +196,42 @@ const fn row(
     initial: InitialValue,
     (decay, presence, site_cost): Role,
 ) -> BlockParameterLayout {
-    BlockParameterLayout { parameter, name, axes, initial, decay, presence, site_cost }
+    let kind = match parameter {
+        BlockParameter::RunningMean | BlockParameter::RunningVariance => BlockParameterKind::Statistic,
+        BlockParameter::BatchCounter => BlockParameterKind::Counter,
+        _ => BlockParameterKind::Learned,
+    };
+    BlockParameterLayout { parameter, name, axes, initial, kind, decay, presence, site_cost }
 }
 
-/// Every parameter of a block, with C channels, E = 4C hidden ones and K x K kernels.
+use BlockParameter as P;
+
+/// Every parameter of a block, with C channels, E = 4C hidden ones, G of a gate and K x K kernels.
 #[rustfmt::skip]
-pub const BLOCK_PARAMETERS: [BlockParameterLayout; 11] = [
-    row(BlockParameter::DepthwiseWeight, "dwconv.weight",  &[C, ONE, K, K],     NORMAL, WEIGHT),
-    row(BlockParameter::DepthwiseBias,   "dwconv.bias",    &[C],                ZEROS,  BIAS),
-    row(BlockParameter::NormWeight,      "norm.weight",    &[C],                ONES,   NORM),
-    row(BlockParameter::NormBias,        "norm.bias",      &[C],                ZEROS,  BIAS),
-    row(BlockParameter::ExpandWeight,    "pwconv1.weight", &[E, C],             NORMAL, WEIGHT),
-    row(BlockParameter::ExpandBias,      "pwconv1.bias",   &[E],                ZEROS,  BIAS),
-    row(BlockParameter::ProjectWeight,   "pwconv2.weight", &[C, E],             NORMAL, WEIGHT),
-    row(BlockParameter::ProjectBias,     "pwconv2.bias",   &[C],                ZEROS,  BIAS),
-    row(BlockParameter::GrnGamma,        "grn.gamma",      &[ONE, ONE, ONE, E], ZEROS,  GRN),
-    row(BlockParameter::GrnBeta,         "grn.beta",       &[ONE, ONE, ONE, E], ZEROS,  GRN),
-    row(BlockParameter::LayerScale,      "gamma",          &[C],                SCALE,  LAYER_SCALE),
+pub const BLOCK_PARAMETERS: [BlockParameterLayout; 23] = [
+    row(P::DepthwiseWeight,   "dwconv.weight",          &[C, ONE, K, K],     NORMAL, WEIGHT),
+    row(P::DepthwiseBias,     "dwconv.bias",            &[C],                ZEROS,  BIAS),
+    row(P::NormWeight,        "norm.weight",            &[C],                ONES,   NORM),
+    row(P::NormBias,          "norm.bias",              &[C],                ZEROS,  BIAS),
+    row(P::ExpandWeight,      "pwconv1.weight",         &[E, C],             NORMAL, WEIGHT),
+    row(P::ExpandBias,        "pwconv1.bias",           &[E],                ZEROS,  BIAS),
+    row(P::ProjectWeight,     "pwconv2.weight",         &[C, E],             NORMAL, WEIGHT),
+    row(P::ProjectBias,       "pwconv2.bias",           &[C],                ZEROS,  BIAS),
+    row(P::GrnGamma,          "grn.gamma",              &[ONE, ONE, ONE, E], ZEROS,  GRN),
+    row(P::GrnBeta,           "grn.beta",               &[ONE, ONE, ONE, E], ZEROS,  GRN),
+    row(P::BatchNormWeight,   "bn.weight",              &[E],                ONES,   BN),
+    row(P::BatchNormBias,     "bn.bias",                &[E],                ZEROS,  BN),
+    row(P::RunningMean,       "bn.running_mean",        &[E],                ZEROS,  BN),
+    row(P::RunningVariance,   "bn.running_var",         &[E],                ONES,   BN),
+    row(P::BatchCounter,      "bn.num_batches_tracked", &[],                 ZEROS,  BN),
+    row(P::LayerNormWeight,   "ln.weight",              &[E],                ONES,   LN),
+    row(P::LayerNormBias,     "ln.bias",                &[E],                ZEROS,  LN_BIAS),
+    row(P::SqueezeWeight,     "se.fc1.weight",          &[G, E],             NORMAL, SE),
+    row(P::ExciteWeight,      "se.fc2.weight",          &[E, G],             NORMAL, SE),
+    row(P::ChannelGateReduce, "cbam.fc1.weight",        &[G, E],             NORMAL, CBAM),
+    row(P::ChannelGateExpand, "cbam.fc2.weight",        &[E, G],             NORMAL, CBAM),
+    row(P::SpatialGateWeight, "cbam.conv.weight",       &[ONE, TWO, K, K],   NORMAL, CBAM_SITES),
+    row(P::LayerScale,        "gamma",                  &[C],                SCALE,  LAYER_SCALE),
 ];
 
 // A parameter is the number of its row.
@@ -168,12 +244,17 @@ const _: () = {
 };
 
 impl BlockParameter {
+    /// `true` for a parameter of GRN or of what stands in its place.
+    pub fn is_of_response_norm(self) -> bool {
+        matches!(self.layout().presence, Presence::WithGrn | Presence::With(_))
+    }
+
     /// Its row of the table.
     pub fn layout(self) -> BlockParameterLayout {
         BLOCK_PARAMETERS[self as usize]
     }
 
-    /// The official name in a block of this name: `stages.0.1.dwconv.weight`.
+    /// The name in a block of this name, the official one where there is one: `stages.0.1.dwconv.weight`.
     pub fn in_block(self, block: &str) -> String {
         format!("{block}.{}", self.layout().name)
     }
@@ -218,6 +299,7 @@ impl BlockAxis {
             // Widths may come from a file; one that overflows fits no tensor, and neither does the largest
             // number.
             Self::Hidden => channels.saturating_mul(MLP_RATIO),
+            Self::Gate => channels.saturating_mul(MLP_RATIO).div_ceil(GATE_RATIO),
             Self::Fixed(length) => length,
         }
     }

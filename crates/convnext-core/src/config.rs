@@ -1,11 +1,12 @@
-//! Architecture of a model (paper section 3 and appendix A; docs/facts.md, "Macro structure", "Block", "GRN",
-//! "Decoder").
+//! Architecture of a backbone (paper section 3 and appendix A; docs/facts.md, "Macro structure", "Block", "GRN").
 
 use serde::{Deserialize, Serialize};
 
+use crate::block_parameters::LAYER_SCALE_INIT;
 use crate::error::ConfigError;
 use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
-use crate::stored_model::StoredModel;
+use crate::response_norm::ResponseNorm;
+use crate::stored_model::{StoredModel, StoredScale, norm_of, stored_norm};
 use crate::tagged::Kind;
 
 /// The two generations of the model family.
@@ -19,24 +20,24 @@ pub enum Family {
 }
 
 impl Family {
-    /// `true` when the blocks of this family hold a Global Response Normalization.
-    pub fn has_grn(self) -> bool {
-        self == Self::V2
+    /// Normalisation of the hidden channels in the blocks of this family.
+    pub fn response_norm(self) -> Option<ResponseNorm> {
+        (self == Self::V2).then_some(ResponseNorm::Grn)
     }
 
-    /// `true` when the blocks of this family end with LayerScale.
-    pub fn has_layer_scale(self) -> bool {
-        self == Self::V1
+    /// Initial value of LayerScale, if the blocks of this family end with it.
+    pub fn layer_scale(self) -> Option<f64> {
+        (self == Self::V1).then_some(LAYER_SCALE_INIT)
     }
 }
 
 /// The architecture of one ConvNeXt classifier: what its tensors need. How it is trained (drop path, the scale of a fresh
 /// head) is for recipes to say.
 ///
-/// GRN and LayerScale are independent switches: V1 has only LayerScale, V2 only GRN,
-/// and a V2 with LayerScale is an ablation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StoredModel")]
+/// GRN and LayerScale are independent: V1 has only LayerScale, V2 only GRN, and a V2 with LayerScale, or with another
+/// normalisation in the place of GRN, is an ablation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredModel", into = "StoredModel")]
 pub struct ModelConfig {
     /// Name of the row of [`crate::MODELS`] that this configuration started from.
     pub name: String,
@@ -44,10 +45,10 @@ pub struct ModelConfig {
     pub depths: [usize; STAGES],
     /// Channels of each stage.
     pub widths: [usize; STAGES],
-    /// Global Response Normalization after the GELU of every block (V2).
-    pub grn: bool,
-    /// LayerScale at the end of every block (V1), which starts at [`crate::LAYER_SCALE_INIT`].
-    pub layer_scale: bool,
+    /// Normalisation of the hidden channels after the GELU of every block: GRN in V2, none in V1.
+    pub response_norm: Option<ResponseNorm>,
+    /// Initial value of LayerScale at the end of every block (V1: [`LAYER_SCALE_INIT`]); `None` has none.
+    pub layer_scale: Option<f64>,
     /// Number of classes; 0 builds no head.
     pub classes: usize,
     /// Channels of the input image.
@@ -63,18 +64,36 @@ impl Kind for ModelConfig {
 
 impl From<StoredModel> for ModelConfig {
     fn from(stored: StoredModel) -> Self {
-        let StoredModel {
-            name, depths, widths, grn, layer_scale, classes, input_channels, stem_stride, ..
-        } = stored;
         Self {
-            name,
-            depths,
-            widths,
+            name: stored.name,
+            depths: stored.depths,
+            widths: stored.widths,
+            response_norm: norm_of(stored.grn, stored.response_norm),
+            layer_scale: stored.layer_scale.initial(stored.layer_scale_init),
+            classes: stored.classes,
+            input_channels: stored.input_channels,
+            stem_stride: stored.stem_stride,
+        }
+    }
+}
+
+impl From<ModelConfig> for StoredModel {
+    fn from(config: ModelConfig) -> Self {
+        let (grn, response_norm) = stored_norm(config.response_norm);
+        let (layer_scale, layer_scale_init) = StoredScale::of(config.layer_scale);
+        Self {
+            name: config.name,
+            depths: config.depths,
+            widths: config.widths,
             grn,
-            layer_scale: layer_scale.is_on(),
-            classes,
-            input_channels,
-            stem_stride,
+            response_norm,
+            layer_scale,
+            layer_scale_init,
+            classes: config.classes,
+            input_channels: config.input_channels,
+            stem_stride: config.stem_stride,
+            _drop_path: None,
+            _head_init_scale: None,
         }
     }
 }
@@ -83,6 +102,11 @@ impl ModelConfig {
     /// Side of an FCMAE patch in pixels: the reach of one site of the last stage.
     pub fn patch_size(&self) -> usize {
         self.stem_stride << (STAGES - 1)
+    }
+
+    /// `true` if the hidden channels are normalised by GRN itself, and not by a variant or another layer.
+    pub fn has_grn(&self) -> bool {
+        self.response_norm == Some(ResponseNorm::Grn)
     }
 
     /// Channels of the last stage.
@@ -138,113 +162,28 @@ impl ModelConfig {
         let inputs = self.input_channels;
         check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
         check(self.classes <= MAX_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
-        check([1, 2, 4].contains(&self.stem_stride), "stem stride", self.stem_stride.to_string(), "1, 2 or 4")
+        check(
+            [1, 2, 4].contains(&self.stem_stride),
+            "stem stride",
+            self.stem_stride.to_string(),
+            "1, 2 or 4",
+        )?;
+        check_layer_scale(self.layer_scale)
     }
 }
 
-/// Treatment of removed patches in the encoder of FCMAE. It belongs to the architecture: the tensors are the
-/// same for each kind, but they are weights of another function.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EncoderKind {
-    /// Submanifold sparse convolution on the kept sites only: the paper's design and the fast one.
-    #[default]
-    Sparse,
-    /// Dense convolution with the mask applied before and after each depthwise convolution: the
-    /// paper's other implementation. Equal to [`Self::Sparse`] at kept sites; the reference.
-    MaskedDense,
-    /// Removed patches are zeroed once after the stem, then plain dense layers run over all sites,
-    /// so that information leaks: our reading of "without sparse convolution" in the paper's Table 1.
-    Leaky,
-}
-
-/// The decoder of FCMAE (paper section 3.1; docs/facts.md, "Decoder").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecoderConfig {
-    /// Number of blocks; 1 in the paper.
-    pub depth: usize,
-    /// Channels; 512 in the paper.
-    pub width: usize,
-    /// GRN in the decoder's blocks.
-    pub grn: bool,
-    /// LayerScale in the decoder's blocks.
-    pub layer_scale: bool,
-}
-
-/// The architecture of one masked autoencoder: an encoder without head and a decoder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FcmaeConfig {
-    /// The encoder; its head is not used (`classes` is 0).
-    pub encoder: ModelConfig,
-    /// Treatment of removed patches in the encoder.
-    pub encoder_kind: EncoderKind,
-    /// The decoder.
-    pub decoder: DecoderConfig,
-}
-
-/// Objective of a masked autoencoder (paper section 3.1): mask ratio and target.
+/// Checks the initial value of LayerScale, if there is one.
 ///
-/// A training has it from its recipe; weights keep it as a record of theirs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FcmaeObjective {
-    /// Fraction of patches that are removed, in (0, 1); 0.6 in the paper.
-    pub mask_ratio: f64,
-    /// Predict pixels normalised within each patch (as in the paper) or plain pixels.
-    pub normalize_target: bool,
-}
-
-impl Default for FcmaeObjective {
-    /// The paper's: 0.6 of the patches, normalised.
-    fn default() -> Self {
-        Self { mask_ratio: 0.6, normalize_target: true }
-    }
-}
-
-impl FcmaeObjective {
-    /// Checks every value against its range.
-    ///
-    /// # Errors
-    /// [`ConfigError::OutOfRange`] when the mask ratio does not fit.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.mask_ratio > 0.0 && self.mask_ratio < 1.0 {
-            return Ok(());
-        }
-        let (found, expected) = (self.mask_ratio.to_string(), "between 0 and 1, both excluded");
-        Err(ConfigError::OutOfRange { what: "mask ratio", found, expected })
-    }
-}
-
-impl FcmaeConfig {
-    /// The paper's masked autoencoder around an encoder: sparse, a decoder of one block of the encoder's family with
-    /// 512 channels (128 for encoders of at most 128 channels).
-    pub fn new(mut encoder: ModelConfig) -> Self {
-        encoder.classes = 0;
-        let width = if encoder.last_width() <= 128 { 128 } else { 512 };
-        let decoder = DecoderConfig { depth: 1, width, grn: encoder.grn, layer_scale: encoder.layer_scale };
-        Self { encoder, encoder_kind: EncoderKind::default(), decoder }
-    }
-
-    /// Values that the decoder predicts for one patch: channels x patch side squared.
-    pub fn values_per_patch(&self) -> usize {
-        let patch = self.encoder.patch_size();
-        self.encoder.input_channels * patch * patch
-    }
-
-    /// Checks every value against its range.
-    ///
-    /// # Errors
-    /// [`ConfigError::OutOfRange`] with the first value that does not fit.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.encoder.validate()?;
-        let out_of_range = |what, found, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if !(1..=MAX_BLOCKS).contains(&self.decoder.depth) {
-            return out_of_range("decoder depth", self.decoder.depth.to_string(), "from 1 to 1000");
-        }
-        if !(1..=MAX_CHANNELS).contains(&self.decoder.width) {
-            return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
-        }
-        Ok(())
+/// # Errors
+/// [`ConfigError::OutOfRange`] when it is not a positive number.
+pub(crate) fn check_layer_scale(initial: Option<f64>) -> Result<(), ConfigError> {
+    match initial {
+        Some(value) if !(value.is_finite() && value > 0.0) => Err(ConfigError::OutOfRange {
+            what: "layer scale",
+            found: value.to_string(),
+            expected: "a positive number",
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -272,16 +211,16 @@ mod tests {
 
     #[test]
     fn each_bad_value_is_named() {
-        let cases: [(ModelConfig, &str); 3] = [
+        let cases: [(ModelConfig, &str); 5] = [
             (ModelConfig { stem_stride: 3, ..micro() }, "stem stride is 3"),
             (ModelConfig { depths: [1, 0, 1, 1], ..micro() }, "depths is [1, 0, 1, 1]"),
             (ModelConfig { input_channels: 0, ..micro() }, "input channels is 0"),
+            (ModelConfig { layer_scale: Some(0.0), ..micro() }, "layer scale is 0"),
+            (ModelConfig { layer_scale: Some(f64::NAN), ..micro() }, "layer scale is NaN"),
         ];
         for (config, expected) in cases {
             let message = config.validate().unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
-        let objective = FcmaeObjective { mask_ratio: 1.0, ..FcmaeObjective::default() };
-        assert!(objective.validate().unwrap_err().to_string().contains("mask ratio is 1"));
     }
 }

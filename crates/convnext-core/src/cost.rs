@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::block_layout::BlockLayout;
-use crate::config::{EncoderKind, FcmaeConfig, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::ConfigError;
+use crate::fcmae_config::{EncoderKind, FcmaeConfig};
 use crate::image_size::ImageSize;
 use crate::limits::STAGES;
 use crate::mask::{PatchGrid, usable_kept_count};
@@ -120,8 +121,10 @@ fn parameters(config: &ModelConfig) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Family, FcmaeObjective};
+    use crate::config::Family;
+    use crate::fcmae_config::FcmaeObjective;
     use crate::fcmae_task::FcmaeTask;
+    use crate::response_norm::ResponseNorm;
     use crate::sizes::{MODELS, find_model};
     use crate::task_metadata::TaskMetadata;
 
@@ -130,6 +133,22 @@ mod tests {
         for size in MODELS {
             let cost = Cost::of(&size.config(), 224, 224).unwrap();
             assert_eq!(cost.parameters, size.parameters, "{}", size.name);
+        }
+    }
+
+    /// Table 2e: 109 million with gates; 89 million with everything else in the place of GRN.
+    #[test]
+    fn gates_cost_parameters_and_nothing_else_does() {
+        for norm in ResponseNorm::ALL {
+            let config = ModelConfig { response_norm: Some(norm), ..find_model("base").unwrap().config() };
+            let parameters = Cost::of(&config, 224, 224).unwrap().parameters;
+            let expected = match norm {
+                ResponseNorm::Se => 109_512_168,
+                ResponseNorm::Cbam => 109_515_696,
+                ResponseNorm::Lrn => 88_573_416,
+                _ => 88_717_800,
+            };
+            assert_eq!(parameters, expected, "{norm:?}");
         }
     }
 

@@ -16,6 +16,17 @@ pub enum ConfigError {
         /// All names of the table, separated by commas.
         known: String,
     },
+    /// No normalisation of the hidden channels has this name.
+    #[error(
+        "unknown response norm '{name}'{}; known are: {known}",
+        did_you_mean(name, known.split(", "))
+    )]
+    UnknownResponseNorm {
+        /// The name that was asked for.
+        name: String,
+        /// All names, separated by commas.
+        known: String,
+    },
     /// A value lies outside the range that makes sense for it.
     #[error("{what} is {found}, but must be {expected}")]
     OutOfRange {

@@ -2,17 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::cost::{pretraining_macs, pretraining_norms};
 use crate::error::ConfigError;
+use crate::fcmae_config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective};
 use crate::image_size::ImageSize;
 use crate::mask::PatchGrid;
 use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
 use crate::task_metadata::TaskMetadata;
 use crate::tensors::{
-    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
+    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors, trained_values,
 };
 
 /// Masked autoencoding: predicting removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
@@ -87,8 +88,6 @@ impl TaskMetadata for FcmaeTask {
         let config = self.config(backbone);
         let macs = pretraining_macs(&config, self.mask_ratio, size)?.iter().sum();
         let norms = pretraining_norms(&config, self.mask_ratio, size)?;
-        let values = |(_, shape): TensorShape| shape.iter().product::<usize>() as u64;
-        let parameters = self.tensors(backbone).into_iter().map(values).sum();
-        Ok(Cost { parameters, macs, flops: macs + 5 * norms })
+        Ok(Cost { parameters: trained_values(self.tensors(backbone)), macs, flops: macs + 5 * norms })
     }
 }

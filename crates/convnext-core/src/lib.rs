@@ -26,6 +26,7 @@ mod detection_cost;
 mod detection_task;
 mod detector_rules;
 mod error;
+mod fcmae_config;
 mod fcmae_task;
 mod geometry;
 mod image_size;
@@ -39,6 +40,7 @@ mod mmcv_cost;
 mod nearest_name;
 mod preprocessing;
 mod resize_rule;
+mod response_norm;
 mod seed;
 mod segmentation_cost;
 mod segmentation_task;
@@ -54,18 +56,20 @@ mod value_range;
 
 pub use block_layout::BlockLayout;
 pub use block_parameters::{
-    BLOCK_PARAMETERS, BlockAxis, BlockParameter, BlockParameterLayout, DEPTHWISE_KERNEL_SIZE, InitialValue,
-    LAYER_SCALE_INIT, MLP_RATIO, Presence, SiteCost, WeightDecay,
+    BLOCK_PARAMETERS, BlockAxis, BlockParameter, BlockParameterKind, BlockParameterLayout,
+    DEPTHWISE_KERNEL_SIZE, GATE_RATIO, InitialValue, LAYER_SCALE_INIT, MLP_RATIO, Presence, SiteCost,
+    WeightDecay,
 };
 pub use bounding_box::BoundingBox;
 pub use class_names::ClassNames;
 pub use classification_task::{ClassificationTask, classifier_tensors};
-pub use config::{DecoderConfig, EncoderKind, Family, FcmaeConfig, FcmaeObjective, ModelConfig};
+pub use config::{Family, ModelConfig};
 pub use cost::{Cost, pretraining_macs};
 pub use counted::counted;
 pub use detection_task::DetectionTask;
 pub use detector_rules::DetectorRules;
 pub use error::ConfigError;
+pub use fcmae_config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective};
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
 pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
@@ -81,14 +85,15 @@ pub use metadata::{CORE_TASKS, WeightMetadata};
 pub use nearest_name::{did_you_mean, did_you_mean_of_serde};
 pub use preprocessing::{COLOURS, IMAGENET_MEAN, IMAGENET_STD, Preprocessing, imagenet_mean, imagenet_std};
 pub use resize_rule::ResizeRule;
+pub use response_norm::ResponseNorm;
 pub use seed::{Purpose, Seed};
 pub use segmentation_task::SegmentationTask;
 pub use sizes::{MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};
 pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
 pub use tensors::{
-    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
+    BATCH_COUNTER, ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
     downsampling_weight, final_norm_tensors, head_tensors,
 };
-pub use upernet::{BATCH_COUNTER, POOL_SCALES, UperNetConfig};
+pub use upernet::{POOL_SCALES, UperNetConfig};
 pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::class_names::ClassNames;
 use crate::classification_task::ClassificationTask;
-use crate::config::{FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::config::ModelConfig;
 use crate::detection_task::DetectionTask;
 use crate::error::ConfigError;
+use crate::fcmae_config::{FcmaeConfig, FcmaeObjective};
 use crate::fcmae_task::FcmaeTask;
 use crate::image_size::ImageSize;
 use crate::preprocessing::Preprocessing;

@@ -6,7 +6,8 @@ use crate::error::ConfigError;
 use crate::image_size::ImageSize;
 use crate::limits::STAGES;
 use crate::mmcv_cost::BackboneCost;
-use crate::upernet::{POOL_SCALES, UperNetConfig, is_trained};
+use crate::tensors::trained_values;
+use crate::upernet::{POOL_SCALES, UperNetConfig};
 
 /// Operations of mmcv's count for each value behind a batch norm and a ReLU.
 const NORM_AND_RELU: u64 = 3;
@@ -41,8 +42,7 @@ impl UperNetConfig {
 
     /// Trainable values besides the backbone's.
     fn parameters(&self, backbone: &ModelConfig) -> u64 {
-        let tensors = self.tensors(backbone).into_iter().filter(|(name, _)| is_trained(name));
-        tensors.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+        trained_values(self.tensors(backbone))
     }
 
     /// Multiply-adds of the decode head on stages of so many sites, and mmcv's other operations.

@@ -29,17 +29,18 @@ impl ModelSize {
             name: self.name.to_owned(),
             depths: self.depths,
             widths: std::array::from_fn(|stage| self.width << stage),
-            grn: self.family.has_grn(),
-            layer_scale: self.family.has_layer_scale(),
+            response_norm: self.family.response_norm(),
+            layer_scale: self.family.layer_scale(),
             classes: 1000,
             input_channels: COLOURS,
             stem_stride: 4,
         }
     }
 
-    /// The size of the paper that a configuration has the shape of, whatever it is called.
+    /// The size of the paper that a configuration has the shape of, whatever it is called; with a rival in the place of GRN
+    /// it is still one of V2.
     pub fn of_paper(model: &ModelConfig) -> Option<&'static Self> {
-        let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn);
+        let shape = |config: &ModelConfig| (config.depths, config.widths, config.response_norm.is_some());
         MODELS.iter().find(|size| size.in_paper && shape(&size.config()) == shape(model))
     }
 

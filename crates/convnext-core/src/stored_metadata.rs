@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use crate::class_names::ClassNames;
 use crate::classification_task::ClassificationTask;
-use crate::config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ModelConfig};
+use crate::config::ModelConfig;
+use crate::fcmae_config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective};
 use crate::fcmae_task::FcmaeTask;
 use crate::preprocessing::Preprocessing;
 use crate::tagged::Tagged;
@@ -74,7 +75,7 @@ impl StoredMetadata {
 #[cfg(test)]
 mod tests {
     use crate::classification_task::ClassificationTask;
-    use crate::config::FcmaeObjective;
+    use crate::fcmae_config::FcmaeObjective;
     use crate::fcmae_task::FcmaeTask;
     use crate::metadata::WeightMetadata;
     use crate::sizes::find_model;
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!((read.convnext().unwrap(), read.recipe.as_str()), (expected, "claim = 'x'"));
         let without = OLD.replace("1e-6", "null");
         let read: WeightMetadata = serde_json::from_str(&without).unwrap();
-        assert!(!read.convnext().unwrap().layer_scale);
+        assert_eq!(read.convnext().unwrap().layer_scale, None);
     }
 
     #[test]

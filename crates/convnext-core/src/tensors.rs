@@ -5,13 +5,20 @@
 //! any origin once they are read.
 
 use crate::block_layout::BlockLayout;
-use crate::config::{DecoderConfig, FcmaeConfig, ModelConfig};
+use crate::config::ModelConfig;
+use crate::fcmae_config::{DecoderConfig, FcmaeConfig};
 
 /// The name of a tensor with its shape, slowest axis first.
 pub type TensorShape = (String, Vec<usize>);
 
 /// Prefix of the names of an autoencoder's encoder.
 pub const ENCODER_PREFIX: &str = "encoder.";
+
+/// Last part of the name of a batch norm's counter, the one tensor of a network that holds an integer.
+pub const BATCH_COUNTER: &str = "num_batches_tracked";
+
+/// Last parts of the names of a batch norm's running statistics.
+pub(crate) const RUNNING_STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// The tensors of the stem, the downsampling layers and the blocks, in the order of the model, each behind `prefix`.
 pub fn backbone_tensors(prefix: &str, model: &ModelConfig) -> Vec<TensorShape> {
@@ -81,6 +88,18 @@ pub fn decoder_block_tensors(decoder: &DecoderConfig) -> Vec<TensorShape> {
 
 fn block_tensors(name: &str, block: BlockLayout) -> Vec<TensorShape> {
     block.rows().map(|row| (row.parameter.in_block(name), row.shape(block.channels))).collect()
+}
+
+/// `false` for running statistics and counters.
+pub(crate) fn is_trained(name: &str) -> bool {
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    leaf != BATCH_COUNTER && !RUNNING_STATISTICS.contains(&leaf)
+}
+
+/// Learned values of these tensors.
+pub(crate) fn trained_values(tensors: impl IntoIterator<Item = TensorShape>) -> u64 {
+    let trained = tensors.into_iter().filter(|(name, _)| is_trained(name));
+    trained.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
 fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {

@@ -5,16 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelConfig;
 use crate::error::ConfigError;
 use crate::limits::{MAX_CHANNELS, STAGES};
-use crate::tensors::TensorShape;
+use crate::tensors::{BATCH_COUNTER, RUNNING_STATISTICS, TensorShape};
 
 /// Cells along each side of the maps of the pyramid pooling module.
 pub const POOL_SCALES: [usize; 4] = [1, 2, 3, 6];
-
-/// Last part of the name of a batch norm's counter, the one tensor of the network that holds an integer.
-pub const BATCH_COUNTER: &str = "num_batches_tracked";
-
-/// Last parts of the names of a batch norm's running statistics.
-const RUNNING_STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// UperNet around a backbone: pyramid pooling of the last stage, a feature pyramid over all four, and an auxiliary
 /// head that only training uses.
@@ -86,12 +80,6 @@ impl UperNetConfig {
     }
 }
 
-/// `false` for running statistics and counters.
-pub(crate) fn is_trained(name: &str) -> bool {
-    let leaf = name.rsplit('.').next().unwrap_or(name);
-    leaf != BATCH_COUNTER && !RUNNING_STATISTICS.contains(&leaf)
-}
-
 /// A convolution without bias and its batch norm.
 fn conv_norm(name: &str, shape: [usize; 4]) -> Vec<TensorShape> {
     let mut tensors = vec![(format!("{name}.conv.weight"), shape.to_vec())];
@@ -113,7 +101,7 @@ fn classifier(head: &str, classes: usize, width: usize) -> [TensorShape; 2] {
 mod tests {
     use super::*;
     use crate::sizes::find_model;
-    use crate::tensors::backbone_tensors;
+    use crate::tensors::{backbone_tensors, is_trained};
 
     /// Table 7 and docs/facts.md, "F. Segmentation": millions of parameters, auxiliary head included.
     #[test]

@@ -150,6 +150,10 @@ impl Job for OnObjects {
         (self.job.recipe.input.image_size, self.job.model.input_channels)
     }
 
+    fn backbone(&self) -> Option<&ModelConfig> {
+        Some(&self.job.model)
+    }
+
     /// Weights without names are taken to be of the data's classes if there are as many, as evaluation does.
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         let Ok(task) = of_weights.task_as::<DetectionTask>() else { return false };

@@ -51,7 +51,8 @@ impl Task for DetectTask {
             }
             Freeze::Encoder => model.pyramid_frozen(images)?,
         };
-        detection_loss(model, &pyramid, &batch, self.regions)
+        let statistics = model.backbone.take_statistics();
+        Ok(detection_loss(model, &pyramid, &batch, self.regions)?.with_statistics(statistics))
     }
 
     /// Writes the first images with their objects, as `batch-01.png` and so on.

@@ -4,6 +4,7 @@ mod config_files;
 mod detection;
 mod segmentation;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use self::config_files::{PackageFiles, refuse};
 pub(crate) use self::config_files::{SHORTEST_EDGE, TRANSFORMERS_WARP_FROM};
 
 use convnext_core::{
-    BlockParameter as P, ClassNames, ConfigError, DetectionTask, FcmaeTask, ModelConfig, SegmentationTask,
-    TaskMetadata, WeightMetadata,
+    BlockParameter as P, ClassNames, ConfigError, DetectionTask, FcmaeTask, ModelConfig, ResponseNorm,
+    SegmentationTask, TaskMetadata, WeightMetadata,
 };
 use serde_json::Value;
 
@@ -113,7 +114,7 @@ fn metadata_for(
     model: &ModelConfig,
 ) -> Result<WeightMetadata, IoError> {
     if task.activation().is_some() {
-        let is_known = |name: &&String| Naming::Official.of_official(name, model.grn).is_some();
+        let is_known = |name: &&String| Naming::Official.of_official(name, model.has_grn()).is_some();
         return match weights.arrays.keys().find(|name| !is_known(name)) {
             Some(other) => {
                 Err(refuse(format!("no classifier of other programs has a tensor such as '{other}'")))
@@ -136,9 +137,13 @@ const PROGRAMS: [(&str, Naming); 3] =
 
 /// Why another program cannot build a model (docs/facts.md, "Macro structure", "timm names", "HF names"): no
 /// file for it could ever be loaded there.
-fn obstacle(model: &ModelConfig, naming: Naming) -> Option<&'static str> {
-    let has_both = model.grn && model.layer_scale;
-    match naming {
+fn obstacle(model: &ModelConfig, naming: Naming) -> Option<Cow<'static, str>> {
+    if let Some(rival) = model.response_norm.filter(|&norm| norm != ResponseNorm::Grn) {
+        let words = rival.in_words();
+        return Some(format!("these weights have {words} ({}) in the place of GRN", rival.name()).into());
+    }
+    let has_both = model.has_grn() && model.layer_scale.is_some();
+    let why = match naming {
         Naming::Timm if model.stem_stride == 2 => Some(
             "timm halves the maps of a stem of 2 pixels once more, so that it has no model of these weights",
         ),
@@ -148,7 +153,8 @@ fn obstacle(model: &ModelConfig, naming: Naming) -> Option<&'static str> {
         }
         Naming::Official if has_both => Some("the official code has no model with both GRN and LayerScale"),
         _ => None,
-    }
+    };
+    why.map(Cow::Borrowed)
 }
 
 /// Refuses what the other program has no shape for, and names those that have one.
@@ -156,7 +162,9 @@ fn check_shape(model: &ModelConfig, naming: Naming) -> Result<(), IoError> {
     let Some(why) = obstacle(model, naming) else { return Ok(()) };
     let others = PROGRAMS.into_iter().filter(|(_, other)| obstacle(model, *other).is_none());
     let others: Vec<String> = others.map(|(name, _)| format!("--to {name}")).collect();
+    let is_rival = model.response_norm.is_some() && !model.has_grn();
     let advice = match others.is_empty() {
+        true if is_rival => "no other program has such blocks, so use them with this one".to_owned(),
         true => "no other program has one either, so write ONNX: convnext export".to_owned(),
         false => format!("convert them {}", others.join(" or ")),
     };
@@ -195,7 +203,7 @@ fn tensors(weights: &WeightFile, model: &ModelConfig, naming: Naming) -> Vec<Nam
     let convolutions = naming == Naming::Timm && config_files::timm_multiplies_by_convolutions(model);
     let convert = |(name, array): (&str, NamedArray)| {
         Some(NamedArray {
-            name: naming.of_official(name, model.grn)?,
+            name: naming.of_official(name, model.has_grn())?,
             shape: match (naming, P::of_name(name), array.shape.as_slice()) {
                 (Naming::Timm, Some(P::GrnGamma | P::GrnBeta), [1, 1, 1, count]) => vec![*count],
                 (_, Some(P::ExpandWeight | P::ProjectWeight), &[outputs, inputs]) if convolutions => {

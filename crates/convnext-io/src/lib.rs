@@ -46,7 +46,7 @@ pub use foreign::Origin;
 pub use naming::Naming;
 pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
-pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
+pub use safetensors_file::{TRAINING_PREFIX, write_arrays, write_checkpoint, write_weights};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes, fits};
 pub use tensor_info::TensorInfo;

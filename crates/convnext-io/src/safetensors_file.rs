@@ -49,7 +49,15 @@ pub fn write_weights(
     arrays: &[impl ArraySource],
     metadata: &WeightMetadata,
 ) -> Result<(), IoError> {
-    write(path, arrays, metadata, None)
+    write(path, arrays, Some(metadata), None)
+}
+
+/// Writes arrays that are no weights, such as activations; as [`write_weights`] without metadata.
+///
+/// # Errors
+/// As [`write_weights`].
+pub fn write_arrays(path: &Path, arrays: &[impl ArraySource]) -> Result<(), IoError> {
+    write(path, arrays, None, None)
 }
 
 /// Writes a checkpoint: a weight file that also holds, under names that begin with [`TRAINING_PREFIX`],
@@ -64,13 +72,13 @@ pub fn write_checkpoint(
     metadata: &WeightMetadata,
     progress: &str,
 ) -> Result<(), IoError> {
-    write(path, arrays, metadata, Some(progress))
+    write(path, arrays, Some(metadata), Some(progress))
 }
 
 fn write(
     path: &Path,
     arrays: &[impl ArraySource],
-    metadata: &WeightMetadata,
+    metadata: Option<&WeightMetadata>,
     progress: Option<&str>,
 ) -> Result<(), IoError> {
     let mut names = BTreeSet::new();
@@ -87,9 +95,11 @@ fn write(
     // Wide elements first: every tensor is then aligned to the size of its elements.
     let mut ordered: Vec<_> = arrays.iter().collect();
     ordered.sort_by_key(|array| (Reverse(array.element_type().size()), array.name()));
-    let written = serde_json::to_string(metadata).map_err(io::Error::from).and_then(|metadata| {
+    let metadata = metadata.map(serde_json::to_string).transpose();
+    let written = metadata.map_err(io::Error::from).and_then(|metadata| {
         // `format` tells other programs that names and layouts are those of PyTorch.
-        let mut entries = BTreeMap::from([(METADATA_KEY, metadata.as_str()), ("format", "pt")]);
+        let mut entries = BTreeMap::from([("format", "pt")]);
+        entries.extend(metadata.as_deref().map(|metadata| (METADATA_KEY, metadata)));
         entries.extend(progress.map(|progress| (PROGRESS_KEY, progress)));
         replace_file(path, |file| write_all(file, &ordered, entries))
     });

@@ -21,7 +21,7 @@ fn transformers_folder_is_understood() {
     let read = read_weights(&fixture("model.safetensors")).unwrap();
     let model = read.metadata.convnext().unwrap();
     assert_eq!((model.depths, model.widths, model.classes), ([1, 2, 1, 1], [4, 6, 10, 8], 3));
-    assert!(model.grn && !model.layer_scale);
+    assert!(model.has_grn() && model.layer_scale.is_none());
     let task: SegmentationTask = read.metadata.task_as().unwrap();
     assert_eq!(task.classes.0, ["sky", "road", "car"]);
     assert_eq!(task.head, UperNetConfig { head_width: 6, auxiliary_width: Some(5) });

@@ -9,6 +9,7 @@ use burn::prelude::*;
 use convnext_core::{BlockLayout, ModelConfig, STAGES};
 use convnext_kernels::Precision;
 
+use crate::batch_norm::BatchStatistics;
 use crate::block::Block;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
@@ -60,7 +61,7 @@ impl Downsampling {
     /// - rows: `[S_{i-1}, C_{i-1}]`
     /// - children: `[4 S_i]`
     /// - output: `[S_i, C_i]`
-    fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
+    pub(crate) fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
         let [count] = children.dims();
         let gathered = gather(self.norm.forward(rows), children).reshape([count as i32 / 4, -1]);
         self.conv.forward_gathered(gathered)
@@ -139,7 +140,8 @@ impl Backbone {
     ///
     /// # Errors
     /// [`ModelError::Channels`] when the images have other channels than the stem,
-    /// [`ModelError::DropPath`] when the factors do not fit blocks and images.
+    /// [`ModelError::DropPath`] when the factors do not fit blocks and images, [`ModelError::OneValue`] when a batch norm
+    /// would learn from one site.
     pub fn forward(
         &self,
         images: Tensor<4>,
@@ -151,8 +153,22 @@ impl Backbone {
         if !drop_path.fits(blocks, count) {
             return Err(ModelError::DropPath { blocks, images: count });
         }
+        self.check_statistics(sites, &images.device())?;
         let rows = self.stem.forward(images, sites.stage(0));
         Ok(self.forward_stages(rows, sites, drop_path))
+    }
+
+    /// Takes what batch norms in the place of GRN saw in the last training batch, block by block.
+    pub fn take_statistics(&self) -> Vec<BatchStatistics> {
+        self.stages.iter().flatten().filter_map(Block::take_statistics).collect()
+    }
+
+    /// Checks that a batch norm in the place of GRN has two sites to learn its statistics from.
+    pub(crate) fn check_statistics(&self, sites: &SitePyramid, device: &Device) -> Result<(), ModelError> {
+        let norm = self.stages[STAGES - 1].iter().find_map(|block| block.bn.as_ref());
+        let is_alone = device.is_autodiff() && sites.stage(STAGES - 1).sites().rows() < 2;
+        let alone = norm.filter(|_| is_alone).map(|norm| norm.name().to_owned());
+        alone.map_or(Ok(()), |layer| Err(ModelError::OneValue { layer }))
     }
 
     /// The maps after each stage, of whole images.

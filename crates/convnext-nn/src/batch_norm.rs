@@ -15,7 +15,7 @@ use crate::ops::dense_reference::BATCH_NORM_EPSILON;
 use crate::parameters::Scope;
 use crate::state::ModelState;
 
-/// Batch norm (epsilon 1e-5) under PyTorch's names, always with ReLU behind it.
+/// Batch norm (epsilon 1e-5) under PyTorch's names, with ReLU behind it but for that in a block.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     /// Scale, `[C]`, starts at 1.
@@ -67,6 +67,11 @@ impl BatchNorm {
             num_batches_tracked: Counter::new(0),
             name: scope.path().to_owned(),
         }
+    }
+
+    /// Its official name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The layer by its running statistics, as the epilogue of a convolution.

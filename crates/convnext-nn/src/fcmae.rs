@@ -10,6 +10,7 @@ use convnext_core::{BlockLayout, EncoderKind, FcmaeConfig, FcmaeObjective, Mask,
 use convnext_kernels::{PatchedImages, Precision, Sites};
 
 use crate::backbone::Backbone;
+use crate::batch_norm::BatchStatistics;
 use crate::block::Block;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
@@ -93,6 +94,12 @@ impl Fcmae {
         Self { encoder, proj, decoder, pred, ..self }
     }
 
+    /// Takes what batch norms in the place of GRN saw in the last training batch, block by block.
+    pub fn take_statistics(&self) -> Vec<BatchStatistics> {
+        let decoder = self.decoder.iter().filter_map(Block::take_statistics);
+        self.encoder.take_statistics().into_iter().chain(decoder).collect()
+    }
+
     /// Encodes the kept patches, predicts the removed ones and compares them with the pixels.
     ///
     /// # Shapes
@@ -144,6 +151,7 @@ impl Fcmae {
                 Ok(rows)
             }
             EncoderKind::MaskedDense => {
+                self.encoder.check_statistics(&kept, &device)?;
                 let [.., map] = forward_masked_dense(&self.encoder, images, masks)?;
                 Ok(kept.stage(STAGES - 1).gather(map_to_rows(map)))
             }

@@ -13,8 +13,8 @@ use convnext_core::{DEPTHWISE_KERNEL_SIZE, Mask, STAGES};
 use crate::backbone::Backbone;
 use crate::block::Block;
 use crate::error::ModelError;
-use crate::layers::{Convolution, Grn, LayerNorm};
-use crate::ops::reference::EPSILON;
+use crate::layers::Convolution;
+use crate::masked_response::{masked_response_norm, norm_channels, per_channel};
 
 /// The feature maps of all four stages. Values at sites of removed patches are undefined.
 ///
@@ -77,10 +77,7 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
     let branch = masked(conv2d(masked(map.clone()), block.dwconv.weight.val(), bias, options));
     let branch = norm_channels(&block.norm, branch);
     let branch = exact_gelu(pointwise(branch, block.pwconv1.weight.val(), block.pwconv1.bias.val()));
-    let branch = match &block.grn {
-        None => branch,
-        Some(grn) => response_norm(grn, branch, keep),
-    };
+    let branch = masked_response_norm(block, branch, keep);
     let branch = pointwise(branch, block.pwconv2.weight.val(), block.pwconv2.bias.val());
     let branch = match &block.gamma {
         None => branch,
@@ -95,25 +92,6 @@ fn exact_gelu(map: Tensor<4>) -> Tensor<4> {
     map * 0.5 * (erf + 1.0)
 }
 
-/// GRN whose norm runs over the kept sites of each image.
-fn response_norm(grn: &Grn, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Tensor<4> {
-    let counted = match keep {
-        None => map.clone(),
-        Some(keep) => map.clone() * keep.clone(),
-    };
-    let response = (counted.square().sum_dims(&[2, 3]) + 1e-30).sqrt();
-    let normalised = response.clone() / (response.mean_dim(1) + EPSILON);
-    let gamma = grn.gamma.val().permute([0, 3, 1, 2]);
-    let beta = grn.beta.val().permute([0, 3, 1, 2]);
-    gamma * (map.clone() * normalised) + beta + map
-}
-
-fn norm_channels(norm: &LayerNorm, map: Tensor<4>) -> Tensor<4> {
-    let centred = map.clone() - map.mean_dim(1);
-    let variance = centred.clone().square().mean_dim(1);
-    centred / (variance + EPSILON).sqrt() * per_channel(norm.weight.val()) + per_channel(norm.bias.val())
-}
-
 fn convolve(layer: &Convolution, map: Tensor<4>, stride: usize) -> Tensor<4> {
     let options = ConvOptions::new([stride, stride], [0, 0], [1, 1], 1);
     conv2d(map, layer.weight.val(), Some(layer.bias.val()), options)
@@ -123,9 +101,4 @@ fn pointwise(map: Tensor<4>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<4> {
     let [outputs, inputs] = weight.dims();
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
     conv2d(map, weight.reshape([outputs, inputs, 1, 1]), Some(bias), options)
-}
-
-fn per_channel(values: Tensor<1>) -> Tensor<4> {
-    let [channels] = values.dims();
-    values.reshape([1, channels, 1, 1])
 }

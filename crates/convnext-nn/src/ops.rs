@@ -35,6 +35,7 @@ pub mod roi_align_plan;
 
 mod batch_norm_flex;
 mod block_flex;
+mod block_reference;
 #[cfg(test)]
 mod block_tests;
 mod convolution_flex;
@@ -47,6 +48,7 @@ mod graph;
 mod linear_flex;
 pub(crate) mod reference;
 mod resample_flex;
+mod response_reference;
 mod roi_align_flex;
 mod roi_align_reference;
 pub(crate) mod saved_bytes;

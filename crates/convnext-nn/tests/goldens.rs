@@ -10,7 +10,8 @@ use common::device::test_device;
 use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
 use common::{gradients_by_name, ruled};
 use convnext_core::{
-    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
+    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, Mask, ModelConfig, PatchGrid,
+    ResponseNorm, Seed,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, tensor_values};
 
@@ -19,8 +20,8 @@ fn model_config(golden: &ModelGolden) -> ModelConfig {
         name: "golden".into(),
         depths: golden.depths,
         widths: golden.widths,
-        grn: golden.grn,
-        layer_scale: golden.layer_scale,
+        response_norm: golden.grn.then_some(ResponseNorm::Grn),
+        layer_scale: golden.layer_scale.then_some(LAYER_SCALE_INIT),
         classes: golden.classes,
         input_channels: golden.input_channels,
         stem_stride: golden.stem_stride,
@@ -75,8 +76,8 @@ fn masked_autoencoders_agree_with_pytorch() {
         let decoder = DecoderConfig {
             depth: case.decoder.depth,
             width: case.decoder.width,
-            grn: case.decoder.grn,
-            layer_scale: case.decoder.layer_scale,
+            response_norm: case.decoder.grn.then_some(ResponseNorm::Grn),
+            layer_scale: case.decoder.layer_scale.then_some(LAYER_SCALE_INIT),
         };
         let mut config =
             FcmaeConfig { encoder: model_config(&case.config), encoder_kind: EncoderKind::Sparse, decoder };

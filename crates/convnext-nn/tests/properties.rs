@@ -8,6 +8,7 @@ mod properties {
     mod masks;
     mod models;
     mod precision;
+    mod response_norms;
 }
 
 use burn::prelude::*;

@@ -1,6 +1,6 @@
 //! Errors of the export, each with its remedy.
 
-use convnext_core::ConfigError;
+use convnext_core::{ConfigError, ResponseNorm};
 use convnext_io::IoError;
 use thiserror::Error;
 
@@ -19,6 +19,17 @@ pub enum OnnxError {
     CannotExport {
         /// The value that is wrong.
         source: ConfigError,
+    },
+    /// The blocks have something in the place of GRN that the export does not write.
+    #[error(
+        "the model has {} ({}) in the place of GRN, and only models with GRN or without are exported; train one with \
+         --response-norm grn or none",
+        norm.in_words(),
+        norm.name()
+    )]
+    ResponseNorm {
+        /// The normalisation of the hidden channels.
+        norm: ResponseNorm,
     },
     /// The tensors are not those of the model, or the file cannot be written.
     #[error(transparent)]

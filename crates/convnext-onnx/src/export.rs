@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, TensorShape,
-    WeightMetadata, backbone_tensors,
+    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, ResponseNorm,
+    TensorShape, WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
@@ -64,7 +64,8 @@ const MAX_BATCH: usize = 1_000_000;
 ///
 /// # Errors
 /// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
-/// [`OnnxError::CannotExport`] when image size or batch do not fit, or images have no one size, and as [`OnnxError::Io`]
+/// [`OnnxError::ResponseNorm`] for blocks with a rival of GRN, [`OnnxError::CannotExport`] when image size or batch do not
+/// fit, or images have no one size, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
 /// itself or holds integers. Then [`IoError::Write`].
 pub fn write_onnx(
@@ -130,6 +131,9 @@ fn model_file<'a>(
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
     let model = metadata.convnext().map_err(cannot)?;
+    if let Some(norm) = model.response_norm.filter(|&norm| norm != ResponseNorm::Grn) {
+        return Err(OnnxError::ResponseNorm { norm });
+    }
     let size = check_options(metadata, options).map_err(cannot)?;
     let padded = part.padded(size);
     let maps = model.stage_sizes(padded.height, padded.width).map_err(cannot)?;

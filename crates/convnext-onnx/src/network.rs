@@ -75,7 +75,7 @@ impl Network<'_> {
         self.graph.scalar(ONE, 1.0);
         self.graph.scalar(HALF, 0.5);
         self.graph.scalar(SQUARE_ROOT_OF_TWO, std::f32::consts::SQRT_2);
-        if model.grn {
+        if model.has_grn() {
             self.graph.scalar(GRN_EPSILON, EPSILON);
             self.graph.integers(SITES, &[1, 2]);
         }
@@ -142,12 +142,12 @@ impl Network<'_> {
         let expand = [P::ExpandWeight, P::ExpandBias].map(weight);
         let mut hidden = self.linear(&format!("{name}.pwconv1"), expand, &rows);
         hidden = self.gelu(&format!("{name}.gelu"), &hidden);
-        if model.grn {
+        if model.has_grn() {
             hidden = self.grn(&format!("{name}.grn"), [P::GrnGamma, P::GrnBeta].map(weight), &hidden);
         }
         let project = [P::ProjectWeight, P::ProjectBias].map(weight);
         let mut rows = self.linear(&format!("{name}.pwconv2"), project, &hidden);
-        if model.layer_scale {
+        if model.layer_scale.is_some() {
             let gamma = weight(P::LayerScale);
             rows = self.graph.node(format!("{name}.layer_scale"), "Mul", &[&rows, &gamma], vec![]);
         }

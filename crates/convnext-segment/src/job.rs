@@ -137,6 +137,10 @@ impl Job for OnMasks {
         (self.job.recipe.input.image_size, self.job.model.input_channels)
     }
 
+    fn backbone(&self) -> Option<&ModelConfig> {
+        Some(&self.job.model)
+    }
+
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         // As `evaluate` does: by name, or by number where nothing names the classes of the data.
         let by_number = self.data.train.is_unnamed() && of_weights.class_count() == self.data.classes.len();

@@ -11,8 +11,7 @@ mod pyramid_pooling;
 use burn::prelude::*;
 use convnext_core::{ConfigError, ModelConfig, STAGES, Seed, UperNetConfig};
 use convnext_nn::{
-    Activations, Backbone, BatchNorm, BatchStatistics, DropPath, FeatureMaps, LayerNorm, ModelError,
-    NormStatistics, Precision, Scope,
+    Activations, Backbone, DropPath, FeatureMaps, LayerNorm, ModelError, NormStatistics, Precision, Scope,
 };
 use convnext_train::Observed;
 
@@ -180,10 +179,12 @@ impl UperNet {
                 Some(head.forward(maps, dropout.of_auxiliary_head(), &mut statistics)?)
             }
         };
-        let observed = match statistics {
+        let of_heads = match statistics {
             NormStatistics::Running => Vec::new(),
-            NormStatistics::Batch(gathered) => gathered.into_iter().flat_map(observed).collect(),
+            NormStatistics::Batch(gathered) => gathered,
         };
+        let all = self.backbone.take_statistics().into_iter().chain(of_heads);
+        let observed = all.flat_map(Observed::of_batch_norm).collect();
         Ok(TrainingLogits { logits, auxiliary, observed })
     }
 
@@ -195,19 +196,4 @@ impl UperNet {
             Some(norm) => maps.with_rows(norm.forward(maps.rows.clone())),
         })
     }
-}
-
-/// What one batch says of the running statistics of a layer.
-fn observed(statistics: BatchStatistics) -> [Observed; 3] {
-    let BatchStatistics { name, mean, variance } = statistics;
-    let statistic = |leaf: &str, values| Observed::Statistic {
-        name: format!("{name}.{leaf}"),
-        values,
-        momentum: BatchNorm::MOMENTUM,
-    };
-    [
-        statistic("running_mean", mean),
-        statistic("running_var", variance),
-        Observed::Count { name: format!("{name}.num_batches_tracked"), by: 1 },
-    ]
 }

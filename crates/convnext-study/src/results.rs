@@ -107,16 +107,16 @@ fn values(metrics: &[ShownMetric], named: &[(String, f64)], file: &Value) -> BTr
     found.filter(|(_, values)| !values.is_empty()).collect()
 }
 
-/// The numbers at a path of keys and places, in which `*` is every entry of a list.
+/// The numbers at a path of keys and places, in which `*` is every entry of a list, and `part=output` those whose key
+/// `part` is `output`.
 fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
     let (key, rest) = match path.split_once('/') {
         Some((key, rest)) => (key, Some(rest)),
         None => (path, None),
     };
-    let entries: Vec<&Value> = match (value, key) {
-        (Value::Array(list), "*") => list.iter().collect(),
-        (Value::Array(list), place) => {
-            place.parse().ok().and_then(|place: usize| list.get(place)).into_iter().collect()
+    let entries: Vec<&Value> = match value {
+        Value::Array(list) => {
+            list.iter().enumerate().filter(|entry| is_meant(key, *entry)).map(|(_, entry)| entry).collect()
         }
         _ => value.get(key).into_iter().collect(),
     };
@@ -125,6 +125,14 @@ fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
         None => entry.as_f64().into_iter().collect(),
     };
     entries.iter().flat_map(numbers).collect()
+}
+
+/// `true` for an entry of a list that a part of a path asks for.
+fn is_meant(key: &str, (place, entry): (usize, &Value)) -> bool {
+    match key.split_once('=') {
+        Some((name, value)) => entry.get(name).and_then(Value::as_str) == Some(value),
+        None => key == "*" || key.parse() == Ok(place),
+    }
 }
 
 /// The reports of epochs among the lines of a run's metrics.
@@ -186,11 +194,13 @@ mod tests {
 
     #[test]
     fn numbers_are_found_at_their_paths() {
-        let file = serde_json::json!({ "speed": 2.5, "layers": [{ "d": 0.5 }, { "d": 0.25 }, { "e": 1.0 }] });
+        let file = serde_json::json!({ "speed": 2.5, "layers": [{ "d": 0.5, "part": "in" }, { "d": 0.25, "part": "out" }, { "e": 1.0 }] });
         for (path, expected) in [
             ("speed", vec![2.5]),
             ("layers/*/d", vec![0.5, 0.25]),
             ("layers/1/d", vec![0.25]),
+            ("layers/part=out/d", vec![0.25]),
+            ("layers/part=none/d", vec![]),
             ("layers/7/d", vec![]),
             ("layers", vec![]),
             ("none/d", vec![]),

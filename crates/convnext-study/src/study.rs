@@ -52,9 +52,9 @@ pub struct Study {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShownMetric {
-    /// Name of the metric in `evaluation.json`, [`PRETRAINING_HOURS`], or a path such as `/layers/*/distance` to a number
-    /// in `evaluation.json` or in what `analyze` and `bench` print; with `*` for all entries of a list, whose mean is
-    /// shown.
+    /// Name of the metric in `evaluation.json`, [`PRETRAINING_HOURS`], or a path such as `/layers/part=output/distance` to
+    /// numbers in `evaluation.json` or in what `analyze` and `bench` print, with `*` for all entries of a list and
+    /// `KEY=VALUE` for some of them; the mean is shown.
     pub name: String,
     /// Title of the column.
     pub label: String,

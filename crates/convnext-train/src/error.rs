@@ -57,6 +57,17 @@ pub enum TrainError {
         /// The backbone asked for.
         asked: String,
     },
+    /// LayerScale was asked to start at a value, but starts at what the weights learned.
+    #[error(
+        "{path} has LayerScale, whose factors go on from what was learned, but --layer-scale {asked} asks them to start at a \
+         value; give --layer-scale on to keep them or off to drop them, or leave it out"
+    )]
+    LayerScale {
+        /// The weight file.
+        path: PathBuf,
+        /// The initial value asked for.
+        asked: f64,
+    },
     /// The weight file takes images of another number of channels, and cannot be adapted.
     #[error(
         "{path} takes images of {found} channel(s), but {asked} were asked for, and only weights for 3 can be adapted; \

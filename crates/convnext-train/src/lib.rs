@@ -8,6 +8,8 @@
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
 
+mod analysis;
+mod block_change;
 mod error;
 mod evaluation;
 mod input_channels;
@@ -21,6 +23,9 @@ mod training;
 mod weights;
 mod words;
 
+pub use analysis::activation_maps::{SHOWN_CHANNELS, activation_maps};
+pub use analysis::backbone_analysis::{BackboneAnalysis, alignments};
+pub use analysis::layer_statistics::{LayerMeasures, SELECTIVITY_BARS, Selectivity};
 pub use error::TrainError;
 pub use evaluation::class_scores::ClassScores;
 pub use evaluation::evaluate::evaluate;

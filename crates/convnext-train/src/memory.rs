@@ -9,7 +9,7 @@ use convnext_core::{
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
-use self::activation_values::{ActivationValues, saved_halves};
+use self::activation_values::{ActivationValues, BlockMemory};
 use crate::error::TrainError;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::recipe::pretrain_recipe::PretrainRecipe;
@@ -74,9 +74,14 @@ impl MemoryEstimate {
         let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
             + depth * BlockLayout::of_decoder(&config.decoder).parameters();
         let patches = batch * grid.patches() as u64;
-        let saved_halves = saved_halves(memory, precision);
-        let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, saved_halves)?
-            .and_blocks(depth, patches, width, saved_halves);
+        let blocks = |norm| BlockMemory::of(norm, memory, precision);
+        let of_encoder = blocks(config.encoder.response_norm);
+        let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, of_encoder)?.and_blocks(
+            depth,
+            patches,
+            width,
+            blocks(config.decoder.response_norm),
+        );
         let predictions = PREDICTION_COPIES * patches * values_per_patch;
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
     }
@@ -106,8 +111,8 @@ impl MemoryEstimate {
         (memory, precision): (Activations, Precision),
         beside: BesideBackbone,
     ) -> Result<Self, ConfigError> {
-        let (batch, saved_halves) = (training.batch_size as u64, saved_halves(memory, precision));
-        let need = ActivationValues::of_encoder(backbone, size, batch, 1.0, saved_halves)?;
+        let blocks = BlockMemory::of(backbone.response_norm, memory, precision);
+        let need = ActivationValues::of_encoder(backbone, size, training.batch_size as u64, 1.0, blocks)?;
         let values = need.values().saturating_add(beside.values);
         Self::sum(backbone, size, beside.parameters, values, training)
     }

@@ -14,6 +14,7 @@ use convnext_io::{
 };
 use convnext_nn::{ConvNext, Fcmae, tensor_shapes};
 
+use crate::block_change::BlockChange;
 use crate::error::TrainError;
 use crate::input_channels::{self, STEM};
 use crate::model_arrays::{assign, check_finite, model_arrays};
@@ -145,25 +146,44 @@ pub fn start_from<M: Module>(
     keeps_head: &dyn Fn(&WeightMetadata) -> bool,
 ) -> Result<M, TrainError> {
     let head = |metadata: &WeightMetadata| if keeps_head(metadata) { &[][..] } else { &["head."][..] };
-    start_from_with(model, path, &head, &[])
+    start_from_with(model, path, &StartParts { left_out: &head, fresh: &[], backbone: None })
 }
 
-/// [`start_from`] without the parts of the weights that `left_out` names, for a model of which more parts may start fresh:
-/// those whose names begin so.
-pub(crate) fn start_from_with<'a, M: Module>(
+/// The parts of a model that weights to start from do not give their values.
+pub(crate) struct StartParts<'a> {
+    /// Beginnings of the names of what is left out of weights that say this about themselves.
+    pub(crate) left_out: &'a dyn Fn(&WeightMetadata) -> &'a [&'a str],
+    /// Beginnings of the names of what may start fresh besides.
+    pub(crate) fresh: &'a [&'a str],
+    /// The model's backbone, if its blocks may differ from those of the weights as [`BlockChange`] has it.
+    pub(crate) backbone: Option<&'a ModelConfig>,
+}
+
+/// [`start_from`] for a model of which these parts are left out or may start fresh.
+pub(crate) fn start_from_with<M: Module>(
     model: M,
     path: &Path,
-    left_out: &dyn Fn(&WeightMetadata) -> &'a [&'a str],
-    fresh: &[&str],
+    parts: &StartParts<'_>,
 ) -> Result<M, TrainError> {
     let WeightFile { mut arrays, metadata } = read_weights(path)?;
-    let left_out = left_out(&metadata);
+    let left_out = (parts.left_out)(&metadata);
     arrays.retain(|name, _| !left_out.iter().any(|part| name.starts_with(part)));
-    let stem = tensor_shapes(&model).into_iter().find(|(name, _)| name.ends_with(STEM));
-    if let Some((_, shape)) = stem {
+    let shapes = tensor_shapes(&model);
+    if let Some((_, shape)) = shapes.iter().find(|(name, _)| name.ends_with(STEM)) {
         input_channels::adapt(&mut arrays, shape[1], path)?;
     }
-    start_backbone(model, arrays, path, fresh).map_err(|source| misfit(path, source))
+    let of_weights = metadata.convnext().ok();
+    let change = of_weights.zip(parts.backbone).map(|(from, to)| BlockChange::new(&from, to));
+    let is_changed = |name: &str| change.is_some_and(|change| change.concerns(name));
+    arrays.retain(|name, _| !is_changed(name));
+    let changed = shapes.iter().map(|(name, _)| bare(name)).filter(|name| is_changed(name));
+    let fresh: Vec<&str> = parts.fresh.iter().copied().chain(changed).collect();
+    start_backbone(model, arrays, path, &fresh).map_err(|source| misfit(path, source))
+}
+
+/// The name of a tensor without what stands in front of it in an autoencoder's encoder.
+fn bare(name: &str) -> &str {
+    name.strip_prefix(ENCODER_PREFIX).unwrap_or(name)
 }
 
 /// Reads the metadata of a weight file, without reading its tensors.
@@ -204,15 +224,14 @@ fn start_backbone<M: Module>(
     fresh: &[&str],
 ) -> Result<M, IoError> {
     let optional = [&OPTIONAL_PARTS, fresh].concat();
-    let bare = |name: &str| name.strip_prefix(ENCODER_PREFIX).unwrap_or(name).to_owned();
     let is_optional = |name: &str| optional.iter().any(|part| name.starts_with(part));
     let wanted: BTreeMap<String, Vec<usize>> =
-        tensor_shapes(&model).into_iter().map(|(name, shape)| (bare(&name), shape)).collect();
+        tensor_shapes(&model).into_iter().map(|(name, shape)| (bare(&name).to_owned(), shape)).collect();
     // What stands beside the backbone and is not wanted belongs to the task of the weights.
     let is_of_backbone = |name: &str| BACKBONE_PARTS.iter().any(|part| name.starts_with(part));
     let (arrays, unused): (BTreeMap<String, NamedArray>, BTreeMap<String, NamedArray>) = arrays
         .into_iter()
-        .map(|(name, array)| (bare(&name), array))
+        .map(|(name, array)| (bare(&name).to_owned(), array))
         .partition(|(name, array)| match wanted.get(name) {
             Some(shape) => !is_optional(name) || fits(shape, &array.shape),
             None => is_of_backbone(name),
@@ -235,7 +254,7 @@ fn start_backbone<M: Module>(
     if !unused.is_empty() {
         log::info!("{}: not used: {}", path.display(), names(unused.keys().collect()));
     }
-    assign(model, |name| arrays.get(&bare(name)))
+    assign(model, |name| arrays.get(bare(name)))
 }
 
 /// Gives every parameter of `model` its array: strict in both directions.

@@ -14,6 +14,7 @@
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
 //! - [`Classifier`], [`Segmenter`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
+//! - [`Analyzer`]: what its layers compute;
 //! - [`most_similar`]: a search among the embeddings of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;
 //! - [`TASKS`]: the tasks whose weights the program can describe;
@@ -21,6 +22,7 @@
 //!
 //! The folder `examples/` has a program for each: classify, extract features, fine-tune, mask and reconstruct.
 
+mod analysis;
 mod classifier;
 mod detector;
 mod embedder;
@@ -33,6 +35,7 @@ mod segmenter;
 mod similar;
 mod tasks;
 
+pub use analysis::{Analysis, AnalyzedModel, Analyzer, LayerMaps, ModelAlignment};
 pub use classifier::{Classifier, Prediction};
 pub use convnext_study::Spread;
 pub use convnext_train::Reconstruction;
@@ -43,9 +46,9 @@ pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, 
 pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
-    ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison, SettingDifference,
-    compare_runs, write_contact_sheet, write_evaluation, write_mask_sheet, write_neighbours,
-    write_object_sheet, write_report, write_run_comparison, write_study,
+    ANALYSIS_FILE, ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison,
+    SettingDifference, compare_runs, write_analysis, write_contact_sheet, write_evaluation, write_mask_sheet,
+    write_neighbours, write_object_sheet, write_report, write_run_comparison, write_study,
 };
 pub use samples::{SamplesError, write_samples};
 pub use segmenter::{ClassArea, Segmentation, Segmenter};

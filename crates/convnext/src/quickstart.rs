@@ -145,7 +145,12 @@ impl Quickstart {
         let model = FcmaeConfig::new(backbone()?);
         let run = self.settings(seed, "digits/train", self.pretraining(seed), &recipe.training);
         let images = open_unlabelled(&run.data).map_err(TrainError::from)?;
-        let made = pretrain(&PretrainJob { run, model, recipe }, images, &self.device, observer)?;
+        let made = pretrain(
+            &PretrainJob { run, model, recipe, watch_features: false },
+            images,
+            &self.device,
+            observer,
+        )?;
         write_report(&self.pretraining(seed))?;
         Ok(made)
     }

@@ -1,5 +1,6 @@
 //! The report of a run: one page that holds everything, made from nothing but the run folder.
 
+mod analysis;
 mod classification;
 mod comparison;
 mod contact_sheet;
@@ -42,10 +43,14 @@ pub use neighbours::Neighbour;
 pub use run_comparison::{ComparedRun, RunComparison, compare_runs};
 use run_data::RunData;
 
+use crate::analysis::{Analysis, LayerMaps};
 use crate::quickstart::comparison::COMPARISON_FILE;
 
 /// Name of the report in a run folder.
 pub const REPORT_FILE: &str = "report.html";
+
+/// Name of the measures in the folder of an analysis.
+pub const ANALYSIS_FILE: &str = "analysis.json";
 
 /// Writes `report.html` into a run folder and tells where: what was run, curves, and what there is to show of its kind of
 /// task, such as reconstructions, or scores of each class, confusion and predictions. A run that is not finished is
@@ -112,6 +117,25 @@ pub fn write_neighbours(
     found: &[Neighbour],
 ) -> Result<(), ReportError> {
     write(path, &neighbours::render(name, image, found))
+}
+
+/// Writes `report.html` and `analysis.json` into a folder and tells where the page is: the measures of each layer, networks
+/// over each other. `maps` are of one image, for each network.
+///
+/// # Errors
+/// [`ReportError::Draw`] when a plot cannot be drawn, [`ReportError::Write`] with the path.
+pub fn write_analysis(
+    folder: &Path,
+    analysis: &Analysis,
+    maps: &[Vec<LayerMaps>],
+) -> Result<PathBuf, ReportError> {
+    let json = serde_json::to_string_pretty(analysis).map_err(std::io::Error::from);
+    let place = folder.join(ANALYSIS_FILE);
+    let json = json.map_err(|source| ReportError::Write { path: place.clone(), source })?;
+    write(&place, &json)?;
+    let page = folder.join(REPORT_FILE);
+    write(&page, &analysis::render(analysis, maps)?)?;
+    Ok(page)
 }
 
 /// Writes a page about an evaluation: scores of each class, confusion and predictions.

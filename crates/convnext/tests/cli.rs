@@ -9,6 +9,7 @@ mod cli {
     mod images;
     mod weights;
 
+    mod analyzing;
     mod bad_data;
     mod bad_masks;
     mod bad_outputs;
@@ -56,6 +57,7 @@ mod cli {
     mod repeating;
     mod repeating_otherwise;
     mod reports;
+    mod response_norms;
     mod resuming;
     mod segmentation_of_others;
     mod segmenting;

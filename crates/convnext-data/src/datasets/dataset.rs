@@ -222,6 +222,28 @@ impl Dataset {
         drawn
     }
 
+    /// At most `count` images that the seed draws, as evenly over the classes as there are images of them; without
+    /// classes, whatever they are of. In their order.
+    #[must_use]
+    pub fn draw_evenly(&self, count: usize, seed: Seed) -> Self {
+        let mut drawn = self.draw(self.len(), seed);
+        drawn.shuffle(&mut seed.stream(Purpose::Shown, 0, 1));
+        let mut seen = vec![0_usize; self.classes.len() + 1];
+        let mut turns: Vec<(usize, usize)> = drawn
+            .into_iter()
+            .map(|index| {
+                let of_class = &mut seen[self.label(index).map_or(0, |class| class + 1)];
+                *of_class += 1;
+                (*of_class, index)
+            })
+            .collect();
+        // The first of every class, then the second of every class; without classes, in the order of the draw.
+        turns.sort_by_key(|&(turn, _)| turn);
+        let mut chosen: Vec<usize> = turns.into_iter().take(count).map(|(_, index)| index).collect();
+        chosen.sort_unstable();
+        self.subset(&chosen)
+    }
+
     /// `per_class` images of every class, chosen by the seed and kept in their order. A smaller choice
     /// with the same seed is part of a larger one.
     ///

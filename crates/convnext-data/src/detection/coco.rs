@@ -145,7 +145,7 @@ impl Coco<'_> {
         let empty = self.gathered.images[first..].iter().filter(|image| image.objects.is_empty()).count();
         if empty > 0 {
             let images = counted(empty, "image has", "images have");
-            self.say(path, &format!("{images} no objects, and are learned from as such"));
+            self.say(path, &format!("{images} no objects: all of them is background"));
         }
         Ok(())
     }

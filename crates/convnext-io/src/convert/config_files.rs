@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use convnext_core::{
-    ClassNames, Geometry, ImageSize, LAYER_SCALE_INIT, ModelConfig, OutputActivation, Preprocessing,
-    TaskMetadata, WeightMetadata,
+    ClassNames, Geometry, ImageSize, ModelConfig, OutputActivation, Preprocessing, TaskMetadata,
+    WeightMetadata,
 };
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ pub(super) fn timm(
     model: &ModelConfig,
     size: ImageSize,
 ) -> Value {
-    let family = if model.grn { "convnextv2" } else { "convnext" };
+    let family = if model.has_grn() { "convnextv2" } else { "convnext" };
     let known = match size_name(model) {
         "micro" | "custom" => "atto",
         name => name,
@@ -89,8 +89,8 @@ pub(super) fn timm(
             "dims": model.widths,
             "patch_size": model.stem_stride,
             "in_chans": model.input_channels,
-            "use_grn": model.grn,
-            "ls_init_value": model.layer_scale.then_some(LAYER_SCALE_INIT),
+            "use_grn": model.has_grn(),
+            "ls_init_value": model.layer_scale,
             "conv_mlp": timm_multiplies_by_convolutions(model),
         },
         "pretrained_cfg": pretrained_cfg(&metadata.preprocessing, model, size),
@@ -123,7 +123,7 @@ fn pretrained_cfg(preprocessing: &Preprocessing, model: &ModelConfig, size: Imag
 
 /// transformers' `config.json`, with the epsilon of the official code for the final norm.
 pub(super) fn transformers(task: &dyn TaskMetadata, model: &ModelConfig, size: ImageSize) -> Value {
-    let class = if model.grn { "ConvNextV2" } else { "ConvNext" };
+    let class = if model.has_grn() { "ConvNextV2" } else { "ConvNext" };
     let architecture = if model.classes > 0 { "ForImageClassification" } else { "Model" };
     let mut config = transformers_backbone(model);
     config["architectures"] = json!([format!("{class}{architecture}")]);
@@ -142,7 +142,7 @@ pub(super) fn transformers(task: &dyn TaskMetadata, model: &ModelConfig, size: I
 /// transformers' words for a backbone alone.
 pub(super) fn transformers_backbone(model: &ModelConfig) -> Value {
     let mut config = json!({
-        "model_type": if model.grn { "convnextv2" } else { "convnext" },
+        "model_type": if model.has_grn() { "convnextv2" } else { "convnext" },
         "num_channels": model.input_channels,
         "patch_size": model.stem_stride,
         "num_stages": model.depths.len(),
@@ -151,8 +151,8 @@ pub(super) fn transformers_backbone(model: &ModelConfig) -> Value {
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-6,
     });
-    if !model.grn {
-        config["layer_scale_init_value"] = json!(if model.layer_scale { LAYER_SCALE_INIT } else { 0.0 });
+    if !model.has_grn() {
+        config["layer_scale_init_value"] = json!(model.layer_scale.unwrap_or(0.0));
     }
     config
 }

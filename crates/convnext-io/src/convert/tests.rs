@@ -2,7 +2,7 @@ use std::fs;
 
 use convnext_core::{
     ClassNames, ClassificationTask, ENCODER_PREFIX, FcmaeConfig, FcmaeObjective, Fit, Geometry, ImageSize,
-    Interpolation, Preprocessing, ValueRange, classifier_tensors, find_model,
+    Interpolation, LAYER_SCALE_INIT, Preprocessing, ValueRange, classifier_tensors, find_model,
 };
 
 use super::*;
@@ -50,7 +50,7 @@ fn model(name: &str) -> ModelConfig {
 #[test]
 fn every_convention_and_form_gives_the_tensors_back() {
     let folder = tempfile::tempdir().unwrap();
-    let v1 = ModelConfig { grn: false, layer_scale: true, ..model("custom") };
+    let v1 = ModelConfig { response_norm: None, layer_scale: Some(LAYER_SCALE_INIT), ..model("custom") };
     for model in [model("custom"), model("atto"), v1, ModelConfig { classes: 0, ..model("custom") }] {
         let names: &[&str] = if model.classes > 0 { &["cat", "dog"] } else { &[] };
         let original = weights(&model, names);
@@ -161,13 +161,14 @@ fn folders_hold_what_the_packages_look_for() {
 
 #[test]
 fn what_the_other_program_does_not_have_is_refused() {
-    let both = ModelConfig { layer_scale: true, ..model("custom") };
+    let both = ModelConfig { layer_scale: Some(LAYER_SCALE_INIT), ..model("custom") };
     let both = weights(&both, &[]);
     let refused = |weights: &WeightFile, out: &str, naming| {
         convert(Path::new(out), weights, naming).unwrap_err().to_string()
     };
     assert!(refused(&both, "x.safetensors", Naming::HuggingFace).contains("--to timm"));
-    let of_stem = |stem_stride, layer_scale| {
+    let of_stem = |stem_stride, layer_scale: bool| {
+        let layer_scale = layer_scale.then_some(LAYER_SCALE_INIT);
         let model = ModelConfig { stem_stride, layer_scale, ..model("custom") };
         weights(&model, &[])
     };

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use convnext_core::{
     BlockParameter, ClassNames, DecoderConfig, DetectionTask, DetectorRules, ENCODER_PREFIX, EncoderKind,
-    FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, MODELS, MaskRcnnConfig, ModelConfig,
-    Preprocessing, STAGES, SegmentationTask, TensorShape, UperNetConfig, WeightMetadata, backbone_tensors,
-    decoder_block_tensors, decoder_end_tensors, final_norm_tensors, head_tensors,
+    FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, LAYER_SCALE_INIT, MODELS, MaskRcnnConfig,
+    ModelConfig, Preprocessing, ResponseNorm, STAGES, SegmentationTask, TensorShape, UperNetConfig,
+    WeightMetadata, backbone_tensors, decoder_block_tensors, decoder_end_tensors, final_norm_tensors,
+    head_tensors,
 };
 
 use crate::error::{IoError, bad_tensor};
@@ -169,8 +170,8 @@ impl Found<'_> {
         let decoder = DecoderConfig {
             depth: self.count_blocks("decoder")?,
             width,
-            grn: self.block_has("decoder.0", BlockParameter::GrnGamma),
-            layer_scale: self.block_has("decoder.0", BlockParameter::LayerScale),
+            response_norm: self.response_norm("decoder.0"),
+            layer_scale: self.layer_scale("decoder.0"),
         };
         let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
@@ -201,10 +202,30 @@ impl Found<'_> {
             depths[stage] = self.count_blocks(&format!("{prefix}stages.{stage}"))?;
         }
         let first = format!("{prefix}stages.0.0");
-        let grn = self.block_has(&first, BlockParameter::GrnGamma);
-        let layer_scale = self.block_has(&first, BlockParameter::LayerScale);
-        let name = name_of(depths, widths, grn, layer_scale).to_owned();
-        Ok(ModelConfig { name, depths, widths, grn, layer_scale, classes: 0, input_channels, stem_stride })
+        let mut model = ModelConfig {
+            name: CUSTOM.to_owned(),
+            depths,
+            widths,
+            response_norm: self.response_norm(&first),
+            layer_scale: self.layer_scale(&first),
+            classes: 0,
+            input_channels,
+            stem_stride,
+        };
+        if let Some(name) = name_of(&model) {
+            name.clone_into(&mut model.name);
+        }
+        Ok(model)
+    }
+
+    /// GRN, if a block has its parameters: files of others have nothing else in its place.
+    fn response_norm(&self, block: &str) -> Option<ResponseNorm> {
+        self.block_has(block, BlockParameter::GrnGamma).then_some(ResponseNorm::Grn)
+    }
+
+    /// The usual initial value of LayerScale, if a block has it.
+    fn layer_scale(&self, block: &str) -> Option<f64> {
+        self.block_has(block, BlockParameter::LayerScale).then_some(LAYER_SCALE_INIT)
     }
 
     fn values_per_patch(&self, encoder: &ModelConfig) -> Result<usize, IoError> {
@@ -258,12 +279,9 @@ impl Found<'_> {
     }
 }
 
-/// The row of the table with these sizes, whatever its stem and its classes.
-fn name_of(depths: [usize; STAGES], widths: [usize; STAGES], grn: bool, layer_scale: bool) -> &'static str {
-    let row = MODELS.iter().find(|size| {
-        let config = size.config();
-        (config.depths, config.widths) == (depths, widths)
-            && (config.grn, config.layer_scale) == (grn, layer_scale)
-    });
-    row.map_or(CUSTOM, |size| size.name)
+/// The name of the row of the table with these sizes, whatever its stem and its classes.
+fn name_of(model: &ModelConfig) -> Option<&'static str> {
+    let shape =
+        |config: &ModelConfig| (config.depths, config.widths, config.response_norm, config.layer_scale);
+    MODELS.iter().find(|size| shape(&size.config()) == shape(model)).map(|size| size.name)
 }

@@ -1,6 +1,6 @@
 use convnext_core::{
-    DecoderConfig, FcmaeConfig, FcmaeObjective, MODELS, ModelConfig, Preprocessing, Tagged, WeightMetadata,
-    backbone_tensors, classifier_tensors, find_model,
+    DecoderConfig, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MODELS, ModelConfig, Preprocessing, Tagged,
+    WeightMetadata, backbone_tensors, classifier_tensors, find_model,
 };
 
 use super::*;
@@ -44,10 +44,11 @@ fn find<'a>(arrays: &'a mut [NamedArray], name: &str) -> &'a mut NamedArray {
 
 #[test]
 fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
-    let v1 = ModelConfig { grn: false, layer_scale: true, ..small() };
-    let both = ModelConfig { layer_scale: true, ..small() };
-    let neither = ModelConfig { grn: false, ..small() };
-    let decoder = DecoderConfig { depth: 3, width: 6, grn: false, layer_scale: true };
+    let v1 = ModelConfig { response_norm: None, layer_scale: Some(LAYER_SCALE_INIT), ..small() };
+    let both = ModelConfig { layer_scale: Some(LAYER_SCALE_INIT), ..small() };
+    let neither = ModelConfig { response_norm: None, ..small() };
+    let decoder =
+        DecoderConfig { depth: 3, width: 6, response_norm: None, layer_scale: Some(LAYER_SCALE_INIT) };
     let fcmae = FcmaeConfig { decoder, ..FcmaeConfig::new(ModelConfig { input_channels: 2, ..small() }) };
     let cases = [
         (classifier(small()), 32),

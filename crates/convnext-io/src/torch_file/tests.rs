@@ -98,9 +98,9 @@ fn a_training_checkpoint_of_timm_is_read_bit_for_bit() {
     let read = read_weights(&fixture("dense.pt")).unwrap();
     assert_eq!(read.arrays, expected("dense.safetensors"));
     let model = &read.metadata.convnext().unwrap();
-    let ModelConfig { name, depths, widths, grn, layer_scale, classes, .. } = model;
+    let ModelConfig { name, depths, widths, layer_scale, classes, .. } = model;
     assert_eq!((name.as_str(), depths, widths), ("custom", &[1, 1, 2, 1], &[2, 3, 4, 5]));
-    assert_eq!((grn, layer_scale, classes, model.stem_stride), (&true, &false, &3, 4));
+    assert_eq!((model.has_grn(), layer_scale, classes, model.stem_stride), (true, &None, &3, 4));
     assert_eq!(read.metadata.class_names().name(2), "class_2");
     let safetensors = read_weights(&fixture("dense.safetensors")).unwrap();
     assert_eq!(read, safetensors);
@@ -115,7 +115,10 @@ fn a_sparse_autoencoder_becomes_dense() {
     assert_eq!(read.arrays, expected("sparse.safetensors"));
     let fcmae = read.metadata.task_as::<FcmaeTask>().unwrap().config(&read.metadata.convnext().unwrap());
     assert_eq!((fcmae.encoder.depths, fcmae.encoder.widths), ([1, 2, 1, 1], [2, 3, 4, 5]));
-    assert_eq!((fcmae.decoder.depth, fcmae.decoder.width, fcmae.decoder.grn), (1, 4, true));
+    assert_eq!(
+        (fcmae.decoder.depth, fcmae.decoder.width, fcmae.decoder.response_norm.is_some()),
+        (1, 4, true)
+    );
     assert_eq!(read, read_weights(&fixture("sparse.safetensors")).unwrap());
     // A test on kernels that are their own mirror images would prove nothing.
     let kernel = read.arrays["encoder.stages.0.0.dwconv.weight"].to_f32().unwrap();

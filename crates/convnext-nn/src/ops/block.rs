@@ -10,13 +10,11 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use convnext_core::BlockLayout;
-use convnext_kernels::Precision;
 
-use crate::ops::block_plan::{Activations, BlockParameters, BlockPlan, Placement, ResponseNorm};
+use crate::ops::block_plan::{BlockParameters, BlockPlan, MOST_TENSORS, Placement};
+use crate::ops::block_reference::{block_layers_reference, block_reference_by_batch};
 use crate::ops::graph::register;
 use crate::ops::kernels::{BackendKernels, BlockKernels};
-use crate::ops::packing::PackingCache;
 use crate::ops::reference_kernels::Reference;
 use crate::ops::saved_bytes::SavedBytes;
 use crate::site_map::SiteMap;
@@ -59,16 +57,9 @@ impl<B: BackendKernels> BlockBackend for B {
     }
 }
 
-/// Parents of the node of a block of each kind.
-const PLAIN: usize = parents(false, false);
-const WITH_LAYER_SCALE: usize = parents(false, true);
-const WITH_GRN: usize = parents(true, false);
-const WITH_BOTH: usize = parents(true, true);
-
-/// The rows and every parameter.
-const fn parents(grn: bool, layer_scale: bool) -> usize {
-    1 + BlockLayout { channels: 1, grn, layer_scale }.tensors()
-}
+/// Parents of the node of a block with the fewest parameters: its rows and eight tensors. One without a response norm
+/// and LayerScale has no more, one with a batch norm and LayerScale five more.
+const FEWEST: usize = 1 + 8;
 
 /// The state that the graph saves for a block's backward.
 #[derive(Debug, Clone)]
@@ -105,7 +96,7 @@ impl<B: BackendKernels, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
         placement: Placement<Self>,
         plan: BlockPlan,
     ) -> FloatTensor<Self> {
-        let mut guards: Vec<NodeGuard> = Vec::with_capacity(WITH_BOTH);
+        let mut guards: Vec<NodeGuard> = Vec::with_capacity(1 + MOST_TENSORS);
         let mut part = |tensor: FloatTensor<Self>| {
             let (primitive, guard) = tensor.into_parts();
             guards.push(guard);
@@ -137,10 +128,12 @@ fn run<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>>(
 ) -> FloatTensor<Autodiff<B, C>> {
     // The number of a node's parents is part of its type.
     match guards.len() {
-        PLAIN => record::<B, C, K, PLAIN>(guards, input),
-        WITH_LAYER_SCALE => record::<B, C, K, WITH_LAYER_SCALE>(guards, input),
-        WITH_GRN => record::<B, C, K, WITH_GRN>(guards, input),
-        _ => record::<B, C, K, WITH_BOTH>(guards, input),
+        FEWEST => record::<B, C, K, FEWEST>(guards, input),
+        10 => record::<B, C, K, 10>(guards, input),
+        11 => record::<B, C, K, 11>(guards, input),
+        12 => record::<B, C, K, 12>(guards, input),
+        13 => record::<B, C, K, 13>(guards, input),
+        _ => record::<B, C, K, { 1 + MOST_TENSORS }>(guards, input),
     }
 }
 
@@ -166,7 +159,7 @@ fn record<B: Backend, C: CheckpointStrategy, K: BlockKernels<B>, const N: usize>
     }
 }
 
-/// One block on rows, on the backend of its tensors.
+/// One block on rows, on the backend of its tensors; a batch norm is by its running statistics.
 ///
 /// # Shapes
 /// - rows, output: `[rows, C]`
@@ -174,17 +167,41 @@ pub(crate) fn block(
     rows: Tensor<2>,
     parameters: BlockParameters<Dispatch>,
     sites: &SiteMap,
-    drop_path_scales: Option<Vec<f32>>,
-    (activations, precision): (Activations, Precision),
-    packing: PackingCache,
+    plan: BlockPlan,
 ) -> Tensor<2> {
-    let placement = match sites.positions() {
+    let (rows, placement) = (rows.into_dispatch(), placement(sites));
+    Tensor::from_dispatch(<Dispatch as BlockBackend>::block(rows, parameters, placement, plan))
+}
+
+/// The same with a batch norm by the statistics of this batch, and these: mean and unbiased variance, each `[4C]`, without
+/// a gradient. It runs in ordinary operations, whose graph saves every intermediate value.
+pub(crate) fn block_by_batch(
+    rows: Tensor<2>,
+    parameters: BlockParameters<Dispatch>,
+    sites: &SiteMap,
+    plan: &BlockPlan,
+) -> (Tensor<2>, Option<[Tensor<1>; 2]>) {
+    let (rows, placement) = (rows.into_dispatch(), placement(sites));
+    let (output, statistics) = block_reference_by_batch::<Dispatch>(rows, parameters, placement, plan);
+    let statistics = statistics.map(|both| both.map(|one| Tensor::from_dispatch(one).inner()));
+    (Tensor::from_dispatch(output), statistics)
+}
+
+/// After the depthwise convolution `[rows, C]`, expanded after GELU and normalised `[rows, 4C]`, and the output `[rows, C]`, in
+/// ordinary operations; a batch norm is by its running statistics.
+pub(crate) fn block_layers(
+    rows: Tensor<2>,
+    parameters: BlockParameters<Dispatch>,
+    sites: &SiteMap,
+    plan: &BlockPlan,
+) -> [Tensor<2>; 4] {
+    let (rows, placement) = (rows.into_dispatch(), placement(sites));
+    block_layers_reference::<Dispatch>(rows, parameters, placement, plan).map(Tensor::from_dispatch)
+}
+
+fn placement(sites: &SiteMap) -> Placement<Dispatch> {
+    match sites.positions() {
         None => Placement::Dense,
         Some(positions) => Placement::Kept { positions: positions.clone().into_dispatch() },
-    };
-    let (sites, packing) = (sites.sites().clone(), Some(packing));
-    let response_norm = ResponseNorm::default();
-    let plan = BlockPlan { sites, drop_path_scales, response_norm, activations, precision, packing };
-    let output = <Dispatch as BlockBackend>::block(rows.into_dispatch(), parameters, placement, plan);
-    Tensor::from_dispatch(output)
+    }
 }

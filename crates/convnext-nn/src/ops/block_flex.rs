@@ -5,13 +5,14 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
+use convnext_core::ResponseNorm;
 use convnext_kernels::{
     BlockInput, BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward,
 };
 
 use crate::ops::block_plan::{
-    Activations, BlockGradients, BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement,
-    ResponseNorm,
+    Activations, BlockGradients, BlockParameters, BlockPlan, LayerScaleParameters, Placement,
+    ResponseParameters,
 };
 use crate::ops::flex_slices::{Memory, buffer_tensor, contiguous, slice, tensor};
 use crate::ops::kernels::BlockKernels;
@@ -34,7 +35,7 @@ impl BlockKernels<Flex> for FlexBlock {
     type Saved = FlexSaved;
 
     fn supports(plan: &BlockPlan, dtype: DType) -> bool {
-        dtype == DType::F32 && plan.response_norm == ResponseNorm::Grn
+        dtype == DType::F32 && matches!(plan.response_norm, None | Some(ResponseNorm::Grn))
     }
 
     fn forward(
@@ -128,9 +129,10 @@ fn weights(parameters: &BlockParameters<Flex>) -> BlockWeights<'_> {
         expand_bias: slice(&p.expand_bias),
         project_weight: slice(&p.project_weight),
         project_bias: slice(&p.project_bias),
-        grn: match &p.grn {
-            GrnParameters::Absent => None,
-            GrnParameters::Present { gamma, beta } => Some([slice(gamma), slice(beta)]),
+        grn: match &p.response {
+            ResponseParameters::Grn { gamma, beta } => Some([slice(gamma), slice(beta)]),
+            // `supports` declines the others.
+            _ => None,
         },
         layer_scale: match &p.layer_scale {
             LayerScaleParameters::Absent => None,
@@ -158,11 +160,11 @@ fn tensors(
             expand_bias: like(found.expand_bias, &p.expand_bias),
             project_weight: like(found.project_weight, &p.project_weight),
             project_bias: like(found.project_bias, &p.project_bias),
-            grn: match (&p.grn, found.grn) {
-                (GrnParameters::Present { gamma, beta }, Some([dgamma, dbeta])) => {
-                    GrnParameters::Present { gamma: like(dgamma, gamma), beta: like(dbeta, beta) }
+            response: match (&p.response, found.grn) {
+                (ResponseParameters::Grn { gamma, beta }, Some([dgamma, dbeta])) => {
+                    ResponseParameters::Grn { gamma: like(dgamma, gamma), beta: like(dbeta, beta) }
                 }
-                _ => GrnParameters::Absent,
+                _ => ResponseParameters::Absent,
             },
             layer_scale: match (&p.layer_scale, found.layer_scale) {
                 (LayerScaleParameters::Present { gamma }, Some(dgamma)) => {

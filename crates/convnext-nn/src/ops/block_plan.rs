@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType};
+use convnext_core::ResponseNorm;
 use convnext_kernels::{Precision, Sites};
 
 use crate::ops::packing::PackingCache;
@@ -30,18 +31,76 @@ impl<B: Backend> Placement<B> {
     }
 }
 
-/// GRN's scale and shift, each `[1, 1, 1, 4C]`, or none (V1).
+/// Parameters of the normalisation of the E = 4C hidden channels; G channels are in the middle of a gate.
 #[derive(Debug, Clone, ExtensionType)]
-pub enum GrnParameters<B: Backend> {
-    /// The block has no GRN.
+pub enum ResponseParameters<B: Backend> {
+    /// The block has no normalisation (V1), or one without parameters.
     Absent,
-    /// Global Response Normalization (paper equations 1 to 3).
-    Present {
+    /// Global Response Normalization (paper equations 1 to 3) and its variants, each `[1, 1, 1, E]`.
+    Grn {
         /// Scale of the normalised response.
         gamma: FloatTensor<B>,
         /// Shift.
         beta: FloatTensor<B>,
     },
+    /// LayerNorm, each `[E]`.
+    LayerNorm {
+        /// Scale.
+        weight: FloatTensor<B>,
+        /// Shift.
+        bias: FloatTensor<B>,
+    },
+    /// Batch norm, each `[E]`.
+    BatchNorm {
+        /// Scale.
+        weight: FloatTensor<B>,
+        /// Shift.
+        bias: FloatTensor<B>,
+        /// Running mean.
+        mean: FloatTensor<B>,
+        /// Running variance.
+        variance: FloatTensor<B>,
+    },
+    /// Squeeze and excite.
+    SqueezeExcite {
+        /// `[G, E]`.
+        reduce: FloatTensor<B>,
+        /// `[E, G]`.
+        expand: FloatTensor<B>,
+    },
+    /// CBAM.
+    Cbam {
+        /// `[G, E]`.
+        reduce: FloatTensor<B>,
+        /// `[E, G]`.
+        expand: FloatTensor<B>,
+        /// Kernel of the gate over sites, `[1, 2, 7, 7]`.
+        kernel: FloatTensor<B>,
+    },
+}
+
+impl<B: Backend> ResponseParameters<B> {
+    /// Applies `f` to every tensor, in the order of the table of a block's parameters.
+    fn map<B2: Backend>(
+        self,
+        mut f: impl FnMut(FloatTensor<B>) -> FloatTensor<B2>,
+    ) -> ResponseParameters<B2> {
+        use ResponseParameters as R;
+        match self {
+            Self::Absent => R::Absent,
+            Self::Grn { gamma, beta } => R::Grn { gamma: f(gamma), beta: f(beta) },
+            Self::LayerNorm { weight, bias } => R::LayerNorm { weight: f(weight), bias: f(bias) },
+            Self::BatchNorm { weight, bias, mean, variance } => {
+                R::BatchNorm { weight: f(weight), bias: f(bias), mean: f(mean), variance: f(variance) }
+            }
+            Self::SqueezeExcite { reduce, expand } => {
+                R::SqueezeExcite { reduce: f(reduce), expand: f(expand) }
+            }
+            Self::Cbam { reduce, expand, kernel } => {
+                R::Cbam { reduce: f(reduce), expand: f(expand), kernel: f(kernel) }
+            }
+        }
+    }
 }
 
 /// LayerScale, `[C]`, or none (V2).
@@ -75,13 +134,16 @@ pub struct BlockParameters<B: Backend> {
     pub project_weight: FloatTensor<B>,
     /// `pwconv2.bias`, `[C]`.
     pub project_bias: FloatTensor<B>,
-    /// `grn.gamma` and `grn.beta`.
+    /// Those of GRN, or of what stands in its place.
     #[extension_type]
-    pub grn: GrnParameters<B>,
+    pub response: ResponseParameters<B>,
     /// `gamma`.
     #[extension_type]
     pub layer_scale: LayerScaleParameters<B>,
 }
+
+/// Tensors of a block with the most parameters: batch norm and LayerScale.
+pub(crate) const MOST_TENSORS: usize = 13;
 
 impl<B: Backend> BlockParameters<B> {
     /// Applies `f` to every tensor, in the fixed order that the graph's parents use as well.
@@ -98,12 +160,7 @@ impl<B: Backend> BlockParameters<B> {
             expand_bias: f(self.expand_bias),
             project_weight: f(self.project_weight),
             project_bias: f(self.project_bias),
-            grn: match self.grn {
-                GrnParameters::Absent => GrnParameters::Absent,
-                GrnParameters::Present { gamma, beta } => {
-                    GrnParameters::Present { gamma: f(gamma), beta: f(beta) }
-                }
-            },
+            response: self.response.map(&mut f),
             layer_scale: match self.layer_scale {
                 LayerScaleParameters::Absent => LayerScaleParameters::Absent,
                 LayerScaleParameters::Present { gamma } => LayerScaleParameters::Present { gamma: f(gamma) },
@@ -113,25 +170,13 @@ impl<B: Backend> BlockParameters<B> {
 
     /// Every tensor, in the order of [`Self::map`].
     pub(crate) fn into_tensors(self) -> Vec<FloatTensor<B>> {
-        let mut tensors = Vec::with_capacity(11);
+        let mut tensors = Vec::with_capacity(MOST_TENSORS);
         let _: Self = self.map(|tensor| {
             tensors.push(tensor.clone());
             tensor
         });
         tensors
     }
-}
-
-/// The normalisation of the hidden channels by their response, of a block that has GRN's parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ResponseNorm {
-    /// Global Response Normalization (paper equations 1 to 3): the L2 norm over the sites of an image, divided
-    /// by its mean over the channels.
-    #[default]
-    Grn,
-    /// The mean absolute value in place of the L2 norm.
-    #[cfg(test)]
-    MeanAbsolute,
 }
 
 /// The activations that a block saves for its backward. Gradients have the same bits with [`Self::Save`] and
@@ -156,8 +201,8 @@ pub struct BlockPlan {
     /// Drop path: the factor of each image's branch, 0 where the branch is dropped and 1 / (1 - rate)
     /// elsewhere; `None` drops none.
     pub drop_path_scales: Option<Vec<f32>>,
-    /// Normalisation of the hidden channels.
-    pub response_norm: ResponseNorm,
+    /// Normalisation of the hidden channels; batch norm is by running statistics here.
+    pub response_norm: Option<ResponseNorm>,
     /// Activations to save for the backward.
     pub activations: Activations,
     /// Precision of the linear layers on the CPU. GPUs compute in f32.

@@ -1,91 +1,46 @@
-//! The reference implementation of our operations in tensor operations: it runs on every backend without
+//! The reference implementation of our operations on rows in tensor operations: it runs on every backend without
 //! kernels, and kernels are tested against it. Written on primitives, because it must also run under a nested
-//! automatic differentiation of any backend.
+//! automatic differentiation of any backend. The block is put together in `block_reference.rs`.
 //!
-//! Notation: N images, R rows of one image, S = N * R rows, C channels, H x W the map.
-
-use std::f64::consts::SQRT_2;
+//! Notation: N images, S rows, C channels, P sites of all maps.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::ops::{ConvOptions, IndexingUpdateOp};
-use burn::tensor::{Shape, Slice, TensorData};
+use burn::tensor::{Shape, Slice};
 use convnext_core::DEPTHWISE_KERNEL_SIZE;
 use convnext_kernels::Sites;
 
-use crate::ops::block_plan::{
-    BlockParameters, BlockPlan, GrnParameters, LayerScaleParameters, Placement, ResponseNorm,
-};
-#[cfg(test)]
-use crate::ops::block_tests::mean_absolute_norm;
+use crate::ops::block_plan::Placement;
 
 /// Epsilon of LayerNorm's variance, of GRN's mean norm and of a target patch's variance ("A. Architecture"
 /// and "C4. Loss" in `docs/facts.md`).
 pub(crate) const EPSILON: f64 = 1e-6;
 
-/// Added under the root of GRN's norm, so that its derivative at an all-zero channel is 0 and not
-/// undefined. Far below f32 rounding of any real norm.
-const TINY: f64 = 1e-30;
-
-/// One block on rows `[S, C]`, to rows of the same shape.
-pub(crate) fn block_reference<B: Backend>(
+/// 7x7 convolution over the maps of kept sites, `[S, I]` to `[S, O]`: scatter into maps, convolve, gather. A site that is
+/// not kept counts as zero. The weight is `[O, I / groups, 7, 7]`.
+pub(crate) fn convolve_sites<B: Backend>(
     rows: FloatTensor<B>,
-    parameters: BlockParameters<B>,
-    placement: Placement<B>,
-    plan: &BlockPlan,
-) -> FloatTensor<B> {
-    let sites = &plan.sites;
-    let p = parameters;
-    let branch = depthwise::<B>(rows.clone(), p.depthwise_weight, p.depthwise_bias, placement, sites);
-    let branch = layer_norm_reference::<B>(branch, p.norm_weight, p.norm_bias);
-    let branch = linear_reference::<B>(branch, p.expand_weight, p.expand_bias);
-    let branch = gelu_reference::<B>(branch);
-    let branch = match p.grn {
-        GrnParameters::Absent => branch,
-        GrnParameters::Present { gamma, beta } => match plan.response_norm {
-            ResponseNorm::Grn => global_response_norm::<B>(branch, gamma, beta, sites.images()),
-            #[cfg(test)]
-            ResponseNorm::MeanAbsolute => mean_absolute_norm::<B>(branch, gamma, beta, sites.images()),
-        },
-    };
-    let branch = linear_reference::<B>(branch, p.project_weight, p.project_bias);
-    let branch = match p.layer_scale {
-        LayerScaleParameters::Absent => branch,
-        LayerScaleParameters::Present { gamma } => {
-            let channels = gamma.shape()[0];
-            B::float_mul(branch, B::float_reshape(gamma, Shape::new([1, channels])))
-        }
-    };
-    let branch = match &plan.drop_path_scales {
-        None => branch,
-        Some(scales) => scale_images::<B>(branch, scales),
-    };
-    B::float_add(rows, branch)
-}
-
-/// Depthwise 7x7 convolution at kept sites, `[S, C]` to `[S, C]`: scatter into maps, convolve, gather.
-fn depthwise<B: Backend>(
-    rows: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    bias: FloatTensor<B>,
+    (weight, bias): (FloatTensor<B>, Option<FloatTensor<B>>),
+    groups: usize,
     placement: Placement<B>,
     sites: &Sites,
 ) -> FloatTensor<B> {
-    let channels = rows.shape()[1];
+    let (inputs, outputs) = (rows.shape()[1], weight.shape()[0]);
     let (images, height, width) = (sites.images(), sites.height(), sites.width());
-    let shape = Shape::new([images * height * width, channels]);
+    let count = images * height * width;
     let map = match &placement {
         Placement::Dense => rows,
         Placement::Kept { positions } => {
-            let zeros = B::float_zeros(shape.clone(), &rows.device(), rows.dtype().into());
+            let zeros = B::float_zeros(Shape::new([count, inputs]), &rows.device(), rows.dtype().into());
             scatter_add::<B>(zeros, positions.clone(), rows)
         }
     };
-    let map = B::float_reshape(map, Shape::new([images, height, width, channels]));
+    let map = B::float_reshape(map, Shape::new([images, height, width, inputs]));
     let map = B::float_permute(map, &[0, 3, 1, 2]);
-    let options = ConvOptions::new([1, 1], [DEPTHWISE_KERNEL_SIZE / 2; 2], [1, 1], channels);
-    let map = B::conv2d(map, weight, Some(bias), options);
-    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), shape);
+    let options = ConvOptions::new([1, 1], [DEPTHWISE_KERNEL_SIZE / 2; 2], [1, 1], groups);
+    let map = B::conv2d(map, weight, bias, options);
+    let map = B::float_reshape(B::float_permute(map, &[0, 2, 3, 1]), Shape::new([count, outputs]));
     match placement {
         Placement::Dense => map,
         Placement::Kept { positions } => index_select::<B>(map, positions),
@@ -154,52 +109,11 @@ pub(crate) fn weight_matrix<B: Backend>(weight: FloatTensor<B>) -> FloatTensor<B
     B::float_reshape(weight, Shape::new([outputs, shape.num_elements() / outputs.max(1)]))
 }
 
-/// The exact GELU, with erf. Not Burn's own: its gradient is that of the tanh approximation unless a backend
-/// overrides it, which Burn's GPU backends do not, and gradients are off by 5e-4.
-fn gelu_reference<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let erf = B::float_erf(B::float_div_scalar(x.clone(), SQRT_2.into()));
-    B::float_mul(B::float_mul_scalar(x, 0.5_f64.into()), B::float_add_scalar(erf, 1.0_f64.into()))
-}
-
-/// Global Response Normalization over the rows of each image (paper equations 1 to 3, Algorithm 1):
-/// `gamma * X * N(G(X)) + beta + X`, `[S, 4C]` to `[S, 4C]`.
-///
-/// `G` is the L2 norm of a channel over the kept sites of one image, never over the batch; `N`
-/// divides it by the mean over channels (the printed sum times the channel count, footnote 1).
-fn global_response_norm<B: Backend>(
-    rows: FloatTensor<B>,
-    gamma: FloatTensor<B>,
-    beta: FloatTensor<B>,
-    images: usize,
-) -> FloatTensor<B> {
-    let shape = rows.shape();
-    let channels = shape[1];
-    let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, channels]));
-    let one_row = Shape::new([1, 1, channels]);
-    let squares = B::float_sum_dim(B::float_mul(x.clone(), x.clone()), 1);
-    let response = B::float_sqrt(B::float_add_scalar(squares, TINY.into()));
-    let mean = B::float_add_scalar(B::float_mean_dim(response.clone(), 2), EPSILON.into());
-    let normalised = B::float_div(response, mean);
-    let scaled = B::float_mul(normalised, B::float_reshape(gamma, one_row.clone()));
-    let scale = B::float_add_scalar(scaled, 1.0_f64.into());
-    let y = B::float_add(B::float_mul(x, scale), B::float_reshape(beta, one_row));
-    B::float_reshape(y, shape)
-}
-
-/// Multiplies the rows of each image by its factor: `[S, C]` to `[S, C]`.
-fn scale_images<B: Backend>(rows: FloatTensor<B>, scales: &[f32]) -> FloatTensor<B> {
-    let shape = rows.shape();
-    let images = scales.len();
-    let data = TensorData::new(scales.to_vec(), [images, 1, 1]).convert_dtype(rows.dtype());
-    let factors = B::float_from_data(data, &rows.device());
-    let x = B::float_reshape(rows, Shape::new([images, shape[0] / images, shape[1]]));
-    B::float_reshape(B::float_mul(x, factors), shape)
-}
-
 #[cfg(test)]
 mod tests {
     use burn::backend::Flex;
     use burn::backend::tensor::Device;
+    use burn::tensor::TensorData;
 
     use super::*;
 

@@ -6,10 +6,11 @@ use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{DType, Shape};
 
 use crate::ops::block_plan::{BlockGradients, BlockParameters, BlockPlan, Placement};
+use crate::ops::block_reference::block_reference;
 use crate::ops::graph::{leaf, vjp};
 use crate::ops::kernels::{BlockKernels, LinearKernels};
 use crate::ops::linear_plan::LinearPlan;
-use crate::ops::reference::{block_reference, linear_reference, weight_matrix};
+use crate::ops::reference::{linear_reference, weight_matrix};
 use crate::ops::saved_bytes::tensor_bytes;
 
 /// The reference implementations. Of a forward they save the rows only.

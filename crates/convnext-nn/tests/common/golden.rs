@@ -104,7 +104,7 @@ impl Sketch {
     ///
     /// The estimate has no bias in the square, and is mostly within a factor of two of the truth.
     /// It is NaN when a value is.
-    pub fn relative_error(&self, values: &[f32]) -> f64 {
+    pub fn relative_error<T: Copy + Into<f64>>(&self, values: &[T]) -> f64 {
         let count: usize = self.shape.iter().product();
         assert_eq!(values.len(), count, "a tensor of the shape {:?} has {count} values", self.shape);
         let hash = fnv1a64("sketch");
@@ -112,7 +112,7 @@ impl Sketch {
         for (index, &value) in (0_u64..).zip(values) {
             let bits = bits(hash, index);
             for (k, sum) in found.iter_mut().enumerate() {
-                let value = f64::from(value);
+                let value: f64 = value.into();
                 *sum += if bits >> k & 1 == 1 { value } else { -value };
             }
         }
@@ -121,7 +121,7 @@ impl Sketch {
     }
 
     /// Asserts that the values are the tensor, to [`TOLERANCE`] or twice PyTorch's own error in float32.
-    pub fn check(&self, what: &str, values: &[f32]) {
+    pub fn check<T: Copy + Into<f64>>(&self, what: &str, values: &[T]) {
         let count: usize = self.shape.iter().product();
         assert_eq!(values.len(), count, "{what}: a tensor of the shape {:?}", self.shape);
         check_error(what, self.relative_error(values), self.float32_error, self.norm);

@@ -20,7 +20,7 @@ fn written(weights: &WeightFile, output: OnnxOutput) -> Model {
 /// Checks of `onnx.checker`: values are made before they are used, once, and all outputs are made.
 #[test]
 fn nodes_come_in_order() {
-    let both = ModelConfig { layer_scale: true, ..small() };
+    let both = ModelConfig { layer_scale: Some(1.0), ..small() };
     for (weights, output) in [
         (classifier(both.clone()), OnnxOutput::Logits),
         (classifier(both), OnnxOutput::Features),

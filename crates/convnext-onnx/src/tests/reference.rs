@@ -95,11 +95,11 @@ impl Reference<'_> {
             let normalised = self.norm(&format!("{name}.norm"), site);
             self.linear(&format!("{name}.pwconv1"), &normalised).into_iter().map(gelu).collect()
         });
-        if self.model.grn {
+        if self.model.has_grn() {
             hidden = self.grn(&format!("{name}.grn"), &hidden);
         }
         let mut branch = hidden.map_sites(channels, |site| self.linear(&format!("{name}.pwconv2"), site));
-        if self.model.layer_scale {
+        if self.model.layer_scale.is_some() {
             let gamma = self.weight(&format!("{name}.gamma"));
             branch = branch.map_sites(channels, |site| site.iter().zip(&gamma).map(|(x, g)| x * g).collect());
         }

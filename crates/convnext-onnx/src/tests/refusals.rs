@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use convnext_core::{Geometry, ModelConfig};
+use convnext_core::{Geometry, ModelConfig, ResponseNorm};
 use convnext_io::{ElementType, IoError};
 
 use super::*;
@@ -92,6 +92,15 @@ fn tensors_that_do_not_fit() {
         weights.metadata = weights.metadata.clone().with_class_names(names);
     });
     assert!(nameless.contains("2 names for 5 classes"), "{nameless}");
+}
+
+#[test]
+fn rivals_of_grn() {
+    for norm in ResponseNorm::ALL.into_iter().filter(|&norm| norm != ResponseNorm::Grn) {
+        let weights = classifier(ModelConfig { response_norm: Some(norm), ..small() });
+        let error = refused(&weights, OnnxOptions::of(&weights.metadata)).to_string();
+        assert!(error.contains(&format!("({}) in the place of GRN", norm.name())), "{error}");
+    }
 }
 
 #[test]

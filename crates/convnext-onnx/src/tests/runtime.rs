@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use convnext_core::{ENCODER_PREFIX, FcmaeTask, ModelConfig};
+use convnext_core::{ENCODER_PREFIX, FcmaeTask, LAYER_SCALE_INIT, ModelConfig, ResponseNorm};
 use rten::{Model, Value};
 use rten_tensor::prelude::*;
 
@@ -83,14 +83,15 @@ fn v2_with_any_number_of_images() {
 
 #[test]
 fn v1_with_a_fixed_batch() {
-    let weights = classifier(ModelConfig { grn: false, layer_scale: true, ..small() });
+    let weights =
+        classifier(ModelConfig { response_norm: None, layer_scale: Some(LAYER_SCALE_INIT), ..small() });
     check(&weights, OnnxOptions { batch: OnnxBatch::Fixed(2), ..OnnxOptions::of(&weights.metadata) }, &[2]);
 }
 
 #[test]
 fn grn_and_layer_scale_together_or_neither() {
-    for (grn, layer_scale) in [(true, true), (false, false)] {
-        let weights = classifier(ModelConfig { grn, layer_scale, ..small() });
+    for (response_norm, layer_scale) in [(Some(ResponseNorm::Grn), Some(1.0)), (None, None)] {
+        let weights = classifier(ModelConfig { response_norm, layer_scale, ..small() });
         check(&weights, OnnxOptions::of(&weights.metadata), &[1]);
     }
 }

@@ -1,18 +1,35 @@
 //! Values that the layers of a network hold in memory in a training step.
 
-use convnext_core::{ConfigError, ImageSize, MLP_RATIO, ModelConfig};
+use convnext_core::{ConfigError, ImageSize, MLP_RATIO, ModelConfig, ResponseNorm};
 use convnext_nn::{Activations, Precision};
 
 /// Tensors of a block's width that it saves for its gradient, unless it computes them again: what goes in,
 /// what the convolution puts out, and four for what the first linear layer does.
 const SAVED_TENSORS: u64 = 2 + MLP_RATIO as u64;
 
-/// Halves of tensors of a block's width that it saves for its gradient: [`SAVED_TENSORS`], or what goes in.
-pub(super) const fn saved_halves(memory: Activations, precision: Precision) -> u64 {
-    match (memory, precision) {
-        (Activations::Save, Precision::F32) => 2 * SAVED_TENSORS,
-        (Activations::Save, Precision::Bf16) | (Activations::SaveBf16, _) => SAVED_TENSORS,
-        (Activations::Recompute, _) => 2,
+/// Memory of a block's training, in tensors of its width.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BlockMemory {
+    /// Halves of tensors that it saves for its gradient.
+    saved_halves: u64,
+    /// Tensors that stand in memory at once while its gradient is made.
+    working: u64,
+}
+
+impl BlockMemory {
+    /// Of blocks with this normalisation: kernels know GRN and none, the others run in ordinary operations.
+    pub(super) const fn of(norm: Option<ResponseNorm>, memory: Activations, precision: Precision) -> Self {
+        let (saved_halves, working) = match (norm, memory, precision) {
+            (Some(ResponseNorm::Bn), ..) => (2 * GRAPH_TENSORS, GRAPH_TENSORS),
+            (None | Some(ResponseNorm::Grn), Activations::Save, Precision::F32) => {
+                (2 * SAVED_TENSORS, WORKING_TENSORS)
+            }
+            (None | Some(ResponseNorm::Grn), Activations::Save, Precision::Bf16)
+            | (None | Some(ResponseNorm::Grn), Activations::SaveBf16, _) => (SAVED_TENSORS, WORKING_TENSORS),
+            (None | Some(ResponseNorm::Grn), Activations::Recompute, _) => (2, WORKING_TENSORS),
+            _ => (2, 2 * GRAPH_TENSORS),
+        };
+        Self { saved_halves, working }
     }
 }
 
@@ -22,6 +39,10 @@ const DOWNSAMPLING_TENSORS: u64 = 3;
 /// Tensors of a block's width that stand in memory at once while its gradient is made; fitted to measured peaks.
 const WORKING_TENSORS: u64 = 10;
 
+/// Tensors of a block's width in the graph of a block that runs in ordinary operations: a batch norm saves them for its
+/// gradient, and the others make them anew, one block at a time; fitted to measured peaks.
+const GRAPH_TENSORS: u64 = 50;
+
 /// Values that the layers save for the backward pass, and those of the largest block at work.
 pub(super) struct ActivationValues {
     saved: u64,
@@ -29,7 +50,7 @@ pub(super) struct ActivationValues {
 }
 
 impl ActivationValues {
-    /// Of an encoder that sees this share of its sites, and whose blocks save so many [`saved_halves`].
+    /// Of an encoder that sees this share of its sites, and whose blocks need this memory.
     ///
     /// # Errors
     /// [`ConfigError`] when images do not fit the model.
@@ -38,14 +59,14 @@ impl ActivationValues {
         size: ImageSize,
         batch: u64,
         share: f64,
-        saved_halves: u64,
+        blocks: BlockMemory,
     ) -> Result<Self, ConfigError> {
         let mut all = Self { saved: 0, largest: 0 };
         let stages =
             config.stage_sizes(size.height, size.width)?.into_iter().zip(config.widths).zip(config.depths);
         for (([rows, columns], width), depth) in stages {
             let sites = (batch as f64 * (rows * columns) as f64 * share).ceil() as u64;
-            all = all.and_blocks(depth as u64, sites, width as u64, saved_halves);
+            all = all.and_blocks(depth as u64, sites, width as u64, blocks);
             let before = DOWNSAMPLING_TENSORS.saturating_mul(sites).saturating_mul(width as u64);
             all.saved = all.saved.saturating_add(before);
         }
@@ -53,11 +74,13 @@ impl ActivationValues {
     }
 
     /// Adds blocks of a stage.
-    pub(super) fn and_blocks(self, depth: u64, sites: u64, width: u64, saved_halves: u64) -> Self {
+    pub(super) fn and_blocks(self, depth: u64, sites: u64, width: u64, blocks: BlockMemory) -> Self {
         let input = sites.saturating_mul(width);
         Self {
-            saved: self.saved.saturating_add(input.saturating_mul(depth.saturating_mul(saved_halves)) / 2),
-            largest: self.largest.max(input.saturating_mul(WORKING_TENSORS)),
+            saved: self
+                .saved
+                .saturating_add(input.saturating_mul(depth.saturating_mul(blocks.saved_halves)) / 2),
+            largest: self.largest.max(input.saturating_mul(blocks.working)),
         }
     }
 

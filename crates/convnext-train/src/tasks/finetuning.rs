@@ -193,6 +193,10 @@ impl<S: Supervision> Job for OnImages<S> {
         (self.job.recipe.input.image_size, self.job.model.input_channels)
     }
 
+    fn backbone(&self) -> Option<&ModelConfig> {
+        Some(&self.job.model)
+    }
+
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         let classes = self.supervision.metadata().class_names();
         let task = of_weights.task_as::<S::Metadata>();

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Preprocessing, Seed,
+    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid, Preprocessing, Seed,
     WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
 use serde::Serialize;
 
+use crate::analysis::feature_watch::FeatureWatch;
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
 use crate::recipe::pretrain_recipe::PretrainRecipe;
@@ -39,6 +40,14 @@ pub struct PretrainJob {
     pub model: FcmaeConfig,
     /// Training recipe, with the objective.
     pub recipe: PretrainRecipe,
+    /// Measure feature distance and dead channels at each validation. Recorded when on.
+    #[serde(skip_serializing_if = "is_off")]
+    pub watch_features: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_off(value: &bool) -> bool {
+    !value
 }
 
 /// Result of a pre-training.
@@ -129,6 +138,10 @@ impl Job for OnImages {
         (self.job.recipe.input.image_size, self.job.model.encoder.input_channels)
     }
 
+    fn backbone(&self) -> Option<&ModelConfig> {
+        Some(&self.job.model.encoder)
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         self.job.model.validate()?;
         self.input().0.validate()?;
@@ -137,7 +150,7 @@ impl Job for OnImages {
     }
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
-        let PretrainJob { run, model, recipe } = &self.job;
+        let PretrainJob { run, model, recipe, .. } = &self.job;
         MemoryEstimate::of_pretraining(model, recipe, run.activations, run.precision)
     }
 
@@ -153,7 +166,7 @@ impl Job for OnImages {
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Pretraining, TrainError> {
-        let PretrainJob { run, model, recipe } = &self.job;
+        let PretrainJob { run, model, recipe, watch_features } = &self.job;
         let (images, objective) = (self.images.len(), recipe.masking.objective());
         let shown = SHOWN.min(images);
         Ok(Pretraining {
@@ -162,6 +175,10 @@ impl Job for OnImages {
             seed: run.seed,
             device: device.clone(),
             shown: (0..shown).map(|number| number * images / shown).collect(),
+            watch: watch_features.then(|| {
+                let reading = (run.orientation, run.threads);
+                FeatureWatch::new(&self.images, preprocessing.clone(), reading, run.seed)
+            }),
             dataset: self.images.clone(),
             decoding: Decoding::of(&preprocessing, run.orientation),
             metadata: WeightMetadata::of_fcmae(model, objective, preprocessing).with_recipe(in_toml(recipe)?),
@@ -190,6 +207,8 @@ struct Pretraining {
     dataset: Dataset,
     /// Images whose reconstructions are shown.
     shown: Vec<usize>,
+    /// What is measured of the features, if anything.
+    watch: Option<FeatureWatch>,
     /// Decoding of the images shown.
     decoding: Decoding,
     metadata: WeightMetadata,
@@ -203,7 +222,8 @@ impl Task for Pretraining {
         let ratio = self.objective.mask_ratio;
         let mask = |&sample: &usize| Mask::random(self.grid, ratio, self.seed, batch.epoch, sample as u64);
         let masks = batch.samples.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
-        Ok(model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?.loss.into())
+        let output = model.forward(batch_images(&mut batch, &self.device), &masks, self.objective)?;
+        Ok(Loss::from(output.loss).with_statistics(model.take_statistics()))
     }
 
     fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {
@@ -215,12 +235,14 @@ impl Task for Pretraining {
     }
 
     fn validation_images(&self) -> usize {
-        self.shown.len()
+        self.shown.len() + self.watch.as_ref().map_or(0, FeatureWatch::len)
     }
 
-    /// Measures nothing; shows the same reconstructions under the same masks each time.
+    /// Measures the features, if they are watched; shows the same reconstructions under the same masks each time.
     fn validate(&self, model: &Fcmae, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
-        let measured = ValidationResult::new(Reconstruction::KIND, Vec::new(), &());
+        let backbone = (&model.encoder, &model.config().encoder);
+        let metrics = self.watch.as_ref().map(|watch| watch.metrics(backbone)).transpose()?;
+        let measured = ValidationResult::new(Reconstruction::KIND, metrics.unwrap_or_default(), &());
         let Some(folder) = image_folder else { return Ok(measured) };
         for (number, &sample) in (1..).zip(&self.shown) {
             // A file that cannot be read was reported when it was trained on.

@@ -96,7 +96,8 @@ impl<S: Supervision> Task for Supervised<S> {
                 model.classify(Tensor::from_inner(model.valid().pooled(images, &DropPath::none())?))
             }
         };
-        Ok(self.supervision.loss(logits, &batch).into())
+        let loss = Loss::from(self.supervision.loss(logits, &batch));
+        Ok(loss.with_statistics(model.backbone.take_statistics()))
     }
 
     fn show_batch(&self, batch: &ImageBatch, image_folder: &Path) -> Result<(), TrainError> {

@@ -1,7 +1,7 @@
 //! Interface of a job: a training task and its data.
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, ImageSize, Preprocessing, WeightMetadata};
+use convnext_core::{ConfigError, ImageSize, ModelConfig, Preprocessing, WeightMetadata};
 use convnext_data::Dataset;
 use serde::Serialize;
 
@@ -41,6 +41,12 @@ pub trait Job: Clone + Serialize {
 
     /// Size of the images that the model is trained on, and their channels.
     fn input(&self) -> (ImageSize, usize);
+
+    /// The backbone, whose blocks may have something else in the place of GRN than weights to start from: that starts fresh
+    /// then. `None` takes weights as they are.
+    fn backbone(&self) -> Option<&ModelConfig> {
+        None
+    }
 
     /// `true` if the head of weights to start from, which say this about themselves, goes on learning; else
     /// it starts fresh.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::prelude::*;
+use convnext_nn::BatchStatistics;
 
 use crate::error::TrainError;
 use crate::training::observed::Observed;
@@ -44,6 +45,13 @@ impl Loss {
         let sum = parts.iter().map(|(_, part)| part.clone()).reduce(|sum, part| sum + part);
         let total = sum.unwrap_or_else(|| unreachable!("a loss has a part"));
         Self { total, parts, observed: Vec::new() }
+    }
+
+    /// The same with what the batch norms of a model saw in this batch, besides what was observed before.
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Vec<BatchStatistics>) -> Self {
+        self.observed.extend(statistics.into_iter().flat_map(Observed::of_batch_norm));
+        self
     }
 
     /// Its numbers.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_nn::{counters, for_each_parameter, replace_parameters, with_counters};
+use convnext_core::BATCH_COUNTER;
+use convnext_nn::{
+    BatchNorm, BatchStatistics, counters, for_each_parameter, replace_parameters, with_counters,
+};
 
 use crate::error::TrainError;
 
@@ -90,6 +93,21 @@ pub(crate) fn fold<M: Module>(model: M, observed: &[Observed]) -> M {
 }
 
 impl Observed {
+    /// What one batch says of a batch norm, as PyTorch folds it in.
+    pub fn of_batch_norm(statistics: BatchStatistics) -> [Self; 3] {
+        let BatchStatistics { name, mean, variance } = statistics;
+        let statistic = |leaf: &str, values| Self::Statistic {
+            name: format!("{name}.{leaf}"),
+            values,
+            momentum: BatchNorm::MOMENTUM,
+        };
+        [
+            statistic("running_mean", mean),
+            statistic("running_var", variance),
+            Self::Count { name: format!("{name}.{BATCH_COUNTER}"), by: 1 },
+        ]
+    }
+
     /// Values and momentum, if this is about the statistic of that name.
     fn statistic_of(&self, wanted: &str) -> Option<(&Tensor<1>, f64)> {
         match self {

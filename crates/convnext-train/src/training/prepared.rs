@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use convnext_core::Preprocessing;
 use convnext_data::{BackgroundCheck, Dataset};
 
+use crate::block_change::blocks_in_words;
 use crate::error::TrainError;
 use crate::recipe::length::Length;
 use crate::recipe::training::TrainingRecipe;
@@ -14,6 +15,7 @@ use crate::run::train_setup::TrainSetup;
 use crate::training::job::{Job, SourceOf};
 use crate::training::run_length::RunLength;
 use crate::training::step_timing::StepTiming;
+use crate::weights::read_metadata;
 use crate::words::duration_in_words;
 
 /// A job whose settings are resolved. Nothing is written yet.
@@ -50,6 +52,7 @@ impl<J: Job> Prepared<J> {
         let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
         prepared.job.memory()?.check(device)?;
         prepared.remarks = said(why);
+        prepared.remarks.extend(prepared.blocks_in_words()?);
         // Before steps are timed, which would end at the first file that cannot be read.
         let headers = prepared.check_headers()?;
         prepared = prepared.within_budget(job, device)?;
@@ -67,6 +70,15 @@ impl<J: Job> Prepared<J> {
         let source = job.source(&preprocessing)?;
         let setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
         Ok(Self { job, settings, setup, preprocessing, timing: None, remarks: Vec::new() })
+    }
+
+    /// What is special about the blocks of the model.
+    fn blocks_in_words(&self) -> Result<Vec<String>, TrainError> {
+        let Some(model) = self.job.backbone() else { return Ok(Vec::new()) };
+        let of_weights = self.settings.init.as_deref().map(read_metadata).transpose()?;
+        // Another backbone is refused by its tensors.
+        let of_weights = of_weights.and_then(|metadata| metadata.convnext().ok());
+        Ok(blocks_in_words(of_weights.as_ref(), model))
     }
 
     /// Looks at the headers of all images.

@@ -17,7 +17,7 @@ use crate::training::observer::Observer;
 use crate::training::prepared::Prepared;
 use crate::training::training_loop::train;
 use crate::training::training_plan::TrainingPlan;
-use crate::weights::start_from_with;
+use crate::weights::{StartParts, start_from_with};
 use crate::words::duration_in_words;
 
 /// Result of a training.
@@ -93,7 +93,11 @@ fn initial_model<J: Job>(job: &J, device: &Device) -> Result<ModelOf<J>, TrainEr
         true => &[][..],
         false => job.head_parts(),
     };
-    start_from_with(model, path, &head, job.fresh_parts())
+    start_from_with(
+        model,
+        path,
+        &StartParts { left_out: &head, fresh: job.fresh_parts(), backbone: job.backbone() },
+    )
 }
 
 /// Such as `the run is finished already: 10 epochs, 310 steps in 12m 34s; to go on, give --extend and more --epochs or

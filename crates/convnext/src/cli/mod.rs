@@ -1,6 +1,8 @@
 //! Arguments as typed, and the commands that run them.
 
+mod analyze;
 mod bench;
+mod blocks;
 mod class_names;
 mod classify;
 mod compare;
@@ -81,6 +83,7 @@ enum Command {
     Classify(classify::ClassifyArguments),
     Segment(segment::SegmentArguments),
     Detect(detect::DetectArguments),
+    Analyze(analyze::AnalyzeArguments),
     Embed(embed::EmbedArguments),
     Nearest(nearest::NearestArguments),
     Reconstruct(reconstruct::ReconstructArguments),
@@ -127,6 +130,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Classify(arguments) => classify::run(&arguments, quiet),
         Command::Segment(arguments) => segment::run(&arguments, quiet),
         Command::Detect(arguments) => detect::run(&arguments, quiet),
+        Command::Analyze(arguments) => analyze::run(&arguments, quiet),
         Command::Embed(arguments) => embed::run(&arguments, quiet),
         Command::Nearest(arguments) => nearest::run(&arguments),
         Command::Reconstruct(arguments) => reconstruct::run(&arguments),

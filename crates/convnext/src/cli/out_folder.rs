@@ -35,6 +35,14 @@ impl OverwriteArgument {
     }
 }
 
+/// A file name without its extension; all of it where nothing would be left.
+pub(crate) fn stem(file_name: &str) -> &str {
+    match file_name.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem,
+        _ => file_name,
+    }
+}
+
 /// Makes a folder, and those above it, where they are missing.
 pub(crate) fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).map_err(|error| {

@@ -32,6 +32,7 @@ Examples:
   convnext pretrain --data photos --model atto --out runs/pretrained
   convnext pretrain --data photos.tar --model tiny --epochs 200 --batch-size 32 --out runs/tiny
   convnext pretrain --data icons --model micro --image-size 32 --stem-stride 1 --out runs/icons
+  convnext pretrain --data photos --model v1-atto --watch-features --out runs/watched
   convnext pretrain --config runs/tiny --seed 1 --out runs/again"
 )]
 pub(crate) struct PretrainArguments {
@@ -53,6 +54,9 @@ pub(crate) struct PretrainArguments {
     /// Channels of the decoder [default: that of the weights, or 512; 128 for the micro models]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
+    /// Measure feature distance and dead channels (after GRN, on 64 whole images) at each validation, for the report
+    #[arg(long)]
+    watch_features: bool,
     #[command(flatten)]
     training: TrainingArguments,
 }
@@ -102,8 +106,16 @@ const MASK_RATIO: &str = "masking.ratio";
 
 /// From what was typed to what will be run, and on what.
 pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
-    let PretrainArguments { data, init, mask_ratio, encoder, decoder_depth, decoder_width, training } =
-        arguments;
+    let PretrainArguments {
+        data,
+        init,
+        mask_ratio,
+        encoder,
+        decoder_depth,
+        decoder_width,
+        watch_features,
+        training,
+    } = arguments;
     training.activations.check(training.machine.precision)?;
     let init = init.map(|weights| weights.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
@@ -128,10 +140,18 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, &images);
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
-    let model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
+    let mut model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
+    // The decoder has the blocks of the encoder, unless weights say otherwise and nothing else was asked for.
+    if training.blocks.changes_response_norm() {
+        model.decoder.response_norm = model.encoder.response_norm;
+    }
+    if training.blocks.changes_layer_scale() {
+        model.decoder.layer_scale = model.encoder.layer_scale;
+    }
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
-    Ok((PretrainJob { run: training.settings(data, init, threads)?, model, recipe }, images))
+    let run = training.settings(data, init, threads)?;
+    Ok((PretrainJob { run, model, recipe, watch_features }, images))
 }
 
 /// The model: that of the weights to start from, if there are any, but for what is given.

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize};
+use convnext::core::{COLOURS, ImageSize, ModelConfig, ModelSize, find_model};
 use convnext::train::TrainError;
 
 use self::batch_size::{BatchSize, batch_size};
 use self::cache_place::CachePlace;
+use super::blocks::BlockArguments;
 use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range};
 use super::values::{
@@ -71,6 +72,8 @@ pub(crate) struct TrainingArguments {
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
     pub(crate) stem_stride: Option<usize>,
+    #[command(flatten)]
+    pub(crate) blocks: BlockArguments,
     /// Channels of the images: 1 for greyscale, 3 for colours, others for TIFF files of so many bands
     /// [default: that of the weights, or 3]
     #[arg(long, value_name = "N", value_parser = channels)]
@@ -108,12 +111,20 @@ impl TrainingArguments {
             let mut config = self.model.ok_or(TrainError::NoModel)?.config();
             config.stem_stride = self.stem_stride.unwrap_or(config.stem_stride);
             config.input_channels = self.channels.unwrap_or(config.input_channels);
-            return Ok(config);
+            return Ok(self.blocks.of_fresh(config));
         };
         let mut asked = self.model.map_or_else(|| found.clone(), ModelSize::config);
         asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
+        // What is special about the blocks of weights is no reason to refuse the name of their size.
         let shape = |config: &ModelConfig| {
-            (config.depths, config.widths, config.grn, config.layer_scale, config.stem_stride)
+            let plain = find_model(&config.name).map_or_else(|_| config.clone(), ModelSize::config);
+            (
+                config.depths,
+                config.widths,
+                plain.response_norm,
+                plain.layer_scale.is_some(),
+                config.stem_stride,
+            )
         };
         if shape(&asked) == shape(found) {
             let (found_channels, asked) =
@@ -122,7 +133,8 @@ impl TrainingArguments {
                 let path = path.to_owned();
                 return Err(TrainError::Channels { path, found: found_channels, asked });
             }
-            return Ok(ModelConfig { input_channels: asked, ..found.clone() });
+            let found = self.blocks.of_weights(path, found.clone())?;
+            return Ok(ModelConfig { input_channels: asked, ..found });
         }
         let describe = |config: &ModelConfig| format!("{}, stem stride {}", config.name, config.stem_stride);
         Err(TrainError::OtherModel { path: path.to_owned(), found: describe(found), asked: describe(&asked) })

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use convnext::core::{
-    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, Seed, WeightMetadata, find_model,
+    ClassNames, FcmaeConfig, FcmaeObjective, ModelConfig, Preprocessing, ResponseNorm, Seed, WeightMetadata,
+    find_model,
 };
 use convnext::nn::{ConvNext, Fcmae};
 use convnext::train::save_weights;
@@ -129,7 +130,7 @@ fn weights_are_not_overwritten_by_their_conversion() {
 
 /// Whether a program has models of this shape: what `tests/packages/check.py` finds by loading them there.
 fn exists(to: &str, model: &ModelConfig) -> bool {
-    let both = model.grn && model.layer_scale;
+    let both = model.has_grn() && model.layer_scale.is_some();
     match to {
         "timm" => model.stem_stride != 2,
         "hf" => !both,
@@ -178,9 +179,10 @@ fn every_stem_channel_and_class_count_is_converted_or_refused() {
 #[test]
 fn ablations_and_autoencoders_are_converted_or_refused() {
     let bench = Bench::new();
-    for (number, (grn, layer_scale)) in [(true, true), (false, false)].into_iter().enumerate() {
+    let blocks = [(Some(ResponseNorm::Grn), Some(1.0)), (None, None)];
+    for (number, (response_norm, layer_scale)) in blocks.into_iter().enumerate() {
         for stem_stride in [4, 2, 1] {
-            let model = ModelConfig { grn, layer_scale, stem_stride, ..official() };
+            let model = ModelConfig { response_norm, layer_scale, stem_stride, ..official() };
             let name = format!("ablation-{number}-{stem_stride}");
             write_fresh(&bench, &name, &model);
             convert_to_all(&bench, &name, &model);

@@ -108,7 +108,7 @@ fn say_labels(gathered: &mut Gathered, used: usize) {
     gathered.decisions.push(format!("YOLO's labels: {labels}"));
     if empty > 0 {
         let images = counted(empty, "image has", "images have");
-        gathered.decisions.push(format!("{images} no objects, and are learned from as such"));
+        gathered.decisions.push(format!("{images} no objects: all of them is background"));
     }
 }
 

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, ModelSize};
 use serde::Serialize;
 
+use crate::cli::blocks::BlockArguments;
 use crate::cli::values::{self, ActivationsName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
@@ -38,6 +39,8 @@ pub(crate) struct BenchArguments {
     /// Side of the stem's patches
     #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
     pub(super) stem_stride: usize,
+    #[command(flatten)]
+    pub(super) blocks: BlockArguments,
     /// Sites that the encoder of a pre-training computes at
     #[arg(long, value_name = "KIND", default_value = "sparse")]
     pub(super) encoder: Sites,

@@ -26,7 +26,8 @@ impl Subject {
         precision: Precision,
     ) -> anyhow::Result<Self> {
         check(arguments)?;
-        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..arguments.model.config() };
+        let backbone = arguments.blocks.of_fresh(arguments.model.config());
+        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..backbone };
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
         let mut batch = random_batch(arguments.batch_size, arguments.image_size, backbone.classes);

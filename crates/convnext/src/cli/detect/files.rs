@@ -9,6 +9,7 @@ use convnext::detect::{CocoResult, Detection};
 use convnext::io::replace_file;
 
 use super::answer::{Answer, FoundObject};
+use crate::cli::out_folder::stem;
 use crate::cli::results_file::{ResultsFile, cannot_write};
 
 /// The results of all images, and overlays, each of another name.
@@ -41,9 +42,7 @@ impl OutFiles {
 
     /// Writes the image with its objects, beside which this file name stands.
     pub(super) fn write_overlay(&mut self, file_name: &str, overlay: &Image) -> anyhow::Result<()> {
-        let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
-        let stem = if stem.is_empty() { file_name } else { stem };
-        let place = self.names.path(&self.folder, &format!("{stem}.png"));
+        let place = self.names.path(&self.folder, &format!("{}.png", stem(file_name)));
         // Never through a link into another file.
         replace_file(&place, |mut file| file.write_all(&overlay.png())).with_context(|| cannot_write(&place))
     }

@@ -8,6 +8,8 @@ use convnext::multilabel::MultiLabelTask;
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
 
+use crate::cli::blocks::arguments_of_blocks;
+
 /// A flag and its value; an empty value for one that takes none.
 pub(super) type Argument = (&'static str, OsString);
 
@@ -41,7 +43,8 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
     let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
     let switches = [
         ("--ignore-orientation", is("orientation", "ignore")),
-        ("--fast-decode", settings.get("fast_decode").and_then(Value::as_bool) == Some(true)),
+        ("--fast-decode", is_on(settings, "fast_decode")),
+        ("--watch-features", is_on(settings, "watch_features")),
     ];
     found.extend(switches.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag, OsString::new())));
     if is("freeze", "encoder") {
@@ -76,14 +79,13 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
     let widths = [("--head-width", "head_width"), ("--box-width", "box_width")];
     let widths = widths.map(|(flag, key)| Some((flag, text(nested(settings, &["head", key])?))));
     let file = settings.get("annotations").map(|file| ("--annotations", text(file)));
-    let is_on = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
     let switches = [
         ("--reduce-zero-label", "reduce_zero_label"),
         ("--crowd-as-object", "crowd_as_object"),
         ("--allow-missing", "allow_missing"),
     ];
     let switches =
-        switches.into_iter().filter(|(_, key)| is_on(key)).map(|(flag, _)| (flag, OsString::new()));
+        switches.into_iter().filter(|(_, key)| is_on(settings, key)).map(|(flag, _)| (flag, OsString::new()));
     let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
     let ignored = ignored.map(|number| ("--ignore-index", text(number)));
     widths.into_iter().flatten().chain(file).chain(ignored).chain(switches).collect()
@@ -100,11 +102,12 @@ fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec
         .try_into()
         .context("the recorded model cannot be read")?;
     let channels = ("--channels", model.input_channels.to_string().into());
+    let blocks = arguments_of_blocks(&model).map(|(flag, value)| (flag, OsString::from(value)));
     if is_recorded_start {
-        return Ok(vec![channels]);
+        return Ok(blocks.into_iter().chain([channels]).collect());
     }
     let named = find_model(&model.name)?.config();
-    let shape = |config: &ModelConfig| (config.depths, config.widths, config.grn, config.layer_scale);
+    let shape = |config: &ModelConfig| (config.depths, config.widths);
     if shape(&named) != shape(&model) {
         bail!(
             "the recorded model has depths {:?} and widths {:?}, which '{}' has not, so that the run cannot be repeated",
@@ -113,11 +116,19 @@ fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec
             model.name
         );
     }
-    Ok(vec![
-        ("--model", model.name.into()),
+    let mut found = vec![
+        ("--model", model.name.clone().into()),
         ("--stem-stride", model.stem_stride.to_string().into()),
         channels,
-    ])
+    ];
+    if (model.response_norm, model.layer_scale) != (named.response_norm, named.layer_scale) {
+        found.extend(blocks);
+    }
+    Ok(found)
+}
+
+fn is_on(settings: &Table, key: &str) -> bool {
+    settings.get(key).and_then(Value::as_bool) == Some(true)
 }
 
 fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
@@ -166,6 +177,24 @@ mod tests {
             "--channels=1",
         ];
         assert_eq!(arguments(RUN, None).unwrap(), expected);
+    }
+
+    #[test]
+    fn blocks_are_told_where_they_are_not_those_of_the_model() {
+        let other = RUN.replace(
+            "grn = true",
+            "grn = false\n        response_norm = 'se'\n        layer_scale_init = 0.5",
+        );
+        let other = other.replace("layer_scale = false", "layer_scale = true");
+        let found = arguments(&other, None).unwrap();
+        assert!(
+            found.ends_with(&["--response-norm=se".to_owned(), "--layer-scale=0.5".to_owned()]),
+            "{found:?}"
+        );
+        // Weights may have other blocks, so a run that began with some tells its own.
+        let found = arguments(&format!("init = 'w.safetensors'\n{RUN}"), None).unwrap();
+        assert!(found.contains(&"--response-norm=grn".to_owned()), "{found:?}");
+        assert!(found.contains(&"--layer-scale=off".to_owned()), "{found:?}");
     }
 
     #[test]

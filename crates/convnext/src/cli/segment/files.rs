@@ -9,6 +9,8 @@ use convnext::data::{FreeNames, Image, LabelMap};
 use convnext::io::replace_file;
 use convnext::segment::{label_png, write_logits};
 
+use crate::cli::out_folder::stem;
+
 /// Places of the files in the folder, each of another name.
 pub(super) struct OutFiles {
     folder: PathBuf,
@@ -22,13 +24,10 @@ impl OutFiles {
 
     /// The files of the next image, which has this file name; with an overlay, one of them is that.
     pub(super) fn next(&mut self, file_name: &str, with_overlay: bool) -> Place {
-        let stem = match file_name.rsplit_once('.') {
-            Some((stem, _)) if !stem.is_empty() => stem,
-            _ => file_name,
-        };
-        let labels = self.names.path(&self.folder, &format!("{stem}.png"));
-        let stem = labels.file_stem().unwrap_or_default().to_string_lossy();
-        let overlay = format!("{stem}-overlay.png");
+        let labels = self.names.path(&self.folder, &format!("{}.png", stem(file_name)));
+        // The label map may have got another name than the image, because it was taken.
+        let name = labels.file_stem().unwrap_or_default().to_string_lossy();
+        let overlay = format!("{name}-overlay.png");
         let overlay = with_overlay.then(|| self.names.path(&self.folder, &overlay));
         Place { overlay: overlay.unwrap_or_default(), labels }
     }

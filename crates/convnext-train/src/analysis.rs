@@ -1,0 +1,6 @@
+//! Analyses of a backbone: what its layers compute from images (paper Figures 3, 4 and 7).
+
+pub(crate) mod activation_maps;
+pub(crate) mod backbone_analysis;
+pub(crate) mod feature_watch;
+pub(crate) mod layer_statistics;

@@ -1,0 +1,101 @@
+//! Measures of all layers of a backbone over a set of images.
+
+use burn::prelude::*;
+use convnext_analysis::CentredKernel;
+use convnext_core::{ModelConfig, Preprocessing};
+use convnext_data::Dataset;
+use convnext_nn::{Backbone, BlockLayer, tensor_values};
+
+use crate::analysis::layer_statistics::{LayerMeasures, LayerStatistics};
+use crate::error::TrainError;
+use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch};
+
+/// Measures of every layer of a backbone, over the images of a data set.
+#[derive(Debug, Clone)]
+pub struct BackboneAnalysis {
+    pub(crate) layers: Vec<LayerStatistics>,
+    images: usize,
+}
+
+impl BackboneAnalysis {
+    /// Looks at every image, whole: no patch is removed. Classes are those of the data set. `progress` is told how many
+    /// images are done.
+    ///
+    /// # Errors
+    /// What reading the images reports, [`TrainError::Model`] for images that do not fit the backbone, and
+    /// [`TrainError::NotFinite`] with the layer whose activations are not.
+    pub fn of(
+        (backbone, config): (&Backbone, &ModelConfig),
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+        reading: &EvalLoaderConfig,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, TrainError> {
+        let device = backbone.stem.conv.weight.lazy_device();
+        let classes = dataset.classes().len();
+        let mut analysis = Self { layers: Vec::new(), images: 0 };
+        for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
+            analysis.add((backbone, config), images, (&batch.labels, classes))?;
+            progress(analysis.images);
+            Ok::<(), TrainError>(())
+        })?;
+        Ok(analysis)
+    }
+
+    fn add(
+        &mut self,
+        (backbone, config): (&Backbone, &ModelConfig),
+        images: Tensor<4>,
+        (labels, classes): (&[Option<usize>], usize),
+    ) -> Result<(), TrainError> {
+        let (mut next, mut damaged) = (0, None);
+        backbone.forward_layers(config, images, &mut |place, _, rows| {
+            let channels = rows.dims()[1];
+            let values = tensor_values(rows);
+            if damaged.is_none() && !values.iter().all(|value| value.is_finite()) {
+                damaged = Some(place);
+            }
+            if next == self.layers.len() {
+                self.layers.push(LayerStatistics::new(place, channels, classes));
+            }
+            let layer = &mut self.layers[next];
+            let of_images = values.chunks_exact(values.len() / labels.len());
+            of_images.zip(labels).for_each(|(rows, &label)| layer.add(rows, label));
+            next += 1;
+        })?;
+        self.images += labels.len();
+        match damaged {
+            None => Ok(()),
+            Some(place) => Err(TrainError::NotFinite { what: format!("the activations of {place}") }),
+        }
+    }
+
+    /// Images that were looked at.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// What was measured of each layer, in their order.
+    pub fn measures(&self) -> Vec<LayerMeasures> {
+        self.layers.iter().map(LayerStatistics::measures).collect()
+    }
+
+    /// Names and kernels of the pooled outputs of all blocks, for [`alignments`].
+    pub fn kernels(&self) -> Vec<(String, CentredKernel)> {
+        let outputs = self.layers.iter().filter(|layer| layer.place().layer == BlockLayer::Output);
+        let kernel = |layer: &LayerStatistics| {
+            let (features, width) = layer.pooled();
+            (layer.place().to_string(), CentredKernel::of(features, width))
+        };
+        outputs.map(kernel).collect()
+    }
+}
+
+/// Linear CKA of the blocks of two models on the same images: a row for each block of the first.
+pub fn alignments(
+    left: &[(String, CentredKernel)],
+    right: &[(String, CentredKernel)],
+) -> Vec<Vec<Option<f64>>> {
+    let row = |kernel: &CentredKernel| right.iter().map(|(_, other)| kernel.alignment(other)).collect();
+    left.iter().map(|(_, kernel)| row(kernel)).collect()
+}

@@ -1,0 +1,77 @@
+//! What becomes of the features during a pre-training: their distance and their dead channels, on the same images each time.
+
+use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
+use convnext_data::{Dataset, OnCorrupt, Orientation};
+use convnext_nn::{Backbone, BlockLayer};
+
+use crate::analysis::backbone_analysis::BackboneAnalysis;
+use crate::analysis::layer_statistics::LayerStatistics;
+use crate::error::TrainError;
+use crate::evaluation::inference::EvalLoaderConfig;
+use crate::training::metric::{Direction, Metric};
+
+/// Images that are looked at.
+const IMAGES: usize = 64;
+
+/// Images that go through the encoder together: the layers of few are held at once.
+const BATCH_SIZE: usize = 8;
+
+/// Some images of a training, whole and not augmented, that an encoder is watched on.
+#[derive(Debug)]
+pub(crate) struct FeatureWatch {
+    images: Dataset,
+    preprocessing: Preprocessing,
+    reading: EvalLoaderConfig,
+}
+
+impl FeatureWatch {
+    /// Draws the images.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        preprocessing: Preprocessing,
+        (orientation, threads): (Orientation, usize),
+        seed: Seed,
+    ) -> Self {
+        let images = dataset.subset(&dataset.draw(IMAGES, seed));
+        // What cannot be read was reported when it was trained on.
+        let on_corrupt = OnCorrupt::Skip;
+        let reading = EvalLoaderConfig { batch_size: BATCH_SIZE, threads, orientation, on_corrupt };
+        Self { images, preprocessing, reading }
+    }
+
+    /// Images that are looked at.
+    pub(crate) fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    /// Of the expanded activations after GRN, where a collapse shows (paper section 3.2): the cosine distance, mean over all
+    /// blocks and over those of each stage, and the share of dead channels.
+    pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
+        let analysis =
+            BackboneAnalysis::of(backbone, &self.images, &self.preprocessing, &self.reading, |_| ())?;
+        let expanded = analysis.layers.iter().filter(|layer| layer.place().layer == BlockLayer::Normalised);
+        let layers: Vec<&LayerStatistics> = expanded.collect();
+        let distance = |name: String, label: String, stage: Option<usize>| {
+            let of_stage =
+                layers.iter().filter(|layer| stage.is_none_or(|stage| layer.place().stage == stage));
+            let value = mean(of_stage.filter_map(|layer| layer.cosine_distance()));
+            Metric::new(name, value, Direction::HigherIsBetter).labelled(label)
+        };
+        let mut metrics = vec![distance("feature_distance".into(), "feature distance".into(), None)];
+        metrics.extend((0..STAGES).map(|stage| {
+            let number = stage + 1;
+            let label = format!("feature distance, stage {number}");
+            distance(format!("feature_distance_stage{number}"), label, Some(stage))
+        }));
+        let dead = mean(layers.iter().map(|layer| layer.dead_share()));
+        let dead = Metric::new("dead_channels", dead, Direction::LowerIsBetter);
+        metrics.push(dead.fraction().labelled("dead channels"));
+        Ok(metrics)
+    }
+}
+
+/// The mean; `None` of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
+}

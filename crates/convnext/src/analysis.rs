@@ -1,0 +1,181 @@
+//! What the layers of one or more networks compute from the same images (paper Figures 3, 4 and 7).
+
+use std::path::Path;
+
+use burn::prelude::*;
+use convnext_analysis::CentredKernel;
+use convnext_core::{ImageSize, Preprocessing};
+use convnext_data::{Dataset, Image};
+use convnext_io::{NamedArray, write_arrays};
+use convnext_nn::{ConvNext, LayerPlace, tensor_values};
+use convnext_train::{
+    BackboneAnalysis, EvalLoaderConfig, LayerMeasures, TrainError, activation_maps, alignments, load_backbone,
+};
+use serde::Serialize;
+
+use crate::classifier::images_to_tensors;
+
+/// A network of any kind whose layers are looked at.
+#[derive(Debug)]
+pub struct Analyzer {
+    model: ConvNext,
+    preprocessing: Preprocessing,
+    device: Device,
+}
+
+/// What was measured of one network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnalyzedModel {
+    /// Weights, as they were named.
+    pub weights: String,
+    /// Name of the model.
+    pub model: String,
+    /// Measures of each layer, in their order.
+    pub layers: Vec<LayerMeasures>,
+    /// Kernels of the outputs of the blocks, with their names.
+    #[serde(skip)]
+    pub kernels: Vec<(String, CentredKernel)>,
+}
+
+/// Linear CKA between the outputs of the blocks of two networks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelAlignment {
+    /// The network of the rows, as an index into the models.
+    pub left: usize,
+    /// That of the columns.
+    pub right: usize,
+    /// Layers of the rows.
+    pub rows: Vec<String>,
+    /// Layers of the columns.
+    pub columns: Vec<String>,
+    /// The alignment of each pair; `None` where a layer tells no images apart.
+    pub values: Vec<Vec<Option<f64>>>,
+}
+
+/// The whole of an analysis.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Analysis {
+    /// Kind of these results.
+    pub kind: &'static str,
+    /// Images that were looked at.
+    pub images: usize,
+    /// Classes among them; 0 without labels.
+    pub classes: usize,
+    /// The networks.
+    pub models: Vec<AnalyzedModel>,
+    /// Alignments of each pair of networks; of one network alone with itself.
+    pub alignments: Vec<ModelAlignment>,
+}
+
+impl Analysis {
+    /// Puts together what was measured of networks on the same images.
+    pub fn new(images: usize, classes: usize, models: Vec<AnalyzedModel>) -> Self {
+        let count = models.len();
+        let pairs = (0..count).flat_map(|left| (left + 1..count).map(move |right| (left, right)));
+        let pairs: Vec<_> = if count == 1 { vec![(0, 0)] } else { pairs.collect() };
+        let names = |model: usize| models[model].kernels.iter().map(|(name, _)| name.clone()).collect();
+        let aligned = pairs.into_iter().map(|(left, right)| ModelAlignment {
+            left,
+            right,
+            rows: names(left),
+            columns: names(right),
+            values: alignments(&models[left].kernels, &models[right].kernels),
+        });
+        let alignments = aligned.collect();
+        Self { kind: "analysis", images, classes, models, alignments }
+    }
+}
+
+/// A picture of the activations of a layer.
+#[derive(Debug, Clone)]
+pub struct LayerMaps {
+    /// The layer.
+    pub place: LayerPlace,
+    /// Maps of 64 of its channels.
+    pub picture: Image,
+}
+
+impl Analyzer {
+    /// Reads the backbone of a weight file of any kind.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the file cannot be read or does not fit itself.
+    pub fn load_on(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        let (model, metadata) = load_backbone(path, device)?;
+        Ok(Self { model, preprocessing: metadata.preprocessing, device: device.clone() })
+    }
+
+    /// Sets the size of the images, in place of that of the weights.
+    #[must_use]
+    pub fn at_size(self, image_size: impl Into<ImageSize>) -> Self {
+        Self { preprocessing: self.preprocessing.at_size(image_size), ..self }
+    }
+
+    /// Preprocessing of the images.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
+    /// Measures every layer on all images of a data set. `weights` is what the network is called, `progress` is told how
+    /// many images are done.
+    ///
+    /// # Errors
+    /// Those of [`BackboneAnalysis::of`].
+    pub fn measure(
+        &self,
+        weights: &str,
+        images: &Dataset,
+        reading: &EvalLoaderConfig,
+        progress: impl FnMut(usize),
+    ) -> Result<AnalyzedModel, TrainError> {
+        let backbone = (&self.model.backbone, self.model.config());
+        let found = BackboneAnalysis::of(backbone, images, &self.preprocessing, reading, progress)?;
+        Ok(AnalyzedModel {
+            weights: weights.to_owned(),
+            model: self.model.config().name.clone(),
+            layers: found.measures(),
+            kernels: found.kernels(),
+        })
+    }
+
+    /// Pictures of the activations of every layer on one image.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when the image does not fit the network.
+    pub fn maps(&self, image: &Image) -> Result<Vec<LayerMaps>, TrainError> {
+        let mut maps = Vec::new();
+        for images in images_to_tensors(std::slice::from_ref(image), &self.preprocessing, &self.device)? {
+            let mut result = Ok(());
+            self.model.backbone.forward_layers(self.model.config(), images, &mut |place, sites, rows| {
+                let channels = rows.dims()[1];
+                match activation_maps(&tensor_values(rows), sites, channels) {
+                    Ok(picture) => maps.push(LayerMaps { place, picture }),
+                    Err(error) => result = Err(error),
+                }
+            })?;
+            result?;
+        }
+        Ok(maps)
+    }
+
+    /// Writes the activations of every layer on some images to a `.safetensors` file: arrays `[images, height, width,
+    /// channels]` under the names of the layers.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] when images do not fit the network or are not of one size, [`TrainError::Io`] with the path.
+    pub fn write_activations(&self, path: &Path, images: &[Image]) -> Result<(), TrainError> {
+        let mut arrays: Vec<NamedArray> = Vec::new();
+        for batch in images_to_tensors(images, &self.preprocessing, &self.device)? {
+            let count = batch.dims()[0];
+            self.model.backbone.forward_layers(
+                self.model.config(),
+                batch,
+                &mut |place, [height, width], rows| {
+                    let shape = [count, height, width, rows.dims()[1]];
+                    arrays.push(NamedArray::from_f32(place.to_string(), shape, &tensor_values(rows)));
+                },
+            )?;
+        }
+        Ok(write_arrays(path, &arrays)?)
+    }
+}

@@ -1,0 +1,183 @@
+//! `convnext analyze`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use convnext::core::{ImageSize, Seed, counted};
+use convnext::data::{Dataset, Decoding, is_collection, open_images, open_part};
+use convnext::{Analysis, AnalyzedModel, Analyzer, LayerMaps, write_analysis};
+
+use super::machine::{Machine, set_up};
+use super::out_folder::{OverwriteArgument, make_folder};
+use super::output::{print_json, print_text, table};
+use super::progress::image_bar;
+use super::values::{self, DecodeArguments, MachineArguments};
+use super::weights::Weights;
+
+/// Look at what the layers of networks compute: feature distance, dead channels, class selectivity, similarity
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN) and output.
+- Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out.
+- A channel is dead when its root mean square is below 1 % of the layer's; saturated when it is not dead and its standard
+  deviation is below 10 % of its mean.
+- Class selectivity, for labelled folders: (highest - others) / (highest + others) of a channel's mean activity per class,
+  negative activations counted as 0.
+- Similarity of blocks: linear CKA of their pooled outputs. Effective rank of these: exponential of the entropy of their
+  singular values.
+Written are report.html, analysis.json and, in maps/, 64 channels of each layer for the first image.
+
+Examples:
+  convnext analyze photos --weights runs/pretrained/weights.safetensors --out runs/analysis
+  convnext analyze labelled --weights runs/v1 runs/v2 --out runs/v1-v2 --images 500
+  convnext analyze dog.jpg --weights tiny.fcmae --out dog --activations 1 --json"
+)]
+pub(crate) struct AnalyzeArguments {
+    /// Images, or folders and archives of images; labelled as for `evaluate` where there is one folder with classes
+    #[arg(required = true, value_name = "IMAGE|FOLDER")]
+    images: Vec<PathBuf>,
+    /// Weights of any kind, one or more: files or folders, hf:ORG/NAME[@REVISION] or released checkpoints
+    #[arg(long, required = true, num_args = 1.., value_name = "WEIGHTS")]
+    weights: Vec<Weights>,
+    /// Folder for the results
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Images that are looked at, drawn by the seed; of labelled ones the same number of each class
+    #[arg(long = "images", value_name = "N", value_parser = values::count, default_value_t = 1000)]
+    count: usize,
+    /// Seed of the draw
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Size of the images in pixels: a side, or height and width as in 224x320 [default: that of the weights]
+    #[arg(long, value_name = "N|HxW", value_parser = values::image_size)]
+    image_size: Option<ImageSize>,
+    /// Write the activations of the first N images as well, in activations/
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    activations: Option<usize>,
+    /// Images that go through a network together
+    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 8)]
+    batch_size: usize,
+    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
+    /// Print the measures as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    overwrite: OverwriteArgument,
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    decoding: DecodeArguments,
+}
+
+pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<()> {
+    let Machine { device, threads, .. } = set_up(&arguments.machine)?;
+    let files = arguments.weights.iter().map(Weights::file).collect::<anyhow::Result<Vec<_>>>()?;
+    let images = arguments.open()?;
+    arguments.overwrite.make(&arguments.out, "--out")?;
+    let reading =
+        arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
+    let bar = image_bar(quiet, images.len() * files.len());
+    let (mut models, mut maps) = (Vec::new(), Vec::new());
+    for (number, file) in files.iter().enumerate() {
+        let analyzer = arguments.analyzer(file, &device)?;
+        let before = number * images.len();
+        let name = arguments.weights[number].text();
+        models.push(
+            analyzer.measure(name, &images, &reading, |done| bar.set_position((before + done) as u64))?,
+        );
+        maps.push(arguments.show(&analyzer, number, &images)?);
+    }
+    bar.finish_and_clear();
+    let looked_at = images.len();
+    let analysis = Analysis::new(looked_at, images.classes().len(), models);
+    let page = write_analysis(&arguments.out, &analysis, &maps)?;
+    if arguments.json {
+        return print_json(&analysis);
+    }
+    let rows = analysis.models.iter().map(in_short).collect();
+    let head = ["weights", "model", "feature distance", "least", "dead channels", "saturated"];
+    print_text(&format!(
+        "{}\nexpanded activations after GRN, {}\npage: {}",
+        table(&head, 2, rows),
+        counted(looked_at, "image", "images"),
+        page.display()
+    ))
+}
+
+impl AnalyzeArguments {
+    /// The images, with their classes if there are any.
+    fn open(&self) -> anyhow::Result<Dataset> {
+        let labelled = match &self.images[..] {
+            [folder] if is_collection(folder) => open_part(folder, None, None).map_err(|error| {
+                log::info!("there is no class selectivity, because the images have no classes: {error}");
+            }),
+            _ => Err(()),
+        };
+        let all = match labelled {
+            Ok(part) => part.images,
+            Err(()) => open_images(&self.images)?,
+        };
+        Ok(all.draw_evenly(self.count, Seed(self.seed)))
+    }
+
+    fn analyzer(&self, file: &Path, device: &burn::tensor::Device) -> anyhow::Result<Analyzer> {
+        let analyzer = Analyzer::load_on(file, device)?;
+        let analyzer = match self.image_size {
+            Some(size) => analyzer.at_size(size),
+            None => analyzer,
+        };
+        if self.activations.is_some() && analyzer.preprocessing().image_size().is_none() {
+            bail!(
+                "{} takes images of any size, and activations are written of one: give --image-size",
+                file.display()
+            );
+        }
+        Ok(analyzer)
+    }
+
+    /// Maps of the first image, written and returned, and activations of the first images.
+    fn show(&self, analyzer: &Analyzer, number: usize, images: &Dataset) -> anyhow::Result<Vec<LayerMaps>> {
+        let decoding = Decoding::of(analyzer.preprocessing(), self.decoding.orientation());
+        let name = format!("model-{}", number + 1);
+        let shown = self.activations.unwrap_or(1).min(images.len());
+        let read = (0..shown).map(|index| images.image(index, &decoding));
+        let read = read.collect::<Result<Vec<_>, _>>()?;
+        let first = read.first().context("there are no images")?;
+        let folder = self.out.join("maps").join(&name);
+        make_folder(&folder)?;
+        let maps = analyzer.maps(first)?;
+        for LayerMaps { place, picture } in &maps {
+            picture.save_png(&folder.join(format!("{place}.png")))?;
+        }
+        if self.activations.is_some() {
+            let folder = self.out.join("activations");
+            make_folder(&folder)?;
+            analyzer.write_activations(&folder.join(format!("{name}.safetensors")), &read)?;
+        }
+        Ok(maps)
+    }
+}
+
+/// A row of the table about a network: means over its layers after GRN, and the block with the least distance.
+fn in_short(model: &AnalyzedModel) -> Vec<String> {
+    let layers: Vec<_> = model.layers.iter().filter(|layer| layer.part == "normalised").collect();
+    let distances: Vec<f64> = layers.iter().filter_map(|layer| layer.cosine_distance).collect();
+    let mean = distances.iter().sum::<f64>() / distances.len().max(1) as f64;
+    let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+    let channels: usize = layers.iter().map(|layer| layer.channels).sum();
+    let share = |count: usize| format!("{:.1} %", 100.0 * count as f64 / channels.max(1) as f64);
+    let number = |value: f64| if distances.is_empty() { "-".to_owned() } else { format!("{value:.4}") };
+    vec![
+        model.weights.clone(),
+        model.model.clone(),
+        number(mean),
+        number(least),
+        share(layers.iter().map(|layer| layer.dead).sum()),
+        share(layers.iter().map(|layer| layer.saturated).sum()),
+    ]
+}

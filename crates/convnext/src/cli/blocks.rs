@@ -1,0 +1,154 @@
+//! Arguments about the blocks of a model: what stands in the place of GRN, and LayerScale.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use clap::Args;
+use convnext::core::{ConfigError, LAYER_SCALE_INIT, ModelConfig, ResponseNorm};
+use convnext::train::TrainError;
+
+/// Arguments about the blocks of a model.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct BlockArguments {
+    /// Normalisation of the hidden channels of every block: grn, a variant of it (grn-average, grn-l1, grn-standardised,
+    /// grn-sum, grn-no-residual, grn-no-norm, grn-no-pool, identity), lrn, bn, ln, se, cbam, or none; other weights' starts
+    /// fresh [default: that of the weights, or of the model]
+    #[arg(long, value_name = "NAME")]
+    response_norm: Option<ResponseNormName>,
+    /// LayerScale at the end of every block: on starts at 1e-6, a number there [default: that of the weights, or of the
+    /// model]
+    #[arg(long, value_name = "on|off|VALUE")]
+    layer_scale: Option<LayerScale>,
+}
+
+/// A response norm by name, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseNormName(Option<ResponseNorm>);
+
+impl FromStr for ResponseNormName {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        ResponseNorm::find(text).map(Self)
+    }
+}
+
+/// LayerScale as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum LayerScale {
+    Off,
+    On,
+    /// With this initial value.
+    From(f64),
+}
+
+impl FromStr for LayerScale {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            _ => text
+                .parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite() && *value > 0.0)
+                .map(Self::From)
+                .ok_or_else(|| "expected on, off, or a positive number to start at, such as 1e-6".to_owned()),
+        }
+    }
+}
+
+impl BlockArguments {
+    /// A fresh model with what was asked for.
+    pub(crate) fn of_fresh(self, model: ModelConfig) -> ModelConfig {
+        ModelConfig {
+            response_norm: self.response_norm.map_or(model.response_norm, |ResponseNormName(norm)| norm),
+            layer_scale: match self.layer_scale {
+                None => model.layer_scale,
+                Some(LayerScale::Off) => None,
+                Some(LayerScale::On) => Some(LAYER_SCALE_INIT),
+                Some(LayerScale::From(value)) => Some(value),
+            },
+            ..model
+        }
+    }
+
+    /// The model of weights with what was asked for.
+    ///
+    /// # Errors
+    /// [`TrainError::LayerScale`] for an initial value when the weights have LayerScale.
+    pub(crate) fn of_weights(self, path: &Path, found: ModelConfig) -> Result<ModelConfig, TrainError> {
+        let model = self.of_fresh(found.clone());
+        let layer_scale = match (self.layer_scale, found.layer_scale) {
+            (Some(LayerScale::From(asked)), Some(value)) if asked != value => {
+                return Err(TrainError::LayerScale { path: path.to_owned(), asked });
+            }
+            (Some(LayerScale::On), Some(value)) => Some(value),
+            _ => model.layer_scale,
+        };
+        Ok(ModelConfig { layer_scale, ..model })
+    }
+
+    /// `true` if something else than GRN may have been asked for.
+    pub(crate) fn changes_response_norm(self) -> bool {
+        self.response_norm.is_some()
+    }
+
+    /// `true` if LayerScale, or none, was asked for.
+    pub(crate) fn changes_layer_scale(self) -> bool {
+        self.layer_scale.is_some()
+    }
+}
+
+/// The arguments that a model's blocks stand for, as they are typed.
+pub(crate) fn arguments_of_blocks(model: &ModelConfig) -> [(&'static str, String); 2] {
+    let norm = model.response_norm.map_or(ResponseNorm::NONE, ResponseNorm::name);
+    let scale = match model.layer_scale {
+        None => "off".to_owned(),
+        Some(LAYER_SCALE_INIT) => "on".to_owned(),
+        Some(value) => format!("{value:?}"),
+    };
+    [("--response-norm", norm.to_owned()), ("--layer-scale", scale)]
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext::core::find_model;
+
+    use super::*;
+
+    fn arguments(norm: &str, scale: &str) -> BlockArguments {
+        BlockArguments {
+            response_norm: Some(norm.parse().unwrap()),
+            layer_scale: Some(scale.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_model_and_its_arguments_belong_together() {
+        let plain = find_model("micro").unwrap().config();
+        for norm in ["none", "grn", "grn-l1", "se"] {
+            for scale in ["off", "on", "0.5", "1.0"] {
+                let model = arguments(norm, scale).of_fresh(plain.clone());
+                let found = arguments_of_blocks(&model).map(|(_, value)| value);
+                assert_eq!(found, [norm, scale]);
+            }
+        }
+        assert_eq!(BlockArguments::default().of_fresh(plain.clone()), plain);
+    }
+
+    #[test]
+    fn learned_factors_have_no_initial_value() {
+        let found = ModelConfig { layer_scale: Some(0.5), ..find_model("micro").unwrap().config() };
+        let of = |scale: &str| arguments("grn", scale).of_weights(Path::new("w.safetensors"), found.clone());
+        assert_eq!(of("on").unwrap().layer_scale, Some(0.5));
+        assert_eq!(of("0.5").unwrap().layer_scale, Some(0.5));
+        assert_eq!(of("off").unwrap().layer_scale, None);
+        let error = of("1").unwrap_err().to_string();
+        assert!(error.contains("w.safetensors") && error.contains("--layer-scale on"), "{error}");
+        for bad in ["0", "-1", "inf", "yes"] {
+            assert!(bad.parse::<LayerScale>().is_err(), "{bad}");
+        }
+    }
+}
