@@ -116,7 +116,9 @@ impl StudyOutcome {
     /// The table as Markdown, under title and question.
     pub fn markdown(&self) -> String {
         let StudyTable { head, rows, numbers_from } = self.table();
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | ").replace('\n', " "));
+        let cell = |text: &String| text.replace('\n', " ").replace('|', "\\|");
+        let line =
+            |cells: &[String]| format!("| {} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" | "));
         let rule: Vec<String> = (0..head.len())
             .map(|column| if column < numbers_from { "---" } else { "---:" }.to_owned())
             .collect();

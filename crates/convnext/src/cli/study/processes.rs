@@ -37,18 +37,18 @@ impl Processes {
     }
 
     fn try_run(&self, run: &PlannedRun) -> io::Result<CommandEnd> {
-        if !self.wait_until_free(run) {
+        let place = run.folder.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let logs = place.join("logs");
+        fs::create_dir_all(&logs)?;
+        let [printed, said] = ["out", "log"].map(|extension| logs.join(format!("{}.{extension}", run.id)));
+        let mut log = OpenOptions::new().create(true).append(true).read(true).open(&said)?;
+        if !self.take(run, &log) {
             return Ok(CommandEnd::Interrupted);
         }
         // Trainings go on where they were; what else a killed study left half done is made anew.
         if !run.stage.is_training() && run.folder.is_dir() {
             fs::remove_dir_all(&run.folder)?;
         }
-        let place = run.folder.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-        let logs = place.join("logs");
-        fs::create_dir_all(&logs)?;
-        let [printed, said] = ["out", "log"].map(|extension| logs.join(format!("{}.{extension}", run.id)));
-        let mut log = OpenOptions::new().create(true).append(true).read(true).open(&said)?;
         let before = log.seek(SeekFrom::End(0))?;
         let mut command = Command::new(&self.program);
         command.args(&run.arguments);
@@ -65,22 +65,19 @@ impl Processes {
         self.end(run, status, &message(log)?, &printed)
     }
 
-    /// Waits for a process that a killed study left behind in a run; `false` if the study is stopped meanwhile.
-    fn wait_until_free(&self, run: &PlannedRun) -> bool {
-        let metrics = run.folder.join("metrics.jsonl");
-        let is_in_use = || match File::open(&metrics).map(|file| file.try_lock()) {
-            Ok(result) => matches!(result, Err(TryLockError::WouldBlock)),
-            Err(_) => false,
-        };
-        if is_in_use() {
-            print_progress(&format!(
-                "waiting for another process that is training in {}",
-                run.folder.display()
-            ));
-        }
-        while is_in_use() {
+    /// Locks the log of a run. Its process inherits the lock with the log, and keeps it when this one is killed, so that a study
+    /// that goes on waits for what was left behind; `false` if it is stopped meanwhile.
+    fn take(&self, run: &PlannedRun, log: &File) -> bool {
+        let mut is_told = false;
+        // Elsewhere than on Unix the lock would keep the process from writing. Where a file system knows no locks, the run
+        // goes on without.
+        while cfg!(unix) && matches!(log.try_lock(), Err(TryLockError::WouldBlock)) {
             if self.interrupted() {
                 return false;
+            }
+            if !is_told {
+                print_progress(&format!("waiting for {}, which another process runs", run.id));
+                is_told = true;
             }
             sleep(LOOK_EVERY);
         }
