@@ -42,34 +42,19 @@ pub(crate) fn choose_steps(
     let timed_runs = timed.plan()?;
     observer.message(&format!("timing {} runs of {TIMED_STEPS} steps", timed_runs.len()));
     execute(&mut timed, &timed_runs, 1, runner, observer)?;
-    let mut costs = BTreeMap::new();
-    let mut spent = 0.0;
-    for run in &timed_runs {
-        let Some(result) = timed.result(&run.id) else { continue };
-        spent += result.seconds;
-        match &result.ending {
-            Ending::Finished { epochs, .. } => {
-                costs.insert(key(run), Cost::of(run, epochs, result.seconds)?);
-            }
-            // It would do so in the study as well, after no more time.
-            Ending::Diverged { .. } => {}
-            Ending::Failed { error } => {
-                return Err(StudyError::Timing { run: run.id.clone(), why: error.clone() });
-            }
-        }
-    }
+    let Costs { by_key: costs, spent } = Costs::of(&timed, &timed_runs)?;
     let time = PLANNED_SHARE * parallel as f64 * (seconds as f64 - spent);
+    let budget = duration_in_words(seconds as f64);
     let factor = factor(study, &all, &costs, time).ok_or_else(|| StudyError::Budget {
         runs: all.len(),
         least: duration_in_words(
             all.iter().filter_map(|run| costs.get(&key(run))).map(|cost| cost.fixed).sum(),
         ),
-        budget: duration_in_words(seconds as f64),
+        budget: budget.clone(),
     })?;
     observer.message(&format!(
-        "lengths are {factor:.3} times the epochs of the study, so that {} runs take about {}",
+        "lengths are {factor:.3} times the epochs of the study, so that {} runs take about {budget}",
         all.len(),
-        duration_in_words(seconds as f64)
     ));
     let length = |run: &PlannedRun| {
         let steps =
@@ -77,6 +62,33 @@ pub(crate) fn choose_steps(
         (key(run), (steps as usize).max(1))
     };
     Ok(all.iter().filter(|run| run.stage.is_training()).map(length).collect())
+}
+
+/// The times of runs by their keys, and the seconds that were spent to find them.
+struct Costs {
+    by_key: BTreeMap<String, Cost>,
+    spent: f64,
+}
+
+impl Costs {
+    fn of(timed: &StudyFolder, runs: &[PlannedRun]) -> Result<Self, StudyError> {
+        let (mut by_key, mut spent) = (BTreeMap::new(), 0.0);
+        for run in runs {
+            let Some(result) = timed.result(&run.id) else { continue };
+            spent += result.seconds;
+            match &result.ending {
+                Ending::Finished { epochs, .. } => {
+                    by_key.insert(key(run), Cost::of(run, epochs, result.seconds)?);
+                }
+                // It would do so in the study as well, after no more time.
+                Ending::Diverged { .. } => {}
+                Ending::Failed { error } => {
+                    return Err(StudyError::Timing { run: run.id.clone(), why: error.clone() });
+                }
+            }
+        }
+        Ok(Self { by_key, spent })
+    }
 }
 
 fn key(run: &PlannedRun) -> String {
