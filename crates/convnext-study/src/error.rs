@@ -24,7 +24,7 @@ pub enum StudyError {
     Invalid {
         /// The study.
         name: String,
-        /// What is wrong, and what was expected.
+        /// The mistake, and what was expected.
         why: String,
     },
     /// The options do not fit the study.
@@ -82,7 +82,7 @@ pub enum StudyError {
     Budget {
         /// Number of runs.
         runs: usize,
-        /// What they take at least, in words.
+        /// Their least time, in words.
         least: String,
         /// The budget, in words.
         budget: String,

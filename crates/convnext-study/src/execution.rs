@@ -52,11 +52,11 @@ impl Stand {
     }
 }
 
-/// What the workers share.
+/// The state that workers share.
 struct Shared<'a> {
     stands: Vec<Stand>,
     folder: &'a mut StudyFolder,
-    /// What ends the study early.
+    /// Reason to end the study early.
     error: Option<StudyError>,
 }
 

@@ -9,7 +9,7 @@ use crate::error::StudyError;
 use crate::stage::Stage;
 use crate::study::{Run, Study};
 
-/// What the user of a study decides, besides threads, which change no result.
+/// Decisions of a study's user, besides threads, which change no result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StudyOptions {
     /// Models in place of [`Study::models`], in their order; rows of further ones are left out. Those of the study if empty.
@@ -31,12 +31,12 @@ pub struct StudyOptions {
     /// Seconds that the whole study may take; lengths are chosen by it.
     #[serde(default)]
     pub budget: Option<u64>,
-    /// What is decided for each stage.
+    /// Decisions for each stage.
     #[serde(default)]
     pub stages: BTreeMap<Stage, StageOptions>,
 }
 
-/// What is decided for the runs of a stage.
+/// Decisions for the runs of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageOptions {
     /// Folder or archive of the images.
@@ -68,7 +68,7 @@ pub enum RecipeChoice {
 }
 
 impl StudyOptions {
-    /// What is decided for a stage.
+    /// Decisions for a stage.
     pub(crate) fn stage(&self, stage: Stage) -> StageOptions {
         self.stages.get(&stage).cloned().unwrap_or_default()
     }

@@ -55,7 +55,7 @@ impl StudyOutcome {
         }
     }
 
-    /// What a row has of a metric with so many labels, seed by seed; empty for a quoted row.
+    /// Values of a metric that a row has with so many labels, seed by seed; empty for a quoted row.
     pub(crate) fn by_seed(
         &self,
         row: &Row,

@@ -227,7 +227,7 @@ impl Planner<'_> {
     }
 }
 
-/// What differs between the runs of a name.
+/// Values in which the runs of a name differ.
 struct RunValues<'a> {
     seed: u64,
     labels: Option<usize>,

@@ -22,7 +22,7 @@ pub struct StudyPlot {
 }
 
 impl StudyOutcome {
-    /// What there is to draw: metrics over what rows vary, lists of values by their places, metrics by epoch, and losses of
+    /// All plots: metrics over what rows vary, lists of values by their places, metrics by epoch, and losses of
     /// pre-trainings; means over seeds. A plot without points is left out.
     pub fn plots(&self) -> Vec<StudyPlot> {
         let mut plots = Vec::new();

@@ -72,7 +72,7 @@ impl Ending {
     }
 }
 
-/// What a finished run measured, with its seconds: from its run folder, or, of a command that is no training, from what it
+/// Results of a finished run, with its seconds: from its run folder, or, of a command that is no training, from what it
 /// printed. `seconds` are those of the process.
 ///
 /// # Errors

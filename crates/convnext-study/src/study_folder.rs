@@ -20,7 +20,7 @@ pub const STUDY_FILE: &str = "study.toml";
 /// Name of the file with a line for each ended run.
 pub const RESULTS_FILE: &str = "results.jsonl";
 
-/// What a study was begun with.
+/// Study and options that a folder was begun with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Begun {
     /// The user's decisions.

@@ -17,7 +17,7 @@ pub struct StudyTable {
     pub numbers_from: usize,
 }
 
-/// What is put in a cell that can have nothing.
+/// Text of a cell that can have nothing.
 const NOTHING: &str = "-";
 
 impl StudyOutcome {
@@ -136,7 +136,7 @@ impl StudyOutcome {
         text
     }
 
-    /// What the numbers of the table are, in a sentence or two.
+    /// A sentence or two about what the numbers of the table are.
     pub fn legend(&self) -> String {
         let seeds = match self.options.seeds {
             1 => {

@@ -141,7 +141,7 @@ fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
 }
 
 impl RunArguments {
-    /// What decides the results.
+    /// The options that decide the results.
     pub(super) fn options(&self) -> StudyOptions {
         StudyOptions {
             models: self.model.clone(),
