@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::options::StudyOptions;
-use crate::plan::{PlannedRun, chain, is_wanted};
+use crate::plan::PlannedRun;
 use crate::results::{Ending, RunResult};
 use crate::stage::Stage;
 use crate::study::{Row, ShownMetric, Study};
@@ -65,12 +65,8 @@ impl StudyOutcome {
         let Some(run) = row.run.as_deref() else { return BTreeMap::new() };
         let mut found: BTreeMap<u64, SeedValue> =
             (0..self.options.seeds).map(|seed| (seed, SeedValue::NotRun)).collect();
-        // A run may be that of several rows, of which one is not wanted.
-        if is_wanted(&self.options, row) {
-            for place in self.places(run, labels) {
-                found.insert(self.plan[place].seed, self.value(place, metric));
-            }
-        }
+        let places = self.places(run, labels).into_iter();
+        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, metric))));
         found
     }
 
@@ -116,19 +112,14 @@ impl StudyOutcome {
         SeedValue::NotMeasured
     }
 
-    /// Names of the pre-trainings that rows start from, each once, in the order of the study.
+    /// Names of the pre-trainings in the plan, each once.
     pub(crate) fn pretrainings(&self) -> Vec<&str> {
-        let shown: Vec<&str> = self
-            .study
-            .rows
-            .iter()
-            .filter(|row| is_wanted(&self.options, row))
-            .filter_map(|row| row.run.as_deref())
-            .flat_map(|run| chain(&self.study, run))
-            .filter(|run| run.stage == Stage::Pretraining)
-            .map(|run| run.name.as_str())
-            .collect();
-        let runs = self.study.runs.iter().map(|run| run.name.as_str());
-        runs.filter(|name| shown.contains(name)).collect()
+        let mut names: Vec<&str> = Vec::new();
+        for run in self.plan.iter().filter(|run| run.stage == Stage::Pretraining) {
+            if !names.contains(&run.name.as_str()) {
+                names.push(&run.name);
+            }
+        }
+        names
     }
 }

@@ -251,12 +251,12 @@ impl Words {
 }
 
 /// `true` for a row that is run, if it has a run.
-pub(crate) fn is_wanted(options: &StudyOptions, row: &Row) -> bool {
+fn is_wanted(options: &StudyOptions, row: &Row) -> bool {
     options.only.is_empty() || options.only.contains(&row.name)
 }
 
 /// A run and those that it starts from, the first one first.
-pub(crate) fn chain<'a>(study: &'a Study, name: &str) -> Vec<&'a Run> {
+fn chain<'a>(study: &'a Study, name: &str) -> Vec<&'a Run> {
     let mut chain = Vec::new();
     let mut next = study.run(name);
     while let Some(run) = next {
