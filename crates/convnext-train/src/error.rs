@@ -189,7 +189,8 @@ pub enum TrainError {
     },
     /// The loss, a weight or a result is not a number any more.
     #[error(
-        "training has diverged at step {step}: {what} is not finite; use a smaller --lr, or look for broken values in the data; {checkpoint}"
+        "{} at step {step}: {what} is not finite; use a smaller --lr, or look for broken values in the data; {checkpoint}",
+        Self::DIVERGED
     )]
     Diverged {
         /// The last step, counted from 1.
@@ -284,4 +285,9 @@ pub enum TrainError {
         /// Description of the fault.
         why: String,
     },
+}
+
+impl TrainError {
+    /// The beginning of the message of [`Self::Diverged`], by which a program tells it from other failures of a process.
+    pub const DIVERGED: &str = "training has diverged";
 }

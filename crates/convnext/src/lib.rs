@@ -37,17 +37,18 @@ mod tasks;
 
 pub use analysis::{Analysis, AnalyzedModel, Analyzer, LayerMaps, ModelAlignment};
 pub use classifier::{Classifier, Prediction};
+pub use convnext_study::Spread;
 pub use convnext_train::Reconstruction;
 pub use detector::Detector;
 pub use embedder::Embedder;
 pub use mask_file::{MaskFileError, read_mask};
-pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult, Spread};
+pub use quickstart::comparison::{COMPARISON_FILE, Comparison, LABELS_PER_CLASS, SeedResult};
 pub use quickstart::{Quickstart, QuickstartError};
 pub use reconstructor::Reconstructor;
 pub use report::{
     ANALYSIS_FILE, ComparedRun, EvaluationPage, Neighbour, REPORT_FILE, ReportError, RunComparison,
     SettingDifference, compare_runs, write_analysis, write_contact_sheet, write_evaluation, write_mask_sheet,
-    write_neighbours, write_object_sheet, write_report, write_run_comparison,
+    write_neighbours, write_object_sheet, write_report, write_run_comparison, write_study,
 };
 pub use samples::{SamplesError, write_samples};
 pub use segmenter::{ClassArea, Segmentation, Segmenter};
@@ -63,4 +64,5 @@ pub use convnext_multilabel as multilabel;
 pub use convnext_nn as nn;
 pub use convnext_onnx as onnx;
 pub use convnext_segment as segment;
+pub use convnext_study as study;
 pub use convnext_train as train;

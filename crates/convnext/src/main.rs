@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use convnext::data::panic_is_caught;
-use convnext::train::TrainError;
 
 fn main() -> ExitCode {
     let trace = panic::take_hook();
@@ -24,7 +23,7 @@ fn main() -> ExitCode {
     match arguments.and_then(cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. })) => {
+        Err(error) if cli::is_interrupted(&error) => {
             eprintln!("{error}");
             ExitCode::from(cli::EXIT_INTERRUPTED)
         }

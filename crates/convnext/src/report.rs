@@ -26,6 +26,7 @@ mod run_data;
 mod run_names;
 mod samples;
 mod segmentation;
+mod study_page;
 mod whole_page;
 
 use std::io::Write;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use convnext_data::{DetectionSurvey, Image, SegmentationSurvey, Survey};
 use convnext_io::replace_file;
+use convnext_study::StudyOutcome;
 
 pub use differences::SettingDifference;
 pub use error::ReportError;
@@ -150,6 +152,14 @@ pub fn write_evaluation(path: &Path, page: &EvaluationPage) -> Result<(), Report
 /// Any [`ReportError`].
 pub fn write_run_comparison(path: &Path, comparison: &RunComparison) -> Result<(), ReportError> {
     write(path, &run_comparison_page::render(comparison)?)
+}
+
+/// Writes a page about a study: its table, what there is to draw, and its commands.
+///
+/// # Errors
+/// [`ReportError::Draw`] with the plot, [`ReportError::Write`] with the path.
+pub fn write_study(path: &Path, outcome: &StudyOutcome) -> Result<(), ReportError> {
+    write(path, &study_page::render(outcome)?)
 }
 
 fn write(path: &Path, html: &str) -> Result<(), ReportError> {

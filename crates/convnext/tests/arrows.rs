@@ -10,69 +10,11 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// What a crate may use of the workspace, in `[dependencies]` and in `[dev-dependencies]` alike.
-struct Row {
-    name: &'static str,
-    uses: &'static [&'static str],
-    /// What its tests may use beyond that; each entry needs a reason beside it.
-    tests_also_use: &'static [&'static str],
+mod arrows {
+    pub(super) mod rows;
 }
 
-const fn row(name: &'static str, uses: &'static [&'static str]) -> Row {
-    Row { name, uses, tests_also_use: &[] }
-}
-
-/// What the crates of dense tasks use.
-const DENSE_TASK: &[&str] =
-    &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"];
-
-const ROWS: [Row; 12] = [
-    row("convnext-core", &[]),
-    row("convnext-kernels", &[]),
-    row("convnext-nn", &["convnext-core", "convnext-kernels"]),
-    row("convnext-data", &["convnext-core"]),
-    row("convnext-io", &["convnext-core"]),
-    row("convnext-hub", &["convnext-core", "convnext-io"]),
-    row("convnext-onnx", &["convnext-core", "convnext-io"]),
-    row("convnext-train", &["convnext-core", "convnext-nn", "convnext-data", "convnext-io"]),
-    row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
-    row("convnext-segment", DENSE_TASK),
-    row("convnext-detect", DENSE_TASK),
-    row(
-        "convnext",
-        &[
-            "convnext-core",
-            "convnext-kernels",
-            "convnext-nn",
-            "convnext-data",
-            "convnext-io",
-            "convnext-hub",
-            "convnext-onnx",
-            "convnext-train",
-            "convnext-multilabel",
-            "convnext-segment",
-            "convnext-detect",
-        ],
-    ),
-];
-
-/// Packages from outside, with all whose names go on after a `-` or `_`, and the crates that may use them.
-const RESERVED: [(&str, &[&str]); 4] = [
-    (
-        "burn",
-        &[
-            "convnext-nn",
-            "convnext-train",
-            "convnext-multilabel",
-            "convnext-segment",
-            "convnext-detect",
-            "convnext",
-        ],
-    ),
-    ("anyhow", &["convnext"]),
-    ("clap", &["convnext"]),
-    ("indicatif", &["convnext"]),
-];
+use arrows::rows::{RESERVED, ROWS, Row, row};
 
 /// The one crate with `unsafe` code.
 const UNSAFE_CRATE: &str = "convnext-kernels";

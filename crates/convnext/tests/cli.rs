@@ -67,6 +67,7 @@ mod cli {
     mod splits;
     mod stopping_early;
     mod stopping_early_extended;
+    mod studying;
     mod talking;
     mod validating;
     mod weight_folders;

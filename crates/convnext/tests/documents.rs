@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use convnext::study::{PaperValue, STUDIES, read_study};
 use tempfile::TempDir;
 
 mod documents {
@@ -208,6 +209,7 @@ pages_with_examples! {
     runs: "docs/guide/runs.md",
     detection: "docs/guide/detection.md",
     segmentation: "docs/guide/segmentation.md",
+    studies: "docs/guide/studies.md",
 }
 
 #[test]
@@ -231,6 +233,22 @@ fn links_lead_to_files() {
             }
             let path = root().join(&page).parent().unwrap().join(target);
             assert!(path.exists(), "{} links to {link}, which is not there", page.display());
+        }
+    }
+}
+
+#[test]
+fn the_numbers_that_studies_quote_stand_in_their_sections_of_the_papers_tables() {
+    let text = fs::read_to_string(root().join("docs/results/paper-tables.md")).unwrap();
+    for (name, _) in STUDIES {
+        let named = format!("`convnext study run {name}`");
+        let sections: String = text.split("\n## ").filter(|section| section.contains(&named)).collect();
+        assert!(!sections.is_empty(), "no section names the study {name}");
+        for row in read_study(name).unwrap().rows {
+            for value in row.paper.iter().filter(|value| matches!(value, PaperValue::Number(_))) {
+                let number = format!(" {} ", value.in_words());
+                assert!(sections.contains(&number), "{name}, {}: {number} is not there", row.name);
+            }
         }
     }
 }

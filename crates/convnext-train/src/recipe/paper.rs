@@ -164,6 +164,8 @@ mod tests {
             ("pico", InitFrom::Scratch, 1000, None, "paper-v2-supervised-pico"),
             ("v1-small", InitFrom::Scratch, 1000, None, "paper-v1-small"),
             ("v1-xlarge", InitFrom::Scratch, 21_841, None, "paper-v1-22k-xlarge"),
+            ("v1-tiny", InitFrom::Scratch, 21_841, None, "paper-v1-22k-tiny"),
+            ("v1-tiny", OF_22K, 1000, Some(384), "paper-v1-22k-to-1k-tiny-384"),
             ("v1-base", OF_22K, 1000, Some(224), "paper-v1-22k-to-1k-base-224"),
             ("v1-base", InitFrom::Classifier { classes: 1000 }, 1000, Some(384), "paper-v1-base-384"),
         ] {

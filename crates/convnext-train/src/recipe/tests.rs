@@ -71,6 +71,7 @@ fn rows_have_the_numbers_of_the_papers_tables() {
         ("paper-22k-base-384", 4096, 90.0, 5.0, 4e-3, 0.05, None, 0.8, 0.1, 0.8),
         ("paper-22k-to-1k-tiny-384", 512, 90.0, 0.0, 5e-5, 1e-8, Some(0.9999), 0.0, 0.1, 0.9),
         ("paper-22k-to-1k-huge-512", 512, 30.0, 0.0, 5e-5, 1e-8, None, 0.0, 0.5, 0.85),
+        ("paper-v1-22k-to-1k-tiny-384", 512, 30.0, 0.0, 5e-5, 1e-8, None, 0.0, 0.1, 0.8),
         ("paper-v1-22k-to-1k-base-384", 512, 30.0, 0.0, 5e-5, 1e-8, None, 0.0, 0.2, 0.8),
     ] {
         let recipe = load(name);

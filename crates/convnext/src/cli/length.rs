@@ -45,7 +45,7 @@ impl LengthArguments {
 }
 
 /// A time above 0, with its unit.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(time) if !time.is_zero() => Ok(time),
         _ => Err("expected a time above 0 with its unit, such as 90s, 20m, 3h or 1h30m".into()),

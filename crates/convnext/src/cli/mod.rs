@@ -38,6 +38,7 @@ mod results_file;
 mod segment;
 mod segmentation_data;
 mod segmentation_inference;
+mod study;
 mod training;
 mod values;
 mod weights;
@@ -45,7 +46,7 @@ mod weights;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use output::is_broken_pipe;
-pub(crate) use progress::EXIT_INTERRUPTED;
+pub(crate) use progress::{EXIT_INTERRUPTED, is_interrupted};
 pub(crate) use repeat::with_recorded;
 
 /// ConvNeXt V2 on your own images: pre-train without labels, fine-tune, evaluate, classify.
@@ -91,6 +92,7 @@ enum Command {
     Export(export::ExportArguments),
     Report(report::ReportArguments),
     Compare(compare::CompareArguments),
+    Study(study::StudyArguments),
     Bench(bench::BenchArguments),
     Completions(manual::CompletionsArguments),
     Man(manual::ManArguments),
@@ -137,6 +139,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Study(arguments) => study::run(arguments, quiet, Arguments::command()),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => manual::print_completions(&arguments, Arguments::command()),
         Command::Man(arguments) => manual::write_man_pages(&arguments, Arguments::command()),

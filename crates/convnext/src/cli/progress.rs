@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use convnext::train::{EpochProgress, Observer, StepReport};
+use convnext::study::StudyError;
+use convnext::train::{EpochProgress, Observer, StepReport, TrainError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
@@ -88,8 +89,14 @@ impl Observer for TrainingProgress {
 /// The exit code of a program that a signal ended.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
+/// `true` for the error of a training or a study that a signal ended.
+pub(crate) fn is_interrupted(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
+        || matches!(error.downcast_ref(), Some(StudyError::Interrupted))
+}
+
 /// A flag that Ctrl-C and SIGTERM set. A second signal ends the program at once.
-fn catch_signals() -> io::Result<Arc<AtomicBool>> {
+pub(crate) fn catch_signals() -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first one looks at the flag before the second one sets it.

@@ -1,5 +1,6 @@
 //! Results of a quickstart: pre-training against training from scratch, over seeds.
 
+use convnext_study::Spread;
 use serde::{Deserialize, Serialize};
 
 /// Labels of each class that fine-tuning may use.
@@ -34,25 +35,6 @@ pub struct SeedResult {
     pub from_fcmae: f64,
     /// Top-1 after training from scratch on the same labels.
     pub from_scratch: f64,
-}
-
-/// Mean and standard deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// The mean.
-    pub mean: f64,
-    /// The standard deviation of a sample (n - 1); of one value there is none.
-    pub deviation: Option<f64>,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let values: Vec<f64> = values.collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Self { mean, deviation: (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt()) }
-    }
 }
 
 impl Comparison {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use convnext_study::Spread;
 use convnext_train::duration_in_words;
 use maud::{Markup, html};
 
@@ -11,7 +12,7 @@ use super::metrics::{EPOCHS, axis, capitalised, points, train_losses};
 use super::reconstructions;
 use super::run_data::{RunData, read_json};
 use super::whole_page::{figure, whole};
-use crate::quickstart::comparison::{COMPARISON_FILE, Comparison, SeedResult, Spread};
+use crate::quickstart::comparison::{COMPARISON_FILE, Comparison, SeedResult};
 
 pub(super) fn render(folder: &Path) -> Result<String, ReportError> {
     let path = folder.join(COMPARISON_FILE);

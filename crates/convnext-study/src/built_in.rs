@@ -1,0 +1,109 @@
+//! Studies that are compiled in, and reading of studies.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use convnext_core::{did_you_mean, did_you_mean_of_serde};
+
+use crate::checks::check;
+use crate::error::StudyError;
+use crate::study::Study;
+
+/// Built-in studies: names and texts, from `studies/NAME.toml`.
+macro_rules! studies {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../studies/", $name, ".toml")))),*]
+    };
+}
+
+/// The built-in studies: their names and texts, in the order of the paper.
+pub const STUDIES: &[(&str, &str)] = studies![
+    "figure1",
+    "section3",
+    "table1",
+    "figure3",
+    "figure4",
+    "table2a",
+    "table2b",
+    "table2c",
+    "table2d",
+    "table2e",
+    "table2f",
+    "table3",
+    "table4",
+    "table5",
+    "table6",
+    "table7",
+    "transfer-init",
+    "table14",
+    "table15",
+    "figure6",
+    "figure7",
+    "table16",
+    "figure8",
+];
+
+/// No study is longer than this many bytes.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// The text of a built-in study, or of a TOML file.
+///
+/// # Errors
+/// [`StudyError::Unknown`] for neither.
+pub fn study_text(name: &str) -> Result<String, StudyError> {
+    if let Some((_, text)) = STUDIES.iter().find(|(known, _)| *known == name) {
+        return Ok((*text).to_owned());
+    }
+    read_file(name).map_err(|_| {
+        let known = || STUDIES.iter().map(|(name, _)| *name);
+        StudyError::Unknown {
+            name: name.to_owned(),
+            meant: did_you_mean(name, known()),
+            known: known().collect::<Vec<_>>().join(", "),
+        }
+    })
+}
+
+/// Reads a built-in study, or the TOML file of one.
+///
+/// # Errors
+/// As [`study_text`], and [`StudyError::Invalid`] where it does not say what it should: unknown keys, runs or rows that
+/// are named and missing.
+pub fn read_study(name: &str) -> Result<Study, StudyError> {
+    let text = study_text(name)?;
+    let invalid = |why: String| StudyError::Invalid { name: name.to_owned(), why };
+    let study: Study = toml::from_str(&text).map_err(|error| {
+        let why = error.to_string();
+        invalid(format!("{}{}", why.trim_end(), did_you_mean_of_serde(&why)))
+    })?;
+    check(&study).map_err(invalid)?;
+    Ok(study)
+}
+
+fn read_file(path: &str) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(io::Error::other("it is too long for a study"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_study_is_valid() {
+        for (name, _) in STUDIES {
+            let study = read_study(name).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!study.paper.is_empty() && study.question.ends_with('?'), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_study_is_refused_with_those_that_there_are() {
+        let message = read_study("table2g").unwrap_err().to_string();
+        assert!(message.contains("did you mean 'table2") && message.contains("transfer-init"), "{message}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Execution of a plan: several commands at once, each after the one that it needs.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::error::StudyError;
+use crate::plan::PlannedRun;
+use crate::results::{Ending, RunResult, measured};
+use crate::runner::{CommandEnd, Runner, StudyObserver};
+use crate::study_folder::StudyFolder;
+
+/// Runs what of a plan has not ended yet, at most `parallel` commands at once, and records how each ends. A failed command
+/// keeps those from running that need it, and no others.
+pub(crate) fn execute(
+    folder: &mut StudyFolder,
+    plan: &[PlannedRun],
+    parallel: usize,
+    runner: &dyn Runner,
+    observer: &dyn StudyObserver,
+) -> Result<(), StudyError> {
+    let stands = plan.iter().map(|run| Stand::of(folder.result(&run.id))).collect();
+    let shared = Mutex::new(Shared { stands, folder, error: None });
+    let workers = Workers { plan, shared, changed: Condvar::new(), runner, observer };
+    thread::scope(|scope| {
+        for _ in 0..parallel {
+            scope.spawn(|| workers.work());
+        }
+    });
+    workers.shared.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
+}
+
+/// The stand of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Open,
+    Running,
+    /// To its end, so that others may begin.
+    Finished,
+    /// Otherwise, or not at all.
+    Unfinished,
+}
+
+impl Stand {
+    /// A run that failed is tried again: the reason may be gone. One that diverged would do so again.
+    fn of(result: Option<&RunResult>) -> Self {
+        match result.map(|result| &result.ending) {
+            Some(Ending::Finished { .. }) => Self::Finished,
+            Some(Ending::Diverged { .. }) => Self::Unfinished,
+            Some(Ending::Failed { .. }) | None => Self::Open,
+        }
+    }
+}
+
+/// The state that workers share.
+struct Shared<'a> {
+    stands: Vec<Stand>,
+    folder: &'a mut StudyFolder,
+    /// Reason to end the study early.
+    error: Option<StudyError>,
+}
+
+struct Workers<'a> {
+    plan: &'a [PlannedRun],
+    shared: Mutex<Shared<'a>>,
+    /// Signalled when a run has ended.
+    changed: Condvar,
+    runner: &'a dyn Runner,
+    observer: &'a dyn StudyObserver,
+}
+
+impl<'a> Workers<'a> {
+    fn lock(&self) -> MutexGuard<'_, Shared<'a>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        while let Some(place) = self.next() {
+            let run = &self.plan[place];
+            self.observer.begins(run, place + 1, self.plan.len());
+            let clock = Instant::now();
+            let end = self.runner.run(run);
+            self.end(place, end, clock.elapsed().as_secs_f64());
+            self.changed.notify_all();
+        }
+    }
+
+    /// The place of a run that can begin, as soon as there is one; `None` when nothing is left to do.
+    fn next(&self) -> Option<usize> {
+        let mut shared = self.lock();
+        loop {
+            if self.runner.interrupted() {
+                shared.error.get_or_insert(StudyError::Interrupted);
+            }
+            if shared.error.is_some() {
+                return None;
+            }
+            self.leave_out(&mut shared);
+            let is_ready = |place: &usize| {
+                let needed = self.plan[*place].needs.map(|needed| shared.stands[needed]);
+                shared.stands[*place] == Stand::Open && needed.is_none_or(|needed| needed == Stand::Finished)
+            };
+            if let Some(place) = (0..self.plan.len()).find(is_ready) {
+                shared.stands[place] = Stand::Running;
+                return Some(place);
+            }
+            if !shared.stands.contains(&Stand::Running) {
+                return None;
+            }
+            shared = self.changed.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives up what needs a run without an end. A plan has each run after the one that it needs.
+    fn leave_out(&self, shared: &mut Shared<'_>) {
+        for (place, run) in self.plan.iter().enumerate() {
+            let needed = run.needs.filter(|needed| shared.stands[*needed] == Stand::Unfinished);
+            if let Some(needed) = needed.filter(|_| shared.stands[place] == Stand::Open) {
+                shared.stands[place] = Stand::Unfinished;
+                self.observer.left_out(run, &self.plan[needed].id);
+            }
+        }
+    }
+
+    fn end(&self, place: usize, end: CommandEnd, seconds: f64) {
+        let run = &self.plan[place];
+        let mut shared = self.lock();
+        let metrics = shared.folder.study().metrics.clone();
+        let ended = match end {
+            CommandEnd::Interrupted => Err(StudyError::Interrupted),
+            CommandEnd::Success(printed) => measured(run, &metrics, printed.as_ref(), seconds),
+            CommandEnd::Failure { error, diverged: true } => Ok((Ending::Diverged { error }, seconds)),
+            CommandEnd::Failure { error, diverged: false } => Ok((Ending::Failed { error }, seconds)),
+        };
+        let recorded = ended.and_then(|(ending, seconds)| {
+            let is_finished = matches!(ending, Ending::Finished { .. });
+            let result = RunResult {
+                run: run.id.clone(),
+                name: run.name.clone(),
+                seed: run.seed,
+                labels: run.labels,
+                command: run.command_line(),
+                seconds,
+                ending,
+            };
+            self.observer.ended(run, &result);
+            shared.stands[place] = if is_finished { Stand::Finished } else { Stand::Unfinished };
+            shared.folder.record(result)
+        });
+        if let Err(error) = recorded {
+            // Others end as they would, but nothing new begins.
+            shared.stands[place] = Stand::Unfinished;
+            shared.error.get_or_insert(error);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Studies: a question, the trainings that answer it for several seeds, and the table of their results.
+//!
+//! - [`Study`] is a file; [`read_study`] reads one, and [`STUDIES`] has those of the paper's tables and figures;
+//! - [`plan()`] makes commands of the program of it, as one would type them;
+//! - [`StudyFolder`] holds what was begun and what has ended; [`run_study`] runs the rest;
+//! - [`StudyOutcome`] has the table and what there is to draw.
+//!
+//! **Invariant:** no argument parsing, no printing and no processes: whoever runs a study passes a [`Runner`].
+
+mod budget;
+mod built_in;
+mod checks;
+mod error;
+mod execution;
+mod model_names;
+mod options;
+mod outcome;
+mod plan;
+mod plots;
+mod results;
+mod run;
+mod runner;
+mod spread;
+mod stage;
+mod study;
+mod study_folder;
+mod table;
+
+pub use built_in::{STUDIES, read_study, study_text};
+pub use error::StudyError;
+pub use options::{RecipeChoice, StageOptions, StudyOptions};
+pub use outcome::StudyOutcome;
+pub use plan::{PlannedRun, plan};
+pub use plots::StudyPlot;
+pub use results::{Ending, RunResult};
+pub use run::{TABLE_FILE, run_study};
+pub use runner::{CommandEnd, Runner, StudyObserver};
+pub use spread::Spread;
+pub use stage::Stage;
+pub use study::{Compare, PRETRAINING_HOURS, PaperValue, Row, Run, ShownMetric, Study};
+pub use study_folder::{RESULTS_FILE, STUDY_FILE, StudyFolder};
+pub use table::StudyTable;

@@ -1,0 +1,125 @@
+//! Results of a study as far as it came, and what each row of its table has.
+
+use std::collections::BTreeMap;
+
+use crate::options::StudyOptions;
+use crate::plan::PlannedRun;
+use crate::results::{Ending, RunResult};
+use crate::stage::Stage;
+use crate::study::{Row, ShownMetric, Study};
+
+/// A study with its plan and the results so far.
+#[derive(Debug, Clone)]
+pub struct StudyOutcome {
+    /// The study.
+    pub study: Study,
+    /// The user's decisions.
+    pub options: StudyOptions,
+    /// Its commands.
+    pub plan: Vec<PlannedRun>,
+    /// The result of each command; `None` for one that has not ended.
+    pub results: Vec<Option<RunResult>>,
+}
+
+/// A row's share of one seed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum SeedValue {
+    /// A value, in the scale of the table.
+    Value(f64),
+    /// The run ended without this metric.
+    NotMeasured,
+    /// The run, or one that it needs, diverged.
+    Diverged,
+    /// The run, or one that it needs, failed.
+    Failed,
+    /// It has not ended, or was left out.
+    NotRun,
+}
+
+impl StudyOutcome {
+    /// Commands that failed otherwise than by divergence, with their messages.
+    pub fn failures(&self) -> Vec<(&PlannedRun, &str)> {
+        let failed =
+            self.plan.iter().zip(&self.results).filter_map(|(run, result)| match &result.as_ref()?.ending {
+                Ending::Failed { error } => Some((run, error.as_str())),
+                _ => None,
+            });
+        failed.collect()
+    }
+
+    /// The numbers of labels that columns differ by; `None` for all labels.
+    pub fn labels(&self) -> Vec<Option<usize>> {
+        match self.options.labels.is_empty() {
+            true => vec![None],
+            false => self.options.labels.iter().copied().map(Some).collect(),
+        }
+    }
+
+    /// Values of a metric that a row has with so many labels, seed by seed; empty for a quoted row.
+    pub(crate) fn by_seed(
+        &self,
+        row: &Row,
+        labels: Option<usize>,
+        metric: &ShownMetric,
+    ) -> BTreeMap<u64, SeedValue> {
+        let Some(run) = row.run.as_deref() else { return BTreeMap::new() };
+        let mut found: BTreeMap<u64, SeedValue> =
+            (0..self.options.seeds).map(|seed| (seed, SeedValue::NotRun)).collect();
+        let places = self.places(run, labels).into_iter();
+        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, metric))));
+        found
+    }
+
+    /// The places of a run's seeds in the plan.
+    pub(crate) fn places(&self, run: &str, labels: Option<usize>) -> Vec<usize> {
+        let is_meant = |planned: &PlannedRun| {
+            planned.name == run && (planned.labels == labels || planned.labels.is_none())
+        };
+        (0..self.plan.len()).filter(|place| is_meant(&self.plan[*place])).collect()
+    }
+
+    fn value(&self, place: usize, metric: &ShownMetric) -> SeedValue {
+        let Some(result) = &self.results[place] else {
+            // It may wait for ever for the one that it needs.
+            let needed = self.plan[place].needs.map(|needed| self.value(needed, metric));
+            return needed
+                .filter(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
+                .unwrap_or(SeedValue::NotRun);
+        };
+        match &result.ending {
+            Ending::Diverged { .. } => SeedValue::Diverged,
+            Ending::Failed { .. } => SeedValue::Failed,
+            Ending::Finished { .. } if metric.is_duration() => self.hours(place),
+            ending @ Ending::Finished { .. } => match ending.values(&metric.name) {
+                Some(values) => {
+                    let mean = values.iter().sum::<f64>() / values.len() as f64;
+                    SeedValue::Value(metric.scale() * mean)
+                }
+                None => SeedValue::NotMeasured,
+            },
+        }
+    }
+
+    /// The hours of the pre-training that a run starts from, over however many others.
+    fn hours(&self, place: usize) -> SeedValue {
+        let mut next = Some(place);
+        while let Some(place) = next {
+            if let (Stage::Pretraining, Some(result)) = (self.plan[place].stage, &self.results[place]) {
+                return SeedValue::Value(result.seconds / 3600.0);
+            }
+            next = self.plan[place].needs;
+        }
+        SeedValue::NotMeasured
+    }
+
+    /// Names of the pre-trainings in the plan, each once.
+    pub(crate) fn pretrainings(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for run in self.plan.iter().filter(|run| run.stage == Stage::Pretraining) {
+            if !names.contains(&run.name.as_str()) {
+                names.push(&run.name);
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,268 @@
+//! From a study and its options to the commands that it consists of.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use convnext_train::WEIGHTS_FILE;
+
+use crate::error::StudyError;
+use crate::model_names::filled;
+use crate::options::{RecipeChoice, StudyOptions};
+use crate::stage::Stage;
+use crate::study::{Row, Run, Study};
+
+/// Folder of the runs in that of a study.
+pub(crate) const RUNS_FOLDER: &str = "runs";
+
+/// A command of a study, for one seed and one number of labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedRun {
+    /// Name of its folder, each once in a study.
+    pub id: String,
+    /// Name in the study.
+    pub name: String,
+    /// Part in the study.
+    pub stage: Stage,
+    /// Seed.
+    pub seed: u64,
+    /// Labelled images of each class; all of them if `None`.
+    pub labels: Option<usize>,
+    /// Command and arguments, as they follow the name of the program.
+    pub arguments: Vec<String>,
+    /// Its run folder.
+    pub folder: PathBuf,
+    /// Place in the plan of the run that it starts from.
+    pub needs: Option<usize>,
+}
+
+impl PlannedRun {
+    /// The command as one types it into a shell.
+    pub fn command_line(&self) -> String {
+        let words = ["convnext"].into_iter().chain(self.arguments.iter().map(String::as_str));
+        // No word holds a NUL, as none of a command line does.
+        shlex::try_join(words).unwrap_or_default()
+    }
+}
+
+/// Lengths of runs in steps, by [`length_key`], where they are not those of the options.
+pub(crate) type Steps = BTreeMap<String, usize>;
+
+/// The key of a run's length: seeds have the same.
+pub(crate) fn length_key(name: &str, labels: Option<usize>) -> String {
+    labels.map_or_else(|| name.to_owned(), |labels| format!("{name}-{labels}-labels"))
+}
+
+/// Everything that a plan is made of.
+pub(crate) struct Planner<'a> {
+    pub(crate) study: &'a Study,
+    pub(crate) options: &'a StudyOptions,
+    /// Folder of the study.
+    pub(crate) folder: &'a Path,
+    pub(crate) steps: &'a Steps,
+}
+
+/// The commands of a study in an order in which they can be run: each after the one that it starts from, seed by seed.
+///
+/// # Errors
+/// [`StudyError::Options`] for options that do not fit.
+pub fn plan(study: &Study, options: &StudyOptions, folder: &Path) -> Result<Vec<PlannedRun>, StudyError> {
+    Planner { study, options, folder, steps: &Steps::new() }.plan()
+}
+
+impl Planner<'_> {
+    pub(crate) fn plan(&self) -> Result<Vec<PlannedRun>, StudyError> {
+        self.options.check(self.study)?;
+        let wanted = self.wanted();
+        let mut planned = Vec::new();
+        for seed in 0..self.options.seeds {
+            for run in self.study.runs.iter().filter(|run| wanted.contains(&run.name.as_str())) {
+                for labels in self.labels_of(run) {
+                    let run = self.planned(run, seed, labels, &planned)?;
+                    planned.push(run);
+                }
+            }
+        }
+        if planned.is_empty() {
+            let why =
+                "the study has nothing to run: its rows are quoted, or of models that --model leaves out";
+            return Err(StudyError::Options(why.to_owned()));
+        }
+        Ok(planned)
+    }
+
+    /// Names of the runs that the wanted rows show, and of those that they start from.
+    fn wanted(&self) -> Vec<&str> {
+        let rows = self.study.rows.iter().filter(|row| is_wanted(self.options, row));
+        let mut wanted = Vec::new();
+        for run in rows.filter_map(|row| row.run.as_deref()) {
+            let chain = chain(self.study, run);
+            if chain.iter().all(|run| self.has_models(run)) {
+                wanted.extend(chain.iter().map(|run| run.name.as_str()));
+            }
+        }
+        wanted
+    }
+
+    /// `true` if all models that a run asks for are named.
+    fn has_models(&self, run: &Run) -> bool {
+        let models = self.options.models(self.study);
+        let texts = run.model.iter().chain(&run.recipe).chain(&run.arguments);
+        let uses_first = run.from.is_none() && run.model.is_none();
+        texts.into_iter().all(|text| filled(text, models).is_some()) && (!uses_first || !models.is_empty())
+    }
+
+    /// The numbers of labels that a run is made with. They multiply fine-tunings, and all that starts from one.
+    fn labels_of(&self, run: &Run) -> Vec<Option<usize>> {
+        let is_labelled = chain(self.study, &run.name).iter().any(|run| run.stage == Stage::Finetuning);
+        match self.options.labels.is_empty() || !is_labelled {
+            true => vec![None],
+            false => self.options.labels.iter().copied().map(Some).collect(),
+        }
+    }
+
+    fn planned(
+        &self,
+        run: &Run,
+        seed: u64,
+        labels: Option<usize>,
+        earlier: &[PlannedRun],
+    ) -> Result<PlannedRun, StudyError> {
+        let id = format!("{}-seed{seed}", length_key(&run.name, labels));
+        let folder = self.folder.join(RUNS_FOLDER).join(&id);
+        // Where a pre-training is shared by all numbers of labels, it has none itself.
+        let needs = run.from.as_deref().and_then(|from| {
+            earlier.iter().position(|other| {
+                other.name == from && other.seed == seed && (other.labels == labels || other.labels.is_none())
+            })
+        });
+        let weights = needs.map(|place| earlier[place].folder.join(WEIGHTS_FILE));
+        let arguments = self.arguments(run, &RunValues { seed, labels, folder: &folder, weights })?;
+        Ok(PlannedRun {
+            id,
+            name: run.name.clone(),
+            stage: run.stage,
+            seed,
+            labels,
+            arguments,
+            folder,
+            needs,
+        })
+    }
+
+    fn arguments(&self, run: &Run, values: &RunValues<'_>) -> Result<Vec<String>, StudyError> {
+        let stage = self.options.stage(run.stage);
+        let mut words = Words(vec![run.stage.command().to_owned()]);
+        if run.stage == Stage::Analysis {
+            words.0.push(self.options.data(run)?.display().to_string());
+        } else if run.stage.is_training() {
+            words.flag("--data", self.options.data(run)?.display());
+        }
+        let from = if run.stage == Stage::Analysis { "--weights" } else { "--init" };
+        words.optional(from, values.weights.as_ref().map(|weights| weights.display()));
+        if run.from.is_none() {
+            words.flag("--model", self.fill(run.model.as_deref().unwrap_or("{model}")));
+            words.optional("--stem-stride", self.options.stem_stride);
+        }
+        if run.stage.is_training() {
+            self.training_arguments(run, values, &mut words);
+        }
+        if run.stage != Stage::Analysis {
+            words.optional("--image-size", self.image_size(run)?);
+            words.optional("--batch-size", stage.batch_size.or(run.batch_size));
+        }
+        let common = self.study.common.get(&run.stage).into_iter().flatten();
+        words.0.extend(common.chain(&run.arguments).map(|word| self.fill(word)));
+        words.0.extend(stage.arguments);
+        if run.stage == Stage::Bench {
+            words.0.push("--json".to_owned());
+        } else {
+            words.flag("--out", values.folder.display());
+        }
+        if run.stage == Stage::Analysis {
+            words.0.push("--json".to_owned());
+        }
+        Ok(words.0)
+    }
+
+    fn training_arguments(&self, run: &Run, values: &RunValues<'_>, words: &mut Words) {
+        if self.options.recipes == RecipeChoice::Paper {
+            words.flag("--recipe", self.fill(run.recipe.as_deref().unwrap_or("paper")));
+        }
+        if run.stage == Stage::Finetuning {
+            words.optional("--labels-per-class", values.labels);
+        }
+        match self.steps.get(&length_key(&run.name, values.labels)) {
+            Some(steps) => words.flag("--steps", steps),
+            None => words.optional("--epochs", self.epochs(run)),
+        }
+        words.flag("--seed", values.seed);
+    }
+
+    /// Epochs of a run, unless they are its recipe's: those of the paper, by the factor that the options ask for.
+    fn epochs(&self, run: &Run) -> Option<usize> {
+        let of_stage = self.study.epochs.get(&run.stage).copied();
+        let printed = run.epochs.or(of_stage)?;
+        match self.options.stage(run.stage).epochs {
+            Some(asked) => {
+                let factor = asked as f64 / of_stage.unwrap_or(printed) as f64;
+                Some((printed as f64 * factor).round().max(1.0) as usize)
+            }
+            None => (self.options.recipes == RecipeChoice::Auto).then_some(printed),
+        }
+    }
+
+    fn image_size(&self, run: &Run) -> Result<Option<String>, StudyError> {
+        match (self.options.stage(run.stage).image_size, run.image_size) {
+            (Some(_), Some(own)) => Err(StudyError::Options(format!(
+                "run '{}' is about images of {own} px; leave the size out, or its rows with --only",
+                run.name
+            ))),
+            (asked, own) => Ok(asked.or(own.map(|size| size.to_string()))),
+        }
+    }
+
+    /// A text with the models of the options in it: runs that ask for others are not planned.
+    fn fill(&self, text: &str) -> String {
+        filled(text, self.options.models(self.study)).unwrap_or_else(|| text.to_owned())
+    }
+}
+
+/// Values in which the runs of a name differ.
+struct RunValues<'a> {
+    seed: u64,
+    labels: Option<usize>,
+    folder: &'a Path,
+    weights: Option<PathBuf>,
+}
+
+/// Words of a command line.
+struct Words(Vec<String>);
+
+impl Words {
+    fn flag(&mut self, flag: &str, value: impl ToString) {
+        self.0.extend([flag.to_owned(), value.to_string()]);
+    }
+
+    fn optional(&mut self, flag: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.flag(flag, value);
+        }
+    }
+}
+
+/// `true` for a row that is run, if it has a run.
+fn is_wanted(options: &StudyOptions, row: &Row) -> bool {
+    options.only.is_empty() || options.only.contains(&row.name)
+}
+
+/// A run and those that it starts from, the first one first.
+fn chain<'a>(study: &'a Study, name: &str) -> Vec<&'a Run> {
+    let mut chain = Vec::new();
+    let mut next = study.run(name);
+    while let Some(run) = next {
+        chain.push(run);
+        next = run.from.as_deref().and_then(|from| study.run(from));
+    }
+    chain.reverse();
+    chain
+}

@@ -1,0 +1,211 @@
+//! Results of runs: a line of JSON for each run that has ended.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use convnext_train::{EpochReport, Summary, ValidationResult};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{StudyError, damaged, unreadable};
+use crate::plan::PlannedRun;
+use crate::study::ShownMetric;
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`PlannedRun::id`].
+    pub run: String,
+    /// Name in the study.
+    pub name: String,
+    /// Seed.
+    pub seed: u64,
+    /// Labelled images of each class; all of them if `None`.
+    pub labels: Option<usize>,
+    /// The command, as one types it.
+    pub command: String,
+    /// Seconds of training over all processes, or of the process of another command.
+    pub seconds: f64,
+    /// The way in which it ended.
+    #[serde(flatten)]
+    pub ending: Ending,
+}
+
+/// The way in which a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Ending {
+    /// It came to its end.
+    Finished {
+        /// Values of the study's metrics that it has, in [0, 1] for shares; several where a metric asks for a list.
+        values: BTreeMap<String, Vec<f64>>,
+        /// Reports of its epochs; empty of a run that is no training.
+        epochs: Vec<EpochReport>,
+    },
+    /// Its loss was not finite: a result of the study.
+    Diverged {
+        /// The program's message.
+        error: String,
+    },
+    /// It failed for another reason.
+    Failed {
+        /// The program's message.
+        error: String,
+    },
+}
+
+impl Ending {
+    /// `true` for a run that failed otherwise than by divergence: it is run again when the study is resumed.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+
+    /// The values of a metric.
+    pub(crate) fn values(&self, metric: &str) -> Option<&[f64]> {
+        match self {
+            Self::Finished { values, .. } => values.get(metric).map(Vec::as_slice),
+            Self::Diverged { .. } | Self::Failed { .. } => None,
+        }
+    }
+}
+
+/// Results of a finished run, with its seconds: from its run folder, or, of a command that is no training, from what it
+/// printed. `seconds` are those of the process.
+///
+/// # Errors
+/// [`StudyError::Read`] and [`StudyError::Damaged`] with the file.
+pub(crate) fn measured(
+    run: &PlannedRun,
+    metrics: &[ShownMetric],
+    printed: Option<&Value>,
+    seconds: f64,
+) -> Result<(Ending, f64), StudyError> {
+    if !run.stage.is_training() {
+        let values = values(metrics, &[], printed.unwrap_or(&Value::Null));
+        return Ok((Ending::Finished { values, epochs: Vec::new() }, seconds));
+    }
+    let evaluation = read_json::<Value>(&run.folder.join("evaluation.json"))?.unwrap_or(Value::Null);
+    let measured = serde_json::from_value::<ValidationResult>(evaluation.clone()).unwrap_or_default();
+    let named: Vec<(String, f64)> =
+        measured.metrics.iter().filter_map(|metric| Some((metric.name.clone(), metric.value?))).collect();
+    let epochs = epochs(&run.folder.join("metrics.jsonl"))?;
+    let summary: Option<Summary> = read_json(&run.folder.join("summary.json"))?;
+    let seconds = summary.map_or(seconds, |summary| summary.seconds);
+    Ok((Ending::Finished { values: values(metrics, &named, &evaluation), epochs }, seconds))
+}
+
+/// The values of metrics among those of a name, or at their paths in a file.
+fn values(metrics: &[ShownMetric], named: &[(String, f64)], file: &Value) -> BTreeMap<String, Vec<f64>> {
+    let of = |metric: &ShownMetric| match metric.name.strip_prefix('/') {
+        Some(path) => numbers_at(file, path),
+        None => named.iter().filter(|(name, _)| *name == metric.name).map(|(_, value)| *value).collect(),
+    };
+    let found = metrics.iter().map(|metric| (metric.name.clone(), of(metric)));
+    found.filter(|(_, values)| !values.is_empty()).collect()
+}
+
+/// The numbers at a path of keys and places, in which `*` is every entry of a list, and `part=output` those whose key
+/// `part` is `output`.
+fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
+    let (key, rest) = match path.split_once('/') {
+        Some((key, rest)) => (key, Some(rest)),
+        None => (path, None),
+    };
+    let entries: Vec<&Value> = match value {
+        Value::Array(list) => {
+            list.iter().enumerate().filter(|entry| is_meant(key, *entry)).map(|(_, entry)| entry).collect()
+        }
+        _ => value.get(key).into_iter().collect(),
+    };
+    let numbers = |entry: &&Value| match rest {
+        Some(rest) => numbers_at(entry, rest),
+        None => entry.as_f64().into_iter().collect(),
+    };
+    entries.iter().flat_map(numbers).collect()
+}
+
+/// `true` for an entry of a list that a part of a path asks for.
+fn is_meant(key: &str, (place, entry): (usize, &Value)) -> bool {
+    match key.split_once('=') {
+        Some((name, value)) => entry.get(name).and_then(Value::as_str) == Some(value),
+        None => key == "*" || key.parse() == Ok(place),
+    }
+}
+
+/// The reports of epochs among the lines of a run's metrics.
+fn epochs(path: &Path) -> Result<Vec<EpochReport>, StudyError> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text(path)?.unwrap_or_default().lines()) {
+        if line.contains("\"train_loss\"") {
+            let report = serde_json::from_str(line)
+                .map_err(|error| damaged(path, format!("line {number}: {error}")))?;
+            found.push(report);
+        }
+    }
+    Ok(found)
+}
+
+/// A JSON file; `None` when it does not exist.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StudyError> {
+    let Some(text) = text(path)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| damaged(path, error.to_string()))
+}
+
+/// The text of a file; `None` when it does not exist.
+pub(crate) fn text(path: &Path) -> Result<Option<String>, StudyError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(unreadable(path, source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_read_as_it_was_written() {
+        let report = r#"{"epoch":1,"step":8,"epochs":2.0,"train_loss":0.1,"validation_top1":0.75}"#;
+        for ending in [
+            Ending::Finished {
+                values: BTreeMap::from([("top1".to_owned(), vec![0.1 + 0.2])]),
+                epochs: vec![serde_json::from_str(report).unwrap()],
+            },
+            Ending::Diverged { error: "training has diverged".into() },
+            Ending::Failed { error: "no space".into() },
+        ] {
+            let result = RunResult {
+                run: "a-seed0".into(),
+                name: "a".into(),
+                seed: 0,
+                labels: Some(10),
+                command: "convnext pretrain".into(),
+                seconds: 0.3,
+                ending,
+            };
+            let line = serde_json::to_string(&result).unwrap();
+            assert_eq!(serde_json::from_str::<RunResult>(&line).unwrap(), result, "{line}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_found_at_their_paths() {
+        let file = serde_json::json!({ "speed": 2.5, "layers": [{ "d": 0.5, "part": "in" }, { "d": 0.25, "part": "out" }, { "e": 1.0 }] });
+        for (path, expected) in [
+            ("speed", vec![2.5]),
+            ("layers/*/d", vec![0.5, 0.25]),
+            ("layers/1/d", vec![0.25]),
+            ("layers/part=out/d", vec![0.25]),
+            ("layers/part=none/d", vec![]),
+            ("layers/7/d", vec![]),
+            ("layers", vec![]),
+            ("none/d", vec![]),
+        ] {
+            assert_eq!(numbers_at(&file, path), expected, "{path}");
+        }
+    }
+}

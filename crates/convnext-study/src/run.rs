@@ -1,0 +1,45 @@
+//! A study from its folder to its results.
+
+use std::io::Write;
+
+use convnext_io::replace_file;
+
+use crate::budget::choose_steps;
+use crate::error::{StudyError, unwritable};
+use crate::execution::execute;
+use crate::outcome::StudyOutcome;
+use crate::runner::{Runner, StudyObserver};
+use crate::study_folder::StudyFolder;
+
+/// Name of the table in the folder of a study, in Markdown.
+pub const TABLE_FILE: &str = "table.md";
+
+/// Runs what of a study has not ended yet, at most `parallel` commands at once, after choosing lengths if there is a
+/// budget, and writes the table.
+///
+/// # Errors
+/// [`StudyError::Interrupted`] when the runner stops, and what planning, reading and writing report. That a command fails
+/// is none: it is among the results.
+pub fn run_study(
+    folder: &mut StudyFolder,
+    parallel: usize,
+    runner: &dyn Runner,
+    observer: &dyn StudyObserver,
+) -> Result<StudyOutcome, StudyError> {
+    if let Some(seconds) = folder.options().budget
+        && folder.steps().is_empty()
+    {
+        let steps = choose_steps(folder, seconds, parallel, runner, observer)?;
+        folder.set_steps(steps)?;
+    }
+    let plan = folder.plan()?;
+    execute(folder, &plan, parallel, runner, observer)?;
+    let results = plan.iter().map(|run| folder.result(&run.id).cloned()).collect();
+    let outcome =
+        StudyOutcome { study: folder.study().clone(), options: folder.options().clone(), plan, results };
+    let path = folder.folder().join(TABLE_FILE);
+    let table = outcome.markdown();
+    replace_file(&path, |mut file| file.write_all(table.as_bytes()))
+        .map_err(|source| unwritable(&path, source))?;
+    Ok(outcome)
+}

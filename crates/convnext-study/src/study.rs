@@ -1,0 +1,182 @@
+//! The file of a study: runs, and rows of a table that show them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stage::Stage;
+
+/// A question, the runs that answer it, and the table of their results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// Title.
+    pub title: String,
+    /// Place in the paper, such as `Table 2 (a), section 4`; empty for a study of one's own.
+    #[serde(default)]
+    pub paper: String,
+    /// The question that the study answers.
+    pub question: String,
+    /// Remarks: assumptions, and differences from the paper.
+    #[serde(default)]
+    pub remarks: String,
+    /// Models that `{model}`, `{model2}` and so on stand for, unless the user names others. Empty where the runs name
+    /// theirs.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Columns of the table; differences are taken of the first one.
+    pub metrics: Vec<ShownMetric>,
+    /// Row that others are compared with, unless they name one themselves.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// Comparison with the baseline.
+    #[serde(default)]
+    pub compare: Compare,
+    /// Name of the number that rows vary ([`Row::x`]), for a plot over it.
+    #[serde(default)]
+    pub x: Option<String>,
+    /// Epochs of the trainings of a stage in the paper, which relate their lengths to each other.
+    #[serde(default)]
+    pub epochs: BTreeMap<Stage, usize>,
+    /// Arguments of every run of a stage, before its own.
+    #[serde(default)]
+    pub common: BTreeMap<Stage, Vec<String>>,
+    /// The runs; each starts from none or from an earlier one.
+    #[serde(default)]
+    pub runs: Vec<Run>,
+    /// Rows of the table.
+    pub rows: Vec<Row>,
+}
+
+/// A column of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShownMetric {
+    /// Name of the metric in `evaluation.json`, [`PRETRAINING_HOURS`], or a path such as `/layers/part=output/distance` to
+    /// numbers in `evaluation.json` or in what `analyze` and `bench` print, with `*` for all entries of a list and
+    /// `KEY=VALUE` for some of them; the mean is shown.
+    pub name: String,
+    /// Title of the column.
+    pub label: String,
+    /// `true` for a share in [0, 1] that is shown in percent.
+    #[serde(default)]
+    pub percent: bool,
+}
+
+/// Name of the metric that is the time of a row's pre-training in hours.
+pub const PRETRAINING_HOURS: &str = "pretraining_hours";
+
+impl ShownMetric {
+    /// Factor from a value to what is shown.
+    pub fn scale(&self) -> f64 {
+        if self.percent { 100.0 } else { 1.0 }
+    }
+
+    /// `true` for a metric that is no result of a run, but a duration.
+    pub(crate) fn is_duration(&self) -> bool {
+        self.name == PRETRAINING_HOURS
+    }
+}
+
+/// Comparison of two rows, seed by seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compare {
+    /// The row less its baseline.
+    #[default]
+    Difference,
+    /// The row over its baseline.
+    Ratio,
+}
+
+/// A command of the program, for each seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its name, which its folder has as well: small letters, digits, dots and hyphens.
+    pub name: String,
+    /// Part in the study.
+    pub stage: Stage,
+    /// Earlier run whose weights it starts from, or analyses.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Model of a run that starts from none; `{model}` if nothing is said.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Recipe where those of the paper are asked for; `paper` if nothing is said.
+    #[serde(default)]
+    pub recipe: Option<String>,
+    /// Epochs in the paper, where they are not those of the stage.
+    #[serde(default)]
+    pub epochs: Option<usize>,
+    /// Size of the images in pixels, where it is not that of the recipe.
+    #[serde(default)]
+    pub image_size: Option<usize>,
+    /// Batch size, unless the user names one.
+    #[serde(default)]
+    pub batch_size: Option<usize>,
+    /// Further arguments.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+}
+
+/// A row of the table: a run, or a model that this program does not have, whose numbers are quoted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its name, each once in a study.
+    pub name: String,
+    /// Part of the table that it belongs to, and its curve in a plot over [`Study::x`].
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The run that it shows; none for a quoted row.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// The paper's numbers, in the order of [`Study::metrics`]; those at the end may be missing.
+    #[serde(default)]
+    pub paper: Vec<PaperValue>,
+    /// Row that it is compared with, instead of [`Study::baseline`].
+    #[serde(default)]
+    pub against: Option<String>,
+    /// The number that is varied.
+    #[serde(default)]
+    pub x: Option<f64>,
+}
+
+/// A number of the paper, or what it says in place of one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PaperValue {
+    /// As printed, in percent where the column is.
+    Number(f64),
+    /// Such as `unstable`.
+    Words(String),
+}
+
+impl PaperValue {
+    /// As the paper prints it.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Number(value) => format!("{value:.1}"),
+            Self::Words(words) => words.clone(),
+        }
+    }
+}
+
+impl Study {
+    /// The run of a name.
+    pub fn run(&self, name: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.name == name)
+    }
+
+    /// The row of a name.
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// The row that a row is compared with; none for the baseline itself.
+    pub fn baseline_of(&self, row: &Row) -> Option<&Row> {
+        let name = row.against.as_ref().or(self.baseline.as_ref())?;
+        self.row(name).filter(|baseline| baseline.name != row.name)
+    }
+}

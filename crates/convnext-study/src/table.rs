@@ -1,0 +1,212 @@
+//! The table of a study: means and standard deviations over seeds, comparisons seed by seed, and the paper's numbers.
+
+use std::collections::BTreeMap;
+
+use crate::outcome::{SeedValue, StudyOutcome};
+use crate::spread::Spread;
+use crate::study::{Compare, PaperValue, Row, ShownMetric};
+
+/// A table in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StudyTable {
+    /// Names of the columns; the first ones, up to [`StudyTable::numbers_from`], hold words.
+    pub head: Vec<String>,
+    /// The cells of each row.
+    pub rows: Vec<Vec<String>>,
+    /// The first column of numbers.
+    pub numbers_from: usize,
+}
+
+/// Text of a cell that can have nothing.
+const NOTHING: &str = "-";
+
+impl StudyOutcome {
+    /// The table, whose columns are: the row, with its part of the table where there are parts; for each number of labels
+    /// the metrics, as mean and sample standard deviation over seeds, and the first one compared with the baseline seed by
+    /// seed; the paper's numbers and the same comparison of these.
+    pub fn table(&self) -> StudyTable {
+        let has = Columns {
+            groups: self.study.rows.iter().any(|row| row.group.is_some()),
+            comparisons: self.study.rows.iter().any(|row| self.study.baseline_of(row).is_some()),
+            paper: self.study.rows.iter().map(|row| row.paper.len()).max().unwrap_or_default(),
+        };
+        let rows = self.study.rows.iter().map(|row| self.cells(row, &has)).collect();
+        StudyTable { head: self.head(&has), rows, numbers_from: 1 + usize::from(has.groups) }
+    }
+
+    fn head(&self, has: &Columns) -> Vec<String> {
+        let compared = match self.study.compare {
+            Compare::Difference => "difference",
+            Compare::Ratio => "ratio",
+        };
+        let mut head: Vec<String> = has.groups.then(|| "part".to_owned()).into_iter().collect();
+        head.push("row".to_owned());
+        for labels in self.labels() {
+            let with = |title: &str| match labels {
+                Some(labels) => format!("{title}, {labels} labels a class"),
+                None => title.to_owned(),
+            };
+            head.extend(self.study.metrics.iter().map(|metric| with(&title(metric))));
+            head.extend(has.comparisons.then(|| with(compared)));
+        }
+        head.extend(self.study.metrics[..has.paper].iter().map(|metric| format!("paper, {}", metric.label)));
+        head.extend((has.comparisons && has.paper > 0).then(|| format!("paper, {compared}")));
+        head
+    }
+
+    fn cells(&self, row: &Row, has: &Columns) -> Vec<String> {
+        let mut cells: Vec<String> =
+            has.groups.then(|| row.group.clone().unwrap_or_default()).into_iter().collect();
+        cells.push(row.name.clone());
+        for labels in self.labels() {
+            cells.extend(
+                self.study.metrics.iter().map(|metric| cell(metric, &self.by_seed(row, labels, metric))),
+            );
+            cells.extend(has.comparisons.then(|| self.comparison(row, labels)));
+        }
+        let paper = |place| row.paper.get(place).map_or_else(|| NOTHING.to_owned(), PaperValue::in_words);
+        cells.extend((0..has.paper).map(paper));
+        cells.extend((has.comparisons && has.paper > 0).then(|| self.paper_comparison(row)));
+        cells
+    }
+
+    /// The first metric of a row compared with that of its baseline, over the seeds that both have.
+    fn comparison(&self, row: &Row, labels: Option<usize>) -> String {
+        let metric = &self.study.metrics[0];
+        let Some(baseline) = self.study.baseline_of(row) else { return NOTHING.to_owned() };
+        let [own, other] = [row, baseline].map(|row| self.by_seed(row, labels, metric));
+        let pairs = own.iter().filter_map(|(seed, own)| match (own, other.get(seed)?) {
+            (SeedValue::Value(own), SeedValue::Value(other)) => Some(self.compared(*own, *other)),
+            _ => None,
+        });
+        let pairs: Vec<f64> = pairs.collect();
+        if pairs.is_empty() {
+            return NOTHING.to_owned();
+        }
+        let Spread { mean, deviation } = Spread::of(pairs);
+        let mean = self.in_words(mean);
+        deviation.map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {deviation:.2}"))
+    }
+
+    fn paper_comparison(&self, row: &Row) -> String {
+        let baseline = self.study.baseline_of(row);
+        match (row.paper.first(), baseline.and_then(|baseline| baseline.paper.first())) {
+            (Some(PaperValue::Number(own)), Some(PaperValue::Number(other))) => match self.study.compare {
+                Compare::Difference => format!("{:+.1}", own - other),
+                Compare::Ratio => format!("{:.1}", own / other),
+            },
+            _ => NOTHING.to_owned(),
+        }
+    }
+
+    fn compared(&self, own: f64, other: f64) -> f64 {
+        match self.study.compare {
+            Compare::Difference => own - other,
+            Compare::Ratio => own / other,
+        }
+    }
+
+    fn in_words(&self, comparison: f64) -> String {
+        match self.study.compare {
+            Compare::Difference => format!("{comparison:+.2}"),
+            Compare::Ratio => format!("{comparison:.2}"),
+        }
+    }
+
+    /// The table as Markdown, under title and question.
+    pub fn markdown(&self) -> String {
+        let StudyTable { head, rows, numbers_from } = self.table();
+        let cell = |text: &String| text.replace('\n', " ").replace('|', "\\|");
+        let line =
+            |cells: &[String]| format!("| {} |\n", cells.iter().map(cell).collect::<Vec<_>>().join(" | "));
+        let rule: Vec<String> = (0..head.len())
+            .map(|column| if column < numbers_from { "---" } else { "---:" }.to_owned())
+            .collect();
+        let study = &self.study;
+        let mut text = format!("# {}\n\n{}\n", study.title, study.question);
+        if !study.paper.is_empty() {
+            text += &format!("Paper: {}.\n", study.paper);
+        }
+        text += &format!("\n{}{}", line(&head), line(&rule));
+        text.extend(rows.iter().map(|cells| line(cells)));
+        text += &format!("\n{}\n", self.legend());
+        if !study.remarks.is_empty() {
+            text += &format!("\n{}\n", study.remarks.trim_end());
+        }
+        text
+    }
+
+    /// A sentence or two about what the numbers of the table are.
+    pub fn legend(&self) -> String {
+        let seeds = match self.options.seeds {
+            1 => {
+                "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned()
+            }
+            seeds => format!(
+                "Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed; the weights are the last \
+                 ones."
+            ),
+        };
+        match &self.study.baseline {
+            Some(baseline) => format!("{seeds} The baseline is '{baseline}' unless a row has its own."),
+            None => seeds,
+        }
+    }
+}
+
+/// Columns that not every table has.
+struct Columns {
+    groups: bool,
+    comparisons: bool,
+    /// Number of metrics that any row quotes.
+    paper: usize,
+}
+
+/// Title of a metric's column, with its unit.
+pub(crate) fn title(metric: &ShownMetric) -> String {
+    if metric.percent { format!("{} in %", metric.label) } else { metric.label.clone() }
+}
+
+/// A metric over seeds in words.
+fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>) -> String {
+    let values: Vec<f64> = seeds
+        .values()
+        .filter_map(|value| match value {
+            SeedValue::Value(value) => Some(*value),
+            _ => None,
+        })
+        .collect();
+    let others = [
+        (SeedValue::Diverged, "diverged"),
+        (SeedValue::Failed, "failed"),
+        (SeedValue::NotRun, "not run"),
+        (SeedValue::NotMeasured, "not measured"),
+    ]
+    .map(|(kind, words)| (seeds.values().filter(|value| **value == kind).count(), words));
+    let others = others.into_iter().filter(|(count, _)| *count > 0);
+    if seeds.is_empty() {
+        return NOTHING.to_owned();
+    }
+    if values.is_empty() {
+        let all = |(count, words): (usize, &str)| {
+            if count == seeds.len() { words.to_owned() } else { format!("{count} {words}") }
+        };
+        return others.map(all).collect::<Vec<_>>().join(", ");
+    }
+    let Spread { mean, deviation } = Spread::of(values);
+    let mut text = number(metric, mean);
+    if let Some(deviation) = deviation {
+        text += &format!(" ± {}", number(metric, deviation));
+    }
+    others.fold(text, |text, (count, words)| format!("{text}, {count} {words}"))
+}
+
+/// A value with as many digits as it is worth.
+fn number(metric: &ShownMetric, value: f64) -> String {
+    match value.abs() {
+        _ if metric.percent => format!("{value:.2}"),
+        1000.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}

@@ -1,0 +1,231 @@
+//! Studies that are run, stopped and taken up again, with a runner that trains nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+
+mod toy;
+
+use std::fs;
+use std::path::Path;
+
+use convnext_study::{PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study};
+use toy::{Notes, Rule, Toy, failure, flag, options, study};
+
+/// Top-1 that grows with the seed, and more after pre-training.
+fn plain(run: &PlannedRun) -> f64 {
+    let better = if run.name == "scratch" { 0.0 } else { 0.1 };
+    0.5 + better + 0.01 * run.seed as f64 * if run.name == "tuned" { 2.0 } else { 1.0 }
+}
+
+fn run(folder: &Path, options: &StudyOptions, resume: bool, toy: &Toy) -> Result<StudyOutcome, StudyError> {
+    let mut folder = StudyFolder::open(folder, &study(), options, resume)?;
+    run_study(&mut folder, 1, toy, &Notes::default())
+}
+
+fn ran_with(rule: Rule, text: &str) -> (Vec<String>, StudyOutcome) {
+    let (folder, toy) = (tempfile::tempdir().unwrap(), Toy::new(rule));
+    let outcome = run(&folder.path().join("out"), &options(text), false, &toy).unwrap();
+    (toy.ran(), outcome)
+}
+
+#[test]
+fn a_pretraining_is_shared_and_runs_once_for_each_seed() {
+    let (ran, outcome) = ran_with(|run| Ok(plain(run)), "seeds = 2");
+    let expected = ["masks", "tuned", "slow", "scratch"];
+    let of_seed = |seed| expected.map(|name| format!("{name}-seed{seed}"));
+    assert_eq!(ran, [of_seed(0), of_seed(1)].concat());
+    let cells = |row: usize| outcome.table().rows[row].clone();
+    // 60 and 62 less 50 and 51: a mean of 10.5 and a deviation of 1 / sqrt(2).
+    assert_eq!(cells(0), ["FCMAE", "61.00 ± 1.41", "+10.50 ± 0.71", "84.6", "+0.8"]);
+    assert_eq!(cells(1), ["FCMAE, slow", "60.50 ± 0.71", "+10.00 ± 0.00", "unstable", "-"]);
+    assert_eq!(cells(2), ["scratch", "50.50 ± 0.71", "-", "83.8", "-"]);
+    assert_eq!(cells(3), ["MAE", "-", "-", "83.6", "-0.2"]);
+    assert_eq!(
+        outcome.table().head,
+        ["row", "top-1 in %", "difference", "paper, top-1", "paper, difference"]
+    );
+}
+
+#[test]
+fn commands_are_those_that_one_would_type() {
+    let planned = plan(&study(), &options("seeds = 1\nlabels = [10]"), Path::new("out")).unwrap();
+    let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
+    assert_eq!(
+        commands,
+        [
+            "convnext pretrain --data photos --model micro --epochs 8 --seed 0 --out out/runs/masks-seed0",
+            "convnext finetune --data photos --init out/runs/masks-seed0/weights.safetensors --labels-per-class 10 --epochs 2 \
+             --seed 0 --out out/runs/tuned-10-labels-seed0",
+            "convnext finetune --data photos --init out/runs/masks-seed0/weights.safetensors --labels-per-class 10 --epochs 4 \
+             --seed 0 --lr 1e-5 --out out/runs/slow-10-labels-seed0",
+            "convnext finetune --data photos --model v1-micro --labels-per-class 10 --epochs 2 --seed 0 --out \
+             out/runs/scratch-10-labels-seed0",
+        ]
+    );
+}
+
+#[test]
+fn numbers_of_labels_are_columns_over_one_pretraining() {
+    let (ran, outcome) = ran_with(
+        |run| Ok(plain(run) + run.labels.unwrap_or(0) as f64 / 1000.0),
+        "seeds = 1\nlabels = [10, 100]",
+    );
+    assert_eq!(ran.iter().filter(|id| id.starts_with("masks")).count(), 1);
+    assert_eq!(ran.len(), 7);
+    assert_eq!(outcome.table().rows[0][1..5], ["61.00", "+10.00", "70.00", "+10.00"]);
+}
+
+#[test]
+fn only_the_wanted_rows_are_run_with_what_they_need() {
+    let (ran, outcome) = ran_with(|run| Ok(plain(run)), "seeds = 1\nonly = ['FCMAE']");
+    assert_eq!(ran, ["masks-seed0", "tuned-seed0"]);
+    assert_eq!(outcome.table().rows[2][1], "not run");
+}
+
+#[test]
+fn a_run_that_fails_or_diverges_keeps_only_those_from_running_that_need_it() {
+    let diverging: Rule = |run| match run.name.as_str() {
+        "masks" if run.seed == 1 => Err(failure("training has diverged at step 3", true)),
+        "slow" => Err(failure("no space", false)),
+        _ => Ok(plain(run)),
+    };
+    let (ran, outcome) = ran_with(diverging, "seeds = 2");
+    assert_eq!(
+        ran,
+        ["masks-seed0", "tuned-seed0", "slow-seed0", "scratch-seed0", "masks-seed1", "scratch-seed1"]
+    );
+    let cells = |row: usize| outcome.table().rows[row].clone();
+    assert_eq!(cells(0)[1..3], ["60.00, 1 diverged", "+10.00"]);
+    assert_eq!(cells(1)[1], "1 diverged, 1 failed");
+    assert_eq!(cells(2)[1], "50.50 ± 0.71");
+    let failures: Vec<(&str, &str)> =
+        outcome.failures().into_iter().map(|(run, error)| (run.id.as_str(), error)).collect();
+    assert_eq!(failures, [("slow-seed0", "no space")]);
+    let (_, outcome) = ran_with(|_| Err(failure("training has diverged", true)), "seeds = 2");
+    assert_eq!(outcome.table().rows[0][1], "diverged");
+    assert!(outcome.failures().is_empty());
+}
+
+#[test]
+fn a_stopped_study_goes_on_with_what_is_left_and_ends_with_the_same_table() {
+    let (alone, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = options("seeds = 2");
+    run(alone.path(), &options, false, &Toy::new(|run| Ok(plain(run)))).unwrap();
+    for stop in 1..8 {
+        let toy = Toy::stopping_after(1, |run| Ok(plain(run)));
+        let error = run(stopped.path(), &options, true, &toy).unwrap_err();
+        assert!(matches!(error, StudyError::Interrupted) && toy.ran().len() == 1, "{stop}: {error}");
+        // A process may be killed within a line.
+        let path = stopped.path().join("results.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap();
+        text += r#"{"run":"tuned-se"#;
+        fs::write(&path, text).unwrap();
+    }
+    let toy = Toy::new(|run| Ok(plain(run)));
+    run(stopped.path(), &options, true, &toy).unwrap();
+    assert_eq!(toy.ran(), ["scratch-seed1"]);
+    let table = |folder: &Path| fs::read_to_string(folder.join("table.md")).unwrap();
+    assert_eq!(table(alone.path()), table(stopped.path()));
+}
+
+#[test]
+fn what_failed_is_tried_again_and_what_diverged_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let failing: Rule = |run| match run.name.as_str() {
+        "slow" => Err(failure("no space", false)),
+        "scratch" => Err(failure("training has diverged", true)),
+        _ => Ok(plain(run)),
+    };
+    run(folder.path(), &options("seeds = 1"), false, &Toy::new(failing)).unwrap();
+    let toy = Toy::new(|run| Ok(plain(run)));
+    let outcome = run(folder.path(), &options("seeds = 1"), true, &toy).unwrap();
+    assert_eq!(toy.ran(), ["slow-seed0"]);
+    assert_eq!(outcome.table().rows[1][1], "60.00");
+    assert_eq!(outcome.table().rows[2][1], "diverged");
+}
+
+#[test]
+fn a_used_folder_and_changed_options_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |text: &str, resume| {
+        let toy = Toy::new(|run| Ok(plain(run)));
+        run(folder.path(), &options(text), resume, &toy).unwrap_err().to_string()
+    };
+    fs::write(folder.path().join("letter.txt"), "dear").unwrap();
+    assert!(refused("seeds = 1", true).contains("no study.toml"));
+    fs::remove_file(folder.path().join("letter.txt")).unwrap();
+    run(folder.path(), &options("seeds = 1"), false, &Toy::new(|run| Ok(plain(run)))).unwrap();
+    assert!(refused("seeds = 1", false).contains("--resume"));
+    let changed = refused("seeds = 2\nstem_stride = 1", true);
+    assert!(
+        changed.contains(": options.seeds was 1, is 2; options.stem_stride was not set, is 1; give"),
+        "{changed}"
+    );
+    let held = StudyFolder::open(folder.path(), &study(), &options("seeds = 1"), true).unwrap();
+    assert!(refused("seeds = 1", true).contains("another process"));
+    drop(held);
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    for (text, expected) in [
+        ("labels = [3, 3]", "twice"),
+        ("only = ['FCMAEE']", "did you mean 'FCMAE'"),
+        ("models = ['a', 'b']", "2 models are named, and this study has 1"),
+        ("budget = 9\nstages.pretraining.epochs = 3", "leave numbers of epochs out"),
+        ("only = ['MAE']", "nothing to run"),
+    ] {
+        let error = plan(&study(), &options(&format!("seeds = 1\n{text}")), Path::new("out"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    let without_data = StudyOptions { seeds: 1, ..StudyOptions::default() };
+    let error = plan(&study(), &without_data, Path::new("out")).unwrap_err().to_string();
+    assert!(
+        error.contains("run 'masks' is a pre-training") && error.contains("--pretraining-data PATH"),
+        "{error}"
+    );
+}
+
+#[test]
+fn several_commands_at_once_give_the_same_table() {
+    let tables = [1, 4].map(|parallel| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut opened = StudyFolder::open(folder.path(), &study(), &options("seeds = 3"), false).unwrap();
+        let toy = Toy::new(|run| Ok(plain(run)));
+        let outcome = run_study(&mut opened, parallel, &toy, &Notes::default()).unwrap();
+        assert_eq!(toy.ran().len(), 12);
+        outcome.markdown()
+    });
+    assert_eq!(tables[0], tables[1]);
+}
+
+#[test]
+fn a_budget_scales_all_lengths_by_one_factor_that_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options("seeds = 2\nbudget = 100");
+    let toy = Toy::new(|run| Ok(plain(run)));
+    let outcome = run(folder.path(), &options, false, &toy).unwrap();
+    // Four timed runs of an epoch, and then the study.
+    assert_eq!(toy.ran().len(), 4 + 8);
+    let steps = |outcome: &StudyOutcome, name: &str| -> usize {
+        let run = outcome.plan.iter().find(|run| run.name == name).unwrap();
+        flag(run, "--steps").unwrap().parse().unwrap()
+    };
+    // An epoch of 40 images takes 2 s, and half a second more with its validation. Of the 100 s the timed runs took 10, and a
+    // tenth is left: 81 s less 8 times the fixed half second, over 2 seeds x 16 epochs of 2.5 s, times 4 steps.
+    let factor = (81.0 - 4.0) / (2.0 * 16.0 * 2.5);
+    let expected = |epochs: f64| (factor * epochs * 4.0) as usize;
+    assert_eq!(
+        [steps(&outcome, "masks"), steps(&outcome, "tuned"), steps(&outcome, "slow")],
+        [8.0, 2.0, 4.0].map(expected)
+    );
+    let again = Toy::new(|_| Err(failure("it would be timed again", false)));
+    let resumed = run(folder.path(), &options, true, &again).unwrap();
+    assert!(again.ran().is_empty());
+    assert_eq!(steps(&resumed, "masks"), steps(&outcome, "masks"));
+    let short = toy::options("seeds = 2\nbudget = 12");
+    let error =
+        run(&folder.path().join("short"), &short, false, &Toy::new(|run| Ok(plain(run)))).unwrap_err();
+    assert!(error.to_string().contains("8 runs take about"), "{error}");
+}

@@ -1,0 +1,192 @@
+//! Arguments of `convnext study run`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use convnext::core::ImageSize;
+use convnext::study::{RecipeChoice, Stage, StageOptions, StudyOptions};
+
+use crate::cli::length::time;
+use crate::cli::values::{count, image_size, stem_stride, threads};
+
+/// Run a study, or go on with it
+#[derive(Debug, Args)]
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
+Each seed has a pre-training of its own, which all fine-tunings of the seed share. Lengths are the epochs of the paper
+unless they are named; all rows get the same, or keep the paper's ratio to each other."
+)]
+pub(crate) struct RunArguments {
+    /// Name of the study, or a TOML file
+    #[arg(value_name = "NAME|FILE")]
+    pub(super) name: String,
+    /// Images with labels: for fine-tuning, and without their labels for pre-training
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// Images to pre-train on [default: those of --data]
+    #[arg(long, value_name = "PATH")]
+    pub(super) pretraining_data: Option<PathBuf>,
+    /// Images with labels of many classes, between pre-training and fine-tuning: ImageNet-22K in the paper
+    #[arg(long, value_name = "PATH")]
+    pub(super) intermediate_data: Option<PathBuf>,
+    /// Images with masks or objects, for segmentation and detection
+    #[arg(long, value_name = "PATH")]
+    pub(super) downstream_data: Option<PathBuf>,
+    /// Folder of the study
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Models in place of those of the study, in its order; rows of further ones are left out
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) model: Vec<String>,
+    /// Recipes of the trainings: made for model and images, or those of the paper with its lengths
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub(super) recipe: RecipesName,
+    /// Number of seeds
+    #[arg(long, value_name = "N", value_parser = count, default_value = "3")]
+    pub(super) seeds: usize,
+    /// Labelled images of each class that fine-tunings use, a column for each number [default: all]
+    #[arg(long, value_name = "N", value_parser = count, value_delimiter = ',')]
+    pub(super) labels: Vec<usize>,
+    /// Run only this row and what it needs; may be repeated
+    #[arg(long, value_name = "ROW")]
+    pub(super) only: Vec<String>,
+    /// Size of the images in pixels, but for segmentation and detection
+    #[arg(long, value_name = "N|HxW", value_parser = image_size)]
+    pub(super) image_size: Option<ImageSize>,
+    /// Size of the images for segmentation and detection
+    #[arg(long, value_name = "N|HxW", value_parser = image_size)]
+    pub(super) downstream_image_size: Option<ImageSize>,
+    /// Side of the stem's patches: 4, or 2 or 1 for small images
+    #[arg(long, value_name = "N", value_parser = stem_stride)]
+    pub(super) stem_stride: Option<usize>,
+    /// Batch size, but for segmentation and detection [default: that of the recipe]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) batch_size: Option<usize>,
+    /// Batch size for segmentation and detection
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) downstream_batch_size: Option<usize>,
+    /// Epochs of pre-training
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) pretraining_epochs: Option<usize>,
+    /// Epochs on the many classes between pre-training and fine-tuning
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) intermediate_epochs: Option<usize>,
+    /// Epochs of fine-tuning
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) finetuning_epochs: Option<usize>,
+    /// Epochs of segmentation and detection
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) downstream_epochs: Option<usize>,
+    /// About the time that the whole study may take, such as 20m or 8h: the first steps of each run are timed, and all lengths
+    /// are scaled by one factor
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) budget: Option<Duration>,
+    /// Further arguments of the commands of a stage: pretraining, intermediate, finetuning, downstream, analysis or bench, as
+    /// in finetuning="--val-fraction 0.3"; may be repeated
+    #[arg(long, value_name = "STAGE=WORDS", value_parser = stage_arguments)]
+    pub(super) arguments: Vec<(StageName, Vec<String>)>,
+    /// Commands that run at once; they share the threads
+    #[arg(long, value_name = "N", value_parser = count, default_value = "1")]
+    pub(super) parallel: usize,
+    /// Threads of each command [default: all cores, divided by --parallel]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(super) threads: Option<usize>,
+    /// Go on with the study in --out where it was stopped
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Print the commands in order; run nothing
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RecipesName {
+    /// Made for the model and the images
+    Auto,
+    /// Those of the paper, with its lengths
+    Paper,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum StageName {
+    Pretraining,
+    Intermediate,
+    Finetuning,
+    Downstream,
+    Analysis,
+    Bench,
+}
+
+impl From<StageName> for Stage {
+    fn from(name: StageName) -> Self {
+        match name {
+            StageName::Pretraining => Self::Pretraining,
+            StageName::Intermediate => Self::Intermediate,
+            StageName::Finetuning => Self::Finetuning,
+            StageName::Downstream => Self::Downstream,
+            StageName::Analysis => Self::Analysis,
+            StageName::Bench => Self::Bench,
+        }
+    }
+}
+
+/// A stage and words of a command line, as a shell would divide them.
+fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
+    let (stage, words) = text.split_once('=').ok_or("expected STAGE=WORDS, such as bench=\"--steps 20\"")?;
+    let words = shlex::split(words).ok_or("a quotation mark has no second one")?;
+    Ok((StageName::from_str(stage, false)?, words))
+}
+
+impl RunArguments {
+    /// The options that decide the results.
+    pub(super) fn options(&self) -> StudyOptions {
+        StudyOptions {
+            models: self.model.clone(),
+            recipes: match self.recipe {
+                RecipesName::Auto => RecipeChoice::Auto,
+                RecipesName::Paper => RecipeChoice::Paper,
+            },
+            seeds: self.seeds as u64,
+            labels: self.labels.clone(),
+            only: self.only.clone(),
+            stem_stride: self.stem_stride,
+            budget: self.budget.map(|budget| budget.as_secs().max(1)),
+            stages: self.stages(),
+        }
+    }
+
+    fn stages(&self) -> BTreeMap<Stage, StageOptions> {
+        let [all, downstream] =
+            [self.image_size, self.downstream_image_size].map(|size| size.map(|size| size.to_string()));
+        let of = |data: &Option<PathBuf>, epochs| StageOptions {
+            data: data.clone(),
+            epochs,
+            image_size: all.clone(),
+            batch_size: self.batch_size,
+            arguments: Vec::new(),
+        };
+        let of_downstream = of(&self.downstream_data, self.downstream_epochs);
+        let mut stages = BTreeMap::from([
+            (Stage::Pretraining, of(&self.pretraining_data, self.pretraining_epochs)),
+            (Stage::Intermediate, of(&self.intermediate_data, self.intermediate_epochs)),
+            (Stage::Finetuning, of(&self.data, self.finetuning_epochs)),
+            (
+                Stage::Downstream,
+                StageOptions {
+                    image_size: downstream,
+                    batch_size: self.downstream_batch_size,
+                    ..of_downstream
+                },
+            ),
+            (Stage::Bench, of(&None, None)),
+        ]);
+        for (stage, words) in &self.arguments {
+            stages.entry((*stage).into()).or_default().arguments.extend(words.iter().cloned());
+        }
+        stages.retain(|_, options| *options != StageOptions::default());
+        stages
+    }
+}

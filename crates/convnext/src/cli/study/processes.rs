@@ -1,0 +1,163 @@
+//! The commands of a study as processes of this program: a failure, and memory, stay with the one that they are of.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use convnext::study::{CommandEnd, PlannedRun, Runner};
+use convnext::train::TrainError;
+
+use crate::cli::output::print_progress;
+use crate::cli::progress::EXIT_INTERRUPTED;
+
+/// Time between two looks at a process.
+const LOOK_EVERY: Duration = Duration::from_millis(30);
+
+/// No message is longer than this many bytes.
+const LONGEST_MESSAGE: u64 = 10_000;
+
+/// Runs commands as processes of this program.
+pub(super) struct Processes {
+    program: PathBuf,
+    /// Threads of each command, where they are not all cores.
+    threads: Option<usize>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Processes {
+    /// # Errors
+    /// When the system does not tell where this program is.
+    pub(super) fn new(threads: Option<usize>, interrupted: Arc<AtomicBool>) -> io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, threads, interrupted })
+    }
+
+    fn try_run(&self, run: &PlannedRun) -> io::Result<CommandEnd> {
+        let place = run.folder.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let logs = place.join("logs");
+        fs::create_dir_all(&logs)?;
+        let [printed, said] = ["out", "log"].map(|extension| logs.join(format!("{}.{extension}", run.id)));
+        let mut log = OpenOptions::new().create(true).append(true).read(true).open(&said)?;
+        if !self.take(run, &log) {
+            return Ok(CommandEnd::Interrupted);
+        }
+        // Trainings go on where they were; what else a killed study left half done is made anew.
+        if !run.stage.is_training() && run.folder.is_dir() {
+            fs::remove_dir_all(&run.folder)?;
+        }
+        let before = log.seek(SeekFrom::End(0))?;
+        let mut command = Command::new(&self.program);
+        command.args(&run.arguments);
+        command.args(run.stage.is_training().then_some("--resume"));
+        if let Some(threads) = self.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        command.stdin(Stdio::null()).stdout(File::create(&printed)?).stderr(log.try_clone()?);
+        // A group of its own, so that Ctrl-C reaches it once, from here.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let status = self.wait(command.spawn()?)?;
+        log.seek(SeekFrom::Start(before))?;
+        self.end(run, status, &message(log)?, &printed)
+    }
+
+    /// Locks the log of a run. Its process inherits the lock with the log, and keeps it when this one is killed, so that a study
+    /// that goes on waits for what was left behind; `false` if it is stopped meanwhile.
+    fn take(&self, run: &PlannedRun, log: &File) -> bool {
+        let mut is_told = false;
+        // Elsewhere than on Unix the lock would keep the process from writing. Where a file system knows no locks, the run
+        // goes on without.
+        while cfg!(unix) && matches!(log.try_lock(), Err(TryLockError::WouldBlock)) {
+            if self.interrupted() {
+                return false;
+            }
+            if !is_told {
+                print_progress(&format!("waiting for {}, which another process runs", run.id));
+                is_told = true;
+            }
+            sleep(LOOK_EVERY);
+        }
+        true
+    }
+
+    fn wait(&self, mut child: Child) -> io::Result<ExitStatus> {
+        let mut is_told = false;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if self.interrupted() && !is_told {
+                is_told = true;
+                ask_to_stop(&mut child)?;
+            }
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    fn end(
+        &self,
+        run: &PlannedRun,
+        status: ExitStatus,
+        error: &str,
+        printed: &Path,
+    ) -> io::Result<CommandEnd> {
+        let failure = |error: String, diverged| CommandEnd::Failure { error, diverged };
+        Ok(match status.code() {
+            Some(0) if run.stage.is_training() => CommandEnd::Success(None),
+            Some(0) => match serde_json::from_slice(&fs::read(printed)?) {
+                Ok(json) => CommandEnd::Success(Some(json)),
+                Err(error) => failure(format!("{} holds no JSON: {error}", printed.display()), false),
+            },
+            Some(code) if code == i32::from(EXIT_INTERRUPTED) => CommandEnd::Interrupted,
+            // It may not have had the time to catch the signal.
+            _ if self.interrupted() => CommandEnd::Interrupted,
+            Some(_) => failure(error.to_owned(), error.starts_with(TrainError::DIVERGED)),
+            None => failure(format!("the process was ended ({status}); was there enough memory?"), false),
+        })
+    }
+}
+
+impl Runner for Processes {
+    fn run(&self, run: &PlannedRun) -> CommandEnd {
+        let failure = |error: io::Error| CommandEnd::Failure {
+            error: format!("the command cannot be run: {error}"),
+            diverged: false,
+        };
+        self.try_run(run).unwrap_or_else(failure)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks a process to stop with a checkpoint. Elsewhere than on Unix, Ctrl-C reaches it by itself.
+fn ask_to_stop(child: &mut Child) -> io::Result<()> {
+    if cfg!(unix) {
+        let asked =
+            Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+        if !asked.is_ok_and(|status| status.success()) && child.try_wait()?.is_none() {
+            child.kill()?;
+        }
+    }
+    Ok(())
+}
+
+/// The last error of a log, in one line.
+fn message(log: File) -> io::Result<String> {
+    let mut text = Vec::new();
+    let length = log.metadata()?.len();
+    let mut log = log;
+    let from = log.stream_position()?.max(length.saturating_sub(LONGEST_MESSAGE));
+    log.seek(SeekFrom::Start(from))?;
+    log.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let error = text
+        .rsplit_once("error: ")
+        .map_or_else(|| text.lines().last().unwrap_or_default(), |(_, error)| error);
+    Ok(error.split_whitespace().collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,64 @@
+//! `convnext study run`
+
+use std::thread::available_parallelism;
+
+use anyhow::bail;
+use clap::Command;
+use convnext::study::{StudyFolder, StudyOutcome, TABLE_FILE, plan, read_study, run_study};
+use convnext::{REPORT_FILE, write_study};
+
+use super::arguments::RunArguments;
+use super::commands::check;
+use super::processes::Processes;
+use super::progress::StudyProgress;
+use crate::cli::output::{print_text, table};
+use crate::cli::progress::catch_signals;
+
+pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> anyhow::Result<()> {
+    let study = read_study(&arguments.name)?;
+    let options = arguments.options();
+    let planned = plan(&study, &options, &arguments.out)?;
+    check(&planned, &program)?;
+    if arguments.dry_run {
+        let commands: Vec<String> = planned.iter().map(|run| run.command_line()).collect();
+        return print_text(&commands.join("\n"));
+    }
+    let mut folder = StudyFolder::open(&arguments.out, &study, &options, arguments.resume)?;
+    let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
+    let processes = Processes::new(threads, catch_signals()?)?;
+    let progress = StudyProgress { quiet, metrics: study.metrics };
+    let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress)?;
+    let report = arguments.out.join(REPORT_FILE);
+    write_study(&report, &outcome)?;
+    print_text(&format!(
+        "{}\n\n{}\nwrote {} and {}",
+        shown(&outcome),
+        outcome.legend(),
+        arguments.out.join(TABLE_FILE).display(),
+        report.display()
+    ))?;
+    let failures = outcome.failures();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<String> = failures.iter().map(|(run, error)| format!("{}: {error}", run.id)).collect();
+    bail!(
+        "{} of {} runs failed, and --resume runs them again; their logs are in {}\n  {}",
+        failures.len(),
+        outcome.plan.len(),
+        arguments.out.join("logs").display(),
+        listed.join("\n  ")
+    )
+}
+
+/// The threads of each of several commands; all cores for a single one.
+fn shared_threads(parallel: usize) -> Option<usize> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    (parallel > 1).then(|| (cores / parallel).max(1))
+}
+
+fn shown(outcome: &StudyOutcome) -> String {
+    let result = outcome.table();
+    let head: Vec<&str> = result.head.iter().map(String::as_str).collect();
+    table(&head, result.numbers_from, result.rows)
+}

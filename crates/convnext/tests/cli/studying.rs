@@ -1,0 +1,207 @@
+//! Studies: the list, the commands of each, and one that is run, fails in part, is killed and goes on.
+#![cfg(unix)]
+
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::bench::{Bench, convnext};
+
+/// Studies whose commands have flags that the program does not have yet.
+const AWAITED: [&str; 1] = ["table1"];
+
+const MINE: &str = r#"
+title = "Masks"
+question = "Do masks help?"
+models = ["micro"]
+metrics = [{ name = "top1", label = "top-1", percent = true }]
+baseline = "scratch"
+epochs = { pretraining = 2, finetuning = 1 }
+runs = [
+  { name = "masks", stage = "pretraining" },
+  { name = "tuned", stage = "finetuning", from = "masks" },
+  { name = "scratch", stage = "finetuning" },
+  { name = "wild", stage = "finetuning", epochs = 6, arguments = ["--lr", "1e30"] },
+  { name = "wilder", stage = "finetuning", from = "wild" },
+]
+rows = [
+  { name = "FCMAE", run = "tuned", paper = [84.6] },
+  { name = "scratch", run = "scratch", paper = [83.8] },
+  { name = "wild", run = "wild" },
+  { name = "wilder", run = "wilder" },
+  { name = "MAE", paper = [83.6] },
+]
+"#;
+
+const RUN: &str =
+    "study run mine.toml --data photos --image-size 32 --stem-stride 1 --batch-size 4 --seeds 2";
+
+fn studies() -> Bench {
+    let bench = Bench::new();
+    bench.draw_classes("photos/train", 4);
+    bench.draw_classes("photos/val", 2);
+    bench.write("mine.toml", MINE);
+    bench
+}
+
+#[test]
+fn studies_are_listed_and_shown() {
+    let bench = Bench::new();
+    let listed = bench.json("study list --json");
+    assert_eq!(listed.as_array().unwrap().len(), 23);
+    bench.write("mine.toml", bench.succeed("study show section3"));
+    let commands = bench.succeed("study run mine.toml --data photos --seeds 1 --out out --dry-run");
+    assert_eq!(commands.lines().count(), 6);
+    assert!(
+        commands.starts_with("convnext pretrain --data photos --model v1-base --epochs 800 --seed 0"),
+        "{commands}"
+    );
+    assert!(!bench.exists("out"));
+    bench.write("typo.toml", MINE.replace("question", "questions"));
+    bench.refuse(
+        1,
+        &[
+            ("study show table2g", &["no study 'table2g'", "did you mean 'table2", "transfer-init"]),
+            ("study run typo.toml --data photos --out out", &["typo.toml", "questions"]),
+            ("study run section3 --out out", &["--pretraining-data PATH"]),
+            (
+                "study run section3 --data photos --model bse --out out",
+                &["run 'leaky-seed0' cannot be run", "v1-bse"],
+            ),
+            ("study run section3 --data photos --model base,tiny --out out", &["2 models are named"]),
+        ],
+    );
+    bench.refuse(2, &[("study run section3 --arguments training=--quick --out out", &["--arguments"])]);
+}
+
+#[test]
+fn the_commands_of_every_study_are_understood() {
+    let bench = Bench::new();
+    for study in bench.json("study list --json").as_array().unwrap() {
+        let name = study["name"].as_str().unwrap();
+        for recipe in ["auto", "paper"] {
+            let line = format!(
+                "study run {name} --data a --intermediate-data b --downstream-data c --recipe {recipe} --out out --dry-run"
+            );
+            match AWAITED.contains(&name) {
+                true => bench.refuse(1, &[(&line, &["cannot be run"])]),
+                false => assert!(bench.succeed(&line).lines().count() >= 4, "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
+    let bench = studies();
+    let said =
+        bench.run(&format!("{RUN} --parallel 2 --threads 1 --out study")).success().get_output().clone();
+    let (table, progress) =
+        (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+    let rows: Vec<&str> = table.lines().map(str::trim).collect();
+    assert!(
+        rows[1].starts_with("FCMAE") && rows[1].contains('±') && rows[1].ends_with("84.6          +0.8"),
+        "{table}"
+    );
+    assert!(rows[3].starts_with("wild") && rows[3].contains("diverged"), "{table}");
+    assert!(rows[4].starts_with("wilder") && rows[4].contains("diverged"), "{table}");
+    assert!(rows[5].starts_with("MAE") && rows[5].ends_with("83.6          -0.2"), "{table}");
+    assert!(progress.contains("run 1 of 10: masks-seed0, pre-training"), "{progress}");
+    assert!(progress.contains("wilder-seed1 is left out, because it needs wild-seed1"), "{progress}");
+    let results = bench.read_text("study/results.jsonl");
+    let ended =
+        |name: &str| results.lines().filter(|line| line.contains(&format!("\"run\":\"{name}\""))).count();
+    assert_eq!(results.lines().count(), 8, "{results}");
+    assert_eq!((ended("masks-seed0"), ended("wild-seed1"), ended("wilder-seed0")), (1, 1, 0));
+    assert!(
+        results.contains("\"status\":\"diverged\",\"error\":\"training has diverged at step"),
+        "{results}"
+    );
+    let page = bench.read_text("study/report.html");
+    assert!(page.contains("Do masks help?") && page.contains("top-1 by epoch"), "the page is not whole");
+    assert!(bench.exists("study/runs/tuned-seed1/report.html"));
+    // Nothing is left to do, and nothing is done again.
+    let again = bench.succeed(&format!("{RUN} --parallel 2 --threads 1 --out study --resume -q"));
+    assert_eq!((again, bench.read_text("study/results.jsonl")), (table, results));
+    bench.refuse(
+        1,
+        &[
+            (&format!("{RUN} --out study"), &["study is not empty", "--resume"]),
+            (
+                &format!("{RUN} --finetuning-epochs 3 --out study --resume"),
+                &["options.stages.finetuning.epochs was not set, is 3"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_run_that_fails_is_told_and_stops_no_other() {
+    let bench = studies();
+    // Found only when it is run.
+    bench.write("mine.toml", MINE.replace("\"--lr\", \"1e30\"", "\"--recipe\", \"paper\""));
+    let line = format!("{RUN} --seeds 1 --out study").replace("--seeds 2 ", "");
+    bench
+        .run(&line)
+        .code(1)
+        .stderr(predicates::str::contains("1 of 5 runs failed"))
+        .stderr(predicates::str::contains("wild-seed0: recipe paper"));
+    let table = bench.read_text("study/table.md");
+    assert!(table.contains("| wild | failed |") && table.contains("| FCMAE | "), "{table}");
+}
+
+fn start(bench: &Bench, line: &str) -> Child {
+    let mut command = Command::new(convnext().get_program());
+    command.current_dir(bench.path("")).args(line.split_whitespace());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_study_that_is_killed_goes_on_with_the_same_bits() {
+    let bench = studies();
+    bench.succeed(&format!("{RUN} --out alone"));
+    let line = format!("{RUN} --out killed --resume");
+    let mut kills = 0;
+    loop {
+        // The command that it ran goes on alone, and is waited for. The delays grow, so that it ends some day.
+        let mut child = start(&bench, &line);
+        sleep(Duration::from_millis(150 + 90 * kills));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        match kills % 2 {
+            0 => child.kill().unwrap(),
+            _ => {
+                Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            }
+        }
+        let status = child.wait().unwrap();
+        assert!(kills % 2 == 0 || [Some(130), Some(0)].contains(&status.code()), "{status}");
+        kills += 1;
+    }
+    assert!(kills > 1, "it was too fast to be killed");
+    for run in ["masks-seed0", "tuned-seed0", "scratch-seed0", "masks-seed1", "tuned-seed1", "scratch-seed1"]
+    {
+        let weights = |study: &str| bench.read(&format!("{study}/runs/{run}/weights.safetensors"));
+        assert!(weights("alone") == weights("killed"), "{run} after {kills} kills");
+    }
+    assert_eq!(bench.read_text("alone/table.md"), bench.read_text("killed/table.md"));
+}
+
+#[test]
+fn a_budget_is_kept_when_a_study_goes_on() {
+    let bench = studies();
+    bench.write("mine.toml", MINE.replace(", arguments = [\"--lr\", \"1e30\"]", ""));
+    let line = format!("{RUN} --seeds 1 --budget 20s --out study").replace("--seeds 2 ", "");
+    let said = bench.run(&line).success().get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(
+        said.contains("timing 5 runs of 4 steps") && said.contains("times the epochs of the study"),
+        "{said}"
+    );
+    let chosen = bench.read_text("study/study.toml");
+    assert!(chosen.contains("[steps]\n"), "{chosen}");
+    bench.succeed(&format!("{line} --resume"));
+    assert_eq!(bench.read_text("study/study.toml"), chosen);
+}
