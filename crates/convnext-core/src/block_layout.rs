@@ -4,7 +4,7 @@ use crate::block_parameters::{
     BLOCK_PARAMETERS, BlockParameterKind, BlockParameterLayout, Presence, SiteCost,
 };
 use crate::config::ModelConfig;
-use crate::fcmae_config::DecoderConfig;
+use crate::decoder_config::DecoderConfig;
 use crate::response_norm::ResponseNorm;
 
 /// The layout of one block.
@@ -25,7 +25,7 @@ impl BlockLayout {
         Self { channels: model.widths[stage], response_norm, layer_scale }
     }
 
-    /// The blocks of a decoder.
+    /// The blocks of a decoder of ConvNeXt blocks.
     pub fn of_decoder(decoder: &DecoderConfig) -> Self {
         let DecoderConfig { response_norm, layer_scale, .. } = *decoder;
         Self { channels: decoder.width, response_norm, layer_scale }
