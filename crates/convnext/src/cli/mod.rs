@@ -7,6 +7,7 @@ mod classify;
 mod compare;
 mod convert;
 mod data;
+mod decoder;
 mod detect;
 mod detection_data;
 mod detection_inference;

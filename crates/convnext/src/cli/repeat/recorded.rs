@@ -29,8 +29,10 @@ const KEYS: [(&str, &str); 11] = [
 ];
 
 /// Those of an autoencoder.
-const AUTOENCODER_KEYS: [(&str, &[&str]); 3] = [
+const AUTOENCODER_KEYS: [(&str, &[&str]); 5] = [
     ("--encoder", &["model", "encoder_kind"]),
+    ("--decoder", &["model", "decoder", "kind"]),
+    ("--decoder-heads", &["model", "decoder", "heads"]),
     ("--decoder-depth", &["model", "decoder", "depth"]),
     ("--decoder-width", &["model", "decoder", "width"]),
 ];
