@@ -77,17 +77,13 @@ impl DecoderConfig {
         let width = if encoder.last_width() <= 128 { 128 } else { 512 };
         let plain = Self { kind, depth: 1, width, response_norm: None, layer_scale: None };
         match kind {
-            DecoderKind::ConvNext => plain.with_blocks_of(encoder),
+            DecoderKind::ConvNext => {
+                let ModelConfig { response_norm, layer_scale, .. } = *encoder;
+                Self { response_norm, layer_scale, ..plain }
+            }
             DecoderKind::UNet | DecoderKind::UNetNoSkip => plain,
             DecoderKind::Transformer { .. } => Self { depth: TRANSFORMER_DEPTH, ..plain },
         }
-    }
-
-    /// The same decoder with ConvNeXt blocks like those of an encoder.
-    #[must_use]
-    pub fn with_blocks_of(self, encoder: &ModelConfig) -> Self {
-        let ModelConfig { response_norm, layer_scale, .. } = *encoder;
-        Self { response_norm, layer_scale, ..self }
     }
 
     /// `true` for a decoder that sees all stages of the encoder.
@@ -110,37 +106,42 @@ impl DecoderConfig {
         if !(1..=MAX_CHANNELS).contains(&width) {
             return out_of_range("decoder width", width, "from 1 to 65536");
         }
-        if kind.is_unet() && depth != 1 {
-            return out_of_range(
-                "decoder depth",
-                depth,
-                "1 for a UNet, which doubles to the size of the pixels",
-            );
+        match kind {
+            DecoderKind::ConvNext => check_layer_scale(self.layer_scale),
+            _ if self.response_norm.is_some() || self.layer_scale.is_some() => Err(ConfigError::OutOfRange {
+                what: "normalisation or LayerScale of the decoder's blocks",
+                found: format!("given for {}", kind.name()),
+                expected: "left out: only ConvNeXt blocks have them",
+            }),
+            DecoderKind::UNet | DecoderKind::UNetNoSkip => self.validate_unet(encoder.patch_size()),
+            DecoderKind::Transformer { heads } => self.validate_transformer(heads),
         }
-        if kind.is_unet() && !width.is_multiple_of(encoder.patch_size()) {
-            let expected =
-                "a multiple of the patch (8 x stem stride) for a UNet, which halves it with each doubling";
-            return out_of_range("decoder width", width, expected);
-        }
-        if let DecoderKind::Transformer { heads } = kind {
-            if !width.is_multiple_of(4) {
-                let expected = "a multiple of 4 for a transformer, for sines and cosines of y and x";
-                return out_of_range("decoder width", width, expected);
-            }
-            if heads == 0 || !width.is_multiple_of(heads) {
-                return out_of_range("decoder heads", heads, "a divisor of the decoder's width");
-            }
-        }
-        if kind != DecoderKind::ConvNext && (self.response_norm.is_some() || self.layer_scale.is_some()) {
-            let (what, found) =
-                ("normalisation or LayerScale of a decoder", format!("given for {}", kind.name()));
-            return Err(ConfigError::OutOfRange {
-                what,
-                found,
-                expected: "left out but for ConvNeXt blocks",
-            });
-        }
-        check_layer_scale(self.layer_scale)
+    }
+
+    fn validate_unet(&self, patch: usize) -> Result<(), ConfigError> {
+        let (what, found, expected) = if self.depth != 1 {
+            ("decoder depth", self.depth, "1 for a UNet, which doubles to the size of the pixels")
+        } else if !self.width.is_multiple_of(patch) {
+            (
+                "decoder width",
+                self.width,
+                "a multiple of the patch (8 x stem stride) for a UNet, which halves it",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::OutOfRange { what, found: found.to_string(), expected })
+    }
+
+    fn validate_transformer(&self, heads: usize) -> Result<(), ConfigError> {
+        let (what, found, expected) = if !self.width.is_multiple_of(4) {
+            ("decoder width", self.width, "a multiple of 4 for a transformer, which embeds y and x")
+        } else if heads == 0 || !self.width.is_multiple_of(heads) {
+            ("decoder heads", heads, "a divisor of the decoder's width")
+        } else {
+            return Ok(());
+        };
+        Err(ConfigError::OutOfRange { what, found: found.to_string(), expected })
     }
 
     /// Such as `a decoder of 1 block(s) of 512 channels`.

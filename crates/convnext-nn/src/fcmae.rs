@@ -94,7 +94,7 @@ impl Fcmae {
         }
     }
 
-    /// The same model with this precision of all linear layers on the CPU.
+    /// The same model with this precision of all linear layers and convolutions on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         let decoder = self.decoder.with_precision(precision);
@@ -115,7 +115,7 @@ impl Fcmae {
     /// - masks: one for each image, all keeping the same number of patches
     ///
     /// # Errors
-    /// [`ModelError`] when the masks do not fit the images or each other.
+    /// [`ModelError`] when the masks do not fit the images or each other, or a batch norm would learn from one site.
     pub fn forward(
         &self,
         images: Tensor<4>,
@@ -243,8 +243,8 @@ fn removed_positions(masks: &[Mask]) -> Vec<usize> {
     keeps.enumerate().filter(|(_, kept)| !kept).map(|(position, _)| position).collect()
 }
 
-/// For these patches among all of the batch, the rows of their sites on maps of `side` x `side` sites for each patch, in the order
-/// (patch, y, x).
+/// For these patches among all of the batch, the rows of their sites on maps of `side` x `side` sites for each patch, in
+/// the order (patch, y, x).
 fn removed_sites(patches: &[usize], columns: usize, side: usize) -> Vec<usize> {
     let of_patch = |&patch: &usize| {
         let (row, column) = (patch / columns, patch % columns);

@@ -4,8 +4,9 @@ use convnext_core::{DecoderKind, FcmaeConfig, UNetLayout};
 
 use super::activation_values::{ActivationValues, BlockMemory};
 
-/// Tensors of its width that a transformer block saves for its gradient, in ordinary operations: norms, queries, keys and values,
-/// the residual stream, and five of four widths around the GELU. This and the next constants count what the layers save, rounded up.
+/// Tensors of its width that a transformer block saves for its gradient, in ordinary operations: norms, queries, keys and
+/// values, the residual stream, and five of four widths around the GELU. This and the next constants count what the layers
+/// save, rounded up.
 const TRANSFORMER_TENSORS: u64 = 40;
 
 /// Matrices of scores that attention saves.
